@@ -1,0 +1,392 @@
+/**
+ * Models kernel/events/core.c, Linux 6.1: contexts, scheduling in and out, the clone-context
+ * swap and the sched_task callbacks, for one PMU. Left out: groups of more than one event,
+ * cgroups, rotation, time (FIDELITY, "Guest kernel").
+ */
+import { EAGAIN } from './errno.js';
+import { intel_pmu_lbr_sched_task, intel_pmu_lbr_swap_task_ctx } from './intel_lbr.js';
+import type { Cpu } from './kernel.js';
+import * as perf from './perf_event.js';
+import type { perf_event, perf_event_context } from './perf_structs.js';
+import { perf_pmu_disable, perf_pmu_enable } from './pmu_count.js';
+import * as x86 from './x86_core.js';
+
+const { EVENT_ALL, EVENT_CPU, EVENT_FLEXIBLE, EVENT_PINNED, EVENT_TIME } = perf;
+const { PERF_EVENT_STATE_ACTIVE, PERF_EVENT_STATE_ERROR, PERF_EVENT_STATE_INACTIVE } = perf;
+const { PERF_EVENT_STATE_DEAD, PERF_EVENT_STATE_OFF } = perf;
+
+/** Kernel: core.c:perf_event_set_state(). An event that leaves ACTIVE has run. */
+export function perf_event_set_state(event: perf_event, state: number): void {
+  if (event.state === state) return;
+  if (event.state === PERF_EVENT_STATE_ACTIVE) event.total_time_running = 1;
+  event.state = state;
+}
+
+function isPinned(event: perf_event): boolean {
+  return (event.attr & perf.ATTR_PINNED) !== 0;
+}
+
+/** Kernel: core.c:unclone_ctx(): the context is about to differ from its clones. */
+export function unclone_ctx(ctx: perf_event_context): void {
+  ctx.parent_ctx = 0;
+  ctx.generation = (ctx.generation + 1) | 0;
+}
+
+/** Kernel: core.c:get_event_type(). */
+function get_event_type(ctx: perf_event_context, event: perf_event): number {
+  return (isPinned(event) ? EVENT_PINNED : EVENT_FLEXIBLE) | (ctx.task === 0 ? EVENT_CPU : 0);
+}
+
+/** Kernel: core.c:list_add_event(), add_event_to_ctx(). */
+export function list_add_event(event: perf_event, ctx: perf_event_context): void {
+  ctx.setEvent(ctx.nr_events, event.id);
+  ctx.nr_events++;
+  ctx.generation = (ctx.generation + 1) | 0;
+}
+
+/** Kernel: core.c:list_del_event(). */
+function list_del_event(event: perf_event, ctx: perf_event_context): void {
+  let i = 0;
+  while (ctx.event(i) !== event.id) i++;
+  for (i++; i < ctx.nr_events; i++) ctx.setEvent(i - 1, ctx.event(i));
+  ctx.nr_events--;
+  ctx.generation = (ctx.generation + 1) | 0;
+}
+
+/** Kernel: core.c:event_sched_out(). */
+function event_sched_out(cpu: Cpu, event: perf_event, ctx: perf_event_context): void {
+  if (event.state !== PERF_EVENT_STATE_ACTIVE) return;
+  let state: number = PERF_EVENT_STATE_INACTIVE;
+  perf_pmu_disable(cpu);
+  x86.x86_pmu_del(cpu, event);
+  event.oncpu = -1;
+  if (event.pending_disable !== 0) {
+    event.pending_disable = 0;
+    state = PERF_EVENT_STATE_OFF;
+  }
+  perf_event_set_state(event, state);
+  ctx.nr_active--;
+  perf_pmu_enable(cpu);
+}
+
+/** Kernel: core.c:group_sched_out(), for a group of one. */
+function group_sched_out(cpu: Cpu, event: perf_event, ctx: perf_event_context): void {
+  if (event.state !== PERF_EVENT_STATE_ACTIVE) return;
+  perf_pmu_disable(cpu);
+  event_sched_out(cpu, event, ctx);
+  perf_pmu_enable(cpu);
+}
+
+/** Kernel: core.c:event_sched_in(). Returns 0 or -EAGAIN. */
+function event_sched_in(cpu: Cpu, event: perf_event, ctx: perf_event_context): number {
+  if (event.state <= PERF_EVENT_STATE_OFF) return 0;
+  event.oncpu = cpu.id;
+  perf_event_set_state(event, PERF_EVENT_STATE_ACTIVE);
+  perf_pmu_disable(cpu);
+  let ret = 0;
+  if (x86.x86_pmu_add(cpu, event) !== 0) {
+    // The event never ran: perf_event_set_state() would count the instant as run time.
+    event.state = PERF_EVENT_STATE_INACTIVE;
+    event.oncpu = -1;
+    ret = -EAGAIN;
+  } else {
+    ctx.nr_active++;
+  }
+  perf_pmu_enable(cpu);
+  return ret;
+}
+
+/** Kernel: core.c:group_sched_in(), for a group of one. Returns 0 or -EAGAIN. */
+function group_sched_in(cpu: Cpu, event: perf_event, ctx: perf_event_context): number {
+  x86.x86_pmu_start_txn(cpu);
+  if (event_sched_in(cpu, event, ctx) === 0) {
+    if (x86.x86_pmu_commit_txn(cpu) === 0) return 0;
+    // The context's clock stands still in here, so an event that did not fit has not run either.
+    const ran = event.total_time_running;
+    event_sched_out(cpu, event, ctx);
+    event.total_time_running = ran;
+  }
+  x86.x86_pmu_cancel_txn(cpu);
+  return -EAGAIN;
+}
+
+/** Kernel: core.c:__perf_remove_from_context() with DETACH_DEAD. */
+function __perf_remove_from_context(cpu: Cpu, event: perf_event, ctx: perf_event_context): void {
+  event.pending_disable = 1;
+  __event_disable(cpu, event, ctx, PERF_EVENT_STATE_DEAD);
+  list_del_event(event, ctx);
+  if (ctx.nr_events === 0 && ctx.is_active !== 0) {
+    ctx.is_active = 0;
+    ctx.rotate_necessary = 0;
+    if (ctx.task !== 0) cpu.cpuctx.task_ctx = 0;
+  }
+}
+
+/**
+ * Kernel: core.c:perf_remove_from_context(). `cpu` must be the one on which the context is
+ * active, if it is active at all.
+ */
+export function perf_remove_from_context(cpu: Cpu, event: perf_event): void {
+  __perf_remove_from_context(cpu, event, cpu.kernel.ctx(event.ctx));
+}
+
+/** Kernel: core.c:__event_disable(). */
+function __event_disable(
+  cpu: Cpu,
+  event: perf_event,
+  ctx: perf_event_context,
+  state: number,
+): void {
+  event_sched_out(cpu, event, ctx);
+  perf_event_set_state(event, Math.min(event.state, state));
+}
+
+/** Kernel: core.c:__perf_event_disable(). `cpu` as for perf_remove_from_context(). */
+export function __perf_event_disable(cpu: Cpu, event: perf_event): void {
+  if (event.state < PERF_EVENT_STATE_INACTIVE) return;
+  const ctx = cpu.kernel.ctx(event.ctx);
+  group_sched_out(cpu, event, ctx);
+  __event_disable(cpu, event, ctx, PERF_EVENT_STATE_OFF);
+}
+
+/** Kernel: core.c:task_ctx_sched_out(). */
+function task_ctx_sched_out(cpu: Cpu, ctx: perf_event_context, event_type: number): void {
+  if (cpu.cpuctx.task_ctx === 0) return;
+  ctx_sched_out(cpu, ctx, event_type);
+}
+
+/** Kernel: core.c:perf_event_sched_in(): CPU pinned, task pinned, CPU flexible, task flexible. */
+function perf_event_sched_in(cpu: Cpu, ctx: perf_event_context | null): void {
+  ctx_sched_in(cpu, cpu.ctx, EVENT_PINNED);
+  if (ctx !== null) ctx_sched_in(cpu, ctx, EVENT_PINNED);
+  ctx_sched_in(cpu, cpu.ctx, EVENT_FLEXIBLE);
+  if (ctx !== null) ctx_sched_in(cpu, ctx, EVENT_FLEXIBLE);
+}
+
+/** Kernel: core.c:ctx_resched(). */
+function ctx_resched(cpu: Cpu, task_ctx: perf_event_context | null, event_type: number): void {
+  let type = event_type;
+  if ((type & EVENT_PINNED) !== 0) type |= EVENT_FLEXIBLE;
+  const ctx_event_type = type & EVENT_ALL;
+  perf_pmu_disable(cpu);
+  if (task_ctx !== null) task_ctx_sched_out(cpu, task_ctx, type);
+  if ((type & EVENT_CPU) !== 0) ctx_sched_out(cpu, cpu.ctx, ctx_event_type);
+  else if ((ctx_event_type & EVENT_PINNED) !== 0) ctx_sched_out(cpu, cpu.ctx, EVENT_FLEXIBLE);
+  perf_event_sched_in(cpu, task_ctx);
+  perf_pmu_enable(cpu);
+}
+
+/** The task context that is scheduled on this CPU, or null. */
+function currentTaskCtx(cpu: Cpu): perf_event_context | null {
+  const { task_ctx } = cpu.cpuctx;
+  return task_ctx === 0 ? null : cpu.kernel.ctx(task_ctx);
+}
+
+/**
+ * Kernel: core.c:__perf_install_in_context(). `cpu` must be the CPU of a CPU event, or the one on
+ * which the task runs, if it runs at all.
+ */
+export function __perf_install_in_context(cpu: Cpu, event: perf_event): void {
+  const ctx = cpu.kernel.ctx(event.ctx);
+  let task_ctx = currentTaskCtx(cpu);
+  let reprogram = true;
+  if (ctx.task !== 0) {
+    task_ctx = ctx;
+    reprogram = ctx.task === cpu.cpuctx.current + 1;
+  }
+  if (!reprogram) {
+    list_add_event(event, ctx);
+    return;
+  }
+  ctx_sched_out(cpu, ctx, EVENT_TIME);
+  list_add_event(event, ctx);
+  ctx_resched(cpu, task_ctx, get_event_type(ctx, event));
+}
+
+/**
+ * Kernel: core.c:perf_install_in_context(). A disabled event that is not the first of its context
+ * is put on the list and no more.
+ */
+export function perf_install_in_context(cpu: Cpu, event: perf_event): void {
+  const ctx = cpu.kernel.ctx(event.ctx);
+  if (event.state === PERF_EVENT_STATE_OFF && ctx.nr_events !== 0) list_add_event(event, ctx);
+  else __perf_install_in_context(cpu, event);
+}
+
+/** Kernel: core.c:_perf_event_enable(), __perf_event_enable(). */
+export function __perf_event_enable(cpu: Cpu, event: perf_event): void {
+  if (event.state >= PERF_EVENT_STATE_INACTIVE || event.state < PERF_EVENT_STATE_ERROR) return;
+  const ctx = cpu.kernel.ctx(event.ctx);
+  if (ctx.is_active !== 0) ctx_sched_out(cpu, ctx, EVENT_TIME);
+  perf_event_set_state(event, PERF_EVENT_STATE_INACTIVE);
+  if (ctx.is_active === 0) return;
+  ctx_resched(cpu, currentTaskCtx(cpu), get_event_type(ctx, event));
+}
+
+/** Kernel: core.c:ctx_sched_out(). */
+function ctx_sched_out(cpu: Cpu, ctx: perf_event_context, event_type: number): void {
+  if (ctx.nr_events === 0) return;
+  const was_active = ctx.is_active;
+  ctx.is_active &= ~event_type;
+  if ((ctx.is_active & EVENT_ALL) === 0) ctx.is_active = 0;
+  if (ctx.task !== 0 && ctx.is_active === 0) cpu.cpuctx.task_ctx = 0;
+  const changed = was_active ^ ctx.is_active;
+  if (ctx.nr_active === 0 || (changed & EVENT_ALL) === 0) return;
+
+  perf_pmu_disable(cpu);
+  if ((changed & EVENT_PINNED) !== 0) groupsSchedOut(cpu, ctx, true);
+  if ((changed & EVENT_FLEXIBLE) !== 0) {
+    groupsSchedOut(cpu, ctx, false);
+    ctx.rotate_necessary = 0;
+  }
+  perf_pmu_enable(cpu);
+}
+
+function groupsSchedOut(cpu: Cpu, ctx: perf_event_context, pinned: boolean): void {
+  for (let i = 0; i < ctx.nr_events; i++) {
+    const event = cpu.kernel.events[ctx.event(i)];
+    if (isPinned(event) === pinned) group_sched_out(cpu, event, ctx);
+  }
+}
+
+/** Kernel: core.c:context_equiv(). */
+function context_equiv(ctx1: perf_event_context, ctx2: perf_event_context): boolean {
+  if (ctx2.parent_ctx === ctx1.id + 1 && ctx1.generation === ctx2.parent_gen) return true;
+  if (ctx1.parent_ctx === ctx2.id + 1 && ctx1.parent_gen === ctx2.generation) return true;
+  return (
+    ctx1.parent_ctx !== 0 &&
+    ctx1.parent_ctx === ctx2.parent_ctx &&
+    ctx1.parent_gen === ctx2.parent_gen
+  );
+}
+
+/** Swaps the contexts of two tasks whose contexts are clones, in place of switching events. */
+function swapContexts(
+  cpu: Cpu,
+  task: number,
+  next: number,
+  ctx: perf_event_context,
+  next_ctx: perf_event_context,
+): void {
+  perf_pmu_disable(cpu);
+  ctx.task = next + 1;
+  next_ctx.task = task + 1;
+  if (cpu.cpuctx.sched_cb_usage !== 0) intel_pmu_lbr_sched_task(cpu, ctx, false);
+  intel_pmu_lbr_swap_task_ctx(cpu, ctx, next_ctx);
+  perf_pmu_enable(cpu);
+  cpu.kernel.tasks[task].perf_event_ctxp = next_ctx.id + 1;
+  cpu.kernel.tasks[next].perf_event_ctxp = ctx.id + 1;
+}
+
+/** Kernel: core.c:perf_event_context_sched_out(). */
+function perf_event_context_sched_out(cpu: Cpu, task: number, next: number): void {
+  const { kernel, cpuctx } = cpu;
+  const ctxp = kernel.tasks[task].perf_event_ctxp;
+  if (ctxp === 0 || cpuctx.task_ctx === 0) return;
+  const ctx = kernel.ctx(ctxp);
+  const next_ctxp = kernel.tasks[next].perf_event_ctxp;
+  if (next_ctxp !== 0 && context_equiv(ctx, kernel.ctx(next_ctxp))) {
+    swapContexts(cpu, task, next, ctx, kernel.ctx(next_ctxp));
+    return;
+  }
+  perf_pmu_disable(cpu);
+  if (cpuctx.sched_cb_usage !== 0) intel_pmu_lbr_sched_task(cpu, ctx, false);
+  task_ctx_sched_out(cpu, ctx, EVENT_ALL);
+  perf_pmu_enable(cpu);
+}
+
+/** Kernel: core.c:perf_sched_cb_dec(). */
+export function perf_sched_cb_dec(cpu: Cpu): void {
+  cpu.cpuctx.perf_sched_cb_usages--;
+  cpu.cpuctx.sched_cb_usage--;
+}
+
+/** Kernel: core.c:perf_sched_cb_inc(). */
+export function perf_sched_cb_inc(cpu: Cpu): void {
+  cpu.cpuctx.sched_cb_usage++;
+  cpu.cpuctx.perf_sched_cb_usages++;
+}
+
+/** Kernel: core.c:__perf_pmu_sched_task(). */
+function __perf_pmu_sched_task(cpu: Cpu, sched_in: boolean): void {
+  perf_pmu_disable(cpu);
+  intel_pmu_lbr_sched_task(cpu, currentTaskCtx(cpu), sched_in);
+  perf_pmu_enable(cpu);
+}
+
+/** Kernel: core.c:perf_pmu_sched_task(): the callback where no task context carries it. */
+function perf_pmu_sched_task(cpu: Cpu, sched_in: boolean): void {
+  if (cpu.cpuctx.sched_cb_usage === 0 || cpu.cpuctx.task_ctx !== 0) return;
+  __perf_pmu_sched_task(cpu, sched_in);
+}
+
+/** Kernel: core.c:__perf_event_task_sched_out(). */
+export function __perf_event_task_sched_out(cpu: Cpu, task: number, next: number): void {
+  if (cpu.cpuctx.perf_sched_cb_usages !== 0) perf_pmu_sched_task(cpu, false);
+  perf_event_context_sched_out(cpu, task, next);
+}
+
+/** Kernel: core.c:merge_sched_in(). Returns false once a flexible event did not fit. */
+function merge_sched_in(
+  cpu: Cpu,
+  event: perf_event,
+  ctx: perf_event_context,
+  can_add_hw: boolean,
+): boolean {
+  if (event.state <= PERF_EVENT_STATE_OFF) return can_add_hw;
+  if (can_add_hw) group_sched_in(cpu, event, ctx);
+  if (event.state !== PERF_EVENT_STATE_INACTIVE) return can_add_hw;
+  // A pinned event that can't go on is not tried again before it is enabled anew.
+  if (isPinned(event)) perf_event_set_state(event, PERF_EVENT_STATE_ERROR);
+  else ctx.rotate_necessary = 1;
+  return false;
+}
+
+/** Kernel: core.c:ctx_pinned_sched_in(), ctx_flexible_sched_in(). */
+function groupsSchedIn(cpu: Cpu, ctx: perf_event_context, pinned: boolean): void {
+  let can_add_hw = true;
+  for (let i = 0; i < ctx.nr_events; i++) {
+    const event = cpu.kernel.events[ctx.event(i)];
+    if (isPinned(event) === pinned) can_add_hw = merge_sched_in(cpu, event, ctx, can_add_hw);
+  }
+}
+
+/** Kernel: core.c:ctx_sched_in(). */
+function ctx_sched_in(cpu: Cpu, ctx: perf_event_context, event_type: number): void {
+  if (ctx.nr_events === 0) return;
+  const was_active = ctx.is_active;
+  ctx.is_active |= event_type | EVENT_TIME;
+  if (ctx.task !== 0 && was_active === 0) cpu.cpuctx.task_ctx = ctx.id + 1;
+  const changed = was_active ^ ctx.is_active;
+  if ((changed & EVENT_PINNED) !== 0) groupsSchedIn(cpu, ctx, true);
+  if ((changed & EVENT_FLEXIBLE) !== 0) groupsSchedIn(cpu, ctx, false);
+}
+
+function hasPinned(cpu: Cpu, ctx: perf_event_context): boolean {
+  for (let i = 0; i < ctx.nr_events; i++) {
+    if (isPinned(cpu.kernel.events[ctx.event(i)])) return true;
+  }
+  return false;
+}
+
+/** Kernel: core.c:perf_event_context_sched_in(). */
+function perf_event_context_sched_in(cpu: Cpu, ctx: perf_event_context): void {
+  const { cpuctx } = cpu;
+  if (cpuctx.task_ctx === ctx.id + 1) {
+    if (cpuctx.sched_cb_usage !== 0) __perf_pmu_sched_task(cpu, true);
+    return;
+  }
+  if (ctx.nr_events === 0) return;
+  perf_pmu_disable(cpu);
+  if (hasPinned(cpu, ctx)) ctx_sched_out(cpu, cpu.ctx, EVENT_FLEXIBLE);
+  perf_event_sched_in(cpu, ctx);
+  if (cpuctx.sched_cb_usage !== 0) intel_pmu_lbr_sched_task(cpu, currentTaskCtx(cpu), true);
+  perf_pmu_enable(cpu);
+}
+
+/** Kernel: core.c:__perf_event_task_sched_in(). */
+export function __perf_event_task_sched_in(cpu: Cpu, task: number): void {
+  const ctxp = cpu.kernel.tasks[task].perf_event_ctxp;
+  if (ctxp !== 0) perf_event_context_sched_in(cpu, cpu.kernel.ctx(ctxp));
+  if (cpu.cpuctx.perf_sched_cb_usages !== 0) perf_pmu_sched_task(cpu, true);
+}

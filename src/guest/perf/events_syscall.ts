@@ -1,0 +1,192 @@
+/**
+ * Models the parts of kernel/events/core.c, Linux 6.1, that allocate and free: opening, closing
+ * and inheriting events. None of them accesses an MSR, so the host can't interrupt them.
+ */
+import { kvm_pv_lbr_close } from '../pv/kvm_pv_lbr.js';
+import { __perf_event_disable, __perf_event_enable } from './events_core.js';
+import { list_add_event, perf_remove_from_context, unclone_ctx } from './events_core.js';
+import { intel_pmu_setup_lbr_filter } from './intel_lbr_filter.js';
+import type { Cpu, Kernel } from './kernel.js';
+import * as perf from './perf_event.js';
+import type { perf_event, perf_event_context } from './perf_structs.js';
+
+/** First free event slot, or -1. */
+export function freeEvent(kernel: Kernel): number {
+  return kernel.events.findIndex((event) => event.used === 0);
+}
+
+/** First task slot that was never forked, or -1. */
+export function freeTask(kernel: Kernel): number {
+  return kernel.tasks.findIndex((task) => task.alive === 0);
+}
+
+/** Kernel: core.c:alloc_perf_context(). There is a context for every task slot. */
+function alloc_perf_context(kernel: Kernel, task: number): perf_event_context {
+  let id = 0;
+  while (kernel.contexts[id].used !== 0) id++;
+  const ctx = kernel.contexts[id];
+  ctx.used = 1;
+  ctx.task = task + 1;
+  kernel.tasks[task].perf_event_ctxp = id + 1;
+  return ctx;
+}
+
+/** Kernel: core.c:alloc_task_ctx_data(). Each context has at most one, and keeps it. */
+function alloc_task_ctx_data(kernel: Kernel): number {
+  let id = 0;
+  while (kernel.contexts.some((ctx) => ctx.task_ctx_data === id + 1)) id++;
+  return id + 1;
+}
+
+/** Whether an event asks for space to keep its call stack in (PERF_ATTACH_TASK_DATA). */
+function needsTaskData(event: perf_event): boolean {
+  return (event.branch_sample_type & perf.PERF_SAMPLE_BRANCH_CALL_STACK) !== 0;
+}
+
+/** Kernel: core.c:find_get_context(). */
+function find_get_context(kernel: Kernel, task: number, event: perf_event): perf_event_context {
+  const ctxp = kernel.tasks[task].perf_event_ctxp;
+  const ctx = ctxp === 0 ? alloc_perf_context(kernel, task) : kernel.ctx(ctxp);
+  if (ctxp !== 0) unclone_ctx(ctx);
+  if (needsTaskData(event) && ctx.task_ctx_data === 0) {
+    ctx.task_ctx_data = alloc_task_ctx_data(kernel);
+  }
+  return ctx;
+}
+
+/** Takes an event slot and clears it. */
+function perf_event_alloc(kernel: Kernel, id: number, attr: number, type: number): perf_event {
+  const event = kernel.events[id];
+  kernel.words.fill(0, event.o, event.o + 17);
+  event.used = 1;
+  event.attr = attr;
+  event.branch_sample_type = type;
+  event.cpu = -1;
+  event.oncpu = -1;
+  event.idx = perf.IDX_UNASSIGNED;
+  const off = (attr & perf.ATTR_DISABLED) !== 0;
+  event.state = off ? perf.PERF_EVENT_STATE_OFF : perf.PERF_EVENT_STATE_INACTIVE;
+  return event;
+}
+
+/**
+ * Kernel: core.c:sys_perf_event_open(), up to the installation in the context.
+ *
+ * @param id - a free event slot.
+ * @param task - task to attach to, or -1 for a CPU event on `cpu`.
+ * @param attr - ATTR_* bits.
+ *
+ * Returns 0, or a negative errno when the PMU refuses branch_sample_type; the slot stays free.
+ */
+export function perf_event_open(
+  cpu: Cpu,
+  id: number,
+  task: number,
+  attr: number,
+  branch_sample_type: number,
+): number {
+  const { kernel } = cpu;
+  const event = perf_event_alloc(kernel, id, attr, branch_sample_type);
+  const ret = intel_pmu_setup_lbr_filter(kernel, event);
+  if (ret !== 0) {
+    event.used = 0;
+    return ret;
+  }
+  const ctx = task < 0 ? cpu.ctx : find_get_context(kernel, task, event);
+  if (task < 0) event.cpu = cpu.id;
+  event.ctx = ctx.id + 1;
+  return 0;
+}
+
+/** Calls `func` on an event and on every event inherited from it (perf_event_for_each_child). */
+function forEachChild(cpu: Cpu, event: perf_event, func: (cpu: Cpu, e: perf_event) => void): void {
+  func(cpu, event);
+  for (const child of cpu.kernel.events) {
+    if (child.used !== 0 && child.parent === event.id + 1) func(cpu, child);
+  }
+}
+
+/** Kernel: core.c:perf_ioctl(), PERF_EVENT_IOC_ENABLE. */
+export function perf_event_enable_family(cpu: Cpu, event: perf_event): void {
+  forEachChild(cpu, event, __perf_event_enable);
+}
+
+/** Kernel: core.c:perf_ioctl(), PERF_EVENT_IOC_DISABLE. */
+export function perf_event_disable_family(cpu: Cpu, event: perf_event): void {
+  forEachChild(cpu, event, __perf_event_disable);
+}
+
+function removeAndFree(cpu: Cpu, event: perf_event): void {
+  perf_remove_from_context(cpu, event);
+  kvm_pv_lbr_close(cpu, event);
+  event.used = 0;
+  event.ctx = 0;
+}
+
+/** Kernel: core.c:perf_event_release_kernel(): the event first, then its children. */
+export function perf_event_release_kernel(cpu: Cpu, event: perf_event): void {
+  forEachChild(cpu, event, removeAndFree);
+}
+
+/** Kernel: core.c:inherit_event(). A child inherits from the event at the head of the family. */
+function inherit_event(kernel: Kernel, parent: perf_event, child: number, id: number): void {
+  const head = parent.parent === 0 ? parent : kernel.events[parent.parent - 1];
+  const event = perf_event_alloc(kernel, id, parent.attr, parent.branch_sample_type);
+  intel_pmu_setup_lbr_filter(kernel, event);
+  event.parent = head.id + 1;
+  event.state =
+    parent.state >= perf.PERF_EVENT_STATE_INACTIVE
+      ? perf.PERF_EVENT_STATE_INACTIVE
+      : perf.PERF_EVENT_STATE_OFF;
+  const ctxp = kernel.tasks[child].perf_event_ctxp;
+  const ctx = ctxp === 0 ? alloc_perf_context(kernel, child) : kernel.ctx(ctxp);
+  if (needsTaskData(event) && ctx.task_ctx_data === 0) {
+    ctx.task_ctx_data = alloc_task_ctx_data(kernel);
+  }
+  event.ctx = ctx.id + 1;
+  list_add_event(event, ctx);
+}
+
+/** Number of events that a fork of `task` would add. */
+export function inheritedEvents(kernel: Kernel, task: number): number {
+  const ctxp = kernel.tasks[task].perf_event_ctxp;
+  if (ctxp === 0) return 0;
+  const ctx = kernel.ctx(ctxp);
+  let n = 0;
+  for (let i = 0; i < ctx.nr_events; i++) {
+    if ((kernel.events[ctx.event(i)].attr & perf.ATTR_INHERIT) !== 0) n++;
+  }
+  return n;
+}
+
+/**
+ * Kernel: core.c:perf_event_init_task(): a fork, with the events that are inherited. The child's
+ * context becomes a clone of the parent's, or of what that is a clone of, if all of them are.
+ *
+ * @param child - a free task slot. There must be event slots for `inheritedEvents`.
+ */
+export function perf_event_init_task(kernel: Kernel, parent: number, child: number): void {
+  kernel.tasks[child].alive = 1;
+  const ctxp = kernel.tasks[parent].perf_event_ctxp;
+  if (ctxp === 0) return;
+  const parent_ctx = kernel.ctx(ctxp);
+  let inherited_all = true;
+  for (const pinned of [perf.ATTR_PINNED, 0]) {
+    for (let i = 0; i < parent_ctx.nr_events; i++) {
+      const event = kernel.events[parent_ctx.event(i)];
+      if ((event.attr & perf.ATTR_PINNED) !== pinned) continue;
+      if ((event.attr & perf.ATTR_INHERIT) === 0) inherited_all = false;
+      else inherit_event(kernel, event, child, freeEvent(kernel));
+    }
+  }
+  const child_ctxp = kernel.tasks[child].perf_event_ctxp;
+  if (child_ctxp === 0 || !inherited_all) return;
+  const child_ctx = kernel.ctx(child_ctxp);
+  if (parent_ctx.parent_ctx !== 0) {
+    child_ctx.parent_ctx = parent_ctx.parent_ctx;
+    child_ctx.parent_gen = parent_ctx.parent_gen;
+  } else {
+    child_ctx.parent_ctx = parent_ctx.id + 1;
+    child_ctx.parent_gen = parent_ctx.generation;
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * Models arch/x86/events/intel/core.c, Linux 6.1: what stands between the PMU core and lbr.c,
+ * and the PMI handler. Left out: the counters' own MSRs, PEBS, BTS, PT, extra registers other
+ * than the LBR's (FIDELITY, "Guest kernel").
+ */
+import * as msrs from '../../hw/msr_index.js';
+import { GLOBAL_CTRL_HI, GLOBAL_CTRL_LO } from '../../hw/logical_processor.js';
+import * as pv from '../pv/kvm_pv_lbr.js';
+import { intel_pmu_lbr_add, intel_pmu_lbr_del, intel_pmu_lbr_disable_all } from './intel_lbr.js';
+import { intel_pmu_lbr_enable_all, intel_pmu_lbr_read, intel_pmu_lbr_reset } from './intel_lbr.js';
+import type { Cpu } from './kernel.js';
+import { ATTR_VLBR } from './perf_event.js';
+import type { perf_event } from './perf_structs.js';
+import { COUNTER_SLOTS, NUM_COUNTERS } from './perf_structs.js';
+
+/** Kernel: core.c:intel_pmu_disable_all(). */
+export function intel_pmu_disable_all(cpu: Cpu): void {
+  cpu.wrmsrl(msrs.MSR_CORE_PERF_GLOBAL_CTRL, 0, 0);
+  intel_pmu_lbr_disable_all(cpu);
+  pv.kvm_pv_lbr_enable(cpu, false);
+}
+
+/** Kernel: core.c:__intel_pmu_enable_all(). */
+function __intel_pmu_enable_all(cpu: Cpu, pmi: boolean): void {
+  if (!pmi) pv.kvm_pv_lbr_enable(cpu, true);
+  intel_pmu_lbr_enable_all(cpu, pmi);
+  cpu.wrmsrl(msrs.MSR_CORE_PERF_GLOBAL_CTRL, GLOBAL_CTRL_LO, GLOBAL_CTRL_HI);
+}
+
+/** Kernel: core.c:intel_pmu_enable_all(). */
+export function intel_pmu_enable_all(cpu: Cpu): void {
+  __intel_pmu_enable_all(cpu, false);
+}
+
+/** Kernel: core.c:intel_pmu_add_event(). Every event of the model has a branch stack. */
+export function intel_pmu_add_event(cpu: Cpu, event: perf_event): void {
+  pv.kvm_pv_lbr_add(cpu, event);
+  intel_pmu_lbr_add(cpu, event);
+}
+
+/** Kernel: core.c:intel_pmu_del_event(). */
+export function intel_pmu_del_event(cpu: Cpu, event: perf_event): void {
+  intel_pmu_lbr_del(cpu, event);
+  pv.kvm_pv_lbr_del(cpu, event);
+}
+
+/** Kernel: core.c:intel_pmu_enable_event(), for the bit of intel_ctrl_guest_mask it sets. */
+export function intel_pmu_enable_event(cpu: Cpu, event: perf_event): void {
+  if ((event.attr & ATTR_VLBR) !== 0) cpu.cpuc.guest_mask_vlbr = 1;
+}
+
+/** Kernel: core.c:intel_pmu_disable_event(). */
+export function intel_pmu_disable_event(cpu: Cpu, event: perf_event): void {
+  if ((event.attr & ATTR_VLBR) !== 0) cpu.cpuc.guest_mask_vlbr = 0;
+}
+
+/**
+ * Kernel: core.c:__intel_shared_reg_get_constraints(), for EXTRA_REG_LBR. Returns false when
+ * another event holds the register with another configuration.
+ */
+function lbr_shared_reg_get(cpu: Cpu, event: perf_event): boolean {
+  const { cpuc } = cpu;
+  if (event.branch_reg_alloc !== 0) return true;
+  const same =
+    cpuc.lbr_sel_config === event.branch_reg_config &&
+    cpuc.lbr_sel_config_hi === event.branch_reg_config_hi;
+  if (cpuc.lbr_sel_ref !== 0 && !same) return false;
+  event.branch_reg_alloc = 1;
+  cpuc.lbr_sel_config = event.branch_reg_config;
+  cpuc.lbr_sel_config_hi = event.branch_reg_config_hi;
+  cpuc.lbr_sel_ref++;
+  return true;
+}
+
+/**
+ * Kernel: core.c:intel_get_event_constraints(). The guest LBR event takes its fake counter and
+ * nothing else: it does not ask for the register that ordinary LBR events share.
+ *
+ * Returns false for emptyconstraint.
+ */
+export function intel_get_event_constraints(cpu: Cpu, event: perf_event): boolean {
+  if ((event.attr & ATTR_VLBR) !== 0) {
+    event.lbr_select_flag = 1;
+    return true;
+  }
+  return event.branch_reg_idx === 0 || lbr_shared_reg_get(cpu, event);
+}
+
+/** Kernel: core.c:intel_put_event_constraints(), __intel_shared_reg_put_constraints(). */
+export function intel_put_event_constraints(cpu: Cpu, event: perf_event): void {
+  if (event.branch_reg_alloc === 0) return;
+  cpu.cpuc.lbr_sel_ref--;
+  event.branch_reg_alloc = 0;
+}
+
+/** Kernel: core.c:handle_pmi_common(): one sample for each overflown event that still counts. */
+function handle_pmi_common(cpu: Cpu, status: number): void {
+  const { cpuc, kernel } = cpu;
+  for (let bit = 0; bit < NUM_COUNTERS; bit++) {
+    if ((status & (1 << bit)) === 0) continue;
+    const event = cpuc.events(bit);
+    if (event !== 0) kernel.output.sample(cpu, kernel.events[event - 1]);
+  }
+}
+
+/**
+ * Kernel: core.c:intel_pmu_handle_irq(). An NMI: it may come between any two MSR accesses of the
+ * code it interrupts. The LBR is read before the ack, which lets a version 4 PMU record again.
+ */
+export function intel_pmu_handle_irq(cpu: Cpu): void {
+  const { cpuc } = cpu;
+  const pmu_enabled = cpuc.enabled;
+  cpuc.enabled = 0;
+  cpu.wrmsrl(msrs.MSR_CORE_PERF_GLOBAL_CTRL, 0, 0);
+  let status = cpu.rdmsrl(msrs.MSR_CORE_PERF_GLOBAL_STATUS);
+  let status_hi = cpu.edx;
+  while ((status | status_hi) !== 0) {
+    intel_pmu_lbr_read(cpu);
+    cpu.wrmsrl(msrs.MSR_CORE_PERF_GLOBAL_OVF_CTRL, status, status_hi);
+    handle_pmi_common(cpu, status);
+    status = cpu.rdmsrl(msrs.MSR_CORE_PERF_GLOBAL_STATUS);
+    status_hi = cpu.edx;
+  }
+  cpuc.enabled = pmu_enabled;
+  if (pmu_enabled !== 0) __intel_pmu_enable_all(cpu, true);
+}
+
+/** Kernel: core.c:intel_pmu_cpu_starting(): some CPUs boot with LBR enabled, and none with it clean. */
+export function intel_pmu_cpu_starting(cpu: Cpu): void {
+  pv.kvm_pv_lbr_cpu_starting(cpu);
+  const debugctl = cpu.rdmsrl(msrs.MSR_IA32_DEBUGCTLMSR);
+  const edx = cpu.edx;
+  const cleared = debugctl & ~msrs.DEBUGCTLMSR_LBR;
+  if (cleared !== debugctl) cpu.wrmsrl(msrs.MSR_IA32_DEBUGCTLMSR, cleared, edx);
+  intel_pmu_lbr_reset(cpu);
+}
+
+/** Counter slot of an event that was assigned: the fake counter comes last. */
+export function counterSlot(event: perf_event): number {
+  return (event.attr & ATTR_VLBR) !== 0 ? COUNTER_SLOTS - 1 : event.idx;
+}

@@ -1,0 +1,69 @@
+/**
+ * Constants of include/linux/perf_event.h, include/uapi/linux/perf_event.h and
+ * arch/x86/events/perf_event.h, Linux 6.1, that the LBR path uses.
+ */
+
+/** perf_event_attr::branch_sample_type, include/uapi/linux/perf_event.h. */
+export const PERF_SAMPLE_BRANCH_USER: number = 1 << 0;
+export const PERF_SAMPLE_BRANCH_KERNEL: number = 1 << 1;
+export const PERF_SAMPLE_BRANCH_HV: number = 1 << 2;
+export const PERF_SAMPLE_BRANCH_ANY: number = 1 << 3;
+export const PERF_SAMPLE_BRANCH_ANY_CALL: number = 1 << 4;
+export const PERF_SAMPLE_BRANCH_ANY_RETURN: number = 1 << 5;
+export const PERF_SAMPLE_BRANCH_IND_CALL: number = 1 << 6;
+export const PERF_SAMPLE_BRANCH_ABORT_TX: number = 1 << 7;
+export const PERF_SAMPLE_BRANCH_IN_TX: number = 1 << 8;
+export const PERF_SAMPLE_BRANCH_NO_TX: number = 1 << 9;
+export const PERF_SAMPLE_BRANCH_COND: number = 1 << 10;
+export const PERF_SAMPLE_BRANCH_CALL_STACK: number = 1 << 11;
+export const PERF_SAMPLE_BRANCH_IND_JUMP: number = 1 << 12;
+export const PERF_SAMPLE_BRANCH_CALL: number = 1 << 13;
+export const PERF_SAMPLE_BRANCH_NO_FLAGS: number = 1 << 14;
+export const PERF_SAMPLE_BRANCH_NO_CYCLES: number = 1 << 15;
+export const PERF_SAMPLE_BRANCH_TYPE_SAVE: number = 1 << 16;
+export const PERF_SAMPLE_BRANCH_HW_INDEX: number = 1 << 17;
+export const PERF_SAMPLE_BRANCH_PRIV_SAVE: number = 1 << 18;
+export const PERF_SAMPLE_BRANCH_MAX_SHIFT = 19;
+
+/** enum perf_event_state. */
+export const PERF_EVENT_STATE_DEAD = -4;
+export const PERF_EVENT_STATE_ERROR = -2;
+export const PERF_EVENT_STATE_OFF = -1;
+export const PERF_EVENT_STATE_INACTIVE = 0;
+export const PERF_EVENT_STATE_ACTIVE = 1;
+
+/** enum event_type_t. */
+export const EVENT_FLEXIBLE = 1;
+export const EVENT_PINNED = 2;
+export const EVENT_TIME = 4;
+export const EVENT_CPU = 8;
+export const EVENT_ALL: number = EVENT_FLEXIBLE | EVENT_PINNED;
+
+export const LBR_NONE = 0;
+export const LBR_VALID = 1;
+
+/** hw_perf_event::idx of the guest LBR event, arch/x86/include/asm/perf_event.h. */
+export const INTEL_PMC_IDX_FIXED_VLBR = 58;
+
+/** hw_perf_event::idx of an event that was never assigned a counter. */
+export const IDX_UNASSIGNED = -1;
+
+/** Attributes of an event, one word: the bits of perf_event_attr that matter here. */
+export const ATTR_PINNED: number = 1 << 0;
+export const ATTR_INHERIT: number = 1 << 1;
+export const ATTR_DISABLED: number = 1 << 2;
+/** config is INTEL_FIXED_VLBR_EVENT and exclude_host is set: KVM's guest LBR event. */
+export const ATTR_VLBR: number = 1 << 3;
+
+/** struct lbr_entry and the saved registers of one record: from, to, info. */
+export const LBR_ENTRY_WORDS = 6;
+
+/** struct perf_branch_entry: from, to, and one word of flags and cycles. */
+export const BRANCH_ENTRY_WORDS = 5;
+export const BRANCH_MISPRED: number = 1 << 0;
+export const BRANCH_PREDICTED: number = 1 << 1;
+export const BRANCH_IN_TX: number = 1 << 2;
+export const BRANCH_ABORT: number = 1 << 3;
+/** cycles (16 bits) and type (4 bits) sit above the flags. */
+export const BRANCH_CYCLES_SHIFT = 4;
+export const BRANCH_TYPE_SHIFT = 20;

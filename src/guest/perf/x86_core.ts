@@ -1,0 +1,132 @@
+/**
+ * Models arch/x86/events/core.c, Linux 6.1: the struct pmu callbacks. Left out: the counters' own
+ * MSRs, so starting and stopping an event is an entry in cpuc.events (FIDELITY, "Guest kernel").
+ */
+import { EAGAIN, EINVAL } from './errno.js';
+import * as intel from './intel_core.js';
+import type { Cpu } from './kernel.js';
+import { ATTR_VLBR, IDX_UNASSIGNED, INTEL_PMC_IDX_FIXED_VLBR } from './perf_event.js';
+import type { perf_event } from './perf_structs.js';
+import { NUM_COUNTERS } from './perf_structs.js';
+import { perf_pmu_disable, perf_pmu_enable } from './pmu_count.js';
+
+/** Kernel: core.c:x86_pmu_disable(). */
+export function x86_pmu_disable(cpu: Cpu): void {
+  const { cpuc } = cpu;
+  if (cpuc.enabled === 0) return;
+  cpuc.n_added = 0;
+  cpuc.enabled = 0;
+  intel.intel_pmu_disable_all(cpu);
+}
+
+/** Picks the counter for an event: the one it had, if free, else the lowest free one. */
+function assignCounter(cpu: Cpu, event: perf_event): void {
+  const { cpuc } = cpu;
+  if ((event.attr & ATTR_VLBR) !== 0) {
+    event.idx = INTEL_PMC_IDX_FIXED_VLBR;
+    return;
+  }
+  if (event.idx !== IDX_UNASSIGNED && cpuc.events(event.idx) === 0) return;
+  event.idx = 0;
+  while (cpuc.events(event.idx) !== 0) event.idx++;
+}
+
+/** Kernel: core.c:x86_pmu_enable(), x86_pmu_start(). */
+export function x86_pmu_enable(cpu: Cpu): void {
+  const { cpuc, kernel } = cpu;
+  if (cpuc.enabled !== 0) return;
+  for (let i = cpuc.n_events - cpuc.n_added; i < cpuc.n_events; i++) {
+    const event = kernel.events[cpuc.event_list(i)];
+    assignCounter(cpu, event);
+    cpuc.setEvents(intel.counterSlot(event), event.id + 1);
+    intel.intel_pmu_enable_event(cpu, event);
+  }
+  cpuc.n_added = 0;
+  cpuc.enabled = 1;
+  intel.intel_pmu_enable_all(cpu);
+}
+
+/** Kernel: core.c:x86_schedule_events(). Returns 0, or -EINVAL when they don't all fit. */
+function x86_schedule_events(cpu: Cpu, n: number): number {
+  const { cpuc, kernel } = cpu;
+  const n0 = cpuc.n_events - cpuc.n_txn;
+  let unsched = false;
+  let counters = 0;
+  for (let i = 0; i < n; i++) {
+    const event = kernel.events[cpuc.event_list(i)];
+    if (i >= n0 && !intel.intel_get_event_constraints(cpu, event)) unsched = true;
+    if ((event.attr & ATTR_VLBR) === 0) counters++;
+  }
+  if (!unsched && counters <= NUM_COUNTERS) return 0;
+  for (let i = n0; i < n; i++) {
+    intel.intel_put_event_constraints(cpu, kernel.events[cpuc.event_list(i)]);
+  }
+  return -EINVAL;
+}
+
+/**
+ * Kernel: core.c:x86_pmu_add(), inside a transaction, as event_sched_in() always is: whether the
+ * event fits is only found out at the commit, after the LBR has been told of its user.
+ */
+export function x86_pmu_add(cpu: Cpu, event: perf_event): number {
+  const { cpuc, kernel } = cpu;
+  if (cpuc.n_events >= kernel.config.events) return -EINVAL;
+  cpuc.setEventList(cpuc.n_events, event.id);
+  cpuc.n_events++;
+  cpuc.n_added++;
+  cpuc.n_txn++;
+  intel.intel_pmu_add_event(cpu, event);
+  return 0;
+}
+
+/** Kernel: core.c:x86_pmu_stop(). */
+function x86_pmu_stop(cpu: Cpu, event: perf_event): void {
+  const { cpuc } = cpu;
+  const slot = intel.counterSlot(event);
+  if (slot < 0 || cpuc.events(slot) !== event.id + 1) return;
+  intel.intel_pmu_disable_event(cpu, event);
+  cpuc.setEvents(slot, 0);
+}
+
+/** Kernel: core.c:x86_pmu_del(). */
+export function x86_pmu_del(cpu: Cpu, event: perf_event): void {
+  const { cpuc } = cpu;
+  if (cpuc.txn_flags === 0) {
+    x86_pmu_stop(cpu, event);
+    let i = 0;
+    while (i < cpuc.n_events && cpuc.event_list(i) !== event.id) i++;
+    // A deleted event that was added under the same disable has no counter yet.
+    if (i >= cpuc.n_events - cpuc.n_added) cpuc.n_added--;
+    intel.intel_put_event_constraints(cpu, event);
+    for (i++; i < cpuc.n_events; i++) cpuc.setEventList(i - 1, cpuc.event_list(i));
+    cpuc.n_events--;
+  }
+  intel.intel_pmu_del_event(cpu, event);
+}
+
+/** Kernel: core.c:x86_pmu_start_txn(). */
+export function x86_pmu_start_txn(cpu: Cpu): void {
+  cpu.cpuc.txn_flags = 1;
+  perf_pmu_disable(cpu);
+  cpu.cpuc.n_txn = 0;
+}
+
+/** Kernel: core.c:x86_pmu_cancel_txn(). */
+export function x86_pmu_cancel_txn(cpu: Cpu): void {
+  const { cpuc } = cpu;
+  cpuc.txn_flags = 0;
+  cpuc.n_added -= cpuc.n_txn;
+  cpuc.n_events -= cpuc.n_txn;
+  cpuc.n_txn = 0;
+  perf_pmu_enable(cpu);
+}
+
+/** Kernel: core.c:x86_pmu_commit_txn(). Returns 0, or -EAGAIN when the group does not fit. */
+export function x86_pmu_commit_txn(cpu: Cpu): number {
+  const { cpuc } = cpu;
+  if (x86_schedule_events(cpu, cpuc.n_events) !== 0) return -EAGAIN;
+  cpuc.txn_flags = 0;
+  cpuc.n_txn = 0;
+  perf_pmu_enable(cpu);
+  return 0;
+}

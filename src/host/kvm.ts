@@ -1,0 +1,270 @@
+/**
+ * Models the run loop of KVM on VMX, Linux 6.1, as far as it reaches the LBR: VM entry and exit
+ * (vmx.c:vmx_vcpu_run(), x86.c:vcpu_enter_guest()), intercepted MSR accesses, DEBUGCTL emulation
+ * (vmx.c:vmx_set_msr()), the virtual PMI and its legacy freeze (pmu_intel.c), and the threads'
+ * comings and goings. What a policy decides is left to the policy.
+ */
+import * as msrs from '../hw/msr_index.js';
+import type { CpuModel } from '../hw/cpu_models.js';
+import type { LogicalProcessor } from '../hw/logical_processor.js';
+import { GLOBAL_CTRL_HI, GLOBAL_CTRL_LO, lbrRegister } from '../hw/logical_processor.js';
+import type { Vector } from '../hw/msr_port.js';
+import { GP_VECTOR } from '../hw/msr_port.js';
+import { KVM_PV_LBR_CTRL_ACTIVE, MSR_KVM_PV_LBR_CTRL } from '../guest/pv/kvm_para.js';
+import { LbrRegisters } from './lbr_registers.js';
+import type { Observer } from './observer.js';
+import { HOST } from './observer.js';
+import type { HostPerf, LbrPolicy, PolicyHost } from './policy/policy.js';
+import type { Vcpu } from './vcpu.js';
+
+/** Bits of GLOBAL_OVF_CTRL that a version 2 guest may write: OvfBuffer and CondChgd. */
+const OVF_CTRL_HI: number = GLOBAL_CTRL_HI | (1 << (62 - 32)) | msrs.GLOBAL_STATUS_COND_CHG_HI;
+
+/** vmx.c:vmx_get_supported_debugctl(): the guest has no RTM and no bus-lock detection. */
+const SUPPORTED_DEBUGCTL: number = msrs.DEBUGCTLMSR_LBR | msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
+
+/** Bits that vmx_is_valid_debugctl() drops without a fault. */
+const DROPPED_DEBUGCTL: number = msrs.DEBUGCTLMSR_BTF | msrs.DEBUGCTLMSR_LBR;
+
+export class Kvm implements PolicyHost {
+  readonly policy: LbrPolicy;
+  readonly perf: HostPerf;
+  /** High half of the last value read, for a guest as for a policy. */
+  edx = 0;
+  vector: Vector = 0;
+  private readonly model: CpuModel;
+  private readonly pcpus: readonly LogicalProcessor[];
+  private readonly registers: LbrRegisters;
+  private readonly observer: Observer;
+
+  constructor(
+    policy: LbrPolicy,
+    perf: HostPerf,
+    pcpus: readonly LogicalProcessor[],
+    registers: LbrRegisters,
+    observer: Observer,
+  ) {
+    this.policy = policy;
+    this.perf = perf;
+    this.model = pcpus[0].model;
+    this.pcpus = pcpus;
+    this.registers = registers;
+    this.observer = observer;
+  }
+
+  /** VM entry, unless the vCPU is in the guest already. */
+  enter(vcpu: Vcpu): void {
+    if (vcpu.in_guest) return;
+    const cpu = this.pcpus[vcpu.pcpu];
+    vcpu.host_debugctl = cpu.debugctl;
+    this.policy.vcpu_enter(this, vcpu);
+    if (!vcpu.vmcs.enter(cpu)) this.observer.entryFailed(vcpu.id);
+    vcpu.in_guest = true;
+  }
+
+  /** VM exit, unless the vCPU is out already. The exit leaves DEBUGCTL 0; KVM puts it back. */
+  exit(vcpu: Vcpu): void {
+    if (!vcpu.in_guest) return;
+    const cpu = this.pcpus[vcpu.pcpu];
+    vcpu.vmcs.exit(cpu);
+    vcpu.in_guest = false;
+    this.policy.vcpu_exit(this, vcpu);
+    if (vcpu.host_debugctl !== 0) {
+      cpu.wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, vcpu.host_debugctl, 0);
+    }
+    this.observer.exited(vcpu.id);
+  }
+
+  /** A guest's RDMSR. Returns eax; `edx` and `vector` hold the rest. */
+  guestRdmsr(vcpu: Vcpu, msr: number): number {
+    this.enter(vcpu);
+    let eax = 0;
+    if (vcpu.vmcs.interceptsRead(msr)) {
+      this.exit(vcpu);
+      this.edx = 0;
+      this.vector = 0;
+      eax = this.get_msr(vcpu, msr);
+    } else {
+      const cpu = this.pcpus[vcpu.pcpu];
+      eax = cpu.rdmsr(msr);
+      this.edx = cpu.edx;
+      this.vector = cpu.vector;
+    }
+    if (this.vector !== 0) this.observer.guestFault(vcpu.id, msr, false);
+    else this.observer.guestRead(vcpu.id, msr, eax, this.edx);
+    return eax;
+  }
+
+  /** A guest's WRMSR. Returns the vector that it raises. */
+  guestWrmsr(vcpu: Vcpu, msr: number, eax: number, edx: number): Vector {
+    this.enter(vcpu);
+    let vector: Vector = 0;
+    if (vcpu.vmcs.interceptsWrite(msr)) {
+      this.exit(vcpu);
+      vector = this.set_msr(vcpu, msr, eax, edx);
+    } else {
+      vector = this.pcpus[vcpu.pcpu].wrmsr(msr, eax, edx);
+    }
+    if (vector !== 0) this.observer.guestFault(vcpu.id, msr, true);
+    else this.observer.guestWrite(vcpu.id, msr, eax, edx);
+    return vector;
+  }
+
+  private get_msr(vcpu: Vcpu, msr: number): number {
+    switch (msr) {
+      case msrs.MSR_IA32_DEBUGCTLMSR:
+        return vcpu.vmcs.guest_debugctl;
+      case msrs.MSR_IA32_PERF_CAPABILITIES:
+        return this.model.lbr_format;
+      case msrs.MSR_CORE_PERF_GLOBAL_STATUS:
+        return vcpu.global_status;
+      case msrs.MSR_CORE_PERF_GLOBAL_CTRL:
+        this.edx = vcpu.global_ctrl_hi;
+        return vcpu.global_ctrl;
+      case msrs.MSR_CORE_PERF_GLOBAL_OVF_CTRL:
+        return 0;
+      case MSR_KVM_PV_LBR_CTRL:
+        if (this.policy.pv !== 'none') return vcpu.pv_lbr_ctrl;
+        break;
+      default:
+        if (lbrRegister(this.model, msr) !== 'none') {
+          const value = this.policy.get_msr(this, vcpu, msr);
+          this.edx = value.edx;
+          this.vector = value.vector;
+          return value.eax;
+        }
+    }
+    this.vector = GP_VECTOR;
+    return 0;
+  }
+
+  private set_msr(vcpu: Vcpu, msr: number, eax: number, edx: number): Vector {
+    switch (msr) {
+      case msrs.MSR_IA32_DEBUGCTLMSR:
+        if (edx !== 0 || (eax & ~(SUPPORTED_DEBUGCTL | DROPPED_DEBUGCTL)) !== 0) return GP_VECTOR;
+        vcpu.vmcs.guest_debugctl = eax & SUPPORTED_DEBUGCTL;
+        this.policy.set_debugctl(this, vcpu);
+        return 0;
+      case msrs.MSR_CORE_PERF_GLOBAL_CTRL:
+        if ((eax & ~GLOBAL_CTRL_LO) !== 0 || (edx & ~GLOBAL_CTRL_HI) !== 0) return GP_VECTOR;
+        vcpu.global_ctrl = eax;
+        vcpu.global_ctrl_hi = edx;
+        return 0;
+      case msrs.MSR_CORE_PERF_GLOBAL_OVF_CTRL:
+        if ((eax & ~GLOBAL_CTRL_LO) !== 0 || (edx & ~OVF_CTRL_HI) !== 0) return GP_VECTOR;
+        vcpu.global_status &= ~eax;
+        return 0;
+      case MSR_KVM_PV_LBR_CTRL:
+        if (this.policy.pv === 'none') return GP_VECTOR;
+        if (edx !== 0 || (eax & ~KVM_PV_LBR_CTRL_ACTIVE) !== 0) return GP_VECTOR;
+        vcpu.pv_lbr_ctrl = eax;
+        this.policy.set_pv_lbr_ctrl(this, vcpu);
+        return 0;
+      default:
+        if (lbrRegister(this.model, msr) === 'none') return GP_VECTOR;
+        return this.policy.set_msr(this, vcpu, msr, eax, edx);
+    }
+  }
+
+  /**
+   * A guest counter has overflowed: the host takes its PMI, which is an exit, and readies the
+   * guest's. Kernel: pmu_intel.c:intel_pmu_deliver_pmi(), the PMU version of a guest being 2.
+   */
+  injectPmi(vcpu: Vcpu, counter: number): void {
+    this.enter(vcpu);
+    this.exit(vcpu);
+    vcpu.global_status |= 1 << counter;
+    this.observer.guestPmi(vcpu.id, counter);
+    const { vmcs } = vcpu;
+    if ((vmcs.guest_debugctl & msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI) !== 0) {
+      vmcs.guest_debugctl &= ~msrs.DEBUGCTLMSR_LBR;
+    }
+    this.policy.deliver_pmi(this, vcpu);
+    this.enter(vcpu);
+  }
+
+  /** The vCPU's thread leaves its pCPU (kvm_sched_out()). */
+  schedOut(vcpu: Vcpu): void {
+    const { pcpu } = vcpu;
+    this.policy.vcpu_put(this, vcpu);
+    this.observer.vcpuSwitch(vcpu.id, pcpu, false);
+    vcpu.pcpu = -1;
+  }
+
+  /** The vCPU's thread arrives on a pCPU (kvm_sched_in()). */
+  schedIn(vcpu: Vcpu, pcpu: number): void {
+    vcpu.pcpu = pcpu;
+    this.policy.vcpu_load(this, vcpu);
+    this.observer.vcpuSwitch(vcpu.id, pcpu, true);
+  }
+
+  /**
+   * Live migration of a vCPU whose thread is off: what the policy's userspace ABI carries arrives
+   * on a new vCPU, everything else starts from zero. LBR MSRs, DEBUGCTL and the paravirtual MSR
+   * go together: x86.c:msrs_to_save_all[] of 6.1 has none of them.
+   */
+  migrate(vcpu: Vcpu): void {
+    const { vmcs } = vcpu;
+    const carried = this.policy.get_state(this, vcpu);
+    const debugctl = carried ? vmcs.guest_debugctl : 0;
+    const pv_lbr_ctrl = carried ? vcpu.pv_lbr_ctrl : 0;
+    for (let i = 0; i < this.policy.words.length; i++) vcpu.setWord(i, 0);
+    if (!carried) vcpu.records.clear();
+    this.setPassthrough(vcpu, false);
+    vmcs.guest_debugctl = debugctl;
+    vcpu.pv_lbr_ctrl = pv_lbr_ctrl;
+    this.policy.reset(this, vcpu);
+    if (carried) this.policy.set_state(this, vcpu);
+  }
+
+  rdmsr(vcpu: Vcpu, msr: number): number {
+    const eax = this.registers.read(vcpu.pcpu, vcpu.id, msr);
+    this.edx = this.registers.edx;
+    return eax;
+  }
+
+  wrmsr(vcpu: Vcpu, msr: number, eax: number, edx: number): void {
+    this.registers.write(vcpu.pcpu, vcpu.id, msr, eax, edx);
+  }
+
+  wrmsr_safe(vcpu: Vcpu, msr: number, eax: number, edx: number): Vector {
+    return this.registers.writeSafe(vcpu.pcpu, vcpu.id, msr, eax, edx);
+  }
+
+  saveStack(vcpu: Vcpu, select: boolean): void {
+    this.registers.save(vcpu.pcpu, vcpu.id, vcpu.records, select);
+  }
+
+  restoreStack(vcpu: Vcpu, select: boolean): void {
+    this.registers.restore(vcpu.pcpu, vcpu.id, vcpu.records, select);
+  }
+
+  scrubStack(vcpu: Vcpu): void {
+    this.registers.scrub(vcpu.pcpu, vcpu.id);
+  }
+
+  scrubPcpu(pcpu: number): void {
+    this.registers.scrub(pcpu, HOST);
+  }
+
+  setPassthrough(vcpu: Vcpu, on: boolean): void {
+    if (vcpu.msr_passthrough === on) return;
+    vcpu.msr_passthrough = on;
+    const { lbr_nr, lbr_from, lbr_to, lbr_info, select } = this.model;
+    for (let i = 0; i < lbr_nr; i++) {
+      vcpu.vmcs.setIntercept(lbr_from + i, !on);
+      vcpu.vmcs.setIntercept(lbr_to + i, !on);
+      if (lbr_info !== 0) vcpu.vmcs.setIntercept(lbr_info + i, !on);
+    }
+    if (select !== 'none') vcpu.vmcs.setIntercept(msrs.MSR_LBR_SELECT, !on);
+    vcpu.vmcs.setIntercept(msrs.MSR_LBR_TOS, !on);
+  }
+
+  borrowLbr(vcpu: Vcpu): void {
+    this.registers.borrow(vcpu.pcpu);
+  }
+
+  giveBackLbr(vcpu: Vcpu): void {
+    this.registers.giveBack(vcpu.pcpu);
+  }
+}

@@ -1,0 +1,19 @@
+import type { LbrPolicy } from './policy.js';
+import { makeLive, PARKED } from './parked_stack.js';
+
+/** Baseline: the whole stack, at every vCPU switch, whether the guest uses it or not. */
+export const always: LbrPolicy = {
+  ...PARKED,
+  name: 'always',
+  summary: 'saved and restored at every vCPU switch, and around every entry under contention',
+  cites: 'baseline; Wei Wang, v1, 2017-09-25, moved from VM transitions to vCPU switches',
+  assumes: 'perf lends its registers to KVM between VM entry and VM exit',
+  needlessSwitches: 0,
+  knownFailures: {},
+  notApplicable: {
+    'active-agrees': 'not a paravirtual policy',
+    'no-premature-stop': 'it never takes the guest to have stopped',
+  },
+  inUse: () => null,
+  vcpu_enter: makeLive,
+};

@@ -1,0 +1,38 @@
+import type { Vector } from '../../hw/msr_port.js';
+import type { Vcpu } from '../vcpu.js';
+import type { LbrPolicy, MsrValue, PolicyHost } from './policy.js';
+import { PASS_THROUGH } from './policy.js';
+
+/** L2: restores on the first access of a slice, and makes the MSRs direct again. */
+function firstAccess(kvm: PolicyHost, vcpu: Vcpu): void {
+  kvm.restoreStack(vcpu, true);
+  kvm.setPassthrough(vcpu, true);
+}
+
+/** The three rules of the proposal, word for word. */
+export const lazyLiteral: LbrPolicy = {
+  ...PASS_THROUGH,
+  name: 'lazy-literal',
+  summary: 'intercepts at a vCPU switch, restores on the first access, saves what was direct',
+  cites: 'Andi Kleen, 2018-09-06, reply to v2 6/8: rules L1, L2, L3',
+  assumes: 'hardware never records before the first access of a slice, and no host event contends',
+  needlessSwitches: 1,
+  knownFailures: {},
+  notApplicable: { 'active-agrees': 'not a paravirtual policy' },
+  inUse: (vcpu: Vcpu): boolean => vcpu.msr_passthrough,
+  /** L1: nothing is restored. */
+  vcpu_load: (kvm: PolicyHost, vcpu: Vcpu): void => kvm.setPassthrough(vcpu, false),
+  /** L3: what was not set to direct access in this slice needs no save. */
+  vcpu_put: (kvm: PolicyHost, vcpu: Vcpu): void => {
+    if (vcpu.msr_passthrough) kvm.saveStack(vcpu, true);
+  },
+  get_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number): MsrValue => {
+    firstAccess(kvm, vcpu);
+    return PASS_THROUGH.get_msr(kvm, vcpu, msr);
+  },
+  set_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector => {
+    firstAccess(kvm, vcpu);
+    return kvm.wrmsr_safe(vcpu, msr, eax, edx);
+  },
+  reset: (kvm: PolicyHost, vcpu: Vcpu): void => kvm.setPassthrough(vcpu, false),
+};

@@ -1,0 +1,76 @@
+/**
+ * Models the LBR part of arch/x86/kvm/vmx/pmu_intel.c, Linux 6.1, with the lazy release as it was
+ * merged (commit 9aa4f622460f after v14): a guest LBR event on the vCPU's thread makes the host's
+ * perf save and restore, and it is released when DEBUGCTL.LBR is clear at the first PMU request
+ * after the thread came back. Accesses trapped before it went away do not matter.
+ */
+import type { Vector } from '../../hw/msr_port.js';
+import { DEBUGCTLMSR_LBR } from '../../hw/msr_index.js';
+import type { Vcpu } from '../vcpu.js';
+import type { LbrPolicy, MsrValue, PolicyHost } from './policy.js';
+import { msrValue, PASS_THROUGH } from './policy.js';
+
+/** kvm_pmu.need_cleanup. */
+const NEED_CLEANUP = 0;
+
+function guestLbr(vcpu: Vcpu): boolean {
+  return (vcpu.vmcs.guest_debugctl & DEBUGCTLMSR_LBR) !== 0;
+}
+
+/** Kernel: pmu_intel.c:intel_pmu_cleanup(). */
+function intel_pmu_cleanup(kvm: PolicyHost, vcpu: Vcpu): void {
+  if (!guestLbr(vcpu)) kvm.perf.release_guest_lbr_event(vcpu);
+}
+
+/** Kernel: pmu_intel.c:vmx_passthrough_lbr_msrs(). */
+function vmx_passthrough_lbr_msrs(kvm: PolicyHost, vcpu: Vcpu): void {
+  kvm.setPassthrough(vcpu, kvm.perf.guest_lbr_event(vcpu) === 'active');
+}
+
+/**
+ * Kernel: pmu_intel.c:intel_pmu_handle_lbr_msrs_access(), up to the access itself. Returns
+ * whether the registers are the guest's now; if not, reads are 0 and writes are dropped.
+ */
+function lbr_msrs_access(kvm: PolicyHost, vcpu: Vcpu): boolean {
+  if (kvm.perf.guest_lbr_event(vcpu) === 'none') kvm.perf.create_guest_lbr_event(vcpu);
+  return kvm.perf.guest_lbr_event(vcpu) === 'active';
+}
+
+export const merged: LbrPolicy = {
+  ...PASS_THROUGH,
+  name: 'merged',
+  summary: 'guest LBR event on host perf; released when DEBUGCTL.LBR is clear after a switch',
+  cites: 'Linux 5.12 to 6.1, arch/x86/kvm/vmx/pmu_intel.c',
+  assumes: 'a guest whose DEBUGCTL.LBR is clear after a switch has stopped using LBR',
+  words: ['need_cleanup'],
+  needlessSwitches: 2,
+  knownFailures: {},
+  notApplicable: { 'active-agrees': 'not a paravirtual policy' },
+  inUse: (vcpu: Vcpu): boolean => vcpu.msr_passthrough,
+  /** Kernel: x86.c:kvm_arch_sched_in(). */
+  vcpu_load: (kvm: PolicyHost, vcpu: Vcpu): void => {
+    if (kvm.perf.guest_lbr_event(vcpu) !== 'none') vcpu.setWord(NEED_CLEANUP, 1);
+  },
+  vcpu_enter: (kvm: PolicyHost, vcpu: Vcpu): void => {
+    if (vcpu.word(NEED_CLEANUP) !== 0) {
+      vcpu.setWord(NEED_CLEANUP, 0);
+      intel_pmu_cleanup(kvm, vcpu);
+    }
+    vmx_passthrough_lbr_msrs(kvm, vcpu);
+  },
+  get_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number): MsrValue =>
+    lbr_msrs_access(kvm, vcpu) ? PASS_THROUGH.get_msr(kvm, vcpu, msr) : msrValue(0, 0),
+  /** The access is wrmsrl(): a value that faults is the host's fault, and the guest goes on. */
+  set_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector => {
+    if (lbr_msrs_access(kvm, vcpu)) kvm.wrmsr(vcpu, msr, eax, edx);
+    return 0;
+  },
+  /** Kernel: vmx.c:vmx_set_msr(), MSR_IA32_DEBUGCTLMSR. */
+  set_debugctl: (kvm: PolicyHost, vcpu: Vcpu): void => {
+    if (guestLbr(vcpu) && kvm.perf.guest_lbr_event(vcpu) === 'none') {
+      kvm.perf.create_guest_lbr_event(vcpu);
+    }
+  },
+  /** Kernel: pmu_intel.c:intel_pmu_reset(). */
+  reset: (kvm: PolicyHost, vcpu: Vcpu): void => kvm.perf.release_guest_lbr_event(vcpu),
+};

@@ -1,0 +1,86 @@
+/**
+ * What the sound policies have in common: a vCPU's stack is either live, in the registers of the
+ * pCPU it is loaded on and passed through, or parked, in `vcpu.records` and intercepted. An
+ * intercepted access is answered from the parked copy, so nothing is ever read from registers
+ * that hold somebody else's records, and the one place where a stack becomes live is before a
+ * VM entry, interrupts off.
+ *
+ * Where an LBR event of the host counts on the pCPU, the registers are borrowed for the time in
+ * the guest: the stack is live between entry and exit only.
+ */
+import type { Vector } from '../../hw/msr_port.js';
+import { GP_VECTOR } from '../../hw/msr_port.js';
+import { lbrWriteFaults } from '../../hw/logical_processor.js';
+import { DEBUGCTLMSR_LBR } from '../../hw/msr_index.js';
+import type { Vcpu } from '../vcpu.js';
+import type { MsrValue, PolicyGround, PolicyHost } from './policy.js';
+import { msrValue, nothing, PASS_THROUGH } from './policy.js';
+
+/** The stack is in the registers. */
+export const LIVE = 0;
+/** They are borrowed from the host's event. */
+const BORROWED = 1;
+/** The guest has touched an intercepted register in this slice. */
+export const WANTED = 2;
+
+export const PARKED_WORDS: readonly string[] = ['live', 'borrowed', 'wanted'];
+
+/** Whether hardware would record for the guest once it is entered. */
+export function recorderOn(vcpu: Vcpu): boolean {
+  return (vcpu.vmcs.guest_debugctl & DEBUGCTLMSR_LBR) !== 0;
+}
+
+/** Puts the stack into the registers, if it is not there. */
+export function makeLive(kvm: PolicyHost, vcpu: Vcpu): void {
+  if (vcpu.word(LIVE) !== 0) return;
+  if (kvm.perf.host_lbr_active(vcpu.pcpu)) {
+    kvm.borrowLbr(vcpu);
+    vcpu.setWord(BORROWED, 1);
+  }
+  kvm.restoreStack(vcpu, true);
+  kvm.setPassthrough(vcpu, true);
+  vcpu.setWord(LIVE, 1);
+}
+
+/**
+ * Takes the stack out of the registers, if it is there. The registers are wiped: the host's perf
+ * takes what it finds in them for its own when the context that it saved last comes back.
+ */
+export function park(kvm: PolicyHost, vcpu: Vcpu): void {
+  if (vcpu.word(LIVE) === 0) return;
+  kvm.saveStack(vcpu, true);
+  kvm.scrubStack(vcpu);
+  kvm.setPassthrough(vcpu, false);
+  vcpu.setWord(LIVE, 0);
+}
+
+/** The hooks that all of them share. */
+export const PARKED: PolicyGround = {
+  ...PASS_THROUGH,
+  words: PARKED_WORDS,
+  vcpu_put: (kvm: PolicyHost, vcpu: Vcpu): void => {
+    park(kvm, vcpu);
+    vcpu.setWord(WANTED, 0);
+  },
+  vcpu_exit: (kvm: PolicyHost, vcpu: Vcpu): void => {
+    if (vcpu.word(BORROWED) === 0) return;
+    park(kvm, vcpu);
+    kvm.giveBackLbr(vcpu);
+    vcpu.setWord(BORROWED, 0);
+  },
+  get_msr: (_kvm: PolicyHost, vcpu: Vcpu, msr: number): MsrValue => {
+    vcpu.setWord(WANTED, 1);
+    return msrValue(vcpu.records.readLow(msr), vcpu.records.readHigh(msr));
+  },
+  set_msr: (_kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector => {
+    if (lbrWriteFaults(vcpu.records.model, msr, eax, edx)) return GP_VECTOR;
+    vcpu.setWord(WANTED, 1);
+    vcpu.records.write(msr, eax, edx);
+    return 0;
+  },
+  host_perf_event: (kvm: PolicyHost, _pcpu: number, loaded: Vcpu | null, on: boolean): void => {
+    if (on && loaded !== null) park(kvm, loaded);
+  },
+  reset: nothing,
+  get_state: (): boolean => true,
+};

@@ -1,0 +1,170 @@
+/**
+ * What a host's LBR policy is. A policy sees what a real host sees: DEBUGCTL writes, LBR MSR
+ * accesses while they are intercepted, DEBUGCTL at an exit, its threads coming and going, the
+ * paravirtual MSR, and the state of its own perf event. Everything it remembers is in the words
+ * it declares.
+ */
+import type { Vector } from '../../hw/msr_port.js';
+import type { PvSite } from '../../guest/pv/kvm_para.js';
+import type { Vcpu } from '../vcpu.js';
+
+/** Every property that a policy is judged by, in the order of the matrix. */
+export const PROPERTY_NAMES = [
+  'no-loss/callstack',
+  'no-loss/any',
+  'no-leak/vm',
+  'no-leak/task',
+  'callstack-true',
+  'host-intact',
+  'owner-only',
+  'recorder-owned',
+  'active-agrees',
+  'no-needless-switch',
+  'no-premature-stop',
+  'no-fault',
+  'balanced',
+] as const;
+export type PropertyName = (typeof PROPERTY_NAMES)[number];
+
+/** The host's perf subsystem, as KVM may use it. */
+export interface HostPerf {
+  /** perf_event_create_kernel_counter() of the guest LBR event, for the vCPU's own thread. */
+  create_guest_lbr_event(vcpu: Vcpu): void;
+  /** perf_event_release_kernel() of it. */
+  release_guest_lbr_event(vcpu: Vcpu): void;
+  /** Whether it exists, and whether it is PERF_EVENT_STATE_ACTIVE. */
+  guest_lbr_event(vcpu: Vcpu): 'none' | 'inactive' | 'active';
+  /** Whether an LBR event of the host's own counts on this pCPU now. */
+  host_lbr_active(pcpu: number): boolean;
+}
+
+/** What KVM lets a policy do. MSR accesses are those of the pCPU that the vCPU is loaded on. */
+export interface PolicyHost {
+  readonly perf: HostPerf;
+  readonly edx: number;
+  /** RDMSR on behalf of the vCPU; a fault reads as 0 and is reported. */
+  rdmsr(vcpu: Vcpu, msr: number): number;
+  /** WRMSR on behalf of the vCPU; a fault is reported, and the guest is none the wiser. */
+  wrmsr(vcpu: Vcpu, msr: number, eax: number, edx: number): void;
+  /** WRMSR on behalf of the vCPU by code that is ready for a fault. */
+  wrmsr_safe(vcpu: Vcpu, msr: number, eax: number, edx: number): Vector;
+  /** Reads every LBR register into `vcpu.records`; LBR_SELECT only if asked. */
+  saveStack(vcpu: Vcpu, select: boolean): void;
+  /** Writes every LBR register from `vcpu.records`; LBR_SELECT only if asked. */
+  restoreStack(vcpu: Vcpu, select: boolean): void;
+  /** Zeroes the records, TOS and LBR_SELECT of the vCPU's pCPU. */
+  scrubStack(vcpu: Vcpu): void;
+  /** Zeroes them on a pCPU that no LBR event of the host counts on yet. */
+  scrubPcpu(pcpu: number): void;
+  /** Opens or closes the MSR bitmap for every LBR MSR. */
+  setPassthrough(vcpu: Vcpu, on: boolean): void;
+  /**
+   * Saves what the host's own LBR event has on this pCPU, so that KVM may use the registers
+   * until `giveBackLbr`. To be used with interrupts off around the time in the guest only.
+   */
+  borrowLbr(vcpu: Vcpu): void;
+  giveBackLbr(vcpu: Vcpu): void;
+}
+
+/** One policy. Hooks carry KVM's names; a hook that is not needed is `nothing`. */
+export interface LbrPolicy {
+  readonly name: string;
+  /** One line on what it does. */
+  readonly summary: string;
+  /** Series and version that it models. */
+  readonly cites: string;
+  /** What must hold outside the model for it to be sound. */
+  readonly assumes: string;
+  /** Properties that it is known to break, and why; one that does not fail is an error. */
+  readonly knownFailures: Partial<Record<PropertyName, string>>;
+  /** Properties that say nothing about it, and why. */
+  readonly notApplicable: Partial<Record<PropertyName, string>>;
+  /** What the guest is told: where its driver reports call-stack use, if at all. */
+  readonly pv: PvSite;
+  /** Vcpu switches that may still save or restore after the guest stopped; null: unbounded. */
+  readonly needlessSwitches: number | null;
+  /** Names of its words per vCPU. */
+  readonly words: readonly string[];
+  /** Whether it believes that the guest uses LBR; null for a policy that has no such belief. */
+  inUse(vcpu: Vcpu): boolean | null;
+  vcpu_load(kvm: PolicyHost, vcpu: Vcpu): void;
+  vcpu_put(kvm: PolicyHost, vcpu: Vcpu): void;
+  /** Before a VM entry, interrupts off. */
+  vcpu_enter(kvm: PolicyHost, vcpu: Vcpu): void;
+  /** After a VM exit; the guest's DEBUGCTL is in the VMCS. */
+  vcpu_exit(kvm: PolicyHost, vcpu: Vcpu): void;
+  /** An intercepted RDMSR of an LBR MSR that exists. */
+  get_msr(kvm: PolicyHost, vcpu: Vcpu, msr: number): MsrValue;
+  /** An intercepted WRMSR of an LBR MSR that exists. */
+  set_msr(kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector;
+  /** The guest wrote DEBUGCTL; the VMCS holds the new value. */
+  set_debugctl(kvm: PolicyHost, vcpu: Vcpu): void;
+  /** The guest wrote MSR_KVM_PV_LBR_CTRL. */
+  set_pv_lbr_ctrl(kvm: PolicyHost, vcpu: Vcpu): void;
+  /** A virtual PMI is about to be injected. */
+  deliver_pmi(kvm: PolicyHost, vcpu: Vcpu): void;
+  /** The host's own LBR use of a pCPU comes (before it does) or has gone. */
+  host_perf_event(kvm: PolicyHost, pcpu: number, loaded: Vcpu | null, on: boolean): void;
+  /** The vCPU is created, or its PMU is reset. */
+  reset(kvm: PolicyHost, vcpu: Vcpu): void;
+  /** Live migration: makes `vcpu.records` the state to send, if the policy sends LBR state. */
+  get_state(kvm: PolicyHost, vcpu: Vcpu): boolean;
+  /** Live migration: takes `vcpu.records` as received. */
+  set_state(kvm: PolicyHost, vcpu: Vcpu): void;
+}
+
+/** The result of an emulated RDMSR. One object serves all, so that an access allocates nothing. */
+export interface MsrValue {
+  eax: number;
+  edx: number;
+  vector: Vector;
+}
+
+const VALUE: MsrValue = { eax: 0, edx: 0, vector: 0 };
+
+/** Fills the one MsrValue; it is read before the next access. */
+export function msrValue(eax: number, edx: number): MsrValue {
+  VALUE.eax = eax;
+  VALUE.edx = edx;
+  VALUE.vector = 0;
+  return VALUE;
+}
+
+/** A hook that does nothing. */
+export function nothing(): void {}
+
+/** The part of a policy that it may take from another: its hooks and words. */
+export type PolicyGround = Omit<
+  LbrPolicy,
+  | 'name'
+  | 'summary'
+  | 'cites'
+  | 'assumes'
+  | 'knownFailures'
+  | 'notApplicable'
+  | 'needlessSwitches'
+  | 'inUse'
+>;
+
+/** A policy that passes everything through and keeps nothing: the ground that others build on. */
+export const PASS_THROUGH: PolicyGround = {
+  words: [],
+  pv: 'none',
+  vcpu_load: nothing,
+  vcpu_put: nothing,
+  vcpu_enter: nothing,
+  vcpu_exit: nothing,
+  get_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number): MsrValue => {
+    const eax = kvm.rdmsr(vcpu, msr);
+    return msrValue(eax, kvm.edx);
+  },
+  set_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector =>
+    kvm.wrmsr_safe(vcpu, msr, eax, edx),
+  set_debugctl: nothing,
+  set_pv_lbr_ctrl: nothing,
+  deliver_pmi: nothing,
+  host_perf_event: nothing,
+  reset: (kvm: PolicyHost, vcpu: Vcpu): void => kvm.setPassthrough(vcpu, true),
+  get_state: (): boolean => false,
+  set_state: nothing,
+};

@@ -1,0 +1,24 @@
+import type { Vcpu } from '../vcpu.js';
+import type { LbrPolicy, PolicyHost } from './policy.js';
+import { makeLive, PARKED, recorderOn, WANTED } from './parked_stack.js';
+
+/**
+ * Policy PV with ACTIVE as a hint and nothing more: while it is set the stack is restored eagerly
+ * and needs no trap; while it is clear the stack is parked, not dropped and not exposed.
+ */
+export const pvSound: LbrPolicy = {
+  ...PARKED,
+  name: 'pv-sound',
+  summary: 'eager while ACTIVE is set, else as lazy-sound; a starting CPU clears ACTIVE',
+  cites: 'derived here from pv-v2',
+  assumes: 'perf lends its registers to KVM between VM entry and VM exit',
+  pv: 'add-del-boot',
+  needlessSwitches: 1,
+  knownFailures: {},
+  notApplicable: {},
+  inUse: (vcpu: Vcpu): boolean => vcpu.pv_lbr_ctrl !== 0,
+  vcpu_enter: (kvm: PolicyHost, vcpu: Vcpu): void => {
+    const eager = vcpu.pv_lbr_ctrl !== 0;
+    if (eager || recorderOn(vcpu) || vcpu.word(WANTED) !== 0) makeLive(kvm, vcpu);
+  },
+};

@@ -1,0 +1,127 @@
+/** Models struct kvm_vcpu with its VMX and PMU parts, as accessors over the machine's block. */
+import type { CpuModel } from '../hw/cpu_models.js';
+import { LbrStack } from '../hw/logical_processor.js';
+import type { Layout, Memory } from '../hw/memory.js';
+import { Vmcs } from '../hw/vmx.js';
+
+const PCPU = 0;
+const IN_GUEST = 1;
+const HOST_DEBUGCTL = 2;
+const GLOBAL_CTRL_LO = 3;
+const GLOBAL_CTRL_HI = 4;
+const GLOBAL_STATUS = 5;
+const PV_LBR_CTRL = 6;
+const PASSTHROUGH = 7;
+const VCPU_WORDS = 8;
+
+/** Word offsets of one vCPU. */
+export interface VcpuLayout {
+  readonly words: number;
+  readonly vmcs: number;
+  readonly records: number;
+  readonly policy: number;
+}
+
+export class Vcpu {
+  /** Number over all VMs; also its thread's number in the host's kernel. */
+  readonly id: number;
+  readonly vm: number;
+  /** CPU number that its guest's kernel knows it by. */
+  readonly cpu: number;
+  readonly vmcs: Vmcs;
+  /** The host's copy of the guest's LBR stack. */
+  readonly records: LbrStack;
+  private readonly w: Int32Array;
+  private readonly o: number;
+  private readonly policy: number;
+
+  constructor(
+    memory: Memory,
+    model: CpuModel,
+    layout: VcpuLayout,
+    id: number,
+    vm: number,
+    cpu: number,
+  ) {
+    this.w = memory.words;
+    this.o = layout.words;
+    this.policy = layout.policy;
+    this.id = id;
+    this.vm = vm;
+    this.cpu = cpu;
+    this.vmcs = new Vmcs(memory, model, layout.vmcs);
+    this.records = LbrStack.at(memory, model, layout.records);
+  }
+
+  static allocate(layout: Layout, model: CpuModel, policyWords: number): VcpuLayout {
+    return {
+      words: layout.take(VCPU_WORDS),
+      vmcs: Vmcs.allocate(layout),
+      records: LbrStack.allocate(layout, model),
+      policy: layout.take(policyWords),
+    };
+  }
+
+  /** The pCPU its thread runs on, or -1. */
+  get pcpu(): number {
+    return this.w[this.o + PCPU] - 1;
+  }
+  set pcpu(v: number) {
+    this.w[this.o + PCPU] = v + 1;
+  }
+  /** Whether the pCPU is in VMX non-root mode for it. */
+  get in_guest(): boolean {
+    return this.w[this.o + IN_GUEST] !== 0;
+  }
+  set in_guest(v: boolean) {
+    this.w[this.o + IN_GUEST] = v ? 1 : 0;
+  }
+  /** vcpu->arch.host_debugctl, taken with interrupts off before the entry. */
+  get host_debugctl(): number {
+    return this.w[this.o + HOST_DEBUGCTL];
+  }
+  set host_debugctl(v: number) {
+    this.w[this.o + HOST_DEBUGCTL] = v;
+  }
+  get global_ctrl(): number {
+    return this.w[this.o + GLOBAL_CTRL_LO];
+  }
+  set global_ctrl(v: number) {
+    this.w[this.o + GLOBAL_CTRL_LO] = v;
+  }
+  get global_ctrl_hi(): number {
+    return this.w[this.o + GLOBAL_CTRL_HI];
+  }
+  set global_ctrl_hi(v: number) {
+    this.w[this.o + GLOBAL_CTRL_HI] = v;
+  }
+  /** Overflow bits of the general counters; the emulated PMU has no others. */
+  get global_status(): number {
+    return this.w[this.o + GLOBAL_STATUS];
+  }
+  set global_status(v: number) {
+    this.w[this.o + GLOBAL_STATUS] = v;
+  }
+  /** MSR_KVM_PV_LBR_CTRL. */
+  get pv_lbr_ctrl(): number {
+    return this.w[this.o + PV_LBR_CTRL];
+  }
+  set pv_lbr_ctrl(v: number) {
+    this.w[this.o + PV_LBR_CTRL] = v;
+  }
+  /** lbr_desc.msr_passthrough: spares a walk over the bitmap that would change nothing. */
+  get msr_passthrough(): boolean {
+    return this.w[this.o + PASSTHROUGH] !== 0;
+  }
+  set msr_passthrough(v: boolean) {
+    this.w[this.o + PASSTHROUGH] = v ? 1 : 0;
+  }
+
+  /** One of the words that the policy declared for each vCPU. */
+  word(i: number): number {
+    return this.w[this.policy + i];
+  }
+  setWord(i: number, v: number): void {
+    this.w[this.policy + i] = v;
+  }
+}

@@ -1,0 +1,204 @@
+import { MSR_LBR_CORE_FROM, MSR_LBR_CORE_TO } from './msr_index.js';
+import { MSR_LBR_INFO_0, MSR_LBR_NHM_FROM, MSR_LBR_NHM_TO } from './msr_index.js';
+
+/**
+ * IA32_PERF_CAPABILITIES.LBR_FMT. SDM: Vol. 3B, "LBR Stack and Intel 64 Processors"; names as in
+ * arch/x86/events/perf_event.h, Linux 6.1.
+ */
+export const LBR_FORMAT_32 = 0;
+export const LBR_FORMAT_LIP = 1;
+export const LBR_FORMAT_EIP = 2;
+export const LBR_FORMAT_EIP_FLAGS = 3;
+export const LBR_FORMAT_EIP_FLAGS2 = 4;
+export const LBR_FORMAT_INFO = 5;
+export const LBR_FORMAT_TIME = 6;
+export const LBR_FORMAT_INFO2 = 7;
+
+/** Which LBR_SELECT a model has: none, Nehalem's (bits 6 and 7 reach calls and returns), or not. */
+export type SelectLayout = 'none' | 'nhm' | 'snb';
+
+/** What the LBR facility of one CPU model is. */
+export interface CpuModel {
+  readonly name: string;
+  readonly uarch: string;
+  /** DisplayFamily_DisplayModel numbers, as the SDM writes them. */
+  readonly models: string;
+  /** Depth of the stack: a power of two. */
+  readonly lbr_nr: number;
+  /** LBR_FORMAT_*. */
+  readonly lbr_format: number;
+  readonly lbr_from: number;
+  readonly lbr_to: number;
+  /** First LBR_INFO MSR; 0 where there is none. */
+  readonly lbr_info: number;
+  readonly select: SelectLayout;
+  /** LBR_SELECT.EN_CALLSTACK exists. */
+  readonly callstack: boolean;
+  /** CPUID.0AH:EAX[7:0]; 4 and above freeze through GLOBAL_STATUS.LBR_FRZ. */
+  readonly pmu_version: number;
+  /** HLE or RTM is there: FROM bits 62:61 of format EIP_FLAGS2 are flags, not sign extension. */
+  readonly tsx: boolean;
+  /** A deep C-state may zero FROM, TO, INFO and TOS. */
+  readonly cstate_wipe: boolean;
+  /** Where the facts come from, and how sure they are (docs/FIDELITY.md). */
+  readonly cites: string;
+}
+
+const NHM = { lbr_from: MSR_LBR_NHM_FROM, lbr_to: MSR_LBR_NHM_TO, lbr_info: 0 };
+const CORE = { lbr_from: MSR_LBR_CORE_FROM, lbr_to: MSR_LBR_CORE_TO, lbr_info: 0 };
+const OLD = { callstack: false, tsx: false, cstate_wipe: false };
+const LBR_TABLE = 'SDM Vol. 3B, "LBR Stack Size and TOS Pointer Range"';
+
+/** Every CPU model, by the name that --cpu takes. */
+export const CPU_MODELS: readonly CpuModel[] = [
+  {
+    ...CORE,
+    ...OLD,
+    name: 'core2',
+    uarch: 'Core 2 (65 and 45 nm)',
+    models: '06_0F, 06_17, 06_1D',
+    lbr_nr: 4,
+    lbr_format: LBR_FORMAT_LIP,
+    select: 'none',
+    pmu_version: 2,
+    cites: `${LBR_TABLE} [stated]; LBR_FMT is not documented, taken as 1 [assumed]`,
+  },
+  {
+    ...CORE,
+    ...OLD,
+    name: 'atom',
+    uarch: 'Bonnell, Saltwell',
+    models: '06_1C, 06_26, 06_27, 06_35, 06_36',
+    lbr_nr: 8,
+    lbr_format: LBR_FORMAT_LIP,
+    select: 'none',
+    pmu_version: 3,
+    cites: `${LBR_TABLE} [stated]; LBR_FMT [assumed]`,
+  },
+  {
+    ...CORE,
+    ...OLD,
+    name: 'silvermont',
+    uarch: 'Silvermont, Airmont',
+    models: '06_37, 06_4A, 06_4C, 06_4D, 06_5A, 06_5D',
+    lbr_nr: 8,
+    lbr_format: LBR_FORMAT_LIP,
+    select: 'nhm',
+    pmu_version: 3,
+    cites: `${LBR_TABLE} [stated]; LBR_FMT [assumed]; SELECT layout from Linux [deduced]`,
+  },
+  {
+    ...NHM,
+    ...OLD,
+    name: 'nehalem',
+    uarch: 'Nehalem, Westmere',
+    models: '06_1A, 06_1E, 06_1F, 06_2E, 06_25, 06_2C, 06_2F',
+    lbr_nr: 16,
+    lbr_format: LBR_FORMAT_EIP_FLAGS,
+    select: 'nhm',
+    pmu_version: 3,
+    cites: `${LBR_TABLE} [stated]; format from its layout tables [deduced]`,
+  },
+  {
+    ...NHM,
+    ...OLD,
+    name: 'sandybridge',
+    uarch: 'Sandy Bridge, Ivy Bridge',
+    models: '06_2A, 06_2D, 06_3A, 06_3E',
+    lbr_nr: 16,
+    lbr_format: LBR_FORMAT_EIP_FLAGS,
+    select: 'snb',
+    pmu_version: 3,
+    cites: `${LBR_TABLE} [stated]; format from its layout tables [deduced]`,
+  },
+  {
+    ...NHM,
+    name: 'haswell',
+    uarch: 'Haswell, Broadwell, TSX on',
+    models: '06_3C, 06_3F, 06_45, 06_46, 06_3D, 06_47, 06_4F, 06_56',
+    lbr_nr: 16,
+    lbr_format: LBR_FORMAT_EIP_FLAGS2,
+    select: 'snb',
+    callstack: true,
+    pmu_version: 3,
+    tsx: true,
+    cstate_wipe: true,
+    cites:
+      'SDM Vol. 3B, "Last Branch, Call Stack, Interrupt, and Exception Recording for Processors ' +
+      'Based on Haswell Microarchitecture" [stated]; C-state wipe as on Skylake [assumed]',
+  },
+  {
+    ...NHM,
+    name: 'haswell-notsx',
+    uarch: 'Haswell, Broadwell with TSX absent or disabled',
+    models: '06_3C, 06_3F, 06_45, 06_46, 06_3D, 06_47, 06_4F, 06_56',
+    lbr_nr: 16,
+    lbr_format: LBR_FORMAT_EIP_FLAGS2,
+    select: 'snb',
+    callstack: true,
+    pmu_version: 3,
+    tsx: false,
+    cstate_wipe: true,
+    cites: 'Specification updates HSD172, HSM182, BDM127 [stated]',
+  },
+  {
+    ...NHM,
+    name: 'skylake',
+    uarch: 'Skylake to Comet Lake, client and server',
+    models: '06_4E, 06_5E, 06_55, 06_8E, 06_9E, 06_A5, 06_A6, 06_66',
+    lbr_nr: 32,
+    lbr_format: LBR_FORMAT_INFO,
+    lbr_info: MSR_LBR_INFO_0,
+    select: 'snb',
+    callstack: true,
+    pmu_version: 4,
+    tsx: true,
+    cstate_wipe: true,
+    cites:
+      'SDM Vol. 3B, "Last Branch, Call Stack, Interrupt, and Exception Recording for Processors ' +
+      'Based on Skylake Microarchitecture" and "LBR Behavior and Deep C-State" [stated]',
+  },
+  {
+    ...NHM,
+    ...OLD,
+    name: 'knl',
+    uarch: 'Knights Landing, Knights Mill',
+    models: '06_57, 06_85',
+    lbr_nr: 8,
+    lbr_format: LBR_FORMAT_EIP_FLAGS,
+    select: 'snb',
+    pmu_version: 3,
+    cites: 'Linux 6.1 lbr.c:intel_pmu_lbr_init_knl(): reports LBR_FMT 1, MISPRED valid [deduced]',
+  },
+  {
+    ...NHM,
+    name: 'goldmont',
+    uarch: 'Goldmont',
+    models: '06_5C, 06_5F',
+    lbr_nr: 32,
+    lbr_format: LBR_FORMAT_TIME,
+    select: 'snb',
+    callstack: true,
+    pmu_version: 4,
+    tsx: false,
+    cstate_wipe: true,
+    cites:
+      'SDM Vol. 3B, "Last Branch, Call Stack, Interrupt, and Exception Recording for Processors ' +
+      'Based on Goldmont Microarchitecture" [stated]',
+  },
+];
+
+/** Finds a model by name; undefined when there is none. */
+export function findCpuModel(name: string): CpuModel | undefined {
+  return CPU_MODELS.find((model) => model.name === name);
+}
+
+/**
+ * The same model with another depth: no silicon has it, so only benchmarks and bounded
+ * exploration may use it, and their output says so.
+ *
+ * @param lbr_nr - a power of two in [2, 32].
+ */
+export function withDepth(model: CpuModel, lbr_nr: number): CpuModel {
+  return { ...model, lbr_nr };
+}

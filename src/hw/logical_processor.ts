@@ -1,0 +1,466 @@
+/**
+ * Models one logical processor's debug, LBR and global performance-monitoring registers.
+ *
+ * SDM: Vol. 3B, "Last Branch, Interrupt, and Exception Recording Overview", "IA32_DEBUGCTL MSR",
+ * "LBR Stack", "Filtering of Last Branch Records", "Freezing LBR and Performance Counters on PMI".
+ * Left out: BTS, BTF, LER, PEBS, Intel PT, counters (FIDELITY, "Hardware").
+ */
+import type { CpuModel } from './cpu_models.js';
+import {
+  LBR_FORMAT_32,
+  LBR_FORMAT_EIP_FLAGS,
+  LBR_FORMAT_EIP_FLAGS2,
+  LBR_FORMAT_TIME,
+} from './cpu_models.js';
+import { BRANCH_IND_CALL, BRANCH_REL_CALL, BRANCH_RET, BRANCH_ZERO_CALL } from './branch.js';
+import { SELECT_BIT } from './branch.js';
+import type { Layout, Memory } from './memory.js';
+import type { MsrPort, Vector } from './msr_port.js';
+import { GP_VECTOR } from './msr_port.js';
+import * as msrs from './msr_index.js';
+
+const DEBUGCTL = 0;
+const SELECT = 1;
+const TOS = 2;
+const STATUS_LO = 3;
+const STATUS_HI = 4;
+const CTRL_LO = 5;
+const CTRL_HI = 6;
+const STACK = 7;
+
+/** Four general and three fixed counters, as on every model of the table. */
+export const GLOBAL_CTRL_LO = 0xf;
+export const GLOBAL_CTRL_HI = 0x7;
+
+const DEBUGCTL_ALWAYS: number =
+  msrs.DEBUGCTLMSR_LBR |
+  msrs.DEBUGCTLMSR_BTF |
+  msrs.DEBUGCTLMSR_TR |
+  msrs.DEBUGCTLMSR_BTS |
+  msrs.DEBUGCTLMSR_BTINT |
+  msrs.DEBUGCTLMSR_BTS_OFF_OS |
+  msrs.DEBUGCTLMSR_BTS_OFF_USR |
+  msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI |
+  msrs.DEBUGCTLMSR_FREEZE_PERFMON_ON_PMI |
+  msrs.DEBUGCTLMSR_UNCORE_PMI |
+  msrs.DEBUGCTLMSR_FREEZE_IN_SMM;
+
+/** Words of one record: FROM, TO and, where the model has it, INFO, each low word first. */
+export function recordWords(model: CpuModel): number {
+  return model.lbr_info !== 0 ? 6 : 4;
+}
+
+/** Bits of IA32_DEBUGCTL that a WRMSR may set. SDM: Vol. 3B, "IA32_DEBUGCTL MSR". */
+export function debugctlValid(model: CpuModel): number {
+  return DEBUGCTL_ALWAYS | (model.tsx ? msrs.DEBUGCTLMSR_RTM_DEBUG : 0);
+}
+
+/** Whether bits `low`..31 of `edx` all equal bit 15 of it, bit 47 of the register. */
+function signExtended(edx: number, low: number, high: number): boolean {
+  const mask = (0xffffffff >>> (31 - high)) & (0xffffffff << low);
+  const bits = edx & mask;
+  return (edx & 0x8000) !== 0 ? bits === (mask | 0) : bits === 0;
+}
+
+/**
+ * Whether WRMSR of this FROM value raises #GP.
+ *
+ * SDM: Vol. 3B, "LBR Stack and Intel 64 Processors"; with format EIP_FLAGS2 and TSX off, bits
+ * 62:61 count as sign extension (HSD172, HSM182, BDM127).
+ */
+export function fromFaults(model: CpuModel, edx: number): boolean {
+  switch (model.lbr_format) {
+    case LBR_FORMAT_32:
+      return false;
+    case LBR_FORMAT_EIP_FLAGS:
+    case LBR_FORMAT_TIME:
+      return !signExtended(edx, 16, 30);
+    case LBR_FORMAT_EIP_FLAGS2:
+      return !signExtended(edx, 16, model.tsx ? 28 : 30);
+    default:
+      return !signExtended(edx, 16, 31);
+  }
+}
+
+/** Whether WRMSR of this TO value raises #GP; format TIME keeps cycles in bits 63:48. */
+export function toFaults(model: CpuModel, edx: number): boolean {
+  if (model.lbr_format === LBR_FORMAT_32 || model.lbr_format === LBR_FORMAT_TIME) return false;
+  return !signExtended(edx, 16, 31);
+}
+
+/** Bits of LBR_SELECT that a WRMSR may set; the rest must be zero. */
+export function selectValid(model: CpuModel): number {
+  return model.callstack ? 0x3ff : 0x1ff;
+}
+
+/** Kinds of LBR register; a record's register is found at `registerOffset` words into it. */
+export type LbrRegister = 'select' | 'tos' | 'from' | 'to' | 'info' | 'none';
+
+/** Which LBR register an MSR index names on this model. */
+export function lbrRegister(model: CpuModel, msr: number): LbrRegister {
+  if (msr === msrs.MSR_LBR_TOS) return 'tos';
+  if (msr === msrs.MSR_LBR_SELECT) return model.select === 'none' ? 'none' : 'select';
+  if (msr >= model.lbr_from && msr < model.lbr_from + model.lbr_nr) return 'from';
+  if (msr >= model.lbr_to && msr < model.lbr_to + model.lbr_nr) return 'to';
+  const info = model.lbr_info;
+  return info !== 0 && msr >= info && msr < info + model.lbr_nr ? 'info' : 'none';
+}
+
+/**
+ * Whether WRMSR of an LBR register raises #GP for this value. The registers themselves and every
+ * copy of them that a hypervisor keeps in memory obey the same rule.
+ */
+export function lbrWriteFaults(model: CpuModel, msr: number, eax: number, edx: number): boolean {
+  switch (lbrRegister(model, msr)) {
+    case 'select':
+      return edx !== 0 || (eax & ~selectValid(model)) !== 0;
+    case 'from':
+      return fromFaults(model, edx);
+    case 'to':
+      return toFaults(model, edx);
+    case 'tos':
+    case 'info':
+      return false;
+    case 'none':
+      return true;
+  }
+}
+
+/**
+ * An LBR stack in memory: select, TOS and the records, laid out as in the hardware. The
+ * hardware's own stack and the copies that hypervisors save have this one shape.
+ */
+export class LbrStack {
+  readonly model: CpuModel;
+  private readonly words: Int32Array;
+  /** Word offset of the first record. */
+  readonly records: number;
+  private readonly select: number;
+  private readonly tosWord: number;
+  private readonly stride: number;
+
+  constructor(memory: Memory, model: CpuModel, select: number, tos: number, records: number) {
+    this.words = memory.words;
+    this.model = model;
+    this.select = select;
+    this.tosWord = tos;
+    this.records = records;
+    this.stride = recordWords(model);
+  }
+
+  /** Lays out a stack on its own: select, TOS, records. */
+  static allocate(layout: Layout, model: CpuModel): number {
+    return layout.take(2 + model.lbr_nr * recordWords(model));
+  }
+
+  /** The stack that `allocate` laid out at `offset`. */
+  static at(memory: Memory, model: CpuModel, offset: number): LbrStack {
+    return new LbrStack(memory, model, offset, offset + 1, offset + 2);
+  }
+
+  get lbr_select(): number {
+    return this.words[this.select];
+  }
+
+  get tos(): number {
+    return this.words[this.tosWord];
+  }
+
+  /** Word offset of the register's low word; -1 when the model has no such register. */
+  locate(msr: number): number {
+    const { lbr_from, lbr_to, lbr_info, lbr_nr } = this.model;
+    let i = msr - lbr_from;
+    if (i >= 0 && i < lbr_nr) return this.records + i * this.stride;
+    i = msr - lbr_to;
+    if (i >= 0 && i < lbr_nr) return this.records + i * this.stride + 2;
+    if (lbr_info !== 0) {
+      i = msr - lbr_info;
+      if (i >= 0 && i < lbr_nr) return this.records + i * this.stride + 4;
+    }
+    return -1;
+  }
+
+  /** Low word of an LBR register that exists; `readHigh` gives the other half. */
+  readLow(msr: number): number {
+    if (msr === msrs.MSR_LBR_TOS) return this.words[this.tosWord];
+    if (msr === msrs.MSR_LBR_SELECT) return this.words[this.select];
+    return this.words[this.locate(msr)];
+  }
+
+  readHigh(msr: number): number {
+    if (msr === msrs.MSR_LBR_TOS || msr === msrs.MSR_LBR_SELECT) return 0;
+    return this.words[this.locate(msr) + 1];
+  }
+
+  /**
+   * Stores what a WRMSR that does not fault leaves in the register. TOS keeps its low bits and
+   * INFO its defined ones (both defaults: no source settles them).
+   */
+  write(msr: number, eax: number, edx: number): void {
+    if (msr === msrs.MSR_LBR_TOS) {
+      this.words[this.tosWord] = eax & (this.model.lbr_nr - 1);
+      return;
+    }
+    if (msr === msrs.MSR_LBR_SELECT) {
+      this.words[this.select] = eax;
+      return;
+    }
+    const at = this.locate(msr);
+    const info = this.model.lbr_info;
+    const isInfo = info !== 0 && msr >= info;
+    this.words[at] = isInfo ? eax & msrs.LBR_INFO_CYCLES : eax;
+    this.words[at + 1] = isInfo ? edx & 0xe0000000 : edx;
+  }
+
+  /** Zeroes the records, TOS and LBR_SELECT. */
+  clear(): void {
+    this.words[this.select] = 0;
+    this.words[this.tosWord] = 0;
+    this.words.fill(0, this.records, this.records + this.model.lbr_nr * this.stride);
+  }
+
+  /** Whether some record satisfies `foreign(FROM edx)`; empty records are nobody's. */
+  someRecord(foreign: (edx: number) => boolean): boolean {
+    for (let i = 0; i < this.model.lbr_nr; i++) {
+      const at = this.records + i * this.stride;
+      if ((this.words[at] | this.words[at + 1]) !== 0 && foreign(this.words[at + 1])) return true;
+    }
+    return false;
+  }
+}
+
+/** One logical processor. Its registers are shared by everything that runs on it. */
+export class LogicalProcessor implements MsrPort {
+  readonly model: CpuModel;
+  readonly stack: LbrStack;
+  edx = 0;
+  vector: Vector = 0;
+  private readonly words: Int32Array;
+  private readonly o: number;
+  private readonly records: number;
+  private readonly stride: number;
+  private readonly mask: number;
+
+  constructor(memory: Memory, model: CpuModel, offset: number) {
+    this.words = memory.words;
+    this.model = model;
+    this.o = offset;
+    this.records = offset + STACK;
+    this.stride = recordWords(model);
+    this.mask = model.lbr_nr - 1;
+    this.stack = new LbrStack(memory, model, offset + SELECT, offset + TOS, offset + STACK);
+  }
+
+  static allocate(layout: Layout, model: CpuModel): number {
+    return layout.take(STACK + model.lbr_nr * recordWords(model));
+  }
+
+  get debugctl(): number {
+    return this.words[this.o + DEBUGCTL];
+  }
+
+  /** VM entry, VM exit and freezing write IA32_DEBUGCTL without a WRMSR. */
+  set debugctl(value: number) {
+    this.words[this.o + DEBUGCTL] = value;
+  }
+
+  /** Whether a taken branch would be considered for recording now. */
+  get recording(): boolean {
+    if ((this.words[this.o + DEBUGCTL] & msrs.DEBUGCTLMSR_LBR) === 0) return false;
+    return (this.words[this.o + STATUS_HI] & msrs.GLOBAL_STATUS_LBRS_FROZEN_HI) === 0;
+  }
+
+  rdmsr(msr: number): number {
+    const { words, o } = this;
+    this.edx = 0;
+    this.vector = 0;
+    switch (msr) {
+      case msrs.MSR_IA32_DEBUGCTLMSR:
+        return words[o + DEBUGCTL];
+      case msrs.MSR_LBR_TOS:
+        return words[o + TOS];
+      case msrs.MSR_LBR_SELECT:
+        if (this.model.select === 'none') break;
+        return words[o + SELECT];
+      case msrs.MSR_IA32_PERF_CAPABILITIES:
+        return this.model.lbr_format | msrs.PERF_CAP_FREEZE_IN_SMM;
+      case msrs.MSR_CORE_PERF_GLOBAL_STATUS:
+        this.edx = words[o + STATUS_HI];
+        return words[o + STATUS_LO];
+      case msrs.MSR_CORE_PERF_GLOBAL_CTRL:
+        this.edx = words[o + CTRL_HI];
+        return words[o + CTRL_LO];
+      case msrs.MSR_CORE_PERF_GLOBAL_OVF_CTRL:
+        return 0;
+      default: {
+        const at = this.stack.locate(msr);
+        if (at < 0) break;
+        this.edx = words[at + 1];
+        return words[at];
+      }
+    }
+    this.vector = GP_VECTOR;
+    return 0;
+  }
+
+  wrmsr(msr: number, eax: number, edx: number): Vector {
+    const { words, o } = this;
+    switch (msr) {
+      case msrs.MSR_IA32_DEBUGCTLMSR:
+        if (edx !== 0 || (eax & ~debugctlValid(this.model)) !== 0) return GP_VECTOR;
+        words[o + DEBUGCTL] = eax;
+        return 0;
+      case msrs.MSR_CORE_PERF_GLOBAL_CTRL:
+        if ((eax & ~GLOBAL_CTRL_LO) !== 0 || (edx & ~GLOBAL_CTRL_HI) !== 0) return GP_VECTOR;
+        words[o + CTRL_LO] = eax;
+        words[o + CTRL_HI] = edx;
+        return 0;
+      case msrs.MSR_CORE_PERF_GLOBAL_OVF_CTRL:
+        if ((eax & ~GLOBAL_CTRL_LO) !== 0 || (edx & ~this.statusHigh()) !== 0) return GP_VECTOR;
+        words[o + STATUS_LO] &= ~eax;
+        words[o + STATUS_HI] &= ~edx;
+        return 0;
+      case msrs.MSR_CORE_PERF_GLOBAL_STATUS_SET:
+        if (this.model.pmu_version < 4) return GP_VECTOR;
+        if ((eax & ~GLOBAL_CTRL_LO) !== 0 || (edx & ~this.statusHigh()) !== 0) return GP_VECTOR;
+        words[o + STATUS_LO] |= eax;
+        words[o + STATUS_HI] |= edx & ~msrs.GLOBAL_STATUS_COND_CHG_HI;
+        return 0;
+      default:
+        if (lbrWriteFaults(this.model, msr, eax, edx)) return GP_VECTOR;
+        this.stack.write(msr, eax, edx);
+        return 0;
+    }
+  }
+
+  /** High bits of GLOBAL_STATUS that software may clear or set on this model. */
+  private statusHigh(): number {
+    const frozen = msrs.GLOBAL_STATUS_LBRS_FROZEN_HI | msrs.GLOBAL_STATUS_COUNTERS_FROZEN_HI;
+    return (
+      GLOBAL_CTRL_HI | msrs.GLOBAL_STATUS_COND_CHG_HI | (this.model.pmu_version >= 4 ? frozen : 0)
+    );
+  }
+
+  /** Whether LBR_SELECT lets a branch of this kind through that ends in ring `cpl`. */
+  captures(kind: number, cpl: number): boolean {
+    if (this.model.select === 'none') return true;
+    const select = this.words[this.o + SELECT];
+    if ((select & (cpl === 0 ? msrs.LBR_KERNEL : msrs.LBR_USER)) !== 0) return false;
+    if ((select & SELECT_BIT[kind]) !== 0) return false;
+    if (this.model.select !== 'nhm') return true;
+    // Nehalem's jump bits reach calls and returns as well, which is why Linux leaves them 0.
+    if (kind === BRANCH_REL_CALL || kind === BRANCH_ZERO_CALL) {
+      return (select & msrs.LBR_REL_JMP) === 0;
+    }
+    if (kind === BRANCH_IND_CALL) return (select & msrs.LBR_IND_JMP) === 0;
+    if (kind === BRANCH_RET) return (select & (msrs.LBR_REL_JMP | msrs.LBR_IND_JMP)) === 0;
+    return true;
+  }
+
+  /**
+   * Records a taken branch, if the facility is on and the filter lets it through. The privilege
+   * that counts is `cpl`, the one in force when the branch has ended.
+   *
+   * SDM: Vol. 3B, "LBR Stack"; call-stack mode: "Last Branch, Call Stack, Interrupt, and
+   * Exception Recording for Processors Based on Haswell Microarchitecture".
+   *
+   * @param cycles - core cycles since the last record, in [0, 0xffff].
+   */
+  branch(
+    kind: number,
+    cpl: number,
+    fromLo: number,
+    fromHi: number,
+    toLo: number,
+    toHi: number,
+    mispredicted: boolean,
+    cycles: number,
+  ): void {
+    if (!this.recording || !this.captures(kind, cpl)) return;
+    const { words, o, mask } = this;
+    const tos = words[o + TOS];
+    if (kind === BRANCH_RET && (words[o + SELECT] & msrs.LBR_CALL_STACK) !== 0) {
+      // A return is never compared with its call: it flushes whatever is newest.
+      const at = this.records + tos * this.stride;
+      words.fill(0, at, at + this.stride);
+      words[o + TOS] = (tos - 1) & mask;
+      return;
+    }
+    const next = (tos + 1) & mask;
+    words[o + TOS] = next;
+    this.store(this.records + next * this.stride, fromLo, fromHi, toLo, toHi, mispredicted, cycles);
+  }
+
+  /** Lays a record down in the model's format. SDM: Vol. 3B, "LBR Stack and Intel 64 Processors". */
+  private store(
+    at: number,
+    fromLo: number,
+    fromHi: number,
+    toLo: number,
+    toHi: number,
+    mispredicted: boolean,
+    cycles: number,
+  ): void {
+    const { words } = this;
+    const flag = mispredicted ? msrs.LBR_FROM_FLAG_MISPRED_HI : 0;
+    words[at] = fromLo;
+    words[at + 1] = fromHi;
+    words[at + 2] = toLo;
+    words[at + 3] = toHi;
+    switch (this.model.lbr_format) {
+      case LBR_FORMAT_32:
+        words[at + 1] = toLo;
+        break;
+      case LBR_FORMAT_EIP_FLAGS:
+        words[at + 1] = (fromHi & 0x7fffffff) | flag;
+        break;
+      case LBR_FORMAT_EIP_FLAGS2:
+        // Bits 62:61 are the transaction flags, off outside transactions even without TSX.
+        words[at + 1] = (fromHi & 0x1fffffff) | flag;
+        break;
+      case LBR_FORMAT_TIME:
+        words[at + 1] = (fromHi & 0x7fffffff) | flag;
+        words[at + 3] = (toHi & 0xffff) | (cycles << 16);
+        break;
+    }
+    if (this.stride === 6) {
+      words[at + 4] = cycles;
+      words[at + 5] = mispredicted ? msrs.LBR_INFO_MISPRED_HI : 0;
+    }
+  }
+
+  /**
+   * What a counter overflow with its PMI enabled does to the facility.
+   *
+   * SDM: Vol. 3B, "Freezing LBR and Performance Counters on PMI": legacy freezing clears
+   * DEBUGCTL.LBR and GLOBAL_CTRL, streamlined freezing (version 4) sets LBR_FRZ and CTR_FRZ.
+   */
+  counterOverflow(counter: number): void {
+    const { words, o } = this;
+    const debugctl = words[o + DEBUGCTL];
+    const lbrs = (debugctl & msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI) !== 0;
+    const counters = (debugctl & msrs.DEBUGCTLMSR_FREEZE_PERFMON_ON_PMI) !== 0;
+    words[o + STATUS_LO] |= 1 << counter;
+    if (this.model.pmu_version >= 4) {
+      if (lbrs) words[o + STATUS_HI] |= msrs.GLOBAL_STATUS_LBRS_FROZEN_HI;
+      if (counters) words[o + STATUS_HI] |= msrs.GLOBAL_STATUS_COUNTERS_FROZEN_HI;
+      return;
+    }
+    if (lbrs) words[o + DEBUGCTL] = debugctl & ~msrs.DEBUGCTLMSR_LBR;
+    if (counters) {
+      words[o + CTRL_LO] = 0;
+      words[o + CTRL_HI] = 0;
+    }
+  }
+
+  /**
+   * A C-state deep enough to lose the records. DEBUGCTL, LBR_SELECT and LBR_FRZ survive.
+   *
+   * SDM: Vol. 3B, "LBR Behavior and Deep C-State".
+   */
+  deepCState(): void {
+    if (!this.model.cstate_wipe) return;
+    this.words.fill(0, this.records, this.records + this.model.lbr_nr * this.stride);
+    this.words[this.o + TOS] = 0;
+  }
+}

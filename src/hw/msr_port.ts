@@ -1,0 +1,18 @@
+/** Exception vector raised by an MSR access; 0 means none. */
+export type Vector = 0 | 13;
+
+export const GP_VECTOR = 13;
+
+/**
+ * How software reaches MSRs: bare hardware for the host's kernel, KVM for a guest's. The value
+ * travels as (eax, edx), as in the instructions.
+ */
+export interface MsrPort {
+  /** High half of the value that the last `rdmsr` returned. */
+  edx: number;
+  /** Vector of the last `rdmsr`; then eax and edx are 0. */
+  vector: Vector;
+  /** Returns eax and leaves edx in `edx`. */
+  rdmsr(msr: number): number;
+  wrmsr(msr: number, eax: number, edx: number): Vector;
+}

@@ -1,0 +1,45 @@
+import type { KernelVersion } from '../guest/perf/kernel.js';
+import type { CpuModel } from '../hw/cpu_models.js';
+import type { LbrPolicy } from '../host/policy/policy.js';
+
+/** What a machine is made of; everything else about it is in its block of memory. */
+export interface MachineConfig {
+  readonly model: CpuModel;
+  readonly kernel: KernelVersion;
+  readonly policy: LbrPolicy;
+  /** VMs, in [1, 6]. */
+  readonly vms: number;
+  /** vCPUs of each VM; vms * vcpus is at most 8. */
+  readonly vcpus: number;
+  /** Tasks of each VM at boot, in [vcpus, 16]; as many again can be forked. */
+  readonly tasks: number;
+  /** pCPUs, in [1, 8]. */
+  readonly pcpus: number;
+}
+
+/** Event slots of a guest's kernel, inherited events included. */
+export const GUEST_EVENTS = 6;
+
+/** Largest number of tasks that a guest can come to have. */
+export function taskSlots(config: MachineConfig): number {
+  return Math.min(2 * config.tasks, 32);
+}
+
+/** vCPUs over all VMs. */
+export function totalVcpus(config: MachineConfig): number {
+  return config.vms * config.vcpus;
+}
+
+/** What is wrong with a configuration, or null. */
+export function configProblem(config: MachineConfig): string | null {
+  const { vms, vcpus, tasks, pcpus } = config;
+  if (vms < 1 || vms > 6) return `--vms must be between 1 and 6, not ${vms}`;
+  if (vcpus < 1 || vms * vcpus > 8) {
+    return `--vcpus must be at least 1, and vms times vcpus at most 8, not ${vms * vcpus}`;
+  }
+  if (tasks < vcpus || tasks > 16) {
+    return `--tasks must be between the vCPUs of a VM (${vcpus}) and 16, not ${tasks}`;
+  }
+  if (pcpus < 1 || pcpus > 8) return `--pcpus must be between 1 and 8, not ${pcpus}`;
+  return null;
+}

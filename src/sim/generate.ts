@@ -1,0 +1,333 @@
+/**
+ * Draws schedules, one action at a time, from those that the machine can perform next: nothing is
+ * drawn and then skipped. A run switches some kinds of action off ("swarm"), so that the others
+ * get to meet each other.
+ */
+import * as perf from '../guest/perf/perf_event.js';
+import { addressHigh, BRANCH_NONE, branchCycles } from '../hw/branch.js';
+import * as msrs from '../hw/msr_index.js';
+import type { ActionName } from './actions.js';
+import { ACTION_NAMES, ACTIONS } from './actions.js';
+import type { Machine } from './machine.js';
+import { canPerform, canSwitchTo } from './perform.js';
+
+/** The only source of chance: fast-check's generator, or a seeded one. */
+export interface Draw {
+  /** A number in [0, n). */
+  below(n: number): number;
+}
+
+const KINDS = ACTION_NAMES.length;
+const WEIGHTS = ACTION_NAMES.map((name) => ACTIONS[name].weight);
+const IS_VCPU = ACTION_NAMES.map((name) => ACTIONS[name].actor === 'vcpu');
+
+/** Kinds that a run goes without, half of the time each group. */
+const SWARM: readonly (readonly ActionName[])[] = [
+  ['hostEvent', 'hostWork'],
+  ['kexec'],
+  ['liveMigrate'],
+  ['cstate', 'idle', 'halt'],
+  ['wrmsr'],
+  ['rdmsr'],
+  ['fork'],
+  ['disable', 'enable'],
+  ['close'],
+  ['enter', 'leave'],
+];
+
+const U = perf.PERF_SAMPLE_BRANCH_USER;
+const K = perf.PERF_SAMPLE_BRANCH_KERNEL;
+
+/** branch_sample_type values that perf users ask for; the first is drawn most often. */
+export const BRANCH_TYPES: readonly number[] = [
+  perf.PERF_SAMPLE_BRANCH_CALL_STACK | U,
+  perf.PERF_SAMPLE_BRANCH_ANY | U,
+  perf.PERF_SAMPLE_BRANCH_ANY | U | K,
+  perf.PERF_SAMPLE_BRANCH_CALL_STACK | U | K,
+  perf.PERF_SAMPLE_BRANCH_ANY_CALL | U,
+  perf.PERF_SAMPLE_BRANCH_ANY_RETURN | K,
+  perf.PERF_SAMPLE_BRANCH_COND | U | perf.PERF_SAMPLE_BRANCH_TYPE_SAVE,
+  perf.PERF_SAMPLE_BRANCH_IND_CALL | perf.PERF_SAMPLE_BRANCH_IND_JUMP | U,
+  perf.PERF_SAMPLE_BRANCH_CALL | U | perf.PERF_SAMPLE_BRANCH_IN_TX,
+  perf.PERF_SAMPLE_BRANCH_ANY |
+    U |
+    perf.PERF_SAMPLE_BRANCH_NO_FLAGS |
+    perf.PERF_SAMPLE_BRANCH_NO_CYCLES,
+];
+
+export class Generator {
+  /** Parameters of the action drawn last. */
+  kind = 0;
+  actor = 0;
+  a = 0;
+  b = 0;
+  c = 0;
+  private readonly machine: Machine;
+  private readonly off: Uint8Array = new Uint8Array(KINDS);
+  private readonly possible: Int32Array = new Int32Array(KINDS);
+  private draw: Draw;
+  /** Whether a run opens nothing but call-stack events of tasks. */
+  private callstackOnly = false;
+  private preemptive = true;
+
+  constructor(machine: Machine, draw: Draw) {
+    this.machine = machine;
+    this.draw = draw;
+  }
+
+  /** Begins a run: draws what it goes without. */
+  begin(draw: Draw): void {
+    this.draw = draw;
+    this.off.fill(0);
+    for (const group of SWARM) {
+      if (draw.below(2) === 0) for (const name of group) this.off[ACTION_NAMES.indexOf(name)] = 1;
+    }
+    this.callstackOnly = draw.below(2) === 0 && this.machine.config.model.callstack;
+    this.preemptive = draw.below(4) !== 0;
+  }
+
+  /** Draws the next action into the fields. There always is one: a pCPU can do host work. */
+  next(): void {
+    const { machine, draw } = this;
+    const pcpus = machine.pcpus.length;
+    const pcpu = draw.below(pcpus);
+    const vcpu = machine.loaded(pcpu);
+    if (draw.below(64) === 0 && this.drawKind(draw.below(machine.vcpus.length), true, false)) {
+      return;
+    }
+    if (vcpu !== null && draw.below(4) !== 0 && this.drawKind(vcpu.id, true, true)) return;
+    this.drawKind(pcpu, false, true);
+  }
+
+  /** Draws one of the actions that an actor can perform. Returns false if there is none. */
+  private drawKind(actor: number, isVcpu: boolean, loaded: boolean): boolean {
+    let sum = 0;
+    for (let kind = 0; kind < KINDS; kind++) {
+      const offers =
+        IS_VCPU[kind] === isVcpu && this.off[kind] === 0 && this.offer(kind, actor, loaded);
+      if (offers) sum += WEIGHTS[kind];
+      this.possible[kind] = sum;
+    }
+    if (sum === 0) return isVcpu ? false : this.hostWork(actor);
+    const pick = this.draw.below(sum);
+    let kind = 0;
+    while (this.possible[kind] <= pick) kind++;
+    this.kind = kind;
+    this.actor = actor;
+    this.drawArgs(ACTION_NAMES[kind]);
+    return true;
+  }
+
+  private hostWork(actor: number): boolean {
+    this.kind = ACTION_NAMES.indexOf('hostWork');
+    this.actor = actor;
+    this.a = 1;
+    this.b = 0;
+    this.c = 0;
+    return true;
+  }
+
+  /** Whether some parameters make this kind possible; fills none in. */
+  private offer(kind: number, actor: number, loaded: boolean): boolean {
+    const { machine } = this;
+    const name = ACTION_NAMES[kind];
+    if (!loaded) return name === 'liveMigrate' && canPerform(machine, kind, actor, 0, 0);
+    switch (name) {
+      case 'call':
+      case 'ret':
+      case 'jmp':
+      case 'jcc':
+      case 'hostWork':
+        return canPerform(machine, kind, actor, 1, 0);
+      case 'taskSwitch':
+      case 'migrateTask':
+        return this.someTask(kind, actor);
+      case 'open':
+        return canPerform(machine, kind, actor, -1, 0);
+      case 'enable':
+      case 'disable':
+      case 'close':
+      case 'pmi':
+        return this.someEvent(kind, actor);
+      case 'run':
+        return machine.vcpus.some((v) => v.pcpu < 0);
+      case 'hostEvent':
+        return true;
+      default:
+        return canPerform(machine, kind, actor, 0, 0);
+    }
+  }
+
+  private someTask(kind: number, actor: number): boolean {
+    const { tasks } = this.machine.cpu(actor).kernel;
+    for (let t = 0; t < tasks.length; t++) {
+      if (canPerform(this.machine, kind, actor, t, 0)) return true;
+    }
+    return false;
+  }
+
+  private someEvent(kind: number, actor: number): boolean {
+    const { events } = this.machine.cpu(actor).kernel;
+    for (let e = 0; e < events.length; e++) {
+      if (events[e].used !== 0 && canPerform(this.machine, kind, actor, e, 0)) return true;
+    }
+    return false;
+  }
+
+  /** The first acceptable value at or after a drawn one, cyclically, in [0, n). */
+  private pick(n: number, accept: (i: number) => boolean): number {
+    let i = this.draw.below(n);
+    while (!accept(i)) i = (i + 1) % n;
+    return i;
+  }
+
+  private drawArgs(name: ActionName): void {
+    const { machine, draw, kind, actor } = this;
+    this.a = 0;
+    this.b = 0;
+    this.c = 0;
+    switch (name) {
+      case 'call':
+        this.a = this.repeat();
+        this.b = draw.below(16) === 0 ? 2 : draw.below(4) === 0 ? 1 : 0;
+        break;
+      case 'jmp':
+        this.a = this.repeat();
+        this.b = draw.below(2);
+        break;
+      case 'ret':
+      case 'jcc':
+      case 'hostWork':
+        this.a = this.repeat();
+        break;
+      case 'enter':
+        this.a = draw.below(2);
+        break;
+      case 'taskSwitch':
+      case 'migrateTask': {
+        const n = machine.cpu(actor).kernel.tasks.length;
+        this.a = this.pick(n, (t) => canPerform(machine, kind, actor, t, 0));
+        break;
+      }
+      case 'enable':
+      case 'disable':
+      case 'close':
+      case 'pmi':
+        this.drawEvent(name);
+        break;
+      case 'open':
+        this.drawOpen();
+        break;
+      case 'rdmsr':
+        this.a = this.drawMsr();
+        break;
+      case 'wrmsr':
+        this.drawWrite();
+        break;
+      case 'run':
+        this.a = this.pick(machine.vcpus.length, (v) => machine.vcpus[v].pcpu < 0);
+        this.b = this.after(machine.loaded(actor) !== null && !machine.isArmed(actor));
+        break;
+      case 'idle':
+        this.a = this.after(!machine.isArmed(actor));
+        break;
+      case 'hostEvent':
+        this.drawHostEvent();
+        break;
+    }
+  }
+
+  private drawEvent(name: ActionName): void {
+    const { machine, draw, kind, actor } = this;
+    const n = machine.cpu(actor).kernel.events.length;
+    this.a = this.pick(n, (e) => canPerform(machine, kind, actor, e, 0));
+    if (name === 'pmi' && draw.below(4) === 0) this.b = 1 + draw.below(this.accesses());
+  }
+
+  /** How often a branch repeats: mostly a few times, now and then around the whole stack. */
+  private repeat(): number {
+    const { draw } = this;
+    if (draw.below(8) !== 0) return 1 + draw.below(3);
+    return 1 + draw.below(this.machine.config.model.lbr_nr + 4);
+  }
+
+  /** An order of magnitude of the accesses that a context switch makes. */
+  private accesses(): number {
+    const { draw } = this;
+    if (draw.below(2) === 0) return 12;
+    return 6 * this.machine.config.model.lbr_nr + 12;
+  }
+
+  private after(possible: boolean): number {
+    if (!possible || !this.preemptive || this.draw.below(2) === 0) return 0;
+    return 1 + this.draw.below(this.accesses());
+  }
+
+  private drawOpen(): void {
+    const { machine, draw, actor } = this;
+    const cpu = machine.cpu(actor);
+    const { current } = cpu.cpuctx;
+    this.a = current;
+    const which = draw.below(4);
+    if (which === 0 && !this.callstackOnly) {
+      this.a = -1;
+    } else if (which === 1) {
+      const n = cpu.kernel.tasks.length;
+      this.a = this.pick(n, (t) => t === current || canSwitchTo(machine, actor, t));
+    }
+    if (draw.below(4) === 0) this.b |= perf.ATTR_PINNED;
+    if (draw.below(2) === 0) this.b |= perf.ATTR_INHERIT;
+    if (draw.below(8) === 0) this.b |= perf.ATTR_DISABLED;
+    if (this.callstackOnly || draw.below(2) === 0) this.c = BRANCH_TYPES[0];
+    else if (draw.below(8) !== 0) this.c = BRANCH_TYPES[draw.below(BRANCH_TYPES.length)];
+    else this.c = draw.below(1 << perf.PERF_SAMPLE_BRANCH_MAX_SHIFT);
+  }
+
+  private drawMsr(): number {
+    const { draw } = this;
+    const { lbr_from, lbr_to, lbr_info, lbr_nr } = this.machine.config.model;
+    switch (draw.below(8)) {
+      case 0:
+        return msrs.MSR_LBR_TOS;
+      case 1:
+        return msrs.MSR_LBR_SELECT;
+      case 2:
+        return msrs.MSR_IA32_DEBUGCTLMSR;
+      case 3:
+        return lbr_to + draw.below(lbr_nr);
+      case 4:
+        return (lbr_info === 0 ? lbr_from : lbr_info) + draw.below(lbr_nr);
+      default:
+        return lbr_from + draw.below(lbr_nr);
+    }
+  }
+
+  /** A raw write: mostly a value that the register takes, its owner's address in it. */
+  private drawWrite(): void {
+    const { machine, draw, actor } = this;
+    const { vm } = machine.vcpus[actor];
+    this.a = this.drawMsr();
+    const { lbr_info, lbr_nr } = machine.config.model;
+    if (this.a === msrs.MSR_IA32_DEBUGCTLMSR) {
+      this.b = draw.below(2) | (draw.below(2) === 0 ? 0 : msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI);
+    } else if (this.a === msrs.MSR_LBR_SELECT) {
+      this.b = draw.below(2) === 0 ? 0 : draw.below(512);
+    } else if (this.a === msrs.MSR_LBR_TOS) {
+      this.b = draw.below(lbr_nr);
+    } else if (lbr_info !== 0 && this.a >= lbr_info) {
+      this.b = branchCycles(vm, draw.below(4096));
+    } else if (draw.below(2) === 0) {
+      const { current } = machine.cpu(actor).cpuctx;
+      this.b = 1 + draw.below(0xffff);
+      this.c = addressHigh(draw.below(2) === 0, BRANCH_NONE, vm, actor, current);
+    }
+    if (draw.below(16) === 0) this.c = 0x00ff0000;
+  }
+
+  private drawHostEvent(): void {
+    const { machine, kind, actor } = this;
+    const i = this.pick(6, (j) => canPerform(machine, kind, actor, j % 2, Math.trunc(j / 2)));
+    this.a = i % 2;
+    this.b = Math.trunc(i / 2);
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * The functions of a guest's kernel that access MSRs, as plain data: a number and arguments. A
+ * function that the host interrupts is suspended as exactly that (DESIGN, "Time").
+ */
+import type { Cpu } from '../guest/perf/kernel.js';
+import * as core from '../guest/perf/events_core.js';
+import * as syscall from '../guest/perf/events_syscall.js';
+import { intel_pmu_cpu_starting, intel_pmu_handle_irq } from '../guest/perf/intel_core.js';
+import { ModelInvariantError } from '../hw/assert.js';
+
+export const CALL_SWITCH = 1;
+export const CALL_INSTALL = 2;
+export const CALL_ENABLE = 3;
+export const CALL_DISABLE = 4;
+export const CALL_CLOSE = 5;
+export const CALL_BOOT = 6;
+export const CALL_RDMSR = 7;
+export const CALL_WRMSR = 8;
+export const CALL_PMI = 9;
+
+export const CALL_NAMES: readonly string[] = [
+  '',
+  'context_switch',
+  'perf_install_in_context',
+  'perf_event_enable',
+  'perf_event_disable',
+  'perf_event_release_kernel',
+  'intel_pmu_cpu_starting',
+  'rdmsr',
+  'wrmsr',
+  'intel_pmu_handle_irq',
+];
+
+/** Kernel: sched/core.c:context_switch(), as far as perf is told of it. */
+function context_switch(cpu: Cpu, prev: number, next: number): void {
+  const { tasks } = cpu.kernel;
+  core.__perf_event_task_sched_out(cpu, prev, next);
+  cpu.cpuctx.current = next;
+  tasks[prev].on_cpu = 0;
+  tasks[next].on_cpu = cpu.id + 1;
+  tasks[next].cpu = cpu.id;
+  core.__perf_event_task_sched_in(cpu, next);
+}
+
+/** Runs a function from its start. It throws only what its MSR port throws. */
+export function runGuestCall(cpu: Cpu, fn: number, a: number, b: number, c: number): void {
+  const { events } = cpu.kernel;
+  switch (fn) {
+    case CALL_SWITCH:
+      context_switch(cpu, a, b);
+      break;
+    case CALL_INSTALL:
+      core.perf_install_in_context(cpu, events[a]);
+      break;
+    case CALL_ENABLE:
+      syscall.perf_event_enable_family(cpu, events[a]);
+      break;
+    case CALL_DISABLE:
+      syscall.perf_event_disable_family(cpu, events[a]);
+      break;
+    case CALL_CLOSE:
+      syscall.perf_event_release_kernel(cpu, events[a]);
+      break;
+    case CALL_BOOT:
+      intel_pmu_cpu_starting(cpu);
+      break;
+    case CALL_RDMSR:
+      cpu.rdmsrl(a);
+      break;
+    case CALL_WRMSR:
+      cpu.wrmsrl(a, b, c);
+      break;
+    case CALL_PMI:
+      intel_pmu_handle_irq(cpu);
+      break;
+    default:
+      throw new ModelInvariantError(`no guest function ${fn}`);
+  }
+}

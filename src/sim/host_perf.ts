@@ -1,0 +1,224 @@
+/**
+ * The host's perf: the same kernel code as the guests', with the pCPUs as its CPUs and the vCPU
+ * threads as its tasks. KVM's guest LBR event lives here, and so do the host's own LBR users.
+ */
+import { intel_pmu_handle_irq } from '../guest/perf/intel_core.js';
+import * as core from '../guest/perf/events_core.js';
+import * as syscall from '../guest/perf/events_syscall.js';
+import type { Cpu, KernelConfig, KernelLayout, KernelOutput } from '../guest/perf/kernel.js';
+import { Kernel } from '../guest/perf/kernel.js';
+import * as perf from '../guest/perf/perf_event.js';
+import type { perf_event } from '../guest/perf/perf_structs.js';
+import { assert } from '../hw/assert.js';
+import type { LogicalProcessor } from '../hw/logical_processor.js';
+import { lbrRegister } from '../hw/logical_processor.js';
+import type { Memory } from '../hw/memory.js';
+import { MSR_IA32_DEBUGCTLMSR } from '../hw/msr_index.js';
+import type { MsrPort, Vector } from '../hw/msr_port.js';
+import type { Observer } from '../host/observer.js';
+import { HOST } from '../host/observer.js';
+import type { HostPerf } from '../host/policy/policy.js';
+import type { Vcpu } from '../host/vcpu.js';
+import type { MachineConfig } from './config.js';
+import { totalVcpus } from './config.js';
+
+const { PERF_SAMPLE_BRANCH_ANY, PERF_SAMPLE_BRANCH_CALL_STACK } = perf;
+const { PERF_SAMPLE_BRANCH_KERNEL, PERF_SAMPLE_BRANCH_USER } = perf;
+
+/** The host's own LBR users: `perf record -b -a` pinned to a CPU, and `--call-graph lbr -p`. */
+export const HOST_EVENT_CPU = 0;
+export const HOST_EVENT_TASK = 1;
+
+/** The host kernel's accesses go straight to the pCPU; it is told apart by the observer only. */
+class HostPort implements MsrPort {
+  edx = 0;
+  vector: Vector = 0;
+  private readonly cpu: LogicalProcessor;
+  private readonly pcpu: number;
+  private readonly observer: Observer;
+
+  constructor(cpu: LogicalProcessor, pcpu: number, observer: Observer) {
+    this.cpu = cpu;
+    this.pcpu = pcpu;
+    this.observer = observer;
+  }
+
+  rdmsr(msr: number): number {
+    const { cpu, observer } = this;
+    const eax = cpu.rdmsr(msr);
+    this.edx = cpu.edx;
+    this.vector = cpu.vector;
+    if (cpu.vector !== 0) observer.hostFault(this.pcpu, msr, false);
+    if (lbrRegister(cpu.model, msr) !== 'none') {
+      observer.hostAccess(this.pcpu, HOST, msr, false);
+    }
+    return eax;
+  }
+
+  wrmsr(msr: number, eax: number, edx: number): Vector {
+    const { cpu, observer } = this;
+    const vector = cpu.wrmsr(msr, eax, edx);
+    if (vector !== 0) observer.hostFault(this.pcpu, msr, true);
+    if (msr === MSR_IA32_DEBUGCTLMSR) observer.hostDebugctl(this.pcpu, eax);
+    else if (lbrRegister(cpu.model, msr) !== 'none') {
+      observer.hostAccess(this.pcpu, HOST, msr, true);
+    }
+    return vector;
+  }
+}
+
+/** Task slots are the vCPU threads and then one idle thread for each pCPU. */
+export function hostKernelConfig(config: MachineConfig): KernelConfig {
+  const vcpus = totalVcpus(config);
+  return {
+    model: config.model,
+    cpus: config.pcpus,
+    tasks: vcpus + config.pcpus,
+    // A guest LBR event and a task event for each thread, a CPU event for each pCPU.
+    events: 2 * vcpus + config.pcpus,
+    pmu_version: config.model.pmu_version,
+    version: config.kernel,
+    pv: 'none',
+  };
+}
+
+export class HostKernel implements HostPerf {
+  readonly kernel: Kernel;
+  private readonly vcpus: number;
+  private readonly pcpus: readonly LogicalProcessor[];
+
+  constructor(
+    memory: Memory,
+    layout: KernelLayout,
+    config: MachineConfig,
+    pcpus: readonly LogicalProcessor[],
+    observer: Observer,
+    output: KernelOutput,
+  ) {
+    this.vcpus = totalVcpus(config);
+    this.pcpus = pcpus;
+    const ports = pcpus.map((cpu, i) => new HostPort(cpu, i, observer));
+    this.kernel = new Kernel(memory, layout, hostKernelConfig(config), ports, output);
+  }
+
+  /** Boots: every thread exists, and each pCPU runs its idle thread. */
+  boot(): void {
+    this.kernel.clear();
+    for (const task of this.kernel.tasks) task.alive = 1;
+    for (const cpu of this.kernel.cpus) cpu.cpuctx.current = this.idle(cpu.id);
+  }
+
+  /** The idle thread of a pCPU. */
+  idle(pcpu: number): number {
+    return this.vcpus + pcpu;
+  }
+
+  /** prepare_task_switch(), the part before the preempt notifiers. */
+  schedOut(pcpu: number, next: number): void {
+    const cpu = this.kernel.cpus[pcpu];
+    core.__perf_event_task_sched_out(cpu, cpu.cpuctx.current, next);
+  }
+
+  /** finish_task_switch(), the part before the preempt notifiers. */
+  schedIn(pcpu: number, next: number): void {
+    const cpu = this.kernel.cpus[pcpu];
+    const { tasks } = this.kernel;
+    tasks[cpu.cpuctx.current].on_cpu = 0;
+    cpu.cpuctx.current = next;
+    tasks[next].on_cpu = pcpu + 1;
+    tasks[next].cpu = pcpu;
+    core.__perf_event_task_sched_in(cpu, next);
+  }
+
+  /** The pCPU whose perf has to be asked about a thread: where it runs, or last ran. */
+  private cpuOf(thread: number): Cpu {
+    return this.kernel.cpus[this.kernel.tasks[thread].cpu];
+  }
+
+  create_guest_lbr_event(vcpu: Vcpu): void {
+    const cpu = this.cpuOf(vcpu.id);
+    const type = PERF_SAMPLE_BRANCH_CALL_STACK | PERF_SAMPLE_BRANCH_USER;
+    const attr = perf.ATTR_PINNED | perf.ATTR_VLBR;
+    if (syscall.perf_event_open(cpu, vcpu.id, vcpu.id, attr, type) !== 0) return;
+    core.perf_install_in_context(cpu, this.kernel.events[vcpu.id]);
+  }
+
+  release_guest_lbr_event(vcpu: Vcpu): void {
+    const event = this.kernel.events[vcpu.id];
+    if (event.used !== 0) syscall.perf_event_release_kernel(this.cpuOf(vcpu.id), event);
+  }
+
+  guest_lbr_event(vcpu: Vcpu): 'none' | 'inactive' | 'active' {
+    const event = this.kernel.events[vcpu.id];
+    if (event.used === 0) return 'none';
+    return event.state === perf.PERF_EVENT_STATE_ACTIVE ? 'active' : 'inactive';
+  }
+
+  /** Slot of the host's own event: of the pCPU's, or of the task that is current on it. */
+  private slot(pcpu: number, which: number): number {
+    if (which === HOST_EVENT_CPU) return this.vcpus + pcpu;
+    const current = this.kernel.cpus[pcpu].cpuctx.current;
+    return this.vcpus + this.pcpus.length + current;
+  }
+
+  private hostEvent(pcpu: number, which: number): perf_event {
+    return this.kernel.events[this.slot(pcpu, which)];
+  }
+
+  /** 'none', 'off', or 'on' when it is to be scheduled wherever it can be. */
+  hostEventState(pcpu: number, which: number): 'none' | 'off' | 'on' {
+    const event = this.hostEvent(pcpu, which);
+    if (event.used === 0) return 'none';
+    return event.state <= perf.PERF_EVENT_STATE_OFF ? 'off' : 'on';
+  }
+
+  /** Opens the host's own event, or enables it again. `which` is HOST_EVENT_*. */
+  hostEventOn(pcpu: number, which: number): void {
+    const cpu = this.kernel.cpus[pcpu];
+    const id = this.slot(pcpu, which);
+    const event = this.kernel.events[id];
+    if (event.used !== 0) {
+      syscall.perf_event_enable_family(cpu, event);
+      return;
+    }
+    const plm = PERF_SAMPLE_BRANCH_USER | PERF_SAMPLE_BRANCH_KERNEL;
+    const isCpu = which === HOST_EVENT_CPU;
+    const callstack = this.kernel.config.model.callstack;
+    const type = isCpu || !callstack ? PERF_SAMPLE_BRANCH_ANY | plm : CALLSTACK_USER;
+    const task = isCpu ? -1 : cpu.cpuctx.current;
+    const ret = syscall.perf_event_open(cpu, id, task, isCpu ? perf.ATTR_PINNED : 0, type);
+    assert(ret === 0, 'the host opens only events that its PMU can serve');
+    core.perf_install_in_context(cpu, event);
+  }
+
+  hostEventOff(pcpu: number, which: number, close: boolean): void {
+    const cpu = this.kernel.cpus[pcpu];
+    const event = this.hostEvent(pcpu, which);
+    if (close) syscall.perf_event_release_kernel(cpu, event);
+    else syscall.perf_event_disable_family(cpu, event);
+  }
+
+  host_lbr_active(pcpu: number): boolean {
+    const { cpuc } = this.kernel.cpus[pcpu];
+    if (cpuc.lbr_users === 0) return false;
+    for (let i = 0; i < cpuc.n_events; i++) {
+      if (cpuc.event_list(i) >= this.vcpus) return true;
+    }
+    return false;
+  }
+
+  /** Overflows the counter of every event of the host's own that counts here, if there is one. */
+  pmi(pcpu: number): boolean {
+    const { cpuc } = this.kernel.cpus[pcpu];
+    let overflown = false;
+    for (let counter = 0; counter < 4; counter++) {
+      if (cpuc.events(counter) === 0) continue;
+      this.pcpus[pcpu].counterOverflow(counter);
+      overflown = true;
+    }
+    if (overflown) intel_pmu_handle_irq(this.kernel.cpus[pcpu]);
+    return overflown;
+  }
+}
+
+const CALLSTACK_USER: number = PERF_SAMPLE_BRANCH_CALL_STACK | PERF_SAMPLE_BRANCH_USER;

@@ -1,0 +1,490 @@
+/**
+ * The machine put together: pCPUs, the host's kernel and KVM, and the guests' kernels, in one
+ * block of memory. It performs actions; which ones are possible is asked of `enabled.ts`.
+ */
+import { Kernel, KernelLayout } from '../guest/perf/kernel.js';
+import type { Cpu, KernelConfig } from '../guest/perf/kernel.js';
+import { perf_event_init_task, perf_event_open } from '../guest/perf/events_syscall.js';
+import { freeEvent, freeTask } from '../guest/perf/events_syscall.js';
+import type { perf_event } from '../guest/perf/perf_structs.js';
+import * as branch from '../hw/branch.js';
+import { LbrStack, LogicalProcessor } from '../hw/logical_processor.js';
+import { Layout, Memory } from '../hw/memory.js';
+import { Kvm } from '../host/kvm.js';
+import { LbrRegisters } from '../host/lbr_registers.js';
+import type { Observer } from '../host/observer.js';
+import { Vcpu } from '../host/vcpu.js';
+import type { MachineConfig } from './config.js';
+import { GUEST_EVENTS, taskSlots, totalVcpus } from './config.js';
+import * as call from './guest_call.js';
+import type { PortOwner } from './guest_port.js';
+import { GuestPort, PREEMPTED } from './guest_port.js';
+import { HostKernel, hostKernelConfig } from './host_perf.js';
+
+/** What is left to do when a guest kernel function returns. */
+const EPILOGUE_NONE = 0;
+/** Back to user mode by IRET or SYSRET, since that is where it came from. */
+const EPILOGUE_IRET = 1;
+const EPILOGUE_SYSRET = 2;
+
+/** PMU version that KVM lets a guest have: pmu.h:kvm_init_pmu_capability(), 6.1. */
+const GUEST_PMU_VERSION = 2;
+
+/** Whether a branch counts as mispredicted: any rule will do that both machines follow. */
+export function mispredicted(seq: number): boolean {
+  return seq % 3 === 0;
+}
+
+/** The guest's kernel as KVM lets it see the CPU. */
+export function guestKernelConfig(config: MachineConfig): KernelConfig {
+  return {
+    model: config.model,
+    cpus: config.vcpus,
+    tasks: taskSlots(config),
+    events: GUEST_EVENTS,
+    pmu_version: GUEST_PMU_VERSION,
+    version: config.kernel,
+    pv: config.policy.pv,
+  };
+}
+
+/** Words of the machine itself: per vCPU, then per pCPU. */
+const CPL = 0;
+const BOOTING = 1;
+/** The guest kernel function that runs, or ran last. */
+const CALL = 2;
+const SIM_VCPU_WORDS = 3;
+const ARMED_AFTER = 0;
+const ARMED_TARGET = 1;
+const SIM_PCPU_WORDS = 2;
+
+export class Machine implements PortOwner {
+  readonly config: MachineConfig;
+  readonly memory: Memory;
+  readonly pcpus: LogicalProcessor[] = [];
+  readonly vcpus: Vcpu[] = [];
+  readonly guests: Kernel[] = [];
+  readonly ports: GuestPort[] = [];
+  readonly host: HostKernel;
+  readonly kvm: Kvm;
+  private readonly observer: Observer;
+  private readonly registers: LbrRegisters;
+  private readonly w: Int32Array;
+  /** Word offsets: the sequence number of each VM, then the words of vCPUs and pCPUs. */
+  private readonly seq: number;
+  private readonly simVcpus: number;
+  private readonly simPcpus: number;
+
+  constructor(config: MachineConfig, observer: Observer) {
+    const { model, policy } = config;
+    this.config = config;
+    this.observer = observer;
+    const layout = new Layout();
+    const nVcpus = totalVcpus(config);
+    this.seq = layout.take(config.vms);
+    this.simVcpus = layout.take(nVcpus * SIM_VCPU_WORDS);
+    this.simPcpus = layout.take(config.pcpus * SIM_PCPU_WORDS);
+    const cpuAt = times(config.pcpus, () => LogicalProcessor.allocate(layout, model));
+    const lentAt = times(config.pcpus, () => LbrStack.allocate(layout, model));
+    const flags = layout.take(config.pcpus);
+    const vcpuAt = times(nVcpus, () => Vcpu.allocate(layout, model, policy.words.length));
+    const hostLayout = new KernelLayout(layout, hostKernelConfig(config));
+    const guestConfig = guestKernelConfig(config);
+    const guestLayouts = times(config.vms, () => new KernelLayout(layout, guestConfig));
+    const kernelWords = guestLayouts[0].size;
+    const portAt = times(nVcpus, () => GuestPort.allocate(layout, model, kernelWords));
+
+    this.memory = new Memory(layout);
+    this.w = this.memory.words;
+    for (const at of cpuAt) this.pcpus.push(new LogicalProcessor(this.memory, model, at));
+    const lent = lentAt.map((at) => LbrStack.at(this.memory, model, at));
+    this.registers = new LbrRegisters(this.w, this.pcpus, lent, flags, observer);
+    const { memory, pcpus } = this;
+    const hostOutput = {
+      sample: (cpu: Cpu, event: perf_event): void => observer.hostSample(cpu.id, event.id),
+    };
+    this.host = new HostKernel(memory, hostLayout, config, pcpus, observer, hostOutput);
+    this.kvm = new Kvm(policy, this.host, pcpus, this.registers, observer);
+    for (let i = 0; i < nVcpus; i++) {
+      const vm = Math.trunc(i / config.vcpus);
+      const vcpu = new Vcpu(memory, model, vcpuAt[i], i, vm, i % config.vcpus);
+      this.vcpus.push(vcpu);
+      this.ports.push(new GuestPort(this.w, portAt[i], this.kvm, vcpu, this, model));
+    }
+    for (let vm = 0; vm < config.vms; vm++) this.addGuest(vm, guestLayouts[vm], guestConfig);
+  }
+
+  private addGuest(vm: number, layout: KernelLayout, config: KernelConfig): void {
+    const first = vm * config.cpus;
+    const ports = this.ports.slice(first, first + config.cpus);
+    const output = {
+      sample: (cpu: Cpu, event: perf_event): void => {
+        const vcpu = first + cpu.id;
+        if (!this.ports[vcpu].replaying) this.observer.guestSample(vcpu, event.id);
+      },
+    };
+    const kernel = new Kernel(this.memory, layout, config, ports, output);
+    ports.forEach((port, i) => {
+      port.cpu = kernel.cpus[i];
+    });
+    this.guests.push(kernel);
+  }
+
+  /** Brings the machine to its first state, as often as needed. vCPU i starts on pCPU i. */
+  boot(): void {
+    this.w.fill(0);
+    this.host.boot();
+    for (const kernel of this.guests) this.bootGuest(kernel);
+    for (const vcpu of this.vcpus) {
+      vcpu.pcpu = -1;
+      this.setCpl(vcpu.id, 3);
+      this.config.policy.reset(this.kvm, vcpu);
+    }
+    const n = Math.min(this.pcpus.length, this.vcpus.length);
+    for (let i = 0; i < n; i++) this.switchTo(i, i);
+  }
+
+  /** A kernel as it stands after its boot: task i is current on CPU i. */
+  private bootGuest(kernel: Kernel): void {
+    kernel.clear();
+    for (let i = 0; i < this.config.tasks; i++) kernel.tasks[i].alive = 1;
+    for (const cpu of kernel.cpus) {
+      cpu.cpuctx.current = cpu.id;
+      kernel.tasks[cpu.id].on_cpu = cpu.id + 1;
+      kernel.tasks[cpu.id].cpu = cpu.id;
+    }
+  }
+
+  /** The guest kernel's view of a vCPU. */
+  cpu(vcpu: number): Cpu {
+    const { vm, cpu } = this.vcpus[vcpu];
+    return this.guests[vm].cpus[cpu];
+  }
+
+  /** The vCPU that is loaded on a pCPU, or null. */
+  loaded(pcpu: number): Vcpu | null {
+    const current = this.host.kernel.cpus[pcpu].cpuctx.current;
+    return current < this.vcpus.length ? this.vcpus[current] : null;
+  }
+
+  cpl(vcpu: number): number {
+    return this.w[this.simVcpus + vcpu * SIM_VCPU_WORDS + CPL];
+  }
+
+  private setCpl(vcpu: number, cpl: number): void {
+    this.w[this.simVcpus + vcpu * SIM_VCPU_WORDS + CPL] = cpl;
+  }
+
+  /** Whether the CPU is still to start in a kernel that a kexec brought. */
+  booting(vcpu: number): boolean {
+    return this.w[this.simVcpus + vcpu * SIM_VCPU_WORDS + BOOTING] !== 0;
+  }
+
+  private setBooting(vcpu: number, booting: boolean): void {
+    this.w[this.simVcpus + vcpu * SIM_VCPU_WORDS + BOOTING] = booting ? 1 : 0;
+  }
+
+  /** The guest kernel function that runs on a vCPU, or ran last: CALL_*. */
+  runningCall(vcpu: number): number {
+    return this.w[this.simVcpus + vcpu * SIM_VCPU_WORDS + CALL];
+  }
+
+  private armed(pcpu: number): number {
+    return this.simPcpus + pcpu * SIM_PCPU_WORDS;
+  }
+
+  /** Whether a switch is to come after some more MSR accesses of the vCPU that runs. */
+  isArmed(pcpu: number): boolean {
+    return this.w[this.armed(pcpu) + ARMED_AFTER] !== 0;
+  }
+
+  lentOut(pcpu: number): boolean {
+    return this.registers.lentOut(pcpu);
+  }
+
+  /** Kernel: sched/core.c:context_switch() on the host. `next` is a vCPU, or -1 for idle. */
+  switchTo(pcpu: number, next: number): void {
+    this.w[this.armed(pcpu) + ARMED_AFTER] = 0;
+    const prev = this.loaded(pcpu);
+    if (prev !== null) this.kvm.exit(prev);
+    const thread = next < 0 ? this.host.idle(pcpu) : next;
+    this.host.schedOut(pcpu, thread);
+    if (prev !== null) this.kvm.schedOut(prev);
+    this.host.schedIn(pcpu, thread);
+    if (next >= 0) this.kvm.schedIn(this.vcpus[next], pcpu);
+  }
+
+  /** Switches to a vCPU after so many more MSR accesses of the guest that runs on the pCPU. */
+  arm(pcpu: number, next: number, after: number): void {
+    const at = this.armed(pcpu);
+    this.w[at + ARMED_AFTER] = after + 1;
+    this.w[at + ARMED_TARGET] = next;
+  }
+
+  preemptBeforeAccess(vcpu: Vcpu): boolean {
+    const at = this.armed(vcpu.pcpu) + ARMED_AFTER;
+    if (this.w[at] === 0) return false;
+    if (this.w[at] === 1) return true;
+    this.w[at]--;
+    return false;
+  }
+
+  /** The switch that was armed; its vCPU may have gone elsewhere meanwhile. */
+  private preempt(pcpu: number): void {
+    const next = this.w[this.armed(pcpu) + ARMED_TARGET];
+    const gone = next >= 0 && this.vcpus[next].pcpu >= 0;
+    this.switchTo(pcpu, gone ? -1 : next);
+  }
+
+  raisePmi(vcpu: Vcpu, counter: number): void {
+    this.kvm.injectPmi(vcpu, counter);
+    // An injected event is recorded like any other interrupt.
+    this.takeBranch(vcpu, branch.BRANCH_IRQ, this.cpl(vcpu.id) === 0, true);
+  }
+
+  returnFromPmi(vcpu: Vcpu): void {
+    this.takeBranch(vcpu, branch.BRANCH_IRET, true, this.cpl(vcpu.id) === 0);
+  }
+
+  /** One branch of the task that is current on the vCPU. */
+  private takeBranch(vcpu: Vcpu, kind: number, fromKernel: boolean, toKernel: boolean): void {
+    const seq = (this.w[this.seq + vcpu.vm] + 1) | 0;
+    this.w[this.seq + vcpu.vm] = seq;
+    const { vm, id } = vcpu;
+    const current = this.cpu(id).cpuctx.current;
+    const fromHi = branch.addressHigh(fromKernel, kind, vm, id, current);
+    const toHi = branch.addressHigh(toKernel, branch.BRANCH_NONE, vm, id, current);
+    const cpl = toKernel ? 0 : 3;
+    this.kvm.enter(vcpu);
+    const cycles = branch.branchCycles(vm, seq);
+    const missed = mispredicted(seq);
+    this.observer.guestBranch(id, kind, cpl, seq, fromHi, toHi);
+    this.pcpus[vcpu.pcpu].branch(kind, cpl, seq, fromHi, seq, toHi, missed, cycles);
+  }
+
+  /** n near branches at the vCPU's privilege level. */
+  branches(vcpu: number, kind: number, n: number): void {
+    const kernel = this.cpl(vcpu) === 0;
+    for (let i = 0; i < n; i++) this.takeBranch(this.vcpus[vcpu], kind, kernel, kernel);
+  }
+
+  /** Enters the kernel by SYSCALL or by an interrupt. */
+  enterKernel(vcpu: number, kind: number): void {
+    this.takeBranch(this.vcpus[vcpu], kind, false, true);
+    this.setCpl(vcpu, 0);
+  }
+
+  /** Returns to user mode by SYSRET or IRET. */
+  leaveKernel(vcpu: number, kind: number): void {
+    this.setCpl(vcpu, 3);
+    this.takeBranch(this.vcpus[vcpu], kind, true, false);
+  }
+
+  /**
+   * Runs a guest kernel function, from user mode through an entry and an exit. The host may take
+   * the pCPU inside it, if a switch is armed.
+   */
+  private guestCall(vcpu: number, fn: number, a: number, b: number, c: number, kind: number): void {
+    let epilogue = EPILOGUE_NONE;
+    if (this.cpl(vcpu) === 3) {
+      this.enterKernel(vcpu, kind);
+      epilogue = kind === branch.BRANCH_SYSCALL ? EPILOGUE_SYSRET : EPILOGUE_IRET;
+    }
+    const port = this.ports[vcpu];
+    if (this.isArmed(this.vcpus[vcpu].pcpu)) {
+      port.begin(fn, a, b, c, epilogue, this.tasksOf(vcpu, fn, a, b));
+    } else {
+      port.beginQuiet();
+    }
+    this.runCall(vcpu, fn, a, b, c, epilogue);
+  }
+
+  private runCall(
+    vcpu: number,
+    fn: number,
+    a: number,
+    b: number,
+    c: number,
+    epilogue: number,
+  ): void {
+    const port = this.ports[vcpu];
+    this.w[this.simVcpus + vcpu * SIM_VCPU_WORDS + CALL] = fn;
+    try {
+      call.runGuestCall(this.cpu(vcpu), fn, a, b, c);
+    } catch (e) {
+      if (e !== PREEMPTED) throw e;
+      port.suspend();
+      this.preempt(this.vcpus[vcpu].pcpu);
+      return;
+    }
+    port.end();
+    if (fn === call.CALL_BOOT) this.setBooting(vcpu, false);
+    this.observer.guestIdle(vcpu);
+    if (epilogue === EPILOGUE_IRET) this.leaveKernel(vcpu, branch.BRANCH_IRET);
+    else if (epilogue === EPILOGUE_SYSRET) this.leaveKernel(vcpu, branch.BRANCH_SYSRET);
+  }
+
+  /** Goes on in the function in which the vCPU was preempted. */
+  resume(vcpu: number): void {
+    const port = this.ports[vcpu];
+    const { suspended, argA, argB, argC, epilogue } = port;
+    port.rewind();
+    this.runCall(vcpu, suspended, argA, argB, argC, epilogue);
+  }
+
+  /** Bit mask of the tasks that a function may touch. */
+  private tasksOf(vcpu: number, fn: number, a: number, b: number): number {
+    const cpu = this.cpu(vcpu);
+    const current = 1 << cpu.cpuctx.current;
+    switch (fn) {
+      case call.CALL_SWITCH:
+        return (1 << a) | (1 << b);
+      case call.CALL_INSTALL:
+      case call.CALL_ENABLE:
+      case call.CALL_DISABLE:
+      case call.CALL_CLOSE:
+        return current | this.familyTasks(cpu.kernel, a);
+      default:
+        return current;
+    }
+  }
+
+  /** Bit mask of the tasks that an event and those inherited from it belong to. */
+  familyTasks(kernel: Kernel, event: number): number {
+    let mask = 0;
+    for (const e of kernel.events) {
+      if (e.used === 0 || (e.id !== event && e.parent !== event + 1)) continue;
+      const { task } = kernel.ctx(e.ctx);
+      if (task !== 0) mask |= 1 << (task - 1);
+    }
+    return mask;
+  }
+
+  switchTask(vcpu: number, next: number): void {
+    const prev = this.cpu(vcpu).cpuctx.current;
+    this.guestCall(vcpu, call.CALL_SWITCH, prev, next, 0, branch.BRANCH_IRQ);
+  }
+
+  fork(vcpu: number): void {
+    const { kernel, cpuctx, id } = this.cpu(vcpu);
+    const child = freeTask(kernel);
+    perf_event_init_task(kernel, cpuctx.current, child);
+    kernel.tasks[child].cpu = id;
+  }
+
+  /** Returns 0, or the negative errno with which perf_event_open() refused. */
+  open(vcpu: number, task: number, attr: number, type: number): number {
+    const cpu = this.cpu(vcpu);
+    const id = freeEvent(cpu.kernel);
+    const ret = perf_event_open(cpu, id, task, attr, type);
+    if (ret === 0) this.guestCall(vcpu, call.CALL_INSTALL, id, 0, 0, branch.BRANCH_SYSCALL);
+    return ret;
+  }
+
+  enable(vcpu: number, event: number): void {
+    this.guestCall(vcpu, call.CALL_ENABLE, event, 0, 0, branch.BRANCH_SYSCALL);
+  }
+
+  disable(vcpu: number, event: number): void {
+    this.guestCall(vcpu, call.CALL_DISABLE, event, 0, 0, branch.BRANCH_SYSCALL);
+  }
+
+  close(vcpu: number, event: number): void {
+    this.guestCall(vcpu, call.CALL_CLOSE, event, 0, 0, branch.BRANCH_SYSCALL);
+  }
+
+  /** Overflows the counter of an event that counts; the NMI comes after so many accesses. */
+  pmi(vcpu: number, event: number, after: number): void {
+    const counter = this.cpu(vcpu).kernel.events[event].idx;
+    if (after > 0) {
+      this.ports[vcpu].armNmi(after - 1, counter);
+      return;
+    }
+    const user = this.cpl(vcpu) === 3;
+    const kvmVcpu = this.vcpus[vcpu];
+    this.raisePmi(kvmVcpu, counter);
+    if (user) this.setCpl(vcpu, 0);
+    const port = this.ports[vcpu];
+    if (this.isArmed(kvmVcpu.pcpu)) {
+      port.begin(call.CALL_PMI, 0, 0, 0, user ? EPILOGUE_IRET : EPILOGUE_NONE, 0);
+    } else {
+      port.beginQuiet();
+    }
+    this.runCall(vcpu, call.CALL_PMI, 0, 0, 0, user ? EPILOGUE_IRET : EPILOGUE_NONE);
+  }
+
+  rdmsr(vcpu: number, msr: number): void {
+    this.guestCall(vcpu, call.CALL_RDMSR, msr, 0, 0, branch.BRANCH_SYSCALL);
+  }
+
+  wrmsr(vcpu: number, msr: number, eax: number, edx: number): void {
+    this.guestCall(vcpu, call.CALL_WRMSR, msr, eax, edx, branch.BRANCH_SYSCALL);
+  }
+
+  /** A new kernel takes over the VM: its memory is its own, the MSRs are what they were. */
+  kexec(vcpu: number): void {
+    const { vm } = this.vcpus[vcpu];
+    this.bootGuest(this.guests[vm]);
+    for (const other of this.vcpus) {
+      if (other.vm !== vm) continue;
+      this.ports[other.id].disarmNmi();
+      this.setCpl(other.id, 3);
+      this.setBooting(other.id, true);
+    }
+    this.startCpu(vcpu);
+  }
+
+  startCpu(vcpu: number): void {
+    this.guestCall(vcpu, call.CALL_BOOT, 0, 0, 0, branch.BRANCH_IRQ);
+  }
+
+  exitAndEnter(pcpu: number): void {
+    const vcpu = this.loaded(pcpu);
+    if (vcpu === null) return;
+    this.kvm.enter(vcpu);
+    this.kvm.exit(vcpu);
+  }
+
+  /** The host's own LBR event: `which` is HOST_EVENT_*; op 0 on, 1 off, 2 close. */
+  hostEvent(pcpu: number, which: number, op: number): void {
+    const vcpu = this.loaded(pcpu);
+    if (vcpu !== null) this.kvm.exit(vcpu);
+    const { policy } = this.config;
+    if (op === 0) {
+      policy.host_perf_event(this.kvm, pcpu, vcpu, true);
+      this.host.hostEventOn(pcpu, which);
+    } else {
+      this.host.hostEventOff(pcpu, which, op === 2);
+      policy.host_perf_event(this.kvm, pcpu, vcpu, false);
+    }
+  }
+
+  /** n branches of host code, and a sample if an event of the host's counts. */
+  hostWork(pcpu: number, n: number): void {
+    const vcpu = this.loaded(pcpu);
+    if (vcpu !== null) this.kvm.exit(vcpu);
+    const cpu = this.pcpus[pcpu];
+    const thread = this.host.kernel.cpus[pcpu].cpuctx.current;
+    const fromHi = branch.addressHigh(false, branch.BRANCH_REL_CALL, branch.HOST_VM, 0, thread);
+    const toHi = branch.addressHigh(false, branch.BRANCH_NONE, branch.HOST_VM, 0, thread);
+    for (let i = 1; i <= n; i++) {
+      if (cpu.recording) this.observer.hostBranch(pcpu);
+      const cycles = branch.branchCycles(branch.HOST_VM, i);
+      cpu.branch(branch.BRANCH_REL_CALL, 3, i, fromHi, i, toHi, false, cycles);
+    }
+    this.host.pmi(pcpu);
+  }
+
+  cstate(pcpu: number): void {
+    this.pcpus[pcpu].deepCState();
+    this.observer.cstate(pcpu);
+  }
+
+  liveMigrate(vcpu: number): void {
+    this.kvm.migrate(this.vcpus[vcpu]);
+  }
+}
+
+function times<T>(n: number, make: () => T): T[] {
+  return Array.from({ length: n }, make);
+}

@@ -1,0 +1,147 @@
+import type { MachineConfig } from '../sim/config.js';
+import type { PropertyName } from '../host/policy/policy.js';
+import { PROPERTY_NAMES } from '../host/policy/policy.js';
+
+/** Situations whose occurrences are counted: a property is only as good as the risk it met. */
+export const REACH_NAMES = [
+  'read-after-other',
+  'callstack-read-after-other',
+  'foreign-in-registers',
+  'sample-after-other-task',
+  'callstack-sample',
+  'host-sample-after-guest',
+  'policy-access',
+  'recorded-after-other',
+  'switch-while-active',
+  'switch-after-stop',
+  'stop-with-records',
+  'lbr-access',
+  'balance-checked',
+  'wrapped',
+  'switch-in-function',
+  'switch-in-lbr-off-window',
+  'guest-shortcut',
+  'host-shortcut',
+  'contended-entry',
+  'legacy-freeze',
+  'clone-swap',
+] as const;
+export type ReachName = (typeof REACH_NAMES)[number];
+
+/** A named claim; tests, CLI and README use the same object. */
+export interface Property {
+  readonly name: PropertyName;
+  readonly statement: string;
+  /** The situation without which the claim says nothing. */
+  readonly reach: ReachName;
+  /** Why it says nothing on this machine whatever the policy, or null. */
+  notApplicable(config: MachineConfig): string | null;
+}
+
+const always = (): null => null;
+
+function needsCallstack(config: MachineConfig): string | null {
+  return config.model.callstack ? null : `${config.model.name} has no call-stack mode`;
+}
+
+const STATEMENTS: Readonly<Record<PropertyName, Omit<Property, 'name'>>> = {
+  'no-loss/callstack': {
+    statement:
+      'While a guest uses LBR call-stack mode, every value it reads from an LBR MSR equals the ' +
+      'reference machine’s, where each vCPU owns a pCPU.',
+    reach: 'callstack-read-after-other',
+    notApplicable: needsCallstack,
+  },
+  'no-loss/any': {
+    statement:
+      'Every value a guest reads from an LBR MSR or from DEBUGCTL, in any mode, equals the ' +
+      'reference machine’s.',
+    reach: 'read-after-other',
+    notApplicable: always,
+  },
+  'no-leak/vm': {
+    statement: 'No guest ever reads a record of another VM or of the host.',
+    reach: 'foreign-in-registers',
+    notApplicable: always,
+  },
+  'no-leak/task': {
+    statement: 'No sample of a task holds a record of another task.',
+    reach: 'sample-after-other-task',
+    notApplicable: always,
+  },
+  'callstack-true': {
+    statement:
+      'A call-stack sample is the innermost part of the task’s real call stack, up to depth.',
+    reach: 'callstack-sample',
+    notApplicable: needsCallstack,
+  },
+  'host-intact': {
+    statement:
+      'The host’s own LBR user never sees a record or a filter that a guest left, and DEBUGCTL ' +
+      'after an exit is the host’s.',
+    reach: 'host-sample-after-guest',
+    notApplicable: always,
+  },
+  'owner-only': {
+    statement:
+      'The host accesses LBR MSRs only for the vCPU that is loaded, or for its own event where ' +
+      'that counts.',
+    reach: 'policy-access',
+    notApplicable: always,
+  },
+  'recorder-owned': {
+    statement: 'Whenever hardware records for a guest, the records it holds are that vCPU’s.',
+    reach: 'recorded-after-other',
+    notApplicable: always,
+  },
+  'active-agrees': {
+    statement:
+      'At each vCPU switch ACTIVE is set if and only if a call-stack user is on that vCPU; inside ' +
+      'a guest function, at least if it records in call-stack mode.',
+    reach: 'switch-while-active',
+    notApplicable: needsCallstack,
+  },
+  'no-needless-switch': {
+    statement:
+      'After a guest stopped using LBR, at most k more switches of the vCPU save or restore, k ' +
+      'being the policy’s.',
+    reach: 'switch-after-stop',
+    notApplicable: always,
+  },
+  'no-premature-stop': {
+    statement:
+      'The host never takes a guest to have stopped and drops what a later read must return.',
+    reach: 'stop-with-records',
+    notApplicable: always,
+  },
+  'no-fault': {
+    statement:
+      'No MSR access raises #GP that would not on the guest’s own pCPU, no host access does, and ' +
+      'no VM entry fails.',
+    reach: 'lbr-access',
+    notApplicable: always,
+  },
+  balanced: {
+    statement:
+      'lbr_users, lbr_callstack_users, sched_cb_usage and the events that count agree whenever a ' +
+      'kernel function has returned.',
+    reach: 'balance-checked',
+    notApplicable: always,
+  },
+};
+
+/** Every property, in the order of the matrix. */
+export const PROPERTIES: readonly Property[] = PROPERTY_NAMES.map((name) => ({
+  name,
+  ...STATEMENTS[name],
+}));
+
+/** Number of a property, its index in PROPERTY_NAMES. */
+export function propertyIndex(name: PropertyName): number {
+  return PROPERTY_NAMES.indexOf(name);
+}
+
+/** Number of a reach counter, its index in REACH_NAMES. */
+export function reachIndex(name: ReachName): number {
+  return REACH_NAMES.indexOf(name);
+}

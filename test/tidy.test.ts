@@ -1,0 +1,312 @@
+/**
+ * Style as a test: the rule written is the rule checked.
+ *
+ * Each rule is a function from one file to its offences, so that the rules are themselves tested on
+ * bad snippets (last block). Words that a rule bans are spelled here so that it does not hit this
+ * file.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join, posix } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+import { describe, expect, it } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+/** `under N lines`: the first count that is too many. */
+const FILE_LINES_LIMIT = 500;
+const FUNCTION_LINES_LIMIT = 70;
+const COLUMNS_MAX = 100;
+
+/** `path:function` of kernel functions that are as long in the kernel. */
+const LONG_KERNEL_FUNCTIONS: ReadonlySet<string> = new Set([]);
+
+/** Files in src/host/policy/ that are not policies. */
+const SHARED_POLICY_FILES: ReadonlySet<string> = new Set([
+  'index.ts',
+  'policies.ts',
+  'policy.ts',
+  'registry.ts',
+  'shared.ts',
+  'table.ts',
+]);
+
+/** Imports go from a higher rank to a lower one. Between folders of one rank: see `mayImport`. */
+const LAYER_RANKS: ReadonlyMap<string, number> = new Map([
+  ['hw', 0],
+  ['guest', 1],
+  ['host', 1],
+  ['sim', 2],
+  ['verify', 3],
+  ['explore', 3],
+  ['trace', 3],
+  ['kernel', 3],
+  ['report', 4],
+  ['cli', 5],
+  ['index.ts', 6],
+]);
+
+/** The model's folders: here a run must depend on its schedule alone. */
+const DETERMINISTIC = /^src\/(hw|guest|host|sim|explore)\//;
+const BANNED_MEMBERS: ReadonlySet<string> = new Set(['Math.random', 'Date.now', 'performance.now']);
+const BANNED_NAMES: ReadonlySet<string> = new Set(['setTimeout', 'setInterval', 'setImmediate']);
+
+/** Written once, in src/hw/msr_index.ts; as strings here, so that they are not literals. */
+const MSR_INDICES: ReadonlySet<number> = new Set(
+  ['0x1c8', '0x1c9', '0x1d9', '0x345', '0x680', '0x6c0', '0xdc0'].map(Number),
+);
+
+/** Character classes keep each pattern from matching its own source. */
+const LEFTOVERS: readonly RegExp[] = [
+  /\bTO[D]O\b/,
+  /\bFIX[M]E\b/,
+  /\b(it|test|describe)\.(only|skip|todo)\b/,
+  /[/]work[/]/,
+  /[.]library\b/,
+];
+
+interface File {
+  /** From the root of the repository, with `/`. */
+  readonly path: string;
+  readonly text: string;
+}
+
+type Rule = (file: File) => string[];
+
+function filesUnder(folder: string, extensions: RegExp): File[] {
+  if (!existsSync(join(ROOT, folder))) return [];
+  return readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && extensions.test(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name).slice(ROOT.length).replaceAll('\\', '/'))
+    .sort()
+    .map((path) => ({ path, text: readFileSync(join(ROOT, path), 'utf8') }));
+}
+
+function filesAtRoot(extensions: RegExp): File[] {
+  return readdirSync(ROOT)
+    .filter((name) => extensions.test(name) && name !== 'package-lock.json')
+    .map((path) => ({ path, text: readFileSync(join(ROOT, path), 'utf8') }));
+}
+
+function lines(text: string): string[] {
+  return text.replace(/\n$/, '').split('\n');
+}
+
+/** Calls `visit` for every node of the file, with the line it starts on (from 1). */
+function walk(file: File, visit: (node: ts.Node, line: number) => void): void {
+  const source = ts.createSourceFile(file.path, file.text, ts.ScriptTarget.ES2022, true);
+  const descend = (node: ts.Node): void => {
+    visit(node, source.getLineAndCharacterOfPosition(node.getStart(source)).line + 1);
+    ts.forEachChild(node, descend);
+  };
+  descend(source);
+}
+
+const fileLength: Rule = ({ path, text }) => {
+  const count = lines(text).length;
+  return count < FILE_LINES_LIMIT ? [] : [`${path}: ${count} lines`];
+};
+
+const functionLength: Rule = (file) => {
+  const offences: string[] = [];
+  walk(file, (node, line) => {
+    if (!ts.isFunctionLike(node) || !('body' in node) || node.body === undefined) return;
+    const count = lines(node.getText()).length;
+    const name = node.name?.getText() ?? `function at line ${line}`;
+    if (count < FUNCTION_LINES_LIMIT || LONG_KERNEL_FUNCTIONS.has(`${file.path}:${name}`)) return;
+    offences.push(`${file.path}:${line}: ${name} has ${count} lines`);
+  });
+  return offences;
+};
+
+const columns: Rule = ({ path, text }) =>
+  lines(text).flatMap((line, i) => {
+    const count = [...line].length;
+    return count <= COLUMNS_MAX ? [] : [`${path}:${i + 1}: ${count} columns`];
+  });
+
+const nondeterminism: Rule = (file) => {
+  const offences: string[] = [];
+  if (!DETERMINISTIC.test(file.path)) return offences;
+  walk(file, (node, line) => {
+    const banned =
+      (ts.isPropertyAccessExpression(node) && BANNED_MEMBERS.has(node.getText())) ||
+      (ts.isIdentifier(node) && BANNED_NAMES.has(node.text)) ||
+      (ts.isNewExpression(node) && node.expression.getText() === 'Date');
+    if (banned) offences.push(`${file.path}:${line}: ${node.getText()}`);
+  });
+  return offences;
+};
+
+/** Every module that the file names: static, re-exported, dynamic or in a type. */
+function importsOf(file: File): { readonly name: string; readonly line: number }[] {
+  const found: { name: string; line: number }[] = [];
+  walk(file, (node, line) => {
+    let module: ts.Node | undefined;
+    if (ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) module = node.moduleSpecifier;
+    else if (ts.isImportTypeNode(node)) module = ts.forEachChild(node.argument, (child) => child);
+    else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
+      module = node.arguments[0];
+    }
+    if (module && ts.isStringLiteralLike(module)) found.push({ name: module.text, line });
+  });
+  return found;
+}
+
+/** The first folder below src/, or the file's name when it lies in src/ itself; '' outside src/. */
+function layerOf(path: string): string {
+  const [top, layer] = path.split('/');
+  return top === 'src' && layer !== undefined ? layer : '';
+}
+
+function mayImport(from: string, to: string): boolean {
+  const [fromLayer, toLayer] = [layerOf(from), layerOf(to)];
+  if (fromLayer === toLayer) return true;
+  const [fromRank, toRank] = [LAYER_RANKS.get(fromLayer), LAYER_RANKS.get(toLayer)];
+  if (fromRank === undefined || toRank === undefined) return false;
+  if (toRank < fromRank) return true;
+  if (fromLayer === 'host' && to.startsWith('src/guest/pv/')) return true;
+  // The folders of rank 3 are not ordered among themselves; `mutualImports` keeps that one-way.
+  return fromRank === 3 && toRank === 3;
+}
+
+const importOffences: Rule = (file) => {
+  if (layerOf(file.path) === '') return [];
+  return importsOf(file).flatMap(({ name, line }) => {
+    const offence = `${file.path}:${line}: imports ${name}`;
+    // Silicon depends on nothing, packages and node: included.
+    if (!name.startsWith('.')) return layerOf(file.path) === 'hw' ? [offence] : [];
+    return mayImport(file.path, posix.join(posix.dirname(file.path), name)) ? [] : [offence];
+  });
+};
+
+/** Pairs of folders below src/ that import each other, host's use of src/guest/pv set aside. */
+function mutualImports(files: readonly File[]): string[] {
+  const arrows = new Set<string>();
+  for (const file of files) {
+    for (const { name } of importsOf(file)) {
+      if (!name.startsWith('.')) continue;
+      const to = layerOf(posix.join(posix.dirname(file.path), name));
+      if (to !== layerOf(file.path)) arrows.add(`${layerOf(file.path)} ${to}`);
+    }
+  }
+  return [...arrows].filter((arrow) => arrows.has(arrow.split(' ').reverse().join(' '))).sort();
+}
+
+const leftovers: Rule = ({ path, text }) =>
+  lines(text).flatMap((line, i) =>
+    LEFTOVERS.filter((pattern) => pattern.test(line)).map((p) => `${path}:${i + 1}: ${p.source}`),
+  );
+
+const policyExports: Rule = ({ path, text }) => {
+  const [, name] = /^src\/host\/policy\/([^/]+)$/.exec(path) ?? [];
+  if (name === undefined || SHARED_POLICY_FILES.has(name)) return [];
+  return ['cites', 'assumes', 'knownFailures']
+    .filter((word) => !new RegExp(`\\b${word}\\b`).test(text))
+    .map((word) => `${path}: no ${word}`);
+};
+
+const msrLiterals: Rule = (file) => {
+  const offences: string[] = [];
+  if (file.path === 'src/hw/msr_index.ts') return offences;
+  walk(file, (node, line) => {
+    if (!ts.isNumericLiteral(node) && !ts.isBigIntLiteral(node)) return;
+    const spelling = node.getText().toLowerCase().replaceAll('_', '').replace(/n$/, '');
+    if (!spelling.startsWith('0x') || !MSR_INDICES.has(Number(spelling))) return;
+    offences.push(`${file.path}:${line}: ${node.getText()}`);
+  });
+  return offences;
+};
+
+const src = filesUnder('src', /\.ts$/);
+const test = filesUnder('test', /\.ts$/);
+const bench = filesUnder('bench', /\.ts$/);
+const typescript = [...src, ...test, ...bench, ...filesAtRoot(/\.ts$/)];
+const written = [
+  ...['src', 'test', 'bench', 'docs', 'examples'].flatMap((folder) =>
+    filesUnder(folder, /\.(ts|js|mjs|json|md|c|h)$/),
+  ),
+  ...filesAtRoot(/\.(ts|json|md)$/),
+];
+
+describe('tidy', () => {
+  it('always sees this file, so that no rule passes on an empty list', () => {
+    expect(typescript.map((file) => file.path)).toContain('test/tidy.test.ts');
+  });
+  it(`always keeps a file under ${FILE_LINES_LIMIT} lines`, () => {
+    expect([...src, ...test].flatMap(fileLength)).toEqual([]);
+  });
+  it(`always keeps a function of src/ under ${FUNCTION_LINES_LIMIT} lines`, () => {
+    expect(src.flatMap(functionLength)).toEqual([]);
+  });
+  it(`always keeps a line within ${COLUMNS_MAX} columns`, () => {
+    expect(typescript.flatMap(columns)).toEqual([]);
+  });
+  it('never takes time or chance from outside the schedule in the model', () => {
+    expect(src.flatMap(nondeterminism)).toEqual([]);
+  });
+  it('always imports along the arrows of the design', () => {
+    expect(src.flatMap(importOffences)).toEqual([]);
+  });
+  it('never has two folders of src/ that import each other', () => {
+    expect(mutualImports(src)).toEqual([]);
+  });
+  it('never leaves unfinished work, focused tests or local paths behind', () => {
+    expect(written.flatMap(leftovers)).toEqual([]);
+  });
+  it('always has each policy say what it cites, what it assumes and where it fails', () => {
+    expect(src.flatMap(policyExports)).toEqual([]);
+  });
+  it('never spells an MSR index outside src/hw/msr_index.ts', () => {
+    expect(typescript.flatMap(msrLiterals)).toEqual([]);
+  });
+});
+
+describe('the rules of tidy', () => {
+  const longBody = '\n'.repeat(FUNCTION_LINES_LIMIT);
+  const bad: readonly (readonly [name: string, rule: Rule, path: string, text: string])[] = [
+    ['a long file', fileLength, 'src/hw/a.ts', '//\n'.repeat(FILE_LINES_LIMIT)],
+    ['a long function', functionLength, 'src/hw/a.ts', `function f() {${longBody}}`],
+    ['a long method', functionLength, 'src/hw/a.ts', `class C { m() {${longBody}} }`],
+    ['a long arrow', functionLength, 'src/hw/a.ts', `const f = () => {${longBody}};`],
+    ['a wide line', columns, 'src/hw/a.ts', '/'.repeat(COLUMNS_MAX + 1)],
+    ['a random number', nondeterminism, 'src/sim/a.ts', 'const x = Math.random();'],
+    ['the date', nondeterminism, 'src/hw/a.ts', 'const x = new Date();'],
+    ['a timer', nondeterminism, 'src/host/a.ts', 'setTimeout(f, 1);'],
+    ['hw -> guest', importOffences, 'src/hw/a.ts', "import '../guest/perf/b.js';"],
+    ['hw -> a package', importOffences, 'src/hw/a.ts', "import 'node:fs';"],
+    ['guest -> host', importOffences, 'src/guest/pv/a.ts', "import '../../host/b.js';"],
+    ['host -> guest/perf', importOffences, 'src/host/a.ts', "import '../guest/perf/b.js';"],
+    ['sim -> verify', importOffences, 'src/sim/a.ts', "export { x } from '../verify/b.js';"],
+    ['cli -> index', importOffences, 'src/cli/a.ts', "await import('../index.js');"],
+    ['a type of a higher layer', importOffences, 'src/sim/a.ts', "let x: import('../cli/b.js').X;"],
+    ['an unknown folder', importOffences, 'src/hw/a.ts', "import '../utils/b.js';"],
+    ['unfinished work', leftovers, 'src/hw/a.ts', ['// TO', 'DO'].join('')],
+    ['a focused test', leftovers, 'test/a.test.ts', ['it', 'only(f)'].join('.')],
+    ['a local path', leftovers, 'docs/a.md', ['', 'work', 'main'].join('/')],
+    ['a policy that says nothing', policyExports, 'src/host/policy/a.ts', 'export const a = {};'],
+    ['an MSR index', msrLiterals, 'src/guest/perf/a.ts', 'rdmsr(0x1C9);'],
+  ];
+  it.each(bad)('always report %s', (_name, rule, path, text) => {
+    expect(rule({ path, text }).length).toBeGreaterThan(0);
+  });
+
+  const good: readonly (readonly [name: string, rule: Rule, path: string, text: string])[] = [
+    ['host -> guest/pv', importOffences, 'src/host/policy/a.ts', "import '../../guest/pv/b.js';"],
+    ['sim -> host', importOffences, 'src/sim/a.ts', "import '../host/b.js';"],
+    ['index -> all', importOffences, 'src/index.ts', "export { x } from './cli/b.js';"],
+    ['a banned name in a comment', nondeterminism, 'src/sim/a.ts', '// never Math.random()'],
+    ['the date in a report', nondeterminism, 'src/report/a.ts', 'const x = new Date();'],
+    ['a complete policy', policyExports, 'src/host/policy/a.ts', 'cites assumes knownFailures'],
+  ];
+  it.each(good)('never report %s', (_name, rule, path, text) => {
+    expect(rule({ path, text })).toEqual([]);
+  });
+
+  it('always report folders that import each other', () => {
+    const verify = { path: 'src/verify/a.ts', text: "import '../explore/b.js';" };
+    const explore = { path: 'src/explore/b.ts', text: "import '../verify/a.js';" };
+    expect(mutualImports([verify, explore])).toEqual(['explore verify', 'verify explore']);
+    expect(mutualImports([verify])).toEqual([]);
+  });
+});

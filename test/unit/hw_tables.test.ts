@@ -1,0 +1,247 @@
+/**
+ * The model's constants against literal tables written a second time, as the SDM and the kernel
+ * print them: a typing error must be made twice, in two notations, to go unseen. MSR indices are
+ * parsed from strings, because only src/hw/msr_index.ts may spell them as literals.
+ */
+import { describe, expect, it } from 'vitest';
+import { assert, ModelInvariantError, unreachable } from '../../src/hw/assert.js';
+import type { CpuModel } from '../../src/hw/cpu_models.js';
+import * as models from '../../src/hw/cpu_models.js';
+import { CPU_MODELS, findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
+import { Layout, Memory } from '../../src/hw/memory.js';
+import * as msrs from '../../src/hw/msr_index.js';
+import { GP_VECTOR } from '../../src/hw/msr_port.js';
+import { hex, hex64 } from '../../src/hw/u64.js';
+
+const index = (digits: string): number => Number.parseInt(digits, 16);
+/** A bit of eax. */
+const low = (n: number): number => 2 ** n;
+/** A bit of the register above 31, as the signed word that edx is. */
+const high = (n: number): number => Number(BigInt.asIntN(32, 1n << BigInt(n - 32)));
+
+describe('msr_index', () => {
+  it('always gives each MSR the index and each bit the place that the SDM lists', () => {
+    expect({ ...msrs }).toEqual({
+      MSR_LBR_CORE_FROM: 64,
+      MSR_LBR_CORE_TO: 96,
+      MSR_LBR_SELECT: index('1c8'),
+      LBR_KERNEL: low(0),
+      LBR_USER: low(1),
+      LBR_JCC: low(2),
+      LBR_REL_CALL: low(3),
+      LBR_IND_CALL: low(4),
+      LBR_RETURN: low(5),
+      LBR_IND_JMP: low(6),
+      LBR_REL_JMP: low(7),
+      LBR_FAR: low(8),
+      LBR_CALL_STACK: low(9),
+      MSR_LBR_TOS: index('1c9'),
+      MSR_IA32_DEBUGCTLMSR: index('1d9'),
+      DEBUGCTLMSR_LBR: low(0),
+      DEBUGCTLMSR_BTF: low(1),
+      DEBUGCTLMSR_TR: low(6),
+      DEBUGCTLMSR_BTS: low(7),
+      DEBUGCTLMSR_BTINT: low(8),
+      DEBUGCTLMSR_BTS_OFF_OS: low(9),
+      DEBUGCTLMSR_BTS_OFF_USR: low(10),
+      DEBUGCTLMSR_FREEZE_LBRS_ON_PMI: low(11),
+      DEBUGCTLMSR_FREEZE_PERFMON_ON_PMI: low(12),
+      DEBUGCTLMSR_UNCORE_PMI: low(13),
+      DEBUGCTLMSR_FREEZE_IN_SMM: low(14),
+      DEBUGCTLMSR_RTM_DEBUG: low(15),
+      MSR_IA32_PERF_CAPABILITIES: index('345'),
+      PERF_CAP_LBR_FMT: 63,
+      PERF_CAP_FREEZE_IN_SMM: low(12),
+      MSR_CORE_PERF_GLOBAL_STATUS: index('38e'),
+      GLOBAL_STATUS_LBRS_FROZEN_HI: high(58),
+      GLOBAL_STATUS_COUNTERS_FROZEN_HI: high(59),
+      GLOBAL_STATUS_COND_CHG_HI: high(63),
+      MSR_CORE_PERF_GLOBAL_CTRL: index('38f'),
+      MSR_CORE_PERF_GLOBAL_OVF_CTRL: index('390'),
+      MSR_CORE_PERF_GLOBAL_STATUS_SET: index('391'),
+      MSR_LBR_NHM_FROM: index('680'),
+      MSR_LBR_NHM_TO: index('6c0'),
+      LBR_FROM_FLAG_MISPRED_HI: high(63),
+      LBR_FROM_FLAG_IN_TX_HI: high(62),
+      LBR_FROM_FLAG_ABORT_HI: high(61),
+      MSR_LBR_INFO_0: index('dc0'),
+      LBR_INFO_MISPRED_HI: high(63),
+      LBR_INFO_IN_TX_HI: high(62),
+      LBR_INFO_ABORT_HI: high(61),
+      LBR_INFO_CYCLES: 65535,
+    });
+  });
+
+  it('always gives #GP its vector', () => {
+    expect(GP_VECTOR).toBe(13);
+  });
+});
+
+type Row = readonly [
+  name: string,
+  depth: number,
+  format: number,
+  from: string,
+  to: string,
+  info: string,
+  select: CpuModel['select'],
+  callstack: boolean,
+  pmu_version: number,
+  tsx: boolean,
+  cstate_wipe: boolean,
+  models: string,
+];
+
+/** SDM Vol. 3B, "LBR Stack Size and TOS Pointer Range", and the kernel where the SDM is silent. */
+const ROWS: readonly Row[] = [
+  ['core2', 4, 1, '40', '60', '0', 'none', false, 2, false, false, '0F 17 1D'],
+  ['atom', 8, 1, '40', '60', '0', 'none', false, 3, false, false, '1C 26 27 35 36'],
+  ['silvermont', 8, 1, '40', '60', '0', 'nhm', false, 3, false, false, '37 4A 4C 4D 5A 5D'],
+  ['nehalem', 16, 3, '680', '6c0', '0', 'nhm', false, 3, false, false, '1A 1E 1F 2E 25 2C 2F'],
+  ['sandybridge', 16, 3, '680', '6c0', '0', 'snb', false, 3, false, false, '2A 2D 3A 3E'],
+  ['haswell', 16, 4, '680', '6c0', '0', 'snb', true, 3, true, true, '3C 3F 45 46 3D 47 4F 56'],
+  [
+    'haswell-notsx',
+    16,
+    4,
+    '680',
+    '6c0',
+    '0',
+    'snb',
+    true,
+    3,
+    false,
+    true,
+    '3C 3F 45 46 3D 47 4F 56',
+  ],
+  ['skylake', 32, 5, '680', '6c0', 'dc0', 'snb', true, 4, true, true, '4E 5E 55 8E 9E A5 A6 66'],
+  ['knl', 8, 3, '680', '6c0', '0', 'snb', false, 3, false, false, '57 85'],
+  ['goldmont', 32, 6, '680', '6c0', '0', 'snb', true, 4, false, true, '5C 5F'],
+];
+
+describe('CPU_MODELS', () => {
+  it('always holds exactly the rows of the literal table, in its order', () => {
+    expect(CPU_MODELS.map((model) => model.name)).toEqual(ROWS.map(([name]) => name));
+  });
+
+  it.each(ROWS.map((row) => ({ name: row[0], row })))('always gives $name its facts', ({ row }) => {
+    const [name, lbr_nr, lbr_format, from, to, info, select, callstack, ...rest] = row;
+    const [pmu_version, tsx, cstate_wipe, numbers] = rest;
+    expect(findCpuModel(name)).toMatchObject({
+      name,
+      lbr_nr,
+      lbr_format,
+      lbr_from: index(from),
+      lbr_to: index(to),
+      lbr_info: index(info),
+      select,
+      callstack,
+      pmu_version,
+      tsx,
+      cstate_wipe,
+      models: numbers.replaceAll(/\w+/g, '06_$&').replaceAll(' ', ', '),
+    });
+  });
+
+  it.each(CPU_MODELS)('always says where the row of $name comes from and how sure it is', (row) => {
+    expect(row.cites).toMatch(/(SDM Vol\. 3B|Linux 6\.1|[Ss]pecification update).*\[\w+\]/s);
+    expect(row.cites).toMatch(/\[(stated|deduced|assumed)\]/);
+    expect(row.uarch).not.toBe('');
+  });
+
+  it.each(CPU_MODELS)('never lets two banks of $name overlap', (model) => {
+    const bases = [model.lbr_from, model.lbr_to, model.lbr_info].filter((base) => base !== 0);
+    const indices = bases.flatMap((base) =>
+      Array.from({ length: model.lbr_nr }, (_, i) => base + i),
+    );
+    expect(new Set(indices).size).toBe(bases.length * model.lbr_nr);
+  });
+});
+
+describe('LBR_FORMAT_*', () => {
+  it('always counts as IA32_PERF_CAPABILITIES does', () => {
+    const formats = Object.entries(models).filter(([name]) => name.startsWith('LBR_FORMAT_'));
+    expect(Object.fromEntries(formats)).toEqual({
+      LBR_FORMAT_32: 0,
+      LBR_FORMAT_LIP: 1,
+      LBR_FORMAT_EIP: 2,
+      LBR_FORMAT_EIP_FLAGS: 3,
+      LBR_FORMAT_EIP_FLAGS2: 4,
+      LBR_FORMAT_INFO: 5,
+      LBR_FORMAT_TIME: 6,
+      LBR_FORMAT_INFO2: 7,
+    });
+  });
+});
+
+describe('findCpuModel', () => {
+  it('always finds the row of the name, and never another', () => {
+    for (const model of CPU_MODELS) expect(findCpuModel(model.name)).toBe(model);
+    expect(findCpuModel('')).toBeUndefined();
+    expect(findCpuModel('Haswell')).toBeUndefined();
+    expect(findCpuModel('haswell-')).toBeUndefined();
+  });
+});
+
+describe('withDepth', () => {
+  it.each(CPU_MODELS)('never changes anything of $name but its depth', (model) => {
+    const before = { ...model };
+    expect(withDepth(model, 2)).toEqual({ ...before, lbr_nr: 2 });
+    expect(model).toEqual(before);
+  });
+});
+
+describe('Layout', () => {
+  it('always hands out regions that touch and never overlap', () => {
+    const layout = new Layout();
+    expect([layout.take(3), layout.take(0), layout.take(5), layout.size]).toEqual([0, 3, 3, 8]);
+  });
+
+  it('never takes a region of negative size', () => {
+    const layout = new Layout();
+    expect(() => layout.take(-1)).toThrow(ModelInvariantError);
+    expect(layout.size).toBe(0);
+  });
+});
+
+describe('Memory', () => {
+  it('always is as large as its layout, all zero, in signed 32-bit words', () => {
+    const layout = new Layout();
+    layout.take(7);
+    const { words } = new Memory(layout);
+    expect(words).toEqual(new Int32Array(7));
+  });
+});
+
+describe('assert', () => {
+  it('always throws a ModelInvariantError with what must hold, and only when it does not', () => {
+    const failed = (): void => assert(false, 'what must hold');
+    expect(failed).toThrow(ModelInvariantError);
+    expect(failed).toThrow(/^what must hold$/);
+    expect(() => assert(true, 'what must hold')).not.toThrow();
+    expect(new ModelInvariantError('').name).toBe('ModelInvariantError');
+  });
+});
+
+describe('unreachable', () => {
+  it('always throws a ModelInvariantError that names the value', () => {
+    const forgotten = (): never => unreachable('a forgotten case' as never);
+    expect(forgotten).toThrow(ModelInvariantError);
+    expect(forgotten).toThrow(/^unreachable: a forgotten case$/);
+  });
+});
+
+describe('hex64', () => {
+  it('always prints sixteen digits, high half first, never a sign', () => {
+    expect(hex64(1, 0)).toBe('0x0000000000000001');
+    expect(hex64(0, 1)).toBe('0x0000000100000000');
+    expect(hex64(-1, -2)).toBe('0xfffffffeffffffff');
+    expect(hex64(0x12, 0x34)).toBe('0x0000003400000012');
+  });
+});
+
+describe('hex', () => {
+  it('always prints the unsigned word without padding', () => {
+    expect([hex(0), hex(0xab), hex(-1)]).toEqual(['0x0', '0xab', '0xffffffff']);
+  });
+});

@@ -1,0 +1,18 @@
+import type { Options } from 'tsup';
+
+// JavaScript only: tsup's declaration builder is tied to compiler versions, so tsc writes types.
+// src/cli/main.ts starts with its own `#!` line; tsup keeps it and makes dist/cli.js executable.
+const config: Options = {
+  entry: { index: 'src/index.ts', cli: 'src/cli/main.ts' },
+  format: 'esm',
+  platform: 'node',
+  target: 'node20',
+  dts: false,
+  sourcemap: true,
+  // Code that both entries use goes into a chunk: the CLI and the library are one implementation.
+  splitting: true,
+  treeshake: true,
+  clean: true,
+};
+
+export default config;

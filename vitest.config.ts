@@ -1,0 +1,14 @@
+import type { ViteUserConfig } from 'vitest/config';
+
+const config: ViteUserConfig = {
+  test: {
+    include: ['test/**/*.test.ts'],
+    // A process per core of the smallest machine this must run on: campaigns are pure computation.
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 120_000,
+    reporters: ['default'],
+  },
+};
+
+export default config;
