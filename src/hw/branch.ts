@@ -77,7 +77,7 @@ export function addressVm(edx: number): number {
   return (edx >>> 8) & 7;
 }
 
-/** Global vCPU number in an address or a raw FROM register. */
+/** Number of the vCPU within its VM in an address or a raw FROM register. */
 export function addressVcpu(edx: number): number {
   return (edx >>> 5) & 7;
 }

@@ -9,9 +9,9 @@ export interface MachineConfig {
   readonly policy: LbrPolicy;
   /** VMs, in [1, 6]. */
   readonly vms: number;
-  /** vCPUs of each VM; vms * vcpus is at most 8. */
+  /** vCPUs of each VM, in [1, 8]. */
   readonly vcpus: number;
-  /** Tasks of each VM at boot, in [vcpus, 16]; as many again can be forked. */
+  /** Tasks of each VM at boot, in [vcpus, 16]; up to as many again can be forked. */
   readonly tasks: number;
   /** pCPUs, in [1, 8]. */
   readonly pcpus: number;
@@ -22,7 +22,7 @@ export const GUEST_EVENTS = 6;
 
 /** Largest number of tasks that a guest can come to have. */
 export function taskSlots(config: MachineConfig): number {
-  return Math.min(2 * config.tasks, 32);
+  return Math.min(2 * config.tasks, 31 - config.vcpus);
 }
 
 /** vCPUs over all VMs. */
@@ -34,9 +34,7 @@ export function totalVcpus(config: MachineConfig): number {
 export function configProblem(config: MachineConfig): string | null {
   const { vms, vcpus, tasks, pcpus } = config;
   if (vms < 1 || vms > 6) return `--vms must be between 1 and 6, not ${vms}`;
-  if (vcpus < 1 || vms * vcpus > 8) {
-    return `--vcpus must be at least 1, and vms times vcpus at most 8, not ${vms * vcpus}`;
-  }
+  if (vcpus < 1 || vcpus > 8) return `--vcpus must be between 1 and 8, not ${vcpus}`;
   if (tasks < vcpus || tasks > 16) {
     return `--tasks must be between the vCPUs of a VM (${vcpus}) and 16, not ${tasks}`;
   }

@@ -35,6 +35,9 @@ const SWARM: readonly (readonly ActionName[])[] = [
   ['enter', 'leave'],
 ];
 
+/** What moves vCPUs: a recording has its own. */
+const SWITCHES: readonly ActionName[] = ['run', 'idle', 'halt'];
+
 const U = perf.PERF_SAMPLE_BRANCH_USER;
 const K = perf.PERF_SAMPLE_BRANCH_KERNEL;
 
@@ -75,15 +78,30 @@ export class Generator {
     this.draw = draw;
   }
 
-  /** Begins a run: draws what it goes without. */
-  begin(draw: Draw): void {
+  /** Begins a run: draws what it goes without. `switches` is false when they come from elsewhere. */
+  begin(draw: Draw, switches: boolean): void {
     this.draw = draw;
     this.off.fill(0);
+    if (!switches) for (const name of SWITCHES) this.off[ACTION_NAMES.indexOf(name)] = 1;
     for (const group of SWARM) {
       if (draw.below(2) === 0) for (const name of group) this.off[ACTION_NAMES.indexOf(name)] = 1;
     }
     this.callstackOnly = draw.below(2) === 0 && this.machine.config.model.callstack;
     this.preemptive = draw.below(4) !== 0;
+  }
+
+  /** Takes an action that was not drawn. */
+  set(kind: number, actor: number, a: number, b: number): void {
+    this.kind = kind;
+    this.actor = actor;
+    this.a = a;
+    this.b = b;
+    this.c = 0;
+  }
+
+  /** A number of accesses after which a switch may come. */
+  drawAfter(): number {
+    return this.after(true);
   }
 
   /** Draws the next action into the fields. There always is one: a pCPU can do host work. */
@@ -119,11 +137,7 @@ export class Generator {
   }
 
   private hostWork(actor: number): boolean {
-    this.kind = ACTION_NAMES.indexOf('hostWork');
-    this.actor = actor;
-    this.a = 1;
-    this.b = 0;
-    this.c = 0;
+    this.set(ACTION_NAMES.indexOf('hostWork'), actor, 1, 0);
     return true;
   }
 
@@ -305,7 +319,7 @@ export class Generator {
   /** A raw write: mostly a value that the register takes, its owner's address in it. */
   private drawWrite(): void {
     const { machine, draw, actor } = this;
-    const { vm } = machine.vcpus[actor];
+    const { vm, cpu } = machine.vcpus[actor];
     this.a = this.drawMsr();
     const { lbr_info, lbr_nr } = machine.config.model;
     if (this.a === msrs.MSR_IA32_DEBUGCTLMSR) {
@@ -319,7 +333,7 @@ export class Generator {
     } else if (draw.below(2) === 0) {
       const { current } = machine.cpu(actor).cpuctx;
       this.b = 1 + draw.below(0xffff);
-      this.c = addressHigh(draw.below(2) === 0, BRANCH_NONE, vm, actor, current);
+      this.c = addressHigh(draw.below(2) === 0, BRANCH_NONE, vm, cpu, current);
     }
     if (draw.below(16) === 0) this.c = 0x00ff0000;
   }

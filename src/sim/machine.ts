@@ -250,10 +250,10 @@ export class Machine implements PortOwner {
   private takeBranch(vcpu: Vcpu, kind: number, fromKernel: boolean, toKernel: boolean): void {
     const seq = (this.w[this.seq + vcpu.vm] + 1) | 0;
     this.w[this.seq + vcpu.vm] = seq;
-    const { vm, id } = vcpu;
+    const { vm, id, cpu: n } = vcpu;
     const current = this.cpu(id).cpuctx.current;
-    const fromHi = branch.addressHigh(fromKernel, kind, vm, id, current);
-    const toHi = branch.addressHigh(toKernel, branch.BRANCH_NONE, vm, id, current);
+    const fromHi = branch.addressHigh(fromKernel, kind, vm, n, current);
+    const toHi = branch.addressHigh(toKernel, branch.BRANCH_NONE, vm, n, current);
     const cpl = toKernel ? 0 : 3;
     this.kvm.enter(vcpu);
     const cycles = branch.branchCycles(vm, seq);
@@ -464,7 +464,7 @@ export class Machine implements PortOwner {
     const vcpu = this.loaded(pcpu);
     if (vcpu !== null) this.kvm.exit(vcpu);
     const cpu = this.pcpus[pcpu];
-    const thread = this.host.kernel.cpus[pcpu].cpuctx.current;
+    const thread = this.host.kernel.cpus[pcpu].cpuctx.current & 31;
     const fromHi = branch.addressHigh(false, branch.BRANCH_REL_CALL, branch.HOST_VM, 0, thread);
     const toHi = branch.addressHigh(false, branch.BRANCH_NONE, branch.HOST_VM, 0, thread);
     for (let i = 1; i <= n; i++) {

@@ -299,8 +299,9 @@ export class Monitor implements Observer {
   private records(vcpu: number, pcpu: number, captured: boolean): void {
     if (this.other[vcpu] !== 0) this.reach[R['recorded-after-other']]++;
     if (this.holder[pcpu] !== vcpu) {
+      const { vm, cpu } = this.machine.vcpus[vcpu];
       const foreign = this.machine.pcpus[pcpu].stack.someRecord(
-        (edx) => branch.addressVcpu(edx) !== vcpu || branch.addressVm(edx) !== this.vm(vcpu),
+        (edx) => branch.addressVcpu(edx) !== cpu || branch.addressVm(edx) !== vm,
       );
       if (foreign) {
         this.breaks(P['recorder-owned'], () => `v${vcpu} records on p${pcpu} over foreign records`);

@@ -1,0 +1,112 @@
+/**
+ * A replay token: one word of text that holds a machine, a property and a schedule. It is
+ * `v1.` and base64url of a line of text, a NUL, the actions as variable-length integers, and a
+ * check sum, so that a mistyped token is refused rather than replayed as something else.
+ */
+import { Buffer } from 'node:buffer';
+import { ACTION_NAMES, ACTIONS } from './actions.js';
+import { ACTION_WORDS, Schedule } from './schedule.js';
+
+/** What a token names; policy, property, CPU and kernel by name. */
+export interface Replay {
+  readonly policy: string;
+  readonly property: string;
+  readonly cpu: string;
+  readonly kernel: string;
+  readonly vms: number;
+  readonly vcpus: number;
+  readonly tasks: number;
+  readonly pcpus: number;
+  readonly schedule: Schedule;
+}
+
+const PREFIX = 'v1.';
+
+/** Fowler-Noll-Vo 1a, 32 bits. */
+function checksum(bytes: Uint8Array): number {
+  let h = 0x811c9dc5;
+  for (const b of bytes) h = Math.imul(h ^ b, 0x01000193);
+  return h >>> 0;
+}
+
+/** Zigzag and base 128, low digits first. */
+function putInt(bytes: number[], value: number): void {
+  let v = ((value << 1) ^ (value >> 31)) >>> 0;
+  while (v >= 0x80) {
+    bytes.push((v & 0x7f) | 0x80);
+    v >>>= 7;
+  }
+  bytes.push(v);
+}
+
+class Reader {
+  private at = 0;
+  private readonly bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+
+  get done(): boolean {
+    return this.at >= this.bytes.length;
+  }
+
+  int(): number {
+    let v = 0;
+    for (let shift = 0; shift < 35; shift += 7) {
+      const b = this.bytes[this.at++];
+      if (b === undefined) throw new RangeError('truncated');
+      v |= (b & 0x7f) << shift;
+      if (b < 0x80) return (v >>> 1) ^ -(v & 1);
+    }
+    throw new RangeError('overlong');
+  }
+}
+
+export function encodeToken(replay: Replay): string {
+  const { policy, property, cpu, kernel, vms, vcpus, tasks, pcpus, schedule } = replay;
+  const head = [policy, property, cpu, kernel, vms, vcpus, tasks, pcpus].join(' ');
+  const bytes = [...Buffer.from(head, 'utf8'), 0];
+  for (let i = 0; i < schedule.length; i++) {
+    const at = i * ACTION_WORDS;
+    const kind = schedule.words[at];
+    const n = 2 + ACTIONS[ACTION_NAMES[kind]].params.length;
+    for (let j = 0; j < n; j++) putInt(bytes, schedule.words[at + j]);
+  }
+  const body = Uint8Array.from(bytes);
+  const sum = Buffer.alloc(4);
+  sum.writeUInt32LE(checksum(body));
+  return PREFIX + Buffer.concat([body, sum]).toString('base64url');
+}
+
+function decodeActions(bytes: Uint8Array): Schedule {
+  const reader = new Reader(bytes);
+  const schedule = new Schedule();
+  while (!reader.done) {
+    const kind = reader.int();
+    const name = ACTION_NAMES[kind];
+    if (name === undefined) throw new RangeError('unknown action');
+    const actor = reader.int();
+    const args = ACTIONS[name].params.map(() => reader.int());
+    schedule.push(kind, actor, args[0] ?? 0, args[1] ?? 0, args[2] ?? 0);
+  }
+  return schedule;
+}
+
+/** Returns what the token says, or null if it is no token of this version. */
+export function decodeToken(token: string): Replay | null {
+  if (!token.startsWith(PREFIX)) return null;
+  const all = Buffer.from(token.slice(PREFIX.length), 'base64url');
+  if (all.length < 6) return null;
+  const body = all.subarray(0, -4);
+  if (checksum(body) !== all.readUInt32LE(all.length - 4)) return null;
+  const nul = body.indexOf(0);
+  if (nul < 0) return null;
+  const [policy = '', property = '', cpu = '', kernel = '', ...numbers] = body
+    .subarray(0, nul)
+    .toString('utf8')
+    .split(' ');
+  const [vms = 0, vcpus = 0, tasks = 0, pcpus = 0] = numbers.map(Number);
+  const schedule = decodeActions(body.subarray(nul + 1));
+  return { policy, property, cpu, kernel, vms, vcpus, tasks, pcpus, schedule };
+}

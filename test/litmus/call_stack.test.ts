@@ -1,0 +1,169 @@
+/**
+ * Call-stack mode. SDM Vol. 3B, "Last Branch, Call Stack, Interrupt, and Exception Recording for
+ * Processors Based on Haswell Microarchitecture", a test per bullet.
+ */
+import { describe, expect, it } from 'vitest';
+import * as branch from '../../src/hw/branch.js';
+import { CPU_MODELS } from '../../src/hw/cpu_models.js';
+import type { CpuModel } from '../../src/hw/cpu_models.js';
+import { LogicalProcessor } from '../../src/hw/logical_processor.js';
+import { Layout, Memory } from '../../src/hw/memory.js';
+import * as msrs from '../../src/hw/msr_index.js';
+
+const { BRANCH_IND_CALL, BRANCH_JCC, BRANCH_REL_CALL, BRANCH_RET, BRANCH_ZERO_CALL } = branch;
+
+/** What the SDM asks for: everything suppressed but calls and returns, user space only. */
+const USER_CALLS: number =
+  msrs.LBR_CALL_STACK |
+  msrs.LBR_KERNEL |
+  msrs.LBR_JCC |
+  msrs.LBR_IND_JMP |
+  msrs.LBR_REL_JMP |
+  msrs.LBR_FAR;
+
+const MODELS = CPU_MODELS.filter((model) => model.callstack);
+
+function boot(model: CpuModel, select = USER_CALLS): LogicalProcessor {
+  const layout = new Layout();
+  const offset = LogicalProcessor.allocate(layout, model);
+  const cpu = new LogicalProcessor(new Memory(layout), model, offset);
+  cpu.wrmsr(msrs.MSR_LBR_SELECT, select, 0);
+  cpu.wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, msrs.DEBUGCTLMSR_LBR, 0);
+  return cpu;
+}
+
+function run(cpu: LogicalProcessor, kind: number, from: number, cpl = 3): void {
+  cpu.branch(kind, cpl, from, 1, from + 1, 1, true, 77);
+}
+
+const tos = (cpu: LogicalProcessor): number => cpu.rdmsr(msrs.MSR_LBR_TOS);
+
+/** Low words of FROM, newest first, as software walks them: from TOS down to an empty one. */
+function frames(cpu: LogicalProcessor): number[] {
+  const { lbr_from, lbr_nr } = cpu.model;
+  const found: number[] = [];
+  for (let i = 0; i < lbr_nr; i++) {
+    const from = cpu.rdmsr(lbr_from + ((tos(cpu) - i + lbr_nr) % lbr_nr));
+    if (from === 0) break;
+    found.push(from);
+  }
+  return found;
+}
+
+/** Every word of a slot, high halves and LBR_INFO included. */
+function slot(cpu: LogicalProcessor, i: number): number[] {
+  const { lbr_from, lbr_to, lbr_info } = cpu.model;
+  const banks = lbr_info === 0 ? [lbr_from, lbr_to] : [lbr_from, lbr_to, lbr_info];
+  return banks.flatMap((base) => [cpu.rdmsr(base + i), cpu.edx]);
+}
+
+it('always is there on Haswell and later and on Goldmont', () => {
+  const names = MODELS.map((model) => model.name);
+  expect(names).toEqual(['haswell', 'haswell-notsx', 'skylake', 'goldmont']);
+});
+
+describe.each(MODELS)('call-stack mode of $name', (model) => {
+  const depth = model.lbr_nr;
+
+  // "Near calls are recorded": TOS moves up by one, then the record is written.
+  it('always pushes a direct and an indirect call', () => {
+    const cpu = boot(model);
+    run(cpu, BRANCH_REL_CALL, 10);
+    run(cpu, BRANCH_IND_CALL, 20);
+    expect(tos(cpu)).toBe(2);
+    expect(frames(cpu)).toEqual([20, 10]);
+  });
+
+  // "The last captured branch record is flushed from the on-chip registers" by a near return.
+  it('always zeroes every word of the newest record on a return, and no other', () => {
+    const cpu = boot(model);
+    run(cpu, BRANCH_REL_CALL, 10);
+    run(cpu, BRANCH_REL_CALL, 20);
+    expect(slot(cpu, 2).filter((word) => word !== 0).length).toBeGreaterThan(2);
+    const outer = slot(cpu, 1);
+    run(cpu, BRANCH_RET, 99);
+    expect(slot(cpu, 2).every((word) => word === 0)).toBe(true);
+    expect([tos(cpu), slot(cpu, 1)]).toEqual([1, outer]);
+    expect(frames(cpu)).toEqual([10]);
+  });
+
+  // "LIFO manner": a return is not compared with its call.
+  it('always pairs a return with the newest call, whatever its addresses', () => {
+    const cpu = boot(model);
+    for (const from of [10, 20, 30]) run(cpu, BRANCH_REL_CALL, from);
+    run(cpu, BRANCH_RET, 12345);
+    run(cpu, BRANCH_IND_CALL, 40);
+    expect(frames(cpu)).toEqual([40, 20, 10]);
+  });
+
+  // A full stack overwrites its oldest frame; what was overwritten does not come back.
+  it('always wraps at the depth and unwinds to nothing', () => {
+    const cpu = boot(model);
+    const calls = Array.from({ length: depth + 3 }, (_, i) => i + 1);
+    for (const from of calls) run(cpu, BRANCH_REL_CALL, from);
+    expect(tos(cpu)).toBe(3);
+    expect(frames(cpu)).toEqual(calls.slice(3).reverse());
+    for (let left = depth - 1; left >= 0; left--) {
+      run(cpu, BRANCH_RET, 99);
+      expect(frames(cpu)).toEqual(calls.slice(3, 3 + left).reverse());
+    }
+    expect(tos(cpu)).toBe(3);
+  });
+
+  // A return whose call was lost finds the stack empty; the SDM is silent, TOS moves all the same.
+  it('always moves TOS down on a return from an empty stack', () => {
+    const cpu = boot(model);
+    run(cpu, BRANCH_RET, 99);
+    expect([tos(cpu), frames(cpu)]).toEqual([depth - 1, []]);
+    run(cpu, BRANCH_REL_CALL, 10);
+    expect([tos(cpu), frames(cpu)]).toEqual([0, [10]]);
+  });
+
+  // Specification update HSD080: a call to the next instruction is pushed, despite the SDM.
+  it('always pushes a zero-length call, which the next return then pops', () => {
+    const cpu = boot(model);
+    run(cpu, BRANCH_REL_CALL, 10);
+    run(cpu, BRANCH_ZERO_CALL, 20);
+    expect(frames(cpu)).toEqual([20, 10]);
+    run(cpu, BRANCH_RET, 99);
+    expect(frames(cpu)).toEqual([10]);
+  });
+
+  // JCC, jumps and FAR_BRANCH are suppressed, and the kernel's calls end in ring 0.
+  it('never lets a kernel excursion or a jump change the user stack', () => {
+    const cpu = boot(model);
+    run(cpu, BRANCH_REL_CALL, 10);
+    const before = slot(cpu, 1);
+    run(cpu, branch.BRANCH_SYSCALL, 20, 0);
+    for (const kind of [BRANCH_REL_CALL, BRANCH_RET, BRANCH_RET, BRANCH_JCC]) run(cpu, kind, 30, 0);
+    run(cpu, branch.BRANCH_SYSRET, 40);
+    for (const kind of [BRANCH_JCC, branch.BRANCH_IND_JMP, branch.BRANCH_REL_JMP])
+      run(cpu, kind, 50);
+    expect([tos(cpu), frames(cpu), slot(cpu, 1)]).toEqual([1, [10], before]);
+  });
+
+  // NEAR_RET must be 0 for returns to pop.
+  it('never pops on a return that NEAR_RET suppresses', () => {
+    const cpu = boot(model, USER_CALLS | msrs.LBR_RETURN);
+    run(cpu, BRANCH_REL_CALL, 10);
+    run(cpu, BRANCH_RET, 99);
+    expect(frames(cpu)).toEqual([10]);
+  });
+
+  // With EN_CALLSTACK clear a return is a branch like any other.
+  it('always records a return outside call-stack mode', () => {
+    const cpu = boot(model, USER_CALLS & ~msrs.LBR_CALL_STACK);
+    run(cpu, BRANCH_REL_CALL, 10);
+    run(cpu, BRANCH_RET, 20);
+    expect([tos(cpu), frames(cpu)]).toEqual([2, [20, 10]]);
+  });
+
+  // While DEBUGCTL.LBR is clear, pushes and pops are lost alike.
+  it('never pops while recording is off', () => {
+    const cpu = boot(model);
+    run(cpu, BRANCH_REL_CALL, 10);
+    cpu.debugctl = 0;
+    run(cpu, BRANCH_RET, 99);
+    expect([tos(cpu), frames(cpu)]).toEqual([1, [10]]);
+  });
+});

@@ -1,0 +1,144 @@
+/** SDM Vol. 3B, "LBR Stack" and "LBR Stack and Intel 64 Processors", a test per paragraph. */
+import { describe, expect, it } from 'vitest';
+import { BRANCH_JCC } from '../../src/hw/branch.js';
+import { findCpuModel } from '../../src/hw/cpu_models.js';
+import { LogicalProcessor } from '../../src/hw/logical_processor.js';
+import { Layout, Memory } from '../../src/hw/memory.js';
+import * as msrs from '../../src/hw/msr_index.js';
+import { hex64 } from '../../src/hw/u64.js';
+
+function boot(name: string): LogicalProcessor {
+  const model = findCpuModel(name);
+  if (!model) throw new Error(name);
+  const layout = new Layout();
+  const offset = LogicalProcessor.allocate(layout, model);
+  const cpu = new LogicalProcessor(new Memory(layout), model, offset);
+  cpu.wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, msrs.DEBUGCTLMSR_LBR, 0);
+  return cpu;
+}
+
+const read = (cpu: LogicalProcessor, msr: number): string => hex64(cpu.rdmsr(msr), cpu.edx);
+const FROM = msrs.MSR_LBR_NHM_FROM;
+const TO = msrs.MSR_LBR_NHM_TO;
+const INFO = msrs.MSR_LBR_INFO_0;
+
+/** A mispredicted branch between the kernel addresses 0xffffffff81000010 and ...20. */
+function kernelBranch(cpu: LogicalProcessor, mispredicted = true): void {
+  cpu.branch(BRANCH_JCC, 0, -0x7efffff0, -1, -0x7effffe0, -1, mispredicted, 0x1234);
+}
+
+function userBranch(cpu: LogicalProcessor, from: number): void {
+  cpu.branch(BRANCH_JCC, 3, from, 0, from + 1, 0, false, 1);
+}
+
+describe('LBR stack', () => {
+  // "IA32_DEBUGCTL MSR": LBR (bit 0) set means that the last branches are recorded.
+  it('never records while DEBUGCTL.LBR is clear', () => {
+    const cpu = boot('haswell');
+    cpu.wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, msrs.DEBUGCTLMSR_BTF, 0);
+    userBranch(cpu, 0x10);
+    expect(cpu.recording).toBe(false);
+    expect(cpu.rdmsr(msrs.MSR_LBR_TOS)).toBe(0);
+    expect(cpu.rdmsr(FROM) | cpu.rdmsr(FROM + 1)).toBe(0);
+  });
+
+  // "LBR Stack": TOS names the newest record, so it moves before the record is written.
+  it('always puts the first record of a clean stack into slot 1', () => {
+    const cpu = boot('haswell');
+    userBranch(cpu, 0x10);
+    expect(cpu.rdmsr(msrs.MSR_LBR_TOS)).toBe(1);
+    expect([cpu.rdmsr(FROM), cpu.rdmsr(FROM + 1)]).toEqual([0, 0x10]);
+    expect([cpu.rdmsr(TO), cpu.rdmsr(TO + 1)]).toEqual([0, 0x11]);
+  });
+
+  // "LBR Stack Size and TOS Pointer Range": TOS counts modulo the depth.
+  it.each([
+    ['core2', 4],
+    ['atom', 8],
+    ['nehalem', 16],
+    ['skylake', 32],
+  ] as const)('always wraps on %s after %i records and overwrites the oldest', (name, depth) => {
+    const cpu = boot(name);
+    const from = cpu.model.lbr_from;
+    for (let i = 1; i <= depth; i++) userBranch(cpu, i);
+    expect([cpu.rdmsr(msrs.MSR_LBR_TOS), cpu.rdmsr(from)]).toEqual([0, depth]);
+    userBranch(cpu, depth + 1);
+    expect([cpu.rdmsr(msrs.MSR_LBR_TOS), cpu.rdmsr(from + 1)]).toEqual([1, depth + 1]);
+    expect(cpu.rdmsr(from + 2)).toBe(2);
+    expect(cpu.rdmsr(from + depth)).toBe(0);
+    expect(cpu.vector).toBe(13);
+  });
+
+  // "LBR Stack Size and TOS Pointer Range": only the low log2(depth) bits of TOS are there.
+  it('always keeps the low bits of TOS alone', () => {
+    const cpu = boot('nehalem');
+    expect(cpu.wrmsr(msrs.MSR_LBR_TOS, 0x35, 1)).toBe(0);
+    expect(read(cpu, msrs.MSR_LBR_TOS)).toBe('0x0000000000000005');
+  });
+});
+
+describe('LBR formats', () => {
+  // Format 1: linear addresses, no flags.
+  it('always records plain 64-bit addresses in format LIP', () => {
+    const cpu = boot('core2');
+    kernelBranch(cpu);
+    expect(read(cpu, msrs.MSR_LBR_CORE_FROM + 1)).toBe('0xffffffff81000010');
+    expect(read(cpu, msrs.MSR_LBR_CORE_TO + 1)).toBe('0xffffffff81000020');
+  });
+
+  // Format 3: FROM[63] is MISPRED, FROM[62:48] the sign.
+  it('always keeps MISPRED in FROM[63] in format EIP_FLAGS', () => {
+    const cpu = boot('nehalem');
+    kernelBranch(cpu, false);
+    kernelBranch(cpu, true);
+    expect(read(cpu, FROM + 1)).toBe('0x7fffffff81000010');
+    expect(read(cpu, FROM + 2)).toBe('0xffffffff81000010');
+    expect(read(cpu, TO + 2)).toBe('0xffffffff81000020');
+  });
+
+  // Format 4: FROM[62:61] are IN_TX and ABORT, off here, so not a copy of the sign.
+  it('always leaves FROM[62:61] clear outside transactions in format EIP_FLAGS2', () => {
+    for (const name of ['haswell', 'haswell-notsx']) {
+      const cpu = boot(name);
+      kernelBranch(cpu, false);
+      kernelBranch(cpu, true);
+      expect(read(cpu, FROM + 1)).toBe('0x1fffffff81000010');
+      expect(read(cpu, FROM + 2)).toBe('0x9fffffff81000010');
+    }
+  });
+
+  // Format 5, "... Based on Skylake Microarchitecture": flags and cycles are in LBR_INFO.
+  it('always keeps flags and cycles in LBR_INFO in format INFO', () => {
+    const cpu = boot('skylake');
+    kernelBranch(cpu, false);
+    kernelBranch(cpu, true);
+    expect(read(cpu, FROM + 2)).toBe('0xffffffff81000010');
+    expect(read(cpu, INFO + 1)).toBe('0x0000000000001234');
+    expect(read(cpu, INFO + 2)).toBe('0x8000000000001234');
+  });
+
+  // Format 6, "... Based on Goldmont Microarchitecture": TO[63:48] are cycles.
+  it('always keeps cycles in TO[63:48] in format TIME', () => {
+    const cpu = boot('goldmont');
+    kernelBranch(cpu, true);
+    expect(read(cpu, FROM + 1)).toBe('0xffffffff81000010');
+    expect(read(cpu, TO + 1)).toBe('0x1234ffff81000020');
+    expect(cpu.rdmsr(INFO + 1)).toBe(0);
+    expect(cpu.vector).toBe(13);
+  });
+
+  // Vol. 4, IA32_PERF_CAPABILITIES: LBR_FMT in bits 5:0, FREEZE_WHILE_SMM in bit 12; read-only.
+  it.each([
+    ['core2', 1],
+    ['nehalem', 3],
+    ['haswell', 4],
+    ['skylake', 5],
+    ['goldmont', 6],
+  ] as const)('always reports the format of %s as %i', (name, format) => {
+    const cpu = boot(name);
+    const value = cpu.rdmsr(msrs.MSR_IA32_PERF_CAPABILITIES);
+    expect(value & msrs.PERF_CAP_LBR_FMT).toBe(format);
+    expect(value & ~msrs.PERF_CAP_LBR_FMT).toBe(msrs.PERF_CAP_FREEZE_IN_SMM);
+    expect(cpu.wrmsr(msrs.MSR_IA32_PERF_CAPABILITIES, value, 0)).toBe(13);
+  });
+});

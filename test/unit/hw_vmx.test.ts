@@ -1,0 +1,200 @@
+/** The VMX controls that reach the LBR: IA32_DEBUGCTL in the VMCS, and the MSR bitmap. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { CpuModel } from '../../src/hw/cpu_models.js';
+import { CPU_MODELS } from '../../src/hw/cpu_models.js';
+import { LogicalProcessor } from '../../src/hw/logical_processor.js';
+import { Layout, Memory } from '../../src/hw/memory.js';
+import * as msrs from '../../src/hw/msr_index.js';
+import { Vmcs } from '../../src/hw/vmx.js';
+
+const GUARD = 0x600d;
+
+/** Two VMCSs between guard words, then a processor. */
+class Rig {
+  readonly memory: Memory;
+  readonly vmcs: Vmcs;
+  readonly other: Vmcs;
+  readonly cpu: LogicalProcessor;
+  private readonly guards: readonly number[];
+
+  constructor(model: CpuModel) {
+    const layout = new Layout();
+    const before = layout.take(1);
+    const first = Vmcs.allocate(layout);
+    const between = layout.take(1);
+    const second = Vmcs.allocate(layout);
+    const after = layout.take(1);
+    const cpu = LogicalProcessor.allocate(layout, model);
+    this.memory = new Memory(layout);
+    this.guards = [before, between, after];
+    for (const guard of this.guards) this.memory.words[guard] = GUARD;
+    this.vmcs = new Vmcs(this.memory, model, first);
+    this.other = new Vmcs(this.memory, model, second);
+    this.cpu = new LogicalProcessor(this.memory, model, cpu);
+  }
+
+  /** Neither VMCS may write outside itself. */
+  expectGuards(): void {
+    expect(this.guards.map((guard) => this.memory.words[guard])).toEqual([GUARD, GUARD, GUARD]);
+  }
+}
+
+function lbrMsrs(model: CpuModel): number[] {
+  const banks = [model.lbr_from, model.lbr_to, model.lbr_info].filter((base) => base !== 0);
+  const records = banks.flatMap((base) => Array.from({ length: model.lbr_nr }, (_, i) => base + i));
+  return [...records, msrs.MSR_LBR_SELECT, msrs.MSR_LBR_TOS];
+}
+
+/** Every index below 4096 that no LBR register of the model has: all of them must always exit. */
+function otherMsrs(model: CpuModel): number[] {
+  const known = new Set(lbrMsrs(model));
+  return Array.from({ length: 4096 }, (_, msr) => msr).filter((msr) => !known.has(msr));
+}
+
+const intercepts = (vmcs: Vmcs, list: readonly number[]): (readonly [boolean, boolean])[] =>
+  list.map((msr) => [vmcs.interceptsRead(msr), vmcs.interceptsWrite(msr)]);
+
+describe('allocate', () => {
+  // States are copied and compared as whole blocks: a word that no field uses costs every time.
+  it('never reserves a word beyond DEBUGCTL and 98 bits for reads and for writes', () => {
+    const layout = new Layout();
+    expect([Vmcs.allocate(layout), Vmcs.allocate(layout), layout.size]).toEqual([0, 9, 18]);
+  });
+});
+
+describe('setIntercept', () => {
+  it.each(CPU_MODELS)('never moves a bit of another MSR of $name', (model) => {
+    const known = lbrMsrs(model);
+    for (const msr of known) {
+      const { vmcs } = new Rig(model);
+      vmcs.setIntercept(msr, false);
+      expect(intercepts(vmcs, known)).toEqual(known.map((m) => [m !== msr, m !== msr]));
+      for (const each of known) vmcs.setIntercept(each, false);
+      vmcs.setIntercept(msr, true);
+      expect(intercepts(vmcs, known)).toEqual(known.map((m) => [m === msr, m === msr]));
+    }
+  });
+
+  it.each(CPU_MODELS)(
+    'always leaves through on $name exactly the set that was let through',
+    (model) => {
+      const known = lbrMsrs(model);
+      const toggle = fc.tuple(fc.constantFrom(...known), fc.boolean(), fc.boolean());
+      const property = fc.property(fc.array(toggle, { maxLength: 300, size: 'max' }), (toggles) => {
+        const rig = new Rig(model);
+        const through = [new Set<number>(), new Set<number>()];
+        const both = [rig.vmcs, rig.other];
+        for (const vmcs of both) vmcs.guest_debugctl = 0x4801;
+        for (const [msr, intercept, second] of toggles) {
+          both[Number(second)].setIntercept(msr, intercept);
+          if (intercept) through[Number(second)].delete(msr);
+          else through[Number(second)].add(msr);
+        }
+        for (const [which, vmcs] of both.entries()) {
+          const expected = known.map((msr) => !through[which].has(msr));
+          expect(intercepts(vmcs, known)).toEqual(expected.map((exits) => [exits, exits]));
+          expect(vmcs.guest_debugctl).toBe(0x4801);
+        }
+        rig.expectGuards();
+      });
+      fc.assert(property, { numRuns: 50 });
+    },
+  );
+
+  it.each(CPU_MODELS)('never lets an index through that is no LBR MSR of $name', (model) => {
+    const { vmcs } = new Rig(model);
+    for (const msr of lbrMsrs(model)) vmcs.setIntercept(msr, false);
+    const others = otherMsrs(model);
+    expect(intercepts(vmcs, others)).toEqual(others.map(() => [true, true]));
+  });
+});
+
+describe('setIntercept of an index that is no LBR MSR', () => {
+  // Known defect: such an index has no bit, -1 is taken as one, and the field before it changes.
+  it.fails('never touches another field of the VMCS', () => {
+    const { vmcs } = new Rig(CPU_MODELS[0]);
+    vmcs.setIntercept(msrs.MSR_CORE_PERF_GLOBAL_CTRL, false);
+    expect(vmcs.guest_debugctl).toBe(0);
+  });
+});
+
+describe('interceptsRead and interceptsWrite', () => {
+  it.each(CPU_MODELS)(
+    'always hold on $name for every index while the bitmap is all zero',
+    (model) => {
+      const { vmcs } = new Rig(model);
+      const all = [...lbrMsrs(model), ...otherMsrs(model), 2 ** 31];
+      expect(intercepts(vmcs, all)).toEqual(all.map(() => [true, true]));
+    },
+  );
+});
+
+const DEFINED = [0, 1, 6, 7, 8, 9, 10, 11, 12, 13, 14];
+const definedOn = (model: CpuModel): number[] => (model.tsx ? [...DEFINED, 15] : DEFINED);
+
+describe('enter', () => {
+  // SDM: Vol. 3C, "Checks on Guest Control Registers, Debug Registers, and MSRs".
+  it.each(CPU_MODELS)(
+    'always loads a DEBUGCTL of defined bits on $name and keeps the field',
+    (model) => {
+      fc.assert(
+        fc.property(fc.subarray(definedOn(model)), fc.subarray(definedOn(model)), (guest, host) => {
+          const { vmcs, cpu } = new Rig(model);
+          const value = guest.reduce((sum, n) => sum + 2 ** n, 0);
+          vmcs.guest_debugctl = value;
+          cpu.debugctl = host.reduce((sum, n) => sum + 2 ** n, 0);
+          expect(vmcs.enter(cpu)).toBe(true);
+          expect([cpu.debugctl, vmcs.guest_debugctl]).toEqual([value, value]);
+        }),
+      );
+    },
+  );
+
+  it.each(CPU_MODELS)('always fails on $name for each reserved bit and loads nothing', (model) => {
+    for (let n = 0; n < 32; n++) {
+      const { vmcs, cpu } = new Rig(model);
+      cpu.debugctl = 0x4000;
+      vmcs.guest_debugctl = (1 << n) | 1;
+      expect(vmcs.enter(cpu)).toBe(definedOn(model).includes(n));
+      expect(cpu.debugctl).toBe(definedOn(model).includes(n) ? (1 << n) | 1 : 0x4000);
+    }
+  });
+});
+
+describe('exit', () => {
+  // SDM: Vol. 3C, "Loading Host Control Registers, Debug Registers, MSRs": DEBUGCTL becomes 0.
+  it.each(CPU_MODELS)('always saves DEBUGCTL and zeroes all of it on $name', (model) => {
+    fc.assert(
+      fc.property(fc.subarray(definedOn(model)), (bits) => {
+        const rig = new Rig(model);
+        const value = bits.reduce((sum, n) => sum + 2 ** n, 0);
+        rig.vmcs.guest_debugctl = 0x4000;
+        rig.other.guest_debugctl = 0x800;
+        rig.cpu.debugctl = value;
+        rig.vmcs.exit(rig.cpu);
+        expect([rig.vmcs.guest_debugctl, rig.cpu.debugctl]).toEqual([value, 0]);
+        expect(rig.other.guest_debugctl).toBe(0x800);
+        rig.expectGuards();
+      }),
+    );
+  });
+});
+
+describe('enter and exit', () => {
+  // SDM: Vol. 3C, "VM Entries and Advanced Debugging Features": transitions are not logged.
+  it.each(CPU_MODELS)('never touch a register of $name other than DEBUGCTL', (model) => {
+    const { vmcs, cpu, memory } = new Rig(model);
+    for (const [i, msr] of lbrMsrs(model).entries()) cpu.wrmsr(msr, i + 1, i);
+    cpu.wrmsr(msrs.MSR_LBR_SELECT, 0x1c4, 0);
+    cpu.wrmsr(msrs.MSR_LBR_TOS, 1, 0);
+    cpu.wrmsr(msrs.MSR_CORE_PERF_GLOBAL_CTRL, 0xf, 0x7);
+    cpu.counterOverflow(2);
+    const before = memory.words.slice();
+    vmcs.guest_debugctl = msrs.DEBUGCTLMSR_LBR;
+    expect(vmcs.enter(cpu)).toBe(true);
+    vmcs.exit(cpu);
+    vmcs.guest_debugctl = 0;
+    expect(memory.words).toEqual(before);
+  });
+});
