@@ -56,6 +56,7 @@ export class Kvm implements PolicyHost {
   enter(vcpu: Vcpu): void {
     if (vcpu.in_guest) return;
     const cpu = this.pcpus[vcpu.pcpu];
+    this.policy.handle_requests(this, vcpu);
     vcpu.host_debugctl = cpu.debugctl;
     this.policy.vcpu_enter(this, vcpu);
     if (!vcpu.vmcs.enter(cpu)) this.observer.entryFailed(vcpu.id);

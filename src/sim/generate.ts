@@ -17,6 +17,9 @@ export interface Draw {
   below(n: number): number;
 }
 
+/** Until a run begins. */
+const NO_DRAW: Draw = { below: () => 0 };
+
 const KINDS = ACTION_NAMES.length;
 const WEIGHTS = ACTION_NAMES.map((name) => ACTIONS[name].weight);
 const IS_VCPU = ACTION_NAMES.map((name) => ACTIONS[name].actor === 'vcpu');
@@ -68,14 +71,13 @@ export class Generator {
   private readonly machine: Machine;
   private readonly off: Uint8Array = new Uint8Array(KINDS);
   private readonly possible: Int32Array = new Int32Array(KINDS);
-  private draw: Draw;
+  private draw: Draw = NO_DRAW;
   /** Whether a run opens nothing but call-stack events of tasks. */
   private callstackOnly = false;
   private preemptive = true;
 
-  constructor(machine: Machine, draw: Draw) {
+  constructor(machine: Machine) {
     this.machine = machine;
-    this.draw = draw;
   }
 
   /** Begins a run: draws what it goes without. `switches` is false when they come from elsewhere. */

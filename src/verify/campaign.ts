@@ -4,6 +4,8 @@
  */
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { always } from '../host/policy/always.js';
+import type { KernelVersion } from '../guest/perf/kernel.js';
+import type { CpuModel } from '../hw/cpu_models.js';
 import type { LbrPolicy, PropertyName } from '../host/policy/policy.js';
 import { PROPERTY_NAMES } from '../host/policy/policy.js';
 import type { Action } from '../sim/actions.js';
@@ -20,11 +22,14 @@ import { PROPERTIES, propertyIndex, REACH_NAMES } from './properties.js';
 import type { RecordedWindow } from './recorded.js';
 import { RecordedRun, recordedWindows } from './recorded.js';
 import { Bench } from './run.js';
+import type { FailsAt } from './shrink.js';
 import { shrink } from './shrink.js';
 
 export type Verdict = 'holds' | 'fails' | 'vacuous' | 'not applicable';
 
 export interface Counterexample {
+  /** The machine on which it fails. */
+  readonly shape: Shape;
   readonly actions: readonly Action[];
   /** What `vlbr replay` takes. */
   readonly token: string;
@@ -70,9 +75,25 @@ export interface Progress {
   readonly found: number;
 }
 
+/** How many of what a machine has. */
+export type Shape = Pick<MachineConfig, 'vms' | 'vcpus' | 'tasks' | 'pcpus'>;
+
+/**
+ * The shapes that runs take turns with when none is asked for: two VMs that share a pCPU, VMs of
+ * two vCPUs whose tasks migrate, and vCPUs that migrate between pCPUs.
+ */
+export const DEFAULT_SHAPES: readonly Shape[] = [
+  { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 },
+  { vms: 2, vcpus: 1, tasks: 3, pcpus: 1 },
+  { vms: 2, vcpus: 2, tasks: 3, pcpus: 2 },
+  { vms: 3, vcpus: 1, tasks: 2, pcpus: 2 },
+];
+
 export interface CampaignOptions {
-  /** Everything but the policy. */
-  readonly machine: Omit<MachineConfig, 'policy'>;
+  readonly model: CpuModel;
+  readonly kernel: KernelVersion;
+  /** Shapes of the machine, in turn; at least one. A recording brings its own. */
+  readonly shapes: readonly Shape[];
   readonly policies: readonly LbrPolicy[];
   readonly properties: readonly PropertyName[];
   /** Runs for each policy. */
@@ -95,28 +116,66 @@ function drawOf(seed: number, run: number): Draw {
   return { below: (n: number): number => (rng.next() >>> 0) % n };
 }
 
-/** What is known of one policy. */
-class PolicyCampaign {
-  readonly policy: LbrPolicy;
+/** A schedule that fails, and the shape of machine on which it does. */
+interface Failure {
+  readonly shape: Shape;
+  readonly schedule: Schedule;
+}
+
+/** Failing schedules that are kept for each property and shape: shrinking one may go wrong. */
+const KEPT_PER_SHAPE = 2;
+
+/** A machine of one shape under one policy, and the runs on it. */
+class ShapeCampaign {
   readonly bench: Bench;
-  runs = 0;
+  readonly shape: Shape;
   steps = 0;
   readonly counts: Float64Array = new Float64Array(ACTION_NAMES.length);
-  /** Failing schedules by property index: those of the policy, and those of the kernel. */
-  readonly failures: Map<number, Schedule[]> = new Map();
-  readonly own: Map<number, Schedule[]> = new Map();
-  private readonly options: CampaignOptions;
+  /** Failing schedules by property: those of the policy, and those of the guest's kernel. */
+  readonly failures: Schedule[][] = PROPERTY_NAMES.map(() => []);
+  readonly own: Schedule[][] = PROPERTY_NAMES.map(() => []);
   private readonly config: MachineConfig;
   private readonly generator: Generator;
   private readonly schedule: Schedule = new Schedule();
   private baseline: Bench | null = null;
 
-  constructor(policy: LbrPolicy, options: CampaignOptions) {
-    this.policy = policy;
-    this.options = options;
-    this.config = { ...options.machine, policy };
-    this.bench = new Bench(this.config);
-    this.generator = new Generator(this.bench.machine, drawOf(options.seed, 0));
+  constructor(config: MachineConfig) {
+    this.config = config;
+    this.shape = config;
+    this.bench = new Bench(config);
+    this.generator = new Generator(this.bench.machine);
+  }
+
+  /** One run, generated as it goes. */
+  run(draw: Draw, steps: number, window: RecordedWindow | null): void {
+    const { bench, generator, schedule } = this;
+    const { machine, monitor } = bench;
+    bench.boot();
+    schedule.clear();
+    generator.begin(draw, window === null);
+    const recorded = window === null ? null : new RecordedRun(window, draw);
+    recorded?.begin(machine, schedule);
+    let kept = false;
+    for (let i = 0; i < steps; i++) {
+      if (recorded === null) generator.next();
+      else if (!recorded.next(machine, generator)) break;
+      const { kind, actor, a, b, c } = generator;
+      schedule.push(kind, actor, a, b, c);
+      this.counts[kind]++;
+      perform(machine, kind, actor, a, b, c);
+      this.steps++;
+      kept ||= monitor.news;
+    }
+    if (kept) this.keep();
+  }
+
+  /** Keeps the run for each property that it broke. */
+  private keep(): void {
+    const { monitor } = this.bench;
+    for (let p = 0; p < PROPERTY_NAMES.length; p++) {
+      if (monitor.broken[p] !== 0) keepOne(this.failures[p], this.schedule);
+      if (monitor.own[p] !== 0) keepOne(this.own[p], this.schedule);
+    }
   }
 
   /** The same machine under a policy that keeps every stack: what fails there fails anywhere. */
@@ -128,104 +187,116 @@ class PolicyCampaign {
   failsAt(schedule: Schedule, property: number): number {
     const at = this.bench.breaksAt(schedule, property);
     if (at < 0 || !CONTENT.includes(PROPERTY_NAMES[property])) return at;
-    return this.dedicated().guestBreaks(schedule, property) ? -1 : at;
+    return this.dedicated().guestBreaksAt(schedule, property) >= 0 ? -1 : at;
   }
 
-  ownAt(schedule: Schedule, property: number): number {
-    this.bench.boot();
-    const { monitor } = this.bench;
-    for (let i = 0; i < schedule.length; i++) {
-      if (!this.bench.step(schedule, i)) continue;
-      if (monitor.own[property] !== 0) return i + 1;
-    }
-    return -1;
+  /** The kept failures of a property, each shrunk. */
+  shrunk(property: number): Failure[] {
+    return this.shrinkAll(this.failures[property], (s) => this.failsAt(s, property));
   }
 
-  /** One run, generated as it goes. */
-  run(index: number, window: RecordedWindow | null): void {
-    const { bench, generator, schedule } = this;
-    const { machine, monitor } = bench;
-    bench.boot();
-    schedule.clear();
-    const draw = drawOf(this.options.seed, index);
-    generator.begin(draw, window === null);
-    const recorded = window === null ? null : new RecordedRun(window, draw);
-    recorded?.begin(machine, schedule);
-    for (let i = 0; i < this.options.steps; i++) {
-      if (recorded === null) generator.next();
-      else if (!recorded.next(machine, generator)) break;
-      const { kind, actor, a, b, c } = generator;
-      schedule.push(kind, actor, a, b, c);
-      this.counts[kind]++;
-      perform(machine, kind, actor, a, b, c);
-      this.steps++;
-      if (monitor.news) this.note();
-    }
+  shrunkOwn(property: number): Failure[] {
+    return this.shrinkAll(this.own[property], (s) => this.bench.guestBreaksAt(s, property));
+  }
+
+  private shrinkAll(kept: readonly Schedule[], failsAt: FailsAt): Failure[] {
+    return kept
+      .filter((schedule) => failsAt(schedule) >= 0)
+      .map((schedule) => ({ shape: this.shape, schedule: shrink(schedule, failsAt) }));
+  }
+
+  /** What broke, in one line, at the end of a schedule that does. */
+  detail(schedule: Schedule, property: number, own: boolean): string {
+    const { bench } = this;
+    if (own) bench.guestBreaksAt(schedule, property);
+    else bench.breaksAt(schedule, property);
+    return (own ? bench.monitor.ownDetails : bench.monitor.details)[property];
+  }
+
+  token(schedule: Schedule, property: number): string {
+    const { model, kernel, policy, vms, vcpus, tasks, pcpus } = this.config;
+    const names = { policy: policy.name, cpu: model.name, kernel };
+    return encodeToken({
+      ...names,
+      property: PROPERTY_NAMES[property],
+      vms,
+      vcpus,
+      tasks,
+      pcpus,
+      schedule,
+    });
+  }
+}
+
+function keepOne(kept: Schedule[], schedule: Schedule): void {
+  if (kept.length < KEPT_PER_SHAPE) kept.push(schedule.copy());
+}
+
+/** What is known of one policy. */
+class PolicyCampaign {
+  readonly policy: LbrPolicy;
+  readonly shapes: readonly ShapeCampaign[];
+  runs = 0;
+  private readonly options: CampaignOptions;
+
+  constructor(policy: LbrPolicy, options: CampaignOptions, shapes: readonly Shape[]) {
+    this.policy = policy;
+    this.options = options;
+    const { model, kernel } = options;
+    this.shapes = shapes.map((shape) => new ShapeCampaign({ ...shape, model, kernel, policy }));
+  }
+
+  run(index: number, shape: number, window: RecordedWindow | null): void {
+    this.shapes[shape].run(drawOf(this.options.seed, index), this.options.steps, window);
     this.runs++;
   }
 
-  private note(): void {
-    const { monitor } = this.bench;
-    monitor.news = false;
-    for (let p = 0; p < PROPERTY_NAMES.length; p++) {
-      if (monitor.broken[p] !== 0) this.keep(this.failures, p);
-      if (monitor.own[p] !== 0) this.keep(this.own, p);
+  get steps(): number {
+    return this.shapes.reduce((sum, shape) => sum + shape.steps, 0);
+  }
+
+  /** Properties broken so far. */
+  get found(): number {
+    return PROPERTY_NAMES.filter((_, p) => this.shapes.some((s) => s.failures[p].length > 0))
+      .length;
+  }
+
+  /** The shortest counterexample, or null if none of the failures is the policy's own. */
+  private shortest(property: number, own: boolean): Counterexample | null {
+    let best: Failure | null = null;
+    let from: ShapeCampaign | null = null;
+    for (const shape of this.shapes) {
+      for (const failure of own ? shape.shrunkOwn(property) : shape.shrunk(property)) {
+        if (best !== null && best.schedule.length <= failure.schedule.length) continue;
+        best = failure;
+        from = shape;
+      }
     }
+    if (best === null || from === null) return null;
+    const { vms, vcpus, tasks, pcpus } = best.shape;
+    return {
+      shape: { vms, vcpus, tasks, pcpus },
+      actions: best.schedule.actions(),
+      token: from.token(best.schedule, property),
+      text: from.detail(best.schedule, property, own),
+    };
   }
 
-  /** Keeps a few failing schedules of each property, one of a run. */
-  private keep(failures: Map<number, Schedule[]>, property: number): void {
-    const kept = failures.get(property) ?? [];
-    if (kept.length === 0) failures.set(property, kept);
-    const last = kept[kept.length - 1];
-    if (last !== undefined && sameRun(last, this.schedule)) return;
-    if (kept.length < 4) kept.push(this.schedule.copy());
-  }
-
-  /** The shortest of the kept schedules, each shrunk; null if none of them is the policy's. */
-  shortest(property: number): Counterexample | null {
-    const failsAt = (s: Schedule): number => this.failsAt(s, property);
-    const best = shortestOf(this.failures.get(property) ?? [], failsAt);
-    if (best === null) return null;
-    this.failsAt(best, property);
-    this.bench.breaksAt(best, property);
-    return this.counterexample(best, property, this.bench.monitor.details[property]);
-  }
-
-  shortestOwn(property: number): Counterexample | null {
-    const best = shortestOf(this.own.get(property) ?? [], (s) => this.ownAt(s, property));
-    if (best === null) return null;
-    this.ownAt(best, property);
-    return this.counterexample(best, property, this.bench.monitor.ownDetails[property]);
-  }
-
-  private counterexample(schedule: Schedule, property: number, text: string): Counterexample {
-    const { config } = this;
-    const token = encodeToken({
-      policy: config.policy.name,
-      property: PROPERTY_NAMES[property],
-      cpu: config.model.name,
-      kernel: config.kernel,
-      vms: config.vms,
-      vcpus: config.vcpus,
-      tasks: config.tasks,
-      pcpus: config.pcpus,
-      schedule,
-    });
-    return { actions: schedule.actions(), token, text };
+  kernelFinding(property: PropertyName): Counterexample | null {
+    return this.shortest(propertyIndex(property), true);
   }
 
   result(property: Property): Result {
     const { name } = property;
     const { knownFailures, notApplicable } = this.policy;
-    const nothing = notApplicable[name] ?? property.notApplicable(this.config);
+    const nothing = notApplicable[name] ?? property.notApplicable(this.options.model);
     const reach = this.reach();
     const common = { policy: this.policy.name, property: name, runs: this.runs, reach };
     if (nothing !== null) {
       const verdict = 'not applicable';
       return { ...common, verdict, expected: verdict, reason: nothing, counterexample: null };
     }
-    const counterexample = this.shortest(propertyIndex(name));
+    const counterexample = this.shortest(propertyIndex(name), false);
     const known = knownFailures[name];
     const verdict =
       counterexample !== null ? 'fails' : reach[property.reach] === 0 ? 'vacuous' : 'holds';
@@ -234,53 +305,29 @@ class PolicyCampaign {
   }
 
   private reach(): Record<string, number> {
-    const { reach } = this.bench.monitor;
-    return Object.fromEntries(REACH_NAMES.map((name, i) => [name, reach[i]]));
+    const total = (i: number): number =>
+      this.shapes.reduce((sum, shape) => sum + shape.bench.monitor.reach[i], 0);
+    return Object.fromEntries(REACH_NAMES.map((name, i) => [name, total(i)]));
   }
-}
-
-/** Whether a schedule is the beginning of another: the two are from one run. */
-function sameRun(earlier: Schedule, later: Schedule): boolean {
-  if (earlier.length > later.length) return false;
-  for (let i = 0; i < earlier.length * 5; i++) {
-    if (earlier.words[i] !== later.words[i]) return false;
-  }
-  return true;
-}
-
-function shortestOf(
-  schedules: readonly Schedule[],
-  failsAt: (schedule: Schedule) => number,
-): Schedule | null {
-  let best: Schedule | null = null;
-  for (const schedule of schedules) {
-    if (failsAt(schedule) < 0) continue;
-    const short = shrink(schedule, failsAt);
-    if (best === null || short.length < best.length) best = short;
-  }
-  return best;
 }
 
 /** Runs the suite. Same options, same report, whatever the machine it runs on. */
 export function runCampaign(options: CampaignOptions): Report {
   const windows = options.schedules.flatMap(recordedWindows);
+  const shapes = windows.length === 0 ? options.shapes : distinctShapes(windows);
+  const wanted = Math.max(options.runs, windows.length);
   const campaigns: PolicyCampaign[] = [];
   let interrupted = false;
   for (const policy of options.policies) {
-    const campaign = new PolicyCampaign(policy, options);
+    const campaign = new PolicyCampaign(policy, options, shapes);
     campaigns.push(campaign);
-    const wanted = windows.length === 0 ? options.runs : Math.max(options.runs, windows.length);
     for (let run = 0; run < wanted && !interrupted; run++) {
       const window = windows.length === 0 ? null : windows[run % windows.length];
-      campaign.run(run, window);
-      const progress = {
-        policy: policy.name,
-        runs: run + 1,
-        runsWanted: wanted,
-        steps: campaign.steps,
-        found: campaign.failures.size,
-      };
-      if (options.progress !== undefined && !options.progress(progress)) interrupted = true;
+      const shape = window === null ? run % shapes.length : indexOfShape(shapes, window.shape);
+      campaign.run(run, shape, window);
+      const { steps, found } = campaign;
+      const progress = { policy: policy.name, runs: run + 1, runsWanted: wanted, steps, found };
+      interrupted = options.progress !== undefined && !options.progress(progress);
     }
   }
   const properties = PROPERTIES.filter((p) => options.properties.includes(p.name));
@@ -288,28 +335,40 @@ export function runCampaign(options: CampaignOptions): Report {
   return { ...totals(campaigns), results, kernelFindings: findings(campaigns), interrupted };
 }
 
+function indexOfShape(shapes: readonly Shape[], shape: Shape): number {
+  return shapes.findIndex(
+    (s) =>
+      s.vms === shape.vms &&
+      s.vcpus === shape.vcpus &&
+      s.tasks === shape.tasks &&
+      s.pcpus === shape.pcpus,
+  );
+}
+
+function distinctShapes(windows: readonly RecordedWindow[]): Shape[] {
+  const shapes: Shape[] = [];
+  for (const { shape } of windows) if (indexOfShape(shapes, shape) < 0) shapes.push(shape);
+  return shapes;
+}
+
 function totals(campaigns: readonly PolicyCampaign[]): Pick<Report, 'runs' | 'steps' | 'actions'> {
-  let runs = 0;
-  let steps = 0;
-  const actions: Record<string, number> = Object.fromEntries(ACTION_NAMES.map((n) => [n, 0]));
-  for (const campaign of campaigns) {
-    runs += campaign.runs;
-    steps += campaign.steps;
-    ACTION_NAMES.forEach((name, i) => {
-      actions[name] += campaign.counts[i];
-    });
-  }
-  return { runs, steps, actions };
+  const shapes = campaigns.flatMap((campaign) => campaign.shapes);
+  const count = (i: number): number => shapes.reduce((sum, shape) => sum + shape.counts[i], 0);
+  return {
+    runs: campaigns.reduce((sum, campaign) => sum + campaign.runs, 0),
+    steps: campaigns.reduce((sum, campaign) => sum + campaign.steps, 0),
+    actions: Object.fromEntries(ACTION_NAMES.map((name, i) => [name, count(i)])),
+  };
 }
 
 /** What the guest's kernel breaks by itself, from the first policy that met it. */
 function findings(campaigns: readonly PolicyCampaign[]): KernelFinding[] {
   const found: KernelFinding[] = [];
-  for (const property of PROPERTIES) {
+  for (const { name } of PROPERTIES) {
     for (const campaign of campaigns) {
-      const counterexample = campaign.shortestOwn(propertyIndex(property.name));
+      const counterexample = campaign.kernelFinding(name);
       if (counterexample === null) continue;
-      found.push({ property: property.name, counterexample });
+      found.push({ property: name, counterexample });
       break;
     }
   }

@@ -155,6 +155,14 @@ export class Monitor implements Observer {
     }
   }
 
+  /** Counts do not depend on what is read: what is wrong with them is the guest kernel's own. */
+  private unbalanced(detail: () => string): void {
+    if (this.own[P.balanced] !== 0) return;
+    this.own[P.balanced] = 1;
+    this.ownDetails[P.balanced] = detail();
+    this.news = true;
+  }
+
   private vm(vcpu: number): number {
     return this.machine.vcpus[vcpu].vm;
   }
@@ -191,8 +199,23 @@ export class Monitor implements Observer {
         }
       }
     }
-    if (eax !== wanted || edx !== wantedHi) this.wrongRead(vcpu, msr, eax, edx, wanted, wantedHi);
+    if (msr === msrs.MSR_LBR_TOS && eax !== wanted && this.bothEmpty(vcpu)) {
+      reference.wrmsr(msr, eax, 0);
+    } else if (eax !== wanted || edx !== wantedHi)
+      this.wrongRead(vcpu, msr, eax, edx, wanted, wantedHi);
     else if (!empty && lbr) this.dropped[vcpu] = 0;
+  }
+
+  /**
+   * Whether the guest has no record here nor on the reference machine. Then TOS may be anything:
+   * perf's own reset leaves it as it was, and no record is lost by it.
+   */
+  private bothEmpty(vcpu: number): boolean {
+    const { pcpu, records } = this.machine.vcpus[vcpu];
+    const some = (): boolean => true;
+    if (this.references[vcpu].stack.someRecord(some)) return false;
+    const live = this.machine.vcpus[vcpu].msr_passthrough;
+    return !(live ? this.machine.pcpus[pcpu].stack : records).someRecord(some);
   }
 
   private wrongRead(
@@ -303,6 +326,10 @@ export class Monitor implements Observer {
       const foreign = this.machine.pcpus[pcpu].stack.someRecord(
         (edx) => branch.addressVcpu(edx) !== cpu || branch.addressVm(edx) !== vm,
       );
+      if (this.bothEmpty(vcpu)) {
+        const { tos } = this.machine.pcpus[pcpu].stack;
+        this.references[vcpu].wrmsr(msrs.MSR_LBR_TOS, tos, 0);
+      }
       if (foreign) {
         this.breaks(P['recorder-owned'], () => `v${vcpu} records on p${pcpu} over foreign records`);
       }
@@ -564,11 +591,7 @@ export class Monitor implements Observer {
       cpuctx.perf_sched_cb_usages === counting &&
       cpuctx.pmu_disable_count === 0;
     if (!even || !callstackUsersBalance(kernel)) {
-      this.breaksOwn(
-        vcpu,
-        P.balanced,
-        () => `v${vcpu}: ${counting} events count, lbr_users is ${cpuc.lbr_users}`,
-      );
+      this.unbalanced(() => `v${vcpu}: ${counting} events count, lbr_users is ${cpuc.lbr_users}`);
     }
   }
 

@@ -1,4 +1,4 @@
-import type { MachineConfig } from '../sim/config.js';
+import type { CpuModel } from '../hw/cpu_models.js';
 import type { PropertyName } from '../host/policy/policy.js';
 import { PROPERTY_NAMES } from '../host/policy/policy.js';
 
@@ -34,14 +34,14 @@ export interface Property {
   readonly statement: string;
   /** The situation without which the claim says nothing. */
   readonly reach: ReachName;
-  /** Why it says nothing on this machine whatever the policy, or null. */
-  notApplicable(config: MachineConfig): string | null;
+  /** Why it says nothing on this CPU whatever the policy, or null. */
+  notApplicable(model: CpuModel): string | null;
 }
 
 const always = (): null => null;
 
-function needsCallstack(config: MachineConfig): string | null {
-  return config.model.callstack ? null : `${config.model.name} has no call-stack mode`;
+function needsCallstack(model: CpuModel): string | null {
+  return model.callstack ? null : `${model.name} has no call-stack mode`;
 }
 
 const STATEMENTS: Readonly<Record<PropertyName, Omit<Property, 'name'>>> = {

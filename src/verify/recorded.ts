@@ -4,6 +4,7 @@
  * guests' work generated in between. A recorded switch may land inside a guest function.
  */
 import type { HostSchedule } from '../trace/host_schedule.js';
+import type { MachineConfig } from '../sim/config.js';
 import type { Draw, Generator } from '../sim/generate.js';
 import type { Machine } from '../sim/machine.js';
 import { kindOf, perform } from '../sim/perform.js';
@@ -12,18 +13,13 @@ import type { Schedule } from '../sim/schedule.js';
 /** Recorded switches in one run. */
 const WINDOW_STEPS = 24;
 
-/** vCPUs of each VM of a machine that can hold the recording's VMs. */
-export interface RecordedShape {
-  readonly vms: number;
-  readonly vcpus: number;
-  readonly pcpus: number;
-}
+/** The machine that a recording needs. */
+type RecordedShape = Pick<MachineConfig, 'vms' | 'vcpus' | 'tasks' | 'pcpus'>;
 
-/** What machine a recording needs. */
-export function recordedShape(schedule: HostSchedule): RecordedShape {
-  const vms = new Set(schedule.vcpus.map((v) => v.vm));
+function recordedShape(schedule: HostSchedule): RecordedShape {
+  const vms = new Set(schedule.vcpus.map((v) => v.vm)).size;
   const vcpus = Math.max(...schedule.vcpus.map((v) => v.index)) + 1;
-  return { vms: vms.size, vcpus, pcpus: schedule.pcpus.length };
+  return { vms, vcpus, tasks: vcpus + 1, pcpus: schedule.pcpus.length };
 }
 
 /** One run's share of a recording. */

@@ -39,10 +39,13 @@ export class Bench {
     return -1;
   }
 
-  /** Runs a schedule to its end; says whether the guest's kernel broke the property by itself. */
-  guestBreaks(schedule: Schedule, property: number): boolean {
+  /** As `breaksAt`, for what the guest's kernel breaks by itself. */
+  guestBreaksAt(schedule: Schedule, property: number): number {
     this.boot();
-    for (let i = 0; i < schedule.length; i++) step(this.machine, schedule, i);
-    return this.monitor.own[property] !== 0;
+    for (let i = 0; i < schedule.length; i++) {
+      this.step(schedule, i);
+      if (this.monitor.own[property] !== 0) return i + 1;
+    }
+    return -1;
   }
 }

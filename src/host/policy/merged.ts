@@ -51,13 +51,13 @@ export const merged: LbrPolicy = {
   vcpu_load: (kvm: PolicyHost, vcpu: Vcpu): void => {
     if (kvm.perf.guest_lbr_event(vcpu) !== 'none') vcpu.setWord(NEED_CLEANUP, 1);
   },
-  vcpu_enter: (kvm: PolicyHost, vcpu: Vcpu): void => {
-    if (vcpu.word(NEED_CLEANUP) !== 0) {
-      vcpu.setWord(NEED_CLEANUP, 0);
-      intel_pmu_cleanup(kvm, vcpu);
-    }
-    vmx_passthrough_lbr_msrs(kvm, vcpu);
+  /** Kernel: pmu.c:kvm_pmu_handle_event(), kvm_pmu_cleanup(). */
+  handle_requests: (kvm: PolicyHost, vcpu: Vcpu): void => {
+    if (vcpu.word(NEED_CLEANUP) === 0) return;
+    vcpu.setWord(NEED_CLEANUP, 0);
+    intel_pmu_cleanup(kvm, vcpu);
   },
+  vcpu_enter: vmx_passthrough_lbr_msrs,
   get_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number): MsrValue =>
     lbr_msrs_access(kvm, vcpu) ? PASS_THROUGH.get_msr(kvm, vcpu, msr) : msrValue(0, 0),
   /** The access is wrmsrl(): a value that faults is the host's fault, and the guest goes on. */

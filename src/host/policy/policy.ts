@@ -89,6 +89,8 @@ export interface LbrPolicy {
   inUse(vcpu: Vcpu): boolean | null;
   vcpu_load(kvm: PolicyHost, vcpu: Vcpu): void;
   vcpu_put(kvm: PolicyHost, vcpu: Vcpu): void;
+  /** Before a VM entry, interrupts still on: what was asked of KVM meanwhile (KVM_REQ_PMU). */
+  handle_requests(kvm: PolicyHost, vcpu: Vcpu): void;
   /** Before a VM entry, interrupts off. */
   vcpu_enter(kvm: PolicyHost, vcpu: Vcpu): void;
   /** After a VM exit; the guest's DEBUGCTL is in the VMCS. */
@@ -152,6 +154,7 @@ export const PASS_THROUGH: PolicyGround = {
   pv: 'none',
   vcpu_load: nothing,
   vcpu_put: nothing,
+  handle_requests: nothing,
   vcpu_enter: nothing,
   vcpu_exit: nothing,
   get_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number): MsrValue => {
