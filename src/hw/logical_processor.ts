@@ -219,6 +219,19 @@ export class LbrStack {
     this.words.fill(0, this.records, this.records + this.model.lbr_nr * this.stride);
   }
 
+  /** Whether some record that `other` does not have in the same slot satisfies `p(FROM edx)`. */
+  differsFrom(other: LbrStack, p: (edx: number) => boolean): boolean {
+    for (let i = 0; i < this.model.lbr_nr; i++) {
+      const at = this.records + i * this.stride;
+      const eax = this.words[at];
+      const edx = this.words[at + 1];
+      const there = other.records + i * other.stride;
+      const same = other.words[there] === eax && other.words[there + 1] === edx;
+      if (!same && (eax | edx) !== 0 && p(edx)) return true;
+    }
+    return false;
+  }
+
   /** Whether some record satisfies `foreign(FROM edx)`; empty records are nobody's. */
   someRecord(foreign: (edx: number) => boolean): boolean {
     for (let i = 0; i < this.model.lbr_nr; i++) {

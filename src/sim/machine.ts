@@ -211,7 +211,9 @@ export class Machine implements PortOwner {
     this.host.schedOut(pcpu, thread);
     if (prev !== null) this.kvm.schedOut(prev);
     this.host.schedIn(pcpu, thread);
-    if (next >= 0) this.kvm.schedIn(this.vcpus[next], pcpu);
+    if (next < 0) return;
+    this.kvm.schedIn(this.vcpus[next], pcpu);
+    this.kvm.enter(this.vcpus[next]);
   }
 
   /** Switches to a vCPU after so many more MSR accesses of the guest that runs on the pCPU. */

@@ -81,6 +81,7 @@ export class Monitor implements Observer {
   private readonly needless: Int32Array;
   private readonly used: Uint8Array;
   private readonly dropped: Uint8Array;
+  private readonly mayBeEmpty: Uint8Array;
   private readonly lastTask: Int32Array;
   private readonly writesInCall: Int32Array;
   private readonly readsInCall: Int32Array;
@@ -109,6 +110,7 @@ export class Monitor implements Observer {
     this.needless = new Int32Array(vcpus);
     this.used = new Uint8Array(vcpus);
     this.dropped = new Uint8Array(vcpus);
+    this.mayBeEmpty = new Uint8Array(vcpus);
     this.lastTask = new Int32Array(vcpus);
     this.writesInCall = new Int32Array(vcpus);
     this.readsInCall = new Int32Array(vcpus);
@@ -130,6 +132,7 @@ export class Monitor implements Observer {
     for (const words of [this.hostDebugctlWas, this.hostWork, this.needless]) words.fill(0);
     this.writesInCall.fill(0);
     this.readsInCall.fill(0);
+    this.mayBeEmpty.fill(1);
   }
 
   /** The reference machine's registers of a vCPU. */
@@ -146,7 +149,9 @@ export class Monitor implements Observer {
 
   /** What the guest's kernel does wrong by itself counts against no policy. */
   private breaksOwn(vcpu: number, property: number, detail: () => string): void {
-    if (this.tainted[this.vm(vcpu)] !== 0) {
+    // An NMI inside a kernel function races with that function on any machine.
+    const { nested } = this.machine.ports[vcpu];
+    if (this.tainted[this.vm(vcpu)] !== 0 && !nested) {
       this.breaks(property, detail);
     } else if (this.own[property] === 0) {
       this.own[property] = 1;
@@ -229,7 +234,7 @@ export class Monitor implements Observer {
     const text = (): string => wrongReadText(this.model, vcpu, msr, eax, edx, wanted, wantedHi);
     this.tainted[this.vm(vcpu)] = 1;
     this.breaks(P['no-loss/any'], text);
-    if (this.inCallstackMode(vcpu)) this.breaks(P['no-loss/callstack'], text);
+    if (this.isLbr(msr) && this.inCallstackMode(vcpu)) this.breaks(P['no-loss/callstack'], text);
     const notEmpty = (wanted | wantedHi) !== 0;
     if (notEmpty && this.isLbr(msr) && this.dropped[vcpu] !== 0) {
       this.breaks(P['no-premature-stop'], text);
@@ -247,6 +252,7 @@ export class Monitor implements Observer {
     }
     if (!this.isLbr(msr)) return;
     this.touched(vcpu);
+    this.mayBeEmpty[vcpu] = 1;
     this.writesInCall[vcpu]++;
     const { pcpu, in_guest } = this.machine.vcpus[vcpu];
     if (in_guest) this.holds(pcpu, vcpu);
@@ -274,6 +280,7 @@ export class Monitor implements Observer {
       `v${vcpu}: #GP on ${write ? 'WRMSR' : 'RDMSR'} 0x${msr.toString(16)}`;
     const raw = this.rawAccess(vcpu);
     const reference = this.references[vcpu];
+    if (this.isLbr(msr)) this.touched(vcpu);
     const exists = this.isLbr(msr) || msr === msrs.MSR_IA32_DEBUGCTLMSR;
     if (!write) reference.rdmsr(msr);
     const faults = write || !exists || reference.vector !== 0;
@@ -311,6 +318,7 @@ export class Monitor implements Observer {
       this.shadow.push(stack, seq);
       if (this.shadow.tracked(stack) === this.model.lbr_nr) this.reach[R.wrapped]++;
     } else if (kind === branch.BRANCH_RET) {
+      this.mayBeEmpty[vcpu] = 1;
       this.shadow.pop(stack);
     } else if (kind === branch.BRANCH_ZERO_CALL) {
       // Hardware takes it for a frame, so from here on a call stack may be off by one.
@@ -321,15 +329,20 @@ export class Monitor implements Observer {
   /** Hardware is on for this vCPU: whose records does it add to? */
   private records(vcpu: number, pcpu: number, captured: boolean): void {
     if (this.other[vcpu] !== 0) this.reach[R['recorded-after-other']]++;
-    if (this.holder[pcpu] !== vcpu) {
-      const { vm, cpu } = this.machine.vcpus[vcpu];
-      const foreign = this.machine.pcpus[pcpu].stack.someRecord(
-        (edx) => branch.addressVcpu(edx) !== cpu || branch.addressVm(edx) !== vm,
-      );
+    if (this.mayBeEmpty[vcpu] !== 0) {
       if (this.bothEmpty(vcpu)) {
         const { tos } = this.machine.pcpus[pcpu].stack;
         this.references[vcpu].wrmsr(msrs.MSR_LBR_TOS, tos, 0);
       }
+      if (captured) this.mayBeEmpty[vcpu] = 0;
+    }
+    if (this.holder[pcpu] !== vcpu) {
+      const { vm, cpu } = this.machine.vcpus[vcpu];
+      // A task that migrates brings records of another vCPU along: its kernel has written them.
+      const foreign = this.machine.pcpus[pcpu].stack.differsFrom(
+        this.references[vcpu].stack,
+        (edx) => branch.addressVcpu(edx) !== cpu || branch.addressVm(edx) !== vm,
+      );
       if (foreign) {
         this.breaks(P['recorder-owned'], () => `v${vcpu} records on p${pcpu} over foreign records`);
       }
@@ -484,6 +497,7 @@ export class Monitor implements Observer {
     for (let i = 0; i < cpuc.lbr_stack_nr; i++) {
       const hi = w[cpu.lbr_entry(i) + 1];
       if (w[cpu.lbr_entry(i)] === 0 || branch.addressTask(hi) === current) continue;
+      if (branch.addressVm(hi) !== this.vm(vcpu)) continue;
       this.breaksOwn(
         vcpu,
         P['no-leak/task'],
@@ -616,7 +630,9 @@ export class Monitor implements Observer {
     const stack = this.stackOf(vcpu, current);
     const ctxp = kernel.tasks[current].perf_event_ctxp;
     let counts = false;
+    let heads = 0;
     for (const event of kernel.events) {
+      if (event.used !== 0 && event.parent === 0) heads++;
       if (event.used === 0 || event.state !== PERF_EVENT_STATE_ACTIVE) continue;
       if (event.branch_sample_type !== CALLSTACK_USER || kernel.ctx(event.ctx).task === 0) {
         this.plain[this.vm(vcpu)] = 0;
@@ -624,6 +640,8 @@ export class Monitor implements Observer {
         counts = true;
       }
     }
+    // Opening a second event wipes what the first one has, on any machine.
+    if (heads > 1) this.plain[this.vm(vcpu)] = 0;
     if (counts && this.tracked[stack] === 0) {
       this.tracked[stack] = 1;
       this.shadow.track(stack);

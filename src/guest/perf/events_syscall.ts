@@ -5,6 +5,7 @@
 import { kvm_pv_lbr_close } from '../pv/kvm_pv_lbr.js';
 import { __perf_event_disable, __perf_event_enable } from './events_core.js';
 import { list_add_event, perf_remove_from_context, unclone_ctx } from './events_core.js';
+import { intel_vlbr_constraints } from './intel_core.js';
 import { intel_pmu_setup_lbr_filter } from './intel_lbr_filter.js';
 import type { Cpu, Kernel } from './kernel.js';
 import * as perf from './perf_event.js';
@@ -92,6 +93,7 @@ export function perf_event_open(
     event.used = 0;
     return ret;
   }
+  intel_vlbr_constraints(event);
   const ctx = task < 0 ? cpu.ctx : find_get_context(kernel, task, event);
   if (task < 0) event.cpu = cpu.id;
   event.ctx = ctx.id + 1;

@@ -79,11 +79,16 @@ function lbr_shared_reg_get(cpu: Cpu, event: perf_event): boolean {
  * Returns false for emptyconstraint.
  */
 export function intel_get_event_constraints(cpu: Cpu, event: perf_event): boolean {
-  if ((event.attr & ATTR_VLBR) !== 0) {
-    event.lbr_select_flag = 1;
-    return true;
-  }
+  if ((event.attr & ATTR_VLBR) !== 0) return true;
   return event.branch_reg_idx === 0 || lbr_shared_reg_get(cpu, event);
+}
+
+/**
+ * Kernel: core.c:intel_vlbr_constraints(), as x86/events/core.c:validate_event() calls it when an
+ * event is created: from then on perf saves and restores LBR_SELECT with the guest's records.
+ */
+export function intel_vlbr_constraints(event: perf_event): void {
+  event.lbr_select_flag = (event.attr & ATTR_VLBR) !== 0 ? 1 : 0;
 }
 
 /** Kernel: core.c:intel_put_event_constraints(), __intel_shared_reg_put_constraints(). */

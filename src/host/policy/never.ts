@@ -12,6 +12,7 @@ export const never: LbrPolicy = {
   knownFailures: {},
   notApplicable: {
     'active-agrees': 'not a paravirtual policy',
+    'owner-only': 'it never touches the registers',
     'no-premature-stop': 'it keeps no stack that it could drop',
   },
   inUse: () => null,
