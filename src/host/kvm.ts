@@ -7,7 +7,9 @@
 import * as msrs from '../hw/msr_index.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 import type { LogicalProcessor } from '../hw/logical_processor.js';
-import { GLOBAL_CTRL_HI, GLOBAL_CTRL_LO, lbrRegister } from '../hw/logical_processor.js';
+import { GLOBAL_CTRL_HI, GLOBAL_CTRL_LO } from '../hw/logical_processor.js';
+import type { LbrMap } from '../hw/lbr_map.js';
+import { KIND_NONE, lbrMap } from '../hw/lbr_map.js';
 import type { Vector } from '../hw/msr_port.js';
 import { GP_VECTOR } from '../hw/msr_port.js';
 import { KVM_PV_LBR_CTRL_ACTIVE, MSR_KVM_PV_LBR_CTRL } from '../guest/pv/kvm_para.js';
@@ -33,6 +35,7 @@ export class Kvm implements PolicyHost {
   edx = 0;
   vector: Vector = 0;
   private readonly model: CpuModel;
+  private readonly map: LbrMap;
   private readonly pcpus: readonly LogicalProcessor[];
   private readonly registers: LbrRegisters;
   private readonly observer: Observer;
@@ -47,6 +50,7 @@ export class Kvm implements PolicyHost {
     this.policy = policy;
     this.perf = perf;
     this.model = pcpus[0].model;
+    this.map = lbrMap(this.model);
     this.pcpus = pcpus;
     this.registers = registers;
     this.observer = observer;
@@ -128,7 +132,7 @@ export class Kvm implements PolicyHost {
         if (this.policy.pv !== 'none') return vcpu.pv_lbr_ctrl;
         break;
       default:
-        if (lbrRegister(this.model, msr) !== 'none') {
+        if (this.map.kind(msr) !== KIND_NONE) {
           const value = this.policy.get_msr(this, vcpu, msr);
           this.edx = value.edx;
           this.vector = value.vector;
@@ -162,7 +166,7 @@ export class Kvm implements PolicyHost {
         this.policy.set_pv_lbr_ctrl(this, vcpu);
         return 0;
       default:
-        if (lbrRegister(this.model, msr) === 'none') return GP_VECTOR;
+        if (this.map.kind(msr) === KIND_NONE) return GP_VECTOR;
         return this.policy.set_msr(this, vcpu, msr, eax, edx);
     }
   }
@@ -251,14 +255,7 @@ export class Kvm implements PolicyHost {
   setPassthrough(vcpu: Vcpu, on: boolean): void {
     if (vcpu.msr_passthrough === on) return;
     vcpu.msr_passthrough = on;
-    const { lbr_nr, lbr_from, lbr_to, lbr_info, select } = this.model;
-    for (let i = 0; i < lbr_nr; i++) {
-      vcpu.vmcs.setIntercept(lbr_from + i, !on);
-      vcpu.vmcs.setIntercept(lbr_to + i, !on);
-      if (lbr_info !== 0) vcpu.vmcs.setIntercept(lbr_info + i, !on);
-    }
-    if (select !== 'none') vcpu.vmcs.setIntercept(msrs.MSR_LBR_SELECT, !on);
-    vcpu.vmcs.setIntercept(msrs.MSR_LBR_TOS, !on);
+    vcpu.vmcs.setIntercepts(!on);
   }
 
   borrowLbr(vcpu: Vcpu): void {

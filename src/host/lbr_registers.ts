@@ -5,14 +5,13 @@
  * Every slot is saved, not only those above the first empty one: a guest may leave holes.
  */
 import type { CpuModel } from '../hw/cpu_models.js';
-import type { LbrStack, LogicalProcessor } from '../hw/logical_processor.js';
-import { LBR_FORMAT_EIP_FLAGS2 } from '../hw/cpu_models.js';
+import { lbrMap } from '../hw/lbr_map.js';
+import type { LbrStack } from '../hw/lbr_stack.js';
+import type { LogicalProcessor } from '../hw/logical_processor.js';
 import type { Vector } from '../hw/msr_port.js';
 import * as msrs from '../hw/msr_index.js';
 import type { Observer } from './observer.js';
 import { HOST } from './observer.js';
-
-const SIGNEXT_2MSB_HI: number = (1 << (60 - 32)) | (1 << (59 - 32));
 
 export class LbrRegisters {
   edx = 0;
@@ -63,57 +62,25 @@ export class LbrRegisters {
     return vector;
   }
 
-  private copyIn(pcpu: number, onBehalf: number, msr: number, to: LbrStack): void {
-    const eax = this.read(pcpu, onBehalf, msr);
-    to.write(msr, eax, this.edx);
-  }
-
-  private copyOut(pcpu: number, onBehalf: number, msr: number, from: LbrStack): void {
-    let edx = from.readHigh(msr);
-    const { lbr_from, lbr_nr, lbr_format, tsx } = this.model;
-    const isFrom = msr >= lbr_from && msr < lbr_from + lbr_nr;
-    // Without TSX, WRMSR wants the bits sign-extended that a capture leaves 0 (HSD172, HSM182).
-    if (isFrom && lbr_format === LBR_FORMAT_EIP_FLAGS2 && !tsx) {
-      edx |= (edx & SIGNEXT_2MSB_HI) << 2;
-    }
-    this.write(pcpu, onBehalf, msr, from.readLow(msr), edx);
-  }
-
   save(pcpu: number, onBehalf: number, to: LbrStack, select: boolean): void {
-    const { lbr_nr, lbr_from, lbr_to, lbr_info } = this.model;
-    for (let i = 0; i < lbr_nr; i++) {
-      this.copyIn(pcpu, onBehalf, lbr_from + i, to);
-      this.copyIn(pcpu, onBehalf, lbr_to + i, to);
-      if (lbr_info !== 0) this.copyIn(pcpu, onBehalf, lbr_info + i, to);
-    }
-    this.copyIn(pcpu, onBehalf, msrs.MSR_LBR_TOS, to);
-    if (select && this.model.select !== 'none') {
-      this.copyIn(pcpu, onBehalf, msrs.MSR_LBR_SELECT, to);
-    }
+    to.copyFrom(this.pcpus[pcpu].stack, select);
+    this.observer.hostStack(pcpu, onBehalf, this.accesses(select), false);
   }
 
   restore(pcpu: number, onBehalf: number, from: LbrStack, select: boolean): void {
-    const { lbr_nr, lbr_from, lbr_to, lbr_info } = this.model;
-    for (let i = 0; i < lbr_nr; i++) {
-      this.copyOut(pcpu, onBehalf, lbr_from + i, from);
-      this.copyOut(pcpu, onBehalf, lbr_to + i, from);
-      if (lbr_info !== 0) this.copyOut(pcpu, onBehalf, lbr_info + i, from);
-    }
-    this.copyOut(pcpu, onBehalf, msrs.MSR_LBR_TOS, from);
-    if (select && this.model.select !== 'none') {
-      this.copyOut(pcpu, onBehalf, msrs.MSR_LBR_SELECT, from);
-    }
+    const refused = this.pcpus[pcpu].stack.load(from, select);
+    if (refused !== 0) this.observer.hostFault(pcpu, refused, true);
+    this.observer.hostStack(pcpu, onBehalf, this.accesses(select), true);
   }
 
   scrub(pcpu: number, onBehalf: number): void {
-    const { lbr_nr, lbr_from, lbr_to, lbr_info, select } = this.model;
-    for (let i = 0; i < lbr_nr; i++) {
-      this.write(pcpu, onBehalf, lbr_from + i, 0, 0);
-      this.write(pcpu, onBehalf, lbr_to + i, 0, 0);
-      if (lbr_info !== 0) this.write(pcpu, onBehalf, lbr_info + i, 0, 0);
-    }
-    this.write(pcpu, onBehalf, msrs.MSR_LBR_TOS, 0, 0);
-    if (select !== 'none') this.write(pcpu, onBehalf, msrs.MSR_LBR_SELECT, 0, 0);
+    this.pcpus[pcpu].stack.clear();
+    this.observer.hostStack(pcpu, onBehalf, this.accesses(true), true);
+  }
+
+  private accesses(select: boolean): number {
+    const { count } = lbrMap(this.model);
+    return select || this.model.select === 'none' ? count : count - 1;
   }
 
   lentOut(pcpu: number): boolean {

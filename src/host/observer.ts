@@ -20,6 +20,8 @@ export interface Observer {
   ): void;
   /** Host code accessed an LBR MSR of a pCPU for a vCPU, or for itself (HOST). */
   hostAccess(pcpu: number, onBehalf: number, msr: number, write: boolean): void;
+  /** Host code read or wrote the whole stack: so many LBR MSRs of a pCPU. */
+  hostStack(pcpu: number, onBehalf: number, accesses: number, write: boolean): void;
   /** The host's kernel wrote DEBUGCTL for itself. */
   hostDebugctl(pcpu: number, value: number): void;
   /** A host access raised #GP. */

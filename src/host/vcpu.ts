@@ -1,6 +1,6 @@
 /** Models struct kvm_vcpu with its VMX and PMU parts, as accessors over the machine's block. */
 import type { CpuModel } from '../hw/cpu_models.js';
-import { LbrStack } from '../hw/logical_processor.js';
+import { LbrStack } from '../hw/lbr_stack.js';
 import type { Layout, Memory } from '../hw/memory.js';
 import { Vmcs } from '../hw/vmx.js';
 

@@ -14,6 +14,9 @@ import {
 } from './cpu_models.js';
 import { BRANCH_IND_CALL, BRANCH_REL_CALL, BRANCH_RET, BRANCH_ZERO_CALL } from './branch.js';
 import { SELECT_BIT } from './branch.js';
+import type { LbrMap } from './lbr_map.js';
+import { KIND_NONE, lbrMap, recordWords } from './lbr_map.js';
+import { LbrStack } from './lbr_stack.js';
 import type { Layout, Memory } from './memory.js';
 import type { MsrPort, Vector } from './msr_port.js';
 import { GP_VECTOR } from './msr_port.js';
@@ -45,201 +48,9 @@ const DEBUGCTL_ALWAYS: number =
   msrs.DEBUGCTLMSR_UNCORE_PMI |
   msrs.DEBUGCTLMSR_FREEZE_IN_SMM;
 
-/** Words of one record: FROM, TO and, where the model has it, INFO, each low word first. */
-export function recordWords(model: CpuModel): number {
-  return model.lbr_info !== 0 ? 6 : 4;
-}
-
 /** Bits of IA32_DEBUGCTL that a WRMSR may set. SDM: Vol. 3B, "IA32_DEBUGCTL MSR". */
 export function debugctlValid(model: CpuModel): number {
   return DEBUGCTL_ALWAYS | (model.tsx ? msrs.DEBUGCTLMSR_RTM_DEBUG : 0);
-}
-
-/** Whether bits `low`..31 of `edx` all equal bit 15 of it, bit 47 of the register. */
-function signExtended(edx: number, low: number, high: number): boolean {
-  const mask = (0xffffffff >>> (31 - high)) & (0xffffffff << low);
-  const bits = edx & mask;
-  return (edx & 0x8000) !== 0 ? bits === (mask | 0) : bits === 0;
-}
-
-/**
- * Whether WRMSR of this FROM value raises #GP.
- *
- * SDM: Vol. 3B, "LBR Stack and Intel 64 Processors"; with format EIP_FLAGS2 and TSX off, bits
- * 62:61 count as sign extension (HSD172, HSM182, BDM127).
- */
-export function fromFaults(model: CpuModel, edx: number): boolean {
-  switch (model.lbr_format) {
-    case LBR_FORMAT_32:
-      return false;
-    case LBR_FORMAT_EIP_FLAGS:
-    case LBR_FORMAT_TIME:
-      return !signExtended(edx, 16, 30);
-    case LBR_FORMAT_EIP_FLAGS2:
-      return !signExtended(edx, 16, model.tsx ? 28 : 30);
-    default:
-      return !signExtended(edx, 16, 31);
-  }
-}
-
-/** Whether WRMSR of this TO value raises #GP; format TIME keeps cycles in bits 63:48. */
-export function toFaults(model: CpuModel, edx: number): boolean {
-  if (model.lbr_format === LBR_FORMAT_32 || model.lbr_format === LBR_FORMAT_TIME) return false;
-  return !signExtended(edx, 16, 31);
-}
-
-/** Bits of LBR_SELECT that a WRMSR may set; the rest must be zero. */
-export function selectValid(model: CpuModel): number {
-  return model.callstack ? 0x3ff : 0x1ff;
-}
-
-/** Kinds of LBR register; a record's register is found at `registerOffset` words into it. */
-export type LbrRegister = 'select' | 'tos' | 'from' | 'to' | 'info' | 'none';
-
-/** Which LBR register an MSR index names on this model. */
-export function lbrRegister(model: CpuModel, msr: number): LbrRegister {
-  if (msr === msrs.MSR_LBR_TOS) return 'tos';
-  if (msr === msrs.MSR_LBR_SELECT) return model.select === 'none' ? 'none' : 'select';
-  if (msr >= model.lbr_from && msr < model.lbr_from + model.lbr_nr) return 'from';
-  if (msr >= model.lbr_to && msr < model.lbr_to + model.lbr_nr) return 'to';
-  const info = model.lbr_info;
-  return info !== 0 && msr >= info && msr < info + model.lbr_nr ? 'info' : 'none';
-}
-
-/**
- * Whether WRMSR of an LBR register raises #GP for this value. The registers themselves and every
- * copy of them that a hypervisor keeps in memory obey the same rule.
- */
-export function lbrWriteFaults(model: CpuModel, msr: number, eax: number, edx: number): boolean {
-  switch (lbrRegister(model, msr)) {
-    case 'select':
-      return edx !== 0 || (eax & ~selectValid(model)) !== 0;
-    case 'from':
-      return fromFaults(model, edx);
-    case 'to':
-      return toFaults(model, edx);
-    case 'tos':
-    case 'info':
-      return false;
-    case 'none':
-      return true;
-  }
-}
-
-/**
- * An LBR stack in memory: select, TOS and the records, laid out as in the hardware. The
- * hardware's own stack and the copies that hypervisors save have this one shape.
- */
-export class LbrStack {
-  readonly model: CpuModel;
-  private readonly words: Int32Array;
-  /** Word offset of the first record. */
-  readonly records: number;
-  private readonly select: number;
-  private readonly tosWord: number;
-  private readonly stride: number;
-
-  constructor(memory: Memory, model: CpuModel, select: number, tos: number, records: number) {
-    this.words = memory.words;
-    this.model = model;
-    this.select = select;
-    this.tosWord = tos;
-    this.records = records;
-    this.stride = recordWords(model);
-  }
-
-  /** Lays out a stack on its own: select, TOS, records. */
-  static allocate(layout: Layout, model: CpuModel): number {
-    return layout.take(2 + model.lbr_nr * recordWords(model));
-  }
-
-  /** The stack that `allocate` laid out at `offset`. */
-  static at(memory: Memory, model: CpuModel, offset: number): LbrStack {
-    return new LbrStack(memory, model, offset, offset + 1, offset + 2);
-  }
-
-  get lbr_select(): number {
-    return this.words[this.select];
-  }
-
-  get tos(): number {
-    return this.words[this.tosWord];
-  }
-
-  /** Word offset of the register's low word; -1 when the model has no such register. */
-  locate(msr: number): number {
-    const { lbr_from, lbr_to, lbr_info, lbr_nr } = this.model;
-    let i = msr - lbr_from;
-    if (i >= 0 && i < lbr_nr) return this.records + i * this.stride;
-    i = msr - lbr_to;
-    if (i >= 0 && i < lbr_nr) return this.records + i * this.stride + 2;
-    if (lbr_info !== 0) {
-      i = msr - lbr_info;
-      if (i >= 0 && i < lbr_nr) return this.records + i * this.stride + 4;
-    }
-    return -1;
-  }
-
-  /** Low word of an LBR register that exists; `readHigh` gives the other half. */
-  readLow(msr: number): number {
-    if (msr === msrs.MSR_LBR_TOS) return this.words[this.tosWord];
-    if (msr === msrs.MSR_LBR_SELECT) return this.words[this.select];
-    return this.words[this.locate(msr)];
-  }
-
-  readHigh(msr: number): number {
-    if (msr === msrs.MSR_LBR_TOS || msr === msrs.MSR_LBR_SELECT) return 0;
-    return this.words[this.locate(msr) + 1];
-  }
-
-  /**
-   * Stores what a WRMSR that does not fault leaves in the register. TOS keeps its low bits and
-   * INFO its defined ones (both defaults: no source settles them).
-   */
-  write(msr: number, eax: number, edx: number): void {
-    if (msr === msrs.MSR_LBR_TOS) {
-      this.words[this.tosWord] = eax & (this.model.lbr_nr - 1);
-      return;
-    }
-    if (msr === msrs.MSR_LBR_SELECT) {
-      this.words[this.select] = eax;
-      return;
-    }
-    const at = this.locate(msr);
-    const info = this.model.lbr_info;
-    const isInfo = info !== 0 && msr >= info;
-    this.words[at] = isInfo ? eax & msrs.LBR_INFO_CYCLES : eax;
-    this.words[at + 1] = isInfo ? edx & 0xe0000000 : edx;
-  }
-
-  /** Zeroes the records, TOS and LBR_SELECT. */
-  clear(): void {
-    this.words[this.select] = 0;
-    this.words[this.tosWord] = 0;
-    this.words.fill(0, this.records, this.records + this.model.lbr_nr * this.stride);
-  }
-
-  /** Whether some record that `other` does not have in the same slot satisfies `p(FROM edx)`. */
-  differsFrom(other: LbrStack, p: (edx: number) => boolean): boolean {
-    for (let i = 0; i < this.model.lbr_nr; i++) {
-      const at = this.records + i * this.stride;
-      const eax = this.words[at];
-      const edx = this.words[at + 1];
-      const there = other.records + i * other.stride;
-      const same = other.words[there] === eax && other.words[there + 1] === edx;
-      if (!same && (eax | edx) !== 0 && p(edx)) return true;
-    }
-    return false;
-  }
-
-  /** Whether some record satisfies `foreign(FROM edx)`; empty records are nobody's. */
-  someRecord(foreign: (edx: number) => boolean): boolean {
-    for (let i = 0; i < this.model.lbr_nr; i++) {
-      const at = this.records + i * this.stride;
-      if ((this.words[at] | this.words[at + 1]) !== 0 && foreign(this.words[at + 1])) return true;
-    }
-    return false;
-  }
 }
 
 /** One logical processor. Its registers are shared by everything that runs on it. */
@@ -253,6 +64,7 @@ export class LogicalProcessor implements MsrPort {
   private readonly records: number;
   private readonly stride: number;
   private readonly mask: number;
+  private readonly map: LbrMap;
 
   constructor(memory: Memory, model: CpuModel, offset: number) {
     this.words = memory.words;
@@ -261,6 +73,7 @@ export class LogicalProcessor implements MsrPort {
     this.records = offset + STACK;
     this.stride = recordWords(model);
     this.mask = model.lbr_nr - 1;
+    this.map = lbrMap(model);
     this.stack = new LbrStack(memory, model, offset + SELECT, offset + TOS, offset + STACK);
   }
 
@@ -290,11 +103,6 @@ export class LogicalProcessor implements MsrPort {
     switch (msr) {
       case msrs.MSR_IA32_DEBUGCTLMSR:
         return words[o + DEBUGCTL];
-      case msrs.MSR_LBR_TOS:
-        return words[o + TOS];
-      case msrs.MSR_LBR_SELECT:
-        if (this.model.select === 'none') break;
-        return words[o + SELECT];
       case msrs.MSR_IA32_PERF_CAPABILITIES:
         return this.model.lbr_format | msrs.PERF_CAP_FREEZE_IN_SMM;
       case msrs.MSR_CORE_PERF_GLOBAL_STATUS:
@@ -305,12 +113,10 @@ export class LogicalProcessor implements MsrPort {
         return words[o + CTRL_LO];
       case msrs.MSR_CORE_PERF_GLOBAL_OVF_CTRL:
         return 0;
-      default: {
-        const at = this.stack.locate(msr);
-        if (at < 0) break;
-        this.edx = words[at + 1];
-        return words[at];
-      }
+      default:
+        if (this.map.kind(msr) === KIND_NONE) break;
+        this.edx = this.stack.readHigh(msr);
+        return this.stack.readLow(msr);
     }
     this.vector = GP_VECTOR;
     return 0;
@@ -340,7 +146,7 @@ export class LogicalProcessor implements MsrPort {
         words[o + STATUS_HI] |= edx & ~msrs.GLOBAL_STATUS_COND_CHG_HI;
         return 0;
       default:
-        if (lbrWriteFaults(this.model, msr, eax, edx)) return GP_VECTOR;
+        if (this.map.faults(msr, eax, edx)) return GP_VECTOR;
         this.stack.write(msr, eax, edx);
         return 0;
     }
@@ -472,8 +278,6 @@ export class LogicalProcessor implements MsrPort {
    * SDM: Vol. 3B, "LBR Behavior and Deep C-State".
    */
   deepCState(): void {
-    if (!this.model.cstate_wipe) return;
-    this.words.fill(0, this.records, this.records + this.model.lbr_nr * this.stride);
-    this.words[this.o + TOS] = 0;
+    if (this.model.cstate_wipe) this.stack.wipe();
   }
 }

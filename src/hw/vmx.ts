@@ -9,8 +9,9 @@
 import type { LogicalProcessor } from './logical_processor.js';
 import { debugctlValid } from './logical_processor.js';
 import type { CpuModel } from './cpu_models.js';
+import type { LbrMap } from './lbr_map.js';
+import { KIND_NONE, lbrMap } from './lbr_map.js';
 import type { Layout, Memory } from './memory.js';
-import { MSR_LBR_SELECT, MSR_LBR_TOS } from './msr_index.js';
 
 const GUEST_DEBUGCTL = 0;
 const BITMAP_READ = 1;
@@ -23,10 +24,12 @@ export class Vmcs {
   private readonly words: Int32Array;
   private readonly o: number;
   private readonly model: CpuModel;
+  private readonly map: LbrMap;
 
   constructor(memory: Memory, model: CpuModel, offset: number) {
     this.words = memory.words;
     this.model = model;
+    this.map = lbrMap(model);
     this.o = offset;
   }
 
@@ -44,47 +47,45 @@ export class Vmcs {
   }
 
   /**
-   * Bit of an LBR MSR in the compact bitmap that stands in for VMX's 4 KiB page: only the LBR
-   * MSRs can be passed through, every other index always exits. -1 for such an index.
+   * Makes an LBR MSR exit on read and on write, or pass through on both. A compact bitmap stands
+   * in for VMX's 4 KiB page: only LBR MSRs can be passed through, every other index always exits.
+   * Its words hold pass-through bits, so that all zero intercepts all.
    */
-  private bit(msr: number): number {
-    const { lbr_from, lbr_to, lbr_info, lbr_nr } = this.model;
-    let i = msr - lbr_from;
-    if (i >= 0 && i < lbr_nr) return i;
-    i = msr - lbr_to;
-    if (i >= 0 && i < lbr_nr) return 32 + i;
-    if (lbr_info !== 0) {
-      i = msr - lbr_info;
-      if (i >= 0 && i < lbr_nr) return 64 + i;
-    }
-    if (msr === MSR_LBR_SELECT) return 96;
-    return msr === MSR_LBR_TOS ? 97 : -1;
-  }
-
-  /** Makes an LBR MSR exit on read and on write, or pass through on both. */
   setIntercept(msr: number, intercept: boolean): void {
-    const bit = this.bit(msr);
+    const bit = this.map.bit(msr);
+    const at = this.o + BITMAP_READ + (bit >> 5);
     const mask = 1 << (bit & 31);
-    const at = this.o + (bit >> 5);
-    if (intercept) {
-      this.words[at + BITMAP_READ] &= ~mask;
-      this.words[at + BITMAP_WRITE] &= ~mask;
-    } else {
-      this.words[at + BITMAP_READ] |= mask;
-      this.words[at + BITMAP_WRITE] |= mask;
+    for (const word of [at, at + BITMAP_WORDS]) {
+      if (intercept) this.words[word] &= ~mask;
+      else this.words[word] |= mask;
     }
   }
 
-  /** Whether RDMSR exits. The words hold pass-through bits, so that all zero intercepts all. */
+  /** `setIntercept` for every LBR MSR of the model. */
+  setIntercepts(intercept: boolean): void {
+    const { count } = this.map;
+    for (let i = 0; i < BITMAP_WORDS; i++) {
+      const bits = Math.min(32, Math.max(0, count - 32 * i));
+      const mask = bits === 32 ? -1 : (1 << bits) - 1;
+      this.words[this.o + BITMAP_READ + i] = intercept ? 0 : mask;
+      this.words[this.o + BITMAP_WRITE + i] = intercept ? 0 : mask;
+    }
+  }
+
+  /** Whether RDMSR exits. */
   interceptsRead(msr: number): boolean {
-    const bit = this.bit(msr);
-    return bit < 0 || (this.words[this.o + BITMAP_READ + (bit >> 5)] & (1 << (bit & 31))) === 0;
+    return this.intercepts(msr, this.o + BITMAP_READ);
   }
 
   /** Whether WRMSR exits. */
   interceptsWrite(msr: number): boolean {
-    const bit = this.bit(msr);
-    return bit < 0 || (this.words[this.o + BITMAP_WRITE + (bit >> 5)] & (1 << (bit & 31))) === 0;
+    return this.intercepts(msr, this.o + BITMAP_WRITE);
+  }
+
+  private intercepts(msr: number, bitmap: number): boolean {
+    if (this.map.kind(msr) === KIND_NONE) return true;
+    const bit = this.map.bit(msr);
+    return (this.words[bitmap + (bit >> 5)] & (1 << (bit & 31))) === 0;
   }
 
   /**

@@ -11,7 +11,7 @@ import * as perf from '../guest/perf/perf_event.js';
 import type { perf_event } from '../guest/perf/perf_structs.js';
 import { assert } from '../hw/assert.js';
 import type { LogicalProcessor } from '../hw/logical_processor.js';
-import { lbrRegister } from '../hw/logical_processor.js';
+import { KIND_NONE, lbrMap } from '../hw/lbr_map.js';
 import type { Memory } from '../hw/memory.js';
 import { MSR_IA32_DEBUGCTLMSR } from '../hw/msr_index.js';
 import type { MsrPort, Vector } from '../hw/msr_port.js';
@@ -49,7 +49,7 @@ class HostPort implements MsrPort {
     this.edx = cpu.edx;
     this.vector = cpu.vector;
     if (cpu.vector !== 0) observer.hostFault(this.pcpu, msr, false);
-    if (lbrRegister(cpu.model, msr) !== 'none') {
+    if (lbrMap(cpu.model).kind(msr) !== KIND_NONE) {
       observer.hostAccess(this.pcpu, HOST, msr, false);
     }
     return eax;
@@ -60,7 +60,7 @@ class HostPort implements MsrPort {
     const vector = cpu.wrmsr(msr, eax, edx);
     if (vector !== 0) observer.hostFault(this.pcpu, msr, true);
     if (msr === MSR_IA32_DEBUGCTLMSR) observer.hostDebugctl(this.pcpu, eax);
-    else if (lbrRegister(cpu.model, msr) !== 'none') {
+    else if (lbrMap(cpu.model).kind(msr) !== KIND_NONE) {
       observer.hostAccess(this.pcpu, HOST, msr, true);
     }
     return vector;

@@ -8,7 +8,8 @@ import { perf_event_init_task, perf_event_open } from '../guest/perf/events_sysc
 import { freeEvent, freeTask } from '../guest/perf/events_syscall.js';
 import type { perf_event } from '../guest/perf/perf_structs.js';
 import * as branch from '../hw/branch.js';
-import { LbrStack, LogicalProcessor } from '../hw/logical_processor.js';
+import { LbrStack } from '../hw/lbr_stack.js';
+import { LogicalProcessor } from '../hw/logical_processor.js';
 import { Layout, Memory } from '../hw/memory.js';
 import { Kvm } from '../host/kvm.js';
 import { LbrRegisters } from '../host/lbr_registers.js';

@@ -79,12 +79,13 @@ export interface Progress {
 export type Shape = Pick<MachineConfig, 'vms' | 'vcpus' | 'tasks' | 'pcpus'>;
 
 /**
- * The shapes that runs take turns with when none is asked for: two VMs that share a pCPU, VMs of
+ * The shapes that runs take turns with when none is asked for: two VMs or two vCPUs of one VM that
+ * share a pCPU, VMs of
  * two vCPUs whose tasks migrate, and vCPUs that migrate between pCPUs.
  */
 export const DEFAULT_SHAPES: readonly Shape[] = [
   { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 },
-  { vms: 2, vcpus: 1, tasks: 3, pcpus: 1 },
+  { vms: 1, vcpus: 2, tasks: 3, pcpus: 1 },
   { vms: 2, vcpus: 2, tasks: 3, pcpus: 2 },
   { vms: 3, vcpus: 1, tasks: 2, pcpus: 2 },
 ];

@@ -17,7 +17,9 @@ import {
 } from '../guest/perf/perf_event.js';
 import * as branch from '../hw/branch.js';
 import type { CpuModel } from '../hw/cpu_models.js';
-import { lbrRegister, LogicalProcessor } from '../hw/logical_processor.js';
+import type { LbrMap } from '../hw/lbr_map.js';
+import { KIND_FROM, KIND_INFO, KIND_NONE, KIND_TO, lbrMap } from '../hw/lbr_map.js';
+import { LogicalProcessor } from '../hw/logical_processor.js';
 import { Layout, Memory } from '../hw/memory.js';
 import * as msrs from '../hw/msr_index.js';
 import type { Observer } from '../host/observer.js';
@@ -61,6 +63,7 @@ export class Monitor implements Observer {
 
   private readonly config: MachineConfig;
   private readonly model: CpuModel;
+  private readonly map: LbrMap;
   private machine!: Machine;
   private readonly references: LogicalProcessor[] = [];
   private readonly memory: Memory;
@@ -91,6 +94,7 @@ export class Monitor implements Observer {
     // The reference machine's PMU is the one the guest is told of, in silicon.
     const guest = guestKernelConfig(config);
     this.model = { ...config.model, pmu_version: guest.pmu_version };
+    this.map = lbrMap(this.model);
     const vcpus = totalVcpus(config);
     const layout = new Layout();
     const at = Array.from({ length: vcpus }, () => LogicalProcessor.allocate(layout, this.model));
@@ -177,7 +181,7 @@ export class Monitor implements Observer {
   }
 
   private isLbr(msr: number): boolean {
-    return lbrRegister(this.model, msr) !== 'none';
+    return this.map.kind(msr) !== KIND_NONE;
   }
 
   private inCallstackMode(vcpu: number): boolean {
@@ -217,10 +221,9 @@ export class Monitor implements Observer {
    */
   private bothEmpty(vcpu: number): boolean {
     const { pcpu, records } = this.machine.vcpus[vcpu];
-    const some = (): boolean => true;
-    if (this.references[vcpu].stack.someRecord(some)) return false;
+    if (!this.references[vcpu].stack.empty) return false;
     const live = this.machine.vcpus[vcpu].msr_passthrough;
-    return !(live ? this.machine.pcpus[pcpu].stack : records).someRecord(some);
+    return (live ? this.machine.pcpus[pcpu].stack : records).empty;
   }
 
   private wrongRead(
@@ -353,13 +356,17 @@ export class Monitor implements Observer {
     }
   }
 
-  hostAccess(pcpu: number, onBehalf: number, msr: number, write: boolean): void {
+  hostAccess(pcpu: number, onBehalf: number, _msr: number, write: boolean): void {
+    this.hostStack(pcpu, onBehalf, 1, write);
+  }
+
+  hostStack(pcpu: number, onBehalf: number, accesses: number, write: boolean): void {
     if (onBehalf === HOST) {
-      this.hostWork[pcpu]++;
+      this.hostWork[pcpu] += accesses;
       if (write) this.holder[pcpu] = NOBODY;
       return;
     }
-    this.reach[R['policy-access']]++;
+    this.reach[R['policy-access']] += accesses;
     this.work[onBehalf] = 1;
     if (write && this.holder[pcpu] !== onBehalf) this.holder[pcpu] = NOBODY;
     const { host } = this.machine;
@@ -367,13 +374,12 @@ export class Monitor implements Observer {
     if (loaded === null || loaded.id !== onBehalf) {
       this.breaks(
         P['owner-only'],
-        () => `p${pcpu}: accessed for v${onBehalf}, which is not loaded`,
+        () => `p${pcpu}: LBR MSRs accessed for v${onBehalf}, which is not loaded`,
       );
     } else if (host.host_lbr_active(pcpu) && !this.machine.lentOut(pcpu)) {
       this.breaks(
         P['owner-only'],
-        () =>
-          `p${pcpu}: MSR 0x${msr.toString(16)} accessed for v${onBehalf}; it is the host event’s`,
+        () => `p${pcpu}: LBR MSRs accessed for v${onBehalf}; they are the host event’s`,
       );
     }
   }
@@ -409,7 +415,7 @@ export class Monitor implements Observer {
     if (this.dropped[vcpu] !== 0) return;
     const { policy } = this.config;
     if (policy.inUse(this.machine.vcpus[vcpu]) !== false) return;
-    if (!this.references[vcpu].stack.someRecord(() => true)) return;
+    if (this.references[vcpu].stack.empty) return;
     this.dropped[vcpu] = 1;
     this.reach[R['stop-with-records']]++;
   }
@@ -676,11 +682,11 @@ function callstackUsersBalance(kernel: Kernel): boolean {
 /** VM whose record a register value is part of; -1 for an empty or an ownerless register. */
 function recordOwner(model: CpuModel, msr: number, eax: number, edx: number): number {
   if ((eax | edx) === 0) return -1;
-  switch (lbrRegister(model, msr)) {
-    case 'from':
-    case 'to':
+  switch (lbrMap(model).kind(msr)) {
+    case KIND_FROM:
+    case KIND_TO:
       return branch.addressVm(edx);
-    case 'info':
+    case KIND_INFO:
       return (eax >>> 13) & 7;
     default:
       return -1;

@@ -10,7 +10,7 @@
  */
 import type { Vector } from '../../hw/msr_port.js';
 import { GP_VECTOR } from '../../hw/msr_port.js';
-import { lbrWriteFaults } from '../../hw/logical_processor.js';
+import { lbrMap } from '../../hw/lbr_map.js';
 import { DEBUGCTLMSR_LBR } from '../../hw/msr_index.js';
 import type { Vcpu } from '../vcpu.js';
 import type { MsrValue, PolicyGround, PolicyHost } from './policy.js';
@@ -73,7 +73,7 @@ export const PARKED: PolicyGround = {
     return msrValue(vcpu.records.readLow(msr), vcpu.records.readHigh(msr));
   },
   set_msr: (_kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector => {
-    if (lbrWriteFaults(vcpu.records.model, msr, eax, edx)) return GP_VECTOR;
+    if (lbrMap(vcpu.records.model).faults(msr, eax, edx)) return GP_VECTOR;
     vcpu.setWord(WANTED, 1);
     vcpu.records.write(msr, eax, edx);
     return 0;
