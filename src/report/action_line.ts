@@ -112,7 +112,9 @@ function actionWords(m: Machine, { kind, actor, args }: Action): string {
 }
 
 function after(n: number, whose: string): string {
-  return n === 0 ? '' : `, after ${plural(n - 1, 'more MSR access')} ${whose}`;
+  if (n === 0) return '';
+  const when = n === 1 ? 'before the next MSR access' : `after ${plural(n - 1, 'MSR access')}`;
+  return `, ${when} ${whose}`;
 }
 
 function resumeWords(m: Machine, vcpu: number): string {

@@ -57,6 +57,37 @@ export const ACTION_NAMES = [
 ] as const;
 export type ActionName = (typeof ACTION_NAMES)[number];
 
+/** Number of each action kind, its index in ACTION_NAMES: what a schedule stores. */
+export const KIND = {
+  call: 0,
+  ret: 1,
+  jmp: 2,
+  jcc: 3,
+  enter: 4,
+  leave: 5,
+  taskSwitch: 6,
+  migrateTask: 7,
+  fork: 8,
+  open: 9,
+  enable: 10,
+  disable: 11,
+  close: 12,
+  pmi: 13,
+  rdmsr: 14,
+  wrmsr: 15,
+  halt: 16,
+  kexec: 17,
+  boot: 18,
+  resume: 19,
+  run: 20,
+  idle: 21,
+  exit: 22,
+  hostEvent: 23,
+  hostWork: 24,
+  cstate: 25,
+  liveMigrate: 26,
+} as const satisfies Record<ActionName, number>;
+
 const kind: Param = { name: 'kind', min: 0 };
 
 /** One row for each action, by ACTION_NAMES. */

@@ -7,9 +7,9 @@ import * as perf from '../guest/perf/perf_event.js';
 import { addressHigh, BRANCH_NONE, branchCycles } from '../hw/branch.js';
 import * as msrs from '../hw/msr_index.js';
 import type { ActionName } from './actions.js';
-import { ACTION_NAMES, ACTIONS } from './actions.js';
+import { ACTION_NAMES, ACTIONS, KIND } from './actions.js';
 import type { Machine } from './machine.js';
-import { canPerform, canSwitchTo } from './perform.js';
+import { canPerform, canSwitchTo, IS_VCPU } from './perform.js';
 
 /** The only source of chance: fast-check's generator, or a seeded one. */
 export interface Draw {
@@ -22,7 +22,8 @@ const NO_DRAW: Draw = { below: () => 0 };
 
 const KINDS = ACTION_NAMES.length;
 const WEIGHTS = ACTION_NAMES.map((name) => ACTIONS[name].weight);
-const IS_VCPU = ACTION_NAMES.map((name) => ACTIONS[name].actor === 'vcpu');
+const VCPU_KINDS = Uint8Array.from(ACTION_NAMES.keys()).filter((kind) => IS_VCPU[kind] === 1);
+const PCPU_KINDS = Uint8Array.from(ACTION_NAMES.keys()).filter((kind) => IS_VCPU[kind] === 0);
 
 /** Kinds that a run goes without, half of the time each group. */
 const SWARM: readonly (readonly ActionName[])[] = [
@@ -84,9 +85,9 @@ export class Generator {
   begin(draw: Draw, switches: boolean): void {
     this.draw = draw;
     this.off.fill(0);
-    if (!switches) for (const name of SWITCHES) this.off[ACTION_NAMES.indexOf(name)] = 1;
+    if (!switches) for (const name of SWITCHES) this.off[KIND[name]] = 1;
     for (const group of SWARM) {
-      if (draw.below(2) === 0) for (const name of group) this.off[ACTION_NAMES.indexOf(name)] = 1;
+      if (draw.below(2) === 0) for (const name of group) this.off[KIND[name]] = 1;
     }
     this.callstackOnly = draw.below(2) === 0 && this.machine.config.model.callstack;
     this.preemptive = draw.below(4) !== 0;
@@ -121,57 +122,62 @@ export class Generator {
 
   /** Draws one of the actions that an actor can perform. Returns false if there is none. */
   private drawKind(actor: number, isVcpu: boolean, loaded: boolean): boolean {
+    const kinds = isVcpu ? VCPU_KINDS : PCPU_KINDS;
     let sum = 0;
-    for (let kind = 0; kind < KINDS; kind++) {
-      const offers =
-        IS_VCPU[kind] === isVcpu && this.off[kind] === 0 && this.offer(kind, actor, loaded);
-      if (offers) sum += WEIGHTS[kind];
-      this.possible[kind] = sum;
+    for (let i = 0; i < kinds.length; i++) {
+      const kind = kinds[i];
+      if (this.off[kind] === 0 && this.offer(kind, actor, loaded)) sum += WEIGHTS[kind];
+      this.possible[i] = sum;
     }
     if (sum === 0) return isVcpu ? false : this.hostWork(actor);
     const pick = this.draw.below(sum);
-    let kind = 0;
-    while (this.possible[kind] <= pick) kind++;
-    this.kind = kind;
+    let i = 0;
+    while (this.possible[i] <= pick) i++;
+    this.kind = kinds[i];
     this.actor = actor;
-    this.drawArgs(ACTION_NAMES[kind]);
+    this.drawArgs();
     return true;
   }
 
   private hostWork(actor: number): boolean {
-    this.set(ACTION_NAMES.indexOf('hostWork'), actor, 1, 0);
+    this.set(KIND.hostWork, actor, 1, 0);
     return true;
   }
 
   /** Whether some parameters make this kind possible; fills none in. */
   private offer(kind: number, actor: number, loaded: boolean): boolean {
     const { machine } = this;
-    const name = ACTION_NAMES[kind];
-    if (!loaded) return name === 'liveMigrate' && canPerform(machine, kind, actor, 0, 0);
-    switch (name) {
-      case 'call':
-      case 'ret':
-      case 'jmp':
-      case 'jcc':
-      case 'hostWork':
+    if (!loaded) return kind === KIND.liveMigrate && canPerform(machine, kind, actor, 0, 0);
+    switch (kind) {
+      case KIND.call:
+      case KIND.ret:
+      case KIND.jmp:
+      case KIND.jcc:
+      case KIND.hostWork:
         return canPerform(machine, kind, actor, 1, 0);
-      case 'taskSwitch':
-      case 'migrateTask':
+      case KIND.taskSwitch:
+      case KIND.migrateTask:
         return this.someTask(kind, actor);
-      case 'open':
+      case KIND.open:
         return canPerform(machine, kind, actor, -1, 0);
-      case 'enable':
-      case 'disable':
-      case 'close':
-      case 'pmi':
+      case KIND.enable:
+      case KIND.disable:
+      case KIND.close:
+      case KIND.pmi:
         return this.someEvent(kind, actor);
-      case 'run':
-        return machine.vcpus.some((v) => v.pcpu < 0);
-      case 'hostEvent':
+      case KIND.run:
+        return this.idleVcpu();
+      case KIND.hostEvent:
         return true;
       default:
         return canPerform(machine, kind, actor, 0, 0);
     }
+  }
+
+  private idleVcpu(): boolean {
+    const { vcpus } = this.machine;
+    for (let v = 0; v < vcpus.length; v++) if (vcpus[v].pcpu < 0) return true;
+    return false;
   }
 
   private someTask(kind: number, actor: number): boolean {
@@ -197,67 +203,67 @@ export class Generator {
     return i;
   }
 
-  private drawArgs(name: ActionName): void {
+  private drawArgs(): void {
     const { machine, draw, kind, actor } = this;
     this.a = 0;
     this.b = 0;
     this.c = 0;
-    switch (name) {
-      case 'call':
+    switch (kind) {
+      case KIND.call:
         this.a = this.repeat();
         this.b = draw.below(16) === 0 ? 2 : draw.below(4) === 0 ? 1 : 0;
         break;
-      case 'jmp':
+      case KIND.jmp:
         this.a = this.repeat();
         this.b = draw.below(2);
         break;
-      case 'ret':
-      case 'jcc':
-      case 'hostWork':
+      case KIND.ret:
+      case KIND.jcc:
+      case KIND.hostWork:
         this.a = this.repeat();
         break;
-      case 'enter':
+      case KIND.enter:
         this.a = draw.below(2);
         break;
-      case 'taskSwitch':
-      case 'migrateTask': {
+      case KIND.taskSwitch:
+      case KIND.migrateTask: {
         const n = machine.cpu(actor).kernel.tasks.length;
         this.a = this.pick(n, (t) => canPerform(machine, kind, actor, t, 0));
         break;
       }
-      case 'enable':
-      case 'disable':
-      case 'close':
-      case 'pmi':
-        this.drawEvent(name);
+      case KIND.enable:
+      case KIND.disable:
+      case KIND.close:
+      case KIND.pmi:
+        this.drawEvent();
         break;
-      case 'open':
+      case KIND.open:
         this.drawOpen();
         break;
-      case 'rdmsr':
+      case KIND.rdmsr:
         this.a = this.drawMsr();
         break;
-      case 'wrmsr':
+      case KIND.wrmsr:
         this.drawWrite();
         break;
-      case 'run':
+      case KIND.run:
         this.a = this.pick(machine.vcpus.length, (v) => machine.vcpus[v].pcpu < 0);
         this.b = this.after(machine.loaded(actor) !== null && !machine.isArmed(actor));
         break;
-      case 'idle':
+      case KIND.idle:
         this.a = this.after(!machine.isArmed(actor));
         break;
-      case 'hostEvent':
+      case KIND.hostEvent:
         this.drawHostEvent();
         break;
     }
   }
 
-  private drawEvent(name: ActionName): void {
+  private drawEvent(): void {
     const { machine, draw, kind, actor } = this;
     const n = machine.cpu(actor).kernel.events.length;
     this.a = this.pick(n, (e) => canPerform(machine, kind, actor, e, 0));
-    if (name === 'pmi' && draw.below(4) === 0) this.b = 1 + draw.below(this.accesses());
+    if (kind === KIND.pmi && draw.below(4) === 0) this.b = 1 + draw.below(this.accesses());
   }
 
   /** How often a branch repeats: mostly a few times, now and then around the whole stack. */

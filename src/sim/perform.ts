@@ -7,16 +7,15 @@ import type { Cpu } from '../guest/perf/kernel.js';
 import * as perf from '../guest/perf/perf_event.js';
 import type { perf_event } from '../guest/perf/perf_structs.js';
 import * as branch from '../hw/branch.js';
-import { unreachable } from '../hw/assert.js';
-import type { ActionName } from './actions.js';
-import { ACTION_NAMES, ACTIONS } from './actions.js';
+import { ModelInvariantError } from '../hw/assert.js';
+import { ACTION_NAMES, ACTIONS, KIND } from './actions.js';
 import { HOST_EVENT_TASK } from './host_perf.js';
 import type { Machine } from './machine.js';
 
-/** Number of an action kind, its index in ACTION_NAMES. */
-export function kindOf(name: ActionName): number {
-  return ACTION_NAMES.indexOf(name);
-}
+/** Whether the actor of an action kind is a vCPU (1) or a pCPU (0). */
+export const IS_VCPU: Uint8Array = Uint8Array.from(ACTION_NAMES, (name) =>
+  ACTIONS[name].actor === 'vcpu' ? 1 : 0,
+);
 
 const CALL_KINDS = [branch.BRANCH_REL_CALL, branch.BRANCH_IND_CALL, branch.BRANCH_ZERO_CALL];
 const JMP_KINDS = [branch.BRANCH_REL_JMP, branch.BRANCH_IND_JMP];
@@ -112,36 +111,36 @@ function canTaskSwitch(m: Machine, v: number, task: number, migration: boolean):
 }
 
 /** Whether a guest action that needs a ready vCPU is possible. */
-function canGuest(m: Machine, name: ActionName, v: number, a: number, b: number): boolean {
-  switch (name) {
-    case 'call':
+function canGuest(m: Machine, kind: number, v: number, a: number, b: number): boolean {
+  switch (kind) {
+    case KIND.call:
       return a >= 1 && CALL_KINDS[b] !== undefined;
-    case 'jmp':
+    case KIND.jmp:
       return a >= 1 && JMP_KINDS[b] !== undefined;
-    case 'ret':
-    case 'jcc':
+    case KIND.ret:
+    case KIND.jcc:
       return a >= 1;
-    case 'enter':
+    case KIND.enter:
       return m.cpl(v) === 3 && ENTER_KINDS[a] !== undefined;
-    case 'leave':
+    case KIND.leave:
       return m.cpl(v) === 0;
-    case 'taskSwitch':
+    case KIND.taskSwitch:
       return canTaskSwitch(m, v, a, false);
-    case 'migrateTask':
+    case KIND.migrateTask:
       return canTaskSwitch(m, v, a, true);
-    case 'fork':
+    case KIND.fork:
       return canFork(m, v);
-    case 'open':
+    case KIND.open:
       return canOpen(m, v, a);
-    case 'enable':
+    case KIND.enable:
       return familyReachable(m, v, a) && isOff(m, v, a);
-    case 'disable':
+    case KIND.disable:
       return familyReachable(m, v, a) && !isOff(m, v, a);
-    case 'close':
+    case KIND.close:
       return familyReachable(m, v, a);
-    case 'pmi':
+    case KIND.pmi:
       return counting(m, v, a) && !m.ports[v].nmiArmed;
-    case 'kexec':
+    case KIND.kexec:
       return canKexec(m, v);
     default:
       return true;
@@ -154,30 +153,29 @@ function isOff(m: Machine, v: number, event: number): boolean {
 
 /** Whether the machine can perform this action now. */
 export function canPerform(m: Machine, kind: number, actor: number, a: number, b: number): boolean {
-  const name = ACTION_NAMES[kind];
-  const actors = ACTIONS[name].actor === 'vcpu' ? m.vcpus.length : m.pcpus.length;
+  const actors = IS_VCPU[kind] === 1 ? m.vcpus.length : m.pcpus.length;
   if (actor < 0 || actor >= actors) return false;
-  switch (name) {
-    case 'run':
+  switch (kind) {
+    case KIND.run:
       return canRun(m, actor, a, b);
-    case 'idle':
+    case KIND.idle:
       return m.loaded(actor) !== null && (a === 0 || !m.isArmed(actor));
-    case 'exit':
+    case KIND.exit:
       return m.loaded(actor) !== null;
-    case 'hostEvent':
+    case KIND.hostEvent:
       return canHostEvent(m, actor, a, b);
-    case 'hostWork':
+    case KIND.hostWork:
       return a >= 1;
-    case 'cstate':
+    case KIND.cstate:
       return m.loaded(actor) === null;
-    case 'liveMigrate':
+    case KIND.liveMigrate:
       return m.vcpus[actor].pcpu < 0;
-    case 'resume':
+    case KIND.resume:
       return m.vcpus[actor].pcpu >= 0 && m.ports[actor].suspended !== 0;
-    case 'boot':
+    case KIND.boot:
       return m.vcpus[actor].pcpu >= 0 && m.ports[actor].suspended === 0 && m.booting(actor);
     default:
-      return ready(m, actor) && canGuest(m, name, actor, a, b);
+      return ready(m, actor) && canGuest(m, kind, actor, a, b);
   }
 }
 
@@ -190,63 +188,62 @@ export function perform(
   b: number,
   c: number,
 ): void {
-  const name = ACTION_NAMES[kind];
-  switch (name) {
-    case 'call':
+  switch (kind) {
+    case KIND.call:
       return m.branches(actor, CALL_KINDS[b], a);
-    case 'ret':
+    case KIND.ret:
       return m.branches(actor, branch.BRANCH_RET, a);
-    case 'jmp':
+    case KIND.jmp:
       return m.branches(actor, JMP_KINDS[b], a);
-    case 'jcc':
+    case KIND.jcc:
       return m.branches(actor, branch.BRANCH_JCC, a);
-    case 'enter':
+    case KIND.enter:
       return m.enterKernel(actor, ENTER_KINDS[a]);
-    case 'leave':
+    case KIND.leave:
       return m.leaveKernel(actor, branch.BRANCH_IRET);
-    case 'taskSwitch':
-    case 'migrateTask':
+    case KIND.taskSwitch:
+    case KIND.migrateTask:
       return m.switchTask(actor, a);
-    case 'fork':
+    case KIND.fork:
       return m.fork(actor);
-    case 'open':
+    case KIND.open:
       m.open(actor, a, b, c);
       return;
-    case 'enable':
+    case KIND.enable:
       return m.enable(actor, a);
-    case 'disable':
+    case KIND.disable:
       return m.disable(actor, a);
-    case 'close':
+    case KIND.close:
       return m.close(actor, a);
-    case 'pmi':
+    case KIND.pmi:
       return m.pmi(actor, a, b);
-    case 'rdmsr':
+    case KIND.rdmsr:
       return m.rdmsr(actor, a);
-    case 'wrmsr':
+    case KIND.wrmsr:
       return m.wrmsr(actor, a, b, c);
-    case 'halt':
+    case KIND.halt:
       return m.switchTo(m.vcpus[actor].pcpu, -1);
-    case 'kexec':
+    case KIND.kexec:
       return m.kexec(actor);
-    case 'boot':
+    case KIND.boot:
       return m.startCpu(actor);
-    case 'resume':
+    case KIND.resume:
       return m.resume(actor);
-    case 'run':
+    case KIND.run:
       return b === 0 ? m.switchTo(actor, a) : m.arm(actor, a, b - 1);
-    case 'idle':
+    case KIND.idle:
       return a === 0 ? m.switchTo(actor, -1) : m.arm(actor, -1, a - 1);
-    case 'exit':
+    case KIND.exit:
       return m.exitAndEnter(actor);
-    case 'hostEvent':
+    case KIND.hostEvent:
       return m.hostEvent(actor, a, b);
-    case 'hostWork':
+    case KIND.hostWork:
       return m.hostWork(actor, a);
-    case 'cstate':
+    case KIND.cstate:
       return m.cstate(actor);
-    case 'liveMigrate':
+    case KIND.liveMigrate:
       return m.liveMigrate(actor);
     default:
-      return unreachable(name);
+      throw new ModelInvariantError(`no action of kind ${kind}`);
   }
 }

@@ -1,6 +1,6 @@
 import { assert } from '../hw/assert.js';
 import type { Action } from './actions.js';
-import { ACTION_NAMES, ACTIONS } from './actions.js';
+import { ACTION_NAMES, ACTIONS, KIND } from './actions.js';
 import type { Machine } from './machine.js';
 import { canPerform, perform } from './perform.js';
 
@@ -64,7 +64,7 @@ export class Schedule {
     const schedule = new Schedule();
     for (const { kind, actor, args } of actions) {
       const [a = 0, b = 0, c = 0] = args;
-      schedule.push(ACTION_NAMES.indexOf(kind), actor, a, b, c);
+      schedule.push(KIND[kind], actor, a, b, c);
     }
     return schedule;
   }

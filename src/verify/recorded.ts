@@ -4,10 +4,11 @@
  * guests' work generated in between. A recorded switch may land inside a guest function.
  */
 import type { HostSchedule } from '../trace/host_schedule.js';
+import { KIND } from '../sim/actions.js';
 import type { MachineConfig } from '../sim/config.js';
 import type { Draw, Generator } from '../sim/generate.js';
 import type { Machine } from '../sim/machine.js';
-import { kindOf, perform } from '../sim/perform.js';
+import { perform } from '../sim/perform.js';
 import type { Schedule } from '../sim/schedule.js';
 
 /** Recorded switches in one run. */
@@ -47,9 +48,6 @@ export function recordedWindows(schedule: HostSchedule): RecordedWindow[] {
   return windows;
 }
 
-const RUN = kindOf('run');
-const IDLE = kindOf('idle');
-
 /** Actions between two recorded switches: at most so many. */
 const WORK_MAX = 4;
 
@@ -68,13 +66,13 @@ export class RecordedRun {
   begin(machine: Machine, schedule: Schedule): void {
     this.window.residents.forEach((vcpu, pcpu) => {
       if (machine.loaded(pcpu) === null || machine.loaded(pcpu)?.id === vcpu) return;
-      schedule.push(IDLE, pcpu, 0, 0, 0);
-      perform(machine, IDLE, pcpu, 0, 0, 0);
+      schedule.push(KIND.idle, pcpu, 0, 0, 0);
+      perform(machine, KIND.idle, pcpu, 0, 0, 0);
     });
     this.window.residents.forEach((vcpu, pcpu) => {
       if (vcpu < 0 || machine.vcpus[vcpu].pcpu >= 0) return;
-      schedule.push(RUN, pcpu, vcpu, 0, 0);
-      perform(machine, RUN, pcpu, vcpu, 0, 0);
+      schedule.push(KIND.run, pcpu, vcpu, 0, 0);
+      perform(machine, KIND.run, pcpu, vcpu, 0, 0);
     });
   }
 
@@ -98,14 +96,14 @@ export class RecordedRun {
   private switchTo(machine: Machine, generator: Generator, pcpu: number, vcpu: number): boolean {
     const elsewhere = vcpu < 0 ? -1 : machine.vcpus[vcpu].pcpu;
     if (elsewhere >= 0) {
-      generator.set(IDLE, elsewhere, 0, 0);
+      generator.set(KIND.idle, elsewhere, 0, 0);
       return true;
     }
     const can = machine.loaded(pcpu) !== null && !machine.isArmed(pcpu);
     const later = can && this.draw.below(2) === 0;
     const after = later ? generator.drawAfter() : 0;
-    if (vcpu < 0) generator.set(IDLE, pcpu, after, 0);
-    else generator.set(RUN, pcpu, vcpu, after);
+    if (vcpu < 0) generator.set(KIND.idle, pcpu, after, 0);
+    else generator.set(KIND.run, pcpu, vcpu, after);
     this.work = 1 + this.draw.below(WORK_MAX);
     if (after === 0) this.cursor++;
     return true;
