@@ -3,11 +3,11 @@ import { freeEvent } from '../guest/perf/events_syscall.js';
 import * as perf from '../guest/perf/perf_event.js';
 import type { Action } from '../sim/actions.js';
 import { ACTIONS } from '../sim/actions.js';
-import { CALL_NAMES } from '../sim/guest_call.js';
 import type { Machine } from '../sim/machine.js';
 import { unreachable } from '../hw/assert.js';
 import { msrName, valueText } from './msr_name.js';
 import { plural } from './text.js';
+import { suspendedText } from './watcher.js';
 
 const CALL_KINDS = ['call', 'indirect call', 'zero-length call'];
 const JMP_KINDS = ['jump', 'indirect jump'];
@@ -82,12 +82,10 @@ function actionWords(m: Machine, { kind, actor, args }: Action): string {
       return `PMI of event ${a}${after(b, 'inside its kernel')}`;
     case 'rdmsr':
       return `raw RDMSR ${msrName(m.config.model, a)}`;
-    case 'wrmsr': {
-      const { model } = m.config;
-      return `raw WRMSR ${msrName(model, a)}, ${valueText(model, a, b, c)}`;
-    }
+    case 'wrmsr':
+      return `raw WRMSR ${msrName(m.config.model, a)}, ${valueText(a, b, c)}`;
     case 'resume':
-      return resumeWords(m, actor);
+      return `resume ${suspendedText(m, actor)}`;
     case 'run':
       return `switch to v${a}${after(b, 'of the vCPU that runs')}`;
     case 'idle':
@@ -115,11 +113,6 @@ function after(n: number, whose: string): string {
   if (n === 0) return '';
   const when = n === 1 ? 'before the next MSR access' : `after ${plural(n - 1, 'MSR access')}`;
   return `, ${when} ${whose}`;
-}
-
-function resumeWords(m: Machine, vcpu: number): string {
-  const { suspended, accesses } = m.ports[vcpu];
-  return `resume ${CALL_NAMES[suspended]}() after its first ${plural(accesses, 'MSR access')}`;
 }
 
 function openWords(task: number, attr: number, type: number): string {

@@ -1,7 +1,7 @@
 /** MSRs and their values in words: `FROM_3` instead of its index. */
 import { KVM_PV_LBR_CTRL_ACTIVE, MSR_KVM_PV_LBR_CTRL } from '../guest/pv/kvm_para.js';
 import type { CpuModel } from '../hw/cpu_models.js';
-import { lbrRegister } from '../hw/logical_processor.js';
+import * as map from '../hw/lbr_map.js';
 import * as msrs from '../hw/msr_index.js';
 import { hex } from '../hw/u64.js';
 
@@ -17,42 +17,54 @@ const NAMES: ReadonlyMap<number, string> = new Map([
 
 /** Slot of the LBR stack that a FROM, TO or INFO register belongs to; -1 for any other MSR. */
 export function msrSlot(model: CpuModel, msr: number): number {
-  switch (lbrRegister(model, msr)) {
-    case 'from':
+  switch (map.lbrMap(model).kind(msr)) {
+    case map.KIND_FROM:
       return msr - model.lbr_from;
-    case 'to':
+    case map.KIND_TO:
       return msr - model.lbr_to;
-    case 'info':
+    case map.KIND_INFO:
       return msr - model.lbr_info;
     default:
       return -1;
   }
 }
 
+/** Whether an MSR is one of the LBR's registers on this model. */
+export function isLbrMsr(model: CpuModel, msr: number): boolean {
+  return map.lbrMap(model).kind(msr) !== map.KIND_NONE;
+}
+
+/** Whether an MSR is the FROM register of a record on this model. */
+export function isFromMsr(model: CpuModel, msr: number): boolean {
+  return map.lbrMap(model).kind(msr) === map.KIND_FROM;
+}
+
 /** Name of an MSR on this model; its index for one that the model does not know. */
 export function msrName(model: CpuModel, msr: number): string {
-  switch (lbrRegister(model, msr)) {
-    case 'select':
+  switch (map.lbrMap(model).kind(msr)) {
+    case map.KIND_SELECT:
       return 'LBR_SELECT';
-    case 'tos':
+    case map.KIND_TOS:
       return 'LBR_TOS';
-    case 'from':
+    case map.KIND_FROM:
       return `FROM_${msr - model.lbr_from}`;
-    case 'to':
+    case map.KIND_TO:
       return `TO_${msr - model.lbr_to}`;
-    case 'info':
+    case map.KIND_INFO:
       return `INFO_${msr - model.lbr_info}`;
-    case 'none':
+    default:
       return NAMES.get(msr) ?? hex(msr);
   }
 }
 
-/** Puts names in the place of the MSR indices that a sentence speaks of. */
+/** Puts names in the place of the MSR indices that a sentence speaks of, and shortens values. */
 export function nameMsrs(model: CpuModel, text: string): string {
-  return text.replace(
-    /\b(RDMSR|WRMSR|MSR) (?:0x)?([0-9a-f]+)\b/g,
-    (_, word: string, index: string) => `${word} ${msrName(model, Number.parseInt(index, 16))}`,
-  );
+  return text
+    .replace(
+      /\b(RDMSR|WRMSR|MSR) (?:0x)?([0-9a-f]+)\b/g,
+      (_, word: string, index: string) => `${word} ${msrName(model, Number.parseInt(index, 16))}`,
+    )
+    .replace(/\b0x0_0*([0-9a-f]+)\b/g, '0x$1');
 }
 
 type Bits = readonly (readonly [bit: number, name: string])[];
@@ -90,13 +102,11 @@ export function debugctlText(value: number): string {
   return (value & msrs.DEBUGCTLMSR_LBR) === 0 ? `${text} (LBR off)` : text;
 }
 
-/** LBR_SELECT as what it lets through: `0x3c5 (call stack; no kernel jcc ...)`. */
+/** LBR_SELECT as what it keeps out: `0x1 (no kernel)`; `0x3c5 (call stack)` speaks for itself. */
 export function selectText(value: number): string {
   if (value === 0) return '0 (all)';
-  const says = (value & msrs.LBR_CALL_STACK) === 0 ? [] : ['call stack'];
-  const off = namesOf(SELECT_BITS, value);
-  if (off.length > 0) says.push(`no ${off.join(' ')}`);
-  return `${hex(value)} (${says.join('; ')})`;
+  if ((value & msrs.LBR_CALL_STACK) !== 0) return `${hex(value)} (call stack)`;
+  return `${hex(value)} (no ${namesOf(SELECT_BITS, value).join(' ')})`;
 }
 
 /** LBR_SELECT for a narrow column: `0x3c5 call stack`. */
@@ -105,13 +115,12 @@ export function selectBrief(value: number): string {
 }
 
 /** The value of a register that is not part of a record. */
-export function valueText(model: CpuModel, msr: number, eax: number, edx: number): string {
+export function valueText(msr: number, eax: number, edx: number): string {
   if (msr === msrs.MSR_IA32_DEBUGCTLMSR) return debugctlText(eax);
   if (msr === MSR_KVM_PV_LBR_CTRL) {
     return (eax & KVM_PV_LBR_CTRL_ACTIVE) === 0 ? '0 (not ACTIVE)' : 'ACTIVE';
   }
-  const register = lbrRegister(model, msr);
-  if (register === 'tos') return String(eax >>> 0);
-  if (register === 'select') return selectText(eax);
+  if (msr === msrs.MSR_LBR_TOS) return String(eax >>> 0);
+  if (msr === msrs.MSR_LBR_SELECT) return selectText(eax);
   return edx === 0 ? hex(eax) : `${hex(edx)}_${(eax >>> 0).toString(16).padStart(8, '0')}`;
 }

@@ -1,25 +1,38 @@
 /** Puts what a watcher noted into words: one line for each run of accesses of one kind. */
 import { BRANCH_NAMES } from '../hw/branch.js';
 import type { CpuModel } from '../hw/cpu_models.js';
-import { lbrRegister } from '../hw/logical_processor.js';
 import { MSR_IA32_DEBUGCTLMSR } from '../hw/msr_index.js';
 import { HOST } from '../host/observer.js';
 import { MSR_KVM_PV_LBR_CTRL } from '../guest/pv/kvm_para.js';
 import type { Machine } from '../sim/machine.js';
 import { plural } from './text.js';
-import { msrName, msrSlot, valueText } from './msr_name.js';
+import { isFromMsr, isLbrMsr, msrName, msrSlot, valueText } from './msr_name.js';
 import type { Viewer } from './record_text.js';
 import { branchText, NEUTRAL, registerText, slotRanges } from './record_text.js';
-import type { Branch, Entry, GuestAccess, HostAccess } from './watcher.js';
+import type { Branch, Entry, GuestAccess, HostAccess, HostStack } from './watcher.js';
 
 type Access = GuestAccess | HostAccess;
 
 /** Records that one line names. */
 const RECORDS_MAX = 3;
 
-/** Lines for what happened in one action, in its order. */
-export function narrate(machine: Machine, entries: readonly Entry[], raw: boolean): string[] {
-  const told = entries.filter((entry) => tells(machine.config.model, entry, raw));
+/**
+ * Lines for what happened in one action, in its order.
+ *
+ * @param about - what the action is about: with `msr` every access counts, the counters' MSRs
+ * included; with `branch` every branch does, recorded or not.
+ */
+export function narrate(
+  machine: Machine,
+  entries: readonly Entry[],
+  about: 'msr' | 'branch' | 'anything',
+): string[] {
+  const { model } = machine.config;
+  const told = entries.filter((entry) =>
+    entry.kind === 'branch'
+      ? about === 'branch' || entry.effect === 'pushed' || entry.effect === 'popped'
+      : entry.kind !== 'guest' || about === 'msr' || tells(model, entry),
+  );
   const lines: string[] = [];
   for (let i = 0; i < told.length; ) {
     let end = i + 1;
@@ -31,10 +44,10 @@ export function narrate(machine: Machine, entries: readonly Entry[], raw: boolea
   return withRepeats(lines);
 }
 
-/** Whether an entry is worth a reader's time: counters' MSRs and plain DEBUGCTL reads are not. */
-function tells(model: CpuModel, entry: Entry, raw: boolean): boolean {
-  if (entry.kind !== 'guest' || raw || entry.fault || entry.reference !== null) return true;
-  if (lbrRegister(model, entry.msr) !== 'none') return true;
+/** Whether an access is worth a reader's time: counters' MSRs and DEBUGCTL reads are not. */
+function tells(model: CpuModel, entry: GuestAccess): boolean {
+  if (entry.fault || entry.reference !== null) return true;
+  if (isLbrMsr(model, entry.msr)) return true;
   return entry.write && (isDebugctl(entry) || entry.msr === MSR_KVM_PV_LBR_CTRL);
 }
 
@@ -51,6 +64,9 @@ function groupOf(entry: Entry): string | Entry {
       return `host ${entry.pcpu} ${entry.onBehalf} ${entry.write}`;
     case 'branch':
       return `branch ${entry.effect}`;
+    case 'switch':
+      return 'switch';
+    case 'stack':
     case 'text':
       return entry;
   }
@@ -61,6 +77,10 @@ function groupText(machine: Machine, group: readonly Entry[]): string {
   switch (first.kind) {
     case 'text':
       return first.text;
+    case 'switch':
+      return group.map((entry) => (entry.kind === 'switch' ? entry.text : '')).join('; ');
+    case 'stack':
+      return stackText(machine, first);
     case 'branch':
       return branchesText(group.filter((entry) => entry.kind === 'branch'));
     case 'guest':
@@ -101,21 +121,32 @@ function guestText(machine: Machine, group: readonly GuestAccess[]): string {
   return `${text} [reference: ${name}=${oneValue(model, wrong.msr, eax, edx, viewer)}]`;
 }
 
+/** Single accesses are made by the host's perf and by an intercepted access that is passed on. */
 function hostText(machine: Machine, group: readonly HostAccess[]): string {
   const [{ pcpu, onBehalf, write }] = group;
   const { model } = machine.config;
-  const who = onBehalf === HOST ? 'host perf' : 'policy';
-  const whom = onBehalf === HOST ? '' : ` for v${onBehalf}`;
-  const viewer = onBehalf === HOST ? NEUTRAL : { vm: machine.vcpus[onBehalf].vm, task: -1 };
-  if (group.length < 2 * model.lbr_nr) {
-    const verb = write ? 'writes' : 'reads';
-    return `${who} ${verb} ${parts(model, group, viewer).join('; ')} on p${pcpu}${whom}`;
-  }
-  const records = recordsOf(model, group);
-  const clears = write && group.every(({ eax, edx }) => (eax | edx) === 0);
-  const verb = clears ? 'clears' : write ? 'restores' : 'saves';
-  const what = clears ? '' : `, ${listed(records, viewer)}`;
-  return `${who} ${verb} the stack of p${pcpu}${whom}: ${group.length} MSRs${what}`;
+  const { who, whom, viewer } = hostWords(machine, onBehalf);
+  const what = parts(model, group, viewer).join('; ');
+  return `${who} ${write ? 'writes' : 'reads'} ${what} on p${pcpu}${whom}`;
+}
+
+function stackText(machine: Machine, entry: HostStack): string {
+  const { pcpu, onBehalf, accesses, write, records } = entry;
+  const { who, whom, viewer } = hostWords(machine, onBehalf);
+  const verb = write ? 'writes' : 'reads';
+  const names = records.map(({ lo, hi }) => ({ eax: lo, edx: hi }));
+  const what = `${plural(accesses, 'LBR MSR')} of p${pcpu}${whom}`;
+  return `${who} ${verb} all ${what}: ${listed(names, viewer)}`;
+}
+
+/** Whose code it is, on whose behalf, and to whom records are foreign. */
+function hostWords(
+  machine: Machine,
+  onBehalf: number,
+): { readonly who: string; readonly whom: string; readonly viewer: Viewer } {
+  if (onBehalf === HOST) return { who: 'host perf', whom: '', viewer: NEUTRAL };
+  const viewer = { vm: machine.vcpus[onBehalf].vm, task: -1 };
+  return { who: 'policy', whom: ` for v${onBehalf}`, viewer };
 }
 
 /** The pieces of a run of accesses: registers of records in one, others by themselves. */
@@ -126,7 +157,7 @@ function parts(model: CpuModel, group: readonly Access[], viewer: Viewer): strin
     while (end < group.length && msrSlot(model, group[end].msr) >= 0) end++;
     if (end === i) {
       const { msr, eax, edx } = group[i];
-      pieces.push(`${msrName(model, msr)}=${valueText(model, msr, eax, edx)}`);
+      pieces.push(`${msrName(model, msr)}=${valueText(msr, eax, edx)}`);
       i++;
     } else {
       pieces.push(recordsText(model, group.slice(i, end), viewer));
@@ -138,7 +169,7 @@ function parts(model: CpuModel, group: readonly Access[], viewer: Viewer): strin
 
 /** Records of which the FROM register was accessed, in the order of the accesses. */
 function recordsOf(model: CpuModel, group: readonly Access[]): Access[] {
-  return group.filter(({ msr }) => lbrRegister(model, msr) === 'from');
+  return group.filter(({ msr }) => isFromMsr(model, msr));
 }
 
 function recordsText(model: CpuModel, group: readonly Access[], viewer: Viewer): string {
@@ -155,7 +186,7 @@ function recordsText(model: CpuModel, group: readonly Access[], viewer: Viewer):
 }
 
 /** `2 records (task 0 call#2, task 0 call#1)`, as far as a line has room. */
-function listed(froms: readonly Access[], viewer: Viewer): string {
+function listed(froms: readonly Pick<Access, 'eax' | 'edx'>[], viewer: Viewer): string {
   const full = froms.filter(({ eax, edx }) => (eax | edx) !== 0);
   if (full.length === 0) return 'no records';
   const names = full.slice(0, RECORDS_MAX).map(({ eax, edx }) => branchText(eax, edx, viewer));
@@ -166,7 +197,7 @@ function listed(froms: readonly Access[], viewer: Viewer): string {
 function oneValue(model: CpuModel, msr: number, eax: number, edx: number, viewer: Viewer): string {
   return msrSlot(model, msr) >= 0
     ? registerText(model, msr, eax, edx, viewer)
-    : valueText(model, msr, eax, edx);
+    : valueText(msr, eax, edx);
 }
 
 /** Says `(n times)` instead of the same line n times. */

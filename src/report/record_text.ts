@@ -1,8 +1,8 @@
 /** LBR records in words: whose branch it is, what kind, and its number within its VM. */
 import * as branch from '../hw/branch.js';
 import type { CpuModel } from '../hw/cpu_models.js';
-import type { LbrStack } from '../hw/logical_processor.js';
-import { lbrRegister } from '../hw/logical_processor.js';
+import { KIND_INFO, lbrMap } from '../hw/lbr_map.js';
+import type { LbrStack } from '../hw/lbr_stack.js';
 import { hex } from '../hw/u64.js';
 
 /** Who looks at a record: what is not theirs is marked. */
@@ -40,7 +40,7 @@ export function registerText(
   viewer: Viewer,
 ): string {
   if ((eax | edx) === 0) return '0';
-  if (lbrRegister(model, msr) !== 'info') return branchText(eax, edx, viewer);
+  if (lbrMap(model).kind(msr) !== KIND_INFO) return branchText(eax, edx, viewer);
   // The model puts the owner into the cycle count (branch.ts:branchCycles()).
   const vm = (eax >>> 13) & 7;
   const whose = vm === branch.HOST_VM ? "the host's" : `VM ${vm}'s`;

@@ -1,5 +1,5 @@
 /** The LBR registers of a pCPU beside those that the vCPU would have on a pCPU of its own. */
-import type { LbrStack } from '../hw/logical_processor.js';
+import type { LbrStack } from '../hw/lbr_stack.js';
 import { HOST } from '../host/observer.js';
 import type { Machine } from '../sim/machine.js';
 import type { Monitor } from '../verify/monitor.js';
@@ -38,7 +38,7 @@ export function registerLines(
   if (vcpu !== HOST) {
     const { records, vmcs } = machine.vcpus[vcpu];
     const debugctl = `${debugctlText(vmcs.guest_debugctl)} in VMCS`;
-    if (pcpu < 0 || hasRecords(records)) {
+    if (pcpu < 0 || !records.empty) {
       columns.push({ title: `host's copy of v${vcpu}`, stack: records, debugctl, viewer });
     }
     const reference = monitor.reference(vcpu);
@@ -57,17 +57,15 @@ function pcpuColumn(machine: Machine, pcpu: number, vcpu: number, viewer: Viewer
   const loaded = machine.loaded(pcpu);
   const inGuest = loaded !== null && loaded.in_guest;
   const whose = inGuest ? `in v${loaded.id}` : 'in the host';
+  const waits = loaded !== null && !inGuest;
+  const guests = waits ? `; v${loaded.id}'s ${debugctlText(loaded.vmcs.guest_debugctl)}` : '';
   const traps = vcpu !== HOST && !machine.vcpus[vcpu].msr_passthrough;
   return {
     title: `p${pcpu}, ${whose}${traps ? ', intercepted' : ''}`,
     stack: cpu.stack,
-    debugctl: debugctlText(cpu.debugctl),
+    debugctl: `${debugctlText(cpu.debugctl)}${guests}`,
     viewer,
   };
-}
-
-function hasRecords(stack: LbrStack): boolean {
-  return stack.someRecord(() => true);
 }
 
 /** Rows of the table: control registers, then records by age, as long as some stack has one. */

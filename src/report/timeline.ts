@@ -13,6 +13,7 @@ import { actionLine } from './action_line.js';
 import { nameMsrs } from './msr_name.js';
 import { narrate } from './narrative.js';
 import { ascii, plural, wrap } from './text.js';
+import type { Watch } from './watcher.js';
 import { Watcher } from './watcher.js';
 
 export interface Timeline {
@@ -27,8 +28,13 @@ const LINES_MAX = 6;
 
 const INDENT = '      ';
 
-/** Actions whose accesses are what they are about, the counters' MSRs included. */
-const RAW: ReadonlySet<ActionName> = new Set(['rdmsr', 'wrmsr']);
+const MSR_ACTIONS: ReadonlySet<ActionName> = new Set(['rdmsr', 'wrmsr']);
+const BRANCH_ACTIONS: ReadonlySet<ActionName> = new Set(['call', 'ret', 'jmp', 'jcc']);
+
+function aboutOf(kind: ActionName): 'msr' | 'branch' | 'anything' {
+  if (MSR_ACTIONS.has(kind)) return 'msr';
+  return BRANCH_ACTIONS.has(kind) ? 'branch' : 'anything';
+}
 
 /** Runs a case and tells what happened. Same case, same lines. */
 export function timeline(replay: ReplayCase): Timeline {
@@ -48,9 +54,9 @@ export function timeline(replay: ReplayCase): Timeline {
     const head = actionLine(machine, action);
     const possible = step(machine, schedule, i);
     const { entries, exits } = watcher.take();
-    const told = narrate(machine, entries, RAW.has(action.kind));
+    const told = narrate(machine, entries, aboutOf(action.kind));
     if (!possible) told.push('not possible here, so passed over');
-    const counted = exits === 0 ? head : `${head}  [${plural(exits, 'VM exit')}]`;
+    const counted = exits === 0 ? head : `${head} (${plural(exits, 'exit')})`;
     const number = `#${i + 1}`.padEnd(INDENT.length - 2);
     lines.push(...wrap(counted, `  ${number}`, INDENT));
     lines.push(...shortened(told).flatMap((line) => wrap(line, `${INDENT}- `, `${INDENT}  `)));
@@ -69,12 +75,8 @@ function finish(lines: readonly string[], breaker: Breaker, text: string): Timel
 }
 
 /** Whose failure to wait for; a policy's shows the guest kernel's where that has no other sign. */
-function watchOf(
-  { config, property, schedule }: ReplayCase,
-  breaker: Breaker,
-): ConstructorParameters<typeof Watcher>[1] {
-  if (breaker === 'nobody') return null;
-  return { property: propertyIndex(property), by: breaker };
+function watchOf({ property }: ReplayCase, breaker: Breaker): Watch | null {
+  return breaker === 'nobody' ? null : { property: propertyIndex(property), by: breaker };
 }
 
 /** Where the vCPUs are when the schedule begins. */

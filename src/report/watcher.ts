@@ -3,17 +3,17 @@
  * moment a property breaks. Everything is passed on to the monitor first, which judges.
  */
 import * as branch from '../hw/branch.js';
-import { lbrRegister } from '../hw/logical_processor.js';
-import { LBR_CALL_STACK } from '../hw/msr_index.js';
+import { LBR_CALL_STACK, MSR_IA32_DEBUGCTLMSR } from '../hw/msr_index.js';
 import type { Observer } from '../host/observer.js';
 import { HOST } from '../host/observer.js';
 import { CALL_NAMES } from '../sim/guest_call.js';
 import type { Machine } from '../sim/machine.js';
 import type { Monitor } from '../verify/monitor.js';
-import { debugctlText, msrName } from './msr_name.js';
-import type { Viewer } from './record_text.js';
-import { branchText } from './record_text.js';
+import { debugctlText, isLbrMsr, msrName } from './msr_name.js';
+import type { StackRecord, Viewer } from './record_text.js';
+import { branchText, stackRecords } from './record_text.js';
 import { registerLines } from './registers.js';
+import { plural } from './text.js';
 
 /** A guest's MSR access. */
 export interface GuestAccess {
@@ -40,6 +40,16 @@ export interface HostAccess {
   readonly edx: number;
 }
 
+/** The host read or wrote a whole stack; `records` are those in the registers afterwards. */
+export interface HostStack {
+  readonly kind: 'stack';
+  readonly pcpu: number;
+  readonly onBehalf: number;
+  readonly accesses: number;
+  readonly write: boolean;
+  readonly records: readonly StackRecord[];
+}
+
 /** A branch of a guest, and what the hardware made of it. */
 export interface Branch {
   readonly kind: 'branch';
@@ -49,19 +59,25 @@ export interface Branch {
   readonly tos: number;
 }
 
+/** A vCPU's thread comes to a pCPU or leaves it. */
+export interface Switch {
+  readonly kind: 'switch';
+  readonly text: string;
+}
+
 /** Anything else, in words. */
 export interface Remark {
   readonly kind: 'text';
   readonly text: string;
 }
 
-export type Entry = GuestAccess | HostAccess | Branch | Remark;
+export type Entry = GuestAccess | HostAccess | HostStack | Branch | Switch | Remark;
 
 /** What to look out for. */
 export interface Watch {
   /** Index of the property. */
   readonly property: number;
-  /** Whose breaking it counts: the policy's, or that of the guest's kernel by itself. */
+  /** Who breaks it; the guest's kernel may do so before any wrong read, or after one. */
   readonly by: 'policy' | 'guest kernel';
 }
 
@@ -114,9 +130,10 @@ export class Watcher implements Observer {
   private check(pcpu: number, vcpu: number): void {
     const { monitor, watch } = this;
     if (this.failure !== null || watch === null) return;
-    const policy = watch.by === 'policy';
-    if ((policy ? monitor.broken : monitor.own)[watch.property] === 0) return;
-    const text = (policy ? monitor.details : monitor.ownDetails)[watch.property];
+    const { property, by } = watch;
+    const own = by === 'guest kernel' && monitor.own[property] !== 0;
+    if (!own && monitor.broken[property] === 0) return;
+    const text = (own ? monitor.ownDetails : monitor.details)[property];
     this.failure = { text, registers: registerLines(this.machine, monitor, pcpu, vcpu) };
   }
 
@@ -136,7 +153,7 @@ export class Watcher implements Observer {
     this.monitor.guestRead(vcpu, msr, eax, edx);
     const own = this.monitor.reference(vcpu);
     const wanted = own.rdmsr(msr);
-    const judged = msrName(this.model, msr) === 'DEBUGCTL' || lbrRegister(this.model, msr) !== 'none';
+    const judged = msr === MSR_IA32_DEBUGCTLMSR || isLbrMsr(this.model, msr);
     const agrees = !judged || (wanted === eax && own.edx === edx);
     const reference = agrees ? null : { eax: wanted, edx: own.edx };
     this.note({ kind: 'guest', vcpu, msr, write: false, fault: false, eax, edx, reference });
@@ -183,6 +200,15 @@ export class Watcher implements Observer {
     else this.check(pcpu, onBehalf);
   }
 
+  hostStack(pcpu: number, onBehalf: number, accesses: number, write: boolean): void {
+    this.monitor.hostStack(pcpu, onBehalf, accesses, write);
+    const all = stackRecords(this.machine.pcpus[pcpu].stack);
+    const records = all.filter(({ lo, hi }) => (lo | hi) !== 0);
+    this.note({ kind: 'stack', pcpu, onBehalf, accesses, write, records });
+    if (onBehalf === HOST) this.checkPcpu(pcpu);
+    else this.check(pcpu, onBehalf);
+  }
+
   hostDebugctl(pcpu: number, value: number): void {
     this.monitor.hostDebugctl(pcpu, value);
     this.say(`host writes DEBUGCTL=${debugctlText(value)} on p${pcpu}`);
@@ -212,11 +238,11 @@ export class Watcher implements Observer {
     this.monitor.vcpuSwitch(vcpu, pcpu, scheduledIn);
     const { machine } = this;
     const believes = machine.config.policy.inUse(machine.vcpus[vcpu]);
-    const belief = believes === null ? '' : `; policy: LBR ${believes ? 'in use' : 'not in use'}`;
-    const { suspended, accesses } = machine.ports[vcpu];
-    const inside = `inside ${CALL_NAMES[suspended]}() after ${accesses} MSR accesses`;
-    const where = suspended === 0 ? '' : `, ${inside}`;
-    this.say(`v${vcpu} ${scheduledIn ? 'comes to' : 'leaves'} p${pcpu}${where}${belief}`);
+    const belief = believes === null ? '' : ` (policy: LBR ${believes ? 'in use' : 'not in use'})`;
+    const moves = `v${vcpu} ${scheduledIn ? 'comes to' : 'leaves'} p${pcpu}`;
+    const inside = suspendedText(machine, vcpu);
+    const where = inside === '' ? '' : ` inside ${inside}`;
+    this.note({ kind: 'switch', text: `${moves}${where}${belief}` });
     this.check(pcpu, vcpu);
   }
 
@@ -259,14 +285,24 @@ export class Watcher implements Observer {
   }
 }
 
+/** The function in which a vCPU is suspended, and how far it is; empty when it is in none. */
+export function suspendedText(machine: Machine, vcpu: number): string {
+  const { suspended, accesses } = machine.ports[vcpu];
+  if (suspended === 0) return '';
+  const when = accesses === 0 ? 'before any' : `after ${accesses}`;
+  return `${CALL_NAMES[suspended]}(), ${when} of its MSR accesses`;
+}
+
 /** The branch stack of a sample that a kernel emits now. */
 function sampleText(cpu: ReturnType<Machine['cpu']>, viewer: Viewer): string {
   const { words } = cpu.kernel;
-  const n = cpu.cpuc.lbr_stack_nr;
-  const shown = Array.from({ length: Math.min(n, SAMPLE_MAX) }, (_, i) => {
+  const all = Array.from({ length: cpu.cpuc.lbr_stack_nr }, (_, i) => {
     const at = cpu.lbr_entry(i);
     return branchText(words[at], words[at + 1], viewer);
   });
-  if (n > SAMPLE_MAX) shown.push(`${n - SAMPLE_MAX} more`);
-  return n === 0 ? 'no branches' : `${n} branches: ${shown.join(', ')}`;
+  const full = all.filter((text) => text !== 'empty');
+  const shown = full.slice(0, SAMPLE_MAX);
+  if (full.length > SAMPLE_MAX) shown.push(`${full.length - SAMPLE_MAX} more`);
+  if (full.length < all.length) shown.push(`${all.length - full.length} empty`);
+  return all.length === 0 ? 'no branch' : `${plural(all.length, 'branch')}: ${shown.join(', ')}`;
 }

@@ -150,7 +150,8 @@ class ShapeCampaign {
   /** One run, generated as it goes. */
   run(draw: Draw, steps: number, window: RecordedWindow | null): void {
     const { bench, generator, schedule } = this;
-    const { machine, monitor } = bench;
+    const { machine } = bench;
+    const { verdicts } = bench.monitor;
     bench.boot();
     schedule.clear();
     generator.begin(draw, window === null);
@@ -165,17 +166,17 @@ class ShapeCampaign {
       this.counts[kind]++;
       perform(machine, kind, actor, a, b, c);
       this.steps++;
-      kept ||= monitor.news;
+      kept ||= verdicts.news;
     }
     if (kept) this.keep();
   }
 
   /** Keeps the run for each property that it broke. */
   private keep(): void {
-    const { monitor } = this.bench;
+    const { verdicts } = this.bench.monitor;
     for (let p = 0; p < PROPERTY_NAMES.length; p++) {
-      if (monitor.broken[p] !== 0) keepOne(this.failures[p], this.schedule);
-      if (monitor.own[p] !== 0) keepOne(this.own[p], this.schedule);
+      if (verdicts.broken[p] !== 0) keepOne(this.failures[p], this.schedule);
+      if (verdicts.own[p] !== 0) keepOne(this.own[p], this.schedule);
     }
   }
 
@@ -211,7 +212,8 @@ class ShapeCampaign {
     const { bench } = this;
     if (own) bench.guestBreaksAt(schedule, property);
     else bench.breaksAt(schedule, property);
-    return (own ? bench.monitor.ownDetails : bench.monitor.details)[property];
+    const { ownDetails, details } = bench.monitor.verdicts;
+    return (own ? ownDetails : details)[property];
   }
 
   token(schedule: Schedule, property: number): string {
@@ -307,7 +309,7 @@ class PolicyCampaign {
 
   private reach(): Record<string, number> {
     const total = (i: number): number =>
-      this.shapes.reduce((sum, shape) => sum + shape.bench.monitor.reach[i], 0);
+      this.shapes.reduce((sum, shape) => sum + shape.bench.monitor.verdicts.reach[i], 0);
     return Object.fromEntries(REACH_NAMES.map((name, i) => [name, total(i)]));
   }
 }

@@ -50,8 +50,7 @@ const CONTENT: ReadonlySet<PropertyName> = new Set(['no-leak/task', 'callstack-t
 export function breakerOf({ config, property, schedule }: ReplayCase): Breaker {
   const p = propertyIndex(property);
   const bench = new Bench(config);
-  const own = (): Breaker =>
-    bench.guestBreaksAt(schedule, p) >= 0 ? 'guest kernel' : 'nobody';
+  const own = (): Breaker => (bench.guestBreaksAt(schedule, p) >= 0 ? 'guest kernel' : 'nobody');
   if (bench.breaksAt(schedule, p) < 0) return own();
   if (!CONTENT.has(property)) return 'policy';
   const dedicated = new Bench({ ...config, policy: always });
@@ -105,10 +104,19 @@ function caseOf(replay: Replay): ReplayCase {
   const { vms, vcpus, tasks, pcpus, schedule } = replay;
   const policy = findPolicy(replay.policy);
   if (policy === undefined) {
-    throw unknown('policy', replay.policy, POLICIES.map(({ name }) => name));
+    throw unknown(
+      'policy',
+      replay.policy,
+      POLICIES.map(({ name }) => name),
+    );
   }
   const model = findCpuModel(replay.cpu);
-  if (model === undefined) throw unknown('CPU', replay.cpu, CPU_MODELS.map(({ name }) => name));
+  if (model === undefined)
+    throw unknown(
+      'CPU',
+      replay.cpu,
+      CPU_MODELS.map(({ name }) => name),
+    );
   const kernel = KERNEL_VERSIONS.find((version) => version === replay.kernel);
   if (kernel === undefined) throw unknown('kernel', replay.kernel, KERNEL_VERSIONS);
   const property = PROPERTY_NAMES.find((name) => name === replay.property);
@@ -237,7 +245,9 @@ function actionOfJson(json: unknown, i: number): Action {
   if (!isObject(json)) throw wrong('this is no object {"kind", "actor", "args"}');
   const kind = ACTION_NAMES.find((name): name is ActionName => name === json.kind);
   if (kind === undefined) {
-    throw wrong(`there is no kind ${JSON.stringify(json.kind)}; there are: ${ACTION_NAMES.join(' ')}`);
+    throw wrong(
+      `there is no kind ${JSON.stringify(json.kind)}; there are: ${ACTION_NAMES.join(' ')}`,
+    );
   }
   const names = ACTIONS[kind].params.map(({ name }) => name);
   const { actor, args } = json;

@@ -34,7 +34,7 @@ export class Bench {
     this.boot();
     for (let i = 0; i < schedule.length; i++) {
       step(this.machine, schedule, i);
-      if (this.monitor.broken[property] !== 0) return i + 1;
+      if (this.monitor.verdicts.broken[property] !== 0) return i + 1;
     }
     return -1;
   }
@@ -44,7 +44,7 @@ export class Bench {
     this.boot();
     for (let i = 0; i < schedule.length; i++) {
       this.step(schedule, i);
-      if (this.monitor.own[property] !== 0) return i + 1;
+      if (this.monitor.verdicts.own[property] !== 0) return i + 1;
     }
     return -1;
   }

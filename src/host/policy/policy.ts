@@ -81,8 +81,8 @@ export interface LbrPolicy {
   readonly notApplicable: Partial<Record<PropertyName, string>>;
   /** What the guest is told: where its driver reports call-stack use, if at all. */
   readonly pv: PvSite;
-  /** Vcpu switches that may still save or restore after the guest stopped; null: unbounded. */
-  readonly needlessSwitches: number | null;
+  /** How often a vCPU may still be saved or restored, coming or going, after its guest stopped. */
+  readonly needlessSwitches: number;
   /** Names of its words per vCPU. */
   readonly words: readonly string[];
   /** Whether it believes that the guest uses LBR; null for a policy that has no such belief. */

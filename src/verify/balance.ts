@@ -1,0 +1,40 @@
+/** Whether a kernel's counts of LBR users agree with the events that count: `balanced`. */
+import type { Cpu, Kernel } from '../guest/perf/kernel.js';
+import { PERF_EVENT_STATE_ACTIVE } from '../guest/perf/perf_event.js';
+import { isUserCallstack } from './callstack_user.js';
+
+/** Events that count on a CPU. */
+export function countingEvents(cpu: Cpu): number {
+  let n = 0;
+  for (const event of cpu.kernel.events) {
+    if (event.used !== 0 && event.state === PERF_EVENT_STATE_ACTIVE && event.oncpu === cpu.id) n++;
+  }
+  return n;
+}
+
+/** Whether the counts of a CPU agree; no kernel function may be under way on it. */
+export function cpuBalanced(cpu: Cpu): boolean {
+  const { cpuc, cpuctx } = cpu;
+  const n = countingEvents(cpu);
+  return (
+    cpuc.lbr_users === n &&
+    cpuctx.sched_cb_usage === n &&
+    cpuctx.perf_sched_cb_usages === n &&
+    cpuctx.pmu_disable_count === 0
+  );
+}
+
+/** Whether every task context has as many call-stack users as it has such events that count. */
+export function callstackUsersBalanced(kernel: Kernel): boolean {
+  for (const ctx of kernel.contexts) {
+    if (ctx.task_ctx_data === 0) continue;
+    let users = 0;
+    for (let i = 0; i < ctx.nr_events; i++) {
+      const event = kernel.events[ctx.event(i)];
+      const counts = event.state === PERF_EVENT_STATE_ACTIVE;
+      if (counts && isUserCallstack(event.branch_sample_type)) users++;
+    }
+    if (kernel.data[ctx.task_ctx_data - 1].lbr_callstack_users !== users) return false;
+  }
+  return true;
+}

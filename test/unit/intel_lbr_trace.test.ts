@@ -1,0 +1,341 @@
+/**
+ * The port of lbr.c against the C itself: test/golden/lbr_accesses.json.gz holds calls of Linux
+ * 6.1's lbr.c, compiled to WebAssembly, with every MSR access they made and what they left behind.
+ * The port has to make the same accesses in the same order, and leave the same.
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { gunzipSync } from 'node:zlib';
+import { describe, expect, it } from 'vitest';
+import * as lbr from '../../src/guest/perf/intel_lbr.js';
+import { intel_pmu_setup_lbr_filter } from '../../src/guest/perf/intel_lbr_filter.js';
+import type { Cpu } from '../../src/guest/perf/kernel.js';
+import { Kernel, KernelLayout } from '../../src/guest/perf/kernel.js';
+import { PERF_SAMPLE_BRANCH_MAX_SHIFT } from '../../src/guest/perf/perf_event.js';
+import { BRANCH_ENTRY_WORDS, LBR_ENTRY_WORDS } from '../../src/guest/perf/perf_event.js';
+import { perf_event } from '../../src/guest/perf/perf_structs.js';
+import { branch_type, common_branch_type } from '../../src/guest/perf/x86_br.js';
+import type { CpuModel } from '../../src/hw/cpu_models.js';
+import { CPU_MODELS, LBR_FORMAT_32, LBR_FORMAT_INFO2 } from '../../src/hw/cpu_models.js';
+import { Layout, Memory } from '../../src/hw/memory.js';
+import type { MsrPort, Vector } from '../../src/hw/msr_port.js';
+
+/** One call of the recording; which of the fields it has depends on the function. */
+interface Call {
+  readonly call: readonly [string, ...number[]];
+  readonly msrs?: string;
+  readonly state?: Readonly<Record<string, number>>;
+  readonly ret?: number;
+  readonly reg?: number;
+  readonly idx?: number;
+  readonly config?: string;
+  readonly hw_idx?: number;
+  readonly stack?: readonly string[];
+  readonly entries?: readonly string[];
+}
+
+interface Trace {
+  readonly model: string;
+  readonly version: number;
+  readonly lbr_nr: number;
+  readonly calls: readonly Call[];
+}
+
+interface Golden {
+  readonly traces: readonly Trace[];
+  readonly filters: Readonly<Record<string, readonly [number, number, number, number, string][]>>;
+  readonly filter_digests: Readonly<Record<string, string>>;
+  readonly branch_types: readonly [string, string, number, number][];
+  readonly common_branch_types: readonly [number, number][];
+}
+
+const FILE = new URL('../golden/lbr_accesses.json.gz', import.meta.url);
+const GOLDEN = JSON.parse(gunzipSync(readFileSync(FILE)).toString()) as Golden;
+
+/** Task contexts with a buffer that the recording can touch, and events. */
+const TASKS = 4;
+const EVENTS = 4;
+
+function modelOf(name: string): CpuModel {
+  const model = CPU_MODELS.find((m) => m.name === name);
+  if (model !== undefined) return model;
+  const like = CPU_MODELS.find((m) => m.name === (name === 'format-info2' ? 'skylake' : 'core2'));
+  if (like === undefined) throw new Error(`no model ${name}`);
+  // Formats that no model of the table has, and a CPU whose LBR MSRs the kernel found missing.
+  if (name === 'format-info2') return { ...like, lbr_format: LBR_FORMAT_INFO2 };
+  return name === 'format-32' ? { ...like, lbr_format: LBR_FORMAT_32 } : { ...like, lbr_nr: 0 };
+}
+
+function words64(hex: string): [number, number] {
+  const digits = hex.padStart(16, '0');
+  return [Number.parseInt(digits.slice(8), 16) | 0, Number.parseInt(digits.slice(0, 8), 16) | 0];
+}
+
+function hex64(lo: number, hi: number): string {
+  return ((BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0)).toString(16);
+}
+
+/** Answers reads from the recording, and objects to the first access that is not the recorded. */
+class RecordedPort implements MsrPort {
+  edx = 0;
+  readonly vector: Vector = 0;
+  private accesses: readonly string[] = [];
+  private done = 0;
+
+  begin(msrs: string): void {
+    this.accesses = msrs === '' ? [] : msrs.split(' ');
+    this.done = 0;
+  }
+
+  end(): void {
+    const next = this.accesses[this.done];
+    if (next !== undefined) throw new Error(`stops before access ${this.done}, ${next}`);
+  }
+
+  private next(access: string): string {
+    const expected = this.accesses[this.done++] ?? 'none';
+    if (!expected.startsWith(access)) {
+      throw new Error(`access ${this.done - 1} is ${access}, not ${expected}`);
+    }
+    return expected;
+  }
+
+  rdmsr(msr: number): number {
+    const access = `r${msr.toString(16)}=`;
+    const [lo, hi] = words64(this.next(access).slice(access.length));
+    this.edx = hi;
+    return lo;
+  }
+
+  wrmsr(msr: number, eax: number, edx: number): Vector {
+    const access = `w${msr.toString(16)}=${hex64(eax, edx)}`;
+    const expected = this.next(access);
+    if (expected !== access) throw new Error(`writes ${access}, not ${expected}`);
+    return 0;
+  }
+}
+
+function boot(model: CpuModel, version: number, port: MsrPort): Kernel {
+  const config = {
+    model,
+    cpus: 2,
+    tasks: TASKS,
+    events: EVENTS,
+    pmu_version: version,
+    version: '6.1',
+    pv: 'none',
+  } as const;
+  const layout = new Layout();
+  const kernelLayout = new KernelLayout(layout, config);
+  const output = { sample: (): void => {} };
+  const kernel = new Kernel(new Memory(layout), kernelLayout, config, [port, port], output);
+  kernel.clear();
+  return kernel;
+}
+
+function stateOf(kernel: Kernel): Record<string, number> {
+  const state: Record<string, number> = {};
+  for (const { id, cpuc, cpuctx } of kernel.cpus) {
+    state[`cpu${id}.lbr_users`] = cpuc.lbr_users;
+    state[`cpu${id}.br_sel`] = cpuc.br_sel;
+    state[`cpu${id}.lbr_select`] = cpuc.lbr_select;
+    state[`cpu${id}.last_task_ctx`] = cpuc.last_task_ctx;
+    state[`cpu${id}.last_log_id`] = cpuc.last_log_id;
+    state[`cpu${id}.sched_cb_usage`] = cpuctx.sched_cb_usage;
+  }
+  for (const ctx of kernel.contexts) state[`ctx${ctx.id}.task_ctx_data`] = ctx.task_ctx_data;
+  for (const data of kernel.data) {
+    state[`data${data.id}.lbr_sel`] = data.lbr_sel;
+    state[`data${data.id}.tos`] = data.tos;
+    state[`data${data.id}.valid_lbrs`] = data.valid_lbrs;
+    state[`data${data.id}.lbr_callstack_users`] = data.lbr_callstack_users;
+    state[`data${data.id}.lbr_stack_state`] = data.lbr_stack_state;
+    state[`data${data.id}.log_id`] = data.log_id;
+  }
+  return state;
+}
+
+/** Prints 64-bit fields that lie one after the other in a kernel's memory. */
+function print(words: Int32Array, at: number, fields: number): string {
+  const values = Array.from({ length: fields }, (_, i) =>
+    hex64(words[at + 2 * i], words[at + 2 * i + 1]),
+  );
+  return values.join(' ');
+}
+
+function lbrStack(cpu: Cpu): string[] {
+  const { words } = cpu.kernel;
+  return Array.from({ length: cpu.cpuc.lbr_stack_nr }, (_, i) => {
+    const at = cpu.lbr_entry(i);
+    return `${print(words, at, 2)} ${words[at + BRANCH_ENTRY_WORDS - 1].toString(16)}`;
+  });
+}
+
+function savedEntries(kernel: Kernel, id: number): string[] {
+  const data = kernel.data[id];
+  return Array.from({ length: data.valid_lbrs }, (_, i) =>
+    print(kernel.words, data.lbr(i), LBR_ENTRY_WORDS / 2),
+  );
+}
+
+/** What perf_event_open() makes of a branch_sample_type, in the order of the digests. */
+function setUp(kernel: Kernel, event: perf_event, type: number): number[] {
+  kernel.words.fill(0, event.o, event.o + perf_event.WORDS);
+  event.branch_sample_type = type;
+  const ret = intel_pmu_setup_lbr_filter(kernel, event);
+  const { branch_reg_reg, branch_reg_idx, branch_reg_config, branch_reg_config_hi } = event;
+  return [ret, branch_reg_reg, branch_reg_idx, branch_reg_config, branch_reg_config_hi];
+}
+
+class Replay {
+  private readonly port = new RecordedPort();
+  private readonly kernel: Kernel;
+  private cpu: Cpu;
+  private readonly expected: Record<string, number>;
+  private readonly trace: Trace;
+
+  constructor(trace: Trace) {
+    this.trace = trace;
+    const model = { ...modelOf(trace.model), lbr_nr: trace.lbr_nr };
+    this.kernel = boot(model, trace.version, this.port);
+    this.cpu = this.kernel.cpus[0];
+    this.expected = stateOf(this.kernel);
+  }
+
+  run(): void {
+    const { model, version, lbr_nr, calls } = this.trace;
+    for (const [i, call] of calls.entries()) {
+      const where = `${model}, version ${version}, depth ${lbr_nr}, call ${i}: ${call.call.join(' ')}`;
+      this.port.begin(call.msrs ?? '');
+      try {
+        this.perform(call);
+        this.port.end();
+      } catch (e) {
+        throw new Error(`${where}: ${String(e)}`, { cause: e });
+      }
+      Object.assign(this.expected, call.state);
+      const state = stateOf(this.kernel);
+      const differs = Object.keys(state).some((name) => state[name] !== this.expected[name]);
+      if (differs) expect(state, where).toEqual(this.expected);
+    }
+  }
+
+  private perform({ call, ret, reg, idx, config, hw_idx, stack, entries }: Call): void {
+    const [name, a, b, c, d, e] = call;
+    const { kernel, cpu } = this;
+    const event = kernel.events[a];
+    switch (name) {
+      case 'cpu':
+        this.cpu = kernel.cpus[a];
+        break;
+      case 'data':
+        kernel.contexts[a].task_ctx_data = b + 1;
+        break;
+      case 'event': {
+        const set = setUp(kernel, event, c);
+        expect([set[0], set[1], set[2], hex64(set[3], set[4])]).toEqual([ret, reg, idx, config]);
+        event.ctx = b + 1;
+        event.lbr_select_flag = d;
+        event.total_time_running = e;
+        break;
+      }
+      case 'ran':
+        event.total_time_running = b;
+        break;
+      case 'sel':
+        cpu.cpuc.lbr_sel_config = a;
+        cpu.cpuc.lbr_sel_config_hi = b;
+        break;
+      case 'guest':
+        cpu.cpuc.guest_mask_vlbr = a;
+        break;
+      case 'read':
+        lbr.intel_pmu_lbr_read(cpu);
+        expect(lbrStack(cpu)).toEqual(stack);
+        expect(cpu.cpuc.lbr_stack_hw_idx).toBe(hw_idx);
+        break;
+      case 'entries':
+        expect(savedEntries(kernel, a)).toEqual(entries);
+        break;
+      default:
+        this.callDriver(name, a, b);
+    }
+  }
+
+  private callDriver(name: string, a: number, b: number): void {
+    const { kernel, cpu } = this;
+    switch (name) {
+      case 'add':
+        return lbr.intel_pmu_lbr_add(cpu, kernel.events[a]);
+      case 'del':
+        return lbr.intel_pmu_lbr_del(cpu, kernel.events[a]);
+      case 'sched':
+        return lbr.intel_pmu_lbr_sched_task(cpu, a < 0 ? null : kernel.contexts[a], b !== 0);
+      case 'swap':
+        return lbr.intel_pmu_lbr_swap_task_ctx(cpu, kernel.contexts[a], kernel.contexts[b]);
+      case 'enable':
+        return lbr.intel_pmu_lbr_enable_all(cpu, a !== 0);
+      case 'disable':
+        return lbr.intel_pmu_lbr_disable_all(cpu);
+      case 'reset':
+        return lbr.intel_pmu_lbr_reset(cpu);
+      default:
+        throw new Error('the recording names a function that is not known here');
+    }
+  }
+}
+
+const NAMES = [...new Set(GOLDEN.traces.map((trace) => trace.model))];
+
+describe('the recording', () => {
+  it('holds every CPU model, and every call more than once', () => {
+    expect(NAMES).toEqual(expect.arrayContaining(CPU_MODELS.map((model) => model.name)));
+    const calls = GOLDEN.traces.flatMap((trace) => trace.calls);
+    for (const name of ['add', 'del', 'sched', 'swap', 'enable', 'disable', 'read', 'reset']) {
+      expect(calls.filter(({ call, msrs }) => call[0] === name && msrs).length).toBeGreaterThan(
+        name === 'del' || name === 'swap' ? -1 : 100,
+      );
+    }
+  });
+});
+
+describe.each(NAMES)('lbr.c on %s', (name) => {
+  it('always makes the accesses of the C, in its order, and leaves what the C leaves', () => {
+    for (const trace of GOLDEN.traces) if (trace.model === name) new Replay(trace).run();
+  });
+
+  it('always sets up the filters of the C for each bit and each pair of bits', () => {
+    const kernel = boot(modelOf(name), 4, new RecordedPort());
+    for (const [type, ret, reg, idx, config] of GOLDEN.filters[name]) {
+      const set = setUp(kernel, kernel.events[0], type);
+      const got = [set[0], set[1], set[2], hex64(set[3], set[4])];
+      expect(got, `branch_sample_type ${type.toString(16)}`).toEqual([ret, reg, idx, config]);
+    }
+  });
+
+  it('always sets up the filters of the C for each branch_sample_type there is', () => {
+    const kernel = boot(modelOf(name), 4, new RecordedPort());
+    const count = 1 << PERF_SAMPLE_BRANCH_MAX_SHIFT;
+    const all = new Int32Array(5 * count);
+    for (let type = 0; type < count; type++) all.set(setUp(kernel, kernel.events[0], type), 5 * type);
+    const digest = createHash('sha256').update(new Uint8Array(all.buffer)).digest('hex');
+    expect(digest).toBe(GOLDEN.filter_digests[name]);
+  });
+});
+
+describe('branch_type', () => {
+  it('always names each kind of branch, between the rings, as utils.c does', () => {
+    for (const [from, to, abort, type] of GOLDEN.branch_types) {
+      const got = branch_type(...words64(from), ...words64(to), abort !== 0);
+      expect(got, `${from} to ${to}, abort ${abort}`).toBe(type);
+    }
+  });
+});
+
+describe('common_branch_type', () => {
+  it('always gives the PERF_BR_* value of utils.c', () => {
+    for (const [type, common] of GOLDEN.common_branch_types) {
+      expect(common_branch_type(type), `type ${type.toString(16)}`).toBe(common);
+    }
+  });
+});
