@@ -3,7 +3,11 @@ import type { Options } from 'tsup';
 // JavaScript only: tsup's declaration builder is tied to compiler versions, so tsc writes types.
 // src/cli/main.ts starts with its own `#!` line; tsup keeps it and makes dist/cli.js executable.
 const config: Options = {
-  entry: { index: 'src/index.ts', cli: 'src/cli/main.ts' },
+  entry: {
+    index: 'src/index.ts',
+    cli: 'src/cli/main.ts',
+    campaign_worker: 'src/cli/campaign_worker.ts',
+  },
   format: 'esm',
   platform: 'node',
   target: 'node20',

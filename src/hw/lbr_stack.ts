@@ -151,6 +151,14 @@ export class LbrStack {
     return false;
   }
 
+  /** Whether some record's FROM has this low word, and a high word that satisfies `p`. */
+  has(eax: number, p: (edx: number) => boolean): boolean {
+    for (let i = this.records; i < this.records + this.size; i += this.stride) {
+      if (this.words[i] === eax && p(this.words[i + 1])) return true;
+    }
+    return false;
+  }
+
   /** Whether there is no record. */
   get empty(): boolean {
     for (let i = this.records; i < this.records + this.size; i += this.stride) {

@@ -93,13 +93,18 @@ function namesOf(bits: Bits, value: number): string[] {
   return bits.filter(([bit]) => (value & bit) !== 0).map(([, name]) => name);
 }
 
-/** DEBUGCTL as the names of its bits: `LBR|FREEZE_LBRS`, `0 (LBR off)`. */
-export function debugctlText(value: number): string {
+/** DEBUGCTL as the names of its bits, for a column: `LBR|FREEZE_LBRS`, `0`. */
+export function debugctlBits(value: number): string {
   const known = DEBUGCTL_BITS.reduce((sum, [bit]) => sum | bit, 0);
   const names = namesOf(DEBUGCTL_BITS, value);
   if ((value & ~known) !== 0) names.push(hex(value & ~known));
-  const text = names.length === 0 ? '0' : names.join('|');
-  return (value & msrs.DEBUGCTLMSR_LBR) === 0 ? `${text} (LBR off)` : text;
+  return names.length === 0 ? '0' : names.join('|');
+}
+
+/** DEBUGCTL in a sentence, which says what is not there, too: `0 (LBR off)`. */
+export function debugctlText(value: number): string {
+  const bits = debugctlBits(value);
+  return (value & msrs.DEBUGCTLMSR_LBR) === 0 ? `${bits} (LBR off)` : bits;
 }
 
 /** LBR_SELECT as what it keeps out: `0x1 (no kernel)`; `0x3c5 (call stack)` speaks for itself. */

@@ -3,21 +3,19 @@ import type { LbrStack } from '../hw/lbr_stack.js';
 import { HOST } from '../host/observer.js';
 import type { Machine } from '../sim/machine.js';
 import type { Monitor } from '../verify/monitor.js';
-import { debugctlText, selectBrief } from './msr_name.js';
+import { debugctlBits, selectBrief } from './msr_name.js';
 import type { Viewer } from './record_text.js';
 import { branchText, NEUTRAL, stackRecords } from './record_text.js';
-import { tableLines } from './table.js';
+import { splitTable } from './table.js';
 
 /** Records of each stack that are printed, newest first. */
 const RECORDS_MAX = 6;
 
-/** One column: a stack and what is to be said beside it. */
+/** One column of the table: a stack, and the DEBUGCTL that goes with it. */
 interface Column {
   readonly title: string;
   readonly stack: LbrStack;
-  /** DEBUGCTL as text; a copy in memory has none. */
-  readonly debugctl: string;
-  readonly viewer: Viewer;
+  readonly debugctl: number;
 }
 
 /**
@@ -33,55 +31,44 @@ export function registerLines(
   vcpu: number,
 ): string[] {
   const columns: Column[] = [];
-  const viewer = vcpu === HOST ? NEUTRAL : { vm: machine.vcpus[vcpu].vm, task: -1 };
-  if (pcpu >= 0) columns.push(pcpuColumn(machine, pcpu, vcpu, viewer));
+  if (pcpu >= 0) columns.push(pcpuColumn(machine, pcpu, vcpu));
   if (vcpu !== HOST) {
-    const { records, vmcs } = machine.vcpus[vcpu];
-    const debugctl = `${debugctlText(vmcs.guest_debugctl)} in VMCS`;
-    if (pcpu < 0 || !records.empty) {
-      columns.push({ title: `host's copy of v${vcpu}`, stack: records, debugctl, viewer });
+    const { records, vmcs, in_guest } = machine.vcpus[vcpu];
+    // In the guest, DEBUGCTL is in the register; elsewhere the VMCS has the guest's.
+    if (!in_guest || !records.empty) {
+      const debugctl = vmcs.guest_debugctl;
+      columns.push({ title: `saved for v${vcpu}`, stack: records, debugctl });
     }
-    const reference = monitor.reference(vcpu);
-    columns.push({
-      title: `reference v${vcpu}`,
-      stack: reference.stack,
-      debugctl: debugctlText(reference.debugctl),
-      viewer,
-    });
+    const { stack, debugctl } = monitor.reference(vcpu);
+    columns.push({ title: `reference v${vcpu}`, stack, debugctl });
   }
-  return tableLines(['', ...columns.map((column) => column.title)], rowsOf(columns));
+  const viewer = vcpu === HOST ? NEUTRAL : { vm: machine.vcpus[vcpu].vm, task: -1 };
+  return splitTable(['', ...columns.map(({ title }) => title)], rowsOf(columns, viewer));
 }
 
-function pcpuColumn(machine: Machine, pcpu: number, vcpu: number, viewer: Viewer): Column {
-  const cpu = machine.pcpus[pcpu];
+function pcpuColumn(machine: Machine, pcpu: number, vcpu: number): Column {
+  const { stack, debugctl } = machine.pcpus[pcpu];
   const loaded = machine.loaded(pcpu);
   const inGuest = loaded !== null && loaded.in_guest;
-  const whose = inGuest ? `in v${loaded.id}` : 'in the host';
-  const waits = loaded !== null && !inGuest;
-  const guests = waits ? `; v${loaded.id}'s ${debugctlText(loaded.vmcs.guest_debugctl)}` : '';
+  const where = inGuest ? `in v${loaded.id}` : 'in the host';
   const traps = vcpu !== HOST && !machine.vcpus[vcpu].msr_passthrough;
-  return {
-    title: `p${pcpu}, ${whose}${traps ? ', intercepted' : ''}`,
-    stack: cpu.stack,
-    debugctl: `${debugctlText(cpu.debugctl)}${guests}`,
-    viewer,
-  };
+  return { title: `p${pcpu}, ${where}${traps ? ', intercepted' : ''}`, stack, debugctl };
 }
 
 /** Rows of the table: control registers, then records by age, as long as some stack has one. */
-function rowsOf(columns: readonly Column[]): string[][] {
+function rowsOf(columns: readonly Column[], viewer: Viewer): string[][] {
   const hasSelect = columns.some(({ stack }) => stack.model.select !== 'none');
-  const rows = [['DEBUGCTL', ...columns.map((column) => column.debugctl)]];
+  const rows = [['DEBUGCTL', ...columns.map(({ debugctl }) => debugctlBits(debugctl))]];
   if (hasSelect) rows.push(['LBR_SELECT', ...columns.map((c) => selectBrief(c.stack.lbr_select))]);
-  rows.push(['LBR_TOS', ...columns.map((column) => String(column.stack.tos))]);
-  const records = columns.map((column) => stackRecords(column.stack));
+  rows.push(['LBR_TOS', ...columns.map(({ stack }) => String(stack.tos))]);
+  const records = columns.map(({ stack }) => stackRecords(stack));
   const depth = Math.max(
     ...records.map((list) => list.findLastIndex(({ lo, hi }) => (lo | hi) !== 0) + 1),
   );
   for (let i = 0; i < Math.min(depth, RECORDS_MAX); i++) {
-    const cells = records.map((list, c) => {
+    const cells = records.map((list) => {
       const { slot, lo, hi } = list[i];
-      return `${slot}: ${branchText(lo, hi, columns[c].viewer)}`;
+      return `${slot}: ${branchText(lo, hi, viewer)}`;
     });
     rows.push([i === 0 ? 'newest' : '', ...cells]);
   }

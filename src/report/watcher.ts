@@ -131,9 +131,9 @@ export class Watcher implements Observer {
     const { monitor, watch } = this;
     if (this.failure !== null || watch === null) return;
     const { property, by } = watch;
-    const own = by === 'guest kernel' && monitor.own[property] !== 0;
-    if (!own && monitor.broken[property] === 0) return;
-    const text = (own ? monitor.ownDetails : monitor.details)[property];
+    const own = by === 'guest kernel' && monitor.verdicts.own[property] !== 0;
+    if (!own && monitor.verdicts.broken[property] === 0) return;
+    const text = (own ? monitor.verdicts.ownDetails : monitor.verdicts.details)[property];
     this.failure = { text, registers: registerLines(this.machine, monitor, pcpu, vcpu) };
   }
 

@@ -58,7 +58,7 @@ export const ACTION_NAMES = [
 export type ActionName = (typeof ACTION_NAMES)[number];
 
 /** Number of each action kind, its index in ACTION_NAMES: what a schedule stores. */
-export const KIND = {
+export const KIND: Readonly<Record<ActionName, number>> = {
   call: 0,
   ret: 1,
   jmp: 2,
@@ -86,7 +86,7 @@ export const KIND = {
   hostWork: 24,
   cstate: 25,
   liveMigrate: 26,
-} as const satisfies Record<ActionName, number>;
+};
 
 const kind: Param = { name: 'kind', min: 0 };
 

@@ -3,9 +3,9 @@
  * all properties at once; the first failure of each is kept, and shrunk when the runs are done.
  */
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
-import { always } from '../host/policy/always.js';
 import type { KernelVersion } from '../guest/perf/kernel.js';
 import type { CpuModel } from '../hw/cpu_models.js';
+import { knownFailure, notApplicable } from '../host/policy/index.js';
 import type { LbrPolicy, PropertyName } from '../host/policy/policy.js';
 import { PROPERTY_NAMES } from '../host/policy/policy.js';
 import type { Action } from '../sim/actions.js';
@@ -108,9 +108,6 @@ export interface CampaignOptions {
   readonly progress?: (progress: Progress) => boolean;
 }
 
-/** Properties whose failure may be the guest kernel's own even after a wrong read. */
-const CONTENT: readonly PropertyName[] = ['no-leak/task', 'callstack-true'];
-
 /** A generator of its own for each run, so that a run does not depend on those before it. */
 function drawOf(seed: number, run: number): Draw {
   const rng = xoroshiro128plus(Math.imul(seed, 0x9e3779b1) ^ Math.imul(run + 1, 0x85ebca6b));
@@ -138,7 +135,6 @@ class ShapeCampaign {
   private readonly config: MachineConfig;
   private readonly generator: Generator;
   private readonly schedule: Schedule = new Schedule();
-  private baseline: Bench | null = null;
 
   constructor(config: MachineConfig) {
     this.config = config;
@@ -180,21 +176,9 @@ class ShapeCampaign {
     }
   }
 
-  /** The same machine under a policy that keeps every stack: what fails there fails anywhere. */
-  private dedicated(): Bench {
-    this.baseline ??= new Bench({ ...this.config, policy: always });
-    return this.baseline;
-  }
-
-  failsAt(schedule: Schedule, property: number): number {
-    const at = this.bench.breaksAt(schedule, property);
-    if (at < 0 || !CONTENT.includes(PROPERTY_NAMES[property])) return at;
-    return this.dedicated().guestBreaksAt(schedule, property) >= 0 ? -1 : at;
-  }
-
   /** The kept failures of a property, each shrunk. */
   shrunk(property: number): Failure[] {
-    return this.shrinkAll(this.failures[property], (s) => this.failsAt(s, property));
+    return this.shrinkAll(this.failures[property], (s) => this.bench.breaksAt(s, property));
   }
 
   shrunkOwn(property: number): Failure[] {
@@ -291,8 +275,9 @@ class PolicyCampaign {
 
   result(property: Property): Result {
     const { name } = property;
-    const { knownFailures, notApplicable } = this.policy;
-    const nothing = notApplicable[name] ?? property.notApplicable(this.options.model);
+    const { policy } = this;
+    const { model, kernel } = this.options;
+    const nothing = notApplicable(policy, name, model) ?? property.notApplicable(model);
     const reach = this.reach();
     const common = { policy: this.policy.name, property: name, runs: this.runs, reach };
     if (nothing !== null) {
@@ -300,10 +285,10 @@ class PolicyCampaign {
       return { ...common, verdict, expected: verdict, reason: nothing, counterexample: null };
     }
     const counterexample = this.shortest(propertyIndex(name), false);
-    const known = knownFailures[name];
+    const known = knownFailure(policy, name, model, kernel);
     const verdict =
       counterexample !== null ? 'fails' : reach[property.reach] === 0 ? 'vacuous' : 'holds';
-    const expected = known === undefined ? 'holds' : 'fails';
+    const expected = known === null ? 'holds' : 'fails';
     return { ...common, verdict, expected, reason: known ?? '', counterexample };
   }
 

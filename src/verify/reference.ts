@@ -5,7 +5,7 @@
  * driven by the same accesses and branches.
  */
 import * as branch from '../hw/branch.js';
-import type { CpuModel } from '../hw/cpu_models.js';
+import { LBR_FORMAT_EIP_FLAGS2, type CpuModel } from '../hw/cpu_models.js';
 import type { LbrMap } from '../hw/lbr_map.js';
 import { KIND_FROM, KIND_INFO, KIND_NONE, KIND_TO, lbrMap } from '../hw/lbr_map.js';
 import { LogicalProcessor } from '../hw/logical_processor.js';
@@ -19,6 +19,8 @@ import { guestKernelConfig, mispredicted } from '../sim/machine.js';
 import type { Verdicts } from './verdicts.js';
 import { P, R } from './verdicts.js';
 
+const IN_TX_OR_ABORT_HI: number = msrs.LBR_FROM_FLAG_IN_TX_HI | msrs.LBR_FROM_FLAG_ABORT_HI;
+
 /** DEBUGCTL bits that KVM lets a guest have. */
 const GUEST_DEBUGCTL: number = msrs.DEBUGCTLMSR_LBR | msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
 
@@ -31,6 +33,8 @@ export class Reference {
   private readonly verdicts: Verdicts;
   /** Per VM: it has read what it would not have read on the reference machine. */
   private readonly tainted: Uint8Array;
+  /** Per vCPU: wrong reads since its PMI handler last read the status. */
+  private readonly wrongReads: Int32Array;
   /** Per vCPU: the stack may be empty, so that its TOS means nothing. */
   private readonly mayBeEmpty: Uint8Array;
   /** Per vCPU: somebody else has had records in registers since this vCPU's were there. */
@@ -51,6 +55,7 @@ export class Reference {
     this.memory = new Memory(layout);
     for (const o of at) this.registers.push(new LogicalProcessor(this.memory, this.model, o));
     this.tainted = new Uint8Array(config.vms);
+    this.wrongReads = new Int32Array(vcpus);
     this.mayBeEmpty = new Uint8Array(vcpus);
     this.other = new Uint8Array(vcpus);
     this.dropped = new Uint8Array(vcpus);
@@ -59,6 +64,7 @@ export class Reference {
   start(): void {
     this.memory.words.fill(0);
     this.tainted.fill(0);
+    this.wrongReads.fill(0);
     this.mayBeEmpty.fill(1);
     this.other.fill(0);
     this.dropped.fill(0);
@@ -95,31 +101,48 @@ export class Reference {
   }
 
   /**
-   * A wrong sample, or another fault of what perf does. Before its first wrong read a guest does
-   * the same on the reference machine, so it is the kernel's own; and an NMI inside a kernel
-   * function races with that function on any machine.
+   * A sample is wrong. It is the host's doing if the reads that it was made from were wrong. If
+   * all of them were right, now and before, the same sample is taken on the reference machine,
+   * and it is the kernel's own, as is what an NMI inside a kernel function sees of that function.
    */
-  breaks(vcpu: number, property: number, detail: () => string): void {
+  wrongSample(vcpu: number, property: number, detail: () => string): void {
     const { nested } = this.machine().ports[vcpu];
-    if (this.tainted[this.vm(vcpu)] !== 0 && !nested) this.verdicts.breaks(property, detail);
-    else this.verdicts.breaksOwn(property, detail);
+    if (this.wrongReads[vcpu] !== 0 && !nested) this.verdicts.breaks(property, detail);
+    else this.wrongAnywhere(vcpu, property, detail);
+  }
+
+  /** What is wrong on the reference machine as well, unless the guest is no longer the same. */
+  wrongAnywhere(vcpu: number, property: number, detail: () => string): void {
+    if (this.tainted[this.vm(vcpu)] === 0) this.verdicts.breaksOwn(property, detail);
   }
 
   read(vcpu: number, msr: number, eax: number, edx: number): void {
     const lbr = this.isLbr(msr);
+    // The PMI handler reads the status, and then what its sample is made from.
+    if (msr === msrs.MSR_CORE_PERF_GLOBAL_STATUS) this.wrongReads[vcpu] = 0;
     if (!lbr && msr !== msrs.MSR_IA32_DEBUGCTLMSR) return;
     const registers = this.registers[vcpu];
     const wanted = registers.rdmsr(msr);
     const wantedHi = registers.edx;
     const empty = (wanted | wantedHi) === 0;
     if (lbr && this.other[vcpu] !== 0) this.countRead(vcpu, empty);
-    if (eax === wanted && edx === wantedHi) {
+    if (eax === wanted && ((edx ^ wantedHi) & ~this.freeBits(msr)) === 0) {
       if (lbr && !empty) this.dropped[vcpu] = 0;
     } else if (msr === msrs.MSR_LBR_TOS && this.bothEmpty(vcpu)) {
       registers.wrmsr(msr, eax, 0);
     } else {
       this.wrongRead(vcpu, msr, eax, edx, wanted, wantedHi);
     }
+  }
+
+  /**
+   * Bits of edx that need not be kept: a part without TSX refuses to be given back the FROM that
+   * it captured (HSD172, HSM182), so bits 62:61 come back sign-extended from any hypervisor.
+   */
+  private freeBits(msr: number): number {
+    const { lbr_format, tsx } = this.model;
+    const quirk = lbr_format === LBR_FORMAT_EIP_FLAGS2 && !tsx;
+    return quirk && this.map.kind(msr) === KIND_FROM ? IN_TX_OR_ABORT_HI : 0;
   }
 
   private countRead(vcpu: number, empty: boolean): void {
@@ -154,6 +177,7 @@ export class Reference {
       `v${vcpu}: RDMSR 0x${msr.toString(16)} returned ${hex(eax, edx)}${whose(owner)}, ` +
       `instead of ${hex(wanted, wantedHi)}`;
     this.tainted[this.vm(vcpu)] = 1;
+    this.wrongReads[vcpu]++;
     verdicts.breaks(P['no-loss/any'], text);
     if (this.isLbr(msr)) {
       if (this.inCallstackMode(vcpu)) verdicts.breaks(P['no-loss/callstack'], text);

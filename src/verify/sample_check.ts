@@ -79,14 +79,21 @@ export class SampleCheck {
       const hi = kernel.words[at + 1];
       const own = branch.addressVm(hi) === this.reference.vm(vcpu);
       if (kernel.words[at] === 0 || !own || branch.addressTask(hi) === current) continue;
-      this.reference.breaks(
-        vcpu,
-        P['no-leak/task'],
-        () => `v${vcpu}: a sample of task ${current} holds a branch of task ${hi & 31}`,
-      );
+      this.taskLeak(vcpu, kernel.words[at], hi);
       break;
     }
     if (kernel.events[event].branch_sample_type === CALLSTACK_USER) this.callstack(vcpu);
+  }
+
+  /** A leak that the reference machine has as well is the kernel's own. */
+  private taskLeak(vcpu: number, lo: number, hi: number): void {
+    const { current } = this.machine().cpu(vcpu).cpuctx;
+    const task = branch.addressTask(hi);
+    const text = (): string =>
+      `v${vcpu}: a sample of task ${current} holds a branch of task ${task}`;
+    const there = this.reference.of(vcpu).stack.has(lo, (edx) => branch.addressTask(edx) === task);
+    if (there) this.reference.wrongAnywhere(vcpu, P['no-leak/task'], text);
+    else this.reference.wrongSample(vcpu, P['no-leak/task'], text);
   }
 
   private callstack(vcpu: number): void {
@@ -102,7 +109,7 @@ export class SampleCheck {
     const exact = plain && this.tracked[stack] !== 0 && !this.machine().ports[vcpu].nested;
     if (good && exact) good = nr === this.shadow.tracked(stack);
     if (good) return;
-    this.reference.breaks(
+    this.reference.wrongSample(
       vcpu,
       P['callstack-true'],
       () => `v${vcpu}: a sample of ${nr} frames is not the innermost part of the call stack`,

@@ -213,6 +213,7 @@ describe('Layout', () => {
   it('never takes a region of negative size', () => {
     const layout = new Layout();
     expect(() => layout.take(-1)).toThrow(ModelInvariantError);
+    expect(() => layout.take(-1)).toThrow(/size/);
     expect(layout.size).toBe(0);
   });
 });

@@ -9,7 +9,10 @@ export const always: LbrPolicy = {
   cites: 'baseline; Wei Wang, v1, 2017-09-25, moved from VM transitions to vCPU switches',
   assumes: 'perf lends its registers to KVM between VM entry and VM exit',
   needlessSwitches: 0,
-  knownFailures: {},
+  knownFailures: {
+    'no-needless-switch': { why: 'it saves and restores for ever, used or not' },
+  },
+  needsCallstack: false,
   notApplicable: {
     'active-agrees': 'not a paravirtual policy',
     'no-premature-stop': 'it never takes the guest to have stopped',

@@ -17,7 +17,25 @@ export const lazyLiteral: LbrPolicy = {
   cites: 'Andi Kleen, 2018-09-06, reply to v2 6/8: rules L1, L2, L3',
   assumes: 'hardware never records before the first access of a slice, and no host event contends',
   needlessSwitches: 1,
-  knownFailures: {},
+  knownFailures: {
+    'no-loss/callstack': {
+      why: 'hardware records before the first access, and the restore then covers that up',
+    },
+    'no-loss/any': {
+      why: 'hardware records before the first access, and the restore then covers that up',
+    },
+    'no-leak/vm': { why: "the host's records reach the guest's stack while its event contends" },
+    'callstack-true': { why: 'frames entered before the first access of a slice are covered up' },
+    'host-intact': { why: "the host's event finds the guest's records and its LBR_SELECT" },
+    'owner-only': { why: 'the first access restores even under a host event that counts' },
+    'recorder-owned': {
+      why: 'with LBR on and no access yet hardware records into a stack not restored',
+    },
+    'no-premature-stop': {
+      why: 'a slice without access is not saved, whatever was recorded in it',
+    },
+  },
+  needsCallstack: false,
   notApplicable: { 'active-agrees': 'not a paravirtual policy' },
   inUse: (vcpu: Vcpu): boolean => vcpu.msr_passthrough,
   /** L1: nothing is restored. */

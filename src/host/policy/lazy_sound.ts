@@ -15,6 +15,7 @@ export const lazySound: LbrPolicy = {
   assumes: 'perf lends its registers to KVM between VM entry and VM exit',
   needlessSwitches: 1,
   knownFailures: {},
+  needsCallstack: false,
   notApplicable: { 'active-agrees': 'not a paravirtual policy' },
   inUse: (vcpu: Vcpu): boolean => vcpu.word(LIVE) !== 0,
   vcpu_enter: (kvm: PolicyHost, vcpu: Vcpu): void => {

@@ -44,7 +44,37 @@ export const merged: LbrPolicy = {
   assumes: 'a guest whose DEBUGCTL.LBR is clear after a switch has stopped using LBR',
   words: ['need_cleanup'],
   needlessSwitches: 2,
-  knownFailures: {},
+  knownFailures: {
+    'no-loss/callstack': {
+      why: 'the event is released when a switch falls where perf has DEBUGCTL.LBR clear; a host event that comes wipes the stack',
+    },
+    'no-loss/any': { why: 'the event is released when a switch falls where DEBUGCTL.LBR is clear' },
+    'no-leak/vm': {
+      why: "host perf's restore shortcut trusts registers that a vCPU restored whose event was then released; and a guest event that comes second finds the host's records",
+      needsCallstack: true,
+    },
+    'no-leak/task': {
+      why: 'the same shortcut, between vCPUs of one VM',
+      needsCallstack: true,
+      needsShortcut: true,
+    },
+    'callstack-true': {
+      why: "a host event that comes wipes the guest's frames, and the shortcut brings others",
+    },
+    'host-intact': {
+      why: 'a guest event that is released leaves its records to the host event it displaced',
+    },
+    'recorder-owned': {
+      why: "after the shortcut hardware records on top of another vCPU's records",
+    },
+    'no-premature-stop': {
+      why: 'it takes DEBUGCTL.LBR clear after a switch for a stop, and drops the stack',
+    },
+    'no-fault': {
+      why: 'an intercepted write reaches WRMSR unchecked: a guest can make the host fault',
+    },
+  },
+  needsCallstack: true,
   notApplicable: { 'active-agrees': 'not a paravirtual policy' },
   inUse: (vcpu: Vcpu): boolean => vcpu.msr_passthrough,
   /** Kernel: x86.c:kvm_arch_sched_in(). */

@@ -9,7 +9,18 @@ export const never: LbrPolicy = {
   cites: 'baseline; patches 1 to 5 of the 2018 v2 series without 6 to 8',
   assumes: 'no two LBR users ever share a pCPU',
   needlessSwitches: 0,
-  knownFailures: {},
+  knownFailures: {
+    'no-loss/callstack': {
+      why: "whoever ran last left the stack, and nobody brings the guest's back",
+    },
+    'no-loss/any': { why: "whoever ran last left the stack, and nobody brings the guest's back" },
+    'no-leak/vm': { why: 'the guest reads what another VM or the host left' },
+    'no-leak/task': { why: 'vCPUs of one VM share the registers of a pCPU' },
+    'callstack-true': { why: "a sample starts with somebody else's frames" },
+    'host-intact': { why: "the host's event finds the guest's records and its LBR_SELECT" },
+    'recorder-owned': { why: 'hardware records on top of whatever is there' },
+  },
+  needsCallstack: false,
   notApplicable: {
     'active-agrees': 'not a paravirtual policy',
     'owner-only': 'it never touches the registers',

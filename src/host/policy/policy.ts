@@ -66,6 +66,15 @@ export interface PolicyHost {
   giveBackLbr(vcpu: Vcpu): void;
 }
 
+/** Why a policy breaks a property, and where. */
+export interface KnownFailure {
+  readonly why: string;
+  /** Not to be met on a CPU without call-stack mode. */
+  readonly needsCallstack?: boolean;
+  /** Not to be met with a kernel whose LBR driver lacks the restore shortcut (4.18). */
+  readonly needsShortcut?: boolean;
+}
+
 /** One policy. Hooks carry KVM's names; a hook that is not needed is `nothing`. */
 export interface LbrPolicy {
   readonly name: string;
@@ -76,9 +85,11 @@ export interface LbrPolicy {
   /** What must hold outside the model for it to be sound. */
   readonly assumes: string;
   /** Properties that it is known to break, and why; one that does not fail is an error. */
-  readonly knownFailures: Partial<Record<PropertyName, string>>;
+  readonly knownFailures: Partial<Record<PropertyName, KnownFailure>>;
   /** Properties that say nothing about it, and why. */
   readonly notApplicable: Partial<Record<PropertyName, string>>;
+  /** It touches the registers only where there is call-stack mode. */
+  readonly needsCallstack: boolean;
   /** What the guest is told: where its driver reports call-stack use, if at all. */
   readonly pv: PvSite;
   /** How often a vCPU may still be saved or restored, coming or going, after its guest stopped. */
@@ -145,6 +156,7 @@ export type PolicyGround = Omit<
   | 'knownFailures'
   | 'notApplicable'
   | 'needlessSwitches'
+  | 'needsCallstack'
   | 'inUse'
 >;
 

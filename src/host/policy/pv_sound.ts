@@ -15,6 +15,7 @@ export const pvSound: LbrPolicy = {
   pv: 'add-del-boot',
   needlessSwitches: 1,
   knownFailures: {},
+  needsCallstack: false,
   notApplicable: {},
   inUse: (vcpu: Vcpu): boolean => vcpu.pv_lbr_ctrl !== 0,
   vcpu_enter: (kvm: PolicyHost, vcpu: Vcpu): void => {

@@ -16,7 +16,30 @@ export const pvV2: LbrPolicy = {
   assumes: 'every LBR user of the guest sets ACTIVE, and no host event contends',
   pv: 'add-del',
   needlessSwitches: 0,
-  knownFailures: {},
+  knownFailures: {
+    'no-loss/callstack': {
+      why: 'a stack that perf means to find again by its restore shortcut is gone while ACTIVE is 0; LBR_SELECT and a contending host event lose it even while it is 1',
+    },
+    'no-loss/any': { why: 'ring-mode users never set ACTIVE' },
+    'no-leak/vm': { why: 'while ACTIVE is 0 the guest reads what another VM or the host left' },
+    'no-leak/task': { why: 'while ACTIVE is 0 vCPUs of one VM share the registers of a pCPU' },
+    'callstack-true': {
+      why: "a sample starts with frames recorded while the stack was not the guest's",
+    },
+    'host-intact': { why: "the host's event finds the guest's records and its LBR_SELECT" },
+    'owner-only': { why: 'it saves and restores under a host event that counts' },
+    'recorder-owned': { why: 'with ACTIVE 0 hardware records on top of whatever is there' },
+    'active-agrees': {
+      why: 'a kernel that takes over by kexec inherits ACTIVE',
+      needsCallstack: true,
+    },
+    'no-needless-switch': {
+      why: 'with ACTIVE left at 1 it saves and restores for ever',
+      needsCallstack: true,
+    },
+    'no-premature-stop': { why: 'it takes every guest without ACTIVE to have no stack' },
+  },
+  needsCallstack: true,
   notApplicable: {},
   inUse: active,
   vcpu_load: (kvm: PolicyHost, vcpu: Vcpu): void => {

@@ -1,0 +1,77 @@
+/** Turns the words of a command line into what they name. */
+import { InvalidArgumentError } from 'commander';
+import { UsageError } from './errors.js';
+
+/** A parser for a whole number within bounds, for commander. */
+export function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
+  };
+}
+
+/** Collects the values of an option that may be given more than once. */
+export function collect(value: string, earlier: readonly string[]): string[] {
+  return [...earlier, value];
+}
+
+/**
+ * The names of a list separated by commas, in the order of the table and each once; `all` is
+ * every name, and a name before a slash stands for all that begin with it.
+ *
+ * @throws UsageError for a name that is not in the table.
+ */
+export function namesOf<T extends string>(what: string, list: string, known: readonly T[]): T[] {
+  const wanted = new Set<T>();
+  for (const word of list.split(',').map((part) => part.trim())) {
+    const found = known.filter((name) => {
+      return word === 'all' || name === word || name.startsWith(`${word}/`);
+    });
+    if (found.length === 0) throw unknownName(what, word, known);
+    for (const name of found) wanted.add(name);
+  }
+  return known.filter((name) => wanted.has(name));
+}
+
+/** The entry of a table that has a name. @throws UsageError when there is none. */
+export function entryOf<T extends { readonly name: string }>(
+  what: string,
+  name: string,
+  table: readonly T[],
+): T {
+  const entry = table.find((candidate) => candidate.name === name);
+  if (entry !== undefined) return entry;
+  throw unknownName(what, name, table.map((candidate) => candidate.name));
+}
+
+function unknownName(what: string, name: string, known: readonly string[]): UsageError {
+  const near = nearest(name, known);
+  const guess = near === null ? '' : ` Did you mean ${near}?`;
+  return new UsageError(`there is no ${what} '${name}'.${guess} There are: ${known.join(', ')}`);
+}
+
+/** The known name that is fewest edits away, if it is close enough to be what was meant. */
+function nearest(name: string, known: readonly string[]): string | null {
+  let best: string | null = null;
+  let least = Math.max(2, Math.ceil(name.length / 3)) + 1;
+  for (const candidate of known) {
+    const distance = candidate.startsWith(name) ? 1 : edits(name, candidate);
+    if (distance < least) [best, least] = [candidate, distance];
+  }
+  return name === '' ? null : best;
+}
+
+/** Levenshtein distance. */
+function edits(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const change = row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(change, row[j] + 1, next[j - 1] + 1));
+    }
+    row = next;
+  }
+  return row[b.length];
+}

@@ -1,0 +1,127 @@
+/** Runs a campaign in worker threads, a policy at a time, and puts the reports together. */
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import type { KernelFinding, Progress, Report } from '../verify/campaign.js';
+import { PROPERTIES } from '../verify/properties.js';
+import type { CampaignJob, WorkerReply, WorkerRequest, WorkerStart } from './campaign_job.js';
+import { EXIT_INTERRUPTED, WorkerBug } from './errors.js';
+
+/** More threads than this gain nothing: the slowest policy takes as long as it takes. */
+const THREADS_MAX = 8;
+
+export interface PoolHooks {
+  /** Called now and then with what each policy that was begun has come to. */
+  progress(progress: readonly Progress[]): void;
+  /** Called at the first Ctrl-C; the second one ends the process. */
+  interrupted(): void;
+}
+
+/**
+ * Judges every policy of the job. The report does not depend on the number of threads, since a
+ * policy's runs depend on the seed alone.
+ *
+ * @throws WorkerBug when a worker met an exception.
+ */
+export async function runJob(job: CampaignJob, hooks: PoolHooks): Promise<Report> {
+  const stop = new SharedArrayBuffer(4);
+  const stopped = new Int32Array(stop);
+  const interrupt = (): void => {
+    if (Atomics.exchange(stopped, 0, 1) !== 0) process.exit(EXIT_INTERRUPTED);
+    hooks.interrupted();
+  };
+  const workers: Worker[] = [];
+  const reports = new Map<string, Report>();
+  const progress = new Map<string, Progress>();
+  const queue = [...job.policies];
+  const work = async (): Promise<void> => {
+    const worker = new Worker(workerFile(), { workerData: { job, stop } satisfies WorkerStart });
+    workers.push(worker);
+    for (let policy = queue.shift(); policy !== undefined; policy = queue.shift()) {
+      if (Atomics.load(stopped, 0) !== 0) return;
+      reports.set(policy, await judge(worker, { policy }, job, onProgress));
+    }
+  };
+  const onProgress = (now: Progress): void => {
+    progress.set(now.policy, now);
+    hooks.progress([...progress.values()]);
+  };
+  process.on('SIGINT', interrupt);
+  try {
+    const threads = Math.min(job.policies.length, availableParallelism(), THREADS_MAX);
+    await Promise.all(Array.from({ length: threads }, work));
+  } finally {
+    process.off('SIGINT', interrupt);
+    await Promise.all(workers.map((worker) => worker.terminate()));
+  }
+  const inOrder = job.policies.flatMap((policy) => reports.get(policy) ?? []);
+  return merged(inOrder, Atomics.load(stopped, 0) !== 0);
+}
+
+/** The worker's code lies beside this file, before and after the build. */
+function workerFile(): URL {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  return new URL(`./campaign_worker.${extension}`, import.meta.url);
+}
+
+function judge(
+  worker: Worker,
+  request: WorkerRequest,
+  job: CampaignJob,
+  onProgress: (progress: Progress) => void,
+): Promise<Report> {
+  return new Promise((resolve, reject) => {
+    const done = (): void => {
+      worker.off('message', onMessage);
+      worker.off('error', onError);
+    };
+    const onError = (error: Error): void => {
+      done();
+      reject(error);
+    };
+    const onMessage = (reply: WorkerReply): void => {
+      if (reply.kind === 'progress') {
+        onProgress(reply.progress);
+        return;
+      }
+      done();
+      if (reply.kind === 'report') resolve(reply.report);
+      else reject(new WorkerBug(reply.stack, adviceOf(request.policy, reply, job)));
+    };
+    worker.on('message', onMessage);
+    worker.on('error', onError);
+    worker.postMessage(request);
+  });
+}
+
+/** How to see a bug again. */
+function adviceOf(
+  policy: string,
+  { token, progress }: Extract<WorkerReply, { kind: 'bug' }>,
+  { seed }: CampaignJob,
+): string[] {
+  const run = (progress?.runs ?? 0) + 1;
+  const where = `policy ${policy}, run ${run} of seed ${seed}: the same command with`;
+  const again = `--policy ${policy} --runs ${run} shows it again`;
+  return token === null ? [`${where} ${again}`] : [`${where} ${again}`, `vlbr replay ${token}`];
+}
+
+/** One report out of one for each policy, in the order of the policies. */
+function merged(reports: readonly Report[], interrupted: boolean): Report {
+  const sum = (of: (report: Report) => number): number =>
+    reports.reduce((total, report) => total + of(report), 0);
+  const names = Object.keys(reports[0]?.actions ?? {});
+  return {
+    results: reports.flatMap((report) => report.results),
+    kernelFindings: PROPERTIES.flatMap(({ name }): KernelFinding[] => {
+      // What the kernel does wrong by itself, it does under every policy: one of them is enough.
+      const found = reports.flatMap((report) => report.kernelFindings);
+      return found.filter(({ property }) => property === name).slice(0, 1);
+    }),
+    runs: sum((report) => report.runs),
+    steps: sum((report) => report.steps),
+    actions: Object.fromEntries(
+      names.map((name) => [name, sum((report) => report.actions[name] ?? 0)]),
+    ),
+    interrupted: interrupted || reports.some((report) => report.interrupted),
+  };
+}

@@ -1,0 +1,151 @@
+#!/usr/bin/env node
+/**
+ * The command line. It parses and explains; the work is in the commands' own files, which are
+ * loaded when they are asked for, so that `--help` is there at once.
+ */
+import { createRequire } from 'node:module';
+import { Argument, Command, CommanderError, Option } from 'commander';
+import { collect, wholeNumber } from './arguments.js';
+import { EXIT_BUG, EXIT_EXPECTED, EXIT_USAGE, UsageError, WorkerBug } from './errors.js';
+import { endQuietlyOnBrokenPipe } from './output.js';
+import type { ListName, ListOptions } from './list.js';
+import type { ReplayOptions } from './replay.js';
+import type { VerifyOptions } from './verify.js';
+
+const RUNS_MAX = 1_000_000_000;
+const SEED_MAX = 0xffffffff;
+
+const EXIT_CODES = `
+Exit codes:
+  0    everything came out as expected: what the policy declares as a known failure fails,
+       and everything else holds
+  1    some verdict is not the expected one
+  2    the command line or a file is wrong; standard error says how
+  3    a bug of vlbr itself
+  130  interrupted; the report says what was known until then`;
+
+const VERIFY_HELP = `
+The machine:
+  Without --vms, --vcpus, --tasks and --pcpus, runs take turns with several small machines.
+  With any of them there is one: 2 VMs of 1 vCPU and 2 tasks on 1 pCPU, but for what is given.
+  A --schedule brings its own.
+
+Examples:
+  vlbr verify --policy pv-v2,pv-sound --property no-leak
+  vlbr verify --schedule host.txt --vcpu-threads 'CPU \\d+/KVM' --json > report.json`;
+
+const REPLAY_HELP = `
+A file is a report of \`vlbr verify --json\`, text that holds tokens, or one schedule:
+  {"schema": "vlbr/schedule/1", "policy": "...", "property": "...", "cpu": "...",
+   "kernel": "...", "vms": 2, "vcpus": 1, "tasks": 2, "pcpus": 1,
+   "actions": [{"kind": "...", "actor": 0, "args": []}, ...]}
+
+Exit code 0: the property breaks if the policy declares it as a known failure, and holds if it
+does not; a failure of the guest's kernel by itself counts against no policy. Exit code 1: else.`;
+
+function packageVersion(): string {
+  const { version } = createRequire(import.meta.url)('vlbr/package.json') as { version: string };
+  return version;
+}
+
+function verifyCommand(done: (code: number) => void): Command {
+  return new Command('verify')
+    .description('judge host policies by generated schedules, against every property')
+    .option('--policy <names>', 'policies, separated by commas (see: vlbr list policies)', 'all')
+    .option('--property <names>', 'properties, likewise (see: vlbr list properties)', 'all')
+    .option('--cpu <name>', 'CPU model (see: vlbr list cpus)', 'skylake')
+    .addOption(
+      new Option('--kernel <version>', "version of the guest's perf code")
+        .choices(['6.1', '4.18'])
+        .default('6.1'),
+    )
+    .option('--vms <n>', 'VMs, 1 to 6', wholeNumber(1, 6))
+    .option('--vcpus <n>', 'vCPUs of each VM, 1 to 8', wholeNumber(1, 8))
+    .option('--tasks <n>', 'tasks of each VM, from its vCPUs to 16', wholeNumber(1, 16))
+    .option('--pcpus <n>', 'pCPUs, 1 to 8', wholeNumber(1, 8))
+    .option('--runs <n>', 'runs for each policy, of 60 actions', wholeNumber(1, RUNS_MAX), 1000)
+    .option('--seed <n>', 'same seed, same report', wholeNumber(0, SEED_MAX), 1)
+    .option('--schedule <file>', 'recorded host schedule, ftrace text; repeatable', collect, [])
+    .option('--vcpu-threads <regex>', 'its vCPU threads (default: "CPU \\d+/(KVM|TCG)")')
+    .option('--json', 'one JSON object on standard output')
+    .addHelpText('after', VERIFY_HELP + EXIT_CODES)
+    .action(async (options: VerifyOptions) => {
+      const { verify } = await import('./verify.js');
+      done(await verify(options));
+    });
+}
+
+function replayCommand(done: (code: number) => void): Command {
+  return new Command('replay')
+    .description('run one schedule again and tell what happens in it')
+    .argument('<token|file>', 'what `vlbr verify` printed, or a file')
+    .option('--json', 'one JSON object on standard output, which is a replay file again')
+    .addHelpText('after', REPLAY_HELP)
+    .action(async (what: string, options: ReplayOptions) => {
+      const { replay } = await import('./replay.js');
+      done(replay(what, options));
+    });
+}
+
+function listCommand(): Command {
+  return new Command('list')
+    .description('list what there is')
+    .addArgument(new Argument('<what>').choices(['policies', 'properties', 'cpus']))
+    .option('--json', 'one JSON object on standard output')
+    .action(async (what: ListName, options: ListOptions) => {
+      const { list } = await import('./list.js');
+      list(what, options);
+    });
+}
+
+function program(done: (code: number) => void): Command {
+  const root = new Command('vlbr')
+    .description("Does a guest's Last Branch Record stack survive every vCPU switch?")
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .helpCommand(false)
+    .addHelpText('after', EXIT_CODES);
+  for (const command of [verifyCommand(done), replayCommand(done), listCommand()]) {
+    root.addCommand(command);
+  }
+  for (const command of [root, ...root.commands]) {
+    command
+      .exitOverride()
+      .showHelpAfterError(`Try: ${command === root ? '' : 'vlbr '}${command.name()} --help`)
+      .configureOutput({
+        outputError: (text, write) => write(text.replace(/^error: /, 'vlbr: ')),
+      });
+  }
+  return root;
+}
+
+/** Returns the exit code. */
+async function main(): Promise<number> {
+  let code: number = EXIT_EXPECTED;
+  try {
+    await program((result) => {
+      code = result;
+    }).parseAsync();
+  } catch (error) {
+    return explain(error);
+  }
+  return code;
+}
+
+/** Says on standard error what went wrong, and returns the exit code for it. */
+function explain(error: unknown): number {
+  // commander has printed its message; help and version come here, too, with code 0.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_EXPECTED : EXIT_USAGE;
+  if (error instanceof UsageError) {
+    process.stderr.write(`vlbr: ${error.message}\n`);
+    return EXIT_USAGE;
+  }
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const advice = error instanceof WorkerBug ? error.advice : [];
+  const lines = ['vlbr: this is a bug of vlbr, not a verdict', stack, ...advice];
+  process.stderr.write(`${lines.join('\n')}\n`);
+  return EXIT_BUG;
+}
+
+endQuietlyOnBrokenPipe();
+// Not process.exit(): what was printed may still be on its way through a pipe.
+process.exitCode = await main();

@@ -1,0 +1,20 @@
+/** How commands print. */
+
+/** Prints lines, in one write: a reader that goes away sees whole lines or none. */
+export function printLines(lines: readonly string[]): void {
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** Prints one JSON object and nothing else. */
+export function printJson(value: object): void {
+  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** A reader that has seen enough (`| head`) is no error: what is left to print is dropped. */
+export function endQuietlyOnBrokenPipe(): void {
+  const end = (error: NodeJS.ErrnoException): void => {
+    if (error.code !== 'EPIPE') throw error;
+  };
+  process.stdout.on('error', end);
+  process.stderr.on('error', end);
+}

@@ -1,0 +1,56 @@
+/** The line that says how far a campaign is, on a terminal. */
+import cliProgress from 'cli-progress';
+import type { Progress } from '../verify/campaign.js';
+import { compact, grouped } from '../report/text.js';
+
+export interface ProgressLine {
+  update(progress: readonly Progress[]): void;
+  /** Takes the line off the terminal. */
+  end(): void;
+}
+
+/** A line for those who are no terminal: none. */
+export const NO_PROGRESS: ProgressLine = { update: () => {}, end: () => {} };
+
+/**
+ * Begins a line on standard error.
+ *
+ * @param policies - number of policies to judge.
+ * @param runs - runs for each of them, as far as is known before the first.
+ */
+export function progressLine(policies: number, runs: number): ProgressLine {
+  const bar = new cliProgress.SingleBar({
+    stream: process.stderr,
+    format: '{bar} {percentage}% | {done} runs | {rate} actions/s | {found} found | {what}',
+    barsize: 20,
+    barCompleteChar: '#',
+    barIncompleteChar: '.',
+    clearOnComplete: true,
+    hideCursor: true,
+    // Ctrl-C is for the campaign; the library would end the process.
+    gracefulExit: false,
+  });
+  const began = performance.now();
+  bar.start(policies * runs, 0, { done: '0', rate: '0', found: 0, what: 'starting' });
+  return {
+    update: (progress) => {
+      const sum = (of: (p: Progress) => number): number =>
+        progress.reduce((total, p) => total + of(p), 0);
+      const done = sum((p) => p.runs);
+      const seconds = (performance.now() - began) / 1000;
+      bar.setTotal(policies * Math.max(...progress.map((p) => p.runsWanted)));
+      bar.update(done, {
+        done: grouped(done),
+        rate: compact(Math.round(sum((p) => p.steps) / seconds)),
+        found: sum((p) => p.found),
+        what: whatOf(progress[progress.length - 1]),
+      });
+    },
+    end: () => bar.stop(),
+  };
+}
+
+/** What a policy is at: once its runs are done, its failures are being made short. */
+function whatOf({ policy, runs, runsWanted }: Progress): string {
+  return runs === runsWanted ? `shortening ${policy}` : policy;
+}

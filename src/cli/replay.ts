@@ -1,0 +1,88 @@
+/** `vlbr replay`: runs a schedule that was kept, and tells what happens in it. */
+import { existsSync, readFileSync } from 'node:fs';
+import { timeline } from '../report/timeline.js';
+import { ascii, wrap } from '../report/text.js';
+import type { Breaker, ReplayCase } from '../verify/replay_file.js';
+import { endsAsDeclared, parseReplayText, ReplayError } from '../verify/replay_file.js';
+import { replayToken, scheduleJson, tokenOf } from '../verify/replay_file.js';
+import { EXIT_EXPECTED, EXIT_UNEXPECTED, UsageError, WorkerBug } from './errors.js';
+import { printJson, printLines } from './output.js';
+
+export interface ReplayOptions {
+  readonly json?: boolean;
+}
+
+/** Returns the exit code. */
+export function replay(what: string, { json }: ReplayOptions): number {
+  const cases = casesOf(what);
+  if (json === true && cases.length > 1) {
+    throw new UsageError(`${what}: --json takes one schedule, and there are ${cases.length}`);
+  }
+  let code: number = EXIT_EXPECTED;
+  for (const [i, one] of cases.entries()) {
+    const { lines, breaker, text } = shown(one);
+    const asDeclared = endsAsDeclared(one, breaker);
+    if (!asDeclared) code = EXIT_UNEXPECTED;
+    if (json === true) {
+      // A replay file again: what is to be kept can be written straight to one.
+      const end = { token: tokenOf(one), brokenBy: breaker, asDeclared, text, timeline: lines };
+      printJson({ ...scheduleJson(one), ...end });
+      continue;
+    }
+    const { config, property } = one;
+    const title = `${config.policy.name}, ${property}: ${config.model.name}, Linux ${config.kernel}`;
+    const gap = i === 0 ? [] : [''];
+    printLines([...gap, `${title} guest`, ...lines, ...endLines(one, breaker)]);
+  }
+  return code;
+}
+
+/** A token is recognised by its first characters, unless there is such a file. */
+function casesOf(what: string): ReplayCase[] {
+  const isToken = /^v\d+\./.test(what) && !existsSync(what);
+  try {
+    return isToken ? [replayToken(what)] : parseReplayText(textOf(what));
+  } catch (error) {
+    if (!(error instanceof ReplayError)) throw error;
+    throw new UsageError(isToken ? error.message : `${what}: ${error.message}`);
+  }
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    const why = code === 'ENOENT' ? 'there is no such file' : `it can't be read (${code})`;
+    throw new UsageError(`${path}: ${why}; give a token, which begins with v1., or a replay file`);
+  }
+}
+
+function shown(one: ReplayCase): ReturnType<typeof timeline> {
+  try {
+    return timeline(one);
+  } catch (error) {
+    const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    throw new WorkerBug(stack, [`vlbr replay ${tokenOf(one)}`]);
+  }
+}
+
+/** How it ended, against what the policy declares. */
+function endLines({ config, property }: ReplayCase, breaker: Breaker): string[] {
+  const known = config.policy.knownFailures[property];
+  const because = known === undefined ? '' : `: ${ascii(known)}`;
+  switch (breaker) {
+    case 'policy':
+      return known === undefined
+        ? ['FAILS, and the policy does not declare it']
+        : wrap(`fails, as the policy declares${because}`, '', '  ');
+    case 'guest kernel':
+      return [
+        "the guest kernel's own: it does that on a pCPU of its own, too; counts against no policy",
+      ];
+    case 'nobody':
+      return known === undefined
+        ? ['holds on this schedule, as the policy declares']
+        : wrap(`HOLDS on this schedule, but the policy declares a failure${because}`, '', '  ');
+  }
+}

@@ -1,0 +1,13 @@
+/** Colours, if the output is a terminal; the same functions that do nothing, if not. */
+import pc from 'picocolors';
+
+export type Colours = ReturnType<typeof pc.createColors>;
+
+/**
+ * picocolors by itself would colour a pipe on a CI machine; colour is for people.
+ *
+ * @param terminal - whether the output is one.
+ */
+export function coloursFor(terminal: boolean): Colours {
+  return pc.createColors(terminal && pc.isColorSupported);
+}

@@ -1,0 +1,44 @@
+/** The report of a campaign as one JSON object; its keys are stable (README, "JSON"). */
+import { replayToken, VERIFY_SCHEMA } from '../verify/replay_file.js';
+import type { Counterexample } from '../verify/campaign.js';
+import { ascii } from './text.js';
+import { timeline } from './timeline.js';
+import type { Campaign } from './verify_text.js';
+import { unexpectedOf } from './verify_text.js';
+
+/** Everything but `elapsed_s` depends on the options and the seed alone. */
+export function verifyJson(campaign: Campaign): object {
+  const { model, kernel, seed, shapes, schedules, elapsed_s, report } = campaign;
+  const { runs, steps, actions, interrupted, results, kernelFindings } = report;
+  return {
+    schema: VERIFY_SCHEMA,
+    kernel,
+    driver: 'port',
+    cpu: model.name,
+    seed,
+    elapsed_s,
+    steps,
+    runs,
+    shapes: schedules.length > 0 ? [] : shapes,
+    schedules: schedules.map(({ file }) => file),
+    actions,
+    results: results.map((result) => ({
+      ...result,
+      reason: ascii(result.reason),
+      counterexample: counterexampleJson(result.counterexample),
+    })),
+    kernelFindings: kernelFindings.map(({ property, counterexample }) => ({
+      property,
+      counterexample: counterexampleJson(counterexample),
+    })),
+    interrupted,
+    unexpected: unexpectedOf(report).length,
+  };
+}
+
+function counterexampleJson(counterexample: Counterexample | null): object | null {
+  if (counterexample === null) return null;
+  const { shape, actions, token } = counterexample;
+  const { text, lines } = timeline(replayToken(token));
+  return { shape, actions, token, text, timeline: lines };
+}

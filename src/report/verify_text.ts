@@ -1,0 +1,218 @@
+/** The report of a campaign as text: the matrix, what was run, and every counterexample. */
+import type { CpuModel } from '../hw/cpu_models.js';
+import type { HostSchedule } from '../trace/host_schedule.js';
+import { summarize } from '../trace/host_schedule.js';
+import type { Counterexample, Report, Result, Shape, Verdict } from '../verify/campaign.js';
+import { REACH_NAMES } from '../verify/properties.js';
+import { replayToken } from '../verify/replay_file.js';
+import type { Colours } from './colours.js';
+import { splitTable, tableLines } from './table.js';
+import { ascii, compact, grouped, plural, WIDTH, wrap } from './text.js';
+import { timeline } from './timeline.js';
+
+/** What was asked for, and what came of it. */
+export interface Campaign {
+  readonly model: CpuModel;
+  readonly kernel: string;
+  readonly seed: number;
+  readonly shapes: readonly Shape[];
+  readonly schedules: readonly HostSchedule[];
+  readonly elapsed_s: number;
+  readonly report: Report;
+}
+
+/** Verdicts that are not the expected ones. */
+export function unexpectedOf(report: Report): Result[] {
+  return report.results.filter(({ verdict, expected }) => verdict !== expected);
+}
+
+const WORDS: Readonly<Record<Verdict, string>> = {
+  holds: 'holds',
+  fails: 'FAILS',
+  vacuous: 'vacuous',
+  'not applicable': 'n-a',
+};
+
+/** The whole report, as lines. */
+export function verifyText(campaign: Campaign, colours: Colours): string[] {
+  const { report } = campaign;
+  return [
+    ...headLines(campaign, colours),
+    '',
+    ...matrixLines(report, colours),
+    '',
+    ...legendLines(report),
+    '',
+    ...workLines(campaign),
+    ...report.results.flatMap((result, i) => failureLines(report.results, i, colours, result)),
+    ...findingLines(report, colours),
+    '',
+    ...closingLines(report, colours),
+  ];
+}
+
+function headLines(campaign: Campaign, colours: Colours): string[] {
+  const { model, kernel, seed, schedules, shapes } = campaign;
+  const what = `${model.name} (${model.lbr_nr} records), Linux ${kernel} guest, seed ${seed}`;
+  const machines = schedules.length > 0 ? schedules.flatMap(scheduleLines) : shapeLines(shapes);
+  return [colours.bold(`vlbr verify: ${what}`), ...machines];
+}
+
+function shapeLines(shapes: readonly Shape[]): string[] {
+  const texts = shapes.map(({ vms, vcpus, tasks, pcpus }) => {
+    const vm = `${plural(vcpus, 'vCPU')} and ${plural(tasks, 'task')}`;
+    return `${plural(vms, 'VM')} of ${vm} on ${plural(pcpus, 'pCPU')}`;
+  });
+  return wrap(`machines: ${texts.join('; ')}`, '', '  ');
+}
+
+function scheduleLines(schedule: HostSchedule): string[] {
+  const { vcpus, vms, pcpus, vcpu_switches, span_s } = summarize(schedule);
+  const who = `${plural(vcpus, 'vCPU')} of ${plural(vms, 'VM')} on ${plural(pcpus, 'pCPU')}`;
+  const what = `${plural(vcpu_switches, 'vCPU switch')} in ${span_s.toFixed(1)} s`;
+  return wrap(`schedule: ${schedule.file}: ${who}, ${what}`, '', '  ');
+}
+
+/** Properties as rows, policies as columns; `!` marks what is not expected. */
+function matrixLines({ results }: Report, colours: Colours): string[] {
+  const policies = [...new Set(results.map(({ policy }) => policy))];
+  const properties = [...new Set(results.map(({ property }) => property))];
+  const rows = properties.map((property) => [
+    property,
+    ...policies.map((policy) => {
+      const result = results.find((r) => r.policy === policy && r.property === property);
+      return result === undefined ? '' : cell(result, colours);
+    }),
+  ]);
+  return splitTable(['', ...policies], rows);
+}
+
+function cell({ verdict, expected }: Result, colours: Colours): string {
+  const word = WORDS[verdict];
+  if (verdict !== expected) return colours.red(colours.bold(`${word}!`));
+  switch (verdict) {
+    case 'holds':
+      return colours.green(word);
+    case 'fails':
+      return colours.yellow(word);
+    default:
+      return colours.dim(word);
+  }
+}
+
+/** Why some cells are as they are. */
+function legendLines({ results }: Report): string[] {
+  const lines: string[] = [];
+  if (results.some(({ verdict, expected }) => verdict !== expected)) {
+    lines.push('! not the expected verdict');
+  }
+  if (results.some(({ verdict }) => verdict === 'vacuous')) {
+    lines.push('vacuous: holds, but the situation in which it could fail never came up');
+  }
+  const reasons = new Map<string, Set<string>>();
+  for (const { verdict, property, policy, reason } of results) {
+    if (verdict !== 'not applicable') continue;
+    const key = `${property}: ${ascii(reason)}`;
+    reasons.set(key, (reasons.get(key) ?? new Set()).add(policy));
+  }
+  for (const [reason, policies] of reasons) {
+    lines.push(...wrap(`n-a ${reason} (${[...policies].join(', ')})`, '', '  '));
+  }
+  return lines;
+}
+
+/** How much was run, which actions, and how often each risk was met. */
+function workLines({ report, elapsed_s }: Campaign): string[] {
+  const { runs, steps, actions, results } = report;
+  const mean = runs === 0 ? 0 : steps / runs;
+  const rate = grouped(Math.round(steps / Math.max(elapsed_s, 0.001)));
+  const total = `${plural(runs, 'run')}, ${plural(steps, 'action')}`;
+  const lines = [
+    `${total} (mean ${mean.toFixed(1)} a run) in ${elapsed_s.toFixed(1)} s, ${rate} actions/s`,
+    '0 % skipped: each action is drawn from those that are possible next',
+    '',
+    ...actionColumns(actions),
+  ];
+  const policies = [...new Map(results.map(({ policy, reach }) => [policy, reach]))];
+  const rows = REACH_NAMES.map((name) => [
+    name,
+    ...policies.map(([, reach]) => compact(reach[name] ?? 0)),
+  ]);
+  const head = ['risky situations met', ...policies.map(([policy]) => policy)];
+  return [...lines, '', ...splitTable(head, rows, { numeric: true })];
+}
+
+/** Name and count, several to a line. */
+function actionColumns(actions: Readonly<Record<string, number>>): string[] {
+  const entries = Object.entries(actions);
+  const name = Math.max(...entries.map(([key]) => key.length));
+  const count = Math.max(...entries.map(([, n]) => grouped(n).length));
+  const cells = entries.map(([key, n]) => `${key.padEnd(name)} ${grouped(n).padStart(count)}`);
+  const perLine = Math.max(1, Math.floor((WIDTH + 3) / (name + 1 + count + 3)));
+  const lines: string[] = [];
+  for (let i = 0; i < cells.length; i += perLine) {
+    lines.push(cells.slice(i, i + perLine).join('   '));
+  }
+  return lines;
+}
+
+function failureLines(
+  all: readonly Result[],
+  index: number,
+  colours: Colours,
+  { policy, property, verdict, expected, reason, counterexample }: Result,
+): string[] {
+  if (counterexample === null) return [];
+  const known = verdict === expected ? `known: ${ascii(reason)}` : 'not expected';
+  const title = `${policy} breaks ${property}`;
+  const twin = all
+    .slice(0, index)
+    .find((r) => r.policy === policy && sameSchedule(r.counterexample, counterexample));
+  const earlier = twin === undefined ? null : twin.property;
+  return ['', colours.bold(title), ...wrap(known, '', '  '), ...bodyLines(counterexample, earlier)];
+}
+
+function sameSchedule(a: Counterexample | null, b: Counterexample): boolean {
+  const text = ({ shape, actions }: Counterexample): string => JSON.stringify([shape, actions]);
+  return a !== null && text(a) === text(b);
+}
+
+/** @param earlier - property whose timeline shows the same schedule, or null. */
+function bodyLines({ token, text }: Counterexample, earlier: string | null): string[] {
+  const shown =
+    earlier === null
+      ? timeline(replayToken(token)).lines
+      : [`  the schedule of ${earlier} above`, ...wrap(ascii(text), '      => ', '         ')];
+  // One word, however long, on a line of its own: it is there to be copied.
+  return [...shown, `  vlbr replay ${token}`];
+}
+
+/** What the guest's kernel breaks by itself counts against no policy. */
+function findingLines({ kernelFindings }: Report, colours: Colours): string[] {
+  return kernelFindings.flatMap(({ property, counterexample }) => [
+    '',
+    colours.bold(`the guest's kernel breaks ${property}`),
+    '  by itself, as it would on a pCPU of its own: counts against no policy',
+    ...bodyLines(counterexample, null),
+  ]);
+}
+
+function closingLines(report: Report, colours: Colours): string[] {
+  const { results, interrupted } = report;
+  const unexpected = unexpectedOf(report);
+  const lines: string[] = [];
+  if (interrupted) {
+    lines.push(colours.yellow('interrupted: these are the verdicts of the runs until then'));
+  }
+  if (unexpected.length > 0) {
+    const rows = unexpected.map(({ policy, property, verdict, expected, reason }) => [
+      policy,
+      property,
+      `${verdict}, expected: ${expected}${expected === 'fails' ? ` (${ascii(reason)})` : ''}`,
+    ]);
+    lines.push(...tableLines(['policy', 'property', 'verdict'], rows, { wrapLast: true }), '');
+  }
+  const count = `${plural(results.length, 'verdict')}, ${grouped(unexpected.length)} unexpected`;
+  lines.push(unexpected.length === 0 ? colours.green(count) : colours.red(count));
+  return lines;
+}
