@@ -1,0 +1,83 @@
+/**
+ * The library: everything that the command line does, and what it takes to write a policy, a
+ * schedule or an observer of one's own.
+ */
+
+// The suite.
+export { DEFAULT_SHAPES, runCampaign } from './verify/campaign.js';
+export { PROPERTIES, REACH_NAMES } from './verify/properties.js';
+export type {
+  CampaignOptions,
+  Counterexample,
+  KernelFinding,
+  Progress,
+  Report,
+  Result,
+  Shape,
+  Verdict,
+} from './verify/campaign.js';
+export type { Property, ReachName } from './verify/properties.js';
+
+// Policies.
+export { findPolicy, knownFailure, notApplicable, POLICIES } from './host/policy/index.js';
+export { msrValue, nothing, PASS_THROUGH, PROPERTY_NAMES } from './host/policy/policy.js';
+export type {
+  HostPerf,
+  KnownFailure,
+  LbrPolicy,
+  MsrValue,
+  PolicyGround,
+  PolicyHost,
+  PropertyName,
+} from './host/policy/policy.js';
+export type { Vcpu } from './host/vcpu.js';
+export type { PvSite } from './guest/pv/kvm_para.js';
+
+// CPUs and kernels.
+export { CPU_MODELS, findCpuModel, withDepth } from './hw/cpu_models.js';
+export { KERNEL_VERSIONS } from './guest/perf/kernel.js';
+export type { CpuModel } from './hw/cpu_models.js';
+export type { KernelVersion } from './guest/perf/kernel.js';
+
+// One machine, by hand.
+export { configProblem } from './sim/config.js';
+export { Machine } from './sim/machine.js';
+export { canPerform, perform } from './sim/perform.js';
+export { ModelInvariantError } from './hw/assert.js';
+export { Monitor } from './verify/monitor.js';
+export { HOST } from './host/observer.js';
+export type { MachineConfig } from './sim/config.js';
+export type { Observer } from './host/observer.js';
+
+// Schedules, and how they are kept.
+export { ACTION_NAMES, ACTIONS, actionText } from './sim/actions.js';
+export { Schedule, step } from './sim/schedule.js';
+export { decodeToken, encodeToken } from './sim/token.js';
+export {
+  breakerOf,
+  endsAsDeclared,
+  parseReplayText,
+  ReplayError,
+  replayToken,
+  scheduleJson,
+  tokenOf,
+} from './verify/replay_file.js';
+export type { Action, ActionName, ActionSpec, Param } from './sim/actions.js';
+export type { Replay } from './sim/token.js';
+export type { Breaker, ReplayCase } from './verify/replay_file.js';
+
+// Recorded schedules.
+export { parseFtrace, readFtraceFile, TraceError } from './trace/ftrace.js';
+export { DEFAULT_VCPU_THREADS, hostSchedule, summarize } from './trace/host_schedule.js';
+export type { FtraceText, SchedSwitch } from './trace/ftrace.js';
+export type {
+  HostSchedule,
+  ScheduleStep,
+  ScheduleSummary,
+  VcpuThread,
+  VmEvidence,
+} from './trace/host_schedule.js';
+
+// Reports.
+export { timeline } from './report/timeline.js';
+export type { Timeline } from './report/timeline.js';

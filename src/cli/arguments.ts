@@ -12,7 +12,7 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
 }
 
 /** Collects the values of an option that may be given more than once. */
-export function collect(value: string, earlier: readonly string[]): string[] {
+export function collect(value: string, earlier: readonly string[] = []): string[] {
   return [...earlier, value];
 }
 

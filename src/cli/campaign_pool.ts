@@ -1,8 +1,8 @@
 /** Runs a campaign in worker threads, a policy at a time, and puts the reports together. */
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import type { PropertyName } from '../host/policy/policy.js';
 import type { KernelFinding, Progress, Report } from '../verify/campaign.js';
-import { PROPERTIES } from '../verify/properties.js';
 import type { CampaignJob, WorkerReply, WorkerRequest, WorkerStart } from './campaign_job.js';
 import { EXIT_INTERRUPTED, WorkerBug } from './errors.js';
 
@@ -54,7 +54,8 @@ export async function runJob(job: CampaignJob, hooks: PoolHooks): Promise<Report
     await Promise.all(workers.map((worker) => worker.terminate()));
   }
   const inOrder = job.policies.flatMap((policy) => reports.get(policy) ?? []);
-  return merged(inOrder, Atomics.load(stopped, 0) !== 0);
+  const { properties } = job;
+  return merged(inOrder, properties, Atomics.load(stopped, 0) !== 0);
 }
 
 /** The worker's code lies beside this file, before and after the build. */
@@ -106,13 +107,17 @@ function adviceOf(
 }
 
 /** One report out of one for each policy, in the order of the policies. */
-function merged(reports: readonly Report[], interrupted: boolean): Report {
+function merged(
+  reports: readonly Report[],
+  properties: readonly PropertyName[],
+  interrupted: boolean,
+): Report {
   const sum = (of: (report: Report) => number): number =>
     reports.reduce((total, report) => total + of(report), 0);
   const names = Object.keys(reports[0]?.actions ?? {});
   return {
     results: reports.flatMap((report) => report.results),
-    kernelFindings: PROPERTIES.flatMap(({ name }): KernelFinding[] => {
+    kernelFindings: properties.flatMap((name): KernelFinding[] => {
       // What the kernel does wrong by itself, it does under every policy: one of them is enough.
       const found = reports.flatMap((report) => report.kernelFindings);
       return found.filter(({ property }) => property === name).slice(0, 1);

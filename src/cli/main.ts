@@ -64,11 +64,11 @@ function verifyCommand(done: (code: number) => void): Command {
     .option('--tasks <n>', 'tasks of each VM, from its vCPUs to 16', wholeNumber(1, 16))
     .option('--pcpus <n>', 'pCPUs, 1 to 8', wholeNumber(1, 8))
     .option('--runs <n>', 'runs for each policy, of 60 actions', wholeNumber(1, RUNS_MAX), 1000)
-    .option('--seed <n>', 'same seed, same report', wholeNumber(0, SEED_MAX), 1)
-    .option('--schedule <file>', 'recorded host schedule, ftrace text; repeatable', collect, [])
+    .option('--seed <n>', `0 to ${SEED_MAX}; same seed, same report`, wholeNumber(0, SEED_MAX), 1)
+    .option('--schedule <file>', 'recorded host schedule, ftrace text; repeatable', collect)
     .option('--vcpu-threads <regex>', 'its vCPU threads (default: "CPU \\d+/(KVM|TCG)")')
     .option('--json', 'one JSON object on standard output')
-    .addHelpText('after', VERIFY_HELP + EXIT_CODES)
+    .addHelpText('after', `${VERIFY_HELP}\n${EXIT_CODES}`)
     .action(async (options: VerifyOptions) => {
       const { verify } = await import('./verify.js');
       done(await verify(options));

@@ -43,14 +43,16 @@ export function progressLine(policies: number, runs: number): ProgressLine {
         done: grouped(done),
         rate: compact(Math.round(sum((p) => p.steps) / seconds)),
         found: sum((p) => p.found),
-        what: whatOf(progress[progress.length - 1]),
+        what: whatOf(progress),
       });
     },
     end: () => bar.stop(),
   };
 }
 
-/** What a policy is at: once its runs are done, its failures are being made short. */
-function whatOf({ policy, runs, runsWanted }: Progress): string {
-  return runs === runsWanted ? `shortening ${policy}` : policy;
+/** The policies that are being run; when their runs are done, their failures are made short. */
+function whatOf(progress: readonly Progress[]): string {
+  const running = progress.filter(({ runs, runsWanted }) => runs < runsWanted);
+  if (running.length === 0) return 'shortening counterexamples';
+  return running.map(({ policy }) => policy).join(', ');
 }

@@ -3,7 +3,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { timeline } from '../report/timeline.js';
 import { ascii, wrap } from '../report/text.js';
 import type { Breaker, ReplayCase } from '../verify/replay_file.js';
-import { endsAsDeclared, parseReplayText, ReplayError } from '../verify/replay_file.js';
+import { declaredFailure, endsAsDeclared } from '../verify/replay_file.js';
+import { parseReplayText, ReplayError } from '../verify/replay_file.js';
 import { replayToken, scheduleJson, tokenOf } from '../verify/replay_file.js';
 import { EXIT_EXPECTED, EXIT_UNEXPECTED, UsageError, WorkerBug } from './errors.js';
 import { printJson, printLines } from './output.js';
@@ -68,21 +69,18 @@ function shown(one: ReplayCase): ReturnType<typeof timeline> {
 }
 
 /** How it ended, against what the policy declares. */
-function endLines({ config, property }: ReplayCase, breaker: Breaker): string[] {
-  const known = config.policy.knownFailures[property];
-  const because = known === undefined ? '' : `: ${ascii(known)}`;
+function endLines(one: ReplayCase, breaker: Breaker): string[] {
+  const why = declaredFailure(one);
   switch (breaker) {
     case 'policy':
-      return known === undefined
-        ? ['FAILS, and the policy does not declare it']
-        : wrap(`fails, as the policy declares${because}`, '', '  ');
+      if (why === null) return ['FAILS, and the policy does not declare it'];
+      return wrap(`fails, as the policy declares: ${ascii(why)}`, '', '  ');
     case 'guest kernel':
       return [
         "the guest kernel's own: it does that on a pCPU of its own, too; counts against no policy",
       ];
     case 'nobody':
-      return known === undefined
-        ? ['holds on this schedule, as the policy declares']
-        : wrap(`HOLDS on this schedule, but the policy declares a failure${because}`, '', '  ');
+      if (why === null) return ['holds on this schedule, as the policy declares'];
+      return wrap(`HOLDS on this schedule, but is declared to fail: ${ascii(why)}`, '', '  ');
   }
 }

@@ -34,7 +34,7 @@ export interface VerifyOptions {
   readonly pcpus?: number;
   readonly runs: number;
   readonly seed: number;
-  readonly schedule: readonly string[];
+  readonly schedule?: readonly string[];
   readonly vcpuThreads?: string;
   readonly json?: boolean;
 }
@@ -82,7 +82,7 @@ function jobOf(options: VerifyOptions): CampaignJob {
 }
 
 /** One shape if any part of it was given, else those that make runs meet the most. */
-function shapesOf({ vms, vcpus, tasks, pcpus, schedule }: VerifyOptions): readonly Shape[] {
+function shapesOf({ vms, vcpus, tasks, pcpus, schedule = [] }: VerifyOptions): readonly Shape[] {
   if (vms === undefined && vcpus === undefined && tasks === undefined && pcpus === undefined) {
     return DEFAULT_SHAPES;
   }
@@ -97,7 +97,7 @@ function shapesOf({ vms, vcpus, tasks, pcpus, schedule }: VerifyOptions): readon
 }
 
 /** Reads the recordings. */
-function schedulesOf({ schedule, vcpuThreads }: VerifyOptions): HostSchedule[] {
+function schedulesOf({ schedule = [], vcpuThreads }: VerifyOptions): HostSchedule[] {
   if (schedule.length === 0 && vcpuThreads !== undefined) {
     throw new UsageError('--vcpu-threads says which threads of a --schedule are vCPUs: give one');
   }

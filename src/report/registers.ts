@@ -11,11 +11,11 @@ import { splitTable } from './table.js';
 /** Records of each stack that are printed, newest first. */
 const RECORDS_MAX = 6;
 
-/** One column of the table: a stack, and the DEBUGCTL that goes with it. */
+/** One column of the table: a stack, and the DEBUGCTL that goes with it, if any. */
 interface Column {
   readonly title: string;
   readonly stack: LbrStack;
-  readonly debugctl: number;
+  readonly debugctl: string;
 }
 
 /**
@@ -33,14 +33,12 @@ export function registerLines(
   const columns: Column[] = [];
   if (pcpu >= 0) columns.push(pcpuColumn(machine, pcpu, vcpu));
   if (vcpu !== HOST) {
-    const { records, vmcs, in_guest } = machine.vcpus[vcpu];
-    // In the guest, DEBUGCTL is in the register; elsewhere the VMCS has the guest's.
-    if (!in_guest || !records.empty) {
-      const debugctl = vmcs.guest_debugctl;
-      columns.push({ title: `saved for v${vcpu}`, stack: records, debugctl });
+    const { records, msr_passthrough } = machine.vcpus[vcpu];
+    if (!msr_passthrough || !records.empty) {
+      columns.push({ title: `saved for v${vcpu}`, stack: records, debugctl: '-' });
     }
     const { stack, debugctl } = monitor.reference(vcpu);
-    columns.push({ title: `reference v${vcpu}`, stack, debugctl });
+    columns.push({ title: `reference v${vcpu}`, stack, debugctl: debugctlBits(debugctl) });
   }
   const viewer = vcpu === HOST ? NEUTRAL : { vm: machine.vcpus[vcpu].vm, task: -1 };
   return splitTable(['', ...columns.map(({ title }) => title)], rowsOf(columns, viewer));
@@ -52,13 +50,18 @@ function pcpuColumn(machine: Machine, pcpu: number, vcpu: number): Column {
   const inGuest = loaded !== null && loaded.in_guest;
   const where = inGuest ? `in v${loaded.id}` : 'in the host';
   const traps = vcpu !== HOST && !machine.vcpus[vcpu].msr_passthrough;
-  return { title: `p${pcpu}, ${where}${traps ? ', intercepted' : ''}`, stack, debugctl };
+  const title = `p${pcpu}, ${where}${traps ? ', intercepted' : ''}`;
+  const bits = debugctlBits(debugctl);
+  if (loaded === null || inGuest) return { title, stack, debugctl: bits };
+  // The register is the host's meanwhile; the VMCS has the guest's.
+  const guests = debugctlBits(loaded.vmcs.guest_debugctl);
+  return { title, stack, debugctl: `${bits} (v${loaded.id}: ${guests})` };
 }
 
 /** Rows of the table: control registers, then records by age, as long as some stack has one. */
 function rowsOf(columns: readonly Column[], viewer: Viewer): string[][] {
   const hasSelect = columns.some(({ stack }) => stack.model.select !== 'none');
-  const rows = [['DEBUGCTL', ...columns.map(({ debugctl }) => debugctlBits(debugctl))]];
+  const rows = [['DEBUGCTL', ...columns.map(({ debugctl }) => debugctl)]];
   if (hasSelect) rows.push(['LBR_SELECT', ...columns.map((c) => selectBrief(c.stack.lbr_select))]);
   rows.push(['LBR_TOS', ...columns.map(({ stack }) => String(stack.tos))]);
   const records = columns.map(({ stack }) => stackRecords(stack));

@@ -74,7 +74,6 @@ function finish(lines: readonly string[], breaker: Breaker, text: string): Timel
   return { lines: lines.map((line) => ascii(line).trimEnd()), breaker, text };
 }
 
-/** Whose failure to wait for; a policy's shows the guest kernel's where that has no other sign. */
 function watchOf({ property }: ReplayCase, breaker: Breaker): Watch | null {
   return breaker === 'nobody' ? null : { property: propertyIndex(property), by: breaker };
 }

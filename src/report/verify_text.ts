@@ -6,6 +6,7 @@ import type { Counterexample, Report, Result, Shape, Verdict } from '../verify/c
 import { REACH_NAMES } from '../verify/properties.js';
 import { replayToken } from '../verify/replay_file.js';
 import type { Colours } from './colours.js';
+import { nameMsrs } from './msr_name.js';
 import { splitTable, tableLines } from './table.js';
 import { ascii, compact, grouped, plural, WIDTH, wrap } from './text.js';
 import { timeline } from './timeline.js';
@@ -44,7 +45,7 @@ export function verifyText(campaign: Campaign, colours: Colours): string[] {
     ...legendLines(report),
     '',
     ...workLines(campaign),
-    ...report.results.flatMap((result, i) => failureLines(report.results, i, colours, result)),
+    ...report.results.flatMap((_, i) => failureLines(campaign, i, colours)),
     ...findingLines(report, colours),
     '',
     ...closingLines(report, colours),
@@ -156,20 +157,23 @@ function actionColumns(actions: Readonly<Record<string, number>>): string[] {
   return lines;
 }
 
-function failureLines(
-  all: readonly Result[],
-  index: number,
-  colours: Colours,
-  { policy, property, verdict, expected, reason, counterexample }: Result,
-): string[] {
+/** The i-th result's counterexample, if it has one. */
+function failureLines({ report, model }: Campaign, i: number, colours: Colours): string[] {
+  const { policy, property, verdict, expected, reason, counterexample } = report.results[i];
   if (counterexample === null) return [];
   const known = verdict === expected ? `known: ${ascii(reason)}` : 'not expected';
-  const title = `${policy} breaks ${property}`;
-  const twin = all
-    .slice(0, index)
+  const twin = report.results
+    .slice(0, i)
     .find((r) => r.policy === policy && sameSchedule(r.counterexample, counterexample));
-  const earlier = twin === undefined ? null : twin.property;
-  return ['', colours.bold(title), ...wrap(known, '', '  '), ...bodyLines(counterexample, earlier)];
+  const body =
+    twin === undefined
+      ? timelineLines(counterexample)
+      : [
+          `  the schedule of ${twin.property} above`,
+          ...wrap(ascii(nameMsrs(model, counterexample.text)), '      => ', '         '),
+          replayLine(counterexample),
+        ];
+  return ['', colours.bold(`${policy} breaks ${property}`), ...wrap(known, '  ', '    '), ...body];
 }
 
 function sameSchedule(a: Counterexample | null, b: Counterexample): boolean {
@@ -177,14 +181,14 @@ function sameSchedule(a: Counterexample | null, b: Counterexample): boolean {
   return a !== null && text(a) === text(b);
 }
 
-/** @param earlier - property whose timeline shows the same schedule, or null. */
-function bodyLines({ token, text }: Counterexample, earlier: string | null): string[] {
-  const shown =
-    earlier === null
-      ? timeline(replayToken(token)).lines
-      : [`  the schedule of ${earlier} above`, ...wrap(ascii(text), '      => ', '         ')];
-  // One word, however long, on a line of its own: it is there to be copied.
-  return [...shown, `  vlbr replay ${token}`];
+function timelineLines(counterexample: Counterexample): string[] {
+  const { lines } = timeline(replayToken(counterexample.token));
+  return [...lines, replayLine(counterexample)];
+}
+
+/** One word, however long, on a line of its own: it is there to be copied. */
+function replayLine({ token }: Counterexample): string {
+  return `  vlbr replay ${token}`;
 }
 
 /** What the guest's kernel breaks by itself counts against no policy. */
@@ -193,7 +197,7 @@ function findingLines({ kernelFindings }: Report, colours: Colours): string[] {
     '',
     colours.bold(`the guest's kernel breaks ${property}`),
     '  by itself, as it would on a pCPU of its own: counts against no policy',
-    ...bodyLines(counterexample, null),
+    ...timelineLines(counterexample),
   ]);
 }
 
@@ -211,6 +215,9 @@ function closingLines(report: Report, colours: Colours): string[] {
       `${verdict}, expected: ${expected}${expected === 'fails' ? ` (${ascii(reason)})` : ''}`,
     ]);
     lines.push(...tableLines(['policy', 'property', 'verdict'], rows, { wrapLast: true }), '');
+    if (unexpected.some(({ expected }) => expected === 'fails')) {
+      lines.push('A known failure that was not met may need more --runs, or other machines.', '');
+    }
   }
   const count = `${plural(results.length, 'verdict')}, ${grouped(unexpected.length)} unexpected`;
   lines.push(unexpected.length === 0 ? colours.green(count) : colours.red(count));

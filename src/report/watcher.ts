@@ -77,7 +77,7 @@ export type Entry = GuestAccess | HostAccess | HostStack | Branch | Switch | Rem
 export interface Watch {
   /** Index of the property. */
   readonly property: number;
-  /** Who breaks it; the guest's kernel may do so before any wrong read, or after one. */
+  /** Who is to break it. */
   readonly by: 'policy' | 'guest kernel';
 }
 
@@ -131,9 +131,10 @@ export class Watcher implements Observer {
     const { monitor, watch } = this;
     if (this.failure !== null || watch === null) return;
     const { property, by } = watch;
-    const own = by === 'guest kernel' && monitor.verdicts.own[property] !== 0;
-    if (!own && monitor.verdicts.broken[property] === 0) return;
-    const text = (own ? monitor.verdicts.ownDetails : monitor.verdicts.details)[property];
+    const { verdicts } = monitor;
+    const own = by === 'guest kernel';
+    if ((own ? verdicts.own : verdicts.broken)[property] === 0) return;
+    const text = (own ? verdicts.ownDetails : verdicts.details)[property];
     this.failure = { text, registers: registerLines(this.machine, monitor, pcpu, vcpu) };
   }
 

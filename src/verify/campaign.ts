@@ -121,7 +121,7 @@ interface Failure {
 }
 
 /** Failing schedules that are kept for each property and shape: shrinking one may go wrong. */
-const KEPT_PER_SHAPE = 2;
+const KEPT_PER_SHAPE = 3;
 
 /** A machine of one shape under one policy, and the runs on it. */
 class ShapeCampaign {

@@ -4,8 +4,7 @@
  * `{kind, actor, args}` with the parameters of the table in actions.ts; other keys are ignored.
  * The output of `vlbr verify --json` and text that holds tokens are taken as well.
  */
-import { always } from '../host/policy/always.js';
-import { findPolicy, POLICIES } from '../host/policy/index.js';
+import { findPolicy, knownFailure, POLICIES } from '../host/policy/index.js';
 import type { PropertyName } from '../host/policy/policy.js';
 import { PROPERTY_NAMES } from '../host/policy/policy.js';
 import { CPU_MODELS, findCpuModel } from '../hw/cpu_models.js';
@@ -43,24 +42,23 @@ export interface ReplayCase {
  */
 export type Breaker = 'policy' | 'guest kernel' | 'nobody';
 
-/** Properties whose failure may be the guest kernel's own even after a wrong read. */
-const CONTENT: ReadonlySet<PropertyName> = new Set(['no-leak/task', 'callstack-true']);
-
 /** Says who breaks the property of a case, by running it. */
 export function breakerOf({ config, property, schedule }: ReplayCase): Breaker {
-  const p = propertyIndex(property);
+  const index = propertyIndex(property);
   const bench = new Bench(config);
-  const own = (): Breaker => (bench.guestBreaksAt(schedule, p) >= 0 ? 'guest kernel' : 'nobody');
-  if (bench.breaksAt(schedule, p) < 0) return own();
-  if (!CONTENT.has(property)) return 'policy';
-  const dedicated = new Bench({ ...config, policy: always });
-  return dedicated.guestBreaksAt(schedule, p) >= 0 ? 'guest kernel' : 'policy';
+  if (bench.breaksAt(schedule, index) >= 0) return 'policy';
+  return bench.guestBreaksAt(schedule, index) >= 0 ? 'guest kernel' : 'nobody';
+}
+
+/** Why the case's policy is known to break the property; null if it is not. */
+export function declaredFailure({ config, property }: ReplayCase): string | null {
+  return knownFailure(config.policy, property, config.model, config.kernel);
 }
 
 /** Whether a case ends as its policy declares: a known failure fails, and nothing else does. */
-export function endsAsDeclared({ config, property }: ReplayCase, breaker: Breaker): boolean {
+export function endsAsDeclared(replay: ReplayCase, breaker: Breaker): boolean {
   if (breaker === 'guest kernel') return true;
-  return (breaker === 'policy') === (config.policy.knownFailures[property] !== undefined);
+  return (breaker === 'policy') === (declaredFailure(replay) !== null);
 }
 
 /** The largest values that make sense: a file may ask for anything, and must not hang. */

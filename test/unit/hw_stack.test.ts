@@ -287,3 +287,36 @@ describe('empty', () => {
     }
   });
 });
+
+describe('has', () => {
+  it.each(MODELS)(
+    'always finds a FROM of $name by its low word and its high word together',
+    (model) => {
+      const half = fc.constantFrom<Pair>([0, 0], [1, 0], [0, 1], [1, 1], [-1, -1]);
+      const words = fc.array(half, { minLength: model.lbr_nr, maxLength: model.lbr_nr });
+      const property = fc.property(words, words, (from, noise) => {
+        const [stack] = new Rig(model).stacks;
+        for (let i = 0; i < model.lbr_nr; i++) {
+          stack.write(model.lbr_from + i, ...from[i]);
+          stack.write(model.lbr_to + i, ...noise[i]);
+        }
+        for (const low of [0, 1, -1, 2]) {
+          for (const high of [0, 1, -1]) {
+            const expected = from.some((pair) => pair[0] === low && pair[1] === high);
+            expect(stack.has(low, (edx) => edx === high)).toBe(expected);
+          }
+        }
+      });
+      fc.assert(property);
+      // One record alone, in each slot: the first and the last count as well.
+      for (const msr of froms(model)) {
+        const [stack] = new Rig(model).stacks;
+        stack.write(msr, 7, 5);
+        expect([stack.has(7, (edx) => edx === 5), stack.has(7, () => false)]).toEqual([
+          true,
+          false,
+        ]);
+      }
+    },
+  );
+});

@@ -1,0 +1,106 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { KERNEL_VERSIONS } from '../../src/guest/perf/kernel.js';
+import { CPU_MODELS, findCpuModel, type CpuModel } from '../../src/hw/cpu_models.js';
+import { POLICIES } from '../../src/host/policy/index.js';
+import { PROPERTY_NAMES, type LbrPolicy } from '../../src/host/policy/policy.js';
+import { ACTION_NAMES } from '../../src/sim/actions.js';
+import type { Report } from '../../src/verify/campaign.js';
+import { DEFAULT_SHAPES, runCampaign } from '../../src/verify/campaign.js';
+import { Bench } from '../../src/verify/run.js';
+import { ScheduleArbitrary } from './schedule_arbitrary.js';
+
+/** Actions in the longest counterexample that a reader should have to follow. */
+const COUNTEREXAMPLE_MAX = 12;
+
+const SEED = Number(process.env['VLBR_SEED'] ?? 1);
+const SOUND = POLICIES.filter((p) => ['pv-sound', 'lazy-sound', 'parked'].includes(p.name));
+
+function model(name: string): CpuModel {
+  const found = findCpuModel(name);
+  if (found === undefined) throw new Error(`no CPU model ${name}`);
+  return found;
+}
+
+function campaign(
+  policies: readonly LbrPolicy[],
+  cpu: string,
+  kernel: (typeof KERNEL_VERSIONS)[number],
+  runs: number,
+): Report {
+  return runCampaign({
+    model: model(cpu),
+    kernel,
+    shapes: DEFAULT_SHAPES,
+    policies,
+    properties: PROPERTY_NAMES,
+    runs,
+    steps: 60,
+    seed: SEED,
+    schedules: [],
+  });
+}
+
+/** The verdicts that are not as declared, each with its schedule. */
+function unexpected(report: Report): string[] {
+  return report.results
+    .filter((r) => r.verdict !== r.expected)
+    .map(
+      (r) =>
+        `${r.policy} ${r.property}: ${r.verdict}, expected ${r.expected}; ` +
+        `vlbr replay ${r.counterexample?.token ?? ''}`,
+    );
+}
+
+describe('the matrix on skylake with Linux 6.1', () => {
+  for (const policy of POLICIES) {
+    it(`always gives ${policy.name} the verdicts it declares, by short schedules`, () => {
+      const report = campaign([policy], 'skylake', '6.1', 4000);
+      expect(unexpected(report)).toEqual([]);
+      for (const { counterexample } of report.results) {
+        expect(counterexample?.actions.length ?? 0).toBeLessThanOrEqual(COUNTEREXAMPLE_MAX);
+      }
+      for (const name of ACTION_NAMES) expect(report.actions[name], name).toBeGreaterThan(0);
+    });
+  }
+
+  it('never finds the guest kernel without fault where it is known to have one', () => {
+    const found = campaign(SOUND, 'skylake', '6.1', 1000).kernelFindings.map((f) => f.property);
+    expect(found).toEqual(['no-leak/task', 'callstack-true', 'balanced']);
+  });
+});
+
+describe('the matrix on other CPUs and kernels', () => {
+  for (const cpu of CPU_MODELS.filter((m) => m.name !== 'skylake')) {
+    it(`never breaks a sound policy on ${cpu.name}`, () => {
+      expect(unexpected(campaign(SOUND, cpu.name, '6.1', 400))).toEqual([]);
+    });
+  }
+
+  it('always gives every policy the verdicts it declares with Linux 4.18', () => {
+    expect(unexpected(campaign(POLICIES, 'skylake', '4.18', 1500))).toEqual([]);
+  });
+
+  it('always gives every policy the verdicts it declares without call-stack mode', () => {
+    expect(unexpected(campaign(POLICIES, 'nehalem', '6.1', 1500))).toEqual([]);
+  });
+});
+
+describe('schedules drawn by fast-check', () => {
+  for (const policy of SOUND) {
+    it(`never break ${policy.name}`, () => {
+      const shape = { vms: 2, vcpus: 2, tasks: 3, pcpus: 2 };
+      const config = { ...shape, model: model('haswell'), kernel: '6.1' as const, policy };
+      const bench = new Bench(config);
+      fc.assert(
+        fc.property(new ScheduleArbitrary(config, 120), (schedule) => {
+          for (let p = 0; p < PROPERTY_NAMES.length; p++) {
+            if (bench.breaksAt(schedule, p) >= 0) return false;
+          }
+          return true;
+        }),
+        { seed: SEED, numRuns: 60 },
+      );
+    });
+  }
+});

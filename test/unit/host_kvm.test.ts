@@ -1,0 +1,351 @@
+/** KVM's run loop: VM entry and exit, the virtual PMI, threads that come and go, migration. */
+import { describe, expect, it } from 'vitest';
+import { KVM_PV_LBR_CTRL_ACTIVE, MSR_KVM_PV_LBR_CTRL } from '../../src/guest/pv/kvm_para.js';
+import type { PvSite } from '../../src/guest/pv/kvm_para.js';
+import { findCpuModel } from '../../src/hw/cpu_models.js';
+import type { CpuModel } from '../../src/hw/cpu_models.js';
+import * as msrs from '../../src/hw/msr_index.js';
+import type { Observer } from '../../src/host/observer.js';
+import { never } from '../../src/host/policy/never.js';
+import type { LbrPolicy, PolicyHost } from '../../src/host/policy/policy.js';
+import type { Vcpu } from '../../src/host/vcpu.js';
+import { HOST_EVENT_TASK } from '../../src/sim/host_perf.js';
+import { Machine } from '../../src/sim/machine.js';
+
+const LBR = msrs.DEBUGCTLMSR_LBR;
+const BTF = msrs.DEBUGCTLMSR_BTF;
+const FREEZE = msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
+const DEBUGCTL = msrs.MSR_IA32_DEBUGCTLMSR;
+
+function cpuModel(name: string): CpuModel {
+  const found = findCpuModel(name);
+  if (found === undefined) throw new Error(`no CPU model ${name}`);
+  return found;
+}
+
+const SKYLAKE = cpuModel('skylake');
+
+/** Everything that a machine tells, and every hook of its policy, in one list of lines. */
+class Rig {
+  readonly log: string[] = [];
+  readonly m: Machine;
+  /** What the hooks do beside being logged. */
+  on: Partial<Record<string, (vcpu: Vcpu) => void>> = {};
+  carried = false;
+
+  constructor(pv: PvSite = 'none') {
+    const observer = new Proxy({} as Observer, {
+      get:
+        (_target, name) =>
+        (...args: number[]) =>
+          this.log.push([name, ...args].join(' ')),
+    });
+    const policy = this.policy(pv);
+    const shape = { vms: 2, vcpus: 1, tasks: 1, pcpus: 1 };
+    this.m = new Machine({ model: SKYLAKE, kernel: '6.1', policy, ...shape }, observer);
+    this.m.boot();
+    this.log.length = 0;
+  }
+
+  private policy(pv: PvSite): LbrPolicy {
+    const hook =
+      (name: string) =>
+      (_kvm: PolicyHost, vcpu: Vcpu): void =>
+        this.called(name, vcpu);
+    return {
+      ...never,
+      pv,
+      words: ['a', 'b'],
+      vcpu_load: hook('vcpu_load'),
+      vcpu_put: hook('vcpu_put'),
+      handle_requests: hook('handle_requests'),
+      vcpu_enter: hook('vcpu_enter'),
+      vcpu_exit: hook('vcpu_exit'),
+      deliver_pmi: hook('deliver_pmi'),
+      reset: hook('reset'),
+      set_state: hook('set_state'),
+      get_state: (_kvm, vcpu): boolean => {
+        this.called('get_state', vcpu);
+        return this.carried;
+      },
+    };
+  }
+
+  private called(name: string, vcpu: Vcpu): void {
+    this.log.push(`${name} ${vcpu.id}`);
+    this.on[name]?.(vcpu);
+  }
+
+  readonly write = (msr: number, eax: number, edx: number): number =>
+    this.m.kvm.guestWrmsr(this.m.vcpus[0], msr, eax, edx);
+
+  /** What was logged since the last call. */
+  readonly said = (): string[] => this.log.splice(0);
+}
+
+describe('setPassthrough', () => {
+  it('always moves the bitmap with its flag, and spares the walk when nothing changes', () => {
+    const { m } = new Rig();
+    const [vcpu] = m.vcpus;
+    expect([vcpu.msr_passthrough, vcpu.vmcs.interceptsRead(msrs.MSR_LBR_TOS)]).toEqual([
+      false,
+      true,
+    ]);
+    m.kvm.setPassthrough(vcpu, true);
+    expect(vcpu.msr_passthrough).toBe(true);
+    expect(vcpu.vmcs.interceptsRead(msrs.MSR_LBR_TOS)).toBe(false);
+    vcpu.vmcs.setIntercept(msrs.MSR_LBR_TOS, true);
+    m.kvm.setPassthrough(vcpu, true);
+    expect(vcpu.vmcs.interceptsRead(msrs.MSR_LBR_TOS)).toBe(true);
+    m.kvm.setPassthrough(vcpu, false);
+    expect([vcpu.msr_passthrough, vcpu.vmcs.interceptsWrite(msrs.MSR_LBR_SELECT)]).toEqual([
+      false,
+      true,
+    ]);
+  });
+});
+
+describe('enter and exit', () => {
+  it('always load and save the DEBUGCTL of the guest, and put back that of the host', () => {
+    const { m, said } = new Rig();
+    const [vcpu] = m.vcpus;
+    const [cpu] = m.pcpus;
+    m.kvm.exit(vcpu);
+    cpu.debugctl = LBR | BTF;
+    vcpu.vmcs.guest_debugctl = FREEZE;
+    said();
+    m.kvm.enter(vcpu);
+    expect([cpu.debugctl, vcpu.in_guest, vcpu.host_debugctl]).toEqual([FREEZE, true, LBR | BTF]);
+    cpu.debugctl = FREEZE | LBR;
+    m.kvm.exit(vcpu);
+    expect([cpu.debugctl, vcpu.in_guest]).toEqual([LBR | BTF, false]);
+    expect(vcpu.vmcs.guest_debugctl).toBe(FREEZE | LBR);
+    expect(said()).toEqual(['handle_requests 0', 'vcpu_enter 0', 'vcpu_exit 0', 'exited 0']);
+  });
+
+  it('never do anything twice', () => {
+    const { m, said } = new Rig();
+    const [vcpu] = m.vcpus;
+    m.pcpus[0].debugctl = LBR;
+    m.kvm.enter(vcpu);
+    expect(m.pcpus[0].debugctl).toBe(LBR);
+    m.kvm.exit(vcpu);
+    said();
+    m.pcpus[0].debugctl = BTF;
+    m.kvm.exit(vcpu);
+    expect(m.pcpus[0].debugctl).toBe(BTF);
+    expect(said()).toEqual([]);
+  });
+
+  it('always take the snapshot of DEBUGCTL between handle_requests and vcpu_enter', () => {
+    const rig = new Rig();
+    const [vcpu] = rig.m.vcpus;
+    const [cpu] = rig.m.pcpus;
+    rig.m.kvm.exit(vcpu);
+    rig.on.handle_requests = (): void => {
+      cpu.debugctl = LBR | FREEZE;
+    };
+    rig.on.vcpu_enter = (): void => {
+      cpu.debugctl = BTF;
+    };
+    rig.m.kvm.enter(vcpu);
+    expect([vcpu.host_debugctl, cpu.debugctl]).toEqual([LBR | FREEZE, 0]);
+    rig.m.kvm.exit(vcpu);
+    expect(cpu.debugctl).toBe(LBR | FREEZE);
+  });
+
+  it('always have left the guest, with DEBUGCTL 0, when vcpu_exit is called', () => {
+    const rig = new Rig();
+    const [vcpu] = rig.m.vcpus;
+    const [cpu] = rig.m.pcpus;
+    rig.m.kvm.exit(vcpu);
+    cpu.debugctl = BTF;
+    vcpu.vmcs.guest_debugctl = LBR;
+    const seen: unknown[] = [];
+    rig.on.vcpu_enter = (): void => void seen.push(cpu.debugctl, vcpu.in_guest);
+    rig.on.vcpu_exit = (): void =>
+      void seen.push(cpu.debugctl, vcpu.in_guest, vcpu.vmcs.guest_debugctl);
+    rig.m.kvm.enter(vcpu);
+    rig.m.kvm.exit(vcpu);
+    expect(seen).toEqual([BTF, false, 0, false, LBR]);
+  });
+
+  it('always report an entry that a reserved bit makes fail', () => {
+    const { m, said } = new Rig();
+    m.kvm.exit(m.vcpus[0]);
+    m.vcpus[0].vmcs.guest_debugctl = 1 << 20;
+    said();
+    m.kvm.enter(m.vcpus[0]);
+    expect(said()).toEqual(['handle_requests 0', 'vcpu_enter 0', 'entryFailed 0']);
+  });
+});
+
+describe('injectPmi', () => {
+  it('always exits, reports, freezes a guest that asked for it, tells the policy, enters', () => {
+    for (const frozen of [true, false]) {
+      const rig = new Rig();
+      const [vcpu] = rig.m.vcpus;
+      rig.write(DEBUGCTL, frozen ? LBR | FREEZE : LBR, 0);
+      rig.m.kvm.enter(vcpu);
+      const seen: number[] = [];
+      rig.on.deliver_pmi = (): void => void seen.push(vcpu.vmcs.guest_debugctl);
+      rig.said();
+      rig.m.kvm.injectPmi(vcpu, 2);
+      expect(rig.said()).toEqual([
+        'vcpu_exit 0',
+        'exited 0',
+        'guestPmi 0 2',
+        'deliver_pmi 0',
+        'handle_requests 0',
+        'vcpu_enter 0',
+      ]);
+      expect(seen).toEqual([frozen ? FREEZE : LBR]);
+      expect(rig.m.pcpus[0].debugctl).toBe(frozen ? FREEZE : LBR);
+      expect([vcpu.global_status, vcpu.in_guest]).toEqual([0b100, true]);
+    }
+  });
+
+  it('always is an exit even for a vCPU that was out', () => {
+    const { m, said } = new Rig();
+    m.kvm.exit(m.vcpus[0]);
+    said();
+    m.kvm.injectPmi(m.vcpus[0], 0);
+    const enter = ['handle_requests 0', 'vcpu_enter 0'];
+    const pmi = ['vcpu_exit 0', 'exited 0', 'guestPmi 0 0', 'deliver_pmi 0'];
+    expect(said()).toEqual([...enter, ...pmi, ...enter]);
+    m.kvm.injectPmi(m.vcpus[0], 1);
+    expect(m.vcpus[0].global_status).toBe(0b11);
+  });
+});
+
+describe('schedOut and schedIn', () => {
+  it('always have the policy act while the thread is on its pCPU', () => {
+    const rig = new Rig();
+    const seen: unknown[] = [];
+    const note = (vcpu: Vcpu): void => void seen.push(vcpu.id, vcpu.pcpu, vcpu.in_guest);
+    rig.on = { vcpu_put: note, vcpu_load: note };
+    rig.m.switchTo(0, 1);
+    expect(seen).toEqual([0, 0, false, 1, 0, false]);
+    expect(rig.m.vcpus.map((vcpu) => vcpu.pcpu)).toEqual([-1, 0]);
+    expect(rig.said()).toEqual([
+      'vcpu_exit 0',
+      'exited 0',
+      'vcpu_put 0',
+      'vcpuSwitch 0 0 false',
+      'vcpu_load 1',
+      'vcpuSwitch 1 0 true',
+      'handle_requests 1',
+      'vcpu_enter 1',
+    ]);
+  });
+
+  it('always come after perf has saved, and after perf has restored', () => {
+    const rig = new Rig();
+    for (const vcpu of [0, 1]) {
+      rig.m.switchTo(0, vcpu);
+      rig.m.hostEvent(0, HOST_EVENT_TASK, 0);
+      rig.m.hostWork(0, 2);
+    }
+    rig.said();
+    rig.m.switchTo(0, 0);
+    const lines = rig.said();
+    const put = lines.indexOf('vcpu_put 1');
+    const load = lines.indexOf('vcpu_load 0');
+    const perf = [...lines.keys()].filter((i) => lines[i].startsWith('hostAccess'));
+    const reads = perf.filter((i) => lines[i].endsWith('false'));
+    const writes = perf.filter((i) => lines[i].endsWith('true'));
+    expect([reads.length > 0, writes.length > 0]).toEqual([true, true]);
+    expect(reads.filter((i) => i > put)).toEqual([]);
+    expect(writes.filter((i) => i < put || i > load)).toEqual([]);
+  });
+});
+
+describe('migrate', () => {
+  function prepared(carried: boolean): { rig: Rig; vcpu: Vcpu } {
+    const rig = new Rig('add-del');
+    const [vcpu] = rig.m.vcpus;
+    rig.write(DEBUGCTL, LBR | FREEZE, 0);
+    rig.write(MSR_KVM_PV_LBR_CTRL, KVM_PV_LBR_CTRL_ACTIVE, 0);
+    rig.write(msrs.MSR_CORE_PERF_GLOBAL_CTRL, 5, 2);
+    rig.m.switchTo(0, -1);
+    vcpu.setWord(0, 11);
+    vcpu.setWord(1, 12);
+    vcpu.records.write(msrs.MSR_LBR_NHM_FROM, 1, 2);
+    vcpu.records.write(msrs.MSR_LBR_TOS, 3, 0);
+    vcpu.records.write(msrs.MSR_LBR_SELECT, 4, 0);
+    rig.m.kvm.setPassthrough(vcpu, true);
+    rig.carried = carried;
+    rig.said();
+    return { rig, vcpu };
+  }
+
+  const records = (vcpu: Vcpu): number[] =>
+    [msrs.MSR_LBR_NHM_FROM, msrs.MSR_LBR_TOS, msrs.MSR_LBR_SELECT].map((msr) =>
+      vcpu.records.readLow(msr),
+    );
+
+  it('always carries the records, DEBUGCTL and ACTIVE of a policy that sends them', () => {
+    const { rig, vcpu } = prepared(true);
+    const seen: unknown[] = [];
+    const note = (): void =>
+      void seen.push(vcpu.word(0), vcpu.word(1), vcpu.msr_passthrough, vcpu.vmcs.guest_debugctl);
+    rig.on.reset = note;
+    rig.m.liveMigrate(0);
+    expect(rig.said()).toEqual(['get_state 0', 'reset 0', 'set_state 0']);
+    expect(seen).toEqual([0, 0, false, LBR | FREEZE]);
+    expect(records(vcpu)).toEqual([1, 3, 4]);
+    expect([vcpu.vmcs.guest_debugctl, vcpu.pv_lbr_ctrl]).toEqual([LBR | FREEZE, 1]);
+    expect(vcpu.vmcs.interceptsRead(msrs.MSR_LBR_TOS)).toBe(true);
+    expect([vcpu.global_ctrl, vcpu.global_ctrl_hi]).toEqual([5, 2]);
+  });
+
+  it('never carries them for a policy that does not', () => {
+    const { rig, vcpu } = prepared(false);
+    rig.m.liveMigrate(0);
+    expect(rig.said()).toEqual(['get_state 0', 'reset 0']);
+    expect(records(vcpu)).toEqual([0, 0, 0]);
+    expect([vcpu.vmcs.guest_debugctl, vcpu.pv_lbr_ctrl]).toEqual([0, 0]);
+    expect([vcpu.word(0), vcpu.word(1), vcpu.msr_passthrough]).toEqual([0, 0, false]);
+    expect([vcpu.global_ctrl, vcpu.global_ctrl_hi]).toEqual([5, 2]);
+  });
+});
+
+describe('vCPU words', () => {
+  it('never overlap, nor reach those of another vCPU', () => {
+    const { m } = new Rig();
+    const [a, b] = m.vcpus;
+    const fields = [
+      'pcpu',
+      'host_debugctl',
+      'global_ctrl',
+      'global_ctrl_hi',
+      'global_status',
+      'pv_lbr_ctrl',
+    ] as const;
+    fields.forEach((field, i) => {
+      a[field] = 100 + i;
+      b[field] = 200 + i;
+    });
+    for (const [i, vcpu] of [a, b].entries()) {
+      vcpu.in_guest = i === 0;
+      vcpu.msr_passthrough = i !== 0;
+      vcpu.setWord(0, 300 + i);
+      vcpu.setWord(1, 400 + i);
+      vcpu.vmcs.guest_debugctl = 500 + i;
+    }
+    expect(fields.map((field) => a[field])).toEqual([100, 101, 102, 103, 104, 105]);
+    expect(fields.map((field) => b[field])).toEqual([200, 201, 202, 203, 204, 205]);
+    expect([a, b].map((v) => [v.in_guest, v.msr_passthrough])).toEqual([
+      [true, false],
+      [false, true],
+    ]);
+    expect([a, b].map((v) => [v.word(0), v.word(1), v.vmcs.guest_debugctl])).toEqual([
+      [300, 400, 500],
+      [301, 401, 501],
+    ]);
+    expect([a, b].map((v) => [v.id, v.vm, v.cpu])).toEqual([
+      [0, 0, 0],
+      [1, 1, 0],
+    ]);
+  });
+});
