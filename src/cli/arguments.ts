@@ -42,7 +42,11 @@ export function entryOf<T extends { readonly name: string }>(
 ): T {
   const entry = table.find((candidate) => candidate.name === name);
   if (entry !== undefined) return entry;
-  throw unknownName(what, name, table.map((candidate) => candidate.name));
+  throw unknownName(
+    what,
+    name,
+    table.map((candidate) => candidate.name),
+  );
 }
 
 function unknownName(what: string, name: string, known: readonly string[]): UsageError {

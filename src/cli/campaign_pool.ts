@@ -90,7 +90,7 @@ function judge(
     };
     worker.on('message', onMessage);
     worker.on('error', onError);
-    worker.postMessage(request);
+    worker.postMessage(request, []);
   });
 }
 

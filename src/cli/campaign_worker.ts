@@ -40,7 +40,7 @@ function campaign(policyName: string): Report {
 }
 
 function reply(message: WorkerReply): void {
-  parentPort?.postMessage(message);
+  parentPort?.postMessage(message, []);
 }
 
 function bugOf(error: unknown): WorkerReply {

@@ -12,9 +12,10 @@ export function printJson(value: object): void {
 
 /** A reader that has seen enough (`| head`) is no error: what is left to print is dropped. */
 export function endQuietlyOnBrokenPipe(): void {
-  const end = (error: NodeJS.ErrnoException): void => {
-    if (error.code !== 'EPIPE') throw error;
-  };
-  process.stdout.on('error', end);
-  process.stderr.on('error', end);
+  process.stdout.on('error', unlessBrokenPipe);
+  process.stderr.on('error', unlessBrokenPipe);
+}
+
+function unlessBrokenPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
 }

@@ -32,8 +32,11 @@ export function progressLine(policies: number, runs: number): ProgressLine {
   });
   const began = performance.now();
   bar.start(policies * runs, 0, { done: '0', rate: '0', found: 0, what: 'starting' });
+  let ended = false;
   return {
     update: (progress) => {
+      // What is still on its way from a worker would bring the line back.
+      if (ended) return;
       const sum = (of: (p: Progress) => number): number =>
         progress.reduce((total, p) => total + of(p), 0);
       const done = sum((p) => p.runs);
@@ -46,7 +49,10 @@ export function progressLine(policies: number, runs: number): ProgressLine {
         what: whatOf(progress),
       });
     },
-    end: () => bar.stop(),
+    end: () => {
+      if (!ended) bar.stop();
+      ended = true;
+    },
   };
 }
 

@@ -14,10 +14,10 @@ export interface ReplayOptions {
 }
 
 /** Returns the exit code. */
-export function replay(what: string, { json }: ReplayOptions): number {
-  const cases = casesOf(what);
+export function replay(from: string, { json }: ReplayOptions): number {
+  const cases = casesOf(from);
   if (json === true && cases.length > 1) {
-    throw new UsageError(`${what}: --json takes one schedule, and there are ${cases.length}`);
+    throw new UsageError(`${from}: --json takes one schedule, and there are ${cases.length}`);
   }
   let code: number = EXIT_EXPECTED;
   for (const [i, one] of cases.entries()) {
@@ -31,9 +31,10 @@ export function replay(what: string, { json }: ReplayOptions): number {
       continue;
     }
     const { config, property } = one;
-    const title = `${config.policy.name}, ${property}: ${config.model.name}, Linux ${config.kernel}`;
+    const what = `${config.policy.name}, ${property}`;
+    const title = `${what}: ${config.model.name}, Linux ${config.kernel} guest`;
     const gap = i === 0 ? [] : [''];
-    printLines([...gap, `${title} guest`, ...lines, ...endLines(one, breaker)]);
+    printLines([...gap, title, ...lines, ...endLines(one, breaker)]);
   }
   return code;
 }

@@ -76,7 +76,8 @@ function jobOf(options: VerifyOptions): CampaignJob {
   for (const { where, shape } of [...shapes.map((s) => ({ where: '', shape: s })), ...recorded]) {
     const config: MachineConfig = { ...shape, model, kernel, policy: POLICIES[0] };
     const problem = configProblem(config);
-    if (problem !== null) throw new UsageError(where === '' ? problem : `${where}: ${problem}`);
+    if (problem === null) continue;
+    throw new UsageError(where === '' ? problem : `${where}: ${problem.replace('--', '')}`);
   }
   return { cpu, kernel, shapes, policies, properties, runs, seed, schedules };
 }
@@ -130,5 +131,7 @@ function recordedShapes(
   if (windows.length === 0) {
     throw new UsageError(`${schedule.file}: no vCPU is ever switched, so there is nothing to run`);
   }
-  return [{ where: `${schedule.file}: this machine is too large`, shape: windows[0].shape }];
+  return [
+    { where: `${schedule.file}: the recorded machine is too large`, shape: windows[0].shape },
+  ];
 }

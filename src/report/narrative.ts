@@ -34,7 +34,7 @@ export function narrate(
       : entry.kind !== 'guest' || about === 'msr' || tells(model, entry),
   );
   const lines: string[] = [];
-  for (let i = 0; i < told.length; ) {
+  for (let i = 0; i < told.length;) {
     let end = i + 1;
     while (end < told.length && groupOf(told[end]) === groupOf(told[i])) end++;
     const line = groupText(machine, told.slice(i, end));
@@ -84,9 +84,15 @@ function groupText(machine: Machine, group: readonly Entry[]): string {
     case 'branch':
       return branchesText(group.filter((entry) => entry.kind === 'branch'));
     case 'guest':
-      return guestText(machine, group.filter((entry) => entry.kind === 'guest'));
+      return guestText(
+        machine,
+        group.filter((entry) => entry.kind === 'guest'),
+      );
     case 'host':
-      return hostText(machine, group.filter((entry) => entry.kind === 'host'));
+      return hostText(
+        machine,
+        group.filter((entry) => entry.kind === 'host'),
+      );
   }
 }
 
@@ -152,7 +158,7 @@ function hostWords(
 /** The pieces of a run of accesses: registers of records in one, others by themselves. */
 function parts(model: CpuModel, group: readonly Access[], viewer: Viewer): string[] {
   const pieces: string[] = [];
-  for (let i = 0; i < group.length; ) {
+  for (let i = 0; i < group.length;) {
     let end = i;
     while (end < group.length && msrSlot(model, group[end].msr) >= 0) end++;
     if (end === i) {
@@ -203,7 +209,7 @@ function oneValue(model: CpuModel, msr: number, eax: number, edx: number, viewer
 /** Says `(n times)` instead of the same line n times. */
 function withRepeats(lines: readonly string[]): string[] {
   const out: string[] = [];
-  for (let i = 0; i < lines.length; ) {
+  for (let i = 0; i < lines.length;) {
     let end = i + 1;
     while (lines[end] === lines[i]) end++;
     out.push(end - i === 1 ? lines[i] : `${lines[i]} (${end - i} times)`);

@@ -66,7 +66,7 @@ export function stackRecords(stack: LbrStack): StackRecord[] {
 /** Slot numbers as ranges, in their order: `2..0`, `31 0..3`. */
 export function slotRanges(slots: readonly number[]): string {
   const ranges: string[] = [];
-  for (let i = 0; i < slots.length; ) {
+  for (let i = 0; i < slots.length;) {
     const step = slots[i + 1] === undefined ? 0 : slots[i + 1] - slots[i];
     let last = i;
     if (Math.abs(step) === 1) while (slots[last + 1] - slots[last] === step) last++;

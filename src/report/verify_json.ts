@@ -1,6 +1,7 @@
 /** The report of a campaign as one JSON object; its keys are stable (README, "JSON"). */
 import { replayToken, VERIFY_SCHEMA } from '../verify/replay_file.js';
 import type { Counterexample } from '../verify/campaign.js';
+import { summarize } from '../trace/host_schedule.js';
 import { ascii } from './text.js';
 import { timeline } from './timeline.js';
 import type { Campaign } from './verify_text.js';
@@ -20,7 +21,7 @@ export function verifyJson(campaign: Campaign): object {
     steps,
     runs,
     shapes: schedules.length > 0 ? [] : shapes,
-    schedules: schedules.map(({ file }) => file),
+    schedules: schedules.map((schedule) => ({ file: schedule.file, ...summarize(schedule) })),
     actions,
     results: results.map((result) => ({
       ...result,

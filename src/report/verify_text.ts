@@ -177,8 +177,11 @@ function failureLines({ report, model }: Campaign, i: number, colours: Colours):
 }
 
 function sameSchedule(a: Counterexample | null, b: Counterexample): boolean {
-  const text = ({ shape, actions }: Counterexample): string => JSON.stringify([shape, actions]);
-  return a !== null && text(a) === text(b);
+  return a !== null && scheduleText(a) === scheduleText(b);
+}
+
+function scheduleText({ shape, actions }: Counterexample): string {
+  return JSON.stringify([shape, actions]);
 }
 
 function timelineLines(counterexample: Counterexample): string[] {

@@ -24,9 +24,11 @@ export class Monitor implements Observer {
   private readonly registers: RegisterCheck;
   private readonly samples: SampleCheck;
   private readonly switches: SwitchCheck;
-  /** Per vCPU: LBR accesses of the kernel function that runs. */
-  private readonly writes: Int32Array;
+  /** Per vCPU: whether the kernel function that runs has written records, and its LBR reads. */
+  private readonly wiped: Uint8Array;
   private readonly reads: Int32Array;
+  /** Per vCPU: the task context that was scheduled when the last kernel function returned. */
+  private readonly lastCtx: Int32Array;
 
   constructor(config: MachineConfig) {
     const machine = (): Machine => this.watched();
@@ -36,7 +38,8 @@ export class Monitor implements Observer {
     this.registers = new RegisterCheck(config, machine, references, verdicts);
     this.samples = new SampleCheck(config, machine, references, verdicts);
     this.switches = new SwitchCheck(config, machine, references, this.registers, verdicts);
-    this.writes = new Int32Array(totalVcpus(config));
+    this.wiped = new Uint8Array(totalVcpus(config));
+    this.lastCtx = new Int32Array(totalVcpus(config));
     this.reads = new Int32Array(totalVcpus(config));
   }
 
@@ -48,7 +51,8 @@ export class Monitor implements Observer {
     this.registers.start();
     this.samples.start();
     this.switches.start();
-    this.writes.fill(0);
+    this.wiped.fill(0);
+    this.lastCtx.fill(0);
     this.reads.fill(0);
   }
 
@@ -78,7 +82,7 @@ export class Monitor implements Observer {
   guestWrite(vcpu: number, msr: number, eax: number, edx: number): void {
     if (this.references.isLbr(msr)) {
       this.touched(vcpu);
-      this.writes[vcpu]++;
+      if (msr !== msrs.MSR_LBR_SELECT) this.wiped[vcpu] = 1;
       const { pcpu, in_guest } = this.watched().vcpus[vcpu];
       if (in_guest) this.registers.holds(pcpu, vcpu);
     } else if (msr === msrs.MSR_IA32_DEBUGCTLMSR && (eax & msrs.DEBUGCTLMSR_LBR) !== 0) {
@@ -177,21 +181,26 @@ export class Monitor implements Observer {
       );
     }
     this.samples.idle(vcpu, kernel);
-    this.countShortcut(vcpu);
-    this.writes[vcpu] = 0;
-    this.reads[vcpu] = 0;
+    this.countSwitch(vcpu);
   }
 
-  /** A switch to a task whose stack the guest's perf has looked at and then let be. */
-  private countShortcut(vcpu: number): void {
-    if (this.watched().runningCall(vcpu) !== CALL_SWITCH) return;
+  /**
+   * Counts what a context switch made of the stacks: whether perf has looked at the task's and
+   * let it be, and whether it has swapped two contexts that are clones instead of their events.
+   */
+  private countSwitch(vcpu: number): void {
     const { kernel, cpuctx, cpuc } = this.watched().cpu(vcpu);
+    const { reach } = this.verdicts;
     const ctxp = kernel.tasks[cpuctx.current].perf_event_ctxp;
-    if (ctxp === 0 || cpuc.lbr_users === 0) return;
-    const data = kernel.ctx(ctxp).task_ctx_data;
-    const letBe = this.writes[vcpu] === 0 && this.reads[vcpu] > 0;
-    if (data !== 0 && cpuc.last_task_ctx === data && letBe) {
-      this.verdicts.reach[R['guest-shortcut']]++;
+    const switched = this.watched().runningCall(vcpu) === CALL_SWITCH;
+    if (switched && ctxp !== 0 && cpuctx.task_ctx === ctxp) {
+      if (this.lastCtx[vcpu] === ctxp) reach[R['clone-swap']]++;
+      const data = kernel.ctx(ctxp).task_ctx_data;
+      const letBe = this.wiped[vcpu] === 0 && this.reads[vcpu] > 0 && cpuc.lbr_users > 0;
+      if (data !== 0 && cpuc.last_task_ctx === data && letBe) reach[R['guest-shortcut']]++;
     }
+    this.lastCtx[vcpu] = cpuctx.task_ctx;
+    this.wiped[vcpu] = 0;
+    this.reads[vcpu] = 0;
   }
 }

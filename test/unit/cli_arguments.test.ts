@@ -1,0 +1,63 @@
+/** What the words of a command line name. */
+import fc from 'fast-check';
+import { InvalidArgumentError } from 'commander';
+import { describe, expect, it } from 'vitest';
+import { collect, entryOf, namesOf, wholeNumber } from '../../src/cli/arguments.js';
+import { UsageError } from '../../src/cli/errors.js';
+
+const NAMES = ['no-loss/callstack', 'no-loss/any', 'no-leak/vm', 'balanced'] as const;
+
+describe('namesOf', () => {
+  it('always gives names in the order of the table, each once', () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...NAMES), { minLength: 1 }), (wanted) => {
+        const expected = NAMES.filter((name) => wanted.includes(name));
+        expect(namesOf('property', wanted.join(','), NAMES)).toEqual(expected);
+      }),
+    );
+  });
+  it('always takes all, and what stands before a slash', () => {
+    expect(namesOf('property', 'all', NAMES)).toEqual(NAMES);
+    expect(namesOf('property', 'no-loss', NAMES)).toEqual(['no-loss/callstack', 'no-loss/any']);
+  });
+  it('never takes a part of a name otherwise', () => {
+    for (const word of ['no', 'no-loss/', 'no-loss/c', 'balance', '']) {
+      expect(() => namesOf('property', word, NAMES), word).toThrow(UsageError);
+    }
+  });
+});
+
+describe('entryOf', () => {
+  const table = [{ name: 'skylake' }, { name: 'haswell' }, { name: 'haswell-notsx' }];
+  it('always finds what there is', () => {
+    expect(entryOf('CPU', 'haswell', table)).toBe(table[1]);
+  });
+  it('always suggests what is near, and never what is not', () => {
+    expect(() => entryOf('CPU', 'skylak', table)).toThrow(/Did you mean skylake\?/);
+    expect(() => entryOf('CPU', 'sky', table)).toThrow(/Did you mean skylake\?/);
+    expect(() => entryOf('CPU', 'pentium', table)).toThrow(
+      /'pentium'\. There are: skylake, haswell/,
+    );
+  });
+});
+
+describe('wholeNumber', () => {
+  it('always takes the whole numbers within its bounds, and never another word', () => {
+    const parse = wholeNumber(1, 6);
+    fc.assert(
+      fc.property(fc.integer({ min: -10, max: 20 }), (n) => {
+        if (n >= 1 && n <= 6) expect(parse(String(n))).toBe(n);
+        else expect(() => parse(String(n))).toThrow(InvalidArgumentError);
+      }),
+    );
+    for (const word of ['', ' 1', '1.0', '1e0', '0x1', 'one', '9'.repeat(30)]) {
+      expect(() => parse(word), word).toThrow(InvalidArgumentError);
+    }
+  });
+});
+
+describe('collect', () => {
+  it('always keeps the order', () => {
+    expect(collect('b', collect('a'))).toEqual(['a', 'b']);
+  });
+});
