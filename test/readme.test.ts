@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { findCpuModel } from '../src/hw/cpu_models.js';
+import { knownFailure, notApplicable, POLICIES } from '../src/host/policy/index.js';
+import { PROPERTIES } from '../src/verify/properties.js';
+
+const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+
+describe('README', () => {
+  it('always shows the verdicts that the policies declare', () => {
+    const skylake = findCpuModel('skylake');
+    if (skylake === undefined) throw new Error('skylake is the CPU of the table');
+    for (const property of PROPERTIES) {
+      const row = README.split('\n').find((line) => line.startsWith(`${property.name} `));
+      const cells = POLICIES.map((policy) => {
+        if (notApplicable(policy, property.name, skylake) !== null) return 'n/a';
+        return knownFailure(policy, property.name, skylake, '6.1') === null ? 'holds' : 'FAILS';
+      });
+      expect(row?.split(/\s+/).slice(1), property.name).toEqual(cells);
+    }
+  });
+
+  it('never names a golden schedule that is not there', () => {
+    const named = README.match(/\d{3}-[a-z0-9-]+\.json/g) ?? [];
+    expect(named.length).toBeGreaterThan(0);
+    for (const name of named) {
+      expect(() => readFileSync(new URL(`golden/${name}`, import.meta.url))).not.toThrow();
+    }
+  });
+});
