@@ -25,6 +25,9 @@ const WEIGHTS = ACTION_NAMES.map((name) => ACTIONS[name].weight);
 const VCPU_KINDS = Uint8Array.from(ACTION_NAMES.keys()).filter((kind) => IS_VCPU[kind] === 1);
 const PCPU_KINDS = Uint8Array.from(ACTION_NAMES.keys()).filter((kind) => IS_VCPU[kind] === 0);
 
+/** Draws after which the possible actions are listed: almost all draws need one or two. */
+const TRIES = 32;
+
 /** Kinds that a run goes without, half of the time each group. */
 const SWARM: readonly (readonly ActionName[])[] = [
   ['hostEvent', 'hostWork'],
@@ -71,7 +74,9 @@ export class Generator {
   c = 0;
   private readonly machine: Machine;
   private readonly off: Uint8Array = new Uint8Array(KINDS);
-  private readonly possible: Int32Array = new Int32Array(KINDS);
+  /** Sums of the weights of the kinds that a run has, in the order of VCPU_KINDS, PCPU_KINDS. */
+  private readonly vcpuSums: Int32Array = new Int32Array(VCPU_KINDS.length);
+  private readonly pcpuSums: Int32Array = new Int32Array(PCPU_KINDS.length);
   private draw: Draw = NO_DRAW;
   /** Whether a run opens nothing but call-stack events of tasks. */
   private callstackOnly = false;
@@ -89,8 +94,18 @@ export class Generator {
     for (const group of SWARM) {
       if (draw.below(2) === 0) for (const name of group) this.off[KIND[name]] = 1;
     }
+    this.sumWeights(VCPU_KINDS, this.vcpuSums);
+    this.sumWeights(PCPU_KINDS, this.pcpuSums);
     this.callstackOnly = draw.below(2) === 0 && this.machine.config.model.callstack;
     this.preemptive = draw.below(4) !== 0;
+  }
+
+  private sumWeights(kinds: Uint8Array, sums: Int32Array): void {
+    let sum = 0;
+    for (let i = 0; i < kinds.length; i++) {
+      if (this.off[kinds[i]] === 0) sum += WEIGHTS[kinds[i]];
+      sums[i] = sum;
+    }
   }
 
   /** Takes an action that was not drawn. */
@@ -120,20 +135,28 @@ export class Generator {
     this.drawKind(pcpu, false, true);
   }
 
-  /** Draws one of the actions that an actor can perform. Returns false if there is none. */
+  /**
+   * Draws one of the actions that an actor can perform. Drawing among all by weight until one is
+   * possible gives each possible one its share, and asks far fewer questions than a list would.
+   * Returns false if there is none.
+   */
   private drawKind(actor: number, isVcpu: boolean, loaded: boolean): boolean {
     const kinds = isVcpu ? VCPU_KINDS : PCPU_KINDS;
-    let sum = 0;
-    for (let i = 0; i < kinds.length; i++) {
-      const kind = kinds[i];
-      if (this.off[kind] === 0 && this.offer(kind, actor, loaded)) sum += WEIGHTS[kind];
-      this.possible[i] = sum;
+    const sums = isVcpu ? this.vcpuSums : this.pcpuSums;
+    const total = sums[sums.length - 1];
+    for (let tries = loaded ? TRIES : 0; tries > 0 && total > 0; tries--) {
+      const pick = this.draw.below(total);
+      let i = 0;
+      while (sums[i] <= pick) i++;
+      if (this.offer(kinds[i], actor, loaded)) return this.take(kinds[i], actor);
     }
-    if (sum === 0) return isVcpu ? false : this.hostWork(actor);
-    const pick = this.draw.below(sum);
-    let i = 0;
-    while (this.possible[i] <= pick) i++;
-    this.kind = kinds[i];
+    const rare = kinds.filter((kind) => this.off[kind] === 0 && this.offer(kind, actor, loaded));
+    if (rare.length > 0) return this.take(rare[this.draw.below(rare.length)], actor);
+    return isVcpu ? false : this.hostWork(actor);
+  }
+
+  private take(kind: number, actor: number): boolean {
+    this.kind = kind;
     this.actor = actor;
     this.drawArgs();
     return true;

@@ -68,12 +68,17 @@ export class LoggedPort implements MsrPort {
   }
 }
 
+/** Joins lines of a log and lists of them. */
+export function steps(...parts: readonly (string | readonly string[])[]): string[] {
+  return parts.flat();
+}
+
 /** The ACTIVE bit as the log prints it. */
-export const ACTIVE_ON = `w ACTIVE ${KVM_PV_LBR_CTRL_ACTIVE}`;
+export const ACTIVE_ON: string = `w ACTIVE ${KVM_PV_LBR_CTRL_ACTIVE}`;
 export const ACTIVE_OFF = 'w ACTIVE 0';
 
 export class Rig {
-  readonly port = new LoggedPort();
+  readonly port: LoggedPort = new LoggedPort();
   readonly kernel: Kernel;
   cpu: Cpu;
   /** Events that were sampled, with the number of records each got. */

@@ -83,7 +83,8 @@ describe('a switch from a task with a call stack to one without events', () => {
     rig.cpu = rig.kernel.cpus[1];
     rig.take();
     rig.switchTo(0);
-    expect(rig.take()).toEqual([CTRL_OFF, ...RESTORE, ...START]);
+    // A PMU that was never started is not stopped either.
+    expect(rig.take()).toEqual([...RESTORE, ...START]);
   });
 });
 
@@ -98,10 +99,7 @@ describe('a switch between two tasks with call stacks of their own', () => {
     // The event of the second task has not run: the add resets, and so does the callback.
     expect(rig.take()).toEqual([...STOP, ...SAVE, CTRL_ON, CTRL_OFF, ...RESET, ...RESET, ...START]);
     rig.switchTo(0);
-    expect(rig.take()).toEqual([
-      ...[...STOP, 'r TOS', 'r FROM1', CTRL_ON, CTRL_OFF],
-      ...[...RESTORE, ...START],
-    ]);
+    expect(rig.take()).toEqual(steps(STOP, 'r TOS', 'r FROM1', CTRL_ON, CTRL_OFF, RESTORE, START));
   });
 });
 

@@ -26,6 +26,8 @@ function registersOf(model: CpuModel): number[] {
   return [...recordsOf(model), ...controls];
 }
 
+const GUARD = 97;
+
 /** Two stacks with a guard word around each, as a hypervisor's memory would hold them. */
 class Rig {
   readonly stacks: readonly [LbrStack, LbrStack];
@@ -40,13 +42,15 @@ class Rig {
     const second = LbrStack.allocate(layout, model);
     this.guards = [before, between, layout.take(1)];
     this.memory = new Memory(layout);
-    for (const guard of this.guards) this.memory.words[guard] = 99;
+    // Different ones, so that a loop that runs past the end of both copies finds a difference.
+    for (const [i, guard] of this.guards.entries()) this.memory.words[guard] = GUARD + i;
     const { memory } = this;
     this.stacks = [LbrStack.at(memory, model, first), LbrStack.at(memory, model, second)];
   }
 
   expectGuards(): void {
-    expect(this.guards.map((guard) => this.memory.words[guard])).toEqual([99, 99, 99]);
+    const words = this.guards.map((guard) => this.memory.words[guard]);
+    expect(words).toEqual([GUARD, GUARD + 1, GUARD + 2]);
   }
 }
 

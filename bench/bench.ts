@@ -1,0 +1,179 @@
+/**
+ * Speed on one core: schedule steps and guest MSR accesses a second, all properties checked, beside
+ * a plain fast-check run (`fc.commands` and `fc.modelRun`) of the same actions on the same machine.
+ * Every figure of a line comes from the same process, taken in turns, so ratios hold on a machine
+ * whose speed drifts.
+ */
+import fc from 'fast-check';
+import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
+import { findPolicy } from '../src/host/policy/index.js';
+import { findCpuModel, withDepth } from '../src/hw/cpu_models.js';
+import { ACTION_NAMES, ACTIONS, type ActionName } from '../src/sim/actions.js';
+import type { MachineConfig } from '../src/sim/config.js';
+import { BRANCH_TYPES, Generator } from '../src/sim/generate.js';
+import { canPerform, perform } from '../src/sim/perform.js';
+import { Schedule, step } from '../src/sim/schedule.js';
+import { Bench } from '../src/verify/run.js';
+import { R } from '../src/verify/verdicts.js';
+
+const STEPS = 60;
+const ROUNDS = 5;
+
+/** Steps performed, LBR accesses of guests, and seconds. */
+interface Measured {
+  steps: number;
+  accesses: number;
+  seconds: number;
+}
+
+function configOf(policy: string, depth: number): MachineConfig {
+  const model = findCpuModel('skylake');
+  const found = findPolicy(policy);
+  if (model === undefined || found === undefined)
+    throw new Error('the benchmark names what exists');
+  const shape = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
+  return { ...shape, model: withDepth(model, depth), kernel: '6.1', policy: found };
+}
+
+function measure(bench: Bench, work: () => number): Measured {
+  const { reach } = bench.monitor.verdicts;
+  const before = reach[R['lbr-access']];
+  const start = performance.now();
+  const steps = work();
+  const seconds = (performance.now() - start) / 1000;
+  return { steps, accesses: reach[R['lbr-access']] - before, seconds };
+}
+
+/** Generates and checks, as `vlbr verify` does; keeps the schedules for `replay`. */
+function generated(bench: Bench, runs: number, seed: number, kept: Schedule[]): Measured {
+  const rng = xoroshiro128plus(seed);
+  const draw = { below: (n: number): number => (rng.next() >>> 0) % n };
+  const generator = new Generator(bench.machine);
+  return measure(bench, () => {
+    for (let run = 0; run < runs; run++) {
+      const schedule = new Schedule();
+      bench.boot();
+      generator.begin(draw, true);
+      for (let i = 0; i < STEPS; i++) {
+        generator.next();
+        const { kind, actor, a, b, c } = generator;
+        schedule.push(kind, actor, a, b, c);
+        perform(bench.machine, kind, actor, a, b, c);
+      }
+      kept.push(schedule);
+    }
+    return runs * STEPS;
+  });
+}
+
+/** Runs schedules that exist: the model and the checks, without generation. */
+function replayed(bench: Bench, schedules: readonly Schedule[]): Measured {
+  return measure(bench, () => {
+    let steps = 0;
+    for (const schedule of schedules) {
+      bench.boot();
+      for (let i = 0; i < schedule.length; i++) if (step(bench.machine, schedule, i)) steps++;
+    }
+    return steps;
+  });
+}
+
+interface Model {
+  readonly bench: Bench;
+}
+
+class ActionCommand implements fc.Command<Model, Bench> {
+  static performed = 0;
+  private readonly words: readonly number[];
+
+  constructor(words: readonly number[]) {
+    this.words = words;
+  }
+
+  check(model: Readonly<Model>): boolean {
+    const [kind, actor, a, b] = this.words;
+    return canPerform(model.bench.machine, kind, actor, a, b);
+  }
+
+  run(_model: Model, bench: Bench): void {
+    const [kind, actor, a, b, c] = this.words;
+    perform(bench.machine, kind, actor, a, b, c);
+    ActionCommand.performed++;
+  }
+
+  toString(): string {
+    return this.words.join(' ');
+  }
+}
+
+/** Parameters as a plain arbitrary would draw them, without a look at the machine. */
+function paramOf(name: string): fc.Arbitrary<number> {
+  if (name === 'n') return fc.integer({ min: 1, max: 4 });
+  if (name === 'after') return fc.integer({ min: 0, max: 60 });
+  if (name === 'type') return fc.constantFrom(...BRANCH_TYPES);
+  if (name === 'msr') return fc.constantFrom(1665, 1729, 457);
+  if (name === 'eax' || name === 'edx') return fc.constant(0);
+  return fc.integer({ min: 0, max: 1 });
+}
+
+function commandOf(name: ActionName, kind: number): fc.Arbitrary<ActionCommand> {
+  const params = ACTIONS[name].params.map((param) => paramOf(param.name));
+  return fc
+    .tuple(fc.integer({ min: 0, max: 1 }), ...params)
+    .map(([actor, a = 0, b = 0, c = 0]) => new ActionCommand([kind, actor, a, b, c]));
+}
+
+function plainFastCheck(bench: Bench, runs: number, seed: number): Measured {
+  const commands = fc.commands(ACTION_NAMES.map(commandOf), { maxCommands: STEPS, size: 'max' });
+  return measure(bench, () => {
+    ActionCommand.performed = 0;
+    const property = fc.property(commands, (list) => {
+      bench.boot();
+      fc.modelRun(() => ({ model: { bench }, real: bench }), list);
+    });
+    fc.assert(property, { numRuns: runs, seed });
+    return ActionCommand.performed;
+  });
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1];
+}
+
+const rate = (m: Measured): number => m.steps / m.seconds;
+
+function line(policy: string, depth: number): void {
+  const bench = new Bench(configOf(policy, depth));
+  const rates: { own: number[]; model: number[]; plain: number[]; accesses: number[] } = {
+    own: [],
+    model: [],
+    plain: [],
+    accesses: [],
+  };
+  for (let round = 0; round <= ROUNDS; round++) {
+    const schedules: Schedule[] = [];
+    const own = generated(bench, 1500, round + 1, schedules);
+    const model = replayed(bench, schedules);
+    const plain = plainFastCheck(bench, 300, round + 1);
+    if (round === 0) continue; // The first round warms the compiler up.
+    rates.own.push(rate(own));
+    rates.model.push(rate(model));
+    rates.plain.push(rate(plain));
+    rates.accesses.push(own.accesses / own.seconds);
+  }
+  const own = median(rates.own);
+  const model = median(rates.model);
+  const plain = median(rates.plain);
+  const cells = [
+    `${policy} depth ${depth}`.padEnd(22),
+    `${Math.round(own / 1000)}k steps/s`.padStart(14),
+    `${Math.round(median(rates.accesses) / 1000)}k LBR accesses/s`.padStart(22),
+    `replayed ${Math.round(model / 1000)}k`.padStart(16),
+    `fc.commands ${Math.round(plain / 1000)}k`.padStart(20),
+    `${(own / plain).toFixed(1)} x`.padStart(8),
+  ];
+  console.log(cells.join(''));
+}
+
+for (const policy of ['always', 'merged', 'parked'])
+  for (const depth of [8, 32]) line(policy, depth);

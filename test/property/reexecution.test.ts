@@ -1,0 +1,439 @@
+/**
+ * DESIGN, section 4: a guest function that the host interrupts goes on exactly as if it had not
+ * been. Policy always keeps every register, so whatever a guest sees differently is the doing of
+ * the re-execution.
+ */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
+import type { CpuModel } from '../../src/hw/cpu_models.js';
+import { lbrMap } from '../../src/hw/lbr_map.js';
+import type { Observer } from '../../src/host/observer.js';
+import { always } from '../../src/host/policy/always.js';
+import type { LbrPolicy } from '../../src/host/policy/policy.js';
+import { KIND } from '../../src/sim/actions.js';
+import type { ActionName } from '../../src/sim/actions.js';
+import type { MachineConfig } from '../../src/sim/config.js';
+import { Generator } from '../../src/sim/generate.js';
+import { Machine } from '../../src/sim/machine.js';
+import { canPerform, canSwitchTo, IS_VCPU, lockedTasks, perform } from '../../src/sim/perform.js';
+
+const SEED = Number(process.env['VLBR_SEED'] ?? 1);
+
+/** Functions with up to so many accesses are interrupted before each of them. */
+const EVERY_UP_TO = 40;
+
+/** Actions that run a guest kernel function. */
+const FUNCTIONS: ReadonlySet<number> = new Set(
+  (
+    [
+      'taskSwitch',
+      'migrateTask',
+      'open',
+      'enable',
+      'disable',
+      'close',
+      'pmi',
+      'rdmsr',
+      'wrmsr',
+      'kexec',
+      'boot',
+    ] satisfies ActionName[]
+  ).map((name) => KIND[name]),
+);
+
+function cpuModel(name: string): CpuModel {
+  const found = findCpuModel(name);
+  if (found === undefined) throw new Error(`no CPU model ${name}`);
+  return found;
+}
+
+/** Choices as a list of numbers, which is what fast-check makes smaller; 0 when it is used up. */
+class Tape {
+  private at = 0;
+  private readonly numbers: readonly number[];
+
+  constructor(numbers: readonly number[]) {
+    this.numbers = numbers;
+  }
+
+  readonly below = (n: number): number => (this.numbers[this.at++] ?? 0) % n;
+}
+
+/** The depth of the story before the function matters, so the list is as long as can be. */
+const tape = fc
+  .noBias(fc.array(fc.nat(0xffff), { minLength: 200, maxLength: 900, size: 'max' }))
+  .map((numbers) => new Tape(numbers));
+
+interface Step {
+  readonly kind: number;
+  readonly actor: number;
+  readonly a: number;
+  readonly b: number;
+  readonly c: number;
+}
+
+/** A machine, what the guests of one VM do on it, and whatever schedule a tape makes. */
+class Rig {
+  readonly m: Machine;
+  readonly generator: Generator;
+  private log: string[] = [];
+  private accesses = 0;
+  /** Accesses of the watched vCPU before its PMI, or -1. */
+  private pmiAt = -1;
+  private watched = -1;
+
+  constructor(shape: Pick<MachineConfig, 'vms' | 'vcpus' | 'tasks' | 'pcpus' | 'model'>) {
+    const observer = new Proxy({} as Observer, {
+      get:
+        (_target, name) =>
+        (...args: number[]) => {
+          if (String(name).startsWith('guest')) this.heard(String(name), args);
+        },
+    });
+    const policy: LbrPolicy = always;
+    this.m = new Machine({ ...shape, kernel: '6.1', policy }, observer);
+    this.generator = new Generator(this.m);
+  }
+
+  private heard(name: string, args: readonly number[]): void {
+    if (args[0] !== this.watched) return;
+    if (name === 'guestPmi') this.pmiAt = this.accesses;
+    if (/Read|Write|Fault/.test(name)) this.accesses++;
+    this.log.push([name, ...args].join(' '));
+  }
+
+  /** Forgets what was heard, and listens to one vCPU from now on. */
+  listen(vcpu: number): void {
+    this.log = [];
+    this.accesses = 0;
+    this.pmiAt = -1;
+    this.watched = vcpu;
+  }
+
+  get heardSoFar(): readonly string[] {
+    return this.log;
+  }
+
+  get accessCount(): number {
+    return this.accesses;
+  }
+
+  get pmiPosition(): number {
+    return this.pmiAt;
+  }
+
+  /** Draws an action that comes at once: nothing is armed. */
+  draw(): Step {
+    this.generator.next();
+    const { kind, actor, a, b, c } = this.generator;
+    if (kind === KIND.idle) return { kind, actor, a: 0, b: 0, c: 0 };
+    if (kind === KIND.run || kind === KIND.pmi) return { kind, actor, a, b: 0, c };
+    return { kind, actor, a, b, c };
+  }
+
+  perform({ kind, actor, a, b, c }: Step): void {
+    expect(canPerform(this.m, kind, actor, a, b)).toBe(true);
+    perform(this.m, kind, actor, a, b, c);
+  }
+
+  /** A random state. */
+  prefix(choices: Tape, steps: number): void {
+    this.m.boot();
+    this.generator.begin(choices, true);
+    for (let i = 0; i < steps; i++) this.perform(this.draw());
+  }
+
+  /** A function that some vCPU could run now, mostly a long one; null if the tape finds none. */
+  function(choices: Tape): Step | null {
+    const raw = choices.below(6) === 0;
+    for (let i = 0; i < 80; i++) {
+      const step = this.draw();
+      const isRaw = step.kind === KIND.rdmsr || step.kind === KIND.wrmsr;
+      if (FUNCTIONS.has(step.kind) && (raw || !isRaw)) return step;
+    }
+    return null;
+  }
+
+  /** Goes on with everything but the VM of a vCPU that was interrupted. */
+  elsewhere(vm: number, steps: number): void {
+    const { m } = this;
+    for (let i = 0; i < steps; i++) {
+      const step = this.draw();
+      const other = step.kind === KIND.run ? step.a : step.actor;
+      const isVcpu = IS_VCPU[step.kind] === 1 || step.kind === KIND.run;
+      const migrates = step.kind === KIND.liveMigrate;
+      if (isVcpu && !migrates && m.vcpus[other].vm === vm) continue;
+      this.perform(step);
+    }
+  }
+
+  kernelWords(vm: number): number[] {
+    const { start, size } = this.m.guests[vm].layout;
+    return Array.from(this.m.memory.words.subarray(start, start + size));
+  }
+
+  /** What a vCPU that is off would find when it comes back. */
+  vcpuState(vcpu: number): number[] {
+    const { m } = this;
+    const { vmcs, records, global_ctrl, global_status, pv_lbr_ctrl } = m.vcpus[vcpu];
+    const { lbr_from, lbr_to, lbr_info, lbr_nr } = m.config.model;
+    const banks = [lbr_from, lbr_to, lbr_info].filter((base) => base !== 0);
+    const each = banks.flatMap((base) => Array.from({ length: lbr_nr }, (_, i) => base + i));
+    expect(each.every((msr) => lbrMap(m.config.model).kind(msr) !== 0)).toBe(true);
+    return [
+      m.cpl(vcpu),
+      Number(m.booting(vcpu)),
+      Number(m.ports[vcpu].nmiArmed),
+      vmcs.guest_debugctl,
+      global_ctrl,
+      global_status,
+      pv_lbr_ctrl,
+      records.tos,
+      records.lbr_select,
+      ...each.flatMap((msr) => [records.readLow(msr), records.readHigh(msr)]),
+    ];
+  }
+}
+
+/** How a function ended: what its vCPU did, and what it left. */
+interface Outcome {
+  readonly did: readonly string[];
+  readonly kernel: readonly number[];
+  readonly vcpu: readonly number[];
+}
+
+function outcome(rig: Rig, vcpu: number): Outcome {
+  const { m } = rig;
+  const did = [...rig.heardSoFar];
+  const { pcpu, vm } = m.vcpus[vcpu];
+  const kernel = rig.kernelWords(vm);
+  if (pcpu >= 0) m.switchTo(pcpu, -1);
+  return { did, kernel, vcpu: rig.vcpuState(vcpu) };
+}
+
+/** Puts the machine into a state, and has an NMI come later if asked. */
+function prepare(m: Machine, state: Int32Array, vcpu: number, nmi: Nmi | null): void {
+  m.memory.words.set(state);
+  if (nmi !== null) m.pmi(vcpu, nmi.event, nmi.after);
+}
+
+/** An event whose counter overflows, and the accesses before its NMI, which are at least 1. */
+interface Nmi {
+  readonly event: number;
+  readonly after: number;
+}
+
+function uninterrupted(rig: Rig, state: Int32Array, step: Step, nmi: Nmi | null): Outcome {
+  prepare(rig.m, state, step.actor, nmi);
+  rig.listen(step.actor);
+  rig.perform(step);
+  expect(rig.m.ports[step.actor].suspended).toBe(0);
+  return outcome(rig, step.actor);
+}
+
+/** Interrupts the function again and again, each time after so many new accesses. */
+function interrupted(
+  rig: Rig,
+  state: Int32Array,
+  step: Step,
+  nmi: Nmi | null,
+  gaps: readonly number[],
+  choices: Tape,
+): { readonly outcome: Outcome; readonly times: number; readonly pmiAt: number } {
+  const { m } = rig;
+  const v = step.actor;
+  const port = m.ports[v];
+  const { vm } = m.vcpus[v];
+  prepare(m, state, v, nmi);
+  rig.listen(v);
+  let made = 0;
+  let times = 0;
+  for (const gap of gaps) {
+    const { pcpu } = m.vcpus[v];
+    const others = m.vcpus.filter((other) => other.vm !== vm && other.pcpu < 0);
+    const next = choices.below(2) === 0 ? -1 : (others.at(0)?.id ?? -1);
+    m.arm(pcpu, next, gap);
+    if (times === 0) rig.perform(step);
+    else m.resume(v);
+    if (port.suspended === 0) break;
+    times++;
+    made += gap;
+    expect([port.accesses, m.vcpus[v].pcpu]).toEqual([made, -1]);
+    rig.elsewhere(vm, 1 + choices.below(6));
+    const free = m.pcpus.findIndex((_, p) => m.loaded(p) === null);
+    m.switchTo(Math.max(free, 0), v);
+  }
+  while (port.suspended !== 0) m.resume(v);
+  const { pmiPosition: pmiAt } = rig;
+  return { outcome: outcome(rig, v), times, pmiAt };
+}
+
+/** The event of the task that runs whose counter can overflow, or -1. */
+function countingEvent(m: Machine, vcpu: number): number {
+  const { events } = m.cpu(vcpu).kernel;
+  return events.findIndex((event) => canPerform(m, KIND.pmi, vcpu, event.id, 0));
+}
+
+const HOST_SHAPE = { vms: 2, vcpus: 2, tasks: 3, pcpus: 2 };
+
+describe('a guest function that is interrupted', () => {
+  const models: readonly CpuModel[] = [
+    withDepth(cpuModel('skylake'), 4),
+    cpuModel('haswell'),
+    cpuModel('skylake'),
+  ];
+
+  it.each(models)(
+    'always goes on before any access as if nothing had been, $lbr_nr deep',
+    (model) => {
+      const rig = new Rig({ ...HOST_SHAPE, model });
+      let cut = 0;
+      fc.assert(
+        fc.property(tape, fc.integer({ min: 1, max: 60 }), (choices, steps) => {
+          rig.prefix(choices, steps);
+          const step = rig.function(choices);
+          if (step === null) return;
+          const state = rig.m.memory.words.slice();
+          const plain = uninterrupted(rig, state, step, null);
+          const n = rig.accessCount;
+          const stride = Math.max(1, Math.ceil(n / EVERY_UP_TO));
+          for (let k = choices.below(stride); k < n; k += stride) {
+            const run = interrupted(rig, state, step, null, [k], choices);
+            expect(run.times).toBe(1);
+            expect(run.outcome).toEqual(plain);
+            cut++;
+          }
+        }),
+        { seed: SEED, numRuns: 40 },
+      );
+      expect(cut).toBeGreaterThan(300);
+    },
+  );
+
+  it('always does after several interruptions, some without any progress', () => {
+    const rig = new Rig({ ...HOST_SHAPE, model: withDepth(cpuModel('skylake'), 4) });
+    let twice = 0;
+    const gaps = fc.array(fc.nat(30), { minLength: 2, maxLength: 4 });
+    fc.assert(
+      fc.property(tape, fc.integer({ min: 1, max: 60 }), gaps, (choices, steps, lengths) => {
+        rig.prefix(choices, steps);
+        const step = rig.function(choices);
+        if (step === null) return;
+        const state = rig.m.memory.words.slice();
+        const plain = uninterrupted(rig, state, step, null);
+        const run = interrupted(rig, state, step, null, lengths, choices);
+        expect(run.outcome).toEqual(plain);
+        if (run.times > 1) twice++;
+      }),
+      { seed: SEED, numRuns: 150 },
+    );
+    expect(twice).toBeGreaterThan(40);
+  });
+
+  it('always takes an NMI once, before, between or after interruptions', () => {
+    const rig = new Rig({ ...HOST_SHAPE, model: withDepth(cpuModel('skylake'), 4) });
+    const reached = { before: 0, after: 0, inside: 0, samples: 0 };
+    const gaps = fc.array(fc.nat(24), { minLength: 1, maxLength: 3 });
+    const after = fc.integer({ min: 1, max: 24 });
+    fc.assert(
+      fc.property(tape, fc.integer({ min: 8, max: 80 }), after, gaps, (choices, steps, n, cuts) => {
+        rig.prefix(choices, steps);
+        const step = rig.function(choices);
+        if (step === null || step.kind === KIND.kexec) return;
+        const event = countingEvent(rig.m, step.actor);
+        if (event < 0 || step.kind === KIND.pmi) return;
+        const state = rig.m.memory.words.slice();
+        const run = interrupted(rig, state, step, { event, after: n }, cuts, choices);
+        // Where the NMI came, it comes in the run that nothing interrupts.
+        const nmi = run.pmiAt < 0 ? null : { event, after: run.pmiAt + 1 };
+        if (nmi === null) return;
+        const plain = uninterrupted(rig, state, step, nmi);
+        expect(run.outcome).toEqual(plain);
+        if (run.times === 0) return;
+        if (run.pmiAt > cuts[0]) reached.before++;
+        else if (run.pmiAt + 6 < cuts[0]) reached.after++;
+        else reached.inside++;
+        const samples = run.outcome.did.filter((line) => line.startsWith('guestSample'));
+        expect(samples.length).toBeLessThanOrEqual(1);
+        reached.samples += samples.length;
+      }),
+      { seed: SEED, numRuns: 600 },
+    );
+    expect(Math.min(...Object.values(reached))).toBeGreaterThan(5);
+  });
+});
+
+describe('another vCPU of the VM', () => {
+  it('always goes on meanwhile, and is refused no task but those that are held', () => {
+    const shape = { vms: 1, vcpus: 2, tasks: 5, pcpus: 2 };
+    const rig = new Rig({ ...shape, model: withDepth(cpuModel('skylake'), 4) });
+    const { m } = rig;
+    let went = 0;
+    fc.assert(
+      fc.property(tape, fc.integer({ min: 1, max: 60 }), fc.nat(40), (choices, steps, k) => {
+        rig.prefix(choices, steps);
+        const step = rig.function(choices);
+        if (step === null || step.kind === KIND.kexec) return;
+        const v = step.actor;
+        const other = 1 - v;
+        const state = m.memory.words.slice();
+        expect([lockedTasks(m, v), m.ports[v].lockedTasks]).toEqual([0, 0]);
+        rig.listen(v);
+        rig.perform(step);
+        const plain = { did: [...rig.heardSoFar], kernel: rig.kernelWords(0) };
+
+        m.memory.words.set(state);
+        rig.listen(v);
+        const { pcpu } = m.vcpus[v];
+        m.arm(pcpu, -1, k);
+        rig.perform(step);
+        if (m.ports[v].suspended === 0) return;
+        const held = lockedTasks(m, other);
+        if (step.kind !== KIND.pmi) expect(held & (1 << m.cpu(v).cpuctx.current)).not.toBe(0);
+        const { tasks } = m.guests[0];
+        for (const { id, alive, on_cpu } of tasks) {
+          const free = alive !== 0 && on_cpu === 0;
+          expect(canSwitchTo(m, other, id)).toBe(free && (held & (1 << id)) === 0);
+        }
+        if (m.vcpus[other].pcpu < 0) m.switchTo(pcpu, other);
+        for (let i = 0; i < 12; i++) {
+          const act = rig.draw();
+          if (IS_VCPU[act.kind] === 0 || act.kind === KIND.halt || act.actor !== other) continue;
+          rig.perform(act);
+          went++;
+        }
+        m.switchTo(pcpu, v);
+        m.resume(v);
+        expect(rig.heardSoFar.map(withoutSeq)).toEqual(plain.did.map(withoutSeq));
+        for (const [at, size] of heldWords(m, v, held)) {
+          const from = at - m.guests[0].layout.start;
+          const now = Array.from(m.memory.words.subarray(at, at + size));
+          expect(now).toEqual(plain.kernel.slice(from, from + size));
+        }
+      }),
+      { seed: SEED, numRuns: 250 },
+    );
+    expect(went).toBeGreaterThan(400);
+  });
+});
+
+/** Branches of the other vCPU take sequence numbers, so the next ones get others. */
+function withoutSeq(line: string): string {
+  return line.startsWith('guestBranch') ? line.split(' ').slice(0, 4).join(' ') : line;
+}
+
+/** Offset and size of the memory that a function of this vCPU may touch. */
+function heldWords(m: Machine, vcpu: number, held: number): (readonly [number, number])[] {
+  const { kernel, cpuc, ctx } = m.cpu(vcpu);
+  const { layout } = kernel;
+  const tasks = kernel.tasks.filter((task) => (held & (1 << task.id)) !== 0);
+  const contexts = [ctx, ...kernel.contexts.filter((c) => tasks.some((t) => c.task === t.id + 1))];
+  const data = contexts.filter((c) => c.task_ctx_data !== 0);
+  return [
+    [cpuc.o, layout.percpuWords],
+    ...tasks.map((task) => [task.o, 4] as const),
+    ...contexts.map((c) => [c.o, layout.contextWords] as const),
+    ...data.map((c) => [kernel.data[c.task_ctx_data - 1].o, layout.dataWords] as const),
+  ];
+}

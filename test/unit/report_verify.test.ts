@@ -1,0 +1,124 @@
+/** The report of a campaign, from results that are written here. */
+import { describe, expect, it } from 'vitest';
+import type { PropertyName } from '../../src/host/policy/policy.js';
+import { CPU_MODELS } from '../../src/hw/cpu_models.js';
+import { coloursFor } from '../../src/report/colours.js';
+import { verifyJson } from '../../src/report/verify_json.js';
+import type { Campaign } from '../../src/report/verify_text.js';
+import { unexpectedOf, verifyText } from '../../src/report/verify_text.js';
+import { Schedule } from '../../src/sim/schedule.js';
+import { encodeToken } from '../../src/sim/token.js';
+import type { Counterexample, Report, Result, Verdict } from '../../src/verify/campaign.js';
+import { DEFAULT_SHAPES } from '../../src/verify/campaign.js';
+import { REACH_NAMES } from '../../src/verify/properties.js';
+
+const model = CPU_MODELS.find(({ name }) => name === 'skylake') ?? CPU_MODELS[0];
+
+function counterexample(policy: string, property: PropertyName): Counterexample {
+  const [shape] = DEFAULT_SHAPES;
+  const schedule = Schedule.of([{ kind: 'fork', actor: 0, args: [] }]);
+  const names = { policy, property, cpu: model.name, kernel: '6.1' };
+  const token = encodeToken({ ...names, ...shape, schedule });
+  return { shape, actions: schedule.actions(), token, text: 'v0: what the host\u2019s code did' };
+}
+
+function result(
+  policy: string,
+  property: PropertyName,
+  verdict: Verdict,
+  expected: Verdict,
+  reason = '',
+): Result {
+  const reach = Object.fromEntries(REACH_NAMES.map((name, i) => [name, 1000 ** (i % 3)]));
+  const found = verdict === 'fails' ? counterexample(policy, property) : null;
+  return { policy, property, verdict, expected, reason, runs: 5, reach, counterexample: found };
+}
+
+function campaign(results: readonly Result[], more: Partial<Report> = {}): Campaign {
+  const report: Report = {
+    results,
+    kernelFindings: [],
+    runs: 10,
+    steps: 595,
+    actions: { call: 1234, ret: 5 },
+    interrupted: false,
+    ...more,
+  };
+  const options = { model, kernel: '6.1', seed: 7, shapes: DEFAULT_SHAPES, schedules: [] };
+  return { ...options, elapsed_s: 2, report };
+}
+
+const text = (of: Campaign): string => verifyText(of, coloursFor(false)).join('\n');
+
+const MIXED = [
+  result('never', 'no-leak/vm', 'fails', 'fails', 'nobody\u2019s job'),
+  result('never', 'no-leak/task', 'fails', 'holds'),
+  result('never', 'balanced', 'vacuous', 'holds'),
+  result('always', 'no-leak/vm', 'holds', 'holds'),
+  result('always', 'no-leak/task', 'holds', 'fails', 'it is known'),
+  result('always', 'balanced', 'not applicable', 'not applicable', 'it says nothing'),
+];
+
+describe('verifyText', () => {
+  it('always has properties as rows and policies as columns, and marks the unexpected', () => {
+    const printed = text(campaign(MIXED));
+    expect(printed).toMatch(/^ +never +always$/m);
+    expect(printed).toMatch(/^no-leak\/vm +FAILS +holds$/m);
+    expect(printed).toMatch(/^no-leak\/task +FAILS! +holds!$/m);
+    expect(printed).toMatch(/^balanced +vacuous! +n-a$/m);
+    expect(printed).toContain('! not the expected verdict');
+    expect(printed).toContain('n-a balanced: it says nothing (always)');
+    expect(printed).toMatch(/^always +no-leak\/task +holds, expected: fails \(it is known\)$/m);
+    expect(printed).toContain('may need more --runs');
+    expect(printed.split('\n').at(-1)).toBe('6 verdicts, 3 unexpected');
+  });
+  it('always says how much ran, of what, and what it met', () => {
+    const printed = text(campaign(MIXED));
+    expect(printed).toContain('10 runs, 595 actions (mean 59.5 a run) in 2.0 s, 298 actions/s');
+    expect(printed).toContain('0 % skipped');
+    expect(printed).toContain('call 1,234   ret      5');
+    for (const name of REACH_NAMES) expect(printed).toMatch(new RegExp(`^${name} `, 'm'));
+  });
+  it('always ends each counterexample with its line to replay, and shows a schedule once', () => {
+    const printed = text(campaign(MIXED));
+    for (const { counterexample: found } of MIXED) {
+      if (found !== null) expect(printed).toContain(`\n  vlbr replay ${found.token}\n`);
+    }
+    expect(printed.match(/: fork$/gm)?.length).toBe(1);
+    expect(printed).toContain('  the schedule of no-leak/vm above');
+    expect(printed).toContain("  known: nobody's job");
+  });
+  it('always tells the guest kernel’s own failures apart', () => {
+    const finding = { property: 'balanced', counterexample: counterexample('never', 'balanced') };
+    const printed = text(campaign([], { kernelFindings: [finding] as Report['kernelFindings'] }));
+    expect(printed).toContain("the guest's kernel breaks balanced");
+    expect(printed).toContain('counts against no policy');
+  });
+  it('always says when it was interrupted', () => {
+    expect(text(campaign(MIXED, { interrupted: true }))).toContain('interrupted: these are the');
+  });
+  it('never needs more than 100 columns for many policies', () => {
+    const many = Array.from({ length: 14 }, (_, i) =>
+      result(`policy-${i}`, 'no-leak/vm', i % 2 === 0 ? 'holds' : 'vacuous', 'holds'),
+    );
+    const lines = verifyText(campaign(many), coloursFor(false));
+    expect(lines.filter((line) => line.length > 100)).toEqual([]);
+    for (const { policy } of many) expect(lines.join('\n')).toMatch(new RegExp(`\\b${policy}\\b`));
+  });
+});
+
+describe('verifyJson', () => {
+  it('always counts the unexpected, and gives each counterexample its timeline', () => {
+    const json = verifyJson(campaign(MIXED)) as Record<string, unknown>;
+    expect(json).toMatchObject({ schema: 'vlbr/verify/1', driver: 'port', unexpected: 3 });
+    expect(unexpectedOf(campaign(MIXED).report).length).toBe(3);
+    const [first] = json.results as readonly { readonly counterexample: object | null }[];
+    expect(Object.keys(first.counterexample ?? {})).toEqual([
+      'shape',
+      'actions',
+      'token',
+      'text',
+      'timeline',
+    ]);
+  });
+});
