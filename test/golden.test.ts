@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { KERNEL_VERSIONS } from '../src/guest/perf/kernel.js';
+import type { KERNEL_VERSIONS } from '../src/guest/perf/kernel.js';
 import { findCpuModel } from '../src/hw/cpu_models.js';
 import { findPolicy } from '../src/host/policy/index.js';
+import type { PropertyName } from '../src/host/policy/policy.js';
 import { PROPERTY_NAMES } from '../src/host/policy/policy.js';
 import type { Action } from '../src/sim/actions.js';
 import { Schedule } from '../src/sim/schedule.js';
@@ -14,7 +15,7 @@ interface Golden {
   /** Whose failure it is; `nobody` for a schedule under which the property holds. */
   readonly whose: 'policy' | 'kernel' | 'nobody';
   readonly policy: string;
-  readonly property: (typeof PROPERTY_NAMES)[number];
+  readonly property: PropertyName;
   readonly cpu: string;
   readonly kernel: (typeof KERNEL_VERSIONS)[number];
   readonly vms: number;

@@ -24,6 +24,7 @@ const LONG_KERNEL_FUNCTIONS: ReadonlySet<string> = new Set([]);
 /** Files in src/host/policy/ that are not policies. */
 const SHARED_POLICY_FILES: ReadonlySet<string> = new Set([
   'index.ts',
+  'parked_stack.ts',
   'policies.ts',
   'policy.ts',
   'registry.ts',

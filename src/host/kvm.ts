@@ -12,7 +12,11 @@ import type { LbrMap } from '../hw/lbr_map.js';
 import { KIND_NONE, lbrMap } from '../hw/lbr_map.js';
 import type { Vector } from '../hw/msr_port.js';
 import { GP_VECTOR } from '../hw/msr_port.js';
-import { KVM_PV_LBR_CTRL_ACTIVE, MSR_KVM_PV_LBR_CTRL } from '../guest/pv/kvm_para.js';
+import {
+  KVM_FEATURE_PV_LBR_CTRL,
+  KVM_PV_LBR_CTRL_ACTIVE,
+  MSR_KVM_PV_LBR_CTRL,
+} from '../guest/pv/kvm_para.js';
 import { LbrRegisters } from './lbr_registers.js';
 import type { Observer } from './observer.js';
 import { HOST } from './observer.js';
@@ -27,6 +31,11 @@ const SUPPORTED_DEBUGCTL: number = msrs.DEBUGCTLMSR_LBR | msrs.DEBUGCTLMSR_FREEZ
 
 /** Bits that vmx_is_valid_debugctl() drops without a fault. */
 const DROPPED_DEBUGCTL: number = msrs.DEBUGCTLMSR_BTF | msrs.DEBUGCTLMSR_LBR;
+
+/** cpuid.c: EAX of leaf KVM_CPUID_FEATURES, as far as it is about LBR. */
+export function kvm_cpuid_features(policy: LbrPolicy): number {
+  return policy.pv === 'none' ? 0 : 1 << KVM_FEATURE_PV_LBR_CTRL;
+}
 
 export class Kvm implements PolicyHost {
   readonly policy: LbrPolicy;

@@ -210,7 +210,7 @@ export class LogicalProcessor implements MsrPort {
     this.store(this.records + next * this.stride, fromLo, fromHi, toLo, toHi, mispredicted, cycles);
   }
 
-  /** Lays a record down in the model's format. SDM: Vol. 3B, "LBR Stack and Intel 64 Processors". */
+  /** Lays a record down in its format. SDM: Vol. 3B, "LBR Stack and Intel 64 Processors". */
   private store(
     at: number,
     fromLo: number,

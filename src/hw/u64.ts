@@ -1,6 +1,7 @@
 /** Prints the register (eax, edx) as sixteen hexadecimal digits. */
 export function hex64(eax: number, edx: number): string {
-  return `0x${(edx >>> 0).toString(16).padStart(8, '0')}${(eax >>> 0).toString(16).padStart(8, '0')}`;
+  const digits = (word: number): string => (word >>> 0).toString(16).padStart(8, '0');
+  return `0x${digits(edx)}${digits(eax)}`;
 }
 
 /** Prints a number as unsigned hexadecimal without padding. */

@@ -1,4 +1,5 @@
 /** Aligned tables without borders, which survive being pasted into an email. */
+import { stripVTControlCharacters } from 'node:util';
 import Table from 'cli-table3';
 import { WIDTH } from './text.js';
 
@@ -23,13 +24,9 @@ const NO_BORDERS = {
 /** Spaces between two columns. */
 const GAP = 2;
 
-/** The escape sequences that colour a cell take no room. */
-// eslint-disable-next-line no-control-regex
-const COLOUR = /\u001b\[\d+m/g;
-
-/** Columns that a cell takes on a terminal. */
+/** Columns that a cell takes on a terminal: what colours it takes none. */
 function cellWidth(cell: string): number {
-  return cell.replace(COLOUR, '').length;
+  return stripVTControlCharacters(cell).length;
 }
 
 /** Options of one table: which columns are numbers, and how wide the last may be. */

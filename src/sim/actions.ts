@@ -4,6 +4,8 @@
  * parsing, shrinking and the documentation.
  */
 
+import { hex } from '../hw/u64.js';
+
 /** Parameters of an action, as named in its printed form. `[min, max]` is what shrinks. */
 export interface Param {
   readonly name: string;
@@ -243,13 +245,16 @@ export interface Action {
   readonly args: readonly number[];
 }
 
+/** Parameters that are printed in hexadecimal. */
+const IN_HEX: readonly string[] = ['msr', 'eax', 'edx', 'type'];
+
+/** An action in one line. */
 export function actionText(action: Action): string {
   const spec = ACTIONS[action.kind];
   const who = spec.actor === 'vcpu' ? `v${action.actor}` : `p${action.actor}`;
   const args = spec.params.map((param, i) => {
     const value = action.args[i];
-    const hex = param.name === 'msr' || param.name === 'eax' || param.name === 'edx';
-    return `${param.name}=${hex || param.name === 'type' ? `0x${(value >>> 0).toString(16)}` : value}`;
+    return `${param.name}=${IN_HEX.includes(param.name) ? hex(value) : value}`;
   });
   return [`${who}:`, action.kind, ...args].join(' ');
 }

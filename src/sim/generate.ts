@@ -86,7 +86,7 @@ export class Generator {
     this.machine = machine;
   }
 
-  /** Begins a run: draws what it goes without. `switches` is false when they come from elsewhere. */
+  /** Begins a run: draws what it goes without. Without `switches`, they come from elsewhere. */
   begin(draw: Draw, switches: boolean): void {
     this.draw = draw;
     this.off.fill(0);

@@ -198,7 +198,7 @@ export class HostKernel implements HostPerf {
     else syscall.perf_event_disable_family(cpu, event);
   }
 
-  /** While a guest LBR event is scheduled, the host's own get no LBR (lbr.c:vlbr_exclude_host()). */
+  /** While a guest LBR event is on, the host's own get no LBR (lbr.c:vlbr_exclude_host()). */
   host_lbr_active(pcpu: number): boolean {
     const { cpuc } = this.kernel.cpus[pcpu];
     if (cpuc.lbr_users === 0 || cpuc.guest_mask_vlbr !== 0) return false;

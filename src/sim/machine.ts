@@ -11,7 +11,8 @@ import * as branch from '../hw/branch.js';
 import { LbrStack } from '../hw/lbr_stack.js';
 import { LogicalProcessor } from '../hw/logical_processor.js';
 import { Layout, Memory } from '../hw/memory.js';
-import { Kvm } from '../host/kvm.js';
+import { KVM_FEATURE_PV_LBR_CTRL } from '../guest/pv/kvm_para.js';
+import { Kvm, kvm_cpuid_features } from '../host/kvm.js';
 import { LbrRegisters } from '../host/lbr_registers.js';
 import type { Observer } from '../host/observer.js';
 import { Vcpu } from '../host/vcpu.js';
@@ -38,6 +39,7 @@ export function mispredicted(seq: number): boolean {
 
 /** The guest's kernel as KVM lets it see the CPU. */
 export function guestKernelConfig(config: MachineConfig): KernelConfig {
+  const announced = (kvm_cpuid_features(config.policy) & (1 << KVM_FEATURE_PV_LBR_CTRL)) !== 0;
   return {
     model: config.model,
     cpus: config.vcpus,
@@ -45,7 +47,7 @@ export function guestKernelConfig(config: MachineConfig): KernelConfig {
     events: GUEST_EVENTS,
     pmu_version: GUEST_PMU_VERSION,
     version: config.kernel,
-    pv: config.policy.pv,
+    pv: announced ? config.policy.pv : 'none',
   };
 }
 

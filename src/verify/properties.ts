@@ -96,8 +96,8 @@ const STATEMENTS: Readonly<Record<PropertyName, Omit<Property, 'name'>>> = {
   },
   'active-agrees': {
     statement:
-      'At each vCPU switch ACTIVE is set if and only if a call-stack user is on that vCPU; inside ' +
-      'a guest function, at least if it records in call-stack mode.',
+      'At each vCPU switch ACTIVE is set if and only if a call-stack user is on that vCPU; ' +
+      'inside a guest function, at least if it records in call-stack mode.',
     reach: 'switch-while-active',
     notApplicable: needsCallstack,
   },

@@ -11,6 +11,7 @@ import { KIND_FROM, KIND_INFO, KIND_NONE, KIND_TO, lbrMap } from '../hw/lbr_map.
 import { LogicalProcessor } from '../hw/logical_processor.js';
 import { Layout, Memory } from '../hw/memory.js';
 import * as msrs from '../hw/msr_index.js';
+import { hex64 } from '../hw/u64.js';
 import type { MachineConfig } from '../sim/config.js';
 import { totalVcpus } from '../sim/config.js';
 import { CALL_RDMSR, CALL_WRMSR } from '../sim/guest_call.js';
@@ -174,8 +175,8 @@ export class Reference {
     const { verdicts } = this;
     const owner = recordOwner(this.map, msr, eax, edx);
     const text = (): string =>
-      `v${vcpu}: RDMSR 0x${msr.toString(16)} returned ${hex(eax, edx)}${whose(owner)}, ` +
-      `instead of ${hex(wanted, wantedHi)}`;
+      `v${vcpu}: RDMSR 0x${msr.toString(16)} returned ${hex64(eax, edx)}${whose(owner)}, ` +
+      `instead of ${hex64(wanted, wantedHi)}`;
     this.tainted[this.vm(vcpu)] = 1;
     this.wrongReads[vcpu]++;
     verdicts.breaks(P['no-loss/any'], text);
@@ -255,8 +256,4 @@ function recordOwner(map: LbrMap, msr: number, eax: number, edx: number): number
 function whose(owner: number): string {
   if (owner < 0) return '';
   return owner === branch.HOST_VM ? ", the host's" : `, of VM ${owner}`;
-}
-
-function hex(eax: number, edx: number): string {
-  return `0x${(edx >>> 0).toString(16)}_${(eax >>> 0).toString(16).padStart(8, '0')}`;
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { KERNEL_VERSIONS } from '../../src/guest/perf/kernel.js';
+import type { KERNEL_VERSIONS } from '../../src/guest/perf/kernel.js';
 import { CPU_MODELS, findCpuModel, type CpuModel } from '../../src/hw/cpu_models.js';
 import { POLICIES } from '../../src/host/policy/index.js';
 import { PROPERTY_NAMES, type LbrPolicy } from '../../src/host/policy/policy.js';
@@ -60,7 +60,7 @@ describe('the matrix on skylake with Linux 6.1', () => {
       for (const { counterexample } of report.results) {
         expect(counterexample?.actions.length ?? 0).toBeLessThanOrEqual(COUNTEREXAMPLE_MAX);
       }
-      for (const name of ACTION_NAMES) expect(report.actions[name], name).toBeGreaterThan(0);
+      expect(ACTION_NAMES.filter((name) => report.actions[name] === 0)).toEqual([]);
     });
   }
 

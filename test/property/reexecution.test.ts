@@ -5,6 +5,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { BRANCH_REL_CALL } from '../../src/hw/branch.js';
 import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
 import type { CpuModel } from '../../src/hw/cpu_models.js';
 import { lbrMap } from '../../src/hw/lbr_map.js';
@@ -14,7 +15,7 @@ import type { LbrPolicy } from '../../src/host/policy/policy.js';
 import { KIND } from '../../src/sim/actions.js';
 import type { ActionName } from '../../src/sim/actions.js';
 import type { MachineConfig } from '../../src/sim/config.js';
-import { Generator } from '../../src/sim/generate.js';
+import { BRANCH_TYPES, Generator } from '../../src/sim/generate.js';
 import { Machine } from '../../src/sim/machine.js';
 import { canPerform, canSwitchTo, IS_VCPU, lockedTasks, perform } from '../../src/sim/perform.js';
 
@@ -307,14 +308,14 @@ describe('a guest function that is interrupted', () => {
         }),
         { seed: SEED, numRuns: 40 },
       );
-      expect(cut).toBeGreaterThan(300);
+      expect(cut).toBeGreaterThan(100);
     },
   );
 
   it('always does after several interruptions, some without any progress', () => {
     const rig = new Rig({ ...HOST_SHAPE, model: withDepth(cpuModel('skylake'), 4) });
     let twice = 0;
-    const gaps = fc.array(fc.nat(30), { minLength: 2, maxLength: 4 });
+    const gaps = fc.noBias(fc.array(fc.nat(9), { minLength: 2, maxLength: 4 }));
     fc.assert(
       fc.property(tape, fc.integer({ min: 1, max: 60 }), gaps, (choices, steps, lengths) => {
         rig.prefix(choices, steps);
@@ -326,9 +327,9 @@ describe('a guest function that is interrupted', () => {
         expect(run.outcome).toEqual(plain);
         if (run.times > 1) twice++;
       }),
-      { seed: SEED, numRuns: 150 },
+      { seed: SEED, numRuns: 250 },
     );
-    expect(twice).toBeGreaterThan(40);
+    expect(twice).toBeGreaterThan(25);
   });
 
   it('always takes an NMI once, before, between or after interruptions', () => {
@@ -360,7 +361,44 @@ describe('a guest function that is interrupted', () => {
       }),
       { seed: SEED, numRuns: 600 },
     );
-    expect(Math.min(...Object.values(reached))).toBeGreaterThan(5);
+    expect(Math.min(...Object.values(reached))).toBeGreaterThan(2);
+  });
+});
+
+describe('a context switch', () => {
+  it('always ends the same, wherever an NMI and an interruption fall into it', () => {
+    const model = withDepth(cpuModel('haswell'), 4);
+    const rig = new Rig({ vms: 2, vcpus: 1, tasks: 2, pcpus: 1, model });
+    const { m } = rig;
+    m.boot();
+    rig.generator.begin(new Tape([]), true);
+    for (const task of [0, 1]) m.open(0, task, 0, BRANCH_TYPES[0]);
+    for (const task of [1, 0]) {
+      m.branches(0, BRANCH_REL_CALL, 3);
+      m.switchTask(0, task);
+    }
+    const step = { kind: KIND.taskSwitch, actor: 0, a: 1, b: 0, c: 0 };
+    const state = m.memory.words.slice();
+    const plain: Outcome[] = [];
+    let longest = 0;
+    for (let after = 1; ; after++) {
+      const end = uninterrupted(rig, state, step, { event: 0, after });
+      if (rig.pmiPosition < 0) break;
+      expect(rig.pmiPosition).toBe(after - 1);
+      plain.push(end);
+      longest = Math.max(longest, rig.accessCount);
+      expect(end.did.filter((line) => line.startsWith('guestPmi'))).toHaveLength(1);
+    }
+    expect(plain.length).toBeGreaterThan(20);
+    for (const after of plain.keys()) {
+      for (let k = 0; k < longest; k++) {
+        const nmi = { event: 0, after: after + 1 };
+        const run = interrupted(rig, state, step, nmi, [k, k % 5], new Tape([]));
+        // An interruption may bring the NMI an access nearer; it comes once, and is taken whole.
+        expect(Math.abs(run.pmiAt - after)).toBeLessThanOrEqual(2);
+        expect(run.outcome).toEqual(plain[run.pmiAt]);
+      }
+    }
   });
 });
 
@@ -371,7 +409,7 @@ describe('another vCPU of the VM', () => {
     const { m } = rig;
     let went = 0;
     fc.assert(
-      fc.property(tape, fc.integer({ min: 1, max: 60 }), fc.nat(40), (choices, steps, k) => {
+      fc.property(tape, fc.integer({ min: 1, max: 60 }), fc.nat(16), (choices, steps, k) => {
         rig.prefix(choices, steps);
         const step = rig.function(choices);
         if (step === null || step.kind === KIND.kexec) return;
@@ -397,7 +435,7 @@ describe('another vCPU of the VM', () => {
           expect(canSwitchTo(m, other, id)).toBe(free && (held & (1 << id)) === 0);
         }
         if (m.vcpus[other].pcpu < 0) m.switchTo(pcpu, other);
-        for (let i = 0; i < 12; i++) {
+        for (let i = 0; i < 24; i++) {
           const act = rig.draw();
           if (IS_VCPU[act.kind] === 0 || act.kind === KIND.halt || act.actor !== other) continue;
           rig.perform(act);
@@ -414,7 +452,7 @@ describe('another vCPU of the VM', () => {
       }),
       { seed: SEED, numRuns: 250 },
     );
-    expect(went).toBeGreaterThan(400);
+    expect(went).toBeGreaterThan(200);
   });
 });
 

@@ -11,13 +11,16 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const BUILD = join(ROOT, '.cache', `cli-test-${process.pid}`);
 const CLI = join(BUILD, 'cli.js');
 
+/** A build takes a second, and much longer on a machine that is busy. */
+const HOOK_MS = 120_000;
+
 let folder = '';
 
 beforeAll(() => {
   const tsup = join(ROOT, 'node_modules', 'tsup', 'dist', 'cli-default.js');
   execFileSync(process.execPath, [tsup, '--out-dir', BUILD, '--silent'], { cwd: ROOT });
   folder = mkdtempSync(join(tmpdir(), 'vlbr-cli-'));
-});
+}, HOOK_MS);
 
 afterAll(() => {
   rmSync(BUILD, { recursive: true, force: true });
@@ -83,7 +86,7 @@ describe('vlbr verify --json', () => {
   let first: Ended;
   beforeAll(() => {
     first = ended();
-  });
+  }, HOOK_MS);
 
   it('always prints one object with every documented key, and nothing else', () => {
     const json = verifyJson(first.stdout);
@@ -149,11 +152,12 @@ describe('vlbr verify --json', () => {
 });
 
 describe('vlbr verify', () => {
-  it('always prints the matrix, what was run, timelines, and a line to replay each', () => {
+  it('always prints the matrix, what was run, timelines, each with a line to replay it', () => {
     const { stdout, stderr } = vlbr(...SMALL, '--runs', '40');
     expect(stderr).toBe('');
-    // eslint-disable-next-line no-control-regex
-    expect(stdout).not.toMatch(/[^\n\x20-\x7e]/);
+    for (const line of stdout.split('\n')) {
+      expect(line).toMatch(line.startsWith('  vlbr replay ') ? /^ {2}[\w .-]+$/ : /^[ -~]{0,100}$/);
+    }
     expect(stdout).toMatch(/^ +never +always$/m);
     expect(stdout).toMatch(/^no-leak\/vm +FAILS +holds$/m);
     expect(stdout).toMatch(/^80 runs, 4,800 actions \(mean 60\.0 a run\)/m);
@@ -163,12 +167,6 @@ describe('vlbr verify', () => {
     expect(stdout).toMatch(/^ +DEBUGCTL /m);
     const [, token = ''] = /vlbr replay (\S+)/.exec(stdout) ?? [];
     expect(vlbr('replay', token).status).toBe(0);
-  });
-  it('never prints a line that is wider than 100 columns, but for tokens', () => {
-    const wide = vlbr(...SMALL, '--runs', '10')
-      .stdout.split('\n')
-      .filter((line) => line.length > 100 && !line.startsWith('  vlbr replay '));
-    expect(wide).toEqual([]);
   });
   it('always takes one machine when a part of it is given', () => {
     const { stdout } = vlbr(...SMALL, '--runs', '1', '--vcpus', '3');

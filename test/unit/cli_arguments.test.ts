@@ -22,7 +22,7 @@ describe('namesOf', () => {
   });
   it('never takes a part of a name otherwise', () => {
     for (const word of ['no', 'no-loss/', 'no-loss/c', 'balance', '']) {
-      expect(() => namesOf('property', word, NAMES), word).toThrow(UsageError);
+      expect(() => namesOf('property', word, NAMES)).toThrow(UsageError);
     }
   });
 });
@@ -51,7 +51,7 @@ describe('wholeNumber', () => {
       }),
     );
     for (const word of ['', ' 1', '1.0', '1e0', '0x1', 'one', '9'.repeat(30)]) {
-      expect(() => parse(word), word).toThrow(InvalidArgumentError);
+      expect(() => parse(word)).toThrow(InvalidArgumentError);
     }
   });
 });

@@ -123,7 +123,7 @@ describe('group_sched_in', () => {
     expect(rig.kernel.contexts[rig.ctxOf(0)].nr_active).toBe(0);
   });
 
-  // A quirk of the real kernel: nobody puts br_sel back, so the software filter is the failed one's.
+  // A quirk of the real kernel: nobody puts br_sel back, and it is the software filter.
   it('always leaves the software filter of the event that failed', () => {
     const rig = new Rig();
     rig.open(0, CALLSTACK, ATTR_PINNED);

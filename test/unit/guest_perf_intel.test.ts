@@ -10,7 +10,7 @@ import { GLOBAL_CTRL_HI, GLOBAL_CTRL_LO } from '../../src/hw/logical_processor.j
 import * as msrs from '../../src/hw/msr_index.js';
 import { modelOf, print64 } from '../golden/accesses.js';
 import { ACTIVE_OFF, ACTIVE_ON, ANY, ANY_SELECT } from './guest_perf_rig.js';
-import { CALLSTACK, CALLSTACK_SELECT, DEPTH, Rig } from './guest_perf_rig.js';
+import { CALLSTACK, CALLSTACK_SELECT, DEPTH, Rig, steps } from './guest_perf_rig.js';
 
 const { ATTR_INHERIT, ATTR_PINNED, ATTR_VLBR } = perf;
 const { PERF_EVENT_STATE_ACTIVE, PERF_EVENT_STATE_ERROR, PERF_EVENT_STATE_INACTIVE } = perf;
@@ -210,9 +210,8 @@ describe("KVM's guest LBR event", () => {
     rig.close(host);
     expect([rig.cpu.cpuc.guest_mask_vlbr, rig.onPmu()]).toEqual([1, [guest.id]]);
     rig.close(guest);
-    expect([rig.cpu.cpuc.guest_mask_vlbr, rig.cpu.cpuc.lbr_select, rig.idle()]).toEqual(
-      steps(0, 0, true),
-    );
+    const { guest_mask_vlbr, lbr_select } = rig.cpu.cpuc;
+    expect([guest_mask_vlbr, lbr_select, rig.idle()]).toEqual([0, 0, true]);
   });
 
   it('always fails when somebody pinned holds every counter but not for that reason', () => {

@@ -6,7 +6,8 @@ import { describe, expect, it } from 'vitest';
 import * as msrs from '../../src/hw/msr_index.js';
 import * as perf from '../../src/guest/perf/perf_event.js';
 import { perf_pmu_disable, perf_pmu_enable } from '../../src/guest/perf/pmu_count.js';
-import { ANY, ANY_SELECT, CALLSTACK, CALLSTACK_SELECT, DEPTH, Rig } from './guest_perf_rig.js';
+import { ANY, ANY_SELECT, CALLSTACK, CALLSTACK_SELECT } from './guest_perf_rig.js';
+import { DEPTH, Rig, steps } from './guest_perf_rig.js';
 
 const { ATTR_INHERIT } = perf;
 
@@ -28,10 +29,10 @@ function pushFrames(rig: Rig): void {
 }
 
 const SAVE = ['r TOS', 'r FROM1', 'r TO1', 'r FROM0', 'r TO0', 'r FROM3', 'r TO3', 'r FROM2'];
-const RESTORE = [
-  ...['w FROM1 780000000011', 'w TO1 780000000021', 'w FROM0 780000000010', 'w TO0 780000000020'],
-  ...['w FROM3 780000000013', 'w TO3 780000000023', 'w FROM2 0', 'w TO2 0', 'w TOS 1'],
-];
+const RESTORE = steps(
+  ['w FROM1 780000000011', 'w TO1 780000000021', 'w FROM0 780000000010', 'w TO0 780000000020'],
+  ['w FROM3 780000000013', 'w TO3 780000000023', 'w FROM2 0', 'w TO2 0', 'w TOS 1'],
+);
 
 describe('a switch from a task with a call stack to one without events', () => {
   it('always saves with the PMU off, and leaves LBR off', () => {
@@ -89,7 +90,7 @@ describe('a switch from a task with a call stack to one without events', () => {
 });
 
 describe('a switch between two tasks with call stacks of their own', () => {
-  it('always saves the one, resets for the other when it has nothing, and restores the first', () => {
+  it('always saves the one, resets for the other, and restores the first', () => {
     const rig = new Rig();
     rig.open(0, CALLSTACK);
     rig.open(2, CALLSTACK);

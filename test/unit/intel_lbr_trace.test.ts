@@ -121,7 +121,8 @@ class Replay {
   run(): void {
     const { model, version, lbr_nr, calls } = this.trace;
     for (const [i, call] of calls.entries()) {
-      const where = `${model}, version ${version}, depth ${lbr_nr}, call ${i}: ${call.call.join(' ')}`;
+      const which = `${model}, version ${version}, depth ${lbr_nr}, call ${i}`;
+      const where = `${which}: ${call.call.join(' ')}`;
       this.port.begin(call.msrs);
       try {
         this.perform(call);

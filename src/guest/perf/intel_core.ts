@@ -130,7 +130,7 @@ export function intel_pmu_handle_irq(cpu: Cpu): void {
   if (pmu_enabled !== 0) __intel_pmu_enable_all(cpu, true);
 }
 
-/** Kernel: core.c:intel_pmu_cpu_starting(): some CPUs boot with LBR enabled, and none with it clean. */
+/** Kernel: core.c:intel_pmu_cpu_starting(): a CPU may come up with LBR on, and with records. */
 export function intel_pmu_cpu_starting(cpu: Cpu): void {
   pv.kvm_pv_lbr_cpu_starting(cpu);
   const debugctl = cpu.rdmsrl(msrs.MSR_IA32_DEBUGCTLMSR);

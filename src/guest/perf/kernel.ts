@@ -16,7 +16,7 @@ import { x86PmuOf } from './x86_pmu.js';
 export const KERNEL_VERSION = '6.1';
 
 /** The versions that --kernel takes. */
-export const KERNEL_VERSIONS = ['6.1', '4.18'] as const;
+export const KERNEL_VERSIONS = [KERNEL_VERSION, '4.18'] as const;
 export type KernelVersion = (typeof KERNEL_VERSIONS)[number];
 
 export interface KernelConfig {

@@ -46,11 +46,15 @@ export const merged: LbrPolicy = {
   needlessSwitches: 2,
   knownFailures: {
     'no-loss/callstack': {
-      why: 'the event is released when a switch falls where perf has DEBUGCTL.LBR clear; a host event that comes wipes the stack',
+      why:
+        'the event is released when a switch falls where perf has DEBUGCTL.LBR clear; and a host ' +
+        'event that comes wipes the stack',
     },
     'no-loss/any': { why: 'the event is released when a switch falls where DEBUGCTL.LBR is clear' },
     'no-leak/vm': {
-      why: "host perf's restore shortcut trusts registers that a vCPU restored whose event was then released; and a guest event that comes second finds the host's records",
+      why:
+        "host perf's restore shortcut trusts registers that a vCPU restored whose event was then " +
+        "released; and a guest event that comes second finds the host's records",
       needsCallstack: true,
     },
     'no-leak/task': {
