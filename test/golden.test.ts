@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { KERNEL_VERSIONS } from '../src/guest/perf/kernel.js';
+import type { KernelVersion } from '../src/guest/perf/kernel.js';
 import { findCpuModel } from '../src/hw/cpu_models.js';
 import { findPolicy } from '../src/host/policy/index.js';
 import type { PropertyName } from '../src/host/policy/policy.js';
@@ -17,7 +17,7 @@ interface Golden {
   readonly policy: string;
   readonly property: PropertyName;
   readonly cpu: string;
-  readonly kernel: (typeof KERNEL_VERSIONS)[number];
+  readonly kernel: KernelVersion;
   readonly vms: number;
   readonly vcpus: number;
   readonly tasks: number;

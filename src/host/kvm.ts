@@ -17,7 +17,7 @@ import {
   KVM_PV_LBR_CTRL_ACTIVE,
   MSR_KVM_PV_LBR_CTRL,
 } from '../guest/pv/kvm_para.js';
-import { LbrRegisters } from './lbr_registers.js';
+import type { LbrRegisters } from './lbr_registers.js';
 import type { Observer } from './observer.js';
 import { HOST } from './observer.js';
 import type { HostPerf, LbrPolicy, PolicyHost } from './policy/policy.js';

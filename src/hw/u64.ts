@@ -1,7 +1,10 @@
 /** Prints the register (eax, edx) as sixteen hexadecimal digits. */
 export function hex64(eax: number, edx: number): string {
-  const digits = (word: number): string => (word >>> 0).toString(16).padStart(8, '0');
-  return `0x${digits(edx)}${digits(eax)}`;
+  return `0x${eightDigits(edx)}${eightDigits(eax)}`;
+}
+
+function eightDigits(word: number): string {
+  return (word >>> 0).toString(16).padStart(8, '0');
 }
 
 /** Prints a number as unsigned hexadecimal without padding. */

@@ -116,8 +116,10 @@ function legendLines({ results }: Report): string[] {
     const key = `${property}: ${ascii(reason)}`;
     reasons.set(key, (reasons.get(key) ?? new Set()).add(policy));
   }
+  const all = new Set(results.map(({ policy }) => policy)).size;
   for (const [reason, policies] of reasons) {
-    lines.push(...wrap(`n-a ${reason} (${[...policies].join(', ')})`, '', '  '));
+    const whose = policies.size === all ? '' : ` (${[...policies].join(', ')})`;
+    lines.push(...wrap(`n-a ${reason}${whose}`, '', '  '));
   }
   return lines;
 }

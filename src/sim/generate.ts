@@ -144,7 +144,7 @@ export class Generator {
     const kinds = isVcpu ? VCPU_KINDS : PCPU_KINDS;
     const sums = isVcpu ? this.vcpuSums : this.pcpuSums;
     const total = sums[sums.length - 1];
-    for (let tries = loaded ? TRIES : 0; tries > 0 && total > 0; tries--) {
+    for (let tries = loaded && total > 0 ? TRIES : 0; tries > 0; tries--) {
       const pick = this.draw.below(total);
       let i = 0;
       while (sums[i] <= pick) i++;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { KERNEL_VERSIONS } from '../../src/guest/perf/kernel.js';
+import type { KernelVersion } from '../../src/guest/perf/kernel.js';
 import { CPU_MODELS, findCpuModel, type CpuModel } from '../../src/hw/cpu_models.js';
 import { POLICIES } from '../../src/host/policy/index.js';
 import { PROPERTY_NAMES, type LbrPolicy } from '../../src/host/policy/policy.js';
@@ -25,7 +25,7 @@ function model(name: string): CpuModel {
 function campaign(
   policies: readonly LbrPolicy[],
   cpu: string,
-  kernel: (typeof KERNEL_VERSIONS)[number],
+  kernel: KernelVersion,
   runs: number,
 ): Report {
   return runCampaign({

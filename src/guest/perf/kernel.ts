@@ -13,11 +13,11 @@ import type { x86_pmu } from './x86_pmu.js';
 import { x86PmuOf } from './x86_pmu.js';
 
 /** The reference version; each other one is a named option of `KernelConfig`. */
-export const KERNEL_VERSION = '6.1';
+const KERNEL_VERSION = '6.1';
 
 /** The versions that --kernel takes. */
-export const KERNEL_VERSIONS = [KERNEL_VERSION, '4.18'] as const;
-export type KernelVersion = (typeof KERNEL_VERSIONS)[number];
+export type KernelVersion = '6.1' | '4.18';
+export const KERNEL_VERSIONS: readonly KernelVersion[] = [KERNEL_VERSION, '4.18'];
 
 export interface KernelConfig {
   readonly model: CpuModel;

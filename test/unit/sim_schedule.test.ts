@@ -1,0 +1,179 @@
+/** Schedules as data: actions, the list that holds them, and the configurations of machines. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { ModelInvariantError } from '../../src/hw/assert.js';
+import { findCpuModel } from '../../src/hw/cpu_models.js';
+import type { Observer } from '../../src/host/observer.js';
+import { never } from '../../src/host/policy/never.js';
+import type { Action } from '../../src/sim/actions.js';
+import { ACTION_NAMES, ACTIONS, actionText, KIND } from '../../src/sim/actions.js';
+import type { MachineConfig } from '../../src/sim/config.js';
+import { configProblem, taskSlots, totalVcpus } from '../../src/sim/config.js';
+import { Machine } from '../../src/sim/machine.js';
+import { ACTION_WORDS, Schedule, step } from '../../src/sim/schedule.js';
+
+const SEED = Number(process.env['VLBR_SEED'] ?? 1);
+
+const word = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
+
+const action: fc.Arbitrary<Action> = fc
+  .tuple(fc.constantFrom(...ACTION_NAMES), fc.nat(7), fc.tuple(word, word, word))
+  .map(([kind, actor, words]) => ({
+    kind,
+    actor,
+    args: words.slice(0, ACTIONS[kind].params.length),
+  }));
+
+/** Long lists, so that the array behind them has to grow more than once. */
+const actions = fc.array(action, { maxLength: 300, size: 'max' });
+
+describe('the table of actions', () => {
+  it('always numbers the names in their order, and names each row after itself', () => {
+    ACTION_NAMES.forEach((name, i) => {
+      expect([KIND[name], ACTIONS[name].name]).toEqual([i, name]);
+      expect(ACTIONS[name].params.length).toBeLessThanOrEqual(3);
+      expect(ACTIONS[name].weight).toBeGreaterThan(0);
+    });
+    expect(Object.keys(ACTIONS)).toEqual([...ACTION_NAMES]);
+  });
+
+  it('always lets an action be read', () => {
+    const text = (kind: Action['kind'], actor: number, ...args: number[]): string =>
+      actionText({ kind, actor, args });
+    expect(text('call', 1, 3, 0)).toBe('v1: call n=3 kind=0');
+    expect(text('run', 0, 2, 7)).toBe('p0: run vcpu=2 after=7');
+    expect(text('open', 0, -1, 4, 0x808)).toBe('v0: open task=-1 attr=4 type=0x808');
+    expect(text('wrmsr', 3, 0x100, -1, 16)).toBe('v3: wrmsr msr=0x100 eax=0xffffffff edx=0x10');
+    expect(text('leave', 2)).toBe('v2: leave');
+  });
+});
+
+describe('Schedule', () => {
+  it('always gives back the actions it was made of', () => {
+    fc.assert(
+      fc.property(actions, (list) => {
+        const schedule = Schedule.of(list);
+        expect(schedule.length).toBe(list.length);
+        expect(schedule.actions()).toEqual(list);
+        expect(schedule.copy().actions()).toEqual(list);
+        list.forEach((each, i) => expect(schedule.action(i)).toEqual(each));
+      }),
+      { seed: SEED, numRuns: 50 },
+    );
+  });
+
+  it('always appends the part that was asked for, to what was there', () => {
+    fc.assert(
+      fc.property(actions, actions, fc.nat(300), fc.nat(300), (a, b, x, y) => {
+        const [from, to] = [Math.min(x, y, b.length), Math.min(Math.max(x, y), b.length)];
+        const schedule = Schedule.of(a);
+        const other = Schedule.of(b);
+        schedule.append(other, from, to);
+        expect(schedule.actions()).toEqual([...a, ...b.slice(from, to)]);
+        expect(other.actions()).toEqual(b);
+      }),
+      { seed: SEED, numRuns: 50 },
+    );
+  });
+
+  it('never shares words with its copy, nor remembers what was cleared', () => {
+    const schedule = Schedule.of([{ kind: 'ret', actor: 0, args: [1] }]);
+    const copy = schedule.copy();
+    copy.words[2] = 9;
+    copy.push(KIND.leave, 0, 0, 0, 0);
+    expect(schedule.actions()).toEqual([{ kind: 'ret', actor: 0, args: [1] }]);
+    schedule.clear();
+    expect([schedule.length, schedule.actions(), copy.length]).toEqual([0, [], 2]);
+    schedule.push(KIND.exit, 1, 0, 0, 0);
+    expect(schedule.actions()).toEqual([{ kind: 'exit', actor: 1, args: [] }]);
+  });
+
+  it('always fills missing parameters with 0', () => {
+    const schedule = Schedule.of([{ kind: 'wrmsr', actor: 5, args: [] }]);
+    expect(Array.from(schedule.words.subarray(0, ACTION_WORDS))).toEqual([KIND.wrmsr, 5, 0, 0, 0]);
+  });
+
+  it('always refuses an action that does not exist', () => {
+    const schedule = new Schedule();
+    schedule.push(ACTION_NAMES.length, 0, 0, 0, 0);
+    expect(() => schedule.action(0)).toThrow(ModelInvariantError);
+  });
+});
+
+const skylake = findCpuModel('skylake');
+if (skylake === undefined) throw new Error('no skylake');
+const CONFIG: MachineConfig = {
+  model: skylake,
+  kernel: '6.1',
+  policy: never,
+  vms: 2,
+  vcpus: 1,
+  tasks: 2,
+  pcpus: 1,
+};
+
+describe('step', () => {
+  it('always performs with every parameter, and never what is not possible', () => {
+    const writes: number[][] = [];
+    const observer = new Proxy({} as Observer, {
+      get:
+        (_target, name) =>
+        (...args: number[]) => {
+          if (name === 'guestWrite') writes.push(args);
+        },
+    });
+    const machine = new Machine(CONFIG, observer);
+    machine.boot();
+    const msr = skylake.lbr_info + 1;
+    const schedule = Schedule.of([
+      { kind: 'leave', actor: 0, args: [] },
+      { kind: 'wrmsr', actor: 0, args: [msr, 5, 6] },
+      { kind: 'wrmsr', actor: 1, args: [msr, 7, 8] },
+    ]);
+    const before = machine.memory.words.slice();
+    expect(step(machine, schedule, 0)).toBe(false);
+    expect(machine.memory.words).toEqual(before);
+    expect([step(machine, schedule, 1), step(machine, schedule, 2)]).toEqual([true, false]);
+    expect(writes).toEqual([[0, msr, 5, 6]]);
+  });
+});
+
+describe('configProblem', () => {
+  const problem = (part: Partial<MachineConfig>): string | null =>
+    configProblem({ ...CONFIG, tasks: 8, ...part });
+
+  it('always accepts the ends of each range, and names what lies beyond', () => {
+    expect(problem({ vms: 1 })).toBe(null);
+    expect(problem({ vms: 6 })).toBe(null);
+    expect(problem({ vms: 0 })).toBe('--vms must be between 1 and 6, not 0');
+    expect(problem({ vms: 7 })).toBe('--vms must be between 1 and 6, not 7');
+    expect(problem({ vcpus: 1 })).toBe(null);
+    expect(problem({ vcpus: 8 })).toBe(null);
+    expect(problem({ vcpus: 0 })).toContain('--vcpus');
+    expect(problem({ vcpus: 9, tasks: 9 })).toBe('--vcpus must be between 1 and 8, not 9');
+    expect(problem({ vcpus: 3, tasks: 3 })).toBe(null);
+    expect(problem({ tasks: 16 })).toBe(null);
+    expect(problem({ vcpus: 3, tasks: 2 })).toContain('vCPUs of a VM (3) and 16, not 2');
+    expect(problem({ tasks: 17 })).toContain('--tasks');
+    expect(problem({ pcpus: 1 })).toBe(null);
+    expect(problem({ pcpus: 8 })).toBe(null);
+    expect(problem({ pcpus: 0 })).toBe('--pcpus must be between 1 and 8, not 0');
+    expect(problem({ pcpus: 9 })).toBe('--pcpus must be between 1 and 8, not 9');
+  });
+
+  it('always leaves a task room to fork, and every task and CPU a context of its own', () => {
+    expect(taskSlots({ ...CONFIG, tasks: 3 })).toBe(6);
+    expect(taskSlots({ ...CONFIG, tasks: 16, vcpus: 2 })).toBe(29);
+    expect(taskSlots({ ...CONFIG, tasks: 16, vcpus: 8 })).toBe(23);
+    expect(totalVcpus({ ...CONFIG, vms: 3, vcpus: 4 })).toBe(12);
+  });
+
+  it('always is enough for the largest machine to boot', () => {
+    const observer = new Proxy({} as Observer, { get: () => (): void => {} });
+    const machine = new Machine({ ...CONFIG, vms: 6, vcpus: 8, tasks: 16, pcpus: 8 }, observer);
+    machine.boot();
+    expect(machine.vcpus.map(({ pcpu }) => pcpu).slice(0, 10)).toEqual([
+      0, 1, 2, 3, 4, 5, 6, 7, -1, -1,
+    ]);
+  });
+});

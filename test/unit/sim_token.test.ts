@@ -1,0 +1,171 @@
+/** Replay tokens: what goes in comes out, and what was mistyped never comes out as another. */
+import { Buffer } from 'node:buffer';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { ACTION_NAMES, ACTIONS, KIND } from '../../src/sim/actions.js';
+import type { Action } from '../../src/sim/actions.js';
+import { Schedule } from '../../src/sim/schedule.js';
+import type { Replay } from '../../src/sim/token.js';
+import { decodeToken, encodeToken } from '../../src/sim/token.js';
+
+const SEED = Number(process.env['VLBR_SEED'] ?? 1);
+
+const word = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
+
+const action: fc.Arbitrary<Action> = fc
+  .tuple(fc.constantFrom(...ACTION_NAMES), fc.nat(63), fc.tuple(word, word, word))
+  .map(([kind, actor, words]) => ({
+    kind,
+    actor,
+    args: words.slice(0, ACTIONS[kind].params.length),
+  }));
+
+const name = fc.constantFrom('pv-v2', 'no-loss/any', 'skylake', '6.1', 'a', '');
+
+const replay: fc.Arbitrary<Replay> = fc.record({
+  policy: name,
+  property: name,
+  cpu: name,
+  kernel: name,
+  vms: fc.nat(9),
+  vcpus: fc.nat(9),
+  tasks: fc.nat(20),
+  pcpus: fc.nat(9),
+  schedule: fc.array(action, { maxLength: 40, size: 'max' }).map((list) => Schedule.of(list)),
+});
+
+/** A replay as data that can be compared. */
+function plain(r: Replay | null): unknown {
+  return r === null ? null : { ...r, schedule: r.schedule.actions() };
+}
+
+/** What a token says, or null for one that is refused in either way. */
+function decoded(token: string): unknown {
+  try {
+    return plain(decodeToken(token));
+  } catch (error) {
+    if (error instanceof RangeError) return null;
+    throw error;
+  }
+}
+
+/** A token of these bytes, with the check sum computed as its definition says (FNV-1a). */
+function tokenOf(bytes: readonly number[]): string {
+  let h = 2166136261n;
+  for (const b of bytes) h = ((h ^ BigInt(b)) * 16777619n) % 2n ** 32n;
+  const sum = [0n, 8n, 16n, 24n].map((shift) => Number((h >> shift) & 255n));
+  return `v1.${Buffer.from([...bytes, ...sum]).toString('base64url')}`;
+}
+
+const HEAD = [...Buffer.from('never no-leak/vm skylake 6.1 2 1 2 1'), 0];
+
+describe('encodeToken', () => {
+  it('always is undone by decodeToken', () => {
+    fc.assert(
+      fc.property(replay, (r) => {
+        expect(plain(decodeToken(encodeToken(r)))).toEqual(plain(r));
+      }),
+      { seed: SEED, numRuns: 300 },
+    );
+  });
+
+  it('always makes one word that a shell takes as it is', () => {
+    fc.assert(
+      fc.property(replay, (r) => {
+        expect(encodeToken(r)).toMatch(/^v1\.[A-Za-z0-9_-]+$/);
+      }),
+      { seed: SEED, numRuns: 100 },
+    );
+  });
+
+  it('always keeps to the format of version 1, so that tokens outlive this version', () => {
+    const schedule = Schedule.of([
+      { kind: 'wrmsr', actor: 1, args: [0x100, -1, 3] },
+      { kind: 'run', actor: 0, args: [1, 70] },
+      { kind: 'leave', actor: 0, args: [] },
+    ]);
+    const shape = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
+    const names = { policy: 'never', property: 'no-leak/vm', cpu: 'skylake', kernel: '6.1' };
+    // Zigzag, base 128, low digits first: 15 is 30, 256 is 512, -1 is 1, 70 is 140.
+    const wrmsr = [30, 2, 0x80, 4, 1, 6];
+    const run = [40, 0, 2, 0x8c, 1];
+    const token = tokenOf([...HEAD, ...wrmsr, ...run, 10, 0]);
+    expect(encodeToken({ ...names, ...shape, schedule })).toBe(token);
+  });
+});
+
+describe('decodeToken', () => {
+  it('never takes a token with one wrong character for another one', () => {
+    const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=+/ !';
+    fc.assert(
+      fc.property(replay, fc.nat(), (r, salt) => {
+        const token = encodeToken(r);
+        const right = plain(r);
+        for (let i = 0; i < token.length; i++) {
+          const wrong = alphabet[(i * 31 + salt) % alphabet.length];
+          if (wrong === token[i]) continue;
+          const now = decoded(token.slice(0, i) + wrong + token.slice(i + 1));
+          // The last character has bits that mean nothing, and + is another way to write -.
+          const same = i === token.length - 1 || '+/'.includes(wrong);
+          if (now !== null && same) expect(now).toEqual(right);
+          else expect(now).toBe(null);
+        }
+      }),
+      { seed: SEED, numRuns: 60 },
+    );
+  });
+
+  it('never takes a part of a token, or two characters swapped', () => {
+    const schedule = Schedule.of([{ kind: 'call', actor: 0, args: [7, 1] }]);
+    const shape = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
+    const names = { policy: 'never', property: 'no-leak/vm', cpu: 'skylake', kernel: '6.1' };
+    const token = encodeToken({ ...names, ...shape, schedule });
+    expect(decoded(token)).not.toBe(null);
+    for (let i = 0; i < token.length; i++) {
+      expect(decoded(token.slice(0, i))).toBe(null);
+      if (i > 0) expect(decoded(token.slice(i))).toBe(null);
+      const [a = '', b = ''] = [token[i], token[i + 1]];
+      if (a === b || b === '') continue;
+      expect(decoded(token.slice(0, i) + b + a + token.slice(i + 2))).toBe(null);
+    }
+  });
+
+  it('never takes what has a right check sum and wrong content', () => {
+    const with_ = (...bytes: number[]): string => tokenOf([...HEAD, ...bytes]);
+    expect(decoded(with_())).toMatchObject({ policy: 'never', pcpus: 1, schedule: [] });
+    expect(decoded(with_(2 * KIND.ret, 0, 4))).toMatchObject({
+      schedule: [{ kind: 'ret', actor: 0, args: [2] }],
+    });
+    expect(() => decodeToken(with_(2 * ACTION_NAMES.length, 0))).toThrow('unknown action');
+    expect(() => decodeToken(with_(1, 0))).toThrow('unknown action');
+    expect(() => decodeToken(with_(2 * KIND.ret, 0))).toThrow('truncated');
+    expect(() => decodeToken(with_(2 * KIND.ret, 0, 0x84))).toThrow('truncated');
+    expect(() => decodeToken(with_(0x80, 0x80, 0x80, 0x80, 0x80, 0))).toThrow('overlong');
+    expect(decodeToken(tokenOf(HEAD.slice(0, -1)))).toBe(null);
+  });
+
+  it('always takes missing fields of the head as nothing', () => {
+    const head = [...Buffer.from('never'), 0];
+    expect(decoded(tokenOf(head))).toEqual({
+      policy: 'never',
+      property: '',
+      cpu: '',
+      kernel: '',
+      vms: 0,
+      vcpus: 0,
+      tasks: 0,
+      pcpus: 0,
+      schedule: [],
+    });
+  });
+
+  it('never takes what is no token of this version', () => {
+    const token = tokenOf(HEAD);
+    for (const text of ['', 'v1', 'v1.', 'v1.AAAA', token.slice(3), `v2${token.slice(2)}`]) {
+      expect(decodeToken(text)).toBe(null);
+    }
+    // The shortest that could be one: a NUL alone has five bytes with its check sum.
+    expect(decodeToken(tokenOf([0]))).toBe(null);
+    expect(decodeToken(tokenOf([65, 0]))).not.toBe(null);
+  });
+});
