@@ -63,7 +63,7 @@ function verifyCommand(done: (code: number) => void): Command {
     .option('--vcpus <n>', 'vCPUs of each VM, 1 to 8', wholeNumber(1, 8))
     .option('--tasks <n>', 'tasks of each VM, from its vCPUs to 16', wholeNumber(1, 16))
     .option('--pcpus <n>', 'pCPUs, 1 to 8', wholeNumber(1, 8))
-    .option('--runs <n>', 'runs for each policy, of 60 actions', wholeNumber(1, RUNS_MAX), 1000)
+    .option('--runs <n>', 'runs for each policy, of 60 actions', wholeNumber(1, RUNS_MAX), 4000)
     .option('--seed <n>', `0 to ${SEED_MAX}; same seed, same report`, wholeNumber(0, SEED_MAX), 1)
     .option('--schedule <file>', 'recorded host schedule, ftrace text; repeatable', collect)
     .option('--vcpu-threads <regex>', 'its vCPU threads (default: "CPU \\d+/(KVM|TCG)")')

@@ -126,7 +126,9 @@ export class Generator {
   next(): void {
     const { machine, draw } = this;
     const pcpus = machine.pcpus.length;
-    const pcpu = draw.below(pcpus);
+    let pcpu = draw.below(pcpus);
+    // On a large machine most pCPUs may be idle, and little happens there.
+    if (machine.loaded(pcpu) === null) pcpu = draw.below(pcpus);
     const vcpu = machine.loaded(pcpu);
     if (draw.below(64) === 0 && this.drawKind(draw.below(machine.vcpus.length), true, false)) {
       return;

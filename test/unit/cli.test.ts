@@ -265,7 +265,7 @@ describe('vlbr --help, --version and list', () => {
   it('always says what each option is, its unit and its default', () => {
     const { status, stdout } = vlbr('verify', '--help');
     expect(status).toBe(0);
-    for (const words of ['--runs <n>', 'of 60 actions (default: 1000)', '"skylake"', '130']) {
+    for (const words of ['--runs <n>', 'of 60 actions (default: 4000)', '"skylake"', '130']) {
       expect(stdout).toContain(words);
     }
   });

@@ -353,7 +353,7 @@ describe('every action that is drawn', () => {
           perform(m, kind, actor, a, b, c);
         }
       }),
-      { seed: SEED, numRuns: 15 },
+      { seed: SEED, numRuns: 8 },
     );
   });
 
