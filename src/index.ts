@@ -55,7 +55,7 @@ export { Schedule, step } from './sim/schedule.js';
 export { decodeToken, encodeToken } from './sim/token.js';
 export {
   breakerOf,
-  endsAsDeclared,
+  endsAsExpected,
   parseReplayText,
   ReplayError,
   replayToken,

@@ -9,6 +9,9 @@ import { EXIT_INTERRUPTED, WorkerBug } from './errors.js';
 /** More threads than this gain nothing: the slowest policy takes as long as it takes. */
 const THREADS_MAX = 8;
 
+/** The build puts the worker's code beside this. */
+const WORKER: URL = new URL('./campaign_worker.js', import.meta.url);
+
 export interface PoolHooks {
   /** Called now and then with what each policy that was begun has come to. */
   progress(progress: readonly Progress[]): void;
@@ -34,7 +37,7 @@ export async function runJob(job: CampaignJob, hooks: PoolHooks): Promise<Report
   const progress = new Map<string, Progress>();
   const queue = [...job.policies];
   const work = async (): Promise<void> => {
-    const worker = new Worker(workerFile(), { workerData: { job, stop } satisfies WorkerStart });
+    const worker = new Worker(WORKER, { workerData: { job, stop } satisfies WorkerStart });
     workers.push(worker);
     for (let policy = queue.shift(); policy !== undefined; policy = queue.shift()) {
       if (Atomics.load(stopped, 0) !== 0) return;
@@ -56,12 +59,6 @@ export async function runJob(job: CampaignJob, hooks: PoolHooks): Promise<Report
   const inOrder = job.policies.flatMap((policy) => reports.get(policy) ?? []);
   const { properties } = job;
   return merged(inOrder, properties, Atomics.load(stopped, 0) !== 0);
-}
-
-/** The worker's code lies beside this file, before and after the build. */
-function workerFile(): URL {
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  return new URL(`./campaign_worker.${extension}`, import.meta.url);
 }
 
 function judge(

@@ -40,8 +40,11 @@ A file is a report of \`vlbr verify --json\`, text that holds tokens, or one sch
    "kernel": "...", "vms": 2, "vcpus": 1, "tasks": 2, "pcpus": 1,
    "actions": [{"kind": "...", "actor": 0, "args": []}, ...]}
 
-Exit code 0: the property breaks if the policy declares it as a known failure, and holds if it
-does not; a failure of the guest's kernel by itself counts against no policy. Exit code 1: else.`;
+  It may also say "whose": "policy", "kernel" or "nobody": who is to break the property.
+
+Exit code 0: it ends as the file says in "whose" or, without that, as the policy declares: a known
+failure breaks the property, and nothing else does; what the guest's kernel breaks by itself counts
+against no policy. Exit code 1: it does not. 2 and 3: as for vlbr verify.`;
 
 function packageVersion(): string {
   const { version } = createRequire(import.meta.url)('vlbr/package.json') as { version: string };

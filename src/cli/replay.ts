@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { timeline } from '../report/timeline.js';
 import { ascii, wrap } from '../report/text.js';
 import type { Breaker, ReplayCase } from '../verify/replay_file.js';
-import { declaredFailure, endsAsDeclared } from '../verify/replay_file.js';
+import { declaredFailure, endsAsExpected } from '../verify/replay_file.js';
 import { parseReplayText, ReplayError } from '../verify/replay_file.js';
 import { replayToken, scheduleJson, tokenOf } from '../verify/replay_file.js';
 import { EXIT_EXPECTED, EXIT_UNEXPECTED, UsageError, WorkerBug } from './errors.js';
@@ -22,11 +22,11 @@ export function replay(from: string, { json }: ReplayOptions): number {
   let code: number = EXIT_EXPECTED;
   for (const [i, one] of cases.entries()) {
     const { lines, breaker, text } = shown(one);
-    const asDeclared = endsAsDeclared(one, breaker);
-    if (!asDeclared) code = EXIT_UNEXPECTED;
+    const asExpected = endsAsExpected(one, breaker);
+    if (!asExpected) code = EXIT_UNEXPECTED;
     if (json === true) {
       // A replay file again: what is to be kept can be written straight to one.
-      const end = { token: tokenOf(one), brokenBy: breaker, asDeclared, text, timeline: lines };
+      const end = { token: tokenOf(one), whose: breaker, asExpected, text, timeline: lines };
       printJson({ ...scheduleJson(one), ...end });
       continue;
     }
@@ -69,19 +69,15 @@ function shown(one: ReplayCase): ReturnType<typeof timeline> {
   }
 }
 
-/** How it ended, against what the policy declares. */
+/** Whose failure it was, if any, against what was expected. */
 function endLines(one: ReplayCase, breaker: Breaker): string[] {
   const why = declaredFailure(one);
-  switch (breaker) {
-    case 'policy':
-      if (why === null) return ['FAILS, and the policy does not declare it'];
-      return wrap(`fails, as the policy declares: ${ascii(why)}`, '', '  ');
-    case 'guest kernel':
-      return [
-        "the guest kernel's own: it does that on a pCPU of its own, too; counts against no policy",
-      ];
-    case 'nobody':
-      if (why === null) return ['holds on this schedule, as the policy declares'];
-      return wrap(`HOLDS on this schedule, but is declared to fail: ${ascii(why)}`, '', '  ');
-  }
+  const known = why === null ? 'not a known failure of this policy' : `known: ${ascii(why)}`;
+  const ended = {
+    policy: `the policy breaks it (${known})`,
+    kernel: "the guest's kernel breaks it by itself, as it would on a pCPU of its own",
+    nobody: `it holds on this schedule${why === null ? '' : ` (but elsewhere ${known})`}`,
+  }[breaker];
+  const expected = endsAsExpected(one, breaker) ? 'as expected' : 'NOT as expected';
+  return wrap(`${expected}: ${ended}`, '', '  ');
 }

@@ -104,7 +104,7 @@ export class Kvm implements PolicyHost {
       this.edx = cpu.edx;
       this.vector = cpu.vector;
     }
-    if (this.vector !== 0) this.observer.guestFault(vcpu.id, msr, false);
+    if (this.vector !== 0) this.observer.guestFault(vcpu.id, msr, false, 0, 0);
     else this.observer.guestRead(vcpu.id, msr, eax, this.edx);
     return eax;
   }
@@ -119,7 +119,7 @@ export class Kvm implements PolicyHost {
     } else {
       vector = this.pcpus[vcpu.pcpu].wrmsr(msr, eax, edx);
     }
-    if (vector !== 0) this.observer.guestFault(vcpu.id, msr, true);
+    if (vector !== 0) this.observer.guestFault(vcpu.id, msr, true, eax, edx);
     else this.observer.guestWrite(vcpu.id, msr, eax, edx);
     return vector;
   }

@@ -7,8 +7,8 @@ export interface Observer {
   guestRead(vcpu: number, msr: number, eax: number, edx: number): void;
   /** A guest's WRMSR was accepted. */
   guestWrite(vcpu: number, msr: number, eax: number, edx: number): void;
-  /** A guest's access raised #GP. */
-  guestFault(vcpu: number, msr: number, write: boolean): void;
+  /** A guest's access raised #GP; eax and edx are what a WRMSR was to write, else 0. */
+  guestFault(vcpu: number, msr: number, write: boolean, eax: number, edx: number): void;
   /** A guest took a branch; `cpl` is the privilege level it ended in. */
   guestBranch(
     vcpu: number,

@@ -11,7 +11,11 @@ import { suspendedText } from './watcher.js';
 
 const CALL_KINDS = ['call', 'indirect call', 'zero-length call'];
 const JMP_KINDS = ['jump', 'indirect jump'];
-const HOST_EVENTS = ["the host's CPU-pinned LBR event", "the host's LBR event of this thread"];
+const HOST_EVENT_WORDS = [
+  "the host's CPU-pinned LBR event",
+  "the host's LBR event of this thread",
+  "the host's CPU-flexible LBR event",
+];
 const HOST_OPS = ['on', 'off', 'closed'];
 
 const SAMPLE_TYPES: readonly (readonly [bit: number, name: string])[] = [
@@ -93,7 +97,7 @@ function actionWords(m: Machine, { kind, actor, args }: Action): string {
     case 'exit':
       return 'a VM exit and re-entry';
     case 'hostEvent':
-      return `${HOST_EVENTS[a] ?? 'a host event'}: ${HOST_OPS[b] ?? String(b)}`;
+      return `${HOST_EVENT_WORDS[a] ?? 'a host event'}: ${HOST_OPS[b] ?? String(b)}`;
     case 'hostWork':
       return `${plural(a, 'branch')} of host code`;
     case 'cstate':

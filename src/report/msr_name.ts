@@ -3,7 +3,7 @@ import { KVM_PV_LBR_CTRL_ACTIVE, MSR_KVM_PV_LBR_CTRL } from '../guest/pv/kvm_par
 import type { CpuModel } from '../hw/cpu_models.js';
 import * as map from '../hw/lbr_map.js';
 import * as msrs from '../hw/msr_index.js';
-import { hex } from '../hw/u64.js';
+import { hex, hex64 } from '../hw/u64.js';
 
 const NAMES: ReadonlyMap<number, string> = new Map([
   [msrs.MSR_IA32_DEBUGCTLMSR, 'DEBUGCTL'],
@@ -64,7 +64,7 @@ export function nameMsrs(model: CpuModel, text: string): string {
       /\b(RDMSR|WRMSR|MSR) (?:0x)?([0-9a-f]+)\b/g,
       (_, word: string, index: string) => `${word} ${msrName(model, Number.parseInt(index, 16))}`,
     )
-    .replace(/\b0x0_0*([0-9a-f]+)\b/g, '0x$1');
+    .replace(/\b0x0+(?=[0-9a-f])/g, '0x');
 }
 
 type Bits = readonly (readonly [bit: number, name: string])[];
@@ -119,6 +119,11 @@ export function selectBrief(value: number): string {
   return (value & msrs.LBR_CALL_STACK) === 0 ? hex(value) : `${hex(value)} call stack`;
 }
 
+/** A 64-bit value without leading zeros. */
+export function plainHex(eax: number, edx: number): string {
+  return hex64(eax, edx).replace(/^0x0+(?=.)/, '0x');
+}
+
 /** The value of a register that is not part of a record. */
 export function valueText(msr: number, eax: number, edx: number): string {
   if (msr === msrs.MSR_IA32_DEBUGCTLMSR) return debugctlText(eax);
@@ -127,5 +132,5 @@ export function valueText(msr: number, eax: number, edx: number): string {
   }
   if (msr === msrs.MSR_LBR_TOS) return String(eax >>> 0);
   if (msr === msrs.MSR_LBR_SELECT) return selectText(eax);
-  return edx === 0 ? hex(eax) : `${hex(edx)}_${(eax >>> 0).toString(16).padStart(8, '0')}`;
+  return plainHex(eax, edx);
 }

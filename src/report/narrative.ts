@@ -6,7 +6,7 @@ import { HOST } from '../host/observer.js';
 import { MSR_KVM_PV_LBR_CTRL } from '../guest/pv/kvm_para.js';
 import type { Machine } from '../sim/machine.js';
 import { plural } from './text.js';
-import { isFromMsr, isLbrMsr, msrName, msrSlot, valueText } from './msr_name.js';
+import { isFromMsr, isLbrMsr, msrName, msrSlot, plainHex, valueText } from './msr_name.js';
 import type { Viewer } from './record_text.js';
 import { branchText, NEUTRAL, registerText, slotRanges } from './record_text.js';
 import type { Branch, Entry, GuestAccess, HostAccess, HostStack } from './watcher.js';
@@ -117,7 +117,11 @@ function branchesText(group: readonly Branch[]): string {
 function guestText(machine: Machine, group: readonly GuestAccess[]): string {
   const [first] = group;
   const { model } = machine.config;
-  if (first.fault) return `${first.write ? 'WRMSR' : 'RDMSR'} ${msrName(model, first.msr)}: #GP`;
+  if (first.fault) {
+    const value = first.write ? `=${plainHex(first.eax, first.edx)}` : '';
+    const access = first.write ? 'WRMSR' : 'RDMSR';
+    return `${access} ${msrName(model, first.msr)}${value} raises #GP`;
+  }
   const viewer = { vm: machine.vcpus[first.vcpu].vm, task: -1 };
   const text = `${first.write ? 'writes' : 'reads'} ${parts(model, group, viewer).join('; ')}`;
   const wrong = group.find((access) => access.reference !== null);

@@ -78,7 +78,7 @@ export interface Watch {
   /** Index of the property. */
   readonly property: number;
   /** Who is to break it. */
-  readonly by: 'policy' | 'guest kernel';
+  readonly by: 'policy' | 'kernel';
 }
 
 /** Entries of samples that are printed. */
@@ -132,7 +132,7 @@ export class Watcher implements Observer {
     if (this.failure !== null || watch === null) return;
     const { property, by } = watch;
     const { verdicts } = monitor;
-    const own = by === 'guest kernel';
+    const own = by === 'kernel';
     if ((own ? verdicts.own : verdicts.broken)[property] === 0) return;
     const text = (own ? verdicts.ownDetails : verdicts.details)[property];
     this.failure = { text, registers: registerLines(this.machine, monitor, pcpu, vcpu) };
@@ -167,9 +167,8 @@ export class Watcher implements Observer {
     this.checkVcpu(vcpu);
   }
 
-  guestFault(vcpu: number, msr: number, write: boolean): void {
-    this.monitor.guestFault(vcpu, msr, write);
-    const [eax, edx] = [0, 0];
+  guestFault(vcpu: number, msr: number, write: boolean, eax: number, edx: number): void {
+    this.monitor.guestFault(vcpu, msr, write, eax, edx);
     this.note({ kind: 'guest', vcpu, msr, write, fault: true, eax, edx, reference: null });
     this.checkVcpu(vcpu);
   }

@@ -211,7 +211,9 @@ export const ACTIONS: Readonly<Record<ActionName, ActionSpec>> = {
       { name: 'op', min: 0 },
     ],
     weight: 2,
-    says: "the host's own LBR event: which 0 CPU-pinned, 1 of the thread; op 0 on, 1 off, 2 close",
+    says:
+      "the host's own LBR event: which 0 CPU-pinned, 1 of the vCPU's thread, 2 CPU-flexible; " +
+      'op 0 on, 1 off, 2 close',
   },
   hostWork: {
     name: 'hostWork',

@@ -8,6 +8,7 @@ import { addressHigh, BRANCH_NONE, branchCycles } from '../hw/branch.js';
 import * as msrs from '../hw/msr_index.js';
 import type { ActionName } from './actions.js';
 import { ACTION_NAMES, ACTIONS, KIND } from './actions.js';
+import { HOST_EVENTS } from './host_perf.js';
 import type { Machine } from './machine.js';
 import { canPerform, canSwitchTo, IS_VCPU } from './perform.js';
 
@@ -373,8 +374,10 @@ export class Generator {
 
   private drawHostEvent(): void {
     const { machine, kind, actor } = this;
-    const i = this.pick(6, (j) => canPerform(machine, kind, actor, j % 2, Math.trunc(j / 2)));
-    this.a = i % 2;
-    this.b = Math.trunc(i / 2);
+    const which = (i: number): number => i % HOST_EVENTS;
+    const op = (i: number): number => Math.trunc(i / HOST_EVENTS);
+    const i = this.pick(3 * HOST_EVENTS, (j) => canPerform(machine, kind, actor, which(j), op(j)));
+    this.a = which(i);
+    this.b = op(i);
   }
 }

@@ -25,9 +25,14 @@ import { totalVcpus } from './config.js';
 const { PERF_SAMPLE_BRANCH_ANY, PERF_SAMPLE_BRANCH_CALL_STACK } = perf;
 const { PERF_SAMPLE_BRANCH_KERNEL, PERF_SAMPLE_BRANCH_USER } = perf;
 
-/** The host's own LBR users: `perf record -b -a` pinned to a CPU, and `--call-graph lbr -p`. */
-export const HOST_EVENT_CPU = 0;
+/**
+ * The host's own LBR users: `perf record -b -a` pinned to a CPU (`:D`), `--call-graph lbr -p` on a
+ * vCPU's thread, and plain `perf record -b -a`.
+ */
+export const HOST_EVENT_PINNED = 0;
 export const HOST_EVENT_TASK = 1;
+const HOST_EVENT_FLEXIBLE = 2;
+export const HOST_EVENTS = 3;
 
 /** The host kernel's accesses go straight to the pCPU; it is told apart by the observer only. */
 class HostPort implements MsrPort {
@@ -74,8 +79,8 @@ export function hostKernelConfig(config: MachineConfig): KernelConfig {
     model: config.model,
     cpus: config.pcpus,
     tasks: vcpus + config.pcpus,
-    // A guest LBR event and a task event for each thread, a CPU event for each pCPU.
-    events: 2 * vcpus + config.pcpus,
+    // A guest LBR event and a task event for each thread, two CPU events for each pCPU.
+    events: 2 * vcpus + 2 * config.pcpus,
     pmu_version: config.model.pmu_version,
     version: config.kernel,
     pv: 'none',
@@ -156,9 +161,10 @@ export class HostKernel implements HostPerf {
 
   /** Slot of the host's own event: of the pCPU's, or of the task that is current on it. */
   private slot(pcpu: number, which: number): number {
-    if (which === HOST_EVENT_CPU) return this.vcpus + pcpu;
-    const current = this.kernel.cpus[pcpu].cpuctx.current;
-    return this.vcpus + this.pcpus.length + current;
+    const pcpus = this.pcpus.length;
+    if (which === HOST_EVENT_PINNED) return this.vcpus + pcpu;
+    if (which === HOST_EVENT_FLEXIBLE) return this.vcpus + pcpus + pcpu;
+    return this.vcpus + 2 * pcpus + this.kernel.cpus[pcpu].cpuctx.current;
   }
 
   private hostEvent(pcpu: number, which: number): perf_event {
@@ -182,11 +188,12 @@ export class HostKernel implements HostPerf {
       return;
     }
     const plm = PERF_SAMPLE_BRANCH_USER | PERF_SAMPLE_BRANCH_KERNEL;
-    const isCpu = which === HOST_EVENT_CPU;
+    const isCpu = which !== HOST_EVENT_TASK;
     const callstack = this.kernel.config.model.callstack;
     const type = isCpu || !callstack ? PERF_SAMPLE_BRANCH_ANY | plm : CALLSTACK_USER;
+    const attr = which === HOST_EVENT_PINNED ? perf.ATTR_PINNED : 0;
     const task = isCpu ? -1 : cpu.cpuctx.current;
-    const ret = syscall.perf_event_open(cpu, id, task, isCpu ? perf.ATTR_PINNED : 0, type);
+    const ret = syscall.perf_event_open(cpu, id, task, attr, type);
     assert(ret === 0, 'the host opens only events that its PMU can serve');
     core.perf_install_in_context(cpu, event);
   }

@@ -9,7 +9,7 @@ import type { perf_event } from '../guest/perf/perf_structs.js';
 import * as branch from '../hw/branch.js';
 import { ModelInvariantError } from '../hw/assert.js';
 import { ACTION_NAMES, ACTIONS, KIND } from './actions.js';
-import { HOST_EVENT_TASK } from './host_perf.js';
+import { HOST_EVENT_TASK, HOST_EVENTS } from './host_perf.js';
 import type { Machine } from './machine.js';
 
 /** Whether the actor of an action kind is a vCPU (1) or a pCPU (0). */
@@ -91,6 +91,7 @@ function canKexec(m: Machine, v: number): boolean {
 }
 
 function canHostEvent(m: Machine, p: number, which: number, op: number): boolean {
+  if (which < 0 || which >= HOST_EVENTS || op < 0 || op > 2) return false;
   if (which === HOST_EVENT_TASK && m.loaded(p) === null) return false;
   const state = m.host.hostEventState(p, which);
   if (op === 0) return state !== 'on';

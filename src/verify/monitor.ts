@@ -91,9 +91,9 @@ export class Monitor implements Observer {
     this.references.write(vcpu, msr, eax, edx);
   }
 
-  guestFault(vcpu: number, msr: number, write: boolean): void {
+  guestFault(vcpu: number, msr: number, write: boolean, eax: number, edx: number): void {
     if (this.references.isLbr(msr)) this.touched(vcpu);
-    this.references.fault(vcpu, msr, write);
+    this.references.fault(vcpu, msr, write, eax, edx);
   }
 
   guestBranch(
@@ -144,8 +144,11 @@ export class Monitor implements Observer {
     this.switches.vcpuSwitch(vcpu, pcpu, scheduledIn);
     const cpu = this.watched().host.kernel.cpus[pcpu];
     if (cpu.cpuc.n_events === 0 && cpu.cpuc.lbr_users === 0) return;
-    if (cpu.cpuc.lbr_users !== countingEvents(cpu)) {
-      this.verdicts.breaks(P.balanced, () => `p${pcpu}: lbr_users is ${cpu.cpuc.lbr_users}`);
+    if (!cpuBalanced(cpu) || !callstackUsersBalanced(cpu.kernel)) {
+      this.verdicts.breaks(
+        P.balanced,
+        () => `p${pcpu}: the host's lbr_users or lbr_callstack_users are not its events'`,
+      );
     }
   }
 

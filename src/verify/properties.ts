@@ -48,7 +48,7 @@ const STATEMENTS: Readonly<Record<PropertyName, Omit<Property, 'name'>>> = {
   'no-loss/callstack': {
     statement:
       'While a guest uses LBR call-stack mode, every value it reads from an LBR MSR equals the ' +
-      'reference machine’s, where each vCPU owns a pCPU.',
+      'reference machine’s, where each vCPU owns a pCPU; the TOS of an empty stack aside.',
     reach: 'callstack-read-after-other',
     notApplicable: needsCallstack,
   },

@@ -4,6 +4,7 @@
  * memory and its reads alone; so the reference needs no kernel of its own, only its registers,
  * driven by the same accesses and branches.
  */
+import { MSR_KVM_PV_LBR_CTRL } from '../guest/pv/kvm_para.js';
 import * as branch from '../hw/branch.js';
 import { LBR_FORMAT_EIP_FLAGS2, type CpuModel } from '../hw/cpu_models.js';
 import type { LbrMap } from '../hw/lbr_map.js';
@@ -24,6 +25,19 @@ const IN_TX_OR_ABORT_HI: number = msrs.LBR_FROM_FLAG_IN_TX_HI | msrs.LBR_FROM_FL
 
 /** DEBUGCTL bits that KVM lets a guest have. */
 const GUEST_DEBUGCTL: number = msrs.DEBUGCTLMSR_LBR | msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
+
+/** Those that it may write: BTF is dropped without a fault. */
+const GUEST_DEBUGCTL_OK: number = GUEST_DEBUGCTL | msrs.DEBUGCTLMSR_BTF;
+
+/** MSRs besides the LBR's that a guest has; perf writes nothing to them that faults. */
+const EMULATED: readonly number[] = [
+  msrs.MSR_IA32_DEBUGCTLMSR,
+  msrs.MSR_IA32_PERF_CAPABILITIES,
+  msrs.MSR_CORE_PERF_GLOBAL_STATUS,
+  msrs.MSR_CORE_PERF_GLOBAL_CTRL,
+  msrs.MSR_CORE_PERF_GLOBAL_OVF_CTRL,
+  MSR_KVM_PV_LBR_CTRL,
+];
 
 export class Reference {
   readonly model: CpuModel;
@@ -204,13 +218,21 @@ export class Reference {
   }
 
   /** A fault is wrong where the reference machine has none, and perf's own where it has. */
-  fault(vcpu: number, msr: number, write: boolean): void {
-    const exists = this.isLbr(msr) || msr === msrs.MSR_IA32_DEBUGCTLMSR;
-    const faultsThere = write || !exists;
+  fault(vcpu: number, msr: number, write: boolean, eax: number, edx: number): void {
+    const faultsThere = write
+      ? this.writeFaults(msr, eax, edx)
+      : !this.isLbr(msr) && !EMULATED.includes(msr);
     const text = (): string =>
       `v${vcpu}: #GP on ${write ? 'WRMSR' : 'RDMSR'} 0x${msr.toString(16)}`;
     if (!faultsThere) this.verdicts.breaks(P['no-fault'], text);
     else if (!this.rawAccess(vcpu)) this.verdicts.breaksOwn(P['no-fault'], text);
+  }
+
+  /** Whether WRMSR of a guest's MSR is to fault: by the silicon, or by what KVM emulates. */
+  private writeFaults(msr: number, eax: number, edx: number): boolean {
+    if (this.isLbr(msr)) return this.map.faults(msr, eax, edx);
+    if (msr === msrs.MSR_IA32_DEBUGCTLMSR) return edx !== 0 || (eax & ~GUEST_DEBUGCTL_OK) !== 0;
+    return msr === msrs.MSR_IA32_PERF_CAPABILITIES || !EMULATED.includes(msr);
   }
 
   branch(vcpu: number, kind: number, cpl: number, seq: number, fromHi: number, toHi: number): void {

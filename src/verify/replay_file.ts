@@ -1,7 +1,8 @@
 /**
  * Schedules that are kept: replay files, replay tokens, and what they name. A replay file is JSON,
  * `{schema, policy, property, cpu, kernel, vms, vcpus, tasks, pcpus, actions}`, each action
- * `{kind, actor, args}` with the parameters of the table in actions.ts; other keys are ignored.
+ * `{kind, actor, args}` with the parameters of the table in actions.ts. It may say in `whose` who
+ * is to break the property: `policy`, `kernel` or `nobody`. Other keys are ignored.
  * The output of `vlbr verify --json` and text that holds tokens are taken as well.
  */
 import { findPolicy, knownFailure, POLICIES } from '../host/policy/index.js';
@@ -13,6 +14,7 @@ import type { Action, ActionName } from '../sim/actions.js';
 import { ACTION_NAMES, ACTIONS } from '../sim/actions.js';
 import type { MachineConfig } from '../sim/config.js';
 import { configProblem } from '../sim/config.js';
+import { HOST_EVENTS } from '../sim/host_perf.js';
 import { Schedule } from '../sim/schedule.js';
 import type { Replay } from '../sim/token.js';
 import { decodeToken, encodeToken } from '../sim/token.js';
@@ -29,25 +31,25 @@ export class ReplayError extends Error {
   override readonly name: string = 'ReplayError';
 }
 
+/** Who breaks a property: nobody, the policy, or the guest's kernel, as it would on any machine. */
+export const BREAKERS = ['policy', 'kernel', 'nobody'] as const;
+export type Breaker = (typeof BREAKERS)[number];
+
 /** A machine, a property and a schedule. */
 export interface ReplayCase {
   readonly config: MachineConfig;
   readonly property: PropertyName;
   readonly schedule: Schedule;
+  /** Who is to break it, if that was said; else what the policy declares counts. */
+  readonly whose: Breaker | null;
 }
-
-/**
- * Who breaks the property: the policy, the guest's kernel all by itself as it would on a pCPU
- * of its own, or nobody.
- */
-export type Breaker = 'policy' | 'guest kernel' | 'nobody';
 
 /** Says who breaks the property of a case, by running it. */
 export function breakerOf({ config, property, schedule }: ReplayCase): Breaker {
   const index = propertyIndex(property);
   const bench = new Bench(config);
   if (bench.breaksAt(schedule, index) >= 0) return 'policy';
-  return bench.guestBreaksAt(schedule, index) >= 0 ? 'guest kernel' : 'nobody';
+  return bench.guestBreaksAt(schedule, index) >= 0 ? 'kernel' : 'nobody';
 }
 
 /** Why the case's policy is known to break the property; null if it is not. */
@@ -55,9 +57,13 @@ export function declaredFailure({ config, property }: ReplayCase): string | null
   return knownFailure(config.policy, property, config.model, config.kernel);
 }
 
-/** Whether a case ends as its policy declares: a known failure fails, and nothing else does. */
-export function endsAsDeclared(replay: ReplayCase, breaker: Breaker): boolean {
-  if (breaker === 'guest kernel') return true;
+/**
+ * Whether a case ends as it says or, if it does not say, as its policy declares: a known failure
+ * fails, and nothing else does. The kernel's own failures count against no policy.
+ */
+export function endsAsExpected(replay: ReplayCase, breaker: Breaker): boolean {
+  if (replay.whose !== null) return breaker === replay.whose;
+  if (breaker === 'kernel') return true;
   return (breaker === 'policy') === (declaredFailure(replay) !== null);
 }
 
@@ -74,7 +80,7 @@ const LIMITS: Readonly<Record<string, readonly [min: number, max: number]>> = {
   eax: [0, 0xffffffff],
   edx: [0, 0xffffffff],
   vcpu: [0, 63],
-  which: [0, 1],
+  which: [0, HOST_EVENTS - 1],
   op: [0, 2],
 };
 
@@ -98,7 +104,7 @@ function unknown(what: string, name: string, known: readonly string[]): ReplayEr
 }
 
 /** Finds what a replay names. @throws ReplayError when there is no such thing here. */
-function caseOf(replay: Replay): ReplayCase {
+function caseOf(replay: Replay, whose: Breaker | null): ReplayCase {
   const { vms, vcpus, tasks, pcpus, schedule } = replay;
   const policy = findPolicy(replay.policy);
   if (policy === undefined) {
@@ -127,7 +133,7 @@ function caseOf(replay: Replay): ReplayCase {
     const wrong = actionProblem(action);
     if (wrong !== null) throw new ReplayError(`action ${i + 1}: ${wrong}`);
   }
-  return { config, property, schedule };
+  return { config, property, schedule, whose };
 }
 
 /** What a token says. @throws ReplayError when it is none, or names something unknown. */
@@ -145,7 +151,7 @@ export function replayToken(token: string): ReplayCase {
         'copy all of it, from v1. to the end of the word',
     );
   }
-  return caseOf(replay);
+  return caseOf(replay, null);
 }
 
 /** The token of a case. */
@@ -194,7 +200,7 @@ function casesOfJson(text: string): ReplayCase[] {
     throw new ReplayError(`this is no JSON: ${error instanceof Error ? error.message : ''}`);
   }
   if (!isObject(json)) throw new ReplayError('the JSON is no object');
-  if (json.schema === SCHEDULE_SCHEMA) return [caseOf(replayOfJson(json))];
+  if (json.schema === SCHEDULE_SCHEMA) return [caseOf(replayOfJson(json), whoseOf(json))];
   if (json.schema === VERIFY_SCHEMA) return casesOfReport(json);
   throw new ReplayError(
     `the schema is ${JSON.stringify(json.schema) ?? 'missing'}; it must be ` +
@@ -211,6 +217,13 @@ function casesOfReport(json: Json): ReplayCase[] {
   });
   if (tokens.length === 0) throw new ReplayError('the report has no counterexample');
   return tokens.map((token) => replayToken(token));
+}
+
+function whoseOf({ whose }: Json): Breaker | null {
+  if (whose === undefined) return null;
+  const breaker = BREAKERS.find((name) => name === whose);
+  if (breaker !== undefined) return breaker;
+  throw new ReplayError(`"whose" must be one of ${BREAKERS.join(', ')}`);
 }
 
 function replayOfJson(json: Json): Replay {

@@ -130,7 +130,7 @@ describe('vlbr verify --json', () => {
       expect(again.status).toBe(0);
       expect(JSON.parse(again.stdout)).toMatchObject({
         property,
-        brokenBy: 'policy',
+        whose: 'policy',
         text: counterexample.text,
         timeline: counterexample.timeline,
         actions: counterexample.actions,
@@ -146,7 +146,7 @@ describe('vlbr verify --json', () => {
     const path = file('report.json', first.stdout);
     const { status, stdout } = vlbr('replay', path);
     expect(stdout).toMatch(/^never, no-leak\/vm: skylake, Linux 6\.1 guest$/m);
-    expect(stdout).toMatch(/^fails, as the policy declares: /m);
+    expect(stdout).toMatch(/^as expected: the policy breaks it \(known: /m);
     expect(status).toBe(0);
   });
 });

@@ -133,7 +133,7 @@ describe('set_msr of IA32_DEBUGCTL', () => {
       const known = [LBR, BTF, FREEZE].includes(bit);
       if (!known) {
         expect(write(DEBUGCTL, bit | LBR, 0)).toBe(GP);
-        expect(said().at(-1)).toBe(`guestFault 0 ${DEBUGCTL} true`);
+        expect(said().at(-1)).toBe(`guestFault 0 ${DEBUGCTL} true ${bit | LBR} 0`);
       }
       said();
       expect(write(DEBUGCTL, 0, bit)).toBe(GP);
@@ -196,9 +196,9 @@ describe('the emulated PMU', () => {
     for (const msr of [msrs.MSR_CORE_PERF_GLOBAL_STATUS_SET, 0x10, 0x4b564d00, 0xffffffff]) {
       said();
       expect(read(msr)).toEqual([0, 0, GP]);
-      expect(said().at(-1)).toBe(`guestFault 0 ${msr} false`);
-      expect(write(msr, 0, 0)).toBe(GP);
-      expect(said().at(-1)).toBe(`guestFault 0 ${msr} true`);
+      expect(said().at(-1)).toBe(`guestFault 0 ${msr} false 0 0`);
+      expect(write(msr, 5, 6)).toBe(GP);
+      expect(said().at(-1)).toBe(`guestFault 0 ${msr} true 5 6`);
     }
   });
 });
@@ -250,9 +250,9 @@ describe('guestRdmsr and guestWrmsr of LBR MSRs', () => {
     const rig = new Rig();
     rig.vector = 13;
     expect(rig.read(FROM)[2]).toBe(GP);
-    expect(rig.said().slice(-2)).toEqual([`get_msr ${FROM}`, `guestFault 0 ${FROM} false`]);
+    expect(rig.said().slice(-2)).toEqual([`get_msr ${FROM}`, `guestFault 0 ${FROM} false 0 0`]);
     expect(rig.write(FROM, 1, 2)).toBe(GP);
-    expect(rig.said().slice(-2)).toEqual([`set_msr ${FROM} 1 2`, `guestFault 0 ${FROM} true`]);
+    expect(rig.said().slice(-2)).toEqual([`set_msr ${FROM} 1 2`, `guestFault 0 ${FROM} true 1 2`]);
     rig.vector = 0;
     expect(rig.read(msrs.MSR_CORE_PERF_GLOBAL_STATUS)).toEqual([0, 0, 0]);
   });
@@ -265,7 +265,7 @@ describe('guestRdmsr and guestWrmsr of LBR MSRs', () => {
     expect(said()).toEqual([`guestWrite 0 ${FROM} 291 1110`, `guestRead 0 ${FROM} 291 1110`]);
     expect([m.pcpus[0].rdmsr(FROM), m.pcpus[0].edx]).toEqual([0x123, 0x456]);
     expect(write(msrs.MSR_LBR_SELECT, 0, 1)).toBe(GP);
-    expect(said()).toEqual([`guestFault 0 ${msrs.MSR_LBR_SELECT} true`]);
+    expect(said()).toEqual([`guestFault 0 ${msrs.MSR_LBR_SELECT} true 0 1`]);
     expect(read(msrs.MSR_CORE_PERF_GLOBAL_STATUS)).toEqual([0, 0, 0]);
   });
 

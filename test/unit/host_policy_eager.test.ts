@@ -9,8 +9,10 @@ import { always } from '../../src/host/policy/always.js';
 import { never } from '../../src/host/policy/never.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
 import { pvV2 } from '../../src/host/policy/pv_v2.js';
-import { HOST_EVENT_CPU } from '../../src/sim/host_perf.js';
 import { Machine } from '../../src/sim/machine.js';
+
+/** The host's `perf record -b -a` pinned to a CPU, as an action names it. */
+const HOST_EVENT_PINNED = 0;
 
 const { MSR_LBR_NHM_FROM: FROM, MSR_LBR_TOS: TOS, MSR_LBR_SELECT: SELECT } = msrs;
 
@@ -147,7 +149,7 @@ describe('always', () => {
     const rig = new Rig(always);
     rig.write(0, FROM + 1, 77);
     rig.work();
-    rig.m.hostEvent(0, HOST_EVENT_CPU, 0);
+    rig.m.hostEvent(0, HOST_EVENT_PINNED, 0);
     expect(rig.work()).toEqual([`p0: v0 reads ${ALL}`, `p0: v0 writes ${ALL}`]);
     expect(rig.intercepted(0)).toBe(true);
     const host = rig.m.pcpus[0].debugctl;
@@ -168,9 +170,9 @@ describe('always', () => {
 
   it('never borrows any more once the host event has gone', () => {
     const rig = new Rig(always);
-    rig.m.hostEvent(0, HOST_EVENT_CPU, 0);
+    rig.m.hostEvent(0, HOST_EVENT_PINNED, 0);
     rig.read(0, TOS);
-    rig.m.hostEvent(0, HOST_EVENT_CPU, 2);
+    rig.m.hostEvent(0, HOST_EVENT_PINNED, 2);
     rig.work();
     rig.read(0, TOS);
     rig.m.exitAndEnter(0);
@@ -241,7 +243,7 @@ describe('pv-v2', () => {
   it('always goes on under a host event, which is what makes it unsound', () => {
     const rig = new Rig(pvV2);
     rig.write(0, MSR_KVM_PV_LBR_CTRL, 1);
-    rig.m.hostEvent(0, HOST_EVENT_CPU, 0);
+    rig.m.hostEvent(0, HOST_EVENT_PINNED, 0);
     rig.m.switchTo(0, 1);
     rig.m.switchTo(0, 0);
     expect(rig.work()).toEqual([`p0: v0 reads ${RECORDS}`, `p0: v0 writes ${RECORDS}`]);

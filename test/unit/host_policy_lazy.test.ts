@@ -11,8 +11,10 @@ import { lazySound } from '../../src/host/policy/lazy_sound.js';
 import { parked } from '../../src/host/policy/parked.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
 import { pvSound } from '../../src/host/policy/pv_sound.js';
-import { HOST_EVENT_CPU } from '../../src/sim/host_perf.js';
 import { Machine } from '../../src/sim/machine.js';
+
+/** The host's `perf record -b -a` pinned to a CPU, as an action names it. */
+const HOST_EVENT_PINNED = 0;
 
 const { MSR_LBR_NHM_FROM: FROM, MSR_LBR_TOS: TOS, MSR_LBR_SELECT: SELECT } = msrs;
 const DEBUGCTL = msrs.MSR_IA32_DEBUGCTLMSR;
@@ -234,7 +236,7 @@ describe.each(SOUND)('$name', (policy) => {
     rig.write(0, DEBUGCTL, msrs.DEBUGCTLMSR_LBR);
     rig.read(0, FROM + 2);
     rig.work();
-    rig.m.hostEvent(0, HOST_EVENT_CPU, 0);
+    rig.m.hostEvent(0, HOST_EVENT_PINNED, 0);
     expect([rig.work(), rig.intercepted]).toEqual([PARKED, true]);
     rig.m.hostWork(0, 3);
     const host = [rig.m.pcpus[0].stack.tos, rig.m.pcpus[0].debugctl];
@@ -246,7 +248,7 @@ describe.each(SOUND)('$name', (policy) => {
       expect([rig.m.lentOut(0), rig.intercepted]).toEqual([false, true]);
       expect([rig.m.pcpus[0].stack.tos, rig.m.pcpus[0].debugctl]).toEqual(host);
     }
-    rig.m.hostEvent(0, HOST_EVENT_CPU, 1);
+    rig.m.hostEvent(0, HOST_EVENT_PINNED, 1);
     rig.work();
     expect([rig.read(0, FROM + 2), rig.work()]).toEqual([77, [RESTORED]]);
   });
@@ -255,19 +257,19 @@ describe.each(SOUND)('$name', (policy) => {
     const rig = new Rig(policy);
     rig.write(0, FROM + 2, 77);
     rig.read(0, FROM + 2);
-    rig.m.hostEvent(0, HOST_EVENT_CPU, 0);
+    rig.m.hostEvent(0, HOST_EVENT_PINNED, 0);
     rig.m.switchTo(0, -1);
     rig.work();
-    rig.m.hostEvent(0, HOST_EVENT_CPU, 2);
-    rig.m.hostEvent(0, HOST_EVENT_CPU, 0);
+    rig.m.hostEvent(0, HOST_EVENT_PINNED, 2);
+    rig.m.hostEvent(0, HOST_EVENT_PINNED, 0);
     expect(rig.work()).toEqual([]);
-    rig.m.hostEvent(0, HOST_EVENT_CPU, 1);
+    rig.m.hostEvent(0, HOST_EVENT_PINNED, 1);
     rig.m.switchTo(0, 0);
     rig.read(0, FROM + 2);
     rig.m.kvm.enter(rig.m.vcpus[0]);
     rig.work();
     // The event is off already, so the stack stays live.
-    rig.m.hostEvent(0, HOST_EVENT_CPU, 2);
+    rig.m.hostEvent(0, HOST_EVENT_PINNED, 2);
     expect([rig.work(), rig.intercepted]).toEqual([[], false]);
   });
 });

@@ -6,8 +6,10 @@ import * as msrs from '../../src/hw/msr_index.js';
 import type { Observer } from '../../src/host/observer.js';
 import { merged } from '../../src/host/policy/merged.js';
 import type { HostPerf, PolicyHost } from '../../src/host/policy/policy.js';
-import { HOST_EVENT_CPU } from '../../src/sim/host_perf.js';
 import { Machine } from '../../src/sim/machine.js';
+
+/** The host's `perf record -b -a` pinned to a CPU, as an action names it. */
+const HOST_EVENT_PINNED = 0;
 
 const { MSR_LBR_NHM_FROM: FROM, MSR_LBR_TOS: TOS, MSR_LBR_SELECT: SELECT } = msrs;
 const DEBUGCTL = msrs.MSR_IA32_DEBUGCTLMSR;
@@ -235,7 +237,7 @@ describe('a host event', () => {
     const rig = new Rig();
     rig.write(0, DEBUGCTL, LBR);
     rig.fill();
-    rig.m.hostEvent(0, HOST_EVENT_CPU, 0);
+    rig.m.hostEvent(0, HOST_EVENT_PINNED, 0);
     expect([rig.m.host.host_lbr_active(0), rig.event]).toEqual([false, 'active']);
     expect(rig.filled().slice(0, 2)).toEqual([0, 0]);
     rig.m.switchTo(0, 1);

@@ -44,7 +44,7 @@ describe('recordWords', () => {
 });
 
 describe('GLOBAL_CTRL', () => {
-  it('always has four general counters in its low half and three fixed ones in its high half', () => {
+  it('always has four general counters in its low half and three fixed in its high one', () => {
     expect([GLOBAL_CTRL_LO, GLOBAL_CTRL_HI]).toEqual([15, 7]);
   });
 });

@@ -29,7 +29,7 @@ function replayCase(
   const model = findCpuModel(cpu);
   if (policy === undefined || model === undefined) throw new Error('no such policy or CPU');
   const config = { policy, model, kernel: '6.1', vms: 2, vcpus: 1, tasks: 2, pcpus: 1 } as const;
-  return { config, property, schedule: Schedule.of(actions) };
+  return { config, property, schedule: Schedule.of(actions), whose: null };
 }
 
 /** One VM's call stack is read by another, which opens an event of its own meanwhile. */
@@ -55,7 +55,7 @@ describe('timeline', () => {
             - v0 leaves p0; v1 comes to p0
         #4  v1 (VM 1, task 0, p0): raw RDMSR FROM_2
             - reads FROM_2=VM 0 task 0 call#4 <- foreign [reference: FROM_2=0]
-            => breaks no-leak/vm: v1: RDMSR FROM_2 returned 0x800_00000004, of VM 0, instead of 0x0
+            => breaks no-leak/vm: v1: RDMSR FROM_2 returned 0x80000000004, of VM 0, instead of 0x0
                            p0, in v1                         reference v1
                DEBUGCTL    0                                 0
                LBR_SELECT  0x3c5 call stack                  0x0
@@ -124,6 +124,12 @@ describe('timeline', () => {
     expect(text).toContain('the records of p0 are gone');
     expect(text).toContain('v0 (VM 0, task 0, off): liveMigrate');
   });
+  it('always shows what faults', () => {
+    const { lines } = timeline(
+      replayCase('never', 'no-fault', [act('wrmsr', 0, MSR_LBR_NHM_FROM, 1, 0x00ff0000)]),
+    );
+    expect(lines).toContain('      - WRMSR FROM_0=0xff000000000001 raises #GP');
+  });
   it('always says so when an action is not possible', () => {
     const { lines } = timeline(replayCase('never', 'balanced', [act('leave', 0)]));
     expect(lines).toContain('      - not possible here, so passed over');
@@ -139,7 +145,7 @@ describe('timeline', () => {
         act('pmi', 0, 0, 0),
       ]),
     );
-    expect(breaker).toBe('guest kernel');
+    expect(breaker).toBe('kernel');
     expect(text).toContain('is not the innermost part of the call stack');
   });
   it.each(CPU_MODELS)('never prints more than plain, short lines on $name', ({ name }) => {

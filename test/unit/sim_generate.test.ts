@@ -376,9 +376,10 @@ describe('drawn parameters', () => {
     expect(new Set(debugctl.map(([, eax]) => eax))).toEqual(new Set([0, 1, 0x800, 0x801]));
   });
 
-  it('always try both events of the host, on, off and closed', () => {
+  it('always try each event of the host, on, off and closed', () => {
     const both = survey.all('hostEvent').map(([which, op]) => `${which} ${op}`);
-    expect([...new Set(both)].sort()).toEqual(['0 0', '0 1', '0 2', '1 0', '1 1', '1 2']);
+    const all = [0, 1, 2].flatMap((which) => [0, 1, 2].map((op) => `${which} ${op}`));
+    expect([...new Set(both)].sort()).toEqual(all);
   });
 });
 

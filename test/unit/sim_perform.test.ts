@@ -12,9 +12,12 @@ import type { ActionName } from '../../src/sim/actions.js';
 import type { MachineConfig } from '../../src/sim/config.js';
 import { GUEST_EVENTS } from '../../src/sim/config.js';
 import { BRANCH_TYPES, Generator } from '../../src/sim/generate.js';
-import { HOST_EVENT_CPU, HOST_EVENT_TASK } from '../../src/sim/host_perf.js';
+import { HOST_EVENT_TASK } from '../../src/sim/host_perf.js';
 import { Machine } from '../../src/sim/machine.js';
 import { canPerform, canSwitchTo, IS_VCPU, lockedTasks, perform } from '../../src/sim/perform.js';
+
+/** The host's `perf record -b -a` pinned to a CPU, as an action names it. */
+const HOST_EVENT_PINNED = 0;
 
 const SEED = Number(process.env['VLBR_SEED'] ?? 1);
 
@@ -301,7 +304,7 @@ describe('canPerform', () => {
 
   it('always turns a host event on when it is off, off when on, and closes what is there', () => {
     const { can, act } = new Rig();
-    for (const which of [HOST_EVENT_CPU, HOST_EVENT_TASK]) {
+    for (const which of [HOST_EVENT_PINNED, HOST_EVENT_TASK, 2]) {
       const now = (): boolean[] => [0, 1, 2].map((op) => can('hostEvent', 0, which, op));
       expect(now()).toEqual([true, false, false]);
       act('hostEvent', 0, which, 0);
@@ -315,7 +318,11 @@ describe('canPerform', () => {
     }
     act('idle', 0);
     expect(can('hostEvent', 0, HOST_EVENT_TASK, 0)).toBe(false);
-    expect(can('hostEvent', 0, HOST_EVENT_CPU, 0)).toBe(true);
+    expect(can('hostEvent', 0, HOST_EVENT_PINNED, 0)).toBe(true);
+    expect([can('hostEvent', 0, -1, 0), can('hostEvent', 0, 3, 0)]).toEqual([false, false]);
+    act('hostEvent', 0, HOST_EVENT_PINNED, 0);
+    const op = (n: number): boolean => can('hostEvent', 0, HOST_EVENT_PINNED, n);
+    expect([op(-1), op(2), op(3)]).toEqual([false, true, false]);
   });
 });
 
@@ -346,9 +353,8 @@ describe('every action that is drawn', () => {
           expect(canPerform(m, kind, actor, a, b)).toBe(true);
           // Asking changes nothing, whatever the answer.
           for (let k = 0; k < ACTION_NAMES.length; k++) {
-            if (k !== KIND.hostEvent) canPerform(m, k, 0, a, b);
+            canPerform(m, k, 0, a, b);
           }
-          for (const which of [0, 1]) canPerform(m, KIND.hostEvent, 0, which, a % 3);
           expect(same(m.memory.words, before)).toBe(true);
           perform(m, kind, actor, a, b, c);
         }

@@ -1,5 +1,5 @@
 import type { LbrPolicy } from './policy.js';
-import { makeLive, PARKED } from './parked_stack.js';
+import { LENT, makeLive, PARKED } from './parked_stack.js';
 
 /** Baseline: the whole stack, at every vCPU switch, whether the guest uses it or not. */
 export const always: LbrPolicy = {
@@ -7,7 +7,7 @@ export const always: LbrPolicy = {
   name: 'always',
   summary: 'saved and restored at every vCPU switch, and around every entry under contention',
   cites: 'baseline; Wei Wang, v1, 2017-09-25, moved from VM transitions to vCPU switches',
-  assumes: 'perf lends its registers to KVM between VM entry and VM exit',
+  assumes: LENT,
   needlessSwitches: 0,
   knownFailures: {
     'no-needless-switch': { why: 'it saves and restores for ever, used or not' },

@@ -1,6 +1,6 @@
 import type { Vcpu } from '../vcpu.js';
 import type { LbrPolicy, PolicyHost } from './policy.js';
-import { LIVE, makeLive, PARKED, recorderOn, WANTED } from './parked_stack.js';
+import { LENT, LIVE, makeLive, PARKED, recorderOn, WANTED } from './parked_stack.js';
 
 /**
  * The lazy proposal with what its counterexamples ask for: before an entry with DEBUGCTL.LBR set
@@ -12,7 +12,7 @@ export const lazySound: LbrPolicy = {
   name: 'lazy-sound',
   summary: 'intercepts at a vCPU switch; restores before an entry with LBR on, or after an access',
   cites: 'derived here from lazy-literal',
-  assumes: 'perf lends its registers to KVM between VM entry and VM exit',
+  assumes: LENT,
   needlessSwitches: 1,
   knownFailures: {},
   needsCallstack: false,

@@ -74,6 +74,12 @@ export const merged: LbrPolicy = {
     'no-premature-stop': {
       why: 'it takes DEBUGCTL.LBR clear after a switch for a stop, and drops the stack',
     },
+    balanced: {
+      why:
+        'host lbr_del goes by the br_sel of the LBR event added last: with a host event beside ' +
+        "the guest's, lbr_callstack_users grows at every switch",
+      needsCallstack: true,
+    },
     'no-fault': {
       why: 'an intercepted write reaches WRMSR unchecked: a guest can make the host fault',
     },

@@ -1,6 +1,6 @@
 import type { Vcpu } from '../vcpu.js';
 import type { LbrPolicy, PolicyHost } from './policy.js';
-import { makeLive, PARKED, PARKED_WORDS, recorderOn, WANTED } from './parked_stack.js';
+import { LENT, makeLive, PARKED, PARKED_WORDS, recorderOn, WANTED } from './parked_stack.js';
 
 /** The guest has used LBR in this slice, as far as a host can see. */
 const USED: number = PARKED_WORDS.length;
@@ -17,7 +17,7 @@ export const parked: LbrPolicy = {
   name: 'parked',
   summary: 'eager until a slice passes without a sign of use; then parked in memory',
   cites: 'derived here; policies.md, section D, resolution (i)',
-  assumes: 'perf lends its registers to KVM between VM entry and VM exit',
+  assumes: LENT,
   words: [...PARKED_WORDS, 'used', 'eager'],
   needlessSwitches: 3,
   knownFailures: {},

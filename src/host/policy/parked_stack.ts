@@ -16,6 +16,11 @@ import type { Vcpu } from '../vcpu.js';
 import type { MsrValue, PolicyGround, PolicyHost } from './policy.js';
 import { msrValue, nothing, PASS_THROUGH } from './policy.js';
 
+/** What a policy on this ground assumes. */
+export const LENT: string =
+  'perf lends its registers to KVM between VM entry and VM exit, tells it before an LBR event of ' +
+  'its own goes on, and takes no PMI while it lends';
+
 /** The stack is in the registers. */
 export const LIVE = 0;
 /** They are borrowed from the host's event. */

@@ -1,6 +1,6 @@
 import type { Vcpu } from '../vcpu.js';
 import type { LbrPolicy, PolicyHost } from './policy.js';
-import { makeLive, PARKED, recorderOn, WANTED } from './parked_stack.js';
+import { LENT, makeLive, PARKED, recorderOn, WANTED } from './parked_stack.js';
 
 /**
  * Policy PV with ACTIVE as a hint and nothing more: while it is set the stack is restored eagerly
@@ -11,7 +11,7 @@ export const pvSound: LbrPolicy = {
   name: 'pv-sound',
   summary: 'eager while ACTIVE is set, else as lazy-sound; a starting CPU clears ACTIVE',
   cites: 'derived here from pv-v2',
-  assumes: 'perf lends its registers to KVM between VM entry and VM exit',
+  assumes: LENT,
   pv: 'add-del-boot',
   needlessSwitches: 1,
   knownFailures: {},

@@ -1,0 +1,495 @@
+/** The machine: boot, branches, guest functions and their way in and out, kexec, the host's work. */
+import { describe, expect, it } from 'vitest';
+import * as perf from '../../src/guest/perf/perf_event.js';
+import * as branch from '../../src/hw/branch.js';
+import { findCpuModel } from '../../src/hw/cpu_models.js';
+import type { CpuModel } from '../../src/hw/cpu_models.js';
+import * as msrs from '../../src/hw/msr_index.js';
+import type { Observer } from '../../src/host/observer.js';
+import { always } from '../../src/host/policy/always.js';
+import { never } from '../../src/host/policy/never.js';
+import type { LbrPolicy } from '../../src/host/policy/policy.js';
+import { pvV2 } from '../../src/host/policy/pv_v2.js';
+import type { MachineConfig } from '../../src/sim/config.js';
+import { BRANCH_TYPES, Generator } from '../../src/sim/generate.js';
+import * as call from '../../src/sim/guest_call.js';
+import { HOST_EVENT_TASK } from '../../src/sim/host_perf.js';
+import { guestKernelConfig, Machine, mispredicted } from '../../src/sim/machine.js';
+import { perform } from '../../src/sim/perform.js';
+
+/** The host's `perf record -b -a` pinned to a CPU, as an action names it. */
+const HOST_EVENT_PINNED = 0;
+
+const SEED = Number(process.env['VLBR_SEED'] ?? 1);
+
+const { MSR_LBR_NHM_FROM: FROM, MSR_LBR_NHM_TO: TO, MSR_LBR_TOS: TOS } = msrs;
+const DEBUGCTL = msrs.MSR_IA32_DEBUGCTLMSR;
+const U_CALLSTACK = BRANCH_TYPES[0];
+
+function cpuModel(name: string): CpuModel {
+  const found = findCpuModel(name);
+  if (found === undefined) throw new Error(`no CPU model ${name}`);
+  return found;
+}
+
+/** Two VMs of two vCPUs on two pCPUs: v0 on p0 and v1 on p1; v2 and v3 are off. */
+class Rig {
+  readonly m: Machine;
+  private readonly log: string[] = [];
+
+  constructor(policy: LbrPolicy = never, part: Partial<MachineConfig> = {}) {
+    const observer = new Proxy({} as Observer, {
+      get:
+        (_target, name) =>
+        (...args: number[]) =>
+          this.log.push([name, ...args].join(' ')),
+    });
+    const shape = { vms: 2, vcpus: 2, tasks: 3, pcpus: 2 };
+    const model = cpuModel('haswell');
+    this.m = new Machine({ ...shape, model, kernel: '6.1', policy, ...part }, observer);
+    this.m.boot();
+    this.log.length = 0;
+  }
+
+  /** What was logged since the last call, of some kind. */
+  readonly said = (prefix = ''): string[] =>
+    this.log.splice(0).filter((line) => line.startsWith(prefix));
+}
+
+/** [kind, cpl] of the branches among logged lines. */
+function branches(lines: readonly string[]): number[][] {
+  return lines
+    .filter((line) => line.startsWith('guestBranch'))
+    .map((line) => line.split(' ').slice(2, 4).map(Number));
+}
+
+describe('boot', () => {
+  it('always puts vCPU i on pCPU i in user mode, with task i current on CPU i of each guest', () => {
+    for (const [pcpus, on] of [
+      [1, [0, -1, -1, -1]],
+      [3, [0, 1, 2, -1]],
+      [6, [0, 1, 2, 3]],
+    ] as const) {
+      const { m } = new Rig(never, { pcpus });
+      expect(m.vcpus.map(({ pcpu }) => pcpu)).toEqual(on);
+      expect(m.vcpus.map(({ id }) => m.cpl(id))).toEqual([3, 3, 3, 3]);
+      expect(m.vcpus.map(({ in_guest }) => in_guest)).toEqual(on.map((p) => p >= 0));
+      expect(m.pcpus.map((_, p) => m.loaded(p)?.id ?? -1)).toEqual(
+        m.pcpus.map((_, p) => (p < 4 ? p : -1)),
+      );
+      for (const kernel of m.guests) {
+        expect(kernel.cpus.map((cpu) => cpu.cpuctx.current)).toEqual([0, 1]);
+        expect(kernel.cpus.map((cpu) => cpu.ctx.used)).toEqual([1, 1]);
+        expect(kernel.tasks.map((t) => t.alive)).toEqual([1, 1, 1, 0, 0, 0]);
+        expect(kernel.tasks.map((t) => t.on_cpu)).toEqual([1, 2, 0, 0, 0, 0]);
+        expect(kernel.tasks.map((t) => t.cpu)).toEqual([0, 1, 0, 0, 0, 0]);
+      }
+    }
+  });
+
+  it('always resets what the policy keeps', () => {
+    expect(new Rig(never).m.vcpus.map((v) => v.msr_passthrough)).toEqual([true, true, true, true]);
+  });
+
+  it('always brings the machine back to the same state', () => {
+    for (const policy of [always, pvV2]) {
+      const { m } = new Rig(policy);
+      const first = digest(m);
+      m.boot();
+      expect(digest(m)).toBe(first);
+      const generator = new Generator(m);
+      generator.begin({ below: (n) => ((n * 7) % 5) % n }, true);
+      play(m, generator, 200);
+      expect(digest(m)).not.toBe(first);
+      m.boot();
+      expect(digest(m)).toBe(first);
+    }
+  });
+});
+
+/** A number that is another one whenever a word is (but for one case in 2 to the 32). */
+function digest(m: Machine): number {
+  let h = 0;
+  for (const word of m.memory.words) h = Math.imul(h ^ word, 0x01000193) ^ (h >>> 15);
+  return h;
+}
+
+/** Performs so many drawn actions, and returns the digest of the state after each. */
+function play(m: Machine, generator: Generator, steps: number): number[] {
+  return Array.from({ length: steps }, () => {
+    generator.next();
+    perform(m, generator.kind, generator.actor, generator.a, generator.b, generator.c);
+    return digest(m);
+  });
+}
+
+function drawOf(seed: number): { below(n: number): number } {
+  let x = seed | 0;
+  return {
+    below: (n: number): number => {
+      x = (Math.imul(x, 1664525) + 1013904223) | 0;
+      return (x >>> 8) % n;
+    },
+  };
+}
+
+describe('the state of a machine', () => {
+  it('always is its words: two machines, or one that is set back, go on alike', () => {
+    const [a, b, c] = [new Rig(always).m, new Rig(always).m, new Rig(always).m];
+    const [ga, gb, gc] = [new Generator(a), new Generator(b), new Generator(c)];
+    for (let run = 0; run < 5; run++) {
+      for (const m of [a, b, c]) m.boot();
+      ga.begin(drawOf(SEED + run), true);
+      gb.begin(drawOf(SEED + run), true);
+      for (let part = 0; part < 4; part++) {
+        expect(play(b, gb, 20)).toEqual(play(a, ga, 20));
+        // A machine that has been elsewhere takes over the state of another one, whatever it is in.
+        const state = a.memory.words.slice();
+        gc.begin(drawOf(SEED + 77), true);
+        play(c, gc, 20);
+        c.memory.words.set(state);
+        gc.begin(drawOf(SEED + part), true);
+        const later = play(c, gc, 20);
+        ga.begin(drawOf(SEED + part), true);
+        gb.begin(drawOf(SEED + part), true);
+        expect(play(a, ga, 20)).toEqual(later);
+        expect(play(b, gb, 20)).toEqual(later);
+      }
+    }
+  });
+});
+
+describe('branches', () => {
+  it('always carry VM, vCPU, task, privilege and a number of their own', () => {
+    const { m, said } = new Rig();
+    m.enterKernel(1, branch.BRANCH_SYSCALL);
+    m.branches(1, branch.BRANCH_JCC, 2);
+    const task = 1;
+    const hi = (kernel: boolean, kind: number): number =>
+      branch.addressHigh(kernel, kind, 0, 1, task);
+    expect(said('guestBranch')).toEqual([
+      `guestBranch 1 ${branch.BRANCH_SYSCALL} 0 1 ${hi(false, branch.BRANCH_SYSCALL)} ${hi(true, 15)}`,
+      `guestBranch 1 ${branch.BRANCH_JCC} 0 2 ${hi(true, branch.BRANCH_JCC)} ${hi(true, 15)}`,
+      `guestBranch 1 ${branch.BRANCH_JCC} 0 3 ${hi(true, branch.BRANCH_JCC)} ${hi(true, 15)}`,
+    ]);
+    m.switchTo(0, 2);
+    m.branches(2, branch.BRANCH_RET, 1);
+    const other = branch.addressHigh(false, branch.BRANCH_RET, 1, 0, 0);
+    const to = branch.addressHigh(false, branch.BRANCH_NONE, 1, 0, 0);
+    expect(said('guestBranch')).toEqual([`guestBranch 2 ${branch.BRANCH_RET} 3 1 ${other} ${to}`]);
+  });
+
+  it('always are recorded as told, in the guest', () => {
+    const { m } = new Rig(never, { model: cpuModel('skylake') });
+    m.kvm.guestWrmsr(m.vcpus[0], DEBUGCTL, msrs.DEBUGCTLMSR_LBR, 0);
+    expect(m.vcpus[0].in_guest).toBe(false);
+    m.branches(0, branch.BRANCH_JCC, 4);
+    expect([m.vcpus[0].in_guest, m.pcpus[0].stack.tos]).toEqual([true, 4]);
+    const read = (msr: number): number[] => [m.pcpus[0].rdmsr(msr), m.pcpus[0].edx];
+    for (const seq of [1, 2, 3, 4]) {
+      expect(read(FROM + seq)).toEqual([seq, branch.addressHigh(false, 0, 0, 0, 0)]);
+      expect(read(TO + seq)).toEqual([seq, branch.addressHigh(false, 15, 0, 0, 0)]);
+      const flag = seq === 3 ? msrs.LBR_INFO_MISPRED_HI : 0;
+      expect(read(msrs.MSR_LBR_INFO_0 + seq)).toEqual([branch.branchCycles(0, seq), flag]);
+    }
+    expect([0, 1, 2, 3, 4, 6].map(mispredicted)).toEqual([true, false, false, true, false, true]);
+  });
+
+  it('always move the privilege level with an entry and an exit', () => {
+    const { m, said } = new Rig();
+    m.enterKernel(0, branch.BRANCH_IRQ);
+    expect(m.cpl(0)).toBe(0);
+    m.leaveKernel(0, branch.BRANCH_IRET);
+    expect(m.cpl(0)).toBe(3);
+    const [enter, leave] = said('guestBranch').map((line) => line.split(' ').map(Number));
+    expect([enter, leave].map(([, , kind, cpl]) => [kind, cpl])).toEqual([
+      [branch.BRANCH_IRQ, 0],
+      [branch.BRANCH_IRET, 3],
+    ]);
+    expect([enter, leave].map(([, , , , , from, to]) => [from < 0, to < 0])).toEqual([
+      [false, true],
+      [true, false],
+    ]);
+  });
+});
+
+describe('a guest function', () => {
+  const SYSCALL = [
+    [branch.BRANCH_SYSCALL, 0],
+    [branch.BRANCH_SYSRET, 3],
+  ];
+  const IRQ = [
+    [branch.BRANCH_IRQ, 0],
+    [branch.BRANCH_IRET, 3],
+  ];
+
+  it('always is entered from user mode and left again, by a system call or an interrupt', () => {
+    const { m, said } = new Rig();
+    const calls: [number, () => void, number[][]][] = [
+      [call.CALL_INSTALL, (): void => void m.open(0, 0, 0, U_CALLSTACK), SYSCALL],
+      [call.CALL_DISABLE, (): void => m.disable(0, 0), SYSCALL],
+      [call.CALL_ENABLE, (): void => m.enable(0, 0), SYSCALL],
+      [call.CALL_RDMSR, (): void => m.rdmsr(0, TOS), SYSCALL],
+      [call.CALL_WRMSR, (): void => m.wrmsr(0, TOS, 1, 0), SYSCALL],
+      [call.CALL_PMI, (): void => m.pmi(0, 0, 0), IRQ],
+      [call.CALL_CLOSE, (): void => m.close(0, 0), SYSCALL],
+      [call.CALL_SWITCH, (): void => m.switchTask(0, 2), IRQ],
+      [call.CALL_BOOT, (): void => m.kexec(0), IRQ],
+    ];
+    for (const [fn, run, around] of calls) {
+      said();
+      run();
+      const lines = said();
+      expect([fn, branches(lines)]).toEqual([fn, around]);
+      expect(lines.filter((line) => line.startsWith('guestIdle'))).toEqual(['guestIdle 0']);
+      // Idle comes when the function has returned, and before the way back to user mode.
+      expect(lines.indexOf('guestIdle 0')).toBeLessThan(lines.length - 1);
+      expect([m.runningCall(0), m.cpl(0)]).toEqual([fn, 3]);
+    }
+  });
+
+  it('never enters the kernel when it is there, nor leaves it', () => {
+    const { m, said } = new Rig();
+    m.open(0, 0, 0, U_CALLSTACK);
+    m.enterKernel(0, branch.BRANCH_SYSCALL);
+    for (const run of [
+      (): void => m.rdmsr(0, TOS),
+      (): void => m.switchTask(0, 2),
+      (): void => m.switchTask(0, 0),
+    ]) {
+      said();
+      run();
+      expect([branches(said()), m.cpl(0)]).toEqual([[], 0]);
+    }
+    m.pmi(0, 0, 0);
+    expect(branches(said())).toEqual([[branch.BRANCH_IRQ, 0]]);
+    expect(m.cpl(0)).toBe(0);
+  });
+
+  it('always reports an event that its PMU refuses, and does nothing else', () => {
+    const { m, said } = new Rig(never, { model: cpuModel('nehalem') });
+    const before = digest(m);
+    expect(m.open(0, 0, 0, U_CALLSTACK)).toBeLessThan(0);
+    expect(said()).toEqual([]);
+    m.guests[0].words.fill(0, m.guests[0].events[0].o, m.guests[0].events[0].o + 17);
+    expect(digest(m)).toBe(before);
+    expect(m.open(0, 0, 0, BRANCH_TYPES[1])).toBe(0);
+  });
+});
+
+describe('switchTask', () => {
+  it('always makes the next task current, and says where both are', () => {
+    const { m } = new Rig();
+    m.switchTask(0, 2);
+    m.switchTask(1, 0);
+    const { tasks, cpus } = m.guests[0];
+    expect(cpus.map((cpu) => cpu.cpuctx.current)).toEqual([2, 0]);
+    expect(tasks.slice(0, 3).map((t) => [t.on_cpu, t.cpu])).toEqual([
+      [2, 1],
+      [0, 1],
+      [1, 0],
+    ]);
+    expect(m.guests[1].cpus.map((cpu) => cpu.cpuctx.current)).toEqual([0, 1]);
+  });
+});
+
+describe('fork', () => {
+  it('always takes the first free task, puts it on the CPU of its parent, copies its events', () => {
+    const { m } = new Rig();
+    m.open(1, 1, perf.ATTR_INHERIT, U_CALLSTACK);
+    m.fork(1);
+    const child = m.guests[0].tasks[3];
+    expect([child.alive, child.cpu, child.on_cpu]).toEqual([1, 1, 0]);
+    const { events } = m.guests[0];
+    expect(events.map((e) => e.used)).toEqual([1, 1, 0, 0, 0, 0]);
+    expect([events[1].parent, m.guests[0].ctx(events[1].ctx).task]).toEqual([1, 4]);
+  });
+});
+
+describe('familyTasks', () => {
+  it('always are the tasks of an event and of those inherited from it', () => {
+    const { m } = new Rig();
+    m.open(0, 2, 0, U_CALLSTACK);
+    m.open(0, 0, perf.ATTR_INHERIT, U_CALLSTACK);
+    m.open(0, -1, 0, U_CALLSTACK);
+    m.fork(0);
+    const [kernel] = m.guests;
+    expect([0, 1, 2, 3].map((event) => m.familyTasks(kernel, event))).toEqual([
+      0b100, 0b1001, 0, 0b1000,
+    ]);
+    m.close(0, 1);
+    expect(m.familyTasks(kernel, 1)).toBe(0);
+  });
+});
+
+describe('kexec', () => {
+  it('always gives the VM a new kernel, and leaves its MSRs and the other VM alone', () => {
+    const { m } = new Rig();
+    m.open(0, 0, 0, U_CALLSTACK);
+    m.open(1, 1, 0, U_CALLSTACK);
+    m.switchTask(0, 2);
+    m.enterKernel(1, branch.BRANCH_SYSCALL);
+    m.wrmsr(1, FROM + 3, 7, 0);
+    const event = m.guests[0].events[1];
+    m.pmi(1, event.id, 9);
+    const kernelOf = (vm: number): Int32Array => {
+      const { start, size } = m.guests[vm].layout;
+      return m.memory.words.slice(start, start + size);
+    };
+    const other = kernelOf(1);
+    const debugctl = m.vcpus[1].vmcs.guest_debugctl;
+    m.kexec(0);
+    expect(m.guests[0].events.map((e) => e.used)).toEqual([0, 0, 0, 0, 0, 0]);
+    expect(m.guests[0].cpus.map((cpu) => cpu.cpuctx.current)).toEqual([0, 1]);
+    expect(m.guests[0].tasks.map((t) => t.on_cpu).slice(0, 3)).toEqual([1, 2, 0]);
+    expect(kernelOf(1)).toEqual(other);
+    expect([0, 1, 2, 3].map((v) => m.booting(v))).toEqual([false, true, false, false]);
+    expect([m.cpl(0), m.cpl(1), m.ports[1].nmiArmed]).toEqual([3, 3, false]);
+    expect(m.vcpus[1].vmcs.guest_debugctl).toBe(debugctl);
+    expect([m.pcpus[1].rdmsr(FROM + 3)]).toEqual([7]);
+    m.startCpu(1);
+    expect([m.booting(1), m.pcpus[1].rdmsr(FROM + 3)]).toEqual([false, 0]);
+    expect(m.runningCall(1)).toBe(call.CALL_BOOT);
+  });
+});
+
+describe('a switch of vCPUs', () => {
+  it('always comes at once, or before the access after so many', () => {
+    const { m, said } = new Rig();
+    m.arm(0, 2, 2);
+    expect([m.isArmed(0), m.isArmed(1)]).toEqual([true, false]);
+    m.rdmsr(0, TOS);
+    m.rdmsr(0, TOS);
+    expect([m.vcpus[0].pcpu, m.isArmed(0)]).toEqual([0, true]);
+    said();
+    m.rdmsr(0, FROM);
+    expect(said('guestRead')).toEqual([]);
+    expect([m.vcpus[0].pcpu, m.vcpus[2].pcpu, m.isArmed(0)]).toEqual([-1, 0, false]);
+    const { suspended, argA, accesses, epilogue } = m.ports[0];
+    expect([suspended, argA, accesses]).toEqual([call.CALL_RDMSR, FROM, 0]);
+    expect(epilogue).not.toBe(0);
+    expect(said('guestIdle')).toEqual([]);
+    m.switchTo(1, 0);
+    m.resume(0);
+    expect(said('guestRead')).toEqual([`guestRead 0 ${FROM} 0 0`]);
+    expect([m.ports[0].suspended, m.cpl(0)]).toEqual([0, 3]);
+  });
+
+  it('always makes the pCPU idle when the vCPU has gone elsewhere meanwhile', () => {
+    const { m } = new Rig();
+    m.arm(0, 2, 0);
+    m.switchTo(1, 2);
+    m.rdmsr(0, TOS);
+    expect([m.vcpus[2].pcpu, m.loaded(0), m.vcpus[0].pcpu]).toEqual([1, null, -1]);
+    m.arm(1, -1, 0);
+    m.rdmsr(2, TOS);
+    expect([m.loaded(1), m.vcpus[2].pcpu]).toEqual([null, -1]);
+  });
+
+  it('never comes any more once another one came first', () => {
+    const { m } = new Rig();
+    m.arm(0, 2, 0);
+    m.switchTo(0, -1);
+    expect(m.isArmed(0)).toBe(false);
+    m.switchTo(0, 0);
+    m.rdmsr(0, TOS);
+    expect(m.vcpus[0].pcpu).toBe(0);
+  });
+
+  it('always counts accesses of the PMI handler as well', () => {
+    const { m } = new Rig();
+    m.open(0, 0, 0, U_CALLSTACK);
+    m.arm(0, -1, 3);
+    m.pmi(0, 0, 0);
+    expect([m.ports[0].suspended, m.ports[0].accesses]).toEqual([call.CALL_PMI, 3]);
+    expect([m.vcpus[0].pcpu, m.cpl(0), m.ports[0].lockedTasks]).toEqual([-1, 0, 0]);
+    m.switchTo(0, 0);
+    m.resume(0);
+    expect([m.ports[0].suspended, m.cpl(0)]).toEqual([0, 3]);
+  });
+});
+
+describe('the host', () => {
+  it('always takes the vCPU out of the guest for its own work, and leaves an idle pCPU alone', () => {
+    const { m, said } = new Rig();
+    m.exitAndEnter(0);
+    expect([said(), m.vcpus[0].in_guest]).toEqual([['exited 0'], false]);
+    m.exitAndEnter(0);
+    expect([said(), m.vcpus[0].in_guest]).toEqual([['exited 0'], false]);
+    m.kvm.enter(m.vcpus[0]);
+    m.hostWork(0, 1);
+    expect([said(), m.vcpus[0].in_guest]).toEqual([['exited 0'], false]);
+    m.kvm.enter(m.vcpus[0]);
+    m.hostEvent(0, HOST_EVENT_PINNED, 0);
+    expect([said()[0], m.vcpus[0].in_guest]).toEqual(['exited 0', false]);
+    m.switchTo(0, -1);
+    said();
+    m.exitAndEnter(0);
+    m.hostWork(0, 1);
+    expect(said('exited')).toEqual([]);
+  });
+
+  it('always records its own branches under its own event only', () => {
+    const { m, said } = new Rig();
+    m.hostWork(0, 3);
+    expect([said('hostBranch'), m.pcpus[0].stack.empty]).toEqual([[], true]);
+    m.hostEvent(0, HOST_EVENT_PINNED, 0);
+    said();
+    m.hostWork(0, 2);
+    const lines = said();
+    expect(lines.filter((line) => line === 'hostBranch 0')).toHaveLength(2);
+    expect(lines.filter((line) => line.startsWith('hostSample'))).toHaveLength(1);
+    const { stack } = m.pcpus[0];
+    expect(stack.tos).toBe(2);
+    const from = branch.addressHigh(false, branch.BRANCH_REL_CALL, branch.HOST_VM, 0, 0);
+    expect([stack.readLow(FROM + 2), stack.readHigh(FROM + 2)]).toEqual([2, from]);
+    expect(branch.addressVm(stack.readHigh(TO + 2))).toBe(branch.HOST_VM);
+  });
+
+  it('always tells the policy before its event comes, and after it has gone', () => {
+    const seen: unknown[] = [];
+    const policy: LbrPolicy = {
+      ...never,
+      host_perf_event: (_kvm, pcpu, loaded, on) => {
+        seen.push([pcpu, loaded?.id ?? -1, on, rig.m.pcpus[pcpu].debugctl !== 0]);
+      },
+    };
+    const rig = new Rig(policy);
+    for (const op of [0, 1, 0, 2]) rig.m.hostEvent(1, HOST_EVENT_TASK, op);
+    rig.m.switchTo(1, -1);
+    rig.m.hostEvent(1, HOST_EVENT_PINNED, 0);
+    expect(seen).toEqual([
+      [1, 1, true, false],
+      [1, 1, false, false],
+      [1, 1, true, false],
+      [1, 1, false, false],
+      [1, -1, true, false],
+    ]);
+    expect(rig.m.host.hostEventState(1, HOST_EVENT_PINNED)).toBe('on');
+  });
+
+  it('always loses the records in a deep C-state, of the one pCPU', () => {
+    const { m, said } = new Rig();
+    for (const vcpu of [0, 1]) m.wrmsr(vcpu, FROM + 1, 7, 0);
+    said();
+    m.cstate(0);
+    expect([m.pcpus[0].stack.empty, m.pcpus[1].stack.empty]).toEqual([true, false]);
+    expect(said()).toEqual(['cstate 0']);
+  });
+});
+
+describe('guestKernelConfig', () => {
+  it('always tells a guest of version 2 and of its vCPUs, whatever the CPU', () => {
+    const { m } = new Rig(pvV2, { model: cpuModel('skylake'), kernel: '4.18', tasks: 4 });
+    expect(guestKernelConfig(m.config)).toEqual({
+      model: cpuModel('skylake'),
+      cpus: 2,
+      tasks: 8,
+      events: 6,
+      pmu_version: 2,
+      version: '4.18',
+      pv: 'add-del',
+    });
+    expect(m.guests[0].x86_pmu.lbr_restore_shortcut).toBe(false);
+  });
+});
