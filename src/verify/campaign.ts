@@ -160,11 +160,20 @@ class ShapeCampaign {
       const { kind, actor, a, b, c } = generator;
       schedule.push(kind, actor, a, b, c);
       this.counts[kind]++;
-      perform(machine, kind, actor, a, b, c);
+      this.perform(kind, actor, a, b, c);
       this.steps++;
       kept ||= verdicts.news;
     }
     if (kept) this.keep();
+  }
+
+  /** A bug of the model is thrown with the token of the schedule that shows it. */
+  private perform(kind: number, actor: number, a: number, b: number, c: number): void {
+    try {
+      perform(this.bench.machine, kind, actor, a, b, c);
+    } catch (e) {
+      throw e instanceof Error ? Object.assign(e, { token: this.token(this.schedule, 0) }) : e;
+    }
   }
 
   /** Keeps the run for each property that it broke. */
@@ -288,8 +297,10 @@ class PolicyCampaign {
     const known = knownFailure(policy, name, model, kernel);
     const verdict =
       counterexample !== null ? 'fails' : reach[property.reach] === 0 ? 'vacuous' : 'holds';
-    // A recording need not bring a known failure out, nor meet every risk.
-    const given = this.options.schedules.length > 0;
+    // A recording or a machine of the user's need not bring a known failure out, nor meet every
+    // risk: only the default shapes are made to.
+    const { schedules, shapes } = this.options;
+    const given = schedules.length > 0 || !sameShapes(shapes, DEFAULT_SHAPES);
     const lenient = given && (known !== null || verdict === 'vacuous');
     const expected = lenient ? verdict : known === null ? 'holds' : 'fails';
     return { ...common, verdict, expected, reason: known ?? '', counterexample };
@@ -323,7 +334,12 @@ export function runCampaign(options: CampaignOptions): Report {
   }
   const properties = PROPERTIES.filter((p) => options.properties.includes(p.name));
   const results = campaigns.flatMap((campaign) => properties.map((p) => campaign.result(p)));
-  return { ...totals(campaigns), results, kernelFindings: findings(campaigns), interrupted };
+  const kernelFindings = findings(campaigns, properties);
+  return { ...totals(campaigns), results, kernelFindings, interrupted };
+}
+
+function sameShapes(a: readonly Shape[], b: readonly Shape[]): boolean {
+  return a.length === b.length && a.every((shape) => indexOfShape(b, shape) >= 0);
 }
 
 function indexOfShape(shapes: readonly Shape[], shape: Shape): number {
@@ -353,9 +369,12 @@ function totals(campaigns: readonly PolicyCampaign[]): Pick<Report, 'runs' | 'st
 }
 
 /** What the guest's kernel breaks by itself, from the first policy that met it. */
-function findings(campaigns: readonly PolicyCampaign[]): KernelFinding[] {
+function findings(
+  campaigns: readonly PolicyCampaign[],
+  properties: readonly Property[],
+): KernelFinding[] {
   const found: KernelFinding[] = [];
-  for (const { name } of PROPERTIES) {
+  for (const { name } of properties) {
     for (const campaign of campaigns) {
       const counterexample = campaign.kernelFinding(name);
       if (counterexample === null) continue;

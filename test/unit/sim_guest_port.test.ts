@@ -1,0 +1,267 @@
+/** A guest's way to its MSRs: what may come between two accesses, and what a function holds. */
+import { describe, expect, it } from 'vitest';
+import * as perf from '../../src/guest/perf/perf_event.js';
+import * as branch from '../../src/hw/branch.js';
+import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
+import * as msrs from '../../src/hw/msr_index.js';
+import type { Observer } from '../../src/host/observer.js';
+import { always } from '../../src/host/policy/always.js';
+import { BRANCH_TYPES } from '../../src/sim/generate.js';
+import * as call from '../../src/sim/guest_call.js';
+import { Machine } from '../../src/sim/machine.js';
+
+const { MSR_LBR_TOS: TOS } = msrs;
+
+/** One VM of two vCPUs on two pCPUs, four tasks, and a stack of four records. */
+class Rig {
+  readonly m: Machine;
+  private readonly log: string[] = [];
+  /** Whether an NMI was being handled inside another function at each sample. */
+  readonly nested: boolean[] = [];
+
+  constructor() {
+    const skylake = findCpuModel('skylake');
+    if (skylake === undefined) throw new Error('no skylake');
+    const observer = new Proxy({} as Observer, {
+      get:
+        (_target, name) =>
+        (...args: number[]) => {
+          if (String(name).startsWith('guest')) this.log.push([name, ...args].join(' '));
+          if (name === 'guestSample') this.nested.push(this.m.ports[args[0]].nested);
+        },
+    });
+    const shape = { vms: 1, vcpus: 2, tasks: 4, pcpus: 2 };
+    const model = withDepth(skylake, 4);
+    this.m = new Machine({ ...shape, model, kernel: '6.1', policy: always }, observer);
+    this.m.boot();
+    expect(this.m.open(0, 0, 0, BRANCH_TYPES[0])).toBe(0);
+    this.log.length = 0;
+  }
+
+  readonly said = (...names: string[]): string[] =>
+    this.log.splice(0).filter((line) => names.includes(line.split(' ')[0]));
+
+  /** Accesses of v0 before its PMI, and in all, since the last call. */
+  accessesAndPmi(): number[] {
+    const lines = this.said('guestRead', 'guestWrite', 'guestPmi');
+    const at = lines.findIndex((line) => line.startsWith('guestPmi'));
+    return [at, lines.length - (at < 0 ? 0 : 1)];
+  }
+}
+
+describe('an NMI', () => {
+  it('always comes after so many accesses, counted over all functions, and once', () => {
+    for (const [after, at, pending] of [
+      [1, 0, 0],
+      [2, 1, 0],
+      [5, 4, 0],
+      [7, -1, 2],
+    ]) {
+      const { m, said } = new Rig();
+      m.pmi(0, 0, after);
+      expect(m.ports[0].nmiArmed).toBe(true);
+      for (let i = 0; i < 5; i++) m.rdmsr(0, TOS);
+      const lines = said('guestRead', 'guestPmi').filter(
+        (line) => line.startsWith('guestPmi') || line.startsWith(`guestRead 0 ${TOS} `),
+      );
+      // The handler reads TOS as well, once.
+      const before = lines.findIndex((line) => line.startsWith('guestPmi'));
+      expect([before, m.ports[0].nmiArmed]).toEqual([at, pending > 0]);
+      for (let i = 0; i < pending; i++) m.rdmsr(0, TOS);
+      const came = [...lines, ...said('guestPmi')].filter((line) => line.startsWith('guestPmi'));
+      expect([came, m.ports[0].nmiArmed]).toEqual([['guestPmi 0 0'], false]);
+    }
+  });
+
+  it('always interrupts kernel code, into kernel code, and returns there when it is handled', () => {
+    const { m, said } = new Rig();
+    m.pmi(0, 0, 1);
+    m.rdmsr(0, TOS);
+    const lines = said('guestBranch', 'guestPmi', 'guestSample', 'guestRead');
+    const branches = lines.filter((line) => line.startsWith('guestBranch'));
+    expect(branches.map((line) => line.split(' ').slice(2, 4).map(Number))).toEqual([
+      [branch.BRANCH_SYSCALL, 0],
+      [branch.BRANCH_IRQ, 0],
+      [branch.BRANCH_IRET, 0],
+      [branch.BRANCH_SYSRET, 3],
+    ]);
+    for (const line of branches.slice(1, 3)) {
+      const [from, to] = line.split(' ').slice(5).map(Number);
+      expect([from < 0, to < 0]).toEqual([true, true]);
+    }
+    const [pmi, irq, sample, iret] = [
+      lines.indexOf('guestPmi 0 0'),
+      lines.indexOf(branches[1]),
+      lines.indexOf('guestSample 0 0'),
+      lines.indexOf(branches[2]),
+    ];
+    expect(pmi < irq && irq < sample && sample < iret).toBe(true);
+    expect(lines.at(-2)?.startsWith(`guestRead 0 ${TOS} `)).toBe(true);
+  });
+
+  it('always is told apart from a PMI that interrupts no function', () => {
+    const rig = new Rig();
+    rig.m.pmi(0, 0, 0);
+    rig.m.pmi(0, 0, 1);
+    rig.m.rdmsr(0, TOS);
+    rig.m.pmi(0, 0, 0);
+    expect(rig.nested).toEqual([false, true, false]);
+    expect(rig.m.ports[0].nested).toBe(false);
+  });
+
+  it('never comes any more once it was called off', () => {
+    const { m, said } = new Rig();
+    m.pmi(0, 0, 1);
+    m.ports[0].disarmNmi();
+    m.rdmsr(0, TOS);
+    expect([said('guestPmi'), m.ports[0].nmiArmed]).toEqual([[], false]);
+  });
+
+  it('always comes on its own vCPU', () => {
+    const { m, said } = new Rig();
+    m.pmi(0, 0, 1);
+    m.rdmsr(1, TOS);
+    expect([said('guestPmi'), m.ports[1].nmiArmed, m.ports[0].nmiArmed]).toEqual([[], false, true]);
+  });
+
+  it('always goes on counting where an interrupted function does, and comes once in all', () => {
+    const { m, said } = new Rig();
+    m.pmi(0, 0, 2);
+    m.arm(0, -1, 0);
+    m.rdmsr(0, TOS);
+    expect([said('guestPmi', 'guestRead'), m.ports[0].nmiArmed]).toEqual([[], true]);
+    m.switchTo(0, 0);
+    m.resume(0);
+    m.rdmsr(0, TOS);
+    m.rdmsr(0, TOS);
+    expect(said('guestPmi')).toEqual(['guestPmi 0 0']);
+  });
+});
+
+describe('an interruption', () => {
+  it('always leaves the number, the arguments and the way back of the function', () => {
+    const { m } = new Rig();
+    m.arm(0, -1, 0);
+    m.wrmsr(0, TOS, 2, 3);
+    const { suspended, argA, argB, argC, accesses } = m.ports[0];
+    expect([suspended, argA, argB, argC, accesses]).toEqual([call.CALL_WRMSR, TOS, 2, 3, 0]);
+    const fromUser = m.ports[0].epilogue;
+    m.switchTo(0, 0);
+    m.resume(0);
+    expect(m.ports[0].suspended).toBe(0);
+    m.enterKernel(0, branch.BRANCH_IRQ);
+    m.arm(0, -1, 0);
+    m.rdmsr(0, TOS);
+    expect([fromUser === 0, m.ports[0].epilogue]).toEqual([false, 0]);
+    m.switchTo(0, 0);
+    m.resume(0);
+    expect(m.cpl(0)).toBe(0);
+  });
+
+  it('always may come inside the handler of an NMI, whose sample is taken once all the same', () => {
+    const plain = new Rig();
+    plain.m.pmi(0, 0, 1);
+    plain.m.rdmsr(0, TOS);
+    const wanted = plain.said('guestRead', 'guestWrite', 'guestSample', 'guestPmi', 'guestBranch');
+    const n = wanted.filter((line) => /Read|Write/.test(line)).length;
+    for (let k = 0; k < n; k++) {
+      const { m, said } = new Rig();
+      m.pmi(0, 0, 1);
+      m.arm(0, -1, k);
+      m.rdmsr(0, TOS);
+      expect([m.ports[0].suspended, m.ports[0].accesses]).toEqual([call.CALL_RDMSR, k]);
+      m.switchTo(0, 0);
+      m.resume(0);
+      expect(said('guestRead', 'guestWrite', 'guestSample', 'guestPmi', 'guestBranch')).toEqual(
+        wanted,
+      );
+    }
+  });
+
+  it('never tells of what is only done again', () => {
+    const { m, said } = new Rig();
+    m.arm(0, -1, 9);
+    m.switchTask(0, 2);
+    const first = said('guestRead', 'guestWrite');
+    expect([first.length, m.ports[0].accesses, m.ports[0].replaying]).toEqual([9, 9, false]);
+    m.switchTo(0, 0);
+    m.resume(0);
+    expect(said('guestRead', 'guestWrite').length).toBeGreaterThan(0);
+    const plain = new Rig();
+    plain.m.switchTask(0, 2);
+    const whole = plain.said('guestRead', 'guestWrite');
+    expect(whole.slice(0, 9)).toEqual(first);
+  });
+});
+
+describe('lockedTasks', () => {
+  /** Tasks that a function holds when it is interrupted before its first access. */
+  function held(run: (m: Machine) => void, prepare = (_m: Machine): void => {}): number {
+    const { m } = new Rig();
+    prepare(m);
+    m.arm(0, -1, 0);
+    run(m);
+    expect(m.ports[0].suspended).not.toBe(0);
+    return m.ports[0].lockedTasks;
+  }
+
+  it('always are the current task, and those whose contexts the function changes', () => {
+    const inherit = (m: Machine): void => {
+      m.open(0, 0, perf.ATTR_INHERIT, BRANCH_TYPES[0]);
+      m.fork(0);
+    };
+    expect(held((m) => m.switchTask(0, 2))).toBe(0b101);
+    expect(held((m) => m.switchTask(0, 3))).toBe(0b1001);
+    expect(held((m) => m.rdmsr(0, TOS))).toBe(0b1);
+    expect(held((m) => m.kexec(0))).toBe(0b1);
+    expect(held((m) => m.disable(0, 0))).toBe(0b1);
+    expect(held((m) => m.close(0, 1), inherit)).toBe(0b10001);
+    expect(held((m) => m.disable(0, 1), inherit)).toBe(0b10001);
+    expect(
+      held(
+        (m) => m.enable(0, 1),
+        (m) => {
+          inherit(m);
+          m.disable(0, 1);
+        },
+      ),
+    ).toBe(0b10001);
+    expect(held((m) => void m.open(0, 0, 0, BRANCH_TYPES[0]))).toBe(0b1);
+    // An event of a task that does not run changes the context of that one.
+    const other = (m: Machine): void => void m.open(0, 2, 0, BRANCH_TYPES[0]);
+    const both = (m: Machine): void => {
+      m.open(0, 0, perf.ATTR_INHERIT, BRANCH_TYPES[0]);
+      m.fork(0);
+      other(m);
+      m.switchTask(0, 4);
+      m.switchTask(0, 0);
+    };
+    expect(held((m) => m.close(0, 1), both)).toBe(0b10001);
+    // The handler of a PMI changes none: it stops and starts, and reads.
+    expect(held((m) => m.pmi(0, 0, 0))).toBe(0);
+  });
+
+  it('never outlive the function', () => {
+    const { m } = new Rig();
+    m.arm(0, -1, 0);
+    m.switchTask(0, 2);
+    m.switchTo(0, 0);
+    m.resume(0);
+    expect([m.ports[0].suspended, m.ports[0].lockedTasks]).toEqual([0, 0]);
+  });
+});
+
+describe('guest functions', () => {
+  it('always have a name each, and a number', () => {
+    expect(call.CALL_NAMES.length).toBe(call.CALL_PMI + 1);
+    expect(new Set(call.CALL_NAMES).size).toBe(call.CALL_NAMES.length);
+    const { m } = new Rig();
+    expect(() => call.runGuestCall(m.cpu(0), 10, 0, 0, 0)).toThrow('no guest function 10');
+  });
+
+  it('always run on a port that belongs to a CPU', () => {
+    const { m } = new Rig();
+    m.ports[0].cpu = null;
+    expect(() => m.ports[0].rewind()).toThrow('a port belongs to a CPU');
+  });
+});
