@@ -374,10 +374,10 @@ export class Generator {
 
   private drawHostEvent(): void {
     const { machine, kind, actor } = this;
-    const which = (i: number): number => i % HOST_EVENTS;
-    const op = (i: number): number => Math.trunc(i / HOST_EVENTS);
-    const i = this.pick(3 * HOST_EVENTS, (j) => canPerform(machine, kind, actor, which(j), op(j)));
-    this.a = which(i);
-    this.b = op(i);
+    const i = this.pick(3 * HOST_EVENTS, (j) =>
+      canPerform(machine, kind, actor, j % HOST_EVENTS, Math.trunc(j / HOST_EVENTS)),
+    );
+    this.a = i % HOST_EVENTS;
+    this.b = Math.trunc(i / HOST_EVENTS);
   }
 }

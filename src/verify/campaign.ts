@@ -154,7 +154,9 @@ class ShapeCampaign {
     const recorded = window === null ? null : new RecordedRun(window, draw);
     recorded?.begin(machine, schedule);
     let kept = false;
-    for (let i = 0; recorded !== null || i < steps; i++) {
+    // A recorded run ends with its window.
+    const most = recorded === null ? steps : Infinity;
+    for (let i = 0; i < most; i++) {
       if (recorded === null) generator.next();
       else if (!recorded.next(machine, generator)) break;
       const { kind, actor, a, b, c } = generator;

@@ -40,13 +40,6 @@ class Rig {
 
   readonly said = (...names: string[]): string[] =>
     this.log.splice(0).filter((line) => names.includes(line.split(' ')[0]));
-
-  /** Accesses of v0 before its PMI, and in all, since the last call. */
-  accessesAndPmi(): number[] {
-    const lines = this.said('guestRead', 'guestWrite', 'guestPmi');
-    const at = lines.findIndex((line) => line.startsWith('guestPmi'));
-    return [at, lines.length - (at < 0 ? 0 : 1)];
-  }
 }
 
 describe('an NMI', () => {
@@ -180,17 +173,18 @@ describe('an interruption', () => {
 
   it('never tells of what is only done again', () => {
     const { m, said } = new Rig();
-    m.arm(0, -1, 9);
+    m.arm(0, -1, 4);
     m.switchTask(0, 2);
     const first = said('guestRead', 'guestWrite');
-    expect([first.length, m.ports[0].accesses, m.ports[0].replaying]).toEqual([9, 9, false]);
+    expect([first.length, m.ports[0].accesses, m.ports[0].replaying]).toEqual([4, 4, false]);
     m.switchTo(0, 0);
     m.resume(0);
-    expect(said('guestRead', 'guestWrite').length).toBeGreaterThan(0);
+    const rest = said('guestRead', 'guestWrite');
     const plain = new Rig();
     plain.m.switchTask(0, 2);
     const whole = plain.said('guestRead', 'guestWrite');
-    expect(whole.slice(0, 9)).toEqual(first);
+    expect(whole.length).toBeGreaterThan(4);
+    expect([...first, ...rest]).toEqual(whole);
   });
 });
 
