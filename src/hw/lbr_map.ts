@@ -101,7 +101,7 @@ export class LbrMap {
   }
 
   kind(msr: number): number {
-    return msr < INDEX_MAX ? this.kinds[msr] : KIND_NONE;
+    return this.kinds[msr] ?? KIND_NONE;
   }
 
   /** For an index whose kind is FROM, TO or INFO. */

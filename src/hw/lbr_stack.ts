@@ -106,8 +106,9 @@ export class LbrStack {
   }
 
   /**
-   * Takes over all registers of another stack by WRMSR of each, with the fix-up that parts
-   * without TSX need: WRMSR wants bits sign-extended that a capture leaves 0 (HSD172, HSM182).
+   * Takes over all registers of another stack by WRMSR, which may refuse a FROM or a TO, with the
+   * fix-up that parts without TSX need: WRMSR wants bits sign-extended that a capture leaves 0
+   * (HSD172, HSM182).
    *
    * Returns the index of an MSR that refused its value, which it then keeps, or 0.
    */

@@ -140,10 +140,12 @@ export class LogicalProcessor implements MsrPort {
         words[o + STATUS_HI] &= ~edx;
         return 0;
       case msrs.MSR_CORE_PERF_GLOBAL_STATUS_SET:
-        if (this.model.pmu_version < 4) return GP_VECTOR;
+        if (this.model.pmu_version < 4 || (edx & msrs.GLOBAL_STATUS_COND_CHG_HI) !== 0) {
+          return GP_VECTOR;
+        }
         if ((eax & ~GLOBAL_CTRL_LO) !== 0 || (edx & ~this.statusHigh()) !== 0) return GP_VECTOR;
         words[o + STATUS_LO] |= eax;
-        words[o + STATUS_HI] |= edx & ~msrs.GLOBAL_STATUS_COND_CHG_HI;
+        words[o + STATUS_HI] |= edx;
         return 0;
       default:
         if (this.map.faults(msr, eax, edx)) return GP_VECTOR;

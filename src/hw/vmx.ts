@@ -6,6 +6,7 @@
  * Control Registers, Debug Registers, MSRs". Neither transition is itself recorded, and neither
  * touches the LBR stack: what the last user left is what the next one finds.
  */
+import { assert } from './assert.js';
 import type { LogicalProcessor } from './logical_processor.js';
 import { debugctlValid } from './logical_processor.js';
 import type { CpuModel } from './cpu_models.js';
@@ -52,6 +53,7 @@ export class Vmcs {
    * Its words hold pass-through bits, so that all zero intercepts all.
    */
   setIntercept(msr: number, intercept: boolean): void {
+    assert(this.map.kind(msr) !== KIND_NONE, 'only an LBR MSR can be passed through');
     const bit = this.map.bit(msr);
     const at = this.o + BITMAP_READ + (bit >> 5);
     const mask = 1 << (bit & 31);

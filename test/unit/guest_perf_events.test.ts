@@ -182,7 +182,7 @@ describe('perf_event_open', () => {
     expect(ctx.task_ctx_data).toBe(0);
     rig.open(0, CALLSTACK);
     rig.open(2, CALLSTACK);
-    rig.open(0, CALLSTACK);
+    expect(rig.open(0, CALLSTACK).cpu).toBe(-1);
     expect([ctx.task_ctx_data, rig.kernel.contexts[rig.ctxOf(2)].task_ctx_data]).toEqual([1, 2]);
     expect(rig.open(-1, CALLSTACK).cpu).toBe(0);
     expect(rig.cpu.ctx.task_ctx_data).toBe(0);
@@ -215,6 +215,14 @@ describe('perf_event_enable_family and perf_event_disable_family', () => {
     expect(rig.take()).toEqual([]);
     expect([event.state, rig.idle()]).toEqual([OFF, true]);
   });
+
+  it('never revive a dead event', () => {
+    const rig = new Rig();
+    const event = rig.open(0, CALLSTACK, ATTR_DISABLED);
+    event.state = DEAD;
+    rig.enable(event);
+    expect(event.state).toBe(DEAD);
+  });
 });
 
 describe('perf_event_release_kernel', () => {
@@ -228,6 +236,24 @@ describe('perf_event_release_kernel', () => {
     expect(event.state).toBe(DEAD);
     expect(rig.idle()).toBe(true);
     expect([rig.usersOf(0), rig.usersOf(child)]).toEqual([0, 0]);
+  });
+
+  it('never reaches the children of an event that had the slot before', () => {
+    const rig = new Rig();
+    const event = rig.open(0, CALLSTACK, ATTR_INHERIT);
+    rig.fork();
+    rig.close(event);
+    expect(rig.open(0, CALLSTACK).id).toBe(event.id);
+    rig.close(event);
+    expect([event.state, rig.idle()]).toEqual([DEAD, true]);
+  });
+
+  // Whoever sees the event between its last turn and its end must not send a signal for it.
+  it('always takes the event off as one that is to be disabled', () => {
+    const rig = new Rig();
+    const [active, asleep] = [rig.open(0, CALLSTACK), rig.open(2, CALLSTACK)];
+    for (const event of [active, asleep]) rig.close(event);
+    expect([active.pending_disable, asleep.pending_disable]).toEqual([0, 1]);
   });
 
   it('always puts a context to rest with its last event, and not before', () => {

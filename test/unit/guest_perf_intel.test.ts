@@ -6,6 +6,8 @@
 import { describe, expect, it } from 'vitest';
 import * as intel from '../../src/guest/perf/intel_core.js';
 import * as perf from '../../src/guest/perf/perf_event.js';
+import { perf_pmu_disable, perf_pmu_enable } from '../../src/guest/perf/pmu_count.js';
+import * as x86 from '../../src/guest/perf/x86_core.js';
 import { GLOBAL_CTRL_HI, GLOBAL_CTRL_LO } from '../../src/hw/logical_processor.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import { modelOf, print64 } from '../golden/accesses.js';
@@ -80,6 +82,41 @@ describe('x86_schedule_events', () => {
   });
 });
 
+describe('x86_pmu_enable', () => {
+  it('never starts a PMU that runs', () => {
+    const rig = new Rig();
+    rig.open(0, CALLSTACK);
+    rig.take();
+    x86.x86_pmu_enable(rig.cpu);
+    expect(rig.take()).toEqual([]);
+  });
+});
+
+describe('x86_pmu_del', () => {
+  it('always forgets an event that came and went while the PMU was off', () => {
+    const rig = new Rig();
+    const [gone, holder] = [rig.open(0, ANY), rig.open(-1, ANY)];
+    for (const event of [gone, holder]) rig.disable(event);
+    rig.enable(holder);
+    // Both were on counter 0 once; now it is the other's.
+    holder.idx = gone.idx;
+    rig.cpu.cpuc.setEvents(1, 0);
+    rig.cpu.cpuc.setEvents(gone.idx, holder.id + 1);
+    perf_pmu_disable(rig.cpu);
+    x86.x86_pmu_start_txn(rig.cpu);
+    x86.x86_pmu_add(rig.cpu, gone);
+    expect(x86.x86_pmu_commit_txn(rig.cpu)).toBe(0);
+    expect([rig.onPmu(), rig.cpu.cpuc.n_added]).toEqual([[holder.id, gone.id], 1]);
+    x86.x86_pmu_del(rig.cpu, gone);
+    expect([rig.onPmu(), rig.cpu.cpuc.n_added]).toEqual([[holder.id], 0]);
+    expect(rig.cpu.cpuc.events(gone.idx)).toBe(holder.id + 1);
+    perf_pmu_enable(rig.cpu);
+    rig.close(holder);
+    rig.close(gone);
+    expect(rig.idle()).toBe(true);
+  });
+});
+
 describe('intel_pmu_handle_irq', () => {
   function running(config: { readonly pmu_version?: number } = {}): Rig {
     const rig = new Rig(config);
@@ -151,6 +188,15 @@ describe('intel_pmu_handle_irq', () => {
     intel.intel_pmu_handle_irq(rig.cpu);
     expect(rig.take().at(-1)).toBe('r STATUS');
     expect(rig.cpu.cpuc.enabled).toBe(0);
+  });
+
+  it('always counts as stopped while it runs', () => {
+    const rig = running();
+    rig.port.set(msrs.MSR_CORE_PERF_GLOBAL_STATUS, 1);
+    intel.intel_pmu_handle_irq(rig.cpu);
+    expect(rig.samples).toEqual([[0, 0]]);
+    expect(rig.enabledInSample).toBe(0);
+    expect(rig.cpu.cpuc.enabled).toBe(1);
   });
 
   it('never samples for a counter that no event is on', () => {

@@ -83,13 +83,17 @@ export class Rig {
   cpu: Cpu;
   /** Events that were sampled, with the number of records each got. */
   samples: [number, number][] = [];
+  /** cpuc.enabled at the last sample. */
+  enabledInSample = -1;
 
   /** Boots a Haswell with tasks 0 and 1 current on CPUs 0 and 1, and task 2 asleep. */
   constructor(config: Partial<KernelConfig> = {}) {
     const model = { ...modelOf('haswell'), lbr_nr: DEPTH };
     const whole = { model, pmu_version: 4, cpus: 2, tasks: 8, events: 12, ...config };
-    const sample = ({ cpuc }: Cpu, event: perf_event): number =>
+    const sample = ({ cpuc }: Cpu, event: perf_event): void => {
       this.samples.push([event.id, cpuc.lbr_stack_nr]);
+      this.enabledInSample = cpuc.enabled;
+    };
     this.kernel = bootKernel(whole, this.port, { sample });
     for (const { id, cpuctx } of this.kernel.cpus) {
       cpuctx.current = id;

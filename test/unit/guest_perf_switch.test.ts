@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import * as msrs from '../../src/hw/msr_index.js';
 import * as perf from '../../src/guest/perf/perf_event.js';
 import { perf_pmu_disable, perf_pmu_enable } from '../../src/guest/perf/pmu_count.js';
+import { modelOf } from '../golden/accesses.js';
 import { ANY, ANY_SELECT, CALLSTACK, CALLSTACK_SELECT } from './guest_perf_rig.js';
 import { DEPTH, Rig, steps } from './guest_perf_rig.js';
 
@@ -61,6 +62,29 @@ describe('a switch from a task with a call stack to one without events', () => {
     pushFrames(rig);
     rig.switchTo(2);
     for (let i = 0; i < DEPTH; i++) rig.port.set(msrs.MSR_LBR_NHM_FROM + i, 0);
+    rig.take();
+    rig.switchTo(0);
+    expect(rig.take()).toEqual([CTRL_OFF, 'r FROM1', ...RESTORE, ...START]);
+  });
+
+  it('never takes a record with a zero low half for a wiped one', () => {
+    const rig = new Rig();
+    rig.open(0, CALLSTACK);
+    pushFrames(rig);
+    rig.switchTo(2);
+    rig.port.set(msrs.MSR_LBR_NHM_FROM + 1, 0, 0x7800);
+    rig.take();
+    rig.switchTo(0);
+    expect(rig.take()).toEqual([CTRL_OFF, 'r FROM1', ...START]);
+  });
+
+  it('always takes TSX flags alone for a wiped record where TSX is off', () => {
+    const rig = new Rig({ model: { ...modelOf('haswell-notsx'), lbr_nr: DEPTH } });
+    rig.open(0, CALLSTACK);
+    pushFrames(rig);
+    rig.switchTo(2);
+    const flags = msrs.LBR_FROM_FLAG_IN_TX_HI | msrs.LBR_FROM_FLAG_ABORT_HI;
+    rig.port.set(msrs.MSR_LBR_NHM_FROM + 1, 0, flags);
     rig.take();
     rig.switchTo(0);
     expect(rig.take()).toEqual([CTRL_OFF, 'r FROM1', ...RESTORE, ...START]);
@@ -178,6 +202,15 @@ describe('a switch between clones', () => {
     expect([a.task_ctx_data, b.task_ctx_data]).toEqual(data.toReversed());
     expect([rig.usersOf(child), rig.usersOf(0)]).toEqual([1, 0]);
     expect([a.is_active !== 0, b.is_active, rig.cpu.cpuctx.task_ctx]).toEqual([true, 0, a.id + 1]);
+  });
+
+  it('never calls back when none of the events is on', () => {
+    const { rig, child } = family();
+    rig.disable(rig.kernel.events[0]);
+    rig.take();
+    rig.switchTo(child);
+    expect(rig.take()).toEqual([CTRL_OFF, CTRL_ON]);
+    expect(rig.ctxOf(child)).toBe(0);
   });
 
   it('never loses a user over many swaps', () => {

@@ -84,7 +84,7 @@ class Rig {
 }
 
 describe('the first access', () => {
-  it('always creates the event, reads the registers that perf has reset, passes through next', () => {
+  it('always creates the event, reads what perf has reset, passes through next', () => {
     const rig = new Rig();
     rig.m.pcpus[0].wrmsr(FROM + 1, 66, 0);
     expect([rig.event, rig.intercepted, merged.inUse(rig.m.vcpus[0])]).toEqual([
@@ -155,7 +155,7 @@ describe('cleanup', () => {
     expect(rig.event).toBe('active');
   });
 
-  it('never releases that of one that has it set, whose stack perf keeps, LBR_SELECT and all', () => {
+  it('never releases that of one that has it set, whose stack and LBR_SELECT perf keeps', () => {
     const rig = new Rig();
     rig.write(0, DEBUGCTL, LBR);
     rig.fill();

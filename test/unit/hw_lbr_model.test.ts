@@ -113,8 +113,7 @@ class Oracle {
     if (msr === SELECT) return model.select === 'none' ? -1n : model.callstack ? 0x3ffn : 0x1ffn;
     if (msr === CTRL) return COUNTERS;
     if (msr === OVF_CTRL) return COUNTERS | COND_CHGD | (v4 ? LBR_FRZ | CTR_FRZ : 0n);
-    // CondChgd is written as zero rather than refused: the model's reading of "reserved".
-    if (msr === STATUS_SET && v4) return COUNTERS | COND_CHGD | LBR_FRZ | CTR_FRZ;
+    if (msr === STATUS_SET && v4) return COUNTERS | LBR_FRZ | CTR_FRZ;
     return -1n;
   }
 

@@ -211,6 +211,7 @@ const NAMES = [...new Set(GOLDEN.traces.map((trace) => trace.model))];
 const REACH: readonly (readonly [string, RegExp, RegExp])[] = [
   ['a restore that the shortcut spares', /^sched \d 1$/, /^r[46][0-9a-f]+=[1-9a-f]\S*$/],
   ['a shortcut that a C-state forbids', /^sched \d 1$/, /^r[46][0-9a-f]+=0 w.* w1c9=/],
+  ['a restore of INFO', /^sched \d 1$/, /wdc\S+=[1-9a-f]\S* .*w1c9=/],
   ['a restore of LBR_SELECT', /^sched \d 1$/, /w1c9=\S+ w1c8=/],
   ['a save that a hole cuts short', /^sched \d 0$/, /^r1c9=\S+( r\S+=[1-9a-f]\S*)* r[46]\S+=0$/],
   ['a reset that finds LBR_SELECT in use', /^(reset|sched|add)/, /^w[46]\S+=0 .* w1c8=0$/],

@@ -66,7 +66,7 @@ describe('an NMI', () => {
     }
   });
 
-  it('always interrupts kernel code, into kernel code, and returns there when it is handled', () => {
+  it('always interrupts kernel code, into kernel code, and returns there in the end', () => {
     const { m, said } = new Rig();
     m.pmi(0, 0, 1);
     m.rdmsr(0, TOS);
@@ -151,7 +151,7 @@ describe('an interruption', () => {
     expect(m.cpl(0)).toBe(0);
   });
 
-  it('always may come inside the handler of an NMI, whose sample is taken once all the same', () => {
+  it('always may come inside the handler of an NMI, whose sample is taken once', () => {
     const plain = new Rig();
     plain.m.pmi(0, 0, 1);
     plain.m.rdmsr(0, TOS);

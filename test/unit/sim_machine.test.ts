@@ -1,4 +1,4 @@
-/** The machine: boot, branches, guest functions and their way in and out, kexec, the host's work. */
+/** The machine: boot, branches, guest functions, their way in and out, kexec, the host's work. */
 import { describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
 import * as branch from '../../src/hw/branch.js';
@@ -64,7 +64,7 @@ function branches(lines: readonly string[]): number[][] {
 }
 
 describe('boot', () => {
-  it('always puts vCPU i on pCPU i in user mode, with task i current on CPU i of each guest', () => {
+  it('always puts vCPU i on pCPU i in user mode, with task i current on CPU i of a guest', () => {
     for (const [pcpus, on] of [
       [1, [0, -1, -1, -1]],
       [3, [0, 1, 2, -1]],
@@ -167,8 +167,9 @@ describe('branches', () => {
     const task = 1;
     const hi = (kernel: boolean, kind: number): number =>
       branch.addressHigh(kernel, kind, 0, 1, task);
+    const syscallHi = hi(false, branch.BRANCH_SYSCALL);
     expect(said('guestBranch')).toEqual([
-      `guestBranch 1 ${branch.BRANCH_SYSCALL} 0 1 ${hi(false, branch.BRANCH_SYSCALL)} ${hi(true, 15)}`,
+      `guestBranch 1 ${branch.BRANCH_SYSCALL} 0 1 ${syscallHi} ${hi(true, 15)}`,
       `guestBranch 1 ${branch.BRANCH_JCC} 0 2 ${hi(true, branch.BRANCH_JCC)} ${hi(true, 15)}`,
       `guestBranch 1 ${branch.BRANCH_JCC} 0 3 ${hi(true, branch.BRANCH_JCC)} ${hi(true, 15)}`,
     ]);
@@ -294,7 +295,7 @@ describe('switchTask', () => {
 });
 
 describe('fork', () => {
-  it('always takes the first free task, puts it on the CPU of its parent, copies its events', () => {
+  it('always takes the first free task, on the CPU of its parent, and copies its events', () => {
     const { m } = new Rig();
     m.open(1, 1, perf.ATTR_INHERIT, U_CALLSTACK);
     m.fork(1);
@@ -410,7 +411,7 @@ describe('a switch of vCPUs', () => {
 });
 
 describe('the host', () => {
-  it('always takes the vCPU out of the guest for its own work, and leaves an idle pCPU alone', () => {
+  it('always takes the vCPU out of the guest for its own work, and lets an idle pCPU be', () => {
     const { m, said } = new Rig();
     m.exitAndEnter(0);
     expect([said(), m.vcpus[0].in_guest]).toEqual([['exited 0'], false]);

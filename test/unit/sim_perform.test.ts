@@ -279,7 +279,7 @@ describe('canPerform', () => {
     expect([rig.can('boot', 1), rig.can('call', 1, 1)]).toEqual([false, true]);
   });
 
-  it('always runs a vCPU that is off, later only if something runs and no switch is to come', () => {
+  it('always runs a vCPU that is off, later only if something runs and nothing is armed', () => {
     const { can, act } = new Rig();
     expect([-1, 0, 1, 3, 4].map((v) => can('run', 0, v))).toEqual([
       false,

@@ -19,8 +19,8 @@ export const pvV2: LbrPolicy = {
   knownFailures: {
     'no-loss/callstack': {
       why:
-        'a stack that perf means to find again by its restore shortcut is gone while ACTIVE is 0; ' +
-        'LBR_SELECT and a contending host event lose it even while it is 1',
+        'a stack that perf means to find again by its restore shortcut is gone while ACTIVE is ' +
+        '0; LBR_SELECT and a contending host event lose it even while it is 1',
     },
     'no-loss/any': { why: 'ring-mode users never set ACTIVE' },
     'no-leak/vm': { why: 'while ACTIVE is 0 the guest reads what another VM or the host left' },

@@ -1,0 +1,466 @@
+/** The reference machine: what it takes for a wrong read, a leak, a wrong fault, and what not. */
+import { describe, expect, it } from 'vitest';
+import { MSR_KVM_PV_LBR_CTRL } from '../../src/guest/pv/kvm_para.js';
+import * as branch from '../../src/hw/branch.js';
+import { findCpuModel } from '../../src/hw/cpu_models.js';
+import * as msrs from '../../src/hw/msr_index.js';
+import type { Observer } from '../../src/host/observer.js';
+import { never } from '../../src/host/policy/never.js';
+import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
+import type { PropertyName } from '../../src/host/policy/policy.js';
+import { CALL_RDMSR, CALL_SWITCH, CALL_WRMSR } from '../../src/sim/guest_call.js';
+import { Machine } from '../../src/sim/machine.js';
+import type { ReachName } from '../../src/verify/properties.js';
+import { Reference } from '../../src/verify/reference.js';
+import { P, R, Verdicts } from '../../src/verify/verdicts.js';
+
+const { MSR_LBR_NHM_FROM: FROM, MSR_LBR_NHM_TO: TO, MSR_LBR_INFO_0: INFO } = msrs;
+const { MSR_LBR_TOS: TOS, MSR_LBR_SELECT: SELECT, DEBUGCTLMSR_LBR: LBR } = msrs;
+const DEBUGCTL = msrs.MSR_IA32_DEBUGCTLMSR;
+const FREEZE = msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
+const STATUS = msrs.MSR_CORE_PERF_GLOBAL_STATUS;
+
+const address = (vm: number): number => branch.addressHigh(false, branch.BRANCH_JCC, vm, 0, 0);
+
+/** A reference that is told by hand what a guest did; the machine only stands by. */
+class Rig {
+  readonly m: Machine;
+  readonly verdicts = new Verdicts();
+  readonly ref: Reference;
+  /** Whether the vCPUs handle an NMI that came inside another function, and what they run. */
+  nested = false;
+  running = CALL_SWITCH;
+
+  constructor(cpu = 'skylake') {
+    const model = findCpuModel(cpu);
+    if (model === undefined) throw new Error(`no ${cpu}`);
+    const observer = new Proxy({} as Observer, { get: () => (): void => {} });
+    const shape = { vms: 2, vcpus: 2, tasks: 2, pcpus: 2 };
+    this.m = new Machine({ ...shape, model, kernel: '6.1', policy: never }, observer);
+    this.m.boot();
+    const view = Object.create(this.m, {
+      ports: { get: () => [0, 1, 2, 3].map(() => ({ nested: this.nested })) },
+      runningCall: { value: () => this.running },
+    }) as Machine;
+    this.ref = new Reference(this.m.config, () => view, this.verdicts);
+    this.ref.start();
+  }
+
+  get broken(): PropertyName[] {
+    return PROPERTY_NAMES.filter((_, p) => this.verdicts.broken[p] !== 0);
+  }
+
+  get own(): PropertyName[] {
+    return PROPERTY_NAMES.filter((_, p) => this.verdicts.own[p] !== 0);
+  }
+
+  reach(name: ReachName): number {
+    return this.verdicts.reach[R[name]];
+  }
+
+  /** Has vCPU 0 in call-stack mode. */
+  callstackMode(): void {
+    this.m.cpu(0).cpuc.lbr_users = 1;
+    this.ref.write(0, SELECT, msrs.LBR_CALL_STACK, 0);
+  }
+
+  wrongRead(): void {
+    this.ref.read(0, FROM, 1, address(0));
+  }
+}
+
+describe('read', () => {
+  it('never minds what the reference machine returns, too', () => {
+    const { ref, m, ...rig } = new Rig();
+    for (const msr of [FROM + 1, TO + 2, INFO + 3, TOS, SELECT, DEBUGCTL]) {
+      const edx = msr === FROM + 1 || msr === TO + 2 ? 5 : 0;
+      ref.write(0, msr, 1, edx);
+      ref.read(0, msr, 1, edx);
+    }
+    ref.read(1, FROM + 1, 0, 0);
+    ref.read(0, msrs.MSR_CORE_PERF_GLOBAL_CTRL, 99, 99);
+    expect([m.vcpus.length, rig.verdicts.news]).toEqual([4, false]);
+  });
+
+  it('always minds each half of another value, and says what was read instead of what', () => {
+    for (const [eax, edx] of [
+      [8, 5],
+      [7, 6],
+    ]) {
+      const rig = new Rig();
+      rig.ref.write(0, FROM + 1, 7, 5);
+      rig.ref.read(0, FROM + 1, eax, edx);
+      expect(rig.broken).toEqual(['no-loss/any']);
+      const text = rig.verdicts.details[P['no-loss/any']];
+      expect(text).toContain(`v0: RDMSR 0x681 returned 0x0000000${edx}0000000${eax}, of VM 0, `);
+      expect(text).toContain('instead of 0x0000000500000007');
+    }
+  });
+
+  it('always counts a loss in call-stack mode apart, for LBR MSRs', () => {
+    for (const [users, select, msr, callstack] of [
+      [1, msrs.LBR_CALL_STACK, FROM, true],
+      [0, msrs.LBR_CALL_STACK, FROM, false],
+      [1, msrs.LBR_KERNEL, FROM, false],
+      [1, msrs.LBR_CALL_STACK, DEBUGCTL, false],
+    ] as const) {
+      const rig = new Rig();
+      rig.m.cpu(0).cpuc.lbr_users = users;
+      rig.ref.write(0, SELECT, select, 0);
+      rig.ref.read(0, msr, 1, 0);
+      expect(rig.broken).toEqual(
+        callstack ? ['no-loss/callstack', 'no-loss/any'] : ['no-loss/any'],
+      );
+      expect(rig.ref.inCallstackMode(0)).toBe(users > 0 && select === msrs.LBR_CALL_STACK);
+    }
+  });
+
+  it('always takes a record of another VM, or of the host, for a leak', () => {
+    const cases: readonly (readonly [number, number, number, boolean, string])[] = [
+      [FROM, 1, address(1), true, ', of VM 1,'],
+      [TO, 1, address(1), true, ', of VM 1,'],
+      [FROM, 1, address(branch.HOST_VM), true, ", the host's,"],
+      [INFO, branch.branchCycles(1, 3), 0, true, ', of VM 1,'],
+      [INFO, branch.branchCycles(0, 3), 0, false, ', of VM 0,'],
+      [FROM, 1, address(0), false, ', of VM 0,'],
+      [TOS, 3, 0, false, '00003, instead'],
+      [SELECT, 0x100, 0, false, '00100, instead'],
+    ];
+    for (const [msr, eax, edx, leak, text] of cases) {
+      const rig = new Rig();
+      // Something is there, so that an empty value is wrong as well.
+      rig.ref.write(0, FROM + 9, 1, 0);
+      rig.ref.read(0, msr, eax, edx);
+      expect(rig.broken).toEqual(leak ? ['no-loss/any', 'no-leak/vm'] : ['no-loss/any']);
+      expect(rig.verdicts.details[P['no-loss/any']]).toContain(text);
+    }
+    const rig = new Rig();
+    rig.ref.write(2, FROM, 1, address(1));
+    rig.ref.read(2, FROM, 0, 0);
+    expect(rig.broken).toEqual(['no-loss/any']);
+    expect(rig.verdicts.details[P['no-loss/any']]).toContain('00000, instead');
+  });
+
+  it('always takes a lost record for a premature stop if the policy had stopped', () => {
+    const lose = (dropped: number, lost: number, prepare = (_rig: Rig): void => {}): boolean => {
+      const rig = new Rig();
+      rig.ref.write(0, FROM + 1, lost, 0);
+      rig.ref.dropped[0] = dropped;
+      prepare(rig);
+      rig.ref.read(0, FROM + 1, 9, 0);
+      return rig.broken.includes('no-premature-stop');
+    };
+    expect(lose(1, 7)).toBe(true);
+    expect(lose(0, 7)).toBe(false);
+    expect(lose(1, 0)).toBe(false);
+    const other = (rig: Rig): void => rig.ref.read(0, FROM + 2, 0, 0);
+    const right = (rig: Rig): void => rig.ref.read(0, FROM + 1, 7, 0);
+    const debugctl = (rig: Rig): void => {
+      rig.ref.write(0, DEBUGCTL, LBR, 0);
+      rig.ref.read(0, DEBUGCTL, LBR, 0);
+    };
+    // A record that came back shows that nothing was dropped; an empty one shows nothing.
+    expect(lose(1, 7, right)).toBe(false);
+    expect(lose(1, 7, other)).toBe(true);
+    expect(lose(1, 7, debugctl)).toBe(true);
+    const rig = new Rig();
+    rig.ref.write(0, DEBUGCTL, LBR, 0);
+    rig.ref.dropped[0] = 1;
+    rig.ref.read(0, DEBUGCTL, 0, 0);
+    expect(rig.broken).toEqual(['no-loss/any']);
+  });
+
+  it('never asks a part without TSX to keep bits 62:61 of FROM', () => {
+    const both = msrs.LBR_FROM_FLAG_IN_TX_HI | msrs.LBR_FROM_FLAG_ABORT_HI;
+    for (const [cpu, msr, edx, right] of [
+      ['haswell-notsx', FROM, both, true],
+      ['haswell-notsx', FROM, msrs.LBR_FROM_FLAG_ABORT_HI, true],
+      ['haswell-notsx', FROM, msrs.LBR_FROM_FLAG_MISPRED_HI, false],
+      ['haswell-notsx', TO, both, false],
+      ['haswell', FROM, both, false],
+      ['goldmont', FROM, both, false],
+    ] as const) {
+      const rig = new Rig(cpu);
+      rig.ref.read(0, msr, 0, edx);
+      expect([cpu, edx, rig.broken.length === 0]).toEqual([cpu, edx, right]);
+    }
+  });
+
+  it('always counts reads after somebody else was in the registers', () => {
+    const rig = new Rig();
+    const now = (): number[] =>
+      (['foreign-in-registers', 'read-after-other', 'callstack-read-after-other'] as const).map(
+        (name) => rig.reach(name),
+      );
+    rig.ref.write(0, FROM + 1, 7, 0);
+    rig.ref.read(0, FROM + 1, 7, 0);
+    expect(now()).toEqual([0, 0, 0]);
+    rig.ref.other[0] = 1;
+    rig.ref.read(0, FROM + 2, 0, 0);
+    expect(now()).toEqual([1, 0, 0]);
+    rig.ref.read(0, FROM + 1, 7, 0);
+    rig.ref.read(0, DEBUGCTL, 0, 0);
+    expect(now()).toEqual([2, 1, 0]);
+    rig.callstackMode();
+    rig.ref.read(0, FROM + 1, 7, 0);
+    rig.ref.read(0, FROM + 2, 0, 0);
+    rig.ref.read(1, FROM + 1, 0, 0);
+    expect(now()).toEqual([4, 2, 1]);
+  });
+
+  it('never minds the TOS of a stack that is empty here and there, and follows it', () => {
+    const rig = new Rig();
+    rig.ref.read(0, TOS, 5, 0);
+    expect([rig.broken, rig.ref.of(0).stack.tos]).toEqual([[], 5]);
+    rig.ref.read(0, TOS, 5, 0);
+    // Another register of an empty stack does matter.
+    rig.ref.read(0, FROM, 5, 0);
+    expect(rig.broken).toEqual(['no-loss/any']);
+  });
+
+  it('always minds the TOS of a stack that holds something, here or there', () => {
+    for (const passthrough of [true, false]) {
+      for (const where of ['reference', 'registers', 'copy'] as const) {
+        const rig = new Rig();
+        const [vcpu] = rig.m.vcpus;
+        rig.m.kvm.setPassthrough(vcpu, passthrough);
+        if (where === 'reference') rig.ref.write(0, FROM, 7, 0);
+        if (where === 'registers') rig.m.pcpus[0].wrmsr(FROM, 7, 0);
+        if (where === 'copy') vcpu.records.write(FROM, 7, 0);
+        rig.ref.read(0, TOS, 5, 0);
+        const other = passthrough ? 'copy' : 'registers';
+        expect(rig.broken).toEqual(where === other ? [] : ['no-loss/any']);
+      }
+    }
+  });
+});
+
+describe('wrongSample', () => {
+  it('always is the policy’s when its reads were wrong, the kernel’s own when all were right', () => {
+    const after = (prepare: (rig: Rig) => void): [PropertyName[], PropertyName[]] => {
+      const rig = new Rig();
+      prepare(rig);
+      const before = rig.broken;
+      rig.ref.wrongSample(0, P['callstack-true'], () => 'text');
+      return [rig.broken.filter((name) => !before.includes(name)), rig.own];
+    };
+    const status = (rig: Rig): void => rig.ref.read(0, STATUS, 1, 0);
+    expect(after(() => {})).toEqual([[], ['callstack-true']]);
+    expect(after((rig) => rig.wrongRead())).toEqual([['callstack-true'], []]);
+    // Reads before the handler of this PMI count for nothing, but the guest is no longer the same.
+    expect(
+      after((rig) => {
+        rig.wrongRead();
+        status(rig);
+      }),
+    ).toEqual([[], []]);
+    expect(
+      after((rig) => {
+        rig.wrongRead();
+        rig.nested = true;
+      }),
+    ).toEqual([[], []]);
+    expect(after((rig) => void (rig.nested = true))).toEqual([[], ['callstack-true']]);
+    // What another vCPU of the VM read wrongly taints the VM; that of another VM does not.
+    expect(after((rig) => rig.ref.read(1, FROM, 1, 0))).toEqual([[], []]);
+    expect(after((rig) => rig.ref.read(2, FROM, 1, 0))).toEqual([[], ['callstack-true']]);
+    expect(after((rig) => rig.ref.read(1, STATUS, 1, 0))).toEqual([[], ['callstack-true']]);
+  });
+});
+
+describe('write', () => {
+  it('always reaches the registers of its own vCPU, of DEBUGCTL the bits that KVM knows', () => {
+    const { ref } = new Rig();
+    ref.write(1, DEBUGCTL, LBR | FREEZE | msrs.DEBUGCTLMSR_BTF, 0);
+    ref.write(1, FROM + 1, 7, 5);
+    ref.write(1, msrs.MSR_CORE_PERF_GLOBAL_CTRL, 3, 0);
+    const all = [DEBUGCTL, FROM + 1, msrs.MSR_CORE_PERF_GLOBAL_CTRL].map((msr) => [
+      ref.of(1).rdmsr(msr),
+      ref.of(1).edx,
+      ref.of(0).rdmsr(msr),
+    ]);
+    expect(all).toEqual([
+      [LBR | FREEZE, 0, 0],
+      [7, 5, 0],
+      [0, 0, 0],
+    ]);
+    expect([ref.lbrOn(0), ref.lbrOn(1)]).toEqual([false, true]);
+    ref.write(1, DEBUGCTL, FREEZE, 0);
+    expect(ref.lbrOn(1)).toBe(false);
+  });
+
+  it('always minds a value that should have been refused', () => {
+    const rig = new Rig();
+    rig.ref.write(0, SELECT, 0x3ff, 0);
+    rig.ref.write(0, 0x10, 0, 1);
+    expect(rig.broken).toEqual([]);
+    rig.ref.write(0, SELECT, 0, 1);
+    expect(rig.broken).toEqual(['no-fault']);
+    expect(rig.verdicts.details[P['no-fault']]).toContain('v0: WRMSR 0x1c8 took a value');
+  });
+});
+
+describe('fault', () => {
+  const verdict = (
+    msr: number,
+    write: boolean,
+    eax: number,
+    edx: number,
+    running = CALL_SWITCH,
+  ): string => {
+    const rig = new Rig();
+    rig.running = running;
+    rig.ref.fault(0, msr, write, eax, edx);
+    if (rig.broken.length > 0) expect(rig.broken).toEqual(['no-fault']);
+    if (rig.own.length > 0) expect(rig.own).toEqual(['no-fault']);
+    return rig.broken.length > 0 ? 'policy' : rig.own.length > 0 ? 'kernel' : 'nobody';
+  };
+  const KNOWN = [
+    DEBUGCTL,
+    msrs.MSR_IA32_PERF_CAPABILITIES,
+    STATUS,
+    msrs.MSR_CORE_PERF_GLOBAL_CTRL,
+    msrs.MSR_CORE_PERF_GLOBAL_OVF_CTRL,
+    MSR_KVM_PV_LBR_CTRL,
+  ];
+
+  it('never is right on a read of an MSR that exists', () => {
+    for (const msr of [...KNOWN, FROM, TOS, SELECT]) {
+      expect([msr, verdict(msr, false, 0, 0)]).toEqual([msr, 'policy']);
+    }
+    expect([verdict(0x10, false, 0, 0), verdict(0x10, true, 0, 0)]).toEqual(['kernel', 'kernel']);
+  });
+
+  it('always is right on a write that the silicon or KVM refuses', () => {
+    expect([verdict(SELECT, true, 0, 1), verdict(SELECT, true, 1, 0)]).toEqual([
+      'kernel',
+      'policy',
+    ]);
+    expect([verdict(FROM, true, 1, 0x00ff0000), verdict(FROM, true, 1, 0)]).toEqual([
+      'kernel',
+      'policy',
+    ]);
+    const known = LBR | FREEZE | msrs.DEBUGCTLMSR_BTF;
+    expect([
+      verdict(DEBUGCTL, true, known, 0),
+      verdict(DEBUGCTL, true, known, 1),
+      verdict(DEBUGCTL, true, known | 4, 0),
+    ]).toEqual(['policy', 'kernel', 'kernel']);
+    for (const msr of KNOWN.slice(1)) {
+      const readOnly = msr === msrs.MSR_IA32_PERF_CAPABILITIES;
+      expect([msr, verdict(msr, true, 0, 0)]).toEqual([msr, readOnly ? 'kernel' : 'policy']);
+    }
+  });
+
+  it('never counts for the kernel when it was asked for by a raw access', () => {
+    for (const running of [CALL_RDMSR, CALL_WRMSR]) {
+      expect(verdict(SELECT, true, 0, 1, running)).toBe('nobody');
+      expect(verdict(SELECT, true, 1, 0, running)).toBe('policy');
+    }
+  });
+
+  it('always says what the access was', () => {
+    const rig = new Rig();
+    rig.ref.fault(1, FROM, false, 0, 0);
+    expect(rig.verdicts.details[P['no-fault']]).toBe('v1: #GP on RDMSR 0x680');
+    rig.ref.fault(1, SELECT, true, 0, 1);
+    expect(rig.verdicts.ownDetails[P['no-fault']]).toBe('v1: #GP on WRMSR 0x1c8');
+  });
+});
+
+describe('branch', () => {
+  it('always is recorded as the machine itself records it', () => {
+    const { ref, m } = new Rig();
+    const from = address(1);
+    ref.branch(2, branch.BRANCH_JCC, 3, 1, from, from);
+    ref.write(2, DEBUGCTL, LBR, 0);
+    m.switchTo(0, 2);
+    m.pcpus[0].debugctl = LBR;
+    for (const seq of [2, 3]) {
+      ref.branch(2, branch.BRANCH_JCC, 3, seq, from, from);
+      const cycles = branch.branchCycles(1, seq);
+      m.pcpus[0].branch(branch.BRANCH_JCC, 3, seq, from, seq, from, seq === 3, cycles);
+    }
+    const all = (port: (typeof m.host.kernel.cpus)[0]['port']): number[][] =>
+      [FROM, TO, INFO].flatMap((base) => [0, 1, 2, 3].map((i) => [port.rdmsr(base + i), port.edx]));
+    expect(all(ref.of(2))).toEqual(all(m.pcpus[0]));
+    expect([ref.of(2).stack.tos, ref.of(0).stack.empty]).toEqual([2, true]);
+  });
+});
+
+describe('beforeRecord', () => {
+  const tosAfter = (prepare: (rig: Rig) => void, captured = true): number => {
+    const rig = new Rig();
+    prepare(rig);
+    rig.m.pcpus[0].wrmsr(TOS, 5, 0);
+    rig.ref.beforeRecord(0, captured);
+    return rig.ref.of(0).stack.tos;
+  };
+
+  it('always follows the TOS of the machine while both stacks are empty', () => {
+    expect(tosAfter(() => {})).toBe(5);
+    expect(tosAfter(({ ref }) => ref.write(0, FROM, 1, 0))).toBe(0);
+    expect(tosAfter(({ m }) => void m.pcpus[0].wrmsr(FROM, 1, 0))).toBe(0);
+  });
+
+  it('never looks again once something was captured, until it may be empty again', () => {
+    const used = (rig: Rig, captured: boolean): void => rig.ref.beforeRecord(0, captured);
+    expect(tosAfter((rig) => used(rig, true))).toBe(0);
+    expect(tosAfter((rig) => used(rig, false))).toBe(5);
+    for (const again of [
+      ({ ref }: Rig): void => ref.branch(0, branch.BRANCH_RET, 3, 1, 0, 0),
+      ({ ref }: Rig): void => ref.write(0, FROM, 0, 0),
+      ({ ref }: Rig): void => ref.start(),
+    ]) {
+      expect(
+        tosAfter((rig) => {
+          used(rig, true);
+          again(rig);
+        }),
+      ).toBe(5);
+    }
+    for (const not of [
+      ({ ref }: Rig): void => ref.branch(0, branch.BRANCH_JCC, 3, 1, 0, 0),
+      ({ ref }: Rig): void => ref.branch(1, branch.BRANCH_RET, 3, 1, 0, 0),
+      ({ ref }: Rig): void => ref.write(0, DEBUGCTL, 0, 0),
+    ]) {
+      expect(
+        tosAfter((rig) => {
+          used(rig, true);
+          not(rig);
+        }),
+      ).toBe(0);
+    }
+  });
+});
+
+describe('pmi', () => {
+  it('always freezes as a PMU of version 2 does, in silicon', () => {
+    const rig = new Rig();
+    expect(rig.ref.model.pmu_version).toBe(2);
+    rig.ref.write(0, DEBUGCTL, LBR, 0);
+    rig.ref.pmi(0, 1);
+    expect([rig.ref.lbrOn(0), rig.reach('legacy-freeze')]).toEqual([true, 0]);
+    rig.ref.write(0, DEBUGCTL, LBR | FREEZE, 0);
+    rig.ref.pmi(0, 1);
+    expect([rig.ref.lbrOn(0), rig.reach('legacy-freeze')]).toEqual([false, 1]);
+  });
+});
+
+describe('start', () => {
+  it('always forgets the run before', () => {
+    const rig = new Rig();
+    rig.ref.write(0, FROM, 7, 0);
+    rig.ref.write(0, DEBUGCTL, LBR, 0);
+    rig.wrongRead();
+    rig.ref.other.fill(1);
+    rig.ref.dropped.fill(1);
+    rig.verdicts.clear();
+    rig.ref.start();
+    rig.ref.read(0, FROM, 0, 0);
+    expect([rig.ref.lbrOn(0), rig.broken]).toEqual([false, []]);
+    expect([...rig.ref.other, ...rig.ref.dropped].every((flag) => flag === 0)).toBe(true);
+    rig.ref.wrongSample(0, P['callstack-true'], () => '');
+    expect([rig.broken, rig.own]).toEqual([[], ['callstack-true']]);
+  });
+});
