@@ -6,7 +6,7 @@ const config: ViteUserConfig = {
     // A process per core of the smallest machine this must run on: campaigns are pure computation.
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 120_000,
+    testTimeout: 600_000,
     reporters: ['default'],
   },
 };

@@ -236,7 +236,7 @@ describe('read', () => {
 });
 
 describe('wrongSample', () => {
-  it('always is the policy’s when its reads were wrong, the kernel’s own when all were right', () => {
+  it('always is the policy’s when its reads were wrong, else the kernel’s own', () => {
     const after = (prepare: (rig: Rig) => void): [PropertyName[], PropertyName[]] => {
       const rig = new Rig();
       prepare(rig);

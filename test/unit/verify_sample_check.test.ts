@@ -9,8 +9,10 @@ import { always } from '../../src/host/policy/always.js';
 import { never } from '../../src/host/policy/never.js';
 import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
 import type { LbrPolicy, PropertyName } from '../../src/host/policy/policy.js';
+import { KIND } from '../../src/sim/actions.js';
 import { BRANCH_TYPES } from '../../src/sim/generate.js';
 import { Machine } from '../../src/sim/machine.js';
+import { canPerform } from '../../src/sim/perform.js';
 import { Monitor } from '../../src/verify/monitor.js';
 import type { ReachName } from '../../src/verify/properties.js';
 import { P, R } from '../../src/verify/verdicts.js';
@@ -49,9 +51,12 @@ class Rig {
     this.m.branches(vcpu, CALL, n);
   }
 
-  /** Takes a sample of an event; `slot` is its number. */
-  sample(vcpu = 0, slot = 0): void {
-    this.m.pmi(vcpu, slot, 0);
+  /** Takes a sample of the first event that counts. */
+  sample(vcpu = 0, after = 0): void {
+    const { events } = this.m.cpu(vcpu).kernel;
+    const slot = events.findIndex(({ id }) => canPerform(this.m, KIND.pmi, vcpu, id, after));
+    expect(slot).toBeGreaterThanOrEqual(0);
+    this.m.pmi(vcpu, slot, after);
   }
 
   /** Broken by the policy, then by the guest's kernel itself. */
@@ -203,7 +208,7 @@ describe('callstack-true', () => {
     rig.m.fork(0);
     rig.m.switchTask(0, 3);
     rig.calls(3);
-    rig.sample(0, 1);
+    rig.sample();
     rig.m.switchTask(0, 0);
     rig.sample();
     expect(rig.verdict).toEqual([[], []]);
@@ -218,7 +223,7 @@ describe('callstack-true', () => {
     rig.m.switchTask(0, 3);
     rig.calls(1);
     for (let after = 1; after < 40; after++) {
-      rig.m.pmi(0, rig.m.cpu(0).cpuctx.current === 3 ? 1 : 0, after);
+      rig.sample(0, after);
       rig.m.switchTask(0, rig.m.cpu(0).cpuctx.current === 3 ? 0 : 3);
       if (rig.m.ports[0].nmiArmed) rig.m.ports[0].disarmNmi();
     }
