@@ -14,6 +14,10 @@ export const LBR_FORMAT_INFO = 5;
 export const LBR_FORMAT_TIME = 6;
 export const LBR_FORMAT_INFO2 = 7;
 
+/** The init functions of lbr.c, intel_pmu_lbr_init_*(). */
+export const LBR_INITS = ['core', 'atom', 'slm', 'nhm', 'snb', 'hsw', 'skl', 'knl'] as const;
+export type LbrInit = (typeof LBR_INITS)[number];
+
 /** Which LBR_SELECT a model has: none, Nehalem's (bits 6 and 7 reach calls and returns), or not. */
 export type SelectLayout = 'none' | 'nhm' | 'snb';
 
@@ -32,6 +36,8 @@ export interface CpuModel {
   /** First LBR_INFO MSR; 0 where there is none. */
   readonly lbr_info: number;
   readonly select: SelectLayout;
+  /** The init function that Linux 6.1 picks: core.c:intel_pmu_init(). */
+  readonly lbr_init: LbrInit;
   /** LBR_SELECT.EN_CALLSTACK exists. */
   readonly callstack: boolean;
   /** CPUID.0AH:EAX[7:0]; 4 and above freeze through GLOBAL_STATUS.LBR_FRZ. */
@@ -60,6 +66,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     lbr_nr: 4,
     lbr_format: LBR_FORMAT_LIP,
     select: 'none',
+    lbr_init: 'core',
     pmu_version: 2,
     cites: `${LBR_TABLE} [stated]; LBR_FMT is not documented, taken as 1 [assumed]`,
   },
@@ -72,6 +79,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     lbr_nr: 8,
     lbr_format: LBR_FORMAT_LIP,
     select: 'none',
+    lbr_init: 'atom',
     pmu_version: 3,
     cites: `${LBR_TABLE} [stated]; LBR_FMT [assumed]`,
   },
@@ -84,6 +92,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     lbr_nr: 8,
     lbr_format: LBR_FORMAT_LIP,
     select: 'nhm',
+    lbr_init: 'slm',
     pmu_version: 3,
     cites: `${LBR_TABLE} [stated]; LBR_FMT [assumed]; SELECT layout from Linux [deduced]`,
   },
@@ -96,6 +105,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     lbr_nr: 16,
     lbr_format: LBR_FORMAT_EIP_FLAGS,
     select: 'nhm',
+    lbr_init: 'nhm',
     pmu_version: 3,
     cites: `${LBR_TABLE} [stated]; format from its layout tables [deduced]`,
   },
@@ -108,6 +118,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     lbr_nr: 16,
     lbr_format: LBR_FORMAT_EIP_FLAGS,
     select: 'snb',
+    lbr_init: 'snb',
     pmu_version: 3,
     cites: `${LBR_TABLE} [stated]; format from its layout tables [deduced]`,
   },
@@ -119,6 +130,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     lbr_nr: 16,
     lbr_format: LBR_FORMAT_EIP_FLAGS2,
     select: 'snb',
+    lbr_init: 'hsw',
     callstack: true,
     pmu_version: 3,
     tsx: true,
@@ -135,6 +147,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     lbr_nr: 16,
     lbr_format: LBR_FORMAT_EIP_FLAGS2,
     select: 'snb',
+    lbr_init: 'hsw',
     callstack: true,
     pmu_version: 3,
     tsx: false,
@@ -150,6 +163,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     lbr_format: LBR_FORMAT_INFO,
     lbr_info: MSR_LBR_INFO_0,
     select: 'snb',
+    lbr_init: 'skl',
     callstack: true,
     pmu_version: 4,
     tsx: true,
@@ -167,6 +181,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     lbr_nr: 8,
     lbr_format: LBR_FORMAT_EIP_FLAGS,
     select: 'snb',
+    lbr_init: 'knl',
     pmu_version: 3,
     cites: 'Linux 6.1 lbr.c:intel_pmu_lbr_init_knl(): reports LBR_FMT 1, MISPRED valid [deduced]',
   },
@@ -178,6 +193,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     lbr_nr: 32,
     lbr_format: LBR_FORMAT_TIME,
     select: 'snb',
+    lbr_init: 'skl',
     callstack: true,
     pmu_version: 4,
     tsx: false,

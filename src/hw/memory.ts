@@ -10,9 +10,22 @@ import { assert } from './assert.js';
 export class Memory {
   readonly words: Int32Array;
 
-  constructor(layout: Layout) {
-    this.words = new Int32Array(layout.size);
+  /** @param words - where the block is to be; by default in an array of its own. */
+  constructor(layout: Layout, words: Int32Array = new Int32Array(layout.size)) {
+    assert(words.length === layout.size, 'the block has the size of its layout');
+    this.words = words;
   }
+}
+
+/**
+ * Byte address of the block for code that follows addresses. What is below belongs to that code:
+ * its static data, and a stack for each CPU.
+ */
+export const BLOCK_ADDRESS = 0x50000;
+
+/** Address of the word at an offset in the block; never 0, which is the null pointer. */
+export function addressOf(offset: number): number {
+  return BLOCK_ADDRESS + 4 * offset;
 }
 
 /** Hands out word offsets before the block is allocated. */

@@ -1,4 +1,5 @@
 import type { KernelVersion } from '../guest/perf/kernel.js';
+import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
 
@@ -7,6 +8,8 @@ export interface MachineConfig {
   readonly model: CpuModel;
   readonly kernel: KernelVersion;
   readonly policy: LbrPolicy;
+  /** What every kernel runs in place of lbr.c; by default the port. */
+  readonly driver?: DriverKind;
   /** VMs, in [1, 6]. */
   readonly vms: number;
   /** vCPUs of each VM, in [1, 8]. */

@@ -6,7 +6,7 @@ import { intel_pmu_handle_irq } from '../guest/perf/intel_core.js';
 import * as core from '../guest/perf/events_core.js';
 import * as syscall from '../guest/perf/events_syscall.js';
 import type { Cpu, KernelConfig, KernelLayout, KernelOutput } from '../guest/perf/kernel.js';
-import { Kernel } from '../guest/perf/kernel.js';
+import { driverOf, Kernel } from '../guest/perf/kernel.js';
 import * as perf from '../guest/perf/perf_event.js';
 import type { perf_event } from '../guest/perf/perf_structs.js';
 import { assert } from '../hw/assert.js';
@@ -84,6 +84,7 @@ export function hostKernelConfig(config: MachineConfig): KernelConfig {
     pmu_version: config.model.pmu_version,
     version: config.kernel,
     pv: 'none',
+    driver: driverOf(config),
   };
 }
 

@@ -2,7 +2,7 @@
  * The machine put together: pCPUs, the host's kernel and KVM, and the guests' kernels, in one
  * block of memory. It performs actions; which ones are possible is asked of `enabled.ts`.
  */
-import { Kernel, KernelLayout } from '../guest/perf/kernel.js';
+import { driverOf, Kernel, KernelLayout } from '../guest/perf/kernel.js';
 import type { Cpu, KernelConfig } from '../guest/perf/kernel.js';
 import { perf_event_init_task, perf_event_open } from '../guest/perf/events_syscall.js';
 import { freeEvent, freeTask } from '../guest/perf/events_syscall.js';
@@ -10,7 +10,8 @@ import type { perf_event } from '../guest/perf/perf_structs.js';
 import * as branch from '../hw/branch.js';
 import { LbrStack } from '../hw/lbr_stack.js';
 import { LogicalProcessor } from '../hw/logical_processor.js';
-import { Layout, Memory } from '../hw/memory.js';
+import { Layout } from '../hw/memory.js';
+import type { Memory } from '../hw/memory.js';
 import { KVM_FEATURE_PV_LBR_CTRL } from '../guest/pv/kvm_para.js';
 import { Kvm, kvm_cpuid_features } from '../host/kvm.js';
 import { LbrRegisters } from '../host/lbr_registers.js';
@@ -48,6 +49,7 @@ export function guestKernelConfig(config: MachineConfig): KernelConfig {
     pmu_version: GUEST_PMU_VERSION,
     version: config.kernel,
     pv: announced ? config.policy.pv : 'none',
+    driver: driverOf(config),
   };
 }
 
@@ -97,7 +99,7 @@ export class Machine implements PortOwner {
     const kernelWords = guestLayouts[0].size;
     const portAt = times(nVcpus, () => GuestPort.allocate(layout, model, kernelWords));
 
-    this.memory = new Memory(layout);
+    this.memory = driverOf(config).createMemory(layout);
     this.w = this.memory.words;
     for (const at of cpuAt) this.pcpus.push(new LogicalProcessor(this.memory, model, at));
     const lent = lentAt.map((at) => LbrStack.at(this.memory, model, at));

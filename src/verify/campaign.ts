@@ -4,6 +4,8 @@
  */
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import type { KernelVersion } from '../guest/perf/kernel.js';
+import { driverOf } from '../guest/perf/kernel.js';
+import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 import { knownFailure, notApplicable } from '../host/policy/index.js';
 import type { LbrPolicy, PropertyName } from '../host/policy/policy.js';
@@ -93,6 +95,8 @@ export const DEFAULT_SHAPES: readonly Shape[] = [
 export interface CampaignOptions {
   readonly model: CpuModel;
   readonly kernel: KernelVersion;
+  /** What runs in place of lbr.c; by default the port. */
+  readonly driver?: DriverKind;
   /** Shapes of the machine, in turn; at least one. A recording brings its own. */
   readonly shapes: readonly Shape[];
   readonly policies: readonly LbrPolicy[];
@@ -241,7 +245,8 @@ class PolicyCampaign {
     this.policy = policy;
     this.options = options;
     const { model, kernel } = options;
-    this.shapes = shapes.map((shape) => new ShapeCampaign({ ...shape, model, kernel, policy }));
+    const common = { model, kernel, policy, driver: driverOf(options) };
+    this.shapes = shapes.map((shape) => new ShapeCampaign({ ...shape, ...common }));
   }
 
   run(index: number, shape: number, window: RecordedWindow | null): void {

@@ -4,7 +4,6 @@
  * cgroups, rotation, time (FIDELITY, "Guest kernel").
  */
 import { EAGAIN } from './errno.js';
-import { intel_pmu_lbr_sched_task, intel_pmu_lbr_swap_task_ctx } from './intel_lbr.js';
 import type { Cpu } from './kernel.js';
 import * as perf from './perf_event.js';
 import type { perf_event, perf_event_context } from './perf_structs.js';
@@ -271,8 +270,8 @@ function swapContexts(
   perf_pmu_disable(cpu);
   ctx.task = next + 1;
   next_ctx.task = task + 1;
-  if (cpu.cpuctx.sched_cb_usage !== 0) intel_pmu_lbr_sched_task(cpu, ctx, false);
-  intel_pmu_lbr_swap_task_ctx(cpu, ctx, next_ctx);
+  if (cpu.cpuctx.sched_cb_usage !== 0) cpu.kernel.lbr.intel_pmu_lbr_sched_task(cpu, ctx, false);
+  cpu.kernel.lbr.intel_pmu_lbr_swap_task_ctx(cpu, ctx, next_ctx);
   perf_pmu_enable(cpu);
   cpu.kernel.tasks[task].perf_event_ctxp = next_ctx.id + 1;
   cpu.kernel.tasks[next].perf_event_ctxp = ctx.id + 1;
@@ -290,7 +289,7 @@ function perf_event_context_sched_out(cpu: Cpu, task: number, next: number): voi
     return;
   }
   perf_pmu_disable(cpu);
-  if (cpuctx.sched_cb_usage !== 0) intel_pmu_lbr_sched_task(cpu, ctx, false);
+  if (cpuctx.sched_cb_usage !== 0) cpu.kernel.lbr.intel_pmu_lbr_sched_task(cpu, ctx, false);
   task_ctx_sched_out(cpu, ctx, EVENT_ALL);
   perf_pmu_enable(cpu);
 }
@@ -310,7 +309,7 @@ export function perf_sched_cb_inc(cpu: Cpu): void {
 /** Kernel: core.c:__perf_pmu_sched_task(). */
 function __perf_pmu_sched_task(cpu: Cpu, sched_in: boolean): void {
   perf_pmu_disable(cpu);
-  intel_pmu_lbr_sched_task(cpu, currentTaskCtx(cpu), sched_in);
+  cpu.kernel.lbr.intel_pmu_lbr_sched_task(cpu, currentTaskCtx(cpu), sched_in);
   perf_pmu_enable(cpu);
 }
 
@@ -380,7 +379,7 @@ function perf_event_context_sched_in(cpu: Cpu, ctx: perf_event_context): void {
   perf_pmu_disable(cpu);
   if (hasPinned(cpu, ctx)) ctx_sched_out(cpu, cpu.ctx, EVENT_FLEXIBLE);
   perf_event_sched_in(cpu, ctx);
-  if (cpuctx.sched_cb_usage !== 0) intel_pmu_lbr_sched_task(cpu, currentTaskCtx(cpu), true);
+  if (cpuctx.sched_cb_usage !== 0) cpu.kernel.lbr.intel_pmu_lbr_sched_task(cpu, currentTaskCtx(cpu), true);
   perf_pmu_enable(cpu);
 }
 

@@ -6,10 +6,10 @@ import { kvm_pv_lbr_close } from '../pv/kvm_pv_lbr.js';
 import { __perf_event_disable, __perf_event_enable } from './events_core.js';
 import { list_add_event, perf_remove_from_context, unclone_ctx } from './events_core.js';
 import { intel_vlbr_constraints } from './intel_core.js';
-import { intel_pmu_setup_lbr_filter } from './intel_lbr_filter.js';
 import type { Cpu, Kernel } from './kernel.js';
 import * as perf from './perf_event.js';
-import type { perf_event, perf_event_context } from './perf_structs.js';
+import type { perf_event_context } from './perf_structs.js';
+import { perf_event } from './perf_structs.js';
 
 /** First free event slot, or -1. */
 export function freeEvent(kernel: Kernel): number {
@@ -58,7 +58,7 @@ function find_get_context(kernel: Kernel, task: number, event: perf_event): perf
 /** Takes an event slot and clears it. */
 function perf_event_alloc(kernel: Kernel, id: number, attr: number, type: number): perf_event {
   const event = kernel.events[id];
-  kernel.words.fill(0, event.o, event.o + 17);
+  kernel.words.fill(0, event.o, event.o + perf_event.WORDS);
   event.used = 1;
   event.attr = attr;
   event.branch_sample_type = type;
@@ -88,7 +88,7 @@ export function perf_event_open(
 ): number {
   const { kernel } = cpu;
   const event = perf_event_alloc(kernel, id, attr, branch_sample_type);
-  const ret = intel_pmu_setup_lbr_filter(kernel, event);
+  const ret = kernel.lbr.intel_pmu_setup_lbr_filter(kernel, event);
   if (ret !== 0) {
     event.used = 0;
     return ret;
@@ -134,7 +134,7 @@ export function perf_event_release_kernel(cpu: Cpu, event: perf_event): void {
 function inherit_event(kernel: Kernel, parent: perf_event, child: number, id: number): void {
   const head = parent.parent === 0 ? parent : kernel.events[parent.parent - 1];
   const event = perf_event_alloc(kernel, id, parent.attr, parent.branch_sample_type);
-  intel_pmu_setup_lbr_filter(kernel, event);
+  kernel.lbr.intel_pmu_setup_lbr_filter(kernel, event);
   event.parent = head.id + 1;
   event.state =
     parent.state >= perf.PERF_EVENT_STATE_INACTIVE

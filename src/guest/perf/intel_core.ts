@@ -6,8 +6,6 @@
 import * as msrs from '../../hw/msr_index.js';
 import { GLOBAL_CTRL_HI, GLOBAL_CTRL_LO } from '../../hw/logical_processor.js';
 import * as pv from '../pv/kvm_pv_lbr.js';
-import { intel_pmu_lbr_add, intel_pmu_lbr_del, intel_pmu_lbr_disable_all } from './intel_lbr.js';
-import { intel_pmu_lbr_enable_all, intel_pmu_lbr_read, intel_pmu_lbr_reset } from './intel_lbr.js';
 import type { Cpu } from './kernel.js';
 import { ATTR_VLBR } from './perf_event.js';
 import type { perf_event } from './perf_structs.js';
@@ -16,14 +14,14 @@ import { COUNTER_SLOTS, NUM_COUNTERS } from './perf_structs.js';
 /** Kernel: core.c:intel_pmu_disable_all(). */
 export function intel_pmu_disable_all(cpu: Cpu): void {
   cpu.wrmsrl(msrs.MSR_CORE_PERF_GLOBAL_CTRL, 0, 0);
-  intel_pmu_lbr_disable_all(cpu);
+  cpu.kernel.lbr.intel_pmu_lbr_disable_all(cpu);
   pv.kvm_pv_lbr_enable(cpu, false);
 }
 
 /** Kernel: core.c:__intel_pmu_enable_all(). */
 function __intel_pmu_enable_all(cpu: Cpu, pmi: boolean): void {
   if (!pmi) pv.kvm_pv_lbr_enable(cpu, true);
-  intel_pmu_lbr_enable_all(cpu, pmi);
+  cpu.kernel.lbr.intel_pmu_lbr_enable_all(cpu, pmi);
   cpu.wrmsrl(msrs.MSR_CORE_PERF_GLOBAL_CTRL, GLOBAL_CTRL_LO, GLOBAL_CTRL_HI);
 }
 
@@ -35,12 +33,12 @@ export function intel_pmu_enable_all(cpu: Cpu): void {
 /** Kernel: core.c:intel_pmu_add_event(). Every event of the model has a branch stack. */
 export function intel_pmu_add_event(cpu: Cpu, event: perf_event): void {
   pv.kvm_pv_lbr_add(cpu, event);
-  intel_pmu_lbr_add(cpu, event);
+  cpu.kernel.lbr.intel_pmu_lbr_add(cpu, event);
 }
 
 /** Kernel: core.c:intel_pmu_del_event(). */
 export function intel_pmu_del_event(cpu: Cpu, event: perf_event): void {
-  intel_pmu_lbr_del(cpu, event);
+  cpu.kernel.lbr.intel_pmu_lbr_del(cpu, event);
   pv.kvm_pv_lbr_del(cpu, event);
 }
 
@@ -120,7 +118,7 @@ export function intel_pmu_handle_irq(cpu: Cpu): void {
   let status = cpu.rdmsrl(msrs.MSR_CORE_PERF_GLOBAL_STATUS);
   let status_hi = cpu.edx;
   while ((status | status_hi) !== 0) {
-    intel_pmu_lbr_read(cpu);
+    cpu.kernel.lbr.intel_pmu_lbr_read(cpu);
     cpu.wrmsrl(msrs.MSR_CORE_PERF_GLOBAL_OVF_CTRL, status, status_hi);
     handle_pmi_common(cpu, status);
     status = cpu.rdmsrl(msrs.MSR_CORE_PERF_GLOBAL_STATUS);
@@ -137,7 +135,7 @@ export function intel_pmu_cpu_starting(cpu: Cpu): void {
   const edx = cpu.edx;
   const cleared = debugctl & ~msrs.DEBUGCTLMSR_LBR;
   if (cleared !== debugctl) cpu.wrmsrl(msrs.MSR_IA32_DEBUGCTLMSR, cleared, edx);
-  intel_pmu_lbr_reset(cpu);
+  cpu.kernel.lbr.intel_pmu_lbr_reset(cpu);
 }
 
 /** Counter slot of an event that was assigned: the fake counter comes last. */

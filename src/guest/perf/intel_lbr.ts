@@ -143,8 +143,11 @@ function intel_pmu_lbr_restore(cpu: Cpu, task_ctx: x86_perf_task_context): void 
     cpu.wrmsrl(x86_pmu.lbr_to + lbr_idx, 0, 0);
     if (need_info) cpu.wrmsrl(x86_pmu.lbr_info + lbr_idx, 0, 0);
   }
-  cpu.wrmsrl(x86_pmu.lbr_tos, tos, 0);
-  if (cpuc.lbr_select !== 0) cpu.wrmsrl(msrs.MSR_LBR_SELECT, task_ctx.lbr_sel, 0);
+  // `tos` is an int there.
+  cpu.wrmsrl(x86_pmu.lbr_tos, tos, tos >> 31);
+  if (cpuc.lbr_select !== 0) {
+    cpu.wrmsrl(msrs.MSR_LBR_SELECT, task_ctx.lbr_sel, task_ctx.lbr_sel_hi);
+  }
 }
 
 /** Kernel: lbr.c:lbr_is_reset_in_cstate(). */
@@ -188,7 +191,10 @@ function intel_pmu_lbr_save(cpu: Cpu, task_ctx: x86_perf_task_context): void {
   }
   task_ctx.valid_lbrs = i;
   task_ctx.tos = tos;
-  if (cpuc.lbr_select !== 0) task_ctx.lbr_sel = cpu.rdmsrl(msrs.MSR_LBR_SELECT);
+  if (cpuc.lbr_select !== 0) {
+    task_ctx.lbr_sel = cpu.rdmsrl(msrs.MSR_LBR_SELECT);
+    task_ctx.lbr_sel_hi = cpu.edx;
+  }
 }
 
 /** Kernel: lbr.c:__intel_pmu_lbr_save(). */

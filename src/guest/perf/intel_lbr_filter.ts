@@ -2,7 +2,6 @@
  * Models the branch filters of arch/x86/events/intel/lbr.c, Linux 6.1: the set-up of the software
  * and the hardware filter when an event is created, and the software filter at a read.
  */
-import { addressIsKernel } from '../../hw/branch.js';
 import { LBR_CALL_STACK } from '../../hw/msr_index.js';
 import { EINVAL, EOPNOTSUPP } from './errno.js';
 import type { Cpu, Kernel } from './kernel.js';
@@ -89,7 +88,7 @@ export function intel_pmu_setup_lbr_filter(kernel: Kernel, event: perf_event): n
 /** Whether the software filter drops an entry of this type; `type` has the target's level. */
 function dropped(br_sel: number, type: number, from_hi: number): boolean {
   if (type === br.X86_BR_NONE || (br_sel & type) !== type) return true;
-  return (br_sel & br.X86_BR_KERNEL) === 0 && addressIsKernel(from_hi);
+  return (br_sel & br.X86_BR_KERNEL) === 0 && from_hi < 0;
 }
 
 /** Kernel: lbr.c:intel_pmu_lbr_filter(): compresses lbr_stack to what the user asked for. */

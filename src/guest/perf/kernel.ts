@@ -7,8 +7,11 @@ import type { Layout, Memory } from '../../hw/memory.js';
 import type { MsrPort } from '../../hw/msr_port.js';
 import type { PvSite } from '../pv/kvm_para.js';
 import { BRANCH_ENTRY_WORDS, LBR_ENTRY_WORDS } from './perf_event.js';
-import { COUNTER_SLOTS, cpu_hw_events, perf_cpu_context, perf_event } from './perf_structs.js';
-import { perf_event_context, task_struct, x86_perf_task_context } from './perf_structs.js';
+import type { DriverKind, LbrDriver } from './lbr_driver.js';
+import { PORT } from './lbr_port.js';
+import { COUNTER_SLOTS, cpu_hw_events, ObjectTable, perf_cpu_context } from './perf_structs.js';
+import { perf_event, perf_event_context, task_struct } from './perf_structs.js';
+import { x86_perf_task_context } from './perf_structs.js';
 import type { x86_pmu } from './x86_pmu.js';
 import { x86PmuOf } from './x86_pmu.js';
 
@@ -31,6 +34,13 @@ export interface KernelConfig {
   readonly version: KernelVersion;
   /** Where the driver sets and clears the paravirtual ACTIVE bit; none without the feature. */
   readonly pv: PvSite;
+  /** What runs in place of lbr.c; by default the port. */
+  readonly driver?: DriverKind;
+}
+
+/** The driver of a kernel or a machine. */
+export function driverOf({ driver }: { readonly driver?: DriverKind }): DriverKind {
+  return driver ?? PORT;
 }
 
 /** What leaves a kernel: a sample goes to user space. */
@@ -53,7 +63,7 @@ export class Cpu {
   constructor(kernel: Kernel, id: number, cpuc: number, cpuctx: number, port: MsrPort) {
     this.id = id;
     this.kernel = kernel;
-    this.cpuc = new cpu_hw_events(kernel.words, cpuc, id);
+    this.cpuc = new cpu_hw_events(kernel.words, cpuc, id, kernel.layout.dataTable);
     this.cpuctx = new perf_cpu_context(kernel.words, cpuctx, id);
     this.ctx = kernel.contexts[kernel.config.tasks + id];
     this.x86_pmu = kernel.x86_pmu;
@@ -91,23 +101,32 @@ export class KernelLayout {
   readonly data: number;
   readonly dataWords: number;
   readonly events: number;
+  readonly dataTable: ObjectTable;
+  readonly contextTable: ObjectTable;
+  /** Static data of the driver. */
+  readonly statics: number;
 
   constructor(layout: Layout, config: KernelConfig) {
     const { cpus, tasks, events, model } = config;
+    const driver = driverOf(config);
+    const records = driver.records(model);
     this.start = layout.size;
     this.percpuWords =
       cpu_hw_events.WORDS +
       COUNTER_SLOTS +
       events +
-      model.lbr_nr * BRANCH_ENTRY_WORDS +
+      records * BRANCH_ENTRY_WORDS +
       perf_cpu_context.WORDS;
     this.percpu = layout.take(cpus * this.percpuWords);
     this.tasks = layout.take(tasks * task_struct.WORDS);
     this.contextWords = perf_event_context.WORDS + events;
     this.contexts = layout.take((tasks + cpus) * this.contextWords);
-    this.dataWords = x86_perf_task_context.WORDS + model.lbr_nr * LBR_ENTRY_WORDS;
+    this.dataWords = x86_perf_task_context.WORDS + records * LBR_ENTRY_WORDS;
     this.data = layout.take(tasks * this.dataWords);
     this.events = layout.take(events * perf_event.WORDS);
+    this.statics = layout.take(driver.staticWords);
+    this.contextTable = new ObjectTable(this.contexts, this.contextWords);
+    this.dataTable = new ObjectTable(this.data, this.dataWords);
     this.size = layout.size - this.start;
   }
 }
@@ -123,6 +142,7 @@ export class Kernel {
   readonly data: x86_perf_task_context[] = [];
   readonly events: perf_event[] = [];
   readonly output: KernelOutput;
+  readonly lbr: LbrDriver;
 
   constructor(
     memory: Memory,
@@ -143,16 +163,18 @@ export class Kernel {
     }
     for (let i = 0; i < config.tasks + config.cpus; i++) {
       const at = layout.contexts + i * layout.contextWords;
-      this.contexts.push(new perf_event_context(words, at, i));
+      this.contexts.push(new perf_event_context(words, at, i, layout.dataTable));
     }
     for (let i = 0; i < config.events; i++) {
-      this.events.push(new perf_event(words, layout.events + i * perf_event.WORDS, i));
+      const at = layout.events + i * perf_event.WORDS;
+      this.events.push(new perf_event(words, at, i, layout.contextTable));
     }
     const cpuctx = layout.percpuWords - perf_cpu_context.WORDS;
     for (let i = 0; i < config.cpus; i++) {
       const at = layout.percpu + i * layout.percpuWords;
       this.cpus.push(new Cpu(this, i, at, at + cpuctx, ports[i]));
     }
+    this.lbr = driverOf(config).create(this, memory);
   }
 
   /** The context that `plusOne` refers to; it must not be null. */
@@ -160,9 +182,10 @@ export class Kernel {
     return this.contexts[plusOne - 1];
   }
 
-  /** Zeroes the kernel's memory, as a boot or a kexec finds it, and marks the CPUs' contexts. */
+  /** Zeroes the kernel's memory, as a boot or a kexec finds it, and sets up what is static. */
   clear(): void {
     this.words.fill(0, this.layout.start, this.layout.start + this.layout.size);
     for (const cpu of this.cpus) cpu.ctx.used = 1;
+    this.lbr.boot();
   }
 }

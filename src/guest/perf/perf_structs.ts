@@ -1,8 +1,10 @@
 /**
  * Models the structures of include/linux/perf_event.h and arch/x86/events/perf_event.h, Linux
  * 6.1, that the LBR path uses, as accessors over a kernel's memory. References between objects
- * are object numbers plus one, so that a zeroed word is a null pointer.
+ * are object numbers plus one, so that a zeroed word is a null pointer; those that lbr.c follows
+ * are kept as addresses. src/kernel/shim/perf_event.h has the same words as C structures.
  */
+import { addressOf } from '../../hw/memory.js';
 import { BRANCH_ENTRY_WORDS, LBR_ENTRY_WORDS } from './perf_event.js';
 
 class Struct {
@@ -14,6 +16,32 @@ class Struct {
     this.w = w;
     this.o = o;
     this.id = id;
+  }
+
+  /** Where C code finds it. */
+  get address(): number {
+    return addressOf(this.o);
+  }
+}
+
+/** Where all objects of a kind lie, one after the other. */
+export class ObjectTable {
+  private readonly first: number;
+  private readonly bytes: number;
+
+  /** @param first - word offset of the first; `words` is the size of each. */
+  constructor(first: number, words: number) {
+    this.first = addressOf(first);
+    this.bytes = 4 * words;
+  }
+
+  /** The number plus one of the object at an address; 0 for the null pointer. */
+  plusOne(address: number): number {
+    return address === 0 ? 0 : Math.trunc((address - this.first) / this.bytes) + 1;
+  }
+
+  address(plusOne: number): number {
+    return plusOne === 0 ? 0 : this.first + (plusOne - 1) * this.bytes;
   }
 }
 
@@ -54,7 +82,14 @@ export class task_struct extends Struct {
 /** struct perf_event_context. */
 export class perf_event_context extends Struct {
   /** Words before the list of events. */
-  static readonly WORDS = 10;
+  static readonly WORDS = 11;
+
+  private readonly data: ObjectTable;
+
+  constructor(w: Int32Array, o: number, id: number, data: ObjectTable) {
+    super(w, o, id);
+    this.data = data;
+  }
 
   /** The task, plus one; 0 for a CPU's own context. */
   get task(): number {
@@ -101,10 +136,10 @@ export class perf_event_context extends Struct {
   }
   /** An x86_perf_task_context, plus one. */
   get task_ctx_data(): number {
-    return this.w[this.o + 7];
+    return this.data.plusOne(this.w[this.o + 7]);
   }
   set task_ctx_data(v: number) {
-    this.w[this.o + 7] = v;
+    this.w[this.o + 7] = this.data.address(v);
   }
   get rotate_necessary(): number {
     return this.w[this.o + 8];
@@ -132,44 +167,50 @@ export class perf_event_context extends Struct {
 /** struct x86_perf_task_context, with its opt part. */
 export class x86_perf_task_context extends Struct {
   /** Words before the saved records. */
-  static readonly WORDS = 6;
+  static readonly WORDS = 7;
 
-  /** Low word of lbr_sel; the register has no high half. */
+  /** lbr_sel, low word. */
   get lbr_sel(): number {
     return this.w[this.o];
   }
   set lbr_sel(v: number) {
     this.w[this.o] = v;
   }
-  get tos(): number {
+  get lbr_sel_hi(): number {
     return this.w[this.o + 1];
   }
-  set tos(v: number) {
+  set lbr_sel_hi(v: number) {
     this.w[this.o + 1] = v;
   }
-  get valid_lbrs(): number {
+  get tos(): number {
     return this.w[this.o + 2];
   }
-  set valid_lbrs(v: number) {
+  set tos(v: number) {
     this.w[this.o + 2] = v;
   }
-  get lbr_callstack_users(): number {
+  get valid_lbrs(): number {
     return this.w[this.o + 3];
   }
-  set lbr_callstack_users(v: number) {
+  set valid_lbrs(v: number) {
     this.w[this.o + 3] = v;
   }
-  get lbr_stack_state(): number {
+  get lbr_callstack_users(): number {
     return this.w[this.o + 4];
   }
-  set lbr_stack_state(v: number) {
+  set lbr_callstack_users(v: number) {
     this.w[this.o + 4] = v;
   }
-  get log_id(): number {
+  get lbr_stack_state(): number {
     return this.w[this.o + 5];
   }
-  set log_id(v: number) {
+  set lbr_stack_state(v: number) {
     this.w[this.o + 5] = v;
+  }
+  get log_id(): number {
+    return this.w[this.o + 6];
+  }
+  set log_id(v: number) {
+    this.w[this.o + 6] = v;
   }
 
   /** Word offset, in the kernel's memory, of the i-th saved record, newest first. */
@@ -180,7 +221,14 @@ export class x86_perf_task_context extends Struct {
 
 /** struct perf_event with the parts of its attr and hw that matter here. */
 export class perf_event extends Struct {
-  static readonly WORDS = 17;
+  static readonly WORDS = 19;
+
+  private readonly contexts: ObjectTable;
+
+  constructor(w: Int32Array, o: number, id: number, contexts: ObjectTable) {
+    super(w, o, id);
+    this.contexts = contexts;
+  }
 
   get state(): number {
     return this.w[this.o];
@@ -190,10 +238,10 @@ export class perf_event extends Struct {
   }
   /** Its perf_event_context, plus one; 0 for a free event. */
   get ctx(): number {
-    return this.w[this.o + 1];
+    return this.contexts.plusOne(this.w[this.o + 1]);
   }
   set ctx(v: number) {
-    this.w[this.o + 1] = v;
+    this.w[this.o + 1] = this.contexts.address(v);
   }
   /** -1, or the CPU of a CPU event. */
   get cpu(): number {
@@ -305,8 +353,15 @@ export const COUNTER_SLOTS: number = NUM_COUNTERS + 1;
 
 /** struct cpu_hw_events, and the LBR entry of its shared_regs. */
 export class cpu_hw_events extends Struct {
-  /** Words before events[], event_list[] and lbr_entries[]. */
-  static readonly WORDS = 18;
+  /** Words before events[], event_list[] and lbr_entries[]; the last seven are lbr.c's alone. */
+  static readonly WORDS = 25;
+
+  private readonly data: ObjectTable;
+
+  constructor(w: Int32Array, o: number, id: number, data: ObjectTable) {
+    super(w, o, id);
+    this.data = data;
+  }
 
   /** Event on a counter slot, plus one; 0 is none. */
   events(slot: number): number {
@@ -380,10 +435,10 @@ export class cpu_hw_events extends Struct {
   }
   /** An x86_perf_task_context, plus one. */
   get last_task_ctx(): number {
-    return this.w[this.o + 8];
+    return this.data.plusOne(this.w[this.o + 8]);
   }
   set last_task_ctx(v: number) {
-    this.w[this.o + 8] = v;
+    this.w[this.o + 8] = this.data.address(v);
   }
   get last_log_id(): number {
     return this.w[this.o + 9];

@@ -72,8 +72,8 @@ export function branch_type(
   toHi: number,
   abort: boolean,
 ): number {
-  const to_plm = branch.addressIsKernel(toHi) ? X86_BR_KERNEL : X86_BR_USER;
-  const from_plm = branch.addressIsKernel(fromHi) ? X86_BR_KERNEL : X86_BR_USER;
+  const to_plm = toHi < 0 ? X86_BR_KERNEL : X86_BR_USER;
+  const from_plm = fromHi < 0 ? X86_BR_KERNEL : X86_BR_USER;
   if ((fromLo | fromHi) === 0 || (toLo | toHi) === 0) return X86_BR_NONE;
   if (abort) return X86_BR_ABORT | to_plm;
   let ret = DECODED[branch.addressKind(fromHi)] ?? X86_BR_NONE;

@@ -1,0 +1,38 @@
+/**
+ * The functions of arch/x86/events/intel/lbr.c that the rest of perf calls. They are there twice:
+ * as the port, and as the C file of a kernel (src/kernel).
+ */
+import type { CpuModel } from '../../hw/cpu_models.js';
+import type { Layout, Memory } from '../../hw/memory.js';
+import type { Cpu, Kernel } from './kernel.js';
+import type { perf_event, perf_event_context } from './perf_structs.js';
+
+/** lbr.c in one kernel. Its state is in the kernel's words. */
+export interface LbrDriver {
+  /** Called when the kernel's memory has been cleared. */
+  boot(): void;
+  intel_pmu_lbr_add(cpu: Cpu, event: perf_event): void;
+  intel_pmu_lbr_del(cpu: Cpu, event: perf_event): void;
+  intel_pmu_lbr_enable_all(cpu: Cpu, pmi: boolean): void;
+  intel_pmu_lbr_disable_all(cpu: Cpu): void;
+  intel_pmu_lbr_read(cpu: Cpu): void;
+  intel_pmu_lbr_reset(cpu: Cpu): void;
+  /** @param ctx - the task's context, or null where no task context is scheduled. */
+  intel_pmu_lbr_sched_task(cpu: Cpu, ctx: perf_event_context | null, sched_in: boolean): void;
+  intel_pmu_lbr_swap_task_ctx(cpu: Cpu, prev: perf_event_context, next: perf_event_context): void;
+  /** Returns 0, or a negative errno for a branch_sample_type that this PMU can't serve. */
+  intel_pmu_setup_lbr_filter(kernel: Kernel, event: perf_event): number;
+}
+
+/** What the kernels of a machine run in place of lbr.c. */
+export interface DriverKind {
+  readonly name: string;
+  /** Words of static data that each kernel keeps. */
+  readonly staticWords: number;
+  /** Records that a task context and a sample have room for. */
+  records(model: CpuModel): number;
+  /** The machine's block, where the driver can reach it. */
+  createMemory(layout: Layout): Memory;
+  /** The driver of one kernel, whose memory is in a block that `createMemory` made. */
+  create(kernel: Kernel, memory: Memory): LbrDriver;
+}

@@ -1,0 +1,81 @@
+/** A compiled lbr.c, which says itself where it comes from. */
+import { STATICS_END } from './memory_map.js';
+
+/** Where a C file comes from. */
+export interface KernelInfo {
+  /** VERSION of the kernel's Makefile, as `6.1.192`; `unknown` for a file without a tree. */
+  readonly version: string;
+  /** Of lbr.c, in hexadecimal. */
+  readonly sha256: string;
+}
+
+export interface KernelBinary {
+  readonly bytes: Uint8Array;
+  readonly module: WebAssembly.Module;
+  readonly info: KernelInfo;
+  /** Byte address of the static data, and its size in words. */
+  readonly staticsFrom: number;
+  readonly staticWords: number;
+}
+
+/** Bytes that are no compiled lbr.c. */
+export class KernelBinaryError extends Error {
+  override readonly name: string = 'KernelBinaryError';
+}
+
+/** The custom section that holds a KernelInfo as JSON. */
+const SECTION = 'vlbr.kernel';
+
+/** A number as WebAssembly writes sizes: LEB128. */
+function leb128(value: number): number[] {
+  const bytes: number[] = [];
+  let rest = value;
+  do {
+    const more = rest > 127 ? 128 : 0;
+    bytes.push((rest & 127) | more);
+    rest >>>= 7;
+  } while (rest > 0);
+  return bytes;
+}
+
+/** Appends a custom section to a module. */
+export function withInfo(wasm: Uint8Array, info: KernelInfo): Uint8Array {
+  const name = Buffer.from(SECTION);
+  const body = Buffer.concat([Uint8Array.from(leb128(name.length)), name, json(info)]);
+  return Buffer.concat([wasm, Uint8Array.from([0, ...leb128(body.length)]), body]);
+}
+
+function json(info: KernelInfo): Uint8Array {
+  return Buffer.from(JSON.stringify(info));
+}
+
+/** @throws KernelBinaryError when this is no module that `vlbr kernel build` made. */
+export function kernelBinary(bytes: Uint8Array): KernelBinary {
+  const module = compiled(bytes);
+  const [section] = WebAssembly.Module.customSections(module, SECTION);
+  if (section === undefined) {
+    throw new KernelBinaryError('this WebAssembly module was not made by vlbr kernel build');
+  }
+  const info = JSON.parse(Buffer.from(section).toString()) as KernelInfo;
+  const none = (): number => 0;
+  const vlbr = { rdmsr: none, rdmsr_edx: none, wrmsr: none };
+  const { exports } = new WebAssembly.Instance(module, {
+    env: { memory: new WebAssembly.Memory({ initial: 2 }) },
+    vlbr: { ...vlbr, perf_sched_cb_inc: none, perf_sched_cb_dec: none },
+  });
+  const [from, end] = ['__global_base', '__data_end'].map(
+    (name) => (exports[name] as WebAssembly.Global).value,
+  );
+  if (end > STATICS_END) {
+    throw new KernelBinaryError(`its static data takes ${end - from} bytes; there is room for 60k`);
+  }
+  return { bytes, module, info, staticsFrom: from, staticWords: Math.ceil((end - from) / 4) };
+}
+
+function compiled(bytes: Uint8Array): WebAssembly.Module {
+  try {
+    return new WebAssembly.Module(bytes);
+  } catch {
+    throw new KernelBinaryError('this is no WebAssembly module');
+  }
+}

@@ -1,0 +1,229 @@
+/**
+ * The C file of a kernel as the driver of a machine's kernels. It works on the machine's own block:
+ * the C structures of the shim lie over the words of src/guest/perf/perf_structs.ts, so a snapshot
+ * of the block is one of the C code, and unwinding it by an exception leaves what it had written,
+ * as with the port.
+ *
+ * Each CPU has an instance with a stack of its own. They share the memory, and so one place for
+ * static data, where that of the kernel that runs is put; at rest it is among its kernel's words.
+ */
+import { perf_sched_cb_dec, perf_sched_cb_inc } from '../guest/perf/events_core.js';
+import type { Cpu, Kernel } from '../guest/perf/kernel.js';
+import type { DriverKind, LbrDriver } from '../guest/perf/lbr_driver.js';
+import type { perf_event, perf_event_context } from '../guest/perf/perf_structs.js';
+import { assert } from '../hw/assert.js';
+import { LBR_INITS } from '../hw/cpu_models.js';
+import type { Layout } from '../hw/memory.js';
+import { addressOf, BLOCK_ADDRESS, Memory } from '../hw/memory.js';
+import type { KernelBinary } from './binary.js';
+import { CPUS_MAX, PAGE_BYTES, STACK_BYTES, STATICS_END } from './memory_map.js';
+
+/** MAX_LBR_ENTRIES. */
+const RECORDS = 32;
+
+/** A function of lbr.c on a CPU: objects are addresses, a truth value is 0 or 1. */
+type Call = (cpu: number, cpuc: number, a: number, b: number) => void;
+
+/** What shim/driver.c exports. */
+interface DriverExports {
+  readonly __stack_pointer: WebAssembly.Global;
+  boot(
+    init: number,
+    lbr_format: number,
+    version: number,
+    tsx: boolean,
+    double_abort: boolean,
+    lbr_nr: number,
+  ): void;
+  prepare(cpuc: number, entries: number): void;
+  readonly intel_pmu_lbr_add: Call;
+  readonly intel_pmu_lbr_del: Call;
+  readonly intel_pmu_lbr_enable_all: Call;
+  readonly intel_pmu_lbr_disable_all: Call;
+  readonly intel_pmu_lbr_read: Call;
+  readonly intel_pmu_lbr_reset: Call;
+  readonly intel_pmu_lbr_sched_task: Call;
+  readonly intel_pmu_lbr_swap_task_ctx: Call;
+  intel_pmu_setup_lbr_filter(event: number): number;
+}
+
+/** A block inside the memory that all instances of a machine share. */
+class SharedMemory extends Memory {
+  readonly memory: WebAssembly.Memory;
+  private readonly all: Int32Array;
+  private readonly binary: KernelBinary;
+  private instances = 0;
+  /** Static data as the binary has it. */
+  private pristine: Int32Array = new Int32Array(0);
+  /** The kernel whose code runs, and whose static data is in place. */
+  private active: CDriver | null = null;
+
+  constructor(layout: Layout, binary: KernelBinary) {
+    const initial = Math.ceil((BLOCK_ADDRESS + 4 * layout.size) / PAGE_BYTES);
+    const memory = new WebAssembly.Memory({ initial });
+    super(layout, new Int32Array(memory.buffer, BLOCK_ADDRESS, layout.size));
+    this.memory = memory;
+    this.binary = binary;
+    this.all = new Int32Array(memory.buffer);
+  }
+
+  /** Makes the instance of a CPU. Static data must be at rest. */
+  instantiate(cpu: Cpu): { readonly exports: DriverExports; readonly stack: number } {
+    const { exports } = new WebAssembly.Instance(this.binary.module, {
+      env: { memory: this.memory },
+      vlbr: {
+        rdmsr: (msr: number) => cpu.rdmsrl(msr),
+        rdmsr_edx: () => cpu.edx,
+        wrmsr: (msr: number, eax: number, edx: number) => cpu.wrmsrl(msr, eax, edx),
+        perf_sched_cb_inc: () => perf_sched_cb_inc(cpu),
+        perf_sched_cb_dec: () => perf_sched_cb_dec(cpu),
+      },
+    });
+    const { staticsFrom, staticWords } = this.binary;
+    this.pristine = this.all.slice(staticsFrom / 4, staticsFrom / 4 + staticWords);
+    this.instances++;
+    assert(this.instances <= CPUS_MAX, 'there is a stack for every CPU');
+    const stack = STATICS_END + this.instances * STACK_BYTES;
+    const driver = exports as unknown as DriverExports;
+    driver.__stack_pointer.value = stack;
+    return { exports: driver, stack };
+  }
+
+  placePristine(): void {
+    this.all.set(this.pristine, this.binary.staticsFrom / 4);
+  }
+
+  private place(at: number): void {
+    const from = BLOCK_ADDRESS / 4 + at;
+    const { staticsFrom, staticWords } = this.binary;
+    this.all.copyWithin(staticsFrom / 4, from, from + staticWords);
+  }
+
+  private keep(at: number): void {
+    const { staticsFrom, staticWords } = this.binary;
+    const from = staticsFrom / 4;
+    this.all.copyWithin(BLOCK_ADDRESS / 4 + at, from, from + staticWords);
+  }
+
+  /** Puts the kernel's static data in place. Returns the kernel to give to `leave`. */
+  enter(driver: CDriver): CDriver | null {
+    const outer = this.active;
+    if (outer === driver) return outer;
+    // The host runs while a guest accesses an MSR.
+    if (outer !== null) this.keep(outer.statics);
+    this.place(driver.statics);
+    this.active = driver;
+    return outer;
+  }
+
+  leave(driver: CDriver, outer: CDriver | null): void {
+    if (outer === driver) return;
+    this.keep(driver.statics);
+    this.active = outer;
+    if (outer !== null) this.place(outer.statics);
+  }
+
+  /** An exception has unwound the code that ran. */
+  unwound(): void {
+    this.active = null;
+  }
+}
+
+class CDriver implements LbrDriver {
+  /** Word offset of the static data at rest. */
+  readonly statics: number;
+  private readonly kernel: Kernel;
+  private readonly shared: SharedMemory;
+  private readonly exports: readonly DriverExports[];
+  private readonly stacks: readonly number[];
+
+  constructor(kernel: Kernel, shared: SharedMemory) {
+    this.kernel = kernel;
+    this.shared = shared;
+    this.statics = kernel.layout.statics;
+    const instances = kernel.cpus.map((cpu) => shared.instantiate(cpu));
+    this.exports = instances.map(({ exports }) => exports);
+    this.stacks = instances.map(({ stack }) => stack);
+  }
+
+  boot(): void {
+    const { shared, kernel } = this;
+    const { model } = kernel.config;
+    const { version, lbr_double_abort, lbr_nr } = kernel.x86_pmu;
+    const outer = shared.enter(this);
+    shared.placePristine();
+    const init = LBR_INITS.indexOf(model.lbr_init);
+    const [first] = this.exports;
+    first.boot(init, model.lbr_format, version, model.tsx, lbr_double_abort, lbr_nr);
+    for (const cpu of kernel.cpus) first.prepare(cpu.cpuc.address, addressOf(cpu.lbr_entry(0)));
+    shared.leave(this, outer);
+  }
+
+  private call(cpu: Cpu, call: Call, a: number, b: number): void {
+    const { shared } = this;
+    const outer = shared.enter(this);
+    try {
+      call(cpu.id, cpu.cpuc.address, a, b);
+    } catch (exception) {
+      this.exports[cpu.id].__stack_pointer.value = this.stacks[cpu.id];
+      shared.unwound();
+      throw exception;
+    }
+    shared.leave(this, outer);
+  }
+
+  intel_pmu_lbr_add(cpu: Cpu, event: perf_event): void {
+    this.call(cpu, this.exports[cpu.id].intel_pmu_lbr_add, event.address, 0);
+  }
+
+  intel_pmu_lbr_del(cpu: Cpu, event: perf_event): void {
+    this.call(cpu, this.exports[cpu.id].intel_pmu_lbr_del, event.address, 0);
+  }
+
+  intel_pmu_lbr_enable_all(cpu: Cpu, pmi: boolean): void {
+    this.call(cpu, this.exports[cpu.id].intel_pmu_lbr_enable_all, pmi ? 1 : 0, 0);
+  }
+
+  intel_pmu_lbr_disable_all(cpu: Cpu): void {
+    this.call(cpu, this.exports[cpu.id].intel_pmu_lbr_disable_all, 0, 0);
+  }
+
+  intel_pmu_lbr_read(cpu: Cpu): void {
+    this.call(cpu, this.exports[cpu.id].intel_pmu_lbr_read, 0, 0);
+  }
+
+  intel_pmu_lbr_reset(cpu: Cpu): void {
+    this.call(cpu, this.exports[cpu.id].intel_pmu_lbr_reset, 0, 0);
+  }
+
+  intel_pmu_lbr_sched_task(cpu: Cpu, ctx: perf_event_context | null, sched_in: boolean): void {
+    const address = ctx === null ? 0 : ctx.address;
+    this.call(cpu, this.exports[cpu.id].intel_pmu_lbr_sched_task, address, sched_in ? 1 : 0);
+  }
+
+  intel_pmu_lbr_swap_task_ctx(cpu: Cpu, prev: perf_event_context, next: perf_event_context): void {
+    this.call(cpu, this.exports[cpu.id].intel_pmu_lbr_swap_task_ctx, prev.address, next.address);
+  }
+
+  intel_pmu_setup_lbr_filter(_kernel: Kernel, event: perf_event): number {
+    const { shared } = this;
+    const outer = shared.enter(this);
+    const ret = this.exports[0].intel_pmu_setup_lbr_filter(event.address);
+    shared.leave(this, outer);
+    return ret;
+  }
+}
+
+/** The driver that runs the C file of a kernel. */
+export function kernelDriver(binary: KernelBinary): DriverKind {
+  return {
+    name: 'kernel',
+    staticWords: binary.staticWords,
+    records: () => RECORDS,
+    createMemory: (layout) => new SharedMemory(layout, binary),
+    create(kernel, memory) {
+      assert(memory instanceof SharedMemory, 'the block is where the driver can reach it');
+      return new CDriver(kernel, memory);
+    },
+  };
+}

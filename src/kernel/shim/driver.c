@@ -1,0 +1,219 @@
+/*
+ * Stands between lbr.c and the model: what core.c and utils.c of the kernel define for lbr.c, and
+ * an export for each of its functions that perf calls. An object is passed as its address in the
+ * block, and every call names its CPU, since all CPUs of a machine share this memory.
+ */
+#include "perf_event.h"
+
+bool vlbr_tsx;
+u32 vlbr_cpu;
+struct cpu_hw_events *vlbr_cpuc;
+struct x86_pmu x86_pmu;
+struct pmu vlbr_pmu;
+/* Stepping 10 is the first Bonnell whose LBR works. */
+struct cpuinfo_x86 boot_cpu_data = { .x86_model = 28, .x86_stepping = 10, .x86_vfm = 28 };
+/* Only its address is used, to tell it from other per-CPU variables. */
+struct cpu_hw_events cpu_hw_events[1];
+
+void *memset(void *s, int c, size_t n)
+{
+	u8 *p = s;
+
+	while (n--)
+		*p++ = c;
+	return s;
+}
+
+void *memcpy(void *dest, const void *src, size_t n)
+{
+	u8 *d = dest;
+	const u8 *s = src;
+
+	while (n--)
+		*d++ = *s++;
+	return dest;
+}
+
+/* The kind of the branch at an address, src/hw/branch.ts, as decode_branch_type() would find it. */
+static int vlbr_decode(u64 from)
+{
+	static const int types[16] = {
+		X86_BR_JCC, X86_BR_CALL, X86_BR_IND_CALL, X86_BR_RET, X86_BR_IND_JMP, X86_BR_JMP,
+		X86_BR_ZERO_CALL, X86_BR_SYSCALL, X86_BR_SYSRET, X86_BR_NONE, X86_BR_IRET,
+	};
+
+	return types[from >> 43 & 15];
+}
+
+#ifndef VLBR_OWN_BRANCH_TYPE
+/* utils.c:branch_type(). */
+int branch_type(u64 from, u64 to, int abort)
+{
+	int to_plm = kernel_ip(to) ? X86_BR_KERNEL : X86_BR_USER;
+	int type;
+
+	if (from == 0 || to == 0)
+		return X86_BR_NONE;
+	if (abort)
+		return X86_BR_ABORT | to_plm;
+	type = vlbr_decode(from);
+	if (!kernel_ip(from) && to_plm == X86_BR_KERNEL && type != X86_BR_SYSCALL &&
+	    type != X86_BR_INT)
+		type = X86_BR_IRQ;
+	return type == X86_BR_NONE ? type : type | to_plm;
+}
+
+/* utils.c:common_branch_type(). */
+int common_branch_type(int type)
+{
+	/* In the order of X86_BR_CALL and up. */
+	static const u8 types[] = {
+		PERF_BR_CALL, PERF_BR_RET, PERF_BR_SYSCALL, PERF_BR_SYSRET, PERF_BR_UNKNOWN,
+		PERF_BR_ERET, PERF_BR_COND, PERF_BR_UNCOND, PERF_BR_IRQ, PERF_BR_IND_CALL,
+		PERF_BR_UNKNOWN, PERF_BR_UNKNOWN, PERF_BR_NO_TX, PERF_BR_CALL, PERF_BR_UNKNOWN,
+		PERF_BR_IND,
+	};
+	u32 bits = type >> 2;
+
+	if (!bits || __ffs(bits) >= ARRAY_SIZE(types))
+		return PERF_BR_UNKNOWN;
+	return types[__ffs(bits)];
+}
+#endif
+
+void intel_pmu_lbr_init_core(void);
+void intel_pmu_lbr_init_atom(void);
+void intel_pmu_lbr_init_slm(void);
+void intel_pmu_lbr_init_nhm(void);
+void intel_pmu_lbr_init_snb(void);
+void intel_pmu_lbr_init_hsw(void);
+void intel_pmu_lbr_init_skl(void);
+void intel_pmu_lbr_init_knl(void);
+void intel_pmu_lbr_init(void);
+void intel_pmu_lbr_reset_32(void);
+void intel_pmu_lbr_reset_64(void);
+void intel_pmu_lbr_read_32(struct cpu_hw_events *cpuc);
+void intel_pmu_lbr_read_64(struct cpu_hw_events *cpuc);
+void intel_pmu_lbr_save(void *ctx);
+void intel_pmu_lbr_restore(void *ctx);
+void intel_pmu_lbr_add(struct perf_event *event);
+void intel_pmu_lbr_del(struct perf_event *event);
+void intel_pmu_lbr_enable_all(bool pmi);
+void intel_pmu_lbr_disable_all(void);
+void intel_pmu_lbr_read(void);
+void intel_pmu_lbr_reset(void);
+int intel_pmu_setup_lbr_filter(struct perf_event *event);
+#ifdef VLBR_SCHED_TASK_OF_TASK
+void intel_pmu_lbr_sched_task(struct perf_event_context *ctx, struct task_struct *task, bool in);
+#else
+void intel_pmu_lbr_sched_task(struct perf_event_context *ctx, bool sched_in);
+#endif
+void intel_pmu_lbr_swap_task_ctx(struct perf_event_context *prev, struct perf_event_context *next);
+
+#define EXPORT(name) __attribute__((export_name(#name)))
+
+/*
+ * core.c:intel_pmu_init(), for LBR. `model` picks the init function, in the order of LBR_INITS in
+ * src/hw/cpu_models.ts; `lbr_nr` may be less than that of the model.
+ */
+EXPORT(boot)
+void vlbr_boot(int model, int lbr_format, int version, bool tsx, bool double_abort, int lbr_nr)
+{
+	static void (*const init[])(void) = {
+		intel_pmu_lbr_init_core, intel_pmu_lbr_init_atom, intel_pmu_lbr_init_slm,
+		intel_pmu_lbr_init_nhm, intel_pmu_lbr_init_snb, intel_pmu_lbr_init_hsw,
+		intel_pmu_lbr_init_skl, intel_pmu_lbr_init_knl,
+	};
+	bool format_32 = lbr_format == LBR_FORMAT_32;
+
+	vlbr_tsx = tsx;
+	x86_pmu.version = version;
+	x86_pmu.intel_cap.lbr_format = lbr_format;
+	x86_pmu.lbr_double_abort = double_abort;
+	x86_pmu.lbr_reset = format_32 ? intel_pmu_lbr_reset_32 : intel_pmu_lbr_reset_64;
+	x86_pmu.lbr_read = format_32 ? intel_pmu_lbr_read_32 : intel_pmu_lbr_read_64;
+	x86_pmu.lbr_save = intel_pmu_lbr_save;
+	x86_pmu.lbr_restore = intel_pmu_lbr_restore;
+	init[model]();
+	x86_pmu.lbr_nr = lbr_nr;
+	intel_pmu_lbr_init();
+}
+
+/* core.c:intel_cpuc_prepare(), for LBR. */
+EXPORT(prepare)
+void vlbr_prepare(struct cpu_hw_events *cpuc, struct perf_branch_entry *entries)
+{
+	cpuc->lbr_sel = x86_pmu.lbr_sel_map ? &cpuc->vlbr_lbr_reg : NULL;
+	cpuc->lbr_entries = entries;
+}
+
+/* Calls on a CPU may nest: an NMI comes between two MSR accesses. */
+#define ON_CPU(cpu, cpuc, call) do { \
+	u32 outer = vlbr_cpu; \
+	struct cpu_hw_events *outer_cpuc = vlbr_cpuc; \
+	vlbr_cpu = cpu; \
+	vlbr_cpuc = cpuc; \
+	call; \
+	vlbr_cpu = outer; \
+	vlbr_cpuc = outer_cpuc; \
+} while (0)
+
+EXPORT(intel_pmu_lbr_add)
+void vlbr_add(u32 cpu, struct cpu_hw_events *cpuc, struct perf_event *event)
+{
+	ON_CPU(cpu, cpuc, intel_pmu_lbr_add(event));
+}
+
+EXPORT(intel_pmu_lbr_del)
+void vlbr_del(u32 cpu, struct cpu_hw_events *cpuc, struct perf_event *event)
+{
+	ON_CPU(cpu, cpuc, intel_pmu_lbr_del(event));
+}
+
+EXPORT(intel_pmu_lbr_enable_all)
+void vlbr_enable_all(u32 cpu, struct cpu_hw_events *cpuc, bool pmi)
+{
+	ON_CPU(cpu, cpuc, intel_pmu_lbr_enable_all(pmi));
+}
+
+EXPORT(intel_pmu_lbr_disable_all)
+void vlbr_disable_all(u32 cpu, struct cpu_hw_events *cpuc)
+{
+	ON_CPU(cpu, cpuc, intel_pmu_lbr_disable_all());
+}
+
+EXPORT(intel_pmu_lbr_read)
+void vlbr_read(u32 cpu, struct cpu_hw_events *cpuc)
+{
+	ON_CPU(cpu, cpuc, intel_pmu_lbr_read());
+}
+
+EXPORT(intel_pmu_lbr_reset)
+void vlbr_reset(u32 cpu, struct cpu_hw_events *cpuc)
+{
+	ON_CPU(cpu, cpuc, intel_pmu_lbr_reset());
+}
+
+EXPORT(intel_pmu_lbr_sched_task)
+void vlbr_sched_task(u32 cpu, struct cpu_hw_events *cpuc, struct perf_event_context *ctx,
+		     bool sched_in)
+{
+#ifdef VLBR_SCHED_TASK_OF_TASK
+	ON_CPU(cpu, cpuc, intel_pmu_lbr_sched_task(ctx, NULL, sched_in));
+#else
+	ON_CPU(cpu, cpuc, intel_pmu_lbr_sched_task(ctx, sched_in));
+#endif
+}
+
+EXPORT(intel_pmu_lbr_swap_task_ctx)
+void vlbr_swap_task_ctx(u32 cpu, struct cpu_hw_events *cpuc, struct perf_event_context *prev,
+			struct perf_event_context *next)
+{
+	ON_CPU(cpu, cpuc, intel_pmu_lbr_swap_task_ctx(prev, next));
+}
+
+EXPORT(intel_pmu_setup_lbr_filter)
+int vlbr_setup_lbr_filter(struct perf_event *event)
+{
+	return intel_pmu_setup_lbr_filter(event);
+}
