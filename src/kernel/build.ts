@@ -1,0 +1,144 @@
+/** Compiles lbr.c, as it is, to WebAssembly; what was compiled once is kept. */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import envPaths from 'env-paths';
+import type { KernelBinary } from './binary.js';
+import { kernelBinary, withInfo } from './binary.js';
+import { driftMacros, includedHeaders } from './drift.js';
+import { KernelError } from './errors.js';
+import type { KernelSource } from './source.js';
+
+/** The build puts a copy beside the code. */
+const SHIM: string = fileURLToPath(new URL('./shim/', import.meta.url));
+
+/** As the kernel is compiled, as far as it changes what code means. */
+const COMPILE: readonly string[] = [
+  '--target=wasm32',
+  '-std=gnu11',
+  '-ffreestanding',
+  '-nostdlib',
+  '-nostdinc',
+  '-mmutable-globals',
+  '-mbulk-memory',
+  '-fno-strict-aliasing',
+  '-fwrapv',
+  '-fno-delete-null-pointer-checks',
+  '-Werror=implicit-function-declaration',
+];
+
+const LINK: readonly string[] = [
+  '-Wl,--no-entry',
+  '-Wl,--import-memory',
+  '-Wl,--export=__stack_pointer',
+  '-Wl,--export=__global_base',
+  '-Wl,--export=__data_end',
+  // Stacks are the loader's business; the linker's own is not used.
+  '-Wl,-z,stack-size=16',
+];
+
+/** The folder for what was compiled. */
+export function cacheFolder(): string {
+  return envPaths('vlbr', { suffix: '' }).cache;
+}
+
+/**
+ * Compiles a source, or finds it among what was compiled before.
+ *
+ * @throws KernelError when a tool is missing, or the file can't be compiled: the message names the
+ * first thing that stands in the way.
+ */
+export function buildKernel(source: KernelSource): KernelBinary {
+  const kept = join(cacheFolder(), `${contentKey(source)}.wasm`);
+  if (existsSync(kept)) return kernelBinary(readFileSync(kept));
+  const bytes = compileKernel(source);
+  const binary = kernelBinary(bytes);
+  mkdirSync(dirname(kept), { recursive: true });
+  // Another process may be at the same file.
+  const temporary = `${kept}.${process.pid}`;
+  writeFileSync(temporary, bytes);
+  renameSync(temporary, kept);
+  return binary;
+}
+
+/** Everything that the compiled module depends on. */
+function contentKey({ text, info }: KernelSource): string {
+  const hash = createHash('sha256');
+  const shim = readdirSync(SHIM).sort();
+  for (const name of shim) hash.update(readFileSync(join(SHIM, name)));
+  hash.update(JSON.stringify([text, info, COMPILE, LINK, clang(['--version'])]));
+  return hash.digest('hex');
+}
+
+function compileKernel(source: KernelSource): Uint8Array {
+  const folder = mkdtempSync(join(tmpdir(), 'vlbr-'));
+  try {
+    layOut(folder, source.text);
+    const common = [...COMPILE, ...driftMacros(source.text).map((macro) => `-D${macro}`)];
+    const include = `-I${join(folder, 'include')}`;
+    const flags = [...common, include, '-O2'];
+    const lbr = join(folder, 'lbr.o');
+    compile([...flags, '-c', join(folder, 'intel/lbr.c'), '-o', lbr], source);
+    const out = join(folder, 'out.wasm');
+    compile([...flags, ...LINK, join(folder, 'driver.c'), lbr, '-o', out], source);
+    return withInfo(readFileSync(out), source.info);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Places lbr.c where its `#include "../perf_event.h"` and every other include finds the shim. */
+function layOut(folder: string, text: string): void {
+  for (const name of readdirSync(SHIM)) {
+    writeFileSync(join(folder, name), readFileSync(join(SHIM, name)));
+  }
+  for (const header of includedHeaders(text)) {
+    const path = join(folder, 'include', header);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, `#include "${join(folder, 'perf_event.h')}"\n`);
+  }
+  mkdirSync(join(folder, 'intel'));
+  writeFileSync(join(folder, 'intel/lbr.c'), text);
+}
+
+function clang(args: readonly string[]): string {
+  try {
+    return execFileSync('clang', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
+      throw new KernelError('clang is not installed; install it: apt-get install clang lld');
+    }
+    throw error;
+  }
+}
+
+function compile(args: readonly string[], { text, info }: KernelSource): void {
+  try {
+    clang(args);
+  } catch (error) {
+    if (!(error instanceof Error) || !('stderr' in error)) throw error;
+    const where = info.version === 'unknown' ? 'lbr.c' : `lbr.c of Linux ${info.version}`;
+    throw new KernelError(`${where}: ${explain(String(error.stderr), text)}`);
+  }
+}
+
+/** One line that says what stands in the way: what the shim lacks, or the compiler's first error. */
+function explain(stderr: string, text: string): string {
+  if (/unable to execute command|wasm-ld.*(not found|No such file)/.test(stderr)) {
+    return 'clang finds no linker; install it: apt-get install lld';
+  }
+  const symbol = /undefined symbol: (\S+)/.exec(stderr)?.[1];
+  if (symbol !== undefined) return `${symbol}() is nowhere defined`;
+  const error = /^.*?([\w./-]+):(\d+):\d+: (?:fatal )?error: (.*)$/m.exec(stderr);
+  if (error === null) return `clang says: ${stderr.trim().split('\n')[0]}`;
+  const [, file, line, message] = error;
+  const name = file.endsWith('lbr.c') ? `line ${line}` : `the shim, ${file.split('/').at(-1)}:${line}`;
+  const code = file.endsWith('lbr.c') ? (text.split('\n')[Number(line) - 1] ?? '').trim() : '';
+  const missing = /undeclared|implicit declaration|unknown type|no member named|incomplete/;
+  const what = missing.test(message) ? 'the shim does not have what it uses' : 'it does not compile';
+  return `${what}: ${name}: ${message}${code === '' ? '' : `: ${code}`}`;
+}

@@ -1,0 +1,103 @@
+/** Finds lbr.c in what the user points to: a kernel tree, Debian's tar of one, or the file. */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import type { KernelInfo } from './binary.js';
+import { KernelError } from './errors.js';
+
+/** Path of the driver in a kernel tree. */
+export const LBR_PATH = 'arch/x86/events/intel/lbr.c';
+
+/** Where Debian's packages put the tar of a tree. */
+const DEBIAN_FOLDER = '/usr/src';
+
+export interface KernelSource {
+  readonly text: string;
+  readonly info: KernelInfo;
+}
+
+/** A text as a source; `version` is unknown unless it comes from a tree. */
+export function kernelSource(text: string, version = 'unknown'): KernelSource {
+  return { text, info: { version, sha256: createHash('sha256').update(text).digest('hex') } };
+}
+
+/**
+ * Reads lbr.c.
+ *
+ * @param path - a tree, a `.tar.*` of one, or the file itself.
+ * @throws KernelError when there is none.
+ */
+export function readKernelSource(path: string): KernelSource {
+  if (!existsSync(path)) throw new KernelError(`${path}: there is no such file or folder`);
+  if (statSync(path).isDirectory()) return fromTree(path);
+  if (/\.tar(\.\w+)?$|\.t[gx]z$/.test(path)) return fromTar(path);
+  if (path.endsWith('.c')) return fromFile(path);
+  throw new KernelError(`${path}: give a kernel tree, a .tar of one, or an lbr.c`);
+}
+
+function fromTree(tree: string): KernelSource {
+  const file = join(tree, LBR_PATH);
+  if (existsSync(file)) return fromFile(file);
+  // A folder with nothing but an unpacked tree in it, as tar leaves it.
+  const inner = readdirSync(tree).filter((name) => existsSync(join(tree, name, LBR_PATH)));
+  if (inner.length === 1) return fromFile(join(tree, inner[0], LBR_PATH));
+  throw new KernelError(`${tree}: this is no kernel tree; ${LBR_PATH} is missing`);
+}
+
+function fromFile(file: string): KernelSource {
+  const text = readFileSync(file, 'utf8');
+  if (!text.includes('intel_pmu_lbr_')) {
+    throw new KernelError(`${file}: this is not ${LBR_PATH}; it defines no intel_pmu_lbr_*()`);
+  }
+  const inTree = dirname(file).endsWith(dirname(LBR_PATH));
+  const makefile = join(file, '../../../../..', 'Makefile');
+  const known = inTree && existsSync(makefile);
+  return kernelSource(text, known ? versionOf(readFileSync(makefile, 'utf8')) : undefined);
+}
+
+/** VERSION, PATCHLEVEL, SUBLEVEL and EXTRAVERSION of a kernel's top Makefile. */
+function versionOf(makefile: string): string {
+  const value = (name: string): string =>
+    new RegExp(`^${name} *= *(\\S*)$`, 'm').exec(makefile)?.[1] ?? '';
+  const numbers = [value('VERSION'), value('PATCHLEVEL'), value('SUBLEVEL')];
+  return numbers.filter((part) => part !== '').join('.') + value('EXTRAVERSION') || 'unknown';
+}
+
+/** Unpacks the two files that are needed, which lie near the front of a kernel's tar. */
+function fromTar(tar: string): KernelSource {
+  const folder = mkdtempSync(join(tmpdir(), 'vlbr-'));
+  const wanted = [`*/${LBR_PATH}`, '*/Makefile'].flatMap((p) => ['--wildcards', p]);
+  const args = ['-xf', tar, '-C', folder, '--occurrence=1', '--no-wildcards-match-slash'];
+  try {
+    execFileSync('tar', [...args, ...wanted], { stdio: ['ignore', 'ignore', 'pipe'] });
+    return fromTree(folder);
+  } catch (error) {
+    if (error instanceof KernelError) throw new KernelError(`${tar}: ${LBR_PATH} is not in it`);
+    const why = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : '';
+    throw new KernelError(`${tar}: tar can't read it: ${why.split('\n')[0]}`);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/**
+ * The tree that Debian's package has put on this machine: Linux 6.1, the version that the port
+ * is of, or else the newest.
+ *
+ * @throws KernelError when there is none.
+ */
+export function installedKernel(): string {
+  const found = existsSync(DEBIAN_FOLDER) ? readdirSync(DEBIAN_FOLDER) : [];
+  const trees = found.filter((name) => /^linux-source-\d+\.\d+(\.tar\.\w+)?$/.test(name));
+  const byVersion = (a: string, b: string): number =>
+    basename(a).localeCompare(basename(b), 'en', { numeric: true });
+  const reference = trees.filter((name) => /^linux-source-6\.1(\.tar|$)/.test(name));
+  const best = (reference.length > 0 ? reference : trees).sort(byVersion).at(-1);
+  if (best !== undefined) return join(DEBIAN_FOLDER, best);
+  throw new KernelError(
+    `no kernel source in ${DEBIAN_FOLDER}; install one (apt-get install linux-source-6.1), or ` +
+      'say where a tree is with --kernel-src',
+  );
+}
