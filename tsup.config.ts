@@ -1,3 +1,4 @@
+import { cpSync } from 'node:fs';
 import type { Options } from 'tsup';
 
 // JavaScript only: tsup's declaration builder is tied to compiler versions, so tsc writes types.
@@ -17,6 +18,8 @@ const config: Options = {
   splitting: true,
   treeshake: true,
   clean: true,
+  // C files, which are compiled on the user's machine.
+  onSuccess: async () => cpSync('src/kernel/shim', 'dist/shim', { recursive: true }),
 };
 
 export default config;

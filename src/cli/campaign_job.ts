@@ -8,6 +8,8 @@ import type { Progress, Report, Shape } from '../verify/campaign.js';
 export interface CampaignJob {
   readonly cpu: string;
   readonly kernel: KernelVersion;
+  /** A compiled lbr.c to run in place of the port, or null. */
+  readonly binary: Uint8Array | null;
   readonly shapes: readonly Shape[];
   readonly policies: readonly string[];
   readonly properties: readonly PropertyName[];

@@ -6,16 +6,19 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { findPolicy } from '../host/policy/index.js';
 import { assert } from '../hw/assert.js';
 import { findCpuModel } from '../hw/cpu_models.js';
+import { kernelBinary } from '../kernel/binary.js';
 import type { Progress, Report } from '../verify/campaign.js';
 import { runCampaign } from '../verify/campaign.js';
 import type { WorkerReply, WorkerRequest, WorkerStart } from './campaign_job.js';
 import { ACTIONS_PER_RUN } from './campaign_job.js';
+import { driverFor } from './kernel_source.js';
 
 /** Milliseconds between two reports of progress: more often than anybody can read. */
 const PROGRESS_MS = 100;
 
 const { job, stop } = workerData as WorkerStart;
 const stopped = new Int32Array(stop);
+const driver = driverFor(job.binary === null ? null : kernelBinary(job.binary));
 let progress: Progress | null = null;
 
 function campaign(policyName: string): Report {
@@ -26,6 +29,7 @@ function campaign(policyName: string): Report {
   return runCampaign({
     ...job,
     model,
+    driver,
     policies: [policy],
     steps: ACTIONS_PER_RUN,
     progress: (now) => {

@@ -8,6 +8,7 @@ import { Argument, Command, CommanderError, Option } from 'commander';
 import { collect, wholeNumber } from './arguments.js';
 import { EXIT_BUG, EXIT_EXPECTED, EXIT_USAGE, UsageError, WorkerBug } from './errors.js';
 import { endQuietlyOnBrokenPipe } from './output.js';
+import type { KernelBuildOptions } from './kernel_build.js';
 import type { ListName, ListOptions } from './list.js';
 import type { ReplayOptions } from './replay.js';
 import type { VerifyOptions } from './verify.js';
@@ -51,6 +52,32 @@ function packageVersion(): string {
   return version;
 }
 
+const KERNEL_SRC =
+  'kernel tree, a .tar of one, an lbr.c, or what vlbr kernel build wrote; default: the Debian ' +
+  'package in /usr/src';
+
+function driverOption(): Option {
+  return new Option(
+    '--driver <name>',
+    "the kernels' LBR driver: the port, or a kernel's own C file",
+  )
+    .choices(['port', 'kernel'])
+    .default(undefined, 'port, or kernel with --kernel-src');
+}
+
+function kernelCommand(): Command {
+  const build = new Command('build')
+    .description("compile a kernel's lbr.c, as it is, to WebAssembly")
+    .option('--src <path>', 'kernel tree, a .tar of one, or an lbr.c; default: /usr/src')
+    .option('-o, --output <file>', 'write it there; it is kept in the cache anyway')
+    .option('--json', 'one JSON object on standard output')
+    .action(async (options: KernelBuildOptions) => {
+      const { kernelBuild } = await import('./kernel_build.js');
+      kernelBuild(options);
+    });
+  return new Command('kernel').description("a kernel's own lbr.c").addCommand(build);
+}
+
 function verifyCommand(done: (code: number) => void): Command {
   return new Command('verify')
     .description('judge host policies by generated schedules, against every property')
@@ -62,6 +89,8 @@ function verifyCommand(done: (code: number) => void): Command {
         .choices(['6.1', '4.18'])
         .default('6.1'),
     )
+    .addOption(driverOption())
+    .option('--kernel-src <path>', KERNEL_SRC)
     .option('--vms <n>', 'VMs, 1 to 6', wholeNumber(1, 6))
     .option('--vcpus <n>', 'vCPUs of each VM, 1 to 8', wholeNumber(1, 8))
     .option('--tasks <n>', 'tasks of each VM, from its vCPUs to 16', wholeNumber(1, 16))
@@ -82,6 +111,8 @@ function replayCommand(done: (code: number) => void): Command {
   return new Command('replay')
     .description('run one schedule again and tell what happens in it')
     .argument('<token|file>', 'what `vlbr verify` printed, or a file')
+    .addOption(driverOption())
+    .option('--kernel-src <path>', KERNEL_SRC)
     .option('--json', 'one JSON object on standard output, which is a replay file again')
     .addHelpText('after', REPLAY_HELP)
     .action(async (what: string, options: ReplayOptions) => {
@@ -101,19 +132,25 @@ function listCommand(): Command {
     });
 }
 
+/** The words that call a command. */
+function pathOf(command: Command): string {
+  return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
+}
+
 function program(done: (code: number) => void): Command {
   const root = new Command('vlbr')
     .description("Does a guest's Last Branch Record stack survive every vCPU switch?")
     .version(packageVersion(), '-V, --version', 'print the version')
     .helpCommand(false)
     .addHelpText('after', EXIT_CODES);
-  for (const command of [verifyCommand(done), replayCommand(done), listCommand()]) {
+  const commands = [verifyCommand(done), replayCommand(done), kernelCommand(), listCommand()];
+  for (const command of commands) {
     root.addCommand(command);
   }
-  for (const command of [root, ...root.commands]) {
+  for (const command of [root, ...root.commands, ...root.commands.flatMap((c) => c.commands)]) {
     command
       .exitOverride()
-      .showHelpAfterError(`Try: ${command === root ? '' : 'vlbr '}${command.name()} --help`)
+      .showHelpAfterError(`Try: ${pathOf(command)} --help`)
       .configureOutput({
         outputError: (text, write) => write(text.replace(/^error: /, 'vlbr: ')),
       });

@@ -5,17 +5,27 @@ import { ascii, wrap } from '../report/text.js';
 import type { Breaker, ReplayCase } from '../verify/replay_file.js';
 import { declaredFailure, endsAsExpected } from '../verify/replay_file.js';
 import { parseReplayText, ReplayError } from '../verify/replay_file.js';
-import { replayToken, scheduleJson, tokenOf } from '../verify/replay_file.js';
+import { replayToken, scheduleJson, tokenOf, withDriver } from '../verify/replay_file.js';
+import { sourceText } from '../report/verify_text.js';
 import { EXIT_EXPECTED, EXIT_UNEXPECTED, UsageError, WorkerBug } from './errors.js';
+import type { DriverOptions } from './kernel_source.js';
+import { askedBinary, driverFor } from './kernel_source.js';
 import { printJson, printLines } from './output.js';
 
-export interface ReplayOptions {
+export interface ReplayOptions extends DriverOptions {
   readonly json?: boolean;
 }
 
 /** Returns the exit code. */
-export function replay(from: string, { json }: ReplayOptions): number {
-  const cases = casesOf(from);
+export function replay(from: string, { json, ...asked }: ReplayOptions): number {
+  const binary = askedBinary(asked);
+  const driver = driverFor(binary);
+  const cases = casesOf(from).map((one) => withDriver(one, driver));
+  const variant = cases.find(({ config }) => config.kernel !== '6.1');
+  if (binary !== null && variant !== undefined) {
+    const { kernel } = variant.config;
+    throw new UsageError(`${from}: this is a schedule for the port of Linux ${kernel}`);
+  }
   if (json === true && cases.length > 1) {
     throw new UsageError(`${from}: --json takes one schedule, and there are ${cases.length}`);
   }
@@ -32,7 +42,9 @@ export function replay(from: string, { json }: ReplayOptions): number {
     }
     const { config, property } = one;
     const what = `${config.policy.name}, ${property}`;
-    const title = `${what}: ${config.model.name}, Linux ${config.kernel} guest`;
+    const guest =
+      binary === null ? `Linux ${config.kernel} guest` : `guest with ${sourceText(binary.info)}`;
+    const title = `${what}: ${config.model.name}, ${guest}`;
     const gap = i === 0 ? [] : [''];
     printLines([...gap, title, ...lines, ...endLines(one, breaker)]);
   }

@@ -19,11 +19,13 @@ import { entryOf, namesOf } from './arguments.js';
 import type { CampaignJob } from './campaign_job.js';
 import { runJob } from './campaign_pool.js';
 import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED, UsageError } from './errors.js';
+import type { DriverOptions } from './kernel_source.js';
+import { askedBinary, driverFor, driverWords } from './kernel_source.js';
 import { printJson, printLines } from './output.js';
 import { NO_PROGRESS, progressLine } from './progress.js';
 
 /** The options as commander hands them over. */
-export interface VerifyOptions {
+export interface VerifyOptions extends DriverOptions {
   readonly policy: string;
   readonly property: string;
   readonly cpu: string;
@@ -41,7 +43,8 @@ export interface VerifyOptions {
 
 /** Returns the exit code. @throws UsageError before anything has run. */
 export async function verify(options: VerifyOptions): Promise<number> {
-  const job = jobOf(options);
+  const binary = askedBinary(options);
+  const job = { ...jobOf(options), binary: binary?.bytes ?? null };
   const model = entryOf('CPU', options.cpu, CPU_MODELS);
   const terminal = process.stdout.isTTY && process.stderr.isTTY;
   const line = terminal ? progressLine(job.policies.length, job.runs) : NO_PROGRESS;
@@ -56,7 +59,17 @@ export async function verify(options: VerifyOptions): Promise<number> {
   const report = await runJob(job, hooks).finally(line.end);
   const elapsed_s = Math.round(performance.now() - began) / 1000;
   const { kernel, seed, shapes, schedules } = job;
-  const campaign: Campaign = { model, kernel, seed, shapes, schedules, elapsed_s, report };
+  const guest = { model, kernel, driver: driverFor(binary), source: binary?.info ?? null };
+  const words = driverWords(options);
+  const campaign: Campaign = {
+    ...guest,
+    driverWords: words,
+    seed,
+    shapes,
+    schedules,
+    elapsed_s,
+    report,
+  };
   if (options.json === true) printJson(verifyJson(campaign));
   else printLines(verifyText(campaign, coloursFor(process.stdout.isTTY)));
   if (report.interrupted) return EXIT_INTERRUPTED;
@@ -64,7 +77,7 @@ export async function verify(options: VerifyOptions): Promise<number> {
 }
 
 /** Checks everything that can be wrong with the options. */
-function jobOf(options: VerifyOptions): CampaignJob {
+function jobOf(options: VerifyOptions): Omit<CampaignJob, 'binary'> {
   const { cpu, kernel, runs, seed } = options;
   const model = entryOf('CPU', cpu, CPU_MODELS);
   const names = POLICIES.map(({ name }) => name);

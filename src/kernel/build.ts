@@ -136,9 +136,13 @@ function explain(stderr: string, text: string): string {
   const error = /^.*?([\w./-]+):(\d+):\d+: (?:fatal )?error: (.*)$/m.exec(stderr);
   if (error === null) return `clang says: ${stderr.trim().split('\n')[0]}`;
   const [, file, line, message] = error;
-  const name = file.endsWith('lbr.c') ? `line ${line}` : `the shim, ${file.split('/').at(-1)}:${line}`;
+  const name = file.endsWith('lbr.c')
+    ? `line ${line}`
+    : `the shim, ${file.split('/').at(-1)}:${line}`;
   const code = file.endsWith('lbr.c') ? (text.split('\n')[Number(line) - 1] ?? '').trim() : '';
   const missing = /undeclared|implicit declaration|unknown type|no member named|incomplete/;
-  const what = missing.test(message) ? 'the shim does not have what it uses' : 'it does not compile';
+  const what = missing.test(message)
+    ? 'the shim does not have what it uses'
+    : 'it does not compile';
   return `${what}: ${name}: ${message}${code === '' ? '' : `: ${code}`}`;
 }

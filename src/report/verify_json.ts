@@ -1,5 +1,6 @@
 /** The report of a campaign as one JSON object; its keys are stable (README, "JSON"). */
-import { replayToken, VERIFY_SCHEMA } from '../verify/replay_file.js';
+import { replayToken, VERIFY_SCHEMA, withDriver } from '../verify/replay_file.js';
+import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import type { Counterexample } from '../verify/campaign.js';
 import { summarize } from '../trace/host_schedule.js';
 import { ascii } from './text.js';
@@ -14,7 +15,8 @@ export function verifyJson(campaign: Campaign): object {
   return {
     schema: VERIFY_SCHEMA,
     kernel,
-    driver: 'port',
+    driver: campaign.driver.name,
+    kernelSource: campaign.source,
     cpu: model.name,
     seed,
     elapsed_s,
@@ -26,20 +28,23 @@ export function verifyJson(campaign: Campaign): object {
     results: results.map((result) => ({
       ...result,
       reason: ascii(result.reason),
-      counterexample: counterexampleJson(result.counterexample),
+      counterexample: counterexampleJson(result.counterexample, campaign.driver),
     })),
     kernelFindings: kernelFindings.map(({ property, counterexample }) => ({
       property,
-      counterexample: counterexampleJson(counterexample),
+      counterexample: counterexampleJson(counterexample, campaign.driver),
     })),
     interrupted,
     unexpected: unexpectedOf(report).length,
   };
 }
 
-function counterexampleJson(counterexample: Counterexample | null): object | null {
+function counterexampleJson(
+  counterexample: Counterexample | null,
+  driver: DriverKind,
+): object | null {
   if (counterexample === null) return null;
   const { shape, actions, token } = counterexample;
-  const { text, lines } = timeline(replayToken(token));
+  const { text, lines } = timeline(withDriver(replayToken(token), driver));
   return { shape, actions, token, text, timeline: lines };
 }

@@ -1,10 +1,12 @@
 /** The report of a campaign as text: the matrix, what was run, and every counterexample. */
+import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import type { CpuModel } from '../hw/cpu_models.js';
+import type { KernelInfo } from '../kernel/binary.js';
 import type { HostSchedule } from '../trace/host_schedule.js';
 import { summarize } from '../trace/host_schedule.js';
 import type { Counterexample, Report, Result, Shape, Verdict } from '../verify/campaign.js';
 import { REACH_NAMES } from '../verify/properties.js';
-import { replayToken } from '../verify/replay_file.js';
+import { replayToken, withDriver } from '../verify/replay_file.js';
 import type { Colours } from './colours.js';
 import { nameMsrs } from './msr_name.js';
 import { splitTable, tableLines } from './table.js';
@@ -15,6 +17,11 @@ import { timeline } from './timeline.js';
 export interface Campaign {
   readonly model: CpuModel;
   readonly kernel: string;
+  readonly driver: DriverKind;
+  /** Where the driver's C file comes from; null for the port. */
+  readonly source: KernelInfo | null;
+  /** Options that `vlbr replay` needs to run the same driver, as words of a command line. */
+  readonly driverWords: readonly string[];
   readonly seed: number;
   readonly shapes: readonly Shape[];
   readonly schedules: readonly HostSchedule[];
@@ -46,17 +53,27 @@ export function verifyText(campaign: Campaign, colours: Colours): string[] {
     '',
     ...workLines(campaign),
     ...report.results.flatMap((_, i) => failureLines(campaign, i, colours)),
-    ...findingLines(report, colours),
+    ...findingLines(campaign, colours),
     '',
     ...closingLines(report, colours),
   ];
 }
 
 function headLines(campaign: Campaign, colours: Colours): string[] {
-  const { model, kernel, seed, schedules, shapes } = campaign;
-  const what = `${model.name} (${model.lbr_nr} records), Linux ${kernel} guest, seed ${seed}`;
+  const { model, seed, schedules, shapes } = campaign;
+  const what = `${model.name} (${model.lbr_nr} records), ${kernelText(campaign)}, seed ${seed}`;
   const machines = schedules.length > 0 ? schedules.flatMap(scheduleLines) : shapeLines(shapes);
   return [colours.bold(`vlbr verify: ${what}`), ...machines];
+}
+
+function kernelText({ kernel, source }: Campaign): string {
+  return source === null ? `Linux ${kernel} guest` : `guest with ${sourceText(source)}`;
+}
+
+/** Names a C file. */
+export function sourceText({ version, sha256 }: KernelInfo): string {
+  const from = version === 'unknown' ? 'the C file' : `the C file of Linux ${version}`;
+  return `${from} (lbr.c, sha256 ${sha256.slice(0, 12)})`;
 }
 
 function shapeLines(shapes: readonly Shape[]): string[] {
@@ -160,7 +177,8 @@ function actionColumns(actions: Readonly<Record<string, number>>): string[] {
 }
 
 /** The i-th result's counterexample, if it has one. */
-function failureLines({ report, model }: Campaign, i: number, colours: Colours): string[] {
+function failureLines(campaign: Campaign, i: number, colours: Colours): string[] {
+  const { report, model } = campaign;
   const { policy, property, verdict, expected, reason, counterexample } = report.results[i];
   if (counterexample === null) return [];
   const known = verdict === expected ? `known: ${ascii(reason)}` : 'not expected';
@@ -169,11 +187,11 @@ function failureLines({ report, model }: Campaign, i: number, colours: Colours):
     .find((r) => r.policy === policy && sameSchedule(r.counterexample, counterexample));
   const body =
     twin === undefined
-      ? timelineLines(counterexample)
+      ? timelineLines(campaign, counterexample)
       : [
           `  the schedule of ${twin.property} above`,
           ...wrap(ascii(nameMsrs(model, counterexample.text)), '      => ', '         '),
-          replayLine(counterexample),
+          replayLine(campaign, counterexample),
         ];
   return ['', colours.bold(`${policy} breaks ${property}`), ...wrap(known, '  ', '    '), ...body];
 }
@@ -186,23 +204,23 @@ function scheduleText({ shape, actions }: Counterexample): string {
   return JSON.stringify([shape, actions]);
 }
 
-function timelineLines(counterexample: Counterexample): string[] {
-  const { lines } = timeline(replayToken(counterexample.token));
-  return [...lines, replayLine(counterexample)];
+function timelineLines(campaign: Campaign, counterexample: Counterexample): string[] {
+  const { lines } = timeline(withDriver(replayToken(counterexample.token), campaign.driver));
+  return [...lines, replayLine(campaign, counterexample)];
 }
 
 /** One word, however long, on a line of its own: it is there to be copied. */
-function replayLine({ token }: Counterexample): string {
-  return `  vlbr replay ${token}`;
+function replayLine({ driverWords }: Campaign, { token }: Counterexample): string {
+  return `  ${['vlbr replay', token, ...driverWords].join(' ')}`;
 }
 
 /** What the guest's kernel breaks by itself counts against no policy. */
-function findingLines({ kernelFindings }: Report, colours: Colours): string[] {
-  return kernelFindings.flatMap(({ property, counterexample }) => [
+function findingLines(campaign: Campaign, colours: Colours): string[] {
+  return campaign.report.kernelFindings.flatMap(({ property, counterexample }) => [
     '',
     colours.bold(`the guest's kernel breaks ${property}`),
     '  by itself, as it would on a pCPU of its own: counts against no policy',
-    ...timelineLines(counterexample),
+    ...timelineLines(campaign, counterexample),
   ]);
 }
 

@@ -10,6 +10,7 @@ import type { PropertyName } from '../host/policy/policy.js';
 import { PROPERTY_NAMES } from '../host/policy/policy.js';
 import { CPU_MODELS, findCpuModel } from '../hw/cpu_models.js';
 import { KERNEL_VERSIONS } from '../guest/perf/kernel.js';
+import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import type { Action, ActionName } from '../sim/actions.js';
 import { ACTION_NAMES, ACTIONS } from '../sim/actions.js';
 import type { MachineConfig } from '../sim/config.js';
@@ -134,6 +135,11 @@ function caseOf(replay: Replay, whose: Breaker | null): ReplayCase {
     if (wrong !== null) throw new ReplayError(`action ${i + 1}: ${wrong}`);
   }
   return { config, property, schedule, whose };
+}
+
+/** The same case with another driver. */
+export function withDriver(replay: ReplayCase, driver: DriverKind): ReplayCase {
+  return { ...replay, config: { ...replay.config, driver } };
 }
 
 /** What a token says. @throws ReplayError when it is none, or names something unknown. */

@@ -1,5 +1,6 @@
 /** The report of a campaign, from results that are written here. */
 import { describe, expect, it } from 'vitest';
+import { PORT } from '../../src/guest/perf/lbr_port.js';
 import type { PropertyName } from '../../src/host/policy/policy.js';
 import { CPU_MODELS } from '../../src/hw/cpu_models.js';
 import { coloursFor } from '../../src/report/colours.js';
@@ -44,7 +45,15 @@ function campaign(results: readonly Result[], more: Partial<Report> = {}): Campa
     interrupted: false,
     ...more,
   };
-  const options = { model, kernel: '6.1', seed: 7, shapes: DEFAULT_SHAPES, schedules: [] };
+  const driver = { driver: PORT, source: null, driverWords: [] };
+  const options = {
+    model,
+    kernel: '6.1',
+    ...driver,
+    seed: 7,
+    shapes: DEFAULT_SHAPES,
+    schedules: [],
+  };
   return { ...options, elapsed_s: 2, report };
 }
 

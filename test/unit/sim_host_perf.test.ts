@@ -1,5 +1,6 @@
 /** The host's perf: KVM's guest LBR event, the host's own LBR users, and who is told of what. */
 import { describe, expect, it } from 'vitest';
+import { PORT } from '../../src/guest/perf/lbr_port.js';
 import * as perf from '../../src/guest/perf/perf_event.js';
 import { findCpuModel } from '../../src/hw/cpu_models.js';
 import type { CpuModel } from '../../src/hw/cpu_models.js';
@@ -62,6 +63,7 @@ describe('hostKernelConfig', () => {
       pmu_version: 4,
       version: '4.18',
       pv: 'none',
+      driver: PORT,
     });
     expect([m.host.idle(0), m.host.idle(1)]).toEqual([6, 7]);
   });

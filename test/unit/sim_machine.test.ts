@@ -1,5 +1,6 @@
 /** The machine: boot, branches, guest functions, their way in and out, kexec, the host's work. */
 import { describe, expect, it } from 'vitest';
+import { PORT } from '../../src/guest/perf/lbr_port.js';
 import * as perf from '../../src/guest/perf/perf_event.js';
 import * as branch from '../../src/hw/branch.js';
 import { findCpuModel } from '../../src/hw/cpu_models.js';
@@ -490,6 +491,7 @@ describe('guestKernelConfig', () => {
       pmu_version: 2,
       version: '4.18',
       pv: 'add-del',
+      driver: PORT,
     });
     expect(m.guests[0].x86_pmu.lbr_restore_shortcut).toBe(false);
   });

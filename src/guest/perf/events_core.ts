@@ -379,7 +379,8 @@ function perf_event_context_sched_in(cpu: Cpu, ctx: perf_event_context): void {
   perf_pmu_disable(cpu);
   if (hasPinned(cpu, ctx)) ctx_sched_out(cpu, cpu.ctx, EVENT_FLEXIBLE);
   perf_event_sched_in(cpu, ctx);
-  if (cpuctx.sched_cb_usage !== 0) cpu.kernel.lbr.intel_pmu_lbr_sched_task(cpu, currentTaskCtx(cpu), true);
+  if (cpuctx.sched_cb_usage !== 0)
+    cpu.kernel.lbr.intel_pmu_lbr_sched_task(cpu, currentTaskCtx(cpu), true);
   perf_pmu_enable(cpu);
 }
 

@@ -1,0 +1,76 @@
+/** The options that say which kernel's lbr.c to run. */
+import { readFileSync } from 'node:fs';
+import type { KernelVersion } from '../guest/perf/kernel.js';
+import type { DriverKind } from '../guest/perf/lbr_driver.js';
+import { PORT } from '../guest/perf/lbr_port.js';
+import type { KernelBinary } from '../kernel/binary.js';
+import { kernelBinary, KernelBinaryError } from '../kernel/binary.js';
+import { buildKernel } from '../kernel/build.js';
+import { kernelDriver } from '../kernel/driver.js';
+import { KernelError } from '../kernel/errors.js';
+import { installedKernel, readKernelSource } from '../kernel/source.js';
+import { UsageError } from './errors.js';
+
+export interface DriverOptions {
+  readonly driver?: 'port' | 'kernel';
+  readonly kernelSrc?: string;
+  readonly kernel?: KernelVersion;
+}
+
+/**
+ * The compiled lbr.c to run, or null for the port. A source that is given is one to run.
+ *
+ * @throws UsageError when it can't be had.
+ */
+export function askedBinary({ driver, kernelSrc, kernel }: DriverOptions): KernelBinary | null {
+  if (driver === 'port' && kernelSrc !== undefined) {
+    throw new UsageError('--kernel-src is for --driver kernel');
+  }
+  if (driver !== 'kernel' && kernelSrc === undefined) return null;
+  if (kernel === '4.18') {
+    throw new UsageError(
+      '--kernel 4.18 is a variant of the port; for the C file of a 4.18 kernel, leave it out and ' +
+        'give the tree with --kernel-src',
+    );
+  }
+  return binaryAt(kernelSrc);
+}
+
+/**
+ * Compiles the lbr.c of a tree, a tar or a file, or reads what `vlbr kernel build` wrote.
+ *
+ * @param path - by default, what Debian's package installed.
+ * @throws UsageError when it can't be had.
+ */
+export function binaryAt(path?: string): KernelBinary {
+  return explained(path, () => {
+    const from = path ?? installedKernel();
+    if (from.endsWith('.wasm')) return kernelBinary(readFileSync(from));
+    return buildKernel(readKernelSource(from));
+  });
+}
+
+/** Runs something, and makes what is wrong with a tree or a tool a mistake of usage. */
+export function explained<T>(path: string | undefined, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (error instanceof KernelError) throw new UsageError(error.message);
+    if (error instanceof KernelBinaryError) throw new UsageError(`${path}: ${error.message}`);
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
+      throw new UsageError(`${path}: there is no such file`);
+    }
+    throw error;
+  }
+}
+
+/** The options again, as words of a command line. */
+export function driverWords({ driver, kernelSrc }: DriverOptions): string[] {
+  if (kernelSrc !== undefined) return ['--kernel-src', kernelSrc];
+  return driver === 'kernel' ? ['--driver', driver] : [];
+}
+
+/** The driver for a binary, or the port. */
+export function driverFor(binary: KernelBinary | null): DriverKind {
+  return binary === null ? PORT : kernelDriver(binary);
+}
