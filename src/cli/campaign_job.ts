@@ -3,6 +3,7 @@ import type { KernelVersion } from '../guest/perf/kernel.js';
 import type { PropertyName } from '../host/policy/policy.js';
 import type { HostSchedule } from '../trace/host_schedule.js';
 import type { Progress, Report, Shape } from '../verify/campaign.js';
+import type { PolicyReview } from '../verify/review.js';
 
 /** A campaign by name, so that it can cross to a worker. */
 export interface CampaignJob {
@@ -10,6 +11,8 @@ export interface CampaignJob {
   readonly kernel: KernelVersion;
   /** A compiled lbr.c to run in place of the port, or null. */
   readonly binary: Uint8Array | null;
+  /** A compiled lbr.c, or null. With one, a worker says what `binary` changes about it. */
+  readonly before: Uint8Array | null;
   readonly shapes: readonly Shape[];
   readonly policies: readonly string[];
   readonly properties: readonly PropertyName[];
@@ -31,10 +34,13 @@ export interface WorkerRequest {
   readonly policy: string;
 }
 
+/** What a worker finds: a review, if there is something to compare with. */
+export type WorkerResult = Report | PolicyReview;
+
 /** From a worker. */
 export type WorkerReply =
   | { readonly kind: 'progress'; readonly progress: Progress }
-  | { readonly kind: 'report'; readonly report: Report }
+  | { readonly kind: 'result'; readonly result: WorkerResult }
   | {
       readonly kind: 'bug';
       readonly stack: string;

@@ -3,7 +3,9 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { PropertyName } from '../host/policy/policy.js';
 import type { KernelFinding, Progress, Report } from '../verify/campaign.js';
-import type { CampaignJob, WorkerReply, WorkerRequest, WorkerStart } from './campaign_job.js';
+import type { PolicyReview } from '../verify/review.js';
+import type { CampaignJob, WorkerReply, WorkerRequest } from './campaign_job.js';
+import type { WorkerResult, WorkerStart } from './campaign_job.js';
 import { EXIT_INTERRUPTED, WorkerBug } from './errors.js';
 
 /** More threads than this gain nothing: the slowest policy takes as long as it takes. */
@@ -19,13 +21,28 @@ export interface PoolHooks {
   interrupted(): void;
 }
 
-/**
- * Judges every policy of the job. The report does not depend on the number of threads, since a
- * policy's runs depend on the seed alone.
- *
- * @throws WorkerBug when a worker met an exception.
- */
+/** Judges every policy of the job. @throws WorkerBug when a worker met an exception. */
 export async function runJob(job: CampaignJob, hooks: PoolHooks): Promise<Report> {
+  const { results, interrupted } = await inWorkers<Report>(job, hooks);
+  return merged(results, job.properties, interrupted);
+}
+
+/** Reviews under every policy of the job, in order. @throws WorkerBug as above. */
+export async function runReview(
+  job: CampaignJob,
+  hooks: PoolHooks,
+): Promise<{ readonly results: readonly PolicyReview[]; readonly interrupted: boolean }> {
+  return inWorkers<PolicyReview>(job, hooks);
+}
+
+/**
+ * Gives each policy to a worker. The results do not depend on the number of threads, since a
+ * policy's runs depend on the seed alone.
+ */
+async function inWorkers<T extends WorkerResult>(
+  job: CampaignJob,
+  hooks: PoolHooks,
+): Promise<{ readonly results: readonly T[]; readonly interrupted: boolean }> {
   const stop = new SharedArrayBuffer(4);
   const stopped = new Int32Array(stop);
   const interrupt = (): void => {
@@ -33,7 +50,7 @@ export async function runJob(job: CampaignJob, hooks: PoolHooks): Promise<Report
     hooks.interrupted();
   };
   const workers: Worker[] = [];
-  const reports = new Map<string, Report>();
+  const found = new Map<string, T>();
   const progress = new Map<string, Progress>();
   const queue = [...job.policies];
   const work = async (): Promise<void> => {
@@ -41,7 +58,7 @@ export async function runJob(job: CampaignJob, hooks: PoolHooks): Promise<Report
     workers.push(worker);
     for (let policy = queue.shift(); policy !== undefined; policy = queue.shift()) {
       if (Atomics.load(stopped, 0) !== 0) return;
-      reports.set(policy, await judge(worker, { policy }, job, onProgress));
+      found.set(policy, await judge<T>(worker, { policy }, job, onProgress));
     }
   };
   const onProgress = (now: Progress): void => {
@@ -56,17 +73,16 @@ export async function runJob(job: CampaignJob, hooks: PoolHooks): Promise<Report
     process.off('SIGINT', interrupt);
     await Promise.all(workers.map((worker) => worker.terminate()));
   }
-  const inOrder = job.policies.flatMap((policy) => reports.get(policy) ?? []);
-  const { properties } = job;
-  return merged(inOrder, properties, Atomics.load(stopped, 0) !== 0);
+  const results = job.policies.flatMap((policy) => found.get(policy) ?? []);
+  return { results, interrupted: Atomics.load(stopped, 0) !== 0 };
 }
 
-function judge(
+function judge<T extends WorkerResult>(
   worker: Worker,
   request: WorkerRequest,
   job: CampaignJob,
   onProgress: (progress: Progress) => void,
-): Promise<Report> {
+): Promise<T> {
   return new Promise((resolve, reject) => {
     const done = (): void => {
       worker.off('message', onMessage);
@@ -82,7 +98,8 @@ function judge(
         return;
       }
       done();
-      if (reply.kind === 'report') resolve(reply.report);
+      // A worker answers in the kind that its job asks for.
+      if (reply.kind === 'result') resolve(reply.result as T);
       else reject(new WorkerBug(reply.stack, adviceOf(request.policy, reply, job)));
     };
     worker.on('message', onMessage);

@@ -3,13 +3,15 @@
  * long computation: in a thread of its own, it leaves the main thread free for Ctrl-C.
  */
 import { parentPort, workerData } from 'node:worker_threads';
+import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import { findPolicy } from '../host/policy/index.js';
 import { assert } from '../hw/assert.js';
 import { findCpuModel } from '../hw/cpu_models.js';
 import { kernelBinary } from '../kernel/binary.js';
-import type { Progress, Report } from '../verify/campaign.js';
+import type { Progress } from '../verify/campaign.js';
 import { runCampaign } from '../verify/campaign.js';
-import type { WorkerReply, WorkerRequest, WorkerStart } from './campaign_job.js';
+import { reviewPolicy } from '../verify/review.js';
+import type { WorkerReply, WorkerRequest, WorkerResult, WorkerStart } from './campaign_job.js';
 import { ACTIONS_PER_RUN } from './campaign_job.js';
 import { driverFor } from './kernel_source.js';
 
@@ -18,21 +20,25 @@ const PROGRESS_MS = 100;
 
 const { job, stop } = workerData as WorkerStart;
 const stopped = new Int32Array(stop);
-const driver = driverFor(job.binary === null ? null : kernelBinary(job.binary));
+const driver = driverOf(job.binary);
+const before = job.before === null ? null : driverOf(job.before);
 let progress: Progress | null = null;
 
-function campaign(policyName: string): Report {
+function driverOf(bytes: Uint8Array | null): DriverKind {
+  return driverFor(bytes === null ? null : kernelBinary(bytes));
+}
+
+function judged(policyName: string): WorkerResult {
   const model = findCpuModel(job.cpu);
   const policy = findPolicy(policyName);
   assert(model !== undefined && policy !== undefined, 'a job names what there is');
   let reported = performance.now();
-  return runCampaign({
+  const options = {
     ...job,
     model,
     driver,
-    policies: [policy],
     steps: ACTIONS_PER_RUN,
-    progress: (now) => {
+    progress: (now: Progress): boolean => {
       progress = now;
       if (performance.now() - reported >= PROGRESS_MS || now.runs === now.runsWanted) {
         reported = performance.now();
@@ -40,7 +46,9 @@ function campaign(policyName: string): Report {
       }
       return Atomics.load(stopped, 0) === 0;
     },
-  });
+  };
+  if (before === null) return runCampaign({ ...options, policies: [policy] });
+  return reviewPolicy({ ...options, policy, before });
 }
 
 function reply(message: WorkerReply): void {
@@ -56,7 +64,7 @@ function bugOf(error: unknown): WorkerReply {
 parentPort?.on('message', ({ policy }: WorkerRequest) => {
   progress = null;
   try {
-    reply({ kind: 'report', report: campaign(policy) });
+    reply({ kind: 'result', result: judged(policy) });
   } catch (error) {
     reply(bugOf(error));
   }

@@ -11,6 +11,7 @@ import { endQuietlyOnBrokenPipe } from './output.js';
 import type { KernelBuildOptions } from './kernel_build.js';
 import type { ListName, ListOptions } from './list.js';
 import type { ReplayOptions } from './replay.js';
+import type { ReviewOptions } from './review.js';
 import type { VerifyOptions } from './verify.js';
 
 const RUNS_MAX = 1_000_000_000;
@@ -34,6 +35,21 @@ The machine:
 Examples:
   vlbr verify --policy pv-v2,pv-sound --property no-leak
   vlbr verify --schedule host.txt --vcpu-threads 'CPU \\d+/KVM' --json > report.json`;
+
+const REVIEW_HELP = `
+The suite runs on the tree's lbr.c and on the patched one with the same seeds, and every schedule
+that fails on one of them is tried on the other. A property is lost if there is a schedule on which
+it held and now fails.
+
+Examples:
+  vlbr review --kernel-src ~/linux 0001-perf-x86-lbr-my-change.patch
+  git -C ~/linux show HEAD | vlbr review --kernel-src ~/linux --reverse -
+
+Exit codes:
+  0    no property is lost
+  1    some property is lost
+  2    a patch does not apply or does not compile; standard error says where
+  130  interrupted; the report says what was known until then`;
 
 const REPLAY_HELP = `
 A file is a report of \`vlbr verify --json\`, text that holds tokens, or one schedule:
@@ -121,6 +137,25 @@ function replayCommand(done: (code: number) => void): Command {
     });
 }
 
+function reviewCommand(done: (code: number) => void): Command {
+  return new Command('review')
+    .description('say which properties a patch of lbr.c loses or gains')
+    .argument('<patch...>', 'unified diffs in order (git format-patch, git diff), or a second tree')
+    .option('--kernel-src <path>', KERNEL_SRC)
+    .option('--reverse', 'the tree has the patches: what did they fix?')
+    .option('--policy <names>', 'policies, separated by commas', 'all')
+    .option('--property <names>', 'properties, likewise', 'all')
+    .option('--cpu <name>', 'CPU model (see: vlbr list cpus)', 'skylake')
+    .option('--runs <n>', 'runs for each policy and side', wholeNumber(1, RUNS_MAX), 2000)
+    .option('--seed <n>', `0 to ${SEED_MAX}; same seed, same report`, wholeNumber(0, SEED_MAX), 1)
+    .option('--json', 'one JSON object on standard output')
+    .addHelpText('after', REVIEW_HELP)
+    .action(async (patches: string[], options: ReviewOptions) => {
+      const { review } = await import('./review.js');
+      done(await review(patches, options));
+    });
+}
+
 function listCommand(): Command {
   return new Command('list')
     .description('list what there is')
@@ -143,7 +178,13 @@ function program(done: (code: number) => void): Command {
     .version(packageVersion(), '-V, --version', 'print the version')
     .helpCommand(false)
     .addHelpText('after', EXIT_CODES);
-  const commands = [verifyCommand(done), replayCommand(done), kernelCommand(), listCommand()];
+  const commands = [
+    verifyCommand(done),
+    replayCommand(done),
+    reviewCommand(done),
+    kernelCommand(),
+    listCommand(),
+  ];
   for (const command of commands) {
     root.addCommand(command);
   }

@@ -44,7 +44,7 @@ export interface VerifyOptions extends DriverOptions {
 /** Returns the exit code. @throws UsageError before anything has run. */
 export async function verify(options: VerifyOptions): Promise<number> {
   const binary = askedBinary(options);
-  const job = { ...jobOf(options), binary: binary?.bytes ?? null };
+  const job = { ...jobOf(options), binary: binary?.bytes ?? null, before: null };
   const model = entryOf('CPU', options.cpu, CPU_MODELS);
   const terminal = process.stdout.isTTY && process.stderr.isTTY;
   const line = terminal ? progressLine(job.policies.length, job.runs) : NO_PROGRESS;
@@ -77,7 +77,7 @@ export async function verify(options: VerifyOptions): Promise<number> {
 }
 
 /** Checks everything that can be wrong with the options. */
-function jobOf(options: VerifyOptions): Omit<CampaignJob, 'binary'> {
+function jobOf(options: VerifyOptions): Omit<CampaignJob, 'binary' | 'before'> {
   const { cpu, kernel, runs, seed } = options;
   const model = entryOf('CPU', cpu, CPU_MODELS);
   const names = POLICIES.map(({ name }) => name);

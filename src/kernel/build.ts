@@ -41,6 +41,17 @@ const LINK: readonly string[] = [
   '-Wl,-z,stack-size=16',
 ];
 
+/** For lbr.c when it is to count what runs; `inline` is then what the kernel means by it. */
+const INSTRUMENT: readonly string[] = [
+  '-O0',
+  '-fgnu89-inline',
+  '-fprofile-arcs',
+  '-ftest-coverage',
+];
+
+/** The file of an instrumented build that says which counter is where in the source. */
+export const COVERAGE_NOTES = 'lbr.gcno';
+
 /** The folder for what was compiled. */
 export function cacheFolder(): string {
   return envPaths('vlbr', { suffix: '' }).cache;
@@ -53,7 +64,7 @@ export function cacheFolder(): string {
  * first thing that stands in the way.
  */
 export function buildKernel(source: KernelSource): KernelBinary {
-  const kept = join(cacheFolder(), `${contentKey(source)}.wasm`);
+  const kept = cachedPath(source);
   if (existsSync(kept)) return kernelBinary(readFileSync(kept));
   const bytes = compileKernel(source);
   const binary = kernelBinary(bytes);
@@ -63,6 +74,11 @@ export function buildKernel(source: KernelSource): KernelBinary {
   writeFileSync(temporary, bytes);
   renameSync(temporary, kept);
   return binary;
+}
+
+/** Where what is compiled from a source is kept. */
+export function cachedPath(source: KernelSource): string {
+  return join(cacheFolder(), `${contentKey(source)}.wasm`);
 }
 
 /** Everything that the compiled module depends on. */
@@ -77,18 +93,38 @@ function contentKey({ text, info }: KernelSource): string {
 function compileKernel(source: KernelSource): Uint8Array {
   const folder = mkdtempSync(join(tmpdir(), 'vlbr-'));
   try {
-    layOut(folder, source.text);
-    const common = [...COMPILE, ...driftMacros(source.text).map((macro) => `-D${macro}`)];
-    const include = `-I${join(folder, 'include')}`;
-    const flags = [...common, include, '-O2'];
-    const lbr = join(folder, 'lbr.o');
-    compile([...flags, '-c', join(folder, 'intel/lbr.c'), '-o', lbr], source);
-    const out = join(folder, 'out.wasm');
-    compile([...flags, ...LINK, join(folder, 'driver.c'), lbr, '-o', out], source);
-    return withInfo(readFileSync(out), source.info);
+    return compileIn(folder, source, [], []);
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+/**
+ * Compiles a source so that it counts what runs.
+ *
+ * @param folder - an empty one, in which clang leaves what `llvm-cov gcov` reads: COVERAGE_NOTES.
+ * @throws KernelError as buildKernel() does.
+ */
+export function buildInstrumented(source: KernelSource, folder: string): KernelBinary {
+  return kernelBinary(compileIn(folder, source, INSTRUMENT, [join(folder, 'gcov.c')]));
+}
+
+/** @param lbrFlags - for lbr.c alone; `parts` are linked with it and the driver. */
+function compileIn(
+  folder: string,
+  source: KernelSource,
+  lbrFlags: readonly string[],
+  parts: readonly string[],
+): Uint8Array {
+  layOut(folder, source.text);
+  const common = [...COMPILE, ...driftMacros(source.text).map((macro) => `-D${macro}`)];
+  const include = `-I${join(folder, 'include')}`;
+  const flags = [...common, include, '-O2'];
+  const lbr = join(folder, 'lbr.o');
+  compile([...flags, ...lbrFlags, '-c', join(folder, 'intel/lbr.c'), '-o', lbr], source);
+  const out = join(folder, 'out.wasm');
+  compile([...flags, ...LINK, join(folder, 'driver.c'), ...parts, lbr, '-o', out], source);
+  return withInfo(readFileSync(out), source.info);
 }
 
 /** Places lbr.c where its `#include "../perf_event.h"` and every other include finds the shim. */

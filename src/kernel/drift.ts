@@ -10,14 +10,28 @@ interface Drift {
   readonly pattern: RegExp;
 }
 
+/** From old to new. */
 const DRIFTS: readonly Drift[] = [
+  // 5.5: what swaps the data of two tasks keeps their numbers of call-stack users in place.
+  { macro: 'VLBR_SWAP_TASK_CTX', pattern: /^void\s+intel_pmu_lbr_swap_task_ctx\(/m },
+  // 5.9: x86_pmu has function pointers, which core.c sets.
+  { macro: 'VLBR_LBR_HOOKS', pattern: /^void\s+intel_pmu_lbr_reset_64\(/m },
+  // The formats were in lbr.c in 5.4, not in 5.15.
+  { macro: 'VLBR_OWN_FORMATS', pattern: /^\s*LBR_FORMAT_32\s*=/m },
+  // Not in 5.15, but in 6.1: what the init functions find out is put together at the end.
+  { macro: 'VLBR_LBR_INIT', pattern: /^void\s+(?:__init\s+)?intel_pmu_lbr_init\(/m },
+  // In 5.15, not in 6.1.
+  { macro: 'VLBR_OWN_LBR_DISABLE', pattern: /^static\s+void\s+__intel_pmu_lbr_disable\(/m },
+  // Until 6.1 (commit 4462fbfe6ec1), the decoder of branches was in lbr.c.
+  { macro: 'VLBR_OWN_BRANCH_TYPE', pattern: /^static\s+int\s+branch_type\(/m },
+  { macro: 'VLBR_OWN_BRANCH_KINDS', pattern: /^\s*X86_BR_NONE\s*=/m },
   // 6.13, commit 3cec9fd03543, and its backports: sched_task is told which task it is.
   {
     macro: 'VLBR_SCHED_TASK_OF_TASK',
     pattern: /\bintel_pmu_lbr_sched_task\([^)]*struct task_struct \*/,
   },
-  // Before 6.1 (commit 4462fbfe6ec1), the decoder of branches was in lbr.c.
-  { macro: 'VLBR_OWN_BRANCH_TYPE', pattern: /^static int branch_type\(/m },
+  // 6.15: the data of a task hangs off the task, so nothing swaps it.
+  { macro: 'VLBR_TASK_HAS_DATA', pattern: /->perf_ctx_data\b/ },
 ];
 
 /** The macros for a text of lbr.c. */

@@ -19,8 +19,8 @@ import { perform } from '../sim/perform.js';
 import { Schedule } from '../sim/schedule.js';
 import { encodeToken } from '../sim/token.js';
 import type { HostSchedule } from '../trace/host_schedule.js';
-import type { Property } from './properties.js';
-import { PROPERTIES, propertyIndex, REACH_NAMES } from './properties.js';
+import type { Property, ReachName } from './properties.js';
+import { PROPERTIES, propertyIndex, REACH_NAMES, reachIndex } from './properties.js';
 import type { RecordedWindow } from './recorded.js';
 import { RecordedRun, recordedWindows } from './recorded.js';
 import { Bench } from './run.js';
@@ -113,7 +113,7 @@ export interface CampaignOptions {
 }
 
 /** A generator of its own for each run, so that a run does not depend on those before it. */
-function drawOf(seed: number, run: number): Draw {
+export function drawOf(seed: number, run: number): Draw {
   const rng = xoroshiro128plus(Math.imul(seed, 0x9e3779b1) ^ Math.imul(run + 1, 0x85ebca6b));
   return { below: (n: number): number => (rng.next() >>> 0) % n };
 }
@@ -128,7 +128,7 @@ interface Failure {
 const KEPT_PER_SHAPE = 3;
 
 /** A machine of one shape under one policy, and the runs on it. */
-class ShapeCampaign {
+export class ShapeCampaign {
   readonly bench: Bench;
   readonly shape: Shape;
   steps = 0;
@@ -139,6 +139,11 @@ class ShapeCampaign {
   private readonly config: MachineConfig;
   private readonly generator: Generator;
   private readonly schedule: Schedule = new Schedule();
+
+  /** The schedule of the last run. */
+  get lastSchedule(): Schedule {
+    return this.schedule;
+  }
 
   constructor(config: MachineConfig) {
     this.config = config;
@@ -206,8 +211,24 @@ class ShapeCampaign {
       .map((schedule) => ({ shape: this.shape, schedule: shrink(schedule, failsAt) }));
   }
 
+  /** How often a situation arose, over all runs. */
+  reached(name: ReachName): number {
+    return this.bench.monitor.verdicts.reach[reachIndex(name)];
+  }
+
+  /** A schedule that fails here, for a report. */
+  counterexample(schedule: Schedule, property: number, own: boolean): Counterexample {
+    const { vms, vcpus, tasks, pcpus } = this.shape;
+    return {
+      shape: { vms, vcpus, tasks, pcpus },
+      actions: schedule.actions(),
+      token: this.token(schedule, property),
+      text: this.detail(schedule, property, own),
+    };
+  }
+
   /** What broke, in one line, at the end of a schedule that does. */
-  detail(schedule: Schedule, property: number, own: boolean): string {
+  private detail(schedule: Schedule, property: number, own: boolean): string {
     const { bench } = this;
     if (own) bench.guestBreaksAt(schedule, property);
     else bench.breaksAt(schedule, property);
@@ -276,13 +297,7 @@ class PolicyCampaign {
       }
     }
     if (best === null || from === null) return null;
-    const { vms, vcpus, tasks, pcpus } = best.shape;
-    return {
-      shape: { vms, vcpus, tasks, pcpus },
-      actions: best.schedule.actions(),
-      token: from.token(best.schedule, property),
-      text: from.detail(best.schedule, property, own),
-    };
+    return from.counterexample(best.schedule, property, own);
   }
 
   kernelFinding(property: PropertyName): Counterexample | null {
@@ -314,9 +329,9 @@ class PolicyCampaign {
   }
 
   private reach(): Record<string, number> {
-    const total = (i: number): number =>
-      this.shapes.reduce((sum, shape) => sum + shape.bench.monitor.verdicts.reach[i], 0);
-    return Object.fromEntries(REACH_NAMES.map((name, i) => [name, total(i)]));
+    const total = (name: ReachName): number =>
+      this.shapes.reduce((sum, shape) => sum + shape.reached(name), 0);
+    return Object.fromEntries(REACH_NAMES.map((name) => [name, total(name)]));
   }
 }
 

@@ -17,6 +17,7 @@ import {
 } from './perf_event.js';
 import type { perf_event, perf_event_context, x86_perf_task_context } from './perf_structs.js';
 import { branch_user_callstack } from './x86_br.js';
+import type { x86_pmu } from './x86_pmu.js';
 import { LBR_NO_INFO_HI } from './x86_pmu.js';
 
 /** LBR_FROM_SIGNEXT_2MSB: bits 60 and 59. */
@@ -315,29 +316,25 @@ function intel_pmu_lbr_read_32(cpu: Cpu): void {
   cpuc.lbr_stack_hw_idx = tos;
 }
 
-/** The flags, cycles and high words that a record's registers hold in the FROM/TO formats. */
-function decodeFlags(cpu: Cpu, br: number): number {
-  const { x86_pmu } = cpu;
-  const w = cpu.kernel.words;
-  const from_hi = w[br + 1];
+/** The flags and cycles that a record's registers hold in the FROM/TO formats. */
+function decodeFlags(x86_pmu: x86_pmu, from_hi: number, to_hi: number): number {
   let flags = 0;
-  let skip = 0;
   if (x86_pmu.lbr_from_flags) {
     const mispred = (from_hi & msrs.LBR_FROM_FLAG_MISPRED_HI) !== 0;
     flags |= mispred ? BRANCH_MISPRED : BRANCH_PREDICTED;
-    skip = 1;
   }
   if (x86_pmu.lbr_has_tsx) {
     if ((from_hi & msrs.LBR_FROM_FLAG_IN_TX_HI) !== 0) flags |= BRANCH_IN_TX;
     if ((from_hi & msrs.LBR_FROM_FLAG_ABORT_HI) !== 0) flags |= BRANCH_ABORT;
-    skip = 3;
   }
-  w[br + 1] = (from_hi << skip) >> skip;
-  if (x86_pmu.lbr_to_cycles) {
-    flags |= (w[br + 3] >>> 16) << BRANCH_CYCLES_SHIFT;
-    w[br + 3] = (w[br + 3] << 16) >> 16;
-  }
-  return flags;
+  return x86_pmu.lbr_to_cycles ? flags | ((to_hi >>> 16) << BRANCH_CYCLES_SHIFT) : flags;
+}
+
+/** Bits above the address in FROM, which the sign takes the place of. */
+function fromSkip({ lbr_has_info, lbr_has_tsx, lbr_from_flags }: x86_pmu): number {
+  if (lbr_has_info) return 0;
+  if (lbr_has_tsx) return 3;
+  return lbr_from_flags ? 1 : 0;
 }
 
 /** The flags and cycles of a record that has an INFO register. */
@@ -363,6 +360,8 @@ function intel_pmu_lbr_read_64(cpu: Cpu): void {
   const has_sel = x86_pmu.lbr_sel_map !== null;
   const need_info = has_sel && (cpuc.lbr_sel_config_hi & LBR_NO_INFO_HI) === 0;
   const call_stack = has_sel && (cpuc.lbr_sel_config & msrs.LBR_CALL_STACK) !== 0;
+  const from_skip = fromSkip(x86_pmu);
+  const to_skip = x86_pmu.lbr_to_cycles ? 16 : 0;
   let out = 0;
   for (let i = 0; i < x86_pmu.lbr_nr; i++) {
     const lbr_idx = (tos - i) & mask;
@@ -371,21 +370,16 @@ function intel_pmu_lbr_read_64(cpu: Cpu): void {
     const to = cpu.rdmsrl(x86_pmu.lbr_to + lbr_idx);
     const to_hi = cpu.edx;
     if (call_stack && (from | from_hi) === 0) break;
-    // The slot past the end is scratch until `out` is known; a full stack never needs it.
-    let br = cpu.lbr_entry(out);
-    w[br] = from;
-    w[br + 1] = from_hi;
-    w[br + 2] = to;
-    w[br + 3] = to_hi;
     let flags = 0;
-    if (!x86_pmu.lbr_has_info) flags = decodeFlags(cpu, br);
+    if (!x86_pmu.lbr_has_info) flags = decodeFlags(x86_pmu, from_hi, to_hi);
     else if (need_info) flags = decodeInfo(cpu, lbr_idx);
     // Some CPUs repeat an abort record without its flag, and the walk is newest first.
-    if ((flags & BRANCH_ABORT) !== 0 && x86_pmu.lbr_double_abort && out > 0) {
-      out--;
-      w.copyWithin(cpu.lbr_entry(out), br, br + 4);
-      br = cpu.lbr_entry(out);
-    }
+    if ((flags & BRANCH_ABORT) !== 0 && x86_pmu.lbr_double_abort && out > 0) out--;
+    const br = cpu.lbr_entry(out);
+    w[br] = from;
+    w[br + 1] = (from_hi << from_skip) >> from_skip;
+    w[br + 2] = to;
+    w[br + 3] = (to_hi << to_skip) >> to_skip;
     w[br + 4] = flags;
     out++;
   }

@@ -98,8 +98,9 @@ export function intel_pmu_lbr_filter(cpu: Cpu): void {
   const br_sel = cpuc.br_sel;
   const type_save = (br_sel & br.X86_BR_TYPE_SAVE) !== 0;
   if ((br_sel & br.X86_BR_ALL) === br.X86_BR_ALL && !type_save) return;
+  const last = cpuc.lbr_stack_nr - 1;
   let nr = 0;
-  for (let i = 0; i < cpuc.lbr_stack_nr; i++) {
+  for (let i = 0; i <= last; i++) {
     const at = cpu.lbr_entry(i);
     const flags = w[at + 4];
     const abort = (flags & perf.BRANCH_ABORT) !== 0;
@@ -107,10 +108,19 @@ export function intel_pmu_lbr_filter(cpu: Cpu): void {
     if (type !== br.X86_BR_NONE && (br_sel & br.X86_BR_ANYTX) !== 0) {
       type |= (flags & perf.BRANCH_IN_TX) !== 0 ? br.X86_BR_IN_TX : br.X86_BR_NO_TX;
     }
-    if (dropped(br_sel, type, w[at + 1])) continue;
     if (type_save) w[at + 4] |= br.common_branch_type(type) << perf.BRANCH_TYPE_SHIFT;
+    if (dropped(br_sel, type, w[at + 1])) {
+      w[at] = 0;
+      w[at + 1] = 0;
+      continue;
+    }
     if (nr !== i) w.copyWithin(cpu.lbr_entry(nr), at, at + perf.BRANCH_ENTRY_WORDS);
     nr++;
   }
   cpuc.lbr_stack_nr = nr;
+  // The kernel closes one gap after the other, and each time leaves the last entry where it was.
+  const at = cpu.lbr_entry(last);
+  for (let i = nr; i < last; i++) {
+    w.copyWithin(cpu.lbr_entry(i), at, at + perf.BRANCH_ENTRY_WORDS);
+  }
 }

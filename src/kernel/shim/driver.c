@@ -3,6 +3,7 @@
  * an export for each of its functions that perf calls. An object is passed as its address in the
  * block, and every call names its CPU, since all CPUs of a machine share this memory.
  */
+#define VLBR_DRIVER
 #include "perf_event.h"
 
 bool vlbr_tsx;
@@ -10,6 +11,7 @@ u32 vlbr_cpu;
 struct cpu_hw_events *vlbr_cpuc;
 struct x86_pmu x86_pmu;
 struct pmu vlbr_pmu;
+const struct task_struct vlbr_no_task = { .mm = &vlbr_pmu };
 /* Stepping 10 is the first Bonnell whose LBR works. */
 struct cpuinfo_x86 boot_cpu_data = { .x86_model = 28, .x86_stepping = 10, .x86_vfm = 28 };
 /* Only its address is used, to tell it from other per-CPU variables. */
@@ -34,6 +36,7 @@ void *memcpy(void *dest, const void *src, size_t n)
 	return dest;
 }
 
+#ifndef VLBR_OWN_BRANCH_TYPE
 /* The kind of the branch at an address, src/hw/branch.ts, as decode_branch_type() would find it. */
 static int vlbr_decode(u64 from)
 {
@@ -45,7 +48,6 @@ static int vlbr_decode(u64 from)
 	return types[from >> 43 & 15];
 }
 
-#ifndef VLBR_OWN_BRANCH_TYPE
 /* utils.c:branch_type(). */
 int branch_type(u64 from, u64 to, int abort)
 {
@@ -89,13 +91,17 @@ void intel_pmu_lbr_init_snb(void);
 void intel_pmu_lbr_init_hsw(void);
 void intel_pmu_lbr_init_skl(void);
 void intel_pmu_lbr_init_knl(void);
+#ifdef VLBR_LBR_INIT
 void intel_pmu_lbr_init(void);
+#endif
+#ifdef VLBR_LBR_HOOKS
 void intel_pmu_lbr_reset_32(void);
 void intel_pmu_lbr_reset_64(void);
 void intel_pmu_lbr_read_32(struct cpu_hw_events *cpuc);
 void intel_pmu_lbr_read_64(struct cpu_hw_events *cpuc);
 void intel_pmu_lbr_save(void *ctx);
 void intel_pmu_lbr_restore(void *ctx);
+#endif
 void intel_pmu_lbr_add(struct perf_event *event);
 void intel_pmu_lbr_del(struct perf_event *event);
 void intel_pmu_lbr_enable_all(bool pmi);
@@ -108,7 +114,9 @@ void intel_pmu_lbr_sched_task(struct perf_event_context *ctx, struct task_struct
 #else
 void intel_pmu_lbr_sched_task(struct perf_event_context *ctx, bool sched_in);
 #endif
+#ifdef VLBR_SWAP_TASK_CTX
 void intel_pmu_lbr_swap_task_ctx(struct perf_event_context *prev, struct perf_event_context *next);
+#endif
 
 #define EXPORT(name) __attribute__((export_name(#name)))
 
@@ -124,19 +132,28 @@ void vlbr_boot(int model, int lbr_format, int version, bool tsx, bool double_abo
 		intel_pmu_lbr_init_nhm, intel_pmu_lbr_init_snb, intel_pmu_lbr_init_hsw,
 		intel_pmu_lbr_init_skl, intel_pmu_lbr_init_knl,
 	};
-	bool format_32 = lbr_format == LBR_FORMAT_32;
-
 	vlbr_tsx = tsx;
 	x86_pmu.version = version;
 	x86_pmu.intel_cap.lbr_format = lbr_format;
 	x86_pmu.lbr_double_abort = double_abort;
-	x86_pmu.lbr_reset = format_32 ? intel_pmu_lbr_reset_32 : intel_pmu_lbr_reset_64;
-	x86_pmu.lbr_read = format_32 ? intel_pmu_lbr_read_32 : intel_pmu_lbr_read_64;
+	/* A Bonnell without LBR is an earlier one. */
+	if (!lbr_nr)
+		boot_cpu_data.x86_stepping = 9;
+#ifdef VLBR_LBR_HOOKS
+	x86_pmu.lbr_reset = intel_pmu_lbr_reset_64;
+	x86_pmu.lbr_read = intel_pmu_lbr_read_64;
 	x86_pmu.lbr_save = intel_pmu_lbr_save;
 	x86_pmu.lbr_restore = intel_pmu_lbr_restore;
+	if (lbr_format == LBR_FORMAT_32) {
+		x86_pmu.lbr_reset = intel_pmu_lbr_reset_32;
+		x86_pmu.lbr_read = intel_pmu_lbr_read_32;
+	}
+#endif
 	init[model]();
 	x86_pmu.lbr_nr = lbr_nr;
+#ifdef VLBR_LBR_INIT
 	intel_pmu_lbr_init();
+#endif
 }
 
 /* core.c:intel_cpuc_prepare(), for LBR. */
@@ -199,7 +216,10 @@ void vlbr_sched_task(u32 cpu, struct cpu_hw_events *cpuc, struct perf_event_cont
 		     bool sched_in)
 {
 #ifdef VLBR_SCHED_TASK_OF_TASK
-	ON_CPU(cpu, cpuc, intel_pmu_lbr_sched_task(ctx, NULL, sched_in));
+	/* A task is always given. One whose context is not scheduled has no data. */
+	struct task_struct *task = ctx ? ctx : (struct task_struct *)&vlbr_no_task;
+
+	ON_CPU(cpu, cpuc, intel_pmu_lbr_sched_task(ctx, task, sched_in));
 #else
 	ON_CPU(cpu, cpuc, intel_pmu_lbr_sched_task(ctx, sched_in));
 #endif
@@ -209,7 +229,21 @@ EXPORT(intel_pmu_lbr_swap_task_ctx)
 void vlbr_swap_task_ctx(u32 cpu, struct cpu_hw_events *cpuc, struct perf_event_context *prev,
 			struct perf_event_context *next)
 {
+#ifdef VLBR_SWAP_TASK_CTX
 	ON_CPU(cpu, cpuc, intel_pmu_lbr_swap_task_ctx(prev, next));
+#else
+	/* core.c:perf_event_context_sched_out() does it, before 5.5. */
+	swap(prev->task_ctx_data, next->task_ctx_data);
+#ifdef VLBR_TASK_HAS_DATA
+	/*
+	 * Data stays with the task, which the model finds by its context; users are counted for the
+	 * task that an event was opened for, which the model takes to be the one that it is on.
+	 */
+	if (prev->task_ctx_data && next->task_ctx_data)
+		swap(task_context_opt(prev->task_ctx_data)->lbr_callstack_users,
+		     task_context_opt(next->task_ctx_data)->lbr_callstack_users);
+#endif
+#endif
 }
 
 EXPORT(intel_pmu_setup_lbr_filter)

@@ -1,17 +1,24 @@
 /*
  * What lbr.c finds in place of the kernel's headers: the types, constants and inline functions it
  * uses, with the names and values of Linux 6.1 (include/linux/perf_event.h, msr-index.h,
- * arch/x86/events/perf_event.h) unless a comment says otherwise. Every header that lbr.c includes
- * is this one.
+ * arch/x86/events/perf_event.h) unless a comment says otherwise, and those that other versions have
+ * on top. Every header that lbr.c includes is this one.
  *
  * The structures lie over those of the model, word for word (src/guest/perf/perf_structs.ts), so
  * that the driver works on the machine's own block of memory. Members that lbr.c does not use are
  * words of the model under the model's name. A u64 is aligned like a word.
  *
- * VLBR_* macros are what the build found in lbr.c (src/kernel/drift.ts).
+ * VLBR_* macros are what the build found in lbr.c (src/kernel/drift.ts); VLBR_OWN_* stand for
+ * what it defines itself, which driver.c still needs.
  */
 #ifndef VLBR_PERF_EVENT_H
 #define VLBR_PERF_EVENT_H
+
+#ifdef VLBR_DRIVER
+#undef VLBR_OWN_BRANCH_KINDS
+#undef VLBR_OWN_FORMATS
+#undef VLBR_OWN_LBR_DISABLE
+#endif
 
 typedef unsigned char u8;
 typedef unsigned short u16;
@@ -54,6 +61,7 @@ typedef _Bool bool;
 #define BUILD_BUG_ON(x) _Static_assert(!(x), "")
 #define EXPORT_SYMBOL_GPL(x)
 #define EXPORT_SYMBOL(x)
+#define EXPORT_SYMBOL_FOR_KVM(x)
 #define pr_cont(...) do {} while (0)
 #define pr_info(...) do {} while (0)
 #define pr_warn(...) do {} while (0)
@@ -129,6 +137,7 @@ extern bool vlbr_tsx;
 #define boot_cpu_has(feature) static_cpu_has(feature)
 #define cpu_feature_enabled(feature) static_cpu_has(feature)
 #define setup_clear_cpu_cap(feature) do {} while (0)
+#define clear_cpu_cap(cpuinfo, feature) do {} while (0)
 struct cpuinfo_x86 { u32 x86_model, x86_stepping, x86_mask, x86_vfm; };
 extern struct cpuinfo_x86 boot_cpu_data;
 #define INTEL_ATOM_BONNELL 28
@@ -196,8 +205,6 @@ enum {
 	PERF_BR_ERET, PERF_BR_IRQ, PERF_BR_SERROR, PERF_BR_NO_TX
 };
 #define PERF_BRANCH_ENTRY_INFO_BITS_MAX 33
-#define PERF_ATTACH_TASK 0x04
-#define PERF_ATTACH_TASK_DATA 0x08
 
 /* Bits of `info` above new_type stand for those above priv in the kernel, which hold nothing. */
 struct perf_branch_entry {
@@ -217,27 +224,47 @@ enum extra_reg_type { EXTRA_REG_NONE = 0, EXTRA_REG_LBR = 1 };
 struct hw_perf_event_extra { u32 reg; u64 config; int idx; int alloc; };
 /* The only flag of hw.flags that the model has. */
 #define PERF_X86_EVENT_LBR_SELECT 0x1
-/* A context per task: the one that holds the events is the one that holds the task's data. */
+/* From 6.15 on, a task's data hangs off the task. What is there is the data itself. */
+struct perf_ctx_data { u8 data[0]; };
+/*
+ * A context per task: the one that holds the events is the one that holds the task's data, and it
+ * is also all that lbr.c sees of the task.
+ */
 struct perf_event_context {
 	int task, parent_ctx, parent_gen, generation, nr_events, nr_active, is_active;
-	void *task_ctx_data;
+	union { void *task_ctx_data; struct perf_ctx_data *perf_ctx_data; };
 	int rotate_necessary, used;
-	struct pmu *pmu;
+	union { struct pmu *pmu; const void *mm; };
 };
 #define perf_event_pmu_context perf_event_context
+#define task_struct perf_event_context
+/* A task without a context, and the one that is interrupted. */
+extern const struct task_struct vlbr_no_task;
+/* A task's event has CPU -1. */
+#define PERF_ATTACH_TASK (1U << 31)
 struct perf_event {
 	int state;
-	union { struct perf_event_context *ctx, *pmu_ctx; };
-	int cpu, oncpu;
-	struct { u32 vlbr_attr:4, precise_ip:2; u32 branch_sample_type; } attr;
-	struct { struct hw_perf_event_extra branch_reg; int idx; u32 flags; } hw;
+	union {
+		struct {
+			struct task_struct *target;
+			u32 vlbr_words[4];
+			struct hw_perf_event_extra branch_reg;
+			int idx;
+			u32 flags;
+		} hw;
+		struct {
+			union { struct perf_event_context *ctx, *pmu_ctx; };
+			union { int cpu; u32 attach_state; };
+			int oncpu;
+			struct { u32 vlbr_attr:4, precise_ip:2; u32 branch_sample_type; } attr;
+		};
+	};
 	u32 total_time_running;
 	int pending_disable, parent, used;
 	struct pmu *pmu;
 	struct perf_event *group_leader;
 };
 struct perf_sample_data;
-struct task_struct;
 VLBR_IMPORT(perf_sched_cb_inc) void vlbr_perf_sched_cb_inc(void);
 VLBR_IMPORT(perf_sched_cb_dec) void vlbr_perf_sched_cb_dec(void);
 #define perf_sched_cb_inc(pmu) ((void)(pmu), vlbr_perf_sched_cb_inc())
@@ -250,19 +277,33 @@ VLBR_IMPORT(perf_sched_cb_dec) void vlbr_perf_sched_cb_dec(void);
 /* arch/x86/events/perf_event.h */
 #define MAX_LBR_ENTRIES 32
 #define X86_PMC_IDX_MAX 64
+#ifndef VLBR_OWN_FORMATS
 enum {
 	LBR_FORMAT_32, LBR_FORMAT_LIP, LBR_FORMAT_EIP, LBR_FORMAT_EIP_FLAGS, LBR_FORMAT_EIP_FLAGS2,
 	LBR_FORMAT_INFO, LBR_FORMAT_TIME, LBR_FORMAT_INFO2, LBR_FORMAT_MAX_KNOWN = LBR_FORMAT_INFO2
 };
+#endif
 struct lbr_entry { u64 from, to, info; };
+struct pebs_lbr { struct lbr_entry lbr[0]; };
 struct er_account { u32 ref; u64 config; };
 struct x86_perf_task_context_opt { int lbr_callstack_users, lbr_stack_state, log_id; };
+/* In 5.4, an array for each of FROM, TO and INFO; they take the place of the records. */
 struct x86_perf_task_context {
 	u64 lbr_sel;
 	int tos;
 	int valid_lbrs;
-	struct x86_perf_task_context_opt opt;
-	struct lbr_entry lbr[MAX_LBR_ENTRIES];
+	union {
+		struct x86_perf_task_context_opt opt;
+		struct { int lbr_callstack_users, lbr_stack_state, log_id; };
+	};
+	union {
+		struct lbr_entry lbr[MAX_LBR_ENTRIES];
+		struct {
+			u64 lbr_from[MAX_LBR_ENTRIES];
+			u64 lbr_to[MAX_LBR_ENTRIES];
+			u64 lbr_info[MAX_LBR_ENTRIES];
+		};
+	};
 };
 struct x86_perf_task_context_arch_lbr {
 	struct x86_perf_task_context_opt opt;
@@ -295,14 +336,17 @@ union cpuid28_ecx { struct { u32 lbr_mispred:1, lbr_timed_lbr:1, lbr_br_type:1, 
 #define MSR_ARCH_LBR_TO_0 0x00001600
 #define MSR_ARCH_LBR_INFO_0 0x00001200
 #define PMU_FL_BR_CNTR 0x800
+#define PMU_FL_DYN_CONSTRAINT 0x1000
 
 /* The guest LBR event's bit is the only one of the mask that the model has, and bit 0 here. */
 #define INTEL_PMC_IDX_FIXED_VLBR 0
 #define INTEL_FIXED_VLBR_EVENT 0x1b00
 #define FIXED_EVENT_FLAGS 0
+#define INTEL_PMC_IDX_FIXED 32
 struct event_constraint { u64 idxmsk64; u32 code, cmask; int weight, overlap, flags; };
 #define __EVENT_CONSTRAINT(c, n, m, w, o, f) \
 	{ .idxmsk64 = (n), .code = (c), .cmask = (m), .weight = (w), .overlap = (o), .flags = (f) }
+#define FIXED_EVENT_CONSTRAINT(c, n) __EVENT_CONSTRAINT(c, 1, FIXED_EVENT_FLAGS, 1, 0, 0)
 
 struct cpu_hw_events {
 	int enabled, n_events, n_added, n_txn, txn_flags;
@@ -339,6 +383,8 @@ struct x86_pmu {
 	u32 lbr_depth_mask:8, lbr_deep_c_reset:1, lbr_lip:1, lbr_cpl:1, lbr_filter:1, lbr_call_stack:1,
 	    lbr_mispred:1, lbr_timed_lbr:1, lbr_br_type:1, lbr_counters:4;
 	u32 flags;
+	/* System-wide users of the call stack, from 6.15 on. */
+	int lbr_callstack_users;
 	void (*lbr_reset)(void);
 	void (*lbr_read)(struct cpu_hw_events *cpuc);
 	void (*lbr_save)(void *ctx);
@@ -346,7 +392,7 @@ struct x86_pmu {
 };
 extern struct x86_pmu x86_pmu;
 extern struct pmu vlbr_pmu;
-#define x86_get_pmu(cpu) (&vlbr_pmu)
+#define x86_get_pmu(...) (&vlbr_pmu)
 struct x86_pmu_lbr { u32 nr, from, to, info; bool has_callstack; };
 static inline bool x86_pmu_has_lbr_callstack(void)
 {
@@ -354,6 +400,7 @@ static inline bool x86_pmu_has_lbr_callstack(void)
 }
 static inline bool kernel_ip(u64 ip) { return (s64)ip < 0; }
 static inline void __intel_pmu_arch_lbr_disable(void) {}
+#ifndef VLBR_OWN_LBR_DISABLE
 /* Reads, clears both bits, writes: perf_event.h at 6.1. */
 static inline void __intel_pmu_lbr_disable(void)
 {
@@ -363,7 +410,9 @@ static inline void __intel_pmu_lbr_disable(void)
 	debugctl &= ~(DEBUGCTLMSR_LBR | DEBUGCTLMSR_FREEZE_LBRS_ON_PMI);
 	wrmsrl(MSR_IA32_DEBUGCTLMSR, debugctl);
 }
+#endif
 
+#ifndef VLBR_OWN_BRANCH_KINDS
 /* Branch types. Addresses name the kind of their branch (src/hw/branch.ts); nothing is decoded. */
 enum {
 	X86_BR_NONE = 0, X86_BR_USER = 1 << 0, X86_BR_KERNEL = 1 << 1, X86_BR_CALL = 1 << 2,
@@ -382,7 +431,12 @@ enum {
 #define X86_BR_ALL (X86_BR_PLM | X86_BR_ANY)
 #define X86_BR_ANY_CALL \
 	(X86_BR_CALL | X86_BR_IND_CALL | X86_BR_ZERO_CALL | X86_BR_SYSCALL | X86_BR_IRQ | X86_BR_INT)
+#endif
+#ifdef VLBR_OWN_BRANCH_TYPE
+#include "insn.h"
+#else
 int branch_type(u64 from, u64 to, int abort);
 int common_branch_type(int type);
+#endif
 
 #endif

@@ -1,0 +1,96 @@
+/** Applies patches to lbr.c: unified diffs, as git format-patch and git diff write them. */
+import { applyPatch, parsePatch, reversePatch } from 'diff';
+import type { StructuredPatch } from 'diff';
+import { KernelError } from './errors.js';
+import { LBR_PATH } from './source.js';
+
+/** A file of patches, in the order in which they apply. */
+export interface PatchFile {
+  readonly name: string;
+  readonly text: string;
+}
+
+export interface Patched {
+  readonly text: string;
+  /** Files of the patches that are not lbr.c, each once, in order. */
+  readonly notModelled: readonly string[];
+}
+
+/** What lbr.c has been called: before 4.7 it lay elsewhere. */
+const LBR_NAMES: readonly string[] = [LBR_PATH, 'perf_event_intel_lbr.c'];
+
+/** The path that a diff is about, without the `a/` or `b/` before it. */
+function pathOf({ oldFileName = '', newFileName = '' }: StructuredPatch): string {
+  const name = newFileName === '/dev/null' ? oldFileName : newFileName;
+  return name.replace(/^[ab]\//, '').replace(/\t.*$/, '');
+}
+
+function isLbr(path: string): boolean {
+  return (
+    path === 'lbr.c' || LBR_NAMES.some((name) => path.endsWith(name)) || /intel\/lbr\.c$/.test(path)
+  );
+}
+
+/** The signature at the end of each mail, which a parser takes for a line that is removed. */
+const SIGNATURE = /^-- \n.*\n+(?=From [0-9a-f]{40} |$(?![^]))/gm;
+
+function parsed({ name, text }: PatchFile): StructuredPatch[] {
+  let patches: StructuredPatch[];
+  try {
+    patches = parsePatch(text.replaceAll('\r\n', '\n').replace(SIGNATURE, ''));
+  } catch (error) {
+    throw new KernelError(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  const real = patches.filter(({ hunks }) => hunks.length > 0);
+  if (real.length === 0) throw new KernelError(`${name}: this is no unified diff`);
+  return real;
+}
+
+/** Applies one diff, a hunk at a time, so that the first that does not fit can be named. */
+function applied(text: string, patch: StructuredPatch, name: string): string {
+  let now = text;
+  let shift = 0;
+  for (const [i, hunk] of patch.hunks.entries()) {
+    const moved = { ...hunk, oldStart: hunk.oldStart + shift, newStart: hunk.oldStart + shift };
+    const next = applyPatch(now, { ...patch, hunks: [moved] }, { fuzzFactor: 0 });
+    if (next === false) {
+      const { oldStart, oldLines, newStart, newLines } = hunk;
+      const head = `@@ -${oldStart},${oldLines} +${newStart},${newLines} @@`;
+      throw new KernelError(
+        `${name}: hunk ${i + 1} of ${patch.hunks.length} for lbr.c does not apply: ${head}`,
+      );
+    }
+    now = next;
+    shift += hunk.newLines - hunk.oldLines;
+  }
+  return now;
+}
+
+/**
+ * Applies patches to a text of lbr.c.
+ *
+ * @param reverse - takes them back, the last one first.
+ * @throws KernelError when one is no diff, does not apply, or none of them is about lbr.c.
+ */
+export function patchLbr(text: string, files: readonly PatchFile[], reverse: boolean): Patched {
+  const notModelled = new Set<string>();
+  let now = text;
+  let hits = 0;
+  for (const file of reverse ? files.toReversed() : files) {
+    const patches = parsed(file);
+    for (const patch of reverse ? patches.toReversed() : patches) {
+      const path = pathOf(patch);
+      if (!isLbr(path)) {
+        notModelled.add(path);
+        continue;
+      }
+      hits++;
+      now = applied(now, reverse ? reversePatch(patch) : patch, file.name);
+    }
+  }
+  if (hits === 0) {
+    const others = [...notModelled].join(', ');
+    throw new KernelError(`nothing here is about ${LBR_PATH}, which is what runs; only: ${others}`);
+  }
+  return { text: now, notModelled: [...notModelled] };
+}

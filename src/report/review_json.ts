@@ -1,0 +1,75 @@
+/** The report of `vlbr review` as one JSON object; its keys are stable (README, "JSON"). */
+import type { DriverKind } from '../guest/perf/lbr_driver.js';
+import { CALL_NAMES } from '../sim/guest_call.js';
+import type { Access } from '../verify/access_log.js';
+import { replayToken, withDriver } from '../verify/replay_file.js';
+import { findingsOf, losesAnything, shortestParting, vacuousOf } from '../verify/review.js';
+import type { Finding } from '../verify/review.js';
+import { msrName } from './msr_name.js';
+import type { Review, ReviewSide } from './review_text.js';
+import { timeline } from './timeline.js';
+
+export const REVIEW_SCHEMA = 'vlbr/review/1';
+
+/** Accesses given on each side of the first that differs. */
+const AROUND = 8;
+
+/** Everything but `elapsed_s` and the paths depends on the options and the seed alone. */
+export function reviewJson(review: Review): object {
+  const { model, seed, runs, before, after, patches, reverse, notModelled, reviews } = review;
+  const findings = findingsOf(reviews);
+  const of = (kind: Finding['kind']): object[] =>
+    findings
+      .filter((finding) => finding.kind === kind)
+      .map((finding) => findingJson(finding, (kind === 'lost' ? after : before).driver));
+  return {
+    schema: REVIEW_SCHEMA,
+    cpu: model.name,
+    seed,
+    runs,
+    patches,
+    reverse,
+    before: sideJson(before),
+    after: sideJson(after),
+    notModelled,
+    lost: of('lost'),
+    vacuous: vacuousOf(reviews),
+    gained: of('gained'),
+    accesses: {
+      schedules: reviews.reduce((n, { accesses }) => n + accesses.schedules, 0),
+      compared: reviews.reduce((n, { accesses }) => n + accesses.accesses, 0),
+      parted: reviews.reduce((n, { accesses }) => n + accesses.parted, 0),
+      parting: partingJson(review),
+    },
+    costs: reviews.map(({ accesses: { policy, costs } }) => ({ policy, ...costs })),
+    interrupted: review.interrupted,
+    elapsed_s: review.elapsed_s,
+    ok: !losesAnything(reviews),
+  };
+}
+
+function sideJson({ info, path }: ReviewSide): object {
+  return { ...info, kernelSrc: path };
+}
+
+function findingJson(finding: Finding, driver: DriverKind): object {
+  const { by, policies, property, elsewhere, counterexample } = finding;
+  const { shape, actions, token } = counterexample;
+  const { text, lines } = timeline(withDriver(replayToken(token), driver));
+  const shown = { shape, actions, token, text, timeline: lines };
+  return { property, by, policies, elsewhere, counterexample: shown };
+}
+
+function partingJson({ reviews, model }: Review): object | null {
+  const parting = shortestParting(reviews);
+  if (parting === null) return null;
+  const { policy, shape, actions, token, at, before, after } = parting;
+  const window = (accesses: readonly Access[]): object[] =>
+    accesses.slice(Math.max(0, at - AROUND), at + AROUND).map((access) => ({
+      ...access,
+      fn: CALL_NAMES[access.fn],
+      name: msrName(model, access.msr),
+    }));
+  const shown = { before: window(before), after: window(after) };
+  return { policy, shape, actions, token, at, ...shown };
+}

@@ -1,0 +1,254 @@
+/** The report of `vlbr review` as text. */
+import type { DriverKind } from '../guest/perf/lbr_driver.js';
+import type { CpuModel } from '../hw/cpu_models.js';
+import type { KernelInfo } from '../kernel/binary.js';
+import { CALL_NAMES } from '../sim/guest_call.js';
+import type { Cost } from '../verify/access_log.js';
+import type { Finding, PolicyReview } from '../verify/review.js';
+import { findingsOf, isMain, shortestParting, vacuousOf } from '../verify/review.js';
+import type { Parting } from '../verify/parting.js';
+import { PROPERTIES } from '../verify/properties.js';
+import { replayToken, withDriver } from '../verify/replay_file.js';
+import { sideBySide } from './access_text.js';
+import type { Colours } from './colours.js';
+import { nameMsrs } from './msr_name.js';
+import { tableLines } from './table.js';
+import { ascii, grouped, plural, wrap } from './text.js';
+import { timeline } from './timeline.js';
+import { sourceText } from './verify_text.js';
+
+/** One side of a review. */
+export interface ReviewSide {
+  readonly info: KernelInfo;
+  readonly driver: DriverKind;
+  /** What `vlbr replay` takes as --kernel-src. */
+  readonly path: string;
+}
+
+export interface Review {
+  readonly model: CpuModel;
+  readonly seed: number;
+  /** Runs for each policy, on each side. */
+  readonly runs: number;
+  readonly before: ReviewSide;
+  readonly after: ReviewSide;
+  /** What was applied, or taken back, by name. */
+  readonly patches: readonly string[];
+  readonly reverse: boolean;
+  readonly notModelled: readonly string[];
+  readonly reviews: readonly PolicyReview[];
+  readonly interrupted: boolean;
+  readonly elapsed_s: number;
+}
+
+export function reviewText(review: Review, colours: Colours): string[] {
+  const findings = findingsOf(review.reviews);
+  const main = findings.filter(isMain);
+  const others = findings.filter((finding) => !isMain(finding));
+  // Without a finding that stands for itself, one of the others has to do.
+  const told = main.length > 0 ? main : others;
+  return [
+    ...headLines(review, colours),
+    '',
+    ...findingTable(main, others, colours),
+    ...vacuousLines(review),
+    ...told.flatMap((finding) => scheduleLines(review, told, finding, colours)),
+    '',
+    ...accessLines(review, colours),
+    '',
+    ...costLines(review),
+    '',
+    ...closingLines(review, findings, colours),
+  ];
+}
+
+function headLines(review: Review, colours: Colours): string[] {
+  const { model, seed, runs, before, after, patches, reverse, notModelled, reviews } = review;
+  const done = `${plural(runs, 'run')} on each side under each of ${policiesText(reviews)}`;
+  const what = reverse ? 'without' : 'with';
+  const sides = reverse ? [after, before] : [before, after];
+  return [
+    colours.bold(`vlbr review: ${model.name} (${model.lbr_nr} records), seed ${seed}, ${done}`),
+    `tree: ${sourceText(sides[0].info)}`,
+    ...wrap(
+      `${what}: ${patches.join(', ')} (sha256 ${sides[1].info.sha256.slice(0, 12)})`,
+      '',
+      '  ',
+    ),
+    ...(notModelled.length === 0
+      ? []
+      : wrap(`not modelled, so left out: ${notModelled.join(', ')}`, '', '  ')),
+  ];
+}
+
+function policiesText(reviews: readonly PolicyReview[]): string {
+  return reviews.length === 1 ? 'one policy' : `${reviews.length} policies`;
+}
+
+/** Who breaks it. */
+function whoText({ by, policies }: Finding): string {
+  return by === 'kernel' ? "the guest's kernel itself" : policies.join(', ');
+}
+
+function findingTable(
+  main: readonly Finding[],
+  others: readonly Finding[],
+  colours: Colours,
+): string[] {
+  const rows = main.map((finding) => {
+    const { kind, property, elsewhere, counterexample } = finding;
+    const other = kind === 'lost' ? 'failed before, on other schedules' : 'still fails, on others';
+    return [
+      kind === 'lost' ? colours.red('LOST') : colours.green('gained'),
+      property,
+      whoText(finding),
+      plural(counterexample.actions.length, 'action'),
+      elsewhere ? other : '',
+    ];
+  });
+  const table = tableLines(['', 'property', 'broken by', 'schedule', ''], rows);
+  return [
+    ...(main.length > 0 ? table : []),
+    ...(main.length + others.length === 0 ? ['No property is lost or gained.'] : []),
+    ...otherLines(others, 'lost', 'Fails on more schedules, where it failed anyway'),
+    ...otherLines(others, 'gained', 'Fails on fewer schedules, but still fails'),
+  ];
+}
+
+/** Findings under policies that fail the property on both sides, with the schedules' lengths. */
+function otherLines(others: readonly Finding[], kind: Finding['kind'], head: string): string[] {
+  const mine = others.filter((finding) => finding.kind === kind);
+  if (mine.length === 0) return [];
+  const properties = [...new Set(mine.map(({ property }) => property))];
+  const texts = properties.map((property) => {
+    const under = mine
+      .filter((finding) => finding.property === property)
+      .map((f) => `${f.policies.join(', ')} ${f.counterexample.actions.length}`);
+    return `${property} (${under.join(', ')})`;
+  });
+  return wrap(`${head} (policies, actions): ${texts.join('; ')}`, '', '  ');
+}
+
+function vacuousLines({ reviews }: Review): string[] {
+  return vacuousOf(reviews).flatMap(({ property, policies }) =>
+    wrap(
+      `${property} says nothing any more: its situation does not arise (${policies.join(', ')})`,
+      'LOST  ',
+      '      ',
+    ),
+  );
+}
+
+/** The timeline of a finding, if it is the shortest for its property. */
+function scheduleLines(
+  review: Review,
+  told: readonly Finding[],
+  finding: Finding,
+  colours: Colours,
+): string[] {
+  const { kind, property, counterexample } = finding;
+  const alike = told.filter((f) => f.kind === kind && f.property === property);
+  const lengths = alike.map((f) => f.counterexample.actions.length);
+  if (alike[lengths.indexOf(Math.min(...lengths))] !== finding) return [];
+  const side = kind === 'lost' ? review.after : review.before;
+  const { lines } = timeline(withDriver(replayToken(counterexample.token), side.driver));
+  const held = kind === 'lost' ? 'held before' : 'holds now';
+  const statement = PROPERTIES.find(({ name }) => name === property)?.statement ?? '';
+  return [
+    '',
+    colours.bold(`${kind}: ${property}, broken by ${whoText(finding)}`),
+    ...wrap(ascii(statement), '  ', '  '),
+    `  On this schedule it ${held}:`,
+    ...lines,
+    `  vlbr replay ${counterexample.token} --kernel-src ${side.path}`,
+  ];
+}
+
+function accessLines(review: Review, colours: Colours): string[] {
+  const { reviews, model } = review;
+  const sum = (of: (r: PolicyReview) => number): number => reviews.reduce((n, r) => n + of(r), 0);
+  const schedules = sum(({ accesses }) => accesses.schedules);
+  const compared = sum(({ accesses }) => accesses.accesses);
+  const parting = shortestParting(reviews);
+  if (parting === null) {
+    const same = `MSR accesses: the same in all of ${grouped(schedules)} schedules`;
+    return [colours.bold(`${same} (${grouped(compared)} accesses)`)];
+  }
+  const parted = sum(({ accesses }) => accesses.parted);
+  const head = `MSR accesses part in ${grouped(parted)} of ${grouped(schedules)} schedules`;
+  const { before, after, at } = parting;
+  return [
+    colours.bold(head),
+    ...wrap(`the shortest is this, ${whereText(parting)}:`, '', '  '),
+    ...partingSchedule(review, parting),
+    ...sideBySide(model, before, after, at, ['before', 'after']),
+  ];
+}
+
+function whereText({ before, after, at, policy }: Parting): string {
+  const access = before[at] ?? after[at];
+  const fn = CALL_NAMES[access.fn];
+  const where = access.byHost ? "in the host's perf" : `in ${fn === '' ? 'a call' : `${fn}()`}`;
+  return `under ${policy}, ${where} on ${access.byHost ? 'p' : 'v'}${access.cpu}`;
+}
+
+/** The actions up to the one in which accesses part. */
+function partingSchedule(review: Review, { token }: Parting): string[] {
+  const { lines } = timeline(withDriver(replayToken(token), review.before.driver));
+  return lines.filter((line) => line.startsWith('#')).map((line) => nameMsrs(review.model, line));
+}
+
+function costText(before: Cost, after: Cost, of: (cost: Cost) => number): string {
+  const [a, b] = [of(before), of(after)].map((n) => n.toFixed(1));
+  return a === b ? a : `${a} -> ${b}`;
+}
+
+/** Only the policies under which something changes; the guest's own cost is the same under all. */
+function costLines({ reviews }: Review): string[] {
+  const count = ({ reads, writes }: Cost): number => reads + writes;
+  const rows = reviews.map(({ accesses: { policy, costs } }) => {
+    const { before, after } = costs;
+    const pair = (a: Cost, b: Cost): string[] => [
+      costText(a, b, count),
+      costText(a, b, ({ cycles }) => Math.round(cycles)).replaceAll('.0', ''),
+    ];
+    return [
+      policy,
+      ...pair(before.perTaskSwitch, after.perTaskSwitch),
+      ...pair(before.perVcpuSwitch, after.perVcpuSwitch),
+    ];
+  });
+  const changed = rows.filter((row) => row.some((cell) => cell.includes('->')));
+  if (changed.length === 0) return ['Costs of task switches and of vCPU switches: unchanged.'];
+  return [
+    'Mean cost of a switch: LBR MSR accesses, and cycles (orders of magnitude, without exits)',
+    ...tableLines(['policy', 'task switch', 'cycles', 'vCPU switch', 'cycles'], changed, {
+      numeric: true,
+    }),
+  ];
+}
+
+/** Names what was lost and what was gained. */
+function closingLines(review: Review, findings: readonly Finding[], colours: Colours): string[] {
+  const of = (kind: Finding['kind'], main: boolean): string[] => [
+    ...new Set(
+      findings.filter((f) => f.kind === kind && isMain(f) === main).map(({ property }) => property),
+    ),
+  ];
+  const vacuous = vacuousOf(review.reviews).map(({ property }) => property);
+  const lost = [...new Set([...of('lost', true), ...vacuous])];
+  const anyway = of('lost', false).filter((name) => !lost.includes(name));
+  const parts = [
+    `lost: ${listed(lost)}`,
+    ...(anyway.length > 0 ? [`lost on more schedules: ${listed(anyway)}`] : []),
+    `gained: ${listed(of('gained', true))}`,
+  ];
+  const lines = review.interrupted ? [colours.yellow('interrupted: from the runs until then')] : [];
+  const good = lost.length + anyway.length === 0;
+  const paint = good ? colours.green : colours.red;
+  return [...lines, ...wrap(parts.join('; '), '', '  ').map((line) => paint(line))];
+}
+
+function listed(names: readonly string[]): string {
+  return names.length === 0 ? 'nothing' : names.join(', ');
+}

@@ -1,0 +1,283 @@
+/**
+ * What changes when one driver takes the place of another: the suite on both with the same seeds,
+ * and every failing schedule of the one tried on the other.
+ */
+import { driverOf } from '../guest/perf/kernel.js';
+import type { DriverKind } from '../guest/perf/lbr_driver.js';
+import { knownFailure, notApplicable } from '../host/policy/index.js';
+import type { LbrPolicy, PropertyName } from '../host/policy/policy.js';
+import { PROPERTY_NAMES } from '../host/policy/policy.js';
+import { ACTION_NAMES, ACTIONS } from '../sim/actions.js';
+import { ACTION_WORDS, Schedule } from '../sim/schedule.js';
+import type { CampaignOptions, Counterexample } from './campaign.js';
+import { drawOf, ShapeCampaign } from './campaign.js';
+import { PROPERTIES } from './properties.js';
+import type { FailsAt } from './shrink.js';
+import { shrink } from './shrink.js';
+import type { Verdicts } from './verdicts.js';
+
+/** Who breaks a property: the policy, or the guest's kernel as it would on any machine. */
+export type Breaking = 'policy' | 'kernel';
+
+/** A property that is `lost` fails on a schedule on which it held; `gained` is the opposite. */
+export type ChangeKind = 'lost' | 'gained';
+
+export interface Change {
+  readonly kind: ChangeKind;
+  /** It fails on the other side, too, but on other schedules. */
+  readonly elsewhere: boolean;
+  readonly policy: string;
+  readonly by: Breaking;
+  readonly property: PropertyName;
+  /** A schedule that fails on one side only. */
+  readonly counterexample: Counterexample;
+}
+
+export interface CompareOptions extends Omit<CampaignOptions, 'policies' | 'schedules'> {
+  readonly policy: LbrPolicy;
+  /** What `driver` takes the place of. */
+  readonly before: DriverKind;
+}
+
+export interface Comparison {
+  readonly policy: string;
+  /** Properties that say nothing any more, since the situation they judge does not arise. */
+  readonly vacuous: readonly PropertyName[];
+  readonly changes: readonly Change[];
+  /** Runs on each side. */
+  readonly runs: number;
+  readonly steps: number;
+  readonly interrupted: boolean;
+}
+
+/** Schedules kept for each property and shape. */
+const KEPT = 3;
+/** Failing runs that are tried on the other side, for each property and shape. */
+const TRIED = 300;
+
+/** Verdicts by who breaks the property. */
+function brokenBy(verdicts: Verdicts, by: Breaking): Uint8Array {
+  return by === 'policy' ? verdicts.broken : verdicts.own;
+}
+
+function failsAt({ bench }: ShapeCampaign, by: Breaking, property: number): FailsAt {
+  return by === 'policy'
+    ? (schedule) => bench.breaksAt(schedule, property)
+    : (schedule) => bench.guestBreaksAt(schedule, property);
+}
+
+/**
+ * The same schedule with every switch and every NMI moved to the end of the kernel function in
+ * which it came: then it does not matter in which order that function accesses MSRs.
+ */
+function withoutInterruptions(schedule: Schedule): Schedule {
+  const plain = schedule.copy();
+  for (const at of afterWords(plain)) plain.words[at] = 0;
+  return plain;
+}
+
+/** Offsets of the parameters that count MSR accesses inside a function. */
+function afterWords({ words, length }: Schedule): number[] {
+  const found: number[] = [];
+  for (let i = 0; i < length; i++) {
+    const { params } = ACTIONS[ACTION_NAMES[words[i * ACTION_WORDS]]];
+    const p = params.findIndex(({ name }) => name === 'after');
+    if (p >= 0 && words[i * ACTION_WORDS + 2 + p] > 0) found.push(i * ACTION_WORDS + 2 + p);
+  }
+  return found;
+}
+
+/** How far an interruption may move when a function has come to access MSRs in another order. */
+const NEARBY = 4;
+
+/** Whether the schedule fails if one of its interruptions comes a little sooner or later. */
+function failsNearby(schedule: Schedule, fails: FailsAt): boolean {
+  return afterWords(schedule).some((at) => {
+    for (let d = -NEARBY; d <= NEARBY; d++) {
+      const moved = schedule.copy();
+      moved.words[at] = Math.max(0, schedule.words[at] + d);
+      if (fails(moved) >= 0) return true;
+    }
+    return false;
+  });
+}
+
+/** One shape of machine on one side, and what fails there but not on the other. */
+class Side {
+  readonly campaign: ShapeCampaign;
+  /** Schedules that fail on this side only, by who breaks the property and by property. */
+  readonly only: Readonly<Record<Breaking, Schedule[][]>> = {
+    policy: PROPERTY_NAMES.map(() => []),
+    kernel: PROPERTY_NAMES.map(() => []),
+  };
+  private readonly tried: Readonly<Record<Breaking, number[]>> = {
+    policy: PROPERTY_NAMES.map(() => 0),
+    kernel: PROPERTY_NAMES.map(() => 0),
+  };
+
+  constructor(campaign: ShapeCampaign) {
+    this.campaign = campaign;
+  }
+
+  fails(by: Breaking, property: number): boolean {
+    const { failures, own } = this.campaign;
+    return (by === 'policy' ? failures : own)[property].length > 0;
+  }
+
+  /** A run, generated on this side; if it fails, the other side has to show what it does. */
+  run(seed: number, index: number, steps: number, other: Side): void {
+    const { bench } = this.campaign;
+    this.campaign.run(drawOf(seed, index), steps, null);
+    const { verdicts } = bench.monitor;
+    const open = (['policy', 'kernel'] as const).flatMap((by) =>
+      PROPERTY_NAMES.flatMap((_, p) => {
+        const wanted = this.only[by][p].length < KEPT && this.tried[by][p] < TRIED;
+        return wanted && brokenBy(verdicts, by)[p] !== 0 ? [{ by, p }] : [];
+      }),
+    );
+    if (open.length === 0) return;
+    const schedule = this.campaign.lastSchedule.copy();
+    other.replay(schedule);
+    for (const { by, p } of open) {
+      this.tried[by][p]++;
+      if (brokenBy(other.campaign.bench.monitor.verdicts, by)[p] === 0) {
+        this.only[by][p].push(schedule);
+      }
+    }
+  }
+
+  private replay(schedule: Schedule): void {
+    const { bench } = this.campaign;
+    bench.boot();
+    for (let i = 0; i < schedule.length; i++) bench.step(schedule, i);
+  }
+}
+
+/** Both sides of one shape. */
+interface Pair {
+  readonly before: Side;
+  readonly after: Side;
+}
+
+class PolicyComparison {
+  readonly pairs: readonly Pair[];
+  runs = 0;
+  private readonly options: CompareOptions;
+
+  constructor(options: CompareOptions) {
+    const { model, kernel, policy, shapes, before } = options;
+    this.options = options;
+    const side = (shape: CampaignOptions['shapes'][number], driver: DriverKind): Side =>
+      new Side(new ShapeCampaign({ ...shape, model, kernel, policy, driver }));
+    const after = driverOf(options);
+    this.pairs = shapes.map((s) => ({ before: side(s, before), after: side(s, after) }));
+  }
+
+  run(index: number): void {
+    const { seed, steps } = this.options;
+    const { before, after } = this.pairs[index % this.pairs.length];
+    before.run(seed, index, steps, after);
+    after.run(seed, index, steps, before);
+    this.runs++;
+  }
+
+  get steps(): number {
+    return this.pairs.reduce((sum, p) => sum + p.before.campaign.steps + p.after.campaign.steps, 0);
+  }
+
+  get found(): number {
+    return PROPERTY_NAMES.filter((_, p) => this.pairs.some(({ after }) => after.only.policy[p][0]))
+      .length;
+  }
+
+  changes(): Change[] {
+    const { policy, model, properties } = this.options;
+    return PROPERTIES.filter(({ name }) => properties.includes(name)).flatMap((property) =>
+      (['policy', 'kernel'] as const).flatMap((by) => {
+        const says = notApplicable(policy, property.name, model) ?? property.notApplicable(model);
+        if (by === 'policy' && says !== null) return [];
+        return [...this.change(by, property.name, true), ...this.change(by, property.name, false)];
+      }),
+    );
+  }
+
+  /** Properties whose situation arose before, and does not after. */
+  vacuous(): PropertyName[] {
+    const { policy, model, properties } = this.options;
+    return PROPERTIES.filter(({ name, reach, notApplicable: says }) => {
+      if (!properties.includes(name)) return false;
+      if ((notApplicable(policy, name, model) ?? says(model)) !== null) return false;
+      const count = (side: 'before' | 'after'): number =>
+        this.pairs.reduce((sum, pair) => sum + pair[side].campaign.reached(reach), 0);
+      return count('before') > 0 && count('after') === 0;
+    }).map(({ name }) => name);
+  }
+
+  /** What fails on one side only: on `after`, or the other way round. */
+  private change(by: Breaking, property: PropertyName, isLoss: boolean): Change[] {
+    const { policy, model, kernel } = this.options;
+    const p = PROPERTY_NAMES.indexOf(property);
+    const fails = (side: 'before' | 'after'): boolean =>
+      this.pairs.some((pair) => pair[side].fails(by, p));
+    const [bad, good] = isLoss ? (['after', 'before'] as const) : (['before', 'after'] as const);
+    // A failure that is known is there, whether these runs came upon it or not.
+    const known = by === 'policy' && knownFailure(policy, property, model, kernel) !== null;
+    const elsewhere = fails(good) || (known && isLoss);
+    let best: { readonly schedule: Schedule; readonly pair: Pair } | null = null;
+    for (const pair of this.pairs) {
+      for (const schedule of pair[bad].only[by][p]) {
+        const short = onlyOnOne(schedule, elsewhere, pair[bad], pair[good], by, p);
+        if (short === null || (best !== null && best.schedule.length <= short.length)) continue;
+        best = { schedule: short, pair };
+      }
+    }
+    if (best === null) return [];
+    const kind = isLoss ? 'lost' : 'gained';
+    const { campaign } = best.pair[bad];
+    const counterexample = campaign.counterexample(best.schedule, p, by === 'kernel');
+    return [{ kind, elsewhere, policy: policy.name, by, property, counterexample }];
+  }
+}
+
+/**
+ * A short schedule that fails on the bad side only, or null. Where the property fails on the good
+ * side as well, only on other schedules, interruptions are left out: those fall elsewhere when a
+ * function accesses MSRs in another order, and then a schedule that fails proves nothing.
+ */
+function onlyOnOne(
+  found: Schedule,
+  elsewhere: boolean,
+  bad: Side,
+  good: Side,
+  by: Breaking,
+  property: number,
+): Schedule | null {
+  const badAt = failsAt(bad.campaign, by, property);
+  const goodAt = failsAt(good.campaign, by, property);
+  const differs: FailsAt = (schedule) => {
+    if (elsewhere && afterWords(schedule).length > 0) return -1;
+    const at = badAt(schedule);
+    return at >= 0 && goodAt(schedule) < 0 ? at : -1;
+  };
+  const start = elsewhere ? withoutInterruptions(found) : found;
+  if (differs(start) < 0) return null;
+  const short = shrink(start, differs);
+  return failsNearby(short, goodAt) ? null : short;
+}
+
+/** Compares two drivers under one policy. Same options, same result. */
+export function compareDrivers(options: CompareOptions): Comparison {
+  const comparison = new PolicyComparison(options);
+  const { runs, progress, policy } = options;
+  let interrupted = false;
+  for (let run = 0; run < runs && !interrupted; run++) {
+    comparison.run(run);
+    const { steps, found } = comparison;
+    const now = { policy: policy.name, runs: run + 1, runsWanted: runs, steps, found };
+    interrupted = progress !== undefined && !progress(now);
+  }
+  const { steps } = comparison;
+  const changes = comparison.changes();
+  const vacuous = comparison.vacuous();
+  return { policy: policy.name, changes, vacuous, runs: comparison.runs, steps, interrupted };
+}

@@ -1,0 +1,96 @@
+/** Where the MSR accesses of two drivers first part, and what their switches cost. */
+import { driverOf } from '../guest/perf/kernel.js';
+import type { DriverKind } from '../guest/perf/lbr_driver.js';
+import type { Action } from '../sim/actions.js';
+import type { Access, SwitchCosts } from './access_log.js';
+import { AccessLog, partsAt } from './access_log.js';
+import type { Shape } from './campaign.js';
+import { drawOf, ShapeCampaign } from './campaign.js';
+import type { CompareOptions } from './compare.js';
+import { shrink } from './shrink.js';
+import type { Schedule } from '../sim/schedule.js';
+
+/** A short schedule on which accesses part. */
+export interface Parting {
+  readonly policy: string;
+  readonly shape: Shape;
+  readonly actions: readonly Action[];
+  readonly token: string;
+  /** Index of the first access that differs, in both lists. */
+  readonly at: number;
+  readonly before: readonly Access[];
+  readonly after: readonly Access[];
+}
+
+export interface AccessComparison {
+  readonly policy: string;
+  readonly schedules: number;
+  /** Accesses compared, those of one side. */
+  readonly accesses: number;
+  /** Schedules on which accesses part. */
+  readonly parted: number;
+  readonly parting: Parting | null;
+  readonly costs: { readonly before: SwitchCosts; readonly after: SwitchCosts };
+}
+
+/** Schedules that are run: what differs at all mostly differs at once. */
+const SCHEDULES = 100;
+
+/** Both drivers on machines of one shape. */
+class Logs {
+  readonly campaign: ShapeCampaign;
+  readonly before: AccessLog;
+  readonly after: AccessLog;
+
+  constructor(options: CompareOptions, shape: Shape) {
+    const { model, kernel, policy, before } = options;
+    const on = (driver: DriverKind) => ({ ...shape, model, kernel, policy, driver });
+    this.campaign = new ShapeCampaign(on(before));
+    this.before = new AccessLog(on(before));
+    this.after = new AccessLog(on(driverOf(options)));
+  }
+
+  /** Number of actions up to where the accesses part, or -1. */
+  partsAfter(schedule: Schedule): number {
+    const a = this.before.run(schedule);
+    const b = this.after.run(schedule);
+    const at = partsAt(a, b);
+    return at < 0 ? -1 : Math.min(a[at]?.action ?? Infinity, b[at]?.action ?? Infinity) + 1;
+  }
+
+  /** Compares a short schedule whose accesses part. */
+  parting(found: Schedule, policy: string): Parting {
+    const schedule = shrink(found, (s) => this.partsAfter(s));
+    const before = this.before.run(schedule);
+    const after = this.after.run(schedule);
+    const at = partsAt(before, after);
+    const { shape, actions, token } = this.campaign.counterexample(schedule, 0, false);
+    return { policy, shape, actions, token, at, before, after };
+  }
+}
+
+/** Runs the same schedules on both drivers. Same options, same result. */
+export function compareAccesses(options: CompareOptions): AccessComparison {
+  const { policy, shapes, seed, steps } = options;
+  const logs = shapes.map((shape) => new Logs(options, shape));
+  let accesses = 0;
+  let parted = 0;
+  let first: { readonly schedule: Schedule; readonly log: Logs } | null = null;
+  for (let run = 0; run < SCHEDULES; run++) {
+    const log = logs[run % logs.length];
+    log.campaign.run(drawOf(seed, run), steps, null);
+    const schedule = log.campaign.lastSchedule;
+    const differs = log.partsAfter(schedule) >= 0;
+    accesses += log.before.accesses.length;
+    if (!differs) continue;
+    parted++;
+    first ??= { schedule: schedule.copy(), log };
+  }
+  const costs = {
+    before: AccessLog.costs(logs.map(({ before }) => before)),
+    after: AccessLog.costs(logs.map(({ after }) => after)),
+  };
+  // Only now: shrinking runs schedules, too, and their switches are not to be counted.
+  const parting = first === null ? null : first.log.parting(first.schedule, policy.name);
+  return { policy: policy.name, schedules: SCHEDULES, accesses, parted, parting, costs };
+}

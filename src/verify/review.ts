@@ -1,0 +1,112 @@
+/** What a change of lbr.c does to the properties: the findings of all policies put together. */
+import type { PropertyName } from '../host/policy/policy.js';
+import { PROPERTY_NAMES } from '../host/policy/policy.js';
+import type { Counterexample } from './campaign.js';
+import type { Breaking, Change, ChangeKind, CompareOptions, Comparison } from './compare.js';
+import { compareDrivers } from './compare.js';
+import type { AccessComparison, Parting } from './parting.js';
+import { compareAccesses } from './parting.js';
+
+/** One policy's. */
+export interface PolicyReview {
+  readonly comparison: Comparison;
+  readonly accesses: AccessComparison;
+}
+
+export function reviewPolicy(options: CompareOptions): PolicyReview {
+  return { comparison: compareDrivers(options), accesses: compareAccesses(options) };
+}
+
+/** A property that is lost or gained. */
+export interface Finding {
+  readonly kind: ChangeKind;
+  /** What the guest's kernel breaks by itself is one finding, under whichever policies it came. */
+  readonly by: Breaking;
+  readonly policies: readonly string[];
+  readonly property: PropertyName;
+  /** It fails on the other side, too, but on other schedules. */
+  readonly elsewhere: boolean;
+  /** The shortest schedule that fails on one side only. */
+  readonly counterexample: Counterexample;
+}
+
+function length({ counterexample }: Change): number {
+  return counterexample.actions.length;
+}
+
+function findingOf(changes: readonly Change[]): Finding {
+  const shortest = changes.reduce((best, change) =>
+    length(change) < length(best) ? change : best,
+  );
+  const { kind, by, property, counterexample } = shortest;
+  const policies = changes.map(({ policy }) => policy);
+  return { kind, by, policies, property, elsewhere: shortest.elsewhere, counterexample };
+}
+
+/**
+ * Whether a finding stands for itself. A policy that fails a property anyway fails it on other
+ * schedules as soon as guests behave in any other way; that is a finding, but not a first one.
+ */
+export function isMain({ by, elsewhere }: Finding): boolean {
+  return by === 'kernel' || !elsewhere;
+}
+
+/** Drops gains that come with a loss of the same property: they say that it fails elsewhere now. */
+function withoutMoved(findings: readonly Finding[]): Finding[] {
+  return findings.filter(
+    ({ kind, elsewhere, by, property, policies }) =>
+      kind === 'lost' ||
+      !elsewhere ||
+      !findings.some(
+        (f) =>
+          f.kind === 'lost' &&
+          f.by === by &&
+          f.property === property &&
+          (by === 'kernel' || f.policies[0] === policies[0]),
+      ),
+  );
+}
+
+/** Losses first, the kernel's own before those of the policies, and then by property. */
+export function findingsOf(reviews: readonly PolicyReview[]): Finding[] {
+  const all = reviews.flatMap(({ comparison }) => comparison.changes);
+  const findings: Finding[] = [];
+  for (const kind of ['lost', 'gained'] as const) {
+    for (const property of PROPERTY_NAMES) {
+      const own = all.filter(
+        (c) => c.kind === kind && c.by === 'kernel' && c.property === property,
+      );
+      if (own.length > 0) findings.push(findingOf(own));
+    }
+    for (const property of PROPERTY_NAMES) {
+      const theirs = all.filter((c) => c.kind === kind && c.property === property);
+      findings.push(...theirs.filter(({ by }) => by === 'policy').map((c) => findingOf([c])));
+    }
+  }
+  return withoutMoved(findings);
+}
+
+/** Properties that say nothing any more, with the policies under which that is so. */
+export function vacuousOf(
+  reviews: readonly PolicyReview[],
+): { readonly property: PropertyName; readonly policies: readonly string[] }[] {
+  return PROPERTY_NAMES.flatMap((property) => {
+    const policies = reviews
+      .filter(({ comparison }) => comparison.vacuous.includes(property))
+      .map(({ comparison }) => comparison.policy);
+    return policies.length === 0 ? [] : [{ property, policies }];
+  });
+}
+
+/** The shortest schedule on which accesses part, over all policies. */
+export function shortestParting(reviews: readonly PolicyReview[]): Parting | null {
+  return reviews.reduce<Parting | null>((best, { accesses: { parting } }) => {
+    if (parting === null) return best;
+    return best === null || parting.actions.length < best.actions.length ? parting : best;
+  }, null);
+}
+
+/** Whether anything that held does not hold any more. */
+export function losesAnything(reviews: readonly PolicyReview[]): boolean {
+  return findingsOf(reviews).some(({ kind }) => kind === 'lost') || vacuousOf(reviews).length > 0;
+}
