@@ -9,7 +9,7 @@ import * as pv from '../pv/kvm_pv_lbr.js';
 import type { Cpu } from './kernel.js';
 import { ATTR_VLBR } from './perf_event.js';
 import type { perf_event } from './perf_structs.js';
-import { COUNTER_SLOTS, NUM_COUNTERS } from './perf_structs.js';
+import { COUNTER_SLOTS, NUM_COUNTERS } from './cpu_structs.js';
 
 /** Kernel: core.c:intel_pmu_disable_all(). */
 export function intel_pmu_disable_all(cpu: Cpu): void {

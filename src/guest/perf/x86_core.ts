@@ -7,7 +7,7 @@ import * as intel from './intel_core.js';
 import type { Cpu } from './kernel.js';
 import { ATTR_VLBR, IDX_UNASSIGNED, INTEL_PMC_IDX_FIXED_VLBR } from './perf_event.js';
 import type { perf_event } from './perf_structs.js';
-import { NUM_COUNTERS } from './perf_structs.js';
+import { NUM_COUNTERS } from './cpu_structs.js';
 import { perf_pmu_disable, perf_pmu_enable } from './pmu_count.js';
 
 /** Kernel: core.c:x86_pmu_disable(). */
