@@ -1,4 +1,5 @@
 import { cpSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Options } from 'tsup';
 
 // JavaScript only: tsup's declaration builder is tied to compiler versions, so tsc writes types.
@@ -18,8 +19,15 @@ const config: Options = {
   splitting: true,
   treeshake: true,
   clean: true,
-  // C files, which are compiled on the user's machine.
-  onSuccess: async () => cpSync('src/kernel/shim', 'dist/shim', { recursive: true }),
+  esbuildPlugins: [
+    {
+      // C files, which are compiled on the user's machine; wherever the build goes.
+      name: 'shim',
+      setup({ initialOptions: { outdir = 'dist' }, onEnd }) {
+        onEnd(() => cpSync('src/kernel/shim', join(outdir, 'shim'), { recursive: true }));
+      },
+    },
+  ],
 };
 
 export default config;

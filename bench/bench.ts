@@ -6,8 +6,14 @@
  */
 import fc from 'fast-check';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
+import type { DriverKind } from '../src/guest/perf/lbr_driver.js';
+import { PORT } from '../src/guest/perf/lbr_port.js';
 import { findPolicy } from '../src/host/policy/index.js';
 import { findCpuModel, withDepth } from '../src/hw/cpu_models.js';
+import { buildKernel } from '../src/kernel/build.js';
+import { kernelDriver } from '../src/kernel/driver.js';
+import { KernelError } from '../src/kernel/errors.js';
+import { installedKernel, readKernelSource } from '../src/kernel/source.js';
 import { ACTION_NAMES, ACTIONS, type ActionName } from '../src/sim/actions.js';
 import type { MachineConfig } from '../src/sim/config.js';
 import { BRANCH_TYPES, Generator } from '../src/sim/generate.js';
@@ -26,13 +32,13 @@ interface Measured {
   seconds: number;
 }
 
-function configOf(policy: string, depth: number): MachineConfig {
+function configOf(policy: string, depth: number, driver: DriverKind = PORT): MachineConfig {
   const model = findCpuModel('skylake');
   const found = findPolicy(policy);
   if (model === undefined || found === undefined)
     throw new Error('the benchmark names what exists');
   const shape = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
-  return { ...shape, model: withDepth(model, depth), kernel: '6.1', policy: found };
+  return { ...shape, model: withDepth(model, depth), kernel: '6.1', policy: found, driver };
 }
 
 function measure(bench: Bench, work: () => number): Measured {
@@ -175,5 +181,43 @@ function line(policy: string, depth: number): void {
   console.log(cells.join(''));
 }
 
-for (const policy of ['always', 'merged', 'parked'])
-  for (const depth of [8, 32]) line(policy, depth);
+/** The C file of the kernel beside the port, on the same schedules. */
+function driverLine(policy: string, depth: number, driver: DriverKind): void {
+  const port = new Bench(configOf(policy, depth));
+  const kernel = new Bench(configOf(policy, depth, driver));
+  const rates: { port: number[]; kernel: number[] } = { port: [], kernel: [] };
+  for (let round = 0; round <= ROUNDS; round++) {
+    const schedules: Schedule[] = [];
+    const own = generated(port, 1500, round + 1, schedules);
+    const other = generated(kernel, 1500, round + 1, []);
+    if (round === 0) continue;
+    rates.port.push(rate(own));
+    rates.kernel.push(rate(other));
+  }
+  const [a, b] = [median(rates.port), median(rates.kernel)];
+  const cells = [
+    `${policy} depth ${depth}`.padEnd(22),
+    `port ${Math.round(a / 1000)}k steps/s`.padStart(19),
+    `kernel ${Math.round(b / 1000)}k steps/s`.padStart(22),
+    `${(b / a).toFixed(2)} x`.padStart(10),
+  ];
+  console.log(cells.join(''));
+}
+
+/** The installed kernel's driver, or null and a line that says why there is none. */
+function installedDriver(): DriverKind | null {
+  try {
+    return kernelDriver(buildKernel(readKernelSource(installedKernel())));
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    console.log(`kernel driver: not measured: ${error.message}`);
+    return null;
+  }
+}
+
+const POLICIES = ['always', 'merged', 'parked'];
+for (const policy of POLICIES) for (const depth of [8, 32]) line(policy, depth);
+const driver = installedDriver();
+if (driver !== null) {
+  for (const policy of POLICIES) for (const depth of [8, 32]) driverLine(policy, depth, driver);
+}
