@@ -55,6 +55,8 @@ class SharedMemory extends Memory {
   private instances = 0;
   /** Static data as the binary has it. */
   private pristine: Int32Array = new Int32Array(0);
+  /** Static data of the kernel that waits for the one that runs. */
+  private readonly underWay: Int32Array;
   /** The kernel whose code runs, and whose static data is in place. */
   private active: CDriver | null = null;
 
@@ -65,6 +67,7 @@ class SharedMemory extends Memory {
     this.memory = memory;
     this.binary = binary;
     this.all = new Int32Array(memory.buffer);
+    this.underWay = new Int32Array(binary.staticWords);
   }
 
   /** Makes the instance of a CPU. Static data must be at rest. */
@@ -93,34 +96,29 @@ class SharedMemory extends Memory {
     this.all.set(this.pristine, this.binary.staticsFrom / 4);
   }
 
-  private place(at: number): void {
-    const from = BLOCK_ADDRESS / 4 + at;
-    const { staticsFrom, staticWords } = this.binary;
-    this.all.copyWithin(staticsFrom / 4, from, from + staticWords);
-  }
-
-  private keep(at: number): void {
-    const { staticsFrom, staticWords } = this.binary;
-    const from = staticsFrom / 4;
-    this.all.copyWithin(BLOCK_ADDRESS / 4 + at, from, from + staticWords);
-  }
-
   /** Puts the kernel's static data in place. Returns the kernel to give to `leave`. */
   enter(driver: CDriver): CDriver | null {
     const outer = this.active;
     if (outer === driver) return outer;
-    // The host runs while a guest accesses an MSR.
-    if (outer !== null) this.keep(outer.statics);
-    this.place(driver.statics);
+    const { staticsFrom, staticWords } = this.binary;
+    const from = staticsFrom / 4;
+    if (outer !== null) {
+      // A guest that accesses an MSR may make the host run its own perf; the host calls no guest.
+      for (let i = 0; i < staticWords; i++) this.underWay[i] = this.all[from + i];
+    }
+    const at = BLOCK_ADDRESS / 4 + driver.statics;
+    this.all.copyWithin(from, at, at + staticWords);
     this.active = driver;
     return outer;
   }
 
   leave(driver: CDriver, outer: CDriver | null): void {
     if (outer === driver) return;
-    this.keep(driver.statics);
+    const { staticsFrom, staticWords } = this.binary;
+    const from = staticsFrom / 4;
+    this.all.copyWithin(BLOCK_ADDRESS / 4 + driver.statics, from, from + staticWords);
     this.active = outer;
-    if (outer !== null) this.place(outer.statics);
+    if (outer !== null) this.all.set(this.underWay, from);
   }
 
   /** An exception has unwound the code that ran. */

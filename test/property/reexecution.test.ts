@@ -4,7 +4,11 @@
  * the re-execution.
  */
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { DriverKind } from '../../src/guest/perf/lbr_driver.js';
+import { PORT } from '../../src/guest/perf/lbr_port.js';
+import { kernelDriver } from '../../src/kernel/driver.js';
+import { installedBinary, installedSource } from '../kernel/installed_kernel.js';
 import { BRANCH_REL_CALL } from '../../src/hw/branch.js';
 import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
 import type { CpuModel } from '../../src/hw/cpu_models.js';
@@ -93,7 +97,7 @@ class Rig {
         },
     });
     const policy: LbrPolicy = always;
-    this.m = new Machine({ ...shape, kernel: '6.1', policy }, observer);
+    this.m = new Machine({ ...shape, kernel: '6.1', policy, driver }, observer);
     this.generator = new Generator(this.m);
   }
 
@@ -278,181 +282,198 @@ function countingEvent(m: Machine, vcpu: number): number {
 
 const HOST_SHAPE = { vms: 2, vcpus: 2, tasks: 3, pcpus: 2 };
 
-describe('a guest function that is interrupted', () => {
-  const models: readonly CpuModel[] = [
-    withDepth(cpuModel('skylake'), 4),
-    cpuModel('haswell'),
-    cpuModel('skylake'),
-  ];
+/** The driver that the rig's kernels run. */
+let driver: DriverKind = PORT;
 
-  it.each(models)(
-    'always goes on before any access as if nothing had been, $lbr_nr deep',
-    (model) => {
-      const rig = new Rig({ ...HOST_SHAPE, model });
-      let cut = 0;
+const DRIVERS = installedSource === null ? ['port'] : ['port', 'kernel'];
+
+describe.each(DRIVERS)('with the %s driver', (name) => {
+  beforeAll(() => {
+    driver = name === 'port' ? PORT : kernelDriver(installedBinary());
+  });
+
+  describe('a guest function that is interrupted', () => {
+    const models: readonly CpuModel[] = [
+      withDepth(cpuModel('skylake'), 4),
+      cpuModel('haswell'),
+      cpuModel('skylake'),
+    ];
+
+    it.each(models)(
+      'always goes on before any access as if nothing had been, $lbr_nr deep',
+      (model) => {
+        const rig = new Rig({ ...HOST_SHAPE, model });
+        let cut = 0;
+        fc.assert(
+          fc.property(tape, fc.integer({ min: 1, max: 60 }), (choices, steps) => {
+            rig.prefix(choices, steps);
+            const step = rig.function(choices);
+            if (step === null) return;
+            const state = rig.m.memory.words.slice();
+            const plain = uninterrupted(rig, state, step, null);
+            const n = rig.accessCount;
+            const stride = Math.max(1, Math.ceil(n / EVERY_UP_TO));
+            for (let k = choices.below(stride); k < n; k += stride) {
+              const run = interrupted(rig, state, step, null, [k], choices);
+              expect(run.times).toBe(1);
+              expect(run.outcome).toEqual(plain);
+              cut++;
+            }
+          }),
+          { seed: SEED, numRuns: 40 },
+        );
+        expect(cut).toBeGreaterThan(100);
+      },
+    );
+
+    it('always does after several interruptions, some without any progress', () => {
+      const rig = new Rig({ ...HOST_SHAPE, model: withDepth(cpuModel('skylake'), 4) });
+      let twice = 0;
+      const gaps = fc.noBias(fc.array(fc.nat(9), { minLength: 2, maxLength: 4 }));
       fc.assert(
-        fc.property(tape, fc.integer({ min: 1, max: 60 }), (choices, steps) => {
+        fc.property(tape, fc.integer({ min: 1, max: 60 }), gaps, (choices, steps, lengths) => {
           rig.prefix(choices, steps);
           const step = rig.function(choices);
           if (step === null) return;
           const state = rig.m.memory.words.slice();
           const plain = uninterrupted(rig, state, step, null);
-          const n = rig.accessCount;
-          const stride = Math.max(1, Math.ceil(n / EVERY_UP_TO));
-          for (let k = choices.below(stride); k < n; k += stride) {
-            const run = interrupted(rig, state, step, null, [k], choices);
-            expect(run.times).toBe(1);
+          const run = interrupted(rig, state, step, null, lengths, choices);
+          expect(run.outcome).toEqual(plain);
+          if (run.times > 1) twice++;
+        }),
+        { seed: SEED, numRuns: 250 },
+      );
+      expect(twice).toBeGreaterThan(25);
+    });
+
+    it('always takes an NMI once, before, between or after interruptions', () => {
+      const rig = new Rig({ ...HOST_SHAPE, model: withDepth(cpuModel('skylake'), 4) });
+      const reached = { before: 0, after: 0, inside: 0, samples: 0 };
+      const gaps = fc.array(fc.nat(24), { minLength: 1, maxLength: 3 });
+      const after = fc.integer({ min: 1, max: 24 });
+      fc.assert(
+        fc.property(
+          tape,
+          fc.integer({ min: 8, max: 80 }),
+          after,
+          gaps,
+          (choices, steps, n, cuts) => {
+            rig.prefix(choices, steps);
+            const step = rig.function(choices);
+            if (step === null || step.kind === KIND.kexec) return;
+            const event = countingEvent(rig.m, step.actor);
+            if (event < 0 || step.kind === KIND.pmi) return;
+            const state = rig.m.memory.words.slice();
+            const run = interrupted(rig, state, step, { event, after: n }, cuts, choices);
+            // Where the NMI came, it comes in the run that nothing interrupts.
+            const nmi = run.pmiAt < 0 ? null : { event, after: run.pmiAt + 1 };
+            if (nmi === null) return;
+            const plain = uninterrupted(rig, state, step, nmi);
             expect(run.outcome).toEqual(plain);
-            cut++;
+            if (run.times === 0) return;
+            if (run.pmiAt > cuts[0]) reached.before++;
+            else if (run.pmiAt + 6 < cuts[0]) reached.after++;
+            else reached.inside++;
+            const samples = run.outcome.did.filter((line) => line.startsWith('guestSample'));
+            expect(samples.length).toBeLessThanOrEqual(1);
+            reached.samples += samples.length;
+          },
+        ),
+        { seed: SEED, numRuns: 600 },
+      );
+      expect(Math.min(...Object.values(reached))).toBeGreaterThan(2);
+    });
+  });
+
+  describe('a context switch', () => {
+    it('always ends the same, wherever an NMI and an interruption fall into it', () => {
+      const model = withDepth(cpuModel('haswell'), 4);
+      const rig = new Rig({ vms: 2, vcpus: 1, tasks: 2, pcpus: 1, model });
+      const { m } = rig;
+      m.boot();
+      rig.generator.begin(new Tape([]), true);
+      for (const task of [0, 1]) m.open(0, task, 0, BRANCH_TYPES[0]);
+      for (const task of [1, 0]) {
+        m.branches(0, BRANCH_REL_CALL, 3);
+        m.switchTask(0, task);
+      }
+      const step = { kind: KIND.taskSwitch, actor: 0, a: 1, b: 0, c: 0 };
+      const state = m.memory.words.slice();
+      const plain: Outcome[] = [];
+      let longest = 0;
+      for (let after = 1; ; after++) {
+        const end = uninterrupted(rig, state, step, { event: 0, after });
+        if (rig.pmiPosition < 0) break;
+        expect(rig.pmiPosition).toBe(after - 1);
+        plain.push(end);
+        longest = Math.max(longest, rig.accessCount);
+        expect(end.did.filter((line) => line.startsWith('guestPmi'))).toHaveLength(1);
+      }
+      expect(plain.length).toBeGreaterThan(20);
+      for (const after of plain.keys()) {
+        for (let k = 0; k < longest; k++) {
+          const nmi = { event: 0, after: after + 1 };
+          const run = interrupted(rig, state, step, nmi, [k, k % 5], new Tape([]));
+          // An interruption may bring the NMI an access nearer; it comes once, and is taken whole.
+          expect(Math.abs(run.pmiAt - after)).toBeLessThanOrEqual(2);
+          expect(run.outcome).toEqual(plain[run.pmiAt]);
+        }
+      }
+    });
+  });
+
+  describe('another vCPU of the VM', () => {
+    it('always goes on meanwhile, and is refused no task but those that are held', () => {
+      const shape = { vms: 1, vcpus: 2, tasks: 5, pcpus: 2 };
+      const rig = new Rig({ ...shape, model: withDepth(cpuModel('skylake'), 4) });
+      const { m } = rig;
+      let went = 0;
+      fc.assert(
+        fc.property(tape, fc.integer({ min: 1, max: 60 }), fc.nat(16), (choices, steps, k) => {
+          rig.prefix(choices, steps);
+          const step = rig.function(choices);
+          if (step === null || step.kind === KIND.kexec) return;
+          const v = step.actor;
+          const other = 1 - v;
+          const state = m.memory.words.slice();
+          expect([lockedTasks(m, v), m.ports[v].lockedTasks]).toEqual([0, 0]);
+          rig.listen(v);
+          rig.perform(step);
+          const plain = { did: [...rig.heardSoFar], kernel: rig.kernelWords(0) };
+
+          m.memory.words.set(state);
+          rig.listen(v);
+          const { pcpu } = m.vcpus[v];
+          m.arm(pcpu, -1, k);
+          rig.perform(step);
+          if (m.ports[v].suspended === 0) return;
+          const held = lockedTasks(m, other);
+          if (step.kind !== KIND.pmi) expect(held & (1 << m.cpu(v).cpuctx.current)).not.toBe(0);
+          const { tasks } = m.guests[0];
+          for (const { id, alive, on_cpu } of tasks) {
+            const free = alive !== 0 && on_cpu === 0;
+            expect(canSwitchTo(m, other, id)).toBe(free && (held & (1 << id)) === 0);
+          }
+          if (m.vcpus[other].pcpu < 0) m.switchTo(pcpu, other);
+          for (let i = 0; i < 24; i++) {
+            const act = rig.draw();
+            if (IS_VCPU[act.kind] === 0 || act.kind === KIND.halt || act.actor !== other) continue;
+            rig.perform(act);
+            went++;
+          }
+          m.switchTo(pcpu, v);
+          m.resume(v);
+          expect(rig.heardSoFar.map(withoutSeq)).toEqual(plain.did.map(withoutSeq));
+          for (const [at, size] of heldWords(m, v, held)) {
+            const from = at - m.guests[0].layout.start;
+            const now = Array.from(m.memory.words.subarray(at, at + size));
+            expect(now).toEqual(plain.kernel.slice(from, from + size));
           }
         }),
-        { seed: SEED, numRuns: 40 },
+        { seed: SEED, numRuns: 250 },
       );
-      expect(cut).toBeGreaterThan(100);
-    },
-  );
-
-  it('always does after several interruptions, some without any progress', () => {
-    const rig = new Rig({ ...HOST_SHAPE, model: withDepth(cpuModel('skylake'), 4) });
-    let twice = 0;
-    const gaps = fc.noBias(fc.array(fc.nat(9), { minLength: 2, maxLength: 4 }));
-    fc.assert(
-      fc.property(tape, fc.integer({ min: 1, max: 60 }), gaps, (choices, steps, lengths) => {
-        rig.prefix(choices, steps);
-        const step = rig.function(choices);
-        if (step === null) return;
-        const state = rig.m.memory.words.slice();
-        const plain = uninterrupted(rig, state, step, null);
-        const run = interrupted(rig, state, step, null, lengths, choices);
-        expect(run.outcome).toEqual(plain);
-        if (run.times > 1) twice++;
-      }),
-      { seed: SEED, numRuns: 250 },
-    );
-    expect(twice).toBeGreaterThan(25);
-  });
-
-  it('always takes an NMI once, before, between or after interruptions', () => {
-    const rig = new Rig({ ...HOST_SHAPE, model: withDepth(cpuModel('skylake'), 4) });
-    const reached = { before: 0, after: 0, inside: 0, samples: 0 };
-    const gaps = fc.array(fc.nat(24), { minLength: 1, maxLength: 3 });
-    const after = fc.integer({ min: 1, max: 24 });
-    fc.assert(
-      fc.property(tape, fc.integer({ min: 8, max: 80 }), after, gaps, (choices, steps, n, cuts) => {
-        rig.prefix(choices, steps);
-        const step = rig.function(choices);
-        if (step === null || step.kind === KIND.kexec) return;
-        const event = countingEvent(rig.m, step.actor);
-        if (event < 0 || step.kind === KIND.pmi) return;
-        const state = rig.m.memory.words.slice();
-        const run = interrupted(rig, state, step, { event, after: n }, cuts, choices);
-        // Where the NMI came, it comes in the run that nothing interrupts.
-        const nmi = run.pmiAt < 0 ? null : { event, after: run.pmiAt + 1 };
-        if (nmi === null) return;
-        const plain = uninterrupted(rig, state, step, nmi);
-        expect(run.outcome).toEqual(plain);
-        if (run.times === 0) return;
-        if (run.pmiAt > cuts[0]) reached.before++;
-        else if (run.pmiAt + 6 < cuts[0]) reached.after++;
-        else reached.inside++;
-        const samples = run.outcome.did.filter((line) => line.startsWith('guestSample'));
-        expect(samples.length).toBeLessThanOrEqual(1);
-        reached.samples += samples.length;
-      }),
-      { seed: SEED, numRuns: 600 },
-    );
-    expect(Math.min(...Object.values(reached))).toBeGreaterThan(2);
-  });
-});
-
-describe('a context switch', () => {
-  it('always ends the same, wherever an NMI and an interruption fall into it', () => {
-    const model = withDepth(cpuModel('haswell'), 4);
-    const rig = new Rig({ vms: 2, vcpus: 1, tasks: 2, pcpus: 1, model });
-    const { m } = rig;
-    m.boot();
-    rig.generator.begin(new Tape([]), true);
-    for (const task of [0, 1]) m.open(0, task, 0, BRANCH_TYPES[0]);
-    for (const task of [1, 0]) {
-      m.branches(0, BRANCH_REL_CALL, 3);
-      m.switchTask(0, task);
-    }
-    const step = { kind: KIND.taskSwitch, actor: 0, a: 1, b: 0, c: 0 };
-    const state = m.memory.words.slice();
-    const plain: Outcome[] = [];
-    let longest = 0;
-    for (let after = 1; ; after++) {
-      const end = uninterrupted(rig, state, step, { event: 0, after });
-      if (rig.pmiPosition < 0) break;
-      expect(rig.pmiPosition).toBe(after - 1);
-      plain.push(end);
-      longest = Math.max(longest, rig.accessCount);
-      expect(end.did.filter((line) => line.startsWith('guestPmi'))).toHaveLength(1);
-    }
-    expect(plain.length).toBeGreaterThan(20);
-    for (const after of plain.keys()) {
-      for (let k = 0; k < longest; k++) {
-        const nmi = { event: 0, after: after + 1 };
-        const run = interrupted(rig, state, step, nmi, [k, k % 5], new Tape([]));
-        // An interruption may bring the NMI an access nearer; it comes once, and is taken whole.
-        expect(Math.abs(run.pmiAt - after)).toBeLessThanOrEqual(2);
-        expect(run.outcome).toEqual(plain[run.pmiAt]);
-      }
-    }
-  });
-});
-
-describe('another vCPU of the VM', () => {
-  it('always goes on meanwhile, and is refused no task but those that are held', () => {
-    const shape = { vms: 1, vcpus: 2, tasks: 5, pcpus: 2 };
-    const rig = new Rig({ ...shape, model: withDepth(cpuModel('skylake'), 4) });
-    const { m } = rig;
-    let went = 0;
-    fc.assert(
-      fc.property(tape, fc.integer({ min: 1, max: 60 }), fc.nat(16), (choices, steps, k) => {
-        rig.prefix(choices, steps);
-        const step = rig.function(choices);
-        if (step === null || step.kind === KIND.kexec) return;
-        const v = step.actor;
-        const other = 1 - v;
-        const state = m.memory.words.slice();
-        expect([lockedTasks(m, v), m.ports[v].lockedTasks]).toEqual([0, 0]);
-        rig.listen(v);
-        rig.perform(step);
-        const plain = { did: [...rig.heardSoFar], kernel: rig.kernelWords(0) };
-
-        m.memory.words.set(state);
-        rig.listen(v);
-        const { pcpu } = m.vcpus[v];
-        m.arm(pcpu, -1, k);
-        rig.perform(step);
-        if (m.ports[v].suspended === 0) return;
-        const held = lockedTasks(m, other);
-        if (step.kind !== KIND.pmi) expect(held & (1 << m.cpu(v).cpuctx.current)).not.toBe(0);
-        const { tasks } = m.guests[0];
-        for (const { id, alive, on_cpu } of tasks) {
-          const free = alive !== 0 && on_cpu === 0;
-          expect(canSwitchTo(m, other, id)).toBe(free && (held & (1 << id)) === 0);
-        }
-        if (m.vcpus[other].pcpu < 0) m.switchTo(pcpu, other);
-        for (let i = 0; i < 24; i++) {
-          const act = rig.draw();
-          if (IS_VCPU[act.kind] === 0 || act.kind === KIND.halt || act.actor !== other) continue;
-          rig.perform(act);
-          went++;
-        }
-        m.switchTo(pcpu, v);
-        m.resume(v);
-        expect(rig.heardSoFar.map(withoutSeq)).toEqual(plain.did.map(withoutSeq));
-        for (const [at, size] of heldWords(m, v, held)) {
-          const from = at - m.guests[0].layout.start;
-          const now = Array.from(m.memory.words.subarray(at, at + size));
-          expect(now).toEqual(plain.kernel.slice(from, from + size));
-        }
-      }),
-      { seed: SEED, numRuns: 250 },
-    );
-    expect(went).toBeGreaterThan(200);
+      expect(went).toBeGreaterThan(200);
+    });
   });
 });
 

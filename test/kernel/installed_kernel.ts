@@ -1,0 +1,28 @@
+/** The kernel whose C file the tests run, if this machine has a tree and a compiler. */
+import { execFileSync } from 'node:child_process';
+import type { KernelBinary } from '../../src/kernel/binary.js';
+import { buildKernel } from '../../src/kernel/build.js';
+import { KernelError } from '../../src/kernel/errors.js';
+import type { KernelSource } from '../../src/kernel/source.js';
+import { installedKernel, readKernelSource } from '../../src/kernel/source.js';
+
+function found(): KernelSource | null {
+  try {
+    execFileSync('clang', ['--version']);
+    return readKernelSource(installedKernel());
+  } catch (error) {
+    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    if (!missing && !(error instanceof KernelError)) throw error;
+    const why = missing ? 'clang is not installed (apt-get install clang lld)' : error.message;
+    console.warn(`\nSKIPPED: what runs the C file of a kernel, since ${why}\n`);
+    return null;
+  }
+}
+
+/** Its source; null, and said loudly, where there is none. */
+export const installedSource: KernelSource | null = found();
+
+export function installedBinary(): KernelBinary {
+  if (installedSource === null) throw new Error('tests that need a kernel are skipped without one');
+  return buildKernel(installedSource);
+}
