@@ -11,6 +11,7 @@ import type { KernelBinary } from './binary.js';
 import { kernelBinary, withInfo } from './binary.js';
 import { driftMacros, includedHeaders } from './drift.js';
 import { KernelError } from './errors.js';
+import { explain } from './explain.js';
 import type { KernelSource } from './source.js';
 
 /** The build puts a copy beside the code. */
@@ -152,33 +153,11 @@ function clang(args: readonly string[]): string {
   }
 }
 
-function compile(args: readonly string[], { text, info }: KernelSource): void {
+function compile(args: readonly string[], source: KernelSource): void {
   try {
     clang(args);
   } catch (error) {
     if (!(error instanceof Error) || !('stderr' in error)) throw error;
-    const where = info.version === 'unknown' ? 'lbr.c' : `lbr.c of Linux ${info.version}`;
-    throw new KernelError(`${where}: ${explain(String(error.stderr), text)}`);
+    throw new KernelError(explain(String(error.stderr), source));
   }
-}
-
-/** One line that says what stands in the way: what the shim lacks, or the compiler's first error. */
-function explain(stderr: string, text: string): string {
-  if (/unable to execute command|wasm-ld.*(not found|No such file)/.test(stderr)) {
-    return 'clang finds no linker; install it: apt-get install lld';
-  }
-  const symbol = /undefined symbol: (\S+)/.exec(stderr)?.[1];
-  if (symbol !== undefined) return `${symbol}() is nowhere defined`;
-  const error = /^.*?([\w./-]+):(\d+):\d+: (?:fatal )?error: (.*)$/m.exec(stderr);
-  if (error === null) return `clang says: ${stderr.trim().split('\n')[0]}`;
-  const [, file, line, message] = error;
-  const name = file.endsWith('lbr.c')
-    ? `line ${line}`
-    : `the shim, ${file.split('/').at(-1)}:${line}`;
-  const code = file.endsWith('lbr.c') ? (text.split('\n')[Number(line) - 1] ?? '').trim() : '';
-  const missing = /undeclared|implicit declaration|unknown type|no member named|incomplete/;
-  const what = missing.test(message)
-    ? 'the shim does not have what it uses'
-    : 'it does not compile';
-  return `${what}: ${name}: ${message}${code === '' ? '' : `: ${code}`}`;
 }

@@ -16,7 +16,7 @@ const DRIFTS: readonly Drift[] = [
   { macro: 'VLBR_SWAP_TASK_CTX', pattern: /^void\s+intel_pmu_lbr_swap_task_ctx\(/m },
   // 5.9: x86_pmu has function pointers, which core.c sets.
   { macro: 'VLBR_LBR_HOOKS', pattern: /^void\s+intel_pmu_lbr_reset_64\(/m },
-  // The formats were in lbr.c in 5.4, not in 5.15.
+  // The formats were in lbr.c in 5.8, not in 5.10.
   { macro: 'VLBR_OWN_FORMATS', pattern: /^\s*LBR_FORMAT_32\s*=/m },
   // Not in 5.15, but in 6.1: what the init functions find out is put together at the end.
   { macro: 'VLBR_LBR_INIT', pattern: /^void\s+(?:__init\s+)?intel_pmu_lbr_init\(/m },

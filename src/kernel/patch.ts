@@ -17,7 +17,7 @@ export interface Patched {
 }
 
 /** What lbr.c has been called: before 4.7 it lay elsewhere. */
-const LBR_NAMES: readonly string[] = [LBR_PATH, 'perf_event_intel_lbr.c'];
+const LBR_NAMES: readonly string[] = ['intel/lbr.c', 'perf_event_intel_lbr.c'];
 
 /** The path that a diff is about, without the `a/` or `b/` before it. */
 function pathOf({ oldFileName = '', newFileName = '' }: StructuredPatch): string {
@@ -26,9 +26,7 @@ function pathOf({ oldFileName = '', newFileName = '' }: StructuredPatch): string
 }
 
 function isLbr(path: string): boolean {
-  return (
-    path === 'lbr.c' || LBR_NAMES.some((name) => path.endsWith(name)) || /intel\/lbr\.c$/.test(path)
-  );
+  return path === 'lbr.c' || LBR_NAMES.some((name) => path.endsWith(name));
 }
 
 /** The signature at the end of each mail, which a parser takes for a line that is removed. */

@@ -18,6 +18,8 @@ export interface KernelSource {
   readonly info: KernelInfo;
 }
 
+class NotThere extends KernelError {}
+
 /** A text as a source; `version` is unknown unless it comes from a tree. */
 export function kernelSource(text: string, version = 'unknown'): KernelSource {
   return { text, info: { version, sha256: createHash('sha256').update(text).digest('hex') } };
@@ -43,7 +45,7 @@ function fromTree(tree: string): KernelSource {
   // A folder with nothing but an unpacked tree in it, as tar leaves it.
   const inner = readdirSync(tree).filter((name) => existsSync(join(tree, name, LBR_PATH)));
   if (inner.length === 1) return fromFile(join(tree, inner[0], LBR_PATH));
-  throw new KernelError(`${tree}: this is no kernel tree; ${LBR_PATH} is missing`);
+  throw new NotThere(`${tree}: this is no kernel tree; ${LBR_PATH} is missing`);
 }
 
 function fromFile(file: string): KernelSource {
@@ -65,21 +67,38 @@ function versionOf(makefile: string): string {
   return numbers.filter((part) => part !== '').join('.') + value('EXTRAVERSION') || 'unknown';
 }
 
+/** Runs tar; that a file is not in the archive is for the caller to see. */
+function untar(args: readonly string[], tar: string): void {
+  try {
+    execFileSync('tar', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  } catch (error) {
+    const stderr = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : '';
+    const lines = stderr.split('\n');
+    const missing = lines.filter((line) => line.endsWith(': Not found in archive'));
+    // Its last line says that there were errors.
+    if (missing.length > 0 && missing.length === lines.length - 1) return;
+    throw new KernelError(`${tar}: tar can't read it: ${lines[0]}`);
+  }
+}
+
 /** Unpacks the two files that are needed, which lie near the front of a kernel's tar. */
 function fromTar(tar: string): KernelSource {
   const folder = mkdtempSync(join(tmpdir(), 'vlbr-'));
   const wanted = [`*/${LBR_PATH}`, '*/Makefile'].flatMap((p) => ['--wildcards', p]);
   const args = ['-xf', tar, '-C', folder, '--occurrence=1', '--no-wildcards-match-slash'];
   try {
-    execFileSync('tar', [...args, ...wanted], { stdio: ['ignore', 'ignore', 'pipe'] });
+    untar([...args, ...wanted], tar);
     return fromTree(folder);
   } catch (error) {
-    if (error instanceof KernelError) throw new KernelError(`${tar}: ${LBR_PATH} is not in it`);
-    const why = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : '';
-    throw new KernelError(`${tar}: tar can't read it: ${why.split('\n')[0]}`);
+    if (!(error instanceof NotThere)) throw error;
+    throw new KernelError(`${tar}: ${LBR_PATH} is not in it`);
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+function byVersion(a: string, b: string): number {
+  return basename(a).localeCompare(basename(b), 'en', { numeric: true });
 }
 
 /**
@@ -91,8 +110,6 @@ function fromTar(tar: string): KernelSource {
 export function installedKernel(): string {
   const found = existsSync(DEBIAN_FOLDER) ? readdirSync(DEBIAN_FOLDER) : [];
   const trees = found.filter((name) => /^linux-source-\d+\.\d+(\.tar\.\w+)?$/.test(name));
-  const byVersion = (a: string, b: string): number =>
-    basename(a).localeCompare(basename(b), 'en', { numeric: true });
   const reference = trees.filter((name) => /^linux-source-6\.1(\.tar|$)/.test(name));
   const best = (reference.length > 0 ? reference : trees).sort(byVersion).at(-1);
   if (best !== undefined) return join(DEBIAN_FOLDER, best);

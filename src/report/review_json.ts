@@ -3,7 +3,8 @@ import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import { CALL_NAMES } from '../sim/guest_call.js';
 import type { Access } from '../verify/access_log.js';
 import { replayToken, withDriver } from '../verify/replay_file.js';
-import { findingsOf, losesAnything, shortestParting, vacuousOf } from '../verify/review.js';
+import { crashOf, findingsOf, losesAnything } from '../verify/review.js';
+import { shortestParting, vacuousOf } from '../verify/review.js';
 import type { Finding } from '../verify/review.js';
 import { msrName } from './msr_name.js';
 import type { Review, ReviewSide } from './review_text.js';
@@ -18,6 +19,7 @@ const AROUND = 8;
 export function reviewJson(review: Review): object {
   const { model, seed, runs, before, after, patches, reverse, notModelled, reviews } = review;
   const findings = findingsOf(reviews);
+  const compared = reviews.flatMap(({ accesses }) => accesses ?? []);
   const of = (kind: Finding['kind']): object[] =>
     findings
       .filter((finding) => finding.kind === kind)
@@ -34,14 +36,15 @@ export function reviewJson(review: Review): object {
     notModelled,
     lost: of('lost'),
     vacuous: vacuousOf(reviews),
+    crashes: [crashOf(reviews, 'before'), crashOf(reviews, 'after')].filter((c) => c !== null),
     gained: of('gained'),
     accesses: {
-      schedules: reviews.reduce((n, { accesses }) => n + accesses.schedules, 0),
-      compared: reviews.reduce((n, { accesses }) => n + accesses.accesses, 0),
-      parted: reviews.reduce((n, { accesses }) => n + accesses.parted, 0),
+      schedules: compared.reduce((n, { schedules }) => n + schedules, 0),
+      compared: compared.reduce((n, { accesses }) => n + accesses, 0),
+      parted: compared.reduce((n, { parted }) => n + parted, 0),
       parting: partingJson(review),
     },
-    costs: reviews.map(({ accesses: { policy, costs } }) => ({ policy, ...costs })),
+    costs: compared.map(({ policy, costs }) => ({ policy, ...costs })),
     interrupted: review.interrupted,
     elapsed_s: review.elapsed_s,
     ok: !losesAnything(reviews),

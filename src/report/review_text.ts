@@ -2,11 +2,12 @@
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 import type { KernelInfo } from '../kernel/binary.js';
+import { actionText } from '../sim/actions.js';
 import { CALL_NAMES } from '../sim/guest_call.js';
 import type { Cost } from '../verify/access_log.js';
 import type { Finding, PolicyReview } from '../verify/review.js';
-import { findingsOf, isMain, shortestParting, vacuousOf } from '../verify/review.js';
-import type { Parting } from '../verify/parting.js';
+import { crashOf, findingsOf, isMain, shortestParting, vacuousOf } from '../verify/review.js';
+import type { AccessComparison, Parting } from '../verify/parting.js';
 import { PROPERTIES } from '../verify/properties.js';
 import { replayToken, withDriver } from '../verify/replay_file.js';
 import { sideBySide } from './access_text.js';
@@ -52,6 +53,7 @@ export function reviewText(review: Review, colours: Colours): string[] {
     '',
     ...findingTable(main, others, colours),
     ...vacuousLines(review),
+    ...crashLines(review, colours),
     ...told.flatMap((finding) => scheduleLines(review, told, finding, colours)),
     '',
     ...accessLines(review, colours),
@@ -139,6 +141,22 @@ function vacuousLines({ reviews }: Review): string[] {
   );
 }
 
+/** A driver that crashed: nothing else can be said of it. */
+function crashLines({ reviews, before, after }: Review, colours: Colours): string[] {
+  return (['before', 'after'] as const).flatMap((side) => {
+    const crash = crashOf(reviews, side);
+    if (crash === null) return [];
+    const { error, actions, token } = crash;
+    const { path } = side === 'before' ? before : after;
+    return [
+      '',
+      colours.red(`the lbr.c ${side} the patch crashes: ${error}`),
+      ...actions.map((action, i) => `  #${i + 1} ${actionText(action)}`),
+      `  vlbr replay ${token} --kernel-src ${path}`,
+    ];
+  });
+}
+
 /** The timeline of a finding, if it is the shortest for its property. */
 function scheduleLines(
   review: Review,
@@ -166,15 +184,17 @@ function scheduleLines(
 
 function accessLines(review: Review, colours: Colours): string[] {
   const { reviews, model } = review;
-  const sum = (of: (r: PolicyReview) => number): number => reviews.reduce((n, r) => n + of(r), 0);
-  const schedules = sum(({ accesses }) => accesses.schedules);
-  const compared = sum(({ accesses }) => accesses.accesses);
+  const compared = reviews.flatMap(({ accesses }) => accesses ?? []);
+  const sum = (of: (a: AccessComparison) => number): number =>
+    compared.reduce((n, a) => n + of(a), 0);
+  const schedules = sum((a) => a.schedules);
+  const total = sum((a) => a.accesses);
   const parting = shortestParting(reviews);
   if (parting === null) {
     const same = `MSR accesses: the same in all of ${grouped(schedules)} schedules`;
-    return [colours.bold(`${same} (${grouped(compared)} accesses)`)];
+    return [colours.bold(`${same} (${grouped(total)} accesses)`)];
   }
-  const parted = sum(({ accesses }) => accesses.parted);
+  const parted = sum((a) => a.parted);
   const head = `MSR accesses part in ${grouped(parted)} of ${grouped(schedules)} schedules`;
   const { before, after, at } = parting;
   return [
@@ -203,19 +223,25 @@ function costText(before: Cost, after: Cost, of: (cost: Cost) => number): string
   return a === b ? a : `${a} -> ${b}`;
 }
 
+function accessCount({ reads, writes }: Cost): number {
+  return reads + writes;
+}
+
+/** Accesses and cycles of a kind of switch. */
+function costPair(a: Cost, b: Cost): string[] {
+  const cycles = costText(a, b, ({ cycles: n }) => Math.round(n)).replaceAll('.0', '');
+  return [costText(a, b, accessCount), cycles];
+}
+
 /** Only the policies under which something changes; the guest's own cost is the same under all. */
 function costLines({ reviews }: Review): string[] {
-  const count = ({ reads, writes }: Cost): number => reads + writes;
-  const rows = reviews.map(({ accesses: { policy, costs } }) => {
+  const compared = reviews.flatMap(({ accesses }) => accesses ?? []);
+  const rows = compared.map(({ policy, costs }) => {
     const { before, after } = costs;
-    const pair = (a: Cost, b: Cost): string[] => [
-      costText(a, b, count),
-      costText(a, b, ({ cycles }) => Math.round(cycles)).replaceAll('.0', ''),
-    ];
     return [
       policy,
-      ...pair(before.perTaskSwitch, after.perTaskSwitch),
-      ...pair(before.perVcpuSwitch, after.perVcpuSwitch),
+      ...costPair(before.perTaskSwitch, after.perTaskSwitch),
+      ...costPair(before.perVcpuSwitch, after.perVcpuSwitch),
     ];
   });
   const changed = rows.filter((row) => row.some((cell) => cell.includes('->')));

@@ -227,6 +227,20 @@ export class ShapeCampaign {
     };
   }
 
+  /** Number of actions up to the one in which the model or its driver throws, or -1. */
+  crashesAt(schedule: Schedule): number {
+    const { bench } = this;
+    bench.boot();
+    for (let i = 0; i < schedule.length; i++) {
+      try {
+        bench.step(schedule, i);
+      } catch {
+        return i + 1;
+      }
+    }
+    return -1;
+  }
+
   /** What broke, in one line, at the end of a schedule that does. */
   private detail(schedule: Schedule, property: number, own: boolean): string {
     const { bench } = this;
@@ -236,6 +250,7 @@ export class ShapeCampaign {
     return (own ? ownDetails : details)[property];
   }
 
+  /** A word of text that `vlbr replay` takes. */
   token(schedule: Schedule, property: number): string {
     const { model, kernel, policy, vms, vcpus, tasks, pcpus } = this.config;
     const names = { policy: policy.name, cpu: model.name, kernel };

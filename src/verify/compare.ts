@@ -7,8 +7,10 @@ import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import { knownFailure, notApplicable } from '../host/policy/index.js';
 import type { LbrPolicy, PropertyName } from '../host/policy/policy.js';
 import { PROPERTY_NAMES } from '../host/policy/policy.js';
+import type { Action } from '../sim/actions.js';
 import { ACTION_NAMES, ACTIONS } from '../sim/actions.js';
-import { ACTION_WORDS, Schedule } from '../sim/schedule.js';
+import type { Schedule } from '../sim/schedule.js';
+import { ACTION_WORDS } from '../sim/schedule.js';
 import type { CampaignOptions, Counterexample } from './campaign.js';
 import { drawOf, ShapeCampaign } from './campaign.js';
 import { PROPERTIES } from './properties.js';
@@ -39,8 +41,19 @@ export interface CompareOptions extends Omit<CampaignOptions, 'policies' | 'sche
   readonly before: DriverKind;
 }
 
+/** A driver that went wrong in a way that ends the machine: a trap, or a claim of the model. */
+export interface Crash {
+  readonly side: 'before' | 'after';
+  readonly error: string;
+  /** The schedule up to there. */
+  readonly actions: readonly Action[];
+  readonly token: string;
+}
+
 export interface Comparison {
   readonly policy: string;
+  /** The shortest of those that the runs came upon; nothing is judged after one. */
+  readonly crashes: readonly Crash[];
   /** Properties that say nothing any more, since the situation they judge does not arise. */
   readonly vacuous: readonly PropertyName[];
   readonly changes: readonly Change[];
@@ -124,10 +137,19 @@ class Side {
     return (by === 'policy' ? failures : own)[property].length > 0;
   }
 
+  /** The schedule on which the driver crashed, and how. */
+  crash: { readonly schedule: Schedule; readonly error: string } | null = null;
+
   /** A run, generated on this side; if it fails, the other side has to show what it does. */
   run(seed: number, index: number, steps: number, other: Side): void {
     const { bench } = this.campaign;
-    this.campaign.run(drawOf(seed, index), steps, null);
+    if (this.crash !== null || other.crash !== null) return;
+    try {
+      this.campaign.run(drawOf(seed, index), steps, null);
+    } catch (error) {
+      this.crash = { schedule: this.campaign.lastSchedule.copy(), error: String(error) };
+      return;
+    }
     const { verdicts } = bench.monitor;
     const open = (['policy', 'kernel'] as const).flatMap((by) =>
       PROPERTY_NAMES.flatMap((_, p) => {
@@ -149,7 +171,20 @@ class Side {
   private replay(schedule: Schedule): void {
     const { bench } = this.campaign;
     bench.boot();
-    for (let i = 0; i < schedule.length; i++) bench.step(schedule, i);
+    try {
+      for (let i = 0; i < schedule.length; i++) bench.step(schedule, i);
+    } catch (error) {
+      this.crash = { schedule, error: String(error) };
+    }
+  }
+
+  /** A short schedule on which the driver crashes. */
+  shortCrash(side: Crash['side']): Crash | null {
+    if (this.crash === null) return null;
+    const { campaign } = this;
+    const schedule = shrink(this.crash.schedule, (s) => campaign.crashesAt(s));
+    const token = campaign.token(schedule, 0);
+    return { side, error: this.crash.error, actions: schedule.actions(), token };
   }
 }
 
@@ -199,6 +234,14 @@ class PolicyComparison {
         return [...this.change(by, property.name, true), ...this.change(by, property.name, false)];
       }),
     );
+  }
+
+  crashes(): Crash[] {
+    return (['before', 'after'] as const).flatMap((side) => {
+      const found = this.pairs.flatMap((pair) => pair[side].shortCrash(side) ?? []);
+      const shortest = found.sort((a, b) => a.actions.length - b.actions.length)[0];
+      return shortest === undefined ? [] : [shortest];
+    });
   }
 
   /** Properties whose situation arose before, and does not after. */
@@ -277,7 +320,11 @@ export function compareDrivers(options: CompareOptions): Comparison {
     interrupted = progress !== undefined && !progress(now);
   }
   const { steps } = comparison;
-  const changes = comparison.changes();
-  const vacuous = comparison.vacuous();
-  return { policy: policy.name, changes, vacuous, runs: comparison.runs, steps, interrupted };
+  const crashes = comparison.crashes();
+  // A machine that has crashed is not to be asked for anything more.
+  const judged = crashes.length === 0;
+  const changes = judged ? comparison.changes() : [];
+  const vacuous = judged ? comparison.vacuous() : [];
+  const { runs: done } = comparison;
+  return { policy: policy.name, crashes, changes, vacuous, runs: done, steps, interrupted };
 }

@@ -3,6 +3,7 @@ import type { PropertyName } from '../host/policy/policy.js';
 import { PROPERTY_NAMES } from '../host/policy/policy.js';
 import type { Counterexample } from './campaign.js';
 import type { Breaking, Change, ChangeKind, CompareOptions, Comparison } from './compare.js';
+import type { Crash } from './compare.js';
 import { compareDrivers } from './compare.js';
 import type { AccessComparison, Parting } from './parting.js';
 import { compareAccesses } from './parting.js';
@@ -10,11 +11,13 @@ import { compareAccesses } from './parting.js';
 /** One policy's. */
 export interface PolicyReview {
   readonly comparison: Comparison;
-  readonly accesses: AccessComparison;
+  /** Null if a driver crashed. */
+  readonly accesses: AccessComparison | null;
 }
 
 export function reviewPolicy(options: CompareOptions): PolicyReview {
-  return { comparison: compareDrivers(options), accesses: compareAccesses(options) };
+  const comparison = compareDrivers(options);
+  return { comparison, accesses: comparison.crashes.length > 0 ? null : compareAccesses(options) };
 }
 
 /** A property that is lost or gained. */
@@ -100,13 +103,23 @@ export function vacuousOf(
 
 /** The shortest schedule on which accesses part, over all policies. */
 export function shortestParting(reviews: readonly PolicyReview[]): Parting | null {
-  return reviews.reduce<Parting | null>((best, { accesses: { parting } }) => {
+  return reviews.reduce<Parting | null>((best, { accesses }) => {
+    const parting = accesses?.parting ?? null;
     if (parting === null) return best;
     return best === null || parting.actions.length < best.actions.length ? parting : best;
   }, null);
 }
 
+/** The shortest schedule on which a side crashes, over all policies; null if it does not. */
+export function crashOf(reviews: readonly PolicyReview[], side: Crash['side']): Crash | null {
+  const found = reviews.flatMap(({ comparison }) =>
+    comparison.crashes.filter((crash) => crash.side === side),
+  );
+  return found.sort((a, b) => a.actions.length - b.actions.length)[0] ?? null;
+}
+
 /** Whether anything that held does not hold any more. */
 export function losesAnything(reviews: readonly PolicyReview[]): boolean {
+  if (crashOf(reviews, 'after') !== null) return true;
   return findingsOf(reviews).some(({ kind }) => kind === 'lost') || vacuousOf(reviews).length > 0;
 }

@@ -24,6 +24,12 @@ function configOf(policyName: string, model: CpuModel, shape: Shape): MachineCon
   return { ...shape, model, kernel: '6.1', policy };
 }
 
+/** The machine's block; comparing words one by one takes the runner seconds. */
+function bytesOf({ machine }: AccessLog): Buffer {
+  const { buffer, byteOffset, byteLength } = machine.memory.words;
+  return Buffer.from(buffer, byteOffset, byteLength);
+}
+
 /** Calls `visit` with generated schedules for a machine. */
 function eachSchedule(config: MachineConfig, runs: number, visit: (s: Schedule) => void): void {
   const campaign = new ShapeCampaign(config);
@@ -101,7 +107,7 @@ describe.skipIf(installedSource === null)("the kernel's driver", () => {
           expect(step(second.machine, schedule, i)).toBe(step(first.machine, schedule, i));
         }
         expect(partsAt(first.accesses, second.accesses)).toBe(-1);
-        expect(second.machine.memory.words).toEqual(first.machine.memory.words);
+        expect(bytesOf(second).equals(bytesOf(first))).toBe(true);
       });
     }
     expect(inside).toBeGreaterThan(10);

@@ -83,41 +83,6 @@ int common_branch_type(int type)
 }
 #endif
 
-void intel_pmu_lbr_init_core(void);
-void intel_pmu_lbr_init_atom(void);
-void intel_pmu_lbr_init_slm(void);
-void intel_pmu_lbr_init_nhm(void);
-void intel_pmu_lbr_init_snb(void);
-void intel_pmu_lbr_init_hsw(void);
-void intel_pmu_lbr_init_skl(void);
-void intel_pmu_lbr_init_knl(void);
-#ifdef VLBR_LBR_INIT
-void intel_pmu_lbr_init(void);
-#endif
-#ifdef VLBR_LBR_HOOKS
-void intel_pmu_lbr_reset_32(void);
-void intel_pmu_lbr_reset_64(void);
-void intel_pmu_lbr_read_32(struct cpu_hw_events *cpuc);
-void intel_pmu_lbr_read_64(struct cpu_hw_events *cpuc);
-void intel_pmu_lbr_save(void *ctx);
-void intel_pmu_lbr_restore(void *ctx);
-#endif
-void intel_pmu_lbr_add(struct perf_event *event);
-void intel_pmu_lbr_del(struct perf_event *event);
-void intel_pmu_lbr_enable_all(bool pmi);
-void intel_pmu_lbr_disable_all(void);
-void intel_pmu_lbr_read(void);
-void intel_pmu_lbr_reset(void);
-int intel_pmu_setup_lbr_filter(struct perf_event *event);
-#ifdef VLBR_SCHED_TASK_OF_TASK
-void intel_pmu_lbr_sched_task(struct perf_event_context *ctx, struct task_struct *task, bool in);
-#else
-void intel_pmu_lbr_sched_task(struct perf_event_context *ctx, bool sched_in);
-#endif
-#ifdef VLBR_SWAP_TASK_CTX
-void intel_pmu_lbr_swap_task_ctx(struct perf_event_context *prev, struct perf_event_context *next);
-#endif
-
 #define EXPORT(name) __attribute__((export_name(#name)))
 
 /*

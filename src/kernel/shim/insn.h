@@ -42,7 +42,7 @@ static inline int vlbr_insn_init(struct insn *insn, u64 address)
 /* The pointer that it is given has half the bits of an address: `from` has them all. */
 #define insn_init(insn, addr, len, is64) \
 	((void)(addr), (void)(len), (void)(is64), (void)vlbr_insn_init(insn, from))
-/* In 5.4 they return nothing, in 5.15 an error. */
+/* Up to 5.10 nobody looks at what they return; in 5.15 it is an error. */
 static inline int insn_get_opcode(struct insn *insn) { return 0; }
 static inline int insn_get_modrm(struct insn *insn) { return 0; }
 static inline int insn_get_immediate(struct insn *insn) { return 0; }

@@ -73,6 +73,8 @@ typedef _Bool bool;
 #define EOPNOTSUPP 95
 #define E2BIG 7
 
+void *memset(void *s, int c, size_t n);
+void *memcpy(void *dest, const void *src, size_t n);
 static inline bool vlbr_test_bit(u32 nr, const void *words)
 {
 	return ((const u32 *)words)[nr / 32] >> (nr % 32) & 1;
@@ -287,7 +289,7 @@ struct lbr_entry { u64 from, to, info; };
 struct pebs_lbr { struct lbr_entry lbr[0]; };
 struct er_account { u32 ref; u64 config; };
 struct x86_perf_task_context_opt { int lbr_callstack_users, lbr_stack_state, log_id; };
-/* In 5.4, an array for each of FROM, TO and INFO; they take the place of the records. */
+/* Up to 5.8, an array for each of FROM, TO and INFO; they take the place of the records. */
 struct x86_perf_task_context {
 	u64 lbr_sel;
 	int tos;
@@ -437,6 +439,42 @@ enum {
 #else
 int branch_type(u64 from, u64 to, int abort);
 int common_branch_type(int type);
+#endif
+
+/* What perf calls. An lbr.c that defines it otherwise is not compiled. */
+void intel_pmu_lbr_init_core(void);
+void intel_pmu_lbr_init_atom(void);
+void intel_pmu_lbr_init_slm(void);
+void intel_pmu_lbr_init_nhm(void);
+void intel_pmu_lbr_init_snb(void);
+void intel_pmu_lbr_init_hsw(void);
+void intel_pmu_lbr_init_skl(void);
+void intel_pmu_lbr_init_knl(void);
+#ifdef VLBR_LBR_INIT
+void intel_pmu_lbr_init(void);
+#endif
+#ifdef VLBR_LBR_HOOKS
+void intel_pmu_lbr_reset_32(void);
+void intel_pmu_lbr_reset_64(void);
+void intel_pmu_lbr_read_32(struct cpu_hw_events *cpuc);
+void intel_pmu_lbr_read_64(struct cpu_hw_events *cpuc);
+void intel_pmu_lbr_save(void *ctx);
+void intel_pmu_lbr_restore(void *ctx);
+#endif
+void intel_pmu_lbr_add(struct perf_event *event);
+void intel_pmu_lbr_del(struct perf_event *event);
+void intel_pmu_lbr_enable_all(bool pmi);
+void intel_pmu_lbr_disable_all(void);
+void intel_pmu_lbr_read(void);
+void intel_pmu_lbr_reset(void);
+int intel_pmu_setup_lbr_filter(struct perf_event *event);
+#ifdef VLBR_SCHED_TASK_OF_TASK
+void intel_pmu_lbr_sched_task(struct perf_event_context *ctx, struct task_struct *task, bool in);
+#else
+void intel_pmu_lbr_sched_task(struct perf_event_context *ctx, bool sched_in);
+#endif
+#ifdef VLBR_SWAP_TASK_CTX
+void intel_pmu_lbr_swap_task_ctx(struct perf_event_context *prev, struct perf_event_context *next);
 #endif
 
 #endif

@@ -1,0 +1,218 @@
+/** Two drivers compared: the port, and ports that were broken on purpose. */
+import { describe, expect, it } from 'vitest';
+import type { DriverKind, LbrDriver } from '../../src/guest/perf/lbr_driver.js';
+import { PORT } from '../../src/guest/perf/lbr_port.js';
+import { findPolicy } from '../../src/host/policy/index.js';
+import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
+import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
+import { MSR_LBR_TOS } from '../../src/hw/msr_index.js';
+import { DEFAULT_SHAPES } from '../../src/verify/campaign.js';
+import type { CompareOptions } from '../../src/verify/compare.js';
+import { compareDrivers } from '../../src/verify/compare.js';
+import { compareAccesses } from '../../src/verify/parting.js';
+import {
+  crashOf,
+  findingsOf,
+  isMain,
+  losesAnything,
+  reviewPolicy,
+} from '../../src/verify/review.js';
+import { shortestParting, vacuousOf } from '../../src/verify/review.js';
+import { replayToken, withDriver } from '../../src/verify/replay_file.js';
+import { breakerOf } from '../../src/verify/replay_file.js';
+
+/** The port with some functions replaced; each gets the port's own. */
+function broken(change: (port: LbrDriver) => Partial<LbrDriver>): DriverKind {
+  return {
+    ...PORT,
+    create: (kernel, memory) => {
+      const port = PORT.create(kernel, memory);
+      return { ...port, ...change(port) };
+    },
+  };
+}
+
+const NO_RESTORE = broken((port) => ({
+  intel_pmu_lbr_sched_task: (cpu, ctx, sched_in) => {
+    if (sched_in) port.intel_pmu_lbr_reset(cpu);
+    else port.intel_pmu_lbr_sched_task(cpu, ctx, sched_in);
+  },
+}));
+
+/** Reads TOS once more, which nobody can tell but by looking at the accesses. */
+const ONE_MORE_READ = broken((port) => ({
+  intel_pmu_lbr_sched_task: (cpu, ctx, sched_in) => {
+    if (cpu.cpuc.lbr_users > 0) cpu.rdmsrl(MSR_LBR_TOS);
+    port.intel_pmu_lbr_sched_task(cpu, ctx, sched_in);
+  },
+}));
+
+const NO_EVENTS = broken(() => ({ intel_pmu_setup_lbr_filter: () => -95 }));
+
+function options(policyName: string, driver: DriverKind, before = PORT): CompareOptions {
+  const model = findCpuModel('haswell');
+  const policy = findPolicy(policyName);
+  if (model === undefined || policy === undefined) throw new Error('the test names what exists');
+  return {
+    model: withDepth(model, 4),
+    kernel: '6.1',
+    shapes: DEFAULT_SHAPES,
+    properties: PROPERTY_NAMES,
+    policy,
+    before,
+    driver,
+    runs: 300,
+    steps: 60,
+    seed: 1,
+  };
+}
+
+describe('compareDrivers', () => {
+  it('always finds nothing between a driver and itself', () => {
+    for (const policy of ['merged', 'pv-sound']) {
+      const { changes, vacuous } = compareDrivers(options(policy, PORT));
+      expect([changes, vacuous]).toEqual([[], []]);
+    }
+  });
+
+  it('always finds what a driver without restore loses, by a schedule that proves it', () => {
+    const { changes } = compareDrivers(options('always', NO_RESTORE));
+    const found = changes.find(({ property }) => property === 'callstack-true');
+    if (found === undefined) throw new Error('callstack-true is not lost');
+    expect([found.kind, found.by, found.elsewhere]).toEqual(['lost', 'kernel', true]);
+    const { actions, token, text } = found.counterexample;
+    expect(actions.length).toBeLessThanOrEqual(8);
+    expect(text).toContain('a sample of');
+    const replay = replayToken(token);
+    const run = (driver: DriverKind): string => {
+      const { config } = withDriver(replay, driver);
+      return breakerOf({ ...replay, config: { ...config, model: options('always', PORT).model } });
+    };
+    expect([run(PORT), run(NO_RESTORE)]).toEqual(['nobody', 'kernel']);
+  });
+
+  it('always calls the same thing a gain the other way round', () => {
+    const { changes } = compareDrivers(options('always', PORT, NO_RESTORE));
+    const found = changes.filter(({ property }) => property === 'callstack-true');
+    expect(found.map(({ kind, by }) => [kind, by])).toEqual([['gained', 'kernel']]);
+  });
+
+  it('always says when a property has nothing to judge any more', () => {
+    const { changes, vacuous } = compareDrivers(options('always', NO_EVENTS));
+    expect(vacuous).toContain('callstack-true');
+    expect(vacuous).toContain('balanced');
+    expect(vacuous).not.toContain('no-loss/any');
+    expect(changes.filter(({ kind, elsewhere }) => kind === 'lost' && !elsewhere)).toEqual([]);
+    expect(compareDrivers(options('always', PORT, NO_EVENTS)).vacuous).toEqual([]);
+  });
+
+  it('always ends early with what is known', () => {
+    const seen: number[] = [];
+    const progress = (now: { readonly runs: number }): boolean => {
+      seen.push(now.runs);
+      return now.runs < 5;
+    };
+    const result = compareDrivers({ ...options('always', NO_RESTORE), progress });
+    expect([result.interrupted, result.runs]).toEqual([true, 5]);
+    expect(seen).toEqual([1, 2, 3, 4, 5]);
+  });
+});
+
+/** Stops dead in the first read of the LBR. */
+const CRASHING = broken(() => ({
+  intel_pmu_lbr_read: () => {
+    throw new RangeError('unreachable');
+  },
+}));
+
+describe('a driver that crashes', () => {
+  it('always ends the comparison, with the shortest schedule on which it does', () => {
+    const review = reviewPolicy(options('always', CRASHING));
+    const { crashes, changes, vacuous } = review.comparison;
+    expect([changes, vacuous, review.accesses]).toEqual([[], [], null]);
+    expect(crashes.map(({ side, error }) => [side, error])).toEqual([
+      ['after', 'RangeError: unreachable'],
+    ]);
+    // An event that counts, and an overflow of its counter.
+    expect(crashes[0].actions.length).toBe(2);
+    expect(crashOf([review], 'after')).toEqual(crashes[0]);
+    expect(crashOf([review], 'before')).toBeNull();
+    expect(losesAnything([review])).toBe(true);
+    const fixed = reviewPolicy(options('always', PORT, CRASHING));
+    expect(crashOf([fixed], 'before')?.actions).toEqual(crashes[0].actions);
+    expect(losesAnything([fixed])).toBe(false);
+  });
+});
+
+describe('compareAccesses', () => {
+  it('always finds no difference between a driver and itself, and counts its switches', () => {
+    const { parted, parting, accesses, schedules, costs } = compareAccesses(
+      options('always', PORT),
+    );
+    expect([parted, parting]).toEqual([0, null]);
+    expect(schedules).toBe(100);
+    expect(accesses).toBeGreaterThan(10_000);
+    expect(costs.after).toEqual(costs.before);
+    const { taskSwitches, perTaskSwitch, perVcpuSwitch } = costs.before;
+    expect(taskSwitches).toBeGreaterThan(100);
+    expect(perTaskSwitch.reads).toBeGreaterThan(1);
+    expect(perTaskSwitch.cycles).toBeGreaterThan(80 * perTaskSwitch.reads);
+    expect(perVcpuSwitch.writes).toBeGreaterThan(1);
+  });
+
+  it('always finds the first access that differs, and what it costs', () => {
+    const { parting, parted, costs } = compareAccesses(options('always', ONE_MORE_READ));
+    if (parting === null) throw new Error('the accesses do not part');
+    expect(parted).toBeGreaterThan(10);
+    expect(parting.actions.length).toBeLessThanOrEqual(3);
+    const { at, before, after } = parting;
+    expect(after[at].msr).toBe(MSR_LBR_TOS);
+    expect(after[at].write).toBe(false);
+    expect(before.slice(0, at)).toEqual(after.slice(0, at));
+    const [a, b] = [costs.before.perTaskSwitch, costs.after.perTaskSwitch];
+    expect(b.reads).toBeGreaterThan(a.reads);
+    // Interruptions fall elsewhere, and so do some of the other accesses.
+    expect(Math.abs(b.writes - a.writes)).toBeLessThan(0.02 * a.writes);
+  });
+});
+
+describe('a review', () => {
+  it('always puts the policies together', () => {
+    const policies = ['always', 'pv-sound', 'merged'];
+    const reviews = policies.map((policy) => reviewPolicy(options(policy, NO_RESTORE)));
+    const findings = findingsOf(reviews);
+    const own = findings.filter(({ by, kind }) => by === 'kernel' && kind === 'lost');
+    expect(own.map(({ property }) => property)).toContain('callstack-true');
+    for (const { policies: some } of own) expect(some.length).toBeGreaterThan(0);
+    const { policies: names } = own.find(({ property }) => property === 'callstack-true') ?? own[0];
+    expect(names).toEqual(expect.arrayContaining(['always', 'pv-sound']));
+    expect(own.every(isMain)).toBe(true);
+    expect(losesAnything(reviews)).toBe(true);
+    // What moved from one schedule to another is no gain.
+    const gains = findings.filter(({ kind, elsewhere }) => kind === 'gained' && elsewhere);
+    for (const { by, property, policies: names } of gains) {
+      const twin = findings.find(
+        (f) => f.kind === 'lost' && f.by === by && f.property === property,
+      );
+      expect(twin === undefined || twin.policies[0] !== names[0]).toBe(true);
+    }
+    const parting = shortestParting(reviews);
+    const lengths = reviews.map(({ accesses }) => accesses?.parting?.actions.length ?? Infinity);
+    expect(parting?.actions.length).toBe(Math.min(...lengths));
+  });
+
+  it('always has nothing to say of a driver that only reads once more', () => {
+    const reviews = ['always', 'pv-sound', 'lazy-sound'].map((policy) =>
+      reviewPolicy(options(policy, ONE_MORE_READ)),
+    );
+    expect([findingsOf(reviews), vacuousOf(reviews)]).toEqual([[], []]);
+    expect(losesAnything(reviews)).toBe(false);
+    expect(shortestParting(reviews)).not.toBeNull();
+  });
+
+  it('always takes a property that became vacuous for a loss', () => {
+    const reviews = [reviewPolicy(options('always', NO_EVENTS))];
+    expect(vacuousOf(reviews).map(({ property }) => property)).toContain('callstack-true');
+    expect(losesAnything(reviews)).toBe(true);
+  });
+});
