@@ -49,6 +49,10 @@ function json(info: KernelInfo): Uint8Array {
   return Buffer.from(JSON.stringify(info));
 }
 
+function none(): number {
+  return 0;
+}
+
 /** @throws KernelBinaryError when this is no module that `vlbr kernel build` made. */
 export function kernelBinary(bytes: Uint8Array): KernelBinary {
   const module = compiled(bytes);
@@ -57,7 +61,6 @@ export function kernelBinary(bytes: Uint8Array): KernelBinary {
     throw new KernelBinaryError('this WebAssembly module was not made by vlbr kernel build');
   }
   const info = JSON.parse(Buffer.from(section).toString()) as KernelInfo;
-  const none = (): number => 0;
   const vlbr = { rdmsr: none, rdmsr_edx: none, wrmsr: none };
   const { exports } = new WebAssembly.Instance(module, {
     env: { memory: new WebAssembly.Memory({ initial: 2 }) },

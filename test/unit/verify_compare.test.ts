@@ -184,8 +184,8 @@ describe('a review', () => {
     const own = findings.filter(({ by, kind }) => by === 'kernel' && kind === 'lost');
     expect(own.map(({ property }) => property)).toContain('callstack-true');
     for (const { policies: some } of own) expect(some.length).toBeGreaterThan(0);
-    const { policies: names } = own.find(({ property }) => property === 'callstack-true') ?? own[0];
-    expect(names).toEqual(expect.arrayContaining(['always', 'pv-sound']));
+    const { policies: under } = own.find(({ property }) => property === 'callstack-true') ?? own[0];
+    expect(under).toEqual(expect.arrayContaining(['always', 'pv-sound']));
     expect(own.every(isMain)).toBe(true);
     expect(losesAnything(reviews)).toBe(true);
     // What moved from one schedule to another is no gain.
