@@ -79,7 +79,8 @@ function divergenceLines(model: CpuModel, divergence: Divergence): string[] {
   if (access >= 0) lines.push(`${INDENT}Access ${access + 1} of the call differs:`);
   else lines.push(`${INDENT}The accesses of the call are the same:`);
   lines.push(...accessColumns(model, accesses, access));
-  if (port !== kernel) lines.push(`${INDENT}Returned: port ${port}, lbr.c ${kernel}`);
+  if (divergence.in === 'return' || port !== kernel)
+    lines.push(`${INDENT}Returned: port ${port}, lbr.c ${kernel}`);
   if (word !== null) {
     lines.push(`${INDENT}First word that differs: ${word.name}`);
     lines.push(`${INDENT}  port ${value(word.port)}, lbr.c ${value(word.kernel)}`);

@@ -52,12 +52,15 @@ function x86_schedule_events(cpu: Cpu, n: number): number {
   const n0 = cpuc.n_events - cpuc.n_txn;
   let unsched = false;
   let counters = 0;
+  let guestEvents = 0;
   for (let i = 0; i < n; i++) {
     const event = kernel.events[cpuc.event_list(i)];
     if (i >= n0 && !intel.intel_get_event_constraints(cpu, event)) unsched = true;
     if ((event.attr & ATTR_VLBR) === 0) counters++;
+    else guestEvents++;
   }
-  if (!unsched && counters <= NUM_COUNTERS) return 0;
+  // There is one fake counter, as there are four real ones.
+  if (!unsched && counters <= NUM_COUNTERS && guestEvents <= 1) return 0;
   for (let i = n0; i < n; i++) {
     intel.intel_put_event_constraints(cpu, kernel.events[cpuc.event_list(i)]);
   }
