@@ -7,7 +7,8 @@ import type { PolicyReview } from '../verify/review.js';
 
 /** A campaign by name, so that it can cross to a worker. */
 export interface CampaignJob {
-  readonly cpu: string;
+  /** Every policy is judged on each. */
+  readonly cpus: readonly string[];
   readonly kernel: KernelVersion;
   /** A compiled lbr.c to run in place of the port, or null. */
   readonly binary: Uint8Array | null;
@@ -29,9 +30,10 @@ export interface WorkerStart {
   readonly stop: SharedArrayBuffer;
 }
 
-/** To a worker: judge this policy. */
+/** To a worker: judge this policy on this CPU. */
 export interface WorkerRequest {
   readonly policy: string;
+  readonly cpu: string;
 }
 
 /** What a worker finds: a review, if there is something to compare with. */

@@ -50,15 +50,16 @@ async function inWorkers<T extends WorkerResult>(
     hooks.interrupted();
   };
   const workers: Worker[] = [];
-  const found = new Map<string, T>();
+  const found = new Map<WorkerRequest, T>();
   const progress = new Map<string, Progress>();
-  const queue = [...job.policies];
+  const tasks = job.cpus.flatMap((cpu) => job.policies.map((policy) => ({ cpu, policy })));
+  const queue = [...tasks];
   const work = async (): Promise<void> => {
     const worker = new Worker(WORKER, { workerData: { job, stop } satisfies WorkerStart });
     workers.push(worker);
-    for (let policy = queue.shift(); policy !== undefined; policy = queue.shift()) {
+    for (let task = queue.shift(); task !== undefined; task = queue.shift()) {
       if (Atomics.load(stopped, 0) !== 0) return;
-      found.set(policy, await judge<T>(worker, { policy }, job, onProgress));
+      found.set(task, await judge<T>(worker, task, job, onProgress));
     }
   };
   const onProgress = (now: Progress): void => {
@@ -67,13 +68,13 @@ async function inWorkers<T extends WorkerResult>(
   };
   process.on('SIGINT', interrupt);
   try {
-    const threads = Math.min(job.policies.length, availableParallelism(), THREADS_MAX);
+    const threads = Math.min(tasks.length, availableParallelism(), THREADS_MAX);
     await Promise.all(Array.from({ length: threads }, work));
   } finally {
     process.off('SIGINT', interrupt);
     await Promise.all(workers.map((worker) => worker.terminate()));
   }
-  const results = job.policies.flatMap((policy) => found.get(policy) ?? []);
+  const results = tasks.flatMap((task) => found.get(task) ?? []);
   return { results, interrupted: Atomics.load(stopped, 0) !== 0 };
 }
 

@@ -28,8 +28,8 @@ function driverOf(bytes: Uint8Array | null): DriverKind {
   return driverFor(bytes === null ? null : kernelBinary(bytes));
 }
 
-function judged(policyName: string): WorkerResult {
-  const model = findCpuModel(job.cpu);
+function judged(policyName: string, cpu: string): WorkerResult {
+  const model = findCpuModel(cpu);
   const policy = findPolicy(policyName);
   assert(model !== undefined && policy !== undefined, 'a job names what there is');
   let reported = performance.now();
@@ -38,7 +38,8 @@ function judged(policyName: string): WorkerResult {
     model,
     driver,
     steps: ACTIONS_PER_RUN,
-    progress: (now: Progress): boolean => {
+    progress: (run: Progress): boolean => {
+      const now = job.cpus.length === 1 ? run : { ...run, policy: `${run.policy} on ${cpu}` };
       progress = now;
       if (performance.now() - reported >= PROGRESS_MS || now.runs === now.runsWanted) {
         reported = performance.now();
@@ -61,10 +62,10 @@ function bugOf(error: unknown): WorkerReply {
   return { kind: 'bug', stack, token: has ? String(error.token) : null, progress };
 }
 
-parentPort?.on('message', ({ policy }: WorkerRequest) => {
+parentPort?.on('message', ({ policy, cpu }: WorkerRequest) => {
   progress = null;
   try {
-    reply({ kind: 'result', result: judged(policy) });
+    reply({ kind: 'result', result: judged(policy, cpu) });
   } catch (error) {
     reply(bugOf(error));
   }

@@ -9,6 +9,7 @@ import { collect, wholeNumber } from './arguments.js';
 import { EXIT_BUG, EXIT_EXPECTED, EXIT_USAGE, UsageError, WorkerBug } from './errors.js';
 import { endQuietlyOnBrokenPipe } from './output.js';
 import type { KernelBuildOptions } from './kernel_build.js';
+import { conformCommand } from './conform_command.js';
 import type { ListName, ListOptions } from './list.js';
 import type { ReplayOptions } from './replay.js';
 import type { ReviewOptions } from './review.js';
@@ -145,8 +146,8 @@ function reviewCommand(done: (code: number) => void): Command {
     .option('--reverse', 'the tree has the patches: what did they fix?')
     .option('--policy <names>', 'policies, separated by commas', 'all')
     .option('--property <names>', 'properties, likewise', 'all')
-    .option('--cpu <name>', 'CPU model (see: vlbr list cpus)', 'skylake')
-    .option('--runs <n>', 'runs for each policy and side', wholeNumber(1, RUNS_MAX), 2000)
+    .option('--cpu <names>', 'CPU models, likewise', 'skylake,haswell,haswell-notsx,goldmont')
+    .option('--runs <n>', 'runs for each policy, CPU and side', wholeNumber(1, RUNS_MAX), 400)
     .option('--seed <n>', `0 to ${SEED_MAX}; same seed, same report`, wholeNumber(0, SEED_MAX), 1)
     .option('--json', 'one JSON object on standard output')
     .addHelpText('after', REVIEW_HELP)
@@ -182,6 +183,7 @@ function program(done: (code: number) => void): Command {
     verifyCommand(done),
     replayCommand(done),
     reviewCommand(done),
+    conformCommand(done),
     kernelCommand(),
     listCommand(),
   ];

@@ -16,7 +16,7 @@ import type { Review, ReviewSide } from '../report/review_text.js';
 import { reviewText } from '../report/review_text.js';
 import { DEFAULT_SHAPES } from '../verify/campaign.js';
 import { losesAnything } from '../verify/review.js';
-import { entryOf, namesOf } from './arguments.js';
+import { namesOf } from './arguments.js';
 import type { CampaignJob } from './campaign_job.js';
 import { runReview } from './campaign_pool.js';
 import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from './errors.js';
@@ -44,15 +44,19 @@ interface Sources {
 
 /** Returns the exit code. @throws UsageError before anything has run. */
 export async function review(patches: readonly string[], options: ReviewOptions): Promise<number> {
-  const { runs, seed, cpu, reverse = false } = options;
-  const model = entryOf('CPU', cpu, CPU_MODELS);
+  const { runs, seed, reverse = false } = options;
+  const cpus = namesOf(
+    'CPU',
+    options.cpu,
+    CPU_MODELS.map(({ name }) => name),
+  );
   const names = POLICIES.map(({ name }) => name);
   const policies = namesOf('policy', options.policy, names);
   const properties = namesOf('property', options.property, PROPERTY_NAMES);
   const sources = explained(undefined, () => sourcesOf(patches, options.kernelSrc, reverse));
   const [before, after] = [sideOf(sources.before), sideOf(sources.after)];
   const job: CampaignJob = {
-    cpu,
+    cpus,
     kernel: '6.1',
     shapes: DEFAULT_SHAPES,
     policies,
@@ -64,7 +68,7 @@ export async function review(patches: readonly string[], options: ReviewOptions)
     before: before.bytes,
   };
   const terminal = process.stdout.isTTY && process.stderr.isTTY;
-  const line = terminal ? progressLine(policies.length, runs) : NO_PROGRESS;
+  const line = terminal ? progressLine(cpus.length * policies.length, runs) : NO_PROGRESS;
   const began = performance.now();
   const interrupted = (): void => {
     line.end();
@@ -73,7 +77,7 @@ export async function review(patches: readonly string[], options: ReviewOptions)
   const found = await runReview(job, { progress: line.update, interrupted }).finally(line.end);
   const elapsed_s = Math.round(performance.now() - began) / 1000;
   const { notModelled } = sources;
-  const asked = { model, seed, runs, before, after, patches, reverse, notModelled };
+  const asked = { cpus, seed, runs, before, after, patches, reverse, notModelled };
   const result: Review = {
     ...asked,
     reviews: found.results,

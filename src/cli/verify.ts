@@ -92,7 +92,7 @@ function jobOf(options: VerifyOptions): Omit<CampaignJob, 'binary' | 'before'> {
     if (problem === null) continue;
     throw new UsageError(where === '' ? problem : `${where}: ${problem.replace('--', '')}`);
   }
-  return { cpu, kernel, shapes, policies, properties, runs, seed, schedules };
+  return { cpus: [cpu], kernel, shapes, policies, properties, runs, seed, schedules };
 }
 
 /** One shape if any part of it was given, else those that make runs meet the most. */

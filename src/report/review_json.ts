@@ -1,4 +1,5 @@
 /** The report of `vlbr review` as one JSON object; its keys are stable (README, "JSON"). */
+import { findCpuModel } from '../hw/cpu_models.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import { CALL_NAMES } from '../sim/guest_call.js';
 import type { Access } from '../verify/access_log.js';
@@ -17,7 +18,7 @@ const AROUND = 8;
 
 /** Everything but `elapsed_s` and the paths depends on the options and the seed alone. */
 export function reviewJson(review: Review): object {
-  const { model, seed, runs, before, after, patches, reverse, notModelled, reviews } = review;
+  const { cpus, seed, runs, before, after, patches, reverse, notModelled, reviews } = review;
   const findings = findingsOf(reviews);
   const compared = reviews.flatMap(({ accesses }) => accesses ?? []);
   const of = (kind: Finding['kind']): object[] =>
@@ -26,7 +27,7 @@ export function reviewJson(review: Review): object {
       .map((finding) => findingJson(finding, (kind === 'lost' ? after : before).driver));
   return {
     schema: REVIEW_SCHEMA,
-    cpu: model.name,
+    cpus,
     seed,
     runs,
     patches,
@@ -44,7 +45,7 @@ export function reviewJson(review: Review): object {
       parted: compared.reduce((n, { parted }) => n + parted, 0),
       parting: partingJson(review),
     },
-    costs: compared.map(({ policy, costs }) => ({ policy, ...costs })),
+    costs: compared.map(({ policy, cpu, costs }) => ({ policy, cpu, ...costs })),
     interrupted: review.interrupted,
     elapsed_s: review.elapsed_s,
     ok: !losesAnything(reviews),
@@ -56,23 +57,24 @@ function sideJson({ info, path }: ReviewSide): object {
 }
 
 function findingJson(finding: Finding, driver: DriverKind): object {
-  const { by, policies, property, elsewhere, counterexample } = finding;
+  const { by, policies, cpus, property, elsewhere, counterexample } = finding;
   const { shape, actions, token } = counterexample;
   const { text, lines } = timeline(withDriver(replayToken(token), driver));
   const shown = { shape, actions, token, text, timeline: lines };
-  return { property, by, policies, elsewhere, counterexample: shown };
+  return { property, by, policies, cpus, elsewhere, counterexample: shown };
 }
 
-function partingJson({ reviews, model }: Review): object | null {
+function partingJson({ reviews }: Review): object | null {
   const parting = shortestParting(reviews);
   if (parting === null) return null;
-  const { policy, shape, actions, token, at, before, after } = parting;
+  const { policy, cpu, shape, actions, token, at, before, after } = parting;
+  const model = findCpuModel(cpu);
   const window = (accesses: readonly Access[]): object[] =>
     accesses.slice(Math.max(0, at - AROUND), at + AROUND).map((access) => ({
       ...access,
       fn: CALL_NAMES[access.fn],
-      name: msrName(model, access.msr),
+      name: model === undefined ? '' : msrName(model, access.msr),
     }));
   const shown = { before: window(before), after: window(after) };
-  return { policy, shape, actions, token, at, ...shown };
+  return { policy, cpu, shape, actions, token, at, ...shown };
 }

@@ -1,6 +1,8 @@
 /** The report of `vlbr review` as text. */
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
+import { assert } from '../hw/assert.js';
 import type { CpuModel } from '../hw/cpu_models.js';
+import { findCpuModel } from '../hw/cpu_models.js';
 import type { KernelInfo } from '../kernel/binary.js';
 import { actionText } from '../sim/actions.js';
 import { CALL_NAMES } from '../sim/guest_call.js';
@@ -27,9 +29,9 @@ export interface ReviewSide {
 }
 
 export interface Review {
-  readonly model: CpuModel;
+  readonly cpus: readonly string[];
   readonly seed: number;
-  /** Runs for each policy, on each side. */
+  /** Runs for each policy and CPU, on each side. */
   readonly runs: number;
   readonly before: ReviewSide;
   readonly after: ReviewSide;
@@ -51,7 +53,7 @@ export function reviewText(review: Review, colours: Colours): string[] {
   return [
     ...headLines(review, colours),
     '',
-    ...findingTable(main, others, colours),
+    ...findingTable(review, main, others, colours),
     ...vacuousLines(review),
     ...crashLines(review, colours),
     ...told.flatMap((finding) => scheduleLines(review, told, finding, colours)),
@@ -65,12 +67,12 @@ export function reviewText(review: Review, colours: Colours): string[] {
 }
 
 function headLines(review: Review, colours: Colours): string[] {
-  const { model, seed, runs, before, after, patches, reverse, notModelled, reviews } = review;
+  const { cpus, seed, runs, before, after, patches, reverse, notModelled, reviews } = review;
   const done = `${plural(runs, 'run')} on each side under each of ${policiesText(reviews)}`;
   const what = reverse ? 'without' : 'with';
   const sides = reverse ? [after, before] : [before, after];
   return [
-    colours.bold(`vlbr review: ${model.name} (${model.lbr_nr} records), seed ${seed}, ${done}`),
+    ...wrap(`vlbr review: ${cpus.join(', ')}; seed ${seed}; ${done}`, '', '  ').map(colours.bold),
     `tree: ${sourceText(sides[0].info)}`,
     ...wrap(
       `${what}: ${patches.join(', ')} (sha256 ${sides[1].info.sha256.slice(0, 12)})`,
@@ -84,7 +86,8 @@ function headLines(review: Review, colours: Colours): string[] {
 }
 
 function policiesText(reviews: readonly PolicyReview[]): string {
-  return reviews.length === 1 ? 'one policy' : `${reviews.length} policies`;
+  const { size } = new Set(reviews.map(({ comparison }) => comparison.policy));
+  return size === 1 ? 'one policy' : `${size} policies`;
 }
 
 /** Who breaks it. */
@@ -93,6 +96,7 @@ function whoText({ by, policies }: Finding): string {
 }
 
 function findingTable(
+  { cpus }: Review,
   main: readonly Finding[],
   others: readonly Finding[],
   colours: Colours,
@@ -104,11 +108,12 @@ function findingTable(
       kind === 'lost' ? colours.red('LOST') : colours.green('gained'),
       property,
       whoText(finding),
+      finding.cpus.length === cpus.length ? 'all' : finding.cpus.join(', '),
       plural(counterexample.actions.length, 'action'),
       elsewhere ? other : '',
     ];
   });
-  const table = tableLines(['', 'property', 'broken by', 'schedule', ''], rows);
+  const table = tableLines(['', 'property', 'broken by', 'CPU', 'schedule', ''], rows);
   return [
     ...(main.length > 0 ? table : []),
     ...(main.length + others.length === 0 ? ['No property is lost or gained.'] : []),
@@ -183,7 +188,7 @@ function scheduleLines(
 }
 
 function accessLines(review: Review, colours: Colours): string[] {
-  const { reviews, model } = review;
+  const { reviews } = review;
   const compared = reviews.flatMap(({ accesses }) => accesses ?? []);
   const sum = (of: (a: AccessComparison) => number): number =>
     compared.reduce((n, a) => n + of(a), 0);
@@ -196,7 +201,8 @@ function accessLines(review: Review, colours: Colours): string[] {
   }
   const parted = sum((a) => a.parted);
   const head = `MSR accesses part in ${grouped(parted)} of ${grouped(schedules)} schedules`;
-  const { before, after, at } = parting;
+  const { before, after, at, cpu } = parting;
+  const model = modelOf(cpu);
   return [
     colours.bold(head),
     ...wrap(`the shortest is this, ${whereText(parting)}:`, '', '  '),
@@ -205,17 +211,23 @@ function accessLines(review: Review, colours: Colours): string[] {
   ];
 }
 
-function whereText({ before, after, at, policy }: Parting): string {
+function modelOf(cpu: string): CpuModel {
+  const model = findCpuModel(cpu);
+  assert(model !== undefined, 'a review names CPUs that there are');
+  return model;
+}
+
+function whereText({ before, after, at, policy, cpu }: Parting): string {
   const access = before[at] ?? after[at];
   const fn = CALL_NAMES[access.fn];
   const where = access.byHost ? "in the host's perf" : `in ${fn === '' ? 'a call' : `${fn}()`}`;
-  return `under ${policy}, ${where} on ${access.byHost ? 'p' : 'v'}${access.cpu}`;
+  return `${cpu}, under ${policy}, ${where} on ${access.byHost ? 'p' : 'v'}${access.cpu}`;
 }
 
 /** The actions up to the one in which accesses part. */
-function partingSchedule(review: Review, { token }: Parting): string[] {
+function partingSchedule(review: Review, { token, cpu }: Parting): string[] {
   const { lines } = timeline(withDriver(replayToken(token), review.before.driver));
-  return lines.filter((line) => line.startsWith('#')).map((line) => nameMsrs(review.model, line));
+  return lines.filter((line) => line.startsWith('#')).map((line) => nameMsrs(modelOf(cpu), line));
 }
 
 function costText(before: Cost, after: Cost, of: (cost: Cost) => number): string {
@@ -235,7 +247,9 @@ function costPair(a: Cost, b: Cost): string[] {
 
 /** Only the policies under which something changes; the guest's own cost is the same under all. */
 function costLines({ reviews }: Review): string[] {
-  const compared = reviews.flatMap(({ accesses }) => accesses ?? []);
+  const all = reviews.flatMap(({ accesses }) => accesses ?? []);
+  // One CPU will do: the others have fewer or as many records.
+  const compared = all.filter(({ cpu }) => cpu === all[0].cpu);
   const rows = compared.map(({ policy, costs }) => {
     const { before, after } = costs;
     return [
@@ -247,7 +261,8 @@ function costLines({ reviews }: Review): string[] {
   const changed = rows.filter((row) => row.some((cell) => cell.includes('->')));
   if (changed.length === 0) return ['Costs of task switches and of vCPU switches: unchanged.'];
   return [
-    'Mean cost of a switch: LBR MSR accesses, and cycles (orders of magnitude, without exits)',
+    `Mean cost of a switch on ${all[0].cpu}: LBR MSR accesses, and cycles (orders of magnitude, ` +
+      'without exits)',
     ...tableLines(['policy', 'task switch', 'cycles', 'vCPU switch', 'cycles'], changed, {
       numeric: true,
     }),

@@ -66,6 +66,19 @@ export const BRANCH_TYPES: readonly number[] = [
     perf.PERF_SAMPLE_BRANCH_NO_CYCLES,
 ];
 
+/** What a host does to a guest, and what a guest does beside its perf. */
+const NOT_OF_A_KERNEL: readonly ActionName[] = [
+  ...SWITCHES,
+  'halt',
+  'rdmsr',
+  'wrmsr',
+  'kexec',
+  'exit',
+  'hostEvent',
+  'hostWork',
+  'liveMigrate',
+];
+
 export class Generator {
   /** Parameters of the action drawn last. */
   kind = 0;
@@ -82,6 +95,8 @@ export class Generator {
   /** Whether a run opens nothing but call-stack events of tasks. */
   private callstackOnly = false;
   private preemptive = true;
+  /** Whether the guests are left alone on their pCPUs. */
+  private guestsOnly = false;
 
   constructor(machine: Machine) {
     this.machine = machine;
@@ -89,9 +104,24 @@ export class Generator {
 
   /** Begins a run: draws what it goes without. Without `switches`, they come from elsewhere. */
   begin(draw: Draw, switches: boolean): void {
+    this.guestsOnly = false;
+    this.beginWithout(draw, switches ? [] : SWITCHES);
+  }
+
+  /**
+   * Begins a run in which nothing happens to a guest but what its own kernel does: it meets rare
+   * situations of that kernel sooner. Every vCPU must have a pCPU.
+   */
+  beginGuestsOnly(draw: Draw): void {
+    this.guestsOnly = true;
+    this.beginWithout(draw, NOT_OF_A_KERNEL);
+    this.preemptive = false;
+  }
+
+  private beginWithout(draw: Draw, without: readonly ActionName[]): void {
     this.draw = draw;
     this.off.fill(0);
-    if (!switches) for (const name of SWITCHES) this.off[KIND[name]] = 1;
+    for (const name of without) this.off[KIND[name]] = 1;
     for (const group of SWARM) {
       if (draw.below(2) === 0) for (const name of group) this.off[KIND[name]] = 1;
     }
@@ -131,6 +161,7 @@ export class Generator {
     // On a large machine most pCPUs may be idle, and little happens there.
     if (machine.loaded(pcpu) === null) pcpu = draw.below(pcpus);
     const vcpu = machine.loaded(pcpu);
+    if (this.guestsOnly && vcpu !== null && this.drawKind(vcpu.id, true, true)) return;
     if (draw.below(64) === 0 && this.drawKind(draw.below(machine.vcpus.length), true, false)) {
       return;
     }
@@ -289,7 +320,8 @@ export class Generator {
     const { machine, draw, kind, actor } = this;
     const n = machine.cpu(actor).kernel.events.length;
     this.a = this.pick(n, (e) => canPerform(machine, kind, actor, e, 0));
-    if (kind === KIND.pmi && draw.below(4) === 0) this.b = 1 + draw.below(this.accesses());
+    const inside = kind === KIND.pmi && !this.guestsOnly && draw.below(4) === 0;
+    if (inside) this.b = 1 + draw.below(this.accesses());
   }
 
   /** How often a branch repeats: mostly a few times, now and then around the whole stack. */

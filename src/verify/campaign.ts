@@ -140,6 +140,10 @@ export class ShapeCampaign {
   private readonly generator: Generator;
   private readonly schedule: Schedule = new Schedule();
 
+  get cpu(): string {
+    return this.config.model.name;
+  }
+
   /** The schedule of the last run. */
   get lastSchedule(): Schedule {
     return this.schedule;
@@ -154,12 +158,23 @@ export class ShapeCampaign {
 
   /** One run, generated as it goes. */
   run(draw: Draw, steps: number, window: RecordedWindow | null): void {
+    this.bench.boot();
+    this.generator.begin(draw, window === null);
+    this.runOn(draw, steps, window);
+  }
+
+  /** One run in which the guests are left alone on their pCPUs. */
+  runGuestsOnly(draw: Draw, steps: number): void {
+    this.bench.boot();
+    this.generator.beginGuestsOnly(draw);
+    this.runOn(draw, steps, null);
+  }
+
+  private runOn(draw: Draw, steps: number, window: RecordedWindow | null): void {
     const { bench, generator, schedule } = this;
     const { machine } = bench;
     const { verdicts } = bench.monitor;
-    bench.boot();
     schedule.clear();
-    generator.begin(draw, window === null);
     const recorded = window === null ? null : new RecordedRun(window, draw);
     recorded?.begin(machine, schedule);
     let kept = false;

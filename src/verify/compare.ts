@@ -4,14 +4,15 @@
  */
 import { driverOf } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
-import { knownFailure, notApplicable } from '../host/policy/index.js';
+import { knownFailure, notApplicable, POLICIES } from '../host/policy/index.js';
 import type { LbrPolicy, PropertyName } from '../host/policy/policy.js';
 import { PROPERTY_NAMES } from '../host/policy/policy.js';
 import type { Action } from '../sim/actions.js';
 import { ACTION_NAMES, ACTIONS } from '../sim/actions.js';
 import type { Schedule } from '../sim/schedule.js';
 import { ACTION_WORDS } from '../sim/schedule.js';
-import type { CampaignOptions, Counterexample } from './campaign.js';
+import type { Draw } from '../sim/generate.js';
+import type { CampaignOptions, Counterexample, Shape } from './campaign.js';
 import { drawOf, ShapeCampaign } from './campaign.js';
 import { PROPERTIES } from './properties.js';
 import type { FailsAt } from './shrink.js';
@@ -29,6 +30,7 @@ export interface Change {
   /** It fails on the other side, too, but on other schedules. */
   readonly elsewhere: boolean;
   readonly policy: string;
+  readonly cpu: string;
   readonly by: Breaking;
   readonly property: PropertyName;
   /** A schedule that fails on one side only. */
@@ -44,6 +46,7 @@ export interface CompareOptions extends Omit<CampaignOptions, 'policies' | 'sche
 /** A driver that went wrong in a way that ends the machine: a trap, or a claim of the model. */
 export interface Crash {
   readonly side: 'before' | 'after';
+  readonly cpu: string;
   readonly error: string;
   /** The schedule up to there. */
   readonly actions: readonly Action[];
@@ -52,6 +55,7 @@ export interface Crash {
 
 export interface Comparison {
   readonly policy: string;
+  readonly cpu: string;
   /** The shortest of those that the runs came upon; nothing is judged after one. */
   readonly crashes: readonly Crash[];
   /** Properties that say nothing any more, since the situation they judge does not arise. */
@@ -100,17 +104,24 @@ function afterWords({ words, length }: Schedule): number[] {
   return found;
 }
 
-/** How far an interruption may move when a function has come to access MSRs in another order. */
-const NEARBY = 4;
+/** Accesses of the longest kernel functions: an interruption may come anywhere in them. */
+const SWEEP = 216;
 
-/** Whether the schedule fails if one of its interruptions comes a little sooner or later. */
-function failsNearby(schedule: Schedule, fails: FailsAt): boolean {
-  return afterWords(schedule).some((at) => {
-    for (let d = -NEARBY; d <= NEARBY; d++) {
-      const moved = schedule.copy();
-      moved.words[at] = Math.max(0, schedule.words[at] + d);
+/**
+ * Whether the schedule fails with one of its interruptions at another time, or with none. When a
+ * function has come to make more accesses, or others, then whatever interrupts it comes elsewhere,
+ * and a failure that was there all along is met on another schedule.
+ */
+function failsAtAnotherTime(schedule: Schedule, fails: FailsAt): boolean {
+  const words = afterWords(schedule);
+  if (words.length > 0 && fails(withoutInterruptions(schedule)) >= 0) return true;
+  const moved = schedule.copy();
+  return words.some((at) => {
+    for (let after = 0; after <= SWEEP; after++) {
+      moved.words[at] = after;
       if (fails(moved) >= 0) return true;
     }
+    moved.words[at] = schedule.words[at];
     return false;
   });
 }
@@ -141,11 +152,12 @@ class Side {
   crash: { readonly schedule: Schedule; readonly error: string } | null = null;
 
   /** A run, generated on this side; if it fails, the other side has to show what it does. */
-  run(seed: number, index: number, steps: number, other: Side): void {
+  run(draw: Draw, steps: number, guestsOnly: boolean, other: Side): void {
     const { bench } = this.campaign;
     if (this.crash !== null || other.crash !== null) return;
     try {
-      this.campaign.run(drawOf(seed, index), steps, null);
+      if (guestsOnly) this.campaign.runGuestsOnly(draw, steps);
+      else this.campaign.run(draw, steps, null);
     } catch (error) {
       this.crash = { schedule: this.campaign.lastSchedule.copy(), error: String(error) };
       return;
@@ -184,9 +196,15 @@ class Side {
     const { campaign } = this;
     const schedule = shrink(this.crash.schedule, (s) => campaign.crashesAt(s));
     const token = campaign.token(schedule, 0);
-    return { side, error: this.crash.error, actions: schedule.actions(), token };
+    return { side, cpu: campaign.cpu, error: this.crash.error, actions: schedule.actions(), token };
   }
 }
+
+/** On which every second run leaves the guests alone. */
+const GUESTS_ONLY: Shape = { vms: 1, vcpus: 2, tasks: 3, pcpus: 2 };
+
+/** Runs of one policy, for the seed: no policy repeats what another one has seen. */
+const RUNS_APART = 1_000_003;
 
 /** Both sides of one shape. */
 interface Pair {
@@ -197,22 +215,34 @@ interface Pair {
 class PolicyComparison {
   readonly pairs: readonly Pair[];
   runs = 0;
+  private readonly guestsOnly: Pair;
+  private readonly firstRun: number;
   private readonly options: CompareOptions;
 
   constructor(options: CompareOptions) {
     const { model, kernel, policy, shapes, before } = options;
     this.options = options;
-    const side = (shape: CampaignOptions['shapes'][number], driver: DriverKind): Side =>
+    const side = (shape: Shape, driver: DriverKind): Side =>
       new Side(new ShapeCampaign({ ...shape, model, kernel, policy, driver }));
     const after = driverOf(options);
-    this.pairs = shapes.map((s) => ({ before: side(s, before), after: side(s, after) }));
+    const pair = (shape: Shape): Pair => ({
+      before: side(shape, before),
+      after: side(shape, after),
+    });
+    this.guestsOnly = pair(GUESTS_ONLY);
+    this.pairs = [...shapes.map(pair), this.guestsOnly];
+    this.firstRun = RUNS_APART * POLICIES.indexOf(policy);
   }
 
   run(index: number): void {
-    const { seed, steps } = this.options;
-    const { before, after } = this.pairs[index % this.pairs.length];
-    before.run(seed, index, steps, after);
-    after.run(seed, index, steps, before);
+    const { seed, steps, shapes } = this.options;
+    const guestsOnly = index % 2 === 1;
+    const { before, after } = guestsOnly
+      ? this.guestsOnly
+      : this.pairs[(index >> 1) % shapes.length];
+    const draw = (): Draw => drawOf(seed, this.firstRun + index);
+    before.run(draw(), steps, guestsOnly, after);
+    after.run(draw(), steps, guestsOnly, before);
     this.runs++;
   }
 
@@ -265,11 +295,11 @@ class PolicyComparison {
     const [bad, good] = isLoss ? (['after', 'before'] as const) : (['before', 'after'] as const);
     // A failure that is known is there, whether these runs came upon it or not.
     const known = by === 'policy' && knownFailure(policy, property, model, kernel) !== null;
-    const elsewhere = fails(good) || (known && isLoss);
+    const elsewhere = fails(good) || known;
     let best: { readonly schedule: Schedule; readonly pair: Pair } | null = null;
     for (const pair of this.pairs) {
       for (const schedule of pair[bad].only[by][p]) {
-        const short = onlyOnOne(schedule, elsewhere, pair[bad], pair[good], by, p);
+        const short = onlyOnOne(schedule, pair[bad], pair[good], by, p);
         if (short === null || (best !== null && best.schedule.length <= short.length)) continue;
         best = { schedule: short, pair };
       }
@@ -278,18 +308,14 @@ class PolicyComparison {
     const kind = isLoss ? 'lost' : 'gained';
     const { campaign } = best.pair[bad];
     const counterexample = campaign.counterexample(best.schedule, p, by === 'kernel');
-    return [{ kind, elsewhere, policy: policy.name, by, property, counterexample }];
+    const where = { policy: policy.name, cpu: model.name };
+    return [{ kind, elsewhere, ...where, by, property, counterexample }];
   }
 }
 
-/**
- * A short schedule that fails on the bad side only, or null. Where the property fails on the good
- * side as well, only on other schedules, interruptions are left out: those fall elsewhere when a
- * function accesses MSRs in another order, and then a schedule that fails proves nothing.
- */
+/** A short schedule that fails on the bad side only, whenever its interruptions come; or null. */
 function onlyOnOne(
   found: Schedule,
-  elsewhere: boolean,
   bad: Side,
   good: Side,
   by: Breaking,
@@ -298,14 +324,15 @@ function onlyOnOne(
   const badAt = failsAt(bad.campaign, by, property);
   const goodAt = failsAt(good.campaign, by, property);
   const differs: FailsAt = (schedule) => {
-    if (elsewhere && afterWords(schedule).length > 0) return -1;
     const at = badAt(schedule);
     return at >= 0 && goodAt(schedule) < 0 ? at : -1;
   };
-  const start = elsewhere ? withoutInterruptions(found) : found;
-  if (differs(start) < 0) return null;
-  const short = shrink(start, differs);
-  return failsNearby(short, goodAt) ? null : short;
+  for (const start of [withoutInterruptions(found), found]) {
+    if (differs(start) < 0) continue;
+    const short = shrink(start, differs);
+    if (!failsAtAnotherTime(short, goodAt)) return short;
+  }
+  return null;
 }
 
 /** Compares two drivers under one policy. Same options, same result. */
@@ -326,5 +353,6 @@ export function compareDrivers(options: CompareOptions): Comparison {
   const changes = judged ? comparison.changes() : [];
   const vacuous = judged ? comparison.vacuous() : [];
   const { runs: done } = comparison;
-  return { policy: policy.name, crashes, changes, vacuous, runs: done, steps, interrupted };
+  const where = { policy: policy.name, cpu: options.model.name };
+  return { ...where, crashes, changes, vacuous, runs: done, steps, interrupted };
 }

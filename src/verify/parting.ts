@@ -13,6 +13,7 @@ import type { Schedule } from '../sim/schedule.js';
 /** A short schedule on which accesses part. */
 export interface Parting {
   readonly policy: string;
+  readonly cpu: string;
   readonly shape: Shape;
   readonly actions: readonly Action[];
   readonly token: string;
@@ -24,6 +25,7 @@ export interface Parting {
 
 export interface AccessComparison {
   readonly policy: string;
+  readonly cpu: string;
   readonly schedules: number;
   /** Accesses compared, those of one side. */
   readonly accesses: number;
@@ -65,7 +67,8 @@ class Logs {
     const after = this.after.run(schedule);
     const at = partsAt(before, after);
     const { shape, actions, token } = this.campaign.counterexample(schedule, 0, false);
-    return { policy, shape, actions, token, at, before, after };
+    const { cpu } = this.campaign;
+    return { policy, cpu, shape, actions, token, at, before, after };
   }
 }
 
@@ -92,5 +95,6 @@ export function compareAccesses(options: CompareOptions): AccessComparison {
   };
   // Only now: shrinking runs schedules, too, and their switches are not to be counted.
   const parting = first === null ? null : first.log.parting(first.schedule, policy.name);
-  return { policy: policy.name, schedules: SCHEDULES, accesses, parted, parting, costs };
+  const where = { policy: policy.name, cpu: options.model.name };
+  return { ...where, schedules: SCHEDULES, accesses, parted, parting, costs };
 }

@@ -26,6 +26,8 @@ export interface Finding {
   /** What the guest's kernel breaks by itself is one finding, under whichever policies it came. */
   readonly by: Breaking;
   readonly policies: readonly string[];
+  /** CPUs on which it was found. */
+  readonly cpus: readonly string[];
   readonly property: PropertyName;
   /** It fails on the other side, too, but on other schedules. */
   readonly elsewhere: boolean;
@@ -42,8 +44,9 @@ function findingOf(changes: readonly Change[]): Finding {
     length(change) < length(best) ? change : best,
   );
   const { kind, by, property, counterexample } = shortest;
-  const policies = changes.map(({ policy }) => policy);
-  return { kind, by, policies, property, elsewhere: shortest.elsewhere, counterexample };
+  const policies = [...new Set(changes.map(({ policy }) => policy))];
+  const cpus = [...new Set(changes.map(({ cpu }) => cpu))];
+  return { kind, by, policies, cpus, property, elsewhere: shortest.elsewhere, counterexample };
 }
 
 /**
@@ -54,18 +57,15 @@ export function isMain({ by, elsewhere }: Finding): boolean {
   return by === 'kernel' || !elsewhere;
 }
 
-/** Drops gains that come with a loss of the same property: they say that it fails elsewhere now. */
+/** Drops gains of a policy that come with a loss of the same: they say that it fails elsewhere. */
 function withoutMoved(findings: readonly Finding[]): Finding[] {
   return findings.filter(
     ({ kind, elsewhere, by, property, policies }) =>
       kind === 'lost' ||
+      by === 'kernel' ||
       !elsewhere ||
       !findings.some(
-        (f) =>
-          f.kind === 'lost' &&
-          f.by === by &&
-          f.property === property &&
-          (by === 'kernel' || f.policies[0] === policies[0]),
+        (f) => f.kind === 'lost' && f.property === property && f.policies[0] === policies[0],
       ),
   );
 }
@@ -82,8 +82,12 @@ export function findingsOf(reviews: readonly PolicyReview[]): Finding[] {
       if (own.length > 0) findings.push(findingOf(own));
     }
     for (const property of PROPERTY_NAMES) {
-      const theirs = all.filter((c) => c.kind === kind && c.property === property);
-      findings.push(...theirs.filter(({ by }) => by === 'policy').map((c) => findingOf([c])));
+      const theirs = all.filter(
+        (c) => c.kind === kind && c.property === property && c.by === 'policy',
+      );
+      for (const policy of new Set(theirs.map((c) => c.policy))) {
+        findings.push(findingOf(theirs.filter((c) => c.policy === policy)));
+      }
     }
   }
   return withoutMoved(findings);
@@ -94,9 +98,8 @@ export function vacuousOf(
   reviews: readonly PolicyReview[],
 ): { readonly property: PropertyName; readonly policies: readonly string[] }[] {
   return PROPERTY_NAMES.flatMap((property) => {
-    const policies = reviews
-      .filter(({ comparison }) => comparison.vacuous.includes(property))
-      .map(({ comparison }) => comparison.policy);
+    const found = reviews.filter(({ comparison }) => comparison.vacuous.includes(property));
+    const policies = [...new Set(found.map(({ comparison }) => comparison.policy))];
     return policies.length === 0 ? [] : [{ property, policies }];
   });
 }

@@ -4,7 +4,9 @@
  * is compared with the port.
  */
 import { execFileSync } from 'node:child_process';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { conformCommand } from '../../src/cli/conform_command.js';
+import { UsageError } from '../../src/cli/errors.js';
 import type { DriverKind, LbrDriver } from '../../src/guest/perf/lbr_driver.js';
 import { PORT } from '../../src/guest/perf/lbr_port.js';
 import { MSR_IA32_DEBUGCTLMSR, MSR_LBR_SELECT } from '../../src/hw/msr_index.js';
@@ -50,7 +52,7 @@ if (typeof source === 'string') {
 const OF_THE_PORT = SUBJECTS.filter(({ model, reported }) => reported === model.lbr_format);
 
 function comparisonOf(port: DriverKind, kernel: DriverKind, runs: number): Conformance {
-  const subjects = kernel === PORT ? OF_THE_PORT : SUBJECTS;
+  const subjects = kernel.name === PORT.name ? OF_THE_PORT : SUBJECTS;
   return new Conformance({ subjects, seed: 1, runs, drivers: { port, kernel } });
 }
 
@@ -238,12 +240,14 @@ describe('a broken port', () => {
   });
 
   it('is found by an exception', () => {
-    const { divergence } = firstOf(() => ({
-      intel_pmu_lbr_swap_task_ctx: () => {
-        throw new RangeError('out of it');
-      },
-    }));
+    const swap = (): never => {
+      throw new RangeError('out of it');
+    };
+    const { divergence } = firstOf(() => ({ intel_pmu_lbr_swap_task_ctx: swap }));
     expect(divergence.returned).toEqual({ port: 'RangeError: out of it', kernel: 0 });
+    // Nor is it right if both do it.
+    const both = broken(() => ({ intel_pmu_lbr_swap_task_ctx: swap }));
+    expect(differencesOf(both, both, 100).length).toBeGreaterThan(0);
   });
 
   it('never fills the report with one difference', () => {
@@ -285,5 +289,65 @@ describe('a broken port', () => {
 describe('no difference', () => {
   it('is ever found between the port and itself', () => {
     expect(differencesOf(PORT, PORT, 200)).toEqual([]);
+  });
+});
+
+describe('vlbr conform', () => {
+  /** Runs the command, and returns its exit code and what it printed. */
+  async function run(...words: string[]): Promise<{ code: number; out: string; err: string }> {
+    let [code, out, err] = [-1, '', ''];
+    const stdout = vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+      out += String(text);
+      return true;
+    });
+    const stderr = vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
+      err += String(text);
+      return true;
+    });
+    const command = conformCommand((result) => {
+      code = result;
+    });
+    try {
+      await command.exitOverride().parseAsync(words, { from: 'user' });
+    } finally {
+      stdout.mockRestore();
+      stderr.mockRestore();
+    }
+    return { code, out, err };
+  }
+
+  it.skipIf(typeof source === 'string')('always ends with 0 without a difference', async () => {
+    const { code, out } = await run('--cpu', 'knl', '--runs', '60', '--seed', '9', '--json');
+    expect(code).toBe(0);
+    const report = JSON.parse(out);
+    expect(report).toMatchObject({
+      schema: 'vlbr/conform/1',
+      seed: 9,
+      cpus: ['knl', 'knl/reports-lip'],
+      schedules: 60,
+      filterCalls: 1 << 19,
+      coverageProblem: null,
+      differences: [],
+      interrupted: false,
+    });
+    expect(report.coverage.sequences).toBe(60);
+    expect(report.coverage.notReached.length).toBeGreaterThan(0);
+  });
+
+  it.skipIf(typeof source === 'string')('always ends with what is known on Ctrl-C', async () => {
+    const pressed = setTimeout(() => process.emit('SIGINT'), 1500);
+    const before = process.listeners('SIGINT').length;
+    const { code, out, err } = await run('--cpu', 'core2', '--runs', '100000000');
+    clearTimeout(pressed);
+    expect(code).toBe(130);
+    expect(out).toContain('interrupted: this is what was known until then');
+    expect(err).toContain('Ctrl-C once more');
+    expect(process.listeners('SIGINT').length).toBe(before);
+  });
+
+  it('always says what is wrong with the command line', async () => {
+    await expect(run('--cpu', 'skylak')).rejects.toThrow(/Did you mean skylake\?/);
+    await expect(run('--kernel-src', 'no-such-tree')).rejects.toThrow(UsageError);
+    await expect(run('--runs', '0')).rejects.toThrow(/whole number from 1/);
   });
 });

@@ -10,7 +10,7 @@ import { drawSequence } from '../../src/kernel/conform/draw.js';
 import { gcdaBytes } from '../../src/kernel/conform/gcda.js';
 import { parseGcov } from '../../src/kernel/conform/gcov.js';
 import type { Access } from '../../src/kernel/conform/lockstep.js';
-import { RegisterFile, STIRS } from '../../src/kernel/conform/registers.js';
+import { RegisterFile } from '../../src/kernel/conform/registers.js';
 import type { Call, Sequence } from '../../src/kernel/conform/sequence.js';
 import * as sequences from '../../src/kernel/conform/sequence.js';
 import { shrinkSequence } from '../../src/kernel/conform/shrink_calls.js';
@@ -64,7 +64,7 @@ describe('callText', () => {
       'intel_pmu_lbr_sched_task(cpu1, NULL, false)',
     );
     expect(text('setFilter', 0, -1, 0)).toBe('setFilter(cpu0, 0xffffffff, 0x0)');
-    expect(text('stir', 1, 2, 33)).toBe('stir(cpu1, 2, 33)');
+    expect(text('stir', 1, 2, 33)).toBe('stir(cpu1, branches, 33)');
   });
 });
 
@@ -107,7 +107,7 @@ describe('RegisterFile', () => {
       for (let i = 0; i < 32; i++) registers.rdmsr(MSR_LBR_NHM_FROM + i);
       return log.slice(before);
     };
-    const kinds = Array.from({ length: STIRS }, (_, i) => i);
+    const kinds = sequences.STIRS.map((_, i) => i);
     expect(values(kinds)).toEqual(values(kinds));
     const changing = kinds.filter((kind) => String(values([kind])) !== String(values([])));
     expect(changing).toEqual([0, 1, 2, 3]);

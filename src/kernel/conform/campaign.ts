@@ -1,0 +1,145 @@
+/**
+ * Compares the port with a kernel's lbr.c: on every branch_sample_type, and on sequences of calls.
+ * A difference is kept with the shortest sequence that shows it.
+ */
+import { PERF_SAMPLE_BRANCH_MAX_SHIFT } from '../../guest/perf/perf_event.js';
+import { drawSequence } from './draw.js';
+import type { Counts, Divergence, Drivers } from './lockstep.js';
+import { Lockstep } from './lockstep.js';
+import { TAME } from './registers.js';
+import type { Call, Sequence } from './sequence.js';
+import { shrinkSequence } from './shrink_calls.js';
+import type { Subject } from './subjects.js';
+
+/** Kinds of difference that are made short and reported; a broken driver has many. */
+export const REPORTED_MAX = 12;
+
+/** Of the sequences that show the same, those that are made short: the shortest is kept. */
+const SHRUNK_MAX = 8;
+
+/** branch_sample_types that are tried between two chances to stop. */
+const TYPES_PER_STEP = 1 << 12;
+const TYPES: number = 1 << PERF_SAMPLE_BRANCH_MAX_SHIFT;
+
+export interface ConformOptions {
+  readonly subjects: readonly Subject[];
+  readonly seed: number;
+  /** Sequences. */
+  readonly runs: number;
+  readonly drivers: Drivers;
+}
+
+/** One kind of difference: one function that differs in one way. */
+export interface Difference {
+  /** Sequences that showed it. */
+  readonly count: number;
+  /** The shortest one found. */
+  readonly sequence: Sequence;
+  readonly divergence: Divergence;
+}
+
+export interface Progress {
+  readonly doing: 'filters' | 'sequences';
+  readonly done: number;
+  readonly wanted: number;
+}
+
+/** What makes two differences the same: the function, what of it differs, and the field. */
+function keyOf(sequence: Sequence, divergence: Divergence): string {
+  const { fn } = sequence.calls[divergence.call];
+  const field = divergence.in === 'word' ? (divergence.word?.name ?? '') : '';
+  return [fn, divergence.in, field.replaceAll(/\d+/g, '')].join(' ');
+}
+
+/** Subjects whose event set-up has nothing in common but what is the same for all. */
+function distinctFilters(subjects: readonly Subject[]): Subject[] {
+  const byFilter = new Map<string, Subject>();
+  for (const subject of subjects) {
+    const { lbr_init, lbr_format, lbr_nr } = subject.model;
+    const key = `${lbr_init} ${lbr_format} ${lbr_nr === 0}`;
+    if (!byFilter.has(key)) byFilter.set(key, subject);
+  }
+  return [...byFilter.values()];
+}
+
+export class Conformance {
+  /** Calls of the set-up with every branch_sample_type. */
+  readonly filters: Counts = { sequences: 0, calls: 0, msrAccesses: 0 };
+  private readonly options: ConformOptions;
+  private readonly lockstep: Lockstep;
+  private readonly found = new Map<string, Difference>();
+
+  constructor(options: ConformOptions) {
+    this.options = options;
+    this.lockstep = new Lockstep(options.drivers);
+  }
+
+  /** What the sequences came to. */
+  get counts(): Readonly<Counts> {
+    return this.lockstep.counts;
+  }
+
+  get differences(): readonly Difference[] {
+    return [...this.found.values()];
+  }
+
+  /** Does the work, and can be left between any two steps. */
+  *work(): Generator<Progress> {
+    yield* this.filterWork();
+    yield* this.sequenceWork();
+  }
+
+  *sequenceWork(): Generator<Progress> {
+    const { seed, runs, subjects } = this.options;
+    for (let run = 0; run < runs; run++) {
+      const sequence = drawSequence(seed, run, subjects);
+      const divergence = this.lockstep.run(sequence);
+      if (divergence !== null) this.keep(sequence, divergence);
+      yield { doing: 'sequences', done: run + 1, wanted: runs };
+    }
+  }
+
+  *filterWork(): Generator<Progress> {
+    const subjects = distinctFilters(this.options.subjects);
+    const wanted = subjects.length * TYPES;
+    let done = 0;
+    for (const { name } of subjects) {
+      const sequence: Sequence = { cpu: name, pmuVersion: 4, registers: TAME, calls: [] };
+      const pair = this.lockstep.pair(sequence);
+      pair.begin(sequence);
+      for (let type = 0; type < TYPES; type++) {
+        const call: Call = { fn: 'intel_pmu_setup_lbr_filter', args: [0, 0, type, 0, 0] };
+        const divergence = pair.perform(call, 0, this.filters);
+        if (divergence !== null) {
+          this.keep({ ...sequence, calls: [call] }, divergence);
+          pair.begin(sequence);
+        }
+        if (++done % TYPES_PER_STEP === 0) yield { doing: 'filters', done, wanted };
+      }
+    }
+  }
+
+  private keep(sequence: Sequence, divergence: Divergence): void {
+    const key = keyOf(sequence, divergence);
+    const known = this.found.get(key);
+    if (known === undefined) {
+      if (this.found.size < REPORTED_MAX) this.found.set(key, this.shrunk(sequence, key));
+      return;
+    }
+    const count = known.count + 1;
+    const again = count <= SHRUNK_MAX ? this.shrunk(sequence, key) : known;
+    const shorter = again.sequence.calls.length < known.sequence.calls.length;
+    this.found.set(key, { ...(shorter ? again : known), count });
+  }
+
+  private shrunk(sequence: Sequence, key: string): Difference {
+    const again = (candidate: Sequence): Divergence | null => {
+      const divergence = this.lockstep.run(candidate, { ...this.counts });
+      return divergence !== null && keyOf(candidate, divergence) === key ? divergence : null;
+    };
+    const short = shrinkSequence(sequence, (candidate) => again(candidate)?.call ?? -1);
+    const divergence = again(short);
+    if (divergence === null) throw new Error('a sequence does the same every time');
+    return { count: 1, sequence: short, divergence };
+  }
+}

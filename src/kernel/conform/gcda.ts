@@ -1,0 +1,39 @@
+/**
+ * Writes the counters of an instrumented build as a .gcda file, which is what `llvm-cov gcov`
+ * reads. Format: gcc/gcov-io.h, little-endian words; of the records of that format those that
+ * llvm-cov needs.
+ */
+const MAGIC = 0x67636461;
+const TAG_FUNCTION = 0x01000000;
+const TAG_ARCS = 0x01a10000;
+const TAG_END = 0;
+
+/** One function, by the numbers that the compiler gave it. */
+export interface FunctionCounts {
+  readonly ident: number;
+  readonly funcChecksum: number;
+  readonly cfgChecksum: number;
+  /** How often each counted arc was taken. */
+  readonly arcs: readonly number[];
+}
+
+export interface FileCounts {
+  /** As the compiler spells its format's version. */
+  readonly version: number;
+  readonly checksum: number;
+  readonly functions: readonly FunctionCounts[];
+}
+
+/** The bytes of the file. */
+export function gcdaBytes({ version, checksum, functions }: FileCounts): Uint8Array {
+  const words = [MAGIC, version, checksum];
+  for (const { ident, funcChecksum, cfgChecksum, arcs } of functions) {
+    words.push(TAG_FUNCTION, 3, ident, funcChecksum, cfgChecksum);
+    words.push(TAG_ARCS, 2 * arcs.length);
+    for (const count of arcs) words.push(count, Math.floor(count / 2 ** 32));
+  }
+  words.push(TAG_END, 0);
+  const bytes = Buffer.alloc(4 * words.length);
+  for (const [i, word] of words.entries()) bytes.writeInt32LE(word | 0, 4 * i);
+  return bytes;
+}
