@@ -279,6 +279,10 @@ export class Watcher implements Observer {
     this.checkPcpu(pcpu);
   }
 
+  guestOpened(vcpu: number, type: number, ret: number): void {
+    this.monitor.guestOpened(vcpu, type, ret);
+  }
+
   guestIdle(vcpu: number): void {
     this.monitor.guestIdle(vcpu);
     this.checkVcpu(vcpu);

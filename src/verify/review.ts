@@ -57,15 +57,18 @@ export function isMain({ by, elsewhere }: Finding): boolean {
   return by === 'kernel' || !elsewhere;
 }
 
-/** Drops gains of a policy that come with a loss of the same: they say that it fails elsewhere. */
+/** Drops gains that come with a loss of the same: they only say that it fails elsewhere now. */
 function withoutMoved(findings: readonly Finding[]): Finding[] {
   return findings.filter(
     ({ kind, elsewhere, by, property, policies }) =>
       kind === 'lost' ||
-      by === 'kernel' ||
       !elsewhere ||
       !findings.some(
-        (f) => f.kind === 'lost' && f.property === property && f.policies[0] === policies[0],
+        (f) =>
+          f.kind === 'lost' &&
+          f.by === by &&
+          f.property === property &&
+          (by === 'kernel' || f.policies[0] === policies[0]),
       ),
   );
 }
