@@ -3,11 +3,11 @@ import type { CpuModel } from '../hw/cpu_models.js';
 import type { KernelInfo } from '../kernel/binary.js';
 import type { Difference } from '../kernel/conform/campaign.js';
 import type { Coverage, Share } from '../kernel/conform/coverage.js';
-import type { Access, Both, Counts, Divergence } from '../kernel/conform/lockstep.js';
+import type { Counts, Divergence } from '../kernel/conform/lockstep.js';
 import { callText } from '../kernel/conform/sequence.js';
 import { SUBJECTS, subjectOf } from '../kernel/conform/subjects.js';
+import { accessColumns } from './access_text.js';
 import type { Colours } from './colours.js';
-import { msrName, plainHex } from './msr_name.js';
 import { tableLines } from './table.js';
 import { compact, grouped, plural, wrap } from './text.js';
 
@@ -28,45 +28,10 @@ export interface Conform {
   readonly elapsed_s: number;
 }
 
-/** Accesses shown before the first that differs, and from it on. */
-const BEFORE = 4;
-const AFTER = 4;
-const COLUMN = 46;
-
 /** Lines of one function that are listed. */
 const LINES_LISTED = 8;
 
 const INDENT = '   ';
-
-function accessText(model: CpuModel, access: Access | undefined): string {
-  if (access === undefined) return '(nothing more)';
-  const { write, msr, eax, edx } = access;
-  return `${write ? 'WRMSR' : 'RDMSR'} ${msrName(model, msr)} ${plainHex(eax, edx)}`;
-}
-
-/**
- * The accesses of both in two columns, around the one that differs; the last ones if none does.
- *
- * @param at - index of the access that differs first, or -1.
- */
-export function accessColumns(
-  model: CpuModel,
-  { port, kernel }: Both<readonly Access[]>,
-  at: number,
-): string[] {
-  const length = Math.max(port.length, kernel.length);
-  if (length === 0) return [`${INDENT}  neither accesses an MSR`];
-  const centre = at < 0 ? length : at;
-  const [from, to] = [Math.max(0, centre - BEFORE), Math.min(length, centre + AFTER)];
-  const lines = [`${INDENT}    ${'port'.padEnd(COLUMN)}lbr.c`];
-  if (from > 0) lines.push(`${INDENT}    (${plural(from, 'access')} before, the same)`);
-  for (let i = from; i < to; i++) {
-    const left = accessText(model, port[i]).padEnd(COLUMN);
-    lines.push(`${INDENT}${i === at ? '  > ' : '    '}${left}${accessText(model, kernel[i])}`);
-  }
-  if (to < length) lines.push(`${INDENT}    (${plural(length - to, 'access')} after)`);
-  return lines;
-}
 
 function value(word: number | string): string {
   return typeof word === 'string' ? word : `0x${(word >>> 0).toString(16)}`;
@@ -78,7 +43,9 @@ function divergenceLines(model: CpuModel, divergence: Divergence): string[] {
   const lines: string[] = [];
   if (access >= 0) lines.push(`${INDENT}Access ${access + 1} of the call differs:`);
   else lines.push(`${INDENT}The accesses of the call are the same:`);
-  lines.push(...accessColumns(model, accesses, access));
+  const left = { head: 'port', accesses: accesses.port };
+  const right = { head: 'lbr.c', accesses: accesses.kernel };
+  lines.push(...accessColumns(model, left, right, access));
   if (divergence.in === 'return' || port !== kernel)
     lines.push(`${INDENT}Returned: port ${port}, lbr.c ${kernel}`);
   if (word !== null) {

@@ -12,7 +12,7 @@ import { crashOf, findingsOf, isMain, shortestParting, vacuousOf } from '../veri
 import type { AccessComparison, Parting } from '../verify/parting.js';
 import { PROPERTIES } from '../verify/properties.js';
 import { replayToken, withDriver } from '../verify/replay_file.js';
-import { sideBySide } from './access_text.js';
+import { accessColumns } from './access_text.js';
 import type { Colours } from './colours.js';
 import { nameMsrs } from './msr_name.js';
 import { tableLines } from './table.js';
@@ -68,7 +68,7 @@ export function reviewText(review: Review, colours: Colours): string[] {
 
 function headLines(review: Review, colours: Colours): string[] {
   const { cpus, seed, runs, before, after, patches, reverse, notModelled, reviews } = review;
-  const done = `${plural(runs, 'run')} on each side under each of ${policiesText(reviews)}`;
+  const done = `${plural(runs, 'run')} on each side under ${policiesText(reviews)}`;
   const what = reverse ? 'without' : 'with';
   const sides = reverse ? [after, before] : [before, after];
   return [
@@ -86,8 +86,8 @@ function headLines(review: Review, colours: Colours): string[] {
 }
 
 function policiesText(reviews: readonly PolicyReview[]): string {
-  const { size } = new Set(reviews.map(({ comparison }) => comparison.policy));
-  return size === 1 ? 'one policy' : `${size} policies`;
+  const names = [...new Set(reviews.map(({ comparison }) => comparison.policy))];
+  return names.length === 1 ? names[0] : `each of ${names.length} policies`;
 }
 
 /** Who breaks it. */
@@ -207,7 +207,12 @@ function accessLines(review: Review, colours: Colours): string[] {
     colours.bold(head),
     ...wrap(`the shortest is this, ${whereText(parting)}:`, '', '  '),
     ...partingSchedule(review, parting),
-    ...sideBySide(model, before, after, at, ['before', 'after']),
+    ...accessColumns(
+      model,
+      { head: 'before', accesses: before },
+      { head: 'after', accesses: after },
+      at,
+    ),
   ];
 }
 

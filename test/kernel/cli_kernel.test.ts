@@ -150,7 +150,7 @@ describe.skipIf(installedSource === null)("the command line with a kernel's lbr.
     const shown = vlbr(...args);
     expect(shown.status).toBe(1);
     expect(shown.stdout).toMatch(/^LOST +callstack-true/m);
-    expect(shown.stdout).toContain('  > WRMSR LBR_TOS');
+    expect(shown.stdout).toContain('     > WRMSR LBR_TOS');
     expect(shown.stdout).toMatch(/^lost: .*callstack-true/m);
   });
 

@@ -16,7 +16,7 @@ import * as sequences from '../../src/kernel/conform/sequence.js';
 import { shrinkSequence } from '../../src/kernel/conform/shrink_calls.js';
 import { PMU_VERSIONS, SUBJECTS, subjectOf } from '../../src/kernel/conform/subjects.js';
 import { wordName } from '../../src/kernel/conform/words.js';
-import { accessColumns } from '../../src/report/conform_text.js';
+import { accessColumns } from '../../src/report/access_text.js';
 
 const { model } = subjectOf('skylake');
 
@@ -156,13 +156,14 @@ describe('wordName', () => {
 });
 
 describe('accessColumns', () => {
+  const column = (head: string, accesses: readonly Access[]) => ({ head, accesses });
   const reads = (...eax: number[]): Access[] =>
     eax.map((word) => ({ write: false, msr: MSR_LBR_TOS, eax: word, edx: 0 }));
 
   it('always shows the access that differs with those around it', () => {
     const port = reads(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11);
     const kernel = [...reads(0, 1, 2, 3, 4, 5, 60, 7), { ...reads(8)[0], edx: 1, write: true }];
-    expect(accessColumns(model, { port, kernel }, 6)).toEqual([
+    expect(accessColumns(model, column('port', port), column('lbr.c', kernel), 6)).toEqual([
       '       port                                          lbr.c',
       '       (2 accesses before, the same)',
       '       RDMSR LBR_TOS 0x2                             RDMSR LBR_TOS 0x2',
@@ -178,11 +179,11 @@ describe('accessColumns', () => {
   });
 
   it('always says when there are none, and shows the last when none differs', () => {
-    expect(accessColumns(model, { port: [], kernel: [] }, -1)).toEqual([
+    expect(accessColumns(model, column('a', []), column('b', []), -1)).toEqual([
       '     neither accesses an MSR',
     ]);
     const same = reads(0, 1, 2, 3, 4);
-    const lines = accessColumns(model, { port: same, kernel: same }, -1);
+    const lines = accessColumns(model, column('a', same), column('b', same), -1);
     expect(lines).toHaveLength(6);
     expect(lines.join('\n')).not.toContain('>');
   });
