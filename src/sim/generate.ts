@@ -64,7 +64,19 @@ export const BRANCH_TYPES: readonly number[] = [
     U |
     perf.PERF_SAMPLE_BRANCH_NO_FLAGS |
     perf.PERF_SAMPLE_BRANCH_NO_CYCLES,
+  perf.PERF_SAMPLE_BRANCH_ANY | U | perf.PERF_SAMPLE_BRANCH_NO_CYCLES,
+  perf.PERF_SAMPLE_BRANCH_ANY | U | perf.PERF_SAMPLE_BRANCH_NO_FLAGS,
+  perf.PERF_SAMPLE_BRANCH_ANY_RETURN | U | K,
+  perf.PERF_SAMPLE_BRANCH_ANY | U | perf.PERF_SAMPLE_BRANCH_TYPE_SAVE,
+  // What `perf record --call-graph lbr` asks for since 5.7.
+  perf.PERF_SAMPLE_BRANCH_CALL_STACK |
+    U |
+    perf.PERF_SAMPLE_BRANCH_NO_FLAGS |
+    perf.PERF_SAMPLE_BRANCH_NO_CYCLES |
+    perf.PERF_SAMPLE_BRANCH_HW_INDEX,
 ];
+
+const FAMILY_FORK_WEIGHT = 6;
 
 /** What a host does to a guest, and what a guest does beside its perf. */
 const NOT_OF_A_KERNEL: readonly ActionName[] = [
@@ -97,6 +109,8 @@ export class Generator {
   private preemptive = true;
   /** Whether the guests are left alone on their pCPUs. */
   private guestsOnly = false;
+  /** Whether each VM has one event at the most, with what is inherited from it. */
+  private oneFamily = false;
 
   constructor(machine: Machine) {
     this.machine = machine;
@@ -105,6 +119,7 @@ export class Generator {
   /** Begins a run: draws what it goes without. Without `switches`, they come from elsewhere. */
   begin(draw: Draw, switches: boolean): void {
     this.guestsOnly = false;
+    this.oneFamily = false;
     this.beginWithout(draw, switches ? [] : SWITCHES);
   }
 
@@ -114,7 +129,9 @@ export class Generator {
    */
   beginGuestsOnly(draw: Draw): void {
     this.guestsOnly = true;
+    this.oneFamily = draw.below(2) === 0;
     this.beginWithout(draw, NOT_OF_A_KERNEL);
+    this.callstackOnly ||= this.oneFamily && this.machine.config.model.callstack;
     this.preemptive = false;
   }
 
@@ -125,6 +142,7 @@ export class Generator {
     for (const group of SWARM) {
       if (draw.below(2) === 0) for (const name of group) this.off[KIND[name]] = 1;
     }
+    if (this.oneFamily) this.off[KIND.fork] = 0;
     this.sumWeights(VCPU_KINDS, this.vcpuSums);
     this.sumWeights(PCPU_KINDS, this.pcpuSums);
     this.callstackOnly = draw.below(2) === 0 && this.machine.config.model.callstack;
@@ -134,9 +152,14 @@ export class Generator {
   private sumWeights(kinds: Uint8Array, sums: Int32Array): void {
     let sum = 0;
     for (let i = 0; i < kinds.length; i++) {
-      if (this.off[kinds[i]] === 0) sum += WEIGHTS[kinds[i]];
+      if (this.off[kinds[i]] === 0) sum += this.weight(kinds[i]);
       sums[i] = sum;
     }
+  }
+
+  /** Families come of forks. */
+  private weight(kind: number): number {
+    return this.oneFamily && kind === KIND.fork ? FAMILY_FORK_WEIGHT : WEIGHTS[kind];
   }
 
   /** Takes an action that was not drawn. */
@@ -216,6 +239,7 @@ export class Generator {
       case KIND.migrateTask:
         return this.someTask(kind, actor);
       case KIND.open:
+        if (this.oneFamily && this.hasEvent(actor)) return false;
         return canPerform(machine, kind, actor, -1, 0);
       case KIND.enable:
       case KIND.disable:
@@ -229,6 +253,12 @@ export class Generator {
       default:
         return canPerform(machine, kind, actor, 0, 0);
     }
+  }
+
+  private hasEvent(actor: number): boolean {
+    const { events } = this.machine.cpu(actor).kernel;
+    for (let e = 0; e < events.length; e++) if (events[e].used !== 0) return true;
+    return false;
   }
 
   private idleVcpu(): boolean {
@@ -268,7 +298,7 @@ export class Generator {
     switch (kind) {
       case KIND.call:
         this.a = this.repeat();
-        this.b = draw.below(16) === 0 ? 2 : draw.below(4) === 0 ? 1 : 0;
+        this.b = this.callKind();
         break;
       case KIND.jmp:
         this.a = this.repeat();
@@ -324,6 +354,13 @@ export class Generator {
     if (inside) this.b = 1 + draw.below(this.accesses());
   }
 
+  /** Mostly relative. Zero-length calls, which no return matches, are left out of families. */
+  private callKind(): number {
+    const { draw } = this;
+    if (draw.below(16) === 0 && !this.oneFamily) return 2;
+    return draw.below(4) === 0 ? 1 : 0;
+  }
+
   /** How often a branch repeats: mostly a few times, now and then around the whole stack. */
   private repeat(): number {
     const { draw } = this;
@@ -356,7 +393,7 @@ export class Generator {
       this.a = this.pick(n, (t) => t === current || canSwitchTo(machine, actor, t));
     }
     if (draw.below(4) === 0) this.b |= perf.ATTR_PINNED;
-    if (draw.below(2) === 0) this.b |= perf.ATTR_INHERIT;
+    if (this.oneFamily || draw.below(2) === 0) this.b |= perf.ATTR_INHERIT;
     if (draw.below(8) === 0) this.b |= perf.ATTR_DISABLED;
     if (this.callstackOnly || draw.below(2) === 0) this.c = BRANCH_TYPES[0];
     else if (draw.below(8) !== 0) this.c = BRANCH_TYPES[draw.below(BRANCH_TYPES.length)];

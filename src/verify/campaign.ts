@@ -112,9 +112,20 @@ export interface CampaignOptions {
   readonly progress?: (progress: Progress) => boolean;
 }
 
-/** A generator of its own for each run, so that a run does not depend on those before it. */
+/** MurmurHash3's finalizer: neighbouring numbers come out unlike in every bit. */
+function mix(x: number): number {
+  let h = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return h ^ (h >>> 16);
+}
+
+/**
+ * A generator of its own for each run, so that a run does not depend on those before it. The first
+ * outputs of this generator have the parity of its seed, so runs in a row must not have seeds in
+ * a row.
+ */
 export function drawOf(seed: number, run: number): Draw {
-  const rng = xoroshiro128plus(Math.imul(seed, 0x9e3779b1) ^ Math.imul(run + 1, 0x85ebca6b));
+  const rng = xoroshiro128plus(mix(Math.imul(seed, 0x9e3779b1) + run));
   return { below: (n: number): number => (rng.next() >>> 0) % n };
 }
 
