@@ -47,6 +47,14 @@ interface DriverExports {
   intel_pmu_setup_lbr_filter(event: number): number;
 }
 
+/** As much of the null page as members of a structure reach. */
+const NULL_PAGE_WORDS = 64;
+
+/** The C code did what would have stopped a kernel. */
+export class KernelCrash extends Error {
+  override readonly name: string = 'KernelCrash';
+}
+
 /** A block inside the memory that all instances of a machine share. */
 class SharedMemory extends Memory {
   readonly memory: WebAssembly.Memory;
@@ -121,6 +129,20 @@ class SharedMemory extends Memory {
     if (outer !== null) this.all.set(this.underWay, from);
   }
 
+  /**
+   * Looks at the null page, which this memory has like any other.
+   *
+   * @throws KernelCrash when something was written there, where a kernel would have faulted.
+   */
+  checkNullPage(): void {
+    const { all } = this;
+    for (let i = 0; i < NULL_PAGE_WORDS; i++) {
+      if (all[i] === 0) continue;
+      all.fill(0, 0, NULL_PAGE_WORDS);
+      throw new KernelCrash('lbr.c writes through a null pointer');
+    }
+  }
+
   /** An exception has unwound the code that ran. */
   unwound(): void {
     this.active = null;
@@ -162,6 +184,7 @@ class CDriver implements LbrDriver {
     const outer = shared.enter(this);
     try {
       call(cpu.id, cpu.cpuc.address, a, b);
+      shared.checkNullPage();
     } catch (exception) {
       this.exports[cpu.id].__stack_pointer.value = this.stacks[cpu.id];
       shared.unwound();
