@@ -39,6 +39,22 @@ export { KERNEL_VERSIONS } from './guest/perf/kernel.js';
 export type { CpuModel } from './hw/cpu_models.js';
 export type { KernelVersion } from './guest/perf/kernel.js';
 
+// A kernel's own lbr.c.
+export { PORT } from './guest/perf/lbr_port.js';
+export { kernelBinary, KernelBinaryError } from './kernel/binary.js';
+export { buildKernel } from './kernel/build.js';
+export { kernelDriver } from './kernel/driver.js';
+export { KernelError } from './kernel/errors.js';
+export { patchLbr } from './kernel/patch.js';
+export { installedKernel, kernelSource, readKernelSource } from './kernel/source.js';
+export { findingsOf, losesAnything, reviewPolicy } from './verify/review.js';
+export type { DriverKind, LbrDriver } from './guest/perf/lbr_driver.js';
+export type { KernelBinary, KernelInfo } from './kernel/binary.js';
+export type { PatchFile, Patched } from './kernel/patch.js';
+export type { KernelSource } from './kernel/source.js';
+export type { Change, Comparison, CompareOptions } from './verify/compare.js';
+export type { Finding, PolicyReview } from './verify/review.js';
+
 // One machine, by hand.
 export { configProblem } from './sim/config.js';
 export { Machine } from './sim/machine.js';

@@ -1,5 +1,7 @@
 /** A compiled lbr.c, which says itself where it comes from. */
 import { STATICS_END } from './memory_map.js';
+import type { WasmGlobal, WasmModule } from './webassembly.js';
+import { WebAssembly } from './webassembly.js';
 
 /** Where a C file comes from. */
 export interface KernelInfo {
@@ -11,7 +13,7 @@ export interface KernelInfo {
 
 export interface KernelBinary {
   readonly bytes: Uint8Array;
-  readonly module: WebAssembly.Module;
+  readonly module: WasmModule;
   readonly info: KernelInfo;
   /** Byte address of the static data, and its size in words. */
   readonly staticsFrom: number;
@@ -67,7 +69,7 @@ export function kernelBinary(bytes: Uint8Array): KernelBinary {
     vlbr: { ...vlbr, perf_sched_cb_inc: none, perf_sched_cb_dec: none },
   });
   const [from, end] = ['__global_base', '__data_end'].map(
-    (name) => (exports[name] as WebAssembly.Global).value,
+    (name) => (exports[name] as WasmGlobal).value,
   );
   if (end > STATICS_END) {
     throw new KernelBinaryError(`its static data takes ${end - from} bytes; there is room for 60k`);
@@ -75,7 +77,7 @@ export function kernelBinary(bytes: Uint8Array): KernelBinary {
   return { bytes, module, info, staticsFrom: from, staticWords: Math.ceil((end - from) / 4) };
 }
 
-function compiled(bytes: Uint8Array): WebAssembly.Module {
+function compiled(bytes: Uint8Array): WasmModule {
   try {
     return new WebAssembly.Module(bytes);
   } catch {

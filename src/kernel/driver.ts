@@ -17,6 +17,8 @@ import type { Layout } from '../hw/memory.js';
 import { addressOf, BLOCK_ADDRESS, Memory } from '../hw/memory.js';
 import type { KernelBinary } from './binary.js';
 import { CPUS_MAX, PAGE_BYTES, STACK_BYTES, STATICS_END } from './memory_map.js';
+import type { WasmGlobal, WasmMemory } from './webassembly.js';
+import { WebAssembly } from './webassembly.js';
 
 /** MAX_LBR_ENTRIES. */
 const RECORDS = 32;
@@ -26,7 +28,7 @@ type Call = (cpu: number, cpuc: number, a: number, b: number) => void;
 
 /** What shim/driver.c exports. */
 interface DriverExports {
-  readonly __stack_pointer: WebAssembly.Global;
+  readonly __stack_pointer: WasmGlobal;
   boot(
     init: number,
     lbr_format: number,
@@ -57,7 +59,7 @@ export class KernelCrash extends Error {
 
 /** A block inside the memory that all instances of a machine share. */
 class SharedMemory extends Memory {
-  readonly memory: WebAssembly.Memory;
+  readonly memory: WasmMemory;
   private readonly all: Int32Array;
   private readonly binary: KernelBinary;
   private instances = 0;

@@ -188,6 +188,30 @@ describe.skipIf(installedSource === null)("the command line with a kernel's lbr.
     expect(shown).toMatch(/ {2}> (host )?RDMSR TO_\d+ .*RDMSR INFO_/);
   });
 
+  it('always takes a write through a null pointer for a crash', () => {
+    const patch = patchOf(/^void intel_pmu_lbr_reset\(void\)\n\{\n/m, '$&\t*(int *)16 = 1;\n');
+    const args = ['--kernel-src', 'tree', file('null.patch', patch), '--policy', 'always'];
+    const { status, stdout } = vlbr(
+      'review',
+      ...args,
+      '--runs',
+      '50',
+      '--cpu',
+      'haswell',
+      '--json',
+    );
+    const { crashes, lost } = JSON.parse(stdout) as {
+      readonly crashes: readonly { readonly error: string; readonly actions: readonly object[] }[];
+      readonly lost: readonly object[];
+    };
+    expect(crashes.map(({ error, actions }) => [error, actions.length])).toEqual([
+      ['KernelCrash: lbr.c writes through a null pointer', 1],
+    ]);
+    expect([status, lost]).toEqual([1, []]);
+    const shown = vlbr('review', ...args, '--runs', '20', '--cpu', 'haswell').stdout;
+    expect(shown).toContain('the lbr.c after the patch crashes: KernelCrash');
+  });
+
   it('always names the hunk that does not apply, and what does not compile', () => {
     const stale = patchOf(RESTORE_TOS, '').replace('-\twrmsrl(x86_pmu', '-\twrmsr(x86_pmu');
     const refused = vlbr('review', '--kernel-src', 'tree', file('stale.patch', stale));

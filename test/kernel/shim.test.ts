@@ -7,6 +7,8 @@ import { addressHigh, BRANCH_NAMES } from '../../src/hw/branch.js';
 import { buildKernel } from '../../src/kernel/build.js';
 import { kernelSource } from '../../src/kernel/source.js';
 import { clangOf, lbrC } from './stub_lbr.js';
+import type { WasmGlobal } from '../../src/kernel/webassembly.js';
+import { WebAssembly } from '../../src/kernel/webassembly.js';
 
 const ROOT = mkdtempSync(join(tmpdir(), 'vlbr-shim-'));
 const { missing } = clangOf(ROOT);
@@ -49,7 +51,7 @@ class Rig {
       },
     });
     this.exports = exports as Record<string, unknown>;
-    (this.exports.__stack_pointer as WebAssembly.Global).value = 0x1f000;
+    (this.exports.__stack_pointer as WasmGlobal).value = 0x1f000;
     this.words = new Int32Array(memory.buffer);
     for (const i of [0, 1]) {
       this.words[CTX[i] / 4 + CTX_DATA] = DATA[i];

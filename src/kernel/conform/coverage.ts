@@ -19,6 +19,8 @@ import { gcovText, parseGcov } from './gcov.js';
 import type { Sequence } from './sequence.js';
 import { Side } from './side.js';
 import { subjectOf, toldModel } from './subjects.js';
+import type { WasmGlobal } from '../webassembly.js';
+import { WebAssembly } from '../webassembly.js';
 
 /** Reached, of how many. */
 export interface Share {
@@ -63,7 +65,7 @@ function counterTable({ module, staticsFrom }: KernelBinary): CounterTable {
     env: { memory },
     vlbr: { ...vlbr, perf_sched_cb_inc: none, perf_sched_cb_dec: none },
   });
-  (exports.__stack_pointer as WebAssembly.Global).value = STATICS_END + STACK_BYTES;
+  (exports.__stack_pointer as WasmGlobal).value = STATICS_END + STACK_BYTES;
   const address = (exports.gcov_table as () => number)();
   const words = new Uint32Array(memory.buffer);
   const [version, checksum, count] = words.subarray(address / 4);

@@ -1,0 +1,39 @@
+/**
+ * The parts of WebAssembly that are used here. Node has it; its types come with the DOM's, which
+ * neither this code nor a program that uses the library should need.
+ */
+
+/** A compiled module. */
+export interface WasmModule {
+  readonly [Symbol.toStringTag]?: string;
+}
+
+export interface WasmMemory {
+  readonly buffer: ArrayBuffer;
+}
+
+export interface WasmGlobal {
+  value: number;
+}
+
+interface WasmInstance {
+  readonly exports: Readonly<Record<string, unknown>>;
+}
+
+interface WebAssemblyApi {
+  readonly Module: {
+    /** @throws when the bytes are no module. */
+    new (bytes: Uint8Array): WasmModule;
+    customSections(module: WasmModule, name: string): ArrayBuffer[];
+  };
+  readonly Instance: new (
+    module: WasmModule,
+    imports: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
+  ) => WasmInstance;
+  /** Sizes are in pages of 64 KiB. */
+  readonly Memory: new (size: { readonly initial: number }) => WasmMemory;
+}
+
+export const WebAssembly: WebAssemblyApi = (
+  globalThis as unknown as { readonly WebAssembly: WebAssemblyApi }
+).WebAssembly;
