@@ -42,6 +42,8 @@ export interface Observer {
   hostBranch(pcpu: number): void;
   /** The pCPU's records were wiped by a deep C-state. */
   cstate(pcpu: number): void;
+  /** perf_event_open() of a guest returned 0 or a negative errno for a branch_sample_type. */
+  guestOpened?(vcpu: number, type: number, ret: number): void;
   /** A guest kernel function has returned, and no other of that vCPU is under way. */
   guestIdle(vcpu: number): void;
 }

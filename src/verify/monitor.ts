@@ -11,9 +11,11 @@ import { CALL_SWITCH } from '../sim/guest_call.js';
 import type { Machine } from '../sim/machine.js';
 import { assert } from '../hw/assert.js';
 import { callstackUsersBalanced, countingEvents, cpuBalanced } from './balance.js';
+import { FilterCheck } from './filter_check.js';
 import { Reference } from './reference.js';
 import { RegisterCheck } from './register_check.js';
 import { SampleCheck } from './sample_check.js';
+import { SampleTruth } from './sample_truth.js';
 import { SwitchCheck } from './switch_check.js';
 import { P, R, Verdicts } from './verdicts.js';
 
@@ -23,6 +25,8 @@ export class Monitor implements Observer {
   private readonly references: Reference;
   private readonly registers: RegisterCheck;
   private readonly samples: SampleCheck;
+  private readonly truth: SampleTruth;
+  private readonly filters: FilterCheck;
   private readonly switches: SwitchCheck;
   /** Per vCPU: whether the kernel function that runs has written records, and its LBR reads. */
   private readonly wiped: Uint8Array;
@@ -37,6 +41,8 @@ export class Monitor implements Observer {
     const { references } = this;
     this.registers = new RegisterCheck(config, machine, references, verdicts);
     this.samples = new SampleCheck(config, machine, references, verdicts);
+    this.truth = new SampleTruth(machine, references, verdicts);
+    this.filters = new FilterCheck(config, machine, references, verdicts);
     this.switches = new SwitchCheck(config, machine, references, this.registers, verdicts);
     this.wiped = new Uint8Array(totalVcpus(config));
     this.lastCtx = new Int32Array(totalVcpus(config));
@@ -50,6 +56,7 @@ export class Monitor implements Observer {
     this.references.start();
     this.registers.start();
     this.samples.start();
+    this.filters.start();
     this.switches.start();
     this.wiped.fill(0);
     this.lastCtx.fill(0);
@@ -158,6 +165,7 @@ export class Monitor implements Observer {
 
   guestSample(vcpu: number, event: number): void {
     this.samples.sample(vcpu, event);
+    this.truth.sample(vcpu, event);
   }
 
   hostSample(pcpu: number, _event: number): void {
@@ -172,6 +180,10 @@ export class Monitor implements Observer {
     this.registers.cstate(pcpu);
   }
 
+  guestOpened(vcpu: number, type: number, ret: number): void {
+    this.filters.opened(vcpu, type, ret);
+  }
+
   guestIdle(vcpu: number): void {
     const cpu = this.watched().cpu(vcpu);
     const { cpuc, kernel } = cpu;
@@ -183,6 +195,8 @@ export class Monitor implements Observer {
         () => `v${vcpu}: ${countingEvents(cpu)} events count, lbr_users is ${cpuc.lbr_users}`,
       );
     }
+    this.references.idle(vcpu);
+    this.filters.idle(vcpu);
     this.samples.idle(vcpu, kernel);
     this.countSwitch(vcpu);
   }

@@ -17,6 +17,8 @@ export const REACH_NAMES = [
   'stop-with-records',
   'lbr-access',
   'balance-checked',
+  'sample-judged',
+  'filter-judged',
   'wrapped',
   'switch-in-function',
   'switch-in-lbr-off-window',
@@ -75,6 +77,13 @@ const STATEMENTS: Readonly<Record<PropertyName, Omit<Property, 'name'>>> = {
     reach: 'callstack-sample',
     notApplicable: needsCallstack,
   },
+  'sample-true': {
+    statement:
+      'A sample holds exactly the records that hardware held and the event asked for, newest ' +
+      'first, each with its own source, target, flags, cycles and type.',
+    reach: 'sample-judged',
+    notApplicable: always,
+  },
   'host-intact': {
     statement:
       'The host’s own LBR user never sees a record or a filter that a guest left, and DEBUGCTL ' +
@@ -126,6 +135,14 @@ const STATEMENTS: Readonly<Record<PropertyName, Omit<Property, 'name'>>> = {
       'lbr_users, lbr_callstack_users, sched_cb_usage and the events that count agree whenever a ' +
       'kernel function has returned.',
     reach: 'balance-checked',
+    notApplicable: always,
+  },
+  'filter-true': {
+    statement:
+      'LBR is on exactly while events count, and LBR_SELECT then lets through every branch that ' +
+      'they ask for; call-stack mode and FREEZE_LBRS_ON_PMI are on exactly where that mode needs ' +
+      'them; what the PMU can’t record is refused when the event is opened.',
+    reach: 'filter-judged',
     notApplicable: always,
   },
 };

@@ -44,10 +44,14 @@ export class Reference {
   private readonly map: LbrMap;
   private readonly registers: LogicalProcessor[] = [];
   private readonly memory: Memory;
+  /** The registers of all vCPUs, for checks that read many of them. */
+  readonly words: Int32Array;
   private readonly machine: () => Machine;
   private readonly verdicts: Verdicts;
   /** Per VM: it has read what it would not have read on the reference machine. */
   private readonly tainted: Uint8Array;
+  /** Per VM: it has written an MSR that its perf has no part in. */
+  private readonly rawWrites: Uint8Array;
   /** Per vCPU: wrong reads since its PMI handler last read the status. */
   private readonly wrongReads: Int32Array;
   /** Per vCPU: the stack may be empty, so that its TOS means nothing. */
@@ -68,8 +72,10 @@ export class Reference {
     const layout = new Layout();
     const at = Array.from({ length: vcpus }, () => LogicalProcessor.allocate(layout, this.model));
     this.memory = new Memory(layout);
+    this.words = this.memory.words;
     for (const o of at) this.registers.push(new LogicalProcessor(this.memory, this.model, o));
     this.tainted = new Uint8Array(config.vms);
+    this.rawWrites = new Uint8Array(config.vms);
     this.wrongReads = new Int32Array(vcpus);
     this.mayBeEmpty = new Uint8Array(vcpus);
     this.other = new Uint8Array(vcpus);
@@ -79,6 +85,7 @@ export class Reference {
   start(): void {
     this.memory.words.fill(0);
     this.tainted.fill(0);
+    this.rawWrites.fill(0);
     this.wrongReads.fill(0);
     this.mayBeEmpty.fill(1);
     this.other.fill(0);
@@ -113,6 +120,16 @@ export class Reference {
   rawAccess(vcpu: number): boolean {
     const fn = this.machine().runningCall(vcpu);
     return fn === CALL_RDMSR || fn === CALL_WRMSR;
+  }
+
+  /** A kernel function has returned: notes whether it was a raw write. */
+  idle(vcpu: number): void {
+    if (this.machine().runningCall(vcpu) === CALL_WRMSR) this.rawWrites[this.vm(vcpu)] = 1;
+  }
+
+  /** Whether the registers of a VM are what its perf has made of them. */
+  perfOwns(vcpu: number): boolean {
+    return this.rawWrites[this.vm(vcpu)] === 0;
   }
 
   /**

@@ -26,6 +26,7 @@ export const lazyLiteral: LbrPolicy = {
     },
     'no-leak/vm': { why: "the host's records reach the guest's stack while its event contends" },
     'callstack-true': { why: 'frames entered before the first access of a slice are covered up' },
+    'sample-true': { why: 'what was recorded before the first access of a slice is covered up' },
     'host-intact': { why: "the host's event finds the guest's records and its LBR_SELECT" },
     'owner-only': { why: 'the first access restores even under a host event that counts' },
     'recorder-owned': {

@@ -65,6 +65,9 @@ export const merged: LbrPolicy = {
     'callstack-true': {
       why: "a host event that comes wipes the guest's frames, and the shortcut brings others",
     },
+    'sample-true': {
+      why: "a sample repeats the host's records, or lacks what a host event that comes has wiped",
+    },
     'host-intact': {
       why: 'a guest event that is released leaves its records to the host event it displaced',
     },

@@ -17,6 +17,7 @@ export const never: LbrPolicy = {
     'no-leak/vm': { why: 'the guest reads what another VM or the host left' },
     'no-leak/task': { why: 'vCPUs of one VM share the registers of a pCPU' },
     'callstack-true': { why: "a sample starts with somebody else's frames" },
+    'sample-true': { why: "a sample is made of somebody else's records, or of the wiped stack" },
     'host-intact': { why: "the host's event finds the guest's records and its LBR_SELECT" },
     'recorder-owned': { why: 'hardware records on top of whatever is there' },
   },

@@ -15,6 +15,7 @@ export const PROPERTY_NAMES = [
   'no-leak/vm',
   'no-leak/task',
   'callstack-true',
+  'sample-true',
   'host-intact',
   'owner-only',
   'recorder-owned',
@@ -23,6 +24,7 @@ export const PROPERTY_NAMES = [
   'no-premature-stop',
   'no-fault',
   'balanced',
+  'filter-true',
 ] as const;
 export type PropertyName = (typeof PROPERTY_NAMES)[number];
 

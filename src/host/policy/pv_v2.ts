@@ -28,6 +28,7 @@ export const pvV2: LbrPolicy = {
     'callstack-true': {
       why: "a sample starts with frames recorded while the stack was not the guest's",
     },
+    'sample-true': { why: 'ring-mode users never set ACTIVE, so samples lack what was lost' },
     'host-intact': { why: "the host's event finds the guest's records and its LBR_SELECT" },
     'owner-only': { why: 'it saves and restores under a host event that counts' },
     'recorder-owned': { why: 'with ACTIVE 0 hardware records on top of whatever is there' },
