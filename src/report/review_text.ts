@@ -108,7 +108,7 @@ function findingTable(
       kind === 'lost' ? colours.red('LOST') : colours.green('gained'),
       property,
       whoText(finding),
-      finding.cpus.length === cpus.length ? 'all' : finding.cpus.join(', '),
+      cpus.length > 1 && finding.cpus.length === cpus.length ? 'all' : finding.cpus.join(', '),
       plural(counterexample.actions.length, 'action'),
       elsewhere ? other : '',
     ];
