@@ -79,6 +79,17 @@ describe('patchLbr', () => {
     );
   });
 
+  it('always knows how far the hunks before have moved the lines', () => {
+    // Without that, the second hunk would fit just where it says, in the first copy.
+    const block = Array.from({ length: 40 }, (_, i) => `+new ${i + 1}\n`).join('');
+    const first = `@@ -4,3 +4,43 @@\n line 4\n line 5\n${block} line 6\n`;
+    const second = `@@ -49,3 +89,3 @@\n line 9\n-line 10\n+ten\n line 11\n`;
+    const head = `--- a/${LBR_PATH}\n+++ b/${LBR_PATH}\n`;
+    const { text } = patchLbr(`${TEXT}${TEXT}`, [file(head + first + second)], false);
+    expect(text.endsWith(withLines([10, 'ten']))).toBe(true);
+    expect(text.split('\n').filter((line) => line === 'line 10')).toHaveLength(1);
+  });
+
   it('always lists what it leaves out, once and in order', () => {
     const text =
       diff('kernel/events/core.c', [[5, 'x']]) +

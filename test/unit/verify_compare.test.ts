@@ -7,6 +7,10 @@ import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
 import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
 import { MSR_LBR_TOS } from '../../src/hw/msr_index.js';
 import { DEFAULT_SHAPES } from '../../src/verify/campaign.js';
+import type { Action } from '../../src/sim/actions.js';
+import { Schedule } from '../../src/sim/schedule.js';
+import type { SwitchCosts } from '../../src/verify/access_log.js';
+import { AccessLog } from '../../src/verify/access_log.js';
 import type { CompareOptions } from '../../src/verify/compare.js';
 import { compareDrivers } from '../../src/verify/compare.js';
 import { compareAccesses } from '../../src/verify/parting.js';
@@ -161,6 +165,23 @@ describe('compareAccesses', () => {
     expect(perTaskSwitch.reads).toBeGreaterThan(1);
     expect(perTaskSwitch.cycles).toBeGreaterThan(80 * perTaskSwitch.reads);
     expect(perVcpuSwitch.writes).toBeGreaterThan(1);
+  });
+
+  it('always leaves out of a task switch what an NMI does inside it', () => {
+    const { model, kernel, policy } = options('always', PORT);
+    const shape = { vms: 1, vcpus: 1, tasks: 2, pcpus: 1 };
+    const config = { ...shape, model, kernel, policy };
+    const costs = (nmi: boolean): SwitchCosts => {
+      const log = new AccessLog(config);
+      const pmi: Action = { kind: 'pmi', actor: 0, args: [0, nmi ? 4 : 0] };
+      const open: Action = { kind: 'open', actor: 0, args: [0, 0, 2049] };
+      const away: Action = { kind: 'taskSwitch', actor: 0, args: [1] };
+      log.run(Schedule.of([open, pmi, away]));
+      return AccessLog.costs([log]);
+    };
+    const inside = costs(true);
+    expect(inside).toEqual(costs(false));
+    expect([inside.taskSwitches, inside.perTaskSwitch.reads > 1]).toEqual([1, true]);
   });
 
   it('always finds the first access that differs, and what it costs', () => {
