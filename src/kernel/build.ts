@@ -34,6 +34,8 @@ const COMPILE: readonly string[] = [
 
 const LINK: readonly string[] = [
   '-Wl,--no-entry',
+  // What is below is the null page, in which nothing may come to lie.
+  '-Wl,--global-base=1024',
   '-Wl,--import-memory',
   '-Wl,--export=__stack_pointer',
   '-Wl,--export=__global_base',
@@ -69,12 +71,21 @@ export function buildKernel(source: KernelSource): KernelBinary {
   if (existsSync(kept)) return kernelBinary(readFileSync(kept));
   const bytes = compileKernel(source);
   const binary = kernelBinary(bytes);
-  mkdirSync(dirname(kept), { recursive: true });
-  // Another process may be at the same file.
-  const temporary = `${kept}.${process.pid}`;
-  writeFileSync(temporary, bytes);
-  renameSync(temporary, kept);
+  keep(kept, bytes);
   return binary;
+}
+
+/** Keeps what was compiled; where that can't be, it is compiled again the next time. */
+function keep(path: string, bytes: Uint8Array): void {
+  // Another process may be at the same file.
+  const temporary = `${path}.${process.pid}`;
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(temporary, bytes);
+    renameSync(temporary, path);
+  } catch (error) {
+    if (!(error instanceof Error) || !('code' in error)) throw error;
+  }
 }
 
 /** Where what is compiled from a source is kept. */

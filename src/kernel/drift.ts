@@ -12,6 +12,7 @@ interface Drift {
 
 /** From old to new. */
 const DRIFTS: readonly Drift[] = [
+  { macro: 'VLBR_LONG_LONG', pattern: /\blong\s+long\b/ },
   // 5.5: what swaps the data of two tasks keeps their numbers of call-stack users in place.
   { macro: 'VLBR_SWAP_TASK_CTX', pattern: /^void\s+intel_pmu_lbr_swap_task_ctx\(/m },
   // 5.9: x86_pmu has function pointers, which core.c sets.

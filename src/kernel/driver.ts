@@ -1,8 +1,8 @@
 /**
  * The C file of a kernel as the driver of a machine's kernels. It works on the machine's own block:
  * the C structures of the shim lie over the words of src/guest/perf/perf_structs.ts, so a snapshot
- * of the block is one of the C code, and unwinding it by an exception leaves what it had written,
- * as with the port.
+ * of the block is one of the C code, and unwinding it by an exception leaves what it had written
+ * there, as with the port; what it had done to static data is undone.
  *
  * Each CPU has an instance with a stack of its own. They share the memory, and so one place for
  * static data, where that of the kernel that runs is put; at rest it is among its kernel's words.
@@ -12,7 +12,7 @@ import type { Cpu, Kernel } from '../guest/perf/kernel.js';
 import type { DriverKind, LbrDriver } from '../guest/perf/lbr_driver.js';
 import type { perf_event, perf_event_context } from '../guest/perf/perf_structs.js';
 import { assert } from '../hw/assert.js';
-import { LBR_INITS } from '../hw/cpu_models.js';
+import { findCpuModel, LBR_INITS } from '../hw/cpu_models.js';
 import type { Layout } from '../hw/memory.js';
 import { addressOf, BLOCK_ADDRESS, Memory } from '../hw/memory.js';
 import type { KernelBinary } from './binary.js';
@@ -24,7 +24,7 @@ import { WebAssembly } from './webassembly.js';
 const RECORDS = 32;
 
 /** A function of lbr.c on a CPU: objects are addresses, a truth value is 0 or 1. */
-type Call = (cpu: number, cpuc: number, a: number, b: number) => void;
+type Call = (cpu: number, cpuc: number, a: number, b: number) => number;
 
 /** What shim/driver.c exports. */
 interface DriverExports {
@@ -37,6 +37,7 @@ interface DriverExports {
     double_abort: boolean,
     lbr_nr: number,
   ): void;
+  online(cpu: number, cpuc: number): void;
   prepare(cpuc: number, entries: number): void;
   readonly intel_pmu_lbr_add: Call;
   readonly intel_pmu_lbr_del: Call;
@@ -46,11 +47,8 @@ interface DriverExports {
   readonly intel_pmu_lbr_reset: Call;
   readonly intel_pmu_lbr_sched_task: Call;
   readonly intel_pmu_lbr_swap_task_ctx: Call;
-  intel_pmu_setup_lbr_filter(event: number): number;
+  readonly intel_pmu_setup_lbr_filter: Call;
 }
-
-/** As much of the null page as members of a structure reach. */
-const NULL_PAGE_WORDS = 64;
 
 /** The C code did what would have stopped a kernel. */
 export class KernelCrash extends Error {
@@ -138,9 +136,10 @@ class SharedMemory extends Memory {
    */
   checkNullPage(): void {
     const { all } = this;
-    for (let i = 0; i < NULL_PAGE_WORDS; i++) {
+    const words = this.binary.staticsFrom / 4;
+    for (let i = 0; i < words; i++) {
       if (all[i] === 0) continue;
-      all.fill(0, 0, NULL_PAGE_WORDS);
+      all.fill(0, 0, words);
       throw new KernelCrash('lbr.c writes through a null pointer');
     }
   }
@@ -170,22 +169,34 @@ class CDriver implements LbrDriver {
 
   boot(): void {
     const { shared, kernel } = this;
-    const { model } = kernel.config;
-    const { version, lbr_double_abort, lbr_nr } = kernel.x86_pmu;
-    const outer = shared.enter(this);
-    shared.placePristine();
-    const init = LBR_INITS.indexOf(model.lbr_init);
-    const [first] = this.exports;
-    first.boot(init, model.lbr_format, version, model.tsx, lbr_double_abort, lbr_nr);
-    for (const cpu of kernel.cpus) first.prepare(cpu.cpuc.address, addressOf(cpu.lbr_entry(0)));
-    shared.leave(this, outer);
+    this.guarded(kernel.cpus[0], () => {
+      shared.placePristine();
+      this.init();
+      return 0;
+    });
   }
 
-  private call(cpu: Cpu, call: Call, a: number, b: number): void {
+  /** What the kernel does of LBR when it boots, and when its CPUs come up. */
+  private init(): void {
+    const { kernel } = this;
+    const { model } = kernel.config;
+    const { version, lbr_double_abort, lbr_nr } = kernel.x86_pmu;
+    const init = LBR_INITS.indexOf(model.lbr_init);
+    const [first] = this.exports;
+    for (const cpu of kernel.cpus) first.online(cpu.id, cpu.cpuc.address);
+    // The depth is the C file's to say, but for one that no silicon has.
+    const nr = findCpuModel(model.name)?.lbr_nr === lbr_nr ? -1 : lbr_nr;
+    first.boot(init, model.lbr_format, version, model.tsx, lbr_double_abort, nr);
+    for (const cpu of kernel.cpus) first.prepare(cpu.cpuc.address, addressOf(cpu.lbr_entry(0)));
+  }
+
+  /** Runs C code with its static data in place, and cleans up when an exception unwinds it. */
+  private guarded(cpu: Cpu, run: () => number): number {
     const { shared } = this;
     const outer = shared.enter(this);
+    let result = 0;
     try {
-      call(cpu.id, cpu.cpuc.address, a, b);
+      result = run();
       shared.checkNullPage();
     } catch (exception) {
       this.exports[cpu.id].__stack_pointer.value = this.stacks[cpu.id];
@@ -193,6 +204,11 @@ class CDriver implements LbrDriver {
       throw exception;
     }
     shared.leave(this, outer);
+    return result;
+  }
+
+  private call(cpu: Cpu, call: Call, a: number, b: number): number {
+    return this.guarded(cpu, () => call(cpu.id, cpu.cpuc.address, a, b));
   }
 
   intel_pmu_lbr_add(cpu: Cpu, event: perf_event): void {
@@ -228,12 +244,9 @@ class CDriver implements LbrDriver {
     this.call(cpu, this.exports[cpu.id].intel_pmu_lbr_swap_task_ctx, prev.address, next.address);
   }
 
-  intel_pmu_setup_lbr_filter(_kernel: Kernel, event: perf_event): number {
-    const { shared } = this;
-    const outer = shared.enter(this);
-    const ret = this.exports[0].intel_pmu_setup_lbr_filter(event.address);
-    shared.leave(this, outer);
-    return ret;
+  intel_pmu_setup_lbr_filter(kernel: Kernel, event: perf_event): number {
+    const [cpu] = kernel.cpus;
+    return this.call(cpu, this.exports[0].intel_pmu_setup_lbr_filter, event.address, 0);
   }
 }
 

@@ -8,7 +8,9 @@
 
 bool vlbr_tsx;
 u32 vlbr_cpu;
+u32 vlbr_nr_cpus;
 struct cpu_hw_events *vlbr_cpuc;
+struct cpu_hw_events *vlbr_cpucs[VLBR_CPUS];
 struct x86_pmu x86_pmu;
 struct pmu vlbr_pmu;
 const struct task_struct vlbr_no_task = { .mm = &vlbr_pmu };
@@ -85,9 +87,28 @@ int common_branch_type(int type)
 
 #define EXPORT(name) __attribute__((export_name(#name)))
 
+/* Calls on a CPU may nest: an NMI comes between two MSR accesses. */
+#define ON_CPU(cpu, cpuc, call) do { \
+	u32 outer = vlbr_cpu; \
+	struct cpu_hw_events *outer_cpuc = vlbr_cpuc; \
+	vlbr_cpu = cpu; \
+	vlbr_cpuc = cpuc; \
+	call; \
+	vlbr_cpu = outer; \
+	vlbr_cpuc = outer_cpuc; \
+} while (0)
+
+/* A CPU is there: all are, from 0 up, before boot(). */
+EXPORT(online)
+void vlbr_online(u32 cpu, struct cpu_hw_events *cpuc)
+{
+	vlbr_cpucs[cpu] = cpuc;
+	vlbr_nr_cpus = cpu + 1;
+}
+
 /*
- * core.c:intel_pmu_init(), for LBR. `model` picks the init function, in the order of LBR_INITS in
- * src/hw/cpu_models.ts; `lbr_nr` may be less than that of the model.
+ * core.c:intel_pmu_init(), for LBR, on CPU 0. `model` picks the init function, in the order of
+ * LBR_INITS in src/hw/cpu_models.ts. A negative `lbr_nr` leaves the depth to that function.
  */
 EXPORT(boot)
 void vlbr_boot(int model, int lbr_format, int version, bool tsx, bool double_abort, int lbr_nr)
@@ -114,31 +135,21 @@ void vlbr_boot(int model, int lbr_format, int version, bool tsx, bool double_abo
 		x86_pmu.lbr_read = intel_pmu_lbr_read_32;
 	}
 #endif
-	init[model]();
-	x86_pmu.lbr_nr = lbr_nr;
+	ON_CPU(0, vlbr_cpucs[0], init[model]());
+	if (lbr_nr >= 0)
+		x86_pmu.lbr_nr = lbr_nr;
 #ifdef VLBR_LBR_INIT
-	intel_pmu_lbr_init();
+	ON_CPU(0, vlbr_cpucs[0], intel_pmu_lbr_init());
 #endif
 }
 
-/* core.c:intel_cpuc_prepare(), for LBR. */
+/* core.c:intel_pmu_cpu_starting() and intel_cpuc_prepare(), for LBR. */
 EXPORT(prepare)
 void vlbr_prepare(struct cpu_hw_events *cpuc, struct perf_branch_entry *entries)
 {
 	cpuc->lbr_sel = x86_pmu.lbr_sel_map ? &cpuc->vlbr_lbr_reg : NULL;
 	cpuc->lbr_entries = entries;
 }
-
-/* Calls on a CPU may nest: an NMI comes between two MSR accesses. */
-#define ON_CPU(cpu, cpuc, call) do { \
-	u32 outer = vlbr_cpu; \
-	struct cpu_hw_events *outer_cpuc = vlbr_cpuc; \
-	vlbr_cpu = cpu; \
-	vlbr_cpuc = cpuc; \
-	call; \
-	vlbr_cpu = outer; \
-	vlbr_cpuc = outer_cpuc; \
-} while (0)
 
 EXPORT(intel_pmu_lbr_add)
 void vlbr_add(u32 cpu, struct cpu_hw_events *cpuc, struct perf_event *event)
@@ -212,7 +223,10 @@ void vlbr_swap_task_ctx(u32 cpu, struct cpu_hw_events *cpuc, struct perf_event_c
 }
 
 EXPORT(intel_pmu_setup_lbr_filter)
-int vlbr_setup_lbr_filter(struct perf_event *event)
+int vlbr_setup_lbr_filter(u32 cpu, struct cpu_hw_events *cpuc, struct perf_event *event)
 {
-	return intel_pmu_setup_lbr_filter(event);
+	int ret;
+
+	ON_CPU(cpu, cpuc, ret = intel_pmu_setup_lbr_filter(event));
+	return ret;
 }

@@ -49,12 +49,12 @@ typedef _Bool bool;
 #define WRITE_ONCE(x, v) ((x) = (v))
 #define barrier() do {} while (0)
 #define swap(a, b) do { __typeof__(a) __t = (a); (a) = (b); (b) = __t; } while (0)
-#define min(a, b) ((a) < (b) ? (a) : (b))
-#define max(a, b) ((a) > (b) ? (a) : (b))
+#define min(a, b) ({ __typeof__(a) __a = (a); __typeof__(b) __b = (b); __a < __b ? __a : __b; })
+#define max(a, b) ({ __typeof__(a) __a = (a); __typeof__(b) __b = (b); __a > __b ? __a : __b; })
 #define min_t(t, a, b) min((t)(a), (t)(b))
 #define max_t(t, a, b) max((t)(a), (t)(b))
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define BIT(n) (1UL << (n))
+#define BIT(n) (1ULL << (n))
 #define BIT_ULL(n) (1ULL << (n))
 #define GENMASK_ULL(h, l) ((~0ULL >> (63 - (h))) & (~0ULL << (l)))
 #define static_assert(...) _Static_assert(__VA_ARGS__, "")
@@ -149,22 +149,21 @@ struct static_key_false { bool enabled; };
 #define static_branch_unlikely(key) ((key)->enabled)
 #define static_branch_enable(key) ((key)->enabled = true)
 
-/*
- * Per-CPU variables are arrays, and cpu_hw_events is the model's. 56 CPUs are 6 VMs of 8 vCPUs and
- * 8 pCPUs.
- */
-#define VLBR_CPUS 56
+/* Per-CPU variables are arrays, and cpu_hw_events is the model's. A kernel has up to 8 CPUs. */
+#define VLBR_CPUS 8
 #define DEFINE_PER_CPU(type, name) __typeof__(type) name[VLBR_CPUS]
 extern u32 vlbr_cpu;
 struct cpu_hw_events;
-extern struct cpu_hw_events *vlbr_cpuc;
-#define per_cpu_ptr(ptr, cpu) ({ \
+extern struct cpu_hw_events *vlbr_cpuc, *vlbr_cpucs[VLBR_CPUS];
+extern u32 vlbr_nr_cpus;
+#define vlbr_per_cpu(ptr, cpu, cpuc) ({ \
 	__typeof__(&(*(ptr))[0]) __p = &(*(ptr))[cpu]; \
-	(void *)(ptr) == (void *)cpu_hw_events ? (__typeof__(__p))(void *)vlbr_cpuc : __p; })
-#define this_cpu_ptr(ptr) per_cpu_ptr(ptr, vlbr_cpu)
+	(void *)(ptr) == (void *)cpu_hw_events ? (__typeof__(__p))(void *)(cpuc) : __p; })
+#define per_cpu_ptr(ptr, cpu) vlbr_per_cpu(ptr, cpu, vlbr_cpucs[cpu])
+#define this_cpu_ptr(ptr) vlbr_per_cpu(ptr, vlbr_cpu, vlbr_cpuc)
 #define raw_cpu_ptr(ptr) this_cpu_ptr(ptr)
 #define __get_cpu_var(var) (*this_cpu_ptr(&(var)))
-#define for_each_possible_cpu(cpu) for ((cpu) = 0; (cpu) < 1; (cpu)++)
+#define for_each_possible_cpu(cpu) for ((cpu) = 0; (cpu) < vlbr_nr_cpus; (cpu)++)
 #define smp_processor_id() vlbr_cpu
 #define cpu_to_node(cpu) 0
 
@@ -406,11 +405,9 @@ static inline void __intel_pmu_arch_lbr_disable(void) {}
 /* Reads, clears both bits, writes: perf_event.h at 6.1. */
 static inline void __intel_pmu_lbr_disable(void)
 {
-	u64 debugctl;
+	const u64 off = DEBUGCTLMSR_LBR | DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
 
-	rdmsrl(MSR_IA32_DEBUGCTLMSR, debugctl);
-	debugctl &= ~(DEBUGCTLMSR_LBR | DEBUGCTLMSR_FREEZE_LBRS_ON_PMI);
-	wrmsrl(MSR_IA32_DEBUGCTLMSR, debugctl);
+	wrmsrl(MSR_IA32_DEBUGCTLMSR, vlbr_rdmsrq(MSR_IA32_DEBUGCTLMSR) & ~off);
 }
 #endif
 
@@ -475,6 +472,11 @@ void intel_pmu_lbr_sched_task(struct perf_event_context *ctx, bool sched_in);
 #endif
 #ifdef VLBR_SWAP_TASK_CTX
 void intel_pmu_lbr_swap_task_ctx(struct perf_event_context *prev, struct perf_event_context *next);
+#endif
+
+/* A long of x86-64 has 64 bits. A file that says long long somewhere is left with 32. */
+#if !defined(VLBR_DRIVER) && !defined(VLBR_LONG_LONG) && !defined(long)
+#define long long long
 #endif
 
 #endif
