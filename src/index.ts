@@ -53,6 +53,7 @@ export type { KernelBinary, KernelInfo } from './kernel/binary.js';
 export type { PatchFile, Patched } from './kernel/patch.js';
 export type { KernelSource } from './kernel/source.js';
 export type { Change, Comparison, CompareOptions } from './verify/compare.js';
+export type { Breaking, Crash } from './verify/compare_side.js';
 export type { Finding, PolicyReview } from './verify/review.js';
 
 // One machine, by hand.

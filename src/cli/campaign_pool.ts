@@ -6,10 +6,13 @@ import type { KernelFinding, Progress, Report } from '../verify/campaign.js';
 import type { PolicyReview } from '../verify/review.js';
 import type { CampaignJob, WorkerReply, WorkerRequest } from './campaign_job.js';
 import type { WorkerResult, WorkerStart } from './campaign_job.js';
-import { EXIT_INTERRUPTED, WorkerBug } from './errors.js';
+import { EXIT_INTERRUPTED, UsageError, WorkerBug } from './errors.js';
 
 /** More threads than this gain nothing: the slowest policy takes as long as it takes. */
 const THREADS_MAX = 8;
+
+/** A worker that says nothing for so long is in an endless loop: shrinking takes seconds. */
+const SILENCE_MS = 5 * 60_000;
 
 /** The build puts the worker's code beside this. */
 const WORKER: URL = new URL('./campaign_worker.js', import.meta.url);
@@ -85,7 +88,16 @@ function judge<T extends WorkerResult>(
   onProgress: (progress: Progress) => void,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
+    let silence = setTimeout(stuck, SILENCE_MS);
+    function stuck(): void {
+      done();
+      const { policy, cpu } = request;
+      const what = job.binary === null ? 'the model' : 'lbr.c';
+      const text = `${what} does not return: no word for ${SILENCE_MS / 60_000} minutes`;
+      reject(new UsageError(`${text} under ${policy} on ${cpu}`));
+    }
     const done = (): void => {
+      clearTimeout(silence);
       worker.off('message', onMessage);
       worker.off('error', onError);
     };
@@ -94,6 +106,8 @@ function judge<T extends WorkerResult>(
       reject(error);
     };
     const onMessage = (reply: WorkerReply): void => {
+      clearTimeout(silence);
+      silence = setTimeout(stuck, SILENCE_MS);
       if (reply.kind === 'progress') {
         onProgress(reply.progress);
         return;

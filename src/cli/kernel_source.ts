@@ -57,9 +57,8 @@ export function explained<T>(path: string | undefined, run: () => T): T {
   } catch (error) {
     if (error instanceof KernelError) throw new UsageError(error.message);
     if (error instanceof KernelBinaryError) throw new UsageError(`${path}: ${error.message}`);
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
-      throw new UsageError(`${path}: there is no such file`);
-    }
+    // The system's message names the call and the file.
+    if (error instanceof Error && 'syscall' in error) throw new UsageError(error.message);
     throw error;
   }
 }

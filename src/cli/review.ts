@@ -127,5 +127,5 @@ function patchFile(name: string): PatchFile {
   if (name === '-') return { name: 'standard input', text: readFileSync(0, 'utf8') };
   if (!existsSync(name)) throw new KernelError(`${name}: there is no such file`);
   if (isTree(name)) throw new KernelError(`${name}: give one tree, or patches`);
-  return { name, text: readFileSync(name, 'utf8') };
+  return { name, text: explained(name, () => readFileSync(name, 'utf8')) };
 }

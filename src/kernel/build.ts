@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import envPaths from 'env-paths';
 import type { KernelBinary } from './binary.js';
@@ -144,8 +144,13 @@ function layOut(folder: string, text: string): void {
   for (const name of readdirSync(SHIM)) {
     writeFileSync(join(folder, name), readFileSync(join(SHIM, name)));
   }
+  const include = join(folder, 'include');
   for (const header of includedHeaders(text)) {
-    const path = join(folder, 'include', header);
+    const path = resolve(include, header);
+    // A file that is reviewed must not choose what is written where.
+    if (!path.startsWith(`${include}${sep}`)) {
+      throw new KernelError(`lbr.c includes <${header}>, which the shim does not have`);
+    }
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, `#include "${join(folder, 'perf_event.h')}"\n`);
   }

@@ -57,11 +57,11 @@ function sideJson({ info, path }: ReviewSide): object {
 }
 
 function findingJson(finding: Finding, driver: DriverKind): object {
-  const { by, policies, cpus, property, elsewhere, counterexample } = finding;
+  const { by, policies, cpus, property, elsewhere, onLinux61, counterexample } = finding;
   const { shape, actions, token } = counterexample;
   const { text, lines } = timeline(withDriver(replayToken(token), driver));
   const shown = { shape, actions, token, text, timeline: lines };
-  return { property, by, policies, cpus, elsewhere, counterexample: shown };
+  return { property, by, policies, cpus, elsewhere, onLinux61, counterexample: shown };
 }
 
 function partingJson({ reviews }: Review): object | null {

@@ -96,30 +96,40 @@ function whoText({ by, policies }: Finding): string {
 }
 
 function findingTable(
-  { cpus }: Review,
+  { cpus, reviews }: Review,
   main: readonly Finding[],
   others: readonly Finding[],
   colours: Colours,
 ): string[] {
   const rows = main.map((finding) => {
-    const { kind, property, elsewhere, counterexample } = finding;
-    const other = kind === 'lost' ? 'failed before, on other schedules' : 'still fails, on others';
+    const { kind, property, counterexample } = finding;
     return [
       kind === 'lost' ? colours.red('LOST') : colours.green('gained'),
       property,
       whoText(finding),
       cpus.length > 1 && finding.cpus.length === cpus.length ? 'all' : finding.cpus.join(', '),
       plural(counterexample.actions.length, 'action'),
-      elsewhere ? other : '',
+      noteText(finding),
     ];
   });
   const table = tableLines(['', 'property', 'broken by', 'CPU', 'schedule', ''], rows);
+  const crashed = reviews.some(({ comparison }) => comparison.crashes.length > 0);
   return [
     ...(main.length > 0 ? table : []),
-    ...(main.length + others.length === 0 ? ['No property is lost or gained.'] : []),
+    ...(main.length + others.length === 0 && !crashed ? ['No property is lost or gained.'] : []),
     ...otherLines(others, 'lost', 'Fails on more schedules, where it failed anyway'),
     ...otherLines(others, 'gained', 'Fails on fewer schedules, but still fails'),
   ];
+}
+
+/** What makes a finding less than it seems. */
+function noteText({ kind, elsewhere, onLinux61 }: Finding): string {
+  const other = kind === 'lost' ? 'failed before, on other schedules' : 'still fails, on others';
+  const notes = [
+    ...(elsewhere ? [other] : []),
+    ...(onLinux61 ? ['Linux 6.1 fails there, too'] : []),
+  ];
+  return notes.join('; ');
 }
 
 /** Findings under policies that fail the property on both sides, with the schedules' lengths. */
@@ -146,7 +156,7 @@ function vacuousLines({ reviews }: Review): string[] {
   );
 }
 
-/** A driver that crashed: nothing else can be said of it. */
+/** A driver that crashed: where it did, nothing else was judged. */
 function crashLines({ reviews, before, after }: Review, colours: Colours): string[] {
   return (['before', 'after'] as const).flatMap((side) => {
     const crash = crashOf(reviews, side);
@@ -156,6 +166,7 @@ function crashLines({ reviews, before, after }: Review, colours: Colours): strin
     return [
       '',
       colours.red(`the lbr.c ${side} the patch crashes: ${error}`),
+      '  so nothing else was judged under the policies and on the CPUs where it did',
       ...actions.map((action, i) => `  #${i + 1} ${actionText(action)}`),
       `  vlbr replay ${token} --kernel-src ${path}`,
     ];
@@ -195,6 +206,7 @@ function accessLines(review: Review, colours: Colours): string[] {
   const schedules = sum((a) => a.schedules);
   const total = sum((a) => a.accesses);
   const parting = shortestParting(reviews);
+  if (schedules === 0) return ['MSR accesses were not compared.'];
   if (parting === null) {
     const same = `MSR accesses: the same in all of ${grouped(schedules)} schedules`;
     return [colours.bold(`${same} (${grouped(total)} accesses)`)];
@@ -253,8 +265,17 @@ function costPair(a: Cost, b: Cost): string[] {
 /** Only the policies under which something changes; the guest's own cost is the same under all. */
 function costLines({ reviews }: Review): string[] {
   const all = reviews.flatMap(({ accesses }) => accesses ?? []);
-  // One CPU will do: the others have fewer or as many records.
-  const compared = all.filter(({ cpu }) => cpu === all[0].cpu);
+  if (all.length === 0) return ['Costs were not compared.'];
+  const tables = [...new Set(all.map(({ cpu }) => cpu))].map((cpu) => costTable(all, cpu));
+  const changed = tables.filter((lines) => lines.length > 0);
+  return changed.length > 0
+    ? changed[0]
+    : ['Costs of task switches and of vCPU switches: unchanged.'];
+}
+
+/** The rows in which something changes on one CPU; none if nothing does. */
+function costTable(all: readonly AccessComparison[], cpu: string): string[] {
+  const compared = all.filter((a) => a.cpu === cpu);
   const rows = compared.map(({ policy, costs }) => {
     const { before, after } = costs;
     return [
@@ -264,9 +285,9 @@ function costLines({ reviews }: Review): string[] {
     ];
   });
   const changed = rows.filter((row) => row.some((cell) => cell.includes('->')));
-  if (changed.length === 0) return ['Costs of task switches and of vCPU switches: unchanged.'];
+  if (changed.length === 0) return [];
   return [
-    `Mean cost of a switch on ${all[0].cpu}: LBR MSR accesses, and cycles (orders of magnitude, ` +
+    `Mean cost of a switch on ${cpu}: LBR MSR accesses, and cycles (orders of magnitude, ` +
       'without exits)',
     ...tableLines(['policy', 'task switch', 'cycles', 'vCPU switch', 'cycles'], changed, {
       numeric: true,
@@ -290,7 +311,10 @@ function closingLines(review: Review, findings: readonly Finding[], colours: Col
     `gained: ${listed(of('gained', true))}`,
   ];
   const lines = review.interrupted ? [colours.yellow('interrupted: from the runs until then')] : [];
-  const good = lost.length + anyway.length === 0;
+  const crashes = crashOf(review.reviews, 'after') !== null;
+  if (crashes) parts.unshift('the patched lbr.c crashes');
+  else if (crashOf(review.reviews, 'before') !== null) parts.push('and it does not crash any more');
+  const good = lost.length + anyway.length === 0 && !crashes;
   const paint = good ? colours.green : colours.red;
   return [...lines, ...wrap(parts.join('; '), '', '  ').map((line) => paint(line))];
 }

@@ -169,6 +169,7 @@ export class ShapeCampaign {
 
   /** One run, generated as it goes. */
   run(draw: Draw, steps: number, window: RecordedWindow | null): void {
+    this.schedule.clear();
     this.bench.boot();
     this.generator.begin(draw, window === null);
     this.runOn(draw, steps, window);
@@ -176,6 +177,7 @@ export class ShapeCampaign {
 
   /** One run in which the guests are left alone on their pCPUs. */
   runGuestsOnly(draw: Draw, steps: number): void {
+    this.schedule.clear();
     this.bench.boot();
     this.generator.beginGuestsOnly(draw);
     this.runOn(draw, steps, null);
@@ -185,7 +187,6 @@ export class ShapeCampaign {
     const { bench, generator, schedule } = this;
     const { machine } = bench;
     const { verdicts } = bench.monitor;
-    schedule.clear();
     const recorded = window === null ? null : new RecordedRun(window, draw);
     recorded?.begin(machine, schedule);
     let kept = false;
@@ -253,16 +254,18 @@ export class ShapeCampaign {
     };
   }
 
-  /** Number of actions up to the one in which the model or its driver throws, or -1. */
+  /** Number of actions up to the one in which the driver throws, 0 for the boot, or -1. */
   crashesAt(schedule: Schedule): number {
     const { bench } = this;
-    bench.boot();
-    for (let i = 0; i < schedule.length; i++) {
-      try {
+    let begun = 0;
+    try {
+      bench.boot();
+      for (let i = 0; i < schedule.length; i++) {
+        begun = i + 1;
         bench.step(schedule, i);
-      } catch {
-        return i + 1;
       }
+    } catch {
+      return begun;
     }
     return -1;
   }

@@ -2,11 +2,13 @@
 import { driverOf } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import type { Action } from '../sim/actions.js';
+import type { Draw } from '../sim/generate.js';
 import type { Access, SwitchCosts } from './access_log.js';
 import { AccessLog, partsAt } from './access_log.js';
 import type { Shape } from './campaign.js';
 import { drawOf, ShapeCampaign } from './campaign.js';
 import type { CompareOptions } from './compare.js';
+import type { Crash } from './compare_side.js';
 import { shrink } from './shrink.js';
 import type { Schedule } from '../sim/schedule.js';
 
@@ -52,10 +54,32 @@ class Logs {
     this.after = new AccessLog(on(driverOf(options)));
   }
 
+  /** Draws a schedule, on the machine before. */
+  generate(draw: Draw, steps: number): Schedule {
+    const { campaign } = this;
+    try {
+      campaign.run(draw, steps, null);
+    } catch {
+      // It is run again, and crashes again, where that is told.
+    }
+    return campaign.lastSchedule;
+  }
+
+  private run(side: Crash['side'], schedule: Schedule): readonly Access[] {
+    const { campaign } = this;
+    try {
+      return this[side].run(schedule);
+    } catch (error) {
+      const token = campaign.token(schedule, 0);
+      const actions = schedule.actions();
+      throw new SideCrash({ side, cpu: campaign.cpu, error: String(error), actions, token });
+    }
+  }
+
   /** Number of actions up to where the accesses part, or -1. */
   partsAfter(schedule: Schedule): number {
-    const a = this.before.run(schedule);
-    const b = this.after.run(schedule);
+    const a = this.run('before', schedule);
+    const b = this.run('after', schedule);
     const at = partsAt(a, b);
     return at < 0 ? -1 : Math.min(a[at]?.action ?? Infinity, b[at]?.action ?? Infinity) + 1;
   }
@@ -63,8 +87,8 @@ class Logs {
   /** Compares a short schedule whose accesses part. */
   parting(found: Schedule, policy: string): Parting {
     const schedule = shrink(found, (s) => this.partsAfter(s));
-    const before = this.before.run(schedule);
-    const after = this.after.run(schedule);
+    const before = this.run('before', schedule);
+    const after = this.run('after', schedule);
     const at = partsAt(before, after);
     const { shape, actions, token } = this.campaign.counterexample(schedule, 0, false);
     const { cpu } = this.campaign;
@@ -72,8 +96,31 @@ class Logs {
   }
 }
 
+/** What went wrong on one side, with the schedule. */
+class SideCrash extends Error {
+  readonly crash: Crash;
+
+  constructor(crash: Crash) {
+    super(crash.error);
+    this.crash = crash;
+  }
+}
+
 /** Runs the same schedules on both drivers. Same options, same result. */
-export function compareAccesses(options: CompareOptions): AccessComparison {
+export function compareAccesses(
+  options: CompareOptions,
+):
+  | { readonly crash: Crash; readonly accesses: null }
+  | { readonly crash: null; readonly accesses: AccessComparison } {
+  try {
+    return { crash: null, accesses: accessesOf(options) };
+  } catch (error) {
+    if (error instanceof SideCrash) return { crash: error.crash, accesses: null };
+    throw error;
+  }
+}
+
+function accessesOf(options: CompareOptions): AccessComparison {
   const { policy, shapes, seed, steps } = options;
   const logs = shapes.map((shape) => new Logs(options, shape));
   let accesses = 0;
@@ -81,8 +128,7 @@ export function compareAccesses(options: CompareOptions): AccessComparison {
   let first: { readonly schedule: Schedule; readonly log: Logs } | null = null;
   for (let run = 0; run < SCHEDULES; run++) {
     const log = logs[run % logs.length];
-    log.campaign.run(drawOf(seed, run), steps, null);
-    const schedule = log.campaign.lastSchedule;
+    const schedule = log.generate(drawOf(seed, run), steps);
     const differs = log.partsAfter(schedule) >= 0;
     accesses += log.before.accesses.length;
     if (!differs) continue;

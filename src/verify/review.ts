@@ -2,8 +2,8 @@
 import type { PropertyName } from '../host/policy/policy.js';
 import { PROPERTY_NAMES } from '../host/policy/policy.js';
 import type { Counterexample } from './campaign.js';
-import type { Breaking, Change, ChangeKind, CompareOptions, Comparison } from './compare.js';
-import type { Crash } from './compare.js';
+import type { Change, ChangeKind, CompareOptions, Comparison } from './compare.js';
+import type { Breaking, Crash } from './compare_side.js';
 import { compareDrivers } from './compare.js';
 import type { AccessComparison, Parting } from './parting.js';
 import { compareAccesses } from './parting.js';
@@ -17,7 +17,11 @@ export interface PolicyReview {
 
 export function reviewPolicy(options: CompareOptions): PolicyReview {
   const comparison = compareDrivers(options);
-  return { comparison, accesses: comparison.crashes.length > 0 ? null : compareAccesses(options) };
+  if (comparison.crashes.length > 0) return { comparison, accesses: null };
+  const { crash, accesses } = compareAccesses(options);
+  if (crash === null) return { comparison, accesses };
+  // Those schedules are others, so they may be the first to crash.
+  return { comparison: { ...comparison, crashes: [crash], changes: [], vacuous: [] }, accesses };
 }
 
 /** A property that is lost or gained. */
@@ -31,6 +35,8 @@ export interface Finding {
   readonly property: PropertyName;
   /** It fails on the other side, too, but on other schedules. */
   readonly elsewhere: boolean;
+  /** Linux 6.1 fails on this schedule as well. */
+  readonly onLinux61: boolean;
   /** The shortest schedule that fails on one side only. */
   readonly counterexample: Counterexample;
 }
@@ -40,13 +46,14 @@ function length({ counterexample }: Change): number {
 }
 
 function findingOf(changes: readonly Change[]): Finding {
-  const shortest = changes.reduce((best, change) =>
+  const telling = changes.filter(({ onLinux61 }) => !onLinux61);
+  const shortest = (telling.length > 0 ? telling : changes).reduce((best, change) =>
     length(change) < length(best) ? change : best,
   );
-  const { kind, by, property, counterexample } = shortest;
+  const { kind, elsewhere, onLinux61, by, property, counterexample } = shortest;
   const policies = [...new Set(changes.map(({ policy }) => policy))];
   const cpus = [...new Set(changes.map(({ cpu }) => cpu))];
-  return { kind, by, policies, cpus, property, elsewhere: shortest.elsewhere, counterexample };
+  return { kind, by, policies, cpus, property, elsewhere, onLinux61, counterexample };
 }
 
 /**
@@ -73,9 +80,22 @@ function withoutMoved(findings: readonly Finding[]): Finding[] {
   );
 }
 
+/**
+ * Whether a loss is what Linux 6.1 does itself, and something is gained: then a fault of the
+ * kernel's that is known shows where the one that was mended had covered it up.
+ */
+function isUncovered(change: Change, all: readonly Change[]): boolean {
+  if (change.kind === 'gained' || !change.onLinux61) return false;
+  return all.some(
+    ({ kind, by, policy }) =>
+      kind === 'gained' && by === change.by && (by === 'kernel' || policy === change.policy),
+  );
+}
+
 /** Losses first, the kernel's own before those of the policies, and then by property. */
 export function findingsOf(reviews: readonly PolicyReview[]): Finding[] {
-  const all = reviews.flatMap(({ comparison }) => comparison.changes);
+  const found = reviews.flatMap(({ comparison }) => comparison.changes);
+  const all = found.filter((change) => !isUncovered(change, found));
   const findings: Finding[] = [];
   for (const kind of ['lost', 'gained'] as const) {
     for (const property of PROPERTY_NAMES) {
