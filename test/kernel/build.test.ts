@@ -96,6 +96,15 @@ describe.skipIf(missing !== '')('buildKernel', () => {
     appendFileSync(join(copy, 'src/kernel/shim/perf_event.h'), '\n');
     expect(build.cachedPath(source)).not.toBe(cachedPath(source));
   });
+  it('always refuses a header that would lie somewhere else', () => {
+    for (const header of ['../../evil.h', '/evil.h', '..']) {
+      const text = lbrC({}, `#include <${header}>`);
+      expect(() => buildKernel(kernelSource(text))).toThrow(
+        `lbr.c includes <${header}>, which the shim does not have`,
+      );
+    }
+  });
+
   it('always includes the shim for any header in angle brackets', () => {
     expect(messageFor(`#include <asm/no/such.h>\n${lbrC()}`)).toBe('nothing is wrong');
   });
