@@ -115,7 +115,10 @@ function judge<T extends WorkerResult>(
       done();
       // A worker answers in the kind that its job asks for.
       if (reply.kind === 'result') resolve(reply.result as T);
-      else reject(new WorkerBug(reply.stack, adviceOf(request.policy, reply, job)));
+      else {
+        const advice = adviceOf(request.policy, reply, job);
+        reject(new WorkerBug(reply.stack, advice, job.binary !== null));
+      }
     };
     worker.on('message', onMessage);
     worker.on('error', onError);

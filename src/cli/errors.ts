@@ -18,10 +18,13 @@ export class WorkerBug extends Error {
   override readonly name: string = 'WorkerBug';
   /** Lines that say which run it was. */
   readonly advice: readonly string[];
+  /** Whether a kernel's C code was running: then it may be its bug. */
+  readonly inKernel: boolean;
 
-  constructor(stack: string, advice: readonly string[]) {
+  constructor(stack: string, advice: readonly string[], inKernel = false) {
     super('a campaign ended in an exception');
     this.stack = stack;
     this.advice = advice;
+    this.inKernel = inKernel;
   }
 }

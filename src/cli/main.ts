@@ -227,7 +227,9 @@ function explain(error: unknown): number {
   }
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   const advice = error instanceof WorkerBug ? error.advice : [];
-  const lines = ['vlbr: this is a bug of vlbr, not a verdict', stack, ...advice];
+  const inKernel = error instanceof WorkerBug && error.inKernel;
+  const whose = inKernel ? "the kernel's lbr.c crashed, or vlbr did" : 'this is a bug of vlbr';
+  const lines = [`vlbr: ${whose}, not a verdict`, stack, ...advice];
   process.stderr.write(`${lines.join('\n')}\n`);
   return EXIT_BUG;
 }

@@ -168,12 +168,17 @@ class CDriver implements LbrDriver {
   }
 
   boot(): void {
-    const { shared, kernel } = this;
-    this.guarded(kernel.cpus[0], () => {
+    const { shared } = this;
+    const outer = shared.enter(this);
+    try {
       shared.placePristine();
       this.init();
-      return 0;
-    });
+      shared.checkNullPage();
+    } catch (exception) {
+      this.unwind(this.kernel.cpus[0]);
+      throw exception;
+    }
+    shared.leave(this, outer);
   }
 
   /** What the kernel does of LBR when it boots, and when its CPUs come up. */
@@ -190,25 +195,25 @@ class CDriver implements LbrDriver {
     for (const cpu of kernel.cpus) first.prepare(cpu.cpuc.address, addressOf(cpu.lbr_entry(0)));
   }
 
-  /** Runs C code with its static data in place, and cleans up when an exception unwinds it. */
-  private guarded(cpu: Cpu, run: () => number): number {
+  /** Cleans up what an exception has unwound on a CPU. */
+  private unwind(cpu: Cpu): void {
+    this.exports[cpu.id].__stack_pointer.value = this.stacks[cpu.id];
+    this.shared.unwound();
+  }
+
+  private call(cpu: Cpu, call: Call, a: number, b: number): number {
     const { shared } = this;
     const outer = shared.enter(this);
     let result = 0;
     try {
-      result = run();
+      result = call(cpu.id, cpu.cpuc.address, a, b);
       shared.checkNullPage();
     } catch (exception) {
-      this.exports[cpu.id].__stack_pointer.value = this.stacks[cpu.id];
-      shared.unwound();
+      this.unwind(cpu);
       throw exception;
     }
     shared.leave(this, outer);
     return result;
-  }
-
-  private call(cpu: Cpu, call: Call, a: number, b: number): number {
-    return this.guarded(cpu, () => call(cpu.id, cpu.cpuc.address, a, b));
   }
 
   intel_pmu_lbr_add(cpu: Cpu, event: perf_event): void {
