@@ -1,0 +1,187 @@
+/** The campaign: what a run is made of, and what a report says of the runs. */
+import { describe, expect, it } from 'vitest';
+import { PORT } from '../../src/guest/perf/lbr_port.js';
+import { findPolicy, POLICIES } from '../../src/host/policy/index.js';
+import type { LbrPolicy } from '../../src/host/policy/policy.js';
+import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
+import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
+import { ACTIONS } from '../../src/sim/actions.js';
+import type { Action } from '../../src/sim/actions.js';
+import { Schedule } from '../../src/sim/schedule.js';
+import type { CampaignOptions } from '../../src/verify/campaign.js';
+import { DEFAULT_SHAPES, drawOf, runCampaign, ShapeCampaign } from '../../src/verify/campaign.js';
+import { replayToken } from '../../src/verify/replay_file.js';
+
+const found = findCpuModel('haswell');
+if (found === undefined) throw new Error('there is a haswell');
+const model = withDepth(found, 4);
+
+function policy(name: string): LbrPolicy {
+  const there = findPolicy(name);
+  if (there === undefined) throw new Error(`no policy ${name}`);
+  return there;
+}
+
+function options(more: Partial<CampaignOptions> = {}): CampaignOptions {
+  return {
+    model,
+    kernel: '6.1',
+    shapes: DEFAULT_SHAPES,
+    policies: [policy('never')],
+    properties: PROPERTY_NAMES,
+    runs: 40,
+    steps: 60,
+    seed: 1,
+    schedules: [],
+    ...more,
+  };
+}
+
+function numbers(seed: number, run: number): number[] {
+  const draw = drawOf(seed, run);
+  return Array.from({ length: 20 }, () => draw.below(1000));
+}
+
+describe('drawOf', () => {
+  it('always draws the same for a seed and a run, and something else for others', () => {
+    expect(numbers(1, 2)).toEqual(numbers(1, 2));
+    expect(numbers(1, 3)).not.toEqual(numbers(1, 2));
+    expect(numbers(2, 2)).not.toEqual(numbers(1, 2));
+  });
+
+  it('always draws bits that have nothing to do with the parity of the run', () => {
+    // What a run goes without is drawn first, one bit each.
+    for (const nth of [0, 1, 2]) {
+      const agree = Array.from({ length: 2000 }, (_, run) => {
+        const draw = drawOf(1, run);
+        const bits = Array.from({ length: 3 }, () => draw.below(2));
+        return bits[nth] === run % 2;
+      }).filter(Boolean).length;
+      expect(Math.abs(agree - 1000)).toBeLessThan(150);
+    }
+  });
+});
+
+describe('a run with the guests left alone', () => {
+  const shape = { vms: 1, vcpus: 2, tasks: 3, pcpus: 2 };
+  const campaign = new ShapeCampaign({ ...shape, model, kernel: '6.1', policy: policy('always') });
+  const runs = Array.from({ length: 300 }, (_, run) => {
+    campaign.runGuestsOnly(drawOf(1, run), 60);
+    return campaign.lastSchedule.actions();
+  });
+  const kinds = new Set(runs.flatMap((actions) => actions.map(({ kind }) => kind)));
+
+  it('never has the host do anything, nor an NMI inside a function', () => {
+    for (const kind of ['run', 'idle', 'halt', 'exit', 'hostEvent', 'rdmsr', 'wrmsr'] as const) {
+      expect(kinds.has(kind)).toBe(false);
+    }
+    for (const { kind, args } of runs.flat()) {
+      const after = ACTIONS[kind].params.findIndex(({ name }) => name === 'after');
+      if (after >= 0) expect(args[after]).toBe(0);
+    }
+    for (const kind of ['call', 'ret', 'taskSwitch', 'migrateTask', 'open', 'pmi'] as const) {
+      expect(kinds.has(kind)).toBe(true);
+    }
+  });
+
+  it('always is of one family in every second run: one event at a time, inherited, and forks', () => {
+    const opens = (actions: readonly Action[]): Action[] =>
+      actions.filter(({ kind }) => kind === 'open');
+    const INHERIT = 2;
+    const families = runs.filter((actions) =>
+      opens(actions).every(({ args }) => (args[1] & INHERIT) !== 0 && args[2] === 2049),
+    );
+    expect(families.length).toBeGreaterThan(100);
+    expect(families.length).toBeLessThan(250);
+    const forks = (of: readonly (readonly Action[])[]): number =>
+      of.flat().filter(({ kind }) => kind === 'fork').length / of.length;
+    const others = runs.filter((actions) => !families.includes(actions));
+    expect(forks(families)).toBeGreaterThan(forks(others));
+  });
+
+  it('always begins anew after a run of the other kind', () => {
+    campaign.runGuestsOnly(drawOf(1, 0), 60);
+    campaign.run(drawOf(1, 1), 60, null);
+    const first = campaign.lastSchedule.actions();
+    campaign.run(drawOf(1, 1), 60, null);
+    expect(campaign.lastSchedule.actions()).toEqual(first);
+  });
+});
+
+describe('crashesAt', () => {
+  const shape = { vms: 1, vcpus: 1, tasks: 2, pcpus: 1 };
+  const open: Action = { kind: 'open', actor: 0, args: [0, 0, 2049] };
+  const call: Action = { kind: 'call', actor: 0, args: [1, 0] };
+  const schedule = Schedule.of([call, open, call]);
+
+  it('always says in which action the driver throws, 0 for the boot, -1 for none', () => {
+    const config = { ...shape, model, kernel: '6.1', policy: policy('always') } as const;
+    expect(new ShapeCampaign(config).crashesAt(schedule)).toBe(-1);
+    const fail = (): never => {
+      throw new Error('crash');
+    };
+    const inAdd = {
+      ...PORT,
+      create: (...args: Parameters<typeof PORT.create>) => {
+        return { ...PORT.create(...args), intel_pmu_lbr_add: fail };
+      },
+    };
+    expect(new ShapeCampaign({ ...config, driver: inAdd }).crashesAt(schedule)).toBe(2);
+    const inBoot = {
+      ...PORT,
+      create: (...args: Parameters<typeof PORT.create>) => ({
+        ...PORT.create(...args),
+        boot: fail,
+      }),
+    };
+    expect(new ShapeCampaign({ ...config, driver: inBoot }).crashesAt(schedule)).toBe(0);
+  });
+});
+
+describe('runCampaign', () => {
+  it('always gives the same report for the same options', () => {
+    expect(runCampaign(options())).toEqual(runCampaign(options()));
+    const other = runCampaign(options({ seed: 2 }));
+    expect(other.actions).not.toEqual(runCampaign(options()).actions);
+  });
+
+  it('always judges each policy by runs of its own, whatever the others are', () => {
+    const names = ['never', 'merged'];
+    const both = runCampaign(options({ policies: names.map(policy) }));
+    const alone = names.flatMap(
+      (name) => runCampaign(options({ policies: [policy(name)] })).results,
+    );
+    expect(both.results).toEqual(alone);
+    expect([both.runs, both.steps]).toEqual([80, 80 * 60]);
+  });
+
+  it('always has a counterexample for a failure, which its token replays', () => {
+    const { results } = runCampaign(options());
+    const failures = results.filter(({ verdict }) => verdict === 'fails');
+    expect(failures.length).toBeGreaterThan(3);
+    for (const { property, counterexample, expected } of failures) {
+      if (counterexample === null) throw new Error(`${property} has no counterexample`);
+      const replay = replayToken(counterexample.token);
+      expect(replay.property).toBe(property);
+      expect(replay.schedule.actions()).toEqual(counterexample.actions);
+      expect(expected).toBe('fails');
+    }
+  });
+
+  it('always ends where it is told to, and says so', () => {
+    let asked = 0;
+    const progress = (): boolean => ++asked < 7;
+    const report = runCampaign(options({ progress, policies: POLICIES }));
+    expect([report.interrupted, report.runs]).toEqual([true, 7]);
+    expect(runCampaign(options()).interrupted).toBe(false);
+  });
+
+  it('always expects known failures on its own machines only', () => {
+    // One vCPU that has its pCPU for itself loses nothing, so nothing known comes out.
+    const alone = { vms: 1, vcpus: 1, tasks: 1, pcpus: 1 };
+    const { results } = runCampaign(options({ shapes: [alone], runs: 4 }));
+    expect(results.filter(({ verdict, expected }) => verdict !== expected)).toEqual([]);
+    const own = runCampaign(options({ runs: 1 })).results;
+    expect(own.some(({ verdict, expected }) => verdict !== expected)).toBe(true);
+  });
+});
