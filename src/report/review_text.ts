@@ -124,11 +124,8 @@ function findingTable(
 
 /** What makes a finding less than it seems. */
 function noteText({ kind, elsewhere, onLinux61 }: Finding): string {
-  const other = kind === 'lost' ? 'failed before, on other schedules' : 'still fails, on others';
-  const notes = [
-    ...(elsewhere ? [other] : []),
-    ...(onLinux61 ? ['Linux 6.1 fails there, too'] : []),
-  ];
+  const other = kind === 'lost' ? 'failed elsewhere before' : 'still fails elsewhere';
+  const notes = [...(elsewhere ? [other] : []), ...(onLinux61 ? ['as in Linux 6.1'] : [])];
   return notes.join('; ');
 }
 

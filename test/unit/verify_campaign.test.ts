@@ -84,7 +84,7 @@ describe('a run with the guests left alone', () => {
     }
   });
 
-  it('always is of one family in every second run: one event at a time, inherited, and forks', () => {
+  it('always is of one family in every second run: one inherited event, and forks', () => {
     const opens = (actions: readonly Action[]): Action[] =>
       actions.filter(({ kind }) => kind === 'open');
     const INHERIT = 2;
