@@ -16,17 +16,15 @@ export interface Patched {
   readonly notModelled: readonly string[];
 }
 
-/** What lbr.c has been called: before 4.7 it lay elsewhere. */
-const LBR_NAMES: readonly string[] = ['intel/lbr.c', 'perf_event_intel_lbr.c'];
-
 /** The path that a diff is about, without the `a/` or `b/` before it. */
 function pathOf({ oldFileName = '', newFileName = '' }: StructuredPatch): string {
   const name = newFileName === '/dev/null' ? oldFileName : newFileName;
   return name.replace(/^[ab]\//, '').replace(/\t.*$/, '');
 }
 
+/** lbr.c, perf_event_intel_lbr.c as before 4.7, and copies of it such as lbr-new.c. */
 function isLbr(path: string): boolean {
-  return path === 'lbr.c' || LBR_NAMES.some((name) => path.endsWith(name));
+  return /(^|\/)[^/]*lbr[^/]*\.c[^/]*$/.test(path);
 }
 
 /** The signature at the end of each mail, which a parser takes for a line that is removed. */

@@ -34,7 +34,8 @@ function withLines(...changes: readonly (readonly [number, string])[]): string {
 
 describe('patchLbr', () => {
   it('always applies a diff, whatever the folder in which lbr.c lies', () => {
-    for (const path of [LBR_PATH, 'lbr.c', 'arch/x86/kernel/cpu/perf_event_intel_lbr.c']) {
+    const old = 'arch/x86/kernel/cpu/perf_event_intel_lbr.c';
+    for (const path of [LBR_PATH, 'lbr.c', old, '/tmp/lbr-new.c', 'lbr.c.patched']) {
       const changes = [
         [10, 'ten'],
         [30, 'thirty'],
