@@ -25,6 +25,7 @@ import { coloursFor } from '../../src/report/colours.js';
 import { conformJson } from '../../src/report/conform_json.js';
 import type { Conform } from '../../src/report/conform_text.js';
 import { conformText } from '../../src/report/conform_text.js';
+import { broken } from '../unit/broken_port.js';
 
 const KERNEL_RUNS = 4000;
 const COVERAGE_RUNS = 1500;
@@ -61,17 +62,6 @@ function differencesOf(port: DriverKind, kernel: DriverKind, runs: number): read
   const comparison = comparisonOf(port, kernel, runs);
   for (const _ of comparison.sequenceWork());
   return comparison.differences;
-}
-
-/** The port with some functions of it broken. */
-function broken(changes: (lbr: LbrDriver) => Partial<LbrDriver>): DriverKind {
-  return {
-    ...PORT,
-    create: (kernel, memory) => {
-      const lbr = PORT.create(kernel, memory);
-      return { ...lbr, ...changes(lbr) };
-    },
-  };
 }
 
 /** The first difference of a broken port in its first sequences, made short. */

@@ -1,11 +1,10 @@
 /** The report of a review, from comparisons of the port with ports that were broken on purpose. */
 import { describe, expect, it } from 'vitest';
-import type { DriverKind, LbrDriver } from '../../src/guest/perf/lbr_driver.js';
+import type { DriverKind } from '../../src/guest/perf/lbr_driver.js';
 import { PORT } from '../../src/guest/perf/lbr_port.js';
 import { findPolicy } from '../../src/host/policy/index.js';
 import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
 import { findCpuModel } from '../../src/hw/cpu_models.js';
-import { MSR_LBR_TOS } from '../../src/hw/msr_index.js';
 import { coloursFor } from '../../src/report/colours.js';
 import { reviewJson } from '../../src/report/review_json.js';
 import type { Review } from '../../src/report/review_text.js';
@@ -14,35 +13,7 @@ import { WIDTH } from '../../src/report/text.js';
 import { DEFAULT_SHAPES } from '../../src/verify/campaign.js';
 import type { PolicyReview } from '../../src/verify/review.js';
 import { reviewPolicy } from '../../src/verify/review.js';
-
-function broken(change: (port: LbrDriver) => Partial<LbrDriver>): DriverKind {
-  return {
-    ...PORT,
-    create: (kernel, memory) => {
-      const port = PORT.create(kernel, memory);
-      return { ...port, ...change(port) };
-    },
-  };
-}
-
-const NO_RESTORE = broken((port) => ({
-  intel_pmu_lbr_sched_task: (cpu, ctx, sched_in) => {
-    if (sched_in) port.intel_pmu_lbr_reset(cpu);
-    else port.intel_pmu_lbr_sched_task(cpu, ctx, sched_in);
-  },
-}));
-const NO_EVENTS = broken(() => ({ intel_pmu_setup_lbr_filter: () => -95 }));
-const CRASHING = broken(() => ({
-  intel_pmu_lbr_read: () => {
-    throw new RangeError('unreachable');
-  },
-}));
-const ONE_MORE_READ = broken((port) => ({
-  intel_pmu_lbr_sched_task: (cpu, ctx, sched_in) => {
-    if (cpu.cpuc.lbr_users > 0) cpu.rdmsrl(MSR_LBR_TOS);
-    port.intel_pmu_lbr_sched_task(cpu, ctx, sched_in);
-  },
-}));
+import { CRASHING, NO_EVENTS, NO_RESTORE, ONE_MORE_READ } from './broken_port.js';
 
 function reviewed(before: DriverKind, driver: DriverKind, name = 'always'): PolicyReview {
   const model = findCpuModel('haswell');

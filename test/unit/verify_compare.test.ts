@@ -1,6 +1,6 @@
 /** Two drivers compared: the port, and ports that were broken on purpose. */
 import { describe, expect, it } from 'vitest';
-import type { DriverKind, LbrDriver } from '../../src/guest/perf/lbr_driver.js';
+import type { DriverKind } from '../../src/guest/perf/lbr_driver.js';
 import { PORT } from '../../src/guest/perf/lbr_port.js';
 import { findPolicy } from '../../src/host/policy/index.js';
 import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
@@ -19,34 +19,7 @@ import { crashOf, findingsOf, losesAnything, reviewPolicy } from '../../src/veri
 import { shortestParting, vacuousOf } from '../../src/verify/review.js';
 import { replayToken, withDriver } from '../../src/verify/replay_file.js';
 import { breakerOf } from '../../src/verify/replay_file.js';
-
-/** The port with some functions replaced; each gets the port's own. */
-function broken(change: (port: LbrDriver) => Partial<LbrDriver>): DriverKind {
-  return {
-    ...PORT,
-    create: (kernel, memory) => {
-      const port = PORT.create(kernel, memory);
-      return { ...port, ...change(port) };
-    },
-  };
-}
-
-const NO_RESTORE = broken((port) => ({
-  intel_pmu_lbr_sched_task: (cpu, ctx, sched_in) => {
-    if (sched_in) port.intel_pmu_lbr_reset(cpu);
-    else port.intel_pmu_lbr_sched_task(cpu, ctx, sched_in);
-  },
-}));
-
-/** Reads TOS once more, which nobody can tell but by looking at the accesses. */
-const ONE_MORE_READ = broken((port) => ({
-  intel_pmu_lbr_sched_task: (cpu, ctx, sched_in) => {
-    if (cpu.cpuc.lbr_users > 0) cpu.rdmsrl(MSR_LBR_TOS);
-    port.intel_pmu_lbr_sched_task(cpu, ctx, sched_in);
-  },
-}));
-
-const NO_EVENTS = broken(() => ({ intel_pmu_setup_lbr_filter: () => -95 }));
+import { CRASHING, NO_EVENTS, NO_RESTORE, ONE_MORE_READ } from './broken_port.js';
 
 function options(policyName: string, driver: DriverKind, before = PORT): CompareOptions {
   const model = findCpuModel('haswell');
@@ -124,13 +97,6 @@ describe('compareDrivers', () => {
     expect(seen).toEqual([1, 2, 3, 4, 5]);
   });
 });
-
-/** Stops dead in the first read of the LBR. */
-const CRASHING = broken(() => ({
-  intel_pmu_lbr_read: () => {
-    throw new RangeError('unreachable');
-  },
-}));
 
 describe('a driver that crashes', () => {
   it('always ends the comparison, with the shortest schedule on which it does', () => {

@@ -10,7 +10,8 @@ import { CPU_MODELS } from '../../src/hw/cpu_models.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import { never } from '../../src/host/policy/never.js';
 import { BRANCH_TYPES } from '../../src/sim/generate.js';
-import { broken, WatchedRig } from './verify_rig.js';
+import { broken } from './broken_port.js';
+import { WatchedRig } from './verify_rig.js';
 
 const U = perf.PERF_SAMPLE_BRANCH_USER;
 const K = perf.PERF_SAMPLE_BRANCH_KERNEL;

@@ -1,7 +1,7 @@
 /** A watched machine for the tests of the checks: its events are opened and sampled by hand. */
 import { expect } from 'vitest';
 import type { Cpu } from '../../src/guest/perf/kernel.js';
-import type { DriverKind, LbrDriver } from '../../src/guest/perf/lbr_driver.js';
+import type { DriverKind } from '../../src/guest/perf/lbr_driver.js';
 import { PORT } from '../../src/guest/perf/lbr_port.js';
 import type { CpuModel } from '../../src/hw/cpu_models.js';
 import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
@@ -14,22 +14,12 @@ import { canPerform } from '../../src/sim/perform.js';
 import { Monitor } from '../../src/verify/monitor.js';
 import type { ReachName } from '../../src/verify/properties.js';
 import { P, R } from '../../src/verify/verdicts.js';
+import { broken } from './broken_port.js';
 
 export function modelOf(name: string): CpuModel {
   const found = findCpuModel(name);
   if (found === undefined) throw new Error(`no ${name}`);
   return found;
-}
-
-/** The port with some functions replaced; each gets the port's own. */
-export function broken(change: (port: LbrDriver) => Partial<LbrDriver>): DriverKind {
-  return {
-    ...PORT,
-    create: (kernel, memory) => {
-      const port = PORT.create(kernel, memory);
-      return { ...port, ...change(port) };
-    },
-  };
 }
 
 /** The port with something done after each read of the stack. */

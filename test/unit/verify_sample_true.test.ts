@@ -9,7 +9,8 @@ import * as msrs from '../../src/hw/msr_index.js';
 import { never } from '../../src/host/policy/never.js';
 import { BRANCH_TYPES } from '../../src/sim/generate.js';
 import { ASKS_TX, everythingAsked, kindsAsked, typeAsked } from '../../src/verify/asked.js';
-import { afterRead, broken, WatchedRig } from './verify_rig.js';
+import { broken } from './broken_port.js';
+import { afterRead, WatchedRig } from './verify_rig.js';
 
 const U = perf.PERF_SAMPLE_BRANCH_USER;
 const K = perf.PERF_SAMPLE_BRANCH_KERNEL;
