@@ -46,9 +46,12 @@ export interface Review {
 
 export function reviewText(review: Review, colours: Colours): string[] {
   const findings = findingsOf(review.reviews);
-  const main = findings.filter(isMain);
-  const others = findings.filter((finding) => !isMain(finding));
-  // Without a finding that stands for itself, one of the others has to do.
+  // Without a loss that stands for itself, those of policies that fail anyway have to do.
+  const alone = findings.some((finding) => finding.kind === 'lost' && isMain(finding));
+  const shown = (finding: Finding): boolean =>
+    isMain(finding) || (finding.kind === 'lost' && !alone);
+  const main = findings.filter(shown);
+  const others = findings.filter((finding) => !shown(finding));
   const told = main.length > 0 ? main : others;
   return [
     ...headLines(review, colours),
@@ -303,8 +306,10 @@ function closingLines(review: Review, findings: readonly Finding[], colours: Col
   const lost = [...new Set([...of('lost', true), ...vacuous])];
   const anyway = of('lost', false).filter((name) => !lost.includes(name));
   const parts = [
-    `lost: ${listed(lost)}`,
-    ...(anyway.length > 0 ? [`lost on more schedules: ${listed(anyway)}`] : []),
+    `lost: ${listed(lost.length > 0 ? lost : anyway)}`,
+    ...(lost.length > 0 && anyway.length > 0
+      ? [`on more schedules than before: ${listed(anyway)}`]
+      : []),
     `gained: ${listed(of('gained', true))}`,
   ];
   const lines = review.interrupted ? [colours.yellow('interrupted: from the runs until then')] : [];

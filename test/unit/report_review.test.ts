@@ -148,7 +148,20 @@ describe('the report of a review', () => {
   });
 
   it('always puts policies that fail anyway in a line of their own, and tells of a Ctrl-C', () => {
-    const reviews = [reviewed(PORT, NO_RESTORE, 'merged')];
+    const both = ['always', 'merged'].map((name) => reviewed(PORT, NO_RESTORE, name));
+    // Without a loss of the kernel's own, the policies' come first.
+    const alone = both.map(({ comparison, accesses }) => ({
+      comparison: {
+        ...comparison,
+        changes: comparison.changes.filter(({ by }) => by === 'policy'),
+      },
+      accesses,
+    }));
+    const only = lines(review(PORT, NO_RESTORE, { reviews: alone }));
+    const row = only.find((line) => line.startsWith('LOST') && line.includes('no-loss/any'));
+    expect(row).toMatch(/merged +haswell +\d+ actions +failed elsewhere before$/);
+    expect(only.join('\n')).toMatch(/^lost: no-loss\/callstack, no-loss\/any/m);
+    const reviews = both;
     const text = lines(review(PORT, NO_RESTORE, { reviews, interrupted: true }));
     const joined = text.join(' ').replaceAll(/\s+/g, ' ');
     expect(joined).toContain(
