@@ -3,6 +3,7 @@
  * drawn and then skipped. A run switches some kinds of action off ("swarm"), so that the others
  * get to meet each other.
  */
+import type { Draw } from './draw.js';
 import * as perf from '../guest/perf/perf_event.js';
 import { addressHigh, BRANCH_NONE, branchCycles } from '../hw/branch.js';
 import * as msrs from '../hw/msr_index.js';
@@ -11,12 +12,6 @@ import { ACTION_NAMES, ACTIONS, KIND } from './actions.js';
 import { HOST_EVENTS } from './host_perf.js';
 import type { Machine } from './machine.js';
 import { canPerform, canSwitchTo, IS_VCPU } from './perform.js';
-
-/** The only source of chance: fast-check's generator, or a seeded one. */
-export interface Draw {
-  /** A number in [0, n). */
-  below(n: number): number;
-}
 
 /** Until a run begins. */
 const NO_DRAW: Draw = { below: () => 0 };

@@ -2,7 +2,6 @@
  * The suite: every policy against every property, by generated schedules. One run is judged by
  * all properties at once; the first failure of each is kept, and shrunk when the runs are done.
  */
-import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import type { KernelVersion } from '../guest/perf/kernel.js';
 import { driverOf } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
@@ -13,7 +12,8 @@ import { PROPERTY_NAMES } from '../host/policy/policy.js';
 import type { Action } from '../sim/actions.js';
 import { ACTION_NAMES } from '../sim/actions.js';
 import type { MachineConfig } from '../sim/config.js';
-import type { Draw } from '../sim/generate.js';
+import type { Draw } from '../sim/draw.js';
+import { drawOf } from '../sim/draw.js';
 import { Generator } from '../sim/generate.js';
 import { perform } from '../sim/perform.js';
 import { Schedule } from '../sim/schedule.js';
@@ -110,23 +110,6 @@ export interface CampaignOptions {
   readonly schedules: readonly HostSchedule[];
   /** Called between runs; returning false ends the campaign with what is known. */
   readonly progress?: (progress: Progress) => boolean;
-}
-
-/** MurmurHash3's finalizer: neighbouring numbers come out unlike in every bit. */
-function mix(x: number): number {
-  let h = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-  return h ^ (h >>> 16);
-}
-
-/**
- * A generator of its own for each run, so that a run does not depend on those before it. The first
- * outputs of this generator have the parity of its seed, so runs in a row must not have seeds in
- * a row.
- */
-export function drawOf(seed: number, run: number): Draw {
-  const rng = xoroshiro128plus(mix(Math.imul(seed, 0x9e3779b1) + run));
-  return { below: (n: number): number => (rng.next() >>> 0) % n };
 }
 
 /** A schedule that fails, and the shape of machine on which it does. */

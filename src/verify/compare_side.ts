@@ -5,7 +5,7 @@
 import { PROPERTY_NAMES } from '../host/policy/policy.js';
 import { ACTION_NAMES, ACTIONS } from '../sim/actions.js';
 import type { Action } from '../sim/actions.js';
-import type { Draw } from '../sim/generate.js';
+import type { Draw } from '../sim/draw.js';
 import type { Schedule } from '../sim/schedule.js';
 import { ACTION_WORDS } from '../sim/schedule.js';
 import type { ShapeCampaign } from './campaign.js';

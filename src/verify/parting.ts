@@ -2,11 +2,12 @@
 import { driverOf } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import type { Action } from '../sim/actions.js';
-import type { Draw } from '../sim/generate.js';
+import type { Draw } from '../sim/draw.js';
 import type { Access, SwitchCosts } from './access_log.js';
 import { AccessLog, partsAt } from './access_log.js';
 import type { Shape } from './campaign.js';
-import { drawOf, ShapeCampaign } from './campaign.js';
+import { drawOf } from '../sim/draw.js';
+import { ShapeCampaign } from './campaign.js';
 import type { CompareOptions } from './compare.js';
 import type { Crash } from './compare_side.js';
 import { shrink } from './shrink.js';

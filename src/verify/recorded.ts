@@ -6,7 +6,8 @@
 import type { HostSchedule } from '../trace/host_schedule.js';
 import { KIND } from '../sim/actions.js';
 import type { MachineConfig } from '../sim/config.js';
-import type { Draw, Generator } from '../sim/generate.js';
+import type { Draw } from '../sim/draw.js';
+import type { Generator } from '../sim/generate.js';
 import type { Machine } from '../sim/machine.js';
 import { perform } from '../sim/perform.js';
 import type { Schedule } from '../sim/schedule.js';

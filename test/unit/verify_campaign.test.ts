@@ -9,7 +9,8 @@ import { ACTIONS } from '../../src/sim/actions.js';
 import type { Action } from '../../src/sim/actions.js';
 import { Schedule } from '../../src/sim/schedule.js';
 import type { CampaignOptions } from '../../src/verify/campaign.js';
-import { DEFAULT_SHAPES, drawOf, runCampaign, ShapeCampaign } from '../../src/verify/campaign.js';
+import { drawOf } from '../../src/sim/draw.js';
+import { DEFAULT_SHAPES, runCampaign, ShapeCampaign } from '../../src/verify/campaign.js';
 import { replayToken } from '../../src/verify/replay_file.js';
 
 const found = findCpuModel('haswell');

@@ -2,8 +2,8 @@
  * Draws sequences. A run's sequence depends on the seed and the number of the run alone. Nothing is
  * drawn on which the kernel itself would fault: every event has a context.
  */
-import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import * as perf from '../../guest/perf/perf_event.js';
+import { generatorOf } from '../../sim/draw.js';
 import type { Call, FunctionName, Sequence } from './sequence.js';
 import { CONTEXTS, CPUS, EVENTS, STIR_BRANCHES, STIRS } from './sequence.js';
 import type { Subject } from './subjects.js';
@@ -16,10 +16,10 @@ const LENGTH_MIN = 10;
 const LENGTH_MAX = 70;
 
 class Dice {
-  private readonly rng: ReturnType<typeof xoroshiro128plus>;
+  private readonly rng: ReturnType<typeof generatorOf>;
 
   constructor(seed: number, run: number) {
-    this.rng = xoroshiro128plus(Math.imul(seed, 0x9e3779b1) ^ Math.imul(run + 1, 0x85ebca6b));
+    this.rng = generatorOf(seed, run);
   }
 
   /** A word. */
