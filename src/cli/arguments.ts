@@ -11,6 +11,23 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
   };
 }
 
+const RUNS_MAX = 1_000_000_000;
+const SEED_MAX = 0xffffffff;
+
+/** The parser of --runs. */
+export const runsNumber: (text: string) => number = wholeNumber(1, RUNS_MAX);
+
+/** The parser of --seed, and what it says of itself. */
+export const seedNumber: (text: string) => number = wholeNumber(0, SEED_MAX);
+export const SEED_SAYS: string = `0 to ${SEED_MAX}; same seed, same report`;
+
+/** What --kernel-src takes where it has to be the source, and where a compiled file will do. */
+export const TREE_SAYS: string =
+  'kernel tree, a .tar of one, or an lbr.c; default: the Debian package in /usr/src';
+export const KERNEL_SRC_SAYS: string =
+  'kernel tree, a .tar of one, an lbr.c, or what vlbr kernel build wrote; default: the Debian ' +
+  'package in /usr/src';
+
 /** Collects the values of an option that may be given more than once. */
 export function collect(value: string, earlier: readonly string[] = []): string[] {
   return [...earlier, value];

@@ -1,11 +1,6 @@
 /** `vlbr conform`: compares the port with a kernel's lbr.c, call by call. */
-import { readFileSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
-import cliProgress from 'cli-progress';
 import { PORT } from '../guest/perf/lbr_port.js';
-import { kernelBinary } from '../kernel/binary.js';
-import type { KernelBinary } from '../kernel/binary.js';
-import { buildKernel } from '../kernel/build.js';
 import { Conformance } from '../kernel/conform/campaign.js';
 import type { ConformOptions as CampaignOptions } from '../kernel/conform/campaign.js';
 import type { Coverage } from '../kernel/conform/coverage.js';
@@ -14,7 +9,6 @@ import { drawSequence } from '../kernel/conform/draw.js';
 import { SUBJECTS } from '../kernel/conform/subjects.js';
 import { kernelDriver } from '../kernel/driver.js';
 import { KernelError } from '../kernel/errors.js';
-import { installedKernel, readKernelSource } from '../kernel/source.js';
 import type { KernelSource } from '../kernel/source.js';
 import { coloursFor } from '../report/colours.js';
 import { conformJson } from '../report/conform_json.js';
@@ -22,8 +16,9 @@ import type { Conform } from '../report/conform_text.js';
 import { conformText } from '../report/conform_text.js';
 import { namesOf } from './arguments.js';
 import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from './errors.js';
-import { explained } from './kernel_source.js';
+import { kernelAt } from './kernel_source.js';
 import { printJson, printLines } from './output.js';
+import { newBar, onTerminal, tellInterrupted } from './progress.js';
 
 /** The options as commander hands them over. */
 export interface ConformOptions {
@@ -46,8 +41,7 @@ export async function conform(options: ConformOptions): Promise<number> {
   const known = SUBJECTS.map(({ name }) => name);
   const cpus = namesOf('CPU', options.cpu, known);
   const subjects = SUBJECTS.filter(({ name }) => cpus.includes(name));
-  const path = options.kernelSrc;
-  const { binary, source } = explained(path, () => kernelAt(path ?? installedKernel()));
+  const { binary, source } = kernelAt(options.kernelSrc);
   const drivers = { port: PORT, kernel: kernelDriver(binary) };
   const campaign: CampaignOptions = { subjects, seed, runs, drivers };
   const began = performance.now();
@@ -75,16 +69,6 @@ export async function conform(options: ConformOptions): Promise<number> {
   else printLines(conformText(report, coloursFor(process.stdout.isTTY)));
   if (interrupted) return EXIT_INTERRUPTED;
   return differences.length === 0 ? EXIT_EXPECTED : EXIT_UNEXPECTED;
-}
-
-/** The compiled lbr.c, and its source where there is one. */
-function kernelAt(path: string): {
-  readonly binary: KernelBinary;
-  readonly source: KernelSource | null;
-} {
-  if (path.endsWith('.wasm')) return { binary: kernelBinary(readFileSync(path)), source: null };
-  const source = readKernelSource(path);
-  return { binary: buildKernel(source), source };
 }
 
 /** Runs the first sequences again on a build that counts, or says why it can't. */
@@ -137,10 +121,10 @@ interface Step {
 /** Does work in pieces, so that Ctrl-C is heard and a terminal shows how far it is. */
 class Breather {
   interrupted = false;
-  private readonly bar: cliProgress.SingleBar | null;
+  private readonly bar: ReturnType<typeof newBar> | null;
 
   constructor() {
-    this.bar = process.stdout.isTTY && process.stderr.isTTY ? newBar() : null;
+    this.bar = onTerminal() ? newBar('{value} of {total} | {doing}') : null;
     this.bar?.start(1, 0, { doing: 'starting' });
     process.on('SIGINT', this.interrupt);
   }
@@ -149,7 +133,7 @@ class Breather {
     if (this.interrupted) process.exit(EXIT_INTERRUPTED);
     this.interrupted = true;
     this.bar?.stop();
-    process.stderr.write('vlbr: ending with what is known; Ctrl-C once more to stop at once\n');
+    tellInterrupted();
   };
 
   async doAll(work: Iterable<Step>): Promise<void> {
@@ -168,18 +152,4 @@ class Breather {
     process.off('SIGINT', this.interrupt);
     if (!this.interrupted) this.bar?.stop();
   }
-}
-
-function newBar(): cliProgress.SingleBar {
-  return new cliProgress.SingleBar({
-    stream: process.stderr,
-    format: '{bar} {percentage}% | {value} of {total} | {doing}',
-    barsize: 20,
-    barCompleteChar: '#',
-    barIncompleteChar: '.',
-    clearOnComplete: true,
-    hideCursor: true,
-    // Ctrl-C is for the comparison; the library would end the process.
-    gracefulExit: false,
-  });
 }

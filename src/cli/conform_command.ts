@@ -1,10 +1,7 @@
 /** The command line of `vlbr conform`. */
 import { Command } from 'commander';
-import { wholeNumber } from './arguments.js';
+import { KERNEL_SRC_SAYS, runsNumber, SEED_SAYS, seedNumber } from './arguments.js';
 import type { ConformOptions } from './conform.js';
-
-const RUNS_MAX = 1_000_000_000;
-const SEED_MAX = 0xffffffff;
 
 const HELP = `
 Both drivers get the same calls, on the same words, and the same registers. After each call the MSR
@@ -27,14 +24,10 @@ Exit codes:
 export function conformCommand(done: (code: number) => void): Command {
   return new Command('conform')
     .description("compare the port of lbr.c with a kernel's own, call by call")
-    .option(
-      '--kernel-src <path>',
-      'kernel tree, a .tar of one, an lbr.c, or what vlbr kernel build wrote; default: the ' +
-        'Debian package in /usr/src',
-    )
+    .option('--kernel-src <path>', KERNEL_SRC_SAYS)
     .option('--cpu <names>', 'CPU models, separated by commas', 'all')
-    .option('--runs <n>', 'sequences of calls', wholeNumber(1, RUNS_MAX), 20_000)
-    .option('--seed <n>', `0 to ${SEED_MAX}; same seed, same report`, wholeNumber(0, SEED_MAX), 1)
+    .option('--runs <n>', 'sequences of calls', runsNumber, 20_000)
+    .option('--seed <n>', SEED_SAYS, seedNumber, 1)
     .option('--json', 'one JSON object on standard output')
     .addHelpText('after', HELP)
     .action(async (options: ConformOptions) => {

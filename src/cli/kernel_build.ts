@@ -1,7 +1,7 @@
 /** `vlbr kernel build`: compiles the lbr.c of a kernel. */
 import { writeFileSync } from 'node:fs';
 import { UsageError } from './errors.js';
-import { binaryAt } from './kernel_source.js';
+import { kernelAt } from './kernel_source.js';
 import { printJson, printLines } from './output.js';
 
 export interface KernelBuildOptions {
@@ -11,7 +11,7 @@ export interface KernelBuildOptions {
 }
 
 export function kernelBuild({ src, output, json }: KernelBuildOptions): void {
-  const { info, bytes, staticWords } = binaryAt(src);
+  const { info, bytes, staticWords } = kernelAt(src).binary;
   if (output !== undefined) write(output, bytes);
   const size = { bytes: bytes.length, staticBytes: 4 * staticWords };
   if (json === true) {

@@ -8,6 +8,7 @@ import { kernelBinary, KernelBinaryError } from '../kernel/binary.js';
 import { buildKernel } from '../kernel/build.js';
 import { kernelDriver } from '../kernel/driver.js';
 import { KernelError } from '../kernel/errors.js';
+import type { KernelSource } from '../kernel/source.js';
 import { installedKernel, readKernelSource } from '../kernel/source.js';
 import { UsageError } from './errors.js';
 
@@ -33,7 +34,13 @@ export function askedBinary({ driver, kernelSrc, kernel }: DriverOptions): Kerne
         'give the tree with --kernel-src',
     );
   }
-  return binaryAt(kernelSrc);
+  return kernelAt(kernelSrc).binary;
+}
+
+/** A compiled lbr.c, and its source where there is one. */
+export interface FoundKernel {
+  readonly binary: KernelBinary;
+  readonly source: KernelSource | null;
 }
 
 /**
@@ -42,11 +49,12 @@ export function askedBinary({ driver, kernelSrc, kernel }: DriverOptions): Kerne
  * @param path - by default, what Debian's package installed.
  * @throws UsageError when it can't be had.
  */
-export function binaryAt(path?: string): KernelBinary {
+export function kernelAt(path?: string): FoundKernel {
   return explained(path, () => {
     const from = path ?? installedKernel();
-    if (from.endsWith('.wasm')) return kernelBinary(readFileSync(from));
-    return buildKernel(readKernelSource(from));
+    if (from.endsWith('.wasm')) return { binary: kernelBinary(readFileSync(from)), source: null };
+    const source = readKernelSource(from);
+    return { binary: buildKernel(source), source };
   });
 }
 

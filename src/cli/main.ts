@@ -5,7 +5,8 @@
  */
 import { createRequire } from 'node:module';
 import { Argument, Command, CommanderError, Option } from 'commander';
-import { collect, wholeNumber } from './arguments.js';
+import { collect, KERNEL_SRC_SAYS, runsNumber, SEED_SAYS, seedNumber } from './arguments.js';
+import { TREE_SAYS, wholeNumber } from './arguments.js';
 import { EXIT_BUG, EXIT_EXPECTED, EXIT_USAGE, UsageError, WorkerBug } from './errors.js';
 import { endQuietlyOnBrokenPipe } from './output.js';
 import type { KernelBuildOptions } from './kernel_build.js';
@@ -14,9 +15,6 @@ import type { ListName, ListOptions } from './list.js';
 import type { ReplayOptions } from './replay.js';
 import type { ReviewOptions } from './review.js';
 import type { VerifyOptions } from './verify.js';
-
-const RUNS_MAX = 1_000_000_000;
-const SEED_MAX = 0xffffffff;
 
 const EXIT_CODES = `
 Exit codes:
@@ -70,12 +68,6 @@ function packageVersion(): string {
   return version;
 }
 
-const TREE = 'kernel tree, a .tar of one, or an lbr.c; default: the Debian package in /usr/src';
-
-const KERNEL_SRC =
-  'kernel tree, a .tar of one, an lbr.c, or what vlbr kernel build wrote; default: the Debian ' +
-  'package in /usr/src';
-
 function driverOption(): Option {
   return new Option(
     '--driver <name>',
@@ -88,7 +80,7 @@ function driverOption(): Option {
 function kernelCommand(): Command {
   const build = new Command('build')
     .description("compile a kernel's lbr.c, as it is, to WebAssembly")
-    .option('--src <path>', TREE)
+    .option('--src <path>', TREE_SAYS)
     .option('-o, --output <file>', 'write it there; it is kept in the cache anyway')
     .option('--json', 'one JSON object on standard output')
     .action(async (options: KernelBuildOptions) => {
@@ -110,13 +102,13 @@ function verifyCommand(done: (code: number) => void): Command {
         .default('6.1'),
     )
     .addOption(driverOption())
-    .option('--kernel-src <path>', KERNEL_SRC)
+    .option('--kernel-src <path>', KERNEL_SRC_SAYS)
     .option('--vms <n>', 'VMs, 1 to 6', wholeNumber(1, 6))
     .option('--vcpus <n>', 'vCPUs of each VM, 1 to 8', wholeNumber(1, 8))
     .option('--tasks <n>', 'tasks of each VM, from its vCPUs to 16', wholeNumber(1, 16))
     .option('--pcpus <n>', 'pCPUs, 1 to 8', wholeNumber(1, 8))
-    .option('--runs <n>', 'runs for each policy, of 60 actions', wholeNumber(1, RUNS_MAX), 4000)
-    .option('--seed <n>', `0 to ${SEED_MAX}; same seed, same report`, wholeNumber(0, SEED_MAX), 1)
+    .option('--runs <n>', 'runs for each policy, of 60 actions', runsNumber, 4000)
+    .option('--seed <n>', SEED_SAYS, seedNumber, 1)
     .option('--schedule <file>', 'recorded host schedule, ftrace text; repeatable', collect)
     .option('--vcpu-threads <regex>', 'its vCPU threads (default: "CPU \\d+/(KVM|TCG)")')
     .option('--json', 'one JSON object on standard output')
@@ -132,7 +124,7 @@ function replayCommand(done: (code: number) => void): Command {
     .description('run one schedule again and tell what happens in it')
     .argument('<token|file>', 'what `vlbr verify` printed, or a file')
     .addOption(driverOption())
-    .option('--kernel-src <path>', KERNEL_SRC)
+    .option('--kernel-src <path>', KERNEL_SRC_SAYS)
     .option('--json', 'one JSON object on standard output, which is a replay file again')
     .addHelpText('after', REPLAY_HELP)
     .action(async (what: string, options: ReplayOptions) => {
@@ -145,13 +137,13 @@ function reviewCommand(done: (code: number) => void): Command {
   return new Command('review')
     .description('say which properties a patch of lbr.c loses or gains')
     .argument('<patch...>', 'unified diffs in order (git format-patch, git diff), or a second tree')
-    .option('--kernel-src <path>', TREE)
+    .option('--kernel-src <path>', TREE_SAYS)
     .option('--reverse', 'the tree has the patches: what did they fix?')
     .option('--policy <names>', 'policies, separated by commas', 'all')
     .option('--property <names>', 'properties, likewise', 'all')
     .option('--cpu <names>', 'CPU models, likewise', 'skylake,haswell,haswell-notsx,goldmont')
-    .option('--runs <n>', 'runs for each policy, CPU and side', wholeNumber(1, RUNS_MAX), 800)
-    .option('--seed <n>', `0 to ${SEED_MAX}; same seed, same report`, wholeNumber(0, SEED_MAX), 1)
+    .option('--runs <n>', 'runs for each policy, CPU and side', runsNumber, 800)
+    .option('--seed <n>', SEED_SAYS, seedNumber, 1)
     .option('--json', 'one JSON object on standard output')
     .addHelpText('after', REVIEW_HELP)
     .action(async (patches: string[], options: ReviewOptions) => {

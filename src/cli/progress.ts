@@ -9,27 +9,43 @@ export interface ProgressLine {
   end(): void;
 }
 
-/** A line for those who are no terminal: none. */
-export const NO_PROGRESS: ProgressLine = { update: () => {}, end: () => {} };
+/** What the first Ctrl-C says. */
+export function tellInterrupted(): void {
+  process.stderr.write('vlbr: ending with what is known; Ctrl-C once more to stop at once\n');
+}
 
-/**
- * Begins a line on standard error.
- *
- * @param policies - number of policies to judge.
- * @param runs - runs for each of them, as far as is known before the first.
- */
-export function progressLine(policies: number, runs: number): ProgressLine {
-  const bar = new cliProgress.SingleBar({
+/** Whether there is somebody to show progress to. */
+export function onTerminal(): boolean {
+  return process.stdout.isTTY && process.stderr.isTTY;
+}
+
+/** A bar on standard error; `format` is what stands beside it. */
+export function newBar(format: string): cliProgress.SingleBar {
+  return new cliProgress.SingleBar({
     stream: process.stderr,
-    format: '{bar} {percentage}% | {done} runs | {rate} actions/s | {found} found | {what}',
+    format: `{bar} {percentage}% | ${format}`,
     barsize: 20,
     barCompleteChar: '#',
     barIncompleteChar: '.',
     clearOnComplete: true,
     hideCursor: true,
-    // Ctrl-C is for the campaign; the library would end the process.
+    // Ctrl-C is for the work; the library would end the process.
     gracefulExit: false,
   });
+}
+
+/** A line for those who are no terminal: none. */
+const NO_PROGRESS: ProgressLine = { update: () => {}, end: () => {} };
+
+/**
+ * Begins a line on standard error, if that is a terminal.
+ *
+ * @param policies - number of policies to judge.
+ * @param runs - runs for each of them, as far as is known before the first.
+ */
+export function progressLine(policies: number, runs: number): ProgressLine {
+  if (!onTerminal()) return NO_PROGRESS;
+  const bar = newBar('{done} runs | {rate} actions/s | {found} found | {what}');
   const began = performance.now();
   bar.start(policies * runs, 0, { done: '0', rate: '0', found: 0, what: 'starting' });
   let ended = false;

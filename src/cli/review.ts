@@ -22,7 +22,7 @@ import { runReview } from './campaign_pool.js';
 import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from './errors.js';
 import { explained } from './kernel_source.js';
 import { printJson, printLines } from './output.js';
-import { NO_PROGRESS, progressLine } from './progress.js';
+import { progressLine, tellInterrupted } from './progress.js';
 
 export interface ReviewOptions {
   readonly kernelSrc?: string;
@@ -67,12 +67,11 @@ export async function review(patches: readonly string[], options: ReviewOptions)
     binary: after.bytes,
     before: before.bytes,
   };
-  const terminal = process.stdout.isTTY && process.stderr.isTTY;
-  const line = terminal ? progressLine(cpus.length * policies.length, runs) : NO_PROGRESS;
+  const line = progressLine(cpus.length * policies.length, runs);
   const began = performance.now();
   const interrupted = (): void => {
     line.end();
-    process.stderr.write('vlbr: ending with what is known; Ctrl-C once more to stop at once\n');
+    tellInterrupted();
   };
   const found = await runReview(job, { progress: line.update, interrupted }).finally(line.end);
   const elapsed_s = Math.round(performance.now() - began) / 1000;

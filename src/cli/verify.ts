@@ -22,7 +22,7 @@ import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED, UsageError } from './
 import type { DriverOptions } from './kernel_source.js';
 import { askedBinary, driverFor, driverWords } from './kernel_source.js';
 import { printJson, printLines } from './output.js';
-import { NO_PROGRESS, progressLine } from './progress.js';
+import { progressLine, tellInterrupted } from './progress.js';
 
 /** The options as commander hands them over. */
 export interface VerifyOptions extends DriverOptions {
@@ -46,14 +46,13 @@ export async function verify(options: VerifyOptions): Promise<number> {
   const binary = askedBinary(options);
   const job = { ...jobOf(options), binary: binary?.bytes ?? null, before: null };
   const model = entryOf('CPU', options.cpu, CPU_MODELS);
-  const terminal = process.stdout.isTTY && process.stderr.isTTY;
-  const line = terminal ? progressLine(job.policies.length, job.runs) : NO_PROGRESS;
+  const line = progressLine(job.policies.length, job.runs);
   const began = performance.now();
   const hooks = {
     progress: line.update,
     interrupted: (): void => {
       line.end();
-      process.stderr.write('vlbr: ending with what is known; Ctrl-C once more to stop at once\n');
+      tellInterrupted();
     },
   };
   const report = await runJob(job, hooks).finally(line.end);
