@@ -1,6 +1,6 @@
 /** A compiled lbr.c, which says itself where it comes from. */
 import { STATICS_END } from './memory_map.js';
-import type { WasmGlobal, WasmModule } from './webassembly.js';
+import type { WasmExports, WasmGlobal, WasmMemory, WasmModule } from './webassembly.js';
 import { WebAssembly } from './webassembly.js';
 
 /** Where a C file comes from. */
@@ -55,6 +55,16 @@ function none(): number {
   return 0;
 }
 
+/** An instance without a machine: MSRs read 0, and nobody hears what it does. */
+export function inertInstance(module: WasmModule, memory: WasmMemory): WasmExports {
+  const vlbr = { rdmsr: none, rdmsr_edx: none, wrmsr: none };
+  const { exports } = new WebAssembly.Instance(module, {
+    env: { memory },
+    vlbr: { ...vlbr, perf_sched_cb_inc: none, perf_sched_cb_dec: none },
+  });
+  return exports;
+}
+
 /** @throws KernelBinaryError when this is no module that `vlbr kernel build` made. */
 export function kernelBinary(bytes: Uint8Array): KernelBinary {
   const module = compiled(bytes);
@@ -63,11 +73,7 @@ export function kernelBinary(bytes: Uint8Array): KernelBinary {
     throw new KernelBinaryError('this WebAssembly module was not made by vlbr kernel build');
   }
   const info = JSON.parse(Buffer.from(section).toString()) as KernelInfo;
-  const vlbr = { rdmsr: none, rdmsr_edx: none, wrmsr: none };
-  const { exports } = new WebAssembly.Instance(module, {
-    env: { memory: new WebAssembly.Memory({ initial: 2 }) },
-    vlbr: { ...vlbr, perf_sched_cb_inc: none, perf_sched_cb_dec: none },
-  });
+  const exports = inertInstance(module, new WebAssembly.Memory({ initial: 2 }));
   const [from, end] = ['__global_base', '__data_end'].map(
     (name) => (exports[name] as WasmGlobal).value,
   );

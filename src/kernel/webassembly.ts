@@ -16,8 +16,11 @@ export interface WasmGlobal {
   value: number;
 }
 
+/** What an instance exports, by name. */
+export type WasmExports = Readonly<Record<string, unknown>>;
+
 interface WasmInstance {
-  readonly exports: Readonly<Record<string, unknown>>;
+  readonly exports: WasmExports;
 }
 
 interface WebAssemblyApi {

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { assert } from '../../hw/assert.js';
 import { BLOCK_ADDRESS } from '../../hw/memory.js';
 import type { KernelBinary } from '../binary.js';
+import { inertInstance } from '../binary.js';
 import { buildInstrumented, COVERAGE_NOTES } from '../build.js';
 import { kernelDriver } from '../driver.js';
 import { PAGE_BYTES, STACK_BYTES, STATICS_END } from '../memory_map.js';
@@ -55,16 +56,10 @@ interface CounterTable {
   }[];
 }
 
-const none = (): number => 0;
-
 /** Reads shim/gcov.c's table, in an instance of its own. */
 function counterTable({ module, staticsFrom }: KernelBinary): CounterTable {
   const memory = new WebAssembly.Memory({ initial: BLOCK_ADDRESS / PAGE_BYTES });
-  const vlbr = { rdmsr: none, rdmsr_edx: none, wrmsr: none };
-  const { exports } = new WebAssembly.Instance(module, {
-    env: { memory },
-    vlbr: { ...vlbr, perf_sched_cb_inc: none, perf_sched_cb_dec: none },
-  });
+  const exports = inertInstance(module, memory);
   (exports.__stack_pointer as WasmGlobal).value = STATICS_END + STACK_BYTES;
   const address = (exports.gcov_table as () => number)();
   const words = new Uint32Array(memory.buffer);
