@@ -1,14 +1,18 @@
 /** Whether a kernel's counts of LBR users agree with the events that count: `balanced`. */
 import type { Cpu, Kernel } from '../guest/perf/kernel.js';
 import { PERF_EVENT_STATE_ACTIVE } from '../guest/perf/perf_event.js';
+import type { perf_event } from '../guest/perf/perf_structs.js';
 import { isUserCallstack } from './callstack_user.js';
 
+/** Whether an event counts on a CPU, given by its number. */
+export function countsOn(event: perf_event, cpu: number): boolean {
+  return event.used !== 0 && event.state === PERF_EVENT_STATE_ACTIVE && event.oncpu === cpu;
+}
+
 /** Events that count on a CPU. */
-export function countingEvents(cpu: Cpu): number {
+export function countingEvents({ id, kernel }: Cpu): number {
   let n = 0;
-  for (const event of cpu.kernel.events) {
-    if (event.used !== 0 && event.state === PERF_EVENT_STATE_ACTIVE && event.oncpu === cpu.id) n++;
-  }
+  for (const event of kernel.events) if (countsOn(event, id)) n++;
   return n;
 }
 

@@ -12,6 +12,7 @@ import type { MachineConfig } from '../sim/config.js';
 import { totalVcpus } from '../sim/config.js';
 import type { Machine } from '../sim/machine.js';
 import { callstackAsked, kindsAsked, levelAsked } from './asked.js';
+import { countsOn } from './balance.js';
 import type { Reference } from './reference.js';
 import type { Verdicts } from './verdicts.js';
 import { P, R } from './verdicts.js';
@@ -82,8 +83,7 @@ export class FilterCheck {
     let counts = 0;
     let ring = 0;
     for (const event of kernel.events) {
-      if (event.used === 0 || event.state !== perf.PERF_EVENT_STATE_ACTIVE) continue;
-      if (event.oncpu !== id) continue;
+      if (!countsOn(event, id)) continue;
       const type = event.branch_sample_type;
       counts++;
       if (!callstackAsked(type)) ring++;

@@ -23,6 +23,7 @@ import {
   recordAsked,
   typeAsked,
 } from './asked.js';
+import { countsOn } from './balance.js';
 import type { Reference } from './reference.js';
 import type { Verdicts } from './verdicts.js';
 import { P, R } from './verdicts.js';
@@ -83,8 +84,7 @@ export class SampleTruth {
   /** Whether all events that count on a CPU ask for the same. */
   private alike({ id, kernel }: Cpu, type: number): boolean {
     for (const event of kernel.events) {
-      if (event.used === 0 || event.state !== perf.PERF_EVENT_STATE_ACTIVE) continue;
-      if (event.oncpu === id && event.branch_sample_type !== type) return false;
+      if (countsOn(event, id) && event.branch_sample_type !== type) return false;
     }
     return true;
   }

@@ -2,11 +2,11 @@
  * What happens when a vCPU comes and goes: `no-needless-switch`, `active-agrees`, and the notes
  * that `no-premature-stop` needs.
  */
-import { PERF_EVENT_STATE_ACTIVE } from '../guest/perf/perf_event.js';
 import type { Cpu } from '../guest/perf/kernel.js';
 import type { MachineConfig } from '../sim/config.js';
 import { totalVcpus } from '../sim/config.js';
 import type { Machine } from '../sim/machine.js';
+import { countsOn } from './balance.js';
 import { isUserCallstack } from './callstack_user.js';
 import type { Reference } from './reference.js';
 import type { RegisterCheck } from './register_check.js';
@@ -17,8 +17,7 @@ import { P, R } from './verdicts.js';
 function callstackUsers(cpu: Cpu): number {
   let users = 0;
   for (const event of cpu.kernel.events) {
-    if (event.used === 0 || event.state !== PERF_EVENT_STATE_ACTIVE) continue;
-    if (event.oncpu === cpu.id && isUserCallstack(event.branch_sample_type)) users++;
+    if (countsOn(event, cpu.id) && isUserCallstack(event.branch_sample_type)) users++;
   }
   return users;
 }
