@@ -100,6 +100,22 @@ describe('a run with the guests left alone', () => {
     expect(forks(families)).toBeGreaterThan(forks(others));
   });
 
+  it('never has a second event of its own beside the one that a family has', () => {
+    let opens = 0;
+    for (const [run, actions] of runs.entries()) {
+      // The first number drawn says whether the run is one of a family.
+      if (drawOf(1, run).below(2) !== 0) continue;
+      let there = 0;
+      for (const { kind } of actions) {
+        if (kind === 'open') there++;
+        if (kind === 'close') there--;
+        if (kind === 'open') opens++;
+        expect(there).toBeLessThanOrEqual(1);
+      }
+    }
+    expect(opens).toBeGreaterThan(100);
+  });
+
   it('always begins anew after a run of the other kind', () => {
     campaign.runGuestsOnly(drawOf(1, 0), 60);
     campaign.run(drawOf(1, 1), 60, null);
