@@ -32,7 +32,8 @@ export class Vcpu {
   /** The host's copy of the guest's LBR stack. */
   readonly records: LbrStack;
   private readonly w: Int32Array;
-  private readonly o: number;
+  /** Word offset of all that is the vCPU's. */
+  readonly o: number;
   private readonly policy: number;
 
   constructor(

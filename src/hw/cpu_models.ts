@@ -204,10 +204,24 @@ export const CPU_MODELS: readonly CpuModel[] = [
   },
 ];
 
-/** Finds a model by name; undefined when there is none. */
+/** What stands between a model's name and a depth that no silicon has. */
+const DEPTH_MARK = '/';
+
+/** Finds a model by name, `haswell` or, with another depth, `haswell/4`. */
 export function findCpuModel(name: string): CpuModel | undefined {
-  return CPU_MODELS.find((model) => model.name === name);
+  const [silicon, depth, ...more] = name.split(DEPTH_MARK);
+  const model = CPU_MODELS.find((one) => one.name === silicon);
+  if (depth === undefined || model === undefined) return model;
+  const known = more.length === 0 && DEPTHS.includes(Number(depth));
+  return known ? withDepth(model, Number(depth)) : undefined;
 }
+
+/** The model as silicon has it, whatever depth this one has. */
+export function siliconOf({ name }: CpuModel): CpuModel | undefined {
+  return CPU_MODELS.find((model) => model.name === name.split(DEPTH_MARK)[0]);
+}
+
+const DEPTHS: readonly number[] = [2, 4, 8, 16, 32];
 
 /**
  * The same model with another depth: no silicon has it, so only benchmarks and bounded
@@ -216,5 +230,8 @@ export function findCpuModel(name: string): CpuModel | undefined {
  * @param lbr_nr - a power of two in [2, 32].
  */
 export function withDepth(model: CpuModel, lbr_nr: number): CpuModel {
-  return { ...model, lbr_nr };
+  const silicon = siliconOf(model);
+  if (silicon === undefined) return { ...model, lbr_nr };
+  if (silicon.lbr_nr === lbr_nr) return silicon;
+  return { ...model, name: `${silicon.name}${DEPTH_MARK}${lbr_nr}`, lbr_nr };
 }

@@ -41,9 +41,14 @@ export class LbrStack {
     return layout.take(2 + model.lbr_nr * recordWords(model));
   }
 
+  /** Word offset of the first record of a stack that `allocate` laid out at `offset`. */
+  static recordsOf(offset: number): number {
+    return offset + 2;
+  }
+
   /** The stack that `allocate` laid out at `offset`. */
   static at(memory: Memory, model: CpuModel, offset: number): LbrStack {
-    return new LbrStack(memory, model, offset, offset + 1, offset + 2);
+    return new LbrStack(memory, model, offset, offset + 1, LbrStack.recordsOf(offset));
   }
 
   get lbr_select(): number {

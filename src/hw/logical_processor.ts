@@ -60,7 +60,8 @@ export class LogicalProcessor implements MsrPort {
   edx = 0;
   vector: Vector = 0;
   private readonly words: Int32Array;
-  private readonly o: number;
+  /** Word offset of all that is the processor's. */
+  readonly o: number;
   private readonly records: number;
   private readonly stride: number;
   private readonly mask: number;

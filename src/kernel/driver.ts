@@ -12,7 +12,7 @@ import type { Cpu, Kernel } from '../guest/perf/kernel.js';
 import type { DriverKind, LbrDriver } from '../guest/perf/lbr_driver.js';
 import type { perf_event, perf_event_context } from '../guest/perf/perf_structs.js';
 import { assert } from '../hw/assert.js';
-import { findCpuModel, LBR_INITS } from '../hw/cpu_models.js';
+import { LBR_INITS, siliconOf } from '../hw/cpu_models.js';
 import type { Layout } from '../hw/memory.js';
 import { addressOf, BLOCK_ADDRESS, Memory } from '../hw/memory.js';
 import type { KernelBinary } from './binary.js';
@@ -190,7 +190,7 @@ class CDriver implements LbrDriver {
     const [first] = this.exports;
     for (const cpu of kernel.cpus) first.online(cpu.id, cpu.cpuc.address);
     // The depth is the C file's to say, but for one that no silicon has.
-    const nr = findCpuModel(model.name)?.lbr_nr === lbr_nr ? -1 : lbr_nr;
+    const nr = siliconOf(model)?.lbr_nr === lbr_nr ? -1 : lbr_nr;
     first.boot(init, model.lbr_format, version, model.tsx, lbr_double_abort, nr);
     for (const cpu of kernel.cpus) first.prepare(cpu.cpuc.address, addressOf(cpu.lbr_entry(0)));
   }

@@ -1,5 +1,6 @@
 import type { KernelVersion } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
+import { branchCycles } from '../hw/branch.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
 
@@ -10,6 +11,8 @@ export interface MachineConfig {
   readonly policy: LbrPolicy;
   /** What every kernel runs in place of lbr.c; by default the port. */
   readonly driver?: DriverKind;
+  /** Branches are all predicted and take the same time: only their owners tell records apart. */
+  readonly plainBranches?: boolean;
   /** VMs, in [1, 6]. */
   readonly vms: number;
   /** vCPUs of each VM, in [1, 8]. */
@@ -26,6 +29,16 @@ export const GUEST_EVENTS = 6;
 /** Largest number of tasks that a guest can come to have. */
 export function taskSlots(config: MachineConfig): number {
   return Math.min(2 * config.tasks, 31 - config.vcpus);
+}
+
+/** Whether a branch counts as mispredicted: any rule will do that both machines follow. */
+export function mispredicted(config: MachineConfig, seq: number): boolean {
+  return config.plainBranches !== true && seq % 3 === 0;
+}
+
+/** INFO cycle count of a branch. */
+export function cyclesOf(config: MachineConfig, vm: number, seq: number): number {
+  return branchCycles(vm, config.plainBranches === true ? 0 : seq);
 }
 
 /** vCPUs over all VMs. */

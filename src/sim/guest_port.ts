@@ -16,6 +16,7 @@ import { perf_event } from '../guest/perf/perf_structs.js';
 import { task_struct } from '../guest/perf/perf_structs.js';
 import { intel_pmu_handle_irq } from '../guest/perf/intel_core.js';
 import { assert } from '../hw/assert.js';
+import { CALL_SWITCH } from './guest_call.js';
 import type { Layout } from '../hw/memory.js';
 import type { MsrPort, Vector } from '../hw/msr_port.js';
 import type { CpuModel } from '../hw/cpu_models.js';
@@ -41,7 +42,30 @@ const CONTEXTS: number = TASKS + 1;
 /** An NMI to deliver after so many more accesses, plus one; 0 is none. */
 const NMI_AFTER: number = CONTEXTS + 1;
 const NMI_COUNTER: number = NMI_AFTER + 1;
-const HEAD: number = NMI_COUNTER + 1;
+/** Words of a port before its log. */
+export const PORT_WORDS: number = NMI_COUNTER + 1;
+
+/** Words of a read in the log: the MSR's index, eax and edx. */
+export const READ_WORDS = 3;
+
+/** Reads in the log of a port whose words start at `at`; -1 if it has no suspended function. */
+export function loggedReads(words: Int32Array, at: number): number {
+  return words[at + FN] === 0 ? -1 : words[at + READS];
+}
+
+/** Renames the tasks in the words of a port, which start at `at`. */
+export function renameTasksOf(
+  words: Int32Array,
+  at: number,
+  renamed: (task: number) => number,
+): void {
+  let mask = 0;
+  for (let t = 0; t < 32; t++) if ((words[at + TASKS] & (1 << t)) !== 0) mask |= 1 << renamed(t);
+  words[at + TASKS] = mask;
+  if (words[at + FN] !== CALL_SWITCH) return;
+  words[at + ARG_A] = renamed(words[at + ARG_A]);
+  words[at + ARG_B] = renamed(words[at + ARG_B]);
+}
 
 /** Reads that one function makes at the most: two saves, two restores, and four PMIs. */
 function readsMax(model: CpuModel): number {
@@ -66,10 +90,11 @@ export class GuestPort implements MsrPort {
   private readonly vcpu: Vcpu;
   private readonly owner: PortOwner;
   private readonly w: Int32Array;
-  private readonly o: number;
-  private readonly log: number;
+  /** Word offsets: PORT_WORDS, the log, and the copy of the kernel's memory. */
+  readonly o: number;
+  readonly log: number;
   private readonly logEnd: number;
-  private readonly snapshot: number;
+  readonly snapshot: number;
   /** Nothing can happen between two accesses, and nothing is logged. */
   private quiet = true;
   private inNmi = false;
@@ -92,13 +117,13 @@ export class GuestPort implements MsrPort {
     this.kvm = kvm;
     this.vcpu = vcpu;
     this.owner = owner;
-    this.log = offset + HEAD;
-    this.logEnd = this.log + 2 * readsMax(model);
+    this.log = offset + PORT_WORDS;
+    this.logEnd = this.log + READ_WORDS * readsMax(model);
     this.snapshot = this.logEnd;
   }
 
   static allocate(layout: Layout, model: CpuModel, kernelWords: number): number {
-    return layout.take(HEAD + 2 * readsMax(model) + kernelWords);
+    return layout.take(PORT_WORDS + READ_WORDS * readsMax(model) + kernelWords);
   }
 
   /** Number of the suspended function, or 0. */
@@ -140,6 +165,13 @@ export class GuestPort implements MsrPort {
   /** A kexec stops the counters: a PMI that is yet to come does not. */
   disarmNmi(): void {
     this.w[this.o + NMI_AFTER] = 0;
+  }
+
+  /** Forgets what no longer matters of a function that has returned. */
+  settle(): void {
+    if (this.w[this.o + FN] !== 0) return;
+    this.w.fill(0, this.o, this.o + NMI_AFTER);
+    if (!this.nmiArmed) this.w[this.o + NMI_COUNTER] = 0;
   }
 
   /** Prepares for a function that may be interrupted; `tasks` are those it may touch. */
@@ -227,12 +259,12 @@ export class GuestPort implements MsrPort {
     const { kvm } = this;
     if (!this.quiet) {
       this.boundary();
-      if (this.position++ < this.replayed) return this.logged();
+      if (this.position++ < this.replayed) return this.logged(msr);
     }
     const eax = kvm.guestRdmsr(this.vcpu, msr);
     this.edx = kvm.edx;
     this.vector = kvm.vector;
-    if (!this.quiet && this.replayed >= 0) this.append(eax, this.edx);
+    if (!this.quiet && this.replayed >= 0) this.append(msr, eax, this.edx);
     return eax;
   }
 
@@ -273,19 +305,21 @@ export class GuestPort implements MsrPort {
     this.w.copyWithin(at, from, from + size);
   }
 
-  private logged(): number {
-    const eax = this.w[this.readCursor];
-    this.edx = this.w[this.readCursor + 1];
-    this.readCursor += 2;
-    return eax;
+  private logged(msr: number): number {
+    const at = this.readCursor;
+    assert(this.w[at] === msr, 'a function that runs again reads what it has read before');
+    this.edx = this.w[at + 2];
+    this.readCursor = at + READ_WORDS;
+    return this.w[at + 1];
   }
 
-  private append(eax: number, edx: number): void {
-    const at = this.log + 2 * this.w[this.o + READS];
+  private append(msr: number, eax: number, edx: number): void {
+    const at = this.log + READ_WORDS * this.w[this.o + READS];
     assert(at < this.logEnd, 'the read log is long enough for every guest function');
-    this.w[at] = eax;
-    this.w[at + 1] = edx;
-    this.readCursor = at + 2;
+    this.w[at] = msr;
+    this.w[at + 1] = eax;
+    this.w[at + 2] = edx;
+    this.readCursor = at + READ_WORDS;
     this.w[this.o + READS]++;
   }
 

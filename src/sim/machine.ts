@@ -1,67 +1,34 @@
 /**
  * The machine put together: pCPUs, the host's kernel and KVM, and the guests' kernels, in one
- * block of memory. It performs actions; which ones are possible is asked of `enabled.ts`.
+ * block of memory. It performs actions; which ones are possible is asked of `perform.ts`.
  */
-import { driverOf, Kernel, KernelLayout } from '../guest/perf/kernel.js';
-import type { Cpu, KernelConfig } from '../guest/perf/kernel.js';
+import type { Cpu, KernelLayout } from '../guest/perf/kernel.js';
+import { driverOf, Kernel } from '../guest/perf/kernel.js';
 import { perf_event_init_task, perf_event_open } from '../guest/perf/events_syscall.js';
 import { freeEvent, freeTask } from '../guest/perf/events_syscall.js';
 import type { perf_event } from '../guest/perf/perf_structs.js';
 import * as branch from '../hw/branch.js';
 import { LbrStack } from '../hw/lbr_stack.js';
 import { LogicalProcessor } from '../hw/logical_processor.js';
-import { Layout } from '../hw/memory.js';
 import type { Memory } from '../hw/memory.js';
-import { KVM_FEATURE_PV_LBR_CTRL } from '../guest/pv/kvm_para.js';
-import { Kvm, kvm_cpuid_features } from '../host/kvm.js';
+import { Kvm } from '../host/kvm.js';
 import { LbrRegisters } from '../host/lbr_registers.js';
 import type { Observer } from '../host/observer.js';
 import { Vcpu } from '../host/vcpu.js';
 import type { MachineConfig } from './config.js';
-import { GUEST_EVENTS, taskSlots, totalVcpus } from './config.js';
+import { cyclesOf, mispredicted, totalVcpus } from './config.js';
 import * as call from './guest_call.js';
 import type { PortOwner } from './guest_port.js';
 import { GuestPort, PREEMPTED } from './guest_port.js';
-import { HostKernel, hostKernelConfig } from './host_perf.js';
+import { HostKernel } from './host_perf.js';
+import * as sim from './machine_layout.js';
+import { guestKernelConfig, MachineLayout } from './machine_layout.js';
 
 /** What is left to do when a guest kernel function returns. */
 const EPILOGUE_NONE = 0;
 /** Back to user mode by IRET or SYSRET, since that is where it came from. */
 const EPILOGUE_IRET = 1;
 const EPILOGUE_SYSRET = 2;
-
-/** PMU version that KVM lets a guest have: pmu.h:kvm_init_pmu_capability(), 6.1. */
-const GUEST_PMU_VERSION = 2;
-
-/** Whether a branch counts as mispredicted: any rule will do that both machines follow. */
-export function mispredicted(seq: number): boolean {
-  return seq % 3 === 0;
-}
-
-/** The guest's kernel as KVM lets it see the CPU. */
-export function guestKernelConfig(config: MachineConfig): KernelConfig {
-  const announced = (kvm_cpuid_features(config.policy) & (1 << KVM_FEATURE_PV_LBR_CTRL)) !== 0;
-  return {
-    model: config.model,
-    cpus: config.vcpus,
-    tasks: taskSlots(config),
-    events: GUEST_EVENTS,
-    pmu_version: GUEST_PMU_VERSION,
-    version: config.kernel,
-    pv: announced ? config.policy.pv : 'none',
-    driver: driverOf(config),
-  };
-}
-
-/** Words of the machine itself: per vCPU, then per pCPU. */
-const CPL = 0;
-const BOOTING = 1;
-/** The guest kernel function that runs, or ran last. */
-const CALL = 2;
-const SIM_VCPU_WORDS = 3;
-const ARMED_AFTER = 0;
-const ARMED_TARGET = 1;
-const SIM_PCPU_WORDS = 2;
 
 export class Machine implements PortOwner {
   readonly config: MachineConfig;
@@ -72,6 +39,8 @@ export class Machine implements PortOwner {
   readonly ports: GuestPort[] = [];
   readonly host: HostKernel;
   readonly kvm: Kvm;
+  /** Where things lie in the block. */
+  readonly layout: MachineLayout;
   private readonly observer: Observer;
   private readonly registers: LbrRegisters;
   private readonly w: Int32Array;
@@ -84,42 +53,33 @@ export class Machine implements PortOwner {
     const { model, policy } = config;
     this.config = config;
     this.observer = observer;
-    const layout = new Layout();
-    const nVcpus = totalVcpus(config);
-    this.seq = layout.take(config.vms);
-    this.simVcpus = layout.take(nVcpus * SIM_VCPU_WORDS);
-    this.simPcpus = layout.take(config.pcpus * SIM_PCPU_WORDS);
-    const cpuAt = times(config.pcpus, () => LogicalProcessor.allocate(layout, model));
-    const lentAt = times(config.pcpus, () => LbrStack.allocate(layout, model));
-    const flags = layout.take(config.pcpus);
-    const vcpuAt = times(nVcpus, () => Vcpu.allocate(layout, model, policy.words.length));
-    const hostLayout = new KernelLayout(layout, hostKernelConfig(config));
-    const guestConfig = guestKernelConfig(config);
-    const guestLayouts = times(config.vms, () => new KernelLayout(layout, guestConfig));
-    const kernelWords = guestLayouts[0].size;
-    const portAt = times(nVcpus, () => GuestPort.allocate(layout, model, kernelWords));
-
-    this.memory = driverOf(config).createMemory(layout);
+    const layout = new MachineLayout(config);
+    this.layout = layout;
+    this.seq = layout.seq;
+    this.simVcpus = layout.simVcpus;
+    this.simPcpus = layout.simPcpus;
+    this.memory = driverOf(config).createMemory(layout.block);
     this.w = this.memory.words;
-    for (const at of cpuAt) this.pcpus.push(new LogicalProcessor(this.memory, model, at));
-    const lent = lentAt.map((at) => LbrStack.at(this.memory, model, at));
-    this.registers = new LbrRegisters(this.w, this.pcpus, lent, flags, observer);
+    for (const at of layout.pcpus) this.pcpus.push(new LogicalProcessor(this.memory, model, at));
+    const lent = layout.lent.map((at) => LbrStack.at(this.memory, model, at));
+    this.registers = new LbrRegisters(this.w, this.pcpus, lent, layout.lentFlags, observer);
     const { memory, pcpus } = this;
     const hostOutput = {
       sample: (cpu: Cpu, event: perf_event): void => observer.hostSample(cpu.id, event.id),
     };
-    this.host = new HostKernel(memory, hostLayout, config, pcpus, observer, hostOutput);
+    this.host = new HostKernel(memory, layout.host, config, pcpus, observer, hostOutput);
     this.kvm = new Kvm(policy, this.host, pcpus, this.registers, observer);
-    for (let i = 0; i < nVcpus; i++) {
+    for (let i = 0; i < totalVcpus(config); i++) {
       const vm = Math.trunc(i / config.vcpus);
-      const vcpu = new Vcpu(memory, model, vcpuAt[i], i, vm, i % config.vcpus);
+      const vcpu = new Vcpu(memory, model, layout.vcpus[i], i, vm, i % config.vcpus);
       this.vcpus.push(vcpu);
-      this.ports.push(new GuestPort(this.w, portAt[i], this.kvm, vcpu, this, model));
+      this.ports.push(new GuestPort(this.w, layout.ports[i], this.kvm, vcpu, this, model));
     }
-    for (let vm = 0; vm < config.vms; vm++) this.addGuest(vm, guestLayouts[vm], guestConfig);
+    for (let vm = 0; vm < config.vms; vm++) this.addGuest(vm, layout.guests[vm]);
   }
 
-  private addGuest(vm: number, layout: KernelLayout, config: KernelConfig): void {
+  private addGuest(vm: number, layout: KernelLayout): void {
+    const config = guestKernelConfig(this.config);
     const first = vm * config.cpus;
     const ports = this.ports.slice(first, first + config.cpus);
     const output = {
@@ -146,7 +106,10 @@ export class Machine implements PortOwner {
       this.config.policy.reset(this.kvm, vcpu);
     }
     const n = Math.min(this.pcpus.length, this.vcpus.length);
-    for (let i = 0; i < n; i++) this.switchTo(i, i);
+    for (let i = 0; i < n; i++) {
+      this.switchOut(i, i);
+      this.switchIn(i, i);
+    }
   }
 
   /** A kernel as it stands after its boot: task i is current on CPU i. */
@@ -173,34 +136,45 @@ export class Machine implements PortOwner {
   }
 
   cpl(vcpu: number): number {
-    return this.w[this.simVcpus + vcpu * SIM_VCPU_WORDS + CPL];
+    return this.w[this.simVcpus + vcpu * sim.SIM_VCPU_WORDS + sim.CPL];
   }
 
   private setCpl(vcpu: number, cpl: number): void {
-    this.w[this.simVcpus + vcpu * SIM_VCPU_WORDS + CPL] = cpl;
+    this.w[this.simVcpus + vcpu * sim.SIM_VCPU_WORDS + sim.CPL] = cpl;
   }
 
   /** Whether the CPU is still to start in a kernel that a kexec brought. */
   booting(vcpu: number): boolean {
-    return this.w[this.simVcpus + vcpu * SIM_VCPU_WORDS + BOOTING] !== 0;
+    return this.w[this.simVcpus + vcpu * sim.SIM_VCPU_WORDS + sim.BOOTING] !== 0;
   }
 
   private setBooting(vcpu: number, booting: boolean): void {
-    this.w[this.simVcpus + vcpu * SIM_VCPU_WORDS + BOOTING] = booting ? 1 : 0;
+    this.w[this.simVcpus + vcpu * sim.SIM_VCPU_WORDS + sim.BOOTING] = booting ? 1 : 0;
+  }
+
+  /** Forgets what matters no more of the functions that the VM's vCPUs have run. */
+  settle(vm: number): void {
+    for (const { id, vm: of } of this.vcpus) {
+      if (of !== vm) continue;
+      this.ports[id].settle();
+      if (this.ports[id].suspended === 0) {
+        this.w[this.simVcpus + id * sim.SIM_VCPU_WORDS + sim.CALL] = 0;
+      }
+    }
   }
 
   /** The guest kernel function that runs on a vCPU, or ran last: CALL_*. */
   runningCall(vcpu: number): number {
-    return this.w[this.simVcpus + vcpu * SIM_VCPU_WORDS + CALL];
+    return this.w[this.simVcpus + vcpu * sim.SIM_VCPU_WORDS + sim.CALL];
   }
 
   private armed(pcpu: number): number {
-    return this.simPcpus + pcpu * SIM_PCPU_WORDS;
+    return this.simPcpus + pcpu * sim.SIM_PCPU_WORDS;
   }
 
   /** Whether a switch is to come after some more MSR accesses of the vCPU that runs. */
   isArmed(pcpu: number): boolean {
-    return this.w[this.armed(pcpu) + ARMED_AFTER] !== 0;
+    return this.w[this.armed(pcpu) + sim.ARMED_AFTER] !== 0;
   }
 
   lentOut(pcpu: number): boolean {
@@ -209,13 +183,22 @@ export class Machine implements PortOwner {
 
   /** Kernel: sched/core.c:context_switch() on the host. `next` is a vCPU, or -1 for idle. */
   switchTo(pcpu: number, next: number): void {
-    this.w[this.armed(pcpu) + ARMED_AFTER] = 0;
+    this.switchOut(pcpu, next);
+    this.switchIn(pcpu, next);
+  }
+
+  /** The half of a switch that is about the thread that leaves. */
+  switchOut(pcpu: number, next: number): void {
+    this.w[this.armed(pcpu) + sim.ARMED_AFTER] = 0;
     const prev = this.loaded(pcpu);
     if (prev !== null) this.kvm.exit(prev);
-    const thread = next < 0 ? this.host.idle(pcpu) : next;
-    this.host.schedOut(pcpu, thread);
+    this.host.schedOut(pcpu, next < 0 ? this.host.idle(pcpu) : next);
     if (prev !== null) this.kvm.schedOut(prev);
-    this.host.schedIn(pcpu, thread);
+  }
+
+  /** The half that is about the thread that arrives. */
+  switchIn(pcpu: number, next: number): void {
+    this.host.schedIn(pcpu, next < 0 ? this.host.idle(pcpu) : next);
     if (next < 0) return;
     this.kvm.schedIn(this.vcpus[next], pcpu);
     this.kvm.enter(this.vcpus[next]);
@@ -224,12 +207,20 @@ export class Machine implements PortOwner {
   /** Switches to a vCPU after so many more MSR accesses of the guest that runs on the pCPU. */
   arm(pcpu: number, next: number, after: number): void {
     const at = this.armed(pcpu);
-    this.w[at + ARMED_AFTER] = after + 1;
-    this.w[at + ARMED_TARGET] = next;
+    this.w[at + sim.ARMED_AFTER] = after + 1;
+    this.w[at + sim.ARMED_TARGET] = next;
+  }
+
+  /** Takes back what `arm` has armed. Returns the accesses that were left, plus one, or 0. */
+  disarm(pcpu: number): number {
+    const at = this.armed(pcpu) + sim.ARMED_AFTER;
+    const left = this.w[at];
+    this.w[at] = 0;
+    return left;
   }
 
   preemptBeforeAccess(vcpu: Vcpu): boolean {
-    const at = this.armed(vcpu.pcpu) + ARMED_AFTER;
+    const at = this.armed(vcpu.pcpu) + sim.ARMED_AFTER;
     if (this.w[at] === 0) return false;
     if (this.w[at] === 1) return true;
     this.w[at]--;
@@ -238,7 +229,7 @@ export class Machine implements PortOwner {
 
   /** The switch that was armed; its vCPU may have gone elsewhere meanwhile. */
   private preempt(pcpu: number): void {
-    const next = this.w[this.armed(pcpu) + ARMED_TARGET];
+    const next = this.w[this.armed(pcpu) + sim.ARMED_TARGET];
     const gone = next >= 0 && this.vcpus[next].pcpu >= 0;
     this.switchTo(pcpu, gone ? -1 : next);
   }
@@ -263,8 +254,8 @@ export class Machine implements PortOwner {
     const toHi = branch.addressHigh(toKernel, branch.BRANCH_NONE, vm, n, current);
     const cpl = toKernel ? 0 : 3;
     this.kvm.enter(vcpu);
-    const cycles = branch.branchCycles(vm, seq);
-    const missed = mispredicted(seq);
+    const cycles = cyclesOf(this.config, vm, seq);
+    const missed = mispredicted(this.config, seq);
     this.observer.guestBranch(id, kind, cpl, seq, fromHi, toHi);
     this.pcpus[vcpu.pcpu].branch(kind, cpl, seq, fromHi, seq, toHi, missed, cycles);
   }
@@ -315,7 +306,7 @@ export class Machine implements PortOwner {
     epilogue: number,
   ): void {
     const port = this.ports[vcpu];
-    this.w[this.simVcpus + vcpu * SIM_VCPU_WORDS + CALL] = fn;
+    this.w[this.simVcpus + vcpu * sim.SIM_VCPU_WORDS + sim.CALL] = fn;
     try {
       call.runGuestCall(this.cpu(vcpu), fn, a, b, c);
     } catch (e) {
@@ -477,7 +468,7 @@ export class Machine implements PortOwner {
     const toHi = branch.addressHigh(false, branch.BRANCH_NONE, branch.HOST_VM, 0, thread);
     for (let i = 1; i <= n; i++) {
       if (cpu.recording) this.observer.hostBranch(pcpu);
-      const cycles = branch.branchCycles(branch.HOST_VM, i);
+      const cycles = cyclesOf(this.config, branch.HOST_VM, i);
       cpu.branch(branch.BRANCH_REL_CALL, 3, i, fromHi, i, toHi, false, cycles);
     }
     this.host.pmi(pcpu);
@@ -491,8 +482,4 @@ export class Machine implements PortOwner {
   liveMigrate(vcpu: number): void {
     this.kvm.migrate(this.vcpus[vcpu]);
   }
-}
-
-function times<T>(n: number, make: () => T): T[] {
-  return Array.from({ length: n }, make);
 }

@@ -12,6 +12,7 @@ import type { Machine } from '../sim/machine.js';
 import { assert } from '../hw/assert.js';
 import { callstackUsersBalanced, countingEvents, cpuBalanced } from './balance.js';
 import { FilterCheck } from './filter_check.js';
+import type { History } from './history.js';
 import { Reference } from './reference.js';
 import { RegisterCheck } from './register_check.js';
 import { SampleCheck } from './sample_check.js';
@@ -61,6 +62,57 @@ export class Monitor implements Observer {
     this.wiped.fill(0);
     this.lastCtx.fill(0);
     this.reads.fill(0);
+  }
+
+  /** All that the verdict of the next action hangs on, beside the machine. */
+  get histories(): History[] {
+    return [
+      ...this.references.histories,
+      ...this.registers.histories,
+      ...this.samples.histories,
+      ...this.switches.histories,
+    ];
+  }
+
+  /**
+   * To be called when a state has been put back, between two actions: forgets what is no part of
+   * it. Reach counters go on as if others had been in the registers, and other tasks sampled.
+   */
+  forget(): void {
+    this.verdicts.clear();
+    this.switches.inVain = 0;
+    this.references.forget();
+    this.samples.forget();
+    this.filters.start();
+    this.wiped.fill(0);
+    this.lastCtx.fill(0);
+    this.reads.fill(0);
+  }
+
+  /** Forgets what nothing will be asked about again, so that fewer states are told apart. */
+  settle(vm: number): void {
+    this.samples.settle(vm);
+  }
+
+  /** Forgets what matters no more about a VM none of whose vCPUs will use LBR. */
+  retire(vm: number): void {
+    this.samples.retire(vm);
+    for (const vcpu of this.watched().vcpus) if (vcpu.vm === vm) this.references.retire(vcpu.id);
+  }
+
+  /** Whether a guest has used LBR, and does not any more. */
+  stopped(vcpu: number): boolean {
+    return this.switches.stopped(vcpu);
+  }
+
+  /** vCPUs that were saved or restored in vain since `forget`, one bit each. */
+  get inVain(): number {
+    return this.switches.inVain;
+  }
+
+  /** Calls that a VM's task is deep, as far as hardware can know of them. */
+  frames(vm: number, task: number): number {
+    return this.samples.frames(vm, task);
   }
 
   private watched(): Machine {

@@ -14,10 +14,11 @@ import { Layout, Memory } from '../hw/memory.js';
 import * as msrs from '../hw/msr_index.js';
 import { hex64 } from '../hw/u64.js';
 import type { MachineConfig } from '../sim/config.js';
-import { totalVcpus } from '../sim/config.js';
+import { cyclesOf, mispredicted, totalVcpus } from '../sim/config.js';
 import { CALL_RDMSR, CALL_WRMSR } from '../sim/guest_call.js';
 import type { Machine } from '../sim/machine.js';
-import { guestKernelConfig, mispredicted } from '../sim/machine.js';
+import { guestKernelConfig } from '../sim/machine_layout.js';
+import type { History } from './history.js';
 import type { Verdicts } from './verdicts.js';
 import { P, R } from './verdicts.js';
 
@@ -41,6 +42,7 @@ const EMULATED: readonly number[] = [
 
 export class Reference {
   readonly model: CpuModel;
+  private readonly config: MachineConfig;
   private readonly map: LbrMap;
   private readonly registers: LogicalProcessor[] = [];
   private readonly memory: Memory;
@@ -52,8 +54,8 @@ export class Reference {
   private readonly tainted: Uint8Array;
   /** Per VM: it has written an MSR that its perf has no part in. */
   private readonly rawWrites: Uint8Array;
-  /** Per vCPU: wrong reads since its PMI handler last read the status. */
-  private readonly wrongReads: Int32Array;
+  /** Per vCPU: it has read something wrong since its PMI handler last read the status. */
+  private readonly wrongReads: Uint8Array;
   /** Per vCPU: the stack may be empty, so that its TOS means nothing. */
   private readonly mayBeEmpty: Uint8Array;
   /** Per vCPU: somebody else has had records in registers since this vCPU's were there. */
@@ -62,6 +64,7 @@ export class Reference {
   readonly dropped: Uint8Array;
 
   constructor(config: MachineConfig, machine: () => Machine, verdicts: Verdicts) {
+    this.config = config;
     // The reference machine's PMU is the one the guest is told of, in silicon.
     const { pmu_version } = guestKernelConfig(config);
     this.model = { ...config.model, pmu_version };
@@ -76,7 +79,7 @@ export class Reference {
     for (const o of at) this.registers.push(new LogicalProcessor(this.memory, this.model, o));
     this.tainted = new Uint8Array(config.vms);
     this.rawWrites = new Uint8Array(config.vms);
-    this.wrongReads = new Int32Array(vcpus);
+    this.wrongReads = new Uint8Array(vcpus);
     this.mayBeEmpty = new Uint8Array(vcpus);
     this.other = new Uint8Array(vcpus);
     this.dropped = new Uint8Array(vcpus);
@@ -90,6 +93,23 @@ export class Reference {
     this.mayBeEmpty.fill(1);
     this.other.fill(0);
     this.dropped.fill(0);
+  }
+
+  /** `other` is none of it: only reach counters hang on that. Nor is `mayBeEmpty`, a hint. */
+  get histories(): History[] {
+    return [
+      { per: 'vcpu', words: this.words, holds: 'registers' },
+      { per: 'vm', words: this.tainted },
+      { per: 'vm', words: this.rawWrites },
+      { per: 'vcpu', words: this.wrongReads },
+      { per: 'vcpu', words: this.dropped },
+    ];
+  }
+
+  /** Takes others to have been in the registers, and forgets hints. */
+  forget(): void {
+    this.other.fill(1);
+    this.mayBeEmpty.fill(1);
   }
 
   /** The registers of a vCPU's own pCPU. */
@@ -209,7 +229,7 @@ export class Reference {
       `v${vcpu}: RDMSR 0x${msr.toString(16)} returned ${hex64(eax, edx)}${whose(owner)}, ` +
       `instead of ${hex64(wanted, wantedHi)}`;
     this.tainted[this.vm(vcpu)] = 1;
-    this.wrongReads[vcpu]++;
+    this.wrongReads[vcpu] = 1;
     verdicts.breaks(P['no-loss/any'], text);
     if (this.isLbr(msr)) {
       if (this.inCallstackMode(vcpu)) verdicts.breaks(P['no-loss/callstack'], text);
@@ -227,7 +247,9 @@ export class Reference {
     }
     if (!this.isLbr(msr)) return;
     this.mayBeEmpty[vcpu] = 1;
-    if (registers.wrmsr(msr, eax, edx) === 0) return;
+    const vector = registers.wrmsr(msr, eax, edx);
+    this.forgetDropped(vcpu);
+    if (vector === 0) return;
     this.verdicts.breaks(
       P['no-fault'],
       () => `v${vcpu}: WRMSR 0x${msr.toString(16)} took a value that it should refuse`,
@@ -256,8 +278,21 @@ export class Reference {
     const registers = this.registers[vcpu];
     if (kind === branch.BRANCH_RET) this.mayBeEmpty[vcpu] = 1;
     if (!registers.recording) return;
-    const cycles = branch.branchCycles(this.vm(vcpu), seq);
-    registers.branch(kind, cpl, seq, fromHi, seq, toHi, mispredicted(seq), cycles);
+    const cycles = cyclesOf(this.config, this.vm(vcpu), seq);
+    const missed = mispredicted(this.config, seq);
+    registers.branch(kind, cpl, seq, fromHi, seq, toHi, missed, cycles);
+    if (kind === branch.BRANCH_RET) this.forgetDropped(vcpu);
+  }
+
+  /** The guest itself has got rid of the last of what was dropped: nobody will ask for it. */
+  private forgetDropped(vcpu: number): void {
+    if (this.dropped[vcpu] !== 0 && this.registers[vcpu].stack.empty) this.dropped[vcpu] = 0;
+  }
+
+  /** Forgets all about the vCPU but whether it is recorded, for it will never read a record. */
+  retire(vcpu: number): void {
+    this.registers[vcpu].stack.clear();
+    this.dropped[vcpu] = 0;
   }
 
   /** Hardware is about to record for the vCPU: if its stack is empty, TOS is where it is. */

@@ -7,6 +7,7 @@ import { HOST } from '../host/observer.js';
 import type { MachineConfig } from '../sim/config.js';
 import { totalVcpus } from '../sim/config.js';
 import type { Machine } from '../sim/machine.js';
+import type { History } from './history.js';
 import type { Reference } from './reference.js';
 import type { Verdicts } from './verdicts.js';
 import { P, R } from './verdicts.js';
@@ -24,7 +25,7 @@ export class RegisterCheck {
   private readonly debugctl: Int32Array;
   /** Per pCPU: a guest was recorded since the host last took a sample. */
   private readonly guestRecorded: Uint8Array;
-  /** Per pCPU: the host kernel's accesses since a vCPU last came or went. */
+  /** Per pCPU: the host kernel's accesses since a vCPU last came or went: 0, 1 or 2 for more. */
   readonly hostWork: Int32Array;
   /** Per vCPU: the host has accessed LBR MSRs for it since it last came or went. */
   readonly work: Uint8Array;
@@ -51,6 +52,16 @@ export class RegisterCheck {
     this.guestRecorded.fill(0);
     this.hostWork.fill(0);
     this.work.fill(0);
+  }
+
+  get histories(): History[] {
+    return [
+      { per: 'pcpu', words: this.holder, holds: 'vcpus' },
+      { per: 'pcpu', words: this.debugctl },
+      { per: 'pcpu', words: this.guestRecorded },
+      { per: 'pcpu', words: this.hostWork },
+      { per: 'vcpu', words: this.work },
+    ];
   }
 
   /** Records of a vCPU are in the registers of a pCPU: those of every other one are not. */
@@ -89,7 +100,7 @@ export class RegisterCheck {
   /** The host has accessed so many LBR MSRs of a pCPU, for a vCPU or for itself. */
   hostAccess(pcpu: number, onBehalf: number, accesses: number, write: boolean): void {
     if (onBehalf === HOST) {
-      this.hostWork[pcpu] += accesses;
+      this.hostWork[pcpu] = Math.min(2, this.hostWork[pcpu] + accesses);
       if (write) this.holder[pcpu] = NOBODY;
       return;
     }

@@ -6,6 +6,7 @@ import type { MachineConfig } from '../sim/config.js';
 import { taskSlots, totalVcpus } from '../sim/config.js';
 import type { Machine } from '../sim/machine.js';
 import { CALLSTACK_USER } from './callstack_user.js';
+import type { History } from './history.js';
 import type { Reference } from './reference.js';
 import { ShadowStacks } from './shadow_stack.js';
 import type { Verdicts } from './verdicts.js';
@@ -45,6 +46,37 @@ export class SampleCheck {
     this.tracked.fill(0);
     this.plain.fill(1);
     this.lastTask.fill(-1);
+  }
+
+  /** `lastTask` is none of it: only a reach counter hangs on that. */
+  get histories(): History[] {
+    return [
+      ...this.shadow.histories,
+      { per: 'task', words: this.tracked },
+      { per: 'vm', words: this.plain },
+    ];
+  }
+
+  /** Calls that a VM's task is deep, as far as hardware can know of them. */
+  frames(vm: number, task: number): number {
+    return this.shadow.tracked(vm * this.tasks + task);
+  }
+
+  /** Forgets what matters no more about the tasks of a VM. */
+  settle(vm: number): void {
+    for (let task = 0; task < this.tasks; task++) this.shadow.settle(vm * this.tasks + task);
+  }
+
+  /** Forgets a VM that will take no sample. */
+  retire(vm: number): void {
+    for (let task = 0; task < this.tasks; task++) this.shadow.forget(vm * this.tasks + task);
+    this.tracked.fill(0, vm * this.tasks, (vm + 1) * this.tasks);
+    this.plain[vm] = 0;
+  }
+
+  /** Takes another task to have been sampled before. */
+  forget(): void {
+    this.lastTask.fill(this.tasks);
   }
 
   private stackOf(vcpu: number, task: number): number {

@@ -1,3 +1,5 @@
+import type { History } from './history.js';
+
 /**
  * The call stacks that the guests' tasks really have, kept apart from everything under test:
  * a call pushes its number, a return drops the last one. Only user-mode calls count.
@@ -27,6 +29,14 @@ export class ShadowStacks {
     this.floors.fill(0);
   }
 
+  get histories(): History[] {
+    return [
+      { per: 'task', words: this.depths },
+      { per: 'task', words: this.floors },
+      { per: 'task', words: this.frames, holds: 'numbers' },
+    ];
+  }
+
   push(stack: number, seq: number): void {
     const depth = this.depths[stack];
     this.frames[stack * CAPACITY + (depth % CAPACITY)] = seq;
@@ -38,6 +48,24 @@ export class ShadowStacks {
   pop(stack: number): void {
     if (this.depths[stack] > 0) this.depths[stack]--;
     this.floors[stack] = Math.min(this.floors[stack], this.depths[stack]);
+  }
+
+  /** Forgets the frames that hardware can't know of: nothing is asked about them any more. */
+  settle(stack: number): void {
+    const depth = this.tracked(stack);
+    const floor = this.floors[stack];
+    const first = stack * CAPACITY;
+    const { frames } = this;
+    for (let i = 0; i < CAPACITY; i++) {
+      frames[first + i] = i < depth ? frames[first + ((floor + i) % CAPACITY)] : 0;
+    }
+    this.depths[stack] = depth;
+    this.floors[stack] = 0;
+  }
+
+  forget(stack: number): void {
+    this.depths[stack] = 0;
+    this.settle(stack);
   }
 
   depth(stack: number): number {

@@ -8,6 +8,7 @@ import { totalVcpus } from '../sim/config.js';
 import type { Machine } from '../sim/machine.js';
 import { countsOn } from './balance.js';
 import { isUserCallstack } from './callstack_user.js';
+import type { History } from './history.js';
 import type { Reference } from './reference.js';
 import type { RegisterCheck } from './register_check.js';
 import type { Verdicts } from './verdicts.js';
@@ -30,8 +31,11 @@ export class SwitchCheck {
   private readonly verdicts: Verdicts;
   /** Per vCPU: it has used LBR at all. */
   private readonly used: Uint8Array;
-  /** Per vCPU: switches with work since its guest last used LBR. */
+  /** Per vCPU: switches with work since its guest last used LBR, counted to one too many. */
   private readonly needless: Int32Array;
+
+  /** vCPUs that were saved or restored in vain since this was cleared, one bit each. */
+  inVain = 0;
 
   constructor(
     config: MachineConfig,
@@ -52,6 +56,13 @@ export class SwitchCheck {
   start(): void {
     this.used.fill(0);
     this.needless.fill(0);
+  }
+
+  get histories(): History[] {
+    return [
+      { per: 'vcpu', words: this.used },
+      { per: 'vcpu', words: this.needless },
+    ];
   }
 
   /** The guest uses LBR: what the host did before that was not in vain. */
@@ -81,16 +92,23 @@ export class SwitchCheck {
     this.stopCheck(vcpu);
   }
 
-  private needlessCheck(vcpu: number): void {
+  /** Whether the guest has used LBR, and does not any more. */
+  stopped(vcpu: number): boolean {
     const machine = this.machine();
+    if (machine.ports[vcpu].suspended !== 0 || machine.cpu(vcpu).cpuc.lbr_users > 0) return false;
+    return this.used[vcpu] !== 0 && !this.reference.lbrOn(vcpu);
+  }
+
+  private needlessCheck(vcpu: number): void {
     const worked = this.registers.work[vcpu] !== 0;
     this.registers.work[vcpu] = 0;
-    if (machine.ports[vcpu].suspended !== 0 || machine.cpu(vcpu).cpuc.lbr_users > 0) return;
-    if (this.used[vcpu] === 0 || this.reference.lbrOn(vcpu)) return;
+    if (!this.stopped(vcpu)) return;
     this.verdicts.reach[R['switch-after-stop']]++;
     if (!worked) return;
+    this.inVain |= 1 << vcpu;
     const k = this.config.policy.needlessSwitches;
-    if (++this.needless[vcpu] <= k) return;
+    this.needless[vcpu] = Math.min(k + 1, this.needless[vcpu] + 1);
+    if (this.needless[vcpu] <= k) return;
     this.verdicts.breaks(
       P['no-needless-switch'],
       () => `v${vcpu}: ${k + 1} switches saved or restored after its guest had stopped`,

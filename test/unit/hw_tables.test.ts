@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { assert, ModelInvariantError, unreachable } from '../../src/hw/assert.js';
 import type { CpuModel } from '../../src/hw/cpu_models.js';
 import * as models from '../../src/hw/cpu_models.js';
-import { CPU_MODELS, findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
+import { CPU_MODELS, findCpuModel, siliconOf, withDepth } from '../../src/hw/cpu_models.js';
 import { Layout, Memory } from '../../src/hw/memory.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import { GP_VECTOR } from '../../src/hw/msr_port.js';
@@ -199,8 +199,29 @@ describe('findCpuModel', () => {
 describe('withDepth', () => {
   it.each(CPU_MODELS)('never changes anything of $name but its depth', (model) => {
     const before = { ...model };
-    expect(withDepth(model, 2)).toEqual({ ...before, lbr_nr: 2 });
+    const other = withDepth(model, 2);
+    expect(other).toEqual({ ...before, name: `${model.name}/2`, lbr_nr: 2 });
     expect(model).toEqual(before);
+    const depth = model.lbr_nr === 4 ? 8 : 4;
+    const name = `${model.name}/${depth}`;
+    expect(withDepth(other, depth)).toEqual({ ...before, name, lbr_nr: depth });
+    expect(withDepth(other, model.lbr_nr)).toBe(model);
+    expect(siliconOf(other)).toBe(model);
+    expect(findCpuModel(other.name)).toEqual(other);
+  });
+
+  it.each(['haswell/3', 'haswell/', 'haswell/4/4', 'haswell/64', '/4', 'nosuch/4'])(
+    'never is named by %s',
+    (name) => {
+      expect(findCpuModel(name)).toBeUndefined();
+    },
+  );
+
+  it('always keeps the name of a model of no table', () => {
+    const [model] = CPU_MODELS;
+    const mine = { ...model, name: 'mine' };
+    expect(siliconOf(mine)).toBeUndefined();
+    expect(withDepth(mine, 4)).toEqual({ ...mine, lbr_nr: 4 });
   });
 });
 

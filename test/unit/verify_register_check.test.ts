@@ -155,7 +155,7 @@ describe('hostAccess', () => {
     const rig = new Rig();
     rig.check.hostAccess(1, HOST, 3, false);
     rig.check.hostAccess(1, HOST, 4, true);
-    expect([...rig.check.hostWork]).toEqual([0, 7]);
+    expect([...rig.check.hostWork]).toEqual([0, 2]);
     expect([...rig.check.work, rig.reach('policy-access')]).toEqual([0, 0, 0, 0, 0]);
     expect(rig.broken).toEqual([]);
   });

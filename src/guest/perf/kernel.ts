@@ -178,6 +178,11 @@ export class Kernel {
     this.lbr = driverOf(config).create(this, memory);
   }
 
+  /** Records that a task context and a sample have room for. */
+  get lbrRecords(): number {
+    return driverOf(this.config).records(this.config.model);
+  }
+
   /** The context that `plusOne` refers to; it must not be null. */
   ctx(plusOne: number): perf_event_context {
     return this.contexts[plusOne - 1];

@@ -63,6 +63,7 @@ export function park(kvm: PolicyHost, vcpu: Vcpu): void {
 export const PARKED: PolicyGround = {
   ...PASS_THROUGH,
   words: PARKED_WORDS,
+  recordsStale: (vcpu: Vcpu): boolean => vcpu.word(LIVE) !== 0,
   vcpu_put: (kvm: PolicyHost, vcpu: Vcpu): void => {
     park(kvm, vcpu);
     vcpu.setWord(WANTED, 0);

@@ -100,6 +100,11 @@ export interface LbrPolicy {
   readonly words: readonly string[];
   /** Whether it believes that the guest uses LBR; null for a policy that has no such belief. */
   inUse(vcpu: Vcpu): boolean | null;
+  /**
+   * Whether the policy will write all of `vcpu.records` before it reads any of it. Only exploration
+   * asks, which then tells no states apart by it; without the hook it is never so.
+   */
+  recordsStale?(vcpu: Vcpu): boolean;
   vcpu_load(kvm: PolicyHost, vcpu: Vcpu): void;
   vcpu_put(kvm: PolicyHost, vcpu: Vcpu): void;
   /** Before a VM entry, interrupts still on: what was asked of KVM meanwhile (KVM_REQ_PMU). */

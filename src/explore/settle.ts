@@ -1,0 +1,82 @@
+/**
+ * Wipes what nothing will read again before it is written, so that states which differ in nothing
+ * else are one state. What is wiped is argued for line by line; a test runs the same schedules with
+ * and without.
+ */
+import type { Kernel } from '../guest/perf/kernel.js';
+import { BRANCH_ENTRY_WORDS, LBR_NONE } from '../guest/perf/perf_event.js';
+import { perf_event } from '../guest/perf/perf_structs.js';
+import type { x86_perf_task_context } from '../guest/perf/perf_structs.js';
+
+/** What a kernel leaves behind of samples, freed events and lists that have become shorter. */
+export function settleKernel(kernel: Kernel): void {
+  const { words, events, contexts, data } = kernel;
+  wipeSamples(kernel);
+  for (const event of events) {
+    // perf_event_alloc() clears the slot that it takes.
+    if (event.used === 0) words.fill(0, event.o, event.o + perf_event.WORDS);
+  }
+  const clones = contexts.some((ctx) => ctx.parent_ctx !== 0);
+  for (const ctx of contexts) {
+    for (let i = ctx.nr_events; i < events.length; i++) ctx.setEvent(i, 0);
+    if (clones) continue;
+    // A context's generation matters to its clones only.
+    ctx.generation = 0;
+    ctx.parent_gen = 0;
+  }
+  for (const { cpuc } of kernel.cpus) {
+    for (let i = cpuc.n_events; i < events.length; i++) cpuc.setEventList(i, 0);
+  }
+  for (const saved of data) settleTaskData(kernel, saved);
+}
+
+/** A PMI fills the entries anew, and one that was suspended does so when it runs again. */
+export function wipeSamples(kernel: Kernel): void {
+  const records = kernel.lbrRecords;
+  for (const cpu of kernel.cpus) {
+    const at = cpu.lbr_entry(0);
+    kernel.words.fill(0, at, at + records * BRANCH_ENTRY_WORDS);
+    cpu.cpuc.lbr_stack_nr = 0;
+    cpu.cpuc.lbr_stack_hw_idx = 0;
+  }
+}
+
+/** Wipes what a kernel without events keeps of them, if it will never have an event again. */
+export function retireKernel(kernel: Kernel): void {
+  const { words, layout, tasks } = kernel;
+  words.fill(0, layout.contexts, layout.events);
+  for (const task of tasks) task.perf_event_ctxp = 0;
+  for (const { ctx, cpuc, cpuctx } of kernel.cpus) {
+    ctx.used = 1;
+    cpuctx.task_ctx = 0;
+    cpuc.last_task_ctx = 0;
+    cpuc.last_log_id = 0;
+    // What the last event has left.
+    cpuc.br_sel = 0;
+    cpuc.lbr_sel_config = 0;
+    cpuc.lbr_sel_config_hi = 0;
+  }
+}
+
+/**
+ * A stack that is not VALID is never restored, and of one that is, valid_lbrs records are. Of the
+ * log ids it matters only whether a CPU's last one is the context's: the context's grows with each
+ * save, so what is behind stays behind.
+ */
+function settleTaskData(kernel: Kernel, saved: x86_perf_task_context): void {
+  const { words } = kernel;
+  const none = saved.lbr_stack_state === LBR_NONE;
+  if (none) {
+    saved.valid_lbrs = 0;
+    saved.tos = 0;
+    saved.lbr_sel = 0;
+    saved.lbr_sel_hi = 0;
+  }
+  words.fill(0, saved.lbr(saved.valid_lbrs), saved.lbr(kernel.lbrRecords));
+  for (const { cpuc } of kernel.cpus) {
+    if (cpuc.last_task_ctx !== saved.id + 1) continue;
+    cpuc.last_log_id = !none && cpuc.last_log_id === saved.log_id ? 1 : 0;
+    if (none) cpuc.last_task_ctx = 0;
+  }
+  saved.log_id = none ? 0 : 1;
+}

@@ -1,0 +1,89 @@
+/** Where everything of a machine lies in its block of memory. */
+import type { KernelConfig } from '../guest/perf/kernel.js';
+import { driverOf, KernelLayout } from '../guest/perf/kernel.js';
+import { KVM_FEATURE_PV_LBR_CTRL } from '../guest/pv/kvm_para.js';
+import { kvm_cpuid_features } from '../host/kvm.js';
+import type { VcpuLayout } from '../host/vcpu.js';
+import { Vcpu } from '../host/vcpu.js';
+import { LbrStack } from '../hw/lbr_stack.js';
+import { LogicalProcessor } from '../hw/logical_processor.js';
+import { Layout } from '../hw/memory.js';
+import type { MachineConfig } from './config.js';
+import { GUEST_EVENTS, taskSlots, totalVcpus } from './config.js';
+import { GuestPort } from './guest_port.js';
+import { hostKernelConfig } from './host_perf.js';
+
+/** PMU version that KVM lets a guest have: pmu.h:kvm_init_pmu_capability(), 6.1. */
+const GUEST_PMU_VERSION = 2;
+
+/** The guest's kernel as KVM lets it see the CPU. */
+export function guestKernelConfig(config: MachineConfig): KernelConfig {
+  const announced = (kvm_cpuid_features(config.policy) & (1 << KVM_FEATURE_PV_LBR_CTRL)) !== 0;
+  return {
+    model: config.model,
+    cpus: config.vcpus,
+    tasks: taskSlots(config),
+    events: GUEST_EVENTS,
+    pmu_version: GUEST_PMU_VERSION,
+    version: config.kernel,
+    pv: announced ? config.policy.pv : 'none',
+    driver: driverOf(config),
+  };
+}
+
+/** Words of the machine itself: per vCPU, then per pCPU. */
+export const CPL = 0;
+export const BOOTING = 1;
+/** The guest kernel function that runs, or ran last. */
+export const CALL = 2;
+export const SIM_VCPU_WORDS = 3;
+export const ARMED_AFTER = 0;
+export const ARMED_TARGET = 1;
+export const SIM_PCPU_WORDS = 2;
+
+/** Word offsets; where there are several of a thing, one for each. */
+export class MachineLayout {
+  /** The whole block. */
+  readonly block: Layout = new Layout();
+  /** The number of the last branch of each VM. */
+  readonly seq: number;
+  /** SIM_VCPU_WORDS for each vCPU. */
+  readonly simVcpus: number;
+  /** SIM_PCPU_WORDS for each pCPU; all that is the pCPUs' alone follows, up to `pcpusEnd`. */
+  readonly simPcpus: number;
+  readonly pcpus: readonly number[];
+  /** What the host's event has lent, a stack for each pCPU, and whether it has. */
+  readonly lent: readonly number[];
+  readonly lentFlags: number;
+  readonly pcpusEnd: number;
+  readonly vcpus: readonly VcpuLayout[];
+  /** Words of each vCPU. */
+  readonly vcpuWords: number;
+  readonly host: KernelLayout;
+  readonly guests: readonly KernelLayout[];
+  readonly ports: readonly number[];
+
+  constructor(config: MachineConfig) {
+    const { model, policy, vms, pcpus } = config;
+    const { block } = this;
+    const vcpus = totalVcpus(config);
+    this.seq = block.take(vms);
+    this.simVcpus = block.take(vcpus * SIM_VCPU_WORDS);
+    this.simPcpus = block.take(pcpus * SIM_PCPU_WORDS);
+    this.pcpus = times(pcpus, () => LogicalProcessor.allocate(block, model));
+    this.lent = times(pcpus, () => LbrStack.allocate(block, model));
+    this.lentFlags = block.take(pcpus);
+    this.pcpusEnd = block.size;
+    this.vcpus = times(vcpus, () => Vcpu.allocate(block, model, policy.words.length));
+    this.vcpuWords = (block.size - this.pcpusEnd) / vcpus;
+    this.host = new KernelLayout(block, hostKernelConfig(config));
+    const guest = guestKernelConfig(config);
+    this.guests = times(vms, () => new KernelLayout(block, guest));
+    const kernelWords = this.guests[0].size;
+    this.ports = times(vcpus, () => GuestPort.allocate(block, model, kernelWords));
+  }
+}
+
+function times<T>(n: number, make: () => T): T[] {
+  return Array.from({ length: n }, make);
+}
