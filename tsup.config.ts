@@ -9,6 +9,7 @@ const config: Options = {
     index: 'src/index.ts',
     cli: 'src/cli/main.ts',
     campaign_worker: 'src/cli/campaign_worker.ts',
+    explore_worker: 'src/cli/explore_worker.ts',
   },
   format: 'esm',
   platform: 'node',

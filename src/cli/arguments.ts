@@ -1,5 +1,5 @@
 /** Turns the words of a command line into what they name. */
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import { UsageError } from './errors.js';
 
 /** A parser for a whole number within bounds, for commander. */
@@ -8,6 +8,15 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
     const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
     if (value >= min && value <= max) return value;
     throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
+  };
+}
+
+/** A parser for one of a few numbers, for commander. */
+export function choiceOf(numbers: readonly number[]): (text: string) => number {
+  return (text) => {
+    const value = numbers.find((number) => String(number) === text);
+    if (value !== undefined) return value;
+    throw new InvalidArgumentError(`It must be ${numbers.join(' or ')}.`);
   };
 }
 
@@ -27,6 +36,23 @@ export const TREE_SAYS: string =
 export const KERNEL_SRC_SAYS: string =
   'kernel tree, a .tar of one, an lbr.c, or what vlbr kernel build wrote; default: the Debian ' +
   'package in /usr/src';
+
+/** The option --driver. */
+export function driverOption(): Option {
+  return new Option(
+    '--driver <name>',
+    "the kernels' LBR driver: the port, or a kernel's own C file",
+  )
+    .choices(['port', 'kernel'])
+    .default(undefined, 'port, or kernel with --kernel-src');
+}
+
+/** The option --kernel. */
+export function kernelOption(): Option {
+  return new Option('--kernel <version>', "version of the guest's perf code")
+    .choices(['6.1', '4.18'])
+    .default('6.1');
+}
 
 /** Collects the values of an option that may be given more than once. */
 export function collect(value: string, earlier: readonly string[] = []): string[] {

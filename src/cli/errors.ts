@@ -5,6 +5,8 @@ export const EXIT_EXPECTED = 0;
 export const EXIT_UNEXPECTED = 1;
 export const EXIT_USAGE = 2;
 export const EXIT_BUG = 3;
+/** An exploration that was cut short. */
+export const EXIT_TRUNCATED = 4;
 /** 128 + SIGINT, as shells report it. */
 export const EXIT_INTERRUPTED = 130;
 

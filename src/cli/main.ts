@@ -4,13 +4,14 @@
  * loaded when they are asked for, so that `--help` is there at once.
  */
 import { createRequire } from 'node:module';
-import { Argument, Command, CommanderError, Option } from 'commander';
-import { collect, KERNEL_SRC_SAYS, runsNumber, SEED_SAYS, seedNumber } from './arguments.js';
-import { TREE_SAYS, wholeNumber } from './arguments.js';
+import { Argument, Command, CommanderError } from 'commander';
+import { collect, driverOption, KERNEL_SRC_SAYS, kernelOption } from './arguments.js';
+import { runsNumber, SEED_SAYS, seedNumber, TREE_SAYS, wholeNumber } from './arguments.js';
 import { EXIT_BUG, EXIT_EXPECTED, EXIT_USAGE, UsageError, WorkerBug } from './errors.js';
 import { endQuietlyOnBrokenPipe } from './output.js';
 import type { KernelBuildOptions } from './kernel_build.js';
 import { conformCommand } from './conform_command.js';
+import { exploreCommand } from './explore_command.js';
 import type { ListName, ListOptions } from './list.js';
 import type { ReplayOptions } from './replay.js';
 import type { ReviewOptions } from './review.js';
@@ -68,15 +69,6 @@ function packageVersion(): string {
   return version;
 }
 
-function driverOption(): Option {
-  return new Option(
-    '--driver <name>',
-    "the kernels' LBR driver: the port, or a kernel's own C file",
-  )
-    .choices(['port', 'kernel'])
-    .default(undefined, 'port, or kernel with --kernel-src');
-}
-
 function kernelCommand(): Command {
   const build = new Command('build')
     .description("compile a kernel's lbr.c, as it is, to WebAssembly")
@@ -96,11 +88,7 @@ function verifyCommand(done: (code: number) => void): Command {
     .option('--policy <names>', 'policies, separated by commas (see: vlbr list policies)', 'all')
     .option('--property <names>', 'properties, likewise (see: vlbr list properties)', 'all')
     .option('--cpu <name>', 'CPU model (see: vlbr list cpus)', 'skylake')
-    .addOption(
-      new Option('--kernel <version>', "version of the guest's perf code")
-        .choices(['6.1', '4.18'])
-        .default('6.1'),
-    )
+    .addOption(kernelOption())
     .addOption(driverOption())
     .option('--kernel-src <path>', KERNEL_SRC_SAYS)
     .option('--vms <n>', 'VMs, 1 to 6', wholeNumber(1, 6))
@@ -176,6 +164,7 @@ function program(done: (code: number) => void): Command {
     .addHelpText('after', EXIT_CODES);
   const commands = [
     verifyCommand(done),
+    exploreCommand(done),
     replayCommand(done),
     reviewCommand(done),
     conformCommand(done),

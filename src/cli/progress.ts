@@ -3,8 +3,8 @@ import cliProgress from 'cli-progress';
 import type { Progress } from '../verify/campaign.js';
 import { compact, grouped } from '../report/text.js';
 
-export interface ProgressLine {
-  update(progress: readonly Progress[]): void;
+export interface ProgressLine<P> {
+  update(progress: readonly P[]): void;
   /** Takes the line off the terminal. */
   end(): void;
 }
@@ -35,7 +35,7 @@ export function newBar(format: string): cliProgress.SingleBar {
 }
 
 /** A line for those who are no terminal: none. */
-const NO_PROGRESS: ProgressLine = { update: () => {}, end: () => {} };
+export const NO_PROGRESS: ProgressLine<unknown> = { update: () => {}, end: () => {} };
 
 /**
  * Begins a line on standard error, if that is a terminal.
@@ -43,7 +43,7 @@ const NO_PROGRESS: ProgressLine = { update: () => {}, end: () => {} };
  * @param policies - number of policies to judge.
  * @param runs - runs for each of them, as far as is known before the first.
  */
-export function progressLine(policies: number, runs: number): ProgressLine {
+export function progressLine(policies: number, runs: number): ProgressLine<Progress> {
   if (!onTerminal()) return NO_PROGRESS;
   const bar = newBar('{done} runs | {rate} actions/s | {found} found | {what}');
   const began = performance.now();

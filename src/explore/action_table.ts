@@ -9,6 +9,7 @@ import { totalVcpus } from '../sim/config.js';
 import { IS_VCPU, perform } from '../sim/perform.js';
 import { addressVm } from '../hw/branch.js';
 import { assert } from '../hw/assert.js';
+import { RAW_VALUE } from './alphabet.js';
 import { grown } from './part_store.js';
 import type { SteppedMachine } from './stepped_machine.js';
 
@@ -105,7 +106,7 @@ export class ActionTable {
     const actor = IS_VCPU[kind] === 1 ? this.realVcpu(row[ACTOR], base) : row[ACTOR];
     const args = row.slice(A, A + ACTIONS[name].params.length);
     if (kind === KIND.run) args[0] = this.realVcpu(args[0], base);
-    if (kind === KIND.wrmsr && args[1] !== 0) args[2] = this.realAddress(args[2], base);
+    if (kind === KIND.wrmsr && args[1] === RAW_VALUE) args[2] = this.realAddress(args[2], base);
     const main: Action = { kind: name, actor, args };
     if (row[AFTER] === 0) return [main];
     const next = row[NEXT];

@@ -41,8 +41,8 @@ export const DEFAULT_GROUPS: readonly Group[] = ['calls', 'tasks', 'events', 'pm
 
 /** A value that no LBR register takes as an address. */
 const NOT_CANONICAL_HI = 0x00ff0000;
-/** Far above the numbers that branches get. */
-const RAW_VALUE = 0x1000;
+/** What a raw write leaves as an address's low word: far above the numbers that branches get. */
+export const RAW_VALUE = 0x1000;
 
 /** What bounds an exploration, besides the machine. */
 export interface Bounds {

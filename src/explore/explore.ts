@@ -38,6 +38,8 @@ export interface ExploreOptions {
   /** Whether to stop once every property asked for has a counterexample. */
   readonly untilBroken: boolean;
   readonly poll?: (progress: Progress) => boolean;
+  /** Is called when the search has ended: what comes then is about what it found. */
+  readonly searched?: (outcome: Outcome) => void;
 }
 
 /**
@@ -124,6 +126,7 @@ export function explore(options: ExploreOptions): Explored {
     ...(options.poll === undefined ? {} : { poll: options.poll }),
   });
   const outcome = search.run();
+  options.searched?.(outcome);
   const { end } = outcome;
   const complete = end === 'exhausted' || end === 'bound' || end === 'broken';
   return {

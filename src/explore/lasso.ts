@@ -160,12 +160,12 @@ class Components {
       stack[this.depth++] = state;
       return;
     }
+    // One less for each component keeps indices below the numbers that components have so far.
     this.index--;
     while (this.depth > 0 && of[state] <= of[stack[this.depth - 1]]) {
       const member = stack[--this.depth];
       of[member] = this.component;
       order[this.ordered++] = member;
-      this.index--;
     }
     of[state] = this.component--;
     order[this.ordered++] = state;

@@ -12,7 +12,7 @@ import { KIND_FROM, KIND_INFO, KIND_TO, lbrMap } from '../hw/lbr_map.js';
 import { LbrStack } from '../hw/lbr_stack.js';
 import { addressOf } from '../hw/memory.js';
 import type { MachineConfig } from '../sim/config.js';
-import { loggedReads, READ_WORDS } from '../sim/guest_port.js';
+import { loggedReads, READ_WORDS, suspendedWrite, WRITE_VALUE } from '../sim/guest_port.js';
 import { Monitor } from '../verify/monitor.js';
 import type { Bounds } from './alphabet.js';
 import { PartStore } from './part_store.js';
@@ -363,6 +363,11 @@ export class Parts {
     const shape = this.vmShapes[vm];
     const names = new Names();
     names.addAll(shape.names);
+    const map = lbrMap(this.config.model);
+    for (const port of shape.ports) {
+      const kind = map.kind(suspendedWrite(row, port));
+      if (kind === KIND_FROM || kind === KIND_TO) names.branches.push(port + WRITE_VALUE);
+    }
     let at = shape.size;
     this.eachTail(vm, row, (_, size, isLog) => {
       if (isLog) this.nameLog(row, at, size, names);

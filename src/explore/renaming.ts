@@ -17,7 +17,9 @@ const NUMBERS_MET = 64;
 const VM_SHIFT = 8;
 const VM_BITS = 7;
 const TASK_BITS = 31;
+/** INFO holds the VM and the number of a branch as its cycles (branch.ts:branchCycles()). */
 const INFO_VM_SHIFT = 13;
+const INFO_NUMBER = 0xfff;
 
 /** Adds `by` to the number of each VM, modulo their number; the host stays. */
 export function moveVms(row: Int32Array, names: Names, by: number, vms: number): void {
@@ -29,9 +31,13 @@ export function moveVms(row: Int32Array, names: Names, by: number, vms: number):
   }
   for (const at of names.infos) {
     if (row[at] === 0) continue;
-    const vm = (row[at] >>> INFO_VM_SHIFT) & VM_BITS;
-    row[at] = (row[at] & ~(VM_BITS << INFO_VM_SHIFT)) | (moved(vm) << INFO_VM_SHIFT);
+    const vm = moved(infoVm(row[at]));
+    row[at] = (row[at] & ~(VM_BITS << INFO_VM_SHIFT)) | (vm << INFO_VM_SHIFT);
   }
+}
+
+function infoVm(eax: number): number {
+  return (eax >>> INFO_VM_SHIFT) & VM_BITS;
 }
 
 /** Numbers of the branches of a VM that a row holds, one bit each. */
@@ -40,6 +46,10 @@ export function numbersIn(row: Int32Array, names: Names, vm: number): number {
   for (const at of names.branches) {
     if (row[at] <= 0 || row[at] > NUMBERS_MAX || addressVm(row[at + 1]) !== vm) continue;
     numbers |= 1 << row[at];
+  }
+  for (const at of names.infos) {
+    const number = row[at] & INFO_NUMBER;
+    if (row[at] !== 0 && infoVm(row[at]) === vm && number <= NUMBERS_MAX) numbers |= 1 << number;
   }
   return numbers;
 }
@@ -60,6 +70,10 @@ export class Renumbering {
   branches(row: Int32Array, names: Names, vm: number): void {
     for (const at of names.branches) {
       if (row[at] !== 0 && addressVm(row[at + 1]) === vm) row[at] = this.number(row[at]);
+    }
+    for (const at of names.infos) {
+      if (row[at] === 0 || infoVm(row[at]) !== vm) continue;
+      row[at] = (row[at] & ~INFO_NUMBER) | this.number(row[at] & INFO_NUMBER);
     }
   }
 

@@ -71,7 +71,6 @@ export class RowChunks {
 
   /** Drops the chunks that hold nothing but rows below this one. */
   drop(below: number): void {
-    const chunks = Math.min(below >> this.shift, this.chunks.length);
-    while (this.dropped < chunks) this.chunks[this.dropped++] = GONE;
+    while (this.dropped < below >> this.shift) this.chunks[this.dropped++] = GONE;
   }
 }

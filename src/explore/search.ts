@@ -290,11 +290,13 @@ export class Search {
     };
   }
 
-  /** Supposes that lengths go on to have fewer states by the factor of the last two. */
+  /**
+   * Supposes that lengths go on to have fewer states by the factor of the last two, of which there
+   * are two by the time that anybody is told.
+   */
   private estimate(): number {
     const { starts } = this;
     const last = starts.length - 2;
-    if (last < 1) return -1;
     const count = starts[last + 1] - starts[last];
     const before = starts[last] - starts[last - 1];
     if (count >= before) return -1;

@@ -2,6 +2,7 @@ import type { KernelVersion } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import { branchCycles } from '../hw/branch.js';
 import type { CpuModel } from '../hw/cpu_models.js';
+import { LBR_FORMAT_TIME } from '../hw/cpu_models.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
 
 /** What a machine is made of; everything else about it is in its block of memory. */
@@ -11,7 +12,10 @@ export interface MachineConfig {
   readonly policy: LbrPolicy;
   /** What every kernel runs in place of lbr.c; by default the port. */
   readonly driver?: DriverKind;
-  /** Branches are all predicted and take the same time: only their owners tell records apart. */
+  /**
+   * Branches are all predicted, and take the same time where TO holds that, so that nothing in a
+   * record but its names depends on how many branches there were before.
+   */
   readonly plainBranches?: boolean;
   /** VMs, in [1, 6]. */
   readonly vms: number;
@@ -36,9 +40,12 @@ export function mispredicted(config: MachineConfig, seq: number): boolean {
   return config.plainBranches !== true && seq % 3 === 0;
 }
 
-/** INFO cycle count of a branch. */
+const PLAIN_CYCLES = 1;
+
+/** Cycle count of a branch, where the model records one. */
 export function cyclesOf(config: MachineConfig, vm: number, seq: number): number {
-  return branchCycles(vm, config.plainBranches === true ? 0 : seq);
+  const plain = config.plainBranches === true && config.model.lbr_format === LBR_FORMAT_TIME;
+  return plain ? PLAIN_CYCLES : branchCycles(vm, seq);
 }
 
 /** vCPUs over all VMs. */

@@ -16,7 +16,7 @@ import { perf_event } from '../guest/perf/perf_structs.js';
 import { task_struct } from '../guest/perf/perf_structs.js';
 import { intel_pmu_handle_irq } from '../guest/perf/intel_core.js';
 import { assert } from '../hw/assert.js';
-import { CALL_SWITCH } from './guest_call.js';
+import { CALL_SWITCH, CALL_WRMSR } from './guest_call.js';
 import type { Layout } from '../hw/memory.js';
 import type { MsrPort, Vector } from '../hw/msr_port.js';
 import type { CpuModel } from '../hw/cpu_models.js';
@@ -52,6 +52,14 @@ export const READ_WORDS = 3;
 export function loggedReads(words: Int32Array, at: number): number {
   return words[at + FN] === 0 ? -1 : words[at + READS];
 }
+
+/** The MSR that a port's suspended function is a raw write of, or 0; the value is at WRITE_VALUE. */
+export function suspendedWrite(words: Int32Array, at: number): number {
+  return words[at + FN] === CALL_WRMSR ? words[at + ARG_A] : 0;
+}
+
+/** eax and edx of such a write, in the words of a port. */
+export const WRITE_VALUE: number = ARG_B;
 
 /** Renames the tasks in the words of a port, which start at `at`. */
 export function renameTasksOf(

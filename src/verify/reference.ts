@@ -56,7 +56,7 @@ export class Reference {
   private readonly rawWrites: Uint8Array;
   /** Per vCPU: it has read something wrong since its PMI handler last read the status. */
   private readonly wrongReads: Uint8Array;
-  /** Per vCPU: the stack may be empty, so that its TOS means nothing. */
+  /** Per vCPU: its stack there may be empty, so that its TOS means nothing. */
   private readonly mayBeEmpty: Uint8Array;
   /** Per vCPU: somebody else has had records in registers since this vCPU's were there. */
   readonly other: Uint8Array;
@@ -278,6 +278,7 @@ export class Reference {
     const registers = this.registers[vcpu];
     if (kind === branch.BRANCH_RET) this.mayBeEmpty[vcpu] = 1;
     if (!registers.recording) return;
+    if (kind !== branch.BRANCH_RET && registers.captures(kind, cpl)) this.mayBeEmpty[vcpu] = 0;
     const cycles = cyclesOf(this.config, this.vm(vcpu), seq);
     const missed = mispredicted(this.config, seq);
     registers.branch(kind, cpl, seq, fromHi, seq, toHi, missed, cycles);
@@ -296,13 +297,12 @@ export class Reference {
   }
 
   /** Hardware is about to record for the vCPU: if its stack is empty, TOS is where it is. */
-  beforeRecord(vcpu: number, captured: boolean): void {
+  beforeRecord(vcpu: number): void {
     if (this.mayBeEmpty[vcpu] === 0) return;
     if (this.bothEmpty(vcpu)) {
       const { pcpu } = this.machine().vcpus[vcpu];
       this.registers[vcpu].wrmsr(msrs.MSR_LBR_TOS, this.machine().pcpus[pcpu].stack.tos, 0);
     }
-    if (captured) this.mayBeEmpty[vcpu] = 0;
   }
 
   pmi(vcpu: number, counter: number): void {

@@ -76,7 +76,7 @@ export class RegisterCheck {
   records(vcpu: number, pcpu: number, captured: boolean): void {
     const { reference, verdicts } = this;
     if (reference.other[vcpu] !== 0) verdicts.reach[R['recorded-after-other']]++;
-    reference.beforeRecord(vcpu, captured);
+    reference.beforeRecord(vcpu);
     if (this.holder[pcpu] !== vcpu && this.foreign(vcpu, pcpu)) {
       verdicts.breaks(
         P['recorder-owned'],

@@ -215,6 +215,27 @@ describe('Search', () => {
     expect(estimates.includes(-1) && estimates.some((n) => n > 0)).toBe(true);
   });
 
+  it('never supposes that there will be fewer states than there are', () => {
+    // 5000 states, then 4000, each of which leads to ten more.
+    const tree: Model = {
+      ...star(5000),
+      stateWords: 2,
+      actions(s: Int32Array, out: Int32Array): number {
+        const count = [5000, s[1] < 4000 ? 1 : 0, 10, 0][s[0]];
+        for (let k = 0; k < count; k++) out[k] = k;
+        return count;
+      },
+      apply(s: Int32Array, action: number): void {
+        s[1] = s[1] * [1, 1, 10][s[0]] + action;
+        s[0]++;
+      },
+    };
+    const seen: Progress[] = [];
+    explore(tree, { wanted: [], poll: (progress) => seen.push(progress) < 2 });
+    expect(seen[1].states).toBe(9001 + 10 * (8192 - 5001));
+    expect(seen[1].estimate).toBe(seen[1].states);
+  });
+
   it('never says how many states there will be before there are two lengths', () => {
     const estimates: number[] = [];
     const poll = ({ estimate }: Progress): boolean => estimates.push(estimate) > 0;
@@ -242,6 +263,9 @@ describe('Search', () => {
     const model: Model = { ...subsets(5), init: (s: Int32Array): void => void (s[0] = 0b10100) };
     const { search, outcome } = explore(model, { symmetry: true });
     expect(outcome.states).toBe(4);
+    const first = new Int32Array(1);
+    search.visited.read(0, first);
+    expect(first[0]).toBe(0b11);
     const path = search.path(3);
     expect(search.replay(path)[0]).toBe(31);
     expect([...path].sort((a, b) => a - b)).toEqual([0, 1, 3]);
@@ -262,6 +286,13 @@ describe('Search', () => {
       explore(counter(12, 2000), { fingerprints }).outcome.bytes;
     expect(bytes(false)).toBeGreaterThan(2000 * 4 * 4096);
     expect(bytes(true)).toBeLessThan(4e6);
+  });
+
+  it('never forgets a state that has actions of cost 2 left', () => {
+    const model: Model = { ...counter(12, 2000), cost: () => 2 };
+    const { outcome } = explore(model, { fingerprints: true });
+    expect(outcome).toMatchObject({ end: 'exhausted', states: 4096, length: 2 * 4095 });
+    expect(outcome.bytes).toBeLessThan(4e6);
   });
 
   it('never takes part in a broken promise of the model', () => {
