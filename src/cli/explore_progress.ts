@@ -1,4 +1,5 @@
 /** The line that says how far an exploration is, on a terminal. */
+import cliProgress from 'cli-progress';
 import { compact } from '../report/text.js';
 import type { ExploreProgress } from './explore_job.js';
 import type { ProgressLine } from './progress.js';
@@ -50,19 +51,20 @@ export function exploreState(
 /** Begins a line on standard error, if that is a terminal. */
 export function exploreLine(policies: number): ProgressLine<ExploreProgress> {
   if (!onTerminal()) return NO_PROGRESS;
-  const bar = newBar('{text}');
+  const bar = newBar((style, { progress }, { total, text }: ExploreState) => {
+    return total === 0 ? text : `${cliProgress.Format.BarFormat(progress, style)} ${text}`;
+  });
   const began = performance.now();
-  // Without a total there is no bar to draw: it stays empty.
-  bar.start(Infinity, 0, { text: 'starting' });
+  bar.start(0, 0, { total: 0, text: 'starting' });
   let ended = false;
   return {
     update: (progress) => {
       // What is still on its way from a worker would bring the line back.
       if (ended) return;
       const seconds = (performance.now() - began) / 1000;
-      const { states, total, text } = exploreState(progress, policies, seconds);
-      bar.setTotal(total === 0 ? Infinity : total);
-      bar.update(states, { text });
+      const state = exploreState(progress, policies, seconds);
+      bar.setTotal(state.total);
+      bar.update(state.states, state);
     },
     end: () => {
       if (!ended) bar.stop();

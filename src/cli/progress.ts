@@ -19,11 +19,11 @@ export function onTerminal(): boolean {
   return process.stdout.isTTY && process.stderr.isTTY;
 }
 
-/** A bar on standard error; `format` is what stands beside it. */
-export function newBar(format: string): cliProgress.SingleBar {
+/** A bar on standard error; `format` is what stands beside it, or makes the whole line. */
+export function newBar(format: string | cliProgress.GenericFormatter): cliProgress.SingleBar {
   return new cliProgress.SingleBar({
     stream: process.stderr,
-    format: `{bar} {percentage}% | ${format}`,
+    format: typeof format === 'string' ? `{bar} {percentage}% | ${format}` : format,
     barsize: 20,
     barCompleteChar: '#',
     barIncompleteChar: '.',

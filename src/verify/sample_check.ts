@@ -142,7 +142,10 @@ export class SampleCheck {
     const stack = this.stackOf(vcpu, cpu.cpuctx.current);
     let good = nr <= this.shadow.depth(stack);
     for (let i = 0; good && i < nr; i++) {
-      good = cpu.kernel.words[cpu.lbr_entry(i)] === this.shadow.frame(stack, i);
+      const at = cpu.lbr_entry(i);
+      // Another VM numbers its branches likewise.
+      const own = branch.addressVm(cpu.kernel.words[at + 1]) === this.reference.vm(vcpu);
+      good = own && cpu.kernel.words[at] === this.shadow.frame(stack, i);
     }
     const plain = this.plain[this.reference.vm(vcpu)] !== 0;
     const exact = plain && this.tracked[stack] !== 0 && !this.machine().ports[vcpu].nested;
