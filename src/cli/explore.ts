@@ -82,6 +82,11 @@ export function exitCodeOf({
   return results.every(({ explored: { complete } }) => complete) ? EXIT_EXPECTED : EXIT_TRUNCATED;
 }
 
+/** How to see an exception again. */
+export function adviceOf({ policy }: { readonly policy: string }): string[] {
+  return [`the same command with --policy ${policy} shows it again`];
+}
+
 async function explored(job: ExploreJob): Promise<PoolResults<TimedExploration>> {
   const line = exploreLine(job.policies.length);
   const work = {
@@ -89,9 +94,7 @@ async function explored(job: ExploreJob): Promise<PoolResults<TimedExploration>>
     job,
     // Whether something goes on for ever is found in silence, however large the search was.
     silence_ms: Infinity,
-    advice: ({ policy }: { readonly policy: string }): string[] => [
-      `the same command with --policy ${policy} shows it again`,
-    ],
+    advice: adviceOf,
   };
   const hooks = {
     progress: line.update,

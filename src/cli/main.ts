@@ -161,7 +161,7 @@ function program(done: (code: number) => void): Command {
     .description("Does a guest's Last Branch Record stack survive every vCPU switch?")
     .version(packageVersion(), '-V, --version', 'print the version')
     .helpCommand(false)
-    .addHelpText('after', EXIT_CODES);
+    .addHelpText('after', `${EXIT_CODES}\n\n\`vlbr explore\` has one more, 4: see its help.`);
   const commands = [
     verifyCommand(done),
     exploreCommand(done),

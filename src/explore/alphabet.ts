@@ -17,6 +17,7 @@ import type { Machine } from '../sim/machine.js';
 /** What each group adds. */
 export const GROUPS = {
   calls: 'calls and returns, one at a time, while they are recorded',
+  runs: 'calls and returns, several at a time, up to all that hardware can hold and one more',
   tasks: 'context switches of guests, to another vCPU as well',
   events: 'opening and closing call-stack events of tasks',
   pmi: 'overflows of counters that count',
@@ -169,8 +170,10 @@ export class Alphabet {
     if (this.has('calls') && this.lbrOn(v)) {
       const { vm } = machine.vcpus[v];
       const { current } = machine.cpu(v).cpuctx;
-      if (this.frames(vm, current) < this.bounds.calls) can(KIND.call, 1, 0);
-      can(KIND.ret, 1, 0);
+      const deepest = this.bounds.calls - this.frames(vm, current);
+      const most = this.has('runs') ? machine.config.model.lbr_nr + 1 : 1;
+      for (let n = 1; n <= Math.min(most, deepest); n++) can(KIND.call, n, 0);
+      for (let n = 1; n <= most; n++) can(KIND.ret, n, 0);
     }
     if (this.has('fork')) can(KIND.fork, 0, 0);
     if (!this.has('nmi')) return;

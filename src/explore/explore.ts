@@ -88,6 +88,7 @@ export interface Explored {
 /** Kinds that a group of actions is to bring. */
 const KINDS_OF: Readonly<Record<Group, readonly string[]>> = {
   calls: ['call', 'ret'],
+  runs: ['call', 'ret'],
   tasks: ['taskSwitch', 'migrateTask'],
   events: ['open', 'close'],
   pmi: ['pmi'],

@@ -134,7 +134,7 @@ export class MachineModel implements Model {
     for (let p = 0; p < config.pcpus; p++) {
       const vcpu = parts.loaded(host, p);
       const vm = vcpu < 0 ? NO_PART : Math.trunc(vcpu / config.vcpus);
-      // A suspended function that goes on may be suspended again.
+      // A suspended function that goes on may be suspended again; see `list` for the VM's others.
       const others = suspended - (vm < 0 ? 0 : parts.suspended(state[vm]));
       const room = this.alphabet.bounds.suspended - others;
       n = this.listed(state, vm, p | (Math.max(0, room) << ROOM_SHIFT), out, n);
@@ -181,7 +181,7 @@ export class MachineModel implements Model {
     }
     for (let vm = 0; vm < vms; vm++) {
       const held = parts.hostNumbers(state[vms], vm) !== 0;
-      if (held || parts.current(state[vm]) !== 0) this.rename(state, vm, held);
+      if (held || !parts.renamed(state[vm])) this.rename(state, vm, held);
     }
   }
 
@@ -328,13 +328,15 @@ export class MachineModel implements Model {
     if (loaded === null) return;
     const v = loaded.id;
     alphabet.atOnce(v, (kind, actor, a, b, c) => this.offer(table.plain(kind, actor, a, b, c, p)));
+    const { ports, vcpus } = machine;
+    const others = vcpus.filter((o) => o.vm === vm && o !== loaded && ports[o.id].suspended !== 0);
     const functions: number[] = [];
     alphabet.functions(v, (kind, actor, a, b, c) =>
       functions.push(table.plain(kind, actor, a, b, c, p)),
     );
     for (const action of functions) {
       this.offer(action);
-      if (room === 0 || !alphabet.has('inside')) continue;
+      if (room <= others.length || !alphabet.has('inside')) continue;
       const accesses = this.accesses(state, vm, p, action);
       for (const next of successors) {
         for (let after = 1; after <= accesses; after++) {

@@ -41,6 +41,8 @@ export class Parts {
   private readonly eventsMost: number;
   /** Whether a guest without events has no other way to the LBR MSRs. */
   private readonly eventsOnly: boolean;
+  /** Whether tasks are interchangeable: a kexec begins anew with those of certain numbers. */
+  private readonly rotatesTasks: boolean;
   /** Whether parts may move from one VM to another: a C driver keeps addresses of its own. */
   private readonly movable: boolean;
   private readonly vmStore: PartStore;
@@ -56,6 +58,7 @@ export class Parts {
     readonly suspended: number;
     readonly stopped: number;
     readonly current: number;
+    readonly renamed: number;
     readonly neutral: number;
     readonly hostNumbers: number;
   };
@@ -63,6 +66,7 @@ export class Parts {
   constructor(config: MachineConfig, bounds: Bounds) {
     const { vms, pcpus, vcpus, model } = config;
     this.config = config;
+    this.rotatesTasks = !bounds.groups.includes('kexec');
     this.vms = vms;
     this.eventsMost = bounds.events;
     this.eventsOnly = !OTHER_USERS.some((group) => bounds.groups.includes(group));
@@ -83,10 +87,11 @@ export class Parts {
       suspended: vms,
       stopped: vms + 1,
       current: vms + 2,
+      renamed: vms + 3,
       neutral: pcpus,
       hostNumbers: pcpus + 1,
     };
-    this.vmStore = new PartStore(longest, vms + 3);
+    this.vmStore = new PartStore(longest, vms + 4);
     this.hostStore = new PartStore(this.hostShape.size, pcpus + 1 + vms);
   }
 
@@ -119,9 +124,14 @@ export class Parts {
     return this.vmStore.metaOf(vm, this.noted.stopped);
   }
 
-  /** The task that is current on the first vCPU of a VM's part. */
+  /** The task that is current on the first vCPU of a VM's part, and is to be task 0. */
   current(vm: number): number {
     return this.vmStore.metaOf(vm, this.noted.current);
+  }
+
+  /** Whether `rename` is known to leave a VM's part as it is, if the host's has no names of it. */
+  renamed(vm: number): boolean {
+    return this.vmStore.metaOf(vm, this.noted.renamed) !== 0;
   }
 
   /** The vCPU that is loaded on a pCPU, or -1. */
@@ -262,6 +272,7 @@ export class Parts {
     const id = vmStore.intern(row, length);
     vmStore.copyMeta(was, id);
     this.noteNumbers(id, row, names);
+    vmStore.setMeta(id, this.noted.renamed, 1);
     return id;
   }
 
@@ -394,7 +405,7 @@ export class Parts {
     vmStore.setMeta(id, 0, own);
     for (let i = 1; i < vms; i++) vmStore.setMeta(id, i, numbersIn(row, names, i));
     const current = currentAt(this.machine.guests[0], names.kernels[0], 0);
-    vmStore.setMeta(id, noted.current, row[current]);
+    vmStore.setMeta(id, noted.current, this.rotatesTasks ? row[current] : 0);
   }
 
   /** vCPUs of a VM in the machine whose guest has used LBR and stopped, one bit each. */

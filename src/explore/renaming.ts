@@ -1,6 +1,6 @@
 /**
  * Renames what is interchangeable in a row: VMs, branches and tasks. Names of branches carry the
- * names of VMs and tasks in their high words (hw/branch.ts).
+ * names of VMs and tasks in their high words (hw/branch.ts); a low word of 0 is no name.
  */
 import type { Kernel } from '../guest/perf/kernel.js';
 import { task_struct } from '../guest/perf/perf_structs.js';
@@ -25,7 +25,7 @@ const INFO_NUMBER = 0xfff;
 export function moveVms(row: Int32Array, names: Names, by: number, vms: number): void {
   const moved = (vm: number): number => (vm < vms ? (vm + by) % vms : vm);
   for (const at of names.branches) {
-    if ((row[at] | row[at + 1]) === 0) continue;
+    if (row[at] === 0) continue;
     const hi = row[at + 1];
     row[at + 1] = (hi & ~(VM_BITS << VM_SHIFT)) | (moved(addressVm(hi)) << VM_SHIFT);
   }
@@ -40,16 +40,20 @@ function infoVm(eax: number): number {
   return (eax >>> INFO_VM_SHIFT) & VM_BITS;
 }
 
-/** Numbers of the branches of a VM that a row holds, one bit each. */
+/**
+ * Numbers of the branches of a VM that a row holds, one bit each. Bit 0 says that the row names the
+ * VM at all: a raw write leaves addresses whose low words are no numbers.
+ */
 export function numbersIn(row: Int32Array, names: Names, vm: number): number {
   let numbers = 0;
   for (const at of names.branches) {
-    if (row[at] <= 0 || row[at] > NUMBERS_MAX || addressVm(row[at + 1]) !== vm) continue;
-    numbers |= 1 << row[at];
+    if (row[at] === 0 || addressVm(row[at + 1]) !== vm) continue;
+    numbers |= row[at] > 0 && row[at] <= NUMBERS_MAX ? 1 | (1 << row[at]) : 1;
   }
   for (const at of names.infos) {
     const number = row[at] & INFO_NUMBER;
-    if (row[at] !== 0 && infoVm(row[at]) === vm && number <= NUMBERS_MAX) numbers |= 1 << number;
+    if (row[at] !== 0 && infoVm(row[at]) === vm && number <= NUMBERS_MAX)
+      numbers |= 1 | (1 << number);
   }
   return numbers;
 }
@@ -136,7 +140,7 @@ export class TaskRotation {
   branches(row: Int32Array, names: Names, vm: number): void {
     if (this.first === 0) return;
     for (const at of names.branches) {
-      if ((row[at] | row[at + 1]) === 0) continue;
+      if (row[at] === 0) continue;
       const hi = row[at + 1];
       if (addressVm(hi) !== vm) continue;
       row[at + 1] = (hi & ~TASK_BITS) | this.renamed(addressTask(hi));

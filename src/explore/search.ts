@@ -27,6 +27,8 @@ export interface Progress {
 export interface SearchOptions {
   /** No schedule longer than this is looked at. */
   readonly maxLength?: number;
+  /** The search ends once it has found so many states, or a few more. */
+  readonly maxStates?: number;
   /** The search ends before it holds more than this. */
   readonly memoryBytes?: number;
   /** What the model holds that grows with the search. */
@@ -45,7 +47,7 @@ export interface SearchOptions {
   readonly kinds?: number;
 }
 
-export type End = 'exhausted' | 'bound' | 'memory' | 'interrupted' | 'broken';
+export type End = 'exhausted' | 'bound' | 'states' | 'memory' | 'interrupted' | 'broken';
 
 export interface Outcome {
   readonly end: End;
@@ -62,8 +64,8 @@ export interface Outcome {
   readonly performed: Float64Array;
 }
 
-/** States between two calls of `poll`. */
-const POLL_STATES = 4096;
+/** Transitions between two calls of `poll`, about. */
+const POLL_TRANSITIONS = 1 << 14;
 
 export class Search {
   readonly model: Model;
@@ -89,7 +91,7 @@ export class Search {
   /** States of the last length, and of the one before it, that have actions of cost 2 left. */
   private deferred = 0;
   private deferredBefore = 0;
-  private untilPoll = POLL_STATES;
+  private untilPoll = POLL_TRANSITIONS;
 
   constructor(model: Model, options: SearchOptions = {}) {
     this.model = model;
@@ -231,16 +233,16 @@ export class Search {
   private shouldEnd(): End | null {
     const { visited, options, model } = this;
     if (this.allBroken()) return 'broken';
+    if (visited.count >= (options.maxStates ?? Infinity)) return 'states';
     const count = visited.count + model.actionsMax;
-    if (count > visited.room || this.untilPoll === 0) {
+    if (count > visited.room || this.untilPoll <= 0) {
       const bytes = visited.bytesFor(count) + (options.extraBytes?.() ?? 0);
       if (bytes > (options.memoryBytes ?? Infinity)) return 'memory';
     }
-    if (this.untilPoll === 0) {
-      this.untilPoll = POLL_STATES;
+    if (this.untilPoll <= 0) {
+      this.untilPoll = POLL_TRANSITIONS;
       if (options.poll?.(this.progress()) === false) return 'interrupted';
     }
-    this.untilPoll--;
     return null;
   }
 
@@ -262,6 +264,7 @@ export class Search {
       if (found >= 0) this.judge(found);
     }
     this.transitions += performed;
+    this.untilPoll -= performed + 1;
     if (cost === 1 && performed < actions) this.deferred++;
     else if (cost === 1 || performed > 0) this.expanded++;
   }

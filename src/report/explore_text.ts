@@ -76,6 +76,11 @@ export function coveredLength({ outcome, complete }: Explored): number | null {
   return complete ? null : Math.max(0, outcome.length - 1);
 }
 
+/** Whether it went to the end of its bounds: a search may also end as there is no more to ask. */
+function saysAll({ outcome: { end } }: Explored): boolean {
+  return end === 'exhausted' || end === 'bound';
+}
+
 /** What ended a search, in words. */
 export function endText({ outcome }: Explored): string {
   switch (outcome.end) {
@@ -251,7 +256,8 @@ function policyLines(exploration: Exploration, explored: Explored, colours: Colo
     lines.push(...item(`${where}, though known to fail: ${names}`));
   }
   if (neverPossible.length > 0) {
-    lines.push(...item(`never possible within the bounds: ${neverPossible.join(', ')}`));
+    const where = saysAll(explored) ? 'within the bounds' : 'as far as the search went';
+    lines.push(...item(`never possible ${where}: ${neverPossible.join(', ')}`));
   }
   if (exploration.fingerprints) {
     const odds = oddsText(collisionOdds(outcome.states));

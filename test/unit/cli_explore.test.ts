@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { ExploreOptions } from '../../src/cli/explore.js';
-import { exitCodeOf, jobOf } from '../../src/cli/explore.js';
+import { adviceOf, exitCodeOf, jobOf } from '../../src/cli/explore.js';
 import type { ExploreProgress } from '../../src/cli/explore_job.js';
 import { exploreLine, exploreState } from '../../src/cli/explore_progress.js';
 import type { TimedExploration } from '../../src/report/explore_text.js';
@@ -154,7 +154,9 @@ describe('vlbr explore', () => {
     expect(stdout).toContain('`default` is calls,tasks,events,pmi,inside:');
     expect(stdout).toMatch(/^ {2}4 +truncated: /m);
     expect(stdout).toContain('No silicon has');
-    expect(vlbr('--help').stdout).toMatch(/^ {2}explore /m);
+    const root = vlbr('--help').stdout;
+    expect(root).toMatch(/^ {2}explore /m);
+    expect(root).toContain('`vlbr explore` has one more, 4');
   });
 });
 
@@ -206,6 +208,13 @@ describe('jobOf', () => {
     expect(groups('tasks,calls')).toEqual(['calls', 'tasks']);
     expect(groups('host,default')).toEqual(['calls', 'tasks', 'events', 'pmi', 'inside', 'host']);
     expect(groups('all')).toEqual(GROUP_NAMES);
+  });
+});
+
+describe('the advice after an exception', () => {
+  it('always is a command that is about the policy alone', () => {
+    const advice = adviceOf({ policy: 'never' });
+    expect(advice).toEqual(['the same command with --policy never shows it again']);
   });
 });
 

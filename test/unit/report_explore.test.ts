@@ -198,8 +198,12 @@ describe('the report of an exploration', () => {
     expect(text).toContain('never: complete: everything asked for is broken');
     expect(text.join('\n')).toMatch(/^no-leak\/vm +FAILS 6$/m);
     expect(text.join('\n')).toMatch(/^no-loss\/any +FAILS 6!$/m);
-    expect(text).toContain('! not a known failure');
-    expect(text).toContain('FAILS n: the shortest schedule that breaks it has n actions');
+    const legend = text.indexOf('! not a known failure');
+    expect(text.slice(legend - 1, legend + 2)).toEqual([
+      '',
+      '! not a known failure',
+      'FAILS n: the shortest schedule that breaks it has n actions',
+    ]);
     const leak = text.indexOf('never breaks no-leak/vm: shortest schedule, 6 actions (minimal)');
     expect(text[leak - 1]).toBe('');
     expect(text[leak + 1]).toBe('  known: nobody cleans up');
@@ -230,6 +234,8 @@ describe('the report of an exploration', () => {
       LEAK,
     ];
     const where = 'though known to fail: no-leak/vm, no-loss/any ';
+    const matrix = lines(exploration([timed('exhausted', { results })])).join('\n');
+    expect(matrix).toMatch(/^no-loss\/any +vacuous$/m);
     const whole = flat(exploration([timed('exhausted', { results })]));
     expect(whole).toContain(`not within these bounds, ${where}`);
     expect(whole).toContain('vacuous: the situation in which it could fail is not within');
@@ -249,6 +255,12 @@ describe('the report of an exploration', () => {
     expect(lines(exploration([explored]))).toContain(
       '  never possible within the bounds: fork, exit',
     );
+    const bound = timed('bound', { neverPossible: ['fork'] });
+    expect(flat(exploration([bound]))).toContain('never possible within the bounds: fork ');
+    for (const end of ['memory', 'broken'] as const) {
+      const cut = flat(exploration([timed(end, { neverPossible: ['fork'] })]));
+      expect(cut).toContain('never possible as far as the search went: fork ');
+    }
     expect(flat(exploration([timed('exhausted')]))).not.toContain('never possible');
   });
   it('always prints the odds of fingerprints, and calls no schedule minimal with them', () => {
@@ -292,6 +304,9 @@ describe('the report of an exploration', () => {
     );
     expect(cells.join('\n')).toMatch(/<y>FAILS 6<\/y>/);
     expect(cells.join('\n')).toMatch(/<r>FAILS 6!<\/r>/);
+    const words = (of: Exploration): string => exploreText(of, colours).join('\n');
+    expect(words(exploration([timed('exhausted')]))).toMatch(/^never +<g>complete<\/g> /m);
+    expect(words(exploration([timed('memory')]))).toMatch(/^never +<y>truncated<\/y> /m);
   });
 });
 
@@ -314,7 +329,7 @@ describe('what goes on for ever', () => {
   it('always shows the cycle where it does not', () => {
     const cycle: Action[] = [
       { kind: 'run', actor: 0, args: [1, 0] },
-      { kind: 'run', actor: 0, args: [0, 0] },
+      { kind: 'call', actor: 1, args: [1, 0] },
     ];
     const liveness = { recurs: true, most: Infinity, stem: ACTIONS.slice(0, 1), cycle };
     const text = lines(exploration([timed('exhausted', { results, liveness })]));
@@ -325,7 +340,7 @@ describe('what goes on for ever', () => {
       '    #1   v0 (VM 0, task 0, p0): open event 0: of task 0, CALL_STACK|USER',
       '  and then, again and again, 2 actions:',
       '    #2   p0: switch to v1',
-      '    #3   p0: switch to v0',
+      '    #3   v1 (VM 1, task 0, p0): 1 call',
     ]);
     const json = JSON.parse(
       JSON.stringify(exploreJson(exploration([timed('exhausted', { results, liveness })]))),
