@@ -16,6 +16,8 @@ export interface CampaignJob extends Job {
   readonly runs: number;
   readonly seed: number;
   readonly schedules: readonly HostSchedule[];
+  /** Whether to explore for schedules that are shorter than those found. */
+  readonly shorten: boolean;
 }
 
 /** What a worker finds: a review, if there is something to compare with. */

@@ -2,6 +2,7 @@
 import { findPolicy } from '../host/policy/index.js';
 import { assert } from '../hw/assert.js';
 import { findCpuModel } from '../hw/cpu_models.js';
+import { shorten } from '../explore/shorten.js';
 import type { Progress } from '../verify/campaign.js';
 import { runCampaign } from '../verify/campaign.js';
 import { reviewPolicy } from '../verify/review.js';
@@ -16,6 +17,7 @@ serve<CampaignJob, Progress, CampaignResult>((job) => {
     const model = findCpuModel(cpu);
     const policy = findPolicy(name);
     assert(model !== undefined && policy !== undefined, 'a job names what there is');
+    let last: Progress | null = null;
     const options = {
       ...job,
       model,
@@ -23,10 +25,14 @@ serve<CampaignJob, Progress, CampaignResult>((job) => {
       steps: ACTIONS_PER_RUN,
       progress: (run: Progress): boolean => {
         const now = job.cpus.length === 1 ? run : { ...run, policy: `${run.policy} on ${cpu}` };
+        last = now;
         return tell(now, now.runs === now.runsWanted);
       },
     };
-    if (before === null) return runCampaign({ ...options, policies: [policy] });
-    return reviewPolicy({ ...options, policy, before });
+    if (before !== null) return reviewPolicy({ ...options, policy, before });
+    const report = runCampaign({ ...options, policies: [policy] });
+    if (!job.shorten || report.interrupted) return report;
+    const poll = (): boolean => last === null || tell(last, false);
+    return { ...report, results: shorten(report.results, { ...options, policy, poll }) };
   };
 });

@@ -97,6 +97,7 @@ function verifyCommand(done: (code: number) => void): Command {
     .option('--pcpus <n>', 'pCPUs, 1 to 8', wholeNumber(1, 8))
     .option('--runs <n>', 'runs for each policy, of 60 actions', runsNumber, 4000)
     .option('--seed <n>', SEED_SAYS, seedNumber, 1)
+    .option('--no-shorten', 'no exploration for schedules shorter than those found')
     .option('--schedule <file>', 'recorded host schedule, ftrace text; repeatable', collect)
     .option('--vcpu-threads <regex>', 'its vCPU threads (default: "CPU \\d+/(KVM|TCG)")')
     .option('--json', 'one JSON object on standard output')

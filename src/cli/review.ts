@@ -64,6 +64,7 @@ export async function review(patches: readonly string[], options: ReviewOptions)
     runs,
     seed,
     schedules: [],
+    shorten: false,
     binary: after.bytes,
     before: before.bytes,
   };

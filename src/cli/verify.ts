@@ -36,6 +36,7 @@ export interface VerifyOptions extends DriverOptions {
   readonly pcpus?: number;
   readonly runs: number;
   readonly seed: number;
+  readonly shorten: boolean;
   readonly schedule?: readonly string[];
   readonly vcpuThreads?: string;
   readonly json?: boolean;
@@ -91,7 +92,9 @@ function jobOf(options: VerifyOptions): Omit<CampaignJob, 'binary' | 'before'> {
     if (problem === null) continue;
     throw new UsageError(where === '' ? problem : `${where}: ${problem.replace('--', '')}`);
   }
-  return { cpus: [cpu], kernel, shapes, policies, properties, runs, seed, schedules };
+  // A recording's own machine is not one of those that are explored.
+  const shorten = options.shorten && schedules.length === 0;
+  return { cpus: [cpu], kernel, shapes, policies, properties, runs, seed, schedules, shorten };
 }
 
 /** One shape if any part of it was given, else those that make runs meet the most. */

@@ -85,6 +85,9 @@ export interface Explored {
   readonly bytesPerState: number;
 }
 
+/** States between two calls of `poll`: working one out takes up to ten milliseconds. */
+export const POLL_STATES = 256;
+
 /** Kinds that a group of actions is to bring. */
 const KINDS_OF: Readonly<Record<Group, readonly string[]>> = {
   calls: ['call', 'ret'],
@@ -124,6 +127,7 @@ export function explore(options: ExploreOptions): Explored {
     stopWhenAllBroken: options.untilBroken,
     kindOf: (action) => explored.table.kind(action),
     kinds: ACTION_NAMES.length,
+    pollStates: POLL_STATES,
     ...(options.poll === undefined ? {} : { poll: options.poll }),
   });
   const outcome = search.run();
@@ -183,16 +187,7 @@ function resultOf(
 
 /** A schedule to the state of this number, in names of the machine. */
 function scheduleOf(model: MachineModel, search: Search, index: number): Schedule {
-  return Schedule.of(actionsFrom(model, search.replay([]), search.path(index)));
-}
-
-/** What a schedule has for actions of the model; `state` goes along. */
-function actionsFrom(model: MachineModel, state: Int32Array, actions: readonly number[]): Action[] {
-  return actions.flatMap((action) => {
-    const shown = model.actionsOf(state, action);
-    model.apply(state, action);
-    return shown;
-  });
+  return Schedule.of(model.scheduleOf(search.replay([]), search.path(index)));
 }
 
 /** Runs a counterexample on the machine as it is: it must break the property at its end. */
@@ -204,7 +199,10 @@ function confirmed(config: MachineConfig, schedule: Schedule, property: number):
     `${name} breaks on the machine where exploration says so, not at action ${at}: ` +
       JSON.stringify(schedule.actions()),
   );
-  return new ShapeCampaign(config).counterexample(schedule, property, false);
+  return {
+    ...new ShapeCampaign(config).counterexample(schedule, property, false),
+    label: 'minimal',
+  };
 }
 
 function neverPossible(bounds: Bounds, shape: Shape, { performed }: Outcome): string[] {
@@ -226,23 +224,27 @@ function livenessOf(options: ExploreOptions, config: MachineConfig): Liveness | 
     memoryBytes,
     extraBytes: () => model.bytes,
     wanted: [],
+    pollStates: POLL_STATES,
     ...(options.poll === undefined ? {} : { poll: options.poll }),
   });
   if (search.run().end !== 'exhausted') return null;
   let worst: Liveness = { recurs: false, most: 0, stem: [], cycle: [] };
   for (let vcpu = 0; vcpu < config.vcpus && !worst.recurs; vcpu++) {
-    const { lasso, most } = findLasso(search, {
+    const claim = {
       name: 'no-needless-switch',
-      within: (state) => model.stopped(state, vcpu),
-      recurs: (from, action) => model.worksInVain(from, action, vcpu),
-    });
+      within: (state: Int32Array): boolean => model.stopped(state, vcpu),
+      recurs: (from: Int32Array, action: number): boolean => model.worksInVain(from, action, vcpu),
+    };
+    const found = findLasso(search, claim, () => options.poll?.(search.progress()) ?? true);
+    if (found === null) return null;
+    const { lasso, most } = found;
     if (lasso === null) {
       if (most > worst.most) worst = { ...worst, most };
       continue;
     }
     const state = search.replay([]);
-    const stem = actionsFrom(model, state, lasso.stem);
-    worst = { recurs: true, most, stem, cycle: actionsFrom(model, state, lasso.cycle) };
+    const stem = model.scheduleOf(state, lasso.stem);
+    worst = { recurs: true, most, stem, cycle: model.scheduleOf(state, lasso.cycle) };
   }
   return worst;
 }

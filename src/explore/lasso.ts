@@ -30,11 +30,18 @@ export interface LassoOutcome {
   readonly most: number;
 }
 
+/** States whose edges are made between two questions whether to go on. */
+const POLL_STATES = 1 << 14;
+
 /** An edge of the graph, as `Edges.next` leaves it. */
 class Edges {
   action = 0;
   target = 0;
   recurs = false;
+  /** Whether the work is to end without a result. */
+  stopped = false;
+  private readonly goOn: () => boolean;
+  private untilPoll = POLL_STATES;
   private readonly search: Search;
   private readonly claim: Recurrence;
   private readonly from: Int32Array;
@@ -44,7 +51,8 @@ class Edges {
   private listed = -1;
   private actions = 0;
 
-  constructor(search: Search, claim: Recurrence) {
+  constructor(search: Search, claim: Recurrence, goOn: () => boolean) {
+    this.goOn = goOn;
     const { stateWords, actionsMax } = search.model;
     this.search = search;
     this.claim = claim;
@@ -83,6 +91,9 @@ class Edges {
     this.search.visited.read(index, this.from);
     this.actions = this.search.model.actions(this.from, this.out);
     this.listed = index;
+    if (--this.untilPoll > 0) return;
+    this.untilPoll = POLL_STATES;
+    this.stopped ||= !this.goOn();
   }
 }
 
@@ -117,14 +128,16 @@ class Components {
     this.resume = new Int32Array(states);
     this.root = new Uint8Array(states);
     this.component = states;
-    for (let i = 0; i < states; i++) if (this.of[i] === 0 && edges.within(i)) this.visit(i);
+    for (let i = 0; i < states && !edges.stopped; i++) {
+      if (this.of[i] === 0 && edges.within(i)) this.visit(i);
+    }
   }
 
   private visit(first: number): void {
     const { of, path, resume, root, edges } = this;
     let top = 0;
     this.enter(top, first);
-    while (top >= 0) {
+    while (top >= 0 && !edges.stopped) {
       const state = path[top];
       const k = edges.next(state, resume[top]);
       if (k === 0) {
@@ -205,15 +218,23 @@ function lassoThrough(
   return { stem, cycle };
 }
 
-/** Judges the claim in all that a search has found; it must have found everything. */
-export function findLasso(search: Search, claim: Recurrence): LassoOutcome {
+/**
+ * Judges the claim in all that a search has found; it must have found everything.
+ *
+ * @param goOn - is asked now and then. Returns null once that says no.
+ */
+export function findLasso(
+  search: Search,
+  claim: Recurrence,
+  goOn: () => boolean = () => true,
+): LassoOutcome | null {
   const { visited } = search;
   assert(
     search.exhausted && !visited.fingerprints,
     'only a whole graph says what goes on for ever',
   );
   const states = visited.count;
-  const edges = new Edges(search, claim);
+  const edges = new Edges(search, claim, goOn);
   const { of, order, ordered } = new Components(edges, states);
   let first = states;
   let second = -1;
@@ -221,7 +242,7 @@ export function findLasso(search: Search, claim: Recurrence): LassoOutcome {
   // happens between two states of one component would be on a cycle.
   const most = new Int32Array(states);
   let result = 0;
-  for (let i = 0; i < ordered; i++) {
+  for (let i = 0; i < ordered && !edges.stopped; i++) {
     const state = order[i];
     const here = states - of[state];
     for (let k = edges.next(state, 0); k !== 0; k = edges.next(state, k)) {
@@ -234,6 +255,7 @@ export function findLasso(search: Search, claim: Recurrence): LassoOutcome {
     }
     result = Math.max(result, most[here]);
   }
+  if (edges.stopped) return null;
   if (second < 0) return { lasso: null, most: result };
   const way = [second, ...wayWithin(edges, of, second, first)];
   return { lasso: lassoThrough(search, claim, first, way), most: Infinity };

@@ -207,6 +207,15 @@ export class MachineModel implements Model {
     return this.table.actionsOf(action, state[this.vms + 1] >>> BASE_SHIFT);
   }
 
+  /** What a schedule has for actions from a state on; the state goes along with them. */
+  scheduleOf(state: Int32Array, actions: readonly number[]): Action[] {
+    return actions.flatMap((action) => {
+      const shown = this.actionsOf(state, action);
+      this.apply(state, action);
+      return shown;
+    });
+  }
+
   /** The properties that the machine has broken since the last `forget`, one bit each. */
   private broken(): number {
     const { broken } = this.parts.monitor.verdicts;

@@ -42,6 +42,8 @@ export interface SearchOptions {
   readonly stopWhenAllBroken?: boolean;
   /** Is told now and then how far it is. The search ends if it returns false. */
   readonly poll?: (progress: Progress) => boolean;
+  /** States that are expanded between two such calls; by default 4096. */
+  readonly pollStates?: number;
   /** Counts transitions by the kind of their action, of which there are `kinds`. */
   readonly kindOf?: (action: number) => number;
   readonly kinds?: number;
@@ -64,8 +66,8 @@ export interface Outcome {
   readonly performed: Float64Array;
 }
 
-/** Transitions between two calls of `poll`, about. */
-const POLL_TRANSITIONS = 1 << 14;
+/** States between two calls of `poll`, unless the options say otherwise. */
+const POLL_STATES = 4096;
 
 export class Search {
   readonly model: Model;
@@ -91,7 +93,8 @@ export class Search {
   /** States of the last length, and of the one before it, that have actions of cost 2 left. */
   private deferred = 0;
   private deferredBefore = 0;
-  private untilPoll = POLL_TRANSITIONS;
+  private readonly pollStates: number;
+  private untilPoll: number;
 
   constructor(model: Model, options: SearchOptions = {}) {
     this.model = model;
@@ -99,6 +102,8 @@ export class Search {
     this.symmetry = options.symmetry === true;
     assert(!this.symmetry || model.canonical !== undefined, 'a model with symmetry can rename');
     this.costs = model.cost !== undefined;
+    this.pollStates = options.pollStates ?? POLL_STATES;
+    this.untilPoll = this.pollStates;
     this.kindOf = options.kindOf ?? null;
     this.visited = new Visited(model.stateWords, options.fingerprints === true);
     this.from = new Int32Array(model.stateWords);
@@ -235,14 +240,15 @@ export class Search {
     if (this.allBroken()) return 'broken';
     if (visited.count >= (options.maxStates ?? Infinity)) return 'states';
     const count = visited.count + model.actionsMax;
-    if (count > visited.room || this.untilPoll <= 0) {
+    if (count > visited.room || this.untilPoll === 0) {
       const bytes = visited.bytesFor(count) + (options.extraBytes?.() ?? 0);
       if (bytes > (options.memoryBytes ?? Infinity)) return 'memory';
     }
-    if (this.untilPoll <= 0) {
-      this.untilPoll = POLL_TRANSITIONS;
+    if (this.untilPoll === 0) {
+      this.untilPoll = this.pollStates;
       if (options.poll?.(this.progress()) === false) return 'interrupted';
     }
+    this.untilPoll--;
     return null;
   }
 
@@ -264,7 +270,6 @@ export class Search {
       if (found >= 0) this.judge(found);
     }
     this.transitions += performed;
-    this.untilPoll -= performed + 1;
     if (cost === 1 && performed < actions) this.deferred++;
     else if (cost === 1 || performed > 0) this.expanded++;
   }
@@ -280,7 +285,8 @@ export class Search {
     }
   }
 
-  private progress(): Progress {
+  /** How far the search is. */
+  progress(): Progress {
     const { visited, transitions, expanded } = this;
     const states = visited.count;
     return {

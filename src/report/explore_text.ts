@@ -92,6 +92,8 @@ export function endText({ outcome }: Explored): string {
       return 'everything asked for is broken';
     case 'memory':
       return 'the memory ran out';
+    case 'states':
+      return 'more states than one search can number';
     case 'interrupted':
       return 'interrupted';
     default:

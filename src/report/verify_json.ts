@@ -44,7 +44,7 @@ function counterexampleJson(
   driver: DriverKind,
 ): object | null {
   if (counterexample === null) return null;
-  const { shape, actions, token } = counterexample;
+  const { shape, actions, token, label } = counterexample;
   const { text, lines } = timeline(withDriver(replayToken(token), driver));
-  return { shape, actions, token, text, timeline: lines };
+  return { shape, actions, token, label, text, timeline: lines };
 }

@@ -41,6 +41,14 @@ const WORDS: Readonly<Record<Verdict, string>> = {
   'not applicable': 'n-a',
 };
 
+const RANDOM_SAYS =
+  'random: a verdict is of the schedules that were run; vlbr explore looks at every schedule of a ' +
+  'small machine';
+
+const MINIMAL_SAYS =
+  'minimal: exploration of one pCPU with 2 VMs of 1 vCPU, and with 1 VM of 2, found no schedule of ' +
+  'fewer actions';
+
 /** The whole report, as lines. */
 export function verifyText(campaign: Campaign, colours: Colours): string[] {
   const { report } = campaign;
@@ -127,6 +135,11 @@ function legendLines({ results }: Report): string[] {
   if (results.some(({ verdict }) => verdict === 'vacuous')) {
     lines.push('vacuous: holds, but the situation in which it could fail never came up');
   }
+  lines.push(...wrap(RANDOM_SAYS, '', '  '));
+  const labels = new Set(results.map(({ counterexample }) => counterexample?.label));
+  if (labels.has('minimal')) lines.push(...wrap(MINIMAL_SAYS, '', '  '));
+  if (labels.has('shrunk'))
+    lines.push('shrunk: the shortest schedule found; there may be a shorter');
   const reasons = new Map<string, Set<string>>();
   for (const { verdict, property, policy, reason } of results) {
     if (verdict !== 'not applicable') continue;
@@ -145,10 +158,9 @@ function legendLines({ results }: Report): string[] {
 function workLines({ report, elapsed_s }: Campaign): string[] {
   const { runs, steps, actions, results } = report;
   const mean = runs === 0 ? 0 : steps / runs;
-  const rate = grouped(Math.round(steps / Math.max(elapsed_s, 0.001)));
   const total = `${plural(runs, 'run')}, ${plural(steps, 'action')}`;
   const lines = [
-    `${total} (mean ${mean.toFixed(1)} a run) in ${elapsed_s.toFixed(1)} s, ${rate} actions/s`,
+    `random: ${total} (mean ${mean.toFixed(1)} a run); ${elapsed_s.toFixed(1)} s in all`,
     '0 % skipped: each action is drawn from those that are possible next',
     '',
     ...actionColumns(actions),
@@ -193,7 +205,9 @@ function failureLines(campaign: Campaign, i: number, colours: Colours): string[]
           ...wrap(ascii(nameMsrs(model, counterexample.text)), '      => ', '         '),
           replayLine(campaign, counterexample),
         ];
-  return ['', colours.bold(`${policy} breaks ${property}`), ...wrap(known, '  ', '    '), ...body];
+  const { label, actions } = counterexample;
+  const title = `${policy} breaks ${property}: ${plural(actions.length, 'action')} (${label})`;
+  return ['', colours.bold(title), ...wrap(known, '  ', '    '), ...body];
 }
 
 function sameSchedule(a: Counterexample | null, b: Counterexample): boolean {

@@ -37,6 +37,8 @@ export interface Counterexample {
   readonly token: string;
   /** What broke, in one line. */
   readonly text: string;
+  /** Whether a bounded search has proved that no schedule is shorter. */
+  readonly label: 'minimal' | 'shrunk';
 }
 
 /** One cell of the matrix. */
@@ -234,6 +236,7 @@ export class ShapeCampaign {
       actions: schedule.actions(),
       token: this.token(schedule, property),
       text: this.detail(schedule, property, own),
+      label: 'shrunk',
     };
   }
 

@@ -15,6 +15,12 @@ function explored(model: Model, symmetry = false): Search {
   return search;
 }
 
+function judged(search: Search, claim: Recurrence): LassoOutcome {
+  const outcome = findLasso(search, claim);
+  if (outcome === null) throw new Error('nobody has stopped it');
+  return outcome;
+}
+
 interface Claim {
   readonly outside: ReadonlySet<number>;
   readonly recurring: ReadonlySet<string>;
@@ -125,7 +131,7 @@ describe('findLasso', () => {
     const property = fc.property(graphs(16), claims, (graph, claim) => {
       const search = explored(modelOf(graph, false));
       const recurrence = recurrenceOf(claim);
-      const outcome = findLasso(search, recurrence);
+      const outcome = judged(search, recurrence);
       const most = heaviest(graph, arrowsOf(graph, claim));
       expect(outcome.most).toBe(most);
       if (most === Infinity) checkLasso(search, recurrence, outcome);
@@ -143,9 +149,9 @@ describe('findLasso', () => {
     const graph = { edges: to.map((list) => list.map((t) => ({ to: t, cost: 1 }))), bad: [] };
     const recurring = new Set(['5 0', '3 0', '2 0']);
     const search = explored(modelOf(graph, false));
-    const { lasso } = findLasso(search, recurrenceOf({ outside: new Set(), recurring }));
+    const { lasso } = judged(search, recurrenceOf({ outside: new Set(), recurring }));
     expect(lasso).toEqual({ stem: [0, 0], cycle: [0, 2, 0] });
-    const far = findLasso(search, recurrenceOf({ outside: new Set([3]), recurring }));
+    const far = judged(search, recurrenceOf({ outside: new Set([3]), recurring }));
     expect(far.lasso).toEqual({ stem: [0, 0, 0, 0, 2], cycle: [0] });
   });
 
@@ -153,7 +159,7 @@ describe('findLasso', () => {
     const graph = { edges: [[1, 1].map((to) => ({ to, cost: 1 })), [{ to: 0, cost: 1 }]], bad: [] };
     const search = explored(modelOf(graph, false));
     const claim = recurrenceOf({ outside: new Set(), recurring: new Set(['0 1']) });
-    expect(findLasso(search, claim).lasso).toEqual({ stem: [], cycle: [2, 0] });
+    expect(judged(search, claim).lasso).toEqual({ stem: [], cycle: [2, 0] });
   });
 
   it('always finds with symmetry what it finds without', () => {
@@ -164,7 +170,7 @@ describe('findLasso', () => {
       for (const symmetry of [false, true]) {
         const search = explored(lamps(lasting), symmetry);
         expect(search.visited.count).toBe(symmetry ? 3 : 4);
-        const outcome = findLasso(search, claim);
+        const outcome = judged(search, claim);
         expect(outcome.most).toBe(lasting ? 2 : Infinity);
         if (!lasting) checkLasso(search, claim, outcome);
       }
@@ -176,7 +182,7 @@ describe('findLasso', () => {
     // No action changes both lamps, under the names that it was performed with.
     const recurs = (from: Int32Array, _action: number, to: Int32Array): boolean =>
       from[0] !== to[0] && from[1] !== to[1];
-    const none = findLasso(search, { name: 'both', within: (): boolean => true, recurs });
+    const none = judged(search, { name: 'both', within: (): boolean => true, recurs });
     expect(none).toEqual({ lasso: null, most: 0 });
   });
 
@@ -184,10 +190,10 @@ describe('findLasso', () => {
     const claim = { name: 'none', within: (): boolean => true, recurs: (): boolean => false };
     const bounded = new Search(lamps(false), { maxLength: 1 });
     bounded.run();
-    expect(() => findLasso(bounded, claim)).toThrow(ModelInvariantError);
+    expect(() => judged(bounded, claim)).toThrow(ModelInvariantError);
     const prints = new Search(lamps(false), { fingerprints: true });
     prints.run();
-    expect(() => findLasso(prints, claim)).toThrow(ModelInvariantError);
+    expect(() => judged(prints, claim)).toThrow(ModelInvariantError);
   });
 
   it('always copes with paths as long as the graph is large', () => {
@@ -203,10 +209,25 @@ describe('findLasso', () => {
     const search = explored(ring);
     const recurs = (from: Int32Array): boolean => from[0] === length - 1;
     const claim = { name: 'round', within: (): boolean => true, recurs };
-    const { lasso } = findLasso(search, claim);
+    const { lasso } = judged(search, claim);
     expect(lasso?.stem.length).toBe(length - 1);
     expect(lasso?.cycle.length).toBe(length);
     const cut = { ...claim, within: (s: Int32Array): boolean => s[0] !== 0, recurs: () => true };
-    expect(findLasso(search, cut)).toEqual({ lasso: null, most: length - 2 });
+    expect(judged(search, cut)).toEqual({ lasso: null, most: length - 2 });
+  });
+
+  it('always ends without a result when told to, wherever it is', () => {
+    const line = Array.from({ length: 20000 }, (_, i) => [{ to: Math.min(i + 1, 19999), cost: 1 }]);
+    const search = explored(modelOf({ edges: line, bad: [] }, false));
+    const claim = recurrenceOf({ outside: new Set(), recurring: new Set() });
+    let calls = 0;
+    const all = (): boolean => calls++ >= 0;
+    expect(findLasso(search, claim, all)).toEqual({ lasso: null, most: 0 });
+    expect(calls).toBeGreaterThan(1);
+    for (let last = 1; last <= calls; last++) {
+      let asked = 0;
+      expect(findLasso(search, claim, () => ++asked < last)).toBe(null);
+      expect(asked).toBe(last);
+    }
   });
 });

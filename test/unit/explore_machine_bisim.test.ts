@@ -60,7 +60,8 @@ class Plain {
   actions(): string[] {
     const { machine } = this.bench;
     const texts: string[] = [];
-    const offer: Offer = (kind, actor, ...args) => void texts.push(textOf([action(kind, actor, args)]));
+    const offer: Offer = (kind, actor, ...args) =>
+      void texts.push(textOf([action(kind, actor, args)]));
     machine.pcpus.forEach((_, p) => {
       for (const next of this.alphabet.successors(p)) {
         if (next < 0) offer(KIND.idle, p, 0, 0, 0);
@@ -131,9 +132,11 @@ describe('MachineModel', () => {
             broken,
           );
           for (const name of broken) reached.set(name, (reached.get(name) ?? 0) + 1);
+          // A kernel that has lost count of its users samples what it has read long before.
+          if (broken.includes('balanced')) break;
         }
       }),
-      seeded(200),
+      seeded(150),
     );
     if (process.env['VLBR_SHOW']) console.log([...reached].join(' '));
     // The comparison says something about what was broken at some time.
@@ -141,11 +144,12 @@ describe('MachineModel', () => {
       expect.arrayContaining([
         'no-loss/callstack',
         'no-loss/any',
-        'no-leak/vm',
-        'callstack-true',
-        'sample-true',
+        'host-intact',
+        'owner-only',
         'recorder-owned',
         'no-needless-switch',
+        'no-premature-stop',
+        'balanced',
       ]),
     );
   });

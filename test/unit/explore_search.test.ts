@@ -310,6 +310,17 @@ describe('Search', () => {
   it('is not exhausted before it runs', () => {
     expect(new Search(subsets(3)).exhausted).toBe(false);
   });
+
+  it('always ends once it has so many states, and polls as often as asked', () => {
+    let polls = 0;
+    const poll = (): boolean => ++polls > 0;
+    const { outcome } = explore(star(5000), { poll, pollStates: 1000 });
+    expect([outcome.end, polls]).toEqual(['exhausted', 5]);
+    const few = explore(subsets(10), { maxStates: 100 }).outcome;
+    expect(few.end).toBe('states');
+    expect(few.states).toBeGreaterThanOrEqual(100);
+    expect(few.states).toBeLessThan(120);
+  });
 });
 
 function choose(n: number, k: number): number {

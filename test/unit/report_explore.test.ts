@@ -85,7 +85,7 @@ function outcome(end: End, more: Partial<Outcome> = {}): Outcome {
 }
 
 function timed(end: End, more: Partial<Explored> = {}): TimedExploration {
-  const complete = end !== 'memory' && end !== 'interrupted';
+  const complete = !['memory', 'states', 'interrupted'].includes(end);
   const explored: Explored = {
     policy: 'never',
     outcome: outcome(end),
@@ -176,6 +176,7 @@ describe('the report of an exploration', () => {
   });
   it.each([
     ['memory', 'the memory ran out'],
+    ['states', 'more states than one search can number'],
     ['interrupted', 'interrupted'],
   ] as const)('never says that anything holds when it was cut short: %s', (end, why) => {
     const cut = timed(end, { outcome: outcome(end, { frontier: 7 }) });

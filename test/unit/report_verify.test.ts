@@ -83,7 +83,7 @@ describe('verifyText', () => {
   });
   it('always says how much ran, of what, and what it met', () => {
     const printed = text(campaign(MIXED));
-    expect(printed).toContain('10 runs, 595 actions (mean 59.5 a run) in 2.0 s, 298 actions/s');
+    expect(printed).toContain('random: 10 runs, 595 actions (mean 59.5 a run); 2.0 s in all');
     expect(printed).toContain('0 % skipped');
     expect(printed).toContain('call 1,234   ret      5');
     for (const name of REACH_NAMES) expect(printed).toMatch(new RegExp(`^${name} `, 'm'));

@@ -1,0 +1,148 @@
+/**
+ * Looks for schedules that are shorter than those that a random campaign has found, by exploring
+ * every short schedule of two small machines. A counterexample that none is shorter than is
+ * minimal; where the search does not reach that far, it stays a shrunk one.
+ */
+import type { KernelVersion } from '../guest/perf/kernel.js';
+import type { DriverKind } from '../guest/perf/lbr_driver.js';
+import type { CpuModel } from '../hw/cpu_models.js';
+import { withDepth } from '../hw/cpu_models.js';
+import type { LbrPolicy, PropertyName } from '../host/policy/policy.js';
+import type { MachineConfig } from '../sim/config.js';
+import { KIND } from '../sim/actions.js';
+import { ACTION_WORDS, Schedule } from '../sim/schedule.js';
+import type { Counterexample, Result, Shape } from '../verify/campaign.js';
+import { ShapeCampaign } from '../verify/campaign.js';
+import { propertyIndex } from '../verify/properties.js';
+import { Bench } from '../verify/run.js';
+import type { Group } from './alphabet.js';
+import { GROUP_NAMES } from './alphabet.js';
+import { POLL_STATES } from './explore.js';
+import { MachineModel } from './machine_model.js';
+import { Search } from './search.js';
+
+/** Every schedule of so many actions is looked at: with one more there are ten times as many. */
+export const SHORT = 4;
+
+/** The fewest records that a stack can have: what a search at any depth is, but faster. */
+const DEPTH = 2;
+
+/** The machines, which differ in whose vCPUs share the pCPU. */
+export const SMALL_MACHINES: readonly Shape[] = [
+  { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 },
+  { vms: 1, vcpus: 2, tasks: 2, pcpus: 1 },
+];
+
+/** An NMI inside a function, or a fork, makes many states and, so far, no schedule shorter. */
+const LEFT_OUT: readonly Group[] = ['nmi', 'fork'];
+export const SHORT_GROUPS: readonly Group[] = GROUP_NAMES.filter((g) => !LEFT_OUT.includes(g));
+
+export interface ShortenOptions {
+  readonly model: CpuModel;
+  readonly kernel: KernelVersion;
+  readonly driver?: DriverKind;
+  readonly policy: LbrPolicy;
+  /** Is asked now and then whether to go on. */
+  readonly poll?: () => boolean;
+}
+
+/** What the search has found for one property. */
+interface Shorter {
+  /** No schedule of fewer actions breaks it on the small machines. */
+  atLeast: number;
+  counterexample: Counterexample | null;
+}
+
+/** The results, each counterexample the shortest that is known, and labelled. */
+export function shorten(results: readonly Result[], options: ShortenOptions): Result[] {
+  const found = new Map<PropertyName, Shorter>();
+  for (const { property, counterexample } of results) {
+    if (counterexample !== null) found.set(property, { atLeast: 0, counterexample });
+  }
+  let longest = 0;
+  for (const { counterexample } of found.values()) {
+    longest = Math.max(longest, counterexample?.actions.length ?? 0);
+  }
+  for (const [i, shape] of SMALL_MACHINES.entries()) {
+    searchShort(shape, Math.min(SHORT, longest - 1), found, options, i === 0);
+  }
+  return results.map((result) => labelled(result, found.get(result.property)));
+}
+
+function labelled(result: Result, known: Shorter | undefined): Result {
+  if (known === undefined || known.counterexample === null) return result;
+  const { counterexample, atLeast } = known;
+  const minimal = counterexample.actions.length <= atLeast;
+  return {
+    ...result,
+    counterexample: { ...counterexample, label: minimal ? 'minimal' : 'shrunk' },
+  };
+}
+
+/** Explores one of the machines, and notes what that says of each property. */
+function searchShort(
+  shape: Shape,
+  maxLength: number,
+  found: Map<PropertyName, Shorter>,
+  options: ShortenOptions,
+  first: boolean,
+): void {
+  const { model, kernel, policy, driver, poll } = options;
+  const real: MachineConfig = { ...shape, model, kernel, policy, ...(driver ? { driver } : {}) };
+  const small = new MachineModel(
+    { ...real, model: withDepth(model, DEPTH) },
+    { groups: SHORT_GROUPS, events: 1, calls: DEPTH + 1, suspended: 1 },
+  );
+  const search = new Search(small, {
+    maxLength,
+    symmetry: true,
+    wanted: [...found.keys()].map(propertyIndex),
+    stopWhenAllBroken: true,
+    pollStates: POLL_STATES,
+    ...(poll === undefined ? {} : { poll }),
+  });
+  const { broken, brokenLength, end, length } = search.run();
+  // A level that the search was in the middle of is not covered.
+  const covered = end === 'interrupted' ? length - 1 : end === 'exhausted' ? Infinity : maxLength;
+  for (const [property, known] of found) {
+    const p = propertyIndex(property);
+    const atLeast = broken[p] < 0 ? covered + 1 : brokenLength[p];
+    known.atLeast = first ? atLeast : Math.min(known.atLeast, atLeast);
+    if (broken[p] < 0 || brokenLength[p] >= (known.counterexample?.actions.length ?? 0)) continue;
+    const schedule = onSilicon(real, scheduleTo(small, search, broken[p]), p);
+    if (schedule === null) continue;
+    known.counterexample = new ShapeCampaign(real).counterexample(schedule, p, false);
+  }
+}
+
+function scheduleTo(model: MachineModel, search: Search, index: number): Schedule {
+  return Schedule.of(model.scheduleOf(search.replay([]), search.path(index)));
+}
+
+/**
+ * The schedule as it breaks the property on the machine with all its records, where an interruption
+ * may have to come after more accesses; null if it does not break there.
+ */
+function onSilicon(config: MachineConfig, schedule: Schedule, property: number): Schedule | null {
+  const bench = new Bench(config);
+  const breaks = (): boolean => bench.breaksAt(schedule, property) === schedule.length;
+  if (breaks()) return schedule;
+  const at = interruption(schedule);
+  if (at < 0) return null;
+  const accessesMost = 6 * config.model.lbr_nr + 24;
+  for (let after = 1; after <= accessesMost; after++) {
+    schedule.words[at] = after;
+    if (breaks()) return schedule;
+  }
+  return null;
+}
+
+/** Where a schedule says after how many accesses its first interruption comes, or -1. */
+function interruption({ words, length }: Schedule): number {
+  for (let i = 0; i < length; i++) {
+    const at = i * ACTION_WORDS;
+    if (words[at] === KIND.run && words[at + 3] > 0) return at + 3;
+    if (words[at] === KIND.idle && words[at + 2] > 0) return at + 2;
+  }
+  return -1;
+}
