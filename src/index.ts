@@ -95,6 +95,20 @@ export type {
   VmEvidence,
 } from './trace/host_schedule.js';
 
+// Exploration: of the machine, and of any model.
+export { DEFAULT_GROUPS, GROUP_NAMES } from './explore/alphabet.js';
+export { explore } from './explore/explore.js';
+export { findLasso } from './explore/lasso.js';
+export { MachineModel } from './explore/machine_model.js';
+export { Search } from './explore/search.js';
+export { collisionOdds } from './explore/visited.js';
+export type { Bounds, Group } from './explore/alphabet.js';
+export type { Explored, ExploreOptions, ExploreResult, Liveness } from './explore/explore.js';
+export type { Lasso, LassoOutcome, Recurrence } from './explore/lasso.js';
+export type { Invariant, Model } from './explore/model.js';
+export type { End, Outcome, SearchOptions } from './explore/search.js';
+export type { Progress as SearchProgress } from './explore/search.js';
+
 // Reports.
 export { timeline } from './report/timeline.js';
 export type { Timeline } from './report/timeline.js';

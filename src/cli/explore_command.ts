@@ -51,7 +51,7 @@ export function exploreCommand(done: (code: number) => void): Command {
     .option('--calls <n>', 'frames of a call stack, 1 to 8 (default: --depth)', wholeNumber(1, 8))
     .option('--suspended <n>', 'suspended kernel functions, 1 to 6', wholeNumber(1, 6), 1)
     .option('--bound <n>', 'longest schedule, in actions (default: none)', wholeNumber(1, 1000))
-    .option('--memory <MB>', 'for the states of one policy', wholeNumber(1, 1_000_000), 4096)
+    .option('--memory <MB>', 'for the states of one policy', wholeNumber(1, 1_000_000), 1024)
     .option('--actions <groups>', 'what may happen, separated by commas (below)', 'default')
     .option('--fingerprints', 'tell states apart by 64 bits each, and print the odds')
     .addOption(new Option('--no-symmetry', 'states that differ in names only are two'))

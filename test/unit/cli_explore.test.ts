@@ -79,7 +79,7 @@ describe('vlbr explore', () => {
     const { schema, results } = exploreJson(first.stdout);
     expect(schema).toBe('vlbr/explore/1');
     expect(results.map(({ policy }) => policy)).toEqual(['never', 'pv-v2']);
-    expect(results[0].bounds).toMatchObject({ length: 8, lbrDepth: 2, calls: 2, memoryMB: 4096 });
+    expect(results[0].bounds).toMatchObject({ length: 8, lbrDepth: 2, calls: 2, memoryMB: 1024 });
     expect(results[0].seconds).toBeGreaterThan(0);
     const leaks = results.map(({ verdicts }) => {
       const leak = verdicts.find(({ property }) => property === 'no-leak/vm');

@@ -128,7 +128,7 @@ describe('MachineModel', () => {
           const broken = plain.perform(walker.model.actionsOf(state, one));
           walker.model.apply(state, one);
           const { invariants } = walker.model;
-          expect(invariants.filter((it) => !it.holds(state)).map(({ name }) => name)).toEqual(
+          expect(invariants.filter((claim) => !claim.holds(state)).map(({ name }) => name)).toEqual(
             broken,
           );
           for (const name of broken) reached.set(name, (reached.get(name) ?? 0) + 1);

@@ -11,7 +11,7 @@ import { actionText } from '../../src/sim/actions.js';
 import type { MachineConfig } from '../../src/sim/config.js';
 import { modelOf } from './verify_rig.js';
 
-export const SEED = Number(process.env['VLBR_SEED'] ?? 1);
+export const SEED: number = Number(process.env['VLBR_SEED'] ?? 1);
 
 export function policyOf(name: string): LbrPolicy {
   const found = findPolicy(name);
@@ -56,7 +56,10 @@ const someGroups: fc.Arbitrary<Group[]> = fc
     GROUP_NAMES.filter((group, i) => drawn[i] >= (DEFAULT_GROUPS.includes(group) ? 1 : 4)),
   );
 
-export function explorations(steps: number, policies = POLICIES): fc.Arbitrary<Drawn> {
+export function explorations(
+  steps: number,
+  policies: readonly LbrPolicy[] = POLICIES,
+): fc.Arbitrary<Drawn> {
   const machine = fc.record({
     policy: fc.constantFrom(...policies),
     counts: fc.constantFrom(...SHAPES),

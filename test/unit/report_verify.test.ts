@@ -20,7 +20,8 @@ function counterexample(policy: string, property: PropertyName): Counterexample 
   const schedule = Schedule.of([{ kind: 'fork', actor: 0, args: [] }]);
   const names = { policy, property, cpu: model.name, kernel: '6.1' };
   const token = encodeToken({ ...names, ...shape, schedule });
-  return { shape, actions: schedule.actions(), token, text: 'v0: what the host\u2019s code did' };
+  const text = 'v0: what the host\u2019s code did';
+  return { shape, actions: schedule.actions(), token, text, label: 'shrunk' };
 }
 
 function result(
@@ -97,6 +98,21 @@ describe('verifyText', () => {
     expect(printed).toContain('  the schedule of no-leak/vm above');
     expect(printed).toContain("  known: nobody's job");
   });
+  it('always labels counterexamples, and says what the labels mean', () => {
+    const broken = result('never', 'no-leak/vm', 'fails', 'fails');
+    const other = result('pv-v2', 'no-leak/vm', 'fails', 'fails');
+    const found = counterexample('never', 'no-leak/vm');
+    const minimal = { ...broken, counterexample: { ...found, label: 'minimal' as const } };
+    const printed = text(campaign([minimal, other]));
+    expect(printed).toContain('never breaks no-leak/vm: 1 action (minimal)');
+    expect(printed).toContain('pv-v2 breaks no-leak/vm: 1 action (shrunk)');
+    expect(printed).toMatch(/^minimal: exploration [^]* found no schedule of\s+fewer actions$/m);
+    expect(printed).toMatch(/^shrunk: the shortest schedule found/m);
+    expect(printed).toMatch(/^random: a verdict is of the schedules that were run; vlbr explore/m);
+    expect(text(campaign([minimal]))).not.toMatch(/^shrunk:/m);
+    expect(text(campaign([other]))).not.toMatch(/^minimal:/m);
+  });
+
   it('always tells the guest kernel’s own failures apart', () => {
     const finding = { property: 'balanced', counterexample: counterexample('never', 'balanced') };
     const printed = text(campaign([], { kernelFindings: [finding] as Report['kernelFindings'] }));
@@ -126,6 +142,7 @@ describe('verifyJson', () => {
       'shape',
       'actions',
       'token',
+      'label',
       'text',
       'timeline',
     ]);

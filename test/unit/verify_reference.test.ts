@@ -389,11 +389,12 @@ describe('branch', () => {
 });
 
 describe('beforeRecord', () => {
-  const tosAfter = (prepare: (rig: Rig) => void, captured = true): number => {
+  const own = branch.addressHigh(false, branch.BRANCH_JCC, 0, 0, 0);
+  const tosAfter = (prepare: (rig: Rig) => void): number => {
     const rig = new Rig();
     prepare(rig);
     rig.m.pcpus[0].wrmsr(TOS, 5, 0);
-    rig.ref.beforeRecord(0, captured);
+    rig.ref.beforeRecord(0);
     return rig.ref.of(0).stack.tos;
   };
 
@@ -403,34 +404,46 @@ describe('beforeRecord', () => {
     expect(tosAfter(({ m }) => void m.pcpus[0].wrmsr(FROM, 1, 0))).toBe(0);
   });
 
-  it('never looks again once something was captured, until it may be empty again', () => {
-    const used = (rig: Rig, captured: boolean): void => rig.ref.beforeRecord(0, captured);
-    expect(tosAfter((rig) => used(rig, true))).toBe(0);
-    expect(tosAfter((rig) => used(rig, false))).toBe(5);
+  it('never looks again once the reference has recorded, until it may be empty again', () => {
+    const on = ({ ref }: Rig): void => ref.write(0, DEBUGCTL, LBR, 0);
+    const record = (rig: Rig): void => {
+      on(rig);
+      rig.ref.branch(0, branch.BRANCH_JCC, 3, 1, own, own);
+      // So that looking would find it empty.
+      rig.ref.of(0).stack.clear();
+    };
+    expect(tosAfter(record)).toBe(0);
+    for (const not of [
+      ({ ref }: Rig): void => ref.branch(0, branch.BRANCH_JCC, 3, 1, own, own),
+      (rig: Rig): void => {
+        on(rig);
+        rig.ref.branch(0, branch.BRANCH_RET, 3, 1, own, own);
+        rig.ref.of(0).stack.clear();
+      },
+    ]) {
+      expect(tosAfter(not)).toBe(5);
+    }
     for (const again of [
       ({ ref }: Rig): void => ref.branch(0, branch.BRANCH_RET, 3, 1, 0, 0),
       ({ ref }: Rig): void => ref.write(0, FROM, 0, 0),
+      ({ ref }: Rig): void => ref.forget(),
       ({ ref }: Rig): void => ref.start(),
     ]) {
       expect(
         tosAfter((rig) => {
-          used(rig, true);
+          record(rig);
           again(rig);
+          rig.ref.of(0).stack.clear();
         }),
       ).toBe(5);
     }
-    for (const not of [
-      ({ ref }: Rig): void => ref.branch(0, branch.BRANCH_JCC, 3, 1, 0, 0),
-      ({ ref }: Rig): void => ref.branch(1, branch.BRANCH_RET, 3, 1, 0, 0),
-      ({ ref }: Rig): void => ref.write(0, DEBUGCTL, 0, 0),
-    ]) {
-      expect(
-        tosAfter((rig) => {
-          used(rig, true);
-          not(rig);
-        }),
-      ).toBe(0);
-    }
+    expect(
+      tosAfter((rig) => {
+        record(rig);
+        rig.ref.branch(1, branch.BRANCH_RET, 3, 1, 0, 0);
+        rig.ref.write(0, DEBUGCTL, 0, 0);
+      }),
+    ).toBe(0);
   });
 });
 

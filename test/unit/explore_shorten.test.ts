@@ -1,0 +1,136 @@
+/** Counterexamples of a campaign, made minimal or told to be shrunk. */
+import { beforeAll, describe, expect, it } from 'vitest';
+import { shorten, SMALL_MACHINES } from '../../src/explore/shorten.js';
+import { always } from '../../src/host/policy/always.js';
+import { never } from '../../src/host/policy/never.js';
+import type { LbrPolicy, PropertyName } from '../../src/host/policy/policy.js';
+import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
+import { findCpuModel } from '../../src/hw/cpu_models.js';
+import type { Action } from '../../src/sim/actions.js';
+import { Schedule } from '../../src/sim/schedule.js';
+import type { Counterexample, Result } from '../../src/verify/campaign.js';
+import { DEFAULT_SHAPES, runCampaign, ShapeCampaign } from '../../src/verify/campaign.js';
+import { propertyIndex } from '../../src/verify/properties.js';
+import { replayToken } from '../../src/verify/replay_file.js';
+import { Bench } from '../../src/verify/run.js';
+
+const model = findCpuModel('skylake') ?? raise();
+const [shape] = SMALL_MACHINES;
+
+function raise(): never {
+  throw new Error('there is such a CPU');
+}
+
+function campaign(policy: LbrPolicy, runs: number): readonly Result[] {
+  const common = { model, kernel: '6.1', properties: PROPERTY_NAMES, schedules: [] } as const;
+  const options = { ...common, shapes: DEFAULT_SHAPES, policies: [policy], steps: 60, seed: 1 };
+  return runCampaign({ ...options, runs }).results;
+}
+
+/** A result with a schedule of the test's own. */
+function resultOf(policy: LbrPolicy, property: PropertyName, actions: Action[]): Result {
+  const config = { ...shape, model, kernel: '6.1', policy } as const;
+  const schedule = Schedule.of(actions);
+  const p = propertyIndex(property);
+  expect(new Bench(config).breaksAt(schedule, p)).toBe(actions.length);
+  const counterexample = new ShapeCampaign(config).counterexample(schedule, p, false);
+  expect(counterexample.label).toBe('shrunk');
+  const verdict = { verdict: 'fails', expected: 'fails' } as const;
+  return {
+    policy: policy.name,
+    property,
+    ...verdict,
+    reason: '',
+    runs: 1,
+    reach: {},
+    counterexample,
+  };
+}
+
+/** What a counterexample says of itself is so: it breaks the property, at its end. */
+function check(property: PropertyName, { token, actions, text }: Counterexample): void {
+  const { config, schedule } = replayToken(token);
+  const bench = new Bench(config);
+  expect(schedule.actions()).toEqual(actions);
+  expect(bench.breaksAt(schedule, propertyIndex(property))).toBe(actions.length);
+  expect(bench.monitor.verdicts.details[propertyIndex(property)]).toBe(text);
+}
+
+const options = { model, kernel: '6.1' } as const;
+const rdmsr: Action = { kind: 'rdmsr', actor: 0, args: [0x1c9] };
+const run = (vcpu: number): Action => ({ kind: 'run', actor: 0, args: [vcpu, 0] });
+
+describe('shorten', () => {
+  let before: readonly Result[] = [];
+  let after: readonly Result[] = [];
+  beforeAll(() => {
+    before = campaign(never, 400);
+    after = shorten(before, { ...options, policy: never });
+  }, 60_000);
+
+  it('never makes a schedule longer, nor changes what holds', () => {
+    let shorter = 0;
+    for (const [i, result] of after.entries()) {
+      const { counterexample } = before[i];
+      if (counterexample === null || result.counterexample === null) {
+        expect(result).toBe(before[i]);
+        continue;
+      }
+      check(result.property, result.counterexample);
+      expect(result).toEqual({ ...before[i], counterexample: result.counterexample });
+      const [was, is] = [counterexample.actions.length, result.counterexample.actions.length];
+      expect(is).toBeLessThanOrEqual(was);
+      if (is < was) shorter++;
+    }
+    expect(shorter).toBeGreaterThan(0);
+  });
+
+  it('always calls minimal what no short schedule beats, and nothing longer than five', () => {
+    const lengths = after.flatMap(({ property, counterexample }) =>
+      counterexample === null
+        ? []
+        : [[property, counterexample.label, counterexample.actions.length]],
+    );
+    expect(lengths).toContainEqual(['no-loss/any', 'minimal', 3]);
+    expect(lengths).toContainEqual(['no-leak/vm', 'minimal', 3]);
+    expect(lengths).toContainEqual(['sample-true', 'minimal', 4]);
+    expect(lengths.map(([, label]) => label)).toContain('shrunk');
+    for (const [, label, length] of lengths) {
+      if (Number(length) > 5) expect(label).toBe('shrunk');
+    }
+  });
+
+  it('always finds the shortest of all, whatever the campaign has found', () => {
+    const found = resultOf(always, 'no-needless-switch', [rdmsr, rdmsr, run(1)]);
+    const [{ counterexample }] = shorten([found], { ...options, policy: always });
+    expect(counterexample?.actions.map(({ kind }) => kind)).toEqual(['rdmsr', 'run']);
+    expect(counterexample?.label).toBe('minimal');
+  });
+
+  it('always keeps one that is as short as can be', () => {
+    const found = resultOf(always, 'no-needless-switch', [rdmsr, run(1)]);
+    const [{ counterexample }] = shorten([found], { ...options, policy: always });
+    expect(counterexample).toEqual({ ...found.counterexample, label: 'minimal' });
+  });
+
+  it('never calls minimal what it had no time to look at', () => {
+    const found = resultOf(never, 'sample-true', [rdmsr, ...leak]);
+    const poll = (): boolean => false;
+    const [{ counterexample }] = shorten([found], { ...options, policy: never, poll });
+    expect(counterexample).toEqual(found.counterexample);
+  });
+
+  it('never does anything where nothing failed', () => {
+    const results = [{ ...resultOf(always, 'no-needless-switch', [rdmsr, run(1)]) }];
+    const none = results.map((result) => ({ ...result, counterexample: null }));
+    expect(shorten(none, { ...options, policy: always })).toEqual(none);
+  });
+});
+
+/** The host records into a stack that a sample of the guest's is then taken from. */
+const leak: Action[] = [
+  { kind: 'hostEvent', actor: 0, args: [0, 0] },
+  { kind: 'open', actor: 0, args: [0, 0, 0x801] },
+  { kind: 'hostWork', actor: 0, args: [1] },
+  { kind: 'pmi', actor: 0, args: [0, 0] },
+];
