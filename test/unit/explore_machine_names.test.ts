@@ -52,7 +52,7 @@ describe('canonical', () => {
       fc.property(explorations(25, leaky), fc.boolean(), (drawn, keepsVms) =>
         follow(drawn, keepsVms),
       ),
-      seeded(120),
+      seeded(50),
     );
   });
 });
