@@ -211,8 +211,8 @@ export class Parts {
 
   /**
    * Renames what is interchangeable in VM `vm`, whose branches no other VM's part holds: the task
-   * that is current on the first vCPU becomes task 0, and branches are numbered anew. Leaves the parts
-   * that this makes of the VM's and of the host's in `vm` and `host`.
+   * that is current on the first vCPU becomes task 0, and branches are numbered anew. Leaves what
+   * this makes of the VM's part and of the host's in `vm` and `host`.
    */
   rename(vmPart: number, hostPart: number, vm: number): void {
     const { hostRow, hostStore, hostShape, vmRow } = this;
@@ -316,10 +316,9 @@ export class Parts {
     monitor.settle(vm);
     const kernel = machine.guests[vm];
     const vcpus = machine.vcpus.filter((vcpu) => vcpu.vm === vm);
+    wipeSamples(kernel);
     // What a suspended function holds is as it left it.
-    if (vcpus.some(({ id }) => machine.ports[id].suspended !== 0)) {
-      wipeSamples(kernel);
-    } else {
+    if (vcpus.every(({ id }) => machine.ports[id].suspended === 0)) {
       if (this.retires(kernel, vm)) {
         retireKernel(kernel);
         monitor.retire(vm);
@@ -340,7 +339,11 @@ export class Parts {
 
   private settleHost(): void {
     const { machine } = this;
-    settleKernel(machine.host.kernel);
+    const { kernel } = machine.host;
+    // With a guest LBR event on, the host's own take the sample before once more.
+    const own = kernel.events.some(({ id, used }) => used !== 0 && id >= machine.vcpus.length);
+    if (!own) wipeSamples(kernel);
+    settleKernel(kernel);
     this.lent.forEach((stack, pcpu) => {
       if (!machine.lentOut(pcpu)) stack.clear();
     });

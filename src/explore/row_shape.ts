@@ -41,8 +41,13 @@ export class Names {
   addKernel(kernel: Kernel, at: number): void {
     const { start } = kernel.layout;
     this.kernels.push(at);
-    // Entries of samples are wiped before a row is gathered.
-    for (const { cpuc } of kernel.cpus) this.addresses.push(at + cpuc.o - start + LAST_TASK_CTX_AT);
+    for (const cpu of kernel.cpus) {
+      this.addresses.push(at + cpu.cpuc.o - start + LAST_TASK_CTX_AT);
+      for (let i = 0; i < kernel.lbrRecords; i++) {
+        const entry = at + cpu.lbr_entry(i) - start;
+        this.branches.push(entry, entry + 2);
+      }
+    }
     for (const ctx of kernel.contexts) this.addresses.push(at + ctx.o - start + CTX_DATA_AT);
     for (const event of kernel.events) this.addresses.push(at + event.o - start + EVENT_CTX_AT);
     for (const saved of kernel.data) {

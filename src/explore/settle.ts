@@ -8,10 +8,9 @@ import { BRANCH_ENTRY_WORDS, LBR_NONE } from '../guest/perf/perf_event.js';
 import { perf_event } from '../guest/perf/perf_structs.js';
 import type { x86_perf_task_context } from '../guest/perf/perf_structs.js';
 
-/** What a kernel leaves behind of samples, freed events and lists that have become shorter. */
+/** What a kernel leaves behind of freed events, and of lists that have become shorter. */
 export function settleKernel(kernel: Kernel): void {
   const { words, events, contexts, data } = kernel;
-  wipeSamples(kernel);
   for (const event of events) {
     // perf_event_alloc() clears the slot that it takes.
     if (event.used === 0) words.fill(0, event.o, event.o + perf_event.WORDS);
@@ -30,7 +29,10 @@ export function settleKernel(kernel: Kernel): void {
   for (const saved of data) settleTaskData(kernel, saved);
 }
 
-/** A PMI fills the entries anew, and one that was suspended does so when it runs again. */
+/**
+ * Wipes what samples have left. A PMI fills the entries anew, and one that was suspended does so
+ * when it runs again: but not while a guest LBR event is on.
+ */
 export function wipeSamples(kernel: Kernel): void {
   const records = kernel.lbrRecords;
   for (const cpu of kernel.cpus) {

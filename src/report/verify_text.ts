@@ -42,12 +42,12 @@ const WORDS: Readonly<Record<Verdict, string>> = {
 };
 
 const RANDOM_SAYS =
-  'random: a verdict is of the schedules that were run; vlbr explore looks at every schedule of a ' +
-  'small machine';
+  'random: a verdict is of the schedules that were run; vlbr explore looks at every schedule of ' +
+  'a small machine';
 
 const MINIMAL_SAYS =
-  'minimal: exploration of one pCPU with 2 VMs of 1 vCPU, and with 1 VM of 2, found no schedule of ' +
-  'fewer actions';
+  'minimal: exploration of one pCPU with 2 VMs of 1 vCPU, and with 1 VM of 2, found no schedule ' +
+  'of fewer actions';
 
 /** The whole report, as lines. */
 export function verifyText(campaign: Campaign, colours: Colours): string[] {

@@ -53,7 +53,7 @@ export function loggedReads(words: Int32Array, at: number): number {
   return words[at + FN] === 0 ? -1 : words[at + READS];
 }
 
-/** The MSR that a port's suspended function is a raw write of, or 0; the value is at WRITE_VALUE. */
+/** The MSR that a port's suspended function writes raw, or 0; the value is at WRITE_VALUE. */
 export function suspendedWrite(words: Int32Array, at: number): number {
   return words[at + FN] === CALL_WRMSR ? words[at + ARG_A] : 0;
 }

@@ -160,13 +160,20 @@ describe('vlbr verify', () => {
     }
     expect(stdout).toMatch(/^ +never +always$/m);
     expect(stdout).toMatch(/^no-leak\/vm +FAILS +holds$/m);
-    expect(stdout).toMatch(/^80 runs, 4,800 actions \(mean 60\.0 a run\)/m);
+    expect(stdout).toMatch(/^random: 80 runs, 4,800 actions \(mean 60\.0 a run\)/m);
     expect(stdout).toContain('0 % skipped');
     expect(stdout).toMatch(/^foreign-in-registers +[\d.kM]+ +[\d.kM]+$/m);
     expect(stdout).toMatch(/=> breaks no-leak\/vm: v\d+: RDMSR (FROM|TO|INFO)_\d+ returned/);
     expect(stdout).toMatch(/^ +DEBUGCTL /m);
     const [, token = ''] = /vlbr replay (\S+)/.exec(stdout) ?? [];
     expect(vlbr('replay', token).status).toBe(0);
+  });
+  it('always shortens what it has found, unless told not to', () => {
+    const args = ['verify', '--policy', 'never', '--property', 'no-leak/vm', '--runs', '40'];
+    expect(vlbr(...args).stdout).toContain('never breaks no-leak/vm: 3 actions (minimal)');
+    const found = vlbr(...args, '--no-shorten').stdout;
+    expect(found).toMatch(/^never breaks no-leak\/vm: \d+ actions \(shrunk\)$/m);
+    expect(found).toContain('shrunk: the shortest schedule found');
   });
   it('always takes one machine when a part of it is given', () => {
     const { stdout } = vlbr(...SMALL, '--runs', '1', '--vcpus', '3');

@@ -132,13 +132,10 @@ describe('MachineModel', () => {
             broken,
           );
           for (const name of broken) reached.set(name, (reached.get(name) ?? 0) + 1);
-          // A kernel that has lost count of its users samples what it has read long before.
-          if (broken.includes('balanced')) break;
         }
       }),
       seeded(150),
     );
-    if (process.env['VLBR_SHOW']) console.log([...reached].join(' '));
     // The comparison says something about what was broken at some time.
     expect([...reached.keys()]).toEqual(
       expect.arrayContaining([

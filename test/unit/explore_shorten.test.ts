@@ -6,6 +6,7 @@ import { never } from '../../src/host/policy/never.js';
 import type { LbrPolicy, PropertyName } from '../../src/host/policy/policy.js';
 import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
 import { findCpuModel } from '../../src/hw/cpu_models.js';
+import { MSR_LBR_TOS } from '../../src/hw/msr_index.js';
 import type { Action } from '../../src/sim/actions.js';
 import { Schedule } from '../../src/sim/schedule.js';
 import type { Counterexample, Result } from '../../src/verify/campaign.js';
@@ -57,7 +58,7 @@ function check(property: PropertyName, { token, actions, text }: Counterexample)
 }
 
 const options = { model, kernel: '6.1' } as const;
-const rdmsr: Action = { kind: 'rdmsr', actor: 0, args: [0x1c9] };
+const rdmsr: Action = { kind: 'rdmsr', actor: 0, args: [MSR_LBR_TOS] };
 const run = (vcpu: number): Action => ({ kind: 'run', actor: 0, args: [vcpu, 0] });
 
 describe('shorten', () => {
