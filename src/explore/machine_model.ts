@@ -291,10 +291,6 @@ export class MachineModel implements Model {
     if (at < 0) {
       const from = this.poolEnd;
       this.list(state, vm, what);
-      key[0] = vm < 0 ? NO_PART : state[vm];
-      key[1] = state[this.vms];
-      key[2] = vm;
-      key[3] = what;
       this.value[0] = from;
       this.value[1] = this.poolEnd - from;
       lists.add(key, this.value);
