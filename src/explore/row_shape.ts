@@ -2,7 +2,9 @@
  * Where the words of a row come from, and which of them are names: numbers of VMs, branches, tasks
  * and vCPUs, and addresses. All VMs' rows have one shape; only where the words lie differs.
  */
+import { CURRENT_AT, LAST_TASK_CTX_AT } from '../guest/perf/cpu_structs.js';
 import type { Kernel } from '../guest/perf/kernel.js';
+import { EVENT_CTX_AT, TASK_CTX_DATA_AT } from '../guest/perf/perf_structs.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 import { recordWords } from '../hw/lbr_map.js';
 import { LbrStack } from '../hw/lbr_stack.js';
@@ -19,12 +21,6 @@ interface Piece {
   readonly start: number;
   readonly size: number;
 }
-
-/** Words of a kernel's structures, where perf_structs.ts and cpu_structs.ts have them. */
-const CTX_DATA_AT = 7;
-const EVENT_CTX_AT = 1;
-const LAST_TASK_CTX_AT = 8;
-const CURRENT_AT = 4;
 
 /** Row offsets of names, by what they name. */
 export class Names {
@@ -48,7 +44,7 @@ export class Names {
         this.branches.push(entry, entry + 2);
       }
     }
-    for (const ctx of kernel.contexts) this.addresses.push(at + ctx.o - start + CTX_DATA_AT);
+    for (const ctx of kernel.contexts) this.addresses.push(at + ctx.o - start + TASK_CTX_DATA_AT);
     for (const event of kernel.events) this.addresses.push(at + event.o - start + EVENT_CTX_AT);
     for (const saved of kernel.data) {
       for (let i = 0; i < kernel.lbrRecords; i++) {

@@ -12,7 +12,7 @@ import type { Kvm } from '../host/kvm.js';
 import type { Vcpu } from '../host/vcpu.js';
 import type { Cpu, Kernel } from '../guest/perf/kernel.js';
 import { driverOf } from '../guest/perf/kernel.js';
-import { perf_event } from '../guest/perf/perf_structs.js';
+import { EVENT_CTX_AT, perf_event } from '../guest/perf/perf_structs.js';
 import { task_struct } from '../guest/perf/perf_structs.js';
 import { intel_pmu_handle_irq } from '../guest/perf/intel_core.js';
 import { assert } from '../hw/assert.js';
@@ -229,7 +229,7 @@ export class GuestPort implements MsrPort {
       }
     }
     for (const event of kernel.events) {
-      const address = this.w[this.snapshot + event.o - layout.start + 1];
+      const address = this.w[this.snapshot + event.o - layout.start + EVENT_CTX_AT];
       const ctx = layout.contextTable.plusOne(address);
       if (ctx !== 0 && (contexts & (1 << (ctx - 1))) !== 0) {
         this.putBack(event.o, perf_event.WORDS);

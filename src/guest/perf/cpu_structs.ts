@@ -10,6 +10,10 @@ import { Struct } from './struct.js';
 export const NUM_COUNTERS = 4;
 export const COUNTER_SLOTS: number = NUM_COUNTERS + 1;
 
+/** Words of cpu_hw_events.last_task_ctx and of perf_cpu_context.current. */
+export const LAST_TASK_CTX_AT = 8;
+export const CURRENT_AT = 4;
+
 /** struct cpu_hw_events, and the LBR entry of its shared_regs. */
 export class cpu_hw_events extends Struct {
   /** Words before events[], event_list[] and lbr_entries[]; the last seven are lbr.c's alone. */
@@ -94,10 +98,10 @@ export class cpu_hw_events extends Struct {
   }
   /** An x86_perf_task_context, plus one. */
   get last_task_ctx(): number {
-    return this.data.plusOne(this.w[this.o + 8]);
+    return this.data.plusOne(this.w[this.o + LAST_TASK_CTX_AT]);
   }
   set last_task_ctx(v: number) {
-    this.w[this.o + 8] = this.data.address(v);
+    this.w[this.o + LAST_TASK_CTX_AT] = this.data.address(v);
   }
   get last_log_id(): number {
     return this.w[this.o + 9];
@@ -191,9 +195,9 @@ export class perf_cpu_context extends Struct {
   }
   /** current, as a task number. */
   get current(): number {
-    return this.w[this.o + 4];
+    return this.w[this.o + CURRENT_AT];
   }
   set current(v: number) {
-    this.w[this.o + 4] = v;
+    this.w[this.o + CURRENT_AT] = v;
   }
 }

@@ -8,6 +8,10 @@ import { LBR_ENTRY_WORDS } from './perf_event.js';
 import type { ObjectTable } from './struct.js';
 import { Struct } from './struct.js';
 
+/** Words of references, in perf_event_context and perf_event. */
+export const TASK_CTX_DATA_AT = 7;
+export const EVENT_CTX_AT = 1;
+
 /** struct task_struct. */
 export class task_struct extends Struct {
   static readonly WORDS = 4;
@@ -99,10 +103,10 @@ export class perf_event_context extends Struct {
   }
   /** An x86_perf_task_context, plus one. */
   get task_ctx_data(): number {
-    return this.data.plusOne(this.w[this.o + 7]);
+    return this.data.plusOne(this.w[this.o + TASK_CTX_DATA_AT]);
   }
   set task_ctx_data(v: number) {
-    this.w[this.o + 7] = this.data.address(v);
+    this.w[this.o + TASK_CTX_DATA_AT] = this.data.address(v);
   }
   get rotate_necessary(): number {
     return this.w[this.o + 8];
@@ -201,10 +205,10 @@ export class perf_event extends Struct {
   }
   /** Its perf_event_context, plus one; 0 for a free event. */
   get ctx(): number {
-    return this.contexts.plusOne(this.w[this.o + 1]);
+    return this.contexts.plusOne(this.w[this.o + EVENT_CTX_AT]);
   }
   set ctx(v: number) {
-    this.w[this.o + 1] = this.contexts.address(v);
+    this.w[this.o + EVENT_CTX_AT] = this.contexts.address(v);
   }
   /** -1, or the CPU of a CPU event. */
   get cpu(): number {
