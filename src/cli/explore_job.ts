@@ -1,23 +1,22 @@
 /** An exploration as its workers are given it. */
-import type { Bounds } from '../explore/alphabet.js';
-import type { KernelVersion } from '../guest/perf/kernel.js';
-import type { PropertyName } from '../host/policy/policy.js';
-import type { Shape } from '../verify/campaign.js';
+import type { ExploreOptions } from '../explore/explore.js';
 import type { Job } from './worker_job.js';
 
+/** What of the options crosses as it is. */
+type Crossing = Pick<
+  ExploreOptions,
+  | 'kernel'
+  | 'shape'
+  | 'bounds'
+  | 'properties'
+  | 'maxLength'
+  | 'memoryBytes'
+  | 'fingerprints'
+  | 'symmetry'
+>;
+
 /** The CPU's name says the depth, as `haswell/4` does. */
-export interface ExploreJob extends Job {
-  readonly kernel: KernelVersion;
-  readonly shape: Shape;
-  readonly bounds: Bounds;
-  readonly properties: readonly PropertyName[];
-  /** Infinity for schedules of any length. */
-  readonly maxLength: number;
-  /** For each policy. */
-  readonly memoryBytes: number;
-  readonly fingerprints: boolean;
-  readonly symmetry: boolean;
-}
+export interface ExploreJob extends Job, Crossing {}
 
 /** How far the search of one policy is. */
 export interface ExploreProgress {

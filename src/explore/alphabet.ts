@@ -10,6 +10,7 @@ import {
 import { addressHigh, BRANCH_NONE } from '../hw/branch.js';
 import * as msrs from '../hw/msr_index.js';
 import { KIND } from '../sim/actions.js';
+import { accessesMost } from '../sim/guest_call.js';
 import { HOST_EVENTS } from '../sim/host_perf.js';
 import { canPerform, canSwitchTo } from '../sim/perform.js';
 import type { Machine } from '../sim/machine.js';
@@ -177,15 +178,11 @@ export class Alphabet {
     }
     if (this.has('fork')) can(KIND.fork, 0, 0);
     if (!this.has('nmi')) return;
+    const most = accessesMost(machine.config.model.lbr_nr);
     for (const { id, used } of machine.cpu(v).kernel.events) {
       if (used === 0) continue;
-      for (let after = 1; after <= this.accessesMost(); after++) can(KIND.pmi, id, after);
+      for (let after = 1; after <= most; after++) can(KIND.pmi, id, after);
     }
-  }
-
-  /** MSR accesses of the longest guest kernel function, or more. */
-  private accessesMost(): number {
-    return 6 * this.machine.config.model.lbr_nr + 24;
   }
 
   /** What happens to a pCPU, a switch to another vCPU aside. */

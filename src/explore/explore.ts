@@ -3,6 +3,7 @@
  * it finds is run once more on the machine as `verify` runs it before it is told.
  */
 import type { KernelVersion } from '../guest/perf/kernel.js';
+import { driverOf } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import { assert } from '../hw/assert.js';
 import type { CpuModel } from '../hw/cpu_models.js';
@@ -111,10 +112,8 @@ const KINDS_OF: Readonly<Record<Group, readonly string[]>> = {
 
 /** Explores until the search ends. */
 export function explore(options: ExploreOptions): Explored {
-  const { model, kernel, driver, policy, shape, bounds } = options;
-  const { vms, vcpus, tasks, pcpus } = shape;
-  const machine = { model, kernel, policy, vms, vcpus, tasks, pcpus };
-  const config: MachineConfig = driver === undefined ? machine : { ...machine, driver };
+  const { model, kernel, policy, shape, bounds } = options;
+  const config: MachineConfig = { ...shape, model, kernel, policy, driver: driverOf(options) };
   const explored = new MachineModel(config, bounds);
   const wanted = options.properties.filter((name) => silence(options, name) === null);
   const search = new Search(explored, {
@@ -175,7 +174,7 @@ function resultOf(
   const known = knownFailure(options.policy, name, options.model, options.kernel);
   const found = { property: name, reason: known ?? '', known: known !== null };
   if (outcome.broken[p] >= 0) {
-    const schedule = scheduleOf(model, search, outcome.broken[p]);
+    const schedule = scheduleTo(model, search, outcome.broken[p]);
     return { ...found, verdict: 'fails', counterexample: confirmed(config, schedule, p) };
   }
   const { reach } = model.parts.monitor.verdicts;
@@ -186,7 +185,7 @@ function resultOf(
 }
 
 /** A schedule to the state of this number, in names of the machine. */
-function scheduleOf(model: MachineModel, search: Search, index: number): Schedule {
+export function scheduleTo(model: MachineModel, search: Search, index: number): Schedule {
   return Schedule.of(model.scheduleOf(search.replay([]), search.path(index)));
 }
 

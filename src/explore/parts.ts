@@ -99,11 +99,6 @@ export class Parts {
     return this.vmStore.bytes + this.hostStore.bytes;
   }
 
-  /** How many parts there are. */
-  get counts(): { readonly vm: number; readonly host: number } {
-    return { vm: this.vmStore.count, host: this.hostStore.count };
-  }
-
   /** Which numbers a VM's part has for branches of the VM that is so far ahead of it. */
   numbers(vm: number, ahead: number): number {
     return this.vmStore.metaOf(vm, ahead);

@@ -4,27 +4,29 @@
  * minimal; where the search does not reach that far, it stays a shrunk one.
  */
 import type { KernelVersion } from '../guest/perf/kernel.js';
+import { driverOf } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 import { withDepth } from '../hw/cpu_models.js';
 import type { LbrPolicy, PropertyName } from '../host/policy/policy.js';
 import type { MachineConfig } from '../sim/config.js';
-import { KIND } from '../sim/actions.js';
-import { ACTION_WORDS, Schedule } from '../sim/schedule.js';
+import { accessesMost } from '../sim/guest_call.js';
+import type { Schedule } from '../sim/schedule.js';
+import { interruptionsIn } from '../sim/schedule.js';
 import type { Counterexample, Result, Shape } from '../verify/campaign.js';
 import { ShapeCampaign } from '../verify/campaign.js';
 import { propertyIndex } from '../verify/properties.js';
 import { Bench } from '../verify/run.js';
 import type { Group } from './alphabet.js';
 import { GROUP_NAMES } from './alphabet.js';
-import { POLL_STATES } from './explore.js';
+import { POLL_STATES, scheduleTo } from './explore.js';
 import { MachineModel } from './machine_model.js';
 import { Search } from './search.js';
 
 /** Every schedule of so many actions is looked at: with one more there are ten times as many. */
-export const SHORT = 4;
+const SHORT = 4;
 
-/** The fewest records that a stack can have: what a search at any depth is, but faster. */
+/** The fewest records that a stack can have: its functions make the fewest accesses. */
 const DEPTH = 2;
 
 /** The machines, which differ in whose vCPUs share the pCPU. */
@@ -35,7 +37,7 @@ export const SMALL_MACHINES: readonly Shape[] = [
 
 /** An NMI inside a function, or a fork, makes many states and, so far, no schedule shorter. */
 const LEFT_OUT: readonly Group[] = ['nmi', 'fork'];
-export const SHORT_GROUPS: readonly Group[] = GROUP_NAMES.filter((g) => !LEFT_OUT.includes(g));
+const SHORT_GROUPS: readonly Group[] = GROUP_NAMES.filter((g) => !LEFT_OUT.includes(g));
 
 export interface ShortenOptions {
   readonly model: CpuModel;
@@ -46,31 +48,30 @@ export interface ShortenOptions {
   readonly poll?: () => boolean;
 }
 
-/** What the search has found for one property. */
+/** What is known of one property that fails. */
 interface Shorter {
   /** No schedule of fewer actions breaks it on the small machines. */
   atLeast: number;
-  counterexample: Counterexample | null;
+  counterexample: Counterexample;
 }
 
 /** The results, each counterexample the shortest that is known, and labelled. */
 export function shorten(results: readonly Result[], options: ShortenOptions): Result[] {
   const found = new Map<PropertyName, Shorter>();
-  for (const { property, counterexample } of results) {
-    if (counterexample !== null) found.set(property, { atLeast: 0, counterexample });
-  }
   let longest = 0;
-  for (const { counterexample } of found.values()) {
-    longest = Math.max(longest, counterexample?.actions.length ?? 0);
+  for (const { property, counterexample } of results) {
+    if (counterexample === null) continue;
+    found.set(property, { atLeast: Infinity, counterexample });
+    longest = Math.max(longest, counterexample.actions.length);
   }
-  for (const [i, shape] of SMALL_MACHINES.entries()) {
-    searchShort(shape, Math.min(SHORT, longest - 1), found, options, i === 0);
-  }
+  if (found.size === 0) return [...results];
+  const maxLength = Math.min(SHORT, longest - 1);
+  for (const shape of SMALL_MACHINES) searchShort(shape, maxLength, found, options);
   return results.map((result) => labelled(result, found.get(result.property)));
 }
 
 function labelled(result: Result, known: Shorter | undefined): Result {
-  if (known === undefined || known.counterexample === null) return result;
+  if (known === undefined) return result;
   const { counterexample, atLeast } = known;
   const minimal = counterexample.actions.length <= atLeast;
   return {
@@ -85,10 +86,9 @@ function searchShort(
   maxLength: number,
   found: Map<PropertyName, Shorter>,
   options: ShortenOptions,
-  first: boolean,
 ): void {
-  const { model, kernel, policy, driver, poll } = options;
-  const real: MachineConfig = { ...shape, model, kernel, policy, ...(driver ? { driver } : {}) };
+  const { model, kernel, policy, poll } = options;
+  const real: MachineConfig = { ...shape, model, kernel, policy, driver: driverOf(options) };
   const small = new MachineModel(
     { ...real, model: withDepth(model, DEPTH) },
     { groups: SHORT_GROUPS, events: 1, calls: DEPTH + 1, suspended: 1 },
@@ -106,17 +106,12 @@ function searchShort(
   const covered = end === 'interrupted' ? length - 1 : end === 'exhausted' ? Infinity : maxLength;
   for (const [property, known] of found) {
     const p = propertyIndex(property);
-    const atLeast = broken[p] < 0 ? covered + 1 : brokenLength[p];
-    known.atLeast = first ? atLeast : Math.min(known.atLeast, atLeast);
-    if (broken[p] < 0 || brokenLength[p] >= (known.counterexample?.actions.length ?? 0)) continue;
+    known.atLeast = Math.min(known.atLeast, broken[p] < 0 ? covered + 1 : brokenLength[p]);
+    if (broken[p] < 0 || brokenLength[p] >= known.counterexample.actions.length) continue;
     const schedule = onSilicon(real, scheduleTo(small, search, broken[p]), p);
     if (schedule === null) continue;
     known.counterexample = new ShapeCampaign(real).counterexample(schedule, p, false);
   }
-}
-
-function scheduleTo(model: MachineModel, search: Search, index: number): Schedule {
-  return Schedule.of(model.scheduleOf(search.replay([]), search.path(index)));
 }
 
 /**
@@ -127,22 +122,11 @@ function onSilicon(config: MachineConfig, schedule: Schedule, property: number):
   const bench = new Bench(config);
   const breaks = (): boolean => bench.breaksAt(schedule, property) === schedule.length;
   if (breaks()) return schedule;
-  const at = interruption(schedule);
-  if (at < 0) return null;
-  const accessesMost = 6 * config.model.lbr_nr + 24;
-  for (let after = 1; after <= accessesMost; after++) {
+  const [at] = interruptionsIn(schedule);
+  if (at === undefined) return null;
+  for (let after = 1; after <= accessesMost(config.model.lbr_nr); after++) {
     schedule.words[at] = after;
     if (breaks()) return schedule;
   }
   return null;
-}
-
-/** Where a schedule says after how many accesses its first interruption comes, or -1. */
-function interruption({ words, length }: Schedule): number {
-  for (let i = 0; i < length; i++) {
-    const at = i * ACTION_WORDS;
-    if (words[at] === KIND.run && words[at + 3] > 0) return at + 3;
-    if (words[at] === KIND.idle && words[at + 2] > 0) return at + 2;
-  }
-  return -1;
 }

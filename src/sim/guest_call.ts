@@ -42,6 +42,11 @@ function context_switch(cpu: Cpu, prev: number, next: number): void {
   core.__perf_event_task_sched_in(cpu, next);
 }
 
+/** MSR accesses of the longest function, or more, where a stack has so many records. */
+export function accessesMost(lbr_nr: number): number {
+  return 6 * lbr_nr + 24;
+}
+
 /** Runs a function from its start. It throws only what its MSR port throws. */
 export function runGuestCall(cpu: Cpu, fn: number, a: number, b: number, c: number): void {
   const { events } = cpu.kernel;

@@ -70,6 +70,17 @@ export class Schedule {
   }
 }
 
+/** Where a schedule counts MSR accesses inside a function: offsets in its words, in order. */
+export function interruptionsIn({ words, length }: Schedule): number[] {
+  const found: number[] = [];
+  for (let i = 0; i < length; i++) {
+    const { params } = ACTIONS[ACTION_NAMES[words[i * ACTION_WORDS]]];
+    const p = params.findIndex(({ name }) => name === 'after');
+    if (p >= 0 && words[i * ACTION_WORDS + 2 + p] > 0) found.push(i * ACTION_WORDS + 2 + p);
+  }
+  return found;
+}
+
 /** Performs the i-th action, if the machine can. Returns whether it could. */
 export function step(machine: Machine, schedule: Schedule, i: number): boolean {
   const w = schedule.words;

@@ -3,11 +3,11 @@
  * and not on the other.
  */
 import { PROPERTY_NAMES } from '../host/policy/policy.js';
-import { ACTION_NAMES, ACTIONS } from '../sim/actions.js';
 import type { Action } from '../sim/actions.js';
 import type { Draw } from '../sim/draw.js';
 import type { Schedule } from '../sim/schedule.js';
-import { ACTION_WORDS } from '../sim/schedule.js';
+import { accessesMost } from '../sim/guest_call.js';
+import { interruptionsIn } from '../sim/schedule.js';
 import type { ShapeCampaign } from './campaign.js';
 import type { FailsAt } from './shrink.js';
 import { shrink } from './shrink.js';
@@ -42,23 +42,12 @@ function brokenBy(verdicts: Verdicts, by: Breaking): Uint8Array {
  */
 function withoutInterruptions(schedule: Schedule): Schedule {
   const plain = schedule.copy();
-  for (const at of afterWords(plain)) plain.words[at] = 0;
+  for (const at of interruptionsIn(plain)) plain.words[at] = 0;
   return plain;
 }
 
-/** Offsets of the parameters that count MSR accesses inside a function. */
-function afterWords({ words, length }: Schedule): number[] {
-  const found: number[] = [];
-  for (let i = 0; i < length; i++) {
-    const { params } = ACTIONS[ACTION_NAMES[words[i * ACTION_WORDS]]];
-    const p = params.findIndex(({ name }) => name === 'after');
-    if (p >= 0 && words[i * ACTION_WORDS + 2 + p] > 0) found.push(i * ACTION_WORDS + 2 + p);
-  }
-  return found;
-}
-
-/** Accesses of the longest kernel functions: an interruption may come anywhere in them. */
-const SWEEP = 216;
+/** An interruption may come anywhere in a kernel function, whatever the depth. */
+const SWEEP: number = accessesMost(32);
 
 /**
  * Whether the schedule fails with one of its interruptions at another time, or with none. When a
@@ -66,7 +55,7 @@ const SWEEP = 216;
  * and a failure that was there all along is met on another schedule.
  */
 function failsAtAnotherTime(schedule: Schedule, fails: FailsAt): boolean {
-  const words = afterWords(schedule);
+  const words = interruptionsIn(schedule);
   if (words.length > 0 && fails(withoutInterruptions(schedule)) >= 0) return true;
   const moved = schedule.copy();
   return words.some((at) => {
