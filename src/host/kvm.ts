@@ -127,7 +127,8 @@ export class Kvm implements PolicyHost {
   private get_msr(vcpu: Vcpu, msr: number): number {
     switch (msr) {
       case msrs.MSR_IA32_DEBUGCTLMSR:
-        return vcpu.vmcs.guest_debugctl;
+        this.vector = this.policy.debugctl_access(this, vcpu);
+        return this.vector === 0 ? vcpu.vmcs.guest_debugctl : 0;
       case msrs.MSR_IA32_PERF_CAPABILITIES:
         return this.model.lbr_format;
       case msrs.MSR_CORE_PERF_GLOBAL_STATUS:
@@ -155,10 +156,7 @@ export class Kvm implements PolicyHost {
   private set_msr(vcpu: Vcpu, msr: number, eax: number, edx: number): Vector {
     switch (msr) {
       case msrs.MSR_IA32_DEBUGCTLMSR:
-        if (edx !== 0 || (eax & ~(SUPPORTED_DEBUGCTL | DROPPED_DEBUGCTL)) !== 0) return GP_VECTOR;
-        vcpu.vmcs.guest_debugctl = eax & SUPPORTED_DEBUGCTL;
-        this.policy.set_debugctl(this, vcpu);
-        return 0;
+        return this.set_debugctl(vcpu, eax, edx);
       case msrs.MSR_CORE_PERF_GLOBAL_CTRL:
         if ((eax & ~GLOBAL_CTRL_LO) !== 0 || (edx & ~GLOBAL_CTRL_HI) !== 0) return GP_VECTOR;
         vcpu.global_ctrl = eax;
@@ -178,6 +176,16 @@ export class Kvm implements PolicyHost {
         if (this.map.kind(msr) === KIND_NONE) return GP_VECTOR;
         return this.policy.set_msr(this, vcpu, msr, eax, edx);
     }
+  }
+
+  /** Kernel: vmx.c:vmx_set_msr(), MSR_IA32_DEBUGCTLMSR. */
+  private set_debugctl(vcpu: Vcpu, eax: number, edx: number): Vector {
+    if (edx !== 0 || (eax & ~(SUPPORTED_DEBUGCTL | DROPPED_DEBUGCTL)) !== 0) return GP_VECTOR;
+    const vector = this.policy.debugctl_access(this, vcpu);
+    if (vector !== 0) return vector;
+    vcpu.vmcs.guest_debugctl = eax & SUPPORTED_DEBUGCTL;
+    this.policy.set_debugctl(this, vcpu);
+    return 0;
   }
 
   /**
@@ -265,6 +273,14 @@ export class Kvm implements PolicyHost {
     if (vcpu.msr_passthrough === on) return;
     vcpu.msr_passthrough = on;
     vcpu.vmcs.setIntercepts(!on);
+  }
+
+  interceptSelect(vcpu: Vcpu): void {
+    if (this.model.select !== 'none') vcpu.vmcs.setIntercept(msrs.MSR_LBR_SELECT, true);
+  }
+
+  loadAtEntry(vcpu: Vcpu): void {
+    if (!this.registers.load(vcpu.pcpu, vcpu.id, vcpu.records)) this.observer.entryFailed(vcpu.id);
   }
 
   borrowLbr(vcpu: Vcpu): void {

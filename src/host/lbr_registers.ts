@@ -73,6 +73,13 @@ export class LbrRegisters {
     this.observer.hostStack(pcpu, onBehalf, this.accesses(select), true);
   }
 
+  /** The MSR-load area of a VM entry. Returns whether hardware took all values. */
+  load(pcpu: number, onBehalf: number, from: LbrStack): boolean {
+    const refused = this.pcpus[pcpu].stack.loadRaw(from, true);
+    this.observer.hostStack(pcpu, onBehalf, this.accesses(true), true);
+    return refused === 0;
+  }
+
   scrub(pcpu: number, onBehalf: number): void {
     this.pcpus[pcpu].stack.clear();
     this.observer.hostStack(pcpu, onBehalf, this.accesses(true), true);

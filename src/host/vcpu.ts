@@ -1,5 +1,6 @@
 /** Models struct kvm_vcpu with its VMX and PMU parts, as accessors over the machine's block. */
 import type { CpuModel } from '../hw/cpu_models.js';
+import { DEBUGCTLMSR_LBR } from '../hw/msr_index.js';
 import { LbrStack } from '../hw/lbr_stack.js';
 import type { Layout, Memory } from '../hw/memory.js';
 import { Vmcs } from '../hw/vmx.js';
@@ -109,6 +110,10 @@ export class Vcpu {
   }
   set pv_lbr_ctrl(v: number) {
     this.w[this.o + PV_LBR_CTRL] = v;
+  }
+  /** Whether hardware records for the guest once it is entered. */
+  get lbr_enabled(): boolean {
+    return (this.vmcs.guest_debugctl & DEBUGCTLMSR_LBR) !== 0;
   }
   /** lbr_desc.msr_passthrough: spares a walk over the bitmap that would change nothing. */
   get msr_passthrough(): boolean {

@@ -118,14 +118,23 @@ export class LbrStack {
    * Returns the index of an MSR that refused its value, which it then keeps, or 0.
    */
   load(other: LbrStack, select: boolean): number {
-    const { lbr_from, lbr_to, lbr_nr, lbr_format, tsx } = this.model;
-    const quirk = lbr_format === LBR_FORMAT_EIP_FLAGS2 && !tsx;
+    const { lbr_format, tsx } = this.model;
+    return this.take(other, select, lbr_format === LBR_FORMAT_EIP_FLAGS2 && !tsx);
+  }
+
+  /** `load` without the fix-up: what the MSR-load area of a VM entry does with captured values. */
+  loadRaw(other: LbrStack, select: boolean): number {
+    return this.take(other, select, false);
+  }
+
+  private take(other: LbrStack, select: boolean, fixup: boolean): number {
+    const { lbr_from, lbr_to, lbr_nr } = this.model;
     let refused = 0;
     for (let i = 0; i < lbr_nr; i++) {
       const at = this.records + i * this.stride;
       const there = other.records + i * this.stride;
       let fromHi = other.words[there + 1];
-      if (quirk) fromHi |= (fromHi & SIGNEXT_2MSB_HI) << 2;
+      if (fixup) fromHi |= (fromHi & SIGNEXT_2MSB_HI) << 2;
       if (this.map.fromFaults(fromHi)) {
         refused = lbr_from + i;
       } else {

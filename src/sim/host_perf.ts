@@ -16,7 +16,7 @@ import { MSR_IA32_DEBUGCTLMSR } from '../hw/msr_index.js';
 import type { MsrPort, Vector } from '../hw/msr_port.js';
 import type { Observer } from '../host/observer.js';
 import { HOST } from '../host/observer.js';
-import type { HostPerf } from '../host/policy/policy.js';
+import type { GuestLbrEvent, HostPerf } from '../host/policy/policy.js';
 import type { Vcpu } from '../host/vcpu.js';
 import type { MachineConfig } from './config.js';
 import { totalVcpus } from './config.js';
@@ -32,6 +32,15 @@ export const HOST_EVENT_PINNED = 0;
 export const HOST_EVENT_TASK = 1;
 const HOST_EVENT_FLEXIBLE = 2;
 export const HOST_EVENTS = 3;
+
+const CALLSTACK_USER: number = PERF_SAMPLE_BRANCH_CALL_STACK | PERF_SAMPLE_BRANCH_USER;
+
+/** The attributes of KVM's own event. */
+const GUEST_LBR_ATTR: Readonly<Record<GuestLbrEvent, number>> = {
+  flexible: perf.ATTR_VLBR | perf.ATTR_VLBR_SHARES,
+  exclusive: perf.ATTR_PINNED | perf.ATTR_VLBR | perf.ATTR_VLBR_SHARES | perf.ATTR_VLBR_EXCLUDES,
+  'fake-counter': perf.ATTR_PINNED | perf.ATTR_VLBR,
+};
 
 /** The host kernel's accesses go straight to the pCPU; it is told apart by the observer only. */
 class HostPort implements MsrPort {
@@ -140,11 +149,10 @@ export class HostKernel implements HostPerf {
     return this.kernel.cpus[this.kernel.tasks[thread].cpu];
   }
 
-  create_guest_lbr_event(vcpu: Vcpu): void {
+  create_guest_lbr_event(vcpu: Vcpu, kind: GuestLbrEvent): void {
     const cpu = this.cpuOf(vcpu.id);
-    const type = PERF_SAMPLE_BRANCH_CALL_STACK | PERF_SAMPLE_BRANCH_USER;
-    const attr = perf.ATTR_PINNED | perf.ATTR_VLBR;
-    if (syscall.perf_event_open(cpu, vcpu.id, vcpu.id, attr, type) !== 0) return;
+    const attr = GUEST_LBR_ATTR[kind];
+    if (syscall.perf_event_open(cpu, vcpu.id, vcpu.id, attr, CALLSTACK_USER) !== 0) return;
     core.perf_install_in_context(cpu, this.kernel.events[vcpu.id]);
   }
 
@@ -228,5 +236,3 @@ export class HostKernel implements HostPerf {
     return overflown;
   }
 }
-
-const CALLSTACK_USER: number = PERF_SAMPLE_BRANCH_CALL_STACK | PERF_SAMPLE_BRANCH_USER;

@@ -104,9 +104,9 @@ describe('the guest LBR event', () => {
     const { m } = new Rig();
     const state = (): string[] => m.vcpus.map((vcpu) => m.host.guest_lbr_event(vcpu));
     expect(state()).toEqual(['none', 'none', 'none']);
-    m.host.create_guest_lbr_event(m.vcpus[1]);
+    m.host.create_guest_lbr_event(m.vcpus[1], 'fake-counter');
     expect(state()).toEqual(['none', 'active', 'none']);
-    m.host.create_guest_lbr_event(m.vcpus[2]);
+    m.host.create_guest_lbr_event(m.vcpus[2], 'fake-counter');
     expect(state()).toEqual(['none', 'active', 'inactive']);
     m.switchTo(1, 2);
     expect(state()).toEqual(['none', 'inactive', 'active']);
@@ -121,14 +121,14 @@ describe('the guest LBR event', () => {
 
   it('always is in user call-stack mode, the one whose stack perf keeps', () => {
     const { m } = new Rig();
-    m.host.create_guest_lbr_event(m.vcpus[0]);
+    m.host.create_guest_lbr_event(m.vcpus[0], 'fake-counter');
     const { PERF_SAMPLE_BRANCH_CALL_STACK: STACK, PERF_SAMPLE_BRANCH_USER: USER } = perf;
     expect(m.host.kernel.events[0].branch_sample_type).toBe(STACK | USER);
   });
 
   it('never exists on a part without call-stack mode', () => {
     const { m } = new Rig({ model: cpuModel('nehalem') });
-    m.host.create_guest_lbr_event(m.vcpus[0]);
+    m.host.create_guest_lbr_event(m.vcpus[0], 'fake-counter');
     expect(m.host.guest_lbr_event(m.vcpus[0])).toBe('none');
   });
 });
@@ -191,7 +191,7 @@ describe('host_lbr_active', () => {
       m.host.hostEventOff(0, which, which === PINNED);
       expect(now()).toEqual([false, false]);
     }
-    m.host.create_guest_lbr_event(m.vcpus[0]);
+    m.host.create_guest_lbr_event(m.vcpus[0], 'fake-counter');
     expect(now()).toEqual([false, false]);
     m.host.hostEventOn(0, PINNED);
     expect(now()).toEqual([false, false]);
@@ -208,7 +208,7 @@ describe('pmi', () => {
     const rig = new Rig();
     const { m } = rig;
     expect([m.host.pmi(0), rig.said()]).toEqual([false, []]);
-    m.host.create_guest_lbr_event(m.vcpus[0]);
+    m.host.create_guest_lbr_event(m.vcpus[0], 'fake-counter');
     rig.said();
     expect([m.host.pmi(0), rig.said()]).toEqual([false, []]);
     m.host.release_guest_lbr_event(m.vcpus[0]);

@@ -128,7 +128,7 @@ describe('no-needless-switch', () => {
     ] as const) {
       const rig = new Rig({ ...merged, needlessSwitches: 0 });
       rig.check.touched(0);
-      if (event) rig.m.host.create_guest_lbr_event(rig.m.vcpus[0]);
+      if (event) rig.m.host.create_guest_lbr_event(rig.m.vcpus[0], 'fake-counter');
       rig.registers.hostWork[0] = work;
       rig.check.vcpuSwitch(0, 0, false);
       expect(rig.broken).toEqual(wrong ? ['no-needless-switch'] : []);
@@ -147,7 +147,7 @@ describe('host-shortcut', () => {
       [false, 1, true, 0],
     ] as const) {
       const rig = new Rig(merged);
-      if (event) rig.m.host.create_guest_lbr_event(rig.m.vcpus[0]);
+      if (event) rig.m.host.create_guest_lbr_event(rig.m.vcpus[0], 'fake-counter');
       rig.registers.hostWork[0] = work;
       rig.check.vcpuSwitch(0, 0, comes);
       expect([event, work, comes, rig.reach('host-shortcut')]).toEqual([event, work, comes, n]);

@@ -7,7 +7,7 @@ import * as msrs from '../../hw/msr_index.js';
 import { GLOBAL_CTRL_HI, GLOBAL_CTRL_LO } from '../../hw/logical_processor.js';
 import * as pv from '../pv/kvm_pv_lbr.js';
 import type { Cpu } from './kernel.js';
-import { ATTR_VLBR } from './perf_event.js';
+import { ATTR_VLBR, ATTR_VLBR_EXCLUDES, ATTR_VLBR_SHARES } from './perf_event.js';
 import type { perf_event } from './perf_structs.js';
 import { COUNTER_SLOTS, NUM_COUNTERS } from './cpu_structs.js';
 
@@ -71,22 +71,27 @@ function lbr_shared_reg_get(cpu: Cpu, event: perf_event): boolean {
 }
 
 /**
- * Kernel: core.c:intel_get_event_constraints(). The guest LBR event takes its fake counter and
- * nothing else: it does not ask for the register that ordinary LBR events share.
+ * Kernel: core.c:intel_get_event_constraints(). The guest LBR event of 5.9 and later takes its fake
+ * counter and nothing else: it does not ask for the register that ordinary LBR events share.
  *
  * Returns false for emptyconstraint.
  */
 export function intel_get_event_constraints(cpu: Cpu, event: perf_event): boolean {
-  if ((event.attr & ATTR_VLBR) !== 0) return true;
+  if ((event.attr & (ATTR_VLBR | ATTR_VLBR_SHARES)) === ATTR_VLBR) return true;
   return event.branch_reg_idx === 0 || lbr_shared_reg_get(cpu, event);
 }
 
+/** LBR_VCPU, bit 62 of a branch_reg config: a reserved bit, which Linux v8 knew only. */
+const LBR_VCPU_HI: number = 1 << (62 - 32);
+
 /**
  * Kernel: core.c:intel_vlbr_constraints(), as x86/events/core.c:validate_event() calls it when an
- * event is created: from then on perf saves and restores LBR_SELECT with the guest's records.
+ * event is created: from then on perf saves and restores LBR_SELECT with the guest's records. With
+ * it, what v8 10/14 does in intel_pmu_setup_hw_lbr_filter().
  */
 export function intel_vlbr_constraints(event: perf_event): void {
   event.lbr_select_flag = (event.attr & ATTR_VLBR) !== 0 ? 1 : 0;
+  if ((event.attr & ATTR_VLBR_EXCLUDES) !== 0) event.branch_reg_config_hi |= LBR_VCPU_HI;
 }
 
 /** Kernel: core.c:intel_put_event_constraints(), __intel_shared_reg_put_constraints(). */

@@ -8,13 +8,28 @@ import { parked } from './parked.js';
 import type { LbrPolicy, PropertyName } from './policy.js';
 import { pvSound } from './pv_sound.js';
 import { pvV2 } from './pv_v2.js';
+import { v1Vmx, v1VmxArea, v1VmxSwap } from './v1_vmx.js';
+import { v10 } from './v10.js';
+import { v4, v4Select } from './v4.js';
+import { v6, v7 } from './v6.js';
+import { v8, v8Posted } from './v8.js';
 
 /** Every policy, in the order of the matrix; the CLI, the tests and README share this table. */
 export const POLICIES: readonly LbrPolicy[] = [
   never,
   always,
+  v1Vmx,
+  v1VmxSwap,
+  v1VmxArea,
   pvV2,
   lazyLiteral,
+  v4,
+  v4Select,
+  v6,
+  v7,
+  v8,
+  v8Posted,
+  v10,
   merged,
   pvSound,
   lazySound,

@@ -5,21 +5,23 @@
  * after the thread came back. Accesses trapped before it went away do not matter.
  */
 import type { Vector } from '../../hw/msr_port.js';
-import { DEBUGCTLMSR_LBR } from '../../hw/msr_index.js';
 import type { Vcpu } from '../vcpu.js';
 import type { LbrPolicy, MsrValue, PolicyHost } from './policy.js';
 import { msrValue, PASS_THROUGH } from './policy.js';
 
 /** kvm_pmu.need_cleanup. */
-const NEED_CLEANUP = 0;
+export const NEED_CLEANUP = 0;
 
-function guestLbr(vcpu: Vcpu): boolean {
-  return (vcpu.vmcs.guest_debugctl & DEBUGCTLMSR_LBR) !== 0;
+/** Kernel: pmu_intel.c:intel_pmu_create_guest_lbr_event(), if there is no event. */
+export function createEvent(kvm: PolicyHost, vcpu: Vcpu): void {
+  if (kvm.perf.guest_lbr_event(vcpu) === 'none') {
+    kvm.perf.create_guest_lbr_event(vcpu, 'fake-counter');
+  }
 }
 
 /** Kernel: pmu_intel.c:intel_pmu_cleanup(). */
-function intel_pmu_cleanup(kvm: PolicyHost, vcpu: Vcpu): void {
-  if (!guestLbr(vcpu)) kvm.perf.release_guest_lbr_event(vcpu);
+export function intel_pmu_cleanup(kvm: PolicyHost, vcpu: Vcpu): void {
+  if (!vcpu.lbr_enabled) kvm.perf.release_guest_lbr_event(vcpu);
 }
 
 /** Kernel: pmu_intel.c:vmx_passthrough_lbr_msrs(). */
@@ -32,7 +34,7 @@ function vmx_passthrough_lbr_msrs(kvm: PolicyHost, vcpu: Vcpu): void {
  * whether the registers are the guest's now; if not, reads are 0 and writes are dropped.
  */
 function lbr_msrs_access(kvm: PolicyHost, vcpu: Vcpu): boolean {
-  if (kvm.perf.guest_lbr_event(vcpu) === 'none') kvm.perf.create_guest_lbr_event(vcpu);
+  createEvent(kvm, vcpu);
   return kvm.perf.guest_lbr_event(vcpu) === 'active';
 }
 
@@ -110,9 +112,7 @@ export const merged: LbrPolicy = {
   },
   /** Kernel: vmx.c:vmx_set_msr(), MSR_IA32_DEBUGCTLMSR. */
   set_debugctl: (kvm: PolicyHost, vcpu: Vcpu): void => {
-    if (guestLbr(vcpu) && kvm.perf.guest_lbr_event(vcpu) === 'none') {
-      kvm.perf.create_guest_lbr_event(vcpu);
-    }
+    if (vcpu.lbr_enabled) createEvent(kvm, vcpu);
   },
   /** Kernel: pmu_intel.c:intel_pmu_reset(). */
   reset: (kvm: PolicyHost, vcpu: Vcpu): void => kvm.perf.release_guest_lbr_event(vcpu),

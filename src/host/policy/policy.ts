@@ -5,6 +5,7 @@
  * it declares.
  */
 import type { Vector } from '../../hw/msr_port.js';
+import { GP_VECTOR } from '../../hw/msr_port.js';
 import type { PvSite } from '../../guest/pv/kvm_para.js';
 import type { Vcpu } from '../vcpu.js';
 
@@ -28,10 +29,18 @@ export const PROPERTY_NAMES = [
 ] as const;
 export type PropertyName = (typeof PROPERTY_NAMES)[number];
 
+/**
+ * How the guest LBR event takes part in the scheduling of the host's perf:
+ * - `flexible`: not pinned, and beside a host event of the same filter (v3 to v7);
+ * - `exclusive`: pinned to the task, and beside no other LBR event (v8);
+ * - `fake-counter`: pinned to the task, with a constraint of its own (v9 and later).
+ */
+export type GuestLbrEvent = 'flexible' | 'exclusive' | 'fake-counter';
+
 /** The host's perf subsystem, as KVM may use it. */
 export interface HostPerf {
   /** perf_event_create_kernel_counter() of the guest LBR event, for the vCPU's own thread. */
-  create_guest_lbr_event(vcpu: Vcpu): void;
+  create_guest_lbr_event(vcpu: Vcpu, kind: GuestLbrEvent): void;
   /** perf_event_release_kernel() of it. */
   release_guest_lbr_event(vcpu: Vcpu): void;
   /** Whether it exists, and whether it is PERF_EVENT_STATE_ACTIVE. */
@@ -60,6 +69,13 @@ export interface PolicyHost {
   scrubPcpu(pcpu: number): void;
   /** Opens or closes the MSR bitmap for every LBR MSR. */
   setPassthrough(vcpu: Vcpu, on: boolean): void;
+  /** Closes it again for LBR_SELECT, where there is one. */
+  interceptSelect(vcpu: Vcpu): void;
+  /**
+   * The VM-entry MSR-load area holds `vcpu.records` as they are: hardware writes them as WRMSR
+   * would, and the entry fails if one is refused.
+   */
+  loadAtEntry(vcpu: Vcpu): void;
   /**
    * Saves what the host's own LBR event has on this pCPU, so that KVM may use the registers
    * until `giveBackLbr`. To be used with interrupts off around the time in the guest only.
@@ -114,9 +130,11 @@ export interface LbrPolicy {
   /** After a VM exit; the guest's DEBUGCTL is in the VMCS. */
   vcpu_exit(kvm: PolicyHost, vcpu: Vcpu): void;
   /** An intercepted RDMSR of an LBR MSR that exists. */
-  get_msr(kvm: PolicyHost, vcpu: Vcpu, msr: number): MsrValue;
+  get_msr(kvm: PolicyHost, vcpu: Vcpu, msr: number): Readonly<MsrValue>;
   /** An intercepted WRMSR of an LBR MSR that exists. */
   set_msr(kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector;
+  /** The guest is about to read or write DEBUGCTL, which always exits; a vector refuses it. */
+  debugctl_access(kvm: PolicyHost, vcpu: Vcpu): Vector;
   /** The guest wrote DEBUGCTL; the VMCS holds the new value. */
   set_debugctl(kvm: PolicyHost, vcpu: Vcpu): void;
   /** The guest wrote MSR_KVM_PV_LBR_CTRL. */
@@ -150,6 +168,9 @@ export function msrValue(eax: number, edx: number): MsrValue {
   return VALUE;
 }
 
+/** The emulated RDMSR that raises #GP. */
+export const REFUSED: Readonly<MsrValue> = { eax: 0, edx: 0, vector: GP_VECTOR };
+
 /** A hook that does nothing. */
 export function nothing(): void {}
 
@@ -182,6 +203,7 @@ export const PASS_THROUGH: PolicyGround = {
   },
   set_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector =>
     kvm.wrmsr_safe(vcpu, msr, eax, edx),
+  debugctl_access: (): Vector => 0,
   set_debugctl: nothing,
   set_pv_lbr_ctrl: nothing,
   deliver_pmi: nothing,

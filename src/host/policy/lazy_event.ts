@@ -1,0 +1,47 @@
+/**
+ * What v3 to v8 have in common: a host perf event on the vCPU's thread makes perf save and restore
+ * the guest's stack, and the intercepts tell whether the guest has used LBR in this slice. An event
+ * of a slice without a trapped access is destroyed when the vCPU comes back: contents of a stack
+ * that is off survive one idle slice, not two.
+ */
+import type { Vcpu } from '../vcpu.js';
+import type { GuestLbrEvent, PolicyHost } from './policy.js';
+
+/** kvm_pmu.lbr_used: an LBR MSR was accessed in this slice, as far as accesses are trapped. */
+export const LBR_USED = 0;
+/** kvm_pmu.vcpu_lbr_event (v8: lbr_event) is not NULL. */
+const LBR_EVENT = 1;
+
+export const LAZY_EVENT_WORDS: readonly string[] = ['lbr_used', 'lbr_event'];
+
+/** The belief of these policies: as long as there is an event, the guest uses LBR. */
+export function hasEvent(vcpu: Vcpu): boolean {
+  return vcpu.word(LBR_EVENT) !== 0;
+}
+
+/** Creates the event, if there is none. Returns whether there is one. */
+export function createEvent(kvm: PolicyHost, vcpu: Vcpu, kind: GuestLbrEvent): boolean {
+  if (!hasEvent(vcpu)) {
+    kvm.perf.create_guest_lbr_event(vcpu, kind);
+    vcpu.setWord(LBR_EVENT, kvm.perf.guest_lbr_event(vcpu) === 'none' ? 0 : 1);
+  }
+  return hasEvent(vcpu);
+}
+
+export function destroyEvent(kvm: PolicyHost, vcpu: Vcpu): void {
+  kvm.perf.release_guest_lbr_event(vcpu);
+  vcpu.setWord(LBR_EVENT, 0);
+}
+
+/** Kernel: pmu_intel.c:intel_pmu_sched_in(), v6 to v8. */
+export function intel_pmu_sched_in(kvm: PolicyHost, vcpu: Vcpu): void {
+  if (vcpu.word(LBR_USED) !== 0) {
+    vcpu.setWord(LBR_USED, 0);
+    kvm.setPassthrough(vcpu, false);
+  } else if (hasEvent(vcpu) && !vcpu.lbr_enabled) {
+    destroyEvent(kvm, vcpu);
+  }
+}
+
+/** Kernel: pmu_intel.c:intel_pmu_reset(), v6 to v8: only the event is touched. */
+export const intel_pmu_reset: (kvm: PolicyHost, vcpu: Vcpu) => void = destroyEvent;

@@ -1,0 +1,43 @@
+/**
+ * Models the LBR part of arch/x86/kvm/vmx/pmu_intel.c as v10 and v11 have it (2020): what was
+ * merged later, but for the stop. The event goes when DEBUGCTL.LBR is clear *and* no access was
+ * trapped since the last look; accesses that are passed through are not seen, those to DEBUGCTL
+ * always are. Any write of DEBUGCTL creates the event, whatever is written.
+ */
+import type { Vector } from '../../hw/msr_port.js';
+import type { Vcpu } from '../vcpu.js';
+import { createEvent, intel_pmu_cleanup, merged, NEED_CLEANUP } from './merged.js';
+import type { LbrPolicy, MsrValue, PolicyHost } from './policy.js';
+
+/** Bit 58 of kvm_pmu.pmc_in_use. */
+const IN_USE: number = merged.words.length;
+
+export const v10: LbrPolicy = {
+  ...merged,
+  name: 'v10',
+  summary: 'as merged, but the event stays as long as a slice has a trapped access',
+  cites: 'Like Xu, v10 and v11 8 to 10/11, 2020-04-23 and 2020-05-14',
+  assumes: 'a guest that has DEBUGCTL.LBR clear and leaves it alone has stopped using LBR',
+  words: [...merged.words, 'in_use'],
+  needlessSwitches: 4,
+  knownFailures: {},
+  /** Kernel: pmu.c:kvm_pmu_cleanup(), v10 9/11. */
+  handle_requests: (kvm: PolicyHost, vcpu: Vcpu): void => {
+    if (vcpu.word(NEED_CLEANUP) === 0) return;
+    vcpu.setWord(NEED_CLEANUP, 0);
+    if (vcpu.word(IN_USE) === 0) intel_pmu_cleanup(kvm, vcpu);
+    vcpu.setWord(IN_USE, 0);
+  },
+  get_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number): Readonly<MsrValue> => {
+    vcpu.setWord(IN_USE, 1);
+    return merged.get_msr(kvm, vcpu, msr);
+  },
+  set_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector => {
+    vcpu.setWord(IN_USE, 1);
+    return merged.set_msr(kvm, vcpu, msr, eax, edx);
+  },
+  set_debugctl: (kvm: PolicyHost, vcpu: Vcpu): void => {
+    createEvent(kvm, vcpu);
+    vcpu.setWord(IN_USE, 1);
+  },
+};

@@ -1,0 +1,81 @@
+/**
+ * v4 of the lazy series, from its message (patch 10/10, 2018-12-26); its code is not to be found.
+ * As v6, but the host event is created only while the guest's LBR_SELECT is in user call-stack
+ * mode, which is known since LBR_SELECT is always intercepted. The message leaves two steps open:
+ * whether only the first access of a slice asks about the mode, and whether an event goes while
+ * DEBUGCTL.LBR is set. `v4` and `v4-select` are the ends of what it can mean.
+ */
+import type { Vector } from '../../hw/msr_port.js';
+import { LBR_CALL_STACK, LBR_KERNEL, MSR_LBR_SELECT } from '../../hw/msr_index.js';
+import type { Vcpu } from '../vcpu.js';
+import * as lazy from './lazy_event.js';
+import type { LbrPolicy, MsrValue, PolicyHost } from './policy.js';
+import { PASS_THROUGH } from './policy.js';
+
+/** kvm_vcpu_arch.lbr_user_callstack. */
+const USER_CALLSTACK: number = lazy.LAZY_EVENT_WORDS.length;
+
+/** In LBR_SELECT a bit of LBR_KERNEL keeps branches of the kernel out. */
+function selectsUserCallstack(eax: number): boolean {
+  return (eax & LBR_CALL_STACK) !== 0 && (eax & LBR_KERNEL) !== 0;
+}
+
+function policyOf(asksAlways: boolean): Omit<LbrPolicy, 'name' | 'summary'> {
+  /** Kernel: pmu_intel.c:guest_access_lbr_msr(), v4. */
+  const accessed = (kvm: PolicyHost, vcpu: Vcpu): void => {
+    const first = vcpu.word(lazy.LBR_USED) === 0;
+    if ((first || asksAlways) && vcpu.word(USER_CALLSTACK) !== 0) {
+      lazy.createEvent(kvm, vcpu, 'flexible');
+    }
+    if (!first) return;
+    vcpu.setWord(lazy.LBR_USED, 1);
+    kvm.setPassthrough(vcpu, true);
+    kvm.interceptSelect(vcpu);
+  };
+  const sched_in = (kvm: PolicyHost, vcpu: Vcpu): void => {
+    if (vcpu.word(lazy.LBR_USED) === 0 && lazy.hasEvent(vcpu)) lazy.destroyEvent(kvm, vcpu);
+    else lazy.intel_pmu_sched_in(kvm, vcpu);
+  };
+  return {
+    ...PASS_THROUGH,
+    cites: 'Wei Wang, v4 10/10, 2018-12-26, message only',
+    assumes: 'guests use LBR for user call stacks alone, and no LBR event of the host contends',
+    words: [...lazy.LAZY_EVENT_WORDS, 'lbr_user_callstack'],
+    needlessSwitches: 4,
+    knownFailures: {},
+    notApplicable: { 'active-agrees': 'not a paravirtual policy' },
+    needsCallstack: false,
+    inUse: lazy.hasEvent,
+    vcpu_load: asksAlways ? lazy.intel_pmu_sched_in : sched_in,
+    get_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number): MsrValue => {
+      const value = PASS_THROUGH.get_msr(kvm, vcpu, msr);
+      accessed(kvm, vcpu);
+      return value;
+    },
+    set_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector => {
+      kvm.wrmsr(vcpu, msr, eax, edx);
+      if (msr === MSR_LBR_SELECT) {
+        vcpu.setWord(USER_CALLSTACK, selectsUserCallstack(eax) ? 1 : 0);
+      }
+      accessed(kvm, vcpu);
+      return 0;
+    },
+    debugctl_access: (kvm: PolicyHost, vcpu: Vcpu): Vector => {
+      accessed(kvm, vcpu);
+      return 0;
+    },
+    reset: lazy.intel_pmu_reset,
+  };
+}
+
+export const v4: LbrPolicy = {
+  ...policyOf(false),
+  name: 'v4',
+  summary: 'host event if the first access of a slice finds user call-stack mode; K=2, LBR or not',
+};
+
+export const v4Select: LbrPolicy = {
+  ...policyOf(true),
+  name: 'v4-select',
+  summary: 'v4, read kindly: the event comes with LBR_SELECT too, and stays while LBR is on',
+};

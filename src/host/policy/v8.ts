@@ -1,0 +1,80 @@
+/**
+ * Models the LBR part of arch/x86/kvm/vmx/pmu_intel.c as v8 has it (patches 9, 10, 12 and 13 of
+ * 14, 2019-08-06), after Peter Zijlstra's objections: the event is pinned to the task and shares
+ * with no other, it is created before the access, and with interrupts off KVM looks whether it is
+ * on the CPU before it touches a register, and again before a VM entry. An access without the
+ * event raises #GP, DEBUGCTL included: that is how the access functions fail. INFO is not known,
+ * as in v6.
+ *
+ * Patch 13/14 has the last look the wrong way round: it takes the registers back from the guest
+ * if the event *is* on the CPU (`oncpu != -1`), against its own message. `v8` does what the
+ * message says, `v8-posted` what the code does.
+ */
+import type { Vector } from '../../hw/msr_port.js';
+import { GP_VECTOR } from '../../hw/msr_port.js';
+import type { Vcpu } from '../vcpu.js';
+import * as lazy from './lazy_event.js';
+import type { LbrPolicy, MsrValue, PolicyHost } from './policy.js';
+import { PASS_THROUGH, REFUSED } from './policy.js';
+import { is_lbr_msr } from './v6.js';
+
+function owns(kvm: PolicyHost, vcpu: Vcpu): boolean {
+  return kvm.perf.guest_lbr_event(vcpu) === 'active';
+}
+
+/** Kernel: pmu_intel.c:intel_pmu_access_lbr_msr(), v8. Returns whether the access may be made. */
+function access(kvm: PolicyHost, vcpu: Vcpu): boolean {
+  if (!lazy.createEvent(kvm, vcpu, 'exclusive') || !owns(kvm, vcpu)) return false;
+  if (vcpu.word(lazy.LBR_USED) === 0) {
+    vcpu.setWord(lazy.LBR_USED, 1);
+    kvm.setPassthrough(vcpu, true);
+  }
+  return true;
+}
+
+/** Kernel: pmu_intel.c:intel_pmu_lbr_confirm(), with the state of the event that it acts on. */
+function confirm(cancelIfOwner: boolean): (kvm: PolicyHost, vcpu: Vcpu) => void {
+  return (kvm, vcpu) => {
+    if (!lazy.hasEvent(vcpu) || vcpu.word(lazy.LBR_USED) === 0) return;
+    if (owns(kvm, vcpu) !== cancelIfOwner) return;
+    vcpu.setWord(lazy.LBR_USED, 0);
+    kvm.setPassthrough(vcpu, false);
+  };
+}
+
+export const v8: LbrPolicy = {
+  ...PASS_THROUGH,
+  name: 'v8',
+  summary: 'pinned, exclusive host event; #GP without it; passed through while it is on the CPU',
+  cites: 'Wei Wang, v8 9 to 13/14, 2019-08-06; the check before entry as its message has it',
+  assumes: 'no LBR event of the host takes the LBR from the guest, which has no word for that',
+  words: lazy.LAZY_EVENT_WORDS,
+  needlessSwitches: 4,
+  knownFailures: {},
+  notApplicable: { 'active-agrees': 'not a paravirtual policy' },
+  needsCallstack: true,
+  inUse: lazy.hasEvent,
+  vcpu_load: lazy.intel_pmu_sched_in,
+  vcpu_enter: confirm(false),
+  get_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number): MsrValue => {
+    if (!is_lbr_msr(vcpu, msr) || !access(kvm, vcpu)) return REFUSED;
+    return PASS_THROUGH.get_msr(kvm, vcpu, msr);
+  },
+  /** The access is wrmsrl(): a value that faults is the host's fault. */
+  set_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector => {
+    if (!is_lbr_msr(vcpu, msr) || !access(kvm, vcpu)) return GP_VECTOR;
+    kvm.wrmsr(vcpu, msr, eax, edx);
+    return 0;
+  },
+  debugctl_access: (kvm: PolicyHost, vcpu: Vcpu): Vector => (access(kvm, vcpu) ? 0 : GP_VECTOR),
+  reset: lazy.intel_pmu_reset,
+};
+
+export const v8Posted: LbrPolicy = {
+  ...v8,
+  name: 'v8-posted',
+  summary: 'v8 with the check before entry as posted: passed through while the event is off',
+  cites: 'Wei Wang, v8 9 to 13/14, 2019-08-06, word for word',
+  knownFailures: {},
+  vcpu_enter: confirm(true),
+};
