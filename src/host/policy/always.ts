@@ -12,7 +12,6 @@ export const always: LbrPolicy = {
   knownFailures: {
     'no-needless-switch': { why: 'it saves and restores for ever, used or not' },
   },
-  needsCallstack: false,
   notApplicable: {
     'active-agrees': 'not a paravirtual policy',
     'no-premature-stop': 'it never takes the guest to have stopped',

@@ -50,8 +50,7 @@ export function knownFailure(
 ): string | null {
   const known = policy.knownFailures[property];
   if (known === undefined) return null;
-  if (known.needsCallstack === true && !model.callstack) return null;
-  return known.needsShortcut === true && kernel === '4.18' ? null : known.why;
+  return known.where === undefined || known.where(model, kernel) ? known.why : null;
 }
 
 /** Why a property says nothing about a policy on this CPU; null if it does. */
@@ -62,6 +61,5 @@ export function notApplicable(
 ): string | null {
   const why = policy.notApplicable[property];
   if (why !== undefined) return why;
-  const idle = policy.needsCallstack && !model.callstack && property === 'owner-only';
-  return idle ? `it never touches the registers of a ${model.name}` : null;
+  return (model.callstack ? null : policy.withoutCallstack?.[property]) ?? null;
 }

@@ -5,7 +5,8 @@
  * that is off survive one idle slice, not two.
  */
 import type { Vcpu } from '../vcpu.js';
-import type { GuestLbrEvent, PolicyHost } from './policy.js';
+import type { GuestLbrEvent, LbrPolicy, PolicyHost } from './policy.js';
+import { WITH_CALLSTACK } from './policy.js';
 
 /** kvm_pmu.lbr_used: an LBR MSR was accessed in this slice, as far as accesses are trapped. */
 export const LBR_USED = 0;
@@ -32,6 +33,27 @@ export function destroyEvent(kvm: PolicyHost, vcpu: Vcpu): void {
   kvm.perf.release_guest_lbr_event(vcpu);
   vcpu.setWord(LBR_EVENT, 0);
 }
+
+/** What v4 to v7 are known to break, whatever else: nobody asks whether the host has the LBR. */
+export const UNOWNED: LbrPolicy['knownFailures'] = {
+  'no-loss/any': { why: "the guest reads and records in what the host's event has, or has wiped" },
+  'no-leak/vm': { why: "an access reaches the registers whoever's records they hold" },
+  'callstack-true': { why: "frames are the host's, or wiped when its event or KVM's comes" },
+  'sample-true': {
+    why: "a sample repeats others' records, or lacks what an event that came wiped",
+  },
+  'host-intact': { why: "the guest writes into the host event's records and its LBR_SELECT" },
+  'owner-only': { why: 'an access is carried out under a host event that counts' },
+  'recorder-owned': { why: 'with LBR on hardware records for the guest, event or not' },
+  'no-needless-switch': {
+    why: 'any access to DEBUGCTL counts as use, though it leaves LBR off',
+    where: WITH_CALLSTACK,
+  },
+  'no-premature-stop': { why: 'without an event, or when it has gone, nothing keeps the stack' },
+  'no-fault': {
+    why: 'an intercepted write reaches WRMSR unchecked: a guest can make the host fault',
+  },
+};
 
 /** Kernel: pmu_intel.c:intel_pmu_sched_in(), v6 to v8. */
 export function intel_pmu_sched_in(kvm: PolicyHost, vcpu: Vcpu): void {

@@ -36,7 +36,6 @@ export const lazyLiteral: LbrPolicy = {
       why: 'a slice without access is not saved, whatever was recorded in it',
     },
   },
-  needsCallstack: false,
   notApplicable: { 'active-agrees': 'not a paravirtual policy' },
   inUse: (vcpu: Vcpu): boolean => vcpu.msr_passthrough,
   /** L1: nothing is restored. */

@@ -15,7 +15,6 @@ export const lazySound: LbrPolicy = {
   assumes: LENT,
   needlessSwitches: 1,
   knownFailures: {},
-  needsCallstack: false,
   notApplicable: { 'active-agrees': 'not a paravirtual policy' },
   inUse: (vcpu: Vcpu): boolean => vcpu.word(LIVE) !== 0,
   vcpu_enter: (kvm: PolicyHost, vcpu: Vcpu): void => {

@@ -7,7 +7,7 @@
 import type { Vector } from '../../hw/msr_port.js';
 import type { Vcpu } from '../vcpu.js';
 import type { LbrPolicy, MsrValue, PolicyHost } from './policy.js';
-import { msrValue, PASS_THROUGH } from './policy.js';
+import { msrValue, PASS_THROUGH, WITH_CALLSTACK, WITH_SHORTCUT } from './policy.js';
 
 /** kvm_pmu.need_cleanup. */
 export const NEED_CLEANUP = 0;
@@ -57,12 +57,11 @@ export const merged: LbrPolicy = {
       why:
         "host perf's restore shortcut trusts registers that a vCPU restored whose event was then " +
         "released; and a guest event that comes second finds the host's records",
-      needsCallstack: true,
+      where: WITH_CALLSTACK,
     },
     'no-leak/task': {
       why: 'the same shortcut, between vCPUs of one VM',
-      needsCallstack: true,
-      needsShortcut: true,
+      where: WITH_SHORTCUT,
     },
     'callstack-true': {
       why: "a host event that comes wipes the guest's frames, and the shortcut brings others",
@@ -83,13 +82,13 @@ export const merged: LbrPolicy = {
       why:
         'host lbr_del goes by the br_sel of the LBR event added last: with a host event beside ' +
         "the guest's, lbr_callstack_users grows at every switch",
-      needsCallstack: true,
+      where: WITH_CALLSTACK,
     },
     'no-fault': {
       why: 'an intercepted write reaches WRMSR unchecked: a guest can make the host fault',
     },
   },
-  needsCallstack: true,
+  withoutCallstack: { 'owner-only': 'it never touches the registers' },
   notApplicable: { 'active-agrees': 'not a paravirtual policy' },
   inUse: (vcpu: Vcpu): boolean => vcpu.msr_passthrough,
   /** Kernel: x86.c:kvm_arch_sched_in(). */

@@ -21,7 +21,6 @@ export const never: LbrPolicy = {
     'host-intact': { why: "the host's event finds the guest's records and its LBR_SELECT" },
     'recorder-owned': { why: 'hardware records on top of whatever is there' },
   },
-  needsCallstack: false,
   notApplicable: {
     'active-agrees': 'not a paravirtual policy',
     'owner-only': 'it never touches the registers',

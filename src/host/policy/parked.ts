@@ -21,7 +21,6 @@ export const parked: LbrPolicy = {
   words: [...PARKED_WORDS, 'used', 'eager'],
   needlessSwitches: 3,
   knownFailures: {},
-  needsCallstack: false,
   notApplicable: { 'active-agrees': 'not a paravirtual policy' },
   inUse: (vcpu: Vcpu): boolean => vcpu.word(EAGER) !== 0 || vcpu.word(USED) !== 0,
   vcpu_enter: (kvm: PolicyHost, vcpu: Vcpu): void => {

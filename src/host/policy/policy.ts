@@ -4,6 +4,7 @@
  * paravirtual MSR, and the state of its own perf event. Everything it remembers is in the words
  * it declares.
  */
+import type { CpuModel } from '../../hw/cpu_models.js';
 import type { Vector } from '../../hw/msr_port.js';
 import { GP_VECTOR } from '../../hw/msr_port.js';
 import type { PvSite } from '../../guest/pv/kvm_para.js';
@@ -87,11 +88,17 @@ export interface PolicyHost {
 /** Why a policy breaks a property, and where. */
 export interface KnownFailure {
   readonly why: string;
-  /** Not to be met on a CPU without call-stack mode. */
-  readonly needsCallstack?: boolean;
-  /** Not to be met with a kernel whose LBR driver lacks the restore shortcut (4.18). */
-  readonly needsShortcut?: boolean;
+  /** The CPUs and kernels on which it is met; all of them if it does not say. */
+  readonly where?: Where;
 }
+
+export type Where = (model: CpuModel, kernel: string) => boolean;
+
+/** A failure that is not met on a CPU without call-stack mode. */
+export const WITH_CALLSTACK: Where = (model) => model.callstack;
+
+/** A failure that is not met with a driver that lacks the restore shortcut (4.18). */
+export const WITH_SHORTCUT: Where = (model, kernel) => model.callstack && kernel !== '4.18';
 
 /** One policy. Hooks carry KVM's names; a hook that is not needed is `nothing`. */
 export interface LbrPolicy {
@@ -106,8 +113,8 @@ export interface LbrPolicy {
   readonly knownFailures: Partial<Record<PropertyName, KnownFailure>>;
   /** Properties that say nothing about it, and why. */
   readonly notApplicable: Partial<Record<PropertyName, string>>;
-  /** It touches the registers only where there is call-stack mode. */
-  readonly needsCallstack: boolean;
+  /** Those that say nothing about it on a CPU without call-stack mode, and why. */
+  readonly withoutCallstack?: Partial<Record<PropertyName, string>>;
   /** What the guest is told: where its driver reports call-stack use, if at all. */
   readonly pv: PvSite;
   /** How often a vCPU may still be saved or restored, coming or going, after its guest stopped. */
@@ -184,7 +191,6 @@ export type PolicyGround = Omit<
   | 'knownFailures'
   | 'notApplicable'
   | 'needlessSwitches'
-  | 'needsCallstack'
   | 'inUse'
 >;
 

@@ -15,7 +15,6 @@ export const pvSound: LbrPolicy = {
   pv: 'add-del-boot',
   needlessSwitches: 1,
   knownFailures: {},
-  needsCallstack: false,
   notApplicable: {},
   inUse: (vcpu: Vcpu): boolean => vcpu.pv_lbr_ctrl !== 0,
   vcpu_enter: (kvm: PolicyHost, vcpu: Vcpu): void => {

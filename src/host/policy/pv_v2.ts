@@ -1,6 +1,6 @@
 import type { Vcpu } from '../vcpu.js';
 import type { LbrPolicy, PolicyHost } from './policy.js';
-import { PASS_THROUGH } from './policy.js';
+import { PASS_THROUGH, WITH_CALLSTACK } from './policy.js';
 
 const active = (vcpu: Vcpu): boolean => vcpu.pv_lbr_ctrl !== 0;
 
@@ -34,15 +34,15 @@ export const pvV2: LbrPolicy = {
     'recorder-owned': { why: 'with ACTIVE 0 hardware records on top of whatever is there' },
     'active-agrees': {
       why: 'a kernel that takes over by kexec inherits ACTIVE',
-      needsCallstack: true,
+      where: WITH_CALLSTACK,
     },
     'no-needless-switch': {
       why: 'with ACTIVE left at 1 it saves and restores for ever',
-      needsCallstack: true,
+      where: WITH_CALLSTACK,
     },
     'no-premature-stop': { why: 'it takes every guest without ACTIVE to have no stack' },
   },
-  needsCallstack: true,
+  withoutCallstack: { 'owner-only': 'it never touches the registers' },
   notApplicable: {},
   inUse: active,
   vcpu_load: (kvm: PolicyHost, vcpu: Vcpu): void => {

@@ -4,12 +4,39 @@
  * and each has a reading of its own: whether the host's records go the other way meanwhile, and
  * whether KVM's code moves the registers or the MSR areas of the VMCS do, as in Xen.
  */
+import { LBR_FORMAT_EIP_FLAGS2 } from '../../hw/cpu_models.js';
 import type { Vcpu } from '../vcpu.js';
-import type { LbrPolicy, PolicyHost } from './policy.js';
-import { PASS_THROUGH } from './policy.js';
+import type { KnownFailure, LbrPolicy, PolicyHost, Where } from './policy.js';
+import { PASS_THROUGH, WITH_SHORTCUT } from './policy.js';
 
 /** The host's registers are in `lent`, to come back at the exit. */
 const BORROWED = 0;
+
+/** Its failures where only the guest's own reads are concerned. */
+const NOT_SENT: KnownFailure = {
+  why: 'a live migration leaves the stack behind: no LBR MSR is among what is sent',
+};
+const WITHOUT_STACK: LbrPolicy['knownFailures'] = {
+  'no-loss/callstack': NOT_SENT,
+  'no-loss/any': NOT_SENT,
+  'callstack-true': NOT_SENT,
+  'sample-true': NOT_SENT,
+  'no-needless-switch': { why: 'it saves and restores for ever, used or not' },
+};
+
+const UNDER_THE_HOST: LbrPolicy['knownFailures'] = {
+  ...WITHOUT_STACK,
+  'host-intact': { why: "the host's event goes on with the guest's records and its LBR_SELECT" },
+  'owner-only': { why: 'it restores under a host event that counts' },
+};
+
+/** Only captures without TSX differ from what WRMSR takes. */
+const WITHOUT_TSX: Where = ({ lbr_format, tsx }) => lbr_format === LBR_FORMAT_EIP_FLAGS2 && !tsx;
+
+const REFUSED_ENTRY: KnownFailure = {
+  why: 'the entry refuses a FROM as it was captured, and the registers keep what they had',
+  where: WITHOUT_TSX,
+};
 
 export const v1Vmx: LbrPolicy = {
   ...PASS_THROUGH,
@@ -18,8 +45,7 @@ export const v1Vmx: LbrPolicy = {
   cites: "Wei Wang, v1, 2017-09-25, from v2's changelog",
   assumes: 'no LBR event of the host counts on a pCPU that runs a guest',
   needlessSwitches: 0,
-  knownFailures: {},
-  needsCallstack: false,
+  knownFailures: UNDER_THE_HOST,
   notApplicable: {
     'active-agrees': 'not a paravirtual policy',
     'no-premature-stop': 'it never takes the guest to have stopped',
@@ -36,7 +62,13 @@ export const v1VmxSwap: LbrPolicy = {
   cites: 'a reading of v1; Peter Zijlstra, 2019-07, asks for it in reply to v7',
   assumes: 'perf lends its registers to KVM between VM entry and VM exit',
   words: ['borrowed'],
-  knownFailures: {},
+  knownFailures: {
+    ...WITHOUT_STACK,
+    'host-intact': {
+      why: "after an exit the guest's records stay, and perf's restore shortcut takes them for its own",
+      where: WITH_SHORTCUT,
+    },
+  },
   vcpu_enter: (kvm: PolicyHost, vcpu: Vcpu): void => {
     if (kvm.perf.host_lbr_active(vcpu.pcpu)) {
       kvm.borrowLbr(vcpu);
@@ -58,6 +90,12 @@ export const v1VmxArea: LbrPolicy = {
   summary: 'v1-vmx by the MSR-store and MSR-load areas of the VMCS, values as they were stored',
   cites: "a reading of v1; Xen's lbr-tsx-vmentry is what it meets",
   assumes: 'WRMSR takes what RDMSR gave, and no LBR event of the host counts',
-  knownFailures: {},
+  knownFailures: {
+    ...UNDER_THE_HOST,
+    'no-leak/vm': REFUSED_ENTRY,
+    'no-leak/task': REFUSED_ENTRY,
+    'recorder-owned': REFUSED_ENTRY,
+    'no-fault': REFUSED_ENTRY,
+  },
   vcpu_enter: (kvm: PolicyHost, vcpu: Vcpu): void => kvm.loadAtEntry(vcpu),
 };

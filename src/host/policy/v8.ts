@@ -15,8 +15,16 @@ import { GP_VECTOR } from '../../hw/msr_port.js';
 import type { Vcpu } from '../vcpu.js';
 import * as lazy from './lazy_event.js';
 import type { LbrPolicy, MsrValue, PolicyHost } from './policy.js';
-import { PASS_THROUGH, REFUSED } from './policy.js';
+import { PASS_THROUGH, REFUSED, WITH_CALLSTACK, WITH_SHORTCUT } from './policy.js';
 import { is_lbr_msr } from './v6.js';
+
+/** perf refuses a call-stack event there, so there is never an owner. */
+const REFUSES = 'without call-stack mode its event cannot exist, and every access raises #GP';
+
+const LOST =
+  'a host event or an idle slice takes the event, and the stack with it; it is not migrated';
+const SHORTCUT =
+  "perf's restore shortcut trusts registers that a vCPU restored whose event was then released";
 
 function owns(kvm: PolicyHost, vcpu: Vcpu): boolean {
   return kvm.perf.guest_lbr_event(vcpu) === 'active';
@@ -50,9 +58,39 @@ export const v8: LbrPolicy = {
   assumes: 'no LBR event of the host takes the LBR from the guest, which has no word for that',
   words: lazy.LAZY_EVENT_WORDS,
   needlessSwitches: 4,
-  knownFailures: {},
+  knownFailures: {
+    'no-loss/callstack': { why: LOST },
+    'no-loss/any': { why: LOST },
+    'no-leak/vm': { why: SHORTCUT, where: WITH_SHORTCUT },
+    'no-leak/task': { why: SHORTCUT, where: WITH_SHORTCUT },
+    'callstack-true': { why: LOST },
+    'sample-true': { why: LOST, where: WITH_CALLSTACK },
+    'host-intact': {
+      why: "without the event the guest's DEBUGCTL.LBR is loaded all the same, and it records",
+    },
+    'recorder-owned': { why: "hardware records for the guest into the host event's stack" },
+    'no-needless-switch': {
+      why: 'any access to DEBUGCTL counts as use, though it leaves LBR off',
+      where: WITH_CALLSTACK,
+    },
+    'no-premature-stop': { why: LOST },
+    'no-fault': {
+      why: 'an access without the event raises #GP, DEBUGCTL included; so does a trapped INFO',
+    },
+    balanced: {
+      why: 'a host event that does not fit has told lbr.c of itself, and of another br_sel',
+      where: WITH_CALLSTACK,
+    },
+  },
   notApplicable: { 'active-agrees': 'not a paravirtual policy' },
-  needsCallstack: true,
+  withoutCallstack: {
+    'no-loss/any': REFUSES,
+    'no-leak/vm': REFUSES,
+    'host-intact': REFUSES,
+    'owner-only': REFUSES,
+    'recorder-owned': REFUSES,
+    'no-premature-stop': REFUSES,
+  },
   inUse: lazy.hasEvent,
   vcpu_load: lazy.intel_pmu_sched_in,
   vcpu_enter: confirm(false),
@@ -70,11 +108,16 @@ export const v8: LbrPolicy = {
   reset: lazy.intel_pmu_reset,
 };
 
+const { 'no-needless-switch': _kept, ...V8_FAILURES } = v8.knownFailures;
+
 export const v8Posted: LbrPolicy = {
   ...v8,
   name: 'v8-posted',
   summary: 'v8 with the check before entry as posted: passed through while the event is off',
   cites: 'Wei Wang, v8 9 to 13/14, 2019-08-06, word for word',
-  knownFailures: {},
+  knownFailures: {
+    ...V8_FAILURES,
+    'no-fault': { why: 'INFO is always trapped, and a trapped access to it raises #GP' },
+  },
   vcpu_enter: confirm(true),
 };
