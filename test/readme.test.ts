@@ -6,20 +6,27 @@ import { PROPERTIES } from '../src/verify/properties.js';
 
 const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
 
+/** The names over the columns of its table, which comes in parts. */
+const COLUMNS = README.split('\n').filter((line) => /^ {10,}\S/.test(line));
+
 describe('README', () => {
+  it('always has a column for each policy', () => {
+    const names = COLUMNS.flatMap((line) => line.trim().split(/\s+/));
+    expect(names).toEqual(POLICIES.map(({ name }) => name));
+  });
+
   it('always shows the verdicts that the policies declare', () => {
     const skylake = findCpuModel('skylake');
     if (skylake === undefined) throw new Error('skylake is the CPU of the table');
     for (const property of PROPERTIES) {
-      const row = README.split('\n').find((line) => line.startsWith(`${property.name} `));
+      // The table comes in parts, one below the other.
+      const rows = README.split('\n').filter((line) => line.startsWith(`${property.name} `));
       const cells = POLICIES.map((policy) => {
         if (notApplicable(policy, property.name, skylake) !== null) return 'n/a';
         return knownFailure(policy, property.name, skylake, '6.1') === null ? 'holds' : 'FAILS';
       });
-      expect([property.name, ...(row?.split(/\s+/).slice(1) ?? [])]).toEqual([
-        property.name,
-        ...cells,
-      ]);
+      const shown = rows.flatMap((row) => row.split(/\s+/).slice(1));
+      expect([property.name, ...shown]).toEqual([property.name, ...cells]);
     }
   });
 
