@@ -121,6 +121,22 @@ function staleDebugctl(): LbrPolicy {
   };
 }
 
+/** A VMM that migrates DEBUGCTL on its own, though KVM does not list it; of LBR nothing arrives. */
+function debugctlMigrates(): LbrPolicy {
+  return {
+    ...merged,
+    get_state: (_kvm, vcpu) => {
+      vcpu.records.clear();
+      return true;
+    },
+    // The thread at the other end writes it by KVM_SET_MSRS, which goes the way of a guest's write.
+    vcpu_load: (kvm, vcpu) => {
+      merged.vcpu_load(kvm, vcpu);
+      merged.set_debugctl(kvm, vcpu);
+    },
+  };
+}
+
 /** v12 and v13: `if (!event && !create()) goto dummy`, and create() returns 0 when it succeeds. */
 function invertedTest(): LbrPolicy {
   const dummy = (kvm: PolicyHost, vcpu: Vcpu): boolean => {
@@ -146,6 +162,7 @@ export const STAND_INS: ReadonlyMap<string, () => LbrPolicy> = new Map([
   ['host-takes-lbr', () => hostTakesLbr(true)],
   ['host-takes-lbr-unnoticed', () => hostTakesLbr(false)],
   ['event-of-another-thread', eventOfAnotherThread],
+  ['debugctl-migrates', debugctlMigrates],
   ['stale-debugctl', staleDebugctl],
   ['inverted-test', invertedTest],
 ]);
