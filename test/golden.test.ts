@@ -3,17 +3,28 @@ import { describe, expect, it } from 'vitest';
 import type { KernelVersion } from '../src/guest/perf/kernel.js';
 import { findCpuModel } from '../src/hw/cpu_models.js';
 import { findPolicy } from '../src/host/policy/index.js';
-import type { PropertyName } from '../src/host/policy/policy.js';
+import type { LbrPolicy, PropertyName } from '../src/host/policy/policy.js';
 import { PROPERTY_NAMES } from '../src/host/policy/policy.js';
 import type { Action } from '../src/sim/actions.js';
 import { Schedule } from '../src/sim/schedule.js';
+import type { ReachName } from '../src/verify/properties.js';
+import { REACH_NAMES } from '../src/verify/properties.js';
 import { Bench } from '../src/verify/run.js';
+import { STAND_INS } from './golden/stand_ins.js';
 
-/** A schedule that was found once, and what it shows. */
-interface Golden {
-  readonly says: string;
+/** How a schedule ends under one policy. */
+interface Ending {
   /** Whose failure it is; `nobody` for a schedule under which the property holds. */
   readonly whose: 'policy' | 'kernel' | 'nobody';
+  /** A situation that must have arisen by the end, so that what holds is not idle. */
+  readonly reach?: ReachName;
+}
+
+/** A schedule that was found once, and what it shows. */
+interface Golden extends Ending {
+  readonly says: string;
+  /** The row of the hazard catalogue that it is about. */
+  readonly hazard?: string;
   readonly policy: string;
   readonly property: PropertyName;
   readonly cpu: string;
@@ -22,36 +33,139 @@ interface Golden {
   readonly vcpus: number;
   readonly tasks: number;
   readonly pcpus: number;
+  /** The same schedule under policies of golden/stand_ins.ts. */
+  readonly standIns?: readonly (Ending & { readonly name: string })[];
   readonly actions: readonly Action[];
+}
+
+/** A row of the hazard catalogue, and what became of it. */
+interface Hazard {
+  readonly id: string;
+  readonly verdict: 'confirmed' | 'refuted' | 'outside';
+  /** Files that show the verdict. */
+  readonly schedules: readonly string[];
+  /** Files that show how little is missing for the opposite. */
+  readonly contrast?: readonly string[];
+  readonly reason: string;
+  /** The row of docs/FIDELITY.md that puts it outside. */
+  readonly fidelity?: string;
 }
 
 const DIR = new URL('./golden/', import.meta.url);
 const FILES = readdirSync(DIR).filter((name) => /^\d{3}-.*\.json$/.test(name));
+const FIDELITY = new URL('../docs/FIDELITY.md', import.meta.url);
 
-function benchOf(golden: Golden): Bench {
+function read(name: string): Golden {
+  return JSON.parse(readFileSync(new URL(name, DIR), 'utf8')) as Golden;
+}
+
+function benchOf(golden: Golden, policy: LbrPolicy | undefined): Bench {
   const { vms, vcpus, tasks, pcpus, kernel } = golden;
   const model = findCpuModel(golden.cpu);
-  const policy = findPolicy(golden.policy);
   if (model === undefined || policy === undefined) throw new Error('a golden names what exists');
   return new Bench({ model, policy, kernel, vms, vcpus, tasks, pcpus });
 }
 
+/** Runs a golden to its end, which must be the one that is said, and come with its last action. */
+function play(golden: Golden, policy: LbrPolicy | undefined, ending: Ending): Bench {
+  const bench = benchOf(golden, policy);
+  const schedule = Schedule.of(golden.actions);
+  const property = PROPERTY_NAMES.indexOf(golden.property);
+  const { verdicts } = bench.monitor;
+  bench.boot();
+  for (let i = 0; i < schedule.length; i++) {
+    expect(bench.step(schedule, i), `action ${i + 1} is possible`).toBe(true);
+    const last = i === schedule.length - 1;
+    if (!last) expect(verdicts.broken[property], `action ${i + 1}`).toBe(0);
+  }
+  expect(verdicts.broken[property]).toBe(ending.whose === 'policy' ? 1 : 0);
+  expect(verdicts.own[property]).toBe(ending.whose === 'kernel' ? 1 : 0);
+  if (ending.reach !== undefined) {
+    const reached = verdicts.reach[REACH_NAMES.indexOf(ending.reach)];
+    expect(reached, `${ending.reach} arises`).toBeGreaterThan(0);
+  }
+  return bench;
+}
+
 describe('schedules found once', () => {
   for (const name of FILES) {
+    const golden = read(name);
     it(`always shows what ${name} says`, () => {
-      const golden = JSON.parse(readFileSync(new URL(name, DIR), 'utf8')) as Golden;
-      const bench = benchOf(golden);
-      const schedule = Schedule.of(golden.actions);
-      const property = PROPERTY_NAMES.indexOf(golden.property);
-      const { verdicts } = bench.monitor;
-      bench.boot();
-      for (let i = 0; i < schedule.length; i++) {
-        expect(bench.step(schedule, i), `action ${i + 1} is possible`).toBe(true);
-        const last = i === schedule.length - 1;
-        if (!last) expect(verdicts.broken[property], `action ${i + 1}`).toBe(0);
+      play(golden, findPolicy(golden.policy), golden);
+    });
+    for (const standIn of golden.standIns ?? []) {
+      it(`always shows what ${name} says of ${standIn.name}`, () => {
+        play(golden, STAND_INS.get(standIn.name)?.(), standIn);
+      });
+    }
+  }
+
+  it('never ends: a kernel that inherits ACTIVE is saved or restored at each switch (H2)', () => {
+    const golden = read('021-h2-pv-v2-saves-on-after-a-kexec.json');
+    const { machine, monitor } = play(golden, findPolicy(golden.policy), golden);
+    const accesses = REACH_NAMES.indexOf('policy-access');
+    let before = monitor.verdicts.reach[accesses];
+    for (let i = 0; i < 20; i++) {
+      machine.switchTo(0, i % 2);
+      expect(monitor.verdicts.reach[accesses]).toBeGreaterThan(before);
+      before = monitor.verdicts.reach[accesses];
+    }
+  });
+});
+
+/** Whether the golden breaks its property, under its own policy or a stand-in. */
+function breaks({ whose, standIns = [] }: Golden): boolean {
+  return whose !== 'nobody' || standIns.some((standIn) => standIn.whose !== 'nobody');
+}
+
+/** Whether the property holds, and the situation that could have broken it arose. */
+function holdsThough({ whose, reach, standIns = [] }: Golden): boolean {
+  const met = [{ whose, reach }, ...standIns].some(
+    (ending) => ending.whose === 'nobody' && ending.reach !== undefined,
+  );
+  return whose === 'nobody' && met;
+}
+
+describe('the hazard catalogue', () => {
+  const hazards = JSON.parse(
+    readFileSync(new URL('hazards.json', DIR), 'utf8'),
+  ) as readonly Hazard[];
+
+  it('always has a verdict for each of its rows', () => {
+    const ids = Array.from({ length: 20 }, (_, i) => `H${i + 1}`);
+    expect(hazards.map(({ id }) => id)).toEqual(ids);
+  });
+
+  it('never leaves a schedule of a hazard out', () => {
+    for (const name of FILES) {
+      const { hazard } = read(name);
+      if (hazard === undefined) continue;
+      const row = hazards.find(({ id }) => id === hazard);
+      expect([...(row?.schedules ?? []), ...(row?.contrast ?? [])], `a row has ${name}`).toContain(
+        name,
+      );
+    }
+  });
+
+  for (const { id, verdict, schedules, contrast = [], reason, fidelity } of hazards) {
+    it(`always shows what it says of ${id}: ${verdict}`, () => {
+      expect(reason).not.toBe('');
+      for (const name of [...schedules, ...contrast])
+        expect(read(name).hazard, `hazard of ${name}`).toBe(id);
+      if (verdict === 'outside') {
+        expect(readFileSync(FIDELITY, 'utf8')).toContain(`\n| ${fidelity} |`);
+        return;
       }
-      expect(verdicts.broken[property]).toBe(golden.whose === 'policy' ? 1 : 0);
-      expect(verdicts.own[property]).toBe(golden.whose === 'kernel' ? 1 : 0);
+      expect(fidelity).toBeUndefined();
+      expect(schedules).not.toEqual([]);
+      const [shows, opposes] = verdict === 'confirmed' ? [breaks, holds] : [holdsThough, breaks];
+      for (const name of schedules) expect(shows(read(name)), `what ${name} shows`).toBe(true);
+      for (const name of contrast) expect(opposes(read(name)), `what ${name} shows`).toBe(true);
     });
   }
 });
+
+/** Whether the property holds under the golden's own policy. */
+function holds({ whose }: Golden): boolean {
+  return whose === 'nobody';
+}

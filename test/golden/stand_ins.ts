@@ -1,0 +1,168 @@
+/**
+ * Policies for tests alone: `merged` with one thing otherwise, for hazards of code that is not
+ * Linux 6.1's, and for situations that the model's host can't bring about. Each is made anew for
+ * each run, since one of them has a memory.
+ */
+import { createEvent, merged } from '../../src/host/policy/merged.js';
+import type { HostPerf, LbrPolicy, MsrValue, PolicyHost } from '../../src/host/policy/policy.js';
+import { msrValue } from '../../src/host/policy/policy.js';
+import type { Vcpu } from '../../src/host/vcpu.js';
+
+/** A word of its own, after those of `merged`. */
+const OWN = merged.words.length;
+
+/** `merged` on a host's perf some functions of which differ. */
+function mergedOn(differs: (perf: HostPerf) => Partial<HostPerf>): LbrPolicy {
+  const on = (kvm: PolicyHost): PolicyHost => {
+    const perf = Object.assign(Object.create(kvm.perf) as HostPerf, differs(kvm.perf));
+    return Object.create(kvm, { perf: { value: perf } }) as PolicyHost;
+  };
+  return {
+    ...merged,
+    words: [...merged.words, 'own'],
+    vcpu_load: (kvm, vcpu) => merged.vcpu_load(on(kvm), vcpu),
+    handle_requests: (kvm, vcpu) => merged.handle_requests(on(kvm), vcpu),
+    vcpu_enter: (kvm, vcpu) => merged.vcpu_enter(on(kvm), vcpu),
+    get_msr: (kvm, vcpu, msr) => merged.get_msr(on(kvm), vcpu, msr),
+    set_msr: (kvm, vcpu, msr, eax, edx) => merged.set_msr(on(kvm), vcpu, msr, eax, edx),
+    set_debugctl: (kvm, vcpu) => merged.set_debugctl(on(kvm), vcpu),
+    reset: (kvm, vcpu) => merged.reset(on(kvm), vcpu),
+  };
+}
+
+/** The guest LBR event of these vCPUs can't be scheduled: it is in ERROR as soon as it exists. */
+function eventInError(which: (vcpu: Vcpu) => boolean): LbrPolicy {
+  return mergedOn((perf) => ({
+    create_guest_lbr_event: (vcpu, kind) => {
+      if (which(vcpu)) vcpu.setWord(OWN, 1);
+      else perf.create_guest_lbr_event(vcpu, kind);
+    },
+    release_guest_lbr_event: (vcpu) => {
+      vcpu.setWord(OWN, 0);
+      perf.release_guest_lbr_event(vcpu);
+    },
+    guest_lbr_event: (vcpu) => (vcpu.word(OWN) === 0 ? perf.guest_lbr_event(vcpu) : 'inactive'),
+  }));
+}
+
+/** perf_event_create_kernel_counter() fails for vCPU 1. */
+function creationFails(): LbrPolicy {
+  return mergedOn((perf) => ({
+    create_guest_lbr_event: (vcpu, kind) => {
+      if (vcpu.id !== 1) perf.create_guest_lbr_event(vcpu, kind);
+    },
+  }));
+}
+
+/** vCPU 1 is given its DEBUGCTL as nested.c gives it to an L2: no event is made for it. */
+function debugctlOfL2(): LbrPolicy {
+  return {
+    ...merged,
+    set_debugctl: (kvm, vcpu) => {
+      if (vcpu.id !== 1) merged.set_debugctl(kvm, vcpu);
+    },
+  };
+}
+
+/**
+ * The host's perf as the comments of intel_pmu_create_guest_lbr_event() have it: a host event
+ * that comes puts the guest's into ERROR. `rearms` is whether the next entry then intercepts.
+ */
+function hostTakesLbr(rearms: boolean): LbrPolicy {
+  const base = eventInError(() => false);
+  return {
+    ...base,
+    vcpu_enter: (kvm, vcpu) => {
+      if (rearms || vcpu.word(OWN) === 0) base.vcpu_enter(kvm, vcpu);
+    },
+    host_perf_event: (kvm, _pcpu, vcpu, on) => {
+      if (!on || vcpu === null || kvm.perf.guest_lbr_event(vcpu) === 'none') return;
+      kvm.perf.release_guest_lbr_event(vcpu);
+      vcpu.setWord(OWN, 1);
+    },
+  };
+}
+
+/** vCPU 0's event is made by another thread, which is vCPU 1's here: KVM takes `current`. */
+function eventOfAnotherThread(): LbrPolicy {
+  const vcpus: Vcpu[] = [];
+  const other = (vcpu: Vcpu): Vcpu => (vcpu.id === 0 ? vcpus[1] : vcpu);
+  const base = mergedOn((perf) => ({
+    create_guest_lbr_event: (vcpu, kind) => perf.create_guest_lbr_event(other(vcpu), kind),
+    release_guest_lbr_event: (vcpu) => perf.release_guest_lbr_event(other(vcpu)),
+    guest_lbr_event: (vcpu) => perf.guest_lbr_event(other(vcpu)),
+  }));
+  return {
+    ...base,
+    reset: (_kvm, vcpu) => {
+      vcpus[vcpu.id] = vcpu;
+    },
+  };
+}
+
+/** Before commit 189ecdb3e112: the host's DEBUGCTL is read when the vCPU is loaded, no more. */
+function staleDebugctl(): LbrPolicy {
+  const words = [...merged.words, 'host_debugctl', 'read'];
+  const READ = OWN + 1;
+  return {
+    ...merged,
+    words,
+    vcpu_load: (kvm, vcpu) => {
+      merged.vcpu_load(kvm, vcpu);
+      vcpu.setWord(READ, 0);
+    },
+    // The first entry comes right after the load: what KVM has just read is what it was then.
+    vcpu_enter: (kvm, vcpu) => {
+      if (vcpu.word(READ) === 0) vcpu.setWord(OWN, vcpu.host_debugctl);
+      vcpu.setWord(READ, 1);
+      vcpu.host_debugctl = vcpu.word(OWN);
+      merged.vcpu_enter(kvm, vcpu);
+    },
+  };
+}
+
+/** A VMM that migrates DEBUGCTL on its own, though KVM does not list it; of LBR nothing arrives. */
+function debugctlMigrates(): LbrPolicy {
+  return {
+    ...merged,
+    get_state: (_kvm, vcpu) => {
+      vcpu.records.clear();
+      return true;
+    },
+    // The thread at the other end writes it by KVM_SET_MSRS, which goes the way of a guest's write.
+    vcpu_load: (kvm, vcpu) => {
+      merged.vcpu_load(kvm, vcpu);
+      merged.set_debugctl(kvm, vcpu);
+    },
+  };
+}
+
+/** v12 and v13: `if (!event && !create()) goto dummy`, and create() returns 0 when it succeeds. */
+function invertedTest(): LbrPolicy {
+  const dummy = (kvm: PolicyHost, vcpu: Vcpu): boolean => {
+    if (kvm.perf.guest_lbr_event(vcpu) !== 'none') return false;
+    createEvent(kvm, vcpu);
+    return kvm.perf.guest_lbr_event(vcpu) !== 'none';
+  };
+  return {
+    ...merged,
+    get_msr: (kvm, vcpu, msr): MsrValue =>
+      dummy(kvm, vcpu) ? msrValue(0, 0) : merged.get_msr(kvm, vcpu, msr),
+    set_msr: (kvm, vcpu, msr, eax, edx) =>
+      dummy(kvm, vcpu) ? 0 : merged.set_msr(kvm, vcpu, msr, eax, edx),
+  };
+}
+
+/** Every stand-in, by the name that a golden calls it by. */
+export const STAND_INS: ReadonlyMap<string, () => LbrPolicy> = new Map([
+  ['event-in-error', () => eventInError(() => true)],
+  ['event-of-v1-in-error', () => eventInError(({ id }) => id === 1)],
+  ['no-event-for-v1', creationFails],
+  ['debugctl-of-l2', debugctlOfL2],
+  ['host-takes-lbr', () => hostTakesLbr(true)],
+  ['host-takes-lbr-unnoticed', () => hostTakesLbr(false)],
+  ['event-of-another-thread', eventOfAnotherThread],
+  ['debugctl-migrates', debugctlMigrates],
+  ['stale-debugctl', staleDebugctl],
+  ['inverted-test', invertedTest],
+]);
