@@ -39,7 +39,7 @@ const EAGER = words.indexOf('eager');
 type HostChange = (kvm: PolicyHost) => Partial<PolicyHost>;
 
 /** The same policy on a host of which some functions are others. */
-function onHost(policy: LbrPolicy, change: HostChange): LbrPolicy {
+export function onHost(policy: LbrPolicy, change: HostChange): LbrPolicy {
   const other = (kvm: PolicyHost): PolicyHost =>
     Object.assign(Object.create(kvm) as PolicyHost, change(kvm));
   return {
