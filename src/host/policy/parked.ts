@@ -19,7 +19,7 @@ export const parked: LbrPolicy = {
   cites: 'derived here; policies.md, section D, resolution (i)',
   assumes: LENT,
   words: [...PARKED_WORDS, 'used', 'eager'],
-  needlessSwitches: 3,
+  needlessSwitches: 2,
   knownFailures: {},
   notApplicable: { 'active-agrees': 'not a paravirtual policy' },
   inUse: (vcpu: Vcpu): boolean => vcpu.word(EAGER) !== 0 || vcpu.word(USED) !== 0,

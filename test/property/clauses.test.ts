@@ -1,0 +1,189 @@
+/**
+ * Why each clause of the sound policies is there: without it, a schedule of test/golden/clauses
+ * breaks a property in its last action, or costs more; with it, the same schedule breaks nothing.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import type { KernelVersion } from '../../src/guest/perf/kernel.js';
+import { findPolicy } from '../../src/host/policy/index.js';
+import type { LbrPolicy, PropertyName } from '../../src/host/policy/policy.js';
+import { findCpuModel } from '../../src/hw/cpu_models.js';
+import type { LbrMap } from '../../src/hw/lbr_map.js';
+import { KIND_NONE, lbrMap } from '../../src/hw/lbr_map.js';
+import type { Action } from '../../src/sim/actions.js';
+import type { MachineConfig } from '../../src/sim/config.js';
+import { Machine } from '../../src/sim/machine.js';
+import { Schedule, step } from '../../src/sim/schedule.js';
+import { Monitor } from '../../src/verify/monitor.js';
+import { PROPERTIES, propertyIndex, reachIndex } from '../../src/verify/properties.js';
+import type { Clause } from './clauses.js';
+import { CLAUSES } from './clauses.js';
+
+/** A schedule that shows what a clause is for: a replay file of the policy that has it. */
+interface Shown {
+  /** Name of the clause. */
+  readonly without: string;
+  readonly says: string;
+  readonly policy: string;
+  /** Other policies that have it, of which the schedule shows the same. */
+  readonly also: readonly string[];
+  /** What breaks without it, in the last action; for a clause that spares cost, nothing does. */
+  readonly property: PropertyName;
+  /** What it spares, for each policy. */
+  readonly costs?: Costs;
+  readonly cpu: string;
+  readonly kernel: KernelVersion;
+  readonly vms: number;
+  readonly vcpus: number;
+  readonly tasks: number;
+  readonly pcpus: number;
+  readonly actions: readonly Action[];
+}
+
+interface Costs {
+  /** Exits by intercepted LBR accesses of guests, or LBR accesses of the host. */
+  readonly of: 'exits' | 'accesses';
+  readonly with: readonly number[];
+  readonly without: readonly number[];
+}
+
+const DIR = new URL('../golden/clauses/', import.meta.url);
+const FILES = readdirSync(DIR).filter((name) => name.endsWith('.json'));
+const SHOWN: readonly Shown[] = FILES.map(
+  (name) => JSON.parse(readFileSync(new URL(name, DIR), 'utf8')) as Shown,
+);
+
+function clauseOf({ without }: Shown): Clause {
+  const clause = CLAUSES.find(({ name }) => name === without);
+  if (clause === undefined) throw new Error(`no clause ${without}`);
+  return clause;
+}
+
+/** The policy with the clause and without it, both in the world that the clause is about. */
+function sides(clause: Clause, policy: string): { whole: LbrPolicy; without: LbrPolicy } {
+  const found = findPolicy(policy);
+  if (found === undefined) throw new Error(`no policy ${policy}`);
+  const { world = (same: LbrPolicy): LbrPolicy => same } = clause;
+  return { whole: world(found), without: world(clause.without(found)) };
+}
+
+function configOf(shown: Shown, policy: LbrPolicy): MachineConfig {
+  const { kernel, vms, vcpus, tasks, pcpus } = shown;
+  const model = findCpuModel(shown.cpu);
+  if (model === undefined) throw new Error(`no ${shown.cpu}`);
+  return { model, policy, kernel, vms, vcpus, tasks, pcpus };
+}
+
+/** Judges a machine, and counts what the LBR of its guests costs the host. */
+class Watch extends Monitor {
+  /** Exits by intercepted LBR accesses of guests. */
+  exits = 0;
+  /** LBR accesses of the host. */
+  accesses = 0;
+  readonly runs: Machine;
+  private readonly map: LbrMap;
+
+  constructor(config: MachineConfig) {
+    super(config);
+    this.map = lbrMap(config.model);
+    this.runs = new Machine(config, this);
+    this.start(this.runs);
+    this.runs.boot();
+  }
+
+  /** An access that has exited is over before the next entry. */
+  private guest(vcpu: number, msr: number): void {
+    const exited = !this.runs.vcpus[vcpu].in_guest;
+    if (exited && this.map.kind(msr) !== KIND_NONE) this.exits++;
+  }
+
+  override guestRead(vcpu: number, msr: number, eax: number, edx: number): void {
+    this.guest(vcpu, msr);
+    super.guestRead(vcpu, msr, eax, edx);
+  }
+
+  override guestWrite(vcpu: number, msr: number, eax: number, edx: number): void {
+    this.guest(vcpu, msr);
+    super.guestWrite(vcpu, msr, eax, edx);
+  }
+
+  override hostAccess(pcpu: number, onBehalf: number, msr: number, write: boolean): void {
+    this.accesses++;
+    super.hostAccess(pcpu, onBehalf, msr, write);
+  }
+
+  override hostStack(pcpu: number, onBehalf: number, accesses: number, write: boolean): void {
+    this.accesses += accesses;
+    super.hostStack(pcpu, onBehalf, accesses, write);
+  }
+}
+
+/** Runs all actions, each of which must be possible. Returns what each of them breaks first. */
+function run({ actions }: Shown, { runs, verdicts }: Watch): string[] {
+  const schedule = Schedule.of(actions);
+  return actions.map((_, i) => {
+    const before = verdicts.broken.slice();
+    expect(step(runs, schedule, i), `action ${i + 1} is possible`).toBe(true);
+    return PROPERTIES.filter((_p, p) => verdicts.broken[p] !== before[p])
+      .map(({ name }) => name)
+      .join(' ');
+  });
+}
+
+describe('the schedules of the clauses', () => {
+  it('always show every clause, of every policy that has it, and no other', () => {
+    const shown = SHOWN.flatMap(({ without, policy, also }) =>
+      [policy, ...also].map((name) => `${without} of ${name}`),
+    );
+    const wanted = CLAUSES.flatMap(({ name, of }) => of.map((policy) => `${name} of ${policy}`));
+    expect([...shown].sort()).toEqual([...wanted].sort());
+  });
+
+  it.each(FILES)('are named after it: %s', (name) => {
+    const { without } = SHOWN[FILES.indexOf(name)];
+    expect(name.replace(/^\d{3}-/, '')).toMatch(
+      new RegExp(`^${without}(-parked|-pv-sound)?[.]json$`),
+    );
+  });
+});
+
+/** Each schedule with each policy that it is about, and what it costs that one. */
+const RUNS = SHOWN.flatMap((shown) =>
+  [shown.policy, ...shown.also].map((name, i) => ({
+    shown,
+    name,
+    clause: shown.without,
+    ...sides(clauseOf(shown), name),
+    cost: [shown.costs?.with[i] ?? 0, shown.costs?.without[i] ?? 0],
+  })),
+);
+const BREAKING = RUNS.filter(({ shown }) => shown.costs === undefined);
+const COSTING = RUNS.filter(({ shown }) => shown.costs !== undefined);
+
+describe('a sound policy', () => {
+  it.each(RUNS)('never breaks anything where $clause matters: $name', ({ shown, whole }) => {
+    const watch = new Watch(configOf(shown, whole));
+    expect(run(shown, watch).join('')).toBe('');
+    const property = propertyIndex(shown.property);
+    const { own, reach } = watch.verdicts;
+    expect(own[property]).toBe(0);
+    expect(reach[reachIndex(PROPERTIES[property].reach)]).toBeGreaterThan(0);
+  });
+
+  it.each(BREAKING)('always breaks in the end without $clause: $name', ({ shown, without }) => {
+    const broken = run(shown, new Watch(configOf(shown, without)));
+    expect(broken.pop()?.split(' ')).toContain(shown.property);
+    expect(broken.join(' ').split(' ')).not.toContain(shown.property);
+  });
+
+  it.each(COSTING)('always costs more without $clause, and nothing worse: $name', (one) => {
+    const { shown, cost } = one;
+    const spent = [one.whole, one.without].map((policy) => {
+      const watch = new Watch(configOf(shown, policy));
+      expect(run(shown, watch).join('')).toBe('');
+      return watch[shown.costs?.of ?? 'accesses'];
+    });
+    expect(spent).toEqual(cost);
+    expect(cost[1]).toBeGreaterThan(cost[0]);
+  });
+});

@@ -1,0 +1,438 @@
+/**
+ * The clauses of the sound policies: each as the change that takes it out of a policy, so that a
+ * schedule can show what it is there for. Most lie in what the three have in common.
+ */
+import type { Vcpu } from '../../src/host/vcpu.js';
+import { Kvm } from '../../src/host/kvm.js';
+import { parked } from '../../src/host/policy/parked.js';
+import type { LbrPolicy, PolicyHost } from '../../src/host/policy/policy.js';
+import { msrValue, nothing, PASS_THROUGH } from '../../src/host/policy/policy.js';
+import * as branch from '../../src/hw/branch.js';
+import * as msrs from '../../src/hw/msr_index.js';
+import { lbrMap } from '../../src/hw/lbr_map.js';
+import { HostKernel } from '../../src/sim/host_perf.js';
+
+/** The policies that have a clause. */
+const ALL: readonly string[] = ['pv-sound', 'lazy-sound', 'parked'];
+
+export interface Clause {
+  readonly name: string;
+  /** What the clause is, in words. */
+  readonly says: string;
+  readonly of: readonly string[];
+  /**
+   * What must be true of the world for the clause to matter, and is not so in the model: it is put
+   * around the policy with the clause as well.
+   */
+  readonly world?: (policy: LbrPolicy) => LbrPolicy;
+  /** The policy without it. */
+  readonly without: (policy: LbrPolicy) => LbrPolicy;
+}
+
+const words = parked.words;
+const LIVE = words.indexOf('live');
+const BORROWED = words.indexOf('borrowed');
+const WANTED = words.indexOf('wanted');
+const USED = words.indexOf('used');
+const EAGER = words.indexOf('eager');
+
+type HostChange = (kvm: PolicyHost) => Partial<PolicyHost>;
+
+/** The same policy on a host of which some functions are others. */
+export function onHost(policy: LbrPolicy, change: HostChange): LbrPolicy {
+  const other = (kvm: PolicyHost): PolicyHost =>
+    Object.assign(Object.create(kvm) as PolicyHost, change(kvm));
+  return {
+    ...policy,
+    vcpu_put: (kvm, vcpu) => policy.vcpu_put(other(kvm), vcpu),
+    vcpu_enter: (kvm, vcpu) => policy.vcpu_enter(other(kvm), vcpu),
+    vcpu_exit: (kvm, vcpu) => policy.vcpu_exit(other(kvm), vcpu),
+    host_perf_event: (kvm, pcpu, loaded, on) =>
+      policy.host_perf_event(other(kvm), pcpu, loaded, on),
+  };
+}
+
+/** Runs a hook with one of the policy's words as it says, and puts back what the word was. */
+function withWord(vcpu: Vcpu, word: number, value: number, hook: () => void): void {
+  const was = vcpu.word(word);
+  vcpu.setWord(word, value);
+  hook();
+  vcpu.setWord(word, was);
+}
+
+/** Zeroes what perf's own save would leave out: all below the first empty record. */
+function dropBelowHole(vcpu: Vcpu): void {
+  const { records } = vcpu;
+  const { lbr_from, lbr_to, lbr_info, lbr_nr } = records.model;
+  let hole = false;
+  for (let i = 0; i < lbr_nr; i++) {
+    const at = (records.tos - i) & (lbr_nr - 1);
+    hole ||= (records.readLow(lbr_from + at) | records.readHigh(lbr_from + at)) === 0;
+    if (!hole) continue;
+    records.write(lbr_from + at, 0, 0);
+    records.write(lbr_to + at, 0, 0);
+    if (lbr_info !== 0) records.write(lbr_info + at, 0, 0);
+  }
+}
+
+/** Drops a stack at the end of a slice in which the policy takes its guest to have stopped. */
+function dropping(policy: LbrPolicy, stopped: (vcpu: Vcpu) => boolean): LbrPolicy {
+  return {
+    ...policy,
+    vcpu_put: (kvm, vcpu) => {
+      const drop = stopped(vcpu);
+      policy.vcpu_put(kvm, vcpu);
+      if (drop) vcpu.records.clear();
+    },
+  };
+}
+
+/** A branch of the host's between the borrowing and the entry, recorded if the host records. */
+function hostBranches(policy: LbrPolicy): LbrPolicy {
+  return {
+    ...policy,
+    vcpu_enter: (kvm, vcpu) => {
+      policy.vcpu_enter(kvm, vcpu);
+      if (vcpu.word(BORROWED) === 0 || !(kvm instanceof Kvm)) return;
+      const hi = branch.addressHigh(true, branch.BRANCH_REL_CALL, branch.HOST_VM, 0, 0);
+      kvm['pcpus'][vcpu.pcpu].branch(branch.BRANCH_REL_CALL, 0, 1, hi, 1, hi, false, 1);
+    },
+  };
+}
+
+const CLAUSES_OF_ALL: readonly Clause[] = [
+  {
+    name: 'restored-before-recording',
+    says: 'the stack is restored before an entry with DEBUGCTL.LBR set, though nobody asked for it',
+    of: ALL,
+    without: (policy) => ({
+      ...policy,
+      vcpu_enter: (kvm, vcpu) => {
+        const { guest_debugctl } = vcpu.vmcs;
+        vcpu.vmcs.guest_debugctl = guest_debugctl & ~msrs.DEBUGCTLMSR_LBR;
+        policy.vcpu_enter(kvm, vcpu);
+        vcpu.vmcs.guest_debugctl = guest_debugctl;
+      },
+    }),
+  },
+  {
+    name: 'restored-after-an-access',
+    says: 'the stack is restored before the entry that follows an intercepted access',
+    of: ALL,
+    without: (policy) => ({
+      ...policy,
+      vcpu_enter: (kvm, vcpu) =>
+        withWord(vcpu, WANTED, 0, () => {
+          policy.vcpu_enter(kvm, vcpu);
+        }),
+    }),
+  },
+  {
+    name: 'access-forgotten',
+    says: 'an intercepted access counts in its own slice only',
+    of: ALL,
+    without: (policy) => ({
+      ...policy,
+      vcpu_put: (kvm, vcpu) => {
+        const wanted = vcpu.word(WANTED);
+        policy.vcpu_put(kvm, vcpu);
+        vcpu.setWord(WANTED, wanted);
+      },
+    }),
+  },
+  {
+    name: 'read-from-the-copy',
+    says: 'an intercepted read is answered from the parked copy, not from the registers',
+    of: ALL,
+    without: (policy) => ({
+      ...policy,
+      get_msr: (kvm, vcpu, msr) => {
+        policy.get_msr(kvm, vcpu, msr);
+        const eax = kvm.rdmsr(vcpu, msr);
+        return msrValue(eax, kvm.edx);
+      },
+    }),
+  },
+  {
+    name: 'write-into-the-copy',
+    says: 'an intercepted write goes into the parked copy, not to the registers',
+    of: ALL,
+    without: (policy) => ({
+      ...policy,
+      set_msr: (kvm, vcpu, msr, eax, edx) => {
+        vcpu.setWord(WANTED, 1);
+        return kvm.wrmsr_safe(vcpu, msr, eax, edx);
+      },
+    }),
+  },
+  {
+    name: 'write-checked',
+    says: 'an intercepted write that hardware would refuse is refused with #GP',
+    of: ALL,
+    without: (policy) => ({
+      ...policy,
+      set_msr: (kvm, vcpu, msr, eax, edx) => {
+        const faults = lbrMap(vcpu.records.model).faults(msr, eax, edx);
+        if (!faults) return policy.set_msr(kvm, vcpu, msr, eax, edx);
+        vcpu.setWord(WANTED, 1);
+        vcpu.records.write(msr, eax, edx);
+        return 0;
+      },
+    }),
+  },
+  {
+    name: 'saved-when-parked',
+    says: 'the stack is saved when it leaves the registers',
+    of: ALL,
+    without: (policy) => onHost(policy, () => ({ saveStack: nothing })),
+  },
+  {
+    name: 'every-slot',
+    says: 'every slot is saved, not only those above the first empty one',
+    of: ALL,
+    without: (policy) =>
+      onHost(policy, (kvm) => ({
+        saveStack: (vcpu, select) => {
+          kvm.saveStack(vcpu, select);
+          dropBelowHole(vcpu);
+        },
+      })),
+  },
+  {
+    name: 'select-with-the-records',
+    says: 'LBR_SELECT is saved and restored with the records',
+    of: ALL,
+    without: (policy) =>
+      onHost(policy, (kvm) => ({
+        saveStack: (vcpu) => kvm.saveStack(vcpu, false),
+        restoreStack: (vcpu) => kvm.restoreStack(vcpu, false),
+      })),
+  },
+  {
+    name: 'wiped-when-parked',
+    says: 'the registers are wiped when the stack has left them',
+    of: ALL,
+    without: (policy) => onHost(policy, () => ({ scrubStack: nothing })),
+  },
+  {
+    name: 'intercepted-when-parked',
+    says: 'the MSRs are intercepted again when the stack leaves the registers',
+    of: ALL,
+    without: (policy) =>
+      onHost(policy, (kvm) => ({
+        setPassthrough: (vcpu, on) => {
+          if (on) kvm.setPassthrough(vcpu, true);
+        },
+      })),
+  },
+  {
+    name: 'direct-when-live',
+    says: 'the MSRs are passed through while the stack is in the registers: the copy is old then',
+    of: ALL,
+    without: (policy) => onHost(policy, () => ({ setPassthrough: nothing })),
+  },
+  {
+    name: 'intercepted-at-first',
+    says: 'the MSRs are intercepted from the first entry on',
+    of: ALL,
+    without: (policy) => ({ ...policy, reset: PASS_THROUGH.reset }),
+  },
+  {
+    name: 'restored-once',
+    says: 'a stack that is in the registers is not restored again',
+    of: ALL,
+    without: (policy) => ({
+      ...policy,
+      vcpu_enter: (kvm, vcpu) => {
+        vcpu.setWord(LIVE, 0);
+        policy.vcpu_enter(kvm, vcpu);
+      },
+    }),
+  },
+  {
+    name: 'saved-once',
+    says: 'a stack that is not in the registers is not saved from them',
+    of: ALL,
+    without: (policy) => ({
+      ...policy,
+      vcpu_put: (kvm, vcpu) => {
+        vcpu.setWord(LIVE, 1);
+        policy.vcpu_put(kvm, vcpu);
+      },
+    }),
+  },
+  {
+    name: 'parked-at-put',
+    says: 'the stack is parked when the thread leaves the pCPU',
+    of: ALL,
+    without: (policy) => ({
+      ...policy,
+      vcpu_put: (kvm, vcpu) =>
+        withWord(vcpu, LIVE, 0, () => {
+          policy.vcpu_put(kvm, vcpu);
+        }),
+    }),
+  },
+  {
+    name: 'lent',
+    says: 'perf lends the registers where an LBR event of the host counts: its stack is kept',
+    of: ALL,
+    without: (policy) => onHost(policy, () => ({ borrowLbr: nothing, giveBackLbr: nothing })),
+  },
+  {
+    name: 'lent-where-needed',
+    says: 'nothing is borrowed where no LBR event of the host counts',
+    of: ALL,
+    without: (policy) =>
+      onHost(policy, (kvm) => ({
+        perf: Object.assign(Object.create(kvm.perf) as PolicyHost['perf'], {
+          host_lbr_active: () => true,
+        }),
+      })),
+  },
+  {
+    name: 'given-back',
+    says: 'what was borrowed is given back at the exit',
+    of: ALL,
+    without: (policy) => onHost(policy, () => ({ giveBackLbr: nothing })),
+  },
+  {
+    name: 'parked-before-given-back',
+    says: 'the stack is parked before the registers are given back',
+    of: ALL,
+    without: (policy) => ({
+      ...policy,
+      vcpu_exit: (kvm, vcpu) =>
+        withWord(vcpu, LIVE, 0, () => {
+          policy.vcpu_exit(kvm, vcpu);
+        }),
+    }),
+  },
+  {
+    name: 'recording-stops-first',
+    says: 'the host stops recording before its registers are borrowed',
+    of: ALL,
+    world: hostBranches,
+    without: (policy) =>
+      onHost(policy, (kvm) => ({
+        borrowLbr: (vcpu) => {
+          kvm.borrowLbr(vcpu);
+          if (!(kvm instanceof Kvm)) return;
+          kvm['pcpus'][vcpu.pcpu].wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, vcpu.host_debugctl, 0);
+        },
+      })),
+  },
+  {
+    name: 'debugctl-read-first',
+    says: "the host's DEBUGCTL is read before borrowing changes it",
+    of: ALL,
+    without: (policy) =>
+      onHost(policy, (kvm) => ({
+        borrowLbr: (vcpu) => {
+          kvm.borrowLbr(vcpu);
+          vcpu.host_debugctl &= ~msrs.DEBUGCTLMSR_LBR;
+        },
+      })),
+  },
+  {
+    name: 'told-of-host-events',
+    says: 'perf tells KVM before an LBR event of the host goes on, and the stack is parked',
+    of: ALL,
+    without: (policy) => ({ ...policy, host_perf_event: nothing }),
+  },
+  {
+    name: 'no-host-pmi-while-lent',
+    says: 'no PMI of the host comes between the borrowing and the entry',
+    of: ALL,
+    without: (policy) => ({
+      ...policy,
+      vcpu_enter: (kvm, vcpu) => {
+        policy.vcpu_enter(kvm, vcpu);
+        const { perf } = kvm;
+        if (vcpu.word(BORROWED) !== 0 && perf instanceof HostKernel) perf.pmi(vcpu.pcpu);
+      },
+    }),
+  },
+  {
+    name: 'sent-on-migration',
+    says: 'live migration sends the parked copy, DEBUGCTL and ACTIVE',
+    of: ALL,
+    without: (policy) => ({ ...policy, get_state: () => false }),
+  },
+];
+
+const CLAUSES_OF_ONE: readonly Clause[] = [
+  {
+    name: 'active-is-a-hint',
+    says: 'with ACTIVE clear the stack is parked as ever, not dropped',
+    of: ['pv-sound'],
+    without: (policy) => dropping(policy, (vcpu) => vcpu.pv_lbr_ctrl === 0),
+  },
+  {
+    name: 'start-clears-active',
+    says: 'a CPU that starts clears ACTIVE, which the kernel before a kexec has left',
+    of: ['pv-sound'],
+    without: (policy) => ({ ...policy, pv: 'add-del' }),
+  },
+  {
+    name: 'eager-while-active',
+    says: 'the stack is restored without waiting for an access while ACTIVE is set',
+    of: ['pv-sound'],
+    without: (policy) => ({
+      ...policy,
+      vcpu_enter: (kvm, vcpu) => {
+        const { pv_lbr_ctrl } = vcpu;
+        vcpu.pv_lbr_ctrl = 0;
+        policy.vcpu_enter(kvm, vcpu);
+        vcpu.pv_lbr_ctrl = pv_lbr_ctrl;
+      },
+    }),
+  },
+  {
+    name: 'stop-is-a-guess',
+    says: 'after a slice without a sign of use the stack is parked as ever, not dropped',
+    of: ['parked'],
+    without: (policy) => dropping(policy, (vcpu) => vcpu.word(USED) === 0),
+  },
+  {
+    name: 'use-forgotten',
+    says: 'signs of use count in their own slice only',
+    of: ['parked'],
+    without: (policy) => ({
+      ...policy,
+      vcpu_put: (kvm, vcpu) => {
+        const used = vcpu.word(USED);
+        policy.vcpu_put(kvm, vcpu);
+        vcpu.setWord(USED, used);
+      },
+    }),
+  },
+  {
+    name: 'eager-for-one-slice',
+    says: 'a slice without a sign of use ends the eager restore',
+    of: ['parked'],
+    without: (policy) => ({
+      ...policy,
+      vcpu_put: (kvm, vcpu) => {
+        const eager = vcpu.word(EAGER) | vcpu.word(USED);
+        policy.vcpu_put(kvm, vcpu);
+        vcpu.setWord(EAGER, eager);
+      },
+    }),
+  },
+  {
+    name: 'eager-after-use',
+    says: 'after a slice with a sign of use the stack is restored without waiting for another',
+    of: ['parked'],
+    without: (policy) => ({
+      ...policy,
+      vcpu_enter: (kvm, vcpu) =>
+        withWord(vcpu, EAGER, 0, () => {
+          policy.vcpu_enter(kvm, vcpu);
+        }),
+    }),
+  },
+];
+
+/** Every clause. */
+export const CLAUSES: readonly Clause[] = [...CLAUSES_OF_ALL, ...CLAUSES_OF_ONE];

@@ -1,0 +1,90 @@
+/**
+ * The sound policies wipe all registers when they take a stack out. Less would do: here is how
+ * much less, and where it stops. Schedules are drawn, so what holds here holds in those.
+ */
+import { describe, expect, it } from 'vitest';
+import { findPolicy } from '../../src/host/policy/index.js';
+import type { LbrPolicy, PolicyHost } from '../../src/host/policy/policy.js';
+import { nothing, PROPERTY_NAMES } from '../../src/host/policy/policy.js';
+import { findCpuModel } from '../../src/hw/cpu_models.js';
+import { HostKernel } from '../../src/sim/host_perf.js';
+import { DEFAULT_SHAPES, runCampaign } from '../../src/verify/campaign.js';
+import { onHost } from './clauses.js';
+
+/** The policy with another way to wipe. */
+type Wiping = (policy: LbrPolicy) => LbrPolicy;
+
+/** FROM of every record, and neither TO, INFO, TOS nor LBR_SELECT. */
+const fromOnly: Wiping = (policy) =>
+  onHost(policy, (kvm) => ({
+    scrubStack: (vcpu) => {
+      const { lbr_from, lbr_nr } = vcpu.records.model;
+      for (let i = 0; i < lbr_nr; i++) kvm.wrmsr(vcpu, lbr_from + i, 0, 0);
+    },
+  }));
+
+/** FROM of the newest record, which is all that the restore shortcut of perf looks at. */
+const newestOnly: Wiping = (policy) =>
+  onHost(policy, (kvm) => ({
+    scrubStack: (vcpu) => kvm.wrmsr(vcpu, vcpu.records.model.lbr_from + vcpu.records.tos, 0, 0),
+  }));
+
+/** Makes host perf forget whose stack it has saved last, so that it takes no shortcut. */
+function forgetLast(perf: PolicyHost['perf'], pcpu: number): void {
+  if (perf instanceof HostKernel) perf.kernel.cpus[pcpu].cpuc.last_task_ctx = 0;
+}
+
+const forgetting: Wiping = (policy) =>
+  onHost(policy, (kvm) => ({ scrubStack: (vcpu) => forgetLast(kvm.perf, vcpu.pcpu) }));
+
+/** Wipes before the first LBR event of the host's own goes on. */
+const beforeHostEvents: Wiping = (policy) => ({
+  ...policy,
+  host_perf_event: (kvm, pcpu, loaded, on) => {
+    policy.host_perf_event(kvm, pcpu, loaded, on);
+    if (on && !kvm.perf.host_lbr_active(pcpu)) kvm.scrubPcpu(pcpu);
+  },
+});
+
+const onDemandOnly: Wiping = (policy) =>
+  beforeHostEvents(onHost(policy, () => ({ scrubStack: nothing })));
+
+/** What is broken in so many schedules. */
+function broken(policy: LbrPolicy, cpu: string, runs: number): string[] {
+  const model = findCpuModel(cpu);
+  if (model === undefined) throw new Error(`no ${cpu}`);
+  const options = { shapes: DEFAULT_SHAPES, properties: PROPERTY_NAMES, steps: 60, seed: 7 };
+  return runCampaign({ ...options, model, kernel: '6.1', policies: [policy], runs, schedules: [] })
+    .results.filter(({ verdict }) => verdict === 'fails')
+    .map(({ property }) => property);
+}
+
+function wiped(wiping: Wiping, name: string): LbrPolicy {
+  const policy = findPolicy(name);
+  if (policy === undefined) throw new Error(`no policy ${name}`);
+  return wiping(policy);
+}
+
+const ON = ['skylake', 'nehalem'].flatMap((cpu) =>
+  ['pv-sound', 'lazy-sound', 'parked'].map((name) => [name, cpu] as const),
+);
+
+describe('the wipe of a sound policy', () => {
+  it.each(ON)('never needs more than FROM: %s on %s', (name, cpu) => {
+    expect(broken(wiped(fromOnly, name), cpu, 4000)).toEqual([]);
+  });
+
+  it.each(ON)('never needs to be, but before a host event, if perf forgets: %s on %s', (...on) => {
+    const [name, cpu] = on;
+    const policy = wiped((p) => beforeHostEvents(forgetting(p)), name);
+    expect(broken(policy, cpu, 4000)).toEqual([]);
+  });
+
+  it.each([
+    ['the newest record alone', newestOnly],
+    ['nothing, though perf forgets', forgetting],
+    ['nothing, but before a host event', onDemandOnly],
+  ] as const)('always breaks host-intact, and nothing else, if it is of %s', (_of, wiping) => {
+    expect(broken(wiped(wiping, 'lazy-sound'), 'skylake', 4000)).toEqual(['host-intact']);
+  });
+});
