@@ -6,7 +6,6 @@ import type { Explored, ExploreOptions } from '../../src/explore/explore.js';
 import { explore } from '../../src/explore/explore.js';
 import type { LbrPolicy, PropertyName } from '../../src/host/policy/policy.js';
 import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
-import { recorderOn } from '../../src/host/policy/parked_stack.js';
 import type { Action } from '../../src/sim/actions.js';
 import { actionText } from '../../src/sim/actions.js';
 import { Schedule } from '../../src/sim/schedule.js';
@@ -76,8 +75,8 @@ const TRUSTING: LbrPolicy = {
   notApplicable: {},
   words: ['saved'],
   vcpu_put: (kvm, vcpu) => {
-    vcpu.setWord(0, recorderOn(vcpu) ? 1 : 0);
-    if (recorderOn(vcpu)) kvm.saveStack(vcpu, true);
+    vcpu.setWord(0, vcpu.lbr_enabled ? 1 : 0);
+    if (vcpu.lbr_enabled) kvm.saveStack(vcpu, true);
   },
   vcpu_load: (kvm, vcpu) => {
     if (vcpu.word(0) !== 0) kvm.restoreStack(vcpu, true);

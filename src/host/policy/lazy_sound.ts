@@ -1,6 +1,6 @@
 import type { Vcpu } from '../vcpu.js';
 import type { LbrPolicy, PolicyHost } from './policy.js';
-import { LENT, LIVE, makeLive, PARKED, recorderOn, WANTED } from './parked_stack.js';
+import { LENT, LIVE, makeLive, PARKED, WANTED } from './parked_stack.js';
 
 /**
  * The lazy proposal with what its counterexamples ask for: before an entry with DEBUGCTL.LBR set
@@ -18,6 +18,6 @@ export const lazySound: LbrPolicy = {
   notApplicable: { 'active-agrees': 'not a paravirtual policy' },
   inUse: (vcpu: Vcpu): boolean => vcpu.word(LIVE) !== 0,
   vcpu_enter: (kvm: PolicyHost, vcpu: Vcpu): void => {
-    if (recorderOn(vcpu) || vcpu.word(WANTED) !== 0) makeLive(kvm, vcpu);
+    if (vcpu.lbr_enabled || vcpu.word(WANTED) !== 0) makeLive(kvm, vcpu);
   },
 };

@@ -1,6 +1,6 @@
 import type { Vcpu } from '../vcpu.js';
 import type { LbrPolicy, PolicyHost } from './policy.js';
-import { LENT, makeLive, PARKED, PARKED_WORDS, recorderOn, WANTED } from './parked_stack.js';
+import { LENT, makeLive, PARKED, PARKED_WORDS, WANTED } from './parked_stack.js';
 
 /** The guest has used LBR in this slice, as far as a host can see. */
 const USED: number = PARKED_WORDS.length;
@@ -24,7 +24,7 @@ export const parked: LbrPolicy = {
   notApplicable: { 'active-agrees': 'not a paravirtual policy' },
   inUse: (vcpu: Vcpu): boolean => vcpu.word(EAGER) !== 0 || vcpu.word(USED) !== 0,
   vcpu_enter: (kvm: PolicyHost, vcpu: Vcpu): void => {
-    if (recorderOn(vcpu) || vcpu.word(WANTED) !== 0) vcpu.setWord(USED, 1);
+    if (vcpu.lbr_enabled || vcpu.word(WANTED) !== 0) vcpu.setWord(USED, 1);
     if (vcpu.word(USED) !== 0 || vcpu.word(EAGER) !== 0) makeLive(kvm, vcpu);
   },
   vcpu_put: (kvm: PolicyHost, vcpu: Vcpu): void => {

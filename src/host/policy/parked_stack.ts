@@ -11,7 +11,6 @@
 import type { Vector } from '../../hw/msr_port.js';
 import { GP_VECTOR } from '../../hw/msr_port.js';
 import { lbrMap } from '../../hw/lbr_map.js';
-import { DEBUGCTLMSR_LBR } from '../../hw/msr_index.js';
 import type { Vcpu } from '../vcpu.js';
 import type { MsrValue, PolicyGround, PolicyHost } from './policy.js';
 import { msrValue, nothing, PASS_THROUGH } from './policy.js';
@@ -29,11 +28,6 @@ const BORROWED = 1;
 export const WANTED = 2;
 
 export const PARKED_WORDS: readonly string[] = ['live', 'borrowed', 'wanted'];
-
-/** Whether hardware would record for the guest once it is entered. */
-export function recorderOn(vcpu: Vcpu): boolean {
-  return (vcpu.vmcs.guest_debugctl & DEBUGCTLMSR_LBR) !== 0;
-}
 
 /** Puts the stack into the registers, if it is not there. */
 export function makeLive(kvm: PolicyHost, vcpu: Vcpu): void {

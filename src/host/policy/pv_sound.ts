@@ -1,6 +1,6 @@
 import type { Vcpu } from '../vcpu.js';
 import type { LbrPolicy, PolicyHost } from './policy.js';
-import { LENT, makeLive, PARKED, recorderOn, WANTED } from './parked_stack.js';
+import { LENT, makeLive, PARKED, WANTED } from './parked_stack.js';
 
 /**
  * Policy PV with ACTIVE as a hint and nothing more: while it is set the stack is restored eagerly
@@ -19,6 +19,6 @@ export const pvSound: LbrPolicy = {
   inUse: (vcpu: Vcpu): boolean => vcpu.pv_lbr_ctrl !== 0,
   vcpu_enter: (kvm: PolicyHost, vcpu: Vcpu): void => {
     const eager = vcpu.pv_lbr_ctrl !== 0;
-    if (eager || recorderOn(vcpu) || vcpu.word(WANTED) !== 0) makeLive(kvm, vcpu);
+    if (eager || vcpu.lbr_enabled || vcpu.word(WANTED) !== 0) makeLive(kvm, vcpu);
   },
 };
