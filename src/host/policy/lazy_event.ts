@@ -29,6 +29,7 @@ export function createEvent(kvm: PolicyHost, vcpu: Vcpu, kind: GuestLbrEvent): b
   return hasEvent(vcpu);
 }
 
+/** Destroys the event, if there is one; all that intel_pmu_reset() does to LBR in v6 to v8. */
 export function destroyEvent(kvm: PolicyHost, vcpu: Vcpu): void {
   kvm.perf.release_guest_lbr_event(vcpu);
   vcpu.setWord(LBR_EVENT, 0);
@@ -64,6 +65,3 @@ export function intel_pmu_sched_in(kvm: PolicyHost, vcpu: Vcpu): void {
     destroyEvent(kvm, vcpu);
   }
 }
-
-/** Kernel: pmu_intel.c:intel_pmu_reset(), v6 to v8: only the event is touched. */
-export const intel_pmu_reset: (kvm: PolicyHost, vcpu: Vcpu) => void = destroyEvent;

@@ -65,7 +65,7 @@ export const v1VmxSwap: LbrPolicy = {
   knownFailures: {
     ...WITHOUT_STACK,
     'host-intact': {
-      why: "after an exit the guest's records stay, and perf's restore shortcut takes them for its own",
+      why: "after an exit the guest's records stay, and perf's shortcut takes them for its own",
       where: WITH_SHORTCUT,
     },
   },

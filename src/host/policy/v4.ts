@@ -71,7 +71,7 @@ function policyOf(asksAlways: boolean): Omit<LbrPolicy, 'name' | 'summary'> {
       accessed(kvm, vcpu);
       return 0;
     },
-    reset: lazy.intel_pmu_reset,
+    reset: lazy.destroyEvent,
   };
 }
 

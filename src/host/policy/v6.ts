@@ -65,7 +65,7 @@ function policyOf(passSelect: boolean): Omit<LbrPolicy, 'name' | 'summary' | 'ci
       accessed(kvm, vcpu);
       return 0;
     },
-    reset: lazy.intel_pmu_reset,
+    reset: lazy.destroyEvent,
   };
 }
 

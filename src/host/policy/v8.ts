@@ -105,7 +105,7 @@ export const v8: LbrPolicy = {
     return 0;
   },
   debugctl_access: (kvm: PolicyHost, vcpu: Vcpu): Vector => (access(kvm, vcpu) ? 0 : GP_VECTOR),
-  reset: lazy.intel_pmu_reset,
+  reset: lazy.destroyEvent,
 };
 
 const { 'no-needless-switch': _kept, ...V8_FAILURES } = v8.knownFailures;
