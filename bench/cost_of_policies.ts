@@ -217,7 +217,9 @@ class Costs extends Monitor {
   }
 }
 
-const HEAD = 'policy reads writes cycles saves restores wipes events exits wrong'.split(' ');
+const HEAD = 'policy reads writes cycles saves restores wipes events exits ofAccesses wrong'.split(
+  ' ',
+);
 
 function row(policy: LbrPolicy, schedules: readonly Schedule[]): string[] {
   const model = findCpuModel('skylake');
@@ -236,20 +238,17 @@ function row(policy: LbrPolicy, schedules: readonly Schedule[]): string[] {
     each(costs.restores, 2),
     each(costs.wipes, 2),
     each(costs.events, 2),
+    each(exits, 2),
     guestAccesses === 0 ? '-' : `${((100 * exits) / guestAccesses).toFixed(1)}%`,
     `${wrong}/${schedules.length}`,
   ];
 }
 
-console.log('Cost of a vCPU switch to the host: LBR MSRs read and written, cycles by weights that');
-console.log('are orders of magnitude (docs/FIDELITY.md, F90), whole stacks saved, restored and');
-console.log(
-  'wiped, guest LBR events created on its perf. Exits: of the LBR accesses of the guest,',
-);
-console.log(
-  'how many exited; their cycles are not counted. Wrong: schedules that break a property.',
-);
-console.log('skylake, Linux 6.1, two VMs of one vCPU on one pCPU.');
+console.log(`Cost to the host for each time that a vCPU comes to a pCPU: LBR MSRs read and written,
+cycles by weights that are orders of magnitude (docs/FIDELITY.md, F90), whole stacks saved,
+restored and wiped, guest LBR events created on its perf, exits by LBR accesses of the guest (their
+cycles are not counted), and what part of those accesses that is. Wrong: schedules that break a
+property, no-needless-switch apart. skylake, Linux 6.1, two VMs of one vCPU on one pCPU.`);
 GUESTS.forEach((guest, g) => {
   const schedules = Array.from({ length: SCHEDULES }, (_, i) => scheduleOf(guest, drawOf(g, i)));
   console.log(`\n${guest.name}`);
