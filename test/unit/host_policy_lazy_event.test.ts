@@ -3,7 +3,8 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BRANCH_JCC } from '../../src/hw/branch.js';
 import * as msrs from '../../src/hw/msr_index.js';
-import type { LbrPolicy } from '../../src/host/policy/policy.js';
+import * as lazy from '../../src/host/policy/lazy_event.js';
+import type { LbrPolicy, PolicyHost } from '../../src/host/policy/policy.js';
 import { v4, v4Select } from '../../src/host/policy/v4.js';
 import { is_lbr_msr, v6, v7 } from '../../src/host/policy/v6.js';
 import { CALLSTACK_SELECT, CLOSE, DEBUGCTL, FROM, GP, INFO, LBR } from './host_policy_rig.js';
@@ -80,6 +81,34 @@ describe('is_lbr_msr', () => {
   });
 });
 
+describe('createEvent', () => {
+  it('always says whether there is an event, one that there was before included', () => {
+    for (const [cpu, can] of [
+      ['haswell', true],
+      ['nehalem', false],
+    ] as const) {
+      const { m } = new Rig(v6, { cpu });
+      for (let i = 0; i < 2; i++) {
+        expect(lazy.createEvent(m.kvm, m.vcpus[0], 'flexible')).toBe(can);
+        expect(lazy.hasEvent(m.vcpus[0])).toBe(can);
+      }
+    }
+  });
+});
+
+describe('intel_pmu_sched_in', () => {
+  it('never touches anything after an idle slice without an event', () => {
+    const [vcpu] = new Rig(v6).m.vcpus;
+    for (const debugctl of [0, LBR]) {
+      vcpu.vmcs.guest_debugctl = debugctl;
+      // Any call on it throws.
+      lazy.intel_pmu_sched_in({} as PolicyHost, vcpu);
+      v4.vcpu_load({} as PolicyHost, vcpu);
+    }
+    expect([vcpu.word(0), vcpu.word(1)]).toEqual([0, 0]);
+  });
+});
+
 describe.each([v6, v7])('the first access under $name', (policy) => {
   const open = policy === v6 ? ['FROM', 'TO', 'TOS'] : ['FROM', 'TO', 'TOS', 'SELECT'];
 
@@ -131,6 +160,18 @@ describe.each([v6, v7])('the first access under $name', (policy) => {
     expect([rig.write(0, INFO, 7), rig.read(0, INFO)]).toEqual([0, 7]);
     rig.nextSlice();
     expect([rig.read(0, INFO), rig.write(0, INFO, 7), rig.open]).toEqual(['gp', GP, []]);
+  });
+
+  it('never is made twice in a slice, even if the event is gone meanwhile', () => {
+    const rig = new Rig(policy);
+    rig.read(0, TOS);
+    policy.reset(rig.m.kvm, rig.m.vcpus[0]);
+    rig.work();
+    expect([rig.read(0, DEBUGCTL), rig.write(0, SELECT, 5), rig.event]).toEqual([0, 0, 'none']);
+    expect([rig.words, rig.work()]).toEqual([['lbr_used'], policy === v6 ? ['v0 writes one'] : []]);
+    rig.nextSlice();
+    rig.read(0, TOS);
+    expect(rig.event).toBe('active');
   });
 
   it('always opens the registers where perf refuses the event, and uses whatever is there', () => {

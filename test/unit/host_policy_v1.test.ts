@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { BRANCH_SYSCALL, BRANCH_IRET } from '../../src/hw/branch.js';
 import * as msrs from '../../src/hw/msr_index.js';
+import type { LbrPolicy } from '../../src/host/policy/policy.js';
 import { v1Vmx, v1VmxArea, v1VmxSwap } from '../../src/host/policy/v1_vmx.js';
 import { CLOSE, cpuModel, DEBUGCTL, FLEXIBLE, FROM, GP, INFO, LBR } from './host_policy_rig.js';
 import { OF_TASK, ON, PINNED, Rig, SELECT, TO, TOS } from './host_policy_rig.js';
@@ -96,7 +97,7 @@ describe.each(ALL)('$name', (policy) => {
 });
 
 /** A host event that counts, with records of its own, and a vCPU that is out. */
-function beside(policy: typeof v1Vmx, which: number): Rig {
+function beside(policy: LbrPolicy, which: number): Rig {
   const rig = new Rig(policy);
   fill(rig, 8);
   rig.m.hostEvent(0, which, ON);
@@ -152,7 +153,7 @@ describe('a host event that counts', () => {
 
 describe('an entry after a record with a kernel address', () => {
   /** The guest is in its kernel and back, with LBR on, and then out. */
-  function recorded(policy: typeof v1Vmx, cpu: string): Rig {
+  function recorded(policy: LbrPolicy, cpu: string): Rig {
     const rig = new Rig(policy, { cpu });
     rig.write(0, DEBUGCTL, LBR);
     rig.m.enterKernel(0, BRANCH_SYSCALL);
