@@ -51,7 +51,7 @@ export type Outcome =
 
 export interface HuntReport {
   readonly outcome: Outcome;
-  /** Runs on the mutant, and actions in them. */
+  /** Runs on the mutant until the first short schedule, or in all; and actions in all of them. */
   readonly runs: number;
   readonly steps: number;
 }
@@ -61,6 +61,12 @@ const STEPS = 60;
 
 /** A schedule of so many actions is short enough to end the search; a longer one is kept. */
 export const SHORT_ENOUGH = 12;
+
+/** Of so many schedules, each found in another run, the shortest is shown. */
+const SHOWN_OF = 3;
+
+/** Runs after the first short schedule: another one may take very long to come. */
+const RUNS_MORE = 50;
 
 /** On which every second run leaves the guests alone, unless a shape is asked for. */
 const GUESTS_ONLY: Shape = { vms: 1, vcpus: 2, tasks: 3, pcpus: 2 };
@@ -82,6 +88,10 @@ function sideOf({ model, cpu, driver }: Variant, place: Place, shape: Shape): Si
 class Hunt {
   readonly pairs: readonly Pair[];
   best: Kill | null = null;
+  private kills = 0;
+  /** Runs so far, and those at the first short schedule. */
+  private runs = 0;
+  private firstShort = -1;
   private readonly options: HuntOptions;
   private readonly guestsOnly: Pair | null;
   /** Schedules that were made short already. */
@@ -99,6 +109,11 @@ class Hunt {
     this.pairs = (shape === undefined ? DEFAULT_SHAPES : [shape]).map(pair);
   }
 
+  /** Runs that it took. */
+  get runsToKill(): number {
+    return this.firstShort < 0 ? this.runs : this.firstShort;
+  }
+
   get steps(): number {
     const all = this.guestsOnly === null ? this.pairs : [...this.pairs, this.guestsOnly];
     return all.reduce((sum, { bad }) => sum + bad.campaign.steps, 0);
@@ -111,6 +126,7 @@ class Hunt {
     const { bad, good } = pair;
     bad.run(drawOf(this.options.seed, index), STEPS, alone !== null, good);
     if (good.crash !== null) throw new Error(`the unmodified model crashed: ${good.crash.error}`);
+    this.runs = index + 1;
     if (bad.crash === null) this.look(pair);
     return bad.crash === null ? null : bad;
   }
@@ -129,6 +145,8 @@ class Hunt {
       this.tried.add(found);
       const schedule = onlyOnOne(found, bad, good, by, p);
       if (schedule === null) continue;
+      this.kills++;
+      if (schedule.length <= SHORT_ENOUGH && this.firstShort < 0) this.firstShort = this.runs;
       if (this.best !== null && this.best.schedule.length <= schedule.length) continue;
       const { campaign } = bad;
       const counterexample = campaign.counterexample(schedule, p, by === 'kernel');
@@ -137,21 +155,21 @@ class Hunt {
   }
 
   get done(): boolean {
-    return this.best !== null && this.best.schedule.length <= SHORT_ENOUGH;
+    if (this.firstShort < 0) return false;
+    return this.kills >= SHOWN_OF || this.runs >= this.firstShort + RUNS_MORE;
   }
 }
 
 /** Yields the number of runs after each of them. Same options, same report. */
 export function* hunt(options: HuntOptions): Generator<number, HuntReport> {
   const search = new Hunt(options);
-  let runs = 0;
-  while (runs < options.runs && !search.done) {
-    const crashed = search.run(runs++);
-    const crash = crashed?.shortCrash('after') ?? null;
-    if (crash !== null) return { outcome: { verdict: 'oops', crash }, runs, steps: search.steps };
-    yield runs;
+  for (let run = 0; run < options.runs && !search.done; run++) {
+    const crash = search.run(run)?.shortCrash('after') ?? null;
+    const { steps } = search;
+    if (crash !== null) return { outcome: { verdict: 'oops', crash }, runs: run + 1, steps };
+    yield run + 1;
   }
-  const { best, steps } = search;
+  const { best, steps, runsToKill: runs } = search;
   const outcome: Outcome =
     best === null ? { verdict: 'survived' } : { verdict: 'killed', kill: best };
   return { outcome, runs, steps };
