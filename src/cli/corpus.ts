@@ -65,6 +65,7 @@ async function reportOf(options: CorpusOptions): Promise<Omit<CorpusReport, 'ela
   const { tree, problem } = wantsC ? treeOf(kernelSrc) : { tree: null, problem: '' };
   const laboratory = await Laboratory.open(root, tree);
   const possible = trials.filter(({ target }) => target === 'model' || tree !== null);
+  laboratory.check(possible);
   const hunter = new Hunter(possible.length * runs);
   const judged: Judged[] = [];
   try {

@@ -54,7 +54,9 @@ export async function loadModel(root: string, patched: PatchedFiles): Promise<Mo
     plugins: [replace],
   };
   const { outputFiles = [] } = await build(options).catch((error: unknown) => {
-    throw new CorpusError(`src does not build: ${String(error)}`);
+    // Its first line only counts the others.
+    const [head, ...errors] = String(error).trim().split('\n');
+    throw new CorpusError(`src does not build: ${errors.length === 0 ? head : errors.join('; ')}`);
   });
   return loaded(outputFiles[0]?.text ?? '');
 }

@@ -81,6 +81,15 @@ export class Laboratory {
     return new Laboratory(root, await loadModel(root, new Map()), tree);
   }
 
+  /** Makes sure that every patch applies. @throws CorpusError or KernelError when one does not. */
+  check(trials: readonly Trial[]): void {
+    for (const { suspect, target, patch } of trials) {
+      if (patch === null) continue;
+      if (target === 'model') patchedSource(this.root, suspect.name, patch);
+      else this.patchedTree(suspect.name, patch);
+    }
+  }
+
   /** Builds both sides of a trial. @throws CorpusError or KernelError when that can't be done. */
   async prepare(trial: Trial, runs: number, seed: number): Promise<HuntOptions> {
     const { suspect: place } = trial;
@@ -97,14 +106,22 @@ export class Laboratory {
   }
 
   private drivers({ suspect, patch }: Trial): [bad: Variant, good: Variant] {
-    const { tree, unmodified: model } = this;
+    const { unmodified: model } = this;
     const { name, cpu } = suspect;
-    if (tree === null || patch === null) throw new CorpusError(`${name}: there is no lbr.c`);
-    const { text } = patchLbr(tree.text, [{ name: `${name}.lbr.c.patch`, text: patch }], false);
-    const patched = buildKernel(kernelSource(text, tree.info.version));
+    const [patched, plain] = this.patchedTree(name, patch ?? '')
+      .map(buildKernel)
+      .map(kernelDriver);
     return [
-      { model, cpu, driver: kernelDriver(patched) },
-      { model, cpu, driver: kernelDriver(buildKernel(tree)) },
+      { model, cpu, driver: patched },
+      { model, cpu, driver: plain },
     ];
+  }
+
+  /** lbr.c with a patch, and as it is. */
+  private patchedTree(name: string, patch: string): [KernelSource, KernelSource] {
+    const { tree } = this;
+    if (tree === null) throw new CorpusError(`${name}: there is no lbr.c`);
+    const { text } = patchLbr(tree.text, [{ name: `${name}.lbr.c.patch`, text: patch }], false);
+    return [kernelSource(text, tree.info.version), tree];
   }
 }
