@@ -39,6 +39,7 @@ const LAYER_RANKS: ReadonlyMap<string, number> = new Map([
   ['explore', 3],
   ['trace', 3],
   ['kernel', 3],
+  ['corpus', 3],
   ['report', 4],
   ['cli', 5],
   ['index.ts', 6],

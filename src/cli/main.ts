@@ -11,6 +11,7 @@ import { EXIT_BUG, EXIT_EXPECTED, EXIT_USAGE, UsageError, WorkerBug } from './er
 import { endQuietlyOnBrokenPipe } from './output.js';
 import type { KernelBuildOptions } from './kernel_build.js';
 import { conformCommand } from './conform_command.js';
+import { corpusCommand } from './corpus_command.js';
 import { exploreCommand } from './explore_command.js';
 import type { ListName, ListOptions } from './list.js';
 import type { ReplayOptions } from './replay.js';
@@ -169,6 +170,7 @@ function program(done: (code: number) => void): Command {
     replayCommand(done),
     reviewCommand(done),
     conformCommand(done),
+    corpusCommand(done),
     kernelCommand(),
     listCommand(),
   ];

@@ -1,0 +1,161 @@
+/** `vlbr corpus`: whether the suite finds defects that were real. */
+import { createRequire } from 'node:module';
+import { dirname } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import type { Defect } from '../corpus/corpus_file.js';
+import { readCorpus } from '../corpus/corpus_file.js';
+import { CorpusError } from '../corpus/errors.js';
+import { hunt } from '../corpus/hunt.js';
+import type { Judged, Trial } from '../corpus/trial.js';
+import { Laboratory, trialName, trialsOf } from '../corpus/trial.js';
+import { buildKernel } from '../kernel/build.js';
+import { KernelError } from '../kernel/errors.js';
+import type { KernelSource } from '../kernel/source.js';
+import { installedKernel, readKernelSource } from '../kernel/source.js';
+import { coloursFor } from '../report/colours.js';
+import { corpusJson } from '../report/corpus_json.js';
+import type { CorpusReport } from '../report/corpus_text.js';
+import { corpusText, survivorsOf } from '../report/corpus_text.js';
+import { namesOf } from './arguments.js';
+import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED, UsageError } from './errors.js';
+import { explained } from './kernel_source.js';
+import { printJson, printLines } from './output.js';
+import { newBar, onTerminal, tellInterrupted } from './progress.js';
+
+/** The options as commander hands them over. */
+export interface CorpusOptions {
+  readonly id?: readonly string[];
+  readonly kernelSrc?: string;
+  readonly runs: number;
+  readonly seed: number;
+  readonly json?: boolean;
+}
+
+/** Milliseconds of work between two looks at the keyboard and at the terminal. */
+const BREATH_MS = 50;
+
+/** Returns the exit code. @throws UsageError when something is missing or does not fit. */
+export async function corpus(options: CorpusOptions): Promise<number> {
+  const began = performance.now();
+  try {
+    const report = await reportOf(options);
+    const timed = { ...report, elapsed_s: secondsSince(began) };
+    if (options.json === true) printJson(corpusJson(timed));
+    else printLines(corpusText(timed, coloursFor(process.stdout.isTTY)));
+    if (report.interrupted) return EXIT_INTERRUPTED;
+    return survivorsOf(report).length === 0 ? EXIT_EXPECTED : EXIT_UNEXPECTED;
+  } catch (error) {
+    if (error instanceof CorpusError || error instanceof KernelError) {
+      throw new UsageError(error.message);
+    }
+    throw error;
+  }
+}
+
+function secondsSince(began: number): number {
+  return Math.round(performance.now() - began) / 1000;
+}
+
+async function reportOf(options: CorpusOptions): Promise<Omit<CorpusReport, 'elapsed_s'>> {
+  const { runs, seed, kernelSrc } = options;
+  const root = dirname(createRequire(import.meta.url).resolve('vlbr/package.json'));
+  const defects = askedDefects(readCorpus(root), options.id ?? []);
+  const trials = trialsOf(root, defects);
+  const wantsC = trials.some(({ target }) => target === 'lbr.c');
+  const { tree, problem } = wantsC ? treeOf(kernelSrc) : { tree: null, problem: '' };
+  const laboratory = await Laboratory.open(root, tree);
+  const possible = trials.filter(({ target }) => target === 'model' || tree !== null);
+  laboratory.check(possible);
+  const hunter = new Hunter(possible.length * runs);
+  const judged: Judged[] = [];
+  try {
+    for (const [i, trial] of possible.entries()) {
+      const one = await hunter.judge(laboratory, trial, i, options);
+      if (one === null) break;
+      judged.push(one);
+    }
+  } finally {
+    hunter.end();
+  }
+  const tried = judged.map(({ trial }) => trial);
+  const notTried = trials.filter((trial) => !tried.includes(trial)).map(trialName);
+  const kernel = tree === null ? null : tree.info;
+  const { interrupted } = hunter;
+  return { defects, seed, runs, kernel, kernelProblem: problem, judged, notTried, interrupted };
+}
+
+/** @throws UsageError for an id that there is not. */
+function askedDefects(all: readonly Defect[], ids: readonly string[]): readonly Defect[] {
+  if (ids.length === 0) return all;
+  const known = all.map(({ id }) => id);
+  const wanted = namesOf('defect', ids.join(','), known);
+  return all.filter(({ id }) => wanted.includes(id));
+}
+
+/** Reads a tree, and says now whether there is a compiler. */
+function readTree(from: string): KernelSource {
+  const tree = readKernelSource(from);
+  buildKernel(tree);
+  return tree;
+}
+
+/**
+ * The lbr.c that patches are tried on, or why there is none: without one the rest is tried.
+ *
+ * @throws UsageError when one was asked for that can't be had.
+ */
+function treeOf(asked: string | undefined): { tree: KernelSource | null; problem: string } {
+  if (asked !== undefined) return { tree: explained(asked, () => readTree(asked)), problem: '' };
+  try {
+    return { tree: readTree(installedKernel()), problem: '' };
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    return { tree: null, problem: error.message };
+  }
+}
+
+/** Runs trials in pieces, so that Ctrl-C is heard and a terminal shows how far it is. */
+class Hunter {
+  interrupted = false;
+  private readonly bar: ReturnType<typeof newBar> | null;
+
+  constructor(total: number) {
+    this.bar = onTerminal() ? newBar('{what}') : null;
+    this.bar?.start(total, 0, { what: 'starting' });
+    process.on('SIGINT', this.interrupt);
+  }
+
+  private readonly interrupt = (): void => {
+    if (this.interrupted) process.exit(EXIT_INTERRUPTED);
+    this.interrupted = true;
+    this.bar?.stop();
+    tellInterrupted();
+  };
+
+  /** Returns null if it was interrupted before there was a verdict. */
+  async judge(
+    laboratory: Laboratory,
+    trial: Trial,
+    index: number,
+    { runs, seed }: CorpusOptions,
+  ): Promise<Judged | null> {
+    const began = performance.now();
+    const name = trialName(trial);
+    const work = hunt(await laboratory.prepare(trial, runs, seed));
+    let breathed = -Infinity;
+    for (;;) {
+      const { value, done } = work.next();
+      if (done === true) return { trial, report: value, elapsed_s: secondsSince(began) };
+      if (performance.now() - breathed < BREATH_MS) continue;
+      await setImmediate();
+      if (this.interrupted) return null;
+      this.bar?.update(index * runs + value, { what: `${name}, run ${value}` });
+      breathed = performance.now();
+    }
+  }
+
+  end(): void {
+    process.off('SIGINT', this.interrupt);
+    if (!this.interrupted) this.bar?.stop();
+  }
+}
