@@ -84,10 +84,10 @@ describe.each(STRUCTS)('$name', ({ name, words, of }) => {
       const w = new Int32Array(100);
       const object = of(w) as unknown as Record<string, number>;
       object[field] = 5;
-      expect(object[field], field).toBe(5);
+      expect([field, object[field]]).toEqual([field, 5]);
       const written = [...w.keys()].filter((word) => w[word] !== 0);
-      expect(written, field).toEqual([at]);
-      expect(w[at], field).toBe(refers ? addressOf(TABLE_AT + 4 * TABLE_WORDS) : 5);
+      expect([field, written]).toEqual([field, [at]]);
+      expect(w[at]).toBe(refers ? addressOf(TABLE_AT + 4 * TABLE_WORDS) : 5);
       expect(at - AT).toBeLessThan(words);
     }
   });
@@ -96,7 +96,8 @@ describe.each(STRUCTS)('$name', ({ name, words, of }) => {
     for (const { field, at, refers } of fieldsOf(name)) {
       const w = new Int32Array(100);
       w[at] = refers ? addressOf(TABLE_AT) : -7;
-      expect((of(w) as unknown as Record<string, number>)[field], field).toBe(refers ? 1 : -7);
+      const value = (of(w) as unknown as Record<string, number>)[field];
+      expect([field, value]).toEqual([field, refers ? 1 : -7]);
     }
   });
 
