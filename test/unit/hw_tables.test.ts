@@ -8,7 +8,7 @@ import { assert, ModelInvariantError, unreachable } from '../../src/hw/assert.js
 import type { CpuModel } from '../../src/hw/cpu_models.js';
 import * as models from '../../src/hw/cpu_models.js';
 import { CPU_MODELS, findCpuModel, siliconOf, withDepth } from '../../src/hw/cpu_models.js';
-import { Layout, Memory } from '../../src/hw/memory.js';
+import { addressOf, Layout, Memory } from '../../src/hw/memory.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import { GP_VECTOR } from '../../src/hw/msr_port.js';
 import { hex, hex64 } from '../../src/hw/u64.js';
@@ -245,6 +245,22 @@ describe('Memory', () => {
     layout.take(7);
     const { words } = new Memory(layout);
     expect(words).toEqual(new Int32Array(7));
+  });
+
+  it('always lies where it is told to, and never in a block of another size', () => {
+    const layout = new Layout();
+    layout.take(7);
+    const block = new Int32Array(7);
+    expect(new Memory(layout, block).words).toBe(block);
+    for (const size of [0, 6, 8]) {
+      expect(() => new Memory(layout, new Int32Array(size))).toThrow(ModelInvariantError);
+    }
+  });
+});
+
+describe('addressOf', () => {
+  it('always counts the bytes of the words before, from an address that is not null', () => {
+    expect([0, 1, 100].map(addressOf)).toEqual([0x50000, 0x50004, 0x50190]);
   });
 });
 

@@ -1,6 +1,7 @@
 /** The VMX controls that reach the LBR: IA32_DEBUGCTL in the VMCS, and the MSR bitmap. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { ModelInvariantError } from '../../src/hw/assert.js';
 import type { CpuModel } from '../../src/hw/cpu_models.js';
 import { CPU_MODELS } from '../../src/hw/cpu_models.js';
 import { LogicalProcessor } from '../../src/hw/logical_processor.js';
@@ -108,6 +109,19 @@ describe('setIntercept', () => {
     for (const msr of lbrMsrs(model)) vmcs.setIntercept(msr, false);
     const others = otherMsrs(model);
     expect(intercepts(vmcs, others)).toEqual(others.map(() => [true, true]));
+  });
+});
+
+describe('setIntercept of an MSR that always exits', () => {
+  it.each(CPU_MODELS)('never is asked for on $name, on or off', (model) => {
+    const rig = new Rig(model);
+    const before = rig.memory.words.slice();
+    for (const msr of [msrs.MSR_IA32_DEBUGCTLMSR, model.lbr_from + model.lbr_nr, 4096]) {
+      for (const intercept of [true, false]) {
+        expect(() => rig.vmcs.setIntercept(msr, intercept)).toThrow(ModelInvariantError);
+      }
+    }
+    expect(rig.memory.words).toEqual(before);
   });
 });
 

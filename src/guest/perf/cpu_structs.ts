@@ -148,13 +148,6 @@ export class cpu_hw_events extends Struct {
   set lbr_stack_hw_idx(v: number) {
     this.w[this.o + 15] = v;
   }
-  /** Counters in use, one bit each (used_mask of the current assignment). */
-  get active_mask(): number {
-    return this.w[this.o + 16];
-  }
-  set active_mask(v: number) {
-    this.w[this.o + 16] = v;
-  }
   /** Call-stack users that the guest's paravirtual driver has counted on this CPU. */
   get pv_lbr_users(): number {
     return this.w[this.o + 17];

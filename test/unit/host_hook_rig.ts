@@ -1,0 +1,156 @@
+/**
+ * A host that does what it is told and writes it down, for hooks of policies that are called by
+ * themselves: it shows each step, its order, and the states that a whole machine rarely gets into.
+ */
+import { CPU_MODELS } from '../../src/hw/cpu_models.js';
+import type { CpuModel } from '../../src/hw/cpu_models.js';
+import { Layout, Memory } from '../../src/hw/memory.js';
+import * as msrs from '../../src/hw/msr_index.js';
+import type { Vector } from '../../src/hw/msr_port.js';
+import type { HostPerf, LbrPolicy, MsrValue, PolicyHost } from '../../src/host/policy/policy.js';
+import { Vcpu } from '../../src/host/vcpu.js';
+
+type EventState = ReturnType<HostPerf['guest_lbr_event']>;
+
+const NAMES: ReadonlyMap<number, string> = new Map([
+  [msrs.MSR_LBR_NHM_FROM, 'FROM'],
+  [msrs.MSR_LBR_INFO_0, 'INFO'],
+  [msrs.MSR_LBR_TOS, 'TOS'],
+  [msrs.MSR_LBR_SELECT, 'SELECT'],
+]);
+
+/** What every RDMSR of the host gives. */
+export const READ = { eax: 0x11, edx: 0x22 };
+
+/** The pCPU that the vCPU is on; the host's own event counts there alone. */
+const PCPU = 1;
+
+export function cpuModel(name: string): CpuModel {
+  const found = CPU_MODELS.find((model) => model.name === name);
+  if (found === undefined) throw new Error(`no ${name}`);
+  return found;
+}
+
+export class HookRig implements PolicyHost {
+  readonly perf: HostPerf;
+  readonly vcpu: Vcpu;
+  edx = 0;
+  /** State of the guest LBR event, and the one that it has when it is created. */
+  event: EventState = 'none';
+  comes: EventState = 'active';
+  hostLbr = false;
+  private readonly policy: LbrPolicy;
+  private readonly log: string[] = [];
+
+  constructor(policy: LbrPolicy, cpu = 'skylake') {
+    const model = cpuModel(cpu);
+    const layout = new Layout();
+    const at = Vcpu.allocate(layout, model, policy.words.length);
+    this.policy = policy;
+    this.vcpu = new Vcpu(new Memory(layout), model, at, 0, 0, 0);
+    this.vcpu.pcpu = PCPU;
+    this.perf = {
+      create_guest_lbr_event: (_vcpu, kind) => {
+        this.did(`create ${kind}`);
+        this.event = this.comes;
+      },
+      release_guest_lbr_event: () => {
+        this.did('release');
+        this.event = 'none';
+      },
+      guest_lbr_event: () => this.event,
+      host_lbr_active: (pcpu) => this.hostLbr && pcpu === PCPU,
+    };
+  }
+
+  /** Notes a step, which may leave anything in `edx`. */
+  private did(step: string): void {
+    this.log.push(step);
+    this.edx = 0xbad;
+  }
+
+  rdmsr(_vcpu: Vcpu, msr: number): number {
+    this.did(`rdmsr ${NAMES.get(msr)}`);
+    this.edx = READ.edx;
+    return READ.eax;
+  }
+  wrmsr(_vcpu: Vcpu, msr: number, eax: number, edx: number): void {
+    this.did(`wrmsr ${NAMES.get(msr)} ${eax} ${edx}`);
+  }
+  wrmsr_safe(_vcpu: Vcpu, msr: number, eax: number, edx: number): Vector {
+    this.did(`wrmsr_safe ${NAMES.get(msr)} ${eax} ${edx}`);
+    return 0;
+  }
+  saveStack(_vcpu: Vcpu, select: boolean): void {
+    this.did(select ? 'save all' : 'save');
+  }
+  restoreStack(_vcpu: Vcpu, select: boolean): void {
+    this.did(select ? 'restore all' : 'restore');
+  }
+  scrubStack(): void {
+    this.did('scrub');
+  }
+  scrubPcpu(pcpu: number): void {
+    this.did(`scrub p${pcpu}`);
+  }
+  setPassthrough(vcpu: Vcpu, on: boolean): void {
+    this.did(on ? 'pass through' : 'intercept');
+    vcpu.msr_passthrough = on;
+  }
+  interceptSelect(): void {
+    this.did('intercept SELECT');
+  }
+  loadAtEntry(): void {
+    this.did('load at entry');
+  }
+  borrowLbr(): void {
+    this.did('borrow');
+  }
+  giveBackLbr(): void {
+    this.did('give back');
+  }
+
+  /** The steps since the last call. */
+  readonly steps = (): string[] => this.log.splice(0);
+
+  get inUse(): boolean | null {
+    return this.policy.inUse(this.vcpu);
+  }
+
+  set debugctl(value: number) {
+    this.vcpu.vmcs.guest_debugctl = value;
+  }
+
+  /** What a hook that may be called at any time does. */
+  hook(name: 'vcpu_load' | 'vcpu_put' | 'handle_requests' | 'vcpu_enter' | 'vcpu_exit'): string[] {
+    this.policy[name](this, this.vcpu);
+    return this.steps();
+  }
+
+  reset(): string[] {
+    this.policy.reset(this, this.vcpu);
+    return this.steps();
+  }
+
+  /** A trapped read: what it gives, and what is done for it. */
+  read(msr: number): [Readonly<MsrValue>, string[]] {
+    const { eax, edx, vector } = this.policy.get_msr(this, this.vcpu, msr);
+    return [{ eax, edx, vector }, this.steps()];
+  }
+
+  /** A trapped write of 7 and 8, or of what is given: its vector, and what is done for it. */
+  write(msr: number, eax = 7, edx = 8): [Vector, string[]] {
+    return [this.policy.set_msr(this, this.vcpu, msr, eax, edx), this.steps()];
+  }
+
+  /** An access to DEBUGCTL, and for a write of it what follows once the VMCS has the value. */
+  accessDebugctl(): [Vector, string[]] {
+    return [this.policy.debugctl_access(this, this.vcpu), this.steps()];
+  }
+
+  wroteDebugctl(value: number): string[] {
+    this.debugctl = value;
+    this.policy.set_debugctl(this, this.vcpu);
+    return this.steps();
+  }
+}
