@@ -270,6 +270,13 @@ describe.each([v4, v4Select, v6, v7])('the event of $name', (policy) => {
     expect([hostFirst.event, hostFirst.counting]).toEqual(['active', ['guest', 'of-task']]);
   });
 
+  it('never opens the registers twice in a slice, whoever has closed them', () => {
+    const rig = withEvent();
+    rig.m.kvm.setPassthrough(rig.m.vcpus[0], false);
+    expect([rig.write(0, TOS, 3), rig.read(0, TOS), rig.open]).toEqual([0, 3, []]);
+    expect([rig.write(0, SELECT, 5), rig.read(0, DEBUGCTL), rig.open]).toEqual([0, 0, []]);
+  });
+
   it('always goes with a reset, which leaves all else as it is', () => {
     const rig = withEvent();
     const before = [rig.open, rig.words];

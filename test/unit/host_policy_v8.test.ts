@@ -56,6 +56,13 @@ describe.each(BOTH)('the first access under $name', (policy) => {
     }
   });
 
+  it('never opens the registers twice in a slice, whoever has closed them', () => {
+    const rig = withEvent(policy);
+    rig.m.kvm.setPassthrough(rig.m.vcpus[0], false);
+    policy.get_msr(rig.m.kvm, rig.m.vcpus[0], TOS);
+    expect([rig.words, rig.open]).toEqual([USED, []]);
+  });
+
   it('never is one to INFO while that is trapped', () => {
     const rig = new Rig(policy, { cpu: 'skylake' });
     expect([rig.read(0, INFO), rig.write(0, INFO, 7)]).toEqual(['gp', GP]);
