@@ -162,7 +162,7 @@ const NO_CHANGE = `--- a/src/host/policy/never.ts
 describe('hunt', () => {
   const FEW = 150;
 
-  it('never kills a patch that changes nothing, even under a policy that fails by itself', async () => {
+  it('never kills what changes nothing, even under a policy that fails by itself', async () => {
     const trial = variant('D01', NO_CHANGE, [
       'no-loss/any',
       'no-leak/vm',
