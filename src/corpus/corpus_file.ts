@@ -30,8 +30,8 @@ export interface Suspect extends Place {
 }
 
 /**
- * `mutant`: a patch puts it back. `present`: Linux 6.1 or the policy has it, so the unmodified model
- * must show it. `outside`: it lies where the model ends.
+ * `mutant`: a patch puts it back. `present`: Linux 6.1 or the policy has it, so the unmodified
+ * model must show it. `outside`: it lies where the model ends.
  */
 export type DefectKind = 'mutant' | 'present' | 'outside';
 

@@ -103,7 +103,7 @@ function outsideLines({ defects }: CorpusReport, colours: Colours): string[] {
     const rows = fidelity.length === 0 ? '' : ` (docs/FIDELITY.md: ${fidelity.join(', ')})`;
     return wrap(`${component}: ${ascii(reason)}${rows}`, `  ${id}  `, INDENT);
   });
-  return ['', colours.bold('outside the model'), ...lines];
+  return ['', colours.bold("out of the model's reach"), ...lines];
 }
 
 /** The actions of a kill, in the words of `vlbr verify`. They are run again on the mutant. */

@@ -1,4 +1,4 @@
-/** The real defects in a kernel's own lbr.c: each patch of the corpus, put into Linux 6.1's file. */
+/** The real defects in a kernel's own lbr.c: each patch of the corpus, put into 6.1's. */
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readCorpus } from '../../src/corpus/corpus_file.js';

@@ -92,7 +92,7 @@ describe('corpusText', () => {
 
   it('always says why a defect is outside the model', () => {
     expect(text(report([killed]))).toMatch(
-      /^ {2}B17 {2}guest perf: .*\(docs\/FIDELITY\.md: F1\)$/m,
+      /^ {2}B17 {2}guest perf: .*\n.*\(docs\/FIDELITY\.md: F1\)$/m,
     );
   });
 
