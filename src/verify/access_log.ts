@@ -63,7 +63,8 @@ class Sum {
   }
 }
 
-function cyclesOf(msr: number, write: boolean): number {
+/** Cycles that an access is taken to cost. */
+export function cyclesOf(msr: number, write: boolean): number {
   if (!write) return CYCLES.read;
   if (msr === msrs.MSR_LBR_SELECT) return CYCLES.writeSelect;
   return msr === msrs.MSR_IA32_DEBUGCTLMSR ? CYCLES.writeDebugctl : CYCLES.write;

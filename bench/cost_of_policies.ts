@@ -1,0 +1,257 @@
+/**
+ * What each policy costs a host, for five kinds of guest: two VMs of one vCPU share a pCPU, and
+ * every policy is given the same schedules. Nothing here depends on the time of day: the same
+ * seeds, the same table.
+ */
+import type { LbrPolicy } from '../src/host/policy/policy.js';
+import { PROPERTY_NAMES } from '../src/host/policy/policy.js';
+import { POLICIES } from '../src/host/policy/index.js';
+import { HOST } from '../src/host/observer.js';
+import * as perf from '../src/guest/perf/perf_event.js';
+import { findCpuModel } from '../src/hw/cpu_models.js';
+import type { LbrMap } from '../src/hw/lbr_map.js';
+import { KIND_NONE, lbrMap } from '../src/hw/lbr_map.js';
+import * as msrs from '../src/hw/msr_index.js';
+import { tableLines } from '../src/report/table.js';
+import { KIND } from '../src/sim/actions.js';
+import type { MachineConfig } from '../src/sim/config.js';
+import type { Draw } from '../src/sim/draw.js';
+import { drawOf } from '../src/sim/draw.js';
+import { HOST_EVENT_PINNED } from '../src/sim/host_perf.js';
+import { Machine } from '../src/sim/machine.js';
+import { ACTION_WORDS, Schedule, step } from '../src/sim/schedule.js';
+import { cyclesOf } from '../src/verify/access_log.js';
+import { Monitor } from '../src/verify/monitor.js';
+
+const SCHEDULES = 30;
+/** Slices of a schedule: the vCPUs take turns. */
+const SLICES = 60;
+/** Things that a guest does in a slice. */
+const DEEDS = 8;
+const TASKS = 2;
+
+const CALL_STACK: number = perf.PERF_SAMPLE_BRANCH_CALL_STACK | perf.PERF_SAMPLE_BRANCH_USER;
+const RING: number = perf.PERF_SAMPLE_BRANCH_ANY | perf.PERF_SAMPLE_BRANCH_USER;
+
+interface Guest {
+  readonly name: string;
+  /** branch_sample_type of an event for each task, or null. */
+  readonly type: number | null;
+  /** The slice in which its events are closed. */
+  readonly until: number;
+  /** Whether an LBR event of the host's own is pinned to the pCPU. */
+  readonly contended: boolean;
+}
+
+const GUESTS: readonly Guest[] = [
+  { name: 'never uses LBR', type: null, until: SLICES, contended: false },
+  { name: 'call stacks all the time', type: CALL_STACK, until: SLICES, contended: false },
+  { name: 'call stacks at first, then nothing', type: CALL_STACK, until: 10, contended: false },
+  { name: 'all branches (ring mode)', type: RING, until: SLICES, contended: false },
+  { name: 'call stacks, under a host event', type: CALL_STACK, until: SLICES, contended: true },
+];
+
+/** One deed of a guest. Those that are not possible are passed over, under every policy alike. */
+function deed(schedule: Schedule, draw: Draw, vcpu: number): void {
+  switch (draw.below(8)) {
+    case 0:
+      return pushPmi(schedule, vcpu);
+    case 1:
+      return schedule.push(KIND.taskSwitch, vcpu, draw.below(TASKS), 0, 0);
+    case 2:
+      return schedule.push(KIND.ret, vcpu, 1 + draw.below(3), 0, 0);
+    case 3:
+      return schedule.push(KIND.exit, 0, 0, 0, 0);
+    default:
+      return schedule.push(KIND.call, vcpu, 1 + draw.below(3), 0, 0);
+  }
+}
+
+/** An overflow of whichever of the events counts. */
+function pushPmi(schedule: Schedule, vcpu: number): void {
+  for (let event = 0; event < TASKS; event++) schedule.push(KIND.pmi, vcpu, event, 0, 0);
+}
+
+/** The end of a slice: one in four times the other vCPU comes while the guest switches tasks. */
+function pushSwitch(schedule: Schedule, draw: Draw, vcpu: number): void {
+  const next = 1 - vcpu;
+  if (draw.below(4) === 0) {
+    schedule.push(KIND.run, 0, next, 1 + draw.below(12), 0);
+    for (let task = 0; task < TASKS; task++) schedule.push(KIND.taskSwitch, vcpu, task, 0, 0);
+  }
+  schedule.push(KIND.run, 0, next, 0, 0);
+}
+
+function scheduleOf(guest: Guest, draw: Draw): Schedule {
+  const schedule = new Schedule();
+  if (guest.contended) schedule.push(KIND.hostEvent, 0, HOST_EVENT_PINNED, 0, 0);
+  for (let slice = 0; slice < SLICES; slice++) {
+    const vcpu = slice % 2;
+    if (guest.contended) schedule.push(KIND.hostWork, 0, 1, 0, 0);
+    schedule.push(KIND.resume, vcpu, 0, 0, 0);
+    for (let event = 0; event < TASKS; event++) {
+      if (slice < 2 && guest.type !== null) schedule.push(KIND.open, vcpu, event, 0, guest.type);
+      if (slice >= guest.until) schedule.push(KIND.close, vcpu, event, 0, 0);
+    }
+    for (let i = 0; i < DEEDS; i++) deed(schedule, draw, vcpu);
+    pushSwitch(schedule, draw, vcpu);
+  }
+  return schedule;
+}
+
+/** Has something done before each call of a method of this one object. */
+function before<Name extends string>(
+  object: Record<Name, (...args: never[]) => unknown>,
+  name: Name,
+  count: () => void,
+): void {
+  const method = object[name].bind(object);
+  object[name] = (...args: never[]): unknown => {
+    count();
+    return method(...args);
+  };
+}
+
+/** Judges a machine, and counts what the LBR of its guests costs the host. */
+class Costs extends Monitor {
+  readonly runs: Machine;
+  vcpuSwitches = 0;
+  hostReads = 0;
+  hostWrites = 0;
+  cycles = 0;
+  /** Whole stacks. */
+  saves = 0;
+  restores = 0;
+  wipes = 0;
+  /** Guest LBR events created on the host's perf. */
+  events = 0;
+  /** LBR accesses of guests, and how many of them exited. */
+  guestAccesses = 0;
+  exits = 0;
+  /** Schedules in which some property was broken, its cost apart. */
+  wrong = 0;
+  private hostWorks = false;
+  private readonly map: LbrMap;
+
+  constructor(config: MachineConfig) {
+    super(config);
+    this.map = lbrMap(config.model);
+    this.runs = new Machine(config, this);
+    this.countStacks();
+  }
+
+  /** Counts what the policy asks of KVM and of perf: which accesses it is made of does not tell. */
+  private countStacks(): void {
+    const { kvm, host } = this.runs;
+    const saved = (): number => this.saves++;
+    const restored = (): number => this.restores++;
+    const wiped = (): number => this.wipes++;
+    for (const name of ['saveStack', 'borrowLbr'] as const) before(kvm, name, saved);
+    for (const name of ['restoreStack', 'loadAtEntry', 'giveBackLbr'] as const) {
+      before(kvm, name, restored);
+    }
+    for (const name of ['scrubStack', 'scrubPcpu'] as const) before(kvm, name, wiped);
+    before(host, 'create_guest_lbr_event', () => this.events++);
+  }
+
+  run(schedule: Schedule): void {
+    this.start(this.runs);
+    this.runs.boot();
+    for (let i = 0; i < schedule.length; i++) {
+      this.hostWorks = schedule.words[i * ACTION_WORDS] === KIND.hostWork;
+      step(this.runs, schedule, i);
+    }
+    const { broken } = this.verdicts;
+    if (broken.some((b, p) => b !== 0 && PROPERTY_NAMES[p] !== 'no-needless-switch')) this.wrong++;
+  }
+
+  /** An access that has exited is over before the next entry. */
+  private guest(vcpu: number, msr: number): void {
+    if (this.map.kind(msr) === KIND_NONE) return;
+    this.guestAccesses++;
+    if (!this.runs.vcpus[vcpu].in_guest) this.exits++;
+  }
+
+  private host(msr: number, write: boolean, n: number): void {
+    if (write) this.hostWrites += n;
+    else this.hostReads += n;
+    this.cycles += n * cyclesOf(msr, write);
+  }
+
+  override guestRead(vcpu: number, msr: number, eax: number, edx: number): void {
+    this.guest(vcpu, msr);
+    super.guestRead(vcpu, msr, eax, edx);
+  }
+
+  override guestWrite(vcpu: number, msr: number, eax: number, edx: number): void {
+    this.guest(vcpu, msr);
+    super.guestWrite(vcpu, msr, eax, edx);
+  }
+
+  /**
+   * Perf reads TOS to save and writes it to restore; when it resets, it writes the records and no
+   * TOS. Samples that the host takes of its own work are nobody's cost here.
+   */
+  override hostAccess(pcpu: number, onBehalf: number, msr: number, write: boolean): void {
+    super.hostAccess(pcpu, onBehalf, msr, write);
+    if (onBehalf === HOST && this.hostWorks) return;
+    this.host(msr, write, 1);
+    if (onBehalf !== HOST) return;
+    const { lbr_from } = this.runs.config.model;
+    if (msr === msrs.MSR_LBR_TOS && !write) this.saves++;
+    if (msr === msrs.MSR_LBR_TOS && write) {
+      this.restores++;
+      this.wipes--;
+    }
+    if (msr === lbr_from && write) this.wipes++;
+  }
+
+  override hostStack(pcpu: number, onBehalf: number, accesses: number, write: boolean): void {
+    super.hostStack(pcpu, onBehalf, accesses, write);
+    this.host(msrs.MSR_LBR_TOS, write, accesses);
+  }
+
+  override vcpuSwitch(vcpu: number, pcpu: number, scheduledIn: boolean): void {
+    super.vcpuSwitch(vcpu, pcpu, scheduledIn);
+    if (scheduledIn) this.vcpuSwitches++;
+  }
+}
+
+const HEAD = 'policy reads writes cycles saves restores wipes events exits ofAccesses wrong'.split(
+  ' ',
+);
+
+function row(policy: LbrPolicy, schedules: readonly Schedule[]): string[] {
+  const model = findCpuModel('skylake');
+  if (model === undefined) throw new Error('the benchmark names what exists');
+  const shape = { vms: 2, vcpus: 1, tasks: TASKS, pcpus: 1 };
+  const costs = new Costs({ ...shape, model, kernel: '6.1', policy });
+  for (const schedule of schedules) costs.run(schedule);
+  const { vcpuSwitches, guestAccesses, exits, wrong } = costs;
+  const each = (n: number, digits: number): string => (n / vcpuSwitches).toFixed(digits);
+  return [
+    policy.name,
+    each(costs.hostReads, 1),
+    each(costs.hostWrites, 1),
+    each(costs.cycles, 0),
+    each(costs.saves, 2),
+    each(costs.restores, 2),
+    each(costs.wipes, 2),
+    each(costs.events, 2),
+    each(exits, 2),
+    guestAccesses === 0 ? '-' : `${((100 * exits) / guestAccesses).toFixed(1)}%`,
+    `${wrong}/${schedules.length}`,
+  ];
+}
+
+console.log(`Cost to the host for each time that a vCPU comes to a pCPU: LBR MSRs read and written,
+cycles by weights that are orders of magnitude (docs/FIDELITY.md, F90), whole stacks saved,
+restored and wiped, guest LBR events created on its perf, exits by LBR accesses of the guest (their
+cycles are not counted), and what part of those accesses that is. Wrong: schedules that break a
+property, no-needless-switch apart. skylake, Linux 6.1, two VMs of one vCPU on one pCPU.`);
+GUESTS.forEach((guest, g) => {
+  const schedules = Array.from({ length: SCHEDULES }, (_, i) => scheduleOf(guest, drawOf(g, i)));
+  console.log(`\n${guest.name}`);
+  const rows = POLICIES.map((policy) => row(policy, schedules));
+  for (const line of tableLines(HEAD, rows, { numeric: true })) console.log(line);
+});
