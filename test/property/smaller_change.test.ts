@@ -1,0 +1,64 @@
+/**
+ * The smaller change to today's code: merged that refuses what hardware would refuse, and keeps a
+ * guest's LBR event once there is one. It is no sound policy, and this says how far it goes.
+ */
+import { describe, expect, it } from 'vitest';
+import { merged } from '../../src/host/policy/merged.js';
+import type { LbrPolicy, PropertyName } from '../../src/host/policy/policy.js';
+import { nothing, PROPERTY_NAMES } from '../../src/host/policy/policy.js';
+import { findCpuModel } from '../../src/hw/cpu_models.js';
+import { lbrMap } from '../../src/hw/lbr_map.js';
+import { GP_VECTOR } from '../../src/hw/msr_port.js';
+import type { ActionName } from '../../src/sim/actions.js';
+import { drawOf } from '../../src/sim/draw.js';
+import { DEFAULT_SHAPES, ShapeCampaign } from '../../src/verify/campaign.js';
+
+/** On each shape. */
+const RUNS = 1000;
+
+const checked: LbrPolicy = {
+  ...merged,
+  set_msr: (kvm, vcpu, msr, eax, edx) => {
+    const faults = lbrMap(vcpu.records.model).faults(msr, eax, edx);
+    return faults ? GP_VECTOR : merged.set_msr(kvm, vcpu, msr, eax, edx);
+  },
+};
+const kept: LbrPolicy = { ...checked, handle_requests: nothing };
+
+/** What is broken in schedules without actions of these kinds. */
+function broken(policy: LbrPolicy, without: readonly ActionName[]): PropertyName[] {
+  const model = findCpuModel('skylake');
+  if (model === undefined) throw new Error('no skylake');
+  const found = new Set<PropertyName>();
+  for (const shape of DEFAULT_SHAPES) {
+    const campaign = new ShapeCampaign({ ...shape, model, kernel: '6.1', policy });
+    const { verdicts } = campaign.bench.monitor;
+    for (let run = 0; run < RUNS; run++) {
+      campaign.run(drawOf(7, run), 60, null);
+      if (!verdicts.broken.includes(1)) continue;
+      if (campaign.lastSchedule.actions().some(({ kind }) => without.includes(kind))) continue;
+      PROPERTY_NAMES.forEach((name, p) => verdicts.broken[p] !== 0 && found.add(name));
+    }
+  }
+  return PROPERTY_NAMES.filter((name) => found.has(name));
+}
+
+describe('merged that checks writes and keeps its event', () => {
+  it('never leaks while no host event comes and nobody migrates, but loses and never stops', () => {
+    const found = broken(kept, ['hostEvent', 'liveMigrate']);
+    expect(found).toEqual(['no-loss/callstack', 'no-loss/any', 'no-needless-switch']);
+  });
+
+  it('always breaks what merged breaks there but for no-fault, if it releases its event', () => {
+    const apart: readonly ActionName[] = ['hostEvent', 'liveMigrate'];
+    const now = broken(merged, apart);
+    expect(now).toContain('no-leak/vm');
+    expect(broken(checked, apart)).toEqual(now.filter((name) => name !== 'no-fault'));
+  });
+
+  it('always loses and leaks under a host event', () => {
+    const found = broken(kept, ['liveMigrate']);
+    expect(found).toEqual(expect.arrayContaining(['no-loss/callstack', 'no-leak/vm', 'balanced']));
+    expect(found).not.toContain('no-fault');
+  });
+});
