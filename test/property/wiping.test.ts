@@ -71,13 +71,13 @@ const ON = ['skylake', 'nehalem'].flatMap((cpu) =>
 
 describe('the wipe of a sound policy', () => {
   it.each(ON)('never needs more than FROM: %s on %s', (name, cpu) => {
-    expect(broken(wiped(fromOnly, name), cpu, 4000)).toEqual([]);
+    expect(broken(wiped(fromOnly, name), cpu, 2000)).toEqual([]);
   });
 
   it.each(ON)('never needs to be, but before a host event, if perf forgets: %s on %s', (...on) => {
     const [name, cpu] = on;
     const policy = wiped((p) => beforeHostEvents(forgetting(p)), name);
-    expect(broken(policy, cpu, 4000)).toEqual([]);
+    expect(broken(policy, cpu, 2000)).toEqual([]);
   });
 
   it.each([
