@@ -2,6 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { CPU_MODELS } from '../../src/hw/cpu_models.js';
 import { knownFailure, notApplicable, POLICIES } from '../../src/host/policy/index.js';
+import { merged } from '../../src/host/policy/merged.js';
+import { never } from '../../src/host/policy/never.js';
 import type { LbrPolicy, PropertyName } from '../../src/host/policy/policy.js';
 import { WITH_CALLSTACK, WITH_SHORTCUT } from '../../src/host/policy/policy.js';
 import { v10 } from '../../src/host/policy/v10.js';
@@ -9,8 +11,7 @@ import { v1Vmx, v1VmxArea, v1VmxSwap } from '../../src/host/policy/v1_vmx.js';
 import { v4, v4Select } from '../../src/host/policy/v4.js';
 import { v6, v7 } from '../../src/host/policy/v6.js';
 import { v8, v8Posted } from '../../src/host/policy/v8.js';
-import { never } from '../../src/host/policy/never.js';
-import { cpuModel } from './host_policy_rig.js';
+import { CALLSTACK_SELECT, cpuModel, DEBUGCTL, LBR, Rig, SELECT } from './host_policy_rig.js';
 
 const KERNELS = ['6.1', '4.18'];
 const WITH_STACK = ['haswell', 'haswell-notsx', 'skylake', 'goldmont'];
@@ -97,6 +98,40 @@ describe('knownFailure', () => {
       }
       expect(expected(policy, 'no-fault')).toEqual(places(ALL));
     }
+  });
+});
+
+describe('needlessSwitches', () => {
+  /** How often perf still works for v0 at its goings and comings after its guest has stopped. */
+  function worked(policy: LbrPolicy): number {
+    const rig = new Rig(policy);
+    rig.write(0, SELECT, CALLSTACK_SELECT);
+    rig.write(0, DEBUGCTL, LBR);
+    rig.write(0, DEBUGCTL, 0);
+    rig.enter();
+    expect([policy.name, rig.event]).toEqual([policy.name, 'active']);
+    rig.work();
+    let count = 0;
+    for (let i = 0; i < 5; i++) {
+      for (const next of [-1, 0]) {
+        rig.m.switchTo(0, next);
+        if (rig.work().length > 0) count++;
+      }
+    }
+    expect([policy.name, rig.event]).toEqual([policy.name, 'none']);
+    return count;
+  }
+
+  it.each([v4, v4Select, v6, v7, v8, v10, merged])(
+    'always is how often $name works for a guest that has stopped',
+    (policy) => {
+      expect(worked(policy)).toBe(policy.needlessSwitches);
+    },
+  );
+
+  it('never is exceeded by v8-posted, which forgets the last use before the slice ends', () => {
+    expect(worked(v8Posted)).toBe(2);
+    expect(v8Posted.needlessSwitches).toBeGreaterThanOrEqual(2);
   });
 });
 
