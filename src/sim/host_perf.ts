@@ -37,8 +37,8 @@ const CALLSTACK_USER: number = PERF_SAMPLE_BRANCH_CALL_STACK | PERF_SAMPLE_BRANC
 
 /** The attributes of KVM's own event. */
 const GUEST_LBR_ATTR: Readonly<Record<GuestLbrEvent, number>> = {
-  flexible: perf.ATTR_VLBR | perf.ATTR_VLBR_SHARES,
-  exclusive: perf.ATTR_PINNED | perf.ATTR_VLBR | perf.ATTR_VLBR_SHARES | perf.ATTR_VLBR_EXCLUDES,
+  flexible: perf.ATTR_VLBR,
+  exclusive: perf.ATTR_PINNED | perf.ATTR_VLBR | perf.ATTR_VLBR_EXCLUDES,
   'fake-counter': perf.ATTR_PINNED | perf.ATTR_VLBR,
 };
 

@@ -1,4 +1,4 @@
-/** What KVM offers to the policies of the series: a veto on DEBUGCTL, SELECT by itself, MSR areas. */
+/** What KVM offers to the policies of the series: a veto on DEBUGCTL, SELECT alone, MSR areas. */
 import { describe, expect, it } from 'vitest';
 import * as msrs from '../../src/hw/msr_index.js';
 import type { Observer } from '../../src/host/observer.js';

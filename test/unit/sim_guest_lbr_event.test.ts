@@ -4,14 +4,12 @@ import { intel_get_event_constraints } from '../../src/guest/perf/intel_core.js'
 import { intel_vlbr_constraints } from '../../src/guest/perf/intel_core.js';
 import * as perf from '../../src/guest/perf/perf_event.js';
 import type { perf_event } from '../../src/guest/perf/perf_structs.js';
-import { LBR_CALL_STACK } from '../../src/hw/msr_index.js';
 import { never } from '../../src/host/policy/never.js';
 import type { GuestLbrEvent } from '../../src/host/policy/policy.js';
 import { CLOSE, FLEXIBLE, OF_TASK, ON, PINNED, Rig } from './host_policy_rig.js';
 
 const KINDS: readonly GuestLbrEvent[] = ['flexible', 'exclusive', 'fake-counter'];
 const { PERF_EVENT_STATE_ACTIVE: ACTIVE, PERF_EVENT_STATE_ERROR: ERROR } = perf;
-const { PERF_EVENT_STATE_INACTIVE: INACTIVE } = perf;
 const LBR_VCPU_HI = 1 << 30;
 
 function create(rig: Rig, kind: GuestLbrEvent): perf_event {
@@ -22,8 +20,8 @@ function create(rig: Rig, kind: GuestLbrEvent): perf_event {
 
 /** Which of the host's events meets KVM's, and what becomes of both. */
 const MEETINGS = [
-  { kind: 'flexible', which: PINNED, counts: ['pinned'], state: INACTIVE },
-  { kind: 'flexible', which: FLEXIBLE, counts: ['flexible'], state: INACTIVE },
+  { kind: 'flexible', which: PINNED, counts: ['guest', 'pinned'], state: ACTIVE },
+  { kind: 'flexible', which: FLEXIBLE, counts: ['flexible', 'guest'], state: ACTIVE },
   { kind: 'flexible', which: OF_TASK, counts: ['guest', 'of-task'], state: ACTIVE },
   { kind: 'exclusive', which: PINNED, counts: ['pinned'], state: ERROR },
   { kind: 'exclusive', which: FLEXIBLE, counts: ['guest'], state: ACTIVE },
@@ -35,14 +33,14 @@ const MEETINGS = [
 
 describe('a guest LBR event', () => {
   it('always has the attributes of its kind, and one mode', () => {
-    const { ATTR_PINNED, ATTR_VLBR, ATTR_VLBR_SHARES, ATTR_VLBR_EXCLUDES } = perf;
+    const { ATTR_PINNED, ATTR_VLBR, ATTR_VLBR_EXCLUDES } = perf;
     const attrs = KINDS.map((kind) => create(new Rig(never), kind).attr);
     expect(attrs).toEqual([
-      ATTR_VLBR | ATTR_VLBR_SHARES,
-      ATTR_VLBR | ATTR_PINNED | ATTR_VLBR_SHARES | ATTR_VLBR_EXCLUDES,
+      ATTR_VLBR,
+      ATTR_VLBR | ATTR_PINNED | ATTR_VLBR_EXCLUDES,
       ATTR_VLBR | ATTR_PINNED,
     ]);
-    expect([ATTR_VLBR_SHARES, ATTR_VLBR_EXCLUDES]).toEqual([1 << 4, 1 << 5]);
+    expect([ATTR_VLBR, ATTR_VLBR_EXCLUDES]).toEqual([1 << 3, 1 << 4]);
     for (const kind of KINDS) {
       const { branch_sample_type, lbr_select_flag, idx } = create(new Rig(never), kind);
       expect(branch_sample_type).toBe(
@@ -52,12 +50,12 @@ describe('a guest LBR event', () => {
     }
   });
 
-  it('always takes the register that LBR events share, but for the fake counter', () => {
+  it('always takes the register that LBR events share if it is exclusive, else never', () => {
     for (const kind of KINDS) {
       const rig = new Rig(never);
       const event = create(rig, kind);
       const { cpuc } = rig.m.host.kernel.cpus[0];
-      const shares = kind === 'fake-counter' ? 0 : 1;
+      const shares = kind === 'exclusive' ? 1 : 0;
       expect([event.state, rig.event, event.branch_reg_alloc]).toEqual([ACTIVE, 'active', shares]);
       expect([cpuc.lbr_sel_ref, cpuc.lbr_users, cpuc.guest_mask_vlbr]).toEqual([shares, 1, 1]);
       rig.m.host.release_guest_lbr_event(rig.m.vcpus[0]);
@@ -90,7 +88,7 @@ describe('a guest LBR event', () => {
     guestFirst.nextSlice();
     expect([guestFirst.counting, first.state]).toEqual([counts, state]);
     const { cpuc } = guestFirst.m.host.kernel.cpus[0];
-    expect(cpuc.lbr_sel_ref).toBe(counts.length - (kind === 'fake-counter' ? 1 : 0));
+    expect(cpuc.lbr_sel_ref).toBe(counts.length - (kind === 'exclusive' ? 0 : 1));
     // Where KVM's counts, the host's own have no LBR.
     expect(guestFirst.m.host.host_lbr_active(0)).toBe(state !== ACTIVE);
 
@@ -100,16 +98,6 @@ describe('a guest LBR event', () => {
     expect(first.state).toBe(state === ERROR ? ERROR : ACTIVE);
     guestFirst.m.host.release_guest_lbr_event(guestFirst.m.vcpus[0]);
     expect([cpuc.lbr_sel_ref, cpuc.lbr_users, guestFirst.counting]).toEqual([0, 0, []]);
-  });
-
-  it('always counts as flexible beside a host event of its filter alone', () => {
-    const rig = new Rig(never);
-    rig.m.hostEvent(0, OF_TASK, ON);
-    const host = rig.m.host.kernel.events.find((event) => event.used !== 0);
-    const event = create(rig, 'flexible');
-    const config = [event.branch_reg_config, event.branch_reg_config_hi];
-    expect([host?.branch_reg_config, host?.branch_reg_config_hi]).toEqual(config);
-    expect(event.branch_reg_config & LBR_CALL_STACK).toBe(LBR_CALL_STACK);
   });
 });
 
@@ -140,11 +128,11 @@ describe('intel_vlbr_constraints', () => {
 
 describe('intel_get_event_constraints', () => {
   it('always asks for the shared register, but for an event that has a fake counter alone', () => {
-    const { ATTR_VLBR, ATTR_VLBR_SHARES } = perf;
+    const { ATTR_VLBR, ATTR_VLBR_EXCLUDES } = perf;
     for (const [attr, fits] of [
       [0, false],
-      [ATTR_VLBR_SHARES, false],
-      [ATTR_VLBR | ATTR_VLBR_SHARES, false],
+      [ATTR_VLBR_EXCLUDES, false],
+      [ATTR_VLBR | ATTR_VLBR_EXCLUDES, false],
       [ATTR_VLBR, true],
       [ATTR_VLBR | perf.ATTR_PINNED, true],
     ] as const) {
@@ -165,13 +153,13 @@ describe('intel_get_event_constraints', () => {
 
   it('always holds two filters for different that differ in LBR_VCPU alone', () => {
     const rig = new Rig(never);
-    const event = create(rig, 'flexible');
+    const event = create(rig, 'exclusive');
     const [cpu] = rig.m.host.kernel.cpus;
     const other = rig.m.host.kernel.events[1];
     other.attr = event.attr;
     other.branch_reg_idx = event.branch_reg_idx;
     other.branch_reg_config = event.branch_reg_config;
-    other.branch_reg_config_hi = event.branch_reg_config_hi | LBR_VCPU_HI;
+    other.branch_reg_config_hi = event.branch_reg_config_hi & ~LBR_VCPU_HI;
     expect(intel_get_event_constraints(cpu, other)).toBe(false);
     other.branch_reg_config_hi = event.branch_reg_config_hi;
     expect(intel_get_event_constraints(cpu, other)).toBe(true);

@@ -7,7 +7,7 @@ import * as msrs from '../../hw/msr_index.js';
 import { GLOBAL_CTRL_HI, GLOBAL_CTRL_LO } from '../../hw/logical_processor.js';
 import * as pv from '../pv/kvm_pv_lbr.js';
 import type { Cpu } from './kernel.js';
-import { ATTR_VLBR, ATTR_VLBR_EXCLUDES, ATTR_VLBR_SHARES } from './perf_event.js';
+import { ATTR_VLBR, ATTR_VLBR_EXCLUDES } from './perf_event.js';
 import type { perf_event } from './perf_structs.js';
 import { COUNTER_SLOTS, NUM_COUNTERS } from './cpu_structs.js';
 
@@ -71,13 +71,13 @@ function lbr_shared_reg_get(cpu: Cpu, event: perf_event): boolean {
 }
 
 /**
- * Kernel: core.c:intel_get_event_constraints(). The guest LBR event of 5.9 and later takes its fake
- * counter and nothing else: it does not ask for the register that ordinary LBR events share.
+ * Kernel: core.c:intel_get_event_constraints(). The guest LBR event takes its fake counter and
+ * nothing else: but for that of v8, it does not ask for the register that LBR events share.
  *
  * Returns false for emptyconstraint.
  */
 export function intel_get_event_constraints(cpu: Cpu, event: perf_event): boolean {
-  if ((event.attr & (ATTR_VLBR | ATTR_VLBR_SHARES)) === ATTR_VLBR) return true;
+  if ((event.attr & (ATTR_VLBR | ATTR_VLBR_EXCLUDES)) === ATTR_VLBR) return true;
   return event.branch_reg_idx === 0 || lbr_shared_reg_get(cpu, event);
 }
 

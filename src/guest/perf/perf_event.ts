@@ -54,10 +54,11 @@ export const ATTR_INHERIT: number = 1 << 1;
 export const ATTR_DISABLED: number = 1 << 2;
 /** config is INTEL_FIXED_VLBR_EVENT and exclude_host is set: KVM's guest LBR event. */
 export const ATTR_VLBR: number = 1 << 3;
-/** The guest LBR event of v3 to v8: it asks for the register that LBR events share. */
-export const ATTR_VLBR_SHARES: number = 1 << 4;
-/** LBR_VCPU is in its branch_reg config (v8), so that no other event has the same one. */
-export const ATTR_VLBR_EXCLUDES: number = 1 << 5;
+/**
+ * The guest LBR event of v8: it asks for the register that LBR events share, with LBR_VCPU in its
+ * config, so that no other event has the same one.
+ */
+export const ATTR_VLBR_EXCLUDES: number = 1 << 4;
 
 /** struct lbr_entry and the saved registers of one record: from, to, info. */
 export const LBR_ENTRY_WORDS = 6;

@@ -32,7 +32,7 @@ export type PropertyName = (typeof PROPERTY_NAMES)[number];
 
 /**
  * How the guest LBR event takes part in the scheduling of the host's perf:
- * - `flexible`: not pinned, and beside a host event of the same filter (v3 to v7);
+ * - `flexible`: not pinned, without a counter, and so beside any other event (v3 to v7);
  * - `exclusive`: pinned to the task, and beside no other LBR event (v8);
  * - `fake-counter`: pinned to the task, with a constraint of its own (v9 and later).
  */

@@ -3,7 +3,8 @@
  * As v6, but the host event is created only while the guest's LBR_SELECT is in user call-stack
  * mode, which is known since LBR_SELECT is always intercepted. The message leaves two steps open:
  * whether only the first access of a slice asks about the mode, and whether an event goes while
- * DEBUGCTL.LBR is set. `v4` and `v4-select` are the ends of what it can mean.
+ * DEBUGCTL.LBR is set. (The changelog has the check `!lbr_used` for the passing through, and says
+ * nothing of the event.) `v4` and `v4-select` are the ends of what it can mean.
  */
 import type { Vector } from '../../hw/msr_port.js';
 import { LBR_CALL_STACK, LBR_KERNEL, MSR_LBR_SELECT } from '../../hw/msr_index.js';

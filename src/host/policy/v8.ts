@@ -7,8 +7,8 @@
  * as in v6.
  *
  * Patch 13/14 has the last look the wrong way round: it takes the registers back from the guest
- * if the event *is* on the CPU (`oncpu != -1`), against its own message. `v8` does what the
- * message says, `v8-posted` what the code does.
+ * if the event *is* on the CPU (`oncpu != -1`), against its own message; its author said so in
+ * reply, a day later. `v8` does what the message says, `v8-posted` what the code does.
  */
 import type { Vector } from '../../hw/msr_port.js';
 import { GP_VECTOR } from '../../hw/msr_port.js';
@@ -115,6 +115,7 @@ export const v8Posted: LbrPolicy = {
   name: 'v8-posted',
   summary: 'v8 with the check before entry as posted: passed through while the event is off',
   cites: 'Wei Wang, v8 9 to 13/14, 2019-08-06, word for word',
+  needlessSwitches: 2,
   knownFailures: {
     ...V8_FAILURES,
     'no-fault': { why: 'INFO is always trapped, and a trapped access to it raises #GP' },
