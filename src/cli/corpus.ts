@@ -61,27 +61,20 @@ async function reportOf(options: CorpusOptions): Promise<Omit<CorpusReport, 'ela
   const root = dirname(createRequire(import.meta.url).resolve('vlbr/package.json'));
   const defects = askedDefects(readCorpus(root), options.id ?? []);
   const trials = trialsOf(root, defects);
-  const wantsC = trials.some(({ target }) => target === 'lbr.c');
-  const { tree, problem } = wantsC ? treeOf(kernelSrc) : { tree: null, problem: '' };
-  const laboratory = await Laboratory.open(root, tree);
-  const possible = trials.filter(({ target }) => target === 'model' || tree !== null);
-  laboratory.check(possible);
-  const hunter = new Hunter(possible.length * runs);
-  const judged: Judged[] = [];
+  const hunter = new Hunter(options);
   try {
-    for (const [i, trial] of possible.entries()) {
-      const one = await hunter.judge(laboratory, trial, i, options);
-      if (one === null) break;
-      judged.push(one);
-    }
+    const wantsC = trials.some(({ target }) => target === 'lbr.c');
+    const { tree, problem } = wantsC ? treeOf(kernelSrc) : { tree: null, problem: '' };
+    const possible = trials.filter(({ target }) => target === 'model' || tree !== null);
+    const judged = await hunter.judgeAll(await Laboratory.open(root, tree), possible);
+    const tried = judged.map(({ trial }) => trial);
+    const notTried = trials.filter((trial) => !tried.includes(trial)).map(trialName);
+    const kernel = tree === null ? null : tree.info;
+    const { interrupted } = hunter;
+    return { defects, seed, runs, kernel, kernelProblem: problem, judged, notTried, interrupted };
   } finally {
     hunter.end();
   }
-  const tried = judged.map(({ trial }) => trial);
-  const notTried = trials.filter((trial) => !tried.includes(trial)).map(trialName);
-  const kernel = tree === null ? null : tree.info;
-  const { interrupted } = hunter;
-  return { defects, seed, runs, kernel, kernelProblem: problem, judged, notTried, interrupted };
 }
 
 /** @throws UsageError for an id that there is not. */
@@ -117,11 +110,15 @@ function treeOf(asked: string | undefined): { tree: KernelSource | null; problem
 /** Runs trials in pieces, so that Ctrl-C is heard and a terminal shows how far it is. */
 class Hunter {
   interrupted = false;
+  private readonly runs: number;
+  private readonly seed: number;
   private readonly bar: ReturnType<typeof newBar> | null;
 
-  constructor(total: number) {
-    this.bar = onTerminal() ? newBar('{what}') : null;
-    this.bar?.start(total, 0, { what: 'starting' });
+  constructor({ runs, seed }: CorpusOptions) {
+    this.runs = runs;
+    this.seed = seed;
+    this.bar = onTerminal() ? newBar('{value} of {total} | {what}') : null;
+    this.bar?.start(1, 0, { what: 'starting' });
     process.on('SIGINT', this.interrupt);
   }
 
@@ -132,16 +129,27 @@ class Hunter {
     tellInterrupted();
   };
 
+  /** Judges one trial after the other, until it is interrupted. */
+  async judgeAll(laboratory: Laboratory, trials: readonly Trial[]): Promise<Judged[]> {
+    laboratory.check(trials);
+    this.bar?.setTotal(trials.length);
+    const judged: Judged[] = [];
+    for (const trial of trials) {
+      const one = await this.judge(laboratory, trial, judged.length);
+      if (one === null) break;
+      judged.push(one);
+    }
+    return judged;
+  }
+
   /** Returns null if it was interrupted before there was a verdict. */
-  async judge(
+  private async judge(
     laboratory: Laboratory,
     trial: Trial,
-    index: number,
-    { runs, seed }: CorpusOptions,
+    before: number,
   ): Promise<Judged | null> {
     const began = performance.now();
-    const name = trialName(trial);
-    const work = hunt(await laboratory.prepare(trial, runs, seed));
+    const work = hunt(await laboratory.prepare(trial, this.runs, this.seed));
     let breathed = -Infinity;
     for (;;) {
       const { value, done } = work.next();
@@ -149,7 +157,7 @@ class Hunter {
       if (performance.now() - breathed < BREATH_MS) continue;
       await setImmediate();
       if (this.interrupted) return null;
-      this.bar?.update(index * runs + value, { what: `${name}, run ${value}` });
+      this.bar?.update(before, { what: `${trialName(trial)}, run ${value}` });
       breathed = performance.now();
     }
   }

@@ -32,11 +32,16 @@ export function trialName({ suspect, target }: Trial): string {
   return target === 'model' ? suspect.name : `${suspect.name}.lbr.c`;
 }
 
+/** What JavaScript says where C would dereference a null pointer. */
+const NULL_DEREFERENCE = /^TypeError: Cannot (?:read|set) properties of (?:null|undefined)/;
+
 /** Whether the suite has found the defect by a property that its entry names. */
-export function isCaught({ trial, report }: Judged): boolean {
-  const { verdict } = report.outcome;
-  // An oops is a fault in the kernel, so it is what no-fault stands for.
-  return verdict === 'oops' ? trial.suspect.properties.includes('no-fault') : verdict === 'killed';
+export function isCaught({ trial, report: { outcome } }: Judged): boolean {
+  if (outcome.verdict !== 'oops') return outcome.verdict === 'killed';
+  // That is a fault in the kernel, so it is what no-fault stands for. A claim of the model's own
+  // that does not hold any more says nothing of the kind.
+  const faults = NULL_DEREFERENCE.test(outcome.crash.error);
+  return faults && trial.suspect.properties.includes('no-fault');
 }
 
 /**

@@ -87,13 +87,15 @@ function tableOf({ judged }: CorpusReport, colours: Colours): string[] {
 }
 
 /** In the column of what has killed it. */
-function verdictWord({ trial, report: { outcome } }: Judged): string {
+function verdictWord(one: Judged): string {
+  const { trial, report } = one;
+  const { outcome } = report;
   if (outcome.verdict === 'survived') return 'SURVIVED';
   if (outcome.verdict === 'killed') {
     const { property } = outcome.kill;
     return trial.defect.kind === 'present' ? `${property} (there anyway)` : property;
   }
-  return trial.suspect.properties.includes('no-fault') ? 'no-fault (oops)' : 'OOPS';
+  return isCaught(one) ? 'no-fault (oops)' : 'OOPS';
 }
 
 function outsideLines({ defects }: CorpusReport, colours: Colours): string[] {
@@ -180,8 +182,8 @@ function closingLines(report: CorpusReport, colours: Colours): string[] {
   if (notTried.length > 0) lines.push(...wrap(`not tried: ${notTried.join(', ')}`, '', '  '));
   if (judged.some(({ trial }) => trial.patch !== null)) {
     const how =
-      'Every schedule above keeps the property on the unmodified model. To see it broken: git ' +
-      'apply test/corpus/NAME.patch, npm run build, and vlbr replay with the word below it.';
+      'The unmodified model keeps the property on the schedule of each patch. To see it broken: git ' +
+      'apply test/corpus/NAME.patch, npm run build, and vlbr replay with the word below the schedule.';
     lines.push(...wrap(how, '', ''), '');
   }
   const killed = judged.length - survivors.length;
