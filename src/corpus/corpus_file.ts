@@ -7,6 +7,7 @@ import { POLICIES } from '../host/policy/index.js';
 import type { PropertyName } from '../host/policy/policy.js';
 import { PROPERTY_NAMES } from '../host/policy/policy.js';
 import { CPU_MODELS } from '../hw/cpu_models.js';
+import { configProblem } from '../sim/config.js';
 import type { Shape } from '../verify/campaign.js';
 import { CorpusError } from './errors.js';
 
@@ -112,7 +113,7 @@ function checked(defect: Defect): Defect {
 }
 
 function suspectProblem(suspect: Suspect, id: string, kind: DefectKind): string | null {
-  const { name, properties, policy, cpu, kernel, contrast } = suspect;
+  const { name, properties, policy, cpu, kernel, shape, contrast } = suspect;
   if (name !== id && !name.startsWith(`${id}.`)) return `its patch can't be named '${name}'`;
   if (properties.length === 0) return 'it names no property';
   const stranger = properties.find((p) => !PROPERTY_NAMES.includes(p));
@@ -122,6 +123,12 @@ function suspectProblem(suspect: Suspect, id: string, kind: DefectKind): string 
     if (!CPU_MODELS.some((m) => m.name === model)) return `there is no CPU '${model}'`;
   }
   if (!KERNEL_VERSIONS.includes(kernel)) return `there is no kernel '${kernel}'`;
+  const problem = shape === undefined ? null : shapeProblem(shape);
+  if (problem !== null) return problem;
   if ((kind === 'present') !== (contrast !== undefined)) return 'contrast is for what is present';
   return null;
+}
+
+function shapeProblem(shape: Shape): string | null {
+  return configProblem({ ...shape, model: CPU_MODELS[0], kernel: '6.1', policy: POLICIES[0] });
 }

@@ -164,7 +164,10 @@ class Hunt {
 export function* hunt(options: HuntOptions): Generator<number, HuntReport> {
   const search = new Hunt(options);
   for (let run = 0; run < options.runs && !search.done; run++) {
-    const crash = search.run(run)?.shortCrash('after') ?? null;
+    const crashed = search.run(run);
+    // Nothing more runs there. What was found until then counts for more.
+    if (crashed !== null && search.best !== null) break;
+    const crash = crashed?.shortCrash('after') ?? null;
     const { steps } = search;
     if (crash !== null) return { outcome: { verdict: 'oops', crash }, runs: run + 1, steps };
     yield run + 1;

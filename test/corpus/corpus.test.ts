@@ -193,6 +193,15 @@ describe('hunt', () => {
     expect((await hunted(trial, FEW)).outcome.verdict).toBe('survived');
   });
 
+  it('always keeps to the machine that the entry asks for', async () => {
+    const shape = { vms: 1, vcpus: 1, tasks: 2, pcpus: 1 };
+    const trial = variant('D04', patchText(ROOT, 'D04') ?? '', ['sample-true']);
+    const asked = { ...trial, suspect: { ...trial.suspect, shape } };
+    const { outcome } = await hunted(asked);
+    if (outcome.verdict !== 'killed') throw new Error(`it is ${outcome.verdict}`);
+    expect(outcome.kill.counterexample.shape).toEqual(shape);
+  });
+
   it('always gives the same report for the same seed', async () => {
     const told = async (): Promise<unknown> => {
       const { outcome, runs, steps } = await hunted(

@@ -33,6 +33,8 @@ const SUSPECT = {
   kernel: '6.1',
 };
 
+const SHAPE = { vms: 1, vcpus: 1, tasks: 2, pcpus: 1 };
+
 const DEFECT = {
   id: 'X01',
   subject: 'fix it',
@@ -54,7 +56,7 @@ describe('parseCorpus', () => {
     expect(parsed({})).toEqual([DEFECT]);
     const outside = { kind: 'outside', suspects: [], reason: 'there is none', fidelity: ['F1'] };
     expect(parsed(outside)[0]?.kind).toBe('outside');
-    expect(suspect({ name: 'X01.dual' })).toHaveLength(1);
+    expect(suspect({ name: 'X01.dual', shape: SHAPE })).toHaveLength(1);
   });
 
   const wrong: readonly (readonly [string, () => unknown, RegExp])[] = [
@@ -75,6 +77,7 @@ describe('parseCorpus', () => {
     ['an unknown CPU', () => suspect({ cpu: 'x' }), /no CPU 'x'/],
     ['an unknown contrast', () => suspect({ contrast: 'x' }), /no CPU 'x'/],
     ['an unknown kernel', () => suspect({ kernel: '5.4' }), /no kernel '5\.4'/],
+    ['a shape that is none', () => suspect({ shape: { ...SHAPE, vms: 9 } }), /vms must be between/],
     ['a mutant with a contrast', () => suspect({ contrast: 'haswell' }), /for what is present/],
     ['what is present without one', () => parsed({ kind: 'present' }), /for what is present/],
   ];
