@@ -182,8 +182,8 @@ function closingLines(report: CorpusReport, colours: Colours): string[] {
   if (notTried.length > 0) lines.push(...wrap(`not tried: ${notTried.join(', ')}`, '', '  '));
   if (judged.some(({ trial }) => trial.patch !== null)) {
     const how =
-      'The unmodified model keeps the property on the schedule of each patch. To see it broken: git ' +
-      'apply test/corpus/NAME.patch, npm run build, and vlbr replay with the word below the schedule.';
+      'The unmodified model keeps the property on the schedule of each patch. To see it broken: ' +
+      'git apply test/corpus/NAME.patch, npm run build, and vlbr replay with the word below it.';
     lines.push(...wrap(how, '', ''), '');
   }
   const killed = judged.length - survivors.length;
