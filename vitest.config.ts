@@ -7,6 +7,7 @@ const config: ViteUserConfig = {
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 600_000,
+    hookTimeout: 600_000,
     reporters: ['default'],
   },
 };

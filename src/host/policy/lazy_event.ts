@@ -2,7 +2,7 @@
  * What v3 to v8 have in common: a host perf event on the vCPU's thread makes perf save and restore
  * the guest's stack, and the intercepts tell whether the guest has used LBR in this slice. An event
  * of a slice without a trapped access is destroyed when the vCPU comes back: contents of a stack
- * that is off survive one idle slice, not two.
+ * that is off survive one coming without use, not two.
  */
 import type { Vcpu } from '../vcpu.js';
 import type { GuestLbrEvent, LbrPolicy, PolicyHost } from './policy.js';

@@ -34,7 +34,9 @@ function policyOf(passSelect: boolean): Omit<LbrPolicy, 'name' | 'summary' | 'ci
     needlessSwitches: 4,
     knownFailures: {
       ...lazy.UNOWNED,
-      'no-loss/callstack': { why: "a host event records into the guest's stack, or wipes it" },
+      'no-loss/callstack': {
+        why: 'a second coming without a trapped access destroys the event; a host event wipes',
+      },
       'no-leak/task': {
         why: "vCPUs of one VM meet in the registers before an event comes, or by perf's shortcut",
         where: (model, kernel) => !model.callstack || WITH_SHORTCUT(model, kernel),
