@@ -17,6 +17,7 @@ import {
   X86_BR_NONE,
   X86_BR_USER,
 } from '../../src/guest/perf/x86_br.js';
+import { PV_SITES } from '../../src/guest/pv/kvm_para.js';
 import { Layout } from '../../src/hw/memory.js';
 import * as perf from '../../src/guest/perf/perf_event.js';
 import { LBR_NOT_SUPP } from '../../src/guest/perf/x86_pmu.js';
@@ -269,6 +270,24 @@ describe('Kernel', () => {
     ]);
     expect([new Rig().kernel.lbrRecords, PORT.name]).toEqual([DEPTH, 'port']);
   });
+});
+
+describe('kvm_pv_lbr_add and kvm_pv_lbr_del', () => {
+  it.each(PV_SITES)(
+    'always count call-stack users alone, and none without the feature: %s',
+    (pv) => {
+      const rig = new Rig({ pv });
+      const [mine, other] = [rig.open(0, CALLSTACK), rig.open(-1, CALLSTACK)];
+      const users = (): number => rig.cpu.cpuc.pv_lbr_users;
+      const one = pv === 'none' ? 0 : 1;
+      expect(users()).toBe(2 * one);
+      rig.close(mine);
+      expect(users()).toBe(one);
+      rig.close(other);
+      rig.close(rig.open(0, ANY));
+      expect(users()).toBe(0);
+    },
+  );
 });
 
 describe('KERNEL_VERSIONS', () => {
