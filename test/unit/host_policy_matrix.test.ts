@@ -77,10 +77,10 @@ describe('the matrix of declarations', () => {
 describe('words', () => {
   it('always are as many as a policy remembers: each one is state of every vCPU', () => {
     const counts = POLICIES.map(({ name, words }) => `${name} ${words.length}`);
-    expect(counts).toEqual([
-      ...['never 0', 'always 3', 'v1-vmx 0', 'v1-vmx-swap 1', 'v1-vmx-area 0', 'pv-v2 0'],
-      ...['lazy-literal 0', 'v4 3', 'v4-select 3', 'v6 2', 'v7 2', 'v8 2', 'v8-posted 2'],
-      ...['v10 2', 'merged 1', 'pv-sound 3', 'lazy-sound 3', 'parked 5'],
-    ]);
+    expect(counts.join(', ')).toBe(
+      'never 0, always 3, v1-vmx 0, v1-vmx-swap 1, v1-vmx-area 0, pv-v2 0, lazy-literal 0, v4 3, ' +
+        'v4-select 3, v6 2, v7 2, v8 2, v8-posted 2, v10 2, merged 1, pv-sound 3, lazy-sound 3, ' +
+        'parked 5',
+    );
   });
 });

@@ -7,7 +7,13 @@ import { describe, expect, it } from 'vitest';
 import { assert, ModelInvariantError, unreachable } from '../../src/hw/assert.js';
 import type { CpuModel } from '../../src/hw/cpu_models.js';
 import * as models from '../../src/hw/cpu_models.js';
-import { CPU_MODELS, findCpuModel, siliconOf, withDepth } from '../../src/hw/cpu_models.js';
+import {
+  CPU_MODELS,
+  findCpuModel,
+  LBR_INITS,
+  siliconOf,
+  withDepth,
+} from '../../src/hw/cpu_models.js';
 import { addressOf, Layout, Memory } from '../../src/hw/memory.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import { GP_VECTOR } from '../../src/hw/msr_port.js';
@@ -155,6 +161,16 @@ describe('CPU_MODELS', () => {
       cstate_wipe,
       models: numbers.replaceAll(/\w+/g, '06_$&').replaceAll(' ', ', '),
     });
+  });
+
+  // Linux 6.1, core.c:intel_pmu_init(), by DisplayModel.
+  it('always names the init function of lbr.c that the kernel picks', () => {
+    const inits = CPU_MODELS.map(({ name, lbr_init }) => `${name} ${lbr_init}`);
+    expect(inits.join(', ')).toBe(
+      'core2 core, atom atom, silvermont slm, nehalem nhm, sandybridge snb, haswell hsw, ' +
+        'haswell-notsx hsw, skylake skl, knl knl, goldmont skl',
+    );
+    expect(LBR_INITS).toEqual('core atom slm nhm snb hsw skl knl'.split(' '));
   });
 
   it.each(CPU_MODELS)('always says where the row of $name comes from and how sure it is', (row) => {
