@@ -115,7 +115,6 @@ export const v8Posted: LbrPolicy = {
   name: 'v8-posted',
   summary: 'v8 with the check before entry as posted: passed through while the event is off',
   cites: 'Wei Wang, v8 9 to 13/14, 2019-08-06, word for word',
-  needlessSwitches: 2,
   knownFailures: {
     ...V8_FAILURES,
     'no-leak/vm': {
