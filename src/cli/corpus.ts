@@ -1,7 +1,7 @@
 /** `vlbr corpus`: whether the suite finds defects that were real. */
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import type { Defect } from '../corpus/corpus_file.js';
 import { readCorpus } from '../corpus/corpus_file.js';
 import { CorpusError } from '../corpus/errors.js';
@@ -33,6 +33,8 @@ export interface CorpusOptions {
 
 /** Milliseconds of work between two looks at the keyboard and at the terminal. */
 const BREATH_MS = 50;
+/** By then a signal that another process has ended of has been heard here. */
+const SIGNAL_MS = 200;
 
 /** Returns the exit code. @throws UsageError when something is missing or does not fit. */
 export async function corpus(options: CorpusOptions): Promise<number> {
@@ -64,9 +66,11 @@ async function reportOf(options: CorpusOptions): Promise<Omit<CorpusReport, 'ela
   const hunter = new Hunter(options);
   try {
     const wantsC = trials.some(({ target }) => target === 'lbr.c');
-    const { tree, problem } = wantsC ? treeOf(kernelSrc) : { tree: null, problem: '' };
+    const found = await hunter.unlessInterrupted(() => (wantsC ? treeOf(kernelSrc) : NO_TREE));
+    const { tree, problem } = found ?? NO_TREE;
     const possible = trials.filter(({ target }) => target === 'model' || tree !== null);
-    const judged = await hunter.judgeAll(await Laboratory.open(root, tree), possible);
+    const laboratory = await hunter.unlessInterrupted(() => Laboratory.open(root, tree));
+    const judged = laboratory === null ? [] : await hunter.judgeAll(laboratory, possible);
     const tried = judged.map(({ trial }) => trial);
     const notTried = trials.filter((trial) => !tried.includes(trial)).map(trialName);
     const kernel = tree === null ? null : tree.info;
@@ -92,12 +96,20 @@ function readTree(from: string): KernelSource {
   return tree;
 }
 
+/** An lbr.c that patches are tried on, or why there is none. */
+interface Tree {
+  readonly tree: KernelSource | null;
+  readonly problem: string;
+}
+
+const NO_TREE: Tree = { tree: null, problem: '' };
+
 /**
  * The lbr.c that patches are tried on, or why there is none: without one the rest is tried.
  *
  * @throws UsageError when one was asked for that can't be had.
  */
-function treeOf(asked: string | undefined): { tree: KernelSource | null; problem: string } {
+function treeOf(asked: string | undefined): Tree {
   if (asked !== undefined) return { tree: explained(asked, () => readTree(asked)), problem: '' };
   try {
     return { tree: readTree(installedKernel()), problem: '' };
@@ -129,6 +141,19 @@ class Hunter {
     tellInterrupted();
   };
 
+  /** Ctrl-C reaches the bundler and the compiler, too: what they say of it is no error. */
+  async unlessInterrupted<T>(work: () => T | Promise<T>): Promise<T | null> {
+    if (this.interrupted) return null;
+    try {
+      return await work();
+    } catch (error) {
+      // Theirs may be heard of before our own.
+      await setTimeout(SIGNAL_MS);
+      if (this.interrupted) return null;
+      throw error;
+    }
+  }
+
   /** Judges one trial after the other, until it is interrupted. */
   async judgeAll(laboratory: Laboratory, trials: readonly Trial[]): Promise<Judged[]> {
     laboratory.check(trials);
@@ -149,7 +174,10 @@ class Hunter {
     before: number,
   ): Promise<Judged | null> {
     const began = performance.now();
-    const work = hunt(await laboratory.prepare(trial, this.runs, this.seed));
+    const { runs, seed } = this;
+    const prepared = await this.unlessInterrupted(() => laboratory.prepare(trial, runs, seed));
+    if (prepared === null) return null;
+    const work = hunt(prepared);
     let breathed = -Infinity;
     for (;;) {
       const { value, done } = work.next();
