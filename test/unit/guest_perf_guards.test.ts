@@ -52,6 +52,9 @@ describe('a PMU without room for another event', () => {
     const { cpuc, cpuctx } = rig.cpu;
     cpuc.n_events = rig.kernel.config.events;
     const event = rig.open(0, CALLSTACK);
+    // Neither lbr.c nor the list hears of it.
+    expect(rig.take().filter((line) => line.startsWith('w FROM'))).toEqual([]);
+    expect([cpuc.br_sel, event.branch_reg_alloc]).toEqual([0, 0]);
     expect([event.state, event.oncpu, event.total_time_running]).toEqual([INACTIVE, -1, 0]);
     expect(rig.kernel.contexts[rig.ctxOf(0)].nr_active).toBe(0);
     expect([cpuc.n_events, cpuc.n_added, cpuc.n_txn]).toEqual([rig.kernel.config.events, 0, 0]);

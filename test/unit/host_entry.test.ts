@@ -1,9 +1,12 @@
 /** What KVM offers to the policies of the series: a veto on DEBUGCTL, SELECT alone, MSR areas. */
 import { describe, expect, it } from 'vitest';
 import * as msrs from '../../src/hw/msr_index.js';
+import { kvm_cpuid_features } from '../../src/host/kvm.js';
 import type { Observer } from '../../src/host/observer.js';
+import { POLICIES } from '../../src/host/policy/index.js';
 import { never } from '../../src/host/policy/never.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
+import { pvV2 } from '../../src/host/policy/pv_v2.js';
 import { Machine } from '../../src/sim/machine.js';
 import { cpuModel } from './host_hook_rig.js';
 
@@ -148,5 +151,41 @@ describe('loadAtEntry', () => {
     expect(rig.said()).toEqual(['hostStack 0 0 34 true', 'entryFailed 0']);
     expect([stack.readLow(FROM), stack.readHigh(FROM)]).toEqual([0, 0]);
     expect([stack.readLow(FROM + 1), stack.tos, stack.lbr_select]).toEqual([6, 1, 4]);
+  });
+});
+
+describe('scrubPcpu', () => {
+  it('always zeroes every register of the pCPU, for the host itself', () => {
+    const rig = new Rig('haswell');
+    const [cpu] = rig.m.pcpus;
+    for (const msr of [FROM, TO + 15, TOS, SELECT]) expect(cpu.wrmsr(msr, 3, 0)).toBe(0);
+    rig.m.kvm.scrubPcpu(0);
+    expect([FROM, TO + 15, TOS, SELECT].map((msr) => cpu.rdmsr(msr))).toEqual([0, 0, 0, 0]);
+    expect(rig.said()).toEqual(['hostStack 0 -1 34 true']);
+  });
+});
+
+describe('kvm_cpuid_features', () => {
+  it('always has bit 30 for a paravirtual policy, and no other bit for any', () => {
+    const features = POLICIES.map((policy) => [policy.pv !== 'none', kvm_cpuid_features(policy)]);
+    for (const [pv, eax] of features) expect(eax).toBe(pv === true ? 0x40000000 : 0);
+    expect(kvm_cpuid_features(never)).toBe(0);
+    expect(kvm_cpuid_features(pvV2)).toBe(0x40000000);
+  });
+});
+
+describe('migrate', () => {
+  it.each(POLICIES)('never touches the vCPU beside it under $name', (policy) => {
+    const shape = { vms: 2, vcpus: 1, tasks: 1, pcpus: 1 };
+    const observer = new Proxy({} as Observer, { get: () => () => {} });
+    const model = cpuModel('haswell');
+    const m = new Machine({ model, kernel: '6.1', policy, ...shape }, observer);
+    m.boot();
+    m.switchTo(0, 1);
+    const [, { pcpu, in_guest, host_debugctl }] = m.vcpus;
+    m.liveMigrate(0);
+    const [, beside] = m.vcpus;
+    expect([beside.pcpu, beside.in_guest]).toEqual([pcpu, in_guest]);
+    expect([pcpu, beside.host_debugctl]).toEqual([0, host_debugctl]);
   });
 });

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { MSR_LBR_SELECT, MSR_LBR_TOS } from '../../src/hw/msr_index.js';
 import { always } from '../../src/host/policy/always.js';
+import { lazyLiteral } from '../../src/host/policy/lazy_literal.js';
 import { lazySound } from '../../src/host/policy/lazy_sound.js';
 import { never } from '../../src/host/policy/never.js';
 import { parked } from '../../src/host/policy/parked.js';
@@ -70,4 +71,18 @@ describe('recordsStale', () => {
       expect(policy.recordsStale).toBeUndefined();
     }
   });
+});
+
+describe('reset', () => {
+  it.each([
+    { policy: lazyLiteral, steps: ['intercept'] },
+    { policy: never, steps: ['pass through'] },
+    { policy: lazySound, steps: [] },
+    { policy: parked, steps: [] },
+  ])(
+    'always leaves the bitmap of $policy.name as its first slice wants it',
+    ({ policy, steps }) => {
+      expect(new HookRig(policy).reset()).toEqual(steps);
+    },
+  );
 });
