@@ -179,4 +179,19 @@ describe('vlbr corpus', () => {
     expect([code, interrupted]).toEqual([130, true]);
     expect(notTried).toContain('D05.dual');
   });
+
+  it.each([3000, 4500])(
+    'never calls it an error that Ctrl-C ends a bundler, %i ms on',
+    async (ms) => {
+      // A group of its own, all of which gets the signal, as from a terminal.
+      const cli = join(clone, 'dist', 'cli.js');
+      const child = spawn(process.execPath, [cli, 'corpus'], { detached: true, stdio: 'ignore' });
+      const { pid } = child;
+      assert(pid !== undefined);
+      const timer = setTimeout(() => process.kill(-pid, 'SIGINT'), ms);
+      const code = await new Promise((resolve) => child.on('close', resolve));
+      clearTimeout(timer);
+      expect(code).toBe(130);
+    },
+  );
 });
