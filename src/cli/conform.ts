@@ -1,5 +1,4 @@
 /** `vlbr conform`: compares the port with a kernel's lbr.c, call by call. */
-import { setImmediate } from 'node:timers/promises';
 import { PORT } from '../guest/perf/lbr_port.js';
 import { Conformance } from '../kernel/conform/campaign.js';
 import type { ConformOptions as CampaignOptions } from '../kernel/conform/campaign.js';
@@ -15,10 +14,10 @@ import { conformJson } from '../report/conform_json.js';
 import type { Conform } from '../report/conform_text.js';
 import { conformText } from '../report/conform_text.js';
 import { namesOf } from './arguments.js';
+import { Breather } from './breather.js';
 import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from './errors.js';
 import { kernelAt } from './kernel_source.js';
 import { printJson, printLines } from './output.js';
-import { newBar, onTerminal, tellInterrupted } from './progress.js';
 
 /** The options as commander hands them over. */
 export interface ConformOptions {
@@ -32,9 +31,6 @@ export interface ConformOptions {
 /** Sequences that are run again to see what of lbr.c they reach; more reach no more. */
 const COVERAGE_RUNS_MAX = 3000;
 
-/** Milliseconds of work between two looks at the keyboard and at the terminal. */
-const BREATH_MS = 50;
-
 /** Returns the exit code. @throws UsageError before anything has run. */
 export async function conform(options: ConformOptions): Promise<number> {
   const { seed, runs } = options;
@@ -47,8 +43,7 @@ export async function conform(options: ConformOptions): Promise<number> {
   const began = performance.now();
   const comparison = new Conformance(campaign);
   const worker = new Breather();
-  const { coverage, coverageProblem } = await worker
-    .doAll(comparison.work())
+  const { coverage, coverageProblem } = await doAll(comparison.work(), worker)
     .then(() => coverageOf(source, campaign, worker))
     .finally(() => worker.end());
   const { counts, filters, differences } = comparison;
@@ -104,7 +99,7 @@ async function counted(
     }
   };
   try {
-    await worker.doAll(work());
+    await doAll(work(), worker);
     return worker.interrupted ? null : counting.report();
   } finally {
     counting.close();
@@ -118,38 +113,9 @@ interface Step {
   readonly wanted: number;
 }
 
-/** Does work in pieces, so that Ctrl-C is heard and a terminal shows how far it is. */
-class Breather {
-  interrupted = false;
-  private readonly bar: ReturnType<typeof newBar> | null;
-
-  constructor() {
-    this.bar = onTerminal() ? newBar('{value} of {total} | {doing}') : null;
-    this.bar?.start(1, 0, { doing: 'starting' });
-    process.on('SIGINT', this.interrupt);
-  }
-
-  private readonly interrupt = (): void => {
-    if (this.interrupted) process.exit(EXIT_INTERRUPTED);
-    this.interrupted = true;
-    this.bar?.stop();
-    tellInterrupted();
-  };
-
-  async doAll(work: Iterable<Step>): Promise<void> {
-    let breathed = performance.now();
-    for (const { doing, done, wanted } of work) {
-      if (performance.now() - breathed < BREATH_MS) continue;
-      this.bar?.setTotal(wanted);
-      this.bar?.update(done, { doing });
-      await setImmediate();
-      if (this.interrupted) return;
-      breathed = performance.now();
-    }
-  }
-
-  end(): void {
-    process.off('SIGINT', this.interrupt);
-    if (!this.interrupted) this.bar?.stop();
+/** Does the work until it is done or interrupted. */
+async function doAll(work: Iterable<Step>, worker: Breather): Promise<void> {
+  for (const { doing, done, wanted } of work) {
+    if (!(await worker.breathe(done, wanted, doing))) return;
   }
 }

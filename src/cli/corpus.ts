@@ -1,7 +1,7 @@
 /** `vlbr corpus`: whether the suite finds defects that were real. */
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
-import { setImmediate, setTimeout } from 'node:timers/promises';
+import { setTimeout } from 'node:timers/promises';
 import type { Defect } from '../corpus/corpus_file.js';
 import { readCorpus } from '../corpus/corpus_file.js';
 import { CorpusError } from '../corpus/errors.js';
@@ -17,10 +17,10 @@ import { corpusJson } from '../report/corpus_json.js';
 import type { CorpusReport } from '../report/corpus_text.js';
 import { corpusText, survivorsOf } from '../report/corpus_text.js';
 import { namesOf } from './arguments.js';
+import { Breather } from './breather.js';
 import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED, UsageError } from './errors.js';
 import { explained } from './kernel_source.js';
 import { printJson, printLines } from './output.js';
-import { newBar, onTerminal, tellInterrupted } from './progress.js';
 
 /** The options as commander hands them over. */
 export interface CorpusOptions {
@@ -31,8 +31,6 @@ export interface CorpusOptions {
   readonly json?: boolean;
 }
 
-/** Milliseconds of work between two looks at the keyboard and at the terminal. */
-const BREATH_MS = 50;
 /** By then a signal that another process has ended of has been heard here. */
 const SIGNAL_MS = 200;
 
@@ -119,27 +117,16 @@ function treeOf(asked: string | undefined): Tree {
   }
 }
 
-/** Runs trials in pieces, so that Ctrl-C is heard and a terminal shows how far it is. */
-class Hunter {
-  interrupted = false;
+/** Runs trials in pieces. */
+class Hunter extends Breather {
   private readonly runs: number;
   private readonly seed: number;
-  private readonly bar: ReturnType<typeof newBar> | null;
 
   constructor({ runs, seed }: CorpusOptions) {
+    super();
     this.runs = runs;
     this.seed = seed;
-    this.bar = onTerminal() ? newBar('{value} of {total} | {what}') : null;
-    this.bar?.start(1, 0, { what: 'starting' });
-    process.on('SIGINT', this.interrupt);
   }
-
-  private readonly interrupt = (): void => {
-    if (this.interrupted) process.exit(EXIT_INTERRUPTED);
-    this.interrupted = true;
-    this.bar?.stop();
-    tellInterrupted();
-  };
 
   /** Ctrl-C reaches the bundler and the compiler, too: what they say of it is no error. */
   async unlessInterrupted<T>(work: () => T | Promise<T>): Promise<T | null> {
@@ -157,10 +144,9 @@ class Hunter {
   /** Judges one trial after the other, until it is interrupted. */
   async judgeAll(laboratory: Laboratory, trials: readonly Trial[]): Promise<Judged[]> {
     laboratory.check(trials);
-    this.bar?.setTotal(trials.length);
     const judged: Judged[] = [];
     for (const trial of trials) {
-      const one = await this.judge(laboratory, trial, judged.length);
+      const one = await this.judge(laboratory, trial, judged.length, trials.length);
       if (one === null) break;
       judged.push(one);
     }
@@ -171,27 +157,19 @@ class Hunter {
   private async judge(
     laboratory: Laboratory,
     trial: Trial,
-    before: number,
+    done: number,
+    wanted: number,
   ): Promise<Judged | null> {
     const began = performance.now();
     const { runs, seed } = this;
     const prepared = await this.unlessInterrupted(() => laboratory.prepare(trial, runs, seed));
     if (prepared === null) return null;
     const work = hunt(prepared);
-    let breathed = -Infinity;
     for (;;) {
-      const { value, done } = work.next();
-      if (done === true) return { trial, report: value, elapsed_s: secondsSince(began) };
-      if (performance.now() - breathed < BREATH_MS) continue;
-      await setImmediate();
-      if (this.interrupted) return null;
-      this.bar?.update(before, { what: `${trialName(trial)}, run ${value}` });
-      breathed = performance.now();
+      const next = work.next();
+      if (next.done === true) return { trial, report: next.value, elapsed_s: secondsSince(began) };
+      const doing = `${trialName(trial)}, run ${next.value}`;
+      if (!(await this.breathe(done, wanted, doing))) return null;
     }
-  }
-
-  end(): void {
-    process.off('SIGINT', this.interrupt);
-    if (!this.interrupted) this.bar?.stop();
   }
 }

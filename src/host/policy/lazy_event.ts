@@ -4,9 +4,10 @@
  * of a slice without a trapped access is destroyed when the vCPU comes back: contents of a stack
  * that is off survive one coming without use, not two.
  */
+import type { Vector } from '../../hw/msr_port.js';
 import type { Vcpu } from '../vcpu.js';
-import type { GuestLbrEvent, LbrPolicy, PolicyHost } from './policy.js';
-import { WITH_CALLSTACK } from './policy.js';
+import type { GuestLbrEvent, LbrPolicy, MsrValue, PolicyHost } from './policy.js';
+import { PASS_THROUGH, WITH_CALLSTACK } from './policy.js';
 
 /** kvm_pmu.lbr_used: an LBR MSR was accessed in this slice, as far as accesses are trapped. */
 export const LBR_USED = 0;
@@ -36,7 +37,7 @@ export function destroyEvent(kvm: PolicyHost, vcpu: Vcpu): void {
 }
 
 /** What v4 to v7 are known to break, whatever else: nobody asks whether the host has the LBR. */
-export const UNOWNED: LbrPolicy['knownFailures'] = {
+const UNOWNED: LbrPolicy['knownFailures'] = {
   'no-loss/any': { why: "the guest reads and records in what the host's event has, or has wiped" },
   'no-leak/vm': { why: "an access reaches the registers whoever's records they hold" },
   'callstack-true': { why: "frames are the host's, or wiped when its event or KVM's comes" },
@@ -64,4 +65,38 @@ export function intel_pmu_sched_in(kvm: PolicyHost, vcpu: Vcpu): void {
   } else if (hasEvent(vcpu) && !vcpu.lbr_enabled) {
     destroyEvent(kvm, vcpu);
   }
+}
+
+/**
+ * v4 to v7, but for what an access does once it has reached the registers: `accessed` is told of
+ * each that is trapped. The write is wrmsrl(): a value that faults is the host's fault. DEBUGCTL
+ * lies in the VMCS, so it does not matter whether it is accessed before or after.
+ */
+export function lazyEvent(
+  accessed: (kvm: PolicyHost, vcpu: Vcpu) => void,
+): Omit<LbrPolicy, 'name' | 'summary' | 'cites' | 'assumes'> {
+  return {
+    ...PASS_THROUGH,
+    words: LAZY_EVENT_WORDS,
+    needlessSwitches: 4,
+    knownFailures: UNOWNED,
+    notApplicable: { 'active-agrees': 'not a paravirtual policy' },
+    inUse: hasEvent,
+    vcpu_load: intel_pmu_sched_in,
+    get_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number): MsrValue => {
+      const value = PASS_THROUGH.get_msr(kvm, vcpu, msr);
+      accessed(kvm, vcpu);
+      return value;
+    },
+    set_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector => {
+      kvm.wrmsr(vcpu, msr, eax, edx);
+      accessed(kvm, vcpu);
+      return 0;
+    },
+    debugctl_access: (kvm: PolicyHost, vcpu: Vcpu): Vector => {
+      accessed(kvm, vcpu);
+      return 0;
+    },
+    reset: destroyEvent,
+  };
 }

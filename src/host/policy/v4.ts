@@ -10,8 +10,7 @@ import type { Vector } from '../../hw/msr_port.js';
 import { LBR_CALL_STACK, LBR_KERNEL, MSR_LBR_SELECT } from '../../hw/msr_index.js';
 import type { Vcpu } from '../vcpu.js';
 import * as lazy from './lazy_event.js';
-import type { LbrPolicy, MsrValue, PolicyHost } from './policy.js';
-import { PASS_THROUGH } from './policy.js';
+import type { LbrPolicy, PolicyHost } from './policy.js';
 
 /** kvm_vcpu_arch.lbr_user_callstack. */
 const USER_CALLSTACK: number = lazy.LAZY_EVENT_WORDS.length;
@@ -39,40 +38,26 @@ function policyOf(asksAlways: boolean): Omit<LbrPolicy, 'name' | 'summary'> {
     kvm.setPassthrough(vcpu, true);
     kvm.interceptSelect(vcpu);
   };
+  const base = lazy.lazyEvent(accessed);
   return {
-    ...PASS_THROUGH,
+    ...base,
     cites: 'Wei Wang, v4 10/10, 2018-12-26, message only',
     assumes: 'guests use LBR for user call stacks alone, and no LBR event of the host contends',
-    words: [...lazy.LAZY_EVENT_WORDS, 'lbr_user_callstack'],
-    needlessSwitches: 4,
+    words: [...base.words, 'lbr_user_callstack'],
     knownFailures: {
-      ...lazy.UNOWNED,
+      ...base.knownFailures,
       'no-loss/callstack': {
         why: 'the event comes after the first use and wipes the stack, or a slice late',
       },
       'no-leak/task': { why: 'ring-mode users get no event: vCPUs share the registers of a pCPU' },
     },
-    notApplicable: { 'active-agrees': 'not a paravirtual policy' },
-    inUse: lazy.hasEvent,
-    vcpu_load: asksAlways ? lazy.intel_pmu_sched_in : sched_in,
-    get_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number): MsrValue => {
-      const value = PASS_THROUGH.get_msr(kvm, vcpu, msr);
-      accessed(kvm, vcpu);
-      return value;
-    },
+    vcpu_load: asksAlways ? base.vcpu_load : sched_in,
     set_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector => {
-      kvm.wrmsr(vcpu, msr, eax, edx);
       if (msr === MSR_LBR_SELECT) {
         vcpu.setWord(USER_CALLSTACK, selectsUserCallstack(eax) ? 1 : 0);
       }
-      accessed(kvm, vcpu);
-      return 0;
+      return base.set_msr(kvm, vcpu, msr, eax, edx);
     },
-    debugctl_access: (kvm: PolicyHost, vcpu: Vcpu): Vector => {
-      accessed(kvm, vcpu);
-      return 0;
-    },
-    reset: lazy.destroyEvent,
   };
 }
 

@@ -10,7 +10,7 @@ import { KIND_INFO, lbrMap } from '../../hw/lbr_map.js';
 import type { Vcpu } from '../vcpu.js';
 import * as lazy from './lazy_event.js';
 import type { LbrPolicy, MsrValue, PolicyHost } from './policy.js';
-import { msrValue, PASS_THROUGH, REFUSED, WITH_SHORTCUT } from './policy.js';
+import { REFUSED, WITH_SHORTCUT } from './policy.js';
 
 /** Kernel: pmu_intel.c:msr_is_lbr_stack(), v6; is_lbr_msr(), v7 and v8. */
 export function is_lbr_msr(vcpu: Vcpu, msr: number): boolean {
@@ -27,13 +27,12 @@ function policyOf(passSelect: boolean): Omit<LbrPolicy, 'name' | 'summary' | 'ci
     if (!passSelect) kvm.interceptSelect(vcpu);
     lazy.createEvent(kvm, vcpu, 'flexible');
   };
+  const base = lazy.lazyEvent(accessed);
   return {
-    ...PASS_THROUGH,
+    ...base,
     assumes: 'no LBR event of the host contends, and a stack that is off is used every other slice',
-    words: lazy.LAZY_EVENT_WORDS,
-    needlessSwitches: 4,
     knownFailures: {
-      ...lazy.UNOWNED,
+      ...base.knownFailures,
       'no-loss/callstack': {
         why: 'a second coming without a trapped access destroys the event; a host event wipes',
       },
@@ -45,29 +44,10 @@ function policyOf(passSelect: boolean): Omit<LbrPolicy, 'name' | 'summary' | 'ci
         why: 'a trapped access to INFO raises #GP; and a trapped write reaches WRMSR unchecked',
       },
     },
-    notApplicable: { 'active-agrees': 'not a paravirtual policy' },
-    inUse: lazy.hasEvent,
-    vcpu_load: lazy.intel_pmu_sched_in,
-    get_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number): MsrValue => {
-      if (!is_lbr_msr(vcpu, msr)) return REFUSED;
-      const eax = kvm.rdmsr(vcpu, msr);
-      const { edx } = kvm;
-      accessed(kvm, vcpu);
-      return msrValue(eax, edx);
-    },
-    /** The access is wrmsrl(): a value that faults is the host's fault. */
-    set_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector => {
-      if (!is_lbr_msr(vcpu, msr)) return GP_VECTOR;
-      kvm.wrmsr(vcpu, msr, eax, edx);
-      accessed(kvm, vcpu);
-      return 0;
-    },
-    /** DEBUGCTL lies in the VMCS, so it does not matter whether it is accessed before or after. */
-    debugctl_access: (kvm: PolicyHost, vcpu: Vcpu): Vector => {
-      accessed(kvm, vcpu);
-      return 0;
-    },
-    reset: lazy.destroyEvent,
+    get_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number): Readonly<MsrValue> =>
+      is_lbr_msr(vcpu, msr) ? base.get_msr(kvm, vcpu, msr) : REFUSED,
+    set_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector =>
+      is_lbr_msr(vcpu, msr) ? base.set_msr(kvm, vcpu, msr, eax, edx) : GP_VECTOR,
   };
 }
 
