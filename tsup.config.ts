@@ -3,13 +3,13 @@ import { join } from 'node:path';
 import type { Options } from 'tsup';
 
 // JavaScript only: tsup's declaration builder is tied to compiler versions, so tsc writes types.
-// src/cli/main.ts starts with its own `#!` line; tsup keeps it and makes dist/cli.js executable.
+// src/main.ts starts with its own `#!` line; tsup keeps it and makes dist/cli.js executable.
 const config: Options = {
   entry: {
     index: 'src/index.ts',
-    cli: 'src/cli/main.ts',
-    campaign_worker: 'src/cli/campaign_worker.ts',
-    explore_worker: 'src/cli/explore_worker.ts',
+    cli: 'src/main.ts',
+    campaign_worker: 'src/questions/verify/worker.ts',
+    explore_worker: 'src/questions/explore/worker.ts',
   },
   format: 'esm',
   platform: 'node',
@@ -25,7 +25,7 @@ const config: Options = {
       // C files, which are compiled on the user's machine; wherever the build goes.
       name: 'shim',
       setup({ initialOptions: { outdir = 'dist' }, onEnd }) {
-        onEnd(() => cpSync('src/kernel/shim', join(outdir, 'shim'), { recursive: true }));
+        onEnd(() => cpSync('src/tree/shim', join(outdir, 'shim'), { recursive: true }));
       },
     },
   ],

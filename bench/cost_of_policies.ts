@@ -12,16 +12,16 @@ import { findCpuModel } from '../src/hw/cpu_models.js';
 import type { LbrMap } from '../src/hw/lbr_map.js';
 import { KIND_NONE, lbrMap } from '../src/hw/lbr_map.js';
 import * as msrs from '../src/hw/msr_index.js';
-import { tableLines } from '../src/report/table.js';
-import { KIND } from '../src/sim/actions.js';
-import type { MachineConfig } from '../src/sim/config.js';
-import type { Draw } from '../src/sim/draw.js';
-import { drawOf } from '../src/sim/draw.js';
-import { HOST_EVENT_PINNED } from '../src/sim/host_perf.js';
-import { Machine } from '../src/sim/machine.js';
-import { ACTION_WORDS, Schedule, step } from '../src/sim/schedule.js';
-import { cyclesOf } from '../src/verify/access_log.js';
-import { Monitor } from '../src/verify/monitor.js';
+import { tableLines } from '../src/console/table.js';
+import { KIND } from '../src/schedule/actions.js';
+import type { MachineConfig } from '../src/machine/config.js';
+import type { Draw } from '../src/schedule/draw.js';
+import { drawOf } from '../src/schedule/draw.js';
+import { HOST_EVENT_PINNED } from '../src/machine/host_perf.js';
+import { Machine } from '../src/machine/machine.js';
+import { ACTION_WORDS, Schedule, step } from '../src/schedule/schedule.js';
+import { cyclesOf } from '../src/questions/review/access_log.js';
+import { Monitor } from '../src/judge/monitor.js';
 
 const SCHEDULES = 30;
 /** Slices of a schedule: the vCPUs take turns. */

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Table from 'cli-table3';
 import { assert } from '../src/hw/assert.js';
-import { Search } from '../src/explore/search.js';
+import { Search } from '../src/search/search.js';
 import { protocol } from './protocol/protocol.js';
 
 const FILE = fileURLToPath(import.meta.url);

@@ -4,17 +4,17 @@
  * can be built, with the C file of the installed kernel. The C file's VMs keep their numbers, so it
  * has more states; it is searched up to a length.
  */
-import { DEFAULT_GROUPS } from '../src/explore/alphabet.js';
-import { MachineModel } from '../src/explore/machine_model.js';
-import { Search } from '../src/explore/search.js';
+import { DEFAULT_GROUPS } from '../src/states/alphabet.js';
+import { MachineModel } from '../src/states/machine_model.js';
+import { Search } from '../src/search/search.js';
 import type { DriverKind } from '../src/guest/perf/lbr_driver.js';
 import { PORT } from '../src/guest/perf/lbr_port.js';
 import { findPolicy } from '../src/host/policy/index.js';
 import { findCpuModel, withDepth } from '../src/hw/cpu_models.js';
-import { buildKernel } from '../src/kernel/build.js';
-import { kernelDriver } from '../src/kernel/driver.js';
-import { KernelError } from '../src/kernel/errors.js';
-import { installedKernel, readKernelSource } from '../src/kernel/source.js';
+import { buildKernel } from '../src/tree/build.js';
+import { kernelDriver } from '../src/tree/driver.js';
+import { KernelError } from '../src/tree/errors.js';
+import { installedKernel, readKernelSource } from '../src/tree/source.js';
 
 const DEPTH = 4;
 

@@ -4,8 +4,8 @@
  */
 
 // The suite.
-export { DEFAULT_SHAPES, runCampaign } from './verify/campaign.js';
-export { PROPERTIES, REACH_NAMES } from './verify/properties.js';
+export { DEFAULT_SHAPES, runCampaign } from './campaign/campaign.js';
+export { PROPERTIES, REACH_NAMES } from './judge/properties.js';
 export type {
   CampaignOptions,
   Counterexample,
@@ -15,8 +15,8 @@ export type {
   Result,
   Shape,
   Verdict,
-} from './verify/campaign.js';
-export type { Property, ReachName } from './verify/properties.js';
+} from './campaign/campaign.js';
+export type { Property, ReachName } from './judge/properties.js';
 
 // Policies.
 export { findPolicy, knownFailure, notApplicable, POLICIES } from './host/policy/index.js';
@@ -41,35 +41,35 @@ export type { KernelVersion } from './guest/perf/kernel.js';
 
 // A kernel's own lbr.c.
 export { PORT } from './guest/perf/lbr_port.js';
-export { kernelBinary, KernelBinaryError } from './kernel/binary.js';
-export { buildKernel } from './kernel/build.js';
-export { kernelDriver } from './kernel/driver.js';
-export { KernelError } from './kernel/errors.js';
-export { patchLbr } from './kernel/patch.js';
-export { installedKernel, kernelSource, readKernelSource } from './kernel/source.js';
-export { findingsOf, losesAnything, reviewPolicy } from './verify/review.js';
+export { kernelBinary, KernelBinaryError } from './tree/binary.js';
+export { buildKernel } from './tree/build.js';
+export { kernelDriver } from './tree/driver.js';
+export { KernelError } from './tree/errors.js';
+export { patchLbr } from './tree/patch.js';
+export { installedKernel, kernelSource, readKernelSource } from './tree/source.js';
+export { findingsOf, losesAnything, reviewPolicy } from './questions/review/comparison.js';
 export type { DriverKind, LbrDriver } from './guest/perf/lbr_driver.js';
-export type { KernelBinary, KernelInfo } from './kernel/binary.js';
-export type { PatchFile, Patched } from './kernel/patch.js';
-export type { KernelSource } from './kernel/source.js';
-export type { Change, Comparison, CompareOptions } from './verify/compare.js';
-export type { Breaking, Crash } from './verify/compare_side.js';
-export type { Finding, PolicyReview } from './verify/review.js';
+export type { KernelBinary, KernelInfo } from './tree/binary.js';
+export type { PatchFile, Patched } from './tree/patch.js';
+export type { KernelSource } from './tree/source.js';
+export type { Change, Comparison, CompareOptions } from './questions/review/compare.js';
+export type { Breaking, Crash } from './campaign/side.js';
+export type { Finding, PolicyReview } from './questions/review/comparison.js';
 
 // One machine, by hand.
-export { configProblem } from './sim/config.js';
-export { Machine } from './sim/machine.js';
-export { canPerform, perform } from './sim/perform.js';
+export { configProblem } from './machine/config.js';
+export { Machine } from './machine/machine.js';
+export { canPerform, perform } from './schedule/perform.js';
 export { ModelInvariantError } from './hw/assert.js';
-export { Monitor } from './verify/monitor.js';
+export { Monitor } from './judge/monitor.js';
 export { HOST } from './host/observer.js';
-export type { MachineConfig } from './sim/config.js';
+export type { MachineConfig } from './machine/config.js';
 export type { Observer } from './host/observer.js';
 
 // Schedules, and how they are kept.
-export { ACTION_NAMES, ACTIONS, actionText } from './sim/actions.js';
-export { Schedule, step } from './sim/schedule.js';
-export { decodeToken, encodeToken } from './sim/token.js';
+export { ACTION_NAMES, ACTIONS, actionText } from './schedule/actions.js';
+export { Schedule, step } from './schedule/schedule.js';
+export { decodeToken, encodeToken } from './schedule/token.js';
 export {
   breakerOf,
   endsAsExpected,
@@ -78,37 +78,37 @@ export {
   replayToken,
   scheduleJson,
   tokenOf,
-} from './verify/replay_file.js';
-export type { Action, ActionName, ActionSpec, Param } from './sim/actions.js';
-export type { Replay } from './sim/token.js';
-export type { Breaker, ReplayCase } from './verify/replay_file.js';
+} from './campaign/replay_file.js';
+export type { Action, ActionName, ActionSpec, Param } from './schedule/actions.js';
+export type { Replay } from './schedule/token.js';
+export type { Breaker, ReplayCase } from './campaign/replay_file.js';
 
 // Recorded schedules.
-export { parseFtrace, readFtraceFile, TraceError } from './trace/ftrace.js';
-export { DEFAULT_VCPU_THREADS, hostSchedule, summarize } from './trace/host_schedule.js';
-export type { FtraceText, SchedSwitch } from './trace/ftrace.js';
+export { parseFtrace, readFtraceFile, TraceError } from './schedule/ftrace.js';
+export { DEFAULT_VCPU_THREADS, hostSchedule, summarize } from './schedule/host_schedule.js';
+export type { FtraceText, SchedSwitch } from './schedule/ftrace.js';
 export type {
   HostSchedule,
   ScheduleStep,
   ScheduleSummary,
   VcpuThread,
   VmEvidence,
-} from './trace/host_schedule.js';
+} from './schedule/host_schedule.js';
 
 // Exploration: of the machine, and of any model.
-export { DEFAULT_GROUPS, GROUP_NAMES } from './explore/alphabet.js';
-export { explore } from './explore/explore.js';
-export { findLasso } from './explore/lasso.js';
-export { MachineModel } from './explore/machine_model.js';
-export { Search } from './explore/search.js';
-export { collisionOdds } from './explore/visited.js';
-export type { Bounds, Group } from './explore/alphabet.js';
-export type { Explored, ExploreOptions, ExploreResult, Liveness } from './explore/explore.js';
-export type { Lasso, LassoOutcome, Recurrence } from './explore/lasso.js';
-export type { Invariant, Model } from './explore/model.js';
-export type { End, Outcome, SearchOptions } from './explore/search.js';
-export type { Progress as SearchProgress } from './explore/search.js';
+export { DEFAULT_GROUPS, GROUP_NAMES } from './states/alphabet.js';
+export { explore } from './states/explore.js';
+export { findLasso } from './search/lasso.js';
+export { MachineModel } from './states/machine_model.js';
+export { Search } from './search/search.js';
+export { collisionOdds } from './search/visited.js';
+export type { Bounds, Group } from './states/alphabet.js';
+export type { Explored, ExploreOptions, ExploreResult, Liveness } from './states/explore.js';
+export type { Lasso, LassoOutcome, Recurrence } from './search/lasso.js';
+export type { Invariant, Model } from './search/model.js';
+export type { End, Outcome, SearchOptions } from './search/search.js';
+export type { Progress as SearchProgress } from './search/search.js';
 
 // Reports.
-export { timeline } from './report/timeline.js';
-export type { Timeline } from './report/timeline.js';
+export { timeline } from './tell/timeline.js';
+export type { Timeline } from './tell/timeline.js';

@@ -1,8 +1,8 @@
 /** docs/FINDINGS.md: every sentence has a schedule, and its table is what exploration finds. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { DEFAULT_GROUPS } from '../src/explore/alphabet.js';
-import { explore } from '../src/explore/explore.js';
+import { DEFAULT_GROUPS } from '../src/states/alphabet.js';
+import { explore } from '../src/states/explore.js';
 import { findCpuModel } from '../src/hw/cpu_models.js';
 import { notApplicable, POLICIES } from '../src/host/policy/index.js';
 import type { LbrPolicy, PropertyName } from '../src/host/policy/policy.js';

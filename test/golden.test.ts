@@ -5,11 +5,11 @@ import { findCpuModel } from '../src/hw/cpu_models.js';
 import { findPolicy } from '../src/host/policy/index.js';
 import type { LbrPolicy, PropertyName } from '../src/host/policy/policy.js';
 import { PROPERTY_NAMES } from '../src/host/policy/policy.js';
-import type { Action } from '../src/sim/actions.js';
-import { Schedule } from '../src/sim/schedule.js';
-import type { ReachName } from '../src/verify/properties.js';
-import { REACH_NAMES } from '../src/verify/properties.js';
-import { Bench } from '../src/verify/run.js';
+import type { Action } from '../src/schedule/actions.js';
+import { Schedule } from '../src/schedule/schedule.js';
+import type { ReachName } from '../src/judge/properties.js';
+import { REACH_NAMES } from '../src/judge/properties.js';
+import { Bench } from '../src/campaign/trial.js';
 import { STAND_INS } from './golden/stand_ins.js';
 
 /** How a schedule ends under one policy. */

@@ -8,7 +8,7 @@
  * the saved call stack of each task. An entry of a stack has three bits: one that says it is in
  * use, and two for the task that it came from (2 * VM + task), newest lowest.
  */
-import type { Invariant, Model } from '../../src/explore/model.js';
+import type { Invariant, Model } from '../../src/search/model.js';
 
 export const PROTOCOL_ACTIONS = [
   'task switch',

@@ -8,11 +8,11 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { buildKernel, cachedPath, cacheFolder } from '../../src/kernel/build.js';
-import { KernelError } from '../../src/kernel/errors.js';
-import { explain } from '../../src/kernel/explain.js';
-import type { KernelSource } from '../../src/kernel/source.js';
-import { kernelSource } from '../../src/kernel/source.js';
+import { buildKernel, cachedPath, cacheFolder } from '../../src/tree/build.js';
+import { KernelError } from '../../src/tree/errors.js';
+import { explain } from '../../src/tree/explain.js';
+import type { KernelSource } from '../../src/tree/source.js';
+import { kernelSource } from '../../src/tree/source.js';
 import { clangOf, lbrC } from './stub_lbr.js';
 
 const ROOT = mkdtempSync(join(tmpdir(), 'vlbr-build-'));
@@ -89,11 +89,11 @@ describe.skipIf(missing !== '')('buildKernel', () => {
     const copy = join(ROOT, 'copy');
     cpSync(join(REPOSITORY, 'src'), join(copy, 'src'), { recursive: true });
     symlinkSync(join(REPOSITORY, 'node_modules'), join(copy, 'node_modules'));
-    const url = pathToFileURL(join(copy, 'src/kernel/build.ts')).href;
+    const url = pathToFileURL(join(copy, 'src/tree/build.ts')).href;
     const build = (await import(url)) as { cachedPath(source: KernelSource): string };
     const source = kernelSource(lbrC(), '7.2');
     expect(build.cachedPath(source)).toBe(cachedPath(source));
-    appendFileSync(join(copy, 'src/kernel/shim/perf_event.h'), '\n');
+    appendFileSync(join(copy, 'src/tree/shim/perf_event.h'), '\n');
     expect(build.cachedPath(source)).not.toBe(cachedPath(source));
   });
   it('always refuses a header that would lie somewhere else', () => {

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createTwoFilesPatch } from 'diff';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { LBR_PATH } from '../../src/kernel/source.js';
+import { LBR_PATH } from '../../src/tree/source.js';
 import { installedSource } from './installed_kernel.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));

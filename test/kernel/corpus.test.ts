@@ -1,18 +1,18 @@
 /** The real defects in a kernel's own lbr.c: each patch of the corpus, put into 6.1's. */
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { readCorpus } from '../../src/corpus/corpus_file.js';
-import type { HuntOptions } from '../../src/corpus/hunt.js';
-import { hunt, SHORT_ENOUGH } from '../../src/corpus/hunt.js';
-import { Laboratory, trialName, trialsOf } from '../../src/corpus/trial.js';
+import { readCorpus } from '../../src/questions/corpus/corpus_file.js';
+import type { HuntOptions } from '../../src/questions/corpus/hunt.js';
+import { hunt, SHORT_ENOUGH } from '../../src/questions/corpus/hunt.js';
+import { Laboratory, trialName, trialsOf } from '../../src/questions/corpus/trial.js';
 import { PORT } from '../../src/guest/perf/lbr_port.js';
 import { findPolicy } from '../../src/host/policy/index.js';
 import { findCpuModel } from '../../src/hw/cpu_models.js';
-import { DEFAULT_SHAPES } from '../../src/verify/campaign.js';
-import { compareDrivers } from '../../src/verify/compare.js';
-import { propertyIndex } from '../../src/verify/properties.js';
-import { replayToken, withDriver } from '../../src/verify/replay_file.js';
-import { Bench } from '../../src/verify/run.js';
+import { DEFAULT_SHAPES } from '../../src/campaign/campaign.js';
+import { compareDrivers } from '../../src/questions/review/compare.js';
+import { propertyIndex } from '../../src/judge/properties.js';
+import { replayToken, withDriver } from '../../src/campaign/replay_file.js';
+import { Bench } from '../../src/campaign/trial.js';
 import { installedSource } from './installed_kernel.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));

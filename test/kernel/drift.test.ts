@@ -1,6 +1,6 @@
 /** What is read off the text of an lbr.c. The snippets are in these tests' own words. */
 import { describe, expect, it } from 'vitest';
-import { driftMacros, includedHeaders } from '../../src/kernel/drift.js';
+import { driftMacros, includedHeaders } from '../../src/tree/drift.js';
 
 /** A macro, a text that has what it stands for, and texts that only look like it. */
 const DRIFTS: readonly (readonly [macro: string, text: string, ...others: string[]])[] = [

@@ -3,16 +3,16 @@
  * Inside a function a compiler may write memory earlier or later, so suspended states may differ.
  */
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Group } from '../../src/explore/alphabet.js';
-import { explore } from '../../src/explore/explore.js';
-import { MachineModel } from '../../src/explore/machine_model.js';
-import { Search } from '../../src/explore/search.js';
+import type { Group } from '../../src/states/alphabet.js';
+import { explore } from '../../src/states/explore.js';
+import { MachineModel } from '../../src/states/machine_model.js';
+import { Search } from '../../src/search/search.js';
 import type { DriverKind } from '../../src/guest/perf/lbr_driver.js';
 import { PORT } from '../../src/guest/perf/lbr_port.js';
 import { findPolicy } from '../../src/host/policy/index.js';
 import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
 import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
-import { kernelDriver } from '../../src/kernel/driver.js';
+import { kernelDriver } from '../../src/tree/driver.js';
 import { installedBinary, installedSource } from './installed_kernel.js';
 
 const shape = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };

@@ -1,10 +1,10 @@
 /** The kernel whose C file the tests run, if this machine has a tree and a compiler. */
 import { execFileSync } from 'node:child_process';
-import type { KernelBinary } from '../../src/kernel/binary.js';
-import { buildKernel } from '../../src/kernel/build.js';
-import { KernelError } from '../../src/kernel/errors.js';
-import type { KernelSource } from '../../src/kernel/source.js';
-import { installedKernel, readKernelSource } from '../../src/kernel/source.js';
+import type { KernelBinary } from '../../src/tree/binary.js';
+import { buildKernel } from '../../src/tree/build.js';
+import { KernelError } from '../../src/tree/errors.js';
+import type { KernelSource } from '../../src/tree/source.js';
+import { installedKernel, readKernelSource } from '../../src/tree/source.js';
 
 function found(): KernelSource | null {
   try {

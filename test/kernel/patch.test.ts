@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { patchLbr } from '../../src/kernel/patch.js';
-import { LBR_PATH } from '../../src/kernel/source.js';
+import { patchLbr } from '../../src/tree/patch.js';
+import { LBR_PATH } from '../../src/tree/source.js';
 
 const LINES = Array.from({ length: 40 }, (_, i) => `line ${i + 1}`);
 const TEXT = `${LINES.join('\n')}\n`;

@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { addressHigh, BRANCH_NAMES } from '../../src/hw/branch.js';
-import { buildKernel } from '../../src/kernel/build.js';
-import { kernelSource } from '../../src/kernel/source.js';
+import { buildKernel } from '../../src/tree/build.js';
+import { kernelSource } from '../../src/tree/source.js';
 import { clangOf, lbrC } from './stub_lbr.js';
-import type { WasmGlobal } from '../../src/kernel/webassembly.js';
-import { WebAssembly } from '../../src/kernel/webassembly.js';
+import type { WasmGlobal } from '../../src/tree/webassembly.js';
+import { WebAssembly } from '../../src/tree/webassembly.js';
 
 const ROOT = mkdtempSync(join(tmpdir(), 'vlbr-shim-'));
 const { missing } = clangOf(ROOT);

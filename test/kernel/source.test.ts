@@ -5,8 +5,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { KernelError } from '../../src/kernel/errors.js';
-import { kernelSource, LBR_PATH, readKernelSource } from '../../src/kernel/source.js';
+import { KernelError } from '../../src/tree/errors.js';
+import { kernelSource, LBR_PATH, readKernelSource } from '../../src/tree/source.js';
 
 const ROOT = mkdtempSync(join(tmpdir(), 'vlbr-source-'));
 const TEXT = 'void intel_pmu_lbr_reset(void)\n{\n}\n';

@@ -10,12 +10,12 @@ import type { LbrPolicy, PropertyName } from '../../src/host/policy/policy.js';
 import { findCpuModel } from '../../src/hw/cpu_models.js';
 import type { LbrMap } from '../../src/hw/lbr_map.js';
 import { KIND_NONE, lbrMap } from '../../src/hw/lbr_map.js';
-import type { Action } from '../../src/sim/actions.js';
-import type { MachineConfig } from '../../src/sim/config.js';
-import { Machine } from '../../src/sim/machine.js';
-import { Schedule, step } from '../../src/sim/schedule.js';
-import { Monitor } from '../../src/verify/monitor.js';
-import { PROPERTIES, propertyIndex, reachIndex } from '../../src/verify/properties.js';
+import type { Action } from '../../src/schedule/actions.js';
+import type { MachineConfig } from '../../src/machine/config.js';
+import { Machine } from '../../src/machine/machine.js';
+import { Schedule, step } from '../../src/schedule/schedule.js';
+import { Monitor } from '../../src/judge/monitor.js';
+import { PROPERTIES, propertyIndex, reachIndex } from '../../src/judge/properties.js';
 import type { Clause } from './clauses.js';
 import { CLAUSES } from './clauses.js';
 

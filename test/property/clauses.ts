@@ -10,7 +10,7 @@ import { msrValue, nothing, PASS_THROUGH } from '../../src/host/policy/policy.js
 import * as branch from '../../src/hw/branch.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import { lbrMap } from '../../src/hw/lbr_map.js';
-import { HostKernel } from '../../src/sim/host_perf.js';
+import { HostKernel } from '../../src/machine/host_perf.js';
 
 /** The policies that have a clause. */
 const ALL: readonly string[] = ['pv-sound', 'lazy-sound', 'parked'];

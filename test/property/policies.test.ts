@@ -4,10 +4,10 @@ import type { KernelVersion } from '../../src/guest/perf/kernel.js';
 import { CPU_MODELS, findCpuModel, type CpuModel } from '../../src/hw/cpu_models.js';
 import { POLICIES } from '../../src/host/policy/index.js';
 import { PROPERTY_NAMES, type LbrPolicy } from '../../src/host/policy/policy.js';
-import { ACTION_NAMES } from '../../src/sim/actions.js';
-import type { Report } from '../../src/verify/campaign.js';
-import { DEFAULT_SHAPES, runCampaign } from '../../src/verify/campaign.js';
-import { Bench } from '../../src/verify/run.js';
+import { ACTION_NAMES } from '../../src/schedule/actions.js';
+import type { Report } from '../../src/campaign/campaign.js';
+import { DEFAULT_SHAPES, runCampaign } from '../../src/campaign/campaign.js';
+import { Bench } from '../../src/campaign/trial.js';
 import { ScheduleArbitrary } from './schedule_arbitrary.js';
 
 /**

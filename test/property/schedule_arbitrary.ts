@@ -1,9 +1,9 @@
 import fc from 'fast-check';
-import type { MachineConfig } from '../../src/sim/config.js';
-import { Generator } from '../../src/sim/generate.js';
-import { perform } from '../../src/sim/perform.js';
-import { Schedule } from '../../src/sim/schedule.js';
-import { Bench } from '../../src/verify/run.js';
+import type { MachineConfig } from '../../src/machine/config.js';
+import { Generator } from '../../src/schedule/generate.js';
+import { perform } from '../../src/schedule/perform.js';
+import { Schedule } from '../../src/schedule/schedule.js';
+import { Bench } from '../../src/campaign/trial.js';
 
 /**
  * Schedules for fast-check. Each action is drawn from those that the machine can perform next, so

@@ -7,8 +7,8 @@ import { findPolicy } from '../../src/host/policy/index.js';
 import type { LbrPolicy, PolicyHost } from '../../src/host/policy/policy.js';
 import { nothing, PROPERTY_NAMES } from '../../src/host/policy/policy.js';
 import { findCpuModel } from '../../src/hw/cpu_models.js';
-import { HostKernel } from '../../src/sim/host_perf.js';
-import { DEFAULT_SHAPES, runCampaign } from '../../src/verify/campaign.js';
+import { HostKernel } from '../../src/machine/host_perf.js';
+import { DEFAULT_SHAPES, runCampaign } from '../../src/campaign/campaign.js';
 import { onHost } from './clauses.js';
 
 /** The policy with another way to wipe. */

@@ -2,8 +2,8 @@
 import fc from 'fast-check';
 import { InvalidArgumentError } from 'commander';
 import { describe, expect, it } from 'vitest';
-import { collect, entryOf, namesOf, wholeNumber } from '../../src/cli/arguments.js';
-import { UsageError } from '../../src/cli/errors.js';
+import { collect, entryOf, namesOf, wholeNumber } from '../../src/console/arguments.js';
+import { UsageError } from '../../src/console/errors.js';
 
 const NAMES = ['no-loss/callstack', 'no-loss/any', 'no-leak/vm', 'balanced'] as const;
 

@@ -4,13 +4,13 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { ExploreOptions } from '../../src/cli/explore.js';
-import { adviceOf, exitCodeOf, jobOf } from '../../src/cli/explore.js';
-import type { ExploreProgress } from '../../src/cli/explore_job.js';
-import { exploreLine, exploreState } from '../../src/cli/explore_progress.js';
-import type { TimedExploration } from '../../src/report/explore_text.js';
-import type { ExploreResult } from '../../src/explore/explore.js';
-import { GROUP_NAMES } from '../../src/explore/alphabet.js';
+import type { ExploreOptions } from '../../src/questions/explore/explore.js';
+import { adviceOf, exitCodeOf, jobOf } from '../../src/questions/explore/explore.js';
+import type { ExploreProgress } from '../../src/questions/explore/job.js';
+import { exploreLine, exploreState } from '../../src/questions/explore/progress.js';
+import type { TimedExploration } from '../../src/questions/explore/text.js';
+import type { ExploreResult } from '../../src/states/explore.js';
+import { GROUP_NAMES } from '../../src/states/alphabet.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** A build of its own: dist/ may be in use by whoever runs the tests. */

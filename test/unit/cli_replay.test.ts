@@ -4,10 +4,10 @@ import { describe, expect, it } from 'vitest';
 import { POLICIES } from '../../src/host/policy/index.js';
 import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
 import { CPU_MODELS } from '../../src/hw/cpu_models.js';
-import type { Action } from '../../src/sim/actions.js';
-import { ACTION_NAMES, ACTIONS } from '../../src/sim/actions.js';
-import { Schedule } from '../../src/sim/schedule.js';
-import type { ReplayCase } from '../../src/verify/replay_file.js';
+import type { Action } from '../../src/schedule/actions.js';
+import { ACTION_NAMES, ACTIONS } from '../../src/schedule/actions.js';
+import { Schedule } from '../../src/schedule/schedule.js';
+import type { ReplayCase } from '../../src/campaign/replay_file.js';
 import {
   BREAKERS,
   breakerOf,
@@ -17,7 +17,7 @@ import {
   replayToken,
   scheduleJson,
   tokenOf,
-} from '../../src/verify/replay_file.js';
+} from '../../src/campaign/replay_file.js';
 
 const anyAction: fc.Arbitrary<Action> = fc
   .tuple(fc.constantFrom(...ACTION_NAMES), fc.nat(3), fc.tuple(fc.nat(2), fc.nat(2), fc.nat(7)))

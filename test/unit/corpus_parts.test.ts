@@ -3,12 +3,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { loadModel } from '../../src/corpus/bundle.js';
-import type { Defect } from '../../src/corpus/corpus_file.js';
-import { parseCorpus, patchText, readCorpus } from '../../src/corpus/corpus_file.js';
-import { CorpusError } from '../../src/corpus/errors.js';
-import { patchedSource } from '../../src/corpus/patched_source.js';
-import { trialName, trialsOf } from '../../src/corpus/trial.js';
+import { loadModel } from '../../src/questions/corpus/bundle.js';
+import type { Defect } from '../../src/questions/corpus/corpus_file.js';
+import { parseCorpus, patchText, readCorpus } from '../../src/questions/corpus/corpus_file.js';
+import { CorpusError } from '../../src/questions/corpus/errors.js';
+import { patchedSource } from '../../src/questions/corpus/patched_source.js';
+import { trialName, trialsOf } from '../../src/questions/corpus/trial.js';
 
 let root = '';
 
@@ -163,7 +163,7 @@ describe('patchedSource', () => {
 describe('loadModel', () => {
   it('always says that it needs a clone where there is no src or no bundler', async () => {
     await expect(loadModel(root, new Map())).rejects.toThrow(/there is no src in .* needs a clone/);
-    file('src/corpus/model.ts', '');
+    file('src/questions/corpus/model.ts', '');
     file('package.json', '{}');
     await expect(loadModel(root, new Map())).rejects.toThrow(/npm ci done in it: .*esbuild/);
   });

@@ -1,15 +1,15 @@
 /** What an exploration tries, word for word, and how many states that makes of small machines. */
 import { describe, expect, it } from 'vitest';
-import type { Group } from '../../src/explore/alphabet.js';
-import { DEFAULT_GROUPS, GROUP_NAMES } from '../../src/explore/alphabet.js';
-import { MachineModel } from '../../src/explore/machine_model.js';
-import { Search } from '../../src/explore/search.js';
+import type { Group } from '../../src/states/alphabet.js';
+import { DEFAULT_GROUPS, GROUP_NAMES } from '../../src/states/alphabet.js';
+import { MachineModel } from '../../src/states/machine_model.js';
+import { Search } from '../../src/search/search.js';
 import { findPolicy } from '../../src/host/policy/index.js';
 import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import { hex } from '../../src/hw/u64.js';
-import { actionText } from '../../src/sim/actions.js';
-import type { Shape } from '../../src/verify/campaign.js';
+import { actionText } from '../../src/schedule/actions.js';
+import type { Shape } from '../../src/campaign/campaign.js';
 
 const TWO_VMS: Shape = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
 

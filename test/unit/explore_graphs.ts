@@ -1,6 +1,6 @@
 /** Random small graphs as models, and a dumb opinion of what a search should find in them. */
 import fc from 'fast-check';
-import type { Model } from '../../src/explore/model.js';
+import type { Model } from '../../src/search/model.js';
 
 export interface Edge {
   readonly to: number;

@@ -2,10 +2,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ModelInvariantError } from '../../src/hw/assert.js';
-import { findLasso } from '../../src/explore/lasso.js';
-import type { LassoOutcome, Recurrence } from '../../src/explore/lasso.js';
-import type { Model } from '../../src/explore/model.js';
-import { Search } from '../../src/explore/search.js';
+import { findLasso } from '../../src/search/lasso.js';
+import type { LassoOutcome, Recurrence } from '../../src/search/lasso.js';
+import type { Model } from '../../src/search/model.js';
+import { Search } from '../../src/search/search.js';
 import type { Graph } from './explore_graphs.js';
 import { distances, graphs, modelOf, stateOf } from './explore_graphs.js';
 

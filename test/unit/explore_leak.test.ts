@@ -1,13 +1,13 @@
 /** A record that another VM has taken is never mistaken for a later one. */
 import { describe, expect, it } from 'vitest';
-import { MachineModel } from '../../src/explore/machine_model.js';
+import { MachineModel } from '../../src/states/machine_model.js';
 import { never } from '../../src/host/policy/never.js';
 import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
-import type { MachineConfig } from '../../src/sim/config.js';
-import { actionText } from '../../src/sim/actions.js';
-import { Schedule } from '../../src/sim/schedule.js';
-import { Bench } from '../../src/verify/run.js';
-import { P } from '../../src/verify/verdicts.js';
+import type { MachineConfig } from '../../src/machine/config.js';
+import { actionText } from '../../src/schedule/actions.js';
+import { Schedule } from '../../src/schedule/schedule.js';
+import { Bench } from '../../src/campaign/trial.js';
+import { P } from '../../src/judge/verdicts.js';
 
 /** v1 saves what v0 has recorded, and brings it back once v0 has recorded another branch there. */
 const SCHEDULE = [

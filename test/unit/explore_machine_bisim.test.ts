@@ -1,17 +1,17 @@
 /** The explored machine beside the one that `verify` runs: actions and verdicts, step by step. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Offer } from '../../src/explore/alphabet.js';
-import { Alphabet } from '../../src/explore/alphabet.js';
+import type { Offer } from '../../src/states/alphabet.js';
+import { Alphabet } from '../../src/states/alphabet.js';
 import type { Observer } from '../../src/host/observer.js';
 import type { PropertyName } from '../../src/host/policy/policy.js';
 import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
-import type { Action } from '../../src/sim/actions.js';
-import { ACTION_NAMES, ACTIONS, KIND } from '../../src/sim/actions.js';
-import { Machine } from '../../src/sim/machine.js';
-import { perform } from '../../src/sim/perform.js';
-import { Schedule } from '../../src/sim/schedule.js';
-import { Bench } from '../../src/verify/run.js';
+import type { Action } from '../../src/schedule/actions.js';
+import { ACTION_NAMES, ACTIONS, KIND } from '../../src/schedule/actions.js';
+import { Machine } from '../../src/machine/machine.js';
+import { perform } from '../../src/schedule/perform.js';
+import { Schedule } from '../../src/schedule/schedule.js';
+import { Bench } from '../../src/campaign/trial.js';
 import type { Drawn } from './explore_machine_rig.js';
 import { explorations, seeded, textOf, Walker } from './explore_machine_rig.js';
 

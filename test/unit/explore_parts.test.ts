@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest';
 import type { Kernel } from '../../src/guest/perf/kernel.js';
 import { LBR_NONE, LBR_VALID } from '../../src/guest/perf/perf_event.js';
 import { perf_event } from '../../src/guest/perf/perf_structs.js';
-import { retireKernel, settleKernel, wipeSamples } from '../../src/explore/settle.js';
-import { Machine } from '../../src/sim/machine.js';
-import { Monitor } from '../../src/verify/monitor.js';
+import { retireKernel, settleKernel, wipeSamples } from '../../src/states/settle.js';
+import { Machine } from '../../src/machine/machine.js';
+import { Monitor } from '../../src/judge/monitor.js';
 import { configOf, policyOf } from './explore_machine_rig.js';
 
 /** A guest's kernel after its boot. */

@@ -1,16 +1,16 @@
 /** Whole explorations: how many states, what holds, and the shortest schedules to what does not. */
 import { describe, expect, it } from 'vitest';
-import type { Group } from '../../src/explore/alphabet.js';
-import { DEFAULT_GROUPS } from '../../src/explore/alphabet.js';
-import type { Explored, ExploreOptions } from '../../src/explore/explore.js';
-import { explore } from '../../src/explore/explore.js';
+import type { Group } from '../../src/states/alphabet.js';
+import { DEFAULT_GROUPS } from '../../src/states/alphabet.js';
+import type { Explored, ExploreOptions } from '../../src/states/explore.js';
+import { explore } from '../../src/states/explore.js';
 import type { LbrPolicy, PropertyName } from '../../src/host/policy/policy.js';
 import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
-import type { Action } from '../../src/sim/actions.js';
-import { actionText } from '../../src/sim/actions.js';
-import { Schedule } from '../../src/sim/schedule.js';
-import { propertyIndex } from '../../src/verify/properties.js';
-import { Bench } from '../../src/verify/run.js';
+import type { Action } from '../../src/schedule/actions.js';
+import { actionText } from '../../src/schedule/actions.js';
+import { Schedule } from '../../src/schedule/schedule.js';
+import { propertyIndex } from '../../src/judge/properties.js';
+import { Bench } from '../../src/campaign/trial.js';
 import { configOf, policyOf } from './explore_machine_rig.js';
 import { modelOf } from './verify_rig.js';
 

@@ -1,8 +1,8 @@
 /** The protocol of the benchmark: the counts that other model checkers report for it, and more. */
 import { describe, expect, it } from 'vitest';
 import { PROTOCOL_ACTIONS, protocol } from '../../bench/protocol/protocol.js';
-import { Search } from '../../src/explore/search.js';
-import type { Outcome, SearchOptions } from '../../src/explore/search.js';
+import { Search } from '../../src/search/search.js';
+import type { Outcome, SearchOptions } from '../../src/search/search.js';
 
 const explore = (depth: number, bug: boolean, options?: SearchOptions): Outcome =>
   new Search(protocol(depth, bug), options).run();

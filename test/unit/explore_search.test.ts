@@ -2,9 +2,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ModelInvariantError } from '../../src/hw/assert.js';
-import type { Model } from '../../src/explore/model.js';
-import type { Outcome, Progress, SearchOptions } from '../../src/explore/search.js';
-import { Search } from '../../src/explore/search.js';
+import type { Model } from '../../src/search/model.js';
+import type { Outcome, Progress, SearchOptions } from '../../src/search/search.js';
+import { Search } from '../../src/search/search.js';
 import type { Graph } from './explore_graphs.js';
 import { distances, graphs, modelOf, stateOf, WORDS } from './explore_graphs.js';
 

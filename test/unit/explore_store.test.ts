@@ -1,10 +1,10 @@
 /** What an exploration keeps: rows, and what it knows of keys, beside plain maps. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { grown, PartStore } from '../../src/explore/part_store.js';
-import { moveVms, numbersIn, Renumbering, TaskRotation } from '../../src/explore/renaming.js';
-import { Names } from '../../src/explore/row_shape.js';
-import { WordMap } from '../../src/explore/word_map.js';
+import { grown, PartStore } from '../../src/states/part_store.js';
+import { moveVms, numbersIn, Renumbering, TaskRotation } from '../../src/states/renaming.js';
+import { Names } from '../../src/states/row_shape.js';
+import { WordMap } from '../../src/states/word_map.js';
 import { addressHigh, addressTask, addressVm, BRANCH_NONE, HOST_VM } from '../../src/hw/branch.js';
 import { seeded } from './explore_machine_rig.js';
 

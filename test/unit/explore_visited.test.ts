@@ -1,7 +1,7 @@
 /** The visited set beside a Map over strings. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { collisionOdds, fingerprint, Visited } from '../../src/explore/visited.js';
+import { collisionOdds, fingerprint, Visited } from '../../src/search/visited.js';
 
 /** States that a weak hash would mix up: few bits, the top ones too, and words exchanged. */
 function word(): fc.Arbitrary<number> {

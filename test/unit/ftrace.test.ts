@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { SchedSwitch } from '../../src/trace/ftrace.js';
-import { parseFtrace, readFtraceFile, TraceError } from '../../src/trace/ftrace.js';
+import type { SchedSwitch } from '../../src/schedule/ftrace.js';
+import { parseFtrace, readFtraceFile, TraceError } from '../../src/schedule/ftrace.js';
 
 const EXAMPLE = new URL('../../examples/two-vms-one-cpu/host.txt.gz', import.meta.url).pathname;
 

@@ -1,6 +1,6 @@
 /**
  * Where each field of the guest's structures lies: a second list of the words, in the order of the
- * C structures in src/kernel/shim/perf_event.h, which lie over the same memory.
+ * C structures in src/tree/shim/perf_event.h, which lie over the same memory.
  */
 import { describe, expect, it } from 'vitest';
 import {

@@ -7,7 +7,7 @@ import { POLICIES } from '../../src/host/policy/index.js';
 import { never } from '../../src/host/policy/never.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
 import { pvV2 } from '../../src/host/policy/pv_v2.js';
-import { Machine } from '../../src/sim/machine.js';
+import { Machine } from '../../src/machine/machine.js';
 import { cpuModel } from './host_hook_rig.js';
 
 const { MSR_LBR_NHM_FROM: FROM, MSR_LBR_NHM_TO: TO } = msrs;

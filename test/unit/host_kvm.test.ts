@@ -9,8 +9,8 @@ import type { Observer } from '../../src/host/observer.js';
 import { never } from '../../src/host/policy/never.js';
 import type { LbrPolicy, PolicyHost } from '../../src/host/policy/policy.js';
 import type { Vcpu } from '../../src/host/vcpu.js';
-import { HOST_EVENT_TASK } from '../../src/sim/host_perf.js';
-import { Machine } from '../../src/sim/machine.js';
+import { HOST_EVENT_TASK } from '../../src/machine/host_perf.js';
+import { Machine } from '../../src/machine/machine.js';
 
 const LBR = msrs.DEBUGCTLMSR_LBR;
 const BTF = msrs.DEBUGCTLMSR_BTF;

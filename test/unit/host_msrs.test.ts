@@ -10,7 +10,7 @@ import { never } from '../../src/host/policy/never.js';
 import type { LbrPolicy, MsrValue, PolicyHost } from '../../src/host/policy/policy.js';
 import { msrValue, nothing } from '../../src/host/policy/policy.js';
 import type { Vcpu } from '../../src/host/vcpu.js';
-import { Machine } from '../../src/sim/machine.js';
+import { Machine } from '../../src/machine/machine.js';
 
 const LBR = msrs.DEBUGCTLMSR_LBR;
 const BTF = msrs.DEBUGCTLMSR_BTF;

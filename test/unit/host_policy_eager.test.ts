@@ -9,7 +9,7 @@ import { always } from '../../src/host/policy/always.js';
 import { never } from '../../src/host/policy/never.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
 import { pvV2 } from '../../src/host/policy/pv_v2.js';
-import { Machine } from '../../src/sim/machine.js';
+import { Machine } from '../../src/machine/machine.js';
 
 /** The host's `perf record -b -a` pinned to a CPU, as an action names it. */
 const HOST_EVENT_PINNED = 0;

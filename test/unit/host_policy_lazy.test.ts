@@ -11,7 +11,7 @@ import { lazySound } from '../../src/host/policy/lazy_sound.js';
 import { parked } from '../../src/host/policy/parked.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
 import { pvSound } from '../../src/host/policy/pv_sound.js';
-import { Machine } from '../../src/sim/machine.js';
+import { Machine } from '../../src/machine/machine.js';
 
 /** The host's `perf record -b -a` pinned to a CPU, as an action names it. */
 const HOST_EVENT_PINNED = 0;

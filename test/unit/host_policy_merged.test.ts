@@ -6,7 +6,7 @@ import * as msrs from '../../src/hw/msr_index.js';
 import type { Observer } from '../../src/host/observer.js';
 import { merged } from '../../src/host/policy/merged.js';
 import type { HostPerf, PolicyHost } from '../../src/host/policy/policy.js';
-import { Machine } from '../../src/sim/machine.js';
+import { Machine } from '../../src/machine/machine.js';
 
 /** The host's `perf record -b -a` pinned to a CPU, as an action names it. */
 const HOST_EVENT_PINNED = 0;

@@ -5,8 +5,8 @@ import type { CpuModel } from '../../src/hw/cpu_models.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import type { Observer } from '../../src/host/observer.js';
 import type { HostPerf, LbrPolicy } from '../../src/host/policy/policy.js';
-import type { MachineConfig } from '../../src/sim/config.js';
-import { Machine } from '../../src/sim/machine.js';
+import type { MachineConfig } from '../../src/machine/config.js';
+import { Machine } from '../../src/machine/machine.js';
 
 export const FROM: number = msrs.MSR_LBR_NHM_FROM;
 export const TO: number = msrs.MSR_LBR_NHM_TO;

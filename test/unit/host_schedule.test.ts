@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { SchedSwitch } from '../../src/trace/ftrace.js';
-import { parseFtrace, readFtraceFile, TraceError } from '../../src/trace/ftrace.js';
-import type { HostSchedule } from '../../src/trace/host_schedule.js';
-import { DEFAULT_VCPU_THREADS, hostSchedule, summarize } from '../../src/trace/host_schedule.js';
+import type { SchedSwitch } from '../../src/schedule/ftrace.js';
+import { parseFtrace, readFtraceFile, TraceError } from '../../src/schedule/ftrace.js';
+import type { HostSchedule } from '../../src/schedule/host_schedule.js';
+import { DEFAULT_VCPU_THREADS, hostSchedule, summarize } from '../../src/schedule/host_schedule.js';
 
 const EXAMPLE = new URL('../../examples/two-vms-one-cpu/host.txt.gz', import.meta.url).pathname;
 

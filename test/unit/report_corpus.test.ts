@@ -1,17 +1,17 @@
 /** The report of `vlbr corpus`, from trials that were made, and from some that are made up. */
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Defect } from '../../src/corpus/corpus_file.js';
-import { readCorpus } from '../../src/corpus/corpus_file.js';
-import type { HuntReport } from '../../src/corpus/hunt.js';
-import { hunt } from '../../src/corpus/hunt.js';
-import type { Judged, Trial } from '../../src/corpus/trial.js';
-import { Laboratory, trialsOf } from '../../src/corpus/trial.js';
-import { coloursFor } from '../../src/report/colours.js';
-import { corpusJson } from '../../src/report/corpus_json.js';
-import type { CorpusReport } from '../../src/report/corpus_text.js';
-import { corpusText, survivorsOf } from '../../src/report/corpus_text.js';
-import { WIDTH } from '../../src/report/text.js';
+import type { Defect } from '../../src/questions/corpus/corpus_file.js';
+import { readCorpus } from '../../src/questions/corpus/corpus_file.js';
+import type { HuntReport } from '../../src/questions/corpus/hunt.js';
+import { hunt } from '../../src/questions/corpus/hunt.js';
+import type { Judged, Trial } from '../../src/questions/corpus/trial.js';
+import { Laboratory, trialsOf } from '../../src/questions/corpus/trial.js';
+import { coloursFor } from '../../src/console/colours.js';
+import { corpusJson } from '../../src/questions/corpus/json.js';
+import type { CorpusReport } from '../../src/questions/corpus/text.js';
+import { corpusText, survivorsOf } from '../../src/questions/corpus/text.js';
+import { WIDTH } from '../../src/console/text.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const HOOK_MS = 120_000;

@@ -1,22 +1,22 @@
 /** The report of an exploration, from results that were made by hand. */
 import { describe, expect, it } from 'vitest';
-import { DEFAULT_GROUPS } from '../../src/explore/alphabet.js';
-import type { Explored, ExploreResult } from '../../src/explore/explore.js';
-import type { End, Outcome } from '../../src/explore/search.js';
+import { DEFAULT_GROUPS } from '../../src/states/alphabet.js';
+import type { Explored, ExploreResult } from '../../src/states/explore.js';
+import type { End, Outcome } from '../../src/search/search.js';
 import { PORT } from '../../src/guest/perf/lbr_port.js';
 import { findPolicy } from '../../src/host/policy/index.js';
 import type { CpuModel } from '../../src/hw/cpu_models.js';
 import { findCpuModel } from '../../src/hw/cpu_models.js';
-import { coloursFor } from '../../src/report/colours.js';
-import { exploreJson } from '../../src/report/explore_json.js';
-import type { Exploration, TimedExploration } from '../../src/report/explore_text.js';
-import { exploreText } from '../../src/report/explore_text.js';
-import { WIDTH } from '../../src/report/text.js';
-import type { Action } from '../../src/sim/actions.js';
-import { Schedule } from '../../src/sim/schedule.js';
-import type { Counterexample } from '../../src/verify/campaign.js';
-import { ShapeCampaign } from '../../src/verify/campaign.js';
-import { propertyIndex } from '../../src/verify/properties.js';
+import { coloursFor } from '../../src/console/colours.js';
+import { exploreJson } from '../../src/questions/explore/json.js';
+import type { Exploration, TimedExploration } from '../../src/questions/explore/text.js';
+import { exploreText } from '../../src/questions/explore/text.js';
+import { WIDTH } from '../../src/console/text.js';
+import type { Action } from '../../src/schedule/actions.js';
+import { Schedule } from '../../src/schedule/schedule.js';
+import type { Counterexample } from '../../src/campaign/campaign.js';
+import { ShapeCampaign } from '../../src/campaign/campaign.js';
+import { propertyIndex } from '../../src/judge/properties.js';
 
 const SHAPE = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
 const CALL_STACK_USER = 0x801;

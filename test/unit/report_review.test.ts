@@ -5,14 +5,14 @@ import { PORT } from '../../src/guest/perf/lbr_port.js';
 import { findPolicy } from '../../src/host/policy/index.js';
 import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
 import { findCpuModel } from '../../src/hw/cpu_models.js';
-import { coloursFor } from '../../src/report/colours.js';
-import { reviewJson } from '../../src/report/review_json.js';
-import type { Review } from '../../src/report/review_text.js';
-import { reviewText } from '../../src/report/review_text.js';
-import { WIDTH } from '../../src/report/text.js';
-import { DEFAULT_SHAPES } from '../../src/verify/campaign.js';
-import type { PolicyReview } from '../../src/verify/review.js';
-import { reviewPolicy } from '../../src/verify/review.js';
+import { coloursFor } from '../../src/console/colours.js';
+import { reviewJson } from '../../src/questions/review/json.js';
+import type { Review } from '../../src/questions/review/text.js';
+import { reviewText } from '../../src/questions/review/text.js';
+import { WIDTH } from '../../src/console/text.js';
+import { DEFAULT_SHAPES } from '../../src/campaign/campaign.js';
+import type { PolicyReview } from '../../src/questions/review/comparison.js';
+import { reviewPolicy } from '../../src/questions/review/comparison.js';
 import { CRASHING, NO_EVENTS, NO_RESTORE, ONE_MORE_READ } from './broken_port.js';
 
 function reviewed(before: DriverKind, driver: DriverKind, name = 'always'): PolicyReview {

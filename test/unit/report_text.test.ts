@@ -8,7 +8,7 @@ import { addressHigh, BRANCH_REL_CALL, HOST_VM } from '../../src/hw/branch.js';
 import { CPU_MODELS } from '../../src/hw/cpu_models.js';
 import { lbrMap } from '../../src/hw/lbr_map.js';
 import * as msrs from '../../src/hw/msr_index.js';
-import { coloursFor } from '../../src/report/colours.js';
+import { coloursFor } from '../../src/console/colours.js';
 import {
   debugctlText,
   msrName,
@@ -16,10 +16,10 @@ import {
   nameMsrs,
   selectText,
   valueText,
-} from '../../src/report/msr_name.js';
-import { branchText, NEUTRAL, slotRanges } from '../../src/report/record_text.js';
-import { splitTable, tableLines } from '../../src/report/table.js';
-import { ascii, compact, grouped, plural, WIDTH, wrap } from '../../src/report/text.js';
+} from '../../src/tell/msr_name.js';
+import { branchText, NEUTRAL, slotRanges } from '../../src/tell/record_text.js';
+import { splitTable, tableLines } from '../../src/console/table.js';
+import { ascii, compact, grouped, plural, WIDTH, wrap } from '../../src/console/text.js';
 
 const skylake = CPU_MODELS.find(({ name }) => name === 'skylake') ?? CPU_MODELS[0];
 

@@ -9,10 +9,10 @@ import { findPolicy } from '../../src/host/policy/index.js';
 import type { PropertyName } from '../../src/host/policy/policy.js';
 import { CPU_MODELS, findCpuModel } from '../../src/hw/cpu_models.js';
 import { MSR_LBR_NHM_FROM, MSR_LBR_TOS } from '../../src/hw/msr_index.js';
-import { timeline } from '../../src/report/timeline.js';
-import type { Action, ActionName } from '../../src/sim/actions.js';
-import { Schedule } from '../../src/sim/schedule.js';
-import type { ReplayCase } from '../../src/verify/replay_file.js';
+import { timeline } from '../../src/tell/timeline.js';
+import type { Action, ActionName } from '../../src/schedule/actions.js';
+import { Schedule } from '../../src/schedule/schedule.js';
+import type { ReplayCase } from '../../src/campaign/replay_file.js';
 
 const CALLSTACK = PERF_SAMPLE_BRANCH_CALL_STACK | PERF_SAMPLE_BRANCH_USER;
 const ANY = PERF_SAMPLE_BRANCH_ANY | PERF_SAMPLE_BRANCH_USER;

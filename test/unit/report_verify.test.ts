@@ -3,15 +3,15 @@ import { describe, expect, it } from 'vitest';
 import { PORT } from '../../src/guest/perf/lbr_port.js';
 import type { PropertyName } from '../../src/host/policy/policy.js';
 import { CPU_MODELS } from '../../src/hw/cpu_models.js';
-import { coloursFor } from '../../src/report/colours.js';
-import { verifyJson } from '../../src/report/verify_json.js';
-import type { Campaign } from '../../src/report/verify_text.js';
-import { unexpectedOf, verifyText } from '../../src/report/verify_text.js';
-import { Schedule } from '../../src/sim/schedule.js';
-import { encodeToken } from '../../src/sim/token.js';
-import type { Counterexample, Report, Result, Verdict } from '../../src/verify/campaign.js';
-import { DEFAULT_SHAPES } from '../../src/verify/campaign.js';
-import { REACH_NAMES } from '../../src/verify/properties.js';
+import { coloursFor } from '../../src/console/colours.js';
+import { verifyJson } from '../../src/questions/verify/json.js';
+import type { Campaign } from '../../src/questions/verify/text.js';
+import { unexpectedOf, verifyText } from '../../src/questions/verify/text.js';
+import { Schedule } from '../../src/schedule/schedule.js';
+import { encodeToken } from '../../src/schedule/token.js';
+import type { Counterexample, Report, Result, Verdict } from '../../src/campaign/campaign.js';
+import { DEFAULT_SHAPES } from '../../src/campaign/campaign.js';
+import { REACH_NAMES } from '../../src/judge/properties.js';
 
 const model = CPU_MODELS.find(({ name }) => name === 'skylake') ?? CPU_MODELS[0];
 

@@ -8,12 +8,12 @@ import { KIND_NONE, lbrMap } from '../../src/hw/lbr_map.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import type { Observer } from '../../src/host/observer.js';
 import { always } from '../../src/host/policy/always.js';
-import { ACTION_NAMES, ACTIONS, KIND } from '../../src/sim/actions.js';
-import type { ActionName } from '../../src/sim/actions.js';
-import { BRANCH_TYPES, Generator } from '../../src/sim/generate.js';
-import { Machine } from '../../src/sim/machine.js';
-import { canPerform, perform } from '../../src/sim/perform.js';
-import { Schedule } from '../../src/sim/schedule.js';
+import { ACTION_NAMES, ACTIONS, KIND } from '../../src/schedule/actions.js';
+import type { ActionName } from '../../src/schedule/actions.js';
+import { BRANCH_TYPES, Generator } from '../../src/schedule/generate.js';
+import { Machine } from '../../src/machine/machine.js';
+import { canPerform, perform } from '../../src/schedule/perform.js';
+import { Schedule } from '../../src/schedule/schedule.js';
 
 const SEED = Number(process.env['VLBR_SEED'] ?? 1);
 

@@ -6,9 +6,9 @@ import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import type { Observer } from '../../src/host/observer.js';
 import { always } from '../../src/host/policy/always.js';
-import { BRANCH_TYPES } from '../../src/sim/generate.js';
-import * as call from '../../src/sim/guest_call.js';
-import { Machine } from '../../src/sim/machine.js';
+import { BRANCH_TYPES } from '../../src/schedule/generate.js';
+import * as call from '../../src/machine/guest_call.js';
+import { Machine } from '../../src/machine/machine.js';
 
 const { MSR_LBR_TOS: TOS } = msrs;
 

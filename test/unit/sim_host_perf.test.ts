@@ -7,9 +7,9 @@ import type { CpuModel } from '../../src/hw/cpu_models.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import type { Observer } from '../../src/host/observer.js';
 import { never } from '../../src/host/policy/never.js';
-import type { MachineConfig } from '../../src/sim/config.js';
-import { HOST_EVENT_TASK, HOST_EVENTS, hostKernelConfig } from '../../src/sim/host_perf.js';
-import { Machine } from '../../src/sim/machine.js';
+import type { MachineConfig } from '../../src/machine/config.js';
+import { HOST_EVENT_TASK, HOST_EVENTS, hostKernelConfig } from '../../src/machine/host_perf.js';
+import { Machine } from '../../src/machine/machine.js';
 
 const PINNED = 0;
 const FLEXIBLE = 2;

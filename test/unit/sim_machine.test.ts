@@ -11,13 +11,13 @@ import { always } from '../../src/host/policy/always.js';
 import { never } from '../../src/host/policy/never.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
 import { pvV2 } from '../../src/host/policy/pv_v2.js';
-import { type MachineConfig, mispredicted } from '../../src/sim/config.js';
-import { BRANCH_TYPES, Generator } from '../../src/sim/generate.js';
-import * as call from '../../src/sim/guest_call.js';
-import { HOST_EVENT_TASK } from '../../src/sim/host_perf.js';
-import { Machine } from '../../src/sim/machine.js';
-import { guestKernelConfig } from '../../src/sim/machine_layout.js';
-import { perform } from '../../src/sim/perform.js';
+import { type MachineConfig, mispredicted } from '../../src/machine/config.js';
+import { BRANCH_TYPES, Generator } from '../../src/schedule/generate.js';
+import * as call from '../../src/machine/guest_call.js';
+import { HOST_EVENT_TASK } from '../../src/machine/host_perf.js';
+import { Machine } from '../../src/machine/machine.js';
+import { guestKernelConfig } from '../../src/machine/machine_layout.js';
+import { perform } from '../../src/schedule/perform.js';
 
 /** The host's `perf record -b -a` pinned to a CPU, as an action names it. */
 const HOST_EVENT_PINNED = 0;

@@ -7,14 +7,20 @@ import type { CpuModel } from '../../src/hw/cpu_models.js';
 import { MSR_CORE_PERF_GLOBAL_CTRL, MSR_LBR_TOS } from '../../src/hw/msr_index.js';
 import type { Observer } from '../../src/host/observer.js';
 import { lazySound } from '../../src/host/policy/lazy_sound.js';
-import { ACTION_NAMES, ACTIONS, KIND } from '../../src/sim/actions.js';
-import type { ActionName } from '../../src/sim/actions.js';
-import type { MachineConfig } from '../../src/sim/config.js';
-import { GUEST_EVENTS } from '../../src/sim/config.js';
-import { BRANCH_TYPES, Generator } from '../../src/sim/generate.js';
-import { HOST_EVENT_TASK } from '../../src/sim/host_perf.js';
-import { Machine } from '../../src/sim/machine.js';
-import { canPerform, canSwitchTo, IS_VCPU, lockedTasks, perform } from '../../src/sim/perform.js';
+import { ACTION_NAMES, ACTIONS, KIND } from '../../src/schedule/actions.js';
+import type { ActionName } from '../../src/schedule/actions.js';
+import type { MachineConfig } from '../../src/machine/config.js';
+import { GUEST_EVENTS } from '../../src/machine/config.js';
+import { BRANCH_TYPES, Generator } from '../../src/schedule/generate.js';
+import { HOST_EVENT_TASK } from '../../src/machine/host_perf.js';
+import { Machine } from '../../src/machine/machine.js';
+import {
+  canPerform,
+  canSwitchTo,
+  IS_VCPU,
+  lockedTasks,
+  perform,
+} from '../../src/schedule/perform.js';
 
 /** The host's `perf record -b -a` pinned to a CPU, as an action names it. */
 const HOST_EVENT_PINNED = 0;

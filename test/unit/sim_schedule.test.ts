@@ -5,12 +5,12 @@ import { ModelInvariantError } from '../../src/hw/assert.js';
 import { findCpuModel } from '../../src/hw/cpu_models.js';
 import type { Observer } from '../../src/host/observer.js';
 import { never } from '../../src/host/policy/never.js';
-import type { Action } from '../../src/sim/actions.js';
-import { ACTION_NAMES, ACTIONS, actionText, KIND } from '../../src/sim/actions.js';
-import type { MachineConfig } from '../../src/sim/config.js';
-import { configProblem, taskSlots, totalVcpus } from '../../src/sim/config.js';
-import { Machine } from '../../src/sim/machine.js';
-import { ACTION_WORDS, Schedule, step } from '../../src/sim/schedule.js';
+import type { Action } from '../../src/schedule/actions.js';
+import { ACTION_NAMES, ACTIONS, actionText, KIND } from '../../src/schedule/actions.js';
+import type { MachineConfig } from '../../src/machine/config.js';
+import { configProblem, taskSlots, totalVcpus } from '../../src/machine/config.js';
+import { Machine } from '../../src/machine/machine.js';
+import { ACTION_WORDS, Schedule, step } from '../../src/schedule/schedule.js';
 
 const SEED = Number(process.env['VLBR_SEED'] ?? 1);
 

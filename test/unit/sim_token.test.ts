@@ -2,11 +2,11 @@
 import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ACTION_NAMES, ACTIONS, KIND } from '../../src/sim/actions.js';
-import type { Action } from '../../src/sim/actions.js';
-import { Schedule } from '../../src/sim/schedule.js';
-import type { Replay } from '../../src/sim/token.js';
-import { decodeToken, encodeToken } from '../../src/sim/token.js';
+import { ACTION_NAMES, ACTIONS, KIND } from '../../src/schedule/actions.js';
+import type { Action } from '../../src/schedule/actions.js';
+import { Schedule } from '../../src/schedule/schedule.js';
+import type { Replay } from '../../src/schedule/token.js';
+import { decodeToken, encodeToken } from '../../src/schedule/token.js';
 
 const SEED = Number(process.env['VLBR_SEED'] ?? 1);
 

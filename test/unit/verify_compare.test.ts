@@ -6,19 +6,24 @@ import { findPolicy } from '../../src/host/policy/index.js';
 import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
 import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
 import { MSR_LBR_TOS } from '../../src/hw/msr_index.js';
-import { DEFAULT_SHAPES } from '../../src/verify/campaign.js';
-import type { Action } from '../../src/sim/actions.js';
-import { Schedule } from '../../src/sim/schedule.js';
-import type { SwitchCosts } from '../../src/verify/access_log.js';
-import { AccessLog } from '../../src/verify/access_log.js';
-import type { CompareOptions } from '../../src/verify/compare.js';
-import { compareDrivers } from '../../src/verify/compare.js';
-import type { AccessComparison } from '../../src/verify/parting.js';
-import { compareAccesses } from '../../src/verify/parting.js';
-import { crashOf, findingsOf, losesAnything, reviewPolicy } from '../../src/verify/review.js';
-import { shortestParting, vacuousOf } from '../../src/verify/review.js';
-import { replayToken, withDriver } from '../../src/verify/replay_file.js';
-import { breakerOf } from '../../src/verify/replay_file.js';
+import { DEFAULT_SHAPES } from '../../src/campaign/campaign.js';
+import type { Action } from '../../src/schedule/actions.js';
+import { Schedule } from '../../src/schedule/schedule.js';
+import type { SwitchCosts } from '../../src/questions/review/access_log.js';
+import { AccessLog } from '../../src/questions/review/access_log.js';
+import type { CompareOptions } from '../../src/questions/review/compare.js';
+import { compareDrivers } from '../../src/questions/review/compare.js';
+import type { AccessComparison } from '../../src/questions/review/parting.js';
+import { compareAccesses } from '../../src/questions/review/parting.js';
+import {
+  crashOf,
+  findingsOf,
+  losesAnything,
+  reviewPolicy,
+} from '../../src/questions/review/comparison.js';
+import { shortestParting, vacuousOf } from '../../src/questions/review/comparison.js';
+import { replayToken, withDriver } from '../../src/campaign/replay_file.js';
+import { breakerOf } from '../../src/campaign/replay_file.js';
 import { CRASHING, NO_EVENTS, NO_RESTORE, ONE_MORE_READ } from './broken_port.js';
 
 function options(policyName: string, driver: DriverKind, before = PORT): CompareOptions {

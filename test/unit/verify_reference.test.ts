@@ -8,11 +8,11 @@ import type { Observer } from '../../src/host/observer.js';
 import { never } from '../../src/host/policy/never.js';
 import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
 import type { PropertyName } from '../../src/host/policy/policy.js';
-import { CALL_RDMSR, CALL_SWITCH, CALL_WRMSR } from '../../src/sim/guest_call.js';
-import { Machine } from '../../src/sim/machine.js';
-import type { ReachName } from '../../src/verify/properties.js';
-import { Reference } from '../../src/verify/reference.js';
-import { P, R, Verdicts } from '../../src/verify/verdicts.js';
+import { CALL_RDMSR, CALL_SWITCH, CALL_WRMSR } from '../../src/machine/guest_call.js';
+import { Machine } from '../../src/machine/machine.js';
+import type { ReachName } from '../../src/judge/properties.js';
+import { Reference } from '../../src/judge/reference.js';
+import { P, R, Verdicts } from '../../src/judge/verdicts.js';
 
 const { MSR_LBR_NHM_FROM: FROM, MSR_LBR_NHM_TO: TO, MSR_LBR_INFO_0: INFO } = msrs;
 const { MSR_LBR_TOS: TOS, MSR_LBR_SELECT: SELECT, DEBUGCTLMSR_LBR: LBR } = msrs;

@@ -8,11 +8,11 @@ import { HOST } from '../../src/host/observer.js';
 import { never } from '../../src/host/policy/never.js';
 import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
 import type { PropertyName } from '../../src/host/policy/policy.js';
-import { Machine } from '../../src/sim/machine.js';
-import type { ReachName } from '../../src/verify/properties.js';
-import { Reference } from '../../src/verify/reference.js';
-import { RegisterCheck } from '../../src/verify/register_check.js';
-import { P, R, Verdicts } from '../../src/verify/verdicts.js';
+import { Machine } from '../../src/machine/machine.js';
+import type { ReachName } from '../../src/judge/properties.js';
+import { Reference } from '../../src/judge/reference.js';
+import { RegisterCheck } from '../../src/judge/register_check.js';
+import { P, R, Verdicts } from '../../src/judge/verdicts.js';
 
 const { MSR_LBR_NHM_FROM: FROM, MSR_LBR_SELECT: SELECT } = msrs;
 const PINNED = 0;

@@ -8,12 +8,12 @@ import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
 import { always } from '../../src/host/policy/always.js';
 import type { LbrPolicy, PropertyName } from '../../src/host/policy/policy.js';
 import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
-import { KIND } from '../../src/sim/actions.js';
-import { Machine } from '../../src/sim/machine.js';
-import { canPerform } from '../../src/sim/perform.js';
-import { Monitor } from '../../src/verify/monitor.js';
-import type { ReachName } from '../../src/verify/properties.js';
-import { P, R } from '../../src/verify/verdicts.js';
+import { KIND } from '../../src/schedule/actions.js';
+import { Machine } from '../../src/machine/machine.js';
+import { canPerform } from '../../src/schedule/perform.js';
+import { Monitor } from '../../src/judge/monitor.js';
+import type { ReachName } from '../../src/judge/properties.js';
+import { P, R } from '../../src/judge/verdicts.js';
 import { broken } from './broken_port.js';
 
 export function modelOf(name: string): CpuModel {

@@ -5,11 +5,11 @@ import * as perf from '../../src/guest/perf/perf_event.js';
 import { findCpuModel } from '../../src/hw/cpu_models.js';
 import type { Observer } from '../../src/host/observer.js';
 import { never } from '../../src/host/policy/never.js';
-import { BRANCH_TYPES } from '../../src/sim/generate.js';
-import { Machine } from '../../src/sim/machine.js';
-import { callstackUsersBalanced, countingEvents, cpuBalanced } from '../../src/verify/balance.js';
-import { CALLSTACK_USER, isUserCallstack } from '../../src/verify/callstack_user.js';
-import { ShadowStacks } from '../../src/verify/shadow_stack.js';
+import { BRANCH_TYPES } from '../../src/schedule/generate.js';
+import { Machine } from '../../src/machine/machine.js';
+import { callstackUsersBalanced, countingEvents, cpuBalanced } from '../../src/judge/balance.js';
+import { CALLSTACK_USER, isUserCallstack } from '../../src/judge/callstack_user.js';
+import { ShadowStacks } from '../../src/judge/shadow_stack.js';
 
 const SEED = Number(process.env['VLBR_SEED'] ?? 1);
 

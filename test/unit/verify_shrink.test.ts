@@ -2,12 +2,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
-import type { Action, ActionName } from '../../src/sim/actions.js';
-import { ACTION_NAMES, ACTIONS } from '../../src/sim/actions.js';
-import { BRANCH_TYPES } from '../../src/sim/generate.js';
-import { Schedule } from '../../src/sim/schedule.js';
-import type { FailsAt } from '../../src/verify/shrink.js';
-import { shrink } from '../../src/verify/shrink.js';
+import type { Action, ActionName } from '../../src/schedule/actions.js';
+import { ACTION_NAMES, ACTIONS } from '../../src/schedule/actions.js';
+import { BRANCH_TYPES } from '../../src/schedule/generate.js';
+import { Schedule } from '../../src/schedule/schedule.js';
+import type { FailsAt } from '../../src/schedule/shrink.js';
+import { shrink } from '../../src/schedule/shrink.js';
 
 const SEED = Number(process.env['VLBR_SEED'] ?? 1);
 

@@ -2,7 +2,7 @@
  * Models the structures of include/linux/perf_event.h and arch/x86/events/perf_event.h, Linux
  * 6.1, that the LBR path uses, as accessors over a kernel's memory. References between objects
  * are object numbers plus one, so that a zeroed word is a null pointer; those that lbr.c follows
- * are kept as addresses. src/kernel/shim/perf_event.h has the same words as C structures.
+ * are kept as addresses. src/tree/shim/perf_event.h has the same words as C structures.
  */
 import { LBR_ENTRY_WORDS } from './perf_event.js';
 import type { ObjectTable } from './struct.js';

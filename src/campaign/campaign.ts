@@ -1,0 +1,438 @@
+/**
+ * The suite: every policy against every property, by generated schedules. One run is judged by
+ * all properties at once; the first failure of each is kept, and shrunk when the runs are done.
+ */
+import type { KernelVersion } from '../guest/perf/kernel.js';
+import { driverOf } from '../guest/perf/kernel.js';
+import type { DriverKind } from '../guest/perf/lbr_driver.js';
+import type { CpuModel } from '../hw/cpu_models.js';
+import { knownFailure, notApplicable } from '../host/policy/index.js';
+import type { LbrPolicy, PropertyName } from '../host/policy/policy.js';
+import { PROPERTY_NAMES } from '../host/policy/policy.js';
+import type { Action } from '../schedule/actions.js';
+import { ACTION_NAMES } from '../schedule/actions.js';
+import type { MachineConfig } from '../machine/config.js';
+import type { Draw } from '../schedule/draw.js';
+import { drawOf } from '../schedule/draw.js';
+import { Generator } from '../schedule/generate.js';
+import { perform } from '../schedule/perform.js';
+import { Schedule } from '../schedule/schedule.js';
+import { encodeToken } from '../schedule/token.js';
+import type { HostSchedule } from '../schedule/host_schedule.js';
+import type { Property, ReachName } from '../judge/properties.js';
+import { PROPERTIES, propertyIndex, REACH_NAMES, reachIndex } from '../judge/properties.js';
+import type { RecordedWindow } from '../schedule/recorded.js';
+import { RecordedRun, recordedWindows } from '../schedule/recorded.js';
+import { Bench } from './trial.js';
+import type { FailsAt } from '../schedule/shrink.js';
+import { shrink } from '../schedule/shrink.js';
+
+export type Verdict = 'holds' | 'fails' | 'vacuous' | 'not applicable';
+
+export interface Counterexample {
+  /** The machine on which it fails. */
+  readonly shape: Shape;
+  readonly actions: readonly Action[];
+  /** What `vlbr replay` takes. */
+  readonly token: string;
+  /** What broke, in one line. */
+  readonly text: string;
+  /** Whether a bounded search has proved that no schedule is shorter. */
+  readonly label: 'minimal' | 'shrunk';
+}
+
+/** One cell of the matrix. */
+export interface Result {
+  readonly policy: string;
+  readonly property: PropertyName;
+  readonly verdict: Verdict;
+  readonly expected: Verdict;
+  /** Why the verdict is the expected one: a known failure's reason, or why it says nothing. */
+  readonly reason: string;
+  readonly runs: number;
+  readonly reach: Readonly<Record<string, number>>;
+  readonly counterexample: Counterexample | null;
+}
+
+/** A failure of the guest's kernel itself, on a pCPU of its own as under every policy. */
+export interface KernelFinding {
+  readonly property: PropertyName;
+  readonly counterexample: Counterexample;
+}
+
+export interface Report {
+  readonly results: readonly Result[];
+  readonly kernelFindings: readonly KernelFinding[];
+  readonly runs: number;
+  readonly steps: number;
+  /** How often each action was performed. */
+  readonly actions: Readonly<Record<string, number>>;
+  /** Whether the runs were cut short. */
+  readonly interrupted: boolean;
+}
+
+export interface Progress {
+  readonly policy: string;
+  readonly runs: number;
+  readonly runsWanted: number;
+  readonly steps: number;
+  readonly found: number;
+}
+
+/** How many of what a machine has. */
+export type Shape = Pick<MachineConfig, 'vms' | 'vcpus' | 'tasks' | 'pcpus'>;
+
+/**
+ * The shapes that runs take turns with when none is asked for: two VMs or two vCPUs of one VM that
+ * share a pCPU, VMs of
+ * two vCPUs whose tasks migrate, and vCPUs that migrate between pCPUs.
+ */
+export const DEFAULT_SHAPES: readonly Shape[] = [
+  { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 },
+  { vms: 1, vcpus: 2, tasks: 3, pcpus: 1 },
+  { vms: 2, vcpus: 2, tasks: 3, pcpus: 2 },
+  { vms: 3, vcpus: 1, tasks: 2, pcpus: 2 },
+];
+
+export interface CampaignOptions {
+  readonly model: CpuModel;
+  readonly kernel: KernelVersion;
+  /** What runs in place of lbr.c; by default the port. */
+  readonly driver?: DriverKind;
+  /** Shapes of the machine, in turn; at least one. A recording brings its own. */
+  readonly shapes: readonly Shape[];
+  readonly policies: readonly LbrPolicy[];
+  readonly properties: readonly PropertyName[];
+  /** Runs for each policy. */
+  readonly runs: number;
+  /** Actions in a run. */
+  readonly steps: number;
+  readonly seed: number;
+  /** Recorded host schedules: their vCPU switches take the place of generated ones. */
+  readonly schedules: readonly HostSchedule[];
+  /** Called between runs; returning false ends the campaign with what is known. */
+  readonly progress?: (progress: Progress) => boolean;
+}
+
+/** A schedule that fails, and the shape of machine on which it does. */
+interface Failure {
+  readonly shape: Shape;
+  readonly schedule: Schedule;
+}
+
+/** Failing schedules that are kept for each property and shape: shrinking one may go wrong. */
+const KEPT_PER_SHAPE = 3;
+
+/** A machine of one shape under one policy, and the runs on it. */
+export class ShapeCampaign {
+  readonly bench: Bench;
+  readonly shape: Shape;
+  steps = 0;
+  readonly counts: Float64Array = new Float64Array(ACTION_NAMES.length);
+  /** Failing schedules by property: those of the policy, and those of the guest's kernel. */
+  readonly failures: Schedule[][] = PROPERTY_NAMES.map(() => []);
+  readonly own: Schedule[][] = PROPERTY_NAMES.map(() => []);
+  private readonly config: MachineConfig;
+  private readonly generator: Generator;
+  private readonly schedule: Schedule = new Schedule();
+
+  get cpu(): string {
+    return this.config.model.name;
+  }
+
+  /** The schedule of the last run. */
+  get lastSchedule(): Schedule {
+    return this.schedule;
+  }
+
+  constructor(config: MachineConfig) {
+    this.config = config;
+    this.shape = config;
+    this.bench = new Bench(config);
+    this.generator = new Generator(this.bench.machine);
+  }
+
+  /** One run, generated as it goes. */
+  run(draw: Draw, steps: number, window: RecordedWindow | null): void {
+    this.schedule.clear();
+    this.bench.boot();
+    this.generator.begin(draw, window === null);
+    this.runOn(draw, steps, window);
+  }
+
+  /** One run in which the guests are left alone on their pCPUs. */
+  runGuestsOnly(draw: Draw, steps: number): void {
+    this.schedule.clear();
+    this.bench.boot();
+    this.generator.beginGuestsOnly(draw);
+    this.runOn(draw, steps, null);
+  }
+
+  private runOn(draw: Draw, steps: number, window: RecordedWindow | null): void {
+    const { bench, generator, schedule } = this;
+    const { machine } = bench;
+    const { verdicts } = bench.monitor;
+    const recorded = window === null ? null : new RecordedRun(window, draw);
+    recorded?.begin(machine, schedule);
+    let kept = false;
+    // A recorded run ends with its window.
+    const most = recorded === null ? steps : Infinity;
+    for (let i = 0; i < most; i++) {
+      if (recorded === null) generator.next();
+      else if (!recorded.next(machine, generator)) break;
+      const { kind, actor, a, b, c } = generator;
+      schedule.push(kind, actor, a, b, c);
+      this.counts[kind]++;
+      this.perform(kind, actor, a, b, c);
+      this.steps++;
+      kept ||= verdicts.news;
+    }
+    if (kept) this.keep();
+  }
+
+  /** A bug of the model is thrown with the token of the schedule that shows it. */
+  private perform(kind: number, actor: number, a: number, b: number, c: number): void {
+    try {
+      perform(this.bench.machine, kind, actor, a, b, c);
+    } catch (e) {
+      throw e instanceof Error ? Object.assign(e, { token: this.token(this.schedule, 0) }) : e;
+    }
+  }
+
+  /** Keeps the run for each property that it broke. */
+  private keep(): void {
+    const { verdicts } = this.bench.monitor;
+    for (let p = 0; p < PROPERTY_NAMES.length; p++) {
+      if (verdicts.broken[p] !== 0) keepOne(this.failures[p], this.schedule);
+      if (verdicts.own[p] !== 0) keepOne(this.own[p], this.schedule);
+    }
+  }
+
+  /** The kept failures of a property, each shrunk. */
+  shrunk(property: number): Failure[] {
+    return this.shrinkAll(this.failures[property], (s) => this.bench.breaksAt(s, property));
+  }
+
+  shrunkOwn(property: number): Failure[] {
+    return this.shrinkAll(this.own[property], (s) => this.bench.guestBreaksAt(s, property));
+  }
+
+  private shrinkAll(kept: readonly Schedule[], failsAt: FailsAt): Failure[] {
+    return kept
+      .filter((schedule) => failsAt(schedule) >= 0)
+      .map((schedule) => ({ shape: this.shape, schedule: shrink(schedule, failsAt) }));
+  }
+
+  /** How often a situation arose, over all runs. */
+  reached(name: ReachName): number {
+    return this.bench.monitor.verdicts.reach[reachIndex(name)];
+  }
+
+  /** A schedule that fails here, for a report. */
+  counterexample(schedule: Schedule, property: number, own: boolean): Counterexample {
+    const { vms, vcpus, tasks, pcpus } = this.shape;
+    return {
+      shape: { vms, vcpus, tasks, pcpus },
+      actions: schedule.actions(),
+      token: this.token(schedule, property),
+      text: this.detail(schedule, property, own),
+      label: 'shrunk',
+    };
+  }
+
+  /** Number of actions up to the one in which the driver throws, 0 for the boot, or -1. */
+  crashesAt(schedule: Schedule): number {
+    const { bench } = this;
+    let begun = 0;
+    try {
+      bench.boot();
+      for (let i = 0; i < schedule.length; i++) {
+        begun = i + 1;
+        bench.step(schedule, i);
+      }
+    } catch {
+      return begun;
+    }
+    return -1;
+  }
+
+  /** What broke, in one line, at the end of a schedule that does. */
+  private detail(schedule: Schedule, property: number, own: boolean): string {
+    const { bench } = this;
+    if (own) bench.guestBreaksAt(schedule, property);
+    else bench.breaksAt(schedule, property);
+    const { ownDetails, details } = bench.monitor.verdicts;
+    return (own ? ownDetails : details)[property];
+  }
+
+  /** A word of text that `vlbr replay` takes. */
+  token(schedule: Schedule, property: number): string {
+    const { model, kernel, policy, vms, vcpus, tasks, pcpus } = this.config;
+    const names = { policy: policy.name, cpu: model.name, kernel };
+    return encodeToken({
+      ...names,
+      property: PROPERTY_NAMES[property],
+      vms,
+      vcpus,
+      tasks,
+      pcpus,
+      schedule,
+    });
+  }
+}
+
+function keepOne(kept: Schedule[], schedule: Schedule): void {
+  if (kept.length < KEPT_PER_SHAPE) kept.push(schedule.copy());
+}
+
+/** What is known of one policy. */
+class PolicyCampaign {
+  readonly policy: LbrPolicy;
+  readonly shapes: readonly ShapeCampaign[];
+  runs = 0;
+  private readonly options: CampaignOptions;
+
+  constructor(policy: LbrPolicy, options: CampaignOptions, shapes: readonly Shape[]) {
+    this.policy = policy;
+    this.options = options;
+    const { model, kernel } = options;
+    const common = { model, kernel, policy, driver: driverOf(options) };
+    this.shapes = shapes.map((shape) => new ShapeCampaign({ ...shape, ...common }));
+  }
+
+  run(index: number, shape: number, window: RecordedWindow | null): void {
+    this.shapes[shape].run(drawOf(this.options.seed, index), this.options.steps, window);
+    this.runs++;
+  }
+
+  get steps(): number {
+    return this.shapes.reduce((sum, shape) => sum + shape.steps, 0);
+  }
+
+  /** Properties broken so far. */
+  get found(): number {
+    return PROPERTY_NAMES.filter((_, p) => this.shapes.some((s) => s.failures[p].length > 0))
+      .length;
+  }
+
+  /** The shortest counterexample, or null if none of the failures is the policy's own. */
+  private shortest(property: number, own: boolean): Counterexample | null {
+    let best: Failure | null = null;
+    let from: ShapeCampaign | null = null;
+    for (const shape of this.shapes) {
+      for (const failure of own ? shape.shrunkOwn(property) : shape.shrunk(property)) {
+        if (best !== null && best.schedule.length <= failure.schedule.length) continue;
+        best = failure;
+        from = shape;
+      }
+    }
+    if (best === null || from === null) return null;
+    return from.counterexample(best.schedule, property, own);
+  }
+
+  kernelFinding(property: PropertyName): Counterexample | null {
+    return this.shortest(propertyIndex(property), true);
+  }
+
+  result(property: Property): Result {
+    const { name } = property;
+    const { policy } = this;
+    const { model, kernel } = this.options;
+    const nothing = notApplicable(policy, name, model) ?? property.notApplicable(model);
+    const reach = this.reach();
+    const common = { policy: this.policy.name, property: name, runs: this.runs, reach };
+    if (nothing !== null) {
+      const verdict = 'not applicable';
+      return { ...common, verdict, expected: verdict, reason: nothing, counterexample: null };
+    }
+    const counterexample = this.shortest(propertyIndex(name), false);
+    const known = knownFailure(policy, name, model, kernel);
+    const verdict =
+      counterexample !== null ? 'fails' : reach[property.reach] === 0 ? 'vacuous' : 'holds';
+    // A recording or a machine of the user's need not bring a known failure out, nor meet every
+    // risk: only the default shapes are made to.
+    const { schedules, shapes } = this.options;
+    const given = schedules.length > 0 || !sameShapes(shapes, DEFAULT_SHAPES);
+    const lenient = given && (known !== null || verdict === 'vacuous');
+    const expected = lenient ? verdict : known === null ? 'holds' : 'fails';
+    return { ...common, verdict, expected, reason: known ?? '', counterexample };
+  }
+
+  private reach(): Record<string, number> {
+    const total = (name: ReachName): number =>
+      this.shapes.reduce((sum, shape) => sum + shape.reached(name), 0);
+    return Object.fromEntries(REACH_NAMES.map((name) => [name, total(name)]));
+  }
+}
+
+/** Runs the suite. Same options, same report, whatever the machine it runs on. */
+export function runCampaign(options: CampaignOptions): Report {
+  const windows = options.schedules.flatMap(recordedWindows);
+  const shapes = windows.length === 0 ? options.shapes : distinctShapes(windows);
+  const wanted = Math.max(options.runs, windows.length);
+  const campaigns: PolicyCampaign[] = [];
+  let interrupted = false;
+  for (const policy of options.policies) {
+    const campaign = new PolicyCampaign(policy, options, shapes);
+    campaigns.push(campaign);
+    for (let run = 0; run < wanted && !interrupted; run++) {
+      const window = windows.length === 0 ? null : windows[run % windows.length];
+      const shape = window === null ? run % shapes.length : indexOfShape(shapes, window.shape);
+      campaign.run(run, shape, window);
+      const { steps, found } = campaign;
+      const progress = { policy: policy.name, runs: run + 1, runsWanted: wanted, steps, found };
+      interrupted = options.progress !== undefined && !options.progress(progress);
+    }
+  }
+  const properties = PROPERTIES.filter((p) => options.properties.includes(p.name));
+  const results = campaigns.flatMap((campaign) => properties.map((p) => campaign.result(p)));
+  const kernelFindings = findings(campaigns, properties);
+  return { ...totals(campaigns), results, kernelFindings, interrupted };
+}
+
+function sameShapes(a: readonly Shape[], b: readonly Shape[]): boolean {
+  return a.length === b.length && a.every((shape) => indexOfShape(b, shape) >= 0);
+}
+
+function indexOfShape(shapes: readonly Shape[], shape: Shape): number {
+  return shapes.findIndex(
+    (s) =>
+      s.vms === shape.vms &&
+      s.vcpus === shape.vcpus &&
+      s.tasks === shape.tasks &&
+      s.pcpus === shape.pcpus,
+  );
+}
+
+function distinctShapes(windows: readonly RecordedWindow[]): Shape[] {
+  const shapes: Shape[] = [];
+  for (const { shape } of windows) if (indexOfShape(shapes, shape) < 0) shapes.push(shape);
+  return shapes;
+}
+
+function totals(campaigns: readonly PolicyCampaign[]): Pick<Report, 'runs' | 'steps' | 'actions'> {
+  const shapes = campaigns.flatMap((campaign) => campaign.shapes);
+  const count = (i: number): number => shapes.reduce((sum, shape) => sum + shape.counts[i], 0);
+  return {
+    runs: campaigns.reduce((sum, campaign) => sum + campaign.runs, 0),
+    steps: campaigns.reduce((sum, campaign) => sum + campaign.steps, 0),
+    actions: Object.fromEntries(ACTION_NAMES.map((name, i) => [name, count(i)])),
+  };
+}
+
+/** What the guest's kernel breaks by itself, from the first policy that met it. */
+function findings(
+  campaigns: readonly PolicyCampaign[],
+  properties: readonly Property[],
+): KernelFinding[] {
+  const found: KernelFinding[] = [];
+  for (const { name } of properties) {
+    for (const campaign of campaigns) {
+      const counterexample = campaign.kernelFinding(name);
+      if (counterexample === null) continue;
+      found.push({ property: name, counterexample });
+      break;
+    }
+  }
+  return found;
+}

@@ -1,0 +1,280 @@
+/**
+ * Schedules that are kept: replay files, replay tokens, and what they name. A replay file is JSON,
+ * `{schema, policy, property, cpu, kernel, vms, vcpus, tasks, pcpus, actions}`, each action
+ * `{kind, actor, args}` with the parameters of the table in actions.ts. It may say in `whose` who
+ * is to break the property: `policy`, `kernel` or `nobody`. Other keys are ignored.
+ * The output of `vlbr verify --json` and text that holds tokens are taken as well.
+ */
+import { findPolicy, knownFailure, POLICIES } from '../host/policy/index.js';
+import type { PropertyName } from '../host/policy/policy.js';
+import { PROPERTY_NAMES } from '../host/policy/policy.js';
+import { CPU_MODELS, findCpuModel } from '../hw/cpu_models.js';
+import { KERNEL_VERSIONS } from '../guest/perf/kernel.js';
+import type { DriverKind } from '../guest/perf/lbr_driver.js';
+import type { Action, ActionName } from '../schedule/actions.js';
+import { ACTION_NAMES, ACTIONS } from '../schedule/actions.js';
+import type { MachineConfig } from '../machine/config.js';
+import { configProblem } from '../machine/config.js';
+import { HOST_EVENTS } from '../machine/host_perf.js';
+import { Schedule } from '../schedule/schedule.js';
+import type { Replay } from '../schedule/token.js';
+import { decodeToken, encodeToken } from '../schedule/token.js';
+import { propertyIndex } from '../judge/properties.js';
+import { Bench } from './trial.js';
+
+export const SCHEDULE_SCHEMA = 'vlbr/schedule/1';
+
+/** The schema of `vlbr verify --json`. */
+export const VERIFY_SCHEMA = 'vlbr/verify/1';
+
+/** A token or a file that says nothing that could be replayed; the message says why. */
+export class ReplayError extends Error {
+  override readonly name: string = 'ReplayError';
+}
+
+/** Who breaks a property: nobody, the policy, or the guest's kernel, as it would on any machine. */
+export const BREAKERS = ['policy', 'kernel', 'nobody'] as const;
+export type Breaker = (typeof BREAKERS)[number];
+
+/** A machine, a property and a schedule. */
+export interface ReplayCase {
+  readonly config: MachineConfig;
+  readonly property: PropertyName;
+  readonly schedule: Schedule;
+  /** Who is to break it, if that was said; else what the policy declares counts. */
+  readonly whose: Breaker | null;
+}
+
+/** Says who breaks the property of a case, by running it. */
+export function breakerOf({ config, property, schedule }: ReplayCase): Breaker {
+  const index = propertyIndex(property);
+  const bench = new Bench(config);
+  if (bench.breaksAt(schedule, index) >= 0) return 'policy';
+  return bench.guestBreaksAt(schedule, index) >= 0 ? 'kernel' : 'nobody';
+}
+
+/** Why the case's policy is known to break the property; null if it is not. */
+export function declaredFailure({ config, property }: ReplayCase): string | null {
+  return knownFailure(config.policy, property, config.model, config.kernel);
+}
+
+/**
+ * Whether a case ends as it says or, if it does not say, as its policy declares: a known failure
+ * fails, and nothing else does. The kernel's own failures count against no policy.
+ */
+export function endsAsExpected(replay: ReplayCase, breaker: Breaker): boolean {
+  if (replay.whose !== null) return breaker === replay.whose;
+  if (breaker === 'kernel') return true;
+  return (breaker === 'policy') === (declaredFailure(replay) !== null);
+}
+
+/** The largest values that make sense: a file may ask for anything, and must not hang. */
+const LIMITS: Readonly<Record<string, readonly [min: number, max: number]>> = {
+  n: [1, 65_536],
+  kind: [0, 2],
+  after: [0, 65_536],
+  task: [-1, 31],
+  event: [0, 63],
+  attr: [0, 7],
+  type: [0, 0x7ffff],
+  msr: [0, 0xffffffff],
+  eax: [0, 0xffffffff],
+  edx: [0, 0xffffffff],
+  vcpu: [0, 63],
+  which: [0, HOST_EVENTS - 1],
+  op: [0, 2],
+};
+
+/** What is wrong with an action, or null. */
+function actionProblem({ kind, actor, args }: Action): string | null {
+  const { params } = ACTIONS[kind];
+  if (actor < 0 || actor > 63) return `actor ${actor} is not between 0 and 63`;
+  for (const [i, { name }] of params.entries()) {
+    const [min, max] = LIMITS[name];
+    // Words of a register are 32 bits, whichever sign they were written with.
+    const value = max === 0xffffffff ? args[i] >>> 0 : args[i];
+    if (value < min || value > max) {
+      return `${kind}: ${name} is ${value}; it must be between ${min} and ${max}`;
+    }
+  }
+  return null;
+}
+
+function unknown(what: string, name: string, known: readonly string[]): ReplayError {
+  return new ReplayError(`there is no ${what} '${name}'; there are: ${known.join(', ')}`);
+}
+
+/** Finds what a replay names. @throws ReplayError when there is no such thing here. */
+function caseOf(replay: Replay, whose: Breaker | null): ReplayCase {
+  const { vms, vcpus, tasks, pcpus, schedule } = replay;
+  const policy = findPolicy(replay.policy);
+  if (policy === undefined) {
+    throw unknown(
+      'policy',
+      replay.policy,
+      POLICIES.map(({ name }) => name),
+    );
+  }
+  const model = findCpuModel(replay.cpu);
+  if (model === undefined)
+    throw unknown(
+      'CPU',
+      replay.cpu,
+      CPU_MODELS.map(({ name }) => name),
+    );
+  const kernel = KERNEL_VERSIONS.find((version) => version === replay.kernel);
+  if (kernel === undefined) throw unknown('kernel', replay.kernel, KERNEL_VERSIONS);
+  const property = PROPERTY_NAMES.find((name) => name === replay.property);
+  if (property === undefined) throw unknown('property', replay.property, PROPERTY_NAMES);
+  const config = { model, kernel, policy, vms, vcpus, tasks, pcpus };
+  const whole = [vms, vcpus, tasks, pcpus].every((n) => Number.isInteger(n));
+  const problem = whole ? configProblem(config) : 'vms, vcpus, tasks and pcpus are whole numbers';
+  if (problem !== null) throw new ReplayError(problem.replace('--', ''));
+  for (const [i, action] of schedule.actions().entries()) {
+    const wrong = actionProblem(action);
+    if (wrong !== null) throw new ReplayError(`action ${i + 1}: ${wrong}`);
+  }
+  return { config, property, schedule, whose };
+}
+
+/** The same case with another driver. */
+export function withDriver(replay: ReplayCase, driver: DriverKind): ReplayCase {
+  return { ...replay, config: { ...replay.config, driver } };
+}
+
+/** What a token says. @throws ReplayError when it is none, or names something unknown. */
+export function replayToken(token: string): ReplayCase {
+  let replay: Replay | null = null;
+  try {
+    replay = decodeToken(token);
+  } catch (error) {
+    // A token whose check sum is right and whose content is not was made by another version.
+    if (!(error instanceof RangeError)) throw error;
+  }
+  if (replay === null) {
+    throw new ReplayError(
+      'this is no replay token of this version of vlbr, or it is cut off; ' +
+        'copy all of it, from v1. to the end of the word',
+    );
+  }
+  return caseOf(replay, null);
+}
+
+/** The token of a case. */
+export function tokenOf({ config, property, schedule }: ReplayCase): string {
+  const { vms, vcpus, tasks, pcpus, kernel } = config;
+  const [policy, cpu] = [config.policy.name, config.model.name];
+  return encodeToken({ policy, property, cpu, kernel, vms, vcpus, tasks, pcpus, schedule });
+}
+
+/** A case as the object of a replay file. */
+export function scheduleJson({ config, property, schedule }: ReplayCase): object {
+  const { vms, vcpus, tasks, pcpus, kernel } = config;
+  return {
+    schema: SCHEDULE_SCHEMA,
+    policy: config.policy.name,
+    property,
+    cpu: config.model.name,
+    kernel,
+    vms,
+    vcpus,
+    tasks,
+    pcpus,
+    actions: schedule.actions(),
+  };
+}
+
+/** Reads everything that a file's text asks to be replayed; at least one case. */
+export function parseReplayText(text: string): ReplayCase[] {
+  const trimmed = text.trim();
+  if (trimmed === '') throw new ReplayError('the file is empty');
+  if (trimmed.startsWith('{')) return casesOfJson(trimmed);
+  return trimmed.split(/\s+/).map((word) => replayToken(word));
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function casesOfJson(text: string): ReplayCase[] {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new ReplayError(`this is no JSON: ${error instanceof Error ? error.message : ''}`);
+  }
+  if (!isObject(json)) throw new ReplayError('the JSON is no object');
+  if (json.schema === SCHEDULE_SCHEMA) return [caseOf(replayOfJson(json), whoseOf(json))];
+  if (json.schema === VERIFY_SCHEMA) return casesOfReport(json);
+  throw new ReplayError(
+    `the schema is ${JSON.stringify(json.schema) ?? 'missing'}; it must be ` +
+      `"${SCHEDULE_SCHEMA}" or "${VERIFY_SCHEMA}"`,
+  );
+}
+
+/** The counterexamples of a report, by their tokens. */
+function casesOfReport(json: Json): ReplayCase[] {
+  const results = Array.isArray(json.results) ? json.results : [];
+  const tokens = results.flatMap((result: unknown) => {
+    const found = isObject(result) ? result.counterexample : null;
+    return isObject(found) && typeof found.token === 'string' ? [found.token] : [];
+  });
+  if (tokens.length === 0) throw new ReplayError('the report has no counterexample');
+  return tokens.map((token) => replayToken(token));
+}
+
+function whoseOf({ whose }: Json): Breaker | null {
+  if (whose === undefined) return null;
+  const breaker = BREAKERS.find((name) => name === whose);
+  if (breaker !== undefined) return breaker;
+  throw new ReplayError(`"whose" must be one of ${BREAKERS.join(', ')}`);
+}
+
+function replayOfJson(json: Json): Replay {
+  const text = (key: string): string => {
+    const value = json[key];
+    if (typeof value !== 'string') throw new ReplayError(`"${key}" must be a string`);
+    return value;
+  };
+  const number = (key: string): number => {
+    const value = json[key];
+    if (typeof value !== 'number') throw new ReplayError(`"${key}" must be a number`);
+    return value;
+  };
+  if (!Array.isArray(json.actions)) throw new ReplayError('"actions" must be a list');
+  return {
+    policy: text('policy'),
+    property: text('property'),
+    cpu: text('cpu'),
+    kernel: text('kernel'),
+    vms: number('vms'),
+    vcpus: number('vcpus'),
+    tasks: number('tasks'),
+    pcpus: number('pcpus'),
+    schedule: Schedule.of(json.actions.map(actionOfJson)),
+  };
+}
+
+function actionOfJson(json: unknown, i: number): Action {
+  const wrong = (what: string): ReplayError => new ReplayError(`action ${i + 1}: ${what}`);
+  if (!isObject(json)) throw wrong('this is no object {"kind", "actor", "args"}');
+  const kind = ACTION_NAMES.find((name): name is ActionName => name === json.kind);
+  if (kind === undefined) {
+    throw wrong(
+      `there is no kind ${JSON.stringify(json.kind)}; there are: ${ACTION_NAMES.join(' ')}`,
+    );
+  }
+  const names = ACTIONS[kind].params.map(({ name }) => name);
+  const { actor, args } = json;
+  if (!isWhole(actor)) throw wrong('"actor" must be a whole number');
+  if (!Array.isArray(args) || args.length !== names.length || !args.every(isWhole)) {
+    throw wrong(`"args" of ${kind} must be whole numbers: [${names.join(', ')}]`);
+  }
+  return { kind, actor, args };
+}
+
+function isWhole(value: unknown): value is number {
+  return Number.isInteger(value);
+}

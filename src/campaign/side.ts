@@ -1,0 +1,189 @@
+/**
+ * One side of a comparison: a machine with one of the drivers, and the schedules that fail on it
+ * and not on the other.
+ */
+import { PROPERTY_NAMES } from '../host/policy/policy.js';
+import type { Action } from '../schedule/actions.js';
+import type { Draw } from '../schedule/draw.js';
+import type { Schedule } from '../schedule/schedule.js';
+import { accessesMost } from '../machine/guest_call.js';
+import { interruptionsIn } from '../schedule/schedule.js';
+import type { ShapeCampaign } from './campaign.js';
+import type { FailsAt } from '../schedule/shrink.js';
+import { shrink } from '../schedule/shrink.js';
+import type { Verdicts } from '../judge/verdicts.js';
+
+/** Who breaks a property: the policy, or the guest's kernel as it would on any machine. */
+export type Breaking = 'policy' | 'kernel';
+
+/** A driver that went wrong in a way that ends the machine: a trap, or a claim of the model. */
+export interface Crash {
+  readonly side: 'before' | 'after';
+  readonly cpu: string;
+  readonly error: string;
+  /** The schedule up to there. */
+  readonly actions: readonly Action[];
+  readonly token: string;
+}
+
+/** Schedules kept for each property and shape. */
+const KEPT = 3;
+/** Failing runs that are tried on the other side, for each property and shape. */
+const TRIED = 300;
+
+/** Verdicts by who breaks the property. */
+function brokenBy(verdicts: Verdicts, by: Breaking): Uint8Array {
+  return by === 'policy' ? verdicts.broken : verdicts.own;
+}
+
+/**
+ * The same schedule with every switch and every NMI moved to the end of the kernel function in
+ * which it came: then it does not matter in which order that function accesses MSRs.
+ */
+function withoutInterruptions(schedule: Schedule): Schedule {
+  const plain = schedule.copy();
+  for (const at of interruptionsIn(plain)) plain.words[at] = 0;
+  return plain;
+}
+
+/** An interruption may come anywhere in a kernel function, whatever the depth. */
+const SWEEP: number = accessesMost(32);
+
+/**
+ * Whether the schedule fails with one of its interruptions at another time, or with none. When a
+ * function has come to make more accesses, or others, then whatever interrupts it comes elsewhere,
+ * and a failure that was there all along is met on another schedule.
+ */
+function failsAtAnotherTime(schedule: Schedule, fails: FailsAt): boolean {
+  const words = interruptionsIn(schedule);
+  if (words.length > 0 && fails(withoutInterruptions(schedule)) >= 0) return true;
+  const moved = schedule.copy();
+  return words.some((at) => {
+    for (let after = 0; after <= SWEEP; after++) {
+      moved.words[at] = after;
+      if (fails(moved) >= 0) return true;
+    }
+    moved.words[at] = schedule.words[at];
+    return false;
+  });
+}
+
+type ByProperty<T> = Readonly<Record<Breaking, T[]>>;
+
+function byProperty<T>(make: () => T): ByProperty<T> {
+  return { policy: PROPERTY_NAMES.map(make), kernel: PROPERTY_NAMES.map(make) };
+}
+
+/** One shape of machine on one side, and what fails there but not on the other. */
+export class Side {
+  readonly campaign: ShapeCampaign;
+  /** The schedule on which the driver crashed, and how. */
+  crash: { readonly schedule: Schedule; readonly error: string } | null = null;
+  /** Schedules that fail on this side only, even without interruptions. */
+  private readonly plain: ByProperty<Schedule[]> = byProperty(() => []);
+  /** Those of which that is not so: an interruption may only have come at another time. */
+  private readonly interrupted: ByProperty<Schedule[]> = byProperty(() => []);
+  private readonly tried: ByProperty<number> = byProperty(() => 0);
+
+  constructor(campaign: ShapeCampaign) {
+    this.campaign = campaign;
+  }
+
+  fails(by: Breaking, property: number): boolean {
+    const { failures, own } = this.campaign;
+    return (by === 'policy' ? failures : own)[property].length > 0;
+  }
+
+  /** Schedules that failed on this side only, the more telling ones first. */
+  candidates(by: Breaking, property: number): readonly Schedule[] {
+    return [...this.plain[by][property], ...this.interrupted[by][property]];
+  }
+
+  /** Where a schedule fails here. One on which the driver crashes fails in no other way. */
+  failsAt(by: Breaking, property: number): FailsAt {
+    const { bench } = this.campaign;
+    return (schedule) => {
+      try {
+        return by === 'policy'
+          ? bench.breaksAt(schedule, property)
+          : bench.guestBreaksAt(schedule, property);
+      } catch (error) {
+        this.crash ??= { schedule, error: String(error) };
+        return -1;
+      }
+    };
+  }
+
+  /** A run, generated on this side; if it fails, the other side has to show what it does. */
+  run(draw: Draw, steps: number, guestsOnly: boolean, other: Side): void {
+    const { bench } = this.campaign;
+    if (this.crash !== null || other.crash !== null) return;
+    try {
+      if (guestsOnly) this.campaign.runGuestsOnly(draw, steps);
+      else this.campaign.run(draw, steps, null);
+    } catch (error) {
+      this.crash = { schedule: this.campaign.lastSchedule.copy(), error: String(error) };
+      return;
+    }
+    const { verdicts } = bench.monitor;
+    const open = (['policy', 'kernel'] as const).flatMap((by) =>
+      PROPERTY_NAMES.flatMap((_, p) => {
+        const wanted = this.plain[by][p].length < KEPT && this.tried[by][p] < TRIED;
+        return wanted && brokenBy(verdicts, by)[p] !== 0 ? [{ by, p }] : [];
+      }),
+    );
+    if (open.length === 0) return;
+    const schedule = this.campaign.lastSchedule.copy();
+    other.replay(schedule);
+    const alone = open.filter(({ by, p }) => {
+      this.tried[by][p]++;
+      return brokenBy(other.campaign.bench.monitor.verdicts, by)[p] === 0;
+    });
+    for (const { by, p } of alone) this.keep(schedule, by, p, other);
+  }
+
+  private keep(schedule: Schedule, by: Breaking, p: number, other: Side): void {
+    const plain = withoutInterruptions(schedule);
+    const strong = this.failsAt(by, p)(plain) >= 0 && other.failsAt(by, p)(plain) < 0;
+    if (strong) this.plain[by][p].push(plain);
+    else if (this.interrupted[by][p].length < KEPT) this.interrupted[by][p].push(schedule);
+  }
+
+  private replay(schedule: Schedule): void {
+    const { bench } = this.campaign;
+    try {
+      bench.boot();
+      for (let i = 0; i < schedule.length; i++) bench.step(schedule, i);
+    } catch (error) {
+      this.crash = { schedule, error: String(error) };
+    }
+  }
+
+  /** A short schedule on which the driver crashes. */
+  shortCrash(side: Crash['side']): Crash | null {
+    if (this.crash === null) return null;
+    const { campaign } = this;
+    const schedule = shrink(this.crash.schedule, (s) => campaign.crashesAt(s));
+    const token = campaign.token(schedule, 0);
+    return { side, cpu: campaign.cpu, error: this.crash.error, actions: schedule.actions(), token };
+  }
+}
+
+/** A short schedule that fails on the bad side only, whenever its interruptions come; or null. */
+export function onlyOnOne(
+  found: Schedule,
+  bad: Side,
+  good: Side,
+  by: Breaking,
+  property: number,
+): Schedule | null {
+  const badAt = bad.failsAt(by, property);
+  const goodAt = good.failsAt(by, property);
+  const differs: FailsAt = (schedule) => {
+    const at = badAt(schedule);
+    return at >= 0 && goodAt(schedule) < 0 ? at : -1;
+  };
+  if (differs(found) < 0) return null;
+  const short = shrink(found, differs);
+  return failsAtAnotherTime(short, goodAt) ? null : short;
+}

@@ -1,0 +1,275 @@
+/**
+ * Watches a machine and says which property it breaks. Each group of claims has a check of its
+ * own; this is where they hear of what happens.
+ */
+import type { Observer } from '../host/observer.js';
+import * as msrs from '../hw/msr_index.js';
+import type { LogicalProcessor } from '../hw/logical_processor.js';
+import type { MachineConfig } from '../machine/config.js';
+import { totalVcpus } from '../machine/config.js';
+import { CALL_SWITCH } from '../machine/guest_call.js';
+import type { Machine } from '../machine/machine.js';
+import { assert } from '../hw/assert.js';
+import { callstackUsersBalanced, countingEvents, cpuBalanced } from './balance.js';
+import { FilterCheck } from './filter_check.js';
+import type { History } from './history.js';
+import { Reference } from './reference.js';
+import { RegisterCheck } from './register_check.js';
+import { SampleCheck } from './sample_check.js';
+import { SampleTruth } from './sample_truth.js';
+import { SwitchCheck } from './switch_check.js';
+import { P, R, Verdicts } from './verdicts.js';
+
+export class Monitor implements Observer {
+  readonly verdicts: Verdicts = new Verdicts();
+  private machine: Machine | null = null;
+  private readonly references: Reference;
+  private readonly registers: RegisterCheck;
+  private readonly samples: SampleCheck;
+  private readonly truth: SampleTruth;
+  private readonly filters: FilterCheck;
+  private readonly switches: SwitchCheck;
+  /** Per vCPU: whether the kernel function that runs has written records, and its LBR reads. */
+  private readonly wiped: Uint8Array;
+  private readonly reads: Int32Array;
+  /** Per vCPU: the task context that was scheduled when the last kernel function returned. */
+  private readonly lastCtx: Int32Array;
+
+  constructor(config: MachineConfig) {
+    const machine = (): Machine => this.watched();
+    const { verdicts } = this;
+    this.references = new Reference(config, machine, verdicts);
+    const { references } = this;
+    this.registers = new RegisterCheck(config, machine, references, verdicts);
+    this.samples = new SampleCheck(config, machine, references, verdicts);
+    this.truth = new SampleTruth(machine, references, verdicts);
+    this.filters = new FilterCheck(config, machine, references, verdicts);
+    this.switches = new SwitchCheck(config, machine, references, this.registers, verdicts);
+    this.wiped = new Uint8Array(totalVcpus(config));
+    this.lastCtx = new Int32Array(totalVcpus(config));
+    this.reads = new Int32Array(totalVcpus(config));
+  }
+
+  /** Must be called with the machine that this observes before each of its boots. */
+  start(machine: Machine): void {
+    this.machine = machine;
+    this.verdicts.clear();
+    this.references.start();
+    this.registers.start();
+    this.samples.start();
+    this.filters.start();
+    this.switches.start();
+    this.wiped.fill(0);
+    this.lastCtx.fill(0);
+    this.reads.fill(0);
+  }
+
+  /** All that the verdict of the next action hangs on, beside the machine. */
+  get histories(): History[] {
+    return [
+      ...this.references.histories,
+      ...this.registers.histories,
+      ...this.samples.histories,
+      ...this.switches.histories,
+    ];
+  }
+
+  /**
+   * To be called when a state has been put back, between two actions: forgets what is no part of
+   * it. Reach counters go on as if others had been in the registers, and other tasks sampled.
+   */
+  forget(): void {
+    this.verdicts.clear();
+    this.switches.inVain = 0;
+    this.references.forget();
+    this.samples.forget();
+    this.filters.start();
+    this.wiped.fill(0);
+    this.lastCtx.fill(0);
+    this.reads.fill(0);
+  }
+
+  /** Forgets what nothing will be asked about again, so that fewer states are told apart. */
+  settle(vm: number): void {
+    this.samples.settle(vm);
+  }
+
+  /** Forgets what matters no more about a VM none of whose vCPUs will use LBR. */
+  retire(vm: number): void {
+    this.samples.retire(vm);
+    for (const vcpu of this.watched().vcpus) if (vcpu.vm === vm) this.references.retire(vcpu.id);
+  }
+
+  /** Whether a guest has used LBR, and does not any more. */
+  stopped(vcpu: number): boolean {
+    return this.switches.stopped(vcpu);
+  }
+
+  /** vCPUs that were saved or restored in vain since `forget`, one bit each. */
+  get inVain(): number {
+    return this.switches.inVain;
+  }
+
+  /** Calls that a VM's task is deep, as far as hardware can know of them. */
+  frames(vm: number, task: number): number {
+    return this.samples.frames(vm, task);
+  }
+
+  private watched(): Machine {
+    assert(this.machine !== null, 'a monitor is started before it watches');
+    return this.machine;
+  }
+
+  /** The reference machine's registers of a vCPU. */
+  reference(vcpu: number): LogicalProcessor {
+    return this.references.of(vcpu);
+  }
+
+  private touched(vcpu: number): void {
+    this.switches.touched(vcpu);
+    this.verdicts.reach[R['lbr-access']]++;
+  }
+
+  guestRead(vcpu: number, msr: number, eax: number, edx: number): void {
+    if (this.references.isLbr(msr)) {
+      this.touched(vcpu);
+      this.reads[vcpu]++;
+    }
+    this.references.read(vcpu, msr, eax, edx);
+  }
+
+  guestWrite(vcpu: number, msr: number, eax: number, edx: number): void {
+    if (this.references.isLbr(msr)) {
+      this.touched(vcpu);
+      if (msr !== msrs.MSR_LBR_SELECT) this.wiped[vcpu] = 1;
+      const { pcpu, in_guest } = this.watched().vcpus[vcpu];
+      if (in_guest) this.registers.holds(pcpu, vcpu);
+    } else if (msr === msrs.MSR_IA32_DEBUGCTLMSR && (eax & msrs.DEBUGCTLMSR_LBR) !== 0) {
+      this.touched(vcpu);
+    }
+    this.references.write(vcpu, msr, eax, edx);
+  }
+
+  guestFault(vcpu: number, msr: number, write: boolean, eax: number, edx: number): void {
+    if (this.references.isLbr(msr)) this.touched(vcpu);
+    this.references.fault(vcpu, msr, write, eax, edx);
+  }
+
+  guestBranch(
+    vcpu: number,
+    kind: number,
+    cpl: number,
+    seq: number,
+    fromHi: number,
+    toHi: number,
+  ): void {
+    const { pcpu } = this.watched().vcpus[vcpu];
+    const cpu = this.watched().pcpus[pcpu];
+    if (cpu.recording) this.registers.records(vcpu, pcpu, cpu.captures(kind, cpl));
+    if (this.references.of(vcpu).recording) this.touched(vcpu);
+    this.references.branch(vcpu, kind, cpl, seq, fromHi, toHi);
+    if (cpl !== 0) this.samples.userBranch(vcpu, kind, seq);
+  }
+
+  hostAccess(pcpu: number, onBehalf: number, _msr: number, write: boolean): void {
+    this.registers.hostAccess(pcpu, onBehalf, 1, write);
+  }
+
+  hostStack(pcpu: number, onBehalf: number, accesses: number, write: boolean): void {
+    this.registers.hostAccess(pcpu, onBehalf, accesses, write);
+  }
+
+  hostDebugctl(pcpu: number, value: number): void {
+    this.registers.hostDebugctl(pcpu, value);
+  }
+
+  hostFault(pcpu: number, msr: number, write: boolean): void {
+    this.verdicts.breaks(
+      P['no-fault'],
+      () => `p${pcpu}: #GP in the host on ${write ? 'WRMSR' : 'RDMSR'} 0x${msr.toString(16)}`,
+    );
+  }
+
+  entryFailed(vcpu: number): void {
+    this.verdicts.breaks(P['no-fault'], () => `v${vcpu}: VM entry failed`);
+  }
+
+  exited(vcpu: number): void {
+    this.registers.exited(this.watched().vcpus[vcpu].pcpu);
+    this.switches.stopCheck(vcpu);
+  }
+
+  vcpuSwitch(vcpu: number, pcpu: number, scheduledIn: boolean): void {
+    this.switches.vcpuSwitch(vcpu, pcpu, scheduledIn);
+    const cpu = this.watched().host.kernel.cpus[pcpu];
+    if (cpu.cpuc.n_events === 0 && cpu.cpuc.lbr_users === 0) return;
+    if (!cpuBalanced(cpu) || !callstackUsersBalanced(cpu.kernel)) {
+      this.verdicts.breaks(
+        P.balanced,
+        () => `p${pcpu}: the host's lbr_users or lbr_callstack_users are not its events'`,
+      );
+    }
+  }
+
+  guestPmi(vcpu: number, counter: number): void {
+    this.references.pmi(vcpu, counter);
+  }
+
+  guestSample(vcpu: number, event: number): void {
+    this.samples.sample(vcpu, event);
+    this.truth.sample(vcpu, event);
+  }
+
+  hostSample(pcpu: number, _event: number): void {
+    this.registers.hostSample(pcpu);
+  }
+
+  hostBranch(pcpu: number): void {
+    this.registers.hostBranch(pcpu);
+  }
+
+  cstate(pcpu: number): void {
+    this.registers.cstate(pcpu);
+  }
+
+  guestOpened(vcpu: number, type: number, ret: number): void {
+    this.filters.opened(vcpu, type, ret);
+  }
+
+  guestIdle(vcpu: number): void {
+    const cpu = this.watched().cpu(vcpu);
+    const { cpuc, kernel } = cpu;
+    if (cpuc.lbr_users !== 0 || cpuc.n_events !== 0) this.verdicts.reach[R['balance-checked']]++;
+    // Counts do not depend on what is read: what is wrong with them is the guest kernel's own.
+    if (!cpuBalanced(cpu) || !callstackUsersBalanced(kernel)) {
+      this.verdicts.breaksOwn(
+        P.balanced,
+        () => `v${vcpu}: ${countingEvents(cpu)} events count, lbr_users is ${cpuc.lbr_users}`,
+      );
+    }
+    this.references.idle(vcpu);
+    this.filters.idle(vcpu);
+    this.samples.idle(vcpu, kernel);
+    this.countSwitch(vcpu);
+  }
+
+  /**
+   * Counts what a context switch made of the stacks: whether perf has looked at the task's and
+   * let it be, and whether it has swapped two contexts that are clones instead of their events.
+   */
+  private countSwitch(vcpu: number): void {
+    const { kernel, cpuctx, cpuc } = this.watched().cpu(vcpu);
+    const { reach } = this.verdicts;
+    const ctxp = kernel.tasks[cpuctx.current].perf_event_ctxp;
+    const switched = this.watched().runningCall(vcpu) === CALL_SWITCH;
+    if (switched && ctxp !== 0 && cpuctx.task_ctx === ctxp) {
+      if (this.lastCtx[vcpu] === ctxp) reach[R['clone-swap']]++;
+      const data = kernel.ctx(ctxp).task_ctx_data;
+      const letBe = this.wiped[vcpu] === 0 && this.reads[vcpu] > 0 && cpuc.lbr_users > 0;
+      if (data !== 0 && cpuc.last_task_ctx === data && letBe) reach[R['guest-shortcut']]++;
+    }
+    this.lastCtx[vcpu] = cpuctx.task_ctx;
+    this.wiped[vcpu] = 0;
+    this.reads[vcpu] = 0;
+  }
+}

@@ -1,0 +1,333 @@
+/**
+ * The reference machine: each vCPU's guest on a pCPU of its own. Until a guest reads something
+ * that it would not have read there, the two are the same guest, for a guest depends on its
+ * memory and its reads alone; so the reference needs no kernel of its own, only its registers,
+ * driven by the same accesses and branches.
+ */
+import { MSR_KVM_PV_LBR_CTRL } from '../guest/pv/kvm_para.js';
+import * as branch from '../hw/branch.js';
+import { LBR_FORMAT_EIP_FLAGS2, type CpuModel } from '../hw/cpu_models.js';
+import type { LbrMap } from '../hw/lbr_map.js';
+import { KIND_FROM, KIND_INFO, KIND_NONE, KIND_TO, lbrMap } from '../hw/lbr_map.js';
+import { LogicalProcessor } from '../hw/logical_processor.js';
+import { Layout, Memory } from '../hw/memory.js';
+import * as msrs from '../hw/msr_index.js';
+import { hex64 } from '../hw/u64.js';
+import type { MachineConfig } from '../machine/config.js';
+import { cyclesOf, mispredicted, totalVcpus } from '../machine/config.js';
+import { CALL_RDMSR, CALL_WRMSR } from '../machine/guest_call.js';
+import type { Machine } from '../machine/machine.js';
+import { guestKernelConfig } from '../machine/machine_layout.js';
+import type { History } from './history.js';
+import type { Verdicts } from './verdicts.js';
+import { P, R } from './verdicts.js';
+
+const IN_TX_OR_ABORT_HI: number = msrs.LBR_FROM_FLAG_IN_TX_HI | msrs.LBR_FROM_FLAG_ABORT_HI;
+
+/** DEBUGCTL bits that KVM lets a guest have. */
+const GUEST_DEBUGCTL: number = msrs.DEBUGCTLMSR_LBR | msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
+
+/** Those that it may write: BTF is dropped without a fault. */
+const GUEST_DEBUGCTL_OK: number = GUEST_DEBUGCTL | msrs.DEBUGCTLMSR_BTF;
+
+/** MSRs besides the LBR's that a guest has; perf writes nothing to them that faults. */
+const EMULATED: readonly number[] = [
+  msrs.MSR_IA32_DEBUGCTLMSR,
+  msrs.MSR_IA32_PERF_CAPABILITIES,
+  msrs.MSR_CORE_PERF_GLOBAL_STATUS,
+  msrs.MSR_CORE_PERF_GLOBAL_CTRL,
+  msrs.MSR_CORE_PERF_GLOBAL_OVF_CTRL,
+  MSR_KVM_PV_LBR_CTRL,
+];
+
+export class Reference {
+  readonly model: CpuModel;
+  private readonly config: MachineConfig;
+  private readonly map: LbrMap;
+  private readonly registers: LogicalProcessor[] = [];
+  private readonly memory: Memory;
+  /** The registers of all vCPUs, for checks that read many of them. */
+  readonly words: Int32Array;
+  private readonly machine: () => Machine;
+  private readonly verdicts: Verdicts;
+  /** Per VM: it has read what it would not have read on the reference machine. */
+  private readonly tainted: Uint8Array;
+  /** Per VM: it has written an MSR that its perf has no part in. */
+  private readonly rawWrites: Uint8Array;
+  /** Per vCPU: it has read something wrong since its PMI handler last read the status. */
+  private readonly wrongReads: Uint8Array;
+  /** Per vCPU: its stack there may be empty, so that its TOS means nothing. */
+  private readonly mayBeEmpty: Uint8Array;
+  /** Per vCPU: somebody else has had records in registers since this vCPU's were there. */
+  readonly other: Uint8Array;
+  /** Per vCPU: the policy took its guest to have stopped while it had records. */
+  readonly dropped: Uint8Array;
+
+  constructor(config: MachineConfig, machine: () => Machine, verdicts: Verdicts) {
+    this.config = config;
+    // The reference machine's PMU is the one the guest is told of, in silicon.
+    const { pmu_version } = guestKernelConfig(config);
+    this.model = { ...config.model, pmu_version };
+    this.map = lbrMap(this.model);
+    this.machine = machine;
+    this.verdicts = verdicts;
+    const vcpus = totalVcpus(config);
+    const layout = new Layout();
+    const at = Array.from({ length: vcpus }, () => LogicalProcessor.allocate(layout, this.model));
+    this.memory = new Memory(layout);
+    this.words = this.memory.words;
+    for (const o of at) this.registers.push(new LogicalProcessor(this.memory, this.model, o));
+    this.tainted = new Uint8Array(config.vms);
+    this.rawWrites = new Uint8Array(config.vms);
+    this.wrongReads = new Uint8Array(vcpus);
+    this.mayBeEmpty = new Uint8Array(vcpus);
+    this.other = new Uint8Array(vcpus);
+    this.dropped = new Uint8Array(vcpus);
+  }
+
+  start(): void {
+    this.memory.words.fill(0);
+    this.tainted.fill(0);
+    this.rawWrites.fill(0);
+    this.wrongReads.fill(0);
+    this.mayBeEmpty.fill(1);
+    this.other.fill(0);
+    this.dropped.fill(0);
+  }
+
+  /** `other` is none of it: only reach counters hang on that. Nor is `mayBeEmpty`, a hint. */
+  get histories(): History[] {
+    return [
+      { per: 'vcpu', words: this.words, holds: 'registers' },
+      { per: 'vm', words: this.tainted },
+      { per: 'vm', words: this.rawWrites },
+      { per: 'vcpu', words: this.wrongReads },
+      { per: 'vcpu', words: this.dropped },
+    ];
+  }
+
+  /** Takes others to have been in the registers, and forgets hints. */
+  forget(): void {
+    this.other.fill(1);
+    this.mayBeEmpty.fill(1);
+  }
+
+  /** The registers of a vCPU's own pCPU. */
+  of(vcpu: number): LogicalProcessor {
+    return this.registers[vcpu];
+  }
+
+  /** Whether a guest would be recorded there now. */
+  lbrOn(vcpu: number): boolean {
+    return (this.registers[vcpu].debugctl & msrs.DEBUGCTLMSR_LBR) !== 0;
+  }
+
+  isLbr(msr: number): boolean {
+    return this.map.kind(msr) !== KIND_NONE;
+  }
+
+  vm(vcpu: number): number {
+    return this.machine().vcpus[vcpu].vm;
+  }
+
+  inCallstackMode(vcpu: number): boolean {
+    const { cpuc } = this.machine().cpu(vcpu);
+    const { lbr_select } = this.registers[vcpu].stack;
+    return cpuc.lbr_users > 0 && (lbr_select & msrs.LBR_CALL_STACK) !== 0;
+  }
+
+  /** Whether the vCPU runs an access that its perf has no part in. */
+  rawAccess(vcpu: number): boolean {
+    const fn = this.machine().runningCall(vcpu);
+    return fn === CALL_RDMSR || fn === CALL_WRMSR;
+  }
+
+  /** A kernel function has returned: notes whether it was a raw write. */
+  idle(vcpu: number): void {
+    if (this.machine().runningCall(vcpu) === CALL_WRMSR) this.rawWrites[this.vm(vcpu)] = 1;
+  }
+
+  /** Whether the registers of a VM are what its perf has made of them. */
+  perfOwns(vcpu: number): boolean {
+    return this.rawWrites[this.vm(vcpu)] === 0;
+  }
+
+  /**
+   * A sample is wrong. It is the host's doing if the reads that it was made from were wrong. If
+   * all of them were right, now and before, the same sample is taken on the reference machine,
+   * and it is the kernel's own, as is what an NMI inside a kernel function sees of that function.
+   */
+  wrongSample(vcpu: number, property: number, detail: () => string): void {
+    const { nested } = this.machine().ports[vcpu];
+    if (this.wrongReads[vcpu] !== 0 && !nested) this.verdicts.breaks(property, detail);
+    else this.wrongAnywhere(vcpu, property, detail);
+  }
+
+  /** What is wrong on the reference machine as well, unless the guest is no longer the same. */
+  wrongAnywhere(vcpu: number, property: number, detail: () => string): void {
+    if (this.tainted[this.vm(vcpu)] === 0) this.verdicts.breaksOwn(property, detail);
+  }
+
+  read(vcpu: number, msr: number, eax: number, edx: number): void {
+    const lbr = this.isLbr(msr);
+    // The PMI handler reads the status, and then what its sample is made from.
+    if (msr === msrs.MSR_CORE_PERF_GLOBAL_STATUS) this.wrongReads[vcpu] = 0;
+    if (!lbr && msr !== msrs.MSR_IA32_DEBUGCTLMSR) return;
+    const registers = this.registers[vcpu];
+    const wanted = registers.rdmsr(msr);
+    const wantedHi = registers.edx;
+    const empty = (wanted | wantedHi) === 0;
+    if (lbr && this.other[vcpu] !== 0) this.countRead(vcpu, empty);
+    if (eax === wanted && ((edx ^ wantedHi) & ~this.freeBits(msr)) === 0) {
+      if (lbr && !empty) this.dropped[vcpu] = 0;
+    } else if (msr === msrs.MSR_LBR_TOS && this.bothEmpty(vcpu)) {
+      registers.wrmsr(msr, eax, 0);
+    } else {
+      this.wrongRead(vcpu, msr, eax, edx, wanted, wantedHi);
+    }
+  }
+
+  /**
+   * Bits of edx that need not be kept: a part without TSX refuses to be given back the FROM that
+   * it captured (HSD172, HSM182), so bits 62:61 come back sign-extended from any hypervisor.
+   */
+  private freeBits(msr: number): number {
+    const { lbr_format, tsx } = this.model;
+    const quirk = lbr_format === LBR_FORMAT_EIP_FLAGS2 && !tsx;
+    return quirk && this.map.kind(msr) === KIND_FROM ? IN_TX_OR_ABORT_HI : 0;
+  }
+
+  private countRead(vcpu: number, empty: boolean): void {
+    const { reach } = this.verdicts;
+    reach[R['foreign-in-registers']]++;
+    if (empty) return;
+    reach[R['read-after-other']]++;
+    if (this.inCallstackMode(vcpu)) reach[R['callstack-read-after-other']]++;
+  }
+
+  /**
+   * Whether the guest has no record here nor on the reference machine. Then TOS may be anything:
+   * perf's own reset leaves it as it was, and no record is lost by it.
+   */
+  private bothEmpty(vcpu: number): boolean {
+    const { pcpu, records, msr_passthrough } = this.machine().vcpus[vcpu];
+    if (!this.registers[vcpu].stack.empty) return false;
+    return (msr_passthrough ? this.machine().pcpus[pcpu].stack : records).empty;
+  }
+
+  private wrongRead(
+    vcpu: number,
+    msr: number,
+    eax: number,
+    edx: number,
+    wanted: number,
+    wantedHi: number,
+  ): void {
+    const { verdicts } = this;
+    const owner = recordOwner(this.map, msr, eax, edx);
+    const text = (): string =>
+      `v${vcpu}: RDMSR 0x${msr.toString(16)} returned ${hex64(eax, edx)}${whose(owner)}, ` +
+      `instead of ${hex64(wanted, wantedHi)}`;
+    this.tainted[this.vm(vcpu)] = 1;
+    this.wrongReads[vcpu] = 1;
+    verdicts.breaks(P['no-loss/any'], text);
+    if (this.isLbr(msr)) {
+      if (this.inCallstackMode(vcpu)) verdicts.breaks(P['no-loss/callstack'], text);
+      const lost = (wanted | wantedHi) !== 0;
+      if (lost && this.dropped[vcpu] !== 0) verdicts.breaks(P['no-premature-stop'], text);
+    }
+    if (owner >= 0 && owner !== this.vm(vcpu)) verdicts.breaks(P['no-leak/vm'], text);
+  }
+
+  write(vcpu: number, msr: number, eax: number, edx: number): void {
+    const registers = this.registers[vcpu];
+    if (msr === msrs.MSR_IA32_DEBUGCTLMSR) {
+      registers.wrmsr(msr, eax & GUEST_DEBUGCTL, 0);
+      return;
+    }
+    if (!this.isLbr(msr)) return;
+    this.mayBeEmpty[vcpu] = 1;
+    const vector = registers.wrmsr(msr, eax, edx);
+    this.forgetDropped(vcpu);
+    if (vector === 0) return;
+    this.verdicts.breaks(
+      P['no-fault'],
+      () => `v${vcpu}: WRMSR 0x${msr.toString(16)} took a value that it should refuse`,
+    );
+  }
+
+  /** A fault is wrong where the reference machine has none, and perf's own where it has. */
+  fault(vcpu: number, msr: number, write: boolean, eax: number, edx: number): void {
+    const faultsThere = write
+      ? this.writeFaults(msr, eax, edx)
+      : !this.isLbr(msr) && !EMULATED.includes(msr);
+    const text = (): string =>
+      `v${vcpu}: #GP on ${write ? 'WRMSR' : 'RDMSR'} 0x${msr.toString(16)}`;
+    if (!faultsThere) this.verdicts.breaks(P['no-fault'], text);
+    else if (!this.rawAccess(vcpu)) this.verdicts.breaksOwn(P['no-fault'], text);
+  }
+
+  /** Whether WRMSR of a guest's MSR is to fault: by the silicon, or by what KVM emulates. */
+  private writeFaults(msr: number, eax: number, edx: number): boolean {
+    if (this.isLbr(msr)) return this.map.faults(msr, eax, edx);
+    if (msr === msrs.MSR_IA32_DEBUGCTLMSR) return edx !== 0 || (eax & ~GUEST_DEBUGCTL_OK) !== 0;
+    return msr === msrs.MSR_IA32_PERF_CAPABILITIES || !EMULATED.includes(msr);
+  }
+
+  branch(vcpu: number, kind: number, cpl: number, seq: number, fromHi: number, toHi: number): void {
+    const registers = this.registers[vcpu];
+    if (kind === branch.BRANCH_RET) this.mayBeEmpty[vcpu] = 1;
+    if (!registers.recording) return;
+    if (kind !== branch.BRANCH_RET && registers.captures(kind, cpl)) this.mayBeEmpty[vcpu] = 0;
+    const cycles = cyclesOf(this.config, this.vm(vcpu), seq);
+    const missed = mispredicted(this.config, seq);
+    registers.branch(kind, cpl, seq, fromHi, seq, toHi, missed, cycles);
+    if (kind === branch.BRANCH_RET) this.forgetDropped(vcpu);
+  }
+
+  /** The guest itself has got rid of the last of what was dropped: nobody will ask for it. */
+  private forgetDropped(vcpu: number): void {
+    if (this.dropped[vcpu] !== 0 && this.registers[vcpu].stack.empty) this.dropped[vcpu] = 0;
+  }
+
+  /** Forgets all about the vCPU but whether it is recorded, for it will never read a record. */
+  retire(vcpu: number): void {
+    this.registers[vcpu].stack.clear();
+    this.dropped[vcpu] = 0;
+  }
+
+  /** Hardware is about to record for the vCPU: if its stack is empty, TOS is where it is. */
+  beforeRecord(vcpu: number): void {
+    if (this.mayBeEmpty[vcpu] === 0) return;
+    if (this.bothEmpty(vcpu)) {
+      const { pcpu } = this.machine().vcpus[vcpu];
+      this.registers[vcpu].wrmsr(msrs.MSR_LBR_TOS, this.machine().pcpus[pcpu].stack.tos, 0);
+    }
+  }
+
+  pmi(vcpu: number, counter: number): void {
+    const registers = this.registers[vcpu];
+    const before = registers.debugctl;
+    registers.counterOverflow(counter);
+    if (registers.debugctl !== before) this.verdicts.reach[R['legacy-freeze']]++;
+  }
+}
+
+/** VM whose record a register value is part of; -1 for an empty or an ownerless register. */
+function recordOwner(map: LbrMap, msr: number, eax: number, edx: number): number {
+  if ((eax | edx) === 0) return -1;
+  switch (map.kind(msr)) {
+    case KIND_FROM:
+    case KIND_TO:
+      return branch.addressVm(edx);
+    case KIND_INFO:
+      return (eax >>> 13) & 7;
+    default:
+      return -1;
+  }
+}
+
+function whose(owner: number): string {
+  if (owner < 0) return '';
+  return owner === branch.HOST_VM ? ", the host's" : `, of VM ${owner}`;
+}

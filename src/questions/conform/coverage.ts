@@ -1,0 +1,196 @@
+/**
+ * How much of lbr.c sequences reach: they run on a build of it that counts, and `llvm-cov gcov`
+ * says what the counters mean.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { assert } from '../../hw/assert.js';
+import { BLOCK_ADDRESS } from '../../hw/memory.js';
+import type { KernelBinary } from '../../tree/binary.js';
+import { inertInstance } from '../../tree/binary.js';
+import { buildInstrumented, COVERAGE_NOTES } from '../../tree/build.js';
+import { kernelDriver } from '../../tree/driver.js';
+import { PAGE_BYTES, STACK_BYTES, STATICS_END } from '../../tree/memory_map.js';
+import type { KernelSource } from '../../tree/source.js';
+import type { FileCounts } from './gcda.js';
+import { gcdaBytes } from './gcda.js';
+import type { LineCount } from './gcov.js';
+import { gcovText, parseGcov } from './gcov.js';
+import type { Sequence } from './sequence.js';
+import { Side } from './side.js';
+import { subjectOf, toldModel } from './subjects.js';
+import type { WasmGlobal } from '../../tree/webassembly.js';
+import { WebAssembly } from '../../tree/webassembly.js';
+
+/** Reached, of how many. */
+export interface Share {
+  readonly reached: number;
+  readonly total: number;
+}
+
+export interface Coverage {
+  /** Sequences that were run again for it. */
+  readonly sequences: number;
+  readonly lines: Share;
+  readonly branches: Share;
+  /** The same without what belongs to Architectural LBR and PEBS. */
+  readonly legacyLines: Share;
+  readonly legacyBranches: Share;
+  readonly legacyFunctions: number;
+  /** Functions of the legacy path that were not reached whole, with the lines that were not. */
+  readonly notReached: readonly { readonly function: string; readonly lines: readonly number[] }[];
+}
+
+/** Where the counters of a function are in the static data. */
+interface CounterTable {
+  readonly version: number;
+  readonly checksum: number;
+  readonly functions: readonly {
+    readonly ident: number;
+    readonly funcChecksum: number;
+    readonly cfgChecksum: number;
+    /** Word offset from the start of the static data, and number of counters of two words. */
+    readonly at: number;
+    readonly counters: number;
+  }[];
+}
+
+/** Reads shim/gcov.c's table, in an instance of its own. */
+function counterTable({ module, staticsFrom }: KernelBinary): CounterTable {
+  const memory = new WebAssembly.Memory({ initial: BLOCK_ADDRESS / PAGE_BYTES });
+  const exports = inertInstance(module, memory);
+  (exports.__stack_pointer as WasmGlobal).value = STATICS_END + STACK_BYTES;
+  const address = (exports.gcov_table as () => number)();
+  const words = new Uint32Array(memory.buffer);
+  const [version, checksum, count] = words.subarray(address / 4);
+  const rows = words.subarray(address / 4 + 3);
+  const functions = Array.from({ length: count }, (_, i) => {
+    const [ident, funcChecksum, cfgChecksum, counters, first] = rows.subarray(5 * i);
+    return { ident, funcChecksum, cfgChecksum, counters, at: (first - staticsFrom) / 4 };
+  });
+  return { version, checksum, functions };
+}
+
+/** Runs sequences on an instrumented build. What it keeps on disk goes with `close`. */
+export class CoverageRun {
+  private readonly folder: string;
+  private readonly binary: KernelBinary;
+  private readonly table: CounterTable;
+  private readonly sums: readonly Float64Array[];
+  private readonly sides = new Map<string, Side>();
+  private sequences = 0;
+
+  /** @throws KernelError when it can't be compiled. */
+  constructor(source: KernelSource) {
+    this.folder = mkdtempSync(join(tmpdir(), 'vlbr-'));
+    try {
+      this.binary = buildInstrumented(source, this.folder);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+    this.table = counterTable(this.binary);
+    this.sums = this.table.functions.map(({ counters }) => new Float64Array(counters));
+  }
+
+  close(): void {
+    rmSync(this.folder, { recursive: true });
+  }
+
+  run(sequence: Sequence): void {
+    const side = this.side(sequence);
+    side.begin(sequence);
+    for (const call of sequence.calls) side.perform(call);
+    this.sequences++;
+    this.add(side);
+  }
+
+  private side({ cpu, pmuVersion }: Sequence): Side {
+    const key = `${cpu} ${pmuVersion}`;
+    let side = this.sides.get(key);
+    if (side === undefined) {
+      const subject = subjectOf(cpu);
+      side = new Side(subject, toldModel(subject), pmuVersion, kernelDriver(this.binary));
+      this.sides.set(key, side);
+    }
+    return side;
+  }
+
+  /** Adds the counters, which lie in the static data and so begin at 0 with every boot. */
+  private add({ kernel }: Side): void {
+    const { words, layout } = kernel;
+    for (const [i, { at, counters }] of this.table.functions.entries()) {
+      const sum = this.sums[i];
+      const first = layout.statics + at;
+      for (let j = 0; j < counters; j++) {
+        const low = words[first + 2 * j] >>> 0;
+        sum[j] += low + (words[first + 2 * j + 1] >>> 0) * 2 ** 32;
+      }
+    }
+  }
+
+  /** What was reached so far. @throws KernelError when llvm-cov is missing or fails. */
+  report(): Coverage {
+    const { version, checksum, functions } = this.table;
+    const counts: FileCounts = {
+      version,
+      checksum,
+      functions: functions.map((numbers, i) => ({ ...numbers, arcs: [...this.sums[i]] })),
+    };
+    const data = COVERAGE_NOTES.replace(/gcno$/, 'gcda');
+    writeFileSync(join(this.folder, data), gcdaBytes(counts));
+    const lines = parseGcov(gcovText(this.folder, data), 'lbr.c');
+    assert(lines.length > 0, 'lbr.c has lines');
+    return coverageOf(lines, this.sequences);
+  }
+}
+
+/** Functions that only Architectural LBR, its buffers, branch counters or PEBS use. */
+const OTHER_FUNCTION =
+  /arch_lbr|xsave|xrstor|store_lbr|pebs|_lbr_buffers|get_lbr_|x86_perf_get_lbr|counters|brstack/;
+
+/**
+ * What stands in a line, or in the condition right above it, that is theirs: their names, a request
+ * that only their map can refuse, and records that they have read already.
+ */
+const OTHER_TEXT = /pebs|arch_lbr|LBR_NOT_SUPP|return lbr->/i;
+const CONDITION = /^\s*(?:\} else )?if \(|\) \{$/;
+const ELSE = /^\s*\} else\b/;
+
+function share(counts: readonly (readonly [reached: number, total: number])[]): Share {
+  const sum = (which: 0 | 1): number => counts.reduce((all, count) => all + count[which], 0);
+  return { reached: sum(0), total: sum(1) };
+}
+
+function lineShare(lines: readonly LineCount[]): Share {
+  return share(lines.map(({ count }) => [count > 0 ? 1 : 0, 1]));
+}
+
+function branchShare(lines: readonly LineCount[]): Share {
+  return share(lines.map(({ branches, branchesTaken }) => [branchesTaken, branches]));
+}
+
+/** Sums up the lines of lbr.c. */
+export function coverageOf(lines: readonly LineCount[], sequences: number): Coverage {
+  const legacy = lines.filter((line, i) => {
+    if (OTHER_FUNCTION.test(line.function) || OTHER_TEXT.test(line.text)) return false;
+    const above = lines[i - 1]?.text ?? '';
+    if (line.count > 0 || !OTHER_TEXT.test(above)) return true;
+    return !CONDITION.test(above) && !ELSE.test(line.text);
+  });
+  const missing = legacy.filter(({ count }) => count === 0);
+  const names = [...new Set(missing.map((line) => line.function))];
+  return {
+    sequences,
+    lines: lineShare(lines),
+    branches: branchShare(lines),
+    legacyLines: lineShare(legacy),
+    legacyBranches: branchShare(legacy),
+    legacyFunctions: new Set(legacy.map((line) => line.function)).size,
+    notReached: names.map((name) => ({
+      function: name,
+      lines: missing.filter((line) => line.function === name).map(({ line }) => line),
+    })),
+  };
+}

@@ -1,0 +1,73 @@
+/** Makes a module of the model's sources, patched or as they are, and loads it. */
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type * as Esbuild from 'esbuild';
+import { CorpusError } from './errors.js';
+import type * as model from './model.js';
+import type { PatchedFiles } from './patched_source.js';
+
+/** A model that is loaded: the unmodified one, or a mutant. */
+export type Model = typeof model;
+
+const ENTRY = join('src', 'questions', 'corpus', 'model.ts');
+
+/** The bundler of the clone, which comes with `npm ci`. */
+function bundlerOf(root: string): typeof Esbuild {
+  const needs = 'vlbr corpus needs a clone of its repository, with npm ci done in it';
+  if (!existsSync(join(root, ENTRY))) throw new CorpusError(`there is no src in ${root}: ${needs}`);
+  try {
+    return createRequire(join(root, 'package.json'))('esbuild') as typeof Esbuild;
+  } catch (error) {
+    const why = error instanceof Error ? error.message.split('\n')[0] : String(error);
+    throw new CorpusError(`${needs}: ${why}`);
+  }
+}
+
+/**
+ * Loads the model of a clone with some of its files replaced.
+ *
+ * @throws CorpusError when the clone lacks something, or the sources do not build.
+ */
+export async function loadModel(root: string, patched: PatchedFiles): Promise<Model> {
+  const { build } = bundlerOf(root);
+  const replace: Esbuild.Plugin = {
+    name: 'patched',
+    setup({ onLoad }) {
+      onLoad({ filter: /\.ts$/ }, ({ path }) => {
+        const name = relative(root, path).replaceAll('\\', '/');
+        return { contents: patched.get(name) ?? readFileSync(path, 'utf8'), loader: 'ts' };
+      });
+    },
+  };
+  const options: Esbuild.BuildOptions = {
+    absWorkingDir: root,
+    entryPoints: [ENTRY],
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    write: false,
+    logLevel: 'silent',
+    plugins: [replace],
+  };
+  const { outputFiles = [] } = await build(options).catch((error: unknown) => {
+    // Its first line only counts the others.
+    const [head, ...errors] = String(error).trim().split('\n');
+    throw new CorpusError(`src does not build: ${errors.length === 0 ? head : errors.join('; ')}`);
+  });
+  return loaded(outputFiles[0]?.text ?? '');
+}
+
+async function loaded(text: string): Promise<Model> {
+  const folder = mkdtempSync(join(tmpdir(), 'vlbr-corpus-'));
+  try {
+    const path = join(folder, 'model.mjs');
+    writeFileSync(path, text);
+    return (await import(pathToFileURL(path).href)) as Model;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}

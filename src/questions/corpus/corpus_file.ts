@@ -1,0 +1,134 @@
+/** Reads test/corpus/corpus.json: which real defects there are, and where each is to be seen. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { KernelVersion } from '../../guest/perf/kernel.js';
+import { KERNEL_VERSIONS } from '../../guest/perf/kernel.js';
+import { POLICIES } from '../../host/policy/index.js';
+import type { PropertyName } from '../../host/policy/policy.js';
+import { PROPERTY_NAMES } from '../../host/policy/policy.js';
+import { CPU_MODELS } from '../../hw/cpu_models.js';
+import { configProblem } from '../../machine/config.js';
+import type { Shape } from '../../campaign/campaign.js';
+import { CorpusError } from './errors.js';
+
+/** Where a defect is looked for. */
+export interface Place {
+  readonly policy: string;
+  readonly cpu: string;
+  readonly kernel: KernelVersion;
+  /** The machine, if it has to be a certain one. */
+  readonly shape?: Shape;
+}
+
+/** A way in which a defect is looked for. */
+export interface Suspect extends Place {
+  /** Name of its patch, without `.patch`: the defect's id, or that with a suffix. */
+  readonly name: string;
+  /** Properties of ours that the defect's own property stands for; one of them has to break. */
+  readonly properties: readonly PropertyName[];
+  /** For a defect that is present: a CPU on which it does no harm. */
+  readonly contrast?: string;
+}
+
+/**
+ * `mutant`: a patch puts it back. `present`: Linux 6.1 or the policy has it, so the unmodified
+ * model must show it. `outside`: it lies where the model ends.
+ */
+export type DefectKind = 'mutant' | 'present' | 'outside';
+
+/** One real defect, as somebody has fixed it. */
+export interface Defect {
+  readonly id: string;
+  readonly subject: string;
+  readonly commit: string;
+  readonly component: string;
+  readonly property_class: string;
+  readonly kind: DefectKind;
+  /** Empty for what is outside. */
+  readonly suspects: readonly Suspect[];
+  /** Why it is outside; else what stands for what, where that needs words. */
+  readonly reason: string;
+  /** Rows of docs/FIDELITY.md. */
+  readonly fidelity: readonly string[];
+}
+
+/** Where the corpus lies in a clone. */
+export function corpusFolder(root: string): string {
+  return join(root, 'test', 'corpus');
+}
+
+/** Text of a patch of the corpus; null if there is none. */
+export function patchText(root: string, name: string): string | null {
+  const path = join(corpusFolder(root), `${name}.patch`);
+  return existsSync(path) ? readFileSync(path, 'utf8') : null;
+}
+
+/** Every defect, in the order of the file. @throws CorpusError when it is missing or wrong. */
+export function readCorpus(root: string): Defect[] {
+  const path = join(corpusFolder(root), 'corpus.json');
+  if (!existsSync(path)) {
+    throw new CorpusError(
+      `there is no test/corpus in ${root}: vlbr corpus needs a clone of its repository, with ` +
+        'npm ci done in it',
+    );
+  }
+  return parseCorpus(readFileSync(path, 'utf8'));
+}
+
+/** @throws CorpusError where the text is not what it should be. */
+export function parseCorpus(text: string): Defect[] {
+  let read: unknown;
+  try {
+    read = JSON.parse(text);
+  } catch (error) {
+    throw new CorpusError(`corpus.json: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (!Array.isArray(read)) throw new CorpusError('corpus.json: it must be a list of defects');
+  const defects = (read as Defect[]).map(checked);
+  const ids = defects.map(({ id }) => id);
+  const twice = ids.find((id, i) => ids.indexOf(id) !== i);
+  if (twice !== undefined) throw new CorpusError(`corpus.json: ${twice} is there twice`);
+  return defects;
+}
+
+function checked(defect: Defect): Defect {
+  const { id, kind, suspects, reason } = defect;
+  const wrong = (what: string): never => {
+    throw new CorpusError(`corpus.json: ${String(id)}: ${what}`);
+  };
+  for (const key of ['id', 'subject', 'commit', 'component', 'property_class', 'reason'] as const) {
+    if (typeof defect[key] !== 'string') wrong(`${key} must be text`);
+  }
+  if (!['mutant', 'present', 'outside'].includes(kind)) wrong(`there is no kind '${kind}'`);
+  if (!Array.isArray(defect.fidelity)) wrong('fidelity must be a list of rows');
+  if (!Array.isArray(suspects)) wrong('suspects must be a list');
+  if (kind === 'outside') {
+    if (suspects.length > 0 || reason === '') wrong('outside needs a reason, and has no suspects');
+  } else if (suspects.length === 0) wrong('there is nothing to look for');
+  for (const suspect of suspects) {
+    const problem = suspectProblem(suspect, id, kind);
+    if (problem !== null) wrong(problem);
+  }
+  return defect;
+}
+
+function suspectProblem(suspect: Suspect, id: string, kind: DefectKind): string | null {
+  const { name, properties, policy, cpu, kernel, shape, contrast } = suspect;
+  if (name !== id && !name.startsWith(`${id}.`)) return `its patch can't be named '${name}'`;
+  if (properties.length === 0) return 'it names no property';
+  const stranger = properties.find((p) => !PROPERTY_NAMES.includes(p));
+  if (stranger !== undefined) return `there is no property '${stranger}'`;
+  if (!POLICIES.some((p) => p.name === policy)) return `there is no policy '${policy}'`;
+  for (const model of contrast === undefined ? [cpu] : [cpu, contrast]) {
+    if (!CPU_MODELS.some((m) => m.name === model)) return `there is no CPU '${model}'`;
+  }
+  if (!KERNEL_VERSIONS.includes(kernel)) return `there is no kernel '${kernel}'`;
+  const problem = shape === undefined ? null : shapeProblem(shape);
+  if (problem !== null) return problem;
+  if ((kind === 'present') !== (contrast !== undefined)) return 'contrast is for what is present';
+  return null;
+}
+
+function shapeProblem(shape: Shape): string | null {
+  return configProblem({ ...shape, model: CPU_MODELS[0], kernel: '6.1', policy: POLICIES[0] });
+}

@@ -1,0 +1,194 @@
+/** The report of `vlbr corpus` as text. */
+import type { Defect } from './corpus_file.js';
+import type { Judged } from './trial.js';
+import { isCaught, trialName } from './trial.js';
+import type { KernelInfo } from '../../tree/binary.js';
+import { actionText } from '../../schedule/actions.js';
+import { actionLine } from '../../tell/action_line.js';
+import { findCpuModel } from '../../hw/cpu_models.js';
+import type { Colours } from '../../console/colours.js';
+import { nameMsrs } from '../../tell/msr_name.js';
+import { tableLines } from '../../console/table.js';
+import { ascii, grouped, plural, wrap } from '../../console/text.js';
+import { sourceText } from '../../tell/source_text.js';
+
+export interface CorpusReport {
+  /** Those that were asked for, in the order of the corpus. */
+  readonly defects: readonly Defect[];
+  readonly seed: number;
+  /** Most runs for each. */
+  readonly runs: number;
+  /** The lbr.c that its patches were tried on; null if none was. */
+  readonly kernel: KernelInfo | null;
+  /** Why none was. */
+  readonly kernelProblem: string;
+  readonly judged: readonly Judged[];
+  /** Names of what was not tried: patches of lbr.c without one, and all after a Ctrl-C. */
+  readonly notTried: readonly string[];
+  readonly interrupted: boolean;
+  readonly elapsed_s: number;
+}
+
+/** What the suite has missed. */
+export function survivorsOf({ judged }: Pick<CorpusReport, 'judged'>): readonly Judged[] {
+  return judged.filter((one) => !isCaught(one));
+}
+
+const INDENT = '      ';
+
+export function corpusText(report: CorpusReport, colours: Colours): string[] {
+  return [
+    ...headLines(report, colours),
+    ...tableOf(report, colours),
+    ...outsideLines(report, colours),
+    ...report.judged.flatMap((judged, i, all) => scheduleLines(judged, all.slice(0, i), colours)),
+    '',
+    ...closingLines(report, colours),
+  ];
+}
+
+function headLines(report: CorpusReport, colours: Colours): string[] {
+  const { defects, seed, runs, kernel, kernelProblem, elapsed_s } = report;
+  const most = `up to ${plural(runs, 'run')} for each`;
+  const title = `vlbr corpus: ${plural(defects.length, 'real defect')}; seed ${seed}; ${most}`;
+  const c =
+    kernel === null ? `patches of lbr.c not tried: ${kernelProblem}` : `C: ${sourceText(kernel)}`;
+  return [
+    colours.bold(title),
+    ...(kernel === null && kernelProblem === '' ? [] : wrap(c, '', '  ')),
+    `${elapsed_s.toFixed(1)} s`,
+  ];
+}
+
+function tableOf({ judged }: CorpusReport, colours: Colours): string[] {
+  if (judged.length === 0) return [];
+  const rows = judged.map((one) => {
+    const { trial, report, elapsed_s } = one;
+    const { outcome, runs, steps } = report;
+    const word = verdictWord(one);
+    const actions =
+      outcome.verdict === 'killed'
+        ? outcome.kill.schedule.length
+        : outcome.verdict === 'oops'
+          ? outcome.crash.actions.length
+          : null;
+    return [
+      trialName(trial),
+      trial.defect.component,
+      isCaught(one) ? word : colours.red(word),
+      grouped(runs),
+      grouped(steps),
+      elapsed_s.toFixed(1),
+      actions === null ? '' : String(actions),
+    ];
+  });
+  const head = ['defect', 'component', 'killed by', 'runs', 'steps', 's', 'actions'];
+  return ['', ...tableLines(head, rows)];
+}
+
+/** In the column of what has killed it. */
+function verdictWord(one: Judged): string {
+  const { trial, report } = one;
+  const { outcome } = report;
+  if (outcome.verdict === 'survived') return 'SURVIVED';
+  if (outcome.verdict === 'killed') {
+    const { property } = outcome.kill;
+    return trial.defect.kind === 'present' ? `${property} (there anyway)` : property;
+  }
+  return isCaught(one) ? 'no-fault (oops)' : 'OOPS';
+}
+
+function outsideLines({ defects }: CorpusReport, colours: Colours): string[] {
+  const outside = defects.filter(({ kind }) => kind === 'outside');
+  if (outside.length === 0) return [];
+  const lines = outside.flatMap(({ id, component, reason, fidelity }) => {
+    const rows = fidelity.length === 0 ? '' : ` (docs/FIDELITY.md: ${fidelity.join(', ')})`;
+    return wrap(`${component}: ${ascii(reason)}${rows}`, `  ${id}  `, INDENT);
+  });
+  return ['', colours.bold("out of the model's reach"), ...lines];
+}
+
+/** The actions of a kill, in the words of `vlbr verify`. They are run again on the mutant. */
+export function killLines({ report: { outcome } }: Judged): string[] {
+  if (outcome.verdict === 'survived') return [];
+  if (outcome.verdict === 'oops') return outcome.crash.actions.map((action) => actionText(action));
+  const { bench, schedule } = outcome.kill;
+  bench.boot();
+  return schedule.actions().map((action, i) => {
+    const line = actionLine(bench.machine, action);
+    bench.step(schedule, i);
+    return line;
+  });
+}
+
+function scheduleLines(judged: Judged, before: readonly Judged[], colours: Colours): string[] {
+  const { trial, report } = judged;
+  const { defect, suspect } = trial;
+  const title = `${trialName(trial)}: ${defect.subject} (${defect.commit})`;
+  const twin = before.find((other) => sameKill(other, judged));
+  const head = ['', ...wrap(title, '', '  ').map(colours.bold)];
+  if (twin !== undefined) return [...head, `  the schedule of ${trialName(twin.trial)} above`];
+  head.push(...wrap(placeText(judged), '  ', '  '));
+  if (defect.reason !== '') head.push(...wrap(ascii(defect.reason), '  ', '  '));
+  if (report.outcome.verdict === 'survived') {
+    const none = `no schedule was found that breaks ${suspect.properties.join(' or ')} on it alone`;
+    return [...head, ...wrap(none, '  ', '    ')];
+  }
+  const actions = killLines(judged).flatMap((line, i) => {
+    const number = `#${i + 1}`.padEnd(INDENT.length - 2);
+    return wrap(ascii(line), `  ${number}`, INDENT);
+  });
+  const what = wrap(brokenText(judged), `${INDENT}=> `, `${INDENT}   `);
+  return [...head, ...actions, ...what, `  ${tokenOf(judged)}`];
+}
+
+/** Whether both were killed alike, as a patch of the port and one of lbr.c mostly are. */
+function sameKill(a: Judged, b: Judged): boolean {
+  const token = tokenOf(a);
+  return token !== '' && token === tokenOf(b) && brokenText(a) === brokenText(b);
+}
+
+/** What broke, in one line; empty for a survivor. */
+function brokenText({ trial, report: { outcome } }: Judged): string {
+  if (outcome.verdict === 'survived') return '';
+  if (outcome.verdict === 'oops') return ascii(`oops: ${outcome.crash.error}`);
+  const { property, counterexample } = outcome.kill;
+  const model = findCpuModel(trial.suspect.cpu);
+  const { text } = counterexample;
+  return ascii(`breaks ${property}: ${model === undefined ? text : nameMsrs(model, text)}`);
+}
+
+/** What `vlbr replay` takes; empty for a survivor. */
+export function tokenOf({ report: { outcome } }: Judged): string {
+  if (outcome.verdict === 'killed') return outcome.kill.counterexample.token;
+  return outcome.verdict === 'oops' ? outcome.crash.token : '';
+}
+
+function placeText({ trial, report: { outcome } }: Judged): string {
+  const { policy, cpu, kernel, contrast } = trial.suspect;
+  const by = outcome.verdict === 'killed' && outcome.kill.by === 'kernel';
+  const who = by ? "; the guest's kernel breaks it by itself" : '';
+  const other = contrast === undefined ? '' : `, and not on ${contrast}`;
+  return `under ${policy} on ${cpu}${other}, Linux ${kernel}${who}`;
+}
+
+function closingLines(report: CorpusReport, colours: Colours): string[] {
+  const { judged, notTried, interrupted } = report;
+  const survivors = survivorsOf(report);
+  const lines: string[] = [];
+  if (interrupted) {
+    lines.push(colours.yellow('interrupted: these are the verdicts of the runs until then'));
+  }
+  if (notTried.length > 0) lines.push(...wrap(`not tried: ${notTried.join(', ')}`, '', '  '));
+  if (judged.some(({ trial }) => trial.patch !== null)) {
+    const how =
+      'The unmodified model keeps the property on the schedule of each patch. To see it broken: ' +
+      'git apply test/corpus/NAME.patch, npm run build, and vlbr replay with the word below it.';
+    lines.push(...wrap(how, '', ''), '');
+  }
+  const killed = judged.length - survivors.length;
+  const count = `${grouped(killed)} of ${grouped(judged.length)} killed by a property they name`;
+  if (survivors.length === 0) return [...lines, colours.green(count)];
+  const names = survivors.map(({ trial }) => trialName(trial)).join(', ');
+  return [...lines, colours.red(`${count}; not: ${names}`)];
+}

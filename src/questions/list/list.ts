@@ -1,0 +1,67 @@
+/** `vlbr list`: what there is to choose from. */
+import { POLICIES } from '../../host/policy/index.js';
+import { CPU_MODELS } from '../../hw/cpu_models.js';
+import { PROPERTIES } from '../../judge/properties.js';
+import { tableLines } from '../../console/table.js';
+import { ascii } from '../../console/text.js';
+import { printJson, printLines } from '../../console/output.js';
+
+/** What can be listed. */
+export const LISTS = ['policies', 'properties', 'cpus'] as const;
+export type ListName = (typeof LISTS)[number];
+
+export interface ListOptions {
+  readonly json?: boolean;
+}
+
+export function list(what: ListName, { json }: ListOptions): void {
+  const { head, rows, data } = LISTED[what]();
+  if (json === true) printJson({ schema: `vlbr/list/1`, [what]: data });
+  else printLines(tableLines(head, rows, { wrapLast: true }));
+}
+
+interface Listed {
+  readonly head: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+  readonly data: readonly object[];
+}
+
+const LISTED: Readonly<Record<ListName, () => Listed>> = {
+  policies: () => ({
+    head: ['policy', 'known failures', 'what it does'],
+    rows: POLICIES.map(({ name, summary, knownFailures }) => [
+      name,
+      String(Object.keys(knownFailures).length),
+      ascii(summary),
+    ]),
+    data: POLICIES.map(({ name, summary, cites, assumes, pv, knownFailures, notApplicable }) => ({
+      name,
+      summary,
+      cites,
+      assumes,
+      pv,
+      knownFailures,
+      notApplicable,
+    })),
+  }),
+  properties: () => ({
+    head: ['property', 'what it says'],
+    rows: PROPERTIES.map(({ name, statement }) => [name, ascii(statement)]),
+    data: PROPERTIES.map(({ name, statement, reach }) => ({
+      name,
+      statement: ascii(statement),
+      reach,
+    })),
+  }),
+  cpus: () => ({
+    head: ['cpu', 'records', 'call stack', 'INFO', 'microarchitecture'],
+    rows: CPU_MODELS.map(({ name, lbr_nr, callstack, lbr_info, uarch }) => [
+      name,
+      String(lbr_nr),
+      callstack ? 'yes' : 'no',
+      lbr_info === 0 ? 'no' : 'yes',
+      uarch,
+    ]),
+    data: CPU_MODELS,
+  }),
+};

@@ -1,0 +1,94 @@
+/** `vlbr replay`: runs a schedule that was kept, and tells what happens in it. */
+import { existsSync, readFileSync } from 'node:fs';
+import { timeline } from '../../tell/timeline.js';
+import { ascii, wrap } from '../../console/text.js';
+import type { Breaker, ReplayCase } from '../../campaign/replay_file.js';
+import { declaredFailure, endsAsExpected } from '../../campaign/replay_file.js';
+import { parseReplayText, ReplayError } from '../../campaign/replay_file.js';
+import { replayToken, scheduleJson, tokenOf, withDriver } from '../../campaign/replay_file.js';
+import { guestText } from '../../tell/source_text.js';
+import { EXIT_EXPECTED, EXIT_UNEXPECTED, UsageError, WorkerBug } from '../../console/errors.js';
+import type { DriverOptions } from '../../console/kernel_source.js';
+import { askedBinary, driverFor } from '../../console/kernel_source.js';
+import { printJson, printLines } from '../../console/output.js';
+
+export interface ReplayOptions extends DriverOptions {
+  readonly json?: boolean;
+}
+
+/** Returns the exit code. */
+export function replay(from: string, { json, ...asked }: ReplayOptions): number {
+  const binary = askedBinary(asked);
+  const driver = driverFor(binary);
+  const cases = casesOf(from).map((one) => withDriver(one, driver));
+  const variant = cases.find(({ config }) => config.kernel !== '6.1');
+  if (binary !== null && variant !== undefined) {
+    const { kernel } = variant.config;
+    throw new UsageError(`${from}: this is a schedule for the port of Linux ${kernel}`);
+  }
+  if (json === true && cases.length > 1) {
+    throw new UsageError(`${from}: --json takes one schedule, and there are ${cases.length}`);
+  }
+  let code: number = EXIT_EXPECTED;
+  for (const [i, one] of cases.entries()) {
+    const { lines, breaker, text } = shown(one);
+    const asExpected = endsAsExpected(one, breaker);
+    if (!asExpected) code = EXIT_UNEXPECTED;
+    if (json === true) {
+      // A replay file again: what is to be kept can be written straight to one.
+      const end = { token: tokenOf(one), whose: breaker, asExpected, text, timeline: lines };
+      printJson({ ...scheduleJson(one), ...end });
+      continue;
+    }
+    const { config, property } = one;
+    const what = `${config.policy.name}, ${property}`;
+    const guest = guestText(config.kernel, binary?.info ?? null);
+    const title = `${what}: ${config.model.name}, ${guest}`;
+    const gap = i === 0 ? [] : [''];
+    printLines([...gap, title, ...lines, ...endLines(one, breaker)]);
+  }
+  return code;
+}
+
+/** A token is recognised by its first characters, unless there is such a file. */
+function casesOf(what: string): ReplayCase[] {
+  const isToken = /^v\d+\./.test(what) && !existsSync(what);
+  try {
+    return isToken ? [replayToken(what)] : parseReplayText(textOf(what));
+  } catch (error) {
+    if (!(error instanceof ReplayError)) throw error;
+    throw new UsageError(isToken ? error.message : `${what}: ${error.message}`);
+  }
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    const why = code === 'ENOENT' ? 'there is no such file' : `it can't be read (${code})`;
+    throw new UsageError(`${path}: ${why}; give a token, which begins with v1., or a replay file`);
+  }
+}
+
+function shown(one: ReplayCase): ReturnType<typeof timeline> {
+  try {
+    return timeline(one);
+  } catch (error) {
+    const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    throw new WorkerBug(stack, [`vlbr replay ${tokenOf(one)}`]);
+  }
+}
+
+/** Whose failure it was, if any, against what was expected. */
+function endLines(one: ReplayCase, breaker: Breaker): string[] {
+  const why = declaredFailure(one);
+  const known = why === null ? 'not a known failure of this policy' : `known: ${ascii(why)}`;
+  const ended = {
+    policy: `the policy breaks it (${known})`,
+    kernel: "the guest's kernel breaks it by itself, as it would on a pCPU of its own",
+    nobody: `it holds on this schedule${why === null ? '' : ` (but elsewhere ${known})`}`,
+  }[breaker];
+  const expected = endsAsExpected(one, breaker) ? 'as expected' : 'NOT as expected';
+  return wrap(`${expected}: ${ended}`, '', '  ');
+}

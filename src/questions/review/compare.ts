@@ -1,0 +1,220 @@
+/**
+ * What changes when one driver takes the place of another: the suite on both with the same seeds,
+ * and every failing schedule of the one tried on the other.
+ */
+import { driverOf } from '../../guest/perf/kernel.js';
+import type { DriverKind } from '../../guest/perf/lbr_driver.js';
+import { PORT } from '../../guest/perf/lbr_port.js';
+import { knownFailure, notApplicable, POLICIES } from '../../host/policy/index.js';
+import type { LbrPolicy, PropertyName } from '../../host/policy/policy.js';
+import { PROPERTY_NAMES } from '../../host/policy/policy.js';
+import { CPU_MODELS } from '../../hw/cpu_models.js';
+import type { MachineConfig } from '../../machine/config.js';
+import type { Draw } from '../../schedule/draw.js';
+import type { Schedule } from '../../schedule/schedule.js';
+import type { CampaignOptions, Counterexample, Shape } from '../../campaign/campaign.js';
+import { drawOf } from '../../schedule/draw.js';
+import { ShapeCampaign } from '../../campaign/campaign.js';
+import type { Breaking, Crash } from '../../campaign/side.js';
+import { onlyOnOne, Side } from '../../campaign/side.js';
+import { PROPERTIES } from '../../judge/properties.js';
+
+/** A property that is `lost` fails on a schedule on which it held; `gained` is the opposite. */
+export type ChangeKind = 'lost' | 'gained';
+
+export interface Change {
+  readonly kind: ChangeKind;
+  /** It fails on the other side, too, but on other schedules. */
+  readonly elsewhere: boolean;
+  /** Linux 6.1 fails on this schedule as well: a known fault shows that did not before. */
+  readonly onLinux61: boolean;
+  readonly policy: string;
+  readonly cpu: string;
+  readonly by: Breaking;
+  readonly property: PropertyName;
+  /** A schedule that fails on one side only. */
+  readonly counterexample: Counterexample;
+}
+
+export interface CompareOptions extends Omit<CampaignOptions, 'policies' | 'schedules'> {
+  readonly policy: LbrPolicy;
+  /** What `driver` takes the place of. */
+  readonly before: DriverKind;
+}
+
+export interface Comparison {
+  readonly policy: string;
+  readonly cpu: string;
+  /** The shortest of those that the runs came upon; nothing is judged after one. */
+  readonly crashes: readonly Crash[];
+  /** Properties that say nothing any more, since the situation they judge does not arise. */
+  readonly vacuous: readonly PropertyName[];
+  readonly changes: readonly Change[];
+  /** Runs on each side. */
+  readonly runs: number;
+  readonly steps: number;
+  readonly interrupted: boolean;
+}
+
+/** On which every second run leaves the guests alone. */
+const GUESTS_ONLY: Shape = { vms: 1, vcpus: 2, tasks: 3, pcpus: 2 };
+
+/** Between the runs of two policies or CPUs, for the seed: none repeats what another has seen. */
+const RUNS_APART = 1_000_003;
+
+/** Both sides of one shape, and Linux 6.1 itself. */
+class Pair {
+  readonly before: Side;
+  readonly after: Side;
+  private readonly port: Side;
+
+  constructor(config: MachineConfig, before: DriverKind, after: DriverKind) {
+    this.before = new Side(new ShapeCampaign({ ...config, driver: before }));
+    this.after = new Side(new ShapeCampaign({ ...config, driver: after }));
+    this.port = new Side(new ShapeCampaign({ ...config, driver: PORT }));
+  }
+
+  failsOnPort(schedule: Schedule, by: Breaking, property: number): boolean {
+    return this.port.failsAt(by, property)(schedule) >= 0;
+  }
+}
+
+interface Found {
+  readonly schedule: Schedule;
+  readonly pair: Pair;
+  readonly onLinux61: boolean;
+}
+
+/** What Linux 6.1 does not do itself says more; then, the shorter is better. */
+function better(a: Found | null, b: Found): Found {
+  if (a === null || (a.onLinux61 && !b.onLinux61)) return b;
+  if (b.onLinux61 && !a.onLinux61) return a;
+  return b.schedule.length < a.schedule.length ? b : a;
+}
+
+class PolicyComparison {
+  readonly pairs: readonly Pair[];
+  runs = 0;
+  private readonly guestsOnly: Pair;
+  private readonly firstRun: number;
+  private readonly options: CompareOptions;
+
+  constructor(options: CompareOptions) {
+    const { model, kernel, policy, shapes, before } = options;
+    this.options = options;
+    const pair = (shape: Shape): Pair =>
+      new Pair({ ...shape, model, kernel, policy }, before, driverOf(options));
+    this.guestsOnly = pair(GUESTS_ONLY);
+    this.pairs = [...shapes.map((shape) => pair(shape)), this.guestsOnly];
+    const cpu = CPU_MODELS.findIndex(({ name }) => name === model.name);
+    this.firstRun = RUNS_APART * (1 + POLICIES.indexOf(policy) * CPU_MODELS.length + cpu);
+  }
+
+  run(index: number): void {
+    const { seed, steps, shapes } = this.options;
+    const guestsOnly = index % 2 === 1;
+    const { before, after } = guestsOnly
+      ? this.guestsOnly
+      : this.pairs[(index >> 1) % shapes.length];
+    const draw = (): Draw => drawOf(seed, this.firstRun + index);
+    before.run(draw(), steps, guestsOnly, after);
+    after.run(draw(), steps, guestsOnly, before);
+    this.runs++;
+  }
+
+  get steps(): number {
+    return this.pairs.reduce((sum, p) => sum + p.before.campaign.steps + p.after.campaign.steps, 0);
+  }
+
+  get found(): number {
+    return PROPERTY_NAMES.filter((_, p) =>
+      this.pairs.some((pair) => pair.after.candidates('policy', p).length > 0),
+    ).length;
+  }
+
+  changes(): Change[] {
+    const { policy, model, properties } = this.options;
+    return PROPERTIES.filter(({ name }) => properties.includes(name)).flatMap((property) =>
+      (['policy', 'kernel'] as const).flatMap((by) => {
+        const says = notApplicable(policy, property.name, model) ?? property.notApplicable(model);
+        if (by === 'policy' && says !== null) return [];
+        return [...this.change(by, property.name, true), ...this.change(by, property.name, false)];
+      }),
+    );
+  }
+
+  get crashed(): boolean {
+    return this.pairs.some(({ before, after }) => before.crash !== null || after.crash !== null);
+  }
+
+  crashes(): Crash[] {
+    return (['before', 'after'] as const).flatMap((side) => {
+      const found = this.pairs.flatMap((pair) => pair[side].shortCrash(side) ?? []);
+      const shortest = found.sort((a, b) => a.actions.length - b.actions.length)[0];
+      return shortest === undefined ? [] : [shortest];
+    });
+  }
+
+  /** Properties whose situation arose before, and does not after. */
+  vacuous(): PropertyName[] {
+    const { policy, model, properties } = this.options;
+    return PROPERTIES.filter(({ name, reach, notApplicable: says }) => {
+      if (!properties.includes(name)) return false;
+      if ((notApplicable(policy, name, model) ?? says(model)) !== null) return false;
+      const count = (side: 'before' | 'after'): number =>
+        this.pairs.reduce((sum, pair) => sum + pair[side].campaign.reached(reach), 0);
+      return count('before') > 0 && count('after') === 0;
+    }).map(({ name }) => name);
+  }
+
+  /** What fails on one side only: on `after`, or the other way round. */
+  private change(by: Breaking, property: PropertyName, isLoss: boolean): Change[] {
+    const { policy, model, kernel } = this.options;
+    const p = PROPERTY_NAMES.indexOf(property);
+    const fails = (side: 'before' | 'after'): boolean =>
+      this.pairs.some((pair) => pair[side].fails(by, p));
+    const [bad, good] = isLoss ? (['after', 'before'] as const) : (['before', 'after'] as const);
+    // A failure that is known is there, whether these runs came upon it or not.
+    const known = by === 'policy' && knownFailure(policy, property, model, kernel) !== null;
+    const elsewhere = fails(good) || known;
+    let best: Found | null = null;
+    for (const pair of this.pairs) {
+      for (const schedule of pair[bad].candidates(by, p)) {
+        const short = onlyOnOne(schedule, pair[bad], pair[good], by, p);
+        if (short === null) continue;
+        const onLinux61 = isLoss && pair.failsOnPort(short, by, p);
+        best = better(best, { schedule: short, pair, onLinux61 });
+      }
+    }
+    if (best === null) return [];
+    const kind = isLoss ? 'lost' : 'gained';
+    const { campaign } = best.pair[bad];
+    const counterexample = campaign.counterexample(best.schedule, p, by === 'kernel');
+    const where = { policy: policy.name, cpu: model.name };
+    const { onLinux61 } = best;
+    return [{ kind, elsewhere, onLinux61, ...where, by, property, counterexample }];
+  }
+}
+
+/** Compares two drivers under one policy. Same options, same result. */
+export function compareDrivers(options: CompareOptions): Comparison {
+  const comparison = new PolicyComparison(options);
+  const { runs, progress, policy } = options;
+  let interrupted = false;
+  for (let run = 0; run < runs && !interrupted; run++) {
+    comparison.run(run);
+    const { steps, found } = comparison;
+    const now = { policy: policy.name, runs: run + 1, runsWanted: runs, steps, found };
+    interrupted = progress !== undefined && !progress(now);
+  }
+  const { steps } = comparison;
+  // A machine that has crashed is not to be asked for anything more; one may crash only now.
+  const found = comparison.crashed ? [] : comparison.changes();
+  const crashes = comparison.crashes();
+  const judged = crashes.length === 0;
+  const changes = judged ? found : [];
+  const vacuous = judged ? comparison.vacuous() : [];
+  const { runs: done } = comparison;
+  const where = { policy: policy.name, cpu: options.model.name };
+  return { ...where, crashes, changes, vacuous, runs: done, steps, interrupted };
+}

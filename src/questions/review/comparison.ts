@@ -1,0 +1,151 @@
+/** What a change of lbr.c does to the properties: the findings of all policies put together. */
+import type { PropertyName } from '../../host/policy/policy.js';
+import { PROPERTY_NAMES } from '../../host/policy/policy.js';
+import type { Counterexample } from '../../campaign/campaign.js';
+import type { Change, ChangeKind, CompareOptions, Comparison } from './compare.js';
+import type { Breaking, Crash } from '../../campaign/side.js';
+import { compareDrivers } from './compare.js';
+import type { AccessComparison, Parting } from './parting.js';
+import { compareAccesses } from './parting.js';
+
+/** One policy's. */
+export interface PolicyReview {
+  readonly comparison: Comparison;
+  /** Null if a driver crashed. */
+  readonly accesses: AccessComparison | null;
+}
+
+export function reviewPolicy(options: CompareOptions): PolicyReview {
+  const comparison = compareDrivers(options);
+  if (comparison.crashes.length > 0) return { comparison, accesses: null };
+  const { crash, accesses } = compareAccesses(options);
+  if (crash === null) return { comparison, accesses };
+  // Those schedules are others, so they may be the first to crash.
+  return { comparison: { ...comparison, crashes: [crash], changes: [], vacuous: [] }, accesses };
+}
+
+/** A property that is lost or gained. */
+export interface Finding {
+  readonly kind: ChangeKind;
+  /** What the guest's kernel breaks by itself is one finding, under whichever policies it came. */
+  readonly by: Breaking;
+  readonly policies: readonly string[];
+  /** CPUs on which it was found. */
+  readonly cpus: readonly string[];
+  readonly property: PropertyName;
+  /** It fails on the other side, too, but on other schedules. */
+  readonly elsewhere: boolean;
+  /** Linux 6.1 fails on this schedule as well. */
+  readonly onLinux61: boolean;
+  /** The shortest schedule that fails on one side only. */
+  readonly counterexample: Counterexample;
+}
+
+function length({ counterexample }: Change): number {
+  return counterexample.actions.length;
+}
+
+function findingOf(changes: readonly Change[]): Finding {
+  const telling = changes.filter(({ onLinux61 }) => !onLinux61);
+  const shortest = (telling.length > 0 ? telling : changes).reduce((best, change) =>
+    length(change) < length(best) ? change : best,
+  );
+  const { kind, elsewhere, onLinux61, by, property, counterexample } = shortest;
+  const policies = [...new Set(changes.map(({ policy }) => policy))];
+  const cpus = [...new Set(changes.map(({ cpu }) => cpu))];
+  return { kind, by, policies, cpus, property, elsewhere, onLinux61, counterexample };
+}
+
+/**
+ * Whether a finding stands for itself. A policy that fails a property anyway fails it on other
+ * schedules as soon as guests behave in any other way; that is a finding, but not a first one.
+ */
+export function isMain({ by, elsewhere }: Finding): boolean {
+  return by === 'kernel' || !elsewhere;
+}
+
+/** Drops gains that come with a loss of the same: they only say that it fails elsewhere now. */
+function withoutMoved(findings: readonly Finding[]): Finding[] {
+  return findings.filter(
+    ({ kind, elsewhere, by, property, policies }) =>
+      kind === 'lost' ||
+      !elsewhere ||
+      !findings.some(
+        (f) =>
+          f.kind === 'lost' &&
+          f.by === by &&
+          f.property === property &&
+          (by === 'kernel' || f.policies[0] === policies[0]),
+      ),
+  );
+}
+
+/**
+ * Whether a loss is what Linux 6.1 does itself, and something is gained: then a fault of the
+ * kernel's that is known shows where the one that was mended had covered it up.
+ */
+function isUncovered(change: Change, all: readonly Change[]): boolean {
+  if (change.kind === 'gained' || !change.onLinux61) return false;
+  return all.some(
+    ({ kind, by, policy }) =>
+      kind === 'gained' && by === change.by && (by === 'kernel' || policy === change.policy),
+  );
+}
+
+/** Losses first, the kernel's own before those of the policies, and then by property. */
+export function findingsOf(reviews: readonly PolicyReview[]): Finding[] {
+  const found = reviews.flatMap(({ comparison }) => comparison.changes);
+  const all = found.filter((change) => !isUncovered(change, found));
+  const findings: Finding[] = [];
+  for (const kind of ['lost', 'gained'] as const) {
+    for (const property of PROPERTY_NAMES) {
+      const own = all.filter(
+        (c) => c.kind === kind && c.by === 'kernel' && c.property === property,
+      );
+      if (own.length > 0) findings.push(findingOf(own));
+    }
+    for (const property of PROPERTY_NAMES) {
+      const theirs = all.filter(
+        (c) => c.kind === kind && c.property === property && c.by === 'policy',
+      );
+      for (const policy of new Set(theirs.map((c) => c.policy))) {
+        findings.push(findingOf(theirs.filter((c) => c.policy === policy)));
+      }
+    }
+  }
+  return withoutMoved(findings);
+}
+
+/** Properties that say nothing any more, with the policies under which that is so. */
+export function vacuousOf(
+  reviews: readonly PolicyReview[],
+): { readonly property: PropertyName; readonly policies: readonly string[] }[] {
+  return PROPERTY_NAMES.flatMap((property) => {
+    const found = reviews.filter(({ comparison }) => comparison.vacuous.includes(property));
+    const policies = [...new Set(found.map(({ comparison }) => comparison.policy))];
+    return policies.length === 0 ? [] : [{ property, policies }];
+  });
+}
+
+/** The shortest schedule on which accesses part, over all policies. */
+export function shortestParting(reviews: readonly PolicyReview[]): Parting | null {
+  return reviews.reduce<Parting | null>((best, { accesses }) => {
+    const parting = accesses?.parting ?? null;
+    if (parting === null) return best;
+    return best === null || parting.actions.length < best.actions.length ? parting : best;
+  }, null);
+}
+
+/** The shortest schedule on which a side crashes, over all policies; null if it does not. */
+export function crashOf(reviews: readonly PolicyReview[], side: Crash['side']): Crash | null {
+  const found = reviews.flatMap(({ comparison }) =>
+    comparison.crashes.filter((crash) => crash.side === side),
+  );
+  return found.sort((a, b) => a.actions.length - b.actions.length)[0] ?? null;
+}
+
+/** Whether anything that held does not hold any more. */
+export function losesAnything(reviews: readonly PolicyReview[]): boolean {
+  if (crashOf(reviews, 'after') !== null) return true;
+  return findingsOf(reviews).some(({ kind }) => kind === 'lost') || vacuousOf(reviews).length > 0;
+}

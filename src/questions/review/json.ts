@@ -1,0 +1,80 @@
+/** The report of `vlbr review` as one JSON object; its keys are stable (README, "JSON"). */
+import { findCpuModel } from '../../hw/cpu_models.js';
+import type { DriverKind } from '../../guest/perf/lbr_driver.js';
+import { CALL_NAMES } from '../../machine/guest_call.js';
+import type { Access } from './access_log.js';
+import { replayToken, withDriver } from '../../campaign/replay_file.js';
+import { crashOf, findingsOf, losesAnything } from './comparison.js';
+import { shortestParting, vacuousOf } from './comparison.js';
+import type { Finding } from './comparison.js';
+import { msrName } from '../../tell/msr_name.js';
+import type { Review, ReviewSide } from './text.js';
+import { timeline } from '../../tell/timeline.js';
+
+export const REVIEW_SCHEMA = 'vlbr/review/1';
+
+/** Accesses given on each side of the first that differs. */
+const AROUND = 8;
+
+/** Everything but `elapsed_s` and the paths depends on the options and the seed alone. */
+export function reviewJson(review: Review): object {
+  const { cpus, seed, runs, before, after, patches, reverse, notModelled, reviews } = review;
+  const findings = findingsOf(reviews);
+  const compared = reviews.flatMap(({ accesses }) => accesses ?? []);
+  const of = (kind: Finding['kind']): object[] =>
+    findings
+      .filter((finding) => finding.kind === kind)
+      .map((finding) => findingJson(finding, (kind === 'lost' ? after : before).driver));
+  return {
+    schema: REVIEW_SCHEMA,
+    cpus,
+    seed,
+    runs,
+    patches,
+    reverse,
+    before: sideJson(before),
+    after: sideJson(after),
+    notModelled,
+    lost: of('lost'),
+    vacuous: vacuousOf(reviews),
+    crashes: [crashOf(reviews, 'before'), crashOf(reviews, 'after')].filter((c) => c !== null),
+    gained: of('gained'),
+    accesses: {
+      schedules: compared.reduce((n, { schedules }) => n + schedules, 0),
+      compared: compared.reduce((n, { accesses }) => n + accesses, 0),
+      parted: compared.reduce((n, { parted }) => n + parted, 0),
+      parting: partingJson(review),
+    },
+    costs: compared.map(({ policy, cpu, costs }) => ({ policy, cpu, ...costs })),
+    interrupted: review.interrupted,
+    elapsed_s: review.elapsed_s,
+    ok: !losesAnything(reviews),
+  };
+}
+
+function sideJson({ info, path }: ReviewSide): object {
+  return { ...info, kernelSrc: path };
+}
+
+function findingJson(finding: Finding, driver: DriverKind): object {
+  const { by, policies, cpus, property, elsewhere, onLinux61, counterexample } = finding;
+  const { shape, actions, token } = counterexample;
+  const { text, lines } = timeline(withDriver(replayToken(token), driver));
+  const shown = { shape, actions, token, text, timeline: lines };
+  return { property, by, policies, cpus, elsewhere, onLinux61, counterexample: shown };
+}
+
+function partingJson({ reviews }: Review): object | null {
+  const parting = shortestParting(reviews);
+  if (parting === null) return null;
+  const { policy, cpu, shape, actions, token, at, before, after } = parting;
+  const model = findCpuModel(cpu);
+  const window = (accesses: readonly Access[]): object[] =>
+    accesses.slice(Math.max(0, at - AROUND), at + AROUND).map((access) => ({
+      ...access,
+      fn: CALL_NAMES[access.fn],
+      name: model === undefined ? '' : msrName(model, access.msr),
+    }));
+  const shown = { before: window(before), after: window(after) };
+  return { policy, cpu, shape, actions, token, at, ...shown };
+}

@@ -1,0 +1,147 @@
+/** Where the MSR accesses of two drivers first part, and what their switches cost. */
+import { driverOf } from '../../guest/perf/kernel.js';
+import type { DriverKind } from '../../guest/perf/lbr_driver.js';
+import type { Action } from '../../schedule/actions.js';
+import type { Draw } from '../../schedule/draw.js';
+import type { Access, SwitchCosts } from './access_log.js';
+import { AccessLog, partsAt } from './access_log.js';
+import type { Shape } from '../../campaign/campaign.js';
+import { drawOf } from '../../schedule/draw.js';
+import { ShapeCampaign } from '../../campaign/campaign.js';
+import type { CompareOptions } from './compare.js';
+import type { Crash } from '../../campaign/side.js';
+import { shrink } from '../../schedule/shrink.js';
+import type { Schedule } from '../../schedule/schedule.js';
+
+/** A short schedule on which accesses part. */
+export interface Parting {
+  readonly policy: string;
+  readonly cpu: string;
+  readonly shape: Shape;
+  readonly actions: readonly Action[];
+  readonly token: string;
+  /** Index of the first access that differs, in both lists. */
+  readonly at: number;
+  readonly before: readonly Access[];
+  readonly after: readonly Access[];
+}
+
+export interface AccessComparison {
+  readonly policy: string;
+  readonly cpu: string;
+  readonly schedules: number;
+  /** Accesses compared, those of one side. */
+  readonly accesses: number;
+  /** Schedules on which accesses part. */
+  readonly parted: number;
+  readonly parting: Parting | null;
+  readonly costs: { readonly before: SwitchCosts; readonly after: SwitchCosts };
+}
+
+/** Schedules that are run: what differs at all mostly differs at once. */
+const SCHEDULES = 100;
+
+/** Both drivers on machines of one shape. */
+class Logs {
+  readonly campaign: ShapeCampaign;
+  readonly before: AccessLog;
+  readonly after: AccessLog;
+
+  constructor(options: CompareOptions, shape: Shape) {
+    const { model, kernel, policy, before } = options;
+    const on = (driver: DriverKind) => ({ ...shape, model, kernel, policy, driver });
+    this.campaign = new ShapeCampaign(on(before));
+    this.before = new AccessLog(on(before));
+    this.after = new AccessLog(on(driverOf(options)));
+  }
+
+  /** Draws a schedule, on the machine before. */
+  generate(draw: Draw, steps: number): Schedule {
+    const { campaign } = this;
+    try {
+      campaign.run(draw, steps, null);
+    } catch {
+      // It is run again, and crashes again, where that is told.
+    }
+    return campaign.lastSchedule;
+  }
+
+  private run(side: Crash['side'], schedule: Schedule): readonly Access[] {
+    const { campaign } = this;
+    try {
+      return this[side].run(schedule);
+    } catch (error) {
+      const token = campaign.token(schedule, 0);
+      const actions = schedule.actions();
+      throw new SideCrash({ side, cpu: campaign.cpu, error: String(error), actions, token });
+    }
+  }
+
+  /** Number of actions up to where the accesses part, or -1. */
+  partsAfter(schedule: Schedule): number {
+    const a = this.run('before', schedule);
+    const b = this.run('after', schedule);
+    const at = partsAt(a, b);
+    return at < 0 ? -1 : Math.min(a[at]?.action ?? Infinity, b[at]?.action ?? Infinity) + 1;
+  }
+
+  /** Compares a short schedule whose accesses part. */
+  parting(found: Schedule, policy: string): Parting {
+    const schedule = shrink(found, (s) => this.partsAfter(s));
+    const before = this.run('before', schedule);
+    const after = this.run('after', schedule);
+    const at = partsAt(before, after);
+    const { shape, actions, token } = this.campaign.counterexample(schedule, 0, false);
+    const { cpu } = this.campaign;
+    return { policy, cpu, shape, actions, token, at, before, after };
+  }
+}
+
+/** What went wrong on one side, with the schedule. */
+class SideCrash extends Error {
+  readonly crash: Crash;
+
+  constructor(crash: Crash) {
+    super(crash.error);
+    this.crash = crash;
+  }
+}
+
+/** Runs the same schedules on both drivers. Same options, same result. */
+export function compareAccesses(
+  options: CompareOptions,
+):
+  | { readonly crash: Crash; readonly accesses: null }
+  | { readonly crash: null; readonly accesses: AccessComparison } {
+  try {
+    return { crash: null, accesses: accessesOf(options) };
+  } catch (error) {
+    if (error instanceof SideCrash) return { crash: error.crash, accesses: null };
+    throw error;
+  }
+}
+
+function accessesOf(options: CompareOptions): AccessComparison {
+  const { policy, shapes, seed, steps } = options;
+  const logs = shapes.map((shape) => new Logs(options, shape));
+  let accesses = 0;
+  let parted = 0;
+  let first: { readonly schedule: Schedule; readonly log: Logs } | null = null;
+  for (let run = 0; run < SCHEDULES; run++) {
+    const log = logs[run % logs.length];
+    const schedule = log.generate(drawOf(seed, run), steps);
+    const differs = log.partsAfter(schedule) >= 0;
+    accesses += log.before.accesses.length;
+    if (!differs) continue;
+    parted++;
+    first ??= { schedule: schedule.copy(), log };
+  }
+  const costs = {
+    before: AccessLog.costs(logs.map(({ before }) => before)),
+    after: AccessLog.costs(logs.map(({ after }) => after)),
+  };
+  // Only now: shrinking runs schedules, too, and their switches are not to be counted.
+  const parting = first === null ? null : first.log.parting(first.schedule, policy.name);
+  const where = { policy: policy.name, cpu: options.model.name };
+  return { ...where, schedules: SCHEDULES, accesses, parted, parting, costs };
+}

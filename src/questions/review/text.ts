@@ -1,0 +1,326 @@
+/** The report of `vlbr review` as text. */
+import type { DriverKind } from '../../guest/perf/lbr_driver.js';
+import { assert } from '../../hw/assert.js';
+import type { CpuModel } from '../../hw/cpu_models.js';
+import { findCpuModel } from '../../hw/cpu_models.js';
+import type { KernelInfo } from '../../tree/binary.js';
+import { actionText } from '../../schedule/actions.js';
+import { CALL_NAMES } from '../../machine/guest_call.js';
+import type { Cost } from './access_log.js';
+import type { Finding, PolicyReview } from './comparison.js';
+import { crashOf, findingsOf, isMain, shortestParting, vacuousOf } from './comparison.js';
+import type { AccessComparison, Parting } from './parting.js';
+import { PROPERTIES } from '../../judge/properties.js';
+import { replayToken, withDriver } from '../../campaign/replay_file.js';
+import { accessColumns } from '../../tell/access_text.js';
+import type { Colours } from '../../console/colours.js';
+import { nameMsrs } from '../../tell/msr_name.js';
+import { tableLines } from '../../console/table.js';
+import { ascii, grouped, plural, wrap } from '../../console/text.js';
+import { timeline } from '../../tell/timeline.js';
+import { sourceText } from '../../tell/source_text.js';
+
+/** One side of a review. */
+export interface ReviewSide {
+  readonly info: KernelInfo;
+  readonly driver: DriverKind;
+  /** What `vlbr replay` takes as --kernel-src. */
+  readonly path: string;
+}
+
+export interface Review {
+  readonly cpus: readonly string[];
+  readonly seed: number;
+  /** Runs for each policy and CPU, on each side. */
+  readonly runs: number;
+  readonly before: ReviewSide;
+  readonly after: ReviewSide;
+  /** What was applied, or taken back, by name. */
+  readonly patches: readonly string[];
+  readonly reverse: boolean;
+  readonly notModelled: readonly string[];
+  readonly reviews: readonly PolicyReview[];
+  readonly interrupted: boolean;
+  readonly elapsed_s: number;
+}
+
+export function reviewText(review: Review, colours: Colours): string[] {
+  const findings = findingsOf(review.reviews);
+  // Without a loss that stands for itself, those of policies that fail anyway have to do.
+  const alone = findings.some((finding) => finding.kind === 'lost' && isMain(finding));
+  const shown = (finding: Finding): boolean =>
+    isMain(finding) || (finding.kind === 'lost' && !alone);
+  const main = findings.filter(shown);
+  const others = findings.filter((finding) => !shown(finding));
+  const told = main.length > 0 ? main : others;
+  return [
+    ...headLines(review, colours),
+    '',
+    ...findingTable(review, main, others, colours),
+    ...vacuousLines(review),
+    ...crashLines(review, colours),
+    ...told.flatMap((finding) => scheduleLines(review, told, finding, colours)),
+    '',
+    ...accessLines(review, colours),
+    '',
+    ...costLines(review),
+    '',
+    ...closingLines(review, findings, colours),
+  ];
+}
+
+function headLines(review: Review, colours: Colours): string[] {
+  const { cpus, seed, runs, before, after, patches, reverse, notModelled, reviews } = review;
+  const done = `${plural(runs, 'run')} on each side under ${policiesText(reviews)}`;
+  const what = reverse ? 'without' : 'with';
+  const sides = reverse ? [after, before] : [before, after];
+  return [
+    ...wrap(`vlbr review: ${cpus.join(', ')}; seed ${seed}; ${done}`, '', '  ').map(colours.bold),
+    `tree: ${sourceText(sides[0].info)}`,
+    ...wrap(
+      `${what}: ${patches.join(', ')} (sha256 ${sides[1].info.sha256.slice(0, 12)})`,
+      '',
+      '  ',
+    ),
+    ...(notModelled.length === 0
+      ? []
+      : wrap(`not modelled, so left out: ${notModelled.join(', ')}`, '', '  ')),
+  ];
+}
+
+function policiesText(reviews: readonly PolicyReview[]): string {
+  const names = [...new Set(reviews.map(({ comparison }) => comparison.policy))];
+  return names.length === 1 ? names[0] : `each of ${names.length} policies`;
+}
+
+/** Who breaks it. */
+function whoText({ by, policies }: Finding): string {
+  return by === 'kernel' ? "the guest's kernel itself" : policies.join(', ');
+}
+
+function findingTable(
+  { cpus, reviews }: Review,
+  main: readonly Finding[],
+  others: readonly Finding[],
+  colours: Colours,
+): string[] {
+  const rows = main.map((finding) => {
+    const { kind, property, counterexample } = finding;
+    return [
+      kind === 'lost' ? colours.red('LOST') : colours.green('gained'),
+      property,
+      whoText(finding),
+      cpus.length > 1 && finding.cpus.length === cpus.length ? 'all' : finding.cpus.join(', '),
+      plural(counterexample.actions.length, 'action'),
+      noteText(finding),
+    ];
+  });
+  const table = tableLines(['', 'property', 'broken by', 'CPU', 'schedule', ''], rows);
+  const crashed = reviews.some(({ comparison }) => comparison.crashes.length > 0);
+  return [
+    ...(main.length > 0 ? table : []),
+    ...(main.length + others.length === 0 && !crashed ? ['No property is lost or gained.'] : []),
+    ...otherLines(others, 'lost', 'Fails on more schedules, where it failed anyway'),
+    ...otherLines(others, 'gained', 'Fails on fewer schedules, but still fails'),
+  ];
+}
+
+/** What makes a finding less than it seems. */
+function noteText({ kind, elsewhere, onLinux61 }: Finding): string {
+  const other = kind === 'lost' ? 'failed elsewhere before' : 'still fails elsewhere';
+  const notes = [...(elsewhere ? [other] : []), ...(onLinux61 ? ['as in Linux 6.1'] : [])];
+  return notes.join('; ');
+}
+
+/** Findings under policies that fail the property on both sides, with the schedules' lengths. */
+function otherLines(others: readonly Finding[], kind: Finding['kind'], head: string): string[] {
+  const mine = others.filter((finding) => finding.kind === kind);
+  if (mine.length === 0) return [];
+  const properties = [...new Set(mine.map(({ property }) => property))];
+  const texts = properties.map((property) => {
+    const under = mine
+      .filter((finding) => finding.property === property)
+      .map((f) => `${f.policies.join(', ')} ${f.counterexample.actions.length}`);
+    return `${property} (${under.join(', ')})`;
+  });
+  return wrap(`${head} (policies, actions): ${texts.join('; ')}`, '', '  ');
+}
+
+function vacuousLines({ reviews }: Review): string[] {
+  return vacuousOf(reviews).flatMap(({ property, policies }) =>
+    wrap(
+      `${property} says nothing any more: its situation does not arise (${policies.join(', ')})`,
+      'LOST  ',
+      '      ',
+    ),
+  );
+}
+
+/** A driver that crashed: where it did, nothing else was judged. */
+function crashLines({ reviews, before, after }: Review, colours: Colours): string[] {
+  return (['before', 'after'] as const).flatMap((side) => {
+    const crash = crashOf(reviews, side);
+    if (crash === null) return [];
+    const { error, actions, token } = crash;
+    const { path } = side === 'before' ? before : after;
+    return [
+      '',
+      colours.red(`the lbr.c ${side} the patch crashes: ${error}`),
+      '  so nothing else was judged under the policies and on the CPUs where it did',
+      ...actions.map((action, i) => `  #${i + 1} ${actionText(action)}`),
+      `  vlbr replay ${token} --kernel-src ${path}`,
+    ];
+  });
+}
+
+/** The timeline of a finding, if it is the shortest for its property. */
+function scheduleLines(
+  review: Review,
+  told: readonly Finding[],
+  finding: Finding,
+  colours: Colours,
+): string[] {
+  const { kind, property, counterexample } = finding;
+  const alike = told.filter((f) => f.kind === kind && f.property === property);
+  const lengths = alike.map((f) => f.counterexample.actions.length);
+  if (alike[lengths.indexOf(Math.min(...lengths))] !== finding) return [];
+  const side = kind === 'lost' ? review.after : review.before;
+  const { lines } = timeline(withDriver(replayToken(counterexample.token), side.driver));
+  const held = kind === 'lost' ? 'held before' : 'holds now';
+  const statement = PROPERTIES.find(({ name }) => name === property)?.statement ?? '';
+  return [
+    '',
+    colours.bold(`${kind}: ${property}, broken by ${whoText(finding)}`),
+    ...wrap(ascii(statement), '  ', '  '),
+    `  On this schedule it ${held}:`,
+    ...lines,
+    `  vlbr replay ${counterexample.token} --kernel-src ${side.path}`,
+  ];
+}
+
+function accessLines(review: Review, colours: Colours): string[] {
+  const { reviews } = review;
+  const compared = reviews.flatMap(({ accesses }) => accesses ?? []);
+  const sum = (of: (a: AccessComparison) => number): number =>
+    compared.reduce((n, a) => n + of(a), 0);
+  const schedules = sum((a) => a.schedules);
+  const total = sum((a) => a.accesses);
+  const parting = shortestParting(reviews);
+  if (schedules === 0) return ['MSR accesses were not compared.'];
+  if (parting === null) {
+    const same = `MSR accesses: the same in all of ${grouped(schedules)} schedules`;
+    return [colours.bold(`${same} (${grouped(total)} accesses)`)];
+  }
+  const parted = sum((a) => a.parted);
+  const head = `MSR accesses part in ${grouped(parted)} of ${grouped(schedules)} schedules`;
+  const { before, after, at, cpu } = parting;
+  const model = modelOf(cpu);
+  return [
+    colours.bold(head),
+    ...wrap(`the shortest is this, ${whereText(parting)}:`, '', '  '),
+    ...partingSchedule(review, parting),
+    ...accessColumns(
+      model,
+      { head: 'before', accesses: before },
+      { head: 'after', accesses: after },
+      at,
+    ),
+  ];
+}
+
+function modelOf(cpu: string): CpuModel {
+  const model = findCpuModel(cpu);
+  assert(model !== undefined, 'a review names CPUs that there are');
+  return model;
+}
+
+function whereText({ before, after, at, policy, cpu }: Parting): string {
+  const access = before[at] ?? after[at];
+  const fn = CALL_NAMES[access.fn];
+  const where = access.byHost ? "in the host's perf" : `in ${fn === '' ? 'a call' : `${fn}()`}`;
+  return `${cpu}, under ${policy}, ${where} on ${access.byHost ? 'p' : 'v'}${access.cpu}`;
+}
+
+/** The actions up to the one in which accesses part. */
+function partingSchedule(review: Review, { token, cpu }: Parting): string[] {
+  const { lines } = timeline(withDriver(replayToken(token), review.before.driver));
+  return lines.filter((line) => line.startsWith('#')).map((line) => nameMsrs(modelOf(cpu), line));
+}
+
+function costText(before: Cost, after: Cost, of: (cost: Cost) => number): string {
+  const [a, b] = [of(before), of(after)].map((n) => n.toFixed(1));
+  return a === b ? a : `${a} -> ${b}`;
+}
+
+function accessCount({ reads, writes }: Cost): number {
+  return reads + writes;
+}
+
+/** Accesses and cycles of a kind of switch. */
+function costPair(a: Cost, b: Cost): string[] {
+  const cycles = costText(a, b, ({ cycles: n }) => Math.round(n)).replaceAll('.0', '');
+  return [costText(a, b, accessCount), cycles];
+}
+
+/** Only the policies under which something changes; the guest's own cost is the same under all. */
+function costLines({ reviews }: Review): string[] {
+  const all = reviews.flatMap(({ accesses }) => accesses ?? []);
+  if (all.length === 0) return ['Costs were not compared.'];
+  const tables = [...new Set(all.map(({ cpu }) => cpu))].map((cpu) => costTable(all, cpu));
+  const changed = tables.filter((lines) => lines.length > 0);
+  return changed.length > 0
+    ? changed[0]
+    : ['Costs of task switches and of vCPU switches: unchanged.'];
+}
+
+/** The rows in which something changes on one CPU; none if nothing does. */
+function costTable(all: readonly AccessComparison[], cpu: string): string[] {
+  const compared = all.filter((a) => a.cpu === cpu);
+  const rows = compared.map(({ policy, costs }) => {
+    const { before, after } = costs;
+    return [
+      policy,
+      ...costPair(before.perTaskSwitch, after.perTaskSwitch),
+      ...costPair(before.perVcpuSwitch, after.perVcpuSwitch),
+    ];
+  });
+  const changed = rows.filter((row) => row.some((cell) => cell.includes('->')));
+  if (changed.length === 0) return [];
+  return [
+    `Mean cost of a switch on ${cpu}: LBR MSR accesses, and cycles (orders of magnitude, ` +
+      'without exits)',
+    ...tableLines(['policy', 'task switch', 'cycles', 'vCPU switch', 'cycles'], changed, {
+      numeric: true,
+    }),
+  ];
+}
+
+/** Names what was lost and what was gained. */
+function closingLines(review: Review, findings: readonly Finding[], colours: Colours): string[] {
+  const of = (kind: Finding['kind'], main: boolean): string[] => [
+    ...new Set(
+      findings.filter((f) => f.kind === kind && isMain(f) === main).map(({ property }) => property),
+    ),
+  ];
+  const vacuous = vacuousOf(review.reviews).map(({ property }) => property);
+  const lost = [...new Set([...of('lost', true), ...vacuous])];
+  const anyway = of('lost', false).filter((name) => !lost.includes(name));
+  const parts = [
+    `lost: ${listed(lost.length > 0 ? lost : anyway)}`,
+    ...(lost.length > 0 && anyway.length > 0
+      ? [`on more schedules than before: ${listed(anyway)}`]
+      : []),
+    `gained: ${listed(of('gained', true))}`,
+  ];
+  const lines = review.interrupted ? [colours.yellow('interrupted: from the runs until then')] : [];
+  const crashes = crashOf(review.reviews, 'after') !== null;
+  if (crashes) parts.unshift('the patched lbr.c crashes');
+  else if (crashOf(review.reviews, 'before') !== null) parts.push('and it does not crash any more');
+  const good = lost.length + anyway.length === 0 && !crashes;
+  const paint = good ? colours.green : colours.red;
+  return [...lines, ...wrap(parts.join('; '), '', '  ').map((line) => paint(line))];
+}
+
+function listed(names: readonly string[]): string {
+  return names.length === 0 ? 'nothing' : names.join(', ');
+}

@@ -1,0 +1,50 @@
+/** The report of a campaign as one JSON object; its keys are stable (README, "JSON"). */
+import { replayToken, VERIFY_SCHEMA, withDriver } from '../../campaign/replay_file.js';
+import type { DriverKind } from '../../guest/perf/lbr_driver.js';
+import type { Counterexample } from '../../campaign/campaign.js';
+import { summarize } from '../../schedule/host_schedule.js';
+import { ascii } from '../../console/text.js';
+import { timeline } from '../../tell/timeline.js';
+import type { Campaign } from './text.js';
+import { unexpectedOf } from './text.js';
+
+/** Everything but `elapsed_s` depends on the options and the seed alone. */
+export function verifyJson(campaign: Campaign): object {
+  const { model, kernel, seed, shapes, schedules, elapsed_s, report } = campaign;
+  const { runs, steps, actions, interrupted, results, kernelFindings } = report;
+  return {
+    schema: VERIFY_SCHEMA,
+    kernel,
+    driver: campaign.driver.name,
+    kernelSource: campaign.source,
+    cpu: model.name,
+    seed,
+    elapsed_s,
+    steps,
+    runs,
+    shapes: schedules.length > 0 ? [] : shapes,
+    schedules: schedules.map((schedule) => ({ file: schedule.file, ...summarize(schedule) })),
+    actions,
+    results: results.map((result) => ({
+      ...result,
+      reason: ascii(result.reason),
+      counterexample: counterexampleJson(result.counterexample, campaign.driver),
+    })),
+    kernelFindings: kernelFindings.map(({ property, counterexample }) => ({
+      property,
+      counterexample: counterexampleJson(counterexample, campaign.driver),
+    })),
+    interrupted,
+    unexpected: unexpectedOf(report).length,
+  };
+}
+
+function counterexampleJson(
+  counterexample: Counterexample | null,
+  driver: DriverKind,
+): object | null {
+  if (counterexample === null) return null;
+  const { shape, actions, token, label } = counterexample;
+  const { text, lines } = timeline(withDriver(replayToken(token), driver));
+  return { shape, actions, token, label, text, timeline: lines };
+}

@@ -1,0 +1,254 @@
+/** The report of a campaign as text: the matrix, what was run, and every counterexample. */
+import type { DriverKind } from '../../guest/perf/lbr_driver.js';
+import type { CpuModel } from '../../hw/cpu_models.js';
+import type { KernelInfo } from '../../tree/binary.js';
+import type { HostSchedule } from '../../schedule/host_schedule.js';
+import { summarize } from '../../schedule/host_schedule.js';
+import type { Counterexample, Report, Result, Shape, Verdict } from '../../campaign/campaign.js';
+import { REACH_NAMES } from '../../judge/properties.js';
+import { replayToken, withDriver } from '../../campaign/replay_file.js';
+import type { Colours } from '../../console/colours.js';
+import { guestText } from '../../tell/source_text.js';
+import { nameMsrs } from '../../tell/msr_name.js';
+import { splitTable, tableLines } from '../../console/table.js';
+import { ascii, compact, grouped, plural, WIDTH, wrap } from '../../console/text.js';
+import { timeline } from '../../tell/timeline.js';
+
+/** What was asked for, and what came of it. */
+export interface Campaign {
+  readonly model: CpuModel;
+  readonly kernel: string;
+  readonly driver: DriverKind;
+  /** Where the driver's C file comes from; null for the port. */
+  readonly source: KernelInfo | null;
+  /** Options that `vlbr replay` needs to run the same driver, as words of a command line. */
+  readonly driverWords: readonly string[];
+  readonly seed: number;
+  readonly shapes: readonly Shape[];
+  readonly schedules: readonly HostSchedule[];
+  readonly elapsed_s: number;
+  readonly report: Report;
+}
+
+/** Verdicts that are not the expected ones. */
+export function unexpectedOf(report: Report): Result[] {
+  return report.results.filter(({ verdict, expected }) => verdict !== expected);
+}
+
+const WORDS: Readonly<Record<Verdict, string>> = {
+  holds: 'holds',
+  fails: 'FAILS',
+  vacuous: 'vacuous',
+  'not applicable': 'n-a',
+};
+
+const RANDOM_SAYS =
+  'random: a verdict is of the schedules that were run; vlbr explore looks at every schedule of ' +
+  'a small machine';
+
+const MINIMAL_SAYS =
+  'minimal: exploration of one pCPU with 2 VMs of 1 vCPU, and with 1 VM of 2, found no schedule ' +
+  'of fewer actions';
+
+/** The whole report, as lines. */
+export function verifyText(campaign: Campaign, colours: Colours): string[] {
+  const { report } = campaign;
+  return [
+    ...headLines(campaign, colours),
+    '',
+    ...matrixLines(report, colours),
+    '',
+    ...legendLines(report),
+    '',
+    ...workLines(campaign),
+    ...report.results.flatMap((_, i) => failureLines(campaign, i, colours)),
+    ...findingLines(campaign, colours),
+    '',
+    ...closingLines(report, colours),
+  ];
+}
+
+function headLines(campaign: Campaign, colours: Colours): string[] {
+  const { model, kernel, source, seed, schedules, shapes } = campaign;
+  const cpu = `${model.name} (${model.lbr_nr} records)`;
+  const what = `${cpu}, ${guestText(kernel, source)}, seed ${seed}`;
+  const machines = schedules.length > 0 ? schedules.flatMap(scheduleLines) : shapeLines(shapes);
+  return [colours.bold(`vlbr verify: ${what}`), ...machines];
+}
+
+function shapeLines(shapes: readonly Shape[]): string[] {
+  const texts = shapes.map(({ vms, vcpus, tasks, pcpus }) => {
+    const vm = `${plural(vcpus, 'vCPU')} and ${plural(tasks, 'task')}`;
+    return `${plural(vms, 'VM')} of ${vm} on ${plural(pcpus, 'pCPU')}`;
+  });
+  return wrap(`machines: ${texts.join('; ')}`, '', '  ');
+}
+
+function scheduleLines(schedule: HostSchedule): string[] {
+  const { vcpus, vms, pcpus, vcpu_switches, span_s } = summarize(schedule);
+  const who = `${plural(vcpus, 'vCPU')} of ${plural(vms, 'VM')} on ${plural(pcpus, 'pCPU')}`;
+  const what = `${plural(vcpu_switches, 'vCPU switch')} in ${span_s.toFixed(1)} s`;
+  return wrap(`schedule: ${schedule.file}: ${who}, ${what}`, '', '  ');
+}
+
+/** Properties as rows, policies as columns; `!` marks what is not expected. */
+function matrixLines({ results }: Report, colours: Colours): string[] {
+  const policies = [...new Set(results.map(({ policy }) => policy))];
+  const properties = [...new Set(results.map(({ property }) => property))];
+  const rows = properties.map((property) => [
+    property,
+    ...policies.map((policy) => {
+      const result = results.find((r) => r.policy === policy && r.property === property);
+      return result === undefined ? '' : cell(result, colours);
+    }),
+  ]);
+  return splitTable(['', ...policies], rows);
+}
+
+function cell({ verdict, expected }: Result, colours: Colours): string {
+  const word = WORDS[verdict];
+  if (verdict !== expected) return colours.red(colours.bold(`${word}!`));
+  switch (verdict) {
+    case 'holds':
+      return colours.green(word);
+    case 'fails':
+      return colours.yellow(word);
+    default:
+      return colours.dim(word);
+  }
+}
+
+/** Why some cells are as they are. */
+function legendLines({ results }: Report): string[] {
+  const lines: string[] = [];
+  if (results.some(({ verdict, expected }) => verdict !== expected)) {
+    lines.push('! not the expected verdict');
+  }
+  if (results.some(({ verdict }) => verdict === 'vacuous')) {
+    lines.push('vacuous: holds, but the situation in which it could fail never came up');
+  }
+  lines.push(...wrap(RANDOM_SAYS, '', '  '));
+  const labels = new Set(results.map(({ counterexample }) => counterexample?.label));
+  if (labels.has('minimal')) lines.push(...wrap(MINIMAL_SAYS, '', '  '));
+  if (labels.has('shrunk'))
+    lines.push('shrunk: the shortest schedule found; there may be a shorter');
+  const reasons = new Map<string, Set<string>>();
+  for (const { verdict, property, policy, reason } of results) {
+    if (verdict !== 'not applicable') continue;
+    const key = `${property}: ${ascii(reason)}`;
+    reasons.set(key, (reasons.get(key) ?? new Set()).add(policy));
+  }
+  const all = new Set(results.map(({ policy }) => policy)).size;
+  for (const [reason, policies] of reasons) {
+    const whose = policies.size === all ? '' : ` (${[...policies].join(', ')})`;
+    lines.push(...wrap(`n-a ${reason}${whose}`, '', '  '));
+  }
+  return lines;
+}
+
+/** How much was run, which actions, and how often each risk was met. */
+function workLines({ report, elapsed_s }: Campaign): string[] {
+  const { runs, steps, actions, results } = report;
+  const mean = runs === 0 ? 0 : steps / runs;
+  const total = `${plural(runs, 'run')}, ${plural(steps, 'action')}`;
+  const lines = [
+    `random: ${total} (mean ${mean.toFixed(1)} a run); ${elapsed_s.toFixed(1)} s in all`,
+    '0 % skipped: each action is drawn from those that are possible next',
+    '',
+    ...actionColumns(actions),
+  ];
+  const policies = [...new Map(results.map(({ policy, reach }) => [policy, reach]))];
+  const rows = REACH_NAMES.map((name) => [
+    name,
+    ...policies.map(([, reach]) => compact(reach[name] ?? 0)),
+  ]);
+  const head = ['risky situations met', ...policies.map(([policy]) => policy)];
+  return [...lines, '', ...splitTable(head, rows, { numeric: true })];
+}
+
+/** Name and count, several to a line. */
+function actionColumns(actions: Readonly<Record<string, number>>): string[] {
+  const entries = Object.entries(actions);
+  const name = Math.max(...entries.map(([key]) => key.length));
+  const count = Math.max(...entries.map(([, n]) => grouped(n).length));
+  const cells = entries.map(([key, n]) => `${key.padEnd(name)} ${grouped(n).padStart(count)}`);
+  const perLine = Math.max(1, Math.floor((WIDTH + 3) / (name + 1 + count + 3)));
+  const lines: string[] = [];
+  for (let i = 0; i < cells.length; i += perLine) {
+    lines.push(cells.slice(i, i + perLine).join('   '));
+  }
+  return lines;
+}
+
+/** The i-th result's counterexample, if it has one. */
+function failureLines(campaign: Campaign, i: number, colours: Colours): string[] {
+  const { report, model } = campaign;
+  const { policy, property, verdict, expected, reason, counterexample } = report.results[i];
+  if (counterexample === null) return [];
+  const known = verdict === expected ? `known: ${ascii(reason)}` : 'not expected';
+  const twin = report.results
+    .slice(0, i)
+    .find((r) => r.policy === policy && sameSchedule(r.counterexample, counterexample));
+  const body =
+    twin === undefined
+      ? timelineLines(campaign, counterexample)
+      : [
+          `  the schedule of ${twin.property} above`,
+          ...wrap(ascii(nameMsrs(model, counterexample.text)), '      => ', '         '),
+          replayLine(campaign, counterexample),
+        ];
+  const { label, actions } = counterexample;
+  const title = `${policy} breaks ${property}: ${plural(actions.length, 'action')} (${label})`;
+  return ['', colours.bold(title), ...wrap(known, '  ', '    '), ...body];
+}
+
+function sameSchedule(a: Counterexample | null, b: Counterexample): boolean {
+  return a !== null && scheduleText(a) === scheduleText(b);
+}
+
+function scheduleText({ shape, actions }: Counterexample): string {
+  return JSON.stringify([shape, actions]);
+}
+
+function timelineLines(campaign: Campaign, counterexample: Counterexample): string[] {
+  const { lines } = timeline(withDriver(replayToken(counterexample.token), campaign.driver));
+  return [...lines, replayLine(campaign, counterexample)];
+}
+
+/** One word, however long, on a line of its own: it is there to be copied. */
+function replayLine({ driverWords }: Campaign, { token }: Counterexample): string {
+  return `  ${['vlbr replay', token, ...driverWords].join(' ')}`;
+}
+
+/** What the guest's kernel breaks by itself counts against no policy. */
+function findingLines(campaign: Campaign, colours: Colours): string[] {
+  return campaign.report.kernelFindings.flatMap(({ property, counterexample }) => [
+    '',
+    colours.bold(`the guest's kernel breaks ${property}`),
+    '  by itself, as it would on a pCPU of its own: counts against no policy',
+    ...timelineLines(campaign, counterexample),
+  ]);
+}
+
+function closingLines(report: Report, colours: Colours): string[] {
+  const { results, interrupted } = report;
+  const unexpected = unexpectedOf(report);
+  const lines: string[] = [];
+  if (interrupted) {
+    lines.push(colours.yellow('interrupted: these are the verdicts of the runs until then'));
+  }
+  if (unexpected.length > 0) {
+    const rows = unexpected.map(({ policy, property, verdict, expected, reason }) => [
+      policy,
+      property,
+      `${verdict}, expected: ${expected}${expected === 'fails' ? ` (${ascii(reason)})` : ''}`,
+    ]);
+    lines.push(...tableLines(['policy', 'property', 'verdict'], rows, { wrapLast: true }), '');
+    if (unexpected.some(({ expected }) => expected === 'fails')) {
+      lines.push('A known failure that was not met may need more --runs, or other machines.', '');
+    }
+  }
+  const count = `${plural(results.length, 'verdict')}, ${grouped(unexpected.length)} unexpected`;
+  lines.push(unexpected.length === 0 ? colours.green(count) : colours.red(count));
+  return lines;
+}

@@ -1,0 +1,157 @@
+/** `vlbr verify`: judges policies by a campaign and prints the report. */
+import type { KernelVersion } from '../../guest/perf/kernel.js';
+import { POLICIES } from '../../host/policy/index.js';
+import { PROPERTY_NAMES } from '../../host/policy/policy.js';
+import { CPU_MODELS } from '../../hw/cpu_models.js';
+import { coloursFor } from '../../console/colours.js';
+import { verifyJson } from './json.js';
+import type { Campaign } from './text.js';
+import { unexpectedOf, verifyText } from './text.js';
+import type { MachineConfig } from '../../machine/config.js';
+import { configProblem } from '../../machine/config.js';
+import { parseFtrace, readFtraceFile, TraceError } from '../../schedule/ftrace.js';
+import type { HostSchedule } from '../../schedule/host_schedule.js';
+import { DEFAULT_VCPU_THREADS, hostSchedule } from '../../schedule/host_schedule.js';
+import type { Shape } from '../../campaign/campaign.js';
+import { DEFAULT_SHAPES } from '../../campaign/campaign.js';
+import { recordedWindows } from '../../schedule/recorded.js';
+import { entryOf, namesOf } from '../../console/arguments.js';
+import type { CampaignJob } from './job.js';
+import { runJob } from './pool.js';
+import {
+  EXIT_EXPECTED,
+  EXIT_INTERRUPTED,
+  EXIT_UNEXPECTED,
+  UsageError,
+} from '../../console/errors.js';
+import type { DriverOptions } from '../../console/kernel_source.js';
+import { askedBinary, driverFor, driverWords } from '../../console/kernel_source.js';
+import { printJson, printLines } from '../../console/output.js';
+import { progressLine, tellInterrupted } from '../../console/progress.js';
+
+/** The options as commander hands them over. */
+export interface VerifyOptions extends DriverOptions {
+  readonly policy: string;
+  readonly property: string;
+  readonly cpu: string;
+  readonly kernel: KernelVersion;
+  readonly vms?: number;
+  readonly vcpus?: number;
+  readonly tasks?: number;
+  readonly pcpus?: number;
+  readonly runs: number;
+  readonly seed: number;
+  readonly shorten: boolean;
+  readonly schedule?: readonly string[];
+  readonly vcpuThreads?: string;
+  readonly json?: boolean;
+}
+
+/** Returns the exit code. @throws UsageError before anything has run. */
+export async function verify(options: VerifyOptions): Promise<number> {
+  const binary = askedBinary(options);
+  const job = { ...jobOf(options), binary: binary?.bytes ?? null, before: null };
+  const model = entryOf('CPU', options.cpu, CPU_MODELS);
+  const line = progressLine(job.policies.length, job.runs);
+  const began = performance.now();
+  const hooks = {
+    progress: line.update,
+    interrupted: (): void => {
+      line.end();
+      tellInterrupted();
+    },
+  };
+  const report = await runJob(job, hooks).finally(line.end);
+  const elapsed_s = Math.round(performance.now() - began) / 1000;
+  const { kernel, seed, shapes, schedules } = job;
+  const guest = { model, kernel, driver: driverFor(binary), source: binary?.info ?? null };
+  const words = driverWords(options);
+  const campaign: Campaign = {
+    ...guest,
+    driverWords: words,
+    seed,
+    shapes,
+    schedules,
+    elapsed_s,
+    report,
+  };
+  if (options.json === true) printJson(verifyJson(campaign));
+  else printLines(verifyText(campaign, coloursFor(process.stdout.isTTY)));
+  if (report.interrupted) return EXIT_INTERRUPTED;
+  return unexpectedOf(report).length === 0 ? EXIT_EXPECTED : EXIT_UNEXPECTED;
+}
+
+/** Checks everything that can be wrong with the options. */
+function jobOf(options: VerifyOptions): Omit<CampaignJob, 'binary' | 'before'> {
+  const { cpu, kernel, runs, seed } = options;
+  const model = entryOf('CPU', cpu, CPU_MODELS);
+  const names = POLICIES.map(({ name }) => name);
+  const policies = namesOf('policy', options.policy, names);
+  const properties = namesOf('property', options.property, PROPERTY_NAMES);
+  const shapes = shapesOf(options);
+  const schedules = schedulesOf(options);
+  const recorded = schedules.flatMap((schedule) => recordedShapes(schedule));
+  for (const { where, shape } of [...shapes.map((s) => ({ where: '', shape: s })), ...recorded]) {
+    const config: MachineConfig = { ...shape, model, kernel, policy: POLICIES[0] };
+    const problem = configProblem(config);
+    if (problem === null) continue;
+    throw new UsageError(where === '' ? problem : `${where}: ${problem.replace('--', '')}`);
+  }
+  // A recording's own machine is not one of those that are explored.
+  const shorten = options.shorten && schedules.length === 0;
+  return { cpus: [cpu], kernel, shapes, policies, properties, runs, seed, schedules, shorten };
+}
+
+/** One shape if any part of it was given, else those that make runs meet the most. */
+function shapesOf({ vms, vcpus, tasks, pcpus, schedule = [] }: VerifyOptions): readonly Shape[] {
+  if (vms === undefined && vcpus === undefined && tasks === undefined && pcpus === undefined) {
+    return DEFAULT_SHAPES;
+  }
+  if (schedule.length > 0) {
+    throw new UsageError(
+      'with --schedule the machine is the recorded one; leave --vms, --vcpus, --tasks and ' +
+        '--pcpus out',
+    );
+  }
+  const perVm = vcpus ?? 1;
+  return [{ vms: vms ?? 2, vcpus: perVm, tasks: tasks ?? Math.max(2, perVm), pcpus: pcpus ?? 1 }];
+}
+
+/** Reads the recordings. */
+function schedulesOf({ schedule = [], vcpuThreads }: VerifyOptions): HostSchedule[] {
+  if (schedule.length === 0 && vcpuThreads !== undefined) {
+    throw new UsageError('--vcpu-threads says which threads of a --schedule are vCPUs: give one');
+  }
+  const threads = vcpuThreads === undefined ? DEFAULT_VCPU_THREADS : threadsOf(vcpuThreads);
+  try {
+    return schedule.map((path) => {
+      const { file, text } = readFtraceFile(path);
+      return hostSchedule(parseFtrace(text, file), threads, file);
+    });
+  } catch (error) {
+    if (error instanceof TraceError) throw new UsageError(error.message);
+    throw error;
+  }
+}
+
+function threadsOf(regex: string): RegExp {
+  try {
+    return new RegExp(regex);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`--vcpu-threads: ${why}; give a JavaScript regular expression`);
+  }
+}
+
+/** The shapes that a recording asks for. */
+function recordedShapes(
+  schedule: HostSchedule,
+): { readonly where: string; readonly shape: Shape }[] {
+  const windows = recordedWindows(schedule);
+  if (windows.length === 0) {
+    throw new UsageError(`${schedule.file}: no vCPU is ever switched, so there is nothing to run`);
+  }
+  return [
+    { where: `${schedule.file}: the recorded machine is too large`, shape: windows[0].shape },
+  ];
+}

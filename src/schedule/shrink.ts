@@ -1,0 +1,122 @@
+/**
+ * Finds a short schedule that still fails: cuts actions away, one, two or many at a time, and
+ * brings parameters towards their smallest value, until nothing more can go.
+ */
+import { PERF_SAMPLE_BRANCH_ANY, PERF_SAMPLE_BRANCH_USER } from '../guest/perf/perf_event.js';
+import type { Param } from './actions.js';
+import { ACTION_NAMES, ACTIONS } from './actions.js';
+import { BRANCH_TYPES } from './generate.js';
+import { ACTION_WORDS, Schedule } from './schedule.js';
+
+/** Where a schedule fails, counted in actions, or -1. */
+export type FailsAt = (schedule: Schedule) => number;
+
+const PLAIN_TYPES: readonly number[] = [
+  BRANCH_TYPES[0],
+  PERF_SAMPLE_BRANCH_ANY | PERF_SAMPLE_BRANCH_USER,
+];
+
+/** Schedules up to this length are tried without each pair of their actions. */
+const PAIRS_UP_TO = 24;
+
+function without(schedule: Schedule, from: number, to: number): Schedule {
+  const rest = new Schedule();
+  rest.append(schedule, 0, from);
+  rest.append(schedule, to, schedule.length);
+  return rest;
+}
+
+/** The schedule up to its failure, if it fails, else null. */
+function failing(schedule: Schedule, failsAt: FailsAt): Schedule | null {
+  const at = failsAt(schedule);
+  if (at < 0) return null;
+  const cut = new Schedule();
+  cut.append(schedule, 0, at);
+  return cut;
+}
+
+function cutChunks(start: Schedule, failsAt: FailsAt): Schedule {
+  let best = start;
+  for (let size = best.length >> 1; size >= 1; size >>= 1) {
+    for (let from = best.length - size; from >= 0; from -= size) {
+      if (from + size > best.length) continue;
+      best = failing(without(best, from, from + size), failsAt) ?? best;
+    }
+  }
+  return best;
+}
+
+function cutPairs(start: Schedule, failsAt: FailsAt): Schedule {
+  let best = start;
+  if (best.length > PAIRS_UP_TO) return best;
+  for (let i = best.length - 1; i >= 1; i--) {
+    for (let j = i - 1; j >= 0 && i < best.length; j--) {
+      const rest = without(without(best, i, i + 1), j, j + 1);
+      best = failing(rest, failsAt) ?? best;
+    }
+  }
+  return best;
+}
+
+/** How far a parameter is from what a reader would like to see; shrinking only ever lowers it. */
+function cost(name: string, value: number, min: number): number {
+  if (name === 'type') {
+    const plain = PLAIN_TYPES.indexOf(value);
+    return plain >= 0 ? plain : PLAIN_TYPES.length + value;
+  }
+  if (name === 'task') return value < 0 ? 0.5 : value;
+  if (name === 'msr') return 0;
+  return (value >>> 0) - min;
+}
+
+/** Values to try in place of a parameter's, the most wanted first. */
+function candidates(name: string, value: number, min: number): number[] {
+  const tries: number[] = name === 'type' ? [...PLAIN_TYPES] : name === 'task' ? [0, -1] : [min];
+  if (name !== 'type') for (let d = (value - min) >> 1; d > 0; d >>= 1) tries.push(value - d);
+  const now = cost(name, value, min);
+  return tries.filter((v) => cost(name, v, min) < now);
+}
+
+function withWord(schedule: Schedule, at: number, value: number): Schedule {
+  const changed = schedule.copy();
+  changed.words[at] = value;
+  return changed;
+}
+
+/** Lowers one parameter as far as it goes. */
+function reduceParam(start: Schedule, at: number, param: Param, failsAt: FailsAt): Schedule {
+  for (const value of candidates(param.name, start.words[at], param.min)) {
+    const smaller = failing(withWord(start, at, value), failsAt);
+    if (smaller !== null) return reduceParam(smaller, at, param, failsAt);
+  }
+  return start;
+}
+
+function reduceParams(start: Schedule, failsAt: FailsAt): Schedule {
+  let best = start;
+  for (let i = 0; i < best.length; i++) {
+    const { params } = ACTIONS[ACTION_NAMES[best.words[i * ACTION_WORDS]]];
+    for (let p = 0; p < params.length && i < best.length; p++) {
+      best = reduceParam(best, i * ACTION_WORDS + 2 + p, params[p], failsAt);
+    }
+  }
+  return best;
+}
+
+function equal(a: Schedule, b: Schedule): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length * ACTION_WORDS; i++) if (a.words[i] !== b.words[i]) return false;
+  return true;
+}
+
+/** @param start - a schedule that fails. Returns one that fails and can't be cut any more. */
+export function shrink(start: Schedule, failsAt: FailsAt): Schedule {
+  let best = failing(start, failsAt) ?? start;
+  for (;;) {
+    const before = best;
+    best = cutChunks(best, failsAt);
+    best = reduceParams(best, failsAt);
+    best = cutPairs(best, failsAt);
+    if (equal(before, best)) return best;
+  }
+}

@@ -1,0 +1,249 @@
+/**
+ * Explores one policy: every schedule of a small machine, up to bounds that the result states. What
+ * it finds is run once more on the machine as `verify` runs it before it is told.
+ */
+import type { KernelVersion } from '../guest/perf/kernel.js';
+import { driverOf } from '../guest/perf/kernel.js';
+import type { DriverKind } from '../guest/perf/lbr_driver.js';
+import { assert } from '../hw/assert.js';
+import type { CpuModel } from '../hw/cpu_models.js';
+import { knownFailure, notApplicable } from '../host/policy/index.js';
+import type { LbrPolicy, PropertyName } from '../host/policy/policy.js';
+import type { Action } from '../schedule/actions.js';
+import { ACTION_NAMES } from '../schedule/actions.js';
+import type { MachineConfig } from '../machine/config.js';
+import { Schedule } from '../schedule/schedule.js';
+import type { Counterexample, Shape } from '../campaign/campaign.js';
+import { ShapeCampaign } from '../campaign/campaign.js';
+import { PROPERTIES, propertyIndex, reachIndex } from '../judge/properties.js';
+import { Bench } from '../campaign/trial.js';
+import type { Bounds, Group } from './alphabet.js';
+import { findLasso } from '../search/lasso.js';
+import { MachineModel } from './machine_model.js';
+import type { End, Outcome, Progress } from '../search/search.js';
+import { Search } from '../search/search.js';
+
+export interface ExploreOptions {
+  readonly model: CpuModel;
+  readonly kernel: KernelVersion;
+  readonly driver?: DriverKind;
+  readonly policy: LbrPolicy;
+  readonly shape: Shape;
+  readonly bounds: Bounds;
+  readonly properties: readonly PropertyName[];
+  /** No schedule of more actions is looked at; Infinity for all. */
+  readonly maxLength: number;
+  readonly memoryBytes: number;
+  readonly fingerprints: boolean;
+  readonly symmetry: boolean;
+  /** Whether to stop once every property asked for has a counterexample. */
+  readonly untilBroken: boolean;
+  readonly poll?: (progress: Progress) => boolean;
+  /** Is called when the search has ended: what comes then is about what it found. */
+  readonly searched?: (outcome: Outcome) => void;
+}
+
+/**
+ * `unknown` is what nothing broke as far as a search went that was cut short. `holds` is said of a
+ * search that was complete within its bounds, and of nothing else.
+ */
+export type ExploreVerdict = 'holds' | 'fails' | 'unknown' | 'vacuous' | 'not applicable';
+
+export interface ExploreResult {
+  readonly property: PropertyName;
+  readonly verdict: ExploreVerdict;
+  /** Whether the policy declares that it breaks the property, and why; or why it says nothing. */
+  readonly reason: string;
+  readonly known: boolean;
+  /** A shortest one. */
+  readonly counterexample: Counterexample | null;
+}
+
+/** Demand #2 as a claim about what goes on for ever. */
+export interface Liveness {
+  /** Whether some schedule saves or restores for ever after a guest has stopped. */
+  readonly recurs: boolean;
+  /** Saves and restores after a guest has stopped, on the worst schedule; Infinity if it recurs. */
+  readonly most: number;
+  /** What leads to the cycle, and the cycle. */
+  readonly stem: readonly Action[];
+  readonly cycle: readonly Action[];
+}
+
+export interface Explored {
+  readonly policy: string;
+  readonly outcome: Outcome;
+  /** Whether every schedule within the bounds was looked at. */
+  readonly complete: boolean;
+  /** Whether no schedule is longer than those that were looked at, but by repeating itself. */
+  readonly exhausted: boolean;
+  readonly results: readonly ExploreResult[];
+  /** Null where the search was not exhausted, or can't say. */
+  readonly liveness: Liveness | null;
+  /** Kinds of action that the bounds allow and that were never possible. */
+  readonly neverPossible: readonly string[];
+  /** Bytes held for each state, all told. */
+  readonly bytesPerState: number;
+}
+
+/** States between two calls of `poll`: working one out takes up to ten milliseconds. */
+export const POLL_STATES = 256;
+
+/** Kinds that a group of actions is to bring. */
+const KINDS_OF: Readonly<Record<Group, readonly string[]>> = {
+  calls: ['call', 'ret'],
+  runs: ['call', 'ret'],
+  tasks: ['taskSwitch', 'migrateTask'],
+  events: ['open', 'close'],
+  pmi: ['pmi'],
+  inside: ['resume'],
+  ioctl: ['enable', 'disable'],
+  ring: ['open', 'close'],
+  cpu: ['open', 'close'],
+  raw: ['rdmsr', 'wrmsr'],
+  idle: ['idle', 'cstate'],
+  exit: ['exit'],
+  host: ['hostEvent', 'hostWork'],
+  kexec: ['kexec', 'boot'],
+  migrate: ['liveMigrate'],
+  fork: ['fork'],
+  nmi: ['pmi'],
+};
+
+/** Explores until the search ends. */
+export function explore(options: ExploreOptions): Explored {
+  const { model, kernel, policy, shape, bounds } = options;
+  const config: MachineConfig = { ...shape, model, kernel, policy, driver: driverOf(options) };
+  const explored = new MachineModel(config, bounds);
+  const wanted = options.properties.filter((name) => silence(options, name) === null);
+  const search = new Search(explored, {
+    maxLength: options.maxLength,
+    memoryBytes: options.memoryBytes,
+    extraBytes: () => explored.bytes,
+    fingerprints: options.fingerprints,
+    symmetry: options.symmetry,
+    wanted: wanted.map(propertyIndex),
+    stopWhenAllBroken: options.untilBroken,
+    kindOf: (action) => explored.table.kind(action),
+    kinds: ACTION_NAMES.length,
+    pollStates: POLL_STATES,
+    ...(options.poll === undefined ? {} : { poll: options.poll }),
+  });
+  const outcome = search.run();
+  options.searched?.(outcome);
+  const { end } = outcome;
+  const complete = end === 'exhausted' || end === 'bound' || end === 'broken';
+  return {
+    policy: policy.name,
+    outcome,
+    complete,
+    exhausted: end === 'exhausted',
+    results: options.properties.map((name) =>
+      resultOf(name, options, config, explored, search, outcome),
+    ),
+    liveness: asksLiveness(options, end) ? livenessOf(options, config) : null,
+    neverPossible: neverPossible(bounds, shape, outcome),
+    bytesPerState: outcome.bytes / outcome.states,
+  };
+}
+
+/** Whether what goes on for ever is to be judged, and can be: raw accesses never start nor stop. */
+function asksLiveness({ properties, bounds, fingerprints }: ExploreOptions, end: End): boolean {
+  if (end !== 'exhausted' || fingerprints || bounds.groups.includes('raw')) return false;
+  return properties.includes('no-needless-switch');
+}
+
+/** Why a property says nothing here, or null. */
+function silence({ policy, model }: ExploreOptions, name: PropertyName): string | null {
+  const property = PROPERTIES[propertyIndex(name)];
+  return notApplicable(policy, name, model) ?? property.notApplicable(model);
+}
+
+function resultOf(
+  name: PropertyName,
+  options: ExploreOptions,
+  config: MachineConfig,
+  model: MachineModel,
+  search: Search,
+  outcome: Outcome,
+): ExploreResult {
+  const why = silence(options, name);
+  const nothing = { property: name, counterexample: null, known: false };
+  if (why !== null) return { ...nothing, verdict: 'not applicable', reason: why };
+  const p = propertyIndex(name);
+  const known = knownFailure(options.policy, name, options.model, options.kernel);
+  const found = { property: name, reason: known ?? '', known: known !== null };
+  if (outcome.broken[p] >= 0) {
+    const schedule = scheduleTo(model, search, outcome.broken[p]);
+    return { ...found, verdict: 'fails', counterexample: confirmed(config, schedule, p) };
+  }
+  const { reach } = model.parts.monitor.verdicts;
+  const met = reach[reachIndex(PROPERTIES[p].reach)] > 0;
+  const whole = outcome.end === 'exhausted' || outcome.end === 'bound';
+  const verdict = !whole ? 'unknown' : met ? 'holds' : 'vacuous';
+  return { ...found, verdict, counterexample: null };
+}
+
+/** A schedule to the state of this number, in names of the machine. */
+export function scheduleTo(model: MachineModel, search: Search, index: number): Schedule {
+  return Schedule.of(model.scheduleOf(search.replay([]), search.path(index)));
+}
+
+/** Runs a counterexample on the machine as it is: it must break the property at its end. */
+function confirmed(config: MachineConfig, schedule: Schedule, property: number): Counterexample {
+  const at = new Bench(config).breaksAt(schedule, property);
+  const { name } = PROPERTIES[property];
+  assert(
+    at === schedule.length,
+    `${name} breaks on the machine where exploration says so, not at action ${at}: ` +
+      JSON.stringify(schedule.actions()),
+  );
+  return {
+    ...new ShapeCampaign(config).counterexample(schedule, property, false),
+    label: 'minimal',
+  };
+}
+
+function neverPossible(bounds: Bounds, shape: Shape, { performed }: Outcome): string[] {
+  const kinds = new Set([...bounds.groups.flatMap((group) => KINDS_OF[group]), 'run']);
+  // A task can't have run on another vCPU where there is none.
+  if (shape.vcpus === 1) kinds.delete('migrateTask');
+  return ACTION_NAMES.filter((name, kind) => kinds.has(name) && performed[kind] === 0);
+}
+
+/**
+ * Looks for a cycle on which a vCPU is saved or restored while its guest has stopped for good. That
+ * is about one vCPU, so VMs keep their numbers; as they are interchangeable, those of the first do.
+ */
+function livenessOf(options: ExploreOptions, config: MachineConfig): Liveness | null {
+  const model = new MachineModel(config, options.bounds, true);
+  const { symmetry, memoryBytes } = options;
+  const search = new Search(model, {
+    symmetry,
+    memoryBytes,
+    extraBytes: () => model.bytes,
+    wanted: [],
+    pollStates: POLL_STATES,
+    ...(options.poll === undefined ? {} : { poll: options.poll }),
+  });
+  if (search.run().end !== 'exhausted') return null;
+  let worst: Liveness = { recurs: false, most: 0, stem: [], cycle: [] };
+  for (let vcpu = 0; vcpu < config.vcpus && !worst.recurs; vcpu++) {
+    const claim = {
+      name: 'no-needless-switch',
+      within: (state: Int32Array): boolean => model.stopped(state, vcpu),
+      recurs: (from: Int32Array, action: number): boolean => model.worksInVain(from, action, vcpu),
+    };
+    const found = findLasso(search, claim, () => options.poll?.(search.progress()) ?? true);
+    if (found === null) return null;
+    const { lasso, most } = found;
+    if (lasso === null) {
+      if (most > worst.most) worst = { ...worst, most };
+      continue;
+    }
+    const state = search.replay([]);
+    const stem = model.scheduleOf(state, lasso.stem);
+    worst = { recurs: true, most, stem, cycle: model.scheduleOf(state, lasso.cycle) };
+  }
+  return worst;
+}

@@ -1,0 +1,223 @@
+/** Puts what a watcher noted into words: one line for each run of accesses of one kind. */
+import { BRANCH_NAMES } from '../hw/branch.js';
+import type { CpuModel } from '../hw/cpu_models.js';
+import { MSR_IA32_DEBUGCTLMSR } from '../hw/msr_index.js';
+import { HOST } from '../host/observer.js';
+import { MSR_KVM_PV_LBR_CTRL } from '../guest/pv/kvm_para.js';
+import type { Machine } from '../machine/machine.js';
+import { plural } from '../console/text.js';
+import { isFromMsr, isLbrMsr, msrName, msrSlot, plainHex, valueText } from './msr_name.js';
+import type { Viewer } from './record_text.js';
+import { branchText, NEUTRAL, registerText, slotRanges } from './record_text.js';
+import type { Branch, Entry, GuestAccess, HostAccess, HostStack } from './watcher.js';
+
+type Access = GuestAccess | HostAccess;
+
+/** Records that one line names. */
+const RECORDS_MAX = 3;
+
+/**
+ * Lines for what happened in one action, in its order.
+ *
+ * @param about - what the action is about: with `msr` every access counts, the counters' MSRs
+ * included; with `branch` every branch does, recorded or not.
+ */
+export function narrate(
+  machine: Machine,
+  entries: readonly Entry[],
+  about: 'msr' | 'branch' | 'anything',
+): string[] {
+  const { model } = machine.config;
+  const told = entries.filter((entry) =>
+    entry.kind === 'branch'
+      ? about === 'branch' || entry.effect === 'pushed' || entry.effect === 'popped'
+      : entry.kind !== 'guest' || about === 'msr' || tells(model, entry),
+  );
+  const lines: string[] = [];
+  for (let i = 0; i < told.length;) {
+    let end = i + 1;
+    while (end < told.length && groupOf(told[end]) === groupOf(told[i])) end++;
+    const line = groupText(machine, told.slice(i, end));
+    if (line !== '') lines.push(line);
+    i = end;
+  }
+  return withRepeats(lines);
+}
+
+/** Whether an access is worth a reader's time: counters' MSRs and DEBUGCTL reads are not. */
+function tells(model: CpuModel, entry: GuestAccess): boolean {
+  if (entry.fault || entry.reference !== null) return true;
+  if (isLbrMsr(model, entry.msr)) return true;
+  return entry.write && (isDebugctl(entry) || entry.msr === MSR_KVM_PV_LBR_CTRL);
+}
+
+function isDebugctl(access: Access): boolean {
+  return access.msr === MSR_IA32_DEBUGCTLMSR;
+}
+
+/** Neighbours with the same key share a line; remarks are compared by `withRepeats` instead. */
+function groupOf(entry: Entry): string | Entry {
+  switch (entry.kind) {
+    case 'guest':
+      return entry.fault ? entry : `guest ${entry.write}`;
+    case 'host':
+      return `host ${entry.pcpu} ${entry.onBehalf} ${entry.write}`;
+    case 'branch':
+      return `branch ${entry.effect}`;
+    case 'switch':
+      return 'switch';
+    case 'stack':
+    case 'text':
+      return entry;
+  }
+}
+
+function groupText(machine: Machine, group: readonly Entry[]): string {
+  const [first] = group;
+  switch (first.kind) {
+    case 'text':
+      return first.text;
+    case 'switch':
+      return group.map((entry) => (entry.kind === 'switch' ? entry.text : '')).join('; ');
+    case 'stack':
+      return stackText(machine, first);
+    case 'branch':
+      return branchesText(group.filter((entry) => entry.kind === 'branch'));
+    case 'guest':
+      return guestText(
+        machine,
+        group.filter((entry) => entry.kind === 'guest'),
+      );
+    case 'host':
+      return hostText(
+        machine,
+        group.filter((entry) => entry.kind === 'host'),
+      );
+  }
+}
+
+function branchesText(group: readonly Branch[]): string {
+  const [first] = group;
+  const last = group[group.length - 1];
+  const name = `${BRANCH_NAMES[first.branch]}#${first.seq}`;
+  const names = group.length === 1 ? name : `${name}..#${last.seq}`;
+  const { tos, effect } = first;
+  switch (effect) {
+    case 'pushed':
+      return `hardware records ${names} (LBR_TOS was ${tos})`;
+    case 'popped':
+      return `${names} ${group.length === 1 ? 'pops' : 'pop'} from slot ${tos} on`;
+    case 'filtered':
+      return `not recorded: LBR_SELECT keeps ${names} out`;
+    case 'off':
+      return `${names} not recorded: LBR is off`;
+  }
+}
+
+function guestText(machine: Machine, group: readonly GuestAccess[]): string {
+  const [first] = group;
+  const { model } = machine.config;
+  if (first.fault) {
+    const value = first.write ? `=${plainHex(first.eax, first.edx)}` : '';
+    const access = first.write ? 'WRMSR' : 'RDMSR';
+    return `${access} ${msrName(model, first.msr)}${value} raises #GP`;
+  }
+  const viewer = { vm: machine.vcpus[first.vcpu].vm, task: -1 };
+  const text = `${first.write ? 'writes' : 'reads'} ${parts(model, group, viewer).join('; ')}`;
+  const wrong = group.find((access) => access.reference !== null);
+  if (wrong === undefined || wrong.reference === null) return text;
+  const { eax, edx } = wrong.reference;
+  const name = msrName(model, wrong.msr);
+  return `${text} [reference: ${name}=${oneValue(model, wrong.msr, eax, edx, viewer)}]`;
+}
+
+/** Single accesses are made by the host's perf and by an intercepted access that is passed on. */
+function hostText(machine: Machine, group: readonly HostAccess[]): string {
+  const [{ pcpu, onBehalf, write }] = group;
+  const { model } = machine.config;
+  const { who, whom, viewer } = hostWords(machine, onBehalf);
+  const what = parts(model, group, viewer).join('; ');
+  return `${who} ${write ? 'writes' : 'reads'} ${what} on p${pcpu}${whom}`;
+}
+
+function stackText(machine: Machine, entry: HostStack): string {
+  const { pcpu, onBehalf, accesses, write, records } = entry;
+  const { who, whom, viewer } = hostWords(machine, onBehalf);
+  const verb = write ? 'writes' : 'reads';
+  const names = records.map(({ lo, hi }) => ({ eax: lo, edx: hi }));
+  const what = `${plural(accesses, 'LBR MSR')} of p${pcpu}${whom}`;
+  return `${who} ${verb} all ${what}: ${listed(names, viewer)}`;
+}
+
+/** Whose code it is, on whose behalf, and to whom records are foreign. */
+function hostWords(
+  machine: Machine,
+  onBehalf: number,
+): { readonly who: string; readonly whom: string; readonly viewer: Viewer } {
+  if (onBehalf === HOST) return { who: 'host perf', whom: '', viewer: NEUTRAL };
+  const viewer = { vm: machine.vcpus[onBehalf].vm, task: -1 };
+  return { who: 'policy', whom: ` for v${onBehalf}`, viewer };
+}
+
+/** The pieces of a run of accesses: registers of records in one, others by themselves. */
+function parts(model: CpuModel, group: readonly Access[], viewer: Viewer): string[] {
+  const pieces: string[] = [];
+  for (let i = 0; i < group.length;) {
+    let end = i;
+    while (end < group.length && msrSlot(model, group[end].msr) >= 0) end++;
+    if (end === i) {
+      const { msr, eax, edx } = group[i];
+      pieces.push(`${msrName(model, msr)}=${valueText(msr, eax, edx)}`);
+      i++;
+    } else {
+      pieces.push(recordsText(model, group.slice(i, end), viewer));
+      i = end;
+    }
+  }
+  return pieces;
+}
+
+/** Records of which the FROM register was accessed, in the order of the accesses. */
+function recordsOf(model: CpuModel, group: readonly Access[]): Access[] {
+  return group.filter(({ msr }) => isFromMsr(model, msr));
+}
+
+function recordsText(model: CpuModel, group: readonly Access[], viewer: Viewer): string {
+  const froms = recordsOf(model, group);
+  const zeros = group.every(({ eax, edx }) => (eax | edx) === 0);
+  if (group.length < 3 || froms.length === 0) {
+    const [{ msr, eax, edx }] = group;
+    const first = `${msrName(model, msr)}=${oneValue(model, msr, eax, edx, viewer)}`;
+    return group.length === 1 ? first : `${first}, ${plural(group.length - 1, 'more MSR')}`;
+  }
+  const slots = slotRanges(froms.map(({ msr }) => msrSlot(model, msr)));
+  if (zeros) return `slots ${slots}: all 0`;
+  return `slots ${slots}: ${listed(froms, viewer)}`;
+}
+
+/** `2 records (task 0 call#2, task 0 call#1)`, as far as a line has room. */
+function listed(froms: readonly Pick<Access, 'eax' | 'edx'>[], viewer: Viewer): string {
+  const full = froms.filter(({ eax, edx }) => (eax | edx) !== 0);
+  if (full.length === 0) return 'no records';
+  const names = full.slice(0, RECORDS_MAX).map(({ eax, edx }) => branchText(eax, edx, viewer));
+  if (full.length > RECORDS_MAX) names.push('...');
+  return `${plural(full.length, 'record')} (${names.join(', ')})`;
+}
+
+function oneValue(model: CpuModel, msr: number, eax: number, edx: number, viewer: Viewer): string {
+  return msrSlot(model, msr) >= 0
+    ? registerText(model, msr, eax, edx, viewer)
+    : valueText(msr, eax, edx);
+}
+
+/** Says `(n times)` instead of the same line n times. */
+function withRepeats(lines: readonly string[]): string[] {
+  const out: string[] = [];
+  for (let i = 0; i < lines.length;) {
+    let end = i + 1;
+    while (lines[end] === lines[i]) end++;
+    out.push(end - i === 1 ? lines[i] : `${lines[i]} (${end - i} times)`);
+    i = end;
+  }
+  return out;
+}

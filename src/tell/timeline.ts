@@ -1,0 +1,97 @@
+/**
+ * A schedule as a timeline: who runs where, what each MSR access did, and the registers at the
+ * moment the property broke. The schedule is run again to see it.
+ */
+import { Machine } from '../machine/machine.js';
+import type { ActionName } from '../schedule/actions.js';
+import { step } from '../schedule/schedule.js';
+import { Monitor } from '../judge/monitor.js';
+import { propertyIndex } from '../judge/properties.js';
+import type { Breaker, ReplayCase } from '../campaign/replay_file.js';
+import { breakerOf } from '../campaign/replay_file.js';
+import { actionLine } from './action_line.js';
+import { nameMsrs } from './msr_name.js';
+import { narrate } from './narrative.js';
+import { ascii, plural, wrap } from '../console/text.js';
+import type { Watch } from './watcher.js';
+import { Watcher } from './watcher.js';
+
+export interface Timeline {
+  readonly lines: readonly string[];
+  readonly breaker: Breaker;
+  /** What broke, in one line; empty when nothing did. */
+  readonly text: string;
+}
+
+/** Lines that one action may take, its first one aside. */
+const LINES_MAX = 6;
+
+const INDENT = '      ';
+
+const MSR_ACTIONS: ReadonlySet<ActionName> = new Set(['rdmsr', 'wrmsr']);
+const BRANCH_ACTIONS: ReadonlySet<ActionName> = new Set(['call', 'ret', 'jmp', 'jcc']);
+
+function aboutOf(kind: ActionName): 'msr' | 'branch' | 'anything' {
+  if (MSR_ACTIONS.has(kind)) return 'msr';
+  return BRANCH_ACTIONS.has(kind) ? 'branch' : 'anything';
+}
+
+/** Runs a case and tells what happened. Same case, same lines. */
+export function timeline(replay: ReplayCase): Timeline {
+  const { config, property, schedule } = replay;
+  const breaker = breakerOf(replay);
+  const monitor = new Monitor(config);
+  const watch = watchOf(replay, breaker);
+  const watcher = new Watcher(monitor, watch);
+  const machine = new Machine(config, watcher);
+  watcher.attach(machine);
+  monitor.start(machine);
+  machine.boot();
+  watcher.take();
+  const lines = [bootLine(machine)];
+  for (let i = 0; i < schedule.length; i++) {
+    const action = schedule.action(i);
+    const head = actionLine(machine, action);
+    const possible = step(machine, schedule, i);
+    const { entries, exits } = watcher.take();
+    const told = narrate(machine, entries, aboutOf(action.kind));
+    if (!possible) told.push('not possible here, so passed over');
+    const counted = exits === 0 ? head : `${head} (${plural(exits, 'exit')})`;
+    const number = `#${i + 1}`.padEnd(INDENT.length - 2);
+    lines.push(...wrap(counted, `  ${number}`, INDENT));
+    lines.push(...shortened(told).flatMap((line) => wrap(line, `${INDENT}- `, `${INDENT}  `)));
+    if (watcher.failure !== null) break;
+  }
+  const { failure } = watcher;
+  if (failure === null) return finish(lines, breaker, '');
+  const text = ascii(nameMsrs(config.model, failure.text));
+  lines.push(...wrap(`breaks ${property}: ${text}`, `${INDENT}=> `, `${INDENT}   `));
+  lines.push(...failure.registers.map((line) => `${INDENT}   ${line}`));
+  return finish(lines, breaker, text);
+}
+
+function finish(lines: readonly string[], breaker: Breaker, text: string): Timeline {
+  return { lines: lines.map((line) => ascii(line).trimEnd()), breaker, text };
+}
+
+function watchOf({ property }: ReplayCase, breaker: Breaker): Watch | null {
+  return breaker === 'nobody' ? null : { property: propertyIndex(property), by: breaker };
+}
+
+/** Where the vCPUs are when the schedule begins. */
+function bootLine(machine: Machine): string {
+  const { vms, vcpus, pcpus } = machine.config;
+  const where = machine.vcpus.map(({ id, vm, pcpu }) =>
+    pcpu < 0 ? `v${id} (VM ${vm}) off` : `v${id} (VM ${vm}) on p${pcpu}`,
+  );
+  const what = `${plural(vms, 'VM')} of ${plural(vcpus, 'vCPU')}, ${plural(pcpus, 'pCPU')}`;
+  return `  ${what}: ${where.join(', ')}`;
+}
+
+/** Keeps the beginning and the end: what broke is in the last line. */
+function shortened(lines: readonly string[]): string[] {
+  if (lines.length <= LINES_MAX) return [...lines];
+  const left = lines.length - LINES_MAX + 1;
+  const head = lines.slice(0, 3);
+  return [...head, `... ${plural(left, 'more step')} ...`, ...lines.slice(3 + left)];
+}

@@ -1,0 +1,312 @@
+/**
+ * Watches a machine for a reader: notes what happens in each action, and the registers at the
+ * moment a property breaks. Everything is passed on to the monitor first, which judges.
+ */
+import * as branch from '../hw/branch.js';
+import { LBR_CALL_STACK, MSR_IA32_DEBUGCTLMSR } from '../hw/msr_index.js';
+import type { Observer } from '../host/observer.js';
+import { HOST } from '../host/observer.js';
+import { CALL_NAMES } from '../machine/guest_call.js';
+import type { Machine } from '../machine/machine.js';
+import type { Monitor } from '../judge/monitor.js';
+import { debugctlText, isLbrMsr, msrName } from './msr_name.js';
+import type { StackRecord, Viewer } from './record_text.js';
+import { branchText, stackRecords } from './record_text.js';
+import { registerLines } from './registers.js';
+import { plural } from '../console/text.js';
+
+/** A guest's MSR access. */
+export interface GuestAccess {
+  readonly kind: 'guest';
+  readonly vcpu: number;
+  readonly msr: number;
+  readonly write: boolean;
+  readonly fault: boolean;
+  readonly eax: number;
+  readonly edx: number;
+  /** What the reference machine has, where that is something else; null where it agrees. */
+  readonly reference: { readonly eax: number; readonly edx: number } | null;
+}
+
+/** An access to an LBR MSR by the host. */
+export interface HostAccess {
+  readonly kind: 'host';
+  readonly pcpu: number;
+  /** The vCPU, or HOST. */
+  readonly onBehalf: number;
+  readonly msr: number;
+  readonly write: boolean;
+  readonly eax: number;
+  readonly edx: number;
+}
+
+/** The host read or wrote a whole stack; `records` are those in the registers afterwards. */
+export interface HostStack {
+  readonly kind: 'stack';
+  readonly pcpu: number;
+  readonly onBehalf: number;
+  readonly accesses: number;
+  readonly write: boolean;
+  readonly records: readonly StackRecord[];
+}
+
+/** A branch of a guest, and what the hardware made of it. */
+export interface Branch {
+  readonly kind: 'branch';
+  readonly branch: number;
+  readonly seq: number;
+  readonly effect: 'pushed' | 'popped' | 'filtered' | 'off';
+  readonly tos: number;
+}
+
+/** A vCPU's thread comes to a pCPU or leaves it. */
+export interface Switch {
+  readonly kind: 'switch';
+  readonly text: string;
+}
+
+/** Anything else, in words. */
+export interface Remark {
+  readonly kind: 'text';
+  readonly text: string;
+}
+
+export type Entry = GuestAccess | HostAccess | HostStack | Branch | Switch | Remark;
+
+/** What to look out for. */
+export interface Watch {
+  /** Index of the property. */
+  readonly property: number;
+  /** Who is to break it. */
+  readonly by: 'policy' | 'kernel';
+}
+
+/** Entries of samples that are printed. */
+const SAMPLE_MAX = 4;
+
+export class Watcher implements Observer {
+  /** What happened since this was last taken. */
+  private entries: Entry[] = [];
+  private exits = 0;
+  /** What broke and the registers then; null until it does. */
+  failure: { readonly text: string; readonly registers: readonly string[] } | null = null;
+  private readonly monitor: Monitor;
+  private readonly watch: Watch | null;
+  private readonly attached: { machine: Machine | null } = { machine: null };
+
+  constructor(monitor: Monitor, watch: Watch | null) {
+    this.monitor = monitor;
+    this.watch = watch;
+  }
+
+  /** Must be called once, before the machine boots. */
+  attach(machine: Machine): void {
+    this.attached.machine = machine;
+  }
+
+  private get machine(): Machine {
+    const { machine } = this.attached;
+    if (machine === null) throw new TypeError('a watcher is attached before the machine boots');
+    return machine;
+  }
+
+  /** What happened since the last call. */
+  take(): { readonly entries: readonly Entry[]; readonly exits: number } {
+    const { entries, exits } = this;
+    this.entries = [];
+    this.exits = 0;
+    return { entries, exits };
+  }
+
+  private note(entry: Entry): void {
+    if (this.failure === null) this.entries.push(entry);
+  }
+
+  private say(text: string): void {
+    this.note({ kind: 'text', text });
+  }
+
+  /** Looks whether the property broke just now. */
+  private check(pcpu: number, vcpu: number): void {
+    const { monitor, watch } = this;
+    if (this.failure !== null || watch === null) return;
+    const { property, by } = watch;
+    const { verdicts } = monitor;
+    const own = by === 'kernel';
+    if ((own ? verdicts.own : verdicts.broken)[property] === 0) return;
+    const text = (own ? verdicts.ownDetails : verdicts.details)[property];
+    this.failure = { text, registers: registerLines(this.machine, monitor, pcpu, vcpu) };
+  }
+
+  private checkVcpu(vcpu: number): void {
+    this.check(this.machine.vcpus[vcpu].pcpu, vcpu);
+  }
+
+  private checkPcpu(pcpu: number): void {
+    this.check(pcpu, this.machine.loaded(pcpu)?.id ?? HOST);
+  }
+
+  private get model(): Machine['config']['model'] {
+    return this.machine.config.model;
+  }
+
+  guestRead(vcpu: number, msr: number, eax: number, edx: number): void {
+    this.monitor.guestRead(vcpu, msr, eax, edx);
+    const own = this.monitor.reference(vcpu);
+    const wanted = own.rdmsr(msr);
+    const judged = msr === MSR_IA32_DEBUGCTLMSR || isLbrMsr(this.model, msr);
+    const agrees = !judged || (wanted === eax && own.edx === edx);
+    const reference = agrees ? null : { eax: wanted, edx: own.edx };
+    this.note({ kind: 'guest', vcpu, msr, write: false, fault: false, eax, edx, reference });
+    this.checkVcpu(vcpu);
+  }
+
+  guestWrite(vcpu: number, msr: number, eax: number, edx: number): void {
+    this.monitor.guestWrite(vcpu, msr, eax, edx);
+    this.note({ kind: 'guest', vcpu, msr, write: true, fault: false, eax, edx, reference: null });
+    this.checkVcpu(vcpu);
+  }
+
+  guestFault(vcpu: number, msr: number, write: boolean, eax: number, edx: number): void {
+    this.monitor.guestFault(vcpu, msr, write, eax, edx);
+    this.note({ kind: 'guest', vcpu, msr, write, fault: true, eax, edx, reference: null });
+    this.checkVcpu(vcpu);
+  }
+
+  guestBranch(
+    vcpu: number,
+    kind: number,
+    cpl: number,
+    seq: number,
+    fromHi: number,
+    toHi: number,
+  ): void {
+    const cpu = this.machine.pcpus[this.machine.vcpus[vcpu].pcpu];
+    const { tos, lbr_select } = cpu.stack;
+    const pops = kind === branch.BRANCH_RET && (lbr_select & LBR_CALL_STACK) !== 0;
+    const captured = pops ? 'popped' : 'pushed';
+    const effect = !cpu.recording ? 'off' : cpu.captures(kind, cpl) ? captured : 'filtered';
+    this.monitor.guestBranch(vcpu, kind, cpl, seq, fromHi, toHi);
+    this.note({ kind: 'branch', branch: kind, seq, effect, tos });
+    this.checkVcpu(vcpu);
+  }
+
+  hostAccess(pcpu: number, onBehalf: number, msr: number, write: boolean): void {
+    this.monitor.hostAccess(pcpu, onBehalf, msr, write);
+    const { stack } = this.machine.pcpus[pcpu];
+    const [eax, edx] = [stack.readLow(msr), stack.readHigh(msr)];
+    this.note({ kind: 'host', pcpu, onBehalf, msr, write, eax, edx });
+    if (onBehalf === HOST) this.checkPcpu(pcpu);
+    else this.check(pcpu, onBehalf);
+  }
+
+  hostStack(pcpu: number, onBehalf: number, accesses: number, write: boolean): void {
+    this.monitor.hostStack(pcpu, onBehalf, accesses, write);
+    const all = stackRecords(this.machine.pcpus[pcpu].stack);
+    const records = all.filter(({ lo, hi }) => (lo | hi) !== 0);
+    this.note({ kind: 'stack', pcpu, onBehalf, accesses, write, records });
+    if (onBehalf === HOST) this.checkPcpu(pcpu);
+    else this.check(pcpu, onBehalf);
+  }
+
+  hostDebugctl(pcpu: number, value: number): void {
+    this.monitor.hostDebugctl(pcpu, value);
+    this.say(`host writes DEBUGCTL=${debugctlText(value)} on p${pcpu}`);
+    this.checkPcpu(pcpu);
+  }
+
+  hostFault(pcpu: number, msr: number, write: boolean): void {
+    this.monitor.hostFault(pcpu, msr, write);
+    const access = write ? 'WRMSR' : 'RDMSR';
+    this.say(`host takes #GP on ${access} ${msrName(this.model, msr)} on p${pcpu}`);
+    this.checkPcpu(pcpu);
+  }
+
+  entryFailed(vcpu: number): void {
+    this.monitor.entryFailed(vcpu);
+    this.say(`VM entry of v${vcpu} fails`);
+    this.checkVcpu(vcpu);
+  }
+
+  exited(vcpu: number): void {
+    this.monitor.exited(vcpu);
+    if (this.failure === null) this.exits++;
+    this.checkVcpu(vcpu);
+  }
+
+  vcpuSwitch(vcpu: number, pcpu: number, scheduledIn: boolean): void {
+    this.monitor.vcpuSwitch(vcpu, pcpu, scheduledIn);
+    const { machine } = this;
+    const believes = machine.config.policy.inUse(machine.vcpus[vcpu]);
+    const belief = believes === null ? '' : ` (policy: LBR ${believes ? 'in use' : 'not in use'})`;
+    const moves = `v${vcpu} ${scheduledIn ? 'comes to' : 'leaves'} p${pcpu}`;
+    const inside = suspendedText(machine, vcpu);
+    const where = inside === '' ? '' : ` inside ${inside}`;
+    this.note({ kind: 'switch', text: `${moves}${where}${belief}` });
+    this.check(pcpu, vcpu);
+  }
+
+  guestPmi(vcpu: number, counter: number): void {
+    this.monitor.guestPmi(vcpu, counter);
+    this.say(`counter ${counter} overflows, and the guest takes its PMI`);
+    this.checkVcpu(vcpu);
+  }
+
+  guestSample(vcpu: number, event: number): void {
+    this.monitor.guestSample(vcpu, event);
+    const cpu = this.machine.cpu(vcpu);
+    const viewer = { vm: this.machine.vcpus[vcpu].vm, task: cpu.cpuctx.current };
+    this.say(`sample of event ${event}: ${sampleText(cpu, viewer)}`);
+    this.checkVcpu(vcpu);
+  }
+
+  hostSample(pcpu: number, event: number): void {
+    this.monitor.hostSample(pcpu, event);
+    const viewer = { vm: branch.HOST_VM, task: -1 };
+    this.say(`host sample: ${sampleText(this.machine.host.kernel.cpus[pcpu], viewer)}`);
+    this.checkPcpu(pcpu);
+  }
+
+  hostBranch(pcpu: number): void {
+    this.monitor.hostBranch(pcpu);
+    this.say(`host records a branch on p${pcpu}`);
+    this.checkPcpu(pcpu);
+  }
+
+  cstate(pcpu: number): void {
+    this.monitor.cstate(pcpu);
+    this.say(this.model.cstate_wipe ? `the records of p${pcpu} are gone` : 'records survive it');
+    this.checkPcpu(pcpu);
+  }
+
+  guestOpened(vcpu: number, type: number, ret: number): void {
+    this.monitor.guestOpened(vcpu, type, ret);
+  }
+
+  guestIdle(vcpu: number): void {
+    this.monitor.guestIdle(vcpu);
+    this.checkVcpu(vcpu);
+  }
+}
+
+/** The function in which a vCPU is suspended, and how far it is; empty when it is in none. */
+export function suspendedText(machine: Machine, vcpu: number): string {
+  const { suspended, accesses } = machine.ports[vcpu];
+  if (suspended === 0) return '';
+  const when = accesses === 0 ? 'before any' : `after ${accesses}`;
+  return `${CALL_NAMES[suspended]}(), ${when} of its MSR accesses`;
+}
+
+/** The branch stack of a sample that a kernel emits now. */
+function sampleText(cpu: ReturnType<Machine['cpu']>, viewer: Viewer): string {
+  const { words } = cpu.kernel;
+  const all = Array.from({ length: cpu.cpuc.lbr_stack_nr }, (_, i) => {
+    const at = cpu.lbr_entry(i);
+    return branchText(words[at], words[at + 1], viewer);
+  });
+  const full = all.filter((text) => text !== 'empty');
+  const shown = full.slice(0, SAMPLE_MAX);
+  if (full.length > SAMPLE_MAX) shown.push(`${full.length - SAMPLE_MAX} more`);
+  if (full.length < all.length) shown.push(`${all.length - full.length} empty`);
+  return all.length === 0 ? 'no branch' : `${plural(all.length, 'branch')}: ${shown.join(', ')}`;
+}
