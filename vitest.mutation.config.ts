@@ -4,10 +4,10 @@ import { BaseSequencer } from 'vitest/node';
 
 /** What goes first: tests that are small, then those that need a machine, then random schedules. */
 const ORDER: readonly RegExp[] = [
-  /litmus|hw_(branch|tables)\./,
-  /(host|guest)_(?!perf_trace)/,
-  /hw_(lbr_map|vmx)|sim_|golden/,
-  /hw_|_trace/,
+  /litmus|hw\/(branch|tables)\./,
+  /(host|guest)\/(?!.*trace)/,
+  /hw\/(lbr_map|vmx)|machine\/|golden/,
+  /hw\/|trace/,
 ];
 
 function rank({ moduleId }: TestSpecification): number {
@@ -28,11 +28,10 @@ class FastFirst extends BaseSequencer {
 const config: ViteUserConfig = {
   test: {
     include: [
-      'test/unit/{hw,guest,intel_lbr,host,sim_guest,sim_host}_*.test.ts',
-      'test/litmus/*.test.ts',
+      'test/{hw,guest,host,litmus}/**/*.test.ts',
+      'test/machine/{guest,host}_*.test.ts',
       'test/golden.test.ts',
     ],
-    exclude: ['test/unit/host_schedule.test.ts'],
     isolate: false,
     sequence: { sequencer: FastFirst },
     testTimeout: 60_000,

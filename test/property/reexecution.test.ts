@@ -8,7 +8,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { DriverKind } from '../../src/guest/perf/lbr_driver.js';
 import { PORT } from '../../src/guest/perf/lbr_port.js';
 import { kernelDriver } from '../../src/tree/driver.js';
-import { installedBinary, installedSource } from '../kernel/installed_kernel.js';
+import { installedBinary, installedSource } from '../rig/installed_kernel.js';
 import { BRANCH_REL_CALL } from '../../src/hw/branch.js';
 import { type CpuModel, findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
 import { lbrMap } from '../../src/hw/lbr_map.js';

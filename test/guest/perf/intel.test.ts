@@ -1,0 +1,344 @@
+/**
+ * What arch/x86/events/core.c and intel/core.c of Linux 6.1 do between perf's core and lbr.c:
+ * counters, the LBR_SELECT that events share, the PMI, KVM's guest LBR event, a starting CPU; and
+ * where the paravirtual ACTIVE bit comes in.
+ */
+import { describe, expect, it } from 'vitest';
+import * as intel from '../../../src/guest/perf/intel_core.js';
+import * as perf from '../../../src/guest/perf/perf_event.js';
+import { perf_pmu_disable, perf_pmu_enable } from '../../../src/guest/perf/pmu_count.js';
+import * as x86 from '../../../src/guest/perf/x86_core.js';
+import { GLOBAL_CTRL_HI, GLOBAL_CTRL_LO } from '../../../src/hw/logical_processor.js';
+import * as msrs from '../../../src/hw/msr_index.js';
+import { modelOf, print64 } from '../../golden/accesses.js';
+import { ACTIVE_OFF, ACTIVE_ON, ANY, ANY_SELECT } from '../../rig/kernel.js';
+import { CALLSTACK, CALLSTACK_SELECT, DEPTH, Rig, steps } from '../../rig/kernel.js';
+
+const { ATTR_INHERIT, ATTR_PINNED, ATTR_VLBR } = perf;
+const { PERF_EVENT_STATE_ACTIVE, PERF_EVENT_STATE_ERROR, PERF_EVENT_STATE_INACTIVE } = perf;
+const GUEST_LBR = ATTR_PINNED | ATTR_VLBR;
+const CTRL_OFF = 'w CTRL 0';
+const CTRL_ON = `w CTRL ${print64(GLOBAL_CTRL_LO, GLOBAL_CTRL_HI)}`;
+const FROZEN_HI = msrs.GLOBAL_STATUS_LBRS_FROZEN_HI;
+/** An empty stack, as a read in call-stack mode sees it. */
+const READ_EMPTY = ['r TOS', 'r FROM0', 'r TO0'];
+const RESET = [0, 1, 2, 3].flatMap((i) => [`w FROM${i} 0`, `w TO${i} 0`]);
+
+describe('x86_schedule_events', () => {
+  it('always has four counters, and gives each event one of its own', () => {
+    const rig = new Rig();
+    const events = [0, 1, 2, 3, 4].map(() => rig.open(0, ANY));
+    const slots = (): number[] => [0, 1, 2, 3].map((slot) => rig.cpu.cpuc.events(slot) - 1);
+    expect(events.map((e) => e.idx)).toEqual([0, 1, 2, 3, perf.IDX_UNASSIGNED]);
+    expect([events[4].state, slots()]).toEqual([PERF_EVENT_STATE_INACTIVE, [0, 1, 2, 3]]);
+    rig.close(events[1]);
+    expect(slots()).toEqual([0, -1, 2, 3]);
+    // Whatever comes makes room for the event that has waited longest.
+    const late = rig.open(0, ANY);
+    expect([late.state, slots().toSorted()]).toEqual([PERF_EVENT_STATE_INACTIVE, [0, 2, 3, 4]]);
+    for (const slot of [0, 1, 2, 3]) expect(rig.kernel.events[slots()[slot]].idx).toBe(slot);
+  });
+
+  it('always lets events with one LBR_SELECT share it, and refuses another', () => {
+    const rig = new Rig();
+    const [first, second] = [rig.open(0, CALLSTACK), rig.open(-1, CALLSTACK)];
+    const other = rig.open(0, ANY);
+    expect([first.state, second.state]).toEqual([PERF_EVENT_STATE_ACTIVE, PERF_EVENT_STATE_ACTIVE]);
+    expect(other.state).toBe(PERF_EVENT_STATE_INACTIVE);
+    expect([first, second, other].map((e) => e.branch_reg_alloc)).toEqual([1, 1, 0]);
+    const { cpuc } = rig.cpu;
+    expect([cpuc.lbr_sel_ref, print64(cpuc.lbr_sel_config, 0)]).toEqual([2, CALLSTACK_SELECT]);
+    for (const event of [second, first]) rig.close(event);
+    expect(cpuc.lbr_sel_ref).toBe(0);
+    rig.disable(other);
+    rig.enable(other);
+    expect(other.state).toBe(PERF_EVENT_STATE_ACTIVE);
+    expect(print64(cpuc.lbr_sel_config, 0)).toBe(ANY_SELECT);
+  });
+
+  // The configuration has a bit above LBR_SELECT that only Linux knows.
+  it('never lets an event without flags and cycles share with one that reads them', () => {
+    const rig = new Rig({ model: { ...modelOf('skylake'), lbr_nr: DEPTH } });
+    rig.open(0, ANY);
+    const bare = perf.PERF_SAMPLE_BRANCH_NO_CYCLES | perf.PERF_SAMPLE_BRANCH_NO_FLAGS;
+    expect(rig.open(0, ANY | bare).state).toBe(PERF_EVENT_STATE_INACTIVE);
+    expect(rig.open(-1, ANY).state).toBe(PERF_EVENT_STATE_ACTIVE);
+  });
+
+  it('always gives back the register that events of a failed commit took', () => {
+    const rig = new Rig();
+    const full = [0, 1, 2, 3].map(() => rig.open(0, ANY));
+    const fifth = rig.open(0, ANY);
+    expect([rig.cpu.cpuc.lbr_sel_ref, fifth.branch_reg_alloc]).toEqual([4, 0]);
+    for (const event of [...full, fifth]) rig.close(event);
+    expect(rig.idle()).toBe(true);
+  });
+
+  it('never shares anything on a CPU without a hardware filter', () => {
+    const rig = new Rig({ model: modelOf('core2') });
+    const kernel = perf.PERF_SAMPLE_BRANCH_ANY | perf.PERF_SAMPLE_BRANCH_KERNEL;
+    expect([rig.open(0, ANY).state, rig.open(0, kernel).state]).toEqual([1, 1]);
+    expect(rig.cpu.cpuc.lbr_sel_ref).toBe(0);
+  });
+});
+
+describe('x86_pmu_enable', () => {
+  it('never starts a PMU that runs', () => {
+    const rig = new Rig();
+    rig.open(0, CALLSTACK);
+    rig.take();
+    x86.x86_pmu_enable(rig.cpu);
+    expect(rig.take()).toEqual([]);
+  });
+});
+
+describe('x86_pmu_del', () => {
+  it('always forgets an event that came and went while the PMU was off', () => {
+    const rig = new Rig();
+    const [gone, holder] = [rig.open(0, ANY), rig.open(-1, ANY)];
+    for (const event of [gone, holder]) rig.disable(event);
+    rig.enable(holder);
+    // Both were on counter 0 once; now it is the other's.
+    holder.idx = gone.idx;
+    rig.cpu.cpuc.setEvents(1, 0);
+    rig.cpu.cpuc.setEvents(gone.idx, holder.id + 1);
+    perf_pmu_disable(rig.cpu);
+    x86.x86_pmu_start_txn(rig.cpu);
+    x86.x86_pmu_add(rig.cpu, gone);
+    expect(x86.x86_pmu_commit_txn(rig.cpu)).toBe(0);
+    expect([rig.onPmu(), rig.cpu.cpuc.n_added]).toEqual([[holder.id, gone.id], 1]);
+    x86.x86_pmu_del(rig.cpu, gone);
+    expect([rig.onPmu(), rig.cpu.cpuc.n_added]).toEqual([[holder.id], 0]);
+    expect(rig.cpu.cpuc.events(gone.idx)).toBe(holder.id + 1);
+    perf_pmu_enable(rig.cpu);
+    rig.close(holder);
+    rig.close(gone);
+    expect(rig.idle()).toBe(true);
+  });
+});
+
+describe('intel_pmu_handle_irq', () => {
+  function running(config: { readonly pmu_version?: number } = {}): Rig {
+    const rig = new Rig(config);
+    rig.open(0, CALLSTACK);
+    rig.open(0, CALLSTACK);
+    rig.take();
+    return rig;
+  }
+
+  it('always reads LBR before the ack, and looks at STATUS again after it', () => {
+    const rig = running();
+    rig.port.set(msrs.MSR_CORE_PERF_GLOBAL_STATUS, 1, FROZEN_HI);
+    intel.intel_pmu_handle_irq(rig.cpu);
+    const ack = `w OVF_CTRL ${print64(1, FROZEN_HI)}`;
+    // Version 4: the ack has unfrozen LBR, so DEBUGCTL is left alone.
+    expect(rig.take()).toEqual(steps(CTRL_OFF, 'r STATUS', READ_EMPTY, ack, 'r STATUS', CTRL_ON));
+    expect(rig.samples).toEqual([[0, 0]]);
+  });
+
+  it('always sets DEBUGCTL.LBR again, and not LBR_SELECT, before version 4', () => {
+    const rig = running({ pmu_version: 3 });
+    rig.port.set(msrs.MSR_CORE_PERF_GLOBAL_STATUS, 2);
+    rig.port.set(msrs.MSR_IA32_DEBUGCTLMSR, 0);
+    intel.intel_pmu_handle_irq(rig.cpu);
+    expect(rig.take()).toEqual(
+      steps(
+        CTRL_OFF,
+        'r STATUS',
+        READ_EMPTY,
+        'w OVF_CTRL 2',
+        'r STATUS',
+        'r DEBUGCTL',
+        'w DEBUGCTL 1',
+        CTRL_ON,
+      ),
+    );
+    expect(rig.samples).toEqual([[1, 0]]);
+  });
+
+  it('always goes round again for an overflow that came meanwhile', () => {
+    const rig = running();
+    rig.port.set(msrs.MSR_CORE_PERF_GLOBAL_STATUS, 1);
+    rig.port.late = 3;
+    intel.intel_pmu_handle_irq(rig.cpu);
+    const round = [...READ_EMPTY, 'w OVF_CTRL 1', 'r STATUS'];
+    const again = [...READ_EMPTY, 'w OVF_CTRL 3', 'r STATUS'];
+    expect(rig.take()).toEqual([CTRL_OFF, 'r STATUS', ...round, ...again, CTRL_ON]);
+    expect(rig.samples.map(([event]) => event)).toEqual([0, 0, 1]);
+  });
+
+  it('never reads LBR or acknowledges anything when no bit is set', () => {
+    const rig = running();
+    intel.intel_pmu_handle_irq(rig.cpu);
+    expect(rig.take()).toEqual([CTRL_OFF, 'r STATUS', CTRL_ON]);
+  });
+
+  it('always goes round for a bit in the high half alone', () => {
+    const rig = running();
+    rig.port.set(msrs.MSR_CORE_PERF_GLOBAL_STATUS, 0, FROZEN_HI);
+    intel.intel_pmu_handle_irq(rig.cpu);
+    expect(rig.take()).toContain(`w OVF_CTRL ${print64(0, FROZEN_HI)}`);
+    expect(rig.samples).toEqual([]);
+  });
+
+  it('never starts a PMU that it did not find started', () => {
+    const rig = running();
+    rig.cpu.cpuc.enabled = 0;
+    rig.port.set(msrs.MSR_CORE_PERF_GLOBAL_STATUS, 1);
+    intel.intel_pmu_handle_irq(rig.cpu);
+    expect(rig.take().at(-1)).toBe('r STATUS');
+    expect(rig.cpu.cpuc.enabled).toBe(0);
+  });
+
+  it('always counts as stopped while it runs', () => {
+    const rig = running();
+    rig.port.set(msrs.MSR_CORE_PERF_GLOBAL_STATUS, 1);
+    intel.intel_pmu_handle_irq(rig.cpu);
+    expect(rig.samples).toEqual([[0, 0]]);
+    expect(rig.enabledInSample).toBe(0);
+    expect(rig.cpu.cpuc.enabled).toBe(1);
+  });
+
+  it('never samples for a counter that no event is on', () => {
+    const rig = running();
+    rig.port.set(msrs.MSR_CORE_PERF_GLOBAL_STATUS, 0xc);
+    intel.intel_pmu_handle_irq(rig.cpu);
+    expect(rig.samples).toEqual([]);
+    expect(rig.cpu.cpuc.enabled).toBe(1);
+  });
+});
+
+describe("KVM's guest LBR event", () => {
+  it('always takes no counter and no shared register, and bars the host from LBR', () => {
+    const rig = new Rig();
+    const host = [0, 1, 2, 3].map(() => rig.open(-1, ANY));
+    rig.take();
+    const guest = rig.open(0, CALLSTACK, GUEST_LBR);
+    expect([guest.state, guest.idx]).toEqual([1, perf.INTEL_PMC_IDX_FIXED_VLBR]);
+    expect(host.map((e) => e.state)).toEqual([1, 1, 1, 1]);
+    expect(rig.cpu.cpuc.guest_mask_vlbr).toBe(1);
+    // A pinned event pushes the flexible ones out, so it is the first user, and a new one.
+    expect(rig.take()).toEqual(
+      steps(CTRL_OFF, 'r DEBUGCTL', 'w DEBUGCTL 0', RESET, 'w SELECT 0', CTRL_ON),
+    );
+    intel.intel_pmu_handle_irq(rig.cpu);
+    expect(rig.take()).toEqual([CTRL_OFF, 'r STATUS', CTRL_ON]);
+  });
+
+  it('always has LBR_SELECT saved and restored with its records, from its first switch on', () => {
+    const rig = new Rig();
+    rig.open(0, CALLSTACK, GUEST_LBR);
+    rig.port.set(msrs.MSR_LBR_NHM_FROM, 5, 0x7800);
+    rig.port.set(msrs.MSR_LBR_SELECT, 0x3c4);
+    rig.take();
+    rig.switchOut(2);
+    expect(rig.take()).toEqual(
+      steps(CTRL_OFF, 'r TOS', 'r FROM0', 'r TO0', 'r FROM3', 'r SELECT', CTRL_ON),
+    );
+    expect([rig.cpu.cpuc.lbr_select, rig.cpu.cpuc.guest_mask_vlbr]).toEqual([0, 0]);
+    rig.switchIn(2);
+    rig.port.set(msrs.MSR_LBR_NHM_FROM, 0);
+    rig.switchTo(0);
+    expect(rig.take().slice(-3)).toEqual(['w TOS 0', 'w SELECT 3c4', CTRL_ON]);
+    expect([rig.cpu.cpuc.lbr_select, rig.cpu.cpuc.guest_mask_vlbr]).toEqual([1, 1]);
+  });
+
+  it('always zeroes LBR_SELECT in a reset while it is on', () => {
+    const rig = new Rig();
+    rig.open(0, CALLSTACK, GUEST_LBR);
+    expect(rig.take().slice(-2)).toEqual(['w SELECT 0', CTRL_ON]);
+  });
+
+  it('never loses its place when another event goes', () => {
+    const rig = new Rig();
+    const host = rig.open(-1, ANY);
+    const guest = rig.open(0, CALLSTACK, GUEST_LBR);
+    rig.close(host);
+    expect([rig.cpu.cpuc.guest_mask_vlbr, rig.onPmu()]).toEqual([1, [guest.id]]);
+    rig.close(guest);
+    const { guest_mask_vlbr, lbr_select } = rig.cpu.cpuc;
+    expect([guest_mask_vlbr, lbr_select, rig.idle()]).toEqual([0, 0, true]);
+  });
+
+  it('always fails when somebody pinned holds every counter but not for that reason', () => {
+    const rig = new Rig();
+    for (let i = 0; i < 4; i++) rig.open(-1, ANY, ATTR_PINNED);
+    expect(rig.open(0, ANY, ATTR_PINNED).state).toBe(PERF_EVENT_STATE_ERROR);
+    expect(rig.open(0, CALLSTACK, GUEST_LBR).state).toBe(PERF_EVENT_STATE_ACTIVE);
+  });
+});
+
+describe('intel_pmu_cpu_starting', () => {
+  it('always clears DEBUGCTL.LBR alone, and the stack', () => {
+    const rig = new Rig();
+    const set = msrs.DEBUGCTLMSR_LBR | msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
+    rig.port.set(msrs.MSR_IA32_DEBUGCTLMSR, set, 7);
+    intel.intel_pmu_cpu_starting(rig.cpu);
+    expect(rig.take()).toEqual(['r DEBUGCTL', 'w DEBUGCTL 700000800', ...RESET]);
+  });
+
+  it('never writes DEBUGCTL when LBR is off', () => {
+    const rig = new Rig();
+    rig.port.set(msrs.MSR_IA32_DEBUGCTLMSR, msrs.DEBUGCTLMSR_FREEZE_IN_SMM);
+    intel.intel_pmu_cpu_starting(rig.cpu);
+    expect(rig.take()).toEqual(['r DEBUGCTL', ...RESET]);
+  });
+});
+
+describe('the paravirtual ACTIVE bit', () => {
+  /** What it sees of a call-stack event that comes, is switched out and in, and is closed. */
+  function life(pv: 'add-del' | 'add-del-boot' | 'enable-disable' | 'sticky' | 'none'): string[] {
+    const rig = new Rig({ pv });
+    intel.intel_pmu_cpu_starting(rig.cpu);
+    const event = rig.open(0, CALLSTACK, ATTR_INHERIT);
+    rig.open(0, CALLSTACK);
+    rig.switchTo(2);
+    rig.switchTo(0);
+    rig.port.set(msrs.MSR_CORE_PERF_GLOBAL_STATUS, 1);
+    intel.intel_pmu_handle_irq(rig.cpu);
+    rig.close(rig.kernel.events[1]);
+    rig.close(event);
+    return rig.take().filter((line) => /ACTIVE|DEBUGCTL \d|w CTRL/.test(line));
+  }
+  const OFF = [CTRL_OFF, 'w DEBUGCTL 0'];
+  const ON = ['w DEBUGCTL 1', CTRL_ON];
+  const PMI = [CTRL_OFF, CTRL_ON];
+
+  it('never is there without the feature', () => {
+    const both = [...OFF, ...ON, ...OFF, CTRL_ON, CTRL_OFF, ...ON, ...PMI, ...OFF, ...ON];
+    expect(life('none')).toEqual([...ON, ...both, ...OFF, CTRL_ON]);
+  });
+
+  it('always is set before the first add and cleared after the last del', () => {
+    // The second event has the first rescheduled; a close only takes its own event off.
+    const second = [...OFF, ACTIVE_OFF, ACTIVE_ON, ...ON];
+    const away = [...OFF, ACTIVE_OFF, CTRL_ON, CTRL_OFF, ACTIVE_ON, ...ON];
+    const close = [...OFF, ...ON, ...OFF, ACTIVE_OFF, CTRL_ON];
+    const expected = [ACTIVE_ON, ...ON, ...second, ...away, ...PMI, ...close];
+    expect(life('add-del')).toEqual(expected);
+    expect(life('add-del-boot')).toEqual([ACTIVE_OFF, ...expected]);
+  });
+
+  it('always follows DEBUGCTL.LBR, but for the PMI, where that is the site', () => {
+    const off = [...OFF, ACTIVE_OFF];
+    const on = [ACTIVE_ON, ...ON];
+    const both = [...on, ...off, ...on, ...off, CTRL_ON, CTRL_OFF, ...on, ...PMI];
+    expect(life('enable-disable')).toEqual([...both, ...off, ...on, ...off, CTRL_ON]);
+  });
+
+  it('never is cleared before the last close where it is sticky', () => {
+    const second = [...OFF, ACTIVE_ON, ...ON];
+    const away = [...OFF, CTRL_ON, CTRL_OFF, ACTIVE_ON, ...ON];
+    const close = [...OFF, ...ON, ...OFF, CTRL_ON, ACTIVE_OFF];
+    expect(life('sticky')).toEqual(steps(ACTIVE_ON, ON, second, away, PMI, close));
+  });
+
+  it('always comes before the reset of a first add, and goes after LBR is off', () => {
+    const rig = new Rig({ pv: 'add-del' });
+    const event = rig.open(0, CALLSTACK);
+    expect(rig.take().slice(0, 2)).toEqual([ACTIVE_ON, 'w FROM0 0']);
+    rig.open(-1, ANY);
+    rig.close(event);
+    expect(rig.cpu.cpuc.pv_lbr_users).toBe(0);
+  });
+});

@@ -1,0 +1,179 @@
+/** Where a failure is expected and where a property says nothing: by CPU model and by kernel. */
+import { describe, expect, it } from 'vitest';
+import { CPU_MODELS } from '../../../src/hw/cpu_models.js';
+import { knownFailure, notApplicable, POLICIES } from '../../../src/host/policy/index.js';
+import { merged } from '../../../src/host/policy/merged.js';
+import { never } from '../../../src/host/policy/never.js';
+import type { LbrPolicy, PropertyName } from '../../../src/host/policy/policy.js';
+import { WITH_CALLSTACK, WITH_SHORTCUT } from '../../../src/host/policy/policy.js';
+import { v10 } from '../../../src/host/policy/v10.js';
+import { v1Vmx, v1VmxArea, v1VmxSwap } from '../../../src/host/policy/v1_vmx.js';
+import { v4, v4Select } from '../../../src/host/policy/v4.js';
+import { v6, v7 } from '../../../src/host/policy/v6.js';
+import { v8, v8Posted } from '../../../src/host/policy/v8.js';
+import { CALLSTACK_SELECT, cpuModel, DEBUGCTL, LBR, Rig, SELECT } from '../../rig/machine.js';
+
+const KERNELS = ['6.1', '4.18'];
+const WITH_STACK = ['haswell', 'haswell-notsx', 'skylake', 'goldmont'];
+const ALL = CPU_MODELS.map(({ name }) => name);
+const WITHOUT = ALL.filter((name) => !WITH_STACK.includes(name));
+const AFTER_4_18 = ['6.1'];
+
+/** Every CPU and kernel on which the policy is expected to break the property. */
+function expected(policy: LbrPolicy, property: PropertyName): string[] {
+  return CPU_MODELS.flatMap((model) =>
+    KERNELS.filter((kernel) => knownFailure(policy, property, model, kernel) !== null).map(
+      (kernel) => `${model.name} ${kernel}`,
+    ),
+  );
+}
+
+function places(models: readonly string[], kernels: readonly string[] = KERNELS): string[] {
+  const known = ALL.filter((name) => models.includes(name));
+  return known.flatMap((name) => kernels.map((kernel) => `${name} ${kernel}`));
+}
+
+describe('Where', () => {
+  it('always is a question of the CPU, and for the shortcut of the kernel as well', () => {
+    for (const model of CPU_MODELS) {
+      const has = WITH_STACK.includes(model.name);
+      for (const kernel of KERNELS) {
+        expect([model.name, WITH_CALLSTACK(model, kernel)]).toEqual([model.name, has]);
+        const shortcut = [model.name, WITH_SHORTCUT(model, kernel)];
+        expect(shortcut).toEqual([model.name, has && kernel === '6.1']);
+      }
+    }
+  });
+});
+
+describe('knownFailure', () => {
+  it('always expects the entry that v1-vmx-area fails where TSX is off on Haswell, alone', () => {
+    for (const property of ['no-leak/vm', 'no-leak/task', 'recorder-owned', 'no-fault'] as const) {
+      expect(expected(v1VmxArea, property)).toEqual(places(['haswell-notsx']));
+      for (const policy of [v1Vmx, v1VmxSwap]) expect(expected(policy, property)).toEqual([]);
+    }
+  });
+
+  it('always expects of v1 what no schedule can spare it, everywhere', () => {
+    for (const policy of [v1Vmx, v1VmxArea]) {
+      for (const property of ['no-loss/any', 'host-intact', 'owner-only'] as const) {
+        expect(expected(policy, property)).toEqual(places(ALL));
+      }
+    }
+    expect(expected(v1VmxSwap, 'no-needless-switch')).toEqual(places(ALL));
+    expect(expected(v1VmxSwap, 'owner-only')).toEqual([]);
+  });
+
+  it("always expects of v1-vmx-swap what perf's shortcut does, where there is one", () => {
+    expect(expected(v1VmxSwap, 'host-intact')).toEqual(places(WITH_STACK, AFTER_4_18));
+  });
+
+  it('always expects a needless switch of an event policy where there can be an event', () => {
+    for (const policy of [v4, v4Select, v6, v7, v8, v10]) {
+      expect(expected(policy, 'no-needless-switch')).toEqual(places(WITH_STACK));
+    }
+    expect(expected(v8Posted, 'no-needless-switch')).toEqual([]);
+  });
+
+  it('always expects vCPUs of one VM to meet, by the shortcut or for want of an event', () => {
+    for (const policy of [v6, v7]) {
+      expect(expected(policy, 'no-leak/task').toSorted()).toEqual(
+        [...places(WITHOUT), ...places(WITH_STACK, AFTER_4_18)].toSorted(),
+      );
+    }
+    for (const policy of [v4, v4Select]) {
+      expect(expected(policy, 'no-leak/task')).toEqual(places(ALL));
+    }
+    for (const policy of [v8, v8Posted]) {
+      for (const property of ['no-leak/vm', 'no-leak/task'] as const) {
+        expect(expected(policy, property)).toEqual(places(WITH_STACK, AFTER_4_18));
+      }
+    }
+  });
+
+  it('always expects of v8 an unbalanced perf and wrong samples where it has call stacks', () => {
+    for (const policy of [v8, v8Posted]) {
+      for (const property of ['balanced', 'sample-true'] as const) {
+        expect(expected(policy, property)).toEqual(places(WITH_STACK));
+      }
+      expect(expected(policy, 'no-fault')).toEqual(places(ALL));
+    }
+  });
+});
+
+describe('needlessSwitches', () => {
+  /** How often perf still works for v0 at its goings and comings after its guest has stopped. */
+  function worked(policy: LbrPolicy): number {
+    const rig = new Rig(policy);
+    rig.write(0, SELECT, CALLSTACK_SELECT);
+    rig.write(0, DEBUGCTL, LBR);
+    rig.write(0, DEBUGCTL, 0);
+    rig.enter();
+    expect([policy.name, rig.event]).toEqual([policy.name, 'active']);
+    rig.work();
+    let count = 0;
+    for (let i = 0; i < 5; i++) {
+      for (const next of [-1, 0]) {
+        rig.m.switchTo(0, next);
+        if (rig.work().length > 0) count++;
+      }
+    }
+    expect([policy.name, rig.event]).toEqual([policy.name, 'none']);
+    return count;
+  }
+
+  it.each([v4, v4Select, v6, v7, v8, v10, merged])(
+    'always is how often $name works for a guest that has stopped',
+    (policy) => {
+      expect(worked(policy)).toBe(policy.needlessSwitches);
+    },
+  );
+
+  it('never is exceeded by v8-posted, which forgets the last use before the slice ends', () => {
+    expect(worked(v8Posted)).toBe(2);
+    expect(v8Posted.needlessSwitches).toBeGreaterThanOrEqual(2);
+  });
+});
+
+describe('notApplicable', () => {
+  it('always spares v8 on a CPU without call stacks whatever needs an owner', () => {
+    const needOwner: readonly PropertyName[] = [
+      'no-loss/any',
+      'no-leak/vm',
+      'host-intact',
+      'owner-only',
+      'recorder-owned',
+      'no-premature-stop',
+    ];
+    for (const policy of [v8, v8Posted]) {
+      for (const model of CPU_MODELS) {
+        for (const property of needOwner) {
+          const why = notApplicable(policy, property, model);
+          if (model.callstack) expect(why).toBe(null);
+          else expect(why).toContain('every access raises #GP');
+        }
+        expect(notApplicable(policy, 'no-fault', model)).toBe(null);
+        expect(notApplicable(policy, 'active-agrees', model)).toBe('not a paravirtual policy');
+      }
+    }
+  });
+
+  it('always prefers the reason that holds on every CPU', () => {
+    const twice: LbrPolicy = { ...never, withoutCallstack: { 'owner-only': 'there is none' } };
+    for (const name of ['skylake', 'nehalem']) {
+      expect(notApplicable(twice, 'owner-only', cpuModel(name))).toBe(
+        never.notApplicable['owner-only'],
+      );
+      const balanced: LbrPolicy = { ...never, withoutCallstack: { balanced: 'there is none' } };
+      expect(notApplicable(balanced, 'balanced', cpuModel(name))).toBe(
+        name === 'skylake' ? null : 'there is none',
+      );
+    }
+  });
+
+  it('never is declared twice, for all CPUs and for those without call stacks', () => {
+    for (const { notApplicable: everywhere, withoutCallstack = {} } of POLICIES) {
+      for (const name of Object.keys(withoutCallstack)) expect(everywhere).not.toHaveProperty(name);
+    }
+  });
+});

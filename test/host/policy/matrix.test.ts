@@ -1,0 +1,86 @@
+/**
+ * What each policy declares, written a second time as the matrix shows it, for four machines. The
+ * campaigns of test/property hold the declarations against runs; this is what to change with them.
+ */
+import { describe, expect, it } from 'vitest';
+import { findCpuModel } from '../../../src/hw/cpu_models.js';
+import { knownFailure, notApplicable, POLICIES } from '../../../src/host/policy/index.js';
+import type { LbrPolicy } from '../../../src/host/policy/policy.js';
+import { PROPERTY_NAMES } from '../../../src/host/policy/policy.js';
+
+/** CPU model and kernel of each column of `MATRIX`. */
+const MACHINES = [
+  ['skylake', '6.1'],
+  ['skylake', '4.18'],
+  ['haswell-notsx', '6.1'],
+  ['nehalem', '6.1'],
+] as const;
+
+/** A letter for each property, in their order: F it fails, - says nothing, . it holds. */
+const MATRIX: Readonly<Record<string, string>> = {
+  never: 'FFFFFFF-F-.-... FFFFFFF-F-.-... FFFFFFF-F-.-... FFFFFFF-F-.-...',
+  always: '.........-F-... .........-F-... .........-F-... .........-F-...',
+  'v1-vmx': 'FF..FFFF.-F-... FF..FFFF.-F-... FF..FFFF.-F-... FF..FFFF.-F-...',
+  'v1-vmx-swap': 'FF..FFF..-F-... FF..FF...-F-... FF..FFF..-F-... FF..FF...-F-...',
+  'v1-vmx-area': 'FF..FFFF.-F-... FF..FFFF.-F-... FFFFFFFFF-F-F.. FF..FFFF.-F-...',
+  'pv-v2': 'FFFFFFFFFFFF... FFFFFFFFFFFF... FFFFFFFFFFFF... FFFFFFF-F..F...',
+  'lazy-literal': 'FFF.FFFFF-.F... FFF.FFFFF-.F... FFF.FFFFF-.F... FFF.FFFFF-.F...',
+  v4: 'FFFFFFFFF-FFF.. FFFFFFFFF-FFF.. FFFFFFFFF-FFF.. FFFFFFFFF-.FF..',
+  'v4-select': 'FFFFFFFFF-FFF.. FFFFFFFFF-FFF.. FFFFFFFFF-FFF.. FFFFFFFFF-.FF..',
+  v6: 'FFFFFFFFF-FFF.. FFF.FFFFF-FFF.. FFFFFFFFF-FFF.. FFFFFFFFF-.FF..',
+  v7: 'FFFFFFFFF-FFF.. FFF.FFFFF-FFF.. FFFFFFFFF-FFF.. FFFFFFFFF-.FF..',
+  v8: 'FFFFFFF.F-FFFF. FF..FFF.F-FFFF. FFFFFFF.F-FFFF. F--.F.----.-F..',
+  'v8-posted': 'FFFFFFF.F-.FFF. FF..FFF.F-.FFF. FFFFFFF.F-.FFF. F--.F.----.-F..',
+  v10: 'FFFFFFF.F-FFFF. FFF.FFF.F-FFFF. FFFFFFF.F-FFFF. FF..FFF-F-.FF..',
+  merged: 'FFFFFFF.F-.FFF. FFF.FFF.F-.FFF. FFFFFFF.F-.FFF. FF..FFF-F-.FF..',
+  'pv-sound': '............... ............... ............... ...............',
+  'lazy-sound': '.........-..... .........-..... .........-..... .........-.....',
+  parked: '.........-..... .........-..... .........-..... .........-.....',
+};
+
+/** The row of a policy. */
+function declared(policy: LbrPolicy): string {
+  const columns = MACHINES.map(([cpu, kernel]) => {
+    const model = findCpuModel(cpu);
+    if (model === undefined) throw new Error(`no ${cpu}`);
+    const letters = PROPERTY_NAMES.map((property) => {
+      if (notApplicable(policy, property, model) !== null) return '-';
+      return knownFailure(policy, property, model, kernel) === null ? '.' : 'F';
+    });
+    return letters.join('');
+  });
+  return columns.join(' ');
+}
+
+describe('the matrix of declarations', () => {
+  it('always has a row for each policy, and for nothing else', () => {
+    expect(Object.keys(MATRIX)).toEqual(POLICIES.map(({ name }) => name));
+  });
+
+  it.each(POLICIES)('always is for $name what stands here', (policy) => {
+    expect(declared(policy)).toBe(MATRIX[policy.name]);
+  });
+
+  it.each(POLICIES)('always gives a reason for what $name breaks or is not asked', (policy) => {
+    const whys = Object.values(policy.knownFailures).map(({ why }) => why);
+    const { notApplicable: never, withoutCallstack = {} } = policy;
+    for (const text of [...whys, ...Object.values(never), ...Object.values(withoutCallstack)]) {
+      expect(text).toMatch(/^.{15,}$/);
+    }
+  });
+
+  it.each(POLICIES)('always names each word that $name keeps for a vCPU', ({ words }) => {
+    for (const word of words) expect(word).toMatch(/^[a-z_]+$/);
+  });
+});
+
+describe('words', () => {
+  it('always are as many as a policy remembers: each one is state of every vCPU', () => {
+    const counts = POLICIES.map(({ name, words }) => `${name} ${words.length}`);
+    expect(counts.join(', ')).toBe(
+      'never 0, always 3, v1-vmx 0, v1-vmx-swap 1, v1-vmx-area 0, pv-v2 0, lazy-literal 0, v4 3, ' +
+        'v4-select 3, v6 2, v7 2, v8 2, v8-posted 2, v10 2, merged 1, pv-sound 3, lazy-sound 3, ' +
+        'parked 5',
+    );
+  });
+});

@@ -1,0 +1,308 @@
+/** v8: an exclusive event before the access, and #GP without it; in both readings of its check. */
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { BRANCH_JCC } from '../../../src/hw/branch.js';
+import * as msrs from '../../../src/hw/msr_index.js';
+import type { HostPerf, LbrPolicy, PolicyHost } from '../../../src/host/policy/policy.js';
+import { v8, v8Posted } from '../../../src/host/policy/v8.js';
+import { CALLSTACK_SELECT, CLOSE, DEBUGCTL, FLEXIBLE, FROM } from '../../rig/machine.js';
+import { GP, INFO, LBR, OF_TASK, OFF, ON, PINNED, Rig, SELECT, TOS } from '../../rig/machine.js';
+
+const SEED = Number(process.env['VLBR_SEED'] ?? 1);
+const BOTH: readonly LbrPolicy[] = [v8, v8Posted];
+const USED = ['lbr_used', 'lbr_event'];
+const OPEN = ['FROM', 'TO', 'TOS', 'SELECT'];
+
+/** A rig whose guest has read TOS, and is out. */
+function withEvent(policy: LbrPolicy): Rig {
+  const rig = new Rig(policy);
+  expect(rig.read(0, TOS)).toBe(0);
+  expect([rig.event, rig.words, rig.open]).toEqual(['active', USED, OPEN]);
+  rig.work();
+  return rig;
+}
+
+describe.each(BOTH)('the first access under $name', (policy) => {
+  it('always creates the event before it is made, and reads what perf has wiped', () => {
+    const rig = new Rig(policy);
+    rig.m.pcpus[0].wrmsr(FROM + 1, 66, 0);
+    expect([rig.event, rig.words, rig.open, rig.inUse]).toEqual(['none', [], [], false]);
+    expect(rig.read(0, FROM + 1)).toBe(0);
+    expect(rig.work()).toEqual(['perf writes', 'v0 reads one']);
+    expect([rig.event, rig.words, rig.open, rig.inUse]).toEqual(['active', USED, OPEN, true]);
+  });
+
+  it('always writes into the stack that is its own from then on', () => {
+    const rig = new Rig(policy);
+    expect(rig.write(0, FROM + 1, 77)).toBe(0);
+    expect(rig.work()).toEqual(['perf writes', 'v0 writes one']);
+    expect([rig.read(0, FROM + 1), rig.m.pcpus[0].rdmsr(FROM + 1)]).toEqual([77, 77]);
+    expect(rig.event).toBe('active');
+  });
+
+  it('always makes the host fault by a value that the register refuses, never the guest', () => {
+    const rig = new Rig(policy);
+    expect(rig.write(0, SELECT, 0, 1)).toBe(0);
+    expect(rig.work()).toEqual(['perf writes', 'v0 writes one', 'host fault']);
+  });
+
+  it('always may be one to DEBUGCTL, read or written', () => {
+    for (const write of [true, false]) {
+      const rig = new Rig(policy);
+      if (write) expect(rig.write(0, DEBUGCTL, LBR)).toBe(0);
+      else expect(rig.read(0, DEBUGCTL)).toBe(0);
+      expect([rig.work(), rig.debugctl]).toEqual([['perf writes'], write ? LBR : 0]);
+      expect([rig.event, rig.words, rig.open]).toEqual(['active', USED, OPEN]);
+    }
+  });
+
+  it('never opens the registers twice in a slice, whoever has closed them', () => {
+    const rig = withEvent(policy);
+    rig.m.kvm.setPassthrough(rig.m.vcpus[0], false);
+    policy.get_msr(rig.m.kvm, rig.m.vcpus[0], TOS);
+    expect([rig.words, rig.open]).toEqual([USED, []]);
+  });
+
+  it('never is one to INFO while that is trapped', () => {
+    const rig = new Rig(policy, { cpu: 'skylake' });
+    expect([rig.read(0, INFO), rig.write(0, INFO, 7)]).toEqual(['gp', GP]);
+    expect([rig.work(), rig.words, rig.open, rig.event]).toEqual([[], [], [], 'none']);
+    rig.read(0, TOS);
+    expect(rig.open).toEqual(['FROM', 'TO', 'INFO', 'TOS', 'SELECT']);
+    const known = policy === v8;
+    expect([rig.write(0, INFO, 7), rig.read(0, INFO)]).toEqual(known ? [0, 7] : [GP, 'gp']);
+    rig.nextSlice();
+    expect([rig.read(0, INFO), rig.write(0, INFO, 7), rig.open]).toEqual(['gp', GP, []]);
+  });
+
+  it('always raises #GP where perf refuses the event, DEBUGCTL included', () => {
+    const rig = new Rig(policy, { cpu: 'nehalem' });
+    rig.m.pcpus[0].wrmsr(FROM + 1, 66, 0);
+    for (let i = 0; i < 2; i++) {
+      expect([rig.read(0, FROM + 1), rig.write(0, FROM + 1, 77)]).toEqual(['gp', GP]);
+      expect([rig.read(0, DEBUGCTL), rig.write(0, DEBUGCTL, LBR)]).toEqual(['gp', GP]);
+      rig.nextSlice();
+    }
+    expect([rig.event, rig.words, rig.open, rig.inUse]).toEqual(['none', [], [], false]);
+    expect([rig.debugctl, rig.m.pcpus[0].rdmsr(FROM + 1), rig.work()]).toEqual([0, 66, []]);
+  });
+});
+
+describe('a slice of v8', () => {
+  const SLICES = ['idle', 'read', 'on', 'off'] as const;
+  type Slice = (typeof SLICES)[number];
+
+  function perform(rig: Rig, slice: Slice): void {
+    if (slice === 'read') expect(rig.read(0, TOS)).toBe(0);
+    if (slice === 'on') expect(rig.write(0, DEBUGCTL, LBR)).toBe(0);
+    if (slice === 'off') expect(rig.write(0, DEBUGCTL, 0)).toBe(0);
+    rig.enter();
+  }
+
+  /** Compares each slice with what the last access alone says. */
+  function follows(slices: readonly Slice[]): void {
+    const rig = new Rig(v8);
+    let last = -2;
+    let lbr = false;
+    slices.forEach((slice, i) => {
+      rig.nextSlice();
+      perform(rig, slice);
+      if (slice !== 'idle') last = i;
+      if (slice === 'on' || slice === 'off') lbr = slice === 'on';
+      const kept = i - last <= 1 || lbr;
+      expect([rig.event, rig.inUse]).toEqual([kept ? 'active' : 'none', kept]);
+      const used = last === i;
+      expect([rig.words.includes('lbr_used'), rig.open]).toEqual([used, used ? OPEN : []]);
+    });
+  }
+
+  it('always keeps the event through one idle slice, through two only with LBR on', () => {
+    const runs = fc.array(fc.constantFrom(...SLICES), { minLength: 1, maxLength: 12, size: 'max' });
+    fc.assert(fc.property(runs, follows), { seed: SEED, numRuns: 100 });
+    follows(['read', 'idle', 'idle', 'read', 'idle', 'read', 'idle', 'idle']);
+    follows(['on', 'idle', 'idle', 'idle', 'off', 'idle', 'idle']);
+  });
+
+  it('always makes perf keep stack and LBR_SELECT while another vCPU uses them', () => {
+    const rig = withEvent(v8);
+    rig.write(0, FROM, 76);
+    rig.write(0, SELECT, 5);
+    rig.m.switchTo(0, 1);
+    expect([rig.event, rig.work()]).toEqual(['inactive', ['perf reads']]);
+    expect([rig.write(1, FROM, 66), rig.write(1, SELECT, 1)]).toEqual([0, 0]);
+    rig.m.switchTo(0, 0);
+    expect([rig.event, rig.read(0, FROM), rig.read(0, SELECT)]).toEqual(['active', 76, 5]);
+  });
+});
+
+describe('the check before entry', () => {
+  it('always takes the registers back under v8 if the event is off the CPU, never if on', () => {
+    const rig = withEvent(v8);
+    for (let i = 0; i < 2; i++) {
+      rig.m.exitAndEnter(0);
+      rig.enter();
+      expect([rig.words, rig.open]).toEqual([USED, OPEN]);
+    }
+    rig.m.hostEvent(0, PINNED, ON);
+    expect([rig.event, rig.words, rig.open]).toEqual(['inactive', USED, OPEN]);
+    rig.enter();
+    expect([rig.words, rig.open, rig.inUse]).toEqual([['lbr_event'], [], true]);
+  });
+
+  it('always does under v8-posted if it is on, never if off', () => {
+    const rig = withEvent(v8Posted);
+    rig.m.hostEvent(0, PINNED, ON);
+    rig.m.pcpus[0].wrmsr(FROM + 1, 66, 0);
+    rig.enter();
+    expect([rig.event, rig.words, rig.open]).toEqual(['inactive', USED, OPEN]);
+    expect([rig.read(0, FROM + 1), rig.write(0, FROM + 1, 67)]).toEqual([66, 0]);
+    expect(rig.m.pcpus[0].rdmsr(FROM + 1)).toBe(67);
+    const own = withEvent(v8Posted);
+    own.enter();
+    expect([own.event, own.words, own.open]).toEqual(['active', ['lbr_event'], []]);
+    expect([own.read(0, TOS), own.work()]).toEqual([0, ['v0 reads one']]);
+    expect([own.words, own.open]).toEqual([USED, OPEN]);
+  });
+
+  it('always ends the event of v8-posted with one idle slice, since its use is forgotten', () => {
+    const rig = withEvent(v8Posted);
+    rig.enter();
+    rig.nextSlice();
+    expect([rig.event, rig.inUse]).toEqual(['none', false]);
+    rig.write(0, DEBUGCTL, LBR);
+    rig.enter();
+    rig.nextSlice();
+    rig.nextSlice();
+    expect([rig.event, rig.read(0, DEBUGCTL)]).toEqual(['active', LBR]);
+  });
+
+  it('never touches anything without an event, or without use in this slice', () => {
+    for (const policy of BOTH) {
+      const { m } = new Rig(policy);
+      const [vcpu] = m.vcpus;
+      for (const [event, used] of [
+        [0, 0],
+        [0, 1],
+        [1, 0],
+      ]) {
+        for (const state of ['none', 'inactive', 'active'] as const) {
+          const perf = { guest_lbr_event: () => state } as Partial<HostPerf> as HostPerf;
+          vcpu.setWord(0, used);
+          vcpu.setWord(1, event);
+          // Any call on it throws.
+          policy.vcpu_enter({ perf } as PolicyHost, vcpu);
+          expect([vcpu.word(0), vcpu.word(1)]).toEqual([used, event]);
+        }
+      }
+    }
+  });
+});
+
+describe.each(BOTH)('a host event and that of $name', (policy) => {
+  it('always takes the LBR by being pinned to the CPU, and every access raises #GP', () => {
+    const rig = withEvent(policy);
+    expect(rig.write(0, DEBUGCTL, msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI)).toBe(0);
+    rig.m.hostEvent(0, PINNED, ON);
+    rig.m.kvm.setPassthrough(rig.m.vcpus[0], false);
+    expect([rig.event, rig.counting]).toEqual(['inactive', ['pinned']]);
+    rig.m.hostWork(0, 3);
+    const host = [rig.m.pcpus[0].stack.tos, rig.m.pcpus[0].stack.lbr_select];
+    rig.work();
+    expect([rig.read(0, TOS), rig.read(0, FROM), rig.read(0, SELECT)]).toEqual(['gp', 'gp', 'gp']);
+    expect([rig.write(0, TOS, 1), rig.write(0, SELECT, 5)]).toEqual([GP, GP]);
+    expect([rig.read(0, DEBUGCTL), rig.write(0, DEBUGCTL, LBR)]).toEqual(['gp', GP]);
+    expect([rig.debugctl, rig.work()]).toEqual([msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI, []]);
+    expect([rig.m.pcpus[0].stack.tos, rig.m.pcpus[0].stack.lbr_select]).toEqual(host);
+    expect([rig.m.host.host_lbr_active(0), rig.inUse, rig.open]).toEqual([true, true, []]);
+  });
+
+  it('never lets the event of a guest begin while one is pinned to the CPU', () => {
+    const rig = new Rig(policy);
+    rig.m.hostEvent(0, PINNED, ON);
+    rig.work();
+    expect([rig.read(0, TOS), rig.event, rig.words]).toEqual(['gp', 'inactive', ['lbr_event']]);
+    expect([rig.counting, rig.open]).toEqual([['pinned'], []]);
+    // It is in ERROR: the host's going alone does not bring it back, an idle slice does.
+    rig.m.hostEvent(0, PINNED, CLOSE);
+    expect([rig.read(0, TOS), rig.event, rig.counting]).toEqual(['gp', 'inactive', []]);
+    rig.nextSlice();
+    expect(rig.event).toBe('none');
+    expect([rig.read(0, TOS), rig.event, rig.words]).toEqual([0, 'active', USED]);
+  });
+
+  it('always has to wait if it is flexible, in the CPU or in the task, even of one filter', () => {
+    for (const [which, name] of [
+      [FLEXIBLE, 'flexible'],
+      [OF_TASK, 'of-task'],
+    ] as const) {
+      const guestFirst = withEvent(policy);
+      guestFirst.m.hostEvent(0, which, ON);
+      expect([guestFirst.event, guestFirst.counting]).toEqual(['active', ['guest']]);
+      expect(guestFirst.m.host.hostEventState(0, which)).toBe('on');
+      const rig = new Rig(policy);
+      rig.m.hostEvent(0, which, ON);
+      expect(rig.counting).toEqual([name]);
+      expect([rig.read(0, TOS), rig.event, rig.counting]).toEqual([0, 'active', ['guest']]);
+      rig.nextSlice();
+      expect([rig.event, rig.counting]).toEqual(['active', ['guest']]);
+      policy.reset(rig.m.kvm, rig.m.vcpus[0]);
+      // Nothing but its own coming makes room for it: rotation is not modelled.
+      for (const op of [OFF, ON]) rig.m.hostEvent(0, which, op);
+      expect([rig.event, rig.counting]).toEqual(['none', [name]]);
+    }
+  });
+
+  it('never comes back to a guest that has LBR on, which cannot even turn it off', () => {
+    const rig = withEvent(policy);
+    rig.write(0, DEBUGCTL, LBR);
+    rig.m.hostEvent(0, PINNED, ON);
+    rig.enter();
+    rig.m.hostEvent(0, PINNED, CLOSE);
+    for (let i = 0; i < 4; i++) {
+      rig.nextSlice();
+      expect([rig.event, rig.write(0, DEBUGCTL, 0), rig.debugctl]).toEqual(['inactive', GP, LBR]);
+    }
+    rig.m.branches(0, BRANCH_JCC, 2);
+    expect(rig.m.pcpus[0].stack.tos).toBe(2);
+    policy.reset(rig.m.kvm, rig.m.vcpus[0]);
+    expect([rig.write(0, DEBUGCTL, 0), rig.event, rig.debugctl]).toEqual([0, 'active', 0]);
+  });
+
+  it('never leaves anything on the PMU', () => {
+    const rig = withEvent(policy);
+    for (const which of [PINNED, FLEXIBLE, OF_TASK]) rig.m.hostEvent(0, which, ON);
+    expect(rig.counting).toEqual(['pinned', 'flexible'].toSorted());
+    for (const which of [PINNED, FLEXIBLE, OF_TASK]) {
+      rig.m.hostEvent(0, which, OFF);
+      rig.m.hostEvent(0, which, CLOSE);
+    }
+    policy.reset(rig.m.kvm, rig.m.vcpus[0]);
+    const { cpuc } = rig.m.host.kernel.cpus[0];
+    expect([rig.counting, cpuc.lbr_sel_ref, cpuc.lbr_users]).toEqual([[], 0, 0]);
+  });
+});
+
+describe.each(BOTH)('reset of $name', (policy) => {
+  it('always ends the event, and leaves all else as it is', () => {
+    const rig = withEvent(policy);
+    policy.reset(rig.m.kvm, rig.m.vcpus[0]);
+    expect([rig.event, rig.inUse, rig.words, rig.open]).toEqual([
+      'none',
+      false,
+      ['lbr_used'],
+      OPEN,
+    ]);
+  });
+
+  it('never lets anything outlive a live migration', () => {
+    const rig = withEvent(policy);
+    rig.write(0, FROM + 1, 77);
+    rig.write(0, SELECT, CALLSTACK_SELECT);
+    rig.write(0, DEBUGCTL, LBR);
+    rig.m.switchTo(0, -1);
+    rig.m.liveMigrate(0);
+    rig.m.switchTo(0, 0);
+    expect([rig.event, rig.words, rig.open, rig.debugctl]).toEqual(['none', [], [], 0]);
+    expect([rig.read(0, FROM + 1), rig.read(0, SELECT)]).toEqual([0, 0]);
+  });
+});

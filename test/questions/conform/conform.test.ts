@@ -1,0 +1,343 @@
+/**
+ * The comparison of the port with a kernel's lbr.c: that it finds no difference on the reference
+ * version, and that it finds one wherever there is one. The latter needs no kernel: a broken port
+ * is compared with the port.
+ */
+import { execFileSync } from 'node:child_process';
+import { describe, expect, it, vi } from 'vitest';
+import { conformCommand } from '../../../src/questions/conform/command.js';
+import { UsageError } from '../../../src/console/errors.js';
+import type { DriverKind, LbrDriver } from '../../../src/guest/perf/lbr_driver.js';
+import { PORT } from '../../../src/guest/perf/lbr_port.js';
+import { MSR_IA32_DEBUGCTLMSR, MSR_LBR_SELECT } from '../../../src/hw/msr_index.js';
+import { buildKernel } from '../../../src/tree/build.js';
+import type { Difference } from '../../../src/questions/conform/campaign.js';
+import { Conformance, REPORTED_MAX } from '../../../src/questions/conform/campaign.js';
+import { CoverageRun } from '../../../src/questions/conform/coverage.js';
+import { drawSequence } from '../../../src/questions/conform/draw.js';
+import { Lockstep } from '../../../src/questions/conform/lockstep.js';
+import { callText } from '../../../src/questions/conform/sequence.js';
+import { SUBJECTS } from '../../../src/questions/conform/subjects.js';
+import { kernelDriver } from '../../../src/tree/driver.js';
+import type { KernelSource } from '../../../src/tree/source.js';
+import { installedKernel, readKernelSource } from '../../../src/tree/source.js';
+import { coloursFor } from '../../../src/console/colours.js';
+import { conformJson } from '../../../src/questions/conform/json.js';
+import type { Conform } from '../../../src/questions/conform/text.js';
+import { conformText } from '../../../src/questions/conform/text.js';
+import { broken } from '../../rig/broken_port.js';
+
+const KERNEL_RUNS = 4000;
+const COVERAGE_RUNS = 1500;
+
+/** The reference source, or why there is none, or no tool for all that is done with it. */
+function reference(): KernelSource | string {
+  try {
+    for (const tool of ['clang', 'wasm-ld', 'llvm-cov']) execFileSync(tool, ['--version']);
+    const source = readKernelSource(installedKernel());
+    return source.info.version.startsWith('6.1.') ? source : `it is Linux ${source.info.version}`;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+const source = reference();
+if (typeof source === 'string') {
+  console.warn(
+    '\n*** SKIPPED: the port is not compared with lbr.c of Linux 6.1, since clang, lld, llvm or ' +
+      `its source is missing: ${source}\n*** apt-get install clang lld llvm linux-source-6.1\n`,
+  );
+}
+
+/** The port does not know better than the hardware, as the C code does on one subject. */
+const OF_THE_PORT = SUBJECTS.filter(({ model, reported }) => reported === model.lbr_format);
+
+function comparisonOf(port: DriverKind, kernel: DriverKind, runs: number): Conformance {
+  const subjects = kernel.name === PORT.name ? OF_THE_PORT : SUBJECTS;
+  return new Conformance({ subjects, seed: 1, runs, drivers: { port, kernel } });
+}
+
+/** What sequences find. */
+function differencesOf(port: DriverKind, kernel: DriverKind, runs: number): readonly Difference[] {
+  const comparison = comparisonOf(port, kernel, runs);
+  for (const _ of comparison.sequenceWork());
+  return comparison.differences;
+}
+
+/** The first difference of a broken port in its first sequences, made short. */
+function firstOf(changes: (lbr: LbrDriver) => Partial<LbrDriver>): Difference {
+  const lockstep = new Lockstep({ port: broken(changes), kernel: PORT });
+  const found = differencesOf(broken(changes), PORT, 300);
+  expect(found.length).toBeGreaterThan(0);
+  const [first] = found;
+  expect(lockstep.run(first.sequence)).toEqual(first.divergence);
+  return first;
+}
+
+function textOf(differences: readonly Difference[]): string {
+  return conformText(reportOf(differences), coloursFor(false)).join('\n');
+}
+
+function reportOf(differences: readonly Difference[]): Conform {
+  return {
+    kernel: { version: '6.1.1', sha256: '0'.repeat(64) },
+    seed: 1,
+    cpus: ['skylake'],
+    counts: { sequences: 300, calls: 9000, msrAccesses: 90_000 },
+    filterCalls: 0,
+    coverage: null,
+    coverageProblem: '',
+    differences,
+    interrupted: false,
+    elapsed_s: 1,
+  };
+}
+
+describe.skipIf(typeof source === 'string')('the port of lbr.c of Linux 6.1', () => {
+  const known = source as KernelSource;
+
+  it(`never differs in ${KERNEL_RUNS} sequences, nor for any branch_sample_type`, () => {
+    const kernel = kernelDriver(buildKernel(known));
+    const comparison = comparisonOf(PORT, kernel, KERNEL_RUNS);
+    for (const _ of comparison.work());
+    expect(textOf(comparison.differences)).toContain('No difference.');
+    expect(comparison.counts.sequences).toBe(KERNEL_RUNS);
+    expect(comparison.counts.msrAccesses).toBeGreaterThan(100 * KERNEL_RUNS);
+    expect(comparison.filters.calls % (1 << 19)).toBe(0);
+    expect(comparison.filters.calls).toBeGreaterThan(10 << 19);
+  });
+
+  it('is compared on the whole legacy path', () => {
+    const counting = new CoverageRun(known);
+    try {
+      for (let run = 0; run < COVERAGE_RUNS; run++) counting.run(drawSequence(1, run, SUBJECTS));
+      const coverage = counting.report();
+      expect(coverage.notReached).toEqual([]);
+      expect(coverage.legacyFunctions).toBeGreaterThan(40);
+      expect(coverage.legacyLines.total).toBeGreaterThan(450);
+      expect(coverage.lines.total).toBeGreaterThan(coverage.lines.reached);
+    } finally {
+      counting.close();
+    }
+  });
+
+  it('always shows what sequences do not reach', () => {
+    const counting = new CoverageRun(known);
+    try {
+      counting.run({ ...drawSequence(1, 0, SUBJECTS), calls: [] });
+      const names = counting.report().notReached.map((part) => part.function);
+      expect(names).toContain('intel_pmu_lbr_save');
+      expect(names).not.toContain('intel_pmu_lbr_init_core');
+    } finally {
+      counting.close();
+    }
+  });
+
+  it('always differs from the C code when it is broken', () => {
+    const port = broken((lbr) => ({
+      intel_pmu_lbr_reset: (cpu) => {
+        lbr.intel_pmu_lbr_reset(cpu);
+        cpu.cpuc.last_task_ctx = 2;
+      },
+    }));
+    const [first] = differencesOf(port, kernelDriver(buildKernel(known)), 300);
+    expect(first.sequence.calls.map(({ fn }) => fn)).toEqual(['intel_pmu_lbr_reset']);
+    expect(first.divergence.word).toEqual({
+      name: expect.stringMatching(/^cpu[01]: cpu_hw_events\.last_task_ctx$/),
+      port: 'data1',
+      kernel: 'NULL',
+    });
+  });
+});
+
+describe('a broken port', () => {
+  it('is found by an access too many, and by the call that makes it', () => {
+    const { sequence, divergence } = firstOf((lbr) => ({
+      intel_pmu_lbr_del: (cpu, event) => {
+        lbr.intel_pmu_lbr_del(cpu, event);
+        if (cpu.cpuc.lbr_users === 1) cpu.rdmsrl(MSR_IA32_DEBUGCTLMSR);
+      },
+    }));
+    const names = sequence.calls.map(({ fn }) => fn);
+    expect(names).toEqual(['intel_pmu_lbr_add', 'intel_pmu_lbr_add', 'intel_pmu_lbr_del']);
+    expect(divergence).toMatchObject({ call: 2, in: 'access', access: 0 });
+    expect(divergence.accesses.port).toHaveLength(1);
+    expect(divergence.accesses.kernel).toEqual([]);
+  });
+
+  it('is found by a wrong value, and shown beside the right one', () => {
+    const difference = firstOf((lbr) => ({
+      intel_pmu_lbr_enable_all: (cpu, pmi) => {
+        const { port } = cpu;
+        // Only the high word of what is written to LBR_SELECT is wrong.
+        const wrmsr = (msr: number, eax: number, edx: number): 0 | 13 =>
+          port.wrmsr(msr, eax, msr === MSR_LBR_SELECT ? 1 : edx);
+        const wrong = { vector: 0, rdmsr: (msr: number) => port.rdmsr(msr), wrmsr } as const;
+        cpu.port = Object.defineProperty({ ...wrong, edx: 0 }, 'edx', { get: () => port.edx });
+        lbr.intel_pmu_lbr_enable_all(cpu, pmi);
+        cpu.port = port;
+      },
+    }));
+    expect(difference.sequence.calls.length).toBeLessThanOrEqual(3);
+    expect(difference.divergence.in).toBe('access');
+    expect(textOf([difference])).toMatch(
+      /> WRMSR LBR_SELECT 0x1[0-9a-f]{8} +WRMSR LBR_SELECT 0x[0-9a-f]{1,3}\n/,
+    );
+  });
+
+  it('is found by a wrong word, which is named', () => {
+    const difference = firstOf((lbr) => ({
+      intel_pmu_lbr_read: (cpu) => {
+        lbr.intel_pmu_lbr_read(cpu);
+        if (cpu.cpuc.lbr_stack_nr > 0) cpu.kernel.words[cpu.lbr_entry(0) + 4] ^= 4;
+      },
+    }));
+    const { sequence, divergence } = difference;
+    expect(sequence.calls.length).toBeLessThanOrEqual(4);
+    expect(divergence.in).toBe('word');
+    expect(divergence.word?.name).toMatch(/cpu_hw_events\.lbr_entries\[0\]\.flags and cycles$/);
+    expect(textOf([difference])).toContain('The accesses of the call are the same:');
+  });
+
+  it('is found by a word beyond the records that the model has', () => {
+    const { sequence, divergence } = firstOf((lbr) => ({
+      intel_pmu_lbr_disable_all: (cpu) => {
+        lbr.intel_pmu_lbr_disable_all(cpu);
+        const { lbr_nr } = cpu.x86_pmu;
+        if (lbr_nr === 8) cpu.kernel.words[cpu.kernel.data[3].lbr(lbr_nr - 1) + 5] = 1;
+      },
+    }));
+    expect(divergence.word?.name).toBe('data3: x86_perf_task_context.lbr[7].info, high');
+    expect(sequence.calls).toHaveLength(1);
+  });
+
+  it('is found by what it returns, whichever branch_sample_type it takes', () => {
+    const port = broken((lbr) => ({
+      intel_pmu_setup_lbr_filter: (kernel, event) => {
+        const ret = lbr.intel_pmu_setup_lbr_filter(kernel, event);
+        return event.branch_sample_type === 0x7ffff ? -1 : ret;
+      },
+    }));
+    const drivers = { port, kernel: PORT };
+    const comparison = new Conformance({ subjects: [SUBJECTS[0]], seed: 1, runs: 0, drivers });
+    for (const _ of comparison.work());
+    const [difference] = comparison.differences;
+    expect(difference.sequence.calls.map(callText)).toEqual([
+      'intel_pmu_setup_lbr_filter(event0, ctx0, 0x7ffff, false, false)',
+    ]);
+    expect(difference.divergence.returned.port).toBe(-1);
+    expect(textOf([difference])).toMatch(/Returned: port -1, lbr\.c -?\d+/);
+  });
+
+  it('is found by an exception', () => {
+    const swap = (): never => {
+      throw new RangeError('out of it');
+    };
+    const { divergence } = firstOf(() => ({ intel_pmu_lbr_swap_task_ctx: swap }));
+    expect(divergence.returned).toEqual({ port: 'RangeError: out of it', kernel: 0 });
+    // Nor is it right if both do it.
+    const both = broken(() => ({ intel_pmu_lbr_swap_task_ctx: swap }));
+    expect(differencesOf(both, both, 100).length).toBeGreaterThan(0);
+  });
+
+  it('never fills the report with one difference', () => {
+    const wrong = broken(() => ({ intel_pmu_lbr_reset: (cpu) => cpu.wrmsrl(0, 0, 0) }));
+    const differences = differencesOf(wrong, PORT, 200);
+    expect(differences.length).toBeLessThanOrEqual(REPORTED_MAX);
+    expect(differences[0].count).toBeGreaterThan(1);
+  });
+
+  it('is reported as JSON with everything to run it again', () => {
+    const difference = firstOf((lbr) => ({
+      intel_pmu_lbr_disable_all: (cpu) => {
+        lbr.intel_pmu_lbr_disable_all(cpu);
+        cpu.wrmsrl(MSR_IA32_DEBUGCTLMSR, 5, 6);
+      },
+    }));
+    const json = JSON.parse(JSON.stringify(conformJson(reportOf([difference]))));
+    const { sequence, divergence } = difference;
+    expect(json).toMatchObject({
+      schema: 'vlbr/conform/1',
+      kernel: { version: '6.1.1' },
+      schedules: 300,
+      calls: 9000,
+      msrAccesses: 90_000,
+      coverage: null,
+      interrupted: false,
+    });
+    const [shown] = json.differences;
+    expect(shown).toMatchObject({ ...sequence, call: divergence.call, in: 'access', access: 0 });
+    expect(shown.accesses.port.at(-1)).toEqual({
+      kind: 'WRMSR',
+      msr: '0x1d9',
+      name: 'DEBUGCTL',
+      value: '0x0000000600000005',
+    });
+  });
+});
+
+describe('no difference', () => {
+  it('is ever found between the port and itself', () => {
+    expect(differencesOf(PORT, PORT, 200)).toEqual([]);
+  });
+});
+
+describe('vlbr conform', () => {
+  /** Runs the command, and returns its exit code and what it printed. */
+  async function run(...words: string[]): Promise<{ code: number; out: string; err: string }> {
+    let [code, out, err] = [-1, '', ''];
+    const stdout = vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+      out += String(text);
+      return true;
+    });
+    const stderr = vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
+      err += String(text);
+      return true;
+    });
+    const command = conformCommand((result) => {
+      code = result;
+    });
+    try {
+      await command.exitOverride().parseAsync(words, { from: 'user' });
+    } finally {
+      stdout.mockRestore();
+      stderr.mockRestore();
+    }
+    return { code, out, err };
+  }
+
+  it.skipIf(typeof source === 'string')('always ends with 0 without a difference', async () => {
+    const { code, out } = await run('--cpu', 'knl', '--runs', '60', '--seed', '9', '--json');
+    expect(code).toBe(0);
+    const report = JSON.parse(out);
+    expect(report).toMatchObject({
+      schema: 'vlbr/conform/1',
+      seed: 9,
+      cpus: ['knl', 'knl/reports-lip'],
+      schedules: 60,
+      filterCalls: 1 << 19,
+      coverageProblem: null,
+      differences: [],
+      interrupted: false,
+    });
+    expect(report.coverage.sequences).toBe(60);
+    expect(report.coverage.notReached.length).toBeGreaterThan(0);
+  });
+
+  it.skipIf(typeof source === 'string')('always ends with what is known on Ctrl-C', async () => {
+    const pressed = setTimeout(() => process.emit('SIGINT'), 1500);
+    const before = process.listeners('SIGINT').length;
+    const { code, out, err } = await run('--cpu', 'core2', '--runs', '100000000');
+    clearTimeout(pressed);
+    expect(code).toBe(130);
+    expect(out).toContain('interrupted: this is what was known until then');
+    expect(err).toContain('Ctrl-C once more');
+    expect(process.listeners('SIGINT').length).toBe(before);
+  });
+
+  it('always says what is wrong with the command line', async () => {
+    await expect(run('--cpu', 'skylak')).rejects.toThrow(/Did you mean skylake\?/);
+    await expect(run('--kernel-src', 'no-such-tree')).rejects.toThrow(UsageError);
+    await expect(run('--runs', '0')).rejects.toThrow(/whole number from 1/);
+  });
+});

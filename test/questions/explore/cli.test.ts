@@ -1,0 +1,300 @@
+/** `vlbr explore`, built and run as a user runs it, and what its parts do by themselves. */
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { ExploreOptions } from '../../../src/questions/explore/explore.js';
+import { adviceOf, exitCodeOf, jobOf } from '../../../src/questions/explore/explore.js';
+import type { ExploreProgress } from '../../../src/questions/explore/job.js';
+import { exploreLine, exploreState } from '../../../src/questions/explore/progress.js';
+import type { TimedExploration } from '../../../src/questions/explore/text.js';
+import type { ExploreResult } from '../../../src/states/explore.js';
+import { GROUP_NAMES } from '../../../src/states/alphabet.js';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+/** A build of its own: dist/ may be in use by whoever runs the tests. */
+const BUILD = join(ROOT, '.cache', `explore-test-${process.pid}`);
+const CLI = join(BUILD, 'cli.js');
+const HOOK_MS = 120_000;
+
+interface Ended {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function vlbr(...args: readonly string[]): Ended {
+  return spawnSync(process.execPath, [CLI, ...args], { encoding: 'utf8' });
+}
+
+interface ExploreJson {
+  readonly schema: string;
+  readonly interrupted: boolean;
+  readonly results: readonly {
+    readonly policy: string;
+    readonly states: number;
+    readonly seconds: number;
+    readonly complete: boolean;
+    readonly verdictWord: string;
+    readonly why: string;
+    readonly bounds: object;
+    readonly liveness: object | null;
+    readonly verdicts: readonly {
+      readonly property: string;
+      readonly verdict: string;
+      readonly counterexample: { readonly token: string; readonly length: number } | null;
+    }[];
+  }[];
+}
+
+const exploreJson = (text: string): ExploreJson => JSON.parse(text) as ExploreJson;
+
+const SMALL = ['explore', '--depth', '2', '--actions', 'calls,tasks,events'];
+
+describe('vlbr explore', () => {
+  beforeAll(() => {
+    const tsup = join(ROOT, 'node_modules', 'tsup', 'dist', 'cli-default.js');
+    execFileSync(process.execPath, [tsup, '--out-dir', BUILD, '--silent'], { cwd: ROOT });
+  }, HOOK_MS);
+  afterAll(() => {
+    rmSync(BUILD, { recursive: true, force: true });
+  });
+
+  it('always looks at every schedule of a sound policy, and exits 0', () => {
+    const { status, stdout, stderr } = vlbr(...SMALL, '--policy', 'pv-sound');
+    expect([status, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(/^pv-sound +complete +[\d,]+ +[\d,]+ +\d+ +\d+\.\d +[\d,]+ +\d+$/m);
+    expect(stdout).toMatch(/^no-leak\/vm +holds$/m);
+    expect(stdout).toMatch(/^ {2}after a guest has stopped for good: at most \d/m);
+    expect(stdout).toMatch(/^1 complete, 0 truncated, 0 unexpected failures/m);
+  });
+  it('always finds schedules that replay shows again, the same in each run', () => {
+    const args = [...SMALL, '--policy', 'never,pv-v2', '--bound', '8', '--json'];
+    const [first, again] = [vlbr(...args), vlbr(...args)];
+    expect([first.status, first.stderr]).toEqual([0, '']);
+    const bytes = (text: string): string =>
+      text.replaceAll(/"(elapsed_s|seconds|statesPerSecond)": [\d.]+/g, '');
+    expect(bytes(again.stdout)).toBe(bytes(first.stdout));
+    const { schema, results } = exploreJson(first.stdout);
+    expect(schema).toBe('vlbr/explore/1');
+    expect(results.map(({ policy }) => policy)).toEqual(['never', 'pv-v2']);
+    expect(results[0].bounds).toMatchObject({ length: 8, lbrDepth: 2, calls: 2, memoryMB: 1024 });
+    expect(results[0].seconds).toBeGreaterThan(0);
+    const leaks = results.map(({ verdicts }) => {
+      const leak = verdicts.find(({ property }) => property === 'no-leak/vm');
+      const { status, stdout } = vlbr('replay', leak?.counterexample?.token ?? '');
+      expect(stdout).toMatch(/=> breaks no-leak\/vm/);
+      expect(status).toBe(0);
+      return leak?.counterexample?.length;
+    });
+    expect(leaks).toEqual([6, 8]);
+  });
+  it('always exits 4 when the memory ran out', () => {
+    const { status, stdout } = vlbr(...SMALL, '--policy', 'pv-v2', '--memory', '2');
+    expect(status).toBe(4);
+    expect(stdout).toMatch(/^pv-v2: truncated: the memory ran out$/m);
+    expect(stdout).toMatch(/^filter-true +unknown$/m);
+    expect(stdout).not.toMatch(/^holds/m);
+  });
+  it('always ends with a report when it is interrupted', async () => {
+    const child = spawn(process.execPath, [CLI, 'explore', '--policy', 'merged', '--json']);
+    let stdout = '';
+    let stderr = '';
+    child.stdout.on('data', (text: Buffer) => {
+      stdout += text.toString();
+    });
+    child.stderr.on('data', (text: Buffer) => {
+      stderr += text.toString();
+    });
+    setTimeout(() => child.kill('SIGINT'), 3000);
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    expect(code).toBe(130);
+    expect(stderr).toMatch(/ending with what is known/);
+    const { interrupted, results } = exploreJson(stdout);
+    expect(interrupted).toBe(true);
+    expect(results).toMatchObject([{ verdictWord: 'truncated', why: 'interrupted' }]);
+    expect(stdout).not.toContain('"holds"');
+  });
+
+  const bad: readonly (readonly [args: string, message: RegExp])[] = [
+    ['--depth 3', /--depth.*It must be 2 or 4\./],
+    ['--depth 16', /--depth.*It must be 2 or 4\./],
+    ['--vms 4', /--vms.*from 1 to 3/],
+    ['--vcpus 3', /--vcpus.*from 1 to 2/],
+    ['--tasks 4', /--tasks.*from 1 to 3/],
+    ['--pcpus 3', /--pcpus.*from 1 to 2/],
+    ['--events 5', /--events.*from 1 to 4/],
+    ['--calls 9', /--calls.*from 1 to 8/],
+    ['--suspended 0', /--suspended.*from 1 to 6/],
+    ['--bound 0', /--bound.*from 1 to 1000/],
+    ['--memory 0', /--memory.*from 1 to 1000000/],
+    ['--vcpus 2 --tasks 1', /--tasks must be at least the vCPUs of a VM \(2\), not 1/],
+    [
+      '--actions cals',
+      /no group of actions 'cals'. Did you mean calls\? There are: default, calls/,
+    ],
+    ['--policy nevr', /no policy 'nevr'. Did you mean never\?/],
+    ['--property leak', /no property 'leak'/],
+    ['--cpu haswell/4', /no CPU 'haswell\/4'/],
+    ['--kernel 5.0', /--kernel.*6\.1, 4\.18/],
+    ['--driver kernel --kernel 4.18', /--kernel 4\.18 is a variant of the port/],
+    ['--kernel-src /nowhere', /\/nowhere/],
+  ];
+  it.each(bad)('always explains: vlbr explore %s', (args, message) => {
+    const { status, stdout, stderr } = vlbr('explore', ...args.split(' '));
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toMatch(/^\s+at /m);
+    expect([status, stdout]).toEqual([2, '']);
+  });
+  it('always says in its help what may happen, and what exit codes mean', () => {
+    const { status, stdout } = vlbr('explore', '--help');
+    expect(status).toBe(0);
+    for (const name of GROUP_NAMES) expect(stdout).toMatch(new RegExp(`^ {2}${name} +\\S`, 'm'));
+    expect(stdout).toContain('`default` is calls,tasks,events,pmi,inside:');
+    expect(stdout).toMatch(/^ {2}4 +truncated: /m);
+    expect(stdout).toContain('No silicon has');
+    const root = vlbr('--help').stdout;
+    expect(root).toMatch(/^ {2}explore /m);
+    expect(root).toContain('`vlbr explore` has one more, 4');
+  });
+});
+
+const OPTIONS: ExploreOptions = {
+  policy: 'never',
+  property: 'no-leak',
+  cpu: 'haswell',
+  kernel: '6.1',
+  vms: 2,
+  vcpus: 1,
+  tasks: 2,
+  pcpus: 1,
+  depth: 4,
+  events: 1,
+  suspended: 1,
+  memory: 10,
+  actions: 'default',
+  symmetry: true,
+};
+
+describe('jobOf', () => {
+  it('always names what crosses to a worker', () => {
+    expect(jobOf(OPTIONS)).toEqual({
+      cpus: ['haswell/4'],
+      kernel: '6.1',
+      shape: { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 },
+      bounds: {
+        groups: ['calls', 'tasks', 'events', 'pmi', 'inside'],
+        events: 1,
+        calls: 4,
+        suspended: 1,
+      },
+      policies: ['never'],
+      properties: ['no-leak/vm', 'no-leak/task'],
+      maxLength: Infinity,
+      memoryBytes: 10_000_000,
+      fingerprints: false,
+      symmetry: true,
+    });
+    const more = { calls: 3, bound: 7, fingerprints: true, symmetry: false };
+    const job = jobOf({ ...OPTIONS, ...more, cpu: 'core2' });
+    expect(job).toMatchObject({ maxLength: 7, fingerprints: true, symmetry: false });
+    expect(job.bounds.calls).toBe(3);
+    expect(job.cpus).toEqual(['core2']);
+  });
+  it('always takes groups in their order, by name or together', () => {
+    const groups = (actions: string): readonly string[] =>
+      jobOf({ ...OPTIONS, actions }).bounds.groups;
+    expect(groups('tasks,calls')).toEqual(['calls', 'tasks']);
+    expect(groups('host,default')).toEqual(['calls', 'tasks', 'events', 'pmi', 'inside', 'host']);
+    expect(groups('all')).toEqual(GROUP_NAMES);
+  });
+});
+
+describe('the advice after an exception', () => {
+  it('always is a command that is about the policy alone', () => {
+    const advice = adviceOf({ policy: 'never' });
+    expect(advice).toEqual(['the same command with --policy never shows it again']);
+  });
+});
+
+function exploredAs(
+  complete: boolean,
+  results: readonly Partial<ExploreResult>[],
+): TimedExploration {
+  return { explored: { complete, results } as TimedExploration['explored'], seconds: 1 };
+}
+
+describe('the exit code', () => {
+  const known = exploredAs(true, [{ verdict: 'fails', known: true }, { verdict: 'holds' }]);
+  const cut = exploredAs(false, [{ verdict: 'unknown', known: false }]);
+  const broken = exploredAs(false, [{ verdict: 'fails', known: false }]);
+  const codes = [
+    ['0 if nothing but what is known fails', [known], false, 0],
+    ['4 if a search was cut short', [known, cut], false, 4],
+    ['1 if anything else fails, whatever was cut short', [cut, broken], false, 1],
+    ['130 if it was interrupted', [broken], true, 130],
+  ] as const;
+  it.each(codes)('always is %s', (_, results, interrupted, code) => {
+    expect(exitCodeOf({ results, interrupted })).toBe(code);
+  });
+});
+
+function progressOf(policy: string, more: Partial<ExploreProgress> = {}): ExploreProgress {
+  const counts = { states: 1000, frontier: 400, bytes: 2e6, estimate: 3000 };
+  return { policy, ...counts, phase: 'searching', ...more };
+}
+
+describe('the line of progress', () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  it('always adds up, and estimates what is to come when every policy can', () => {
+    const [a, b] = [progressOf('a'), progressOf('b', { phase: 'done', estimate: 1000 })];
+    expect(exploreState([a, b], 2, 2)).toEqual({
+      states: 2000,
+      total: 4000,
+      text: '2.00k of ~4.00k states | 400 to expand | 1.00k states/s | 2 MB | a',
+    });
+    expect(exploreState([progressOf('a', { estimate: 900 })], 1, 1).total).toBe(1000);
+  });
+  it('never estimates while a policy waits or can not say', () => {
+    const text = '1.00k states | 400 to expand | 1.00k states/s | 2 MB | a';
+    expect(exploreState([progressOf('a')], 2, 1)).toEqual({ states: 1000, total: 0, text });
+    const unknown = exploreState([progressOf('a', { estimate: -1 })], 1, 1);
+    expect(unknown).toEqual({ states: 1000, total: 0, text });
+  });
+  it('always says when only cycles are left to find', () => {
+    const { text } = exploreState([progressOf('a', { phase: 'cycles' })], 1, 0);
+    expect(text).toMatch(/ \| 0 to expand \| 1\.00M states\/s \| 2 MB \| a \(cycles\)$/);
+  });
+  it('always is on a terminal only, and gone at the end', () => {
+    const written: string[] = [];
+    vi.spyOn(process.stderr, 'write').mockImplementation((text) => written.push(String(text)) > 0);
+    const terminal = [process.stdout.isTTY, process.stderr.isTTY] as const;
+    try {
+      [process.stdout.isTTY, process.stderr.isTTY] = [false, true];
+      const none = exploreLine(1);
+      none.update([progressOf('a')]);
+      none.end();
+      expect(written).toEqual([]);
+      [process.stdout.isTTY, process.stderr.isTTY] = [true, true];
+      for (const estimate of [-1, 3000]) {
+        const line = exploreLine(1);
+        line.update([progressOf('a', { estimate })]);
+        line.end();
+        const count = written.length;
+        line.update([progressOf('b')]);
+        line.end();
+        expect(written).toHaveLength(count);
+      }
+    } finally {
+      [process.stdout.isTTY, process.stderr.isTTY] = terminal;
+    }
+    const shown = written.join('');
+    expect(shown).toContain('starting');
+    expect(shown).toMatch(/(?<![#.] )1\.00k states \| 400 to expand/);
+    expect(shown).toMatch(/#{7}\.{13} 1\.00k of ~3\.00k states \| 400 to expand/);
+  });
+});

@@ -1,0 +1,224 @@
+/** The commands that run a kernel's own lbr.c, as a user runs them. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createTwoFilesPatch } from 'diff';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { LBR_PATH } from '../../../src/tree/source.js';
+import { installedSource } from '../../rig/installed_kernel.js';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+const BUILD = join(ROOT, '.cache', `cli-kernel-test-${process.pid}`);
+const HOOK_MS = 120_000;
+
+let folder = '';
+const text = installedSource?.text ?? '';
+
+interface Ended {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function vlbr(...args: readonly string[]): Ended {
+  const env = { ...process.env, CI: '1', FORCE_COLOR: '1', XDG_CACHE_HOME: join(folder, 'cache') };
+  const cli = join(BUILD, 'cli.js');
+  return spawnSync(process.execPath, [cli, ...args], { encoding: 'utf8', env, cwd: folder });
+}
+
+function file(name: string, content: string): string {
+  const path = join(folder, name);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, content);
+  return path;
+}
+
+/** A patch of lbr.c that replaces what a pattern finds, which has to be there. */
+function patchOf(pattern: RegExp, by: string): string {
+  const changed = text.replace(pattern, by);
+  expect(changed).not.toBe(text);
+  return createTwoFilesPatch(`a/${LBR_PATH}`, `b/${LBR_PATH}`, text, changed);
+}
+
+/** What restores TOS. */
+const RESTORE_TOS = /^\twrmsrl\(x86_pmu\.lbr_tos, tos\);\n/m;
+
+interface FindingJson {
+  readonly property: string;
+  readonly by: string;
+  readonly counterexample: { readonly actions: readonly object[]; readonly token: string };
+}
+
+interface ReviewJson {
+  readonly schema: string;
+  readonly lost: readonly FindingJson[];
+  readonly gained: readonly FindingJson[];
+  readonly notModelled: readonly string[];
+  readonly after: { readonly kernelSrc: string; readonly sha256: string };
+  readonly accesses: { readonly parted: number; readonly parting: { at: number } | null };
+  readonly ok: boolean;
+}
+
+describe.skipIf(installedSource === null)("the command line with a kernel's lbr.c", () => {
+  beforeAll(() => {
+    const tsup = join(ROOT, 'node_modules', 'tsup', 'dist', 'cli-default.js');
+    execFileSync(process.execPath, [tsup, '--out-dir', BUILD, '--silent'], { cwd: ROOT });
+    folder = mkdtempSync(join(tmpdir(), 'vlbr-cli-kernel-'));
+    file(`tree/${LBR_PATH}`, text);
+    file('tree/Makefile', 'VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 99\nEXTRAVERSION = -x\n');
+  }, HOOK_MS);
+
+  afterAll(() => {
+    rmSync(BUILD, { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('always builds, says what it built, and writes it where it is told to', () => {
+    const built = vlbr('kernel', 'build', '--src', 'tree');
+    expect([built.status, built.stderr]).toEqual([0, '']);
+    expect(built.stdout).toContain('lbr.c of Linux 6.1.99-x, sha256 ');
+    const json = vlbr('kernel', 'build', '--src', 'tree', '-o', 'lbr.wasm', '--json');
+    const { schema, kernel, bytes, output } = JSON.parse(json.stdout) as Record<string, unknown>;
+    expect([schema, output]).toEqual(['vlbr/kernel/1', 'lbr.wasm']);
+    expect(kernel).toMatchObject({ version: '6.1.99-x', sha256: installedSource?.info.sha256 });
+    expect(readFileSync(join(folder, 'lbr.wasm')).length).toBe(bytes);
+  });
+
+  it('always gives the verdicts and the schedules of the port', () => {
+    vlbr('kernel', 'build', '--src', 'tree', '-o', 'kept.wasm');
+    const common = ['verify', '--policy', 'merged,pv-sound', '--runs', '150', '--json'];
+    const report = (...more: readonly string[]): Record<string, unknown> => {
+      const { stdout } = vlbr(...common, ...more);
+      return JSON.parse(stdout) as Record<string, unknown>;
+    };
+    const port = report();
+    const drivers = [
+      report('--kernel-src', 'tree', '--driver', 'kernel'),
+      report('--kernel-src', 'kept.wasm'),
+    ];
+    expect([port['driver'], port['kernelSource']]).toEqual(['port', null]);
+    for (const kernel of drivers) {
+      expect(kernel['driver']).toBe('kernel');
+      expect(kernel['kernelSource']).toMatchObject({ version: '6.1.99-x' });
+      expect(kernel['results']).toEqual(port['results']);
+      expect(kernel['kernelFindings']).toEqual(port['kernelFindings']);
+    }
+  });
+
+  it('always refuses what does not go together, or is not there', () => {
+    const wrong: readonly (readonly [RegExp, ...string[]])[] = [
+      [/--kernel-src is for --driver kernel/, 'verify', '--driver', 'port', '--kernel-src', 'tree'],
+      [
+        /--kernel 4\.18 is a variant of the port/,
+        'verify',
+        '--driver',
+        'kernel',
+        '--kernel',
+        '4.18',
+      ],
+      [/there is no such file or folder/, 'verify', '--kernel-src', 'nowhere'],
+      [/this is no WebAssembly module/, 'verify', '--kernel-src', file('no.wasm', 'x')],
+      [/this is not arch/, 'kernel', 'build', '--src', file('other.c', 'int x;\n')],
+      [/this is no unified diff/, 'review', '--kernel-src', 'tree', file('no.patch', 'x\n')],
+      [/there is no such file/, 'review', '--kernel-src', 'tree', 'nothing.patch'],
+      [/takes patches back; a tree is none/, 'review', '--kernel-src', 'tree', 'tree', '--reverse'],
+    ];
+    for (const [message, ...args] of wrong) {
+      const { status, stdout, stderr } = vlbr(...args);
+      expect(stderr).toMatch(message);
+      expect([status, stdout]).toEqual([2, '']);
+    }
+  });
+
+  it('always reports what a patch loses, and replays it with the patched file', () => {
+    const patch = file('tos.patch', patchOf(RESTORE_TOS, ''));
+    const args = ['review', '--kernel-src', 'tree', patch, '--policy', 'always', '--runs', '400'];
+    const { status, stdout } = vlbr(...args, '--json');
+    const json = JSON.parse(stdout) as ReviewJson;
+    expect([status, json.schema, json.ok]).toEqual([1, 'vlbr/review/1', false]);
+    const found = json.lost.find(({ property }) => property === 'callstack-true');
+    if (found === undefined) throw new Error('callstack-true is not lost');
+    expect(found.by).toBe('kernel');
+    expect(found.counterexample.actions.length).toBeLessThanOrEqual(15);
+    expect(json.accesses.parted).toBeGreaterThan(0);
+    const { token } = found.counterexample;
+    const again = vlbr('replay', token, '--kernel-src', json.after.kernelSrc);
+    expect(again.stdout).toContain("the guest's kernel breaks it by itself");
+    expect(vlbr('replay', token, '--kernel-src', 'tree').stdout).toContain('it holds');
+    const shown = vlbr(...args);
+    expect(shown.status).toBe(1);
+    expect(shown.stdout).toMatch(/^LOST +callstack-true/m);
+    expect(shown.stdout).toContain('     > WRMSR LBR_TOS');
+    expect(shown.stdout).toMatch(/^lost: .*callstack-true/m);
+  });
+
+  it('always says what a fix fixed, by a patch that is taken back or by a second tree', () => {
+    const broken = file('broken/lbr.c', text.replace(RESTORE_TOS, ''));
+    const fix = createTwoFilesPatch('lbr.c', 'lbr.c', text.replace(RESTORE_TOS, ''), text);
+    const common = ['--policy', 'always', '--runs', '400', '--json'];
+    const reverse = ['--kernel-src', 'tree', file('fix.patch', fix), '--reverse'];
+    const asked = [reverse, ['--kernel-src', broken, 'tree']];
+    for (const args of asked) {
+      const { status, stdout } = vlbr('review', ...args, ...common);
+      const json = JSON.parse(stdout) as ReviewJson;
+      expect([status, json.lost]).toEqual([0, []]);
+      expect(json.gained.map(({ property }) => property)).toContain('callstack-true');
+    }
+  });
+
+  it('always loses nothing by a change that means the same, and shows where accesses part', () => {
+    // Two reads of one record in another order.
+    const reordered = patchOf(
+      /^(\tlbr->to = .*;\n)(\tif \(need_info\)\n\t\tlbr->info = .*;\n)/m,
+      '$2$1',
+    );
+    const other = 'diff --git a/x.h b/x.h\n--- a/x.h\n+++ b/x.h\n@@ -1 +1 @@\n-a\n+b\n';
+    const patch = file('order.patch', `${other}${reordered}`);
+    const args = ['review', '--kernel-src', 'tree', patch, '--policy', 'always,merged,pv-sound'];
+    const { status, stdout } = vlbr(...args, '--runs', '300', '--json');
+    const json = JSON.parse(stdout) as ReviewJson;
+    expect([status, json.lost, json.gained, json.ok]).toEqual([0, [], [], true]);
+    expect(json.notModelled).toEqual(['x.h']);
+    expect(json.accesses.parted).toBeGreaterThan(0);
+    const shown = vlbr(...args, '--runs', '20').stdout;
+    expect(shown).toContain('No property is lost or gained.');
+    expect(shown).toContain('not modelled, so left out: x.h');
+    expect(shown).toMatch(/ {2}> (host )?RDMSR TO_\d+ .*RDMSR INFO_/);
+  });
+
+  it('always takes a write through a null pointer for a crash', () => {
+    const patch = patchOf(/^void intel_pmu_lbr_reset\(void\)\n\{\n/m, '$&\t*(int *)16 = 1;\n');
+    const args = ['--kernel-src', 'tree', file('null.patch', patch), '--policy', 'always'];
+    const { status, stdout } = vlbr(
+      'review',
+      ...args,
+      '--runs',
+      '50',
+      '--cpu',
+      'haswell',
+      '--json',
+    );
+    const { crashes, lost } = JSON.parse(stdout) as {
+      readonly crashes: readonly { readonly error: string; readonly actions: readonly object[] }[];
+      readonly lost: readonly object[];
+    };
+    expect(crashes.map(({ error, actions }) => [error, actions.length])).toEqual([
+      ['KernelCrash: lbr.c writes through a null pointer', 1],
+    ]);
+    expect([status, lost]).toEqual([1, []]);
+    const shown = vlbr('review', ...args, '--runs', '20', '--cpu', 'haswell').stdout;
+    expect(shown).toContain('the lbr.c after the patch crashes: KernelCrash');
+  });
+
+  it('always names the hunk that does not apply, and what does not compile', () => {
+    const stale = patchOf(RESTORE_TOS, '').replace('-\twrmsrl(x86_pmu', '-\twrmsr(x86_pmu');
+    const refused = vlbr('review', '--kernel-src', 'tree', file('stale.patch', stale));
+    expect(refused.stderr).toMatch(/hunk 1 of 1 for lbr\.c does not apply: @@ -\d+/);
+    const typo = patchOf(RESTORE_TOS, '\twrmsrl(x86_pmu.lbr_toss, tos);\n');
+    const failed = vlbr('review', '--kernel-src', 'tree', file('typo.patch', typo));
+    expect(failed.stderr).toContain('lbr_toss');
+    expect([refused.status, failed.status]).toEqual([2, 2]);
+  });
+});

@@ -1,0 +1,215 @@
+/** Two drivers compared: the port, and ports that were broken on purpose. */
+import { describe, expect, it } from 'vitest';
+import type { DriverKind } from '../../../src/guest/perf/lbr_driver.js';
+import { PORT } from '../../../src/guest/perf/lbr_port.js';
+import { findPolicy } from '../../../src/host/policy/index.js';
+import { PROPERTY_NAMES } from '../../../src/host/policy/policy.js';
+import { findCpuModel, withDepth } from '../../../src/hw/cpu_models.js';
+import { MSR_LBR_TOS } from '../../../src/hw/msr_index.js';
+import { DEFAULT_SHAPES } from '../../../src/campaign/campaign.js';
+import type { Action } from '../../../src/schedule/actions.js';
+import { Schedule } from '../../../src/schedule/schedule.js';
+import type { SwitchCosts } from '../../../src/questions/review/access_log.js';
+import { AccessLog } from '../../../src/questions/review/access_log.js';
+import type { CompareOptions } from '../../../src/questions/review/compare.js';
+import { compareDrivers } from '../../../src/questions/review/compare.js';
+import type { AccessComparison } from '../../../src/questions/review/parting.js';
+import { compareAccesses } from '../../../src/questions/review/parting.js';
+import {
+  crashOf,
+  findingsOf,
+  losesAnything,
+  reviewPolicy,
+} from '../../../src/questions/review/comparison.js';
+import { shortestParting, vacuousOf } from '../../../src/questions/review/comparison.js';
+import { replayToken, withDriver } from '../../../src/campaign/replay_file.js';
+import { breakerOf } from '../../../src/campaign/replay_file.js';
+import { CRASHING, NO_EVENTS, NO_RESTORE, ONE_MORE_READ } from '../../rig/broken_port.js';
+
+function options(policyName: string, driver: DriverKind, before = PORT): CompareOptions {
+  const model = findCpuModel('haswell');
+  const policy = findPolicy(policyName);
+  if (model === undefined || policy === undefined) throw new Error('the test names what exists');
+  return {
+    model: withDepth(model, 4),
+    kernel: '6.1',
+    shapes: DEFAULT_SHAPES,
+    properties: PROPERTY_NAMES,
+    policy,
+    before,
+    driver,
+    runs: 300,
+    steps: 60,
+    seed: 1,
+  };
+}
+
+describe('compareDrivers', () => {
+  it('always finds nothing between a driver and itself', () => {
+    for (const policy of ['merged', 'pv-sound']) {
+      const { changes, vacuous } = compareDrivers(options(policy, PORT));
+      expect([changes, vacuous]).toEqual([[], []]);
+    }
+  });
+
+  it('always finds what a driver without restore loses, by a schedule that proves it', () => {
+    const { changes } = compareDrivers(options('always', NO_RESTORE));
+    const found = changes.find(({ property }) => property === 'callstack-true');
+    if (found === undefined) throw new Error('callstack-true is not lost');
+    expect([found.kind, found.by, found.elsewhere]).toEqual(['lost', 'kernel', true]);
+    const { actions, token, text } = found.counterexample;
+    expect(actions.length).toBeLessThanOrEqual(8);
+    expect(text).toContain('a sample of');
+    const replay = replayToken(token);
+    const run = (driver: DriverKind): string => {
+      const { config } = withDriver(replay, driver);
+      return breakerOf({ ...replay, config: { ...config, model: options('always', PORT).model } });
+    };
+    expect([run(PORT), run(NO_RESTORE)]).toEqual(['nobody', 'kernel']);
+  });
+
+  it('always calls the same thing a gain the other way round', () => {
+    const { changes } = compareDrivers(options('always', PORT, NO_RESTORE));
+    const found = changes.filter(({ property }) => property === 'callstack-true');
+    // What the kernel's own restore does wrong (schedule 013) is no loss, though it is new.
+    expect(found.filter(({ kind }) => kind === 'gained').map(({ by }) => by)).toEqual(['kernel']);
+    const lost = changes.filter(({ kind, by }) => kind === 'lost' && by === 'kernel');
+    expect(lost.every(({ onLinux61 }) => onLinux61)).toBe(true);
+    const review = reviewPolicy(options('always', PORT, NO_RESTORE));
+    const kept = findingsOf([review]).filter(({ kind, by }) => kind === 'lost' && by === 'kernel');
+    expect(kept).toEqual([]);
+  });
+
+  it('always says when a property has nothing to judge any more', () => {
+    const { changes, vacuous } = compareDrivers(options('always', NO_EVENTS));
+    expect(vacuous).toContain('callstack-true');
+    expect(vacuous).toContain('balanced');
+    expect(vacuous).not.toContain('no-loss/any');
+    // Nothing is lost but what says that events are not to be refused.
+    const lost = changes.filter(({ kind, elsewhere }) => kind === 'lost' && !elsewhere);
+    expect(lost.map(({ property }) => property)).toEqual(['filter-true']);
+    expect(compareDrivers(options('always', PORT, NO_EVENTS)).vacuous).toEqual([]);
+  });
+
+  it('always ends early with what is known', () => {
+    const seen: number[] = [];
+    const progress = (now: { readonly runs: number }): boolean => {
+      seen.push(now.runs);
+      return now.runs < 5;
+    };
+    const result = compareDrivers({ ...options('always', NO_RESTORE), progress });
+    expect([result.interrupted, result.runs]).toEqual([true, 5]);
+    expect(seen).toEqual([1, 2, 3, 4, 5]);
+  });
+});
+
+describe('a driver that crashes', () => {
+  it('always ends the comparison, with the shortest schedule on which it does', () => {
+    const review = reviewPolicy(options('always', CRASHING));
+    const { crashes, changes, vacuous } = review.comparison;
+    expect([changes, vacuous, review.accesses]).toEqual([[], [], null]);
+    expect(crashes.map(({ side, error }) => [side, error])).toEqual([
+      ['after', 'RangeError: unreachable'],
+    ]);
+    // An event that counts, and an overflow of its counter.
+    expect(crashes[0].actions.length).toBe(2);
+    expect(crashOf([review], 'after')).toEqual(crashes[0]);
+    expect(crashOf([review], 'before')).toBeNull();
+    expect(losesAnything([review])).toBe(true);
+    const fixed = reviewPolicy(options('always', PORT, CRASHING));
+    expect(crashOf([fixed], 'before')?.actions).toEqual(crashes[0].actions);
+    expect(losesAnything([fixed])).toBe(false);
+  });
+});
+
+function accessesOf(driver: DriverKind): AccessComparison {
+  const { accesses } = compareAccesses(options('always', driver));
+  if (accesses === null) throw new Error('a driver crashes');
+  return accesses;
+}
+
+describe('compareAccesses', () => {
+  it('always finds no difference between a driver and itself, and counts its switches', () => {
+    const { parted, parting, accesses, schedules, costs } = accessesOf(PORT);
+    expect([parted, parting]).toEqual([0, null]);
+    expect(schedules).toBe(100);
+    expect(accesses).toBeGreaterThan(10_000);
+    expect(costs.after).toEqual(costs.before);
+    const { taskSwitches, perTaskSwitch, perVcpuSwitch } = costs.before;
+    expect(taskSwitches).toBeGreaterThan(100);
+    expect(perTaskSwitch.reads).toBeGreaterThan(1);
+    expect(perTaskSwitch.cycles).toBeGreaterThan(80 * perTaskSwitch.reads);
+    expect(perVcpuSwitch.writes).toBeGreaterThan(1);
+  });
+
+  it('always leaves out of a task switch what an NMI does inside it', () => {
+    const { model, kernel, policy } = options('always', PORT);
+    const shape = { vms: 1, vcpus: 1, tasks: 2, pcpus: 1 };
+    const config = { ...shape, model, kernel, policy };
+    const costs = (nmi: boolean): SwitchCosts => {
+      const log = new AccessLog(config);
+      const pmi: Action = { kind: 'pmi', actor: 0, args: [0, nmi ? 4 : 0] };
+      const open: Action = { kind: 'open', actor: 0, args: [0, 0, 2049] };
+      const away: Action = { kind: 'taskSwitch', actor: 0, args: [1] };
+      log.run(Schedule.of([open, pmi, away]));
+      return AccessLog.costs([log]);
+    };
+    const inside = costs(true);
+    expect(inside).toEqual(costs(false));
+    expect([inside.taskSwitches, inside.perTaskSwitch.reads > 1]).toEqual([1, true]);
+  });
+
+  it('always finds the first access that differs, and what it costs', () => {
+    const { parting, parted, costs } = accessesOf(ONE_MORE_READ);
+    if (parting === null) throw new Error('the accesses do not part');
+    expect(parted).toBeGreaterThan(10);
+    expect(parting.actions.length).toBeLessThanOrEqual(3);
+    const { at, before, after } = parting;
+    expect(after[at].msr).toBe(MSR_LBR_TOS);
+    expect(after[at].write).toBe(false);
+    expect(before.slice(0, at)).toEqual(after.slice(0, at));
+    const [a, b] = [costs.before.perTaskSwitch, costs.after.perTaskSwitch];
+    expect(b.reads).toBeGreaterThan(a.reads);
+    // Interruptions fall elsewhere, and so do some of the other accesses.
+    expect(Math.abs(b.writes - a.writes)).toBeLessThan(0.02 * a.writes);
+  });
+});
+
+describe('a review', () => {
+  it('always puts the policies together', () => {
+    const policies = ['always', 'pv-sound', 'merged'];
+    const reviews = policies.map((policy) => reviewPolicy(options(policy, NO_RESTORE)));
+    const findings = findingsOf(reviews);
+    const own = findings.filter(({ by, kind }) => by === 'kernel' && kind === 'lost');
+    expect(own.map(({ property }) => property)).toContain('callstack-true');
+    const { policies: under } = own.find(({ property }) => property === 'callstack-true') ?? own[0];
+    expect(under).toEqual(expect.arrayContaining(['always', 'pv-sound']));
+    expect(losesAnything(reviews)).toBe(true);
+    // What moved from one schedule to another is no gain.
+    const gains = findings.filter((f) => f.kind === 'gained' && f.elsewhere);
+    for (const { by, property, policies: names } of gains) {
+      const twin = findings.find(
+        (f) => f.kind === 'lost' && f.by === by && f.property === property,
+      );
+      expect(twin === undefined || (by === 'policy' && twin.policies[0] !== names[0])).toBe(true);
+    }
+    const parting = shortestParting(reviews);
+    const lengths = reviews.map(({ accesses }) => accesses?.parting?.actions.length ?? Infinity);
+    expect(parting?.actions.length).toBe(Math.min(...lengths));
+  });
+
+  it('always has nothing to say of a driver that only reads once more', () => {
+    const reviews = ['always', 'pv-sound', 'lazy-sound'].map((policy) =>
+      reviewPolicy(options(policy, ONE_MORE_READ)),
+    );
+    expect([findingsOf(reviews), vacuousOf(reviews)]).toEqual([[], []]);
+    expect(losesAnything(reviews)).toBe(false);
+    expect(shortestParting(reviews)).not.toBeNull();
+  });
+
+  it('always takes a property that became vacuous for a loss', () => {
+    const reviews = [reviewPolicy(options('always', NO_EVENTS))];
+    expect(vacuousOf(reviews).map(({ property }) => property)).toContain('callstack-true');
+    expect(losesAnything(reviews)).toBe(true);
+  });
+});

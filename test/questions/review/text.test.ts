@@ -1,0 +1,173 @@
+/** The report of a review, from comparisons of the port with ports that were broken on purpose. */
+import { describe, expect, it } from 'vitest';
+import type { DriverKind } from '../../../src/guest/perf/lbr_driver.js';
+import { PORT } from '../../../src/guest/perf/lbr_port.js';
+import { findPolicy } from '../../../src/host/policy/index.js';
+import { PROPERTY_NAMES } from '../../../src/host/policy/policy.js';
+import { findCpuModel } from '../../../src/hw/cpu_models.js';
+import { coloursFor } from '../../../src/console/colours.js';
+import { reviewJson } from '../../../src/questions/review/json.js';
+import type { Review } from '../../../src/questions/review/text.js';
+import { reviewText } from '../../../src/questions/review/text.js';
+import { WIDTH } from '../../../src/console/text.js';
+import { DEFAULT_SHAPES } from '../../../src/campaign/campaign.js';
+import type { PolicyReview } from '../../../src/questions/review/comparison.js';
+import { reviewPolicy } from '../../../src/questions/review/comparison.js';
+import { CRASHING, NO_EVENTS, NO_RESTORE, ONE_MORE_READ } from '../../rig/broken_port.js';
+
+function reviewed(before: DriverKind, driver: DriverKind, name = 'always'): PolicyReview {
+  const model = findCpuModel('haswell');
+  const policy = findPolicy(name);
+  if (model === undefined || policy === undefined) throw new Error('the test names what exists');
+  const what = { model, policy, before, driver, properties: PROPERTY_NAMES };
+  return reviewPolicy({
+    ...what,
+    kernel: '6.1',
+    shapes: DEFAULT_SHAPES,
+    runs: 200,
+    steps: 60,
+    seed: 1,
+  });
+}
+
+function review(before: DriverKind, after: DriverKind, more: Partial<Review> = {}): Review {
+  const side = (driver: DriverKind, sha256: string, path: string): Review['before'] => ({
+    info: { version: '6.1.9', sha256 },
+    driver,
+    path,
+  });
+  return {
+    cpus: ['haswell'],
+    seed: 1,
+    runs: 200,
+    before: side(before, 'b'.repeat(64), '/cache/before.wasm'),
+    after: side(after, 'a'.repeat(64), '/cache/after.wasm'),
+    patches: ['fix.patch'],
+    reverse: false,
+    notModelled: [],
+    reviews: [reviewed(before, after)],
+    interrupted: false,
+    elapsed_s: 1,
+    ...more,
+  };
+}
+
+function lines(of: Review): string[] {
+  return reviewText(of, coloursFor(false));
+}
+
+interface Json {
+  readonly schema: string;
+  readonly ok: boolean;
+  readonly lost: readonly { readonly property: string; readonly counterexample: object }[];
+  readonly gained: readonly { readonly property: string }[];
+  readonly vacuous: readonly { readonly property: string }[];
+  readonly crashes: readonly { readonly side: string }[];
+  readonly accesses: { readonly schedules: number; readonly parting: { readonly at: number } };
+}
+
+const json = (of: Review): Json => JSON.parse(JSON.stringify(reviewJson(of))) as Json;
+
+describe('the report of a review', () => {
+  it('always shows what is lost, by a schedule that can be replayed', () => {
+    const lost = review(PORT, NO_RESTORE, { notModelled: ['kernel/x.c'] });
+    const text = lines(lost);
+    expect(text[0]).toBe('vlbr review: haswell; seed 1; 200 runs on each side under always');
+    expect(text[1]).toBe('tree: the C file of Linux 6.1.9 (lbr.c, sha256 bbbbbbbbbbbb)');
+    expect(text[2]).toBe('with: fix.patch (sha256 aaaaaaaaaaaa)');
+    expect(text[3]).toBe('not modelled, so left out: kernel/x.c');
+    const row = text.find((line) => line.startsWith('LOST') && line.includes('callstack-true'));
+    expect(row).toMatch(/the guest's kernel itself +haswell +\d+ actions +failed elsewhere before/);
+    const head = text.indexOf("lost: callstack-true, broken by the guest's kernel itself");
+    expect(text[head + 2]).toBe('  On this schedule it held before:');
+    const replay = text.find((line, i) => i > head && line.includes('vlbr replay v1.'));
+    expect(replay).toMatch(/ --kernel-src \/cache\/after\.wasm$/);
+    expect(text.some((line) => /^MSR accesses part in \d+ of 100 schedules$/.test(line))).toBe(
+      true,
+    );
+    expect(text.some((line) => line.startsWith('     > '))).toBe(true);
+    expect(text.at(-1)).toMatch(/gained: /);
+    expect(text.join('\n')).toMatch(/^lost: .*callstack-true/m);
+    // A token is one word, however long.
+    const wide = text.filter((line) => line.length > WIDTH && !line.includes('vlbr replay'));
+    expect(wide).toEqual([]);
+    expect(json(lost)).toMatchObject({ schema: 'vlbr/review/1', ok: false, crashes: [] });
+    expect(json(lost).lost.map(({ property }) => property)).toContain('callstack-true');
+  });
+
+  it('always shows what a fix gains, on the side that it mends', () => {
+    const fixed = review(NO_RESTORE, PORT);
+    const text = lines(fixed);
+    expect(text.some((line) => /^gained +callstack-true/.test(line))).toBe(true);
+    const replay = text.find((line) => line.includes('vlbr replay v1.'));
+    expect(replay).toMatch(/ --kernel-src \/cache\/before\.wasm$/);
+    expect(text.at(-1)).toMatch(/^lost: nothing; gained: .*callstack-true/);
+    expect(json(fixed).ok).toBe(true);
+    expect(text.some((line) => line === '  On this schedule it holds now:')).toBe(true);
+    const reverse = lines({ ...fixed, reverse: true });
+    expect(reverse[1]).toContain('sha256 aaaaaaaaaaaa');
+    expect(reverse[2]).toBe('without: fix.patch (sha256 bbbbbbbbbbbb)');
+  });
+
+  it('always says that nothing changes, and what does all the same', () => {
+    const same = lines(review(PORT, PORT));
+    expect(same).toContain('No property is lost or gained.');
+    expect(same.join('\n')).toMatch(/MSR accesses: the same in all of 100 schedules \([\d,]+ acc/);
+    expect(same).toContain('Costs of task switches and of vCPU switches: unchanged.');
+    expect(same.at(-1)).toBe('lost: nothing; gained: nothing');
+    const more = lines(review(PORT, ONE_MORE_READ));
+    expect(more).toContain('No property is lost or gained.');
+    expect(more.some((line) => line.startsWith('Mean cost of a switch on haswell'))).toBe(true);
+    expect(more.some((line) => /^always +\d+\.\d -> \d+\.\d +\d+ -> \d+/.test(line))).toBe(true);
+    expect(json(review(PORT, ONE_MORE_READ)).accesses.parting.at).toBeGreaterThanOrEqual(0);
+  });
+
+  it('always takes properties that say nothing any more for lost', () => {
+    const text = lines(review(PORT, NO_EVENTS)).join('\n');
+    expect(text).toMatch(/^LOST {2}callstack-true says nothing any more: its situation/m);
+    expect(text).toMatch(/^lost: .*callstack-true/m);
+    expect(json(review(PORT, NO_EVENTS)).vacuous.map((v) => v.property)).toContain('balanced');
+  });
+
+  it('always says what a crash is, and nothing else', () => {
+    const crash = review(PORT, CRASHING);
+    const text = lines(crash);
+    const head = text.indexOf('the lbr.c after the patch crashes: RangeError: unreachable');
+    expect(text[head + 1]).toBe(
+      '  so nothing else was judged under the policies and on the CPUs where it did',
+    );
+    expect(text[head + 2]).toMatch(/^ {2}#1 /);
+    expect(text).not.toContain('No property is lost or gained.');
+    expect(text).toContain('MSR accesses were not compared.');
+    expect(text).toContain('Costs were not compared.');
+    expect(text.at(-1)).toMatch(/^the patched lbr\.c crashes; lost: nothing/);
+    expect(json(crash)).toMatchObject({ ok: false, crashes: [{ side: 'after' }] });
+    const mended = review(CRASHING, PORT);
+    expect(lines(mended).at(-1)).toMatch(/and it does not crash any more$/);
+    expect(json(mended).ok).toBe(true);
+  });
+
+  it('always puts policies that fail anyway in a line of their own, and tells of a Ctrl-C', () => {
+    const both = ['always', 'merged'].map((name) => reviewed(PORT, NO_RESTORE, name));
+    // Without a loss of the kernel's own, the policies' come first.
+    const alone = both.map(({ comparison, accesses }) => ({
+      comparison: {
+        ...comparison,
+        changes: comparison.changes.filter(({ by }) => by === 'policy'),
+      },
+      accesses,
+    }));
+    const only = lines(review(PORT, NO_RESTORE, { reviews: alone }));
+    const row = only.find((line) => line.startsWith('LOST') && line.includes('no-loss/any'));
+    expect(row).toMatch(/merged +haswell +\d+ actions +failed elsewhere before$/);
+    expect(only.join('\n')).toMatch(/^lost: no-loss\/callstack, no-loss\/any/m);
+    const reviews = both;
+    const text = lines(review(PORT, NO_RESTORE, { reviews, interrupted: true }));
+    const joined = text.join(' ').replaceAll(/\s+/g, ' ');
+    expect(joined).toContain(
+      'Fails on more schedules, where it failed anyway (policies, actions):',
+    );
+    expect(joined).toMatch(/no-loss\/any \(merged \d+\)/);
+    expect(text).toContain('interrupted: from the runs until then');
+  });
+});

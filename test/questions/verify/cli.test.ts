@@ -1,0 +1,301 @@
+/** The built command line, run as a user runs it: exit codes, streams and what they hold. */
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+/** A build of its own: dist/ may be in use by whoever runs the tests. */
+const BUILD = join(ROOT, '.cache', `cli-test-${process.pid}`);
+const CLI = join(BUILD, 'cli.js');
+
+/** A build takes a second, and much longer on a machine that is busy. */
+const HOOK_MS = 120_000;
+
+let folder = '';
+
+beforeAll(() => {
+  const tsup = join(ROOT, 'node_modules', 'tsup', 'dist', 'cli-default.js');
+  execFileSync(process.execPath, [tsup, '--out-dir', BUILD, '--silent'], { cwd: ROOT });
+  folder = mkdtempSync(join(tmpdir(), 'vlbr-cli-'));
+}, HOOK_MS);
+
+afterAll(() => {
+  rmSync(BUILD, { recursive: true, force: true });
+  rmSync(folder, { recursive: true, force: true });
+});
+
+interface Ended {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function vlbr(...args: readonly string[]): Ended {
+  // A CI machine's environment, where some libraries would colour a pipe.
+  const env = { ...process.env, CI: '1', FORCE_COLOR: '1' };
+  return spawnSync(process.execPath, [CLI, ...args], { encoding: 'utf8', env });
+}
+
+function file(name: string, text: string | Uint8Array): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+/** Fails as a usage error does: a message that says what, nothing else, and no stack. */
+function expectUsageError(ended: Ended, message: RegExp): void {
+  expect(ended.stderr).toMatch(message);
+  expect(ended.stderr).toMatch(/^vlbr: /);
+  expect(ended.stderr).not.toMatch(/^\s+at /m);
+  expect(ended.stdout).toBe('');
+  expect(ended.status).toBe(2);
+}
+
+interface CounterexampleJson {
+  readonly token: string;
+  readonly text: string;
+  readonly timeline: readonly string[];
+  readonly actions: readonly { readonly kind: string; readonly args: readonly number[] }[];
+}
+
+interface VerifyJson {
+  readonly schema: string;
+  readonly elapsed_s: number;
+  readonly unexpected: number;
+  readonly interrupted: boolean;
+  readonly results: readonly {
+    readonly policy: string;
+    readonly property: string;
+    readonly verdict: string;
+    readonly expected: string;
+    readonly runs: number;
+    readonly reach: Readonly<Record<string, number>>;
+    readonly counterexample: CounterexampleJson | null;
+  }[];
+}
+
+const verifyJson = (text: string): VerifyJson => JSON.parse(text) as VerifyJson;
+
+const SMALL = ['verify', '--policy', 'never,always', '--property', 'no-leak,no-fault'];
+
+describe('vlbr verify --json', () => {
+  const ended = (): Ended => vlbr(...SMALL, '--runs', '40', '--json');
+  let first: Ended;
+  beforeAll(() => {
+    first = ended();
+  }, HOOK_MS);
+
+  it('always prints one object with every documented key, and nothing else', () => {
+    const json = verifyJson(first.stdout);
+    expect(first.stderr).toBe('');
+    for (const key of ['schema', 'kernel', 'driver', 'cpu', 'seed', 'elapsed_s', 'steps']) {
+      expect(json).toHaveProperty(key);
+    }
+    expect(json).toMatchObject({ schema: 'vlbr/verify/1', driver: 'port', cpu: 'skylake' });
+    expect(json).toMatchObject({ kernel: '6.1', seed: 1, steps: 80 * 60, interrupted: false });
+    expect(json.results.map(({ policy, property }) => `${policy} ${property}`)).toEqual([
+      'never no-leak/vm',
+      'never no-leak/task',
+      'never no-fault',
+      'always no-leak/vm',
+      'always no-leak/task',
+      'always no-fault',
+    ]);
+    for (const result of json.results) {
+      expect(result.runs).toBe(40);
+      expect(Object.keys(result.reach).length).toBeGreaterThan(10);
+      expect(result.counterexample === null).toBe(result.verdict !== 'fails');
+    }
+  });
+  it('always counts the unexpected verdicts, and exits 1 if and only if there are any', () => {
+    const json = verifyJson(first.stdout);
+    const unexpected = json.results.filter(({ verdict, expected }) => verdict !== expected);
+    expect(json.unexpected).toBe(unexpected.length);
+    expect(first.status).toBe(unexpected.length > 0 ? 1 : 0);
+  });
+  it('always prints the same bytes for the same seed, but for the time', () => {
+    const bytes = (text: string): string => text.replace(/"elapsed_s": [\d.]+/, '');
+    expect(bytes(ended().stdout)).toBe(bytes(first.stdout));
+  });
+  it('never has a counterexample that its token does not show again', () => {
+    const found = verifyJson(first.stdout).results.flatMap(({ property, counterexample }) =>
+      counterexample === null ? [] : [{ property, counterexample }],
+    );
+    expect(found.length).toBeGreaterThan(0);
+    for (const { property, counterexample } of found) {
+      const again = vlbr('replay', counterexample.token, '--json');
+      expect(again.status).toBe(0);
+      expect(JSON.parse(again.stdout)).toMatchObject({
+        property,
+        whose: 'policy',
+        text: counterexample.text,
+        timeline: counterexample.timeline,
+        actions: counterexample.actions,
+      });
+    }
+  });
+  it('always exits 1 when a known failure was not met', () => {
+    const short = vlbr('verify', '--policy', 'never', '--runs', '1', '--json');
+    expect(verifyJson(short.stdout).unexpected).toBeGreaterThan(0);
+    expect(short.status).toBe(1);
+  });
+  it('always replays a report as a whole', () => {
+    const path = file('report.json', first.stdout);
+    const { status, stdout } = vlbr('replay', path);
+    expect(stdout).toMatch(/^never, no-leak\/vm: skylake, Linux 6\.1 guest$/m);
+    expect(stdout).toMatch(/^as expected: the policy breaks it \(known: /m);
+    expect(status).toBe(0);
+  });
+});
+
+describe('vlbr verify', () => {
+  it('always prints the matrix, what was run, timelines, each with a line to replay it', () => {
+    const { stdout, stderr } = vlbr(...SMALL, '--runs', '40');
+    expect(stderr).toBe('');
+    for (const line of stdout.split('\n')) {
+      expect(line).toMatch(line.startsWith('  vlbr replay ') ? /^ {2}[\w .-]+$/ : /^[ -~]{0,100}$/);
+    }
+    expect(stdout).toMatch(/^ +never +always$/m);
+    expect(stdout).toMatch(/^no-leak\/vm +FAILS +holds$/m);
+    expect(stdout).toMatch(/^random: 80 runs, 4,800 actions \(mean 60\.0 a run\)/m);
+    expect(stdout).toContain('0 % skipped');
+    expect(stdout).toMatch(/^foreign-in-registers +[\d.kM]+ +[\d.kM]+$/m);
+    expect(stdout).toMatch(/=> breaks no-leak\/vm: v\d+: RDMSR (FROM|TO|INFO)_\d+ returned/);
+    expect(stdout).toMatch(/^ +DEBUGCTL /m);
+    const [, token = ''] = /vlbr replay (\S+)/.exec(stdout) ?? [];
+    expect(vlbr('replay', token).status).toBe(0);
+  });
+  it('always shortens what it has found, unless told not to', () => {
+    const args = ['verify', '--policy', 'never', '--property', 'no-leak/vm', '--runs', '40'];
+    expect(vlbr(...args).stdout).toContain('never breaks no-leak/vm: 3 actions (minimal)');
+    const found = vlbr(...args, '--no-shorten').stdout;
+    expect(found).toMatch(/^never breaks no-leak\/vm: \d+ actions \(shrunk\)$/m);
+    expect(found).toContain('shrunk: the shortest schedule found');
+  });
+  it('always takes one machine when a part of it is given', () => {
+    const { stdout } = vlbr(...SMALL, '--runs', '1', '--vcpus', '3');
+    expect(stdout).toContain('machines: 2 VMs of 3 vCPUs and 3 tasks on 1 pCPU');
+  });
+  it('always ends with a report when it is interrupted', async () => {
+    const args = [CLI, 'verify', '--policy', 'always', '--runs', '1000000', '--json'];
+    const child = spawn(process.execPath, args);
+    let stdout = '';
+    child.stdout.on('data', (text: Buffer) => {
+      stdout += text.toString();
+    });
+    setTimeout(() => child.kill('SIGINT'), 2000);
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    expect(code).toBe(130);
+    expect(verifyJson(stdout).interrupted).toBe(true);
+  });
+});
+
+describe('vlbr verify --schedule', () => {
+  const line = (cpu: number, time: string, prev: string, next: string): string =>
+    `  x-1 [00${cpu}] d..2. ${time}: sched_switch: prev_comm=${prev} prev_pid=${pid(prev)} ` +
+    `prev_prio=120 prev_state=S ==> next_comm=${next} next_pid=${pid(next)} next_prio=120`;
+  const pid = (comm: string): number => ({ 'CPU 0/KVM': 7, 'CPU 1/KVM': 8 })[comm] ?? 0;
+  const good = [
+    '#                 entries-in-buffer/entries-written: 3/3   #P:2',
+    line(0, '1.000001', 'idle', 'CPU 0/KVM'),
+    line(0, '1.000002', 'CPU 0/KVM', 'CPU 1/KVM'),
+    line(0, '1.000003', 'CPU 1/KVM', 'CPU 0/KVM'),
+  ];
+
+  it('always runs on the recorded machine', () => {
+    const path = file('good.txt', good.join('\n'));
+    const { stdout } = vlbr(...SMALL, '--runs', '2', '--schedule', path);
+    expect(stdout).toContain(`schedule: ${path}: 2 vCPUs of 1 VM on 1 pCPU, 3 vCPU switches`);
+  });
+
+  const broken: readonly (readonly [what: string, text: string | Uint8Array, message: RegExp])[] = [
+    ['a truncated line', [...good, good[1].slice(0, 90)].join('\n'), /:5: .*cut off/],
+    ['an unknown CPU', [...good, line(5, '1.1', 'idle', 'CPU 1/KVM')].join('\n'), /:5: .*CPU 5/],
+    [
+      'a thread on two CPUs',
+      [...good, line(1, '1.1', 'idle', 'CPU 0/KVM')].join('\n'),
+      /:5: .*runs on CPU 1 here, but/,
+    ],
+    ['no switch at all', 'nothing of interest\n', /no sched_switch/],
+    ['no vCPU', line(0, '1.1', 'a', 'b'), /--vcpu-threads REGEX/],
+    ['a binary trace.dat', Uint8Array.from([0x17, 8, 0x44, ...Buffer.from('tracing')]), /binary/],
+  ];
+  it.each(broken)('always refuses %s before anything runs', (what, text, message) => {
+    const path = file(`${what.replaceAll(' ', '-')}.txt`, text);
+    const ended = vlbr('verify', '--schedule', path);
+    expectUsageError(ended, message);
+    expect(ended.stderr).toContain(path);
+  });
+});
+
+describe('usage errors', () => {
+  const bad: readonly (readonly [args: string, message: RegExp])[] = [
+    ['verify --runs 0', /--runs.*whole number from 1 to/],
+    ['verify --runs x', /--runs.*whole number/],
+    ['verify --runs 1e3', /--runs.*whole number/],
+    ['verify --runs', /--runs.*missing/],
+    ['verify --seed -1', /--seed.*whole number from 0 to 4294967295/],
+    ['verify --vms 9', /--vms.*from 1 to 6/],
+    ['verify --pcpus 0', /--pcpus.*from 1 to 8/],
+    ['verify --vcpus 4 --tasks 2', /--tasks must be between the vCPUs of a VM \(4\)/],
+    ['verify --policy nevr', /no policy 'nevr'. Did you mean never\? There are: never, always/],
+    ['verify --policy never,,always', /no policy ''/],
+    ['verify --property leak', /no property 'leak'.*no-leak\/vm/],
+    ['verify --cpu i386', /no CPU 'i386'. There are: .*skylake/],
+    ['verify --kernel 5.0', /--kernel.*6\.1, 4\.18/],
+    ['verify --schedule /nowhere/x.txt', /\/nowhere\/x\.txt: there is no such file/],
+    ['verify --schedule a --vms 2', /with --schedule the machine is the recorded one/],
+    ['verify --vcpu-threads x', /--schedule/],
+    ['verify --schedule a --vcpu-threads (', /--vcpu-threads.*regular expression/],
+    ['verify --polcy never', /unknown option '--polcy'\n\(Did you mean --policy\?\)/],
+    ['verify never', /too many arguments/],
+    ['replay', /missing required argument/],
+    ['replay v1.AAAA', /no replay token/],
+    ['replay nowhere.json', /nowhere\.json: there is no such file/],
+    ['list everything', /policies, properties, cpus/],
+    ['frobnicate', /unknown command 'frobnicate'/],
+  ];
+  it.each(bad)('always explain: vlbr %s', (args, message) => {
+    expectUsageError(vlbr(...args.split(' ')), message);
+  });
+  it('always come with the help when there is no command', () => {
+    const { status, stdout, stderr } = vlbr();
+    expect([status, stdout]).toEqual([2, '']);
+    expect(stderr).toContain('Usage: vlbr');
+  });
+});
+
+describe('vlbr --help, --version and list', () => {
+  it('always says what each option is, its unit and its default', () => {
+    const { status, stdout } = vlbr('verify', '--help');
+    expect(status).toBe(0);
+    for (const words of ['--runs <n>', 'of 60 actions (default: 4000)', '"skylake"', '130']) {
+      expect(stdout).toContain(words);
+    }
+  });
+  it('always knows its version', () => {
+    expect(vlbr('--version').stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+  it.each(['policies', 'properties', 'cpus'])('always lists %s, as a table and as JSON', (what) => {
+    const json = JSON.parse(vlbr('list', what, '--json').stdout) as Record<string, unknown>;
+    const table = vlbr('list', what).stdout;
+    const names = (json[what] as { readonly name: string }[]).map(({ name }) => name);
+    expect(json.schema).toBe('vlbr/list/1');
+    expect(names.length).toBeGreaterThan(7);
+    for (const name of names) expect(table).toMatch(new RegExp(`^${name} `, 'm'));
+  });
+  it('never complains when its reader goes away', async () => {
+    const child = spawn(process.execPath, [CLI, ...SMALL, '--runs', '1']);
+    child.stdout.destroy();
+    let stderr = '';
+    child.stderr.on('data', (text: Buffer) => {
+      stderr += text.toString();
+    });
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    expect(stderr).toBe('');
+    expect([0, 1]).toContain(code);
+  });
+});

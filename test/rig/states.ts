@@ -1,0 +1,136 @@
+/** Random explorations: what machine, which actions, and how far. */
+import fc from 'fast-check';
+import type { Bounds, Group } from '../../src/states/alphabet.js';
+import { DEFAULT_GROUPS, GROUP_NAMES } from '../../src/states/alphabet.js';
+import { MachineModel } from '../../src/states/machine_model.js';
+import type { LbrPolicy } from '../../src/host/policy/policy.js';
+import { findPolicy, POLICIES } from '../../src/host/policy/index.js';
+import { withDepth } from '../../src/hw/cpu_models.js';
+import type { Action } from '../../src/schedule/actions.js';
+import { actionText } from '../../src/schedule/actions.js';
+import type { MachineConfig } from '../../src/machine/config.js';
+import { modelOf } from './judge.js';
+
+export const SEED: number = Number(process.env['VLBR_SEED'] ?? 1);
+
+export function policyOf(name: string): LbrPolicy {
+  const found = findPolicy(name);
+  if (found === undefined) throw new Error(`no ${name}`);
+  return found;
+}
+
+/** Parameters of a property: fast-check says the seed when it fails. */
+export function seeded(numRuns: number): { readonly seed: number; readonly numRuns: number } {
+  return { seed: SEED, numRuns };
+}
+
+/** VMs, vCPUs of each, tasks of each, and pCPUs. */
+export type Counts = readonly [vms: number, vcpus: number, tasks: number, pcpus: number];
+
+export function configOf(policy: LbrPolicy, counts: Counts, cpu = 'haswell/2'): MachineConfig {
+  const [vms, vcpus, tasks, pcpus] = counts;
+  return { vms, vcpus, tasks, pcpus, model: modelOf(cpu), kernel: '6.1', policy };
+}
+
+const SHAPES: readonly Counts[] = [
+  [2, 1, 2, 1],
+  [1, 2, 2, 1],
+  [2, 2, 2, 2],
+  [2, 1, 2, 2],
+  [1, 2, 3, 2],
+  [3, 1, 2, 2],
+];
+const CPUS = ['haswell', 'skylake', 'nehalem', 'haswell-notsx', 'goldmont', 'core2', 'knl'];
+
+export interface Drawn {
+  readonly config: MachineConfig;
+  readonly bounds: Bounds;
+  /** Which of the possible actions each step takes. */
+  readonly picks: readonly number[];
+}
+
+/** Most of what is there without asking, and half of the rest. */
+const someGroups: fc.Arbitrary<Group[]> = fc
+  .tuple(...GROUP_NAMES.map(() => fc.nat({ max: 7 })))
+  .map((drawn) =>
+    GROUP_NAMES.filter((group, i) => drawn[i] >= (DEFAULT_GROUPS.includes(group) ? 1 : 4)),
+  );
+
+export function explorations(
+  steps: number,
+  policies: readonly LbrPolicy[] = POLICIES,
+): fc.Arbitrary<Drawn> {
+  const machine = fc.record({
+    policy: fc.constantFrom(...policies),
+    counts: fc.constantFrom(...SHAPES),
+    cpu: fc.oneof(fc.constant('haswell'), fc.constantFrom(...CPUS)),
+    depth: fc.constantFrom(2, 4),
+    kernel: fc.constantFrom('6.1' as const, '4.18' as const),
+  });
+  const bounds = fc.record({
+    groups: someGroups,
+    events: fc.integer({ min: 1, max: 3 }),
+    calls: fc.integer({ min: 1, max: 5 }),
+    suspended: fc.nat({ max: 2 }),
+  });
+  const picks = fc.array(fc.nat(), { minLength: steps, maxLength: steps });
+  return fc
+    .record({ machine, bounds, picks })
+    .map(({ machine: { policy, counts, cpu, depth, kernel }, ...rest }) => ({
+      ...rest,
+      config: { ...configOf(policy, counts), model: withDepth(modelOf(cpu), depth), kernel },
+    }));
+}
+
+/** A model with room for what it is asked. */
+export class Walker {
+  readonly model: MachineModel;
+  private readonly out: Int32Array;
+
+  constructor({ config, bounds }: Pick<Drawn, 'config' | 'bounds'>, keepsVms = false) {
+    this.model = new MachineModel(config, bounds, keepsVms);
+    this.out = new Int32Array(this.model.actionsMax);
+  }
+
+  first(): Int32Array {
+    const state = new Int32Array(this.model.stateWords);
+    this.model.init(state);
+    return state;
+  }
+
+  actions(state: Int32Array): number[] {
+    return [...this.out.subarray(0, this.model.actions(state, this.out))];
+  }
+
+  /** One of the actions: of a kind first, and in one of four cases inside a function. */
+  pick(actions: readonly number[], pick: number): number {
+    const { model } = this;
+    const plain = actions.filter((action) => model.cost(action) === 1);
+    const inside = (pick & 3) === 0 || plain.length === 0;
+    const among = inside ? actions : plain;
+    const kinds = [...new Set(among.map((action) => model.table.kind(action)))];
+    const kind = kinds[(pick >>> 2) % kinds.length];
+    const ofKind = among.filter((action) => model.table.kind(action) === kind);
+    return ofKind[(pick >>> 7) % ofKind.length];
+  }
+
+  after(state: Int32Array, action: number): Int32Array {
+    const next = state.slice();
+    this.model.apply(next, action);
+    return next;
+  }
+
+  canonical(state: Int32Array): Int32Array {
+    const named = state.slice();
+    this.model.canonical(named);
+    return named;
+  }
+
+  text(state: Int32Array, action: number): string {
+    return textOf(this.model.actionsOf(state, action));
+  }
+}
+
+export function textOf(actions: readonly Action[]): string {
+  return actions.map(actionText).join(' & ');
+}
