@@ -62,9 +62,8 @@ export { Machine } from './machine/machine.js';
 export { canPerform, perform } from './schedule/perform.js';
 export { ModelInvariantError } from './hw/assert.js';
 export { Monitor } from './judge/monitor.js';
-export { HOST } from './host/observer.js';
+export { HOST, Observer, tee } from './host/observer.js';
 export type { MachineConfig } from './machine/config.js';
-export type { Observer } from './host/observer.js';
 
 // Schedules, and how they are kept.
 export { ACTION_NAMES, ACTIONS, actionText } from './schedule/actions.js';
