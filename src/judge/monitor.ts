@@ -45,9 +45,9 @@ export class Monitor implements Observer {
     const { references } = this;
     this.registers = new RegisterCheck(config, machine, references, verdicts);
     this.samples = new SampleCheck(config, machine, references, verdicts);
-    this.truth = new SampleTruth(machine, references, verdicts);
+    this.truth = new SampleTruth(config, machine, references, verdicts);
     this.filters = new FilterCheck(config, machine, references, verdicts);
-    this.switches = new SwitchCheck(config, machine, references, this.registers, verdicts);
+    this.switches = new SwitchCheck(config, machine, references, verdicts);
     this.wiped = new Uint8Array(totalVcpus(config));
     this.lastCtx = new Int32Array(totalVcpus(config));
     this.reads = new Int32Array(totalVcpus(config));
@@ -175,11 +175,12 @@ export class Monitor implements Observer {
   }
 
   hostAccess(pcpu: number, onBehalf: number, _msr: number, write: boolean): void {
-    this.registers.hostAccess(pcpu, onBehalf, 1, write);
+    this.hostStack(pcpu, onBehalf, 1, write);
   }
 
   hostStack(pcpu: number, onBehalf: number, accesses: number, write: boolean): void {
     this.registers.hostAccess(pcpu, onBehalf, accesses, write);
+    this.switches.hostAccess(pcpu, onBehalf, accesses);
   }
 
   hostDebugctl(pcpu: number, value: number): void {

@@ -52,15 +52,15 @@ describe('holds', () => {
   it('always tells every other vCPU that its records are gone, when the holder changes', () => {
     const { check, ref } = new Rig();
     check.holds(0, 1);
-    expect([...ref.other]).toEqual([1, 0, 1, 1]);
-    ref.other.fill(0);
+    expect([...ref['other']]).toEqual([1, 0, 1, 1]);
+    ref['other'].fill(0);
     check.holds(0, 1);
-    expect([...ref.other]).toEqual([0, 0, 0, 0]);
+    expect([...ref['other']]).toEqual([0, 0, 0, 0]);
     check.holds(1, 1);
-    expect([...ref.other]).toEqual([1, 0, 1, 1]);
-    ref.other.fill(0);
+    expect([...ref['other']]).toEqual([1, 0, 1, 1]);
+    ref['other'].fill(0);
     check.holds(0, 2);
-    expect([...ref.other]).toEqual([1, 1, 0, 1]);
+    expect([...ref['other']]).toEqual([1, 1, 0, 1]);
   });
 });
 
@@ -90,10 +90,10 @@ describe('records', () => {
     const rig = new Rig();
     rig.check.records(0, 0, false);
     rig.m.pcpus[0].wrmsr(FROM + 3, 9, address(0, 1));
-    expect([...rig.ref.other]).toEqual([0, 0, 0, 0]);
+    expect([...rig.ref['other']]).toEqual([0, 0, 0, 0]);
     rig.check.records(0, 0, true);
     expect(rig.broken).toEqual(['recorder-owned']);
-    expect([...rig.ref.other]).toEqual([0, 1, 1, 1]);
+    expect([...rig.ref['other']]).toEqual([0, 1, 1, 1]);
     expect(rig.verdicts.details[P['recorder-owned']]).toContain('v0 is recorded on p0');
     rig.verdicts.clear();
     rig.check.records(0, 0, true);
@@ -129,7 +129,6 @@ describe('hostAccess', () => {
       expect(rig.broken).toEqual(text === '' ? [] : ['owner-only']);
       expect(rig.verdicts.details[P['owner-only']]).toBe(text);
       expect(rig.reach('policy-access')).toBe(5);
-      expect([...rig.check.work]).toEqual([0, 1, 2, 3].map((v) => (v === vcpu ? 1 : 0)));
     }
     const rig = new Rig();
     rig.m.switchTo(0, -1);
@@ -150,23 +149,21 @@ describe('hostAccess', () => {
     expect(rig.verdicts.details[P['owner-only']]).toContain("while they are the host event's");
   });
 
-  it('always counts what the host does for itself by pCPU, and as no policy’s', () => {
+  it('never counts what the host does for itself as the policy’s', () => {
     const rig = new Rig();
     rig.check.hostAccess(1, HOST, 3, false);
     rig.check.hostAccess(1, HOST, 4, true);
-    expect([...rig.check.hostWork]).toEqual([0, 2]);
-    expect([...rig.check.work, rig.reach('policy-access')]).toEqual([0, 0, 0, 0, 0]);
-    expect(rig.broken).toEqual([]);
+    expect([rig.broken, rig.reach('policy-access')]).toEqual([[], 0]);
   });
 
   it('always leaves the registers to nobody when it writes, unless for their holder', () => {
     const afterAccess = (onBehalf: number, write: boolean): number[] => {
       const rig = new Rig();
       rig.check.holds(0, 0);
-      rig.ref.other.fill(0);
+      rig.ref['other'].fill(0);
       rig.check.hostAccess(0, onBehalf, 1, write);
       rig.check.holds(0, 0);
-      return [...rig.ref.other];
+      return [...rig.ref['other']];
     };
     expect(afterAccess(0, true)).toEqual([0, 0, 0, 0]);
     expect(afterAccess(0, false)).toEqual([0, 0, 0, 0]);
@@ -275,12 +272,12 @@ describe('hostBranch', () => {
   it('always takes the registers from whoever held them', () => {
     const { check, ref } = new Rig();
     check.holds(0, 0);
-    ref.other.fill(0);
+    ref['other'].fill(0);
     check.hostBranch(0);
-    expect([...ref.other]).toEqual([1, 1, 1, 1]);
-    ref.other.fill(0);
+    expect([...ref['other']]).toEqual([1, 1, 1, 1]);
+    ref['other'].fill(0);
     check.holds(0, 0);
-    expect([...ref.other]).toEqual([0, 1, 1, 1]);
+    expect([...ref['other']]).toEqual([0, 1, 1, 1]);
   });
 });
 
@@ -292,10 +289,10 @@ describe('cstate', () => {
     ] as const) {
       const { check, ref } = new Rig(cpu);
       check.holds(0, 0);
-      ref.other.fill(0);
+      ref['other'].fill(0);
       check.cstate(0);
       check.holds(0, 0);
-      expect([cpu, ref.other.includes(1)]).toEqual([cpu, wiped]);
+      expect([cpu, ref['other'].includes(1)]).toEqual([cpu, wiped]);
     }
   });
 });
@@ -308,13 +305,12 @@ describe('start', () => {
     rig.check.records(1, 1, true);
     rig.check.hostAccess(0, 0, 1, true);
     rig.check.hostAccess(0, HOST, 1, false);
-    rig.ref.other.fill(0);
+    rig.ref['other'].fill(0);
     rig.check.start();
     rig.check.exited(0);
     rig.check.hostSample(1);
     expect([rig.broken, rig.reach('host-sample-after-guest')]).toEqual([[], 0]);
-    expect([...rig.check.work, ...rig.check.hostWork]).toEqual([0, 0, 0, 0, 0, 0]);
     rig.check.holds(1, 1);
-    expect([...rig.ref.other]).toEqual([1, 0, 1, 1]);
+    expect([...rig.ref['other']]).toEqual([1, 0, 1, 1]);
   });
 });

@@ -5,6 +5,7 @@ import { BRANCH_REL_CALL } from '../../src/hw/branch.js';
 import { findCpuModel } from '../../src/hw/cpu_models.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import type { Observer } from '../../src/host/observer.js';
+import { HOST } from '../../src/host/observer.js';
 import { merged } from '../../src/host/policy/merged.js';
 import { never } from '../../src/host/policy/never.js';
 import { PROPERTY_NAMES } from '../../src/judge/properties.js';
@@ -14,7 +15,6 @@ import { BRANCH_TYPES } from '../../src/schedule/generate.js';
 import { Machine } from '../../src/machine/machine.js';
 import type { PropertyName, ReachName } from '../../src/judge/properties.js';
 import { Reference } from '../../src/judge/reference.js';
-import { RegisterCheck } from '../../src/judge/register_check.js';
 import { SwitchCheck } from '../../src/judge/switch_check.js';
 import { P, R, Verdicts } from '../../src/judge/verdicts.js';
 
@@ -27,7 +27,6 @@ class Rig {
   readonly m: Machine;
   readonly verdicts = new Verdicts();
   readonly ref: Reference;
-  readonly registers: RegisterCheck;
   readonly check: SwitchCheck;
 
   constructor(policy: LbrPolicy = never) {
@@ -40,10 +39,7 @@ class Rig {
     const machine = (): Machine => this.m;
     this.ref = new Reference(this.m.config, machine, this.verdicts);
     this.ref.start();
-    this.registers = new RegisterCheck(this.m.config, machine, this.ref, this.verdicts);
-    this.registers.start();
-    const { ref, registers, verdicts } = this;
-    this.check = new SwitchCheck(this.m.config, machine, ref, registers, verdicts);
+    this.check = new SwitchCheck(this.m.config, machine, this.ref, this.verdicts);
     this.check.start();
   }
 
@@ -57,7 +53,7 @@ class Rig {
 
   /** A switch of v0 for which the host has worked, or not. */
   switch_(worked: boolean): void {
-    this.registers.work[0] = worked ? 1 : 0;
+    if (worked) this.check.hostAccess(0, 0, 5);
     this.check.vcpuSwitch(0, 0, false);
   }
 }
@@ -116,7 +112,7 @@ describe('no-needless-switch', () => {
       rig.switch_(true);
       expect([rig.broken, rig.reach('switch-after-stop')]).toEqual([[], 0]);
       // The work was for that switch: it does not count for the next one.
-      expect(rig.registers.work[0]).toBe(0);
+      expect(rig.check['work'][0]).toBe(0);
     }
   });
 
@@ -129,10 +125,10 @@ describe('no-needless-switch', () => {
       const rig = new Rig({ ...merged, needlessSwitches: 0 });
       rig.check.touched(0);
       if (event) rig.m.host.create_guest_lbr_event(rig.m.vcpus[0], 'fake-counter');
-      rig.registers.hostWork[0] = work;
+      rig.check.hostAccess(0, HOST, work);
       rig.check.vcpuSwitch(0, 0, false);
       expect(rig.broken).toEqual(wrong ? ['no-needless-switch'] : []);
-      expect(rig.registers.hostWork[0]).toBe(0);
+      expect(rig.check['hostWork'][0]).toBe(0);
     }
   });
 });
@@ -148,10 +144,26 @@ describe('host-shortcut', () => {
     ] as const) {
       const rig = new Rig(merged);
       if (event) rig.m.host.create_guest_lbr_event(rig.m.vcpus[0], 'fake-counter');
-      rig.registers.hostWork[0] = work;
+      rig.check.hostAccess(0, HOST, work);
       rig.check.vcpuSwitch(0, 0, comes);
       expect([event, work, comes, rig.reach('host-shortcut')]).toEqual([event, work, comes, n]);
     }
+  });
+});
+
+describe('hostAccess', () => {
+  it('always notes work by the vCPU that it was for, and the host’s own by pCPU, up to two', () => {
+    const { check } = new Rig();
+    const noted = (): number[][] => [[...check['work']], [...check['hostWork']]];
+    expect(noted()).toEqual([[0, 0], [0]]);
+    check.hostAccess(0, 1, 5);
+    expect(noted()).toEqual([[0, 1], [0]]);
+    check.hostAccess(0, HOST, 1);
+    expect(noted()).toEqual([[0, 1], [1]]);
+    check.hostAccess(0, HOST, 4);
+    expect(noted()).toEqual([[0, 1], [2]]);
+    check.start();
+    expect(noted()).toEqual([[0, 0], [0]]);
   });
 });
 
@@ -270,7 +282,7 @@ describe('stopCheck', () => {
       rig.check.stopCheck(0);
       rig.check.stopCheck(0);
       const n = noted ? 1 : 0;
-      expect([[...rig.ref.dropped], rig.reach('stop-with-records')]).toEqual([[n, 0], n]);
+      expect([[...rig.ref['dropped']], rig.reach('stop-with-records')]).toEqual([[n, 0], n]);
     }
   });
 
@@ -278,7 +290,7 @@ describe('stopCheck', () => {
     const rig = new Rig({ ...never, inUse: () => false });
     rig.ref.write(0, msrs.MSR_LBR_NHM_FROM, 7, 0);
     rig.check.vcpuSwitch(0, 0, true);
-    expect([...rig.ref.dropped]).toEqual([1, 0]);
+    expect([...rig.ref['dropped']]).toEqual([1, 0]);
   });
 });
 
