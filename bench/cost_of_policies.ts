@@ -13,7 +13,7 @@ import type { LbrMap } from '../src/hw/lbr_map.js';
 import { KIND_NONE, lbrMap } from '../src/hw/lbr_map.js';
 import * as msrs from '../src/hw/msr_index.js';
 import { tableLines } from '../src/console/table.js';
-import { KIND } from '../src/schedule/actions.js';
+import { KIND } from '../src/schedule/table.js';
 import type { MachineConfig } from '../src/machine/config.js';
 import type { Draw } from '../src/schedule/draw.js';
 import { drawOf } from '../src/schedule/draw.js';

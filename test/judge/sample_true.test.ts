@@ -7,7 +7,7 @@ import * as branch from '../../src/hw/branch.js';
 import { CPU_MODELS } from '../../src/hw/cpu_models.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import { never } from '../../src/host/policy/never.js';
-import { BRANCH_TYPES } from '../../src/schedule/generate.js';
+import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import { ASKS_TX, everythingAsked, kindsAsked, typeAsked } from '../../src/judge/asked.js';
 import { broken } from '../rig/broken_port.js';
 import { afterRead, WatchedRig } from '../rig/judge.js';

@@ -5,7 +5,7 @@ import * as perf from '../../src/guest/perf/perf_event.js';
 import { findCpuModel } from '../../src/hw/cpu_models.js';
 import type { Observer } from '../../src/host/observer.js';
 import { never } from '../../src/host/policy/never.js';
-import { BRANCH_TYPES } from '../../src/schedule/generate.js';
+import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import { Machine } from '../../src/machine/machine.js';
 import { callstackUsersBalanced, countingEvents, cpuBalanced } from '../../src/judge/balance.js';
 import { CALLSTACK_USER, isUserCallstack } from '../../src/judge/callstack_user.js';

@@ -10,7 +10,7 @@ import { never } from '../../src/host/policy/never.js';
 import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
 import type { LbrPolicy, PropertyName } from '../../src/host/policy/policy.js';
 import { pvV2 } from '../../src/host/policy/pv_v2.js';
-import { BRANCH_TYPES } from '../../src/schedule/generate.js';
+import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import { Machine } from '../../src/machine/machine.js';
 import type { ReachName } from '../../src/judge/properties.js';
 import { Reference } from '../../src/judge/reference.js';

@@ -6,7 +6,7 @@ import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import type { Observer } from '../../src/host/observer.js';
 import { always } from '../../src/host/policy/always.js';
-import { BRANCH_TYPES } from '../../src/schedule/generate.js';
+import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import * as call from '../../src/machine/guest_call.js';
 import { Machine } from '../../src/machine/machine.js';
 

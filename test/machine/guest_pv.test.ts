@@ -13,7 +13,7 @@ import { KIND_NONE, lbrMap } from '../../src/hw/lbr_map.js';
 import { DEBUGCTLMSR_LBR, MSR_IA32_DEBUGCTLMSR } from '../../src/hw/msr_index.js';
 import type { Observer } from '../../src/host/observer.js';
 import { never } from '../../src/host/policy/never.js';
-import { BRANCH_TYPES } from '../../src/schedule/generate.js';
+import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import { Machine } from '../../src/machine/machine.js';
 
 const CALLSTACK_USER = BRANCH_TYPES[0];

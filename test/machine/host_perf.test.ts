@@ -137,7 +137,7 @@ describe("the host's own events", () => {
   it('always are told apart by pCPU, thread and kind', () => {
     const rig = new Rig();
     const { m } = rig;
-    expect(HOST_EVENTS).toBe(EVENTS.length);
+    expect(HOST_EVENTS.length).toBe(EVENTS.length);
     expect([rig.states(0), rig.states(1)]).toEqual([
       ['none', 'none', 'none'],
       ['none', 'none', 'none'],

@@ -3,8 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { PORT } from '../../src/guest/perf/lbr_port.js';
 import * as perf from '../../src/guest/perf/perf_event.js';
 import * as branch from '../../src/hw/branch.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
-import type { CpuModel } from '../../src/hw/cpu_models.js';
+import { type CpuModel, findCpuModel } from '../../src/hw/cpu_models.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import type { Observer } from '../../src/host/observer.js';
 import { always } from '../../src/host/policy/always.js';
@@ -12,12 +11,13 @@ import { never } from '../../src/host/policy/never.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
 import { pvV2 } from '../../src/host/policy/pv_v2.js';
 import { type MachineConfig, mispredicted } from '../../src/machine/config.js';
-import { BRANCH_TYPES, Generator } from '../../src/schedule/generate.js';
+import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
+import { Generator } from '../../src/schedule/generate.js';
 import * as call from '../../src/machine/guest_call.js';
 import { HOST_EVENT_TASK } from '../../src/machine/host_perf.js';
 import { Machine } from '../../src/machine/machine.js';
 import { guestKernelConfig } from '../../src/machine/machine_layout.js';
-import { perform } from '../../src/schedule/perform.js';
+import { perform } from '../../src/schedule/table.js';
 
 /** The host's `perf record -b -a` pinned to a CPU, as an action names it. */
 const HOST_EVENT_PINNED = 0;

@@ -10,7 +10,7 @@ import type { LbrPolicy, PropertyName } from '../../src/host/policy/policy.js';
 import { findCpuModel } from '../../src/hw/cpu_models.js';
 import type { LbrMap } from '../../src/hw/lbr_map.js';
 import { KIND_NONE, lbrMap } from '../../src/hw/lbr_map.js';
-import type { Action } from '../../src/schedule/actions.js';
+import { parseAction } from '../../src/schedule/action_text.js';
 import type { MachineConfig } from '../../src/machine/config.js';
 import { Machine } from '../../src/machine/machine.js';
 import { Schedule, step } from '../../src/schedule/schedule.js';
@@ -37,7 +37,7 @@ interface Shown {
   readonly vcpus: number;
   readonly tasks: number;
   readonly pcpus: number;
-  readonly actions: readonly Action[];
+  readonly actions: readonly string[];
 }
 
 interface Costs {
@@ -120,7 +120,7 @@ class Watch extends Monitor {
 
 /** Runs all actions, each of which must be possible. Returns what each of them breaks first. */
 function run({ actions }: Shown, { runs, verdicts }: Watch): string[] {
-  const schedule = Schedule.of(actions);
+  const schedule = Schedule.of(actions.map(parseAction));
   return actions.map((_, i) => {
     const before = verdicts.broken.slice();
     expect(step(runs, schedule, i), `action ${i + 1} is possible`).toBe(true);

@@ -4,7 +4,7 @@ import type { KernelVersion } from '../../src/guest/perf/kernel.js';
 import { CPU_MODELS, findCpuModel, type CpuModel } from '../../src/hw/cpu_models.js';
 import { POLICIES } from '../../src/host/policy/index.js';
 import { PROPERTY_NAMES, type LbrPolicy } from '../../src/host/policy/policy.js';
-import { ACTION_NAMES } from '../../src/schedule/actions.js';
+import { ACTION_NAMES } from '../../src/schedule/table.js';
 import type { Report } from '../../src/campaign/campaign.js';
 import { DEFAULT_SHAPES, runCampaign } from '../../src/campaign/campaign.js';
 import { Bench } from '../../src/campaign/trial.js';

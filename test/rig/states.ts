@@ -1,13 +1,14 @@
 /** Random explorations: what machine, which actions, and how far. */
 import fc from 'fast-check';
-import type { Bounds, Group } from '../../src/states/alphabet.js';
-import { DEFAULT_GROUPS, GROUP_NAMES } from '../../src/states/alphabet.js';
+import type { Bounds, Group } from '../../src/schedule/explored.js';
+import { GROUP_NAMES } from '../../src/schedule/explored.js';
+import { DEFAULT_GROUPS } from '../../src/states/alphabet.js';
 import { MachineModel } from '../../src/states/machine_model.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
 import { findPolicy, POLICIES } from '../../src/host/policy/index.js';
 import { withDepth } from '../../src/hw/cpu_models.js';
-import type { Action } from '../../src/schedule/actions.js';
-import { actionText } from '../../src/schedule/actions.js';
+import type { Action } from '../../src/schedule/table.js';
+import { actionText } from '../../src/schedule/action_text.js';
 import type { MachineConfig } from '../../src/machine/config.js';
 import { modelOf } from './judge.js';
 

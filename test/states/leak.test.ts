@@ -4,27 +4,27 @@ import { MachineModel } from '../../src/states/machine_model.js';
 import { never } from '../../src/host/policy/never.js';
 import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
 import type { MachineConfig } from '../../src/machine/config.js';
-import { actionText } from '../../src/schedule/actions.js';
+import { actionText } from '../../src/schedule/action_text.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import { Bench } from '../../src/campaign/trial.js';
 import { P } from '../../src/judge/verdicts.js';
 
 /** v1 saves what v0 has recorded, and brings it back once v0 has recorded another branch there. */
 const SCHEDULE = [
-  'v0: open task=0 attr=0 type=0x801',
-  'p0: run vcpu=1 after=0',
-  'v1: open task=0 attr=0 type=0x801',
-  'p0: run vcpu=0 after=0',
-  'v0: call n=1 kind=0',
-  'p0: run vcpu=1 after=0',
+  'v0: open task=0 type=CALL_STACK|USER',
+  'p0: run vcpu=1',
+  'v1: open task=0 type=CALL_STACK|USER',
+  'p0: run vcpu=0',
+  'v0: call',
+  'p0: run vcpu=1',
   'v1: taskSwitch task=1',
-  'p0: run vcpu=0 after=0',
-  'v0: ret n=1',
-  'v0: call n=1 kind=0',
-  'p0: run vcpu=1 after=0',
+  'p0: run vcpu=0',
+  'v0: ret',
+  'v0: call',
+  'p0: run vcpu=1',
   'v1: taskSwitch task=0',
-  'p0: run vcpu=0 after=0',
-  'v0: pmi event=0 after=0',
+  'p0: run vcpu=0',
+  'v0: pmi event=0',
 ];
 
 function configOf(): MachineConfig {

@@ -1,13 +1,13 @@
 /** Whole explorations: how many states, what holds, and the shortest schedules to what does not. */
 import { describe, expect, it } from 'vitest';
-import type { Group } from '../../src/states/alphabet.js';
+import type { Group } from '../../src/schedule/explored.js';
 import { DEFAULT_GROUPS } from '../../src/states/alphabet.js';
 import type { Explored, ExploreOptions } from '../../src/states/explore.js';
 import { explore } from '../../src/states/explore.js';
 import type { LbrPolicy, PropertyName } from '../../src/host/policy/policy.js';
 import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
-import type { Action } from '../../src/schedule/actions.js';
-import { actionText } from '../../src/schedule/actions.js';
+import type { Action } from '../../src/schedule/table.js';
+import { actionText } from '../../src/schedule/action_text.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import { propertyIndex } from '../../src/judge/properties.js';
 import { Bench } from '../../src/campaign/trial.js';
@@ -210,10 +210,10 @@ describe('a policy that is not sound', () => {
     expect([others(outside), outside.exhausted]).toEqual([{}, true]);
     expect(schedule(run('4.18', DEFAULT_GROUPS))).toEqual([
       'p0: run vcpu=1 after=4',
-      'v0: open task=0 attr=0 type=0x801',
-      'v1: open task=0 attr=0 type=0x801',
-      'v1: call n=1 kind=0',
-      'p0: run vcpu=0 after=0',
+      'v0: open task=0 type=CALL_STACK|USER',
+      'v1: open task=0 type=CALL_STACK|USER',
+      'v1: call',
+      'p0: run vcpu=0',
       'v0: resume',
       'v0: taskSwitch task=1',
     ]);

@@ -16,7 +16,7 @@ import type { MsrPort, Vector } from '../../src/hw/msr_port.js';
 import { buildKernel } from '../../src/tree/build.js';
 import { kernelDriver } from '../../src/tree/driver.js';
 import { kernelSource } from '../../src/tree/source.js';
-import type { Action } from '../../src/schedule/actions.js';
+import type { Action } from '../../src/schedule/table.js';
 import type { MachineConfig } from '../../src/machine/config.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import { AccessLog } from '../../src/questions/review/access_log.js';
