@@ -4,7 +4,7 @@
  * seeds, the same table.
  */
 import type { LbrPolicy } from '../src/host/policy/policy.js';
-import { PROPERTY_NAMES } from '../src/host/policy/policy.js';
+import { PROPERTY_NAMES } from '../src/judge/properties.js';
 import { POLICIES } from '../src/host/policy/index.js';
 import { HOST } from '../src/host/observer.js';
 import * as perf from '../src/guest/perf/perf_event.js';

@@ -5,7 +5,8 @@
 
 // The suite.
 export { DEFAULT_SHAPES, runCampaign } from './campaign/campaign.js';
-export { PROPERTIES, REACH_NAMES } from './judge/properties.js';
+export { PROPERTIES, PROPERTY_NAMES, REACH_NAMES } from './judge/properties.js';
+export { knownFailure, notApplicable } from './judge/declared.js';
 export type {
   CampaignOptions,
   Counterexample,
@@ -16,11 +17,11 @@ export type {
   Shape,
   Verdict,
 } from './campaign/campaign.js';
-export type { Property, ReachName } from './judge/properties.js';
+export type { Property, PropertyName, ReachName } from './judge/properties.js';
 
 // Policies.
-export { findPolicy, knownFailure, notApplicable, POLICIES } from './host/policy/index.js';
-export { msrValue, nothing, PASS_THROUGH, PROPERTY_NAMES } from './host/policy/policy.js';
+export { findPolicy, POLICIES } from './host/policy/index.js';
+export { msrValue, nothing, PASS_THROUGH } from './host/policy/policy.js';
 export type {
   HostPerf,
   KnownFailure,
@@ -28,7 +29,6 @@ export type {
   MsrValue,
   PolicyGround,
   PolicyHost,
-  PropertyName,
 } from './host/policy/policy.js';
 export type { Vcpu } from './host/vcpu.js';
 export type { PvSite } from './guest/pv/kvm_para.js';
@@ -62,9 +62,8 @@ export { Machine } from './machine/machine.js';
 export { canPerform, perform } from './schedule/table.js';
 export { ModelInvariantError } from './hw/assert.js';
 export { Monitor } from './judge/monitor.js';
-export { HOST } from './host/observer.js';
+export { HOST, Observer, tee } from './host/observer.js';
 export type { MachineConfig } from './machine/config.js';
-export type { Observer } from './host/observer.js';
 
 // Schedules, and how they are kept.
 export { ACTION_NAMES, ACTIONS } from './schedule/table.js';

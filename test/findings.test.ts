@@ -4,9 +4,11 @@ import { describe, expect, it } from 'vitest';
 import { DEFAULT_GROUPS } from '../src/states/alphabet.js';
 import { explore } from '../src/states/explore.js';
 import { findCpuModel } from '../src/hw/cpu_models.js';
-import { notApplicable, POLICIES } from '../src/host/policy/index.js';
-import type { LbrPolicy, PropertyName } from '../src/host/policy/policy.js';
-import { PROPERTY_NAMES } from '../src/host/policy/policy.js';
+import { POLICIES } from '../src/host/policy/index.js';
+import { notApplicable } from '../src/judge/declared.js';
+import type { PropertyName } from '../src/judge/properties.js';
+import { PROPERTY_NAMES } from '../src/judge/properties.js';
+import type { LbrPolicy } from '../src/host/policy/policy.js';
 
 const FINDINGS = readFileSync(new URL('../docs/FINDINGS.md', import.meta.url), 'utf8');
 

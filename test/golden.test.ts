@@ -3,12 +3,11 @@ import { describe, expect, it } from 'vitest';
 import type { KernelVersion } from '../src/guest/perf/kernel.js';
 import { findCpuModel } from '../src/hw/cpu_models.js';
 import { findPolicy } from '../src/host/policy/index.js';
-import type { LbrPolicy, PropertyName } from '../src/host/policy/policy.js';
-import { PROPERTY_NAMES } from '../src/host/policy/policy.js';
+import type { LbrPolicy } from '../src/host/policy/policy.js';
 import { parseAction } from '../src/schedule/action_text.js';
 import { Schedule } from '../src/schedule/schedule.js';
-import type { ReachName } from '../src/judge/properties.js';
-import { REACH_NAMES } from '../src/judge/properties.js';
+import type { PropertyName, ReachName } from '../src/judge/properties.js';
+import { PROPERTY_NAMES, REACH_NAMES } from '../src/judge/properties.js';
 import { Bench } from '../src/campaign/trial.js';
 import { STAND_INS } from './golden/stand_ins.js';
 

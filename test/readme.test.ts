@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { findCpuModel } from '../src/hw/cpu_models.js';
-import { knownFailure, notApplicable, POLICIES } from '../src/host/policy/index.js';
+import { POLICIES } from '../src/host/policy/index.js';
+import { knownFailure, notApplicable } from '../src/judge/declared.js';
 import { PROPERTIES } from '../src/judge/properties.js';
 
 const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8');

@@ -6,9 +6,8 @@ import type { KernelVersion } from '../guest/perf/kernel.js';
 import { driverOf } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import type { CpuModel } from '../hw/cpu_models.js';
-import { knownFailure, notApplicable } from '../host/policy/index.js';
-import type { LbrPolicy, PropertyName } from '../host/policy/policy.js';
-import { PROPERTY_NAMES } from '../host/policy/policy.js';
+import { knownFailure, notApplicable } from '../judge/declared.js';
+import type { LbrPolicy } from '../host/policy/policy.js';
 import type { Action } from '../schedule/table.js';
 import { ACTION_NAMES } from '../schedule/table.js';
 import type { MachineConfig } from '../machine/config.js';
@@ -19,8 +18,14 @@ import { perform } from '../schedule/table.js';
 import { Schedule } from '../schedule/schedule.js';
 import { encodeToken } from '../schedule/token.js';
 import type { HostSchedule } from '../schedule/host_schedule.js';
-import type { Property, ReachName } from '../judge/properties.js';
-import { PROPERTIES, propertyIndex, REACH_NAMES, reachIndex } from '../judge/properties.js';
+import type { Property, PropertyName, ReachName } from '../judge/properties.js';
+import {
+  PROPERTIES,
+  PROPERTY_NAMES,
+  propertyIndex,
+  REACH_NAMES,
+  reachIndex,
+} from '../judge/properties.js';
 import type { RecordedWindow } from '../schedule/recorded.js';
 import { RecordedRun, recordedWindows } from '../schedule/recorded.js';
 import { Bench } from './trial.js';

@@ -6,9 +6,9 @@
  * ignored.
  * The output of `vlbr verify --json` and text that holds tokens are taken as well.
  */
-import { findPolicy, knownFailure, POLICIES } from '../host/policy/index.js';
-import type { PropertyName } from '../host/policy/policy.js';
-import { PROPERTY_NAMES } from '../host/policy/policy.js';
+import { findPolicy, POLICIES } from '../host/policy/index.js';
+import { knownFailure } from '../judge/declared.js';
+import type { PropertyName } from '../judge/properties.js';
 import { CPU_MODELS, findCpuModel } from '../hw/cpu_models.js';
 import { KERNEL_VERSIONS } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
@@ -19,7 +19,7 @@ import { configProblem } from '../machine/config.js';
 import { Schedule } from '../schedule/schedule.js';
 import type { Replay } from '../schedule/token.js';
 import { decodeToken, encodeToken } from '../schedule/token.js';
-import { propertyIndex } from '../judge/properties.js';
+import { PROPERTY_NAMES, propertyIndex } from '../judge/properties.js';
 import { Bench } from './trial.js';
 
 export const SCHEDULE_SCHEMA = 'vlbr/schedule/1';

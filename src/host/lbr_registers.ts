@@ -82,7 +82,7 @@ export class LbrRegisters {
 
   scrub(pcpu: number, onBehalf: number): void {
     this.pcpus[pcpu].stack.clear();
-    this.observer.hostStack(pcpu, onBehalf, this.accesses(true), true);
+    this.observer.hostStack(pcpu, onBehalf, this.accesses(true), true, true);
   }
 
   private accesses(select: boolean): number {

@@ -11,6 +11,7 @@ import { CALL_SWITCH } from '../machine/guest_call.js';
 import type { Machine } from '../machine/machine.js';
 import { assert } from '../hw/assert.js';
 import { callstackUsersBalanced, countingEvents, cpuBalanced } from './balance.js';
+import { checkDeclared } from './declared.js';
 import { FilterCheck } from './filter_check.js';
 import type { History } from './history.js';
 import { Reference } from './reference.js';
@@ -35,7 +36,9 @@ export class Monitor implements Observer {
   /** Per vCPU: the task context that was scheduled when the last kernel function returned. */
   private readonly lastCtx: Int32Array;
 
+  /** @throws TypeError if the policy declares something about a property that does not exist. */
   constructor(config: MachineConfig) {
+    checkDeclared(config.policy);
     const machine = (): Machine => this.watched();
     const { verdicts } = this;
     this.references = new Reference(config, machine, verdicts);

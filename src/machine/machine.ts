@@ -375,7 +375,7 @@ export class Machine implements PortOwner {
     const cpu = this.cpu(vcpu);
     const id = freeEvent(cpu.kernel);
     const ret = perf_event_open(cpu, id, task, attr, type);
-    this.observer.guestOpened?.(vcpu, type, ret);
+    this.observer.guestOpened(vcpu, type, ret);
     if (ret === 0) this.guestCall(vcpu, call.CALL_INSTALL, id, 0, 0, branch.BRANCH_SYSCALL);
     return ret;
   }

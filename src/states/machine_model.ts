@@ -6,7 +6,7 @@
  * worked out once, by running the machine, and looked up from then on: the other VMs' parts make
  * most of the states, and none of the work.
  */
-import { PROPERTY_NAMES } from '../host/policy/policy.js';
+import { PROPERTY_NAMES } from '../judge/properties.js';
 import { KIND } from '../schedule/table.js';
 import type { Action } from '../schedule/table.js';
 import type { MachineConfig } from '../machine/config.js';

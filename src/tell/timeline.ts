@@ -2,6 +2,7 @@
  * A schedule as a timeline: who runs where, what each MSR access did, and the registers at the
  * moment the property broke. The schedule is run again to see it.
  */
+import { tee } from '../host/observer.js';
 import { Machine } from '../machine/machine.js';
 import { ACTIONS } from '../schedule/table.js';
 import { step } from '../schedule/schedule.js';
@@ -35,7 +36,7 @@ export function timeline(replay: ReplayCase): Timeline {
   const monitor = new Monitor(config);
   const watch = watchOf(replay, breaker);
   const watcher = new Watcher(monitor, watch);
-  const machine = new Machine(config, watcher);
+  const machine = new Machine(config, tee(monitor, watcher));
   watcher.attach(machine);
   monitor.start(machine);
   machine.boot();

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { PORT } from '../../src/guest/perf/lbr_port.js';
 import { findPolicy, POLICIES } from '../../src/host/policy/index.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
-import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
+import { PROPERTY_NAMES } from '../../src/judge/properties.js';
 import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
 import { ACTIONS } from '../../src/schedule/table.js';
 import type { Action } from '../../src/schedule/table.js';

@@ -161,7 +161,7 @@ describe('scrubPcpu', () => {
     for (const msr of [FROM, TO + 15, TOS, SELECT]) expect(cpu.wrmsr(msr, 3, 0)).toBe(0);
     rig.m.kvm.scrubPcpu(0);
     expect([FROM, TO + 15, TOS, SELECT].map((msr) => cpu.rdmsr(msr))).toEqual([0, 0, 0, 0]);
-    expect(rig.said()).toEqual(['hostStack 0 -1 34 true']);
+    expect(rig.said()).toEqual(['hostStack 0 -1 34 true true']);
   });
 });
 

@@ -174,7 +174,7 @@ describe.each(MODELS)('whole stacks of $name', ({ name, all, records }) => {
     expect(new Set(rig.registersOf(rig.cpus[1].stack))).toEqual(new Set([0]));
     expect(rig.cpus[1].debugctl).toBe(msrs.DEBUGCTLMSR_LBR);
     expect(rig.registersOf(rig.cpus[0].stack)).toEqual(other);
-    expect(rig.said()).toEqual([`hostStack 1 ${VCPU} ${all} true`]);
+    expect(rig.said()).toEqual([`hostStack 1 ${VCPU} ${all} true true`]);
   });
 
   it('are always lent with recording off, and given back as they were', () => {

@@ -6,11 +6,10 @@ import { findCpuModel } from '../../src/hw/cpu_models.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import type { Observer } from '../../src/host/observer.js';
 import { never } from '../../src/host/policy/never.js';
-import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
-import type { PropertyName } from '../../src/host/policy/policy.js';
+import { PROPERTY_NAMES } from '../../src/judge/properties.js';
 import { CALL_RDMSR, CALL_SWITCH, CALL_WRMSR } from '../../src/machine/guest_call.js';
 import { Machine } from '../../src/machine/machine.js';
-import type { ReachName } from '../../src/judge/properties.js';
+import type { PropertyName, ReachName } from '../../src/judge/properties.js';
 import { Reference } from '../../src/judge/reference.js';
 import { P, R, Verdicts } from '../../src/judge/verdicts.js';
 

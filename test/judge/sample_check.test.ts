@@ -7,14 +7,14 @@ import type { CpuModel } from '../../src/hw/cpu_models.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import { always } from '../../src/host/policy/always.js';
 import { never } from '../../src/host/policy/never.js';
-import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
-import type { LbrPolicy, PropertyName } from '../../src/host/policy/policy.js';
+import { PROPERTY_NAMES } from '../../src/judge/properties.js';
+import type { LbrPolicy } from '../../src/host/policy/policy.js';
 import { KIND } from '../../src/schedule/table.js';
 import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import { Machine } from '../../src/machine/machine.js';
 import { canPerform } from '../../src/schedule/table.js';
 import { Monitor } from '../../src/judge/monitor.js';
-import type { ReachName } from '../../src/judge/properties.js';
+import type { PropertyName, ReachName } from '../../src/judge/properties.js';
 import { P, R } from '../../src/judge/verdicts.js';
 
 const CALLSTACK_USER = BRANCH_TYPES[0];

@@ -4,8 +4,10 @@
  */
 import { describe, expect, it } from 'vitest';
 import { merged } from '../../src/host/policy/merged.js';
-import type { LbrPolicy, PropertyName } from '../../src/host/policy/policy.js';
-import { nothing, PROPERTY_NAMES } from '../../src/host/policy/policy.js';
+import type { LbrPolicy } from '../../src/host/policy/policy.js';
+import type { PropertyName } from '../../src/judge/properties.js';
+import { PROPERTY_NAMES } from '../../src/judge/properties.js';
+import { nothing } from '../../src/host/policy/policy.js';
 import { findCpuModel } from '../../src/hw/cpu_models.js';
 import { lbrMap } from '../../src/hw/lbr_map.js';
 import { GP_VECTOR } from '../../src/hw/msr_port.js';

@@ -5,7 +5,8 @@
 import { describe, expect, it } from 'vitest';
 import { findPolicy } from '../../src/host/policy/index.js';
 import type { LbrPolicy, PolicyHost } from '../../src/host/policy/policy.js';
-import { nothing, PROPERTY_NAMES } from '../../src/host/policy/policy.js';
+import { nothing } from '../../src/host/policy/policy.js';
+import { PROPERTY_NAMES } from '../../src/judge/properties.js';
 import { findCpuModel } from '../../src/hw/cpu_models.js';
 import { HostKernel } from '../../src/machine/host_perf.js';
 import { DEFAULT_SHAPES, runCampaign } from '../../src/campaign/campaign.js';

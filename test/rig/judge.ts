@@ -6,13 +6,13 @@ import { PORT } from '../../src/guest/perf/lbr_port.js';
 import type { CpuModel } from '../../src/hw/cpu_models.js';
 import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
 import { always } from '../../src/host/policy/always.js';
-import type { LbrPolicy, PropertyName } from '../../src/host/policy/policy.js';
-import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
+import type { LbrPolicy } from '../../src/host/policy/policy.js';
+import { PROPERTY_NAMES } from '../../src/judge/properties.js';
 import { KIND } from '../../src/schedule/table.js';
 import { Machine } from '../../src/machine/machine.js';
 import { canPerform } from '../../src/schedule/table.js';
 import { Monitor } from '../../src/judge/monitor.js';
-import type { ReachName } from '../../src/judge/properties.js';
+import type { PropertyName, ReachName } from '../../src/judge/properties.js';
 import { P, R } from '../../src/judge/verdicts.js';
 import { broken } from './broken_port.js';
 

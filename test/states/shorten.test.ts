@@ -3,15 +3,15 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { shorten, SMALL_MACHINES } from '../../src/states/shorten.js';
 import { always } from '../../src/host/policy/always.js';
 import { never } from '../../src/host/policy/never.js';
-import type { LbrPolicy, PropertyName } from '../../src/host/policy/policy.js';
-import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
+import type { LbrPolicy } from '../../src/host/policy/policy.js';
+import type { PropertyName } from '../../src/judge/properties.js';
 import { findCpuModel } from '../../src/hw/cpu_models.js';
 import { MSR_LBR_TOS } from '../../src/hw/msr_index.js';
 import type { Action } from '../../src/schedule/table.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import type { Counterexample, Result } from '../../src/campaign/campaign.js';
 import { DEFAULT_SHAPES, runCampaign, ShapeCampaign } from '../../src/campaign/campaign.js';
-import { propertyIndex } from '../../src/judge/properties.js';
+import { PROPERTY_NAMES, propertyIndex } from '../../src/judge/properties.js';
 import { replayToken } from '../../src/campaign/replay_file.js';
 import { Bench } from '../../src/campaign/trial.js';
 

@@ -6,7 +6,7 @@ import {
   PERF_SAMPLE_BRANCH_USER,
 } from '../../src/guest/perf/perf_event.js';
 import { findPolicy } from '../../src/host/policy/index.js';
-import type { PropertyName } from '../../src/host/policy/policy.js';
+import type { PropertyName } from '../../src/judge/properties.js';
 import { CPU_MODELS, findCpuModel } from '../../src/hw/cpu_models.js';
 import { MSR_LBR_NHM_FROM, MSR_LBR_TOS } from '../../src/hw/msr_index.js';
 import { timeline } from '../../src/tell/timeline.js';

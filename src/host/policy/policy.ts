@@ -10,26 +10,6 @@ import { GP_VECTOR } from '../../hw/msr_port.js';
 import type { PvSite } from '../../guest/pv/kvm_para.js';
 import type { Vcpu } from '../vcpu.js';
 
-/** Every property that a policy is judged by, in the order of the matrix. */
-export const PROPERTY_NAMES = [
-  'no-loss/callstack',
-  'no-loss/any',
-  'no-leak/vm',
-  'no-leak/task',
-  'callstack-true',
-  'sample-true',
-  'host-intact',
-  'owner-only',
-  'recorder-owned',
-  'active-agrees',
-  'no-needless-switch',
-  'no-premature-stop',
-  'no-fault',
-  'balanced',
-  'filter-true',
-] as const;
-export type PropertyName = (typeof PROPERTY_NAMES)[number];
-
 /**
  * How the guest LBR event takes part in the scheduling of the host's perf:
  * - `flexible`: not pinned, without a counter, and so beside any other event (v3 to v7);
@@ -100,8 +80,25 @@ export const WITH_CALLSTACK: Where = (model) => model.callstack;
 /** A failure that is not met with a driver that lacks the restore shortcut (4.18). */
 export const WITH_SHORTCUT: Where = (model, kernel) => model.callstack && kernel !== '4.18';
 
+/**
+ * What a policy says of itself to those who judge and explore it. The host never reads any of it.
+ * Properties go by their names (`PROPERTY_NAMES` of the judge, who checks them).
+ */
+export interface PolicyClaims {
+  /** Properties that it is known to break, and why; one that does not fail is an error. */
+  readonly knownFailures: Readonly<Record<string, KnownFailure>>;
+  /** Properties that say nothing about it, and why. */
+  readonly notApplicable: Readonly<Record<string, string>>;
+  /** Those that say nothing about it on a CPU without call-stack mode, and why. */
+  readonly withoutCallstack?: Readonly<Record<string, string>>;
+  /** How often a vCPU may still be saved or restored at a switch after its guest stopped. */
+  readonly needlessSwitches: number;
+  /** Whether it believes that the guest uses LBR; null for a policy that has no such belief. */
+  inUse(vcpu: Vcpu): boolean | null;
+}
+
 /** One policy. Hooks carry KVM's names; a hook that is not needed is `nothing`. */
-export interface LbrPolicy {
+export interface LbrPolicy extends PolicyClaims {
   readonly name: string;
   /** One line on what it does. */
   readonly summary: string;
@@ -109,23 +106,13 @@ export interface LbrPolicy {
   readonly cites: string;
   /** What must hold outside the model for it to be sound. */
   readonly assumes: string;
-  /** Properties that it is known to break, and why; one that does not fail is an error. */
-  readonly knownFailures: Partial<Record<PropertyName, KnownFailure>>;
-  /** Properties that say nothing about it, and why. */
-  readonly notApplicable: Partial<Record<PropertyName, string>>;
-  /** Those that say nothing about it on a CPU without call-stack mode, and why. */
-  readonly withoutCallstack?: Partial<Record<PropertyName, string>>;
   /** What the guest is told: where its driver reports call-stack use, if at all. */
   readonly pv: PvSite;
-  /** How often a vCPU may still be saved or restored, coming or going, after its guest stopped. */
-  readonly needlessSwitches: number;
   /** Names of its words per vCPU. */
   readonly words: readonly string[];
-  /** Whether it believes that the guest uses LBR; null for a policy that has no such belief. */
-  inUse(vcpu: Vcpu): boolean | null;
   /**
    * Whether the policy will write all of `vcpu.records` before it reads any of it. Only exploration
-   * asks, which then tells no states apart by it; without the hook it is never so.
+   * asks, and takes states that differ in them for one; without the hook the answer is always no.
    */
   recordsStale?(vcpu: Vcpu): boolean;
   vcpu_load(kvm: PolicyHost, vcpu: Vcpu): void;
@@ -184,14 +171,7 @@ export function nothing(): void {}
 /** The part of a policy that it may take from another: its hooks and words. */
 export type PolicyGround = Omit<
   LbrPolicy,
-  | 'name'
-  | 'summary'
-  | 'cites'
-  | 'assumes'
-  | 'knownFailures'
-  | 'notApplicable'
-  | 'needlessSwitches'
-  | 'inUse'
+  'name' | 'summary' | 'cites' | 'assumes' | keyof PolicyClaims
 >;
 
 /** A policy that passes everything through and keeps nothing: the ground that others build on. */

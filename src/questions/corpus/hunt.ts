@@ -4,8 +4,8 @@
  */
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
 import { assert } from '../../hw/assert.js';
-import type { PropertyName } from '../../host/policy/policy.js';
-import { PROPERTY_NAMES } from '../../host/policy/policy.js';
+import type { PropertyName } from '../../judge/properties.js';
+import { PROPERTY_NAMES } from '../../judge/properties.js';
 import { drawOf } from '../../schedule/draw.js';
 import type { Schedule } from '../../schedule/schedule.js';
 import type { Counterexample, Shape } from '../../campaign/campaign.js';

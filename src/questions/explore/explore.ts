@@ -3,7 +3,7 @@ import { type Group, GROUP_NAMES } from '../../schedule/explored.js';
 import { DEFAULT_GROUPS } from '../../states/alphabet.js';
 import type { KernelVersion } from '../../guest/perf/kernel.js';
 import { POLICIES } from '../../host/policy/index.js';
-import { PROPERTY_NAMES } from '../../host/policy/policy.js';
+import { PROPERTY_NAMES } from '../../judge/properties.js';
 import { CPU_MODELS, withDepth } from '../../hw/cpu_models.js';
 import { coloursFor } from '../../console/colours.js';
 import { exploreJson } from './json.js';

@@ -5,7 +5,7 @@
 import * as msrs from '../../hw/msr_index.js';
 import { KIND_NONE, lbrMap } from '../../hw/lbr_map.js';
 import type { LbrMap } from '../../hw/lbr_map.js';
-import type { Observer } from '../../host/observer.js';
+import { Observer } from '../../host/observer.js';
 import type { MachineConfig } from '../../machine/config.js';
 import { CALL_SWITCH } from '../../machine/guest_call.js';
 import { Machine } from '../../machine/machine.js';
@@ -71,7 +71,7 @@ export function cyclesOf(msr: number, write: boolean): number {
 }
 
 /** Runs schedules on one machine and notes its accesses. */
-export class AccessLog implements Observer {
+export class AccessLog extends Observer {
   readonly machine: Machine;
   accesses: Access[] = [];
   private readonly map: LbrMap;
@@ -82,6 +82,7 @@ export class AccessLog implements Observer {
   private readonly host: Sum = new Sum();
 
   constructor(config: MachineConfig) {
+    super();
     this.map = lbrMap(config.model);
     this.machine = new Machine(config, this);
   }
@@ -123,46 +124,35 @@ export class AccessLog implements Observer {
     if (fn === CALL_SWITCH && lbr && !this.machine.ports[cpu].nested) this.task.add(msr, write);
   }
 
-  guestRead(vcpu: number, msr: number, eax: number, edx: number): void {
+  override guestRead(vcpu: number, msr: number, eax: number, edx: number): void {
     this.guest(vcpu, msr, false, eax, edx);
   }
 
-  guestWrite(vcpu: number, msr: number, eax: number, edx: number): void {
+  override guestWrite(vcpu: number, msr: number, eax: number, edx: number): void {
     this.guest(vcpu, msr, true, eax, edx);
   }
 
-  guestFault(vcpu: number, msr: number, write: boolean, eax: number, edx: number): void {
+  override guestFault(vcpu: number, msr: number, write: boolean, eax: number, edx: number): void {
     this.guest(vcpu, msr, write, eax, edx);
   }
 
-  hostAccess(cpu: number, _onBehalf: number, msr: number, write: boolean): void {
+  override hostAccess(cpu: number, _onBehalf: number, msr: number, write: boolean): void {
     const { action } = this;
     this.accesses.push({ cpu, byHost: true, fn: 0, action, msr, write, eax: 0, edx: 0 });
     this.host.add(msr, write);
   }
 
-  hostStack(_pcpu: number, _onBehalf: number, accesses: number, write: boolean): void {
+  override hostStack(_pcpu: number, _onBehalf: number, accesses: number, write: boolean): void {
     this.host.add(msrs.MSR_LBR_TOS, write, accesses);
   }
 
-  vcpuSwitch(_vcpu: number, _pcpu: number, scheduledIn: boolean): void {
+  override vcpuSwitch(_vcpu: number, _pcpu: number, scheduledIn: boolean): void {
     if (scheduledIn) this.vcpuSwitches++;
   }
 
-  guestIdle(vcpu: number): void {
+  override guestIdle(vcpu: number): void {
     if (this.machine.runningCall(vcpu) === CALL_SWITCH) this.taskSwitches++;
   }
-
-  hostDebugctl(): void {}
-  hostFault(): void {}
-  entryFailed(): void {}
-  exited(): void {}
-  guestBranch(): void {}
-  guestPmi(): void {}
-  guestSample(): void {}
-  hostSample(): void {}
-  hostBranch(): void {}
-  cstate(): void {}
 }
 
 function same(a: Access | undefined, b: Access | undefined): boolean {

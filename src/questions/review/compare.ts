@@ -5,9 +5,10 @@
 import { driverOf } from '../../guest/perf/kernel.js';
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
 import { PORT } from '../../guest/perf/lbr_port.js';
-import { knownFailure, notApplicable, POLICIES } from '../../host/policy/index.js';
-import type { LbrPolicy, PropertyName } from '../../host/policy/policy.js';
-import { PROPERTY_NAMES } from '../../host/policy/policy.js';
+import { POLICIES } from '../../host/policy/index.js';
+import { knownFailure, notApplicable } from '../../judge/declared.js';
+import type { PropertyName } from '../../judge/properties.js';
+import type { LbrPolicy } from '../../host/policy/policy.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
 import type { MachineConfig } from '../../machine/config.js';
 import type { Draw } from '../../schedule/draw.js';
@@ -17,7 +18,7 @@ import { drawOf } from '../../schedule/draw.js';
 import { ShapeCampaign } from '../../campaign/campaign.js';
 import type { Breaking, Crash } from '../../campaign/side.js';
 import { onlyOnOne, Side } from '../../campaign/side.js';
-import { PROPERTIES } from '../../judge/properties.js';
+import { PROPERTIES, PROPERTY_NAMES } from '../../judge/properties.js';
 
 /** A property that is `lost` fails on a schedule on which it held; `gained` is the opposite. */
 export type ChangeKind = 'lost' | 'gained';

@@ -1,7 +1,7 @@
 /** `vlbr review`: what a patch of lbr.c does to the properties. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { POLICIES } from '../../host/policy/index.js';
-import { PROPERTY_NAMES } from '../../host/policy/policy.js';
+import { PROPERTY_NAMES } from '../../judge/properties.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { buildKernel, cachedPath } from '../../tree/build.js';
 import { kernelDriver } from '../../tree/driver.js';

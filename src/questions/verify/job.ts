@@ -1,6 +1,6 @@
 /** A campaign as its workers are given it. */
 import type { KernelVersion } from '../../guest/perf/kernel.js';
-import type { PropertyName } from '../../host/policy/policy.js';
+import type { PropertyName } from '../../judge/properties.js';
 import type { HostSchedule } from '../../schedule/host_schedule.js';
 import type { Report, Shape } from '../../campaign/campaign.js';
 import type { PolicyReview } from '../review/comparison.js';

@@ -1,5 +1,5 @@
 /** Runs campaigns in worker threads, and puts the reports together. */
-import type { PropertyName } from '../../host/policy/policy.js';
+import type { PropertyName } from '../../judge/properties.js';
 import type { KernelFinding, Progress, Report } from '../../campaign/campaign.js';
 import type { PolicyReview } from '../review/comparison.js';
 import type { CampaignJob } from './job.js';

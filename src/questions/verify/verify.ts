@@ -1,7 +1,7 @@
 /** `vlbr verify`: judges policies by a campaign and prints the report. */
 import type { KernelVersion } from '../../guest/perf/kernel.js';
 import { POLICIES } from '../../host/policy/index.js';
-import { PROPERTY_NAMES } from '../../host/policy/policy.js';
+import { PROPERTY_NAMES } from '../../judge/properties.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { coloursFor } from '../../console/colours.js';
 import { verifyJson } from './json.js';

@@ -1,10 +1,12 @@
 /** Where a failure is expected and where a property says nothing: by CPU model and by kernel. */
 import { describe, expect, it } from 'vitest';
 import { CPU_MODELS } from '../../../src/hw/cpu_models.js';
-import { knownFailure, notApplicable, POLICIES } from '../../../src/host/policy/index.js';
+import { POLICIES } from '../../../src/host/policy/index.js';
+import { knownFailure, notApplicable } from '../../../src/judge/declared.js';
+import type { PropertyName } from '../../../src/judge/properties.js';
 import { merged } from '../../../src/host/policy/merged.js';
 import { never } from '../../../src/host/policy/never.js';
-import type { LbrPolicy, PropertyName } from '../../../src/host/policy/policy.js';
+import type { LbrPolicy } from '../../../src/host/policy/policy.js';
 import { WITH_CALLSTACK, WITH_SHORTCUT } from '../../../src/host/policy/policy.js';
 import { v10 } from '../../../src/host/policy/v10.js';
 import { v1Vmx, v1VmxArea, v1VmxSwap } from '../../../src/host/policy/v1_vmx.js';

@@ -4,9 +4,10 @@
  */
 import { describe, expect, it } from 'vitest';
 import { findCpuModel } from '../../../src/hw/cpu_models.js';
-import { knownFailure, notApplicable, POLICIES } from '../../../src/host/policy/index.js';
+import { POLICIES } from '../../../src/host/policy/index.js';
+import { knownFailure, notApplicable } from '../../../src/judge/declared.js';
+import { PROPERTY_NAMES } from '../../../src/judge/properties.js';
 import type { LbrPolicy } from '../../../src/host/policy/policy.js';
-import { PROPERTY_NAMES } from '../../../src/host/policy/policy.js';
 
 /** CPU model and kernel of each column of `MATRIX`. */
 const MACHINES = [

@@ -11,7 +11,7 @@ import type { HuntReport } from '../../../src/questions/corpus/hunt.js';
 import { hunt, SHORT_ENOUGH } from '../../../src/questions/corpus/hunt.js';
 import type { Trial } from '../../../src/questions/corpus/trial.js';
 import { isCaught, Laboratory, trialName, trialsOf } from '../../../src/questions/corpus/trial.js';
-import type { PropertyName } from '../../../src/host/policy/policy.js';
+import type { PropertyName } from '../../../src/judge/properties.js';
 import { findCpuModel } from '../../../src/hw/cpu_models.js';
 import { propertyIndex } from '../../../src/judge/properties.js';
 import type { ReplayCase } from '../../../src/campaign/replay_file.js';

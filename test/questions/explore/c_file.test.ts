@@ -10,7 +10,7 @@ import { Search } from '../../../src/search/search.js';
 import type { DriverKind } from '../../../src/guest/perf/lbr_driver.js';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
 import { findPolicy } from '../../../src/host/policy/index.js';
-import { PROPERTY_NAMES } from '../../../src/host/policy/policy.js';
+import { PROPERTY_NAMES } from '../../../src/judge/properties.js';
 import { findCpuModel, withDepth } from '../../../src/hw/cpu_models.js';
 import { kernelDriver } from '../../../src/tree/driver.js';
 import { installedBinary, installedSource } from '../../rig/installed_kernel.js';

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { POLICIES } from '../../../src/host/policy/index.js';
-import { PROPERTY_NAMES } from '../../../src/host/policy/policy.js';
+import { PROPERTY_NAMES } from '../../../src/judge/properties.js';
 import { CPU_MODELS } from '../../../src/hw/cpu_models.js';
 import type { Action } from '../../../src/schedule/table.js';
 import { ACTION_NAMES, ACTIONS } from '../../../src/schedule/table.js';

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { DriverKind } from '../../../src/guest/perf/lbr_driver.js';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
 import { findPolicy } from '../../../src/host/policy/index.js';
-import { PROPERTY_NAMES } from '../../../src/host/policy/policy.js';
+import { PROPERTY_NAMES } from '../../../src/judge/properties.js';
 import { findCpuModel, withDepth } from '../../../src/hw/cpu_models.js';
 import { MSR_LBR_TOS } from '../../../src/hw/msr_index.js';
 import { DEFAULT_SHAPES } from '../../../src/campaign/campaign.js';

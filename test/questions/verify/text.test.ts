@@ -1,7 +1,7 @@
 /** The report of a campaign, from results that are written here. */
 import { describe, expect, it } from 'vitest';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
-import type { PropertyName } from '../../../src/host/policy/policy.js';
+import type { PropertyName } from '../../../src/judge/properties.js';
 import { CPU_MODELS } from '../../../src/hw/cpu_models.js';
 import { coloursFor } from '../../../src/console/colours.js';
 import { verifyJson } from '../../../src/questions/verify/json.js';
