@@ -1,7 +1,6 @@
 /** The table of policies, and what a policy declares about where it fails. */
 import { describe, expect, it } from 'vitest';
-import { CPU_MODELS, findCpuModel } from '../../../src/hw/cpu_models.js';
-import type { CpuModel } from '../../../src/hw/cpu_models.js';
+import { CPU_MODELS } from '../../../src/hw/cpu_models.js';
 import {
   findPolicy,
   knownFailure,
@@ -12,12 +11,7 @@ import { merged } from '../../../src/host/policy/merged.js';
 import { never } from '../../../src/host/policy/never.js';
 import { pvV2 } from '../../../src/host/policy/pv_v2.js';
 import { PROPERTY_NAMES } from '../../../src/host/policy/policy.js';
-
-function cpuModel(name: string): CpuModel {
-  const found = findCpuModel(name);
-  if (found === undefined) throw new Error(`no CPU model ${name}`);
-  return found;
-}
+import { cpuModel } from '../../rig/cpu.js';
 
 const SKYLAKE = cpuModel('skylake');
 const NEHALEM = cpuModel('nehalem');
