@@ -5,7 +5,6 @@ import { always } from '../../src/host/policy/always.js';
 import { never } from '../../src/host/policy/never.js';
 import type { LbrPolicy, PropertyName } from '../../src/host/policy/policy.js';
 import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
 import { MSR_LBR_TOS } from '../../src/hw/msr_index.js';
 import type { Action } from '../../src/schedule/actions.js';
 import { Schedule } from '../../src/schedule/schedule.js';
@@ -14,13 +13,10 @@ import { DEFAULT_SHAPES, runCampaign, ShapeCampaign } from '../../src/campaign/c
 import { propertyIndex } from '../../src/judge/properties.js';
 import { replayToken } from '../../src/campaign/replay_file.js';
 import { Bench } from '../../src/campaign/trial.js';
+import { cpuModel } from '../rig/cpu.js';
 
-const model = findCpuModel('skylake') ?? raise();
+const model = cpuModel('skylake');
 const [shape] = SMALL_MACHINES;
-
-function raise(): never {
-  throw new Error('there is such a CPU');
-}
 
 function campaign(policy: LbrPolicy, runs: number): readonly Result[] {
   const common = { model, kernel: '6.1', properties: PROPERTY_NAMES, schedules: [] } as const;
