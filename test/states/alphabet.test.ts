@@ -5,12 +5,11 @@ import { GROUP_NAMES } from '../../src/schedule/explored.js';
 import { DEFAULT_GROUPS } from '../../src/states/alphabet.js';
 import { MachineModel } from '../../src/states/machine_model.js';
 import { Search } from '../../src/search/search.js';
-import { findPolicy } from '../../src/host/policy/index.js';
-import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import { hex } from '../../src/hw/u64.js';
 import { actionText } from '../../src/schedule/action_text.js';
 import type { Shape } from '../../src/campaign/campaign.js';
+import { machineConfig, policyOf } from '../rig/machine.js';
 
 const TWO_VMS: Shape = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
 
@@ -20,14 +19,8 @@ function modelOf(
   groups: readonly Group[],
   cpu = 'haswell',
 ): MachineModel {
-  const silicon = findCpuModel(cpu);
-  const policy = findPolicy(policyName);
-  if (silicon === undefined || policy === undefined) throw new Error('there are such things');
-  const bounds = { groups, events: 1, calls: 2, suspended: 0 };
-  return new MachineModel(
-    { ...shape, model: withDepth(silicon, 2), kernel: '6.1', policy },
-    bounds,
-  );
+  const config = machineConfig({ ...shape, cpu: `${cpu}/2`, policy: policyOf(policyName) });
+  return new MachineModel(config, { groups, events: 1, calls: 2, suspended: 0 });
 }
 
 /** A model that is walked by hand. */

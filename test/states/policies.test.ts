@@ -11,8 +11,9 @@ import { actionText } from '../../src/schedule/action_text.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import { PROPERTY_NAMES, propertyIndex } from '../../src/judge/properties.js';
 import { Bench } from '../../src/campaign/trial.js';
-import { configOf, policyOf } from '../rig/states.js';
-import { modelOf } from '../rig/judge.js';
+import { cpuModel } from '../rig/cpu.js';
+import { policyOf } from '../rig/machine.js';
+import { configOf } from '../rig/states.js';
 
 const OUTSIDE: readonly Group[] = DEFAULT_GROUPS.filter((group) => group !== 'inside');
 
@@ -24,7 +25,7 @@ function explored(
   calls = 2,
 ): Explored {
   return explore({
-    model: modelOf('haswell/2'),
+    model: cpuModel('haswell/2'),
     kernel: '6.1',
     policy: typeof policy === 'string' ? policyOf(policy) : policy,
     shape: { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 },
@@ -118,7 +119,7 @@ describe('a sound policy', () => {
   it('always holds where vCPUs of one VM share a pCPU, and where TO holds no cycles', () => {
     const shape = { vms: 1, vcpus: 2, tasks: 3, pcpus: 1 };
     const shared = explored('pv-sound', OUTSIDE, { shape }, 1);
-    const skylake = explored('pv-sound', OUTSIDE, { model: modelOf('skylake/2') }, 1);
+    const skylake = explored('pv-sound', OUTSIDE, { model: cpuModel('skylake/2') }, 1);
     expect(counts(shared)).toEqual([10_592, 26_880, true, true]);
     expect([others(shared), worst(shared), shared.neverPossible]).toEqual([PV, [false, 1], []]);
     expect(counts(skylake)).toEqual([4_985, 16_059, true, true]);
