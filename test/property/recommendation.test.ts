@@ -1,6 +1,6 @@
 /**
- * docs/RECOMMENDATION.md: its figures are the benchmark's, its files are there. The benchmark prints
- * the cycles of docs/BENCHMARKS.md, too.
+ * docs/RECOMMENDATION.md: its figures are the benchmark's, its files are there. The cycles of
+ * docs/BENCHMARKS.md are the same benchmark's.
  */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
