@@ -152,7 +152,7 @@ describe('the hazard catalogue', () => {
       for (const name of [...schedules, ...contrast])
         expect(read(name).hazard, `hazard of ${name}`).toBe(id);
       if (verdict === 'outside') {
-        expect(readFileSync(FIDELITY, 'utf8')).toContain(`\n| ${fidelity} |`);
+        expect(readFileSync(FIDELITY, 'utf8')).toContain(`\n**${fidelity}** `);
         return;
       }
       expect(fidelity).toBeUndefined();
