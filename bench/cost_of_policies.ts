@@ -10,7 +10,7 @@ import { HOST } from '../src/host/observer.js';
 import * as perf from '../src/guest/perf/perf_event.js';
 import { findCpuModel } from '../src/hw/cpu_models.js';
 import { tableLines } from '../src/console/table.js';
-import { KIND } from '../src/schedule/actions.js';
+import { KIND } from '../src/schedule/table.js';
 import type { MachineConfig } from '../src/machine/config.js';
 import type { Draw } from '../src/schedule/draw.js';
 import { drawOf } from '../src/schedule/draw.js';

@@ -59,14 +59,15 @@ export type { Finding, PolicyReview } from './questions/review/comparison.js';
 // One machine, by hand.
 export { configProblem } from './machine/config.js';
 export { Machine } from './machine/machine.js';
-export { canPerform, perform } from './schedule/perform.js';
+export { canPerform, perform } from './schedule/table.js';
 export { ModelInvariantError } from './hw/assert.js';
 export { Monitor } from './judge/monitor.js';
 export { HOST, Observer, tee } from './host/observer.js';
 export type { MachineConfig } from './machine/config.js';
 
 // Schedules, and how they are kept.
-export { ACTION_NAMES, ACTIONS, actionText } from './schedule/actions.js';
+export { ACTION_NAMES, ACTIONS } from './schedule/table.js';
+export { actionText, parseAction } from './schedule/action_text.js';
 export { Schedule, step } from './schedule/schedule.js';
 export { decodeToken, encodeToken } from './schedule/token.js';
 export {
@@ -78,7 +79,9 @@ export {
   scheduleJson,
   tokenOf,
 } from './campaign/replay_file.js';
-export type { Action, ActionName, ActionSpec, Param } from './schedule/actions.js';
+export type { Action, ActionName } from './schedule/table.js';
+export type { ActionKind } from './schedule/action.js';
+export type { Param } from './schedule/param.js';
 export type { Replay } from './schedule/token.js';
 export type { Breaker, ReplayCase } from './campaign/replay_file.js';
 
@@ -95,13 +98,14 @@ export type {
 } from './schedule/host_schedule.js';
 
 // Exploration: of the machine, and of any model.
-export { DEFAULT_GROUPS, GROUP_NAMES } from './states/alphabet.js';
+export { DEFAULT_GROUPS } from './states/alphabet.js';
+export { GROUP_NAMES } from './schedule/explored.js';
 export { explore } from './states/explore.js';
 export { findLasso } from './search/lasso.js';
 export { MachineModel } from './states/machine_model.js';
 export { Search } from './search/search.js';
 export { collisionOdds } from './search/visited.js';
-export type { Bounds, Group } from './states/alphabet.js';
+export type { Bounds, Group } from './schedule/explored.js';
 export type { Explored, ExploreOptions, ExploreResult, Liveness } from './states/explore.js';
 export type { Lasso, LassoOutcome, Recurrence } from './search/lasso.js';
 export type { Invariant, Model } from './search/model.js';

@@ -1,4 +1,7 @@
-/** docs/FINDINGS.md: every sentence has a schedule, and its table is what exploration finds. */
+/**
+ * docs/FINDINGS.md: its text names every schedule, its index says what each of them shows, and its
+ * table is what exploration finds.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_GROUPS } from '../src/states/alphabet.js';
@@ -12,9 +15,33 @@ import type { LbrPolicy } from '../src/host/policy/policy.js';
 
 const FINDINGS = readFileSync(new URL('../docs/FINDINGS.md', import.meta.url), 'utf8');
 
-const GOLDEN = readdirSync(new URL('golden/', import.meta.url))
-  .filter((name) => /^\d{3}-.*\.json$/.test(name))
-  .map((name) => name.slice(0, 3));
+/** What comes before the index: the index alone would name every schedule. */
+const [TEXT] = FINDINGS.split('\n## Index of the schedules\n');
+
+const FILES = readdirSync(new URL('golden/', import.meta.url)).filter((name) =>
+  /^\d{3}-.*\.json$/.test(name),
+);
+const GOLDEN = FILES.map((name) => name.slice(0, 3));
+
+/** What a golden file says of its end. */
+interface Golden {
+  readonly policy: string;
+  readonly property: string;
+  readonly whose: 'policy' | 'kernel' | 'nobody';
+  readonly standIns?: readonly { readonly whose: Golden['whose'] }[];
+}
+
+const OUTCOME = { policy: 'breaks', kernel: 'kernel breaks', nobody: 'holds' } as const;
+
+/** The row of the index for a golden file. */
+function indexRow(name: string): string {
+  const text = readFileSync(new URL(`golden/${name}`, import.meta.url), 'utf8');
+  const { policy, property, whose, standIns } = JSON.parse(text) as Golden;
+  const link = `[${name.slice(0, 3)}](../test/golden/${name})`;
+  const broken = standIns?.some((standIn) => standIn.whose !== 'nobody') === true;
+  const standIn = standIns === undefined ? '-' : broken ? 'breaks' : 'holds';
+  return `| ${[link, policy, property, OUTCOME[whose], standIn].join(' | ')} |`;
+}
 
 /** Longer schedules are left to the command that the document gives. */
 const BOUND = 7;
@@ -58,10 +85,15 @@ function shortest(policy: LbrPolicy): string[] {
 }
 
 describe('docs/FINDINGS.md', () => {
-  it('always names schedules that are there, and each of them', () => {
-    const named = new Set(FINDINGS.match(/(?<![\d,])0\d\d\b/g));
+  it('always names each schedule in the text, and none that is not there', () => {
+    const named = new Set(TEXT.match(/(?<![\d,])0\d\d\b/g));
     expect([...named].filter((number) => !GOLDEN.includes(number))).toEqual([]);
     expect(GOLDEN.filter((number) => !named.has(number))).toEqual([]);
+  });
+
+  it('always has every schedule in its index, with what golden/ says of its end', () => {
+    const rows = FINDINGS.slice(TEXT.length).match(/^\| \[.*$/gm);
+    expect(rows).toEqual([...FILES].sort().map(indexRow));
   });
 
   it.each(POLICIES)('always gives the shortest schedules for $name', (policy) => {

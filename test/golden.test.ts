@@ -4,7 +4,7 @@ import type { KernelVersion } from '../src/guest/perf/kernel.js';
 import { findCpuModel } from '../src/hw/cpu_models.js';
 import { findPolicy } from '../src/host/policy/index.js';
 import type { LbrPolicy } from '../src/host/policy/policy.js';
-import type { Action } from '../src/schedule/actions.js';
+import { parseAction } from '../src/schedule/action_text.js';
 import { Schedule } from '../src/schedule/schedule.js';
 import type { PropertyName, ReachName } from '../src/judge/properties.js';
 import { PROPERTY_NAMES, REACH_NAMES } from '../src/judge/properties.js';
@@ -34,7 +34,7 @@ interface Golden extends Ending {
   readonly pcpus: number;
   /** The same schedule under policies of golden/stand_ins.ts. */
   readonly standIns?: readonly (Ending & { readonly name: string })[];
-  readonly actions: readonly Action[];
+  readonly actions: readonly string[];
 }
 
 /** A row of the hazard catalogue, and what became of it. */
@@ -68,7 +68,7 @@ function benchOf(golden: Golden, policy: LbrPolicy | undefined): Bench {
 /** Runs a golden to its end, which must be the one that is said, and come with its last action. */
 function play(golden: Golden, policy: LbrPolicy | undefined, ending: Ending): Bench {
   const bench = benchOf(golden, policy);
-  const schedule = Schedule.of(golden.actions);
+  const schedule = Schedule.of(golden.actions.map(parseAction));
   const property = PROPERTY_NAMES.indexOf(golden.property);
   const { verdicts } = bench.monitor;
   bench.boot();
@@ -152,7 +152,7 @@ describe('the hazard catalogue', () => {
       for (const name of [...schedules, ...contrast])
         expect(read(name).hazard, `hazard of ${name}`).toBe(id);
       if (verdict === 'outside') {
-        expect(readFileSync(FIDELITY, 'utf8')).toContain(`\n| ${fidelity} |`);
+        expect(readFileSync(FIDELITY, 'utf8')).toContain(`\n**${fidelity}** `);
         return;
       }
       expect(fidelity).toBeUndefined();

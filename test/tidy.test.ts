@@ -221,7 +221,7 @@ const msrLiterals: Rule = (file) => {
 
 const src = filesUnder('src', /\.ts$/);
 const test = filesUnder('test', /\.ts$/);
-const bench = filesUnder('bench', /\.ts$/);
+const bench = [...filesUnder('bench', /\.ts$/), ...filesUnder('scripts', /\.ts$/)];
 const typescript = [...src, ...test, ...bench, ...filesAtRoot(/\.ts$/)];
 const written = [
   ...['src', 'test', 'bench', 'docs', 'examples'].flatMap((folder) =>

@@ -3,7 +3,7 @@
  * and not on the other.
  */
 import { PROPERTY_NAMES } from '../judge/properties.js';
-import type { Action } from '../schedule/actions.js';
+import type { Action } from '../schedule/table.js';
 import type { Draw } from '../schedule/draw.js';
 import type { Schedule } from '../schedule/schedule.js';
 import { accessesMost } from '../machine/guest_call.js';

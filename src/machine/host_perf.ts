@@ -31,7 +31,13 @@ const { PERF_SAMPLE_BRANCH_KERNEL, PERF_SAMPLE_BRANCH_USER } = perf;
 export const HOST_EVENT_PINNED = 0;
 export const HOST_EVENT_TASK = 1;
 const HOST_EVENT_FLEXIBLE = 2;
-export const HOST_EVENTS = 3;
+export const HOST_EVENTS = ['pinned', 'thread', 'flexible'] as const;
+
+/** What happens to one of them. */
+export const HOST_EVENT_ON = 0;
+export const HOST_EVENT_OFF = 1;
+export const HOST_EVENT_CLOSE = 2;
+export const HOST_EVENT_OPS = ['on', 'off', 'close'] as const;
 
 const CALLSTACK_USER: number = PERF_SAMPLE_BRANCH_CALL_STACK | PERF_SAMPLE_BRANCH_USER;
 

@@ -20,7 +20,7 @@ import { cyclesOf, mispredicted, totalVcpus } from './config.js';
 import * as call from './guest_call.js';
 import type { PortOwner } from './guest_port.js';
 import { GuestPort, PREEMPTED } from './guest_port.js';
-import { HostKernel } from './host_perf.js';
+import { HOST_EVENT_CLOSE, HOST_EVENT_ON, HostKernel } from './host_perf.js';
 import * as sim from './machine_layout.js';
 import { guestKernelConfig, MachineLayout } from './machine_layout.js';
 
@@ -444,16 +444,16 @@ export class Machine implements PortOwner {
     this.kvm.exit(vcpu);
   }
 
-  /** The host's own LBR event: `which` is HOST_EVENT_*; op 0 on, 1 off, 2 close. */
+  /** The host's own LBR event: `which` indexes HOST_EVENTS, `op` HOST_EVENT_OPS. */
   hostEvent(pcpu: number, which: number, op: number): void {
     const vcpu = this.loaded(pcpu);
     if (vcpu !== null) this.kvm.exit(vcpu);
     const { policy } = this.config;
-    if (op === 0) {
+    if (op === HOST_EVENT_ON) {
       policy.host_perf_event(this.kvm, pcpu, vcpu, true);
       this.host.hostEventOn(pcpu, which);
     } else {
-      this.host.hostEventOff(pcpu, which, op === 2);
+      this.host.hostEventOff(pcpu, which, op === HOST_EVENT_CLOSE);
       policy.host_perf_event(this.kvm, pcpu, vcpu, false);
     }
   }

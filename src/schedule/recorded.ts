@@ -4,12 +4,12 @@
  * guests' work generated in between. A recorded switch may land inside a guest function.
  */
 import type { HostSchedule } from './host_schedule.js';
-import { KIND } from './actions.js';
+import { KIND } from './table.js';
 import type { MachineConfig } from '../machine/config.js';
 import type { Draw } from './draw.js';
 import type { Generator } from './generate.js';
 import type { Machine } from '../machine/machine.js';
-import { perform } from './perform.js';
+import { perform } from './table.js';
 import type { Schedule } from './schedule.js';
 
 /** Recorded switches in one run. */
@@ -102,7 +102,7 @@ export class RecordedRun {
     }
     const can = machine.loaded(pcpu) !== null && !machine.isArmed(pcpu);
     const later = can && this.draw.below(2) === 0;
-    const after = later ? generator.drawAfter() : 0;
+    const after = later ? generator.after(true) : 0;
     if (vcpu < 0) generator.set(KIND.idle, pcpu, after, 0);
     else generator.set(KIND.run, pcpu, vcpu, after);
     this.work = 1 + this.draw.below(WORK_MAX);

@@ -4,7 +4,7 @@
  */
 import { tee } from '../host/observer.js';
 import { Machine } from '../machine/machine.js';
-import type { ActionName } from '../schedule/actions.js';
+import { ACTIONS } from '../schedule/table.js';
 import { step } from '../schedule/schedule.js';
 import { Monitor } from '../judge/monitor.js';
 import { propertyIndex } from '../judge/properties.js';
@@ -29,14 +29,6 @@ const LINES_MAX = 6;
 
 const INDENT = '      ';
 
-const MSR_ACTIONS: ReadonlySet<ActionName> = new Set(['rdmsr', 'wrmsr']);
-const BRANCH_ACTIONS: ReadonlySet<ActionName> = new Set(['call', 'ret', 'jmp', 'jcc']);
-
-function aboutOf(kind: ActionName): 'msr' | 'branch' | 'anything' {
-  if (MSR_ACTIONS.has(kind)) return 'msr';
-  return BRANCH_ACTIONS.has(kind) ? 'branch' : 'anything';
-}
-
 /** Runs a case and tells what happened. Same case, same lines. */
 export function timeline(replay: ReplayCase): Timeline {
   const { config, property, schedule } = replay;
@@ -55,7 +47,7 @@ export function timeline(replay: ReplayCase): Timeline {
     const head = actionLine(machine, action);
     const possible = step(machine, schedule, i);
     const { entries, exits } = watcher.take();
-    const told = narrate(machine, entries, aboutOf(action.kind));
+    const told = narrate(machine, entries, ACTIONS[action.kind].about ?? 'anything');
     if (!possible) told.push('not possible here, so passed over');
     const counted = exits === 0 ? head : `${head} (${plural(exits, 'exit')})`;
     const number = `#${i + 1}`.padEnd(INDENT.length - 2);

@@ -1,91 +1,17 @@
 /** KVM's run loop: VM entry and exit, the virtual PMI, threads that come and go, migration. */
 import { describe, expect, it } from 'vitest';
 import { KVM_PV_LBR_CTRL_ACTIVE, MSR_KVM_PV_LBR_CTRL } from '../../src/guest/pv/kvm_para.js';
-import type { PvSite } from '../../src/guest/pv/kvm_para.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
-import type { CpuModel } from '../../src/hw/cpu_models.js';
 import * as msrs from '../../src/hw/msr_index.js';
-import type { Observer } from '../../src/host/observer.js';
-import { never } from '../../src/host/policy/never.js';
-import type { LbrPolicy, PolicyHost } from '../../src/host/policy/policy.js';
 import type { Vcpu } from '../../src/host/vcpu.js';
 import { HOST_EVENT_TASK } from '../../src/machine/host_perf.js';
-import { Machine } from '../../src/machine/machine.js';
+import { DEBUGCTL, HookedRig, LBR } from '../rig/machine.js';
 
-const LBR = msrs.DEBUGCTLMSR_LBR;
 const BTF = msrs.DEBUGCTLMSR_BTF;
 const FREEZE = msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
-const DEBUGCTL = msrs.MSR_IA32_DEBUGCTLMSR;
-
-function cpuModel(name: string): CpuModel {
-  const found = findCpuModel(name);
-  if (found === undefined) throw new Error(`no CPU model ${name}`);
-  return found;
-}
-
-const SKYLAKE = cpuModel('skylake');
-
-/** Everything that a machine tells, and every hook of its policy, in one list of lines. */
-class Rig {
-  readonly log: string[] = [];
-  readonly m: Machine;
-  /** What the hooks do beside being logged. */
-  on: Partial<Record<string, (vcpu: Vcpu) => void>> = {};
-  carried = false;
-
-  constructor(pv: PvSite = 'none') {
-    const observer = new Proxy({} as Observer, {
-      get:
-        (_target, name) =>
-        (...args: number[]) =>
-          this.log.push([name, ...args].join(' ')),
-    });
-    const policy = this.policy(pv);
-    const shape = { vms: 2, vcpus: 1, tasks: 1, pcpus: 1 };
-    this.m = new Machine({ model: SKYLAKE, kernel: '6.1', policy, ...shape }, observer);
-    this.m.boot();
-    this.log.length = 0;
-  }
-
-  private policy(pv: PvSite): LbrPolicy {
-    const hook =
-      (name: string) =>
-      (_kvm: PolicyHost, vcpu: Vcpu): void =>
-        this.called(name, vcpu);
-    return {
-      ...never,
-      pv,
-      words: ['a', 'b'],
-      vcpu_load: hook('vcpu_load'),
-      vcpu_put: hook('vcpu_put'),
-      handle_requests: hook('handle_requests'),
-      vcpu_enter: hook('vcpu_enter'),
-      vcpu_exit: hook('vcpu_exit'),
-      deliver_pmi: hook('deliver_pmi'),
-      reset: hook('reset'),
-      set_state: hook('set_state'),
-      get_state: (_kvm, vcpu): boolean => {
-        this.called('get_state', vcpu);
-        return this.carried;
-      },
-    };
-  }
-
-  private called(name: string, vcpu: Vcpu): void {
-    this.log.push(`${name} ${vcpu.id}`);
-    this.on[name]?.(vcpu);
-  }
-
-  readonly write = (msr: number, eax: number, edx: number): number =>
-    this.m.kvm.guestWrmsr(this.m.vcpus[0], msr, eax, edx);
-
-  /** What was logged since the last call. */
-  readonly said = (): string[] => this.log.splice(0);
-}
 
 describe('setPassthrough', () => {
   it('always moves the bitmap with its flag, and spares the walk when nothing changes', () => {
-    const { m } = new Rig();
+    const { m } = new HookedRig();
     const [vcpu] = m.vcpus;
     expect([vcpu.msr_passthrough, vcpu.vmcs.interceptsRead(msrs.MSR_LBR_TOS)]).toEqual([
       false,
@@ -107,7 +33,7 @@ describe('setPassthrough', () => {
 
 describe('enter and exit', () => {
   it('always load and save the DEBUGCTL of the guest, and put back that of the host', () => {
-    const { m, said } = new Rig();
+    const { m, said } = new HookedRig();
     const [vcpu] = m.vcpus;
     const [cpu] = m.pcpus;
     m.kvm.exit(vcpu);
@@ -124,7 +50,7 @@ describe('enter and exit', () => {
   });
 
   it('never do anything twice', () => {
-    const { m, said } = new Rig();
+    const { m, said } = new HookedRig();
     const [vcpu] = m.vcpus;
     m.pcpus[0].debugctl = LBR;
     m.kvm.enter(vcpu);
@@ -138,14 +64,14 @@ describe('enter and exit', () => {
   });
 
   it('always take the snapshot of DEBUGCTL between handle_requests and vcpu_enter', () => {
-    const rig = new Rig();
+    const rig = new HookedRig();
     const [vcpu] = rig.m.vcpus;
     const [cpu] = rig.m.pcpus;
     rig.m.kvm.exit(vcpu);
-    rig.on.handle_requests = (): void => {
+    rig.hooks.on.handle_requests = (): void => {
       cpu.debugctl = LBR | FREEZE;
     };
-    rig.on.vcpu_enter = (): void => {
+    rig.hooks.on.vcpu_enter = (): void => {
       cpu.debugctl = BTF;
     };
     rig.m.kvm.enter(vcpu);
@@ -155,15 +81,15 @@ describe('enter and exit', () => {
   });
 
   it('always have left the guest, with DEBUGCTL 0, when vcpu_exit is called', () => {
-    const rig = new Rig();
+    const rig = new HookedRig();
     const [vcpu] = rig.m.vcpus;
     const [cpu] = rig.m.pcpus;
     rig.m.kvm.exit(vcpu);
     cpu.debugctl = BTF;
     vcpu.vmcs.guest_debugctl = LBR;
     const seen: unknown[] = [];
-    rig.on.vcpu_enter = (): void => void seen.push(cpu.debugctl, vcpu.in_guest);
-    rig.on.vcpu_exit = (): void =>
+    rig.hooks.on.vcpu_enter = (): void => void seen.push(cpu.debugctl, vcpu.in_guest);
+    rig.hooks.on.vcpu_exit = (): void =>
       void seen.push(cpu.debugctl, vcpu.in_guest, vcpu.vmcs.guest_debugctl);
     rig.m.kvm.enter(vcpu);
     rig.m.kvm.exit(vcpu);
@@ -171,7 +97,7 @@ describe('enter and exit', () => {
   });
 
   it('always report an entry that a reserved bit makes fail', () => {
-    const { m, said } = new Rig();
+    const { m, said } = new HookedRig();
     m.kvm.exit(m.vcpus[0]);
     m.vcpus[0].vmcs.guest_debugctl = 1 << 20;
     said();
@@ -183,12 +109,12 @@ describe('enter and exit', () => {
 describe('injectPmi', () => {
   it('always exits, reports, freezes a guest that asked for it, tells the policy, enters', () => {
     for (const frozen of [true, false]) {
-      const rig = new Rig();
+      const rig = new HookedRig();
       const [vcpu] = rig.m.vcpus;
-      rig.write(DEBUGCTL, frozen ? LBR | FREEZE : LBR, 0);
+      rig.write(0, DEBUGCTL, frozen ? LBR | FREEZE : LBR);
       rig.m.kvm.enter(vcpu);
       const seen: number[] = [];
-      rig.on.deliver_pmi = (): void => void seen.push(vcpu.vmcs.guest_debugctl);
+      rig.hooks.on.deliver_pmi = (): void => void seen.push(vcpu.vmcs.guest_debugctl);
       rig.said();
       rig.m.kvm.injectPmi(vcpu, 2);
       expect(rig.said()).toEqual([
@@ -206,7 +132,7 @@ describe('injectPmi', () => {
   });
 
   it('always is an exit even for a vCPU that was out', () => {
-    const { m, said } = new Rig();
+    const { m, said } = new HookedRig();
     m.kvm.exit(m.vcpus[0]);
     said();
     m.kvm.injectPmi(m.vcpus[0], 0);
@@ -220,10 +146,10 @@ describe('injectPmi', () => {
 
 describe('schedOut and schedIn', () => {
   it('always have the policy act while the thread is on its pCPU', () => {
-    const rig = new Rig();
+    const rig = new HookedRig();
     const seen: unknown[] = [];
     const note = (vcpu: Vcpu): void => void seen.push(vcpu.id, vcpu.pcpu, vcpu.in_guest);
-    rig.on = { vcpu_put: note, vcpu_load: note };
+    rig.hooks.on = { vcpu_put: note, vcpu_load: note };
     rig.m.switchTo(0, 1);
     expect(seen).toEqual([0, 0, false, 1, 0, false]);
     expect(rig.m.vcpus.map((vcpu) => vcpu.pcpu)).toEqual([-1, 0]);
@@ -240,7 +166,7 @@ describe('schedOut and schedIn', () => {
   });
 
   it('always come after perf has saved, and after perf has restored', () => {
-    const rig = new Rig();
+    const rig = new HookedRig();
     for (const vcpu of [0, 1]) {
       rig.m.switchTo(0, vcpu);
       rig.m.hostEvent(0, HOST_EVENT_TASK, 0);
@@ -261,12 +187,12 @@ describe('schedOut and schedIn', () => {
 });
 
 describe('migrate', () => {
-  function prepared(carried: boolean): { rig: Rig; vcpu: Vcpu } {
-    const rig = new Rig('add-del');
+  function prepared(carried: boolean): { rig: HookedRig; vcpu: Vcpu } {
+    const rig = new HookedRig('add-del');
     const [vcpu] = rig.m.vcpus;
-    rig.write(DEBUGCTL, LBR | FREEZE, 0);
-    rig.write(MSR_KVM_PV_LBR_CTRL, KVM_PV_LBR_CTRL_ACTIVE, 0);
-    rig.write(msrs.MSR_CORE_PERF_GLOBAL_CTRL, 5, 2);
+    rig.write(0, DEBUGCTL, LBR | FREEZE);
+    rig.write(0, MSR_KVM_PV_LBR_CTRL, KVM_PV_LBR_CTRL_ACTIVE);
+    rig.write(0, msrs.MSR_CORE_PERF_GLOBAL_CTRL, 5, 2);
     rig.m.switchTo(0, -1);
     vcpu.setWord(0, 11);
     vcpu.setWord(1, 12);
@@ -274,7 +200,7 @@ describe('migrate', () => {
     vcpu.records.write(msrs.MSR_LBR_TOS, 3, 0);
     vcpu.records.write(msrs.MSR_LBR_SELECT, 4, 0);
     rig.m.kvm.setPassthrough(vcpu, true);
-    rig.carried = carried;
+    rig.hooks.sends = carried;
     rig.said();
     return { rig, vcpu };
   }
@@ -289,7 +215,7 @@ describe('migrate', () => {
     const seen: unknown[] = [];
     const note = (): void =>
       void seen.push(vcpu.word(0), vcpu.word(1), vcpu.msr_passthrough, vcpu.vmcs.guest_debugctl);
-    rig.on.reset = note;
+    rig.hooks.on.reset = note;
     rig.m.liveMigrate(0);
     expect(rig.said()).toEqual(['get_state 0', 'reset 0', 'set_state 0']);
     expect(seen).toEqual([0, 0, false, LBR | FREEZE]);
@@ -312,7 +238,7 @@ describe('migrate', () => {
 
 describe('vCPU words', () => {
   it('never overlap, nor reach those of another vCPU', () => {
-    const { m } = new Rig();
+    const { m } = new HookedRig();
     const [a, b] = m.vcpus;
     const fields = [
       'pcpu',

@@ -10,17 +10,13 @@ import * as map from '../../src/hw/lbr_map.js';
 import { LbrMap, lbrMap, recordWords, selectValid } from '../../src/hw/lbr_map.js';
 import { debugctlValid, GLOBAL_CTRL_HI, GLOBAL_CTRL_LO } from '../../src/hw/logical_processor.js';
 import { MSR_LBR_SELECT, MSR_LBR_TOS } from '../../src/hw/msr_index.js';
+import { froms, infos, tos } from '../rig/cpu.js';
 
 const MODELS: readonly CpuModel[] = [
   ...CPU_MODELS,
   { ...CPU_MODELS[0], name: 'format 32', lbr_format: 0 },
 ];
 
-const bank = (base: number, { lbr_nr }: CpuModel): number[] =>
-  base === 0 ? [] : Array.from({ length: lbr_nr }, (_, i) => base + i);
-const froms = (model: CpuModel): number[] => bank(model.lbr_from, model);
-const tos = (model: CpuModel): number[] => bank(model.lbr_to, model);
-const infos = (model: CpuModel): number[] => bank(model.lbr_info, model);
 const hasSelect = (model: CpuModel): boolean =>
   !['core2', 'atom', 'format 32'].includes(model.name);
 

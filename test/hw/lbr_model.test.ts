@@ -7,9 +7,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { CpuModel } from '../../src/hw/cpu_models.js';
-import { CPU_MODELS, findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
+import { CPU_MODELS, withDepth } from '../../src/hw/cpu_models.js';
 import { LogicalProcessor } from '../../src/hw/logical_processor.js';
-import { Layout, Memory } from '../../src/hw/memory.js';
+import { cpuModel, GuardedMemory } from '../rig/cpu.js';
 
 const [SELECT, TOS, DEBUGCTL, CAPABILITIES, STATUS, CTRL, OVF_CTRL, STATUS_SET] = [
   '1c8',
@@ -217,21 +217,13 @@ class Oracle {
 class Rig {
   readonly oracles: readonly [Oracle, Oracle];
   readonly cpus: readonly [LogicalProcessor, LogicalProcessor];
-  readonly memory: Memory;
-  readonly guards: readonly number[];
+  private readonly guarded = new GuardedMemory();
 
-  constructor(readonly model: CpuModel) {
-    const layout = new Layout();
-    const guards = [layout.take(1)];
-    const offsets = [0, 1].map(() => {
-      const offset = LogicalProcessor.allocate(layout, model);
-      guards.push(layout.take(1));
-      return offset;
-    });
-    this.guards = guards;
-    this.memory = new Memory(layout);
-    for (const guard of guards) this.memory.words[guard] = -559038737;
-    const [first, second] = offsets.map((at) => new LogicalProcessor(this.memory, model, at));
+  constructor(model: CpuModel) {
+    const at = [0, 1].map(() =>
+      this.guarded.place((layout) => LogicalProcessor.allocate(layout, model)),
+    );
+    const [first, second] = at.map((o) => new LogicalProcessor(this.guarded.whole, model, o));
     this.cpus = [first, second];
     this.oracles = [new Oracle(model), new Oracle(model)];
   }
@@ -286,7 +278,7 @@ class Rig {
 
   end(): void {
     for (const which of [0, 1] as const) this.compare(which, EVERY_INDEX);
-    expect(this.guards.map((guard) => this.memory.words[guard])).toEqual(Array(3).fill(-559038737));
+    this.guarded.expectGuards();
   }
 }
 
@@ -305,21 +297,15 @@ function indicesOf({ lbr_from, lbr_to, lbr_info, lbr_nr }: CpuModel): number[] {
   return [...records, DEBUGCTL, STATUS, TOS, CTRL, SELECT, CAPABILITIES, OVF_CTRL, STATUS_SET, 0];
 }
 
-const named = (name: string): CpuModel => {
-  const model = findCpuModel(name);
-  if (!model) throw new Error(`no CPU model ${name}`);
-  return model;
-};
-
 /** The table, and rows that no silicon has: formats that no row uses and depths for benchmarks. */
 const MODELS: readonly CpuModel[] = [
   ...CPU_MODELS,
-  { ...named('core2'), name: 'core2, format 32', lbr_format: 0 },
-  { ...named('core2'), name: 'core2, format EIP', lbr_format: 2 },
-  { ...named('skylake'), name: 'skylake, format INFO2', lbr_format: 7, tsx: false },
-  { ...withDepth(named('haswell'), 2), name: 'haswell, depth 2' },
-  { ...withDepth(named('haswell-notsx'), 4), name: 'haswell-notsx, depth 4' },
-  { ...withDepth(named('skylake'), 8), name: 'skylake, depth 8' },
+  { ...cpuModel('core2'), name: 'core2, format 32', lbr_format: 0 },
+  { ...cpuModel('core2'), name: 'core2, format EIP', lbr_format: 2 },
+  { ...cpuModel('skylake'), name: 'skylake, format INFO2', lbr_format: 7, tsx: false },
+  { ...withDepth(cpuModel('haswell'), 2), name: 'haswell, depth 2' },
+  { ...withDepth(cpuModel('haswell-notsx'), 4), name: 'haswell-notsx, depth 4' },
+  { ...withDepth(cpuModel('skylake'), 8), name: 'skylake, depth 8' },
 ];
 
 const anyAddress = fc.bigInt({ min: 0n, max: bit(48) - 1n }).map(canonical);

@@ -11,46 +11,24 @@ import { LbrStack } from '../../src/hw/lbr_stack.js';
 import { LogicalProcessor } from '../../src/hw/logical_processor.js';
 import { Layout, Memory } from '../../src/hw/memory.js';
 import { MSR_LBR_SELECT, MSR_LBR_TOS } from '../../src/hw/msr_index.js';
+import { FIRST_GUARD, froms, GuardedMemory, infos, recordsOf, tos } from '../rig/cpu.js';
 
 const MODELS = CPU_MODELS;
-
-const bank = (base: number, { lbr_nr }: CpuModel): number[] =>
-  base === 0 ? [] : Array.from({ length: lbr_nr }, (_, i) => base + i);
-const froms = (model: CpuModel): number[] => bank(model.lbr_from, model);
-const tos = (model: CpuModel): number[] => bank(model.lbr_to, model);
-const infos = (model: CpuModel): number[] => bank(model.lbr_info, model);
-const recordsOf = (model: CpuModel): number[] => [...froms(model), ...tos(model), ...infos(model)];
 
 function registersOf(model: CpuModel): number[] {
   const controls = model.select === 'none' ? [MSR_LBR_TOS] : [MSR_LBR_TOS, MSR_LBR_SELECT];
   return [...recordsOf(model), ...controls];
 }
 
-const GUARD = 97;
-
 /** Two stacks with a guard word around each, as a hypervisor's memory would hold them. */
 class Rig {
+  readonly guarded = new GuardedMemory();
   readonly stacks: readonly [LbrStack, LbrStack];
-  private readonly memory: Memory;
-  private readonly guards: readonly number[];
 
   constructor(model: CpuModel) {
-    const layout = new Layout();
-    const before = layout.take(1);
-    const first = LbrStack.allocate(layout, model);
-    const between = layout.take(1);
-    const second = LbrStack.allocate(layout, model);
-    this.guards = [before, between, layout.take(1)];
-    this.memory = new Memory(layout);
-    // Different ones, so that a loop that runs past the end of both copies finds a difference.
-    for (const [i, guard] of this.guards.entries()) this.memory.words[guard] = GUARD + i;
-    const { memory } = this;
-    this.stacks = [LbrStack.at(memory, model, first), LbrStack.at(memory, model, second)];
-  }
-
-  expectGuards(): void {
-    const words = this.guards.map((guard) => this.memory.words[guard]);
-    expect(words).toEqual([GUARD, GUARD + 1, GUARD + 2]);
+    const at = [0, 1].map(() => this.guarded.place((layout) => LbrStack.allocate(layout, model)));
+    const [first, second] = at.map((offset) => LbrStack.at(this.guarded.whole, model, offset));
+    this.stacks = [first, second];
   }
 }
 
@@ -86,6 +64,30 @@ function fill(stack: LbrStack, values: ReadonlyMap<number, Pair>): Map<number, P
     stored.set(msr, kept(stack.model, msr, eax, edx));
   }
   return stored;
+}
+
+type Contents = ReadonlyMap<number, Pair>;
+
+/**
+ * Moves one stack into another, both with any contents, and compares: `move` returns what the
+ * first then has to hold. It is told what both held, and whether LBR_SELECT is to be moved.
+ */
+function eachMove(
+  model: CpuModel,
+  numRuns: number,
+  move: (stacks: Rig['stacks'], before: Contents, source: Contents, all: boolean) => Contents,
+): void {
+  const any = anyContents(model);
+  const property = fc.property(any, any, fc.boolean(), (a, b, all) => {
+    const { guarded, stacks } = new Rig(model);
+    const [to, from] = stacks;
+    const [before, source] = [fill(to, a), fill(from, b)];
+    const expected = move(stacks, before, source, all);
+    expect(contents(to, [...expected.keys()])).toEqual([...expected]);
+    expect(contents(from, [...source.keys()])).toEqual([...source]);
+    guarded.expectGuards();
+  });
+  fc.assert(property, { numRuns });
 }
 
 describe('allocate', () => {
@@ -135,7 +137,7 @@ describe('LbrStack', () => {
           expect([stack.tos, 0]).toEqual(oracle.get(MSR_LBR_TOS) ?? ZERO);
           expect([stack.lbr_select, 0]).toEqual(oracle.get(MSR_LBR_SELECT) ?? ZERO);
         }
-        rig.expectGuards();
+        rig.guarded.expectGuards();
       });
       fc.assert(property, { numRuns: 40 });
     },
@@ -157,24 +159,13 @@ describe('LbrStack', () => {
 
 describe('copyFrom', () => {
   it.each(MODELS)('always takes all registers of $name over, LBR_SELECT if asked', (model) => {
-    const property = fc.property(
-      anyContents(model),
-      anyContents(model),
-      fc.boolean(),
-      (a, b, all) => {
-        const rig = new Rig(model);
-        const [to, from] = rig.stacks;
-        const [before, source] = [fill(to, a), fill(from, b)];
-        to.copyFrom(from, all);
-        const expected = new Map(source);
-        const select = before.get(MSR_LBR_SELECT);
-        if (!all && select) expected.set(MSR_LBR_SELECT, select);
-        expect(contents(to, [...expected.keys()])).toEqual([...expected]);
-        expect(contents(from, [...source.keys()])).toEqual([...source]);
-        rig.expectGuards();
-      },
-    );
-    fc.assert(property, { numRuns: 40 });
+    eachMove(model, 40, ([to, from], before, source, all) => {
+      to.copyFrom(from, all);
+      const expected = new Map(source);
+      const select = before.get(MSR_LBR_SELECT);
+      if (!all && select) expected.set(MSR_LBR_SELECT, select);
+      return expected;
+    });
   });
 });
 
@@ -187,30 +178,19 @@ function repaired(model: CpuModel, msr: number, [low, high]: Pair): Pair {
 
 describe('load', () => {
   it.each(MODELS)('always leaves on $name what WRMSR of each register would leave', (model) => {
-    const property = fc.property(
-      anyContents(model),
-      anyContents(model),
-      fc.boolean(),
-      (a, b, all) => {
-        const rig = new Rig(model);
-        const [to, from] = rig.stacks;
-        const [before, source] = [fill(to, a), fill(from, b)];
-        const expected = new Map(before);
-        const refused = new Set<number>();
-        for (const [msr, value] of source) {
-          const [low, high] = repaired(model, msr, value);
-          const isRecord = recordsOf(model).includes(msr);
-          if (isRecord && lbrMap(model).faults(msr, low, high)) refused.add(msr);
-          else if (msr !== MSR_LBR_SELECT || all) expected.set(msr, [low, high]);
-        }
-        const result = to.load(from, all);
-        expect(contents(to, [...expected.keys()])).toEqual([...expected]);
-        expect(contents(from, [...source.keys()])).toEqual([...source]);
-        expect(refused.size === 0 ? result === 0 : refused.has(result)).toBe(true);
-        rig.expectGuards();
-      },
-    );
-    fc.assert(property, { numRuns: 60 });
+    eachMove(model, 60, ([to, from], before, source, all) => {
+      const expected = new Map(before);
+      const refused = new Set<number>();
+      for (const [msr, value] of source) {
+        const [low, high] = repaired(model, msr, value);
+        const isRecord = recordsOf(model).includes(msr);
+        if (isRecord && lbrMap(model).faults(msr, low, high)) refused.add(msr);
+        else if (msr !== MSR_LBR_SELECT || all) expected.set(msr, [low, high]);
+      }
+      const result = to.load(from, all);
+      expect(refused.size === 0 ? result === 0 : refused.has(result)).toBe(true);
+      return expected;
+    });
   });
 
   it.each(MODELS)(
@@ -313,7 +293,7 @@ describe('has', () => {
     'always looks at each slot of $name, first to last, and never outside',
     (model) => {
       for (const stack of new Rig(model).stacks) {
-        for (const guard of [GUARD, GUARD + 1, GUARD + 2]) {
+        for (const guard of [0, 1, 2].map((i) => FIRST_GUARD + i)) {
           expect(stack.has(guard, () => true)).toBe(false);
         }
         for (const msr of froms(model)) {

@@ -5,47 +5,33 @@ import { ModelInvariantError } from '../../src/hw/assert.js';
 import type { CpuModel } from '../../src/hw/cpu_models.js';
 import { CPU_MODELS } from '../../src/hw/cpu_models.js';
 import { LogicalProcessor } from '../../src/hw/logical_processor.js';
-import { Layout, Memory } from '../../src/hw/memory.js';
+import type { Memory } from '../../src/hw/memory.js';
+import { Layout } from '../../src/hw/memory.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import { Vmcs } from '../../src/hw/vmx.js';
+import { GuardedMemory, recordsOf } from '../rig/cpu.js';
 
-const GUARD = 0x600d;
-
-/** Two VMCSs between guard words, then a processor. */
+/** Two VMCSs and a processor, with guard words around them. */
 class Rig {
+  readonly guarded = new GuardedMemory();
   readonly memory: Memory;
   readonly vmcs: Vmcs;
   readonly other: Vmcs;
   readonly cpu: LogicalProcessor;
-  private readonly guards: readonly number[];
 
   constructor(model: CpuModel) {
-    const layout = new Layout();
-    const before = layout.take(1);
-    const first = Vmcs.allocate(layout);
-    const between = layout.take(1);
-    const second = Vmcs.allocate(layout);
-    const after = layout.take(1);
-    const cpu = LogicalProcessor.allocate(layout, model);
-    this.memory = new Memory(layout);
-    this.guards = [before, between, after];
-    for (const guard of this.guards) this.memory.words[guard] = GUARD;
+    const [first, second] = [0, 1].map(() => this.guarded.place(Vmcs.allocate));
+    const cpu = this.guarded.place((layout) => LogicalProcessor.allocate(layout, model));
+    this.memory = this.guarded.whole;
     this.vmcs = new Vmcs(this.memory, model, first);
     this.other = new Vmcs(this.memory, model, second);
     this.cpu = new LogicalProcessor(this.memory, model, cpu);
   }
-
-  /** Neither VMCS may write outside itself. */
-  expectGuards(): void {
-    expect(this.guards.map((guard) => this.memory.words[guard])).toEqual([GUARD, GUARD, GUARD]);
-  }
 }
 
 function lbrMsrs(model: CpuModel): number[] {
-  const banks = [model.lbr_from, model.lbr_to, model.lbr_info].filter((base) => base !== 0);
-  const records = banks.flatMap((base) => Array.from({ length: model.lbr_nr }, (_, i) => base + i));
-  if (model.select !== 'none') records.push(msrs.MSR_LBR_SELECT);
-  return [...records, msrs.MSR_LBR_TOS];
+  const controls = model.select === 'none' ? [] : [msrs.MSR_LBR_SELECT];
+  return [...recordsOf(model), ...controls, msrs.MSR_LBR_TOS];
 }
 
 /** Every index below 4096 that no LBR register of the model has: all of them must always exit. */
@@ -98,7 +84,7 @@ describe('setIntercept', () => {
           expect(intercepts(vmcs, known)).toEqual(expected.map((exits) => [exits, exits]));
           expect(vmcs.guest_debugctl).toBe(0x4801);
         }
-        rig.expectGuards();
+        rig.guarded.expectGuards();
       });
       fc.assert(property, { numRuns: 50 });
     },
@@ -136,7 +122,7 @@ describe('setIntercepts', () => {
       expect(intercepts(rig.vmcs, others)).toEqual(others.map(() => [true, true]));
       expect(intercepts(rig.other, known)).toEqual(known.map(() => [true, true]));
       expect([rig.vmcs.guest_debugctl, rig.other.guest_debugctl]).toEqual([0x4801, 0]);
-      rig.expectGuards();
+      rig.guarded.expectGuards();
     }
   });
 
@@ -210,7 +196,7 @@ describe('exit', () => {
         rig.vmcs.exit(rig.cpu);
         expect([rig.vmcs.guest_debugctl, rig.cpu.debugctl]).toEqual([value, 0]);
         expect(rig.other.guest_debugctl).toBe(0x800);
-        rig.expectGuards();
+        rig.guarded.expectGuards();
       }),
     );
   });

@@ -2,75 +2,48 @@
 import { describe, expect, it } from 'vitest';
 import { MSR_KVM_PV_LBR_CTRL } from '../../src/guest/pv/kvm_para.js';
 import * as branch from '../../src/hw/branch.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
 import * as msrs from '../../src/hw/msr_index.js';
-import type { Observer } from '../../src/host/observer.js';
-import { never } from '../../src/host/policy/never.js';
-import { PROPERTY_NAMES } from '../../src/judge/properties.js';
+import type { PropertyName } from '../../src/judge/properties.js';
 import { CALL_RDMSR, CALL_SWITCH, CALL_WRMSR } from '../../src/machine/guest_call.js';
-import { Machine } from '../../src/machine/machine.js';
-import type { PropertyName, ReachName } from '../../src/judge/properties.js';
-import { Reference } from '../../src/judge/reference.js';
-import { P, R, Verdicts } from '../../src/judge/verdicts.js';
+import type { Machine } from '../../src/machine/machine.js';
+import { P } from '../../src/judge/verdicts.js';
+import { CheckRig } from '../rig/judge.js';
+import { DEBUGCTL, FROM, INFO, LBR, SELECT, TO, TOS } from '../rig/machine.js';
 
-const { MSR_LBR_NHM_FROM: FROM, MSR_LBR_NHM_TO: TO, MSR_LBR_INFO_0: INFO } = msrs;
-const { MSR_LBR_TOS: TOS, MSR_LBR_SELECT: SELECT, DEBUGCTLMSR_LBR: LBR } = msrs;
-const DEBUGCTL = msrs.MSR_IA32_DEBUGCTLMSR;
 const FREEZE = msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
 const STATUS = msrs.MSR_CORE_PERF_GLOBAL_STATUS;
 
 const address = (vm: number): number => branch.addressHigh(false, branch.BRANCH_JCC, vm, 0, 0);
 
-/** A reference that is told by hand what a guest did; the machine only stands by. */
-class Rig {
-  readonly m: Machine;
-  readonly verdicts = new Verdicts();
-  readonly ref: Reference;
-  /** Whether the vCPUs handle an NMI that came inside another function, and what they run. */
-  nested = false;
-  running = CALL_SWITCH;
+/** Whether the vCPUs handle an NMI that came inside another function, and what they run. */
+interface Seen {
+  nested: boolean;
+  running: number;
+}
 
-  constructor(cpu = 'skylake') {
-    const model = findCpuModel(cpu);
-    if (model === undefined) throw new Error(`no ${cpu}`);
-    const observer = new Proxy({} as Observer, { get: () => (): void => {} });
-    const shape = { vms: 2, vcpus: 2, tasks: 2, pcpus: 2 };
-    this.m = new Machine({ ...shape, model, kernel: '6.1', policy: never }, observer);
-    this.m.boot();
-    const view = Object.create(this.m, {
-      ports: { get: () => [0, 1, 2, 3].map(() => ({ nested: this.nested })) },
-      runningCall: { value: () => this.running },
-    }) as Machine;
-    this.ref = new Reference(this.m.config, () => view, this.verdicts);
-    this.ref.start();
-  }
+const rigOf = (cpu = 'skylake', seen: Seen = { nested: false, running: CALL_SWITCH }): CheckRig =>
+  new CheckRig(
+    { cpu, vcpus: 2, pcpus: 2 },
+    (machine) =>
+      Object.create(machine, {
+        ports: { get: () => [0, 1, 2, 3].map(() => ({ nested: seen.nested })) },
+        runningCall: { value: () => seen.running },
+      }) as Machine,
+  );
 
-  get broken(): PropertyName[] {
-    return PROPERTY_NAMES.filter((_, p) => this.verdicts.broken[p] !== 0);
-  }
+/** Has vCPU 0 in call-stack mode. */
+function callstackMode({ m, ref }: CheckRig): void {
+  m.cpu(0).cpuc.lbr_users = 1;
+  ref.write(0, SELECT, msrs.LBR_CALL_STACK, 0);
+}
 
-  get own(): PropertyName[] {
-    return PROPERTY_NAMES.filter((_, p) => this.verdicts.own[p] !== 0);
-  }
-
-  reach(name: ReachName): number {
-    return this.verdicts.reach[R[name]];
-  }
-
-  /** Has vCPU 0 in call-stack mode. */
-  callstackMode(): void {
-    this.m.cpu(0).cpuc.lbr_users = 1;
-    this.ref.write(0, SELECT, msrs.LBR_CALL_STACK, 0);
-  }
-
-  wrongRead(): void {
-    this.ref.read(0, FROM, 1, address(0));
-  }
+function wrongRead({ ref }: CheckRig): void {
+  ref.read(0, FROM, 1, address(0));
 }
 
 describe('read', () => {
   it('never minds what the reference machine returns, too', () => {
-    const { ref, m, ...rig } = new Rig();
+    const { ref, m, verdicts } = rigOf();
     for (const msr of [FROM + 1, TO + 2, INFO + 3, TOS, SELECT, DEBUGCTL]) {
       const edx = msr === FROM + 1 || msr === TO + 2 ? 5 : 0;
       ref.write(0, msr, 1, edx);
@@ -78,7 +51,7 @@ describe('read', () => {
     }
     ref.read(1, FROM + 1, 0, 0);
     ref.read(0, msrs.MSR_CORE_PERF_GLOBAL_CTRL, 99, 99);
-    expect([m.vcpus.length, rig.verdicts.news]).toEqual([4, false]);
+    expect([m.vcpus.length, verdicts.news]).toEqual([4, false]);
   });
 
   it('always minds each half of another value, and says what was read instead of what', () => {
@@ -86,11 +59,11 @@ describe('read', () => {
       [8, 5],
       [7, 6],
     ]) {
-      const rig = new Rig();
+      const rig = rigOf();
       rig.ref.write(0, FROM + 1, 7, 5);
       rig.ref.read(0, FROM + 1, eax, edx);
       expect(rig.broken).toEqual(['no-loss/any']);
-      const text = rig.verdicts.details[P['no-loss/any']];
+      const text = rig.detail('no-loss/any');
       expect(text).toContain(`v0: RDMSR 0x681 returned 0x0000000${edx}0000000${eax}, of VM 0, `);
       expect(text).toContain('instead of 0x0000000500000007');
     }
@@ -103,7 +76,7 @@ describe('read', () => {
       [1, msrs.LBR_KERNEL, FROM, false],
       [1, msrs.LBR_CALL_STACK, DEBUGCTL, false],
     ] as const) {
-      const rig = new Rig();
+      const rig = rigOf();
       rig.m.cpu(0).cpuc.lbr_users = users;
       rig.ref.write(0, SELECT, select, 0);
       rig.ref.read(0, msr, 1, 0);
@@ -126,23 +99,27 @@ describe('read', () => {
       [SELECT, 0x100, 0, false, '00100, instead'],
     ];
     for (const [msr, eax, edx, leak, text] of cases) {
-      const rig = new Rig();
+      const rig = rigOf();
       // Something is there, so that an empty value is wrong as well.
       rig.ref.write(0, FROM + 9, 1, 0);
       rig.ref.read(0, msr, eax, edx);
       expect(rig.broken).toEqual(leak ? ['no-loss/any', 'no-leak/vm'] : ['no-loss/any']);
-      expect(rig.verdicts.details[P['no-loss/any']]).toContain(text);
+      expect(rig.detail('no-loss/any')).toContain(text);
     }
-    const rig = new Rig();
+    const rig = rigOf();
     rig.ref.write(2, FROM, 1, address(1));
     rig.ref.read(2, FROM, 0, 0);
     expect(rig.broken).toEqual(['no-loss/any']);
-    expect(rig.verdicts.details[P['no-loss/any']]).toContain('00000, instead');
+    expect(rig.detail('no-loss/any')).toContain('00000, instead');
   });
 
   it('always takes a lost record for a premature stop if the policy had stopped', () => {
-    const lose = (dropped: number, lost: number, prepare = (_rig: Rig): void => {}): boolean => {
-      const rig = new Rig();
+    const lose = (
+      dropped: number,
+      lost: number,
+      prepare = (_rig: CheckRig): void => {},
+    ): boolean => {
+      const rig = rigOf();
       rig.ref.write(0, FROM + 1, lost, 0);
       rig.ref['dropped'][0] = dropped;
       prepare(rig);
@@ -152,9 +129,9 @@ describe('read', () => {
     expect(lose(1, 7)).toBe(true);
     expect(lose(0, 7)).toBe(false);
     expect(lose(1, 0)).toBe(false);
-    const other = (rig: Rig): void => rig.ref.read(0, FROM + 2, 0, 0);
-    const right = (rig: Rig): void => rig.ref.read(0, FROM + 1, 7, 0);
-    const debugctl = (rig: Rig): void => {
+    const other = (rig: CheckRig): void => rig.ref.read(0, FROM + 2, 0, 0);
+    const right = (rig: CheckRig): void => rig.ref.read(0, FROM + 1, 7, 0);
+    const debugctl = (rig: CheckRig): void => {
       rig.ref.write(0, DEBUGCTL, LBR, 0);
       rig.ref.read(0, DEBUGCTL, LBR, 0);
     };
@@ -162,7 +139,7 @@ describe('read', () => {
     expect(lose(1, 7, right)).toBe(false);
     expect(lose(1, 7, other)).toBe(true);
     expect(lose(1, 7, debugctl)).toBe(true);
-    const rig = new Rig();
+    const rig = rigOf();
     rig.ref.write(0, DEBUGCTL, LBR, 0);
     rig.ref['dropped'][0] = 1;
     rig.ref.read(0, DEBUGCTL, 0, 0);
@@ -179,14 +156,14 @@ describe('read', () => {
       ['haswell', FROM, both, false],
       ['goldmont', FROM, both, false],
     ] as const) {
-      const rig = new Rig(cpu);
+      const rig = rigOf(cpu);
       rig.ref.read(0, msr, 0, edx);
       expect([cpu, edx, rig.broken.length === 0]).toEqual([cpu, edx, right]);
     }
   });
 
   it('always counts reads after somebody else was in the registers', () => {
-    const rig = new Rig();
+    const rig = rigOf();
     const now = (): number[] =>
       (['foreign-in-registers', 'read-after-other', 'callstack-read-after-other'] as const).map(
         (name) => rig.reach(name),
@@ -200,7 +177,7 @@ describe('read', () => {
     rig.ref.read(0, FROM + 1, 7, 0);
     rig.ref.read(0, DEBUGCTL, 0, 0);
     expect(now()).toEqual([2, 1, 0]);
-    rig.callstackMode();
+    callstackMode(rig);
     rig.ref.read(0, FROM + 1, 7, 0);
     rig.ref.read(0, FROM + 2, 0, 0);
     rig.ref.read(1, FROM + 1, 0, 0);
@@ -208,7 +185,7 @@ describe('read', () => {
   });
 
   it('never minds the TOS of a stack that is empty here and there, and follows it', () => {
-    const rig = new Rig();
+    const rig = rigOf();
     rig.ref.read(0, TOS, 5, 0);
     expect([rig.broken, rig.ref.of(0).stack.tos]).toEqual([[], 5]);
     rig.ref.read(0, TOS, 5, 0);
@@ -220,7 +197,7 @@ describe('read', () => {
   it('always minds the TOS of a stack that holds something, here or there', () => {
     for (const passthrough of [true, false]) {
       for (const where of ['reference', 'registers', 'copy'] as const) {
-        const rig = new Rig();
+        const rig = rigOf();
         const [vcpu] = rig.m.vcpus;
         rig.m.kvm.setPassthrough(vcpu, passthrough);
         if (where === 'reference') rig.ref.write(0, FROM, 7, 0);
@@ -236,30 +213,33 @@ describe('read', () => {
 
 describe('wrongSample', () => {
   it('always is the policy’s when its reads were wrong, else the kernel’s own', () => {
-    const after = (prepare: (rig: Rig) => void): [PropertyName[], PropertyName[]] => {
-      const rig = new Rig();
-      prepare(rig);
+    const after = (
+      prepare: (rig: CheckRig, seen: Seen) => void,
+    ): [PropertyName[], PropertyName[]] => {
+      const seen = { nested: false, running: CALL_SWITCH };
+      const rig = rigOf('skylake', seen);
+      prepare(rig, seen);
       const before = rig.broken;
       rig.ref.wrongSample(0, P['callstack-true'], () => 'text');
       return [rig.broken.filter((name) => !before.includes(name)), rig.own];
     };
-    const status = (rig: Rig): void => rig.ref.read(0, STATUS, 1, 0);
+    const status = (rig: CheckRig): void => rig.ref.read(0, STATUS, 1, 0);
     expect(after(() => {})).toEqual([[], ['callstack-true']]);
-    expect(after((rig) => rig.wrongRead())).toEqual([['callstack-true'], []]);
+    expect(after((rig) => wrongRead(rig))).toEqual([['callstack-true'], []]);
     // Reads before the handler of this PMI count for nothing, but the guest is no longer the same.
     expect(
       after((rig) => {
-        rig.wrongRead();
+        wrongRead(rig);
         status(rig);
       }),
     ).toEqual([[], []]);
     expect(
-      after((rig) => {
-        rig.wrongRead();
-        rig.nested = true;
+      after((rig, seen) => {
+        wrongRead(rig);
+        seen.nested = true;
       }),
     ).toEqual([[], []]);
-    expect(after((rig) => void (rig.nested = true))).toEqual([[], ['callstack-true']]);
+    expect(after((_rig, seen) => void (seen.nested = true))).toEqual([[], ['callstack-true']]);
     // What another vCPU of the VM read wrongly taints the VM; that of another VM does not.
     expect(after((rig) => rig.ref.read(1, FROM, 1, 0))).toEqual([[], []]);
     expect(after((rig) => rig.ref.read(2, FROM, 1, 0))).toEqual([[], ['callstack-true']]);
@@ -269,7 +249,7 @@ describe('wrongSample', () => {
 
 describe('write', () => {
   it('always reaches the registers of its own vCPU, of DEBUGCTL the bits that KVM knows', () => {
-    const { ref } = new Rig();
+    const { ref } = rigOf();
     ref.write(1, DEBUGCTL, LBR | FREEZE | msrs.DEBUGCTLMSR_BTF, 0);
     ref.write(1, FROM + 1, 7, 5);
     ref.write(1, msrs.MSR_CORE_PERF_GLOBAL_CTRL, 3, 0);
@@ -289,13 +269,13 @@ describe('write', () => {
   });
 
   it('always minds a value that should have been refused', () => {
-    const rig = new Rig();
+    const rig = rigOf();
     rig.ref.write(0, SELECT, 0x3ff, 0);
     rig.ref.write(0, 0x10, 0, 1);
     expect(rig.broken).toEqual([]);
     rig.ref.write(0, SELECT, 0, 1);
     expect(rig.broken).toEqual(['no-fault']);
-    expect(rig.verdicts.details[P['no-fault']]).toContain('v0: WRMSR 0x1c8 took a value');
+    expect(rig.detail('no-fault')).toContain('v0: WRMSR 0x1c8 took a value');
   });
 });
 
@@ -307,8 +287,7 @@ describe('fault', () => {
     edx: number,
     running = CALL_SWITCH,
   ): string => {
-    const rig = new Rig();
-    rig.running = running;
+    const rig = rigOf('skylake', { nested: false, running });
     rig.ref.fault(0, msr, write, eax, edx);
     if (rig.broken.length > 0) expect(rig.broken).toEqual(['no-fault']);
     if (rig.own.length > 0) expect(rig.own).toEqual(['no-fault']);
@@ -359,17 +338,17 @@ describe('fault', () => {
   });
 
   it('always says what the access was', () => {
-    const rig = new Rig();
+    const rig = rigOf();
     rig.ref.fault(1, FROM, false, 0, 0);
-    expect(rig.verdicts.details[P['no-fault']]).toBe('v1: #GP on RDMSR 0x680');
+    expect(rig.detail('no-fault')).toBe('v1: #GP on RDMSR 0x680');
     rig.ref.fault(1, SELECT, true, 0, 1);
-    expect(rig.verdicts.ownDetails[P['no-fault']]).toBe('v1: #GP on WRMSR 0x1c8');
+    expect(rig.ownDetail('no-fault')).toBe('v1: #GP on WRMSR 0x1c8');
   });
 });
 
 describe('branch', () => {
   it('always is recorded as the machine itself records it', () => {
-    const { ref, m } = new Rig();
+    const { ref, m } = rigOf();
     const from = address(1);
     ref.branch(2, branch.BRANCH_JCC, 3, 1, from, from);
     ref.write(2, DEBUGCTL, LBR, 0);
@@ -389,8 +368,8 @@ describe('branch', () => {
 
 describe('beforeRecord', () => {
   const own = branch.addressHigh(false, branch.BRANCH_JCC, 0, 0, 0);
-  const tosAfter = (prepare: (rig: Rig) => void): number => {
-    const rig = new Rig();
+  const tosAfter = (prepare: (rig: CheckRig) => void): number => {
+    const rig = rigOf();
     prepare(rig);
     rig.m.pcpus[0].wrmsr(TOS, 5, 0);
     rig.ref.beforeRecord(0);
@@ -404,8 +383,8 @@ describe('beforeRecord', () => {
   });
 
   it('never looks again once the reference has recorded, until it may be empty again', () => {
-    const on = ({ ref }: Rig): void => ref.write(0, DEBUGCTL, LBR, 0);
-    const record = (rig: Rig): void => {
+    const on = ({ ref }: CheckRig): void => ref.write(0, DEBUGCTL, LBR, 0);
+    const record = (rig: CheckRig): void => {
       on(rig);
       rig.ref.branch(0, branch.BRANCH_JCC, 3, 1, own, own);
       // So that looking would find it empty.
@@ -413,8 +392,8 @@ describe('beforeRecord', () => {
     };
     expect(tosAfter(record)).toBe(0);
     for (const not of [
-      ({ ref }: Rig): void => ref.branch(0, branch.BRANCH_JCC, 3, 1, own, own),
-      (rig: Rig): void => {
+      ({ ref }: CheckRig): void => ref.branch(0, branch.BRANCH_JCC, 3, 1, own, own),
+      (rig: CheckRig): void => {
         on(rig);
         rig.ref.branch(0, branch.BRANCH_RET, 3, 1, own, own);
         rig.ref.of(0).stack.clear();
@@ -423,10 +402,10 @@ describe('beforeRecord', () => {
       expect(tosAfter(not)).toBe(5);
     }
     for (const again of [
-      ({ ref }: Rig): void => ref.branch(0, branch.BRANCH_RET, 3, 1, 0, 0),
-      ({ ref }: Rig): void => ref.write(0, FROM, 0, 0),
-      ({ ref }: Rig): void => ref.forget(),
-      ({ ref }: Rig): void => ref.start(),
+      ({ ref }: CheckRig): void => ref.branch(0, branch.BRANCH_RET, 3, 1, 0, 0),
+      ({ ref }: CheckRig): void => ref.write(0, FROM, 0, 0),
+      ({ ref }: CheckRig): void => ref.forget(),
+      ({ ref }: CheckRig): void => ref.start(),
     ]) {
       expect(
         tosAfter((rig) => {
@@ -448,7 +427,7 @@ describe('beforeRecord', () => {
 
 describe('pmi', () => {
   it('always freezes as a PMU of version 2 does, in silicon', () => {
-    const rig = new Rig();
+    const rig = rigOf();
     expect(rig.ref.model.pmu_version).toBe(2);
     rig.ref.write(0, DEBUGCTL, LBR, 0);
     rig.ref.pmi(0, 1);
@@ -461,10 +440,10 @@ describe('pmi', () => {
 
 describe('start', () => {
   it('always forgets the run before', () => {
-    const rig = new Rig();
+    const rig = rigOf();
     rig.ref.write(0, FROM, 7, 0);
     rig.ref.write(0, DEBUGCTL, LBR, 0);
-    rig.wrongRead();
+    wrongRead(rig);
     rig.ref['other'].fill(1);
     rig.ref['dropped'].fill(1);
     rig.verdicts.clear();

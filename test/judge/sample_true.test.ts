@@ -1,13 +1,12 @@
 /** What samples hold, record by record: sample-true, with drivers that are broken on purpose. */
 import { describe, expect, it } from 'vitest';
 import type { Cpu } from '../../src/guest/perf/kernel.js';
-import { PORT } from '../../src/guest/perf/lbr_port.js';
 import * as perf from '../../src/guest/perf/perf_event.js';
 import * as branch from '../../src/hw/branch.js';
 import { CPU_MODELS } from '../../src/hw/cpu_models.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import { never } from '../../src/host/policy/never.js';
-import { BRANCH_TYPES } from '../../src/schedule/generate.js';
+import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import { ASKS_TX, everythingAsked, kindsAsked, typeAsked } from '../../src/judge/asked.js';
 import { broken } from '../rig/broken_port.js';
 import { afterRead, WatchedRig } from '../rig/judge.js';
@@ -41,14 +40,14 @@ function exercise(rig: WatchedRig): void {
 
 /** A sample of three calls, read by a broken driver; returns what is wrong with it. */
 function verdictOn(change: (cpu: Cpu) => void, type = ANY | U, cpu = 'skylake'): string {
-  const rig = new WatchedRig(afterRead(change), cpu);
+  const rig = new WatchedRig({ driver: afterRead(change), cpu });
   rig.open(type);
   rig.m.branches(0, branch.BRANCH_REL_CALL, 3);
   rig.sample();
   expect(rig.reach('sample-judged')).toBe(1);
   const breaker = rig.breaker('sample-true');
   expect(breaker).not.toBe('policy');
-  return breaker === 'nobody' ? '' : rig.detail('sample-true');
+  return breaker === 'nobody' ? '' : rig.ownDetail('sample-true');
 }
 
 /** Changes a word of an entry: 0 and 1 are the source, 2 and 3 the target, 4 the flags. */
@@ -64,7 +63,7 @@ describe('sample-true', () => {
       for (const type of BRANCH_TYPES) {
         const stack = (type & perf.PERF_SAMPLE_BRANCH_CALL_STACK) !== 0;
         if ((stack && !callstack) || (type & ASKS_TX) !== 0) continue;
-        const rig = new WatchedRig(PORT, name);
+        const rig = new WatchedRig({ cpu: name });
         rig.open(type);
         exercise(rig);
         expect([type, rig.breaker('sample-true')]).toEqual([type, 'nobody']);
@@ -107,12 +106,12 @@ describe('sample-true', () => {
       },
     }));
     // Without a hardware filter, so that the software's is all there is.
-    const rig = new WatchedRig(unfiltered, 'core2');
+    const rig = new WatchedRig({ driver: unfiltered, cpu: 'core2' });
     rig.open(perf.PERF_SAMPLE_BRANCH_COND | U);
     rig.m.branches(0, branch.BRANCH_REL_CALL, 1);
     rig.m.branches(0, branch.BRANCH_JCC, 1);
     rig.sample();
-    expect(rig.detail('sample-true')).toBe(
+    expect(rig.ownDetail('sample-true')).toBe(
       'v0: entry 1 of a sample of type 0x401 should not be there',
     );
   });
@@ -154,7 +153,7 @@ describe('sample-true', () => {
   });
 
   it('always counts against the policy what was made from wrong reads', () => {
-    const rig = new WatchedRig(PORT, 'skylake', never);
+    const rig = new WatchedRig({ policy: never });
     rig.open(ANY | U);
     rig.m.branches(0, branch.BRANCH_REL_CALL, 3);
     rig.m.switchTo(0, 1);
@@ -188,7 +187,7 @@ describe('sample-true where there is not one truth', () => {
   });
 
   it('never judges after a raw write, of MSRs that perf then no longer owns', () => {
-    const rig = new WatchedRig(BAD);
+    const rig = new WatchedRig({ driver: BAD });
     rig.open(ANY | U);
     rig.m.rdmsr(0, msrs.MSR_LBR_TOS);
     rig.m.branches(0, branch.BRANCH_REL_CALL, 1);
@@ -198,12 +197,12 @@ describe('sample-true where there is not one truth', () => {
   });
 
   it('never judges transactions, nor an NMI inside a kernel function', () => {
-    const rig = new WatchedRig(BAD);
+    const rig = new WatchedRig({ driver: BAD });
     rig.open(ANY | U | perf.PERF_SAMPLE_BRANCH_NO_TX);
     rig.m.branches(0, branch.BRANCH_REL_CALL, 1);
     rig.sample();
     unjudged(rig);
-    const nested = new WatchedRig(BAD);
+    const nested = new WatchedRig({ driver: BAD });
     nested.open(ANY | U);
     nested.m.branches(0, branch.BRANCH_REL_CALL, 1);
     nested.sample(2);
@@ -228,13 +227,13 @@ describe('what 6.1 itself makes of sample-true', () => {
   });
 
   it('never returns to the software filter of an event when a later one goes', () => {
-    const rig = new WatchedRig(PORT, 'core2');
+    const rig = new WatchedRig({ cpu: 'core2' });
     rig.open(perf.PERF_SAMPLE_BRANCH_COND | U, -1);
     rig.open(ANY | U);
     rig.m.switchTask(0, 1);
     rig.m.branches(0, branch.BRANCH_REL_CALL, 1);
     rig.sample();
-    expect([rig.breaker('sample-true'), rig.detail('sample-true')]).toEqual([
+    expect([rig.breaker('sample-true'), rig.ownDetail('sample-true')]).toEqual([
       'kernel',
       'v0: entry 0 of a sample of type 0x401 should not be there',
     ]);

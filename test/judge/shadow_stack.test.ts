@@ -2,16 +2,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
-import type { Observer } from '../../src/host/observer.js';
-import { never } from '../../src/host/policy/never.js';
-import { BRANCH_TYPES } from '../../src/schedule/generate.js';
-import { Machine } from '../../src/machine/machine.js';
+import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
+import type { Machine } from '../../src/machine/machine.js';
 import { callstackUsersBalanced, countingEvents, cpuBalanced } from '../../src/judge/balance.js';
 import { CALLSTACK_USER, isUserCallstack } from '../../src/judge/callstack_user.js';
 import { ShadowStacks } from '../../src/judge/shadow_stack.js';
-
-const SEED = Number(process.env['VLBR_SEED'] ?? 1);
+import { bootedMachine } from '../rig/machine.js';
+import { seeded } from '../rig/seed.js';
 
 type Op = readonly [op: 'push' | 'pop' | 'track' | 'clear', stack: number, times: number];
 
@@ -71,7 +68,7 @@ describe('ShadowStacks', () => {
           });
         }
       }),
-      { seed: SEED, numRuns: 120 },
+      seeded(120),
     );
   });
 
@@ -106,12 +103,7 @@ describe('isUserCallstack', () => {
 
 /** One VM of two vCPUs; two call-stack events and one of another mode count on CPU 0. */
 function counting(): Machine {
-  const model = findCpuModel('skylake');
-  if (model === undefined) throw new Error('no skylake');
-  const observer = new Proxy({} as Observer, { get: () => (): void => {} });
-  const shape = { vms: 1, vcpus: 2, tasks: 2, pcpus: 2 };
-  const m = new Machine({ ...shape, model, kernel: '6.1', policy: never }, observer);
-  m.boot();
+  const m = bootedMachine({ cpu: 'skylake', vms: 1, vcpus: 2, tasks: 2, pcpus: 2 });
   for (const type of [BRANCH_TYPES[0], BRANCH_TYPES[0]]) expect(m.open(0, 0, 0, type)).toBe(0);
   return m;
 }

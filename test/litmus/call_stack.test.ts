@@ -6,9 +6,9 @@ import { describe, expect, it } from 'vitest';
 import * as branch from '../../src/hw/branch.js';
 import { CPU_MODELS } from '../../src/hw/cpu_models.js';
 import type { CpuModel } from '../../src/hw/cpu_models.js';
-import { LogicalProcessor } from '../../src/hw/logical_processor.js';
-import { Layout, Memory } from '../../src/hw/memory.js';
+import type { LogicalProcessor } from '../../src/hw/logical_processor.js';
 import * as msrs from '../../src/hw/msr_index.js';
+import { recording } from '../rig/cpu.js';
 
 const { BRANCH_IND_CALL, BRANCH_JCC, BRANCH_REL_CALL, BRANCH_RET, BRANCH_ZERO_CALL } = branch;
 
@@ -23,14 +23,7 @@ const USER_CALLS: number =
 
 const MODELS = CPU_MODELS.filter((model) => model.callstack);
 
-function boot(model: CpuModel, select = USER_CALLS): LogicalProcessor {
-  const layout = new Layout();
-  const offset = LogicalProcessor.allocate(layout, model);
-  const cpu = new LogicalProcessor(new Memory(layout), model, offset);
-  cpu.wrmsr(msrs.MSR_LBR_SELECT, select, 0);
-  cpu.wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, msrs.DEBUGCTLMSR_LBR, 0);
-  return cpu;
-}
+const boot = (model: CpuModel, select = USER_CALLS): LogicalProcessor => recording(model, select);
 
 function run(cpu: LogicalProcessor, kind: number, from: number, cpl = 3): void {
   cpu.branch(kind, cpl, from, 1, from + 1, 1, true, 77);

@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { BRANCH_JCC } from '../../src/hw/branch.js';
 import { CPU_MODELS } from '../../src/hw/cpu_models.js';
 import type { CpuModel } from '../../src/hw/cpu_models.js';
-import { LogicalProcessor } from '../../src/hw/logical_processor.js';
-import { Layout, Memory } from '../../src/hw/memory.js';
+import type { LogicalProcessor } from '../../src/hw/logical_processor.js';
 import * as msrs from '../../src/hw/msr_index.js';
+import { processor } from '../rig/cpu.js';
 
 const { DEBUGCTLMSR_LBR: LBR } = msrs;
 const FREEZE_LBRS = LBR | msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
@@ -14,9 +14,7 @@ const LBR_FRZ = msrs.GLOBAL_STATUS_LBRS_FROZEN_HI;
 const CTR_FRZ = msrs.GLOBAL_STATUS_COUNTERS_FROZEN_HI;
 
 function boot(model: CpuModel, debugctl: number): LogicalProcessor {
-  const layout = new Layout();
-  const offset = LogicalProcessor.allocate(layout, model);
-  const cpu = new LogicalProcessor(new Memory(layout), model, offset);
+  const cpu = processor(model);
   expect(cpu.wrmsr(msrs.MSR_CORE_PERF_GLOBAL_CTRL, 0xf, 0x7)).toBe(0);
   expect(cpu.wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, debugctl, 0)).toBe(0);
   return cpu;

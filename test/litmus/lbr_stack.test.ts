@@ -1,26 +1,13 @@
 /** SDM Vol. 3B, "LBR Stack" and "LBR Stack and Intel 64 Processors", a test per paragraph. */
 import { describe, expect, it } from 'vitest';
 import { BRANCH_JCC } from '../../src/hw/branch.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
-import { LogicalProcessor } from '../../src/hw/logical_processor.js';
-import { Layout, Memory } from '../../src/hw/memory.js';
+import type { LogicalProcessor } from '../../src/hw/logical_processor.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import { hex64 } from '../../src/hw/u64.js';
-
-function boot(name: string): LogicalProcessor {
-  const model = findCpuModel(name);
-  if (!model) throw new Error(name);
-  const layout = new Layout();
-  const offset = LogicalProcessor.allocate(layout, model);
-  const cpu = new LogicalProcessor(new Memory(layout), model, offset);
-  cpu.wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, msrs.DEBUGCTLMSR_LBR, 0);
-  return cpu;
-}
+import { recording } from '../rig/cpu.js';
 
 const read = (cpu: LogicalProcessor, msr: number): string => hex64(cpu.rdmsr(msr), cpu.edx);
-const FROM = msrs.MSR_LBR_NHM_FROM;
-const TO = msrs.MSR_LBR_NHM_TO;
-const INFO = msrs.MSR_LBR_INFO_0;
+const { MSR_LBR_NHM_FROM: FROM, MSR_LBR_NHM_TO: TO, MSR_LBR_INFO_0: INFO } = msrs;
 
 /** A mispredicted branch between the kernel addresses 0xffffffff81000010 and ...20. */
 function kernelBranch(cpu: LogicalProcessor, mispredicted = true): void {
@@ -34,7 +21,7 @@ function userBranch(cpu: LogicalProcessor, from: number): void {
 describe('LBR stack', () => {
   // "IA32_DEBUGCTL MSR": LBR (bit 0) set means that the last branches are recorded.
   it('never records while DEBUGCTL.LBR is clear', () => {
-    const cpu = boot('haswell');
+    const cpu = recording('haswell');
     cpu.wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, msrs.DEBUGCTLMSR_BTF, 0);
     userBranch(cpu, 0x10);
     expect(cpu.recording).toBe(false);
@@ -44,7 +31,7 @@ describe('LBR stack', () => {
 
   // "LBR Stack": TOS names the newest record, so it moves before the record is written.
   it('always puts the first record of a clean stack into slot 1', () => {
-    const cpu = boot('haswell');
+    const cpu = recording('haswell');
     userBranch(cpu, 0x10);
     expect(cpu.rdmsr(msrs.MSR_LBR_TOS)).toBe(1);
     expect([cpu.rdmsr(FROM), cpu.rdmsr(FROM + 1)]).toEqual([0, 0x10]);
@@ -58,7 +45,7 @@ describe('LBR stack', () => {
     ['nehalem', 16],
     ['skylake', 32],
   ] as const)('always wraps on %s after %i records and overwrites the oldest', (name, depth) => {
-    const cpu = boot(name);
+    const cpu = recording(name);
     const from = cpu.model.lbr_from;
     for (let i = 1; i <= depth; i++) userBranch(cpu, i);
     expect([cpu.rdmsr(msrs.MSR_LBR_TOS), cpu.rdmsr(from)]).toEqual([0, depth]);
@@ -71,7 +58,7 @@ describe('LBR stack', () => {
 
   // "LBR Stack Size and TOS Pointer Range": only the low log2(depth) bits of TOS are there.
   it('always keeps the low bits of TOS alone', () => {
-    const cpu = boot('nehalem');
+    const cpu = recording('nehalem');
     expect(cpu.wrmsr(msrs.MSR_LBR_TOS, 0x35, 1)).toBe(0);
     expect(read(cpu, msrs.MSR_LBR_TOS)).toBe('0x0000000000000005');
   });
@@ -80,7 +67,7 @@ describe('LBR stack', () => {
 describe('LBR formats', () => {
   // Format 1: linear addresses, no flags.
   it('always records plain 64-bit addresses in format LIP', () => {
-    const cpu = boot('core2');
+    const cpu = recording('core2');
     kernelBranch(cpu);
     expect(read(cpu, msrs.MSR_LBR_CORE_FROM + 1)).toBe('0xffffffff81000010');
     expect(read(cpu, msrs.MSR_LBR_CORE_TO + 1)).toBe('0xffffffff81000020');
@@ -88,7 +75,7 @@ describe('LBR formats', () => {
 
   // Format 3: FROM[63] is MISPRED, FROM[62:48] the sign.
   it('always keeps MISPRED in FROM[63] in format EIP_FLAGS', () => {
-    const cpu = boot('nehalem');
+    const cpu = recording('nehalem');
     kernelBranch(cpu, false);
     kernelBranch(cpu, true);
     expect(read(cpu, FROM + 1)).toBe('0x7fffffff81000010');
@@ -99,7 +86,7 @@ describe('LBR formats', () => {
   // Format 4: FROM[62:61] are IN_TX and ABORT, off here, so not a copy of the sign.
   it('always leaves FROM[62:61] clear outside transactions in format EIP_FLAGS2', () => {
     for (const name of ['haswell', 'haswell-notsx']) {
-      const cpu = boot(name);
+      const cpu = recording(name);
       kernelBranch(cpu, false);
       kernelBranch(cpu, true);
       expect(read(cpu, FROM + 1)).toBe('0x1fffffff81000010');
@@ -109,7 +96,7 @@ describe('LBR formats', () => {
 
   // Format 5, "... Based on Skylake Microarchitecture": flags and cycles are in LBR_INFO.
   it('always keeps flags and cycles in LBR_INFO in format INFO', () => {
-    const cpu = boot('skylake');
+    const cpu = recording('skylake');
     kernelBranch(cpu, false);
     kernelBranch(cpu, true);
     expect(read(cpu, FROM + 2)).toBe('0xffffffff81000010');
@@ -119,7 +106,7 @@ describe('LBR formats', () => {
 
   // Format 6, "... Based on Goldmont Microarchitecture": TO[63:48] are cycles.
   it('always keeps cycles in TO[63:48] in format TIME', () => {
-    const cpu = boot('goldmont');
+    const cpu = recording('goldmont');
     kernelBranch(cpu, true);
     expect(read(cpu, FROM + 1)).toBe('0xffffffff81000010');
     expect(read(cpu, TO + 1)).toBe('0x1234ffff81000020');
@@ -135,7 +122,7 @@ describe('LBR formats', () => {
     ['skylake', 5],
     ['goldmont', 6],
   ] as const)('always reports the format of %s as %i', (name, format) => {
-    const cpu = boot(name);
+    const cpu = recording(name);
     const value = cpu.rdmsr(msrs.MSR_IA32_PERF_CAPABILITIES);
     expect(value & msrs.PERF_CAP_LBR_FMT).toBe(format);
     expect(value & ~msrs.PERF_CAP_LBR_FMT).toBe(msrs.PERF_CAP_FREEZE_IN_SMM);

@@ -4,28 +4,14 @@
  */
 import { describe, expect, it } from 'vitest';
 import { BRANCH_JCC } from '../../src/hw/branch.js';
-import { CPU_MODELS, findCpuModel } from '../../src/hw/cpu_models.js';
-import type { CpuModel } from '../../src/hw/cpu_models.js';
+import { CPU_MODELS } from '../../src/hw/cpu_models.js';
 import { LogicalProcessor } from '../../src/hw/logical_processor.js';
 import { Layout, Memory } from '../../src/hw/memory.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import { Vmcs } from '../../src/hw/vmx.js';
+import { processor } from '../rig/cpu.js';
 
-function boot(name: string): LogicalProcessor {
-  const model = findCpuModel(name);
-  if (!model) throw new Error(name);
-  return bootModel(model);
-}
-
-function bootModel(model: CpuModel): LogicalProcessor {
-  const layout = new Layout();
-  const offset = LogicalProcessor.allocate(layout, model);
-  return new LogicalProcessor(new Memory(layout), model, offset);
-}
-
-const FROM = msrs.MSR_LBR_NHM_FROM;
-const TO = msrs.MSR_LBR_NHM_TO;
-const INFO = msrs.MSR_LBR_INFO_0;
+const { MSR_LBR_NHM_FROM: FROM, MSR_LBR_NHM_TO: TO, MSR_LBR_INFO_0: INFO } = msrs;
 
 /** Records a kernel branch; a user filter would not, so LBR_SELECT is left 0. */
 function capture(cpu: LogicalProcessor, mispredicted: boolean): void {
@@ -38,7 +24,7 @@ describe('WRMSR of a FROM register', () => {
   it('always refuses on haswell-notsx a kernel FROM that RDMSR gave, and never on haswell', () => {
     for (const mispredicted of [false, true]) {
       const vectors = ['haswell', 'haswell-notsx'].map((name) => {
-        const cpu = boot(name);
+        const cpu = processor(name);
         capture(cpu, mispredicted);
         return cpu.wrmsr(FROM + 1, cpu.rdmsr(FROM + 1), cpu.edx);
       });
@@ -48,7 +34,7 @@ describe('WRMSR of a FROM register', () => {
 
   // The repair that Linux makes, lbr_from_signext_quirk_wr(): bits 60:59 copied to 62:61.
   it('always accepts on haswell-notsx the repaired value, and a user address as it is', () => {
-    const cpu = boot('haswell-notsx');
+    const cpu = processor('haswell-notsx');
     capture(cpu, false);
     const [eax, edx] = [cpu.rdmsr(FROM + 1), cpu.edx];
     expect(cpu.wrmsr(FROM + 1, eax, edx | ((edx << 2) & 0x60000000))).toBe(0);
@@ -59,7 +45,7 @@ describe('WRMSR of a FROM register', () => {
 
   // A faulting WRMSR changes nothing.
   it('never changes the register when it faults', () => {
-    const cpu = boot('skylake');
+    const cpu = processor('skylake');
     expect(cpu.wrmsr(FROM, 7, 0x7fff)).toBe(0);
     expect(cpu.wrmsr(FROM, 8, 0x8000)).toBe(13);
     expect([cpu.rdmsr(FROM), cpu.edx]).toEqual([7, 0x7fff]);
@@ -69,7 +55,7 @@ describe('WRMSR of a FROM register', () => {
   it.each(CPU_MODELS.filter((model) => model.name !== 'haswell-notsx'))(
     'always takes back on $name what it captured, kernel or user',
     (model) => {
-      const cpu = bootModel(model);
+      const cpu = processor(model);
       capture(cpu, true);
       cpu.branch(BRANCH_JCC, 3, 0x30, 0x7fff, 0x40, 0x7fff, true, 0xffff);
       for (const slot of [1, 2]) {
@@ -85,17 +71,17 @@ describe('WRMSR of a TO register', () => {
   // SKL047 names the check on TO; in format TIME bits 63:48 hold cycles, so it cannot hold there.
   it('always refuses a non-canonical address, but never on Goldmont', () => {
     for (const name of ['nehalem', 'haswell', 'haswell-notsx', 'skylake', 'knl']) {
-      expect(boot(name).wrmsr(TO, 0, 0x8000)).toBe(13);
-      expect(boot(name).wrmsr(TO, 0, 0x7fffffff)).toBe(13);
+      expect(processor(name).wrmsr(TO, 0, 0x8000)).toBe(13);
+      expect(processor(name).wrmsr(TO, 0, 0x7fffffff)).toBe(13);
     }
-    expect(boot('goldmont').wrmsr(TO, 0, 0x12348000)).toBe(0);
+    expect(processor('goldmont').wrmsr(TO, 0, 0x12348000)).toBe(0);
   });
 });
 
 describe('WRMSR of an INFO register', () => {
   // Bits 60:16 are reserved; no source says that they fault, and they read as zero here.
   it('always keeps cycles and flags and drops the rest', () => {
-    const cpu = boot('skylake');
+    const cpu = processor('skylake');
     expect(cpu.wrmsr(INFO + 31, -1, -1)).toBe(0);
     expect([cpu.rdmsr(INFO + 31), cpu.edx]).toEqual([0xffff, 0xe0000000 | 0]);
   });
@@ -104,21 +90,21 @@ describe('WRMSR of an INFO register', () => {
 describe('WRMSR of IA32_DEBUGCTL', () => {
   // "IA32_DEBUGCTL MSR": bits 5:2 and those above 15 are reserved; bit 15 needs RTM.
   it('always refuses a reserved bit and keeps the old value', () => {
-    const cpu = boot('haswell-notsx');
+    const cpu = processor('haswell-notsx');
     expect(cpu.wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, 0x7fc3, 0)).toBe(0);
     for (const n of [2, 3, 4, 5, 15, 16, 31]) {
       expect(cpu.wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, (1 << n) | 1, 0)).toBe(13);
     }
     expect(cpu.wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, 1, 1)).toBe(13);
     expect([cpu.rdmsr(msrs.MSR_IA32_DEBUGCTLMSR), cpu.edx]).toEqual([0x7fc3, 0]);
-    expect(boot('haswell').wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, 0x8000, 0)).toBe(0);
+    expect(processor('haswell').wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, 0x8000, 0)).toBe(0);
   });
 });
 
 describe('an MSR that does not exist', () => {
   // Vol. 2, RDMSR and WRMSR: an unimplemented index raises #GP(0).
   it.each(CPU_MODELS)('never gives a value on $name', (model) => {
-    const cpu = bootModel(model);
+    const cpu = processor(model);
     const beyond = [model.lbr_from, model.lbr_to].flatMap((base) => [
       base - 1,
       base + model.lbr_nr,
@@ -139,7 +125,7 @@ describe('deep C-state', () => {
   it.each(CPU_MODELS)(
     'always wipes records and TOS on $name, if anything, and no control',
     (model) => {
-      const cpu = bootModel(model);
+      const cpu = processor(model);
       const select = model.select === 'none' ? 0 : 0x1c4 & ~msrs.LBR_JCC;
       cpu.wrmsr(msrs.MSR_LBR_SELECT, select, 0);
       for (let i = 0; i < model.lbr_nr + 2; i++) capture(cpu, true);
@@ -156,7 +142,7 @@ describe('deep C-state', () => {
   );
 
   it('never thaws: LBR_FRZ survives', () => {
-    const cpu = boot('skylake');
+    const cpu = processor('skylake');
     cpu.wrmsr(msrs.MSR_CORE_PERF_GLOBAL_STATUS_SET, 0, msrs.GLOBAL_STATUS_LBRS_FROZEN_HI);
     cpu.deepCState();
     cpu.rdmsr(msrs.MSR_CORE_PERF_GLOBAL_STATUS);

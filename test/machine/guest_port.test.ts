@@ -2,44 +2,20 @@
 import { describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
 import * as branch from '../../src/hw/branch.js';
-import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
-import * as msrs from '../../src/hw/msr_index.js';
-import type { Observer } from '../../src/host/observer.js';
 import { always } from '../../src/host/policy/always.js';
-import { BRANCH_TYPES } from '../../src/schedule/generate.js';
+import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import * as call from '../../src/machine/guest_call.js';
-import { Machine } from '../../src/machine/machine.js';
+import type { Machine } from '../../src/machine/machine.js';
+import { Rig, TOS } from '../rig/machine.js';
+import { Recorder } from '../rig/observer.js';
 
-const { MSR_LBR_TOS: TOS } = msrs;
-
-/** One VM of two vCPUs on two pCPUs, four tasks, and a stack of four records. */
-class Rig {
-  readonly m: Machine;
-  private readonly log: string[] = [];
-  /** Whether an NMI was being handled inside another function at each sample. */
-  readonly nested: boolean[] = [];
-
-  constructor() {
-    const skylake = findCpuModel('skylake');
-    if (skylake === undefined) throw new Error('no skylake');
-    const observer = new Proxy({} as Observer, {
-      get:
-        (_target, name) =>
-        (...args: number[]) => {
-          if (String(name).startsWith('guest')) this.log.push([name, ...args].join(' '));
-          if (name === 'guestSample') this.nested.push(this.m.ports[args[0]].nested);
-        },
-    });
-    const shape = { vms: 1, vcpus: 2, tasks: 4, pcpus: 2 };
-    const model = withDepth(skylake, 4);
-    this.m = new Machine({ ...shape, model, kernel: '6.1', policy: always }, observer);
-    this.m.boot();
-    expect(this.m.open(0, 0, 0, BRANCH_TYPES[0])).toBe(0);
-    this.log.length = 0;
-  }
-
-  readonly said = (...names: string[]): string[] =>
-    this.log.splice(0).filter((line) => names.includes(line.split(' ')[0]));
+/** One VM of two vCPUs on two pCPUs, four tasks, a stack of four records, and an event. */
+function rigOf(recorder?: Recorder): Rig {
+  const part = { vms: 1, vcpus: 2, tasks: 4, pcpus: 2, cpu: 'skylake/4' };
+  const rig = new Rig(always, part, recorder);
+  expect(rig.m.open(0, 0, 0, BRANCH_TYPES[0])).toBe(0);
+  rig.said();
+  return rig;
 }
 
 describe('an NMI', () => {
@@ -50,7 +26,7 @@ describe('an NMI', () => {
       [5, 4, 0],
       [7, -1, 2],
     ]) {
-      const { m, said } = new Rig();
+      const { m, said } = rigOf();
       m.pmi(0, 0, after);
       expect(m.ports[0].nmiArmed).toBe(true);
       for (let i = 0; i < 5; i++) m.rdmsr(0, TOS);
@@ -67,7 +43,7 @@ describe('an NMI', () => {
   });
 
   it('always interrupts kernel code, into kernel code, and returns there in the end', () => {
-    const { m, said } = new Rig();
+    const { m, said } = rigOf();
     m.pmi(0, 0, 1);
     m.rdmsr(0, TOS);
     const lines = said('guestBranch', 'guestPmi', 'guestSample', 'guestRead');
@@ -93,17 +69,22 @@ describe('an NMI', () => {
   });
 
   it('always is told apart from a PMI that interrupts no function', () => {
-    const rig = new Rig();
+    /** Whether an NMI was being handled inside another function at each sample. */
+    const nested: boolean[] = [];
+    const recorder = new Recorder((name, [vcpu]) => {
+      if (name === 'guestSample') nested.push(rig.m.ports[vcpu].nested);
+    });
+    const rig = rigOf(recorder);
     rig.m.pmi(0, 0, 0);
     rig.m.pmi(0, 0, 1);
     rig.m.rdmsr(0, TOS);
     rig.m.pmi(0, 0, 0);
-    expect(rig.nested).toEqual([false, true, false]);
+    expect(nested).toEqual([false, true, false]);
     expect(rig.m.ports[0].nested).toBe(false);
   });
 
   it('never comes any more once it was called off', () => {
-    const { m, said } = new Rig();
+    const { m, said } = rigOf();
     m.pmi(0, 0, 1);
     m.ports[0].disarmNmi();
     m.rdmsr(0, TOS);
@@ -111,14 +92,14 @@ describe('an NMI', () => {
   });
 
   it('always comes on its own vCPU', () => {
-    const { m, said } = new Rig();
+    const { m, said } = rigOf();
     m.pmi(0, 0, 1);
     m.rdmsr(1, TOS);
     expect([said('guestPmi'), m.ports[1].nmiArmed, m.ports[0].nmiArmed]).toEqual([[], false, true]);
   });
 
   it('always goes on counting where an interrupted function does, and comes once in all', () => {
-    const { m, said } = new Rig();
+    const { m, said } = rigOf();
     m.pmi(0, 0, 2);
     m.arm(0, -1, 0);
     m.rdmsr(0, TOS);
@@ -133,7 +114,7 @@ describe('an NMI', () => {
 
 describe('an interruption', () => {
   it('always leaves the number, the arguments and the way back of the function', () => {
-    const { m } = new Rig();
+    const { m } = rigOf();
     m.arm(0, -1, 0);
     m.wrmsr(0, TOS, 2, 3);
     const { suspended, argA, argB, argC, accesses } = m.ports[0];
@@ -152,13 +133,13 @@ describe('an interruption', () => {
   });
 
   it('always may come inside the handler of an NMI, whose sample is taken once', () => {
-    const plain = new Rig();
+    const plain = rigOf();
     plain.m.pmi(0, 0, 1);
     plain.m.rdmsr(0, TOS);
     const wanted = plain.said('guestRead', 'guestWrite', 'guestSample', 'guestPmi', 'guestBranch');
     const n = wanted.filter((line) => /Read|Write/.test(line)).length;
     for (let k = 0; k < n; k++) {
-      const { m, said } = new Rig();
+      const { m, said } = rigOf();
       m.pmi(0, 0, 1);
       m.arm(0, -1, k);
       m.rdmsr(0, TOS);
@@ -172,7 +153,7 @@ describe('an interruption', () => {
   });
 
   it('never tells of what is only done again', () => {
-    const { m, said } = new Rig();
+    const { m, said } = rigOf();
     m.arm(0, -1, 4);
     m.switchTask(0, 2);
     const first = said('guestRead', 'guestWrite');
@@ -180,7 +161,7 @@ describe('an interruption', () => {
     m.switchTo(0, 0);
     m.resume(0);
     const rest = said('guestRead', 'guestWrite');
-    const plain = new Rig();
+    const plain = rigOf();
     plain.m.switchTask(0, 2);
     const whole = plain.said('guestRead', 'guestWrite');
     expect(whole.length).toBeGreaterThan(4);
@@ -191,7 +172,7 @@ describe('an interruption', () => {
 describe('lockedTasks', () => {
   /** Tasks that a function holds when it is interrupted before its first access. */
   function held(run: (m: Machine) => void, prepare = (_m: Machine): void => {}): number {
-    const { m } = new Rig();
+    const { m } = rigOf();
     prepare(m);
     m.arm(0, -1, 0);
     run(m);
@@ -236,7 +217,7 @@ describe('lockedTasks', () => {
   });
 
   it('never outlive the function', () => {
-    const { m } = new Rig();
+    const { m } = rigOf();
     m.arm(0, -1, 0);
     m.switchTask(0, 2);
     m.switchTo(0, 0);
@@ -249,12 +230,12 @@ describe('guest functions', () => {
   it('always have a name each, and a number', () => {
     expect(call.CALL_NAMES.length).toBe(call.CALL_PMI + 1);
     expect(new Set(call.CALL_NAMES).size).toBe(call.CALL_NAMES.length);
-    const { m } = new Rig();
+    const { m } = rigOf();
     expect(() => call.runGuestCall(m.cpu(0), 10, 0, 0, 0)).toThrow('no guest function 10');
   });
 
   it('always run on a port that belongs to a CPU', () => {
-    const { m } = new Rig();
+    const { m } = rigOf();
     m.ports[0].cpu = null;
     expect(() => m.ports[0].rewind()).toThrow('a port belongs to a CPU');
   });

@@ -9,7 +9,7 @@ import { findPolicy } from '../../src/host/policy/index.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
 import type { PropertyName } from '../../src/judge/properties.js';
 import { findCpuModel } from '../../src/hw/cpu_models.js';
-import type { Action } from '../../src/schedule/actions.js';
+import { parseAction } from '../../src/schedule/action_text.js';
 import type { MachineConfig } from '../../src/machine/config.js';
 import { CostMeter } from '../../src/machine/cost_meter.js';
 import type { Machine } from '../../src/machine/machine.js';
@@ -38,7 +38,7 @@ interface Shown {
   readonly vcpus: number;
   readonly tasks: number;
   readonly pcpus: number;
-  readonly actions: readonly Action[];
+  readonly actions: readonly string[];
 }
 
 interface Costs {
@@ -98,7 +98,7 @@ class Watch {
 
 /** Runs all actions, each of which must be possible. Returns what each of them breaks first. */
 function run({ actions }: Shown, { runs, verdicts }: Watch): string[] {
-  const schedule = Schedule.of(actions);
+  const schedule = Schedule.of(actions.map(parseAction));
   return actions.map((_, i) => {
     const before = verdicts.broken.slice();
     expect(step(runs, schedule, i), `action ${i + 1} is possible`).toBe(true);

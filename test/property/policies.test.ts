@@ -5,7 +5,7 @@ import { CPU_MODELS, findCpuModel, type CpuModel } from '../../src/hw/cpu_models
 import { POLICIES } from '../../src/host/policy/index.js';
 import { type LbrPolicy } from '../../src/host/policy/policy.js';
 import { PROPERTY_NAMES } from '../../src/judge/properties.js';
-import { ACTION_NAMES } from '../../src/schedule/actions.js';
+import { ACTION_NAMES } from '../../src/schedule/table.js';
 import type { Report } from '../../src/campaign/campaign.js';
 import { DEFAULT_SHAPES, runCampaign } from '../../src/campaign/campaign.js';
 import { Bench } from '../../src/campaign/trial.js';

@@ -15,12 +15,14 @@ import { lbrMap } from '../../src/hw/lbr_map.js';
 import type { Observer } from '../../src/host/observer.js';
 import { always } from '../../src/host/policy/always.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
-import { type ActionName, KIND } from '../../src/schedule/actions.js';
+import { canPerform, IS_VCPU, KIND, KINDS } from '../../src/schedule/table.js';
 import type { MachineConfig } from '../../src/machine/config.js';
-import { BRANCH_TYPES, Generator } from '../../src/schedule/generate.js';
+import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
+import { Generator } from '../../src/schedule/generate.js';
 import { Machine } from '../../src/machine/machine.js';
-import { canPerform, canSwitchTo, IS_VCPU, lockedTasks } from '../../src/schedule/perform.js';
-import { perform } from '../../src/schedule/perform.js';
+import { canSwitchTo } from '../../src/schedule/guest.js';
+import { lockedTasks } from '../../src/schedule/guest.js';
+import { perform } from '../../src/schedule/table.js';
 
 const SEED = Number(process.env['VLBR_SEED'] ?? 1);
 
@@ -29,21 +31,7 @@ const EVERY_UP_TO = 40;
 
 /** Actions that run a guest kernel function. */
 const FUNCTIONS: ReadonlySet<number> = new Set(
-  (
-    [
-      'taskSwitch',
-      'migrateTask',
-      'open',
-      'enable',
-      'disable',
-      'close',
-      'pmi',
-      'rdmsr',
-      'wrmsr',
-      'kexec',
-      'boot',
-    ] satisfies ActionName[]
-  ).map((name) => KIND[name]),
+  [...KINDS.keys()].filter((kind) => KINDS[kind].runsFunction === true),
 );
 
 function cpuModel(name: string): CpuModel {

@@ -11,7 +11,7 @@ import { nothing } from '../../src/host/policy/policy.js';
 import { findCpuModel } from '../../src/hw/cpu_models.js';
 import { lbrMap } from '../../src/hw/lbr_map.js';
 import { GP_VECTOR } from '../../src/hw/msr_port.js';
-import type { ActionName } from '../../src/schedule/actions.js';
+import type { ActionName } from '../../src/schedule/table.js';
 import { drawOf } from '../../src/schedule/draw.js';
 import { DEFAULT_SHAPES, ShapeCampaign } from '../../src/campaign/campaign.js';
 

@@ -2,13 +2,12 @@
  * A host that does what it is told and writes it down, for hooks of policies that are called by
  * themselves: it shows each step, its order, and the states that a whole machine rarely gets into.
  */
-import { CPU_MODELS } from '../../src/hw/cpu_models.js';
-import type { CpuModel } from '../../src/hw/cpu_models.js';
 import { Layout, Memory } from '../../src/hw/memory.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import type { Vector } from '../../src/hw/msr_port.js';
 import type { HostPerf, LbrPolicy, MsrValue, PolicyHost } from '../../src/host/policy/policy.js';
 import { Vcpu } from '../../src/host/vcpu.js';
+import { cpuModel } from './cpu.js';
 
 type EventState = ReturnType<HostPerf['guest_lbr_event']>;
 
@@ -24,12 +23,6 @@ export const READ = { eax: 0x11, edx: 0x22 };
 
 /** The pCPU that the vCPU is on; the host's own event counts there alone. */
 const PCPU = 1;
-
-export function cpuModel(name: string): CpuModel {
-  const found = CPU_MODELS.find((model) => model.name === name);
-  if (found === undefined) throw new Error(`no ${name}`);
-  return found;
-}
 
 export class HookRig implements PolicyHost {
   readonly perf: HostPerf;

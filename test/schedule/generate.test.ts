@@ -8,11 +8,12 @@ import { KIND_NONE, lbrMap } from '../../src/hw/lbr_map.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import type { Observer } from '../../src/host/observer.js';
 import { always } from '../../src/host/policy/always.js';
-import { ACTION_NAMES, ACTIONS, KIND } from '../../src/schedule/actions.js';
-import type { ActionName } from '../../src/schedule/actions.js';
-import { BRANCH_TYPES, Generator } from '../../src/schedule/generate.js';
+import { ACTION_NAMES, ACTIONS, KIND } from '../../src/schedule/table.js';
+import type { ActionName } from '../../src/schedule/table.js';
+import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
+import { Generator } from '../../src/schedule/generate.js';
 import { Machine } from '../../src/machine/machine.js';
-import { canPerform, perform } from '../../src/schedule/perform.js';
+import { canPerform, perform } from '../../src/schedule/table.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 
 const SEED = Number(process.env['VLBR_SEED'] ?? 1);
@@ -427,7 +428,7 @@ describe('a run', () => {
     const { m, generator } = new Rig();
     m.boot();
     generator.begin(drawOf(SEED), true);
-    const drawn = Array.from({ length: 300 }, () => generator.drawAfter());
+    const drawn = Array.from({ length: 300 }, () => generator.after(true));
     expect(Math.min(...drawn)).toBe(0);
     expect(Math.max(...drawn)).toBeLessThanOrEqual(6 * 32 + 12);
   });

@@ -7,20 +7,17 @@ import type { CpuModel } from '../../src/hw/cpu_models.js';
 import { MSR_CORE_PERF_GLOBAL_CTRL, MSR_LBR_TOS } from '../../src/hw/msr_index.js';
 import type { Observer } from '../../src/host/observer.js';
 import { lazySound } from '../../src/host/policy/lazy_sound.js';
-import { ACTION_NAMES, ACTIONS, KIND } from '../../src/schedule/actions.js';
-import type { ActionName } from '../../src/schedule/actions.js';
+import { ACTION_NAMES, ACTIONS, KIND } from '../../src/schedule/table.js';
+import type { ActionName } from '../../src/schedule/table.js';
 import type { MachineConfig } from '../../src/machine/config.js';
 import { GUEST_EVENTS } from '../../src/machine/config.js';
-import { BRANCH_TYPES, Generator } from '../../src/schedule/generate.js';
+import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
+import { Generator } from '../../src/schedule/generate.js';
 import { HOST_EVENT_TASK } from '../../src/machine/host_perf.js';
 import { Machine } from '../../src/machine/machine.js';
-import {
-  canPerform,
-  canSwitchTo,
-  IS_VCPU,
-  lockedTasks,
-  perform,
-} from '../../src/schedule/perform.js';
+import { canSwitchTo } from '../../src/schedule/guest.js';
+import { lockedTasks } from '../../src/schedule/guest.js';
+import { canPerform, IS_VCPU, perform } from '../../src/schedule/table.js';
 
 /** The host's `perf record -b -a` pinned to a CPU, as an action names it. */
 const HOST_EVENT_PINNED = 0;
@@ -393,6 +390,8 @@ describe('every action that is drawn', () => {
 
   it('always is of a kind that exists', () => {
     const { m } = new Rig();
-    expect(() => perform(m, ACTION_NAMES.length, 0, 0, 0, 0)).toThrow('no action of kind 27');
+    expect(() => perform(m, ACTION_NAMES.length, 0, 0, 0, 0)).toThrow(
+      'a schedule holds known actions',
+    );
   });
 });

@@ -2,9 +2,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
-import type { Action, ActionName } from '../../src/schedule/actions.js';
-import { ACTION_NAMES, ACTIONS } from '../../src/schedule/actions.js';
-import { BRANCH_TYPES } from '../../src/schedule/generate.js';
+import type { Action, ActionName } from '../../src/schedule/table.js';
+import { ACTION_NAMES, ACTIONS } from '../../src/schedule/table.js';
+import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import type { FailsAt } from '../../src/schedule/shrink.js';
 import { shrink } from '../../src/schedule/shrink.js';

@@ -2,8 +2,8 @@
 import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ACTION_NAMES, ACTIONS, KIND } from '../../src/schedule/actions.js';
-import type { Action } from '../../src/schedule/actions.js';
+import { ACTION_NAMES, ACTIONS, KIND } from '../../src/schedule/table.js';
+import type { Action } from '../../src/schedule/table.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import type { Replay } from '../../src/schedule/token.js';
 import { decodeToken, encodeToken } from '../../src/schedule/token.js';

@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { POLICIES } from '../../src/host/policy/index.js';
 import type { Drawn } from '../rig/states.js';
-import { explorations, seeded, Walker } from '../rig/states.js';
+import { seeded } from '../rig/seed.js';
+import { explorations, Walker } from '../rig/states.js';
 
 /** What the actions of a state lead to, up to names. */
 function successors(walker: Walker, state: Int32Array): Map<string, string> {

@@ -3,18 +3,13 @@ import { describe, expect, it } from 'vitest';
 import type { Kernel } from '../../src/guest/perf/kernel.js';
 import { LBR_NONE, LBR_VALID } from '../../src/guest/perf/perf_event.js';
 import { perf_event } from '../../src/guest/perf/perf_structs.js';
+import { always } from '../../src/host/policy/always.js';
 import { retireKernel, settleKernel, wipeSamples } from '../../src/states/settle.js';
-import { Machine } from '../../src/machine/machine.js';
-import { Monitor } from '../../src/judge/monitor.js';
-import { configOf, policyOf } from '../rig/states.js';
+import { bootedMachine } from '../rig/machine.js';
 
 /** A guest's kernel after its boot. */
 function kernelOf(): Kernel {
-  const config = configOf(policyOf('always'), [1, 2, 3, 1]);
-  const monitor = new Monitor(config);
-  const machine = new Machine(config, monitor);
-  monitor.start(machine);
-  machine.boot();
+  const machine = bootedMachine({ cpu: 'haswell/2', policy: always, vms: 1, vcpus: 2, tasks: 3 });
   return machine.guests[0];
 }
 

@@ -1,18 +1,19 @@
 /** Whole explorations: how many states, what holds, and the shortest schedules to what does not. */
 import { describe, expect, it } from 'vitest';
-import type { Group } from '../../src/states/alphabet.js';
+import type { Group } from '../../src/schedule/explored.js';
 import { DEFAULT_GROUPS } from '../../src/states/alphabet.js';
 import type { Explored, ExploreOptions } from '../../src/states/explore.js';
 import { explore } from '../../src/states/explore.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
 import type { PropertyName } from '../../src/judge/properties.js';
-import type { Action } from '../../src/schedule/actions.js';
-import { actionText } from '../../src/schedule/actions.js';
+import type { Action } from '../../src/schedule/table.js';
+import { actionText } from '../../src/schedule/action_text.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import { PROPERTY_NAMES, propertyIndex } from '../../src/judge/properties.js';
 import { Bench } from '../../src/campaign/trial.js';
-import { configOf, policyOf } from '../rig/states.js';
-import { modelOf } from '../rig/judge.js';
+import { cpuModel } from '../rig/cpu.js';
+import { policyOf } from '../rig/machine.js';
+import { configOf } from '../rig/states.js';
 
 const OUTSIDE: readonly Group[] = DEFAULT_GROUPS.filter((group) => group !== 'inside');
 
@@ -24,7 +25,7 @@ function explored(
   calls = 2,
 ): Explored {
   return explore({
-    model: modelOf('haswell/2'),
+    model: cpuModel('haswell/2'),
     kernel: '6.1',
     policy: typeof policy === 'string' ? policyOf(policy) : policy,
     shape: { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 },
@@ -118,7 +119,7 @@ describe('a sound policy', () => {
   it('always holds where vCPUs of one VM share a pCPU, and where TO holds no cycles', () => {
     const shape = { vms: 1, vcpus: 2, tasks: 3, pcpus: 1 };
     const shared = explored('pv-sound', OUTSIDE, { shape }, 1);
-    const skylake = explored('pv-sound', OUTSIDE, { model: modelOf('skylake/2') }, 1);
+    const skylake = explored('pv-sound', OUTSIDE, { model: cpuModel('skylake/2') }, 1);
     expect(counts(shared)).toEqual([10_592, 26_880, true, true]);
     expect([others(shared), worst(shared), shared.neverPossible]).toEqual([PV, [false, 1], []]);
     expect(counts(skylake)).toEqual([4_985, 16_059, true, true]);
@@ -210,10 +211,10 @@ describe('a policy that is not sound', () => {
     expect([others(outside), outside.exhausted]).toEqual([{}, true]);
     expect(schedule(run('4.18', DEFAULT_GROUPS))).toEqual([
       'p0: run vcpu=1 after=4',
-      'v0: open task=0 attr=0 type=0x801',
-      'v1: open task=0 attr=0 type=0x801',
-      'v1: call n=1 kind=0',
-      'p0: run vcpu=0 after=0',
+      'v0: open task=0 type=CALL_STACK|USER',
+      'v1: open task=0 type=CALL_STACK|USER',
+      'v1: call',
+      'p0: run vcpu=0',
       'v0: resume',
       'v0: taskSwitch task=1',
     ]);

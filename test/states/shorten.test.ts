@@ -5,22 +5,19 @@ import { always } from '../../src/host/policy/always.js';
 import { never } from '../../src/host/policy/never.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
 import type { PropertyName } from '../../src/judge/properties.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
+import { PROPERTY_NAMES } from '../../src/judge/properties.js';
 import { MSR_LBR_TOS } from '../../src/hw/msr_index.js';
-import type { Action } from '../../src/schedule/actions.js';
+import type { Action } from '../../src/schedule/table.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import type { Counterexample, Result } from '../../src/campaign/campaign.js';
 import { DEFAULT_SHAPES, runCampaign, ShapeCampaign } from '../../src/campaign/campaign.js';
-import { PROPERTY_NAMES, propertyIndex } from '../../src/judge/properties.js';
+import { propertyIndex } from '../../src/judge/properties.js';
 import { replayToken } from '../../src/campaign/replay_file.js';
 import { Bench } from '../../src/campaign/trial.js';
+import { cpuModel } from '../rig/cpu.js';
 
-const model = findCpuModel('skylake') ?? raise();
+const model = cpuModel('skylake');
 const [shape] = SMALL_MACHINES;
-
-function raise(): never {
-  throw new Error('there is such a CPU');
-}
 
 function campaign(policy: LbrPolicy, runs: number): readonly Result[] {
   const common = { model, kernel: '6.1', properties: PROPERTY_NAMES, schedules: [] } as const;

@@ -6,7 +6,7 @@ import { moveVms, numbersIn, Renumbering, TaskRotation } from '../../src/states/
 import { Names } from '../../src/states/row_shape.js';
 import { WordMap } from '../../src/states/word_map.js';
 import { addressHigh, addressTask, addressVm, BRANCH_NONE, HOST_VM } from '../../src/hw/branch.js';
-import { seeded } from '../rig/states.js';
+import { seeded } from '../rig/seed.js';
 
 const LONGEST = 100;
 /** Mostly zeros, and words that differ in their sign alone. */

@@ -10,7 +10,7 @@ import type { PropertyName } from '../../src/judge/properties.js';
 import { CPU_MODELS, findCpuModel } from '../../src/hw/cpu_models.js';
 import { MSR_LBR_NHM_FROM, MSR_LBR_TOS } from '../../src/hw/msr_index.js';
 import { timeline } from '../../src/tell/timeline.js';
-import type { Action, ActionName } from '../../src/schedule/actions.js';
+import type { Action, ActionName } from '../../src/schedule/table.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import type { ReplayCase } from '../../src/campaign/replay_file.js';
 

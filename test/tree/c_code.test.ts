@@ -6,20 +6,19 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { Kernel, KernelLayout } from '../../src/guest/perf/kernel.js';
-import type { KernelConfig } from '../../src/guest/perf/kernel.js';
+import type { Kernel } from '../../src/guest/perf/kernel.js';
 import type { DriverKind } from '../../src/guest/perf/lbr_driver.js';
 import { always } from '../../src/host/policy/always.js';
 import { CPU_MODELS, withDepth } from '../../src/hw/cpu_models.js';
-import { Layout } from '../../src/hw/memory.js';
 import type { MsrPort, Vector } from '../../src/hw/msr_port.js';
 import { buildKernel } from '../../src/tree/build.js';
 import { kernelDriver } from '../../src/tree/driver.js';
 import { kernelSource } from '../../src/tree/source.js';
-import type { Action } from '../../src/schedule/actions.js';
+import type { Action } from '../../src/schedule/table.js';
 import type { MachineConfig } from '../../src/machine/config.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import { AccessLog } from '../../src/questions/review/access_log.js';
+import { bootKernel } from '../rig/kernel.js';
 import { clangOf, lbrC } from '../rig/stub_lbr.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'vlbr-interrupted-'));
@@ -37,17 +36,8 @@ function driverOf(
 }
 
 /** A kernel with two CPUs on one port, after its boot. */
-function bootedKernel(driver: DriverKind, port: MsrPort): Kernel {
-  const common = { model, cpus: 2, tasks: 2, events: 2, pmu_version: 2, driver };
-  const config: KernelConfig = { ...common, version: '6.1', pv: 'none' };
-  const layout = new Layout();
-  const kernelLayout = new KernelLayout(layout, config);
-  const memory = driver.createMemory(layout);
-  const output = { sample: (): void => {} };
-  const kernel = new Kernel(memory, kernelLayout, config, [port, port], output);
-  kernel.clear();
-  return kernel;
-}
+const bootedKernel = (driver: DriverKind, port: MsrPort): Kernel =>
+  bootKernel({ model, tasks: 2, events: 2, pmu_version: 2, driver }, port);
 
 /** A port that keeps what is written. */
 function notingPort(): MsrPort & { readonly written: [eax: number, edx: number][] } {

@@ -3,7 +3,7 @@ import type { Defect } from './corpus_file.js';
 import type { Judged } from './trial.js';
 import { isCaught, trialName } from './trial.js';
 import type { KernelInfo } from '../../tree/binary.js';
-import { actionText } from '../../schedule/actions.js';
+import { actionText } from '../../schedule/action_text.js';
 import { actionLine } from '../../tell/action_line.js';
 import { findCpuModel } from '../../hw/cpu_models.js';
 import type { Colours } from '../../console/colours.js';

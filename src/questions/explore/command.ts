@@ -1,6 +1,6 @@
 /** The command line of `vlbr explore`. */
 import { Command, Option } from 'commander';
-import { GROUPS } from '../../states/alphabet.js';
+import { GROUPS } from '../../schedule/explored.js';
 import { choiceOf, driverOption, KERNEL_SRC_SAYS, kernelOption } from '../../console/arguments.js';
 import { wholeNumber } from '../../console/arguments.js';
 import type { ExploreOptions } from './explore.js';

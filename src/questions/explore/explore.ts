@@ -1,6 +1,6 @@
 /** `vlbr explore`: looks at every schedule of a small machine, and prints the report. */
-import type { Group } from '../../states/alphabet.js';
-import { DEFAULT_GROUPS, GROUP_NAMES } from '../../states/alphabet.js';
+import { type Group, GROUP_NAMES } from '../../schedule/explored.js';
+import { DEFAULT_GROUPS } from '../../states/alphabet.js';
 import type { KernelVersion } from '../../guest/perf/kernel.js';
 import { POLICIES } from '../../host/policy/index.js';
 import { PROPERTY_NAMES } from '../../judge/properties.js';

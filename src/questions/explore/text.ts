@@ -1,5 +1,5 @@
 /** The report of an exploration as text: what was bounded, how far it came, and what it found. */
-import type { Bounds } from '../../states/alphabet.js';
+import type { Bounds } from '../../schedule/explored.js';
 import type { Explored, ExploreResult, ExploreVerdict, Liveness } from '../../states/explore.js';
 import { collisionOdds } from '../../search/visited.js';
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';

@@ -1,7 +1,7 @@
 /** Where the MSR accesses of two drivers first part, and what their switches cost. */
 import { driverOf } from '../../guest/perf/kernel.js';
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
-import type { Action } from '../../schedule/actions.js';
+import type { Action } from '../../schedule/table.js';
 import type { Draw } from '../../schedule/draw.js';
 import type { Access, SwitchCosts } from './access_log.js';
 import { AccessLog, partsAt } from './access_log.js';

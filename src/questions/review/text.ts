@@ -4,7 +4,7 @@ import { assert } from '../../hw/assert.js';
 import type { CpuModel } from '../../hw/cpu_models.js';
 import { findCpuModel } from '../../hw/cpu_models.js';
 import type { KernelInfo } from '../../tree/binary.js';
-import { actionText } from '../../schedule/actions.js';
+import { actionText } from '../../schedule/action_text.js';
 import { CALL_NAMES } from '../../machine/guest_call.js';
 import type { Cost } from './access_log.js';
 import type { Finding, PolicyReview } from './comparison.js';

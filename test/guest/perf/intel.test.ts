@@ -8,21 +8,18 @@ import * as intel from '../../../src/guest/perf/intel_core.js';
 import * as perf from '../../../src/guest/perf/perf_event.js';
 import { perf_pmu_disable, perf_pmu_enable } from '../../../src/guest/perf/pmu_count.js';
 import * as x86 from '../../../src/guest/perf/x86_core.js';
-import { GLOBAL_CTRL_HI, GLOBAL_CTRL_LO } from '../../../src/hw/logical_processor.js';
 import * as msrs from '../../../src/hw/msr_index.js';
 import { modelOf, print64 } from '../../golden/accesses.js';
-import { ACTIVE_OFF, ACTIVE_ON, ANY, ANY_SELECT } from '../../rig/kernel.js';
-import { CALLSTACK, CALLSTACK_SELECT, DEPTH, Rig, steps } from '../../rig/kernel.js';
+import { ACTIVE_OFF, ACTIVE_ON, ANY, ANY_SELECT, CALLSTACK } from '../../rig/kernel.js';
+import { CALLSTACK_SELECT, CTRL_OFF, CTRL_ON, DEPTH, RESET, Rig } from '../../rig/kernel.js';
+import { steps } from '../../rig/kernel.js';
 
 const { ATTR_INHERIT, ATTR_PINNED, ATTR_VLBR } = perf;
 const { PERF_EVENT_STATE_ACTIVE, PERF_EVENT_STATE_ERROR, PERF_EVENT_STATE_INACTIVE } = perf;
 const GUEST_LBR = ATTR_PINNED | ATTR_VLBR;
-const CTRL_OFF = 'w CTRL 0';
-const CTRL_ON = `w CTRL ${print64(GLOBAL_CTRL_LO, GLOBAL_CTRL_HI)}`;
 const FROZEN_HI = msrs.GLOBAL_STATUS_LBRS_FROZEN_HI;
 /** An empty stack, as a read in call-stack mode sees it. */
 const READ_EMPTY = ['r TOS', 'r FROM0', 'r TO0'];
-const RESET = [0, 1, 2, 3].flatMap((i) => [`w FROM${i} 0`, `w TO${i} 0`]);
 
 describe('x86_schedule_events', () => {
   it('always has four counters, and gives each event one of its own', () => {

@@ -12,14 +12,13 @@ import { BRANCH_ENTRY_WORDS, LBR_ENTRY_WORDS } from '../../../src/guest/perf/per
 import { perf_event } from '../../../src/guest/perf/perf_structs.js';
 import { branch_type, common_branch_type } from '../../../src/guest/perf/x86_br.js';
 import { CPU_MODELS } from '../../../src/hw/cpu_models.js';
-import { bootKernel, modelOf, print64, readGolden, RecordedPort } from '../../golden/accesses.js';
+import type { RecordedCall, RecordedTrace } from '../../golden/accesses.js';
+import { modelOf, print64, readGolden, RecordedPort, repeat } from '../../golden/accesses.js';
 import { words64 } from '../../golden/accesses.js';
+import { bootKernel } from '../../rig/kernel.js';
 
 /** One call of the recording; which of the fields it has depends on the function. */
-interface Call {
-  readonly call: readonly [string, ...number[]];
-  readonly msrs?: string;
-  readonly state?: Readonly<Record<string, number>>;
+interface Call extends RecordedCall {
   readonly ret?: number;
   readonly reg?: number;
   readonly idx?: number;
@@ -29,12 +28,7 @@ interface Call {
   readonly entries?: readonly string[];
 }
 
-interface Trace {
-  readonly model: string;
-  readonly version: number;
-  readonly lbr_nr: number;
-  readonly calls: readonly Call[];
-}
+type Trace = RecordedTrace<Call>;
 
 interface Golden {
   readonly traces: readonly Trace[];
@@ -107,7 +101,6 @@ class Replay {
   private readonly port = new RecordedPort();
   private readonly kernel: Kernel;
   private cpu: Cpu;
-  private readonly expected: Record<string, number>;
   private readonly trace: Trace;
 
   constructor(trace: Trace) {
@@ -115,26 +108,11 @@ class Replay {
     const model = { ...modelOf(trace.model), lbr_nr: trace.lbr_nr };
     this.kernel = bootKernel({ model, pmu_version: trace.version }, this.port);
     this.cpu = this.kernel.cpus[0];
-    this.expected = stateOf(this.kernel);
   }
 
   run(): void {
-    const { model, version, lbr_nr, calls } = this.trace;
-    for (const [i, call] of calls.entries()) {
-      const which = `${model}, version ${version}, depth ${lbr_nr}, call ${i}`;
-      const where = `${which}: ${call.call.join(' ')}`;
-      this.port.begin(call.msrs);
-      try {
-        this.perform(call);
-        this.port.end();
-      } catch (e) {
-        throw new Error(`${where}: ${String(e)}`, { cause: e });
-      }
-      Object.assign(this.expected, call.state);
-      for (const [name, value] of Object.entries(stateOf(this.kernel))) {
-        if (value !== this.expected[name]) expect.fail(`${where}: ${name} is ${value}`);
-      }
-    }
+    const state = (): Record<string, number> => stateOf(this.kernel);
+    repeat(this.trace, this.port, (call) => this.perform(call), state, state());
   }
 
   private perform({ call, ret, reg, idx, config, hw_idx, stack, entries }: Call): void {

@@ -4,21 +4,19 @@
  */
 import { describe, expect, it } from 'vitest';
 import * as msrs from '../../../src/hw/msr_index.js';
+import type { KernelConfig } from '../../../src/guest/perf/kernel.js';
 import * as perf from '../../../src/guest/perf/perf_event.js';
 import { perf_pmu_disable, perf_pmu_enable } from '../../../src/guest/perf/pmu_count.js';
 import { modelOf } from '../../golden/accesses.js';
-import { ANY, ANY_SELECT, CALLSTACK, CALLSTACK_SELECT } from '../../rig/kernel.js';
-import { DEPTH, Rig, steps } from '../../rig/kernel.js';
+import { ANY, ANY_SELECT, CALLSTACK, CALLSTACK_SELECT, CTRL_OFF } from '../../rig/kernel.js';
+import { CTRL_ON, DEPTH, RESET, Rig, steps } from '../../rig/kernel.js';
 
 const { ATTR_INHERIT } = perf;
 
 /** What stops and starts the PMU around a switch; DEBUGCTL is 1 while a call stack is recorded. */
-const CTRL_OFF = 'w CTRL 0';
-const CTRL_ON = 'w CTRL 70000000f';
 const STOP = [CTRL_OFF, 'r DEBUGCTL', 'w DEBUGCTL 0'];
 const START = [`w SELECT ${CALLSTACK_SELECT}`, 'r DEBUGCTL', 'w DEBUGCTL 1', CTRL_ON];
 const START_ANY = [`w SELECT ${ANY_SELECT}`, 'r DEBUGCTL', 'w DEBUGCTL 801', CTRL_ON];
-const RESET = [0, 1, 2, 3].flatMap((i) => [`w FROM${i} 0`, `w TO${i} 0`]);
 
 /** Three frames, newest at TOS 1, as a task would have left them. */
 function pushFrames(rig: Rig): void {
@@ -27,6 +25,15 @@ function pushFrames(rig: Rig): void {
     rig.port.set(msrs.MSR_LBR_NHM_FROM + i, 0x10 + i, 0x7800);
     rig.port.set(msrs.MSR_LBR_NHM_TO + i, 0x20 + i, 0x7800);
   }
+}
+
+/** Task 0, which has a call stack, has gone and left the CPU to task 2, which has no events. */
+function away(config: Partial<KernelConfig> = {}): Rig {
+  const rig = new Rig(config);
+  rig.open(0, CALLSTACK);
+  pushFrames(rig);
+  rig.switchTo(2);
+  return rig;
 }
 
 const SAVE = ['r TOS', 'r FROM1', 'r TO1', 'r FROM0', 'r TO0', 'r FROM3', 'r TO3', 'r FROM2'];
@@ -47,20 +54,14 @@ describe('a switch from a task with a call stack to one without events', () => {
   });
 
   it('always spares the restore when nobody saved here since', () => {
-    const rig = new Rig();
-    rig.open(0, CALLSTACK);
-    pushFrames(rig);
-    rig.switchTo(2);
+    const rig = away();
     rig.take();
     rig.switchTo(0);
     expect(rig.take()).toEqual([CTRL_OFF, 'r FROM1', ...START]);
   });
 
   it('always restores when a C-state wiped the stack', () => {
-    const rig = new Rig();
-    rig.open(0, CALLSTACK);
-    pushFrames(rig);
-    rig.switchTo(2);
+    const rig = away();
     for (let i = 0; i < DEPTH; i++) rig.port.set(msrs.MSR_LBR_NHM_FROM + i, 0);
     rig.take();
     rig.switchTo(0);
@@ -68,10 +69,7 @@ describe('a switch from a task with a call stack to one without events', () => {
   });
 
   it('never takes a record with a zero low half for a wiped one', () => {
-    const rig = new Rig();
-    rig.open(0, CALLSTACK);
-    pushFrames(rig);
-    rig.switchTo(2);
+    const rig = away();
     rig.port.set(msrs.MSR_LBR_NHM_FROM + 1, 0, 0x7800);
     rig.take();
     rig.switchTo(0);
@@ -79,10 +77,7 @@ describe('a switch from a task with a call stack to one without events', () => {
   });
 
   it('always takes TSX flags alone for a wiped record where TSX is off', () => {
-    const rig = new Rig({ model: { ...modelOf('haswell-notsx'), lbr_nr: DEPTH } });
-    rig.open(0, CALLSTACK);
-    pushFrames(rig);
-    rig.switchTo(2);
+    const rig = away({ model: { ...modelOf('haswell-notsx'), lbr_nr: DEPTH } });
     const flags = msrs.LBR_FROM_FLAG_IN_TX_HI | msrs.LBR_FROM_FLAG_ABORT_HI;
     rig.port.set(msrs.MSR_LBR_NHM_FROM + 1, 0, flags);
     rig.take();
@@ -91,20 +86,14 @@ describe('a switch from a task with a call stack to one without events', () => {
   });
 
   it('always restores in 4.18, which has no shortcut', () => {
-    const rig = new Rig({ version: '4.18' });
-    rig.open(0, CALLSTACK);
-    pushFrames(rig);
-    rig.switchTo(2);
+    const rig = away({ version: '4.18' });
     rig.take();
     rig.switchTo(0);
     expect(rig.take()).toEqual([CTRL_OFF, ...RESTORE, ...START]);
   });
 
   it('always restores on the other CPU', () => {
-    const rig = new Rig();
-    rig.open(0, CALLSTACK);
-    pushFrames(rig);
-    rig.switchTo(2);
+    const rig = away();
     rig.cpu = rig.kernel.cpus[1];
     rig.take();
     rig.switchTo(0);

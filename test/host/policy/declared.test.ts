@@ -13,7 +13,8 @@ import { v1Vmx, v1VmxArea, v1VmxSwap } from '../../../src/host/policy/v1_vmx.js'
 import { v4, v4Select } from '../../../src/host/policy/v4.js';
 import { v6, v7 } from '../../../src/host/policy/v6.js';
 import { v8, v8Posted } from '../../../src/host/policy/v8.js';
-import { CALLSTACK_SELECT, cpuModel, DEBUGCTL, LBR, Rig, SELECT } from '../../rig/machine.js';
+import { cpuModel } from '../../rig/cpu.js';
+import { CALLSTACK_SELECT, DEBUGCTL, LBR, Rig, SELECT } from '../../rig/machine.js';
 
 const KERNELS = ['6.1', '4.18'];
 const WITH_STACK = ['haswell', 'haswell-notsx', 'skylake', 'goldmont'];

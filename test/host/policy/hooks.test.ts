@@ -3,77 +3,64 @@ import { describe, expect, it } from 'vitest';
 import { CPU_MODELS } from '../../../src/hw/cpu_models.js';
 import type { CpuModel } from '../../../src/hw/cpu_models.js';
 import { LbrStack } from '../../../src/hw/lbr_stack.js';
-import { LogicalProcessor } from '../../../src/hw/logical_processor.js';
 import { Layout, Memory } from '../../../src/hw/memory.js';
 import * as msrs from '../../../src/hw/msr_index.js';
-import { LbrRegisters } from '../../../src/host/lbr_registers.js';
-import type { Observer } from '../../../src/host/observer.js';
 import { never } from '../../../src/host/policy/never.js';
-import type { LbrPolicy } from '../../../src/host/policy/policy.js';
 import { PASS_THROUGH, REFUSED } from '../../../src/host/policy/policy.js';
 import type { Vcpu } from '../../../src/host/vcpu.js';
-import { cpuModel, DEBUGCTL, FROM, GP, LBR, Rig, SELECT, TO, TOS } from '../../rig/machine.js';
+import { cpuModel, HostRegisters, wordsOf } from '../../rig/cpu.js';
+import { DEBUGCTL, FROM, GP, HookedRig, LBR, Rig, SELECT, TO, TOS } from '../../rig/machine.js';
 
 const FREEZE = msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
 
-/** A policy that logs its two hooks of DEBUGCTL with what the VMCS has, and may refuse. */
-class Hooks {
-  readonly log: string[] = [];
-  vector: 0 | 13 = 0;
-  readonly rig: Rig;
+/** The calls of the two hooks of DEBUGCTL, with what the VMCS then has. */
+const asked = ({ said }: HookedRig): string[] => said('debugctl_access', 'set_debugctl');
 
-  constructor() {
-    const policy: LbrPolicy = {
-      ...never,
-      debugctl_access: (_kvm, vcpu) => {
-        this.log.push(`access ${vcpu.id} at ${vcpu.vmcs.guest_debugctl}`);
-        return this.vector;
-      },
-      set_debugctl: (_kvm, vcpu) => {
-        this.log.push(`set ${vcpu.id} to ${vcpu.vmcs.guest_debugctl}`);
-      },
-    };
-    this.rig = new Rig(policy);
-  }
-
-  readonly said = (): string[] => this.log.splice(0);
-}
+const hooked = (): HookedRig => new HookedRig('none', { cpu: 'haswell' });
 
 describe('debugctl_access', () => {
   it('always is asked before a read, and before a write that then reaches the VMCS', () => {
-    const { rig, said } = new Hooks();
-    expect([rig.write(0, DEBUGCTL, LBR), said()]).toEqual([0, ['access 0 at 0', 'set 0 to 1']]);
-    expect([rig.read(0, DEBUGCTL), said()]).toEqual([LBR, ['access 0 at 1']]);
-    expect([rig.write(0, DEBUGCTL, FREEZE), said()]).toEqual([
+    const rig = hooked();
+    expect([rig.write(0, DEBUGCTL, LBR), asked(rig)]).toEqual([
       0,
-      ['access 0 at 1', `set 0 to ${FREEZE}`],
+      ['debugctl_access 0 at 0', 'set_debugctl 0 at 1'],
+    ]);
+    expect([rig.read(0, DEBUGCTL), asked(rig)]).toEqual([LBR, ['debugctl_access 0 at 1']]);
+    expect([rig.write(0, DEBUGCTL, FREEZE), asked(rig)]).toEqual([
+      0,
+      ['debugctl_access 0 at 1', `set_debugctl 0 at ${FREEZE}`],
     ]);
     rig.m.switchTo(0, 1);
-    expect([rig.write(1, DEBUGCTL, LBR), said()]).toEqual([0, ['access 1 at 0', 'set 1 to 1']]);
+    expect([rig.write(1, DEBUGCTL, LBR), asked(rig)]).toEqual([
+      0,
+      ['debugctl_access 1 at 0', 'set_debugctl 1 at 1'],
+    ]);
   });
 
   it('always may refuse both, which leaves the VMCS as it is', () => {
-    const hooks = new Hooks();
-    const { rig, said } = hooks;
+    const rig = hooked();
     rig.write(0, DEBUGCTL, LBR | FREEZE);
-    said();
-    hooks.vector = GP;
+    asked(rig);
+    rig.hooks.vector = GP;
     expect([rig.read(0, DEBUGCTL), rig.write(0, DEBUGCTL, 0)]).toEqual(['gp', GP]);
-    expect([rig.debugctl, said()]).toEqual([
+    expect([rig.debugctl, asked(rig)]).toEqual([
       LBR | FREEZE,
-      [`access 0 at ${LBR | FREEZE}`, `access 0 at ${LBR | FREEZE}`],
+      [`debugctl_access 0 at ${LBR | FREEZE}`, `debugctl_access 0 at ${LBR | FREEZE}`],
     ]);
-    hooks.vector = 0;
+    rig.hooks.vector = 0;
     expect(rig.read(0, DEBUGCTL)).toBe(LBR | FREEZE);
   });
 
   it('never is asked about a value that KVM does not take, nor about other MSRs', () => {
-    const { rig, said } = new Hooks();
+    const rig = hooked();
     expect([rig.write(0, DEBUGCTL, LBR, 1), rig.write(0, DEBUGCTL, 1 << 6)]).toEqual([GP, GP]);
-    expect(rig.write(0, TOS, 1)).toBe(0);
-    rig.m.kvm.setPassthrough(rig.m.vcpus[0], false);
-    expect([rig.read(0, TOS), rig.read(0, msrs.MSR_CORE_PERF_GLOBAL_CTRL)]).toEqual([1, 0]);
-    expect([rig.debugctl, said()]).toEqual([0, []]);
+    for (const passthrough of [true, false]) {
+      rig.m.kvm.setPassthrough(rig.m.vcpus[0], passthrough);
+      expect(rig.write(0, TOS, 1)).toBe(0);
+      expect(rig.rdmsr(0, TOS)).toEqual(passthrough ? [1, 0, 0] : [TOS + 1, TOS + 2, 0]);
+    }
+    expect(rig.read(0, msrs.MSR_CORE_PERF_GLOBAL_CTRL)).toBe(0);
+    expect([rig.debugctl, asked(rig)]).toEqual([0, []]);
   });
 
   it('never refuses anything where a policy does not say', () => {
@@ -142,21 +129,13 @@ function stacks(model: CpuModel): { readonly to: LbrStack; readonly from: LbrSta
   return { to, from };
 }
 
-function registersOf(stack: LbrStack): number[] {
-  const { lbr_nr, lbr_from, lbr_to, lbr_info } = stack.model;
-  const banks = [lbr_from, lbr_to, lbr_info].filter((base) => base !== 0);
-  const each = banks.flatMap((base) => Array.from({ length: lbr_nr }, (_, i) => base + i));
-  const records = each.flatMap((msr) => [stack.readLow(msr), stack.readHigh(msr)]);
-  return [...records, stack.tos, stack.lbr_select];
-}
-
 describe('LbrStack.loadRaw', () => {
   it.each(CPU_MODELS)('always takes all that $name has, and LBR_SELECT only if asked', (model) => {
     const { to, from } = stacks(model);
-    expect([to.loadRaw(from, true), registersOf(to)]).toEqual([0, registersOf(from)]);
+    expect([to.loadRaw(from, true), wordsOf(to)]).toEqual([0, wordsOf(from)]);
     const bare = stacks(model);
     expect(bare.to.loadRaw(bare.from, false)).toBe(0);
-    expect(registersOf(bare.to)).toEqual([...registersOf(from).slice(0, -1), 0]);
+    expect(wordsOf(bare.to)).toEqual([...wordsOf(from).slice(0, -1), 0]);
   });
 
   it('never fixes up what was captured, as load does, and is refused where TSX is off', () => {
@@ -184,39 +163,14 @@ describe('LbrStack.loadRaw', () => {
   it('always goes on after a refusal, with the TO of that record too', () => {
     const { to, from } = stacks(cpuModel('haswell-notsx'));
     from.write(FROM + 3, 7, CAPTURED);
-    const there = registersOf(from);
+    const there = wordsOf(from);
     expect(to.loadRaw(from, true)).toBe(FROM + 3);
     expect([to.readLow(TO + 3), to.readLow(FROM + 4), to.tos]).toEqual([203, 104, 15]);
     there[2 * 3] = 0;
     there[2 * 3 + 1] = 0;
-    expect(registersOf(to)).toEqual(there);
+    expect(wordsOf(to)).toEqual(there);
   });
 });
-
-/** The registers of two pCPUs, with a log of what their observer hears. */
-function twoPcpus(model: CpuModel): {
-  readonly registers: LbrRegisters;
-  readonly cpus: readonly LogicalProcessor[];
-  readonly copy: LbrStack;
-  readonly log: string[];
-} {
-  const layout = new Layout();
-  const at = [0, 1].map(() => LogicalProcessor.allocate(layout, model));
-  const [first, ...rest] = [0, 1, 2].map(() => LbrStack.allocate(layout, model));
-  const flags = layout.take(2);
-  const memory = new Memory(layout);
-  const cpus = at.map((o) => new LogicalProcessor(memory, model, o));
-  const log: string[] = [];
-  const observer = new Proxy({} as Observer, {
-    get:
-      (_target, name) =>
-      (...args: number[]) =>
-        log.push([name, ...args].join(' ')),
-  });
-  const lent = rest.map((o) => LbrStack.at(memory, model, o));
-  const registers = new LbrRegisters(memory.words, cpus, lent, flags, observer);
-  return { registers, cpus, copy: LbrStack.at(memory, model, first), log };
-}
 
 describe('LbrRegisters.load', () => {
   it('always writes every LBR register of the one pCPU, LBR_SELECT too, and tells of them', () => {
@@ -225,23 +179,22 @@ describe('LbrRegisters.load', () => {
       ['skylake', 98],
       ['core2', 9],
     ] as const) {
-      const model = cpuModel(name);
-      const { registers, cpus, copy, log } = twoPcpus(model);
+      const { model, registers, cpus, copy, said } = new HostRegisters(name);
       copy.write(model.lbr_from + 1, 7, 3);
       copy.write(TOS, 1, 0);
       if (model.select !== 'none') copy.write(SELECT, 5, 0);
       expect(registers.load(1, 6, copy)).toBe(true);
-      expect(log).toEqual([`hostStack 1 6 ${count} true`]);
-      expect(registersOf(cpus[1].stack)).toEqual(registersOf(copy));
+      expect(said()).toEqual([`hostStack 1 6 ${count} true`]);
+      expect(wordsOf(cpus[1].stack)).toEqual(wordsOf(copy));
       expect(cpus[0].stack.empty).toBe(true);
     }
   });
 
   it('always says that hardware refused a value, and never reports a fault of the host', () => {
-    const { registers, cpus, copy, log } = twoPcpus(cpuModel('haswell-notsx'));
+    const { registers, cpus, copy, said } = new HostRegisters('haswell-notsx');
     copy.write(FROM + 1, 7, CAPTURED);
     expect(registers.load(0, 6, copy)).toBe(false);
-    expect(log).toEqual(['hostStack 0 6 34 true']);
+    expect(said()).toEqual(['hostStack 0 6 34 true']);
     expect(cpus[0].stack.readLow(FROM + 1)).toBe(0);
   });
 });
@@ -260,18 +213,18 @@ describe('loadAtEntry', () => {
   it('always loads the records of the vCPU into its pCPU, as they are', () => {
     const { rig, vcpu } = recorded('haswell');
     rig.m.kvm.loadAtEntry(vcpu);
-    expect(rig.work()).toEqual(['v2 writes 34']);
+    expect(rig.work()).toEqual(['p1: v2 writes 34']);
     const [other, own] = rig.m.pcpus;
-    expect(registersOf(own.stack)).toEqual(registersOf(vcpu.records));
+    expect(wordsOf(own.stack)).toEqual(wordsOf(vcpu.records));
     expect([other.stack.empty, other.stack.lbr_select]).toEqual([true, 0]);
   });
 
   it('always fails the entry of that vCPU if a value is refused', () => {
     const { rig, vcpu } = recorded('haswell-notsx');
     rig.m.kvm.loadAtEntry(vcpu);
-    expect(rig.work()).toEqual(['v2 writes 34', 'entry of v2 failed']);
+    expect(rig.work()).toEqual(['p1: v2 writes 34', 'entry of v2 failed']);
     vcpu.records.clear();
     rig.m.kvm.loadAtEntry(vcpu);
-    expect(rig.work()).toEqual(['v2 writes 34']);
+    expect(rig.work()).toEqual(['p1: v2 writes 34']);
   });
 });

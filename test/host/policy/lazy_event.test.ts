@@ -9,19 +9,11 @@ import { v4, v4Select } from '../../../src/host/policy/v4.js';
 import { is_lbr_msr, v6, v7 } from '../../../src/host/policy/v6.js';
 import { CALLSTACK_SELECT, CLOSE, DEBUGCTL, FROM, GP, INFO, LBR } from '../../rig/machine.js';
 import { FLEXIBLE, OF_TASK, ON, PINNED, Rig, SELECT, TO, TOS } from '../../rig/machine.js';
+import { seeded } from '../../rig/seed.js';
+import type { Slice } from '../../rig/slices.js';
+import { anySlices, performSlice } from '../../rig/slices.js';
 
-const SEED = Number(process.env['VLBR_SEED'] ?? 1);
 const { LBR_CALL_STACK, LBR_KERNEL, LBR_USER } = msrs;
-
-/** What a slice of v0 may hold: nothing, a read of TOS, or a write of DEBUGCTL with LBR 1 or 0. */
-const SLICES = ['idle', 'read', 'on', 'off'] as const;
-type Slice = (typeof SLICES)[number];
-
-function perform(rig: Rig, slice: Slice): void {
-  if (slice === 'read') rig.read(0, TOS);
-  if (slice === 'on') expect(rig.write(0, DEBUGCTL, LBR)).toBe(0);
-  if (slice === 'off') expect(rig.write(0, DEBUGCTL, 0)).toBe(0);
-}
 
 /**
  * Runs v0 slice by slice, and compares with what the last access alone says: the registers are
@@ -34,7 +26,7 @@ function follows(policy: LbrPolicy, slices: readonly Slice[], lbrKeeps: boolean)
   let lbr = false;
   slices.forEach((slice, i) => {
     rig.nextSlice();
-    perform(rig, slice);
+    performSlice(rig, slice);
     if (slice !== 'idle') last = i + 1;
     if (slice === 'on' || slice === 'off') lbr = slice === 'on';
     const kept = i + 1 - last <= 1 || (lbrKeeps && lbr);
@@ -47,13 +39,11 @@ function follows(policy: LbrPolicy, slices: readonly Slice[], lbrKeeps: boolean)
   });
 }
 
-const runs = fc.array(fc.constantFrom(...SLICES), { minLength: 1, maxLength: 12, size: 'max' });
-
 describe.each([v4Select, v6, v7])('a slice of $name', (policy) => {
   it('always keeps the event through one idle slice, through two only with LBR on', () => {
     fc.assert(
-      fc.property(runs, (slices) => follows(policy, slices, true)),
-      { seed: SEED, numRuns: 100 },
+      fc.property(anySlices, (slices) => follows(policy, slices, true)),
+      seeded(100),
     );
     follows(policy, ['read', 'idle', 'idle', 'read', 'idle', 'read', 'idle', 'idle'], true);
     follows(policy, ['on', 'idle', 'idle', 'idle', 'off', 'idle', 'idle'], true);
@@ -63,8 +53,8 @@ describe.each([v4Select, v6, v7])('a slice of $name', (policy) => {
 describe('a slice of v4', () => {
   it('always keeps the event through one idle slice, and never through two', () => {
     fc.assert(
-      fc.property(runs, (slices) => follows(v4, slices, false)),
-      { seed: SEED, numRuns: 100 },
+      fc.property(anySlices, (slices) => follows(v4, slices, false)),
+      seeded(100),
     );
     follows(v4, ['on', 'idle', 'idle', 'on', 'idle', 'read', 'idle', 'idle'], false);
   });
@@ -293,9 +283,7 @@ describe.each([v4, v4Select, v6, v7])('the event of $name', (policy) => {
     const rig = withEvent();
     rig.write(0, FROM + 1, 77);
     rig.write(0, DEBUGCTL, LBR);
-    rig.m.switchTo(0, -1);
-    rig.m.liveMigrate(0);
-    rig.m.switchTo(0, 0);
+    rig.migrate();
     expect([rig.event, rig.words, rig.open, rig.debugctl]).toEqual(['none', [], [], 0]);
     expect(rig.inUse).toBe(false);
   });

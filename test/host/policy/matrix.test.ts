@@ -3,11 +3,11 @@
  * campaigns of test/property hold the declarations against runs; this is what to change with them.
  */
 import { describe, expect, it } from 'vitest';
-import { findCpuModel } from '../../../src/hw/cpu_models.js';
-import { POLICIES } from '../../../src/host/policy/index.js';
 import { knownFailure, notApplicable } from '../../../src/judge/declared.js';
-import { PROPERTY_NAMES } from '../../../src/judge/properties.js';
+import { POLICIES } from '../../../src/host/policy/index.js';
 import type { LbrPolicy } from '../../../src/host/policy/policy.js';
+import { PROPERTY_NAMES } from '../../../src/judge/properties.js';
+import { cpuModel } from '../../rig/cpu.js';
 
 /** CPU model and kernel of each column of `MATRIX`. */
 const MACHINES = [
@@ -42,8 +42,7 @@ const MATRIX: Readonly<Record<string, string>> = {
 /** The row of a policy. */
 function declared(policy: LbrPolicy): string {
   const columns = MACHINES.map(([cpu, kernel]) => {
-    const model = findCpuModel(cpu);
-    if (model === undefined) throw new Error(`no ${cpu}`);
+    const model = cpuModel(cpu);
     const letters = PROPERTY_NAMES.map((property) => {
       if (notApplicable(policy, property, model) !== null) return '-';
       return knownFailure(policy, property, model, kernel) === null ? '.' : 'F';

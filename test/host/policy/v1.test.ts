@@ -4,7 +4,8 @@ import { BRANCH_SYSCALL, BRANCH_IRET } from '../../../src/hw/branch.js';
 import * as msrs from '../../../src/hw/msr_index.js';
 import type { LbrPolicy } from '../../../src/host/policy/policy.js';
 import { v1Vmx, v1VmxArea, v1VmxSwap } from '../../../src/host/policy/v1_vmx.js';
-import { CLOSE, cpuModel, DEBUGCTL, FLEXIBLE, FROM, GP, INFO, LBR } from '../../rig/machine.js';
+import { cpuModel } from '../../rig/cpu.js';
+import { CLOSE, DEBUGCTL, FLEXIBLE, FROM, GP, INFO, LBR } from '../../rig/machine.js';
 import { OF_TASK, ON, PINNED, Rig, SELECT, TO, TOS } from '../../rig/machine.js';
 
 const ALL = [v1Vmx, v1VmxSwap, v1VmxArea];
@@ -84,9 +85,7 @@ describe.each(ALL)('$name', (policy) => {
     const rig = new Rig(policy);
     fill(rig, 8);
     rig.write(0, DEBUGCTL, LBR);
-    rig.m.switchTo(0, -1);
-    rig.m.liveMigrate(0);
-    rig.m.switchTo(0, 0);
+    rig.migrate();
     expect([found(rig), rig.debugctl]).toEqual([[0, 0, 0, 0, 0, 0], 0]);
   });
 

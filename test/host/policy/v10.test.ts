@@ -5,8 +5,10 @@ import * as msrs from '../../../src/hw/msr_index.js';
 import { merged, NEED_CLEANUP } from '../../../src/host/policy/merged.js';
 import { v10 } from '../../../src/host/policy/v10.js';
 import { DEBUGCTL, FROM, INFO, LBR, ON, PINNED, Rig, SELECT, TOS } from '../../rig/machine.js';
+import { seeded } from '../../rig/seed.js';
+import type { Slice } from '../../rig/slices.js';
+import { anySlices, performSlice } from '../../rig/slices.js';
 
-const SEED = Number(process.env['VLBR_SEED'] ?? 1);
 const FREEZE = msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
 const OPEN = ['FROM', 'TO', 'TOS', 'SELECT'];
 
@@ -131,10 +133,6 @@ describe('cleanup', () => {
     expect(rig.words).toEqual(['in_use']);
   });
 
-  /** 'idle', a read while the registers may be open, or a write of DEBUGCTL. */
-  const SLICES = ['idle', 'read', 'on', 'off'] as const;
-  type Slice = (typeof SLICES)[number];
-
   /**
    * The event lasts through the slice after a write of DEBUGCTL, or after an access that trapped
    * for want of an event, and as long as LBR is on; not one slice more.
@@ -147,11 +145,10 @@ describe('cleanup', () => {
       const kept: boolean = had && (lbr || seen === i - 1);
       expect(rig.event).toBe(kept ? 'active' : 'none');
       if (slice === 'read') expect(rig.read(0, TOS)).toBe(0);
-      if (slice === 'on' || slice === 'off') {
-        lbr = slice === 'on';
-        expect(rig.write(0, DEBUGCTL, lbr ? LBR : 0)).toBe(0);
-      }
-      if (slice === 'on' || slice === 'off' || (slice === 'read' && !kept)) seen = i;
+      else performSlice(rig, slice);
+      const wrote = slice === 'on' || slice === 'off';
+      if (wrote) lbr = slice === 'on';
+      if (wrote || (slice === 'read' && !kept)) seen = i;
       had = kept || slice !== 'idle';
       rig.enter();
       expect([rig.event, rig.inUse]).toEqual([had ? 'active' : 'none', had]);
@@ -159,8 +156,7 @@ describe('cleanup', () => {
   }
 
   it('always keeps the event for one switch after a trapped access, or while LBR is on', () => {
-    const runs = fc.array(fc.constantFrom(...SLICES), { minLength: 1, maxLength: 12, size: 'max' });
-    fc.assert(fc.property(runs, follows), { seed: SEED, numRuns: 100 });
+    fc.assert(fc.property(anySlices, follows), seeded(100));
     follows(['read', 'read', 'read', 'off', 'idle', 'idle', 'on', 'idle', 'idle', 'off', 'idle']);
   });
 
@@ -191,9 +187,7 @@ describe('the event of v10', () => {
   it('never outlives a live migration, nor does what the policy remembers', () => {
     const rig = new Rig(v10);
     rig.write(0, DEBUGCTL, LBR);
-    rig.m.switchTo(0, -1);
-    rig.m.liveMigrate(0);
-    rig.m.switchTo(0, 0);
+    rig.migrate();
     expect([rig.event, rig.words, rig.open, rig.debugctl]).toEqual(['none', [], [], 0]);
   });
 });

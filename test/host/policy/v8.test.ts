@@ -7,8 +7,10 @@ import type { HostPerf, LbrPolicy, PolicyHost } from '../../../src/host/policy/p
 import { v8, v8Posted } from '../../../src/host/policy/v8.js';
 import { CALLSTACK_SELECT, CLOSE, DEBUGCTL, FLEXIBLE, FROM } from '../../rig/machine.js';
 import { GP, INFO, LBR, OF_TASK, OFF, ON, PINNED, Rig, SELECT, TOS } from '../../rig/machine.js';
+import { seeded } from '../../rig/seed.js';
+import type { Slice } from '../../rig/slices.js';
+import { anySlices, performSlice } from '../../rig/slices.js';
 
-const SEED = Number(process.env['VLBR_SEED'] ?? 1);
 const BOTH: readonly LbrPolicy[] = [v8, v8Posted];
 const USED = ['lbr_used', 'lbr_event'];
 const OPEN = ['FROM', 'TO', 'TOS', 'SELECT'];
@@ -89,16 +91,6 @@ describe.each(BOTH)('the first access under $name', (policy) => {
 });
 
 describe('a slice of v8', () => {
-  const SLICES = ['idle', 'read', 'on', 'off'] as const;
-  type Slice = (typeof SLICES)[number];
-
-  function perform(rig: Rig, slice: Slice): void {
-    if (slice === 'read') expect(rig.read(0, TOS)).toBe(0);
-    if (slice === 'on') expect(rig.write(0, DEBUGCTL, LBR)).toBe(0);
-    if (slice === 'off') expect(rig.write(0, DEBUGCTL, 0)).toBe(0);
-    rig.enter();
-  }
-
   /** Compares each slice with what the last access alone says. */
   function follows(slices: readonly Slice[]): void {
     const rig = new Rig(v8);
@@ -106,7 +98,9 @@ describe('a slice of v8', () => {
     let lbr = false;
     slices.forEach((slice, i) => {
       rig.nextSlice();
-      perform(rig, slice);
+      if (slice === 'read') expect(rig.read(0, TOS)).toBe(0);
+      else performSlice(rig, slice);
+      rig.enter();
       if (slice !== 'idle') last = i;
       if (slice === 'on' || slice === 'off') lbr = slice === 'on';
       const kept = i - last <= 1 || lbr;
@@ -117,8 +111,7 @@ describe('a slice of v8', () => {
   }
 
   it('always keeps the event through one idle slice, through two only with LBR on', () => {
-    const runs = fc.array(fc.constantFrom(...SLICES), { minLength: 1, maxLength: 12, size: 'max' });
-    fc.assert(fc.property(runs, follows), { seed: SEED, numRuns: 100 });
+    fc.assert(fc.property(anySlices, follows), seeded(100));
     follows(['read', 'idle', 'idle', 'read', 'idle', 'read', 'idle', 'idle']);
     follows(['on', 'idle', 'idle', 'idle', 'off', 'idle', 'idle']);
   });
@@ -299,9 +292,7 @@ describe.each(BOTH)('reset of $name', (policy) => {
     rig.write(0, FROM + 1, 77);
     rig.write(0, SELECT, CALLSTACK_SELECT);
     rig.write(0, DEBUGCTL, LBR);
-    rig.m.switchTo(0, -1);
-    rig.m.liveMigrate(0);
-    rig.m.switchTo(0, 0);
+    rig.migrate();
     expect([rig.event, rig.words, rig.open, rig.debugctl]).toEqual(['none', [], [], 0]);
     expect([rig.read(0, FROM + 1), rig.read(0, SELECT)]).toEqual([0, 0]);
   });

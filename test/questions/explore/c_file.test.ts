@@ -3,7 +3,7 @@
  * Inside a function a compiler may write memory earlier or later, so suspended states may differ.
  */
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Group } from '../../../src/states/alphabet.js';
+import type { Group } from '../../../src/schedule/explored.js';
 import { explore } from '../../../src/states/explore.js';
 import { MachineModel } from '../../../src/states/machine_model.js';
 import { Search } from '../../../src/search/search.js';

@@ -10,7 +10,7 @@ import type { ExploreProgress } from '../../../src/questions/explore/job.js';
 import { exploreLine, exploreState } from '../../../src/questions/explore/progress.js';
 import type { TimedExploration } from '../../../src/questions/explore/text.js';
 import type { ExploreResult } from '../../../src/states/explore.js';
-import { GROUP_NAMES } from '../../../src/states/alphabet.js';
+import { GROUP_NAMES } from '../../../src/schedule/explored.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 /** A build of its own: dist/ may be in use by whoever runs the tests. */

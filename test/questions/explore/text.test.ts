@@ -12,7 +12,7 @@ import { exploreJson } from '../../../src/questions/explore/json.js';
 import type { Exploration, TimedExploration } from '../../../src/questions/explore/text.js';
 import { exploreText } from '../../../src/questions/explore/text.js';
 import { WIDTH } from '../../../src/console/text.js';
-import type { Action } from '../../../src/schedule/actions.js';
+import type { Action } from '../../../src/schedule/table.js';
 import { Schedule } from '../../../src/schedule/schedule.js';
 import type { Counterexample } from '../../../src/campaign/campaign.js';
 import { ShapeCampaign } from '../../../src/campaign/campaign.js';

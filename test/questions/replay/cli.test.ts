@@ -4,8 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { POLICIES } from '../../../src/host/policy/index.js';
 import { PROPERTY_NAMES } from '../../../src/judge/properties.js';
 import { CPU_MODELS } from '../../../src/hw/cpu_models.js';
-import type { Action } from '../../../src/schedule/actions.js';
-import { ACTION_NAMES, ACTIONS } from '../../../src/schedule/actions.js';
+import type { Action } from '../../../src/schedule/table.js';
+import { ACTION_NAMES, ACTIONS } from '../../../src/schedule/table.js';
 import { Schedule } from '../../../src/schedule/schedule.js';
 import type { ReplayCase } from '../../../src/campaign/replay_file.js';
 import {
@@ -24,9 +24,7 @@ const anyAction: fc.Arbitrary<Action> = fc
   .map(([kind, actor, values]) => ({
     kind,
     actor,
-    args: ACTIONS[kind].params.map(({ name, min }, i) =>
-      name === 'which' ? values[i] % 2 : Math.max(min, values[i]),
-    ),
+    args: ACTIONS[kind].params.map(({ min, max }, i) => min + (values[i] % (max - min + 1))),
   }));
 
 const anyCase: fc.Arbitrary<ReplayCase> = fc.record({
@@ -108,7 +106,7 @@ describe('replay tokens and files', () => {
     [{ pcpus: '1' }, /"pcpus" must be a number/],
     [{ whose: 'me' }, /"whose" must be one of policy, kernel, nobody/],
     [{ actions: {} }, /"actions" must be a list/],
-    [{ actions: [null] }, /action 1: this is no object/],
+    [{ actions: [null] }, /action 1: this is neither a line such as 'v0: call n=3' nor an object/],
     [action('jump', 0, []), /action 1: there is no kind "jump"; there are: call ret/],
     [action('leave', '0', []), /action 1: "actor" must be a whole number/],
     [action('leave', 64, []), /action 1: actor 64/],

@@ -7,7 +7,7 @@ import { PROPERTY_NAMES } from '../../../src/judge/properties.js';
 import { findCpuModel, withDepth } from '../../../src/hw/cpu_models.js';
 import { MSR_LBR_TOS } from '../../../src/hw/msr_index.js';
 import { DEFAULT_SHAPES } from '../../../src/campaign/campaign.js';
-import type { Action } from '../../../src/schedule/actions.js';
+import type { Action } from '../../../src/schedule/table.js';
 import { Schedule } from '../../../src/schedule/schedule.js';
 import type { SwitchCosts } from '../../../src/questions/review/access_log.js';
 import { AccessLog } from '../../../src/questions/review/access_log.js';
