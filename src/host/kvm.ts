@@ -230,7 +230,7 @@ export class Kvm implements PolicyHost {
     const carried = this.policy.get_state(this, vcpu);
     const debugctl = carried ? vmcs.guest_debugctl : 0;
     const pv_lbr_ctrl = carried ? vcpu.pv_lbr_ctrl : 0;
-    for (let i = 0; i < this.policy.words.length; i++) vcpu.setWord(i, 0);
+    vcpu.clearWords();
     if (!carried) vcpu.records.clear();
     this.setPassthrough(vcpu, false);
     vmcs.guest_debugctl = debugctl;

@@ -4,6 +4,7 @@ import { DEBUGCTLMSR_LBR } from '../hw/msr_index.js';
 import { LbrStack } from '../hw/lbr_stack.js';
 import type { Layout, Memory } from '../hw/memory.js';
 import { Vmcs } from '../hw/vmx.js';
+import { policyWords } from './policy_words.js';
 
 const PCPU = 0;
 const IN_GUEST = 1;
@@ -20,10 +21,17 @@ export interface VcpuLayout {
   readonly words: number;
   readonly vmcs: number;
   readonly records: number;
+  /** Where the words lie that the policy declares for each vCPU, and their names. */
   readonly policy: number;
+  readonly policyWords: readonly string[];
 }
 
-export class Vcpu {
+/**
+ * One vCPU of a guest: what KVM keeps of it, its VMCS included.
+ *
+ * @typeParam Word - names of the policy's words that the holder of this reference may use.
+ */
+export class Vcpu<Word extends string = never> {
   /** Number over all VMs; also its thread's number in the host's kernel. */
   readonly id: number;
   readonly vm: number;
@@ -32,10 +40,12 @@ export class Vcpu {
   readonly vmcs: Vmcs;
   /** The host's copy of the guest's LBR stack. */
   readonly records: LbrStack;
+  /** What the policy remembers of the vCPU, by the names that it declares. */
+  readonly words: Record<Word, number>;
   private readonly w: Int32Array;
   /** Word offset of all that is the vCPU's. */
   readonly o: number;
-  private readonly policy: number;
+  private readonly layout: VcpuLayout;
 
   constructor(
     memory: Memory,
@@ -47,20 +57,22 @@ export class Vcpu {
   ) {
     this.w = memory.words;
     this.o = layout.words;
-    this.policy = layout.policy;
+    this.layout = layout;
     this.id = id;
     this.vm = vm;
     this.cpu = cpu;
     this.vmcs = new Vmcs(memory, model, layout.vmcs);
     this.records = LbrStack.at(memory, model, layout.records);
+    this.words = policyWords(memory, layout.policy, layout.policyWords);
   }
 
-  static allocate(layout: Layout, model: CpuModel, policyWords: number): VcpuLayout {
+  static allocate(layout: Layout, model: CpuModel, names: readonly string[]): VcpuLayout {
     return {
       words: layout.take(VCPU_WORDS),
       vmcs: Vmcs.allocate(layout),
       records: LbrStack.allocate(layout, model),
-      policy: layout.take(policyWords),
+      policy: layout.take(names.length),
+      policyWords: names,
     };
   }
 
@@ -123,11 +135,9 @@ export class Vcpu {
     this.w[this.o + PASSTHROUGH] = v ? 1 : 0;
   }
 
-  /** One of the words that the policy declared for each vCPU. */
-  word(i: number): number {
-    return this.w[this.policy + i];
-  }
-  setWord(i: number, v: number): void {
-    this.w[this.policy + i] = v;
+  /** Zeroes the words of the policy. */
+  clearWords(): void {
+    const { policy, policyWords: names } = this.layout;
+    this.w.fill(0, policy, policy + names.length);
   }
 }

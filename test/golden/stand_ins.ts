@@ -8,9 +8,6 @@ import type { HostPerf, LbrPolicy, MsrValue, PolicyHost } from '../../src/host/p
 import { msrValue } from '../../src/host/policy/policy.js';
 import type { Vcpu } from '../../src/host/vcpu.js';
 
-/** A word of its own, after those of `merged`. */
-const OWN = merged.words.length;
-
 /** `merged` on a host's perf some functions of which differ. */
 function mergedOn(differs: (perf: HostPerf) => Partial<HostPerf>): LbrPolicy {
   const on = (kvm: PolicyHost): PolicyHost => {
@@ -33,15 +30,15 @@ function mergedOn(differs: (perf: HostPerf) => Partial<HostPerf>): LbrPolicy {
 /** The guest LBR event of these vCPUs can't be scheduled: it is in ERROR as soon as it exists. */
 function eventInError(which: (vcpu: Vcpu) => boolean): LbrPolicy {
   return mergedOn((perf) => ({
-    create_guest_lbr_event: (vcpu, kind) => {
-      if (which(vcpu)) vcpu.setWord(OWN, 1);
+    create_guest_lbr_event: (vcpu: Vcpu<'own'>, kind) => {
+      if (which(vcpu)) vcpu.words.own = 1;
       else perf.create_guest_lbr_event(vcpu, kind);
     },
-    release_guest_lbr_event: (vcpu) => {
-      vcpu.setWord(OWN, 0);
+    release_guest_lbr_event: (vcpu: Vcpu<'own'>) => {
+      vcpu.words.own = 0;
       perf.release_guest_lbr_event(vcpu);
     },
-    guest_lbr_event: (vcpu) => (vcpu.word(OWN) === 0 ? perf.guest_lbr_event(vcpu) : 'inactive'),
+    guest_lbr_event: (vcpu: Vcpu<'own'>) => (vcpu.words.own === 0 ? perf.guest_lbr_event(vcpu) : 'inactive'),
   }));
 }
 
@@ -72,13 +69,13 @@ function hostTakesLbr(rearms: boolean): LbrPolicy {
   const base = eventInError(() => false);
   return {
     ...base,
-    vcpu_enter: (kvm, vcpu) => {
-      if (rearms || vcpu.word(OWN) === 0) base.vcpu_enter(kvm, vcpu);
+    vcpu_enter: (kvm, vcpu: Vcpu<'own'>) => {
+      if (rearms || vcpu.words.own === 0) base.vcpu_enter(kvm, vcpu);
     },
-    host_perf_event: (kvm, _pcpu, vcpu, on) => {
+    host_perf_event: (kvm, _pcpu, vcpu: Vcpu<'own'> | null, on) => {
       if (!on || vcpu === null || kvm.perf.guest_lbr_event(vcpu) === 'none') return;
       kvm.perf.release_guest_lbr_event(vcpu);
-      vcpu.setWord(OWN, 1);
+      vcpu.words.own = 1;
     },
   };
 }
@@ -103,19 +100,18 @@ function eventOfAnotherThread(): LbrPolicy {
 /** Before commit 189ecdb3e112: the host's DEBUGCTL is read when the vCPU is loaded, no more. */
 function staleDebugctl(): LbrPolicy {
   const words = [...merged.words, 'host_debugctl', 'read'];
-  const READ = OWN + 1;
   return {
     ...merged,
     words,
-    vcpu_load: (kvm, vcpu) => {
+    vcpu_load: (kvm, vcpu: Vcpu<'host_debugctl' | 'read'>) => {
       merged.vcpu_load(kvm, vcpu);
-      vcpu.setWord(READ, 0);
+      vcpu.words.read = 0;
     },
     // The first entry comes right after the load: what KVM has just read is what it was then.
-    vcpu_enter: (kvm, vcpu) => {
-      if (vcpu.word(READ) === 0) vcpu.setWord(OWN, vcpu.host_debugctl);
-      vcpu.setWord(READ, 1);
-      vcpu.host_debugctl = vcpu.word(OWN);
+    vcpu_enter: (kvm, vcpu: Vcpu<'host_debugctl' | 'read'>) => {
+      if (vcpu.words.read === 0) vcpu.words.host_debugctl = vcpu.host_debugctl;
+      vcpu.words.read = 1;
+      vcpu.host_debugctl = vcpu.words.host_debugctl;
       merged.vcpu_enter(kvm, vcpu);
     },
   };

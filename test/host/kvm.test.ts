@@ -9,6 +9,9 @@ import { DEBUGCTL, HookedRig, LBR } from '../rig/machine.js';
 const BTF = msrs.DEBUGCTLMSR_BTF;
 const FREEZE = msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
 
+/** A vCPU under the policy of HookedRig. */
+type HookedVcpu = Vcpu<'a' | 'b'>;
+
 describe('setPassthrough', () => {
   it('always moves the bitmap with its flag, and spares the walk when nothing changes', () => {
     const { m } = new HookedRig();
@@ -187,15 +190,15 @@ describe('schedOut and schedIn', () => {
 });
 
 describe('migrate', () => {
-  function prepared(carried: boolean): { rig: HookedRig; vcpu: Vcpu } {
+  function prepared(carried: boolean): { rig: HookedRig; vcpu: HookedVcpu } {
     const rig = new HookedRig('add-del');
-    const [vcpu] = rig.m.vcpus;
+    const [vcpu] = rig.m.vcpus as HookedVcpu[];
     rig.write(0, DEBUGCTL, LBR | FREEZE);
     rig.write(0, MSR_KVM_PV_LBR_CTRL, KVM_PV_LBR_CTRL_ACTIVE);
     rig.write(0, msrs.MSR_CORE_PERF_GLOBAL_CTRL, 5, 2);
     rig.m.switchTo(0, -1);
-    vcpu.setWord(0, 11);
-    vcpu.setWord(1, 12);
+    vcpu.words.a = 11;
+    vcpu.words.b = 12;
     vcpu.records.write(msrs.MSR_LBR_NHM_FROM, 1, 2);
     vcpu.records.write(msrs.MSR_LBR_TOS, 3, 0);
     vcpu.records.write(msrs.MSR_LBR_SELECT, 4, 0);
@@ -214,7 +217,7 @@ describe('migrate', () => {
     const { rig, vcpu } = prepared(true);
     const seen: unknown[] = [];
     const note = (): void =>
-      void seen.push(vcpu.word(0), vcpu.word(1), vcpu.msr_passthrough, vcpu.vmcs.guest_debugctl);
+      void seen.push(vcpu.words.a, vcpu.words.b, vcpu.msr_passthrough, vcpu.vmcs.guest_debugctl);
     rig.hooks.on.reset = note;
     rig.m.liveMigrate(0);
     expect(rig.said()).toEqual(['get_state 0', 'reset 0', 'set_state 0']);
@@ -231,7 +234,7 @@ describe('migrate', () => {
     expect(rig.said()).toEqual(['get_state 0', 'reset 0']);
     expect(records(vcpu)).toEqual([0, 0, 0]);
     expect([vcpu.vmcs.guest_debugctl, vcpu.pv_lbr_ctrl]).toEqual([0, 0]);
-    expect([vcpu.word(0), vcpu.word(1), vcpu.msr_passthrough]).toEqual([0, 0, false]);
+    expect([vcpu.words.a, vcpu.words.b, vcpu.msr_passthrough]).toEqual([0, 0, false]);
     expect([vcpu.global_ctrl, vcpu.global_ctrl_hi]).toEqual([5, 2]);
   });
 });
@@ -239,7 +242,7 @@ describe('migrate', () => {
 describe('vCPU words', () => {
   it('never overlap, nor reach those of another vCPU', () => {
     const { m } = new HookedRig();
-    const [a, b] = m.vcpus;
+    const [a, b] = m.vcpus as HookedVcpu[];
     const fields = [
       'pcpu',
       'host_debugctl',
@@ -255,8 +258,8 @@ describe('vCPU words', () => {
     for (const [i, vcpu] of [a, b].entries()) {
       vcpu.in_guest = i === 0;
       vcpu.msr_passthrough = i !== 0;
-      vcpu.setWord(0, 300 + i);
-      vcpu.setWord(1, 400 + i);
+      vcpu.words.a = 300 + i;
+      vcpu.words.b = 400 + i;
       vcpu.vmcs.guest_debugctl = 500 + i;
     }
     expect(fields.map((field) => a[field])).toEqual([100, 101, 102, 103, 104, 105]);
@@ -265,7 +268,7 @@ describe('vCPU words', () => {
       [true, false],
       [false, true],
     ]);
-    expect([a, b].map((v) => [v.word(0), v.word(1), v.vmcs.guest_debugctl])).toEqual([
+    expect([a, b].map((v) => [v.words.a, v.words.b, v.vmcs.guest_debugctl])).toEqual([
       [300, 400, 500],
       [301, 401, 501],
     ]);

@@ -38,7 +38,7 @@ export class HookRig implements PolicyHost {
   constructor(policy: LbrPolicy, cpu = 'skylake') {
     const model = cpuModel(cpu);
     const layout = new Layout();
-    const at = Vcpu.allocate(layout, model, policy.words.length);
+    const at = Vcpu.allocate(layout, model, policy.words);
     this.policy = policy;
     this.vcpu = new Vcpu(new Memory(layout), model, at, 0, 0, 0);
     this.vcpu.pcpu = PCPU;

@@ -39,7 +39,7 @@ export const GP = 13;
 
 /** A machine's configuration, of which what is left out is `DEFAULTS`. */
 export interface Part extends Partial<MachineConfig> {
-  /** Name of the CPU model where `model` is left out: `haswell`, or `haswell/4` with four records. */
+  /** Name of the CPU model where `model` is left out; `haswell/4` is one with four records. */
   readonly cpu?: string;
 }
 
@@ -170,9 +170,9 @@ export class Rig {
 
   /** The words that the policy has set for v0, by name. */
   get words(): string[] {
-    const [vcpu] = this.m.vcpus;
-    const set = this.policy.words.filter((_name, i) => vcpu.word(i) !== 0);
-    for (const name of set) expect(vcpu.word(this.policy.words.indexOf(name))).toBe(1);
+    const words: Readonly<Record<string, number>> = this.m.vcpus[0].words;
+    const set = this.policy.words.filter((name) => words[name] !== 0);
+    for (const name of set) expect(words[name]).toBe(1);
     return set;
   }
 

@@ -9,8 +9,9 @@ import type { Vcpu } from '../vcpu.js';
 import type { LbrPolicy, MsrValue, PolicyHost } from './policy.js';
 import { msrValue, PASS_THROUGH, WITH_CALLSTACK, WITH_SHORTCUT } from './policy.js';
 
-/** kvm_pmu.need_cleanup. */
-export const NEED_CLEANUP = 0;
+/** `need_cleanup`: kvm_pmu.need_cleanup. */
+export const MERGED_WORDS = ['need_cleanup'] as const;
+export type MergedVcpu = Vcpu<(typeof MERGED_WORDS)[number]>;
 
 /** Kernel: pmu_intel.c:intel_pmu_create_guest_lbr_event(), if there is no event. */
 export function createEvent(kvm: PolicyHost, vcpu: Vcpu): void {
@@ -44,7 +45,7 @@ export const merged: LbrPolicy = {
   summary: 'guest LBR event on host perf; released when DEBUGCTL.LBR is clear after a switch',
   cites: 'Linux 5.12 to 6.1, arch/x86/kvm/vmx/pmu_intel.c',
   assumes: 'a guest whose DEBUGCTL.LBR is clear after a switch has stopped using LBR',
-  words: ['need_cleanup'],
+  words: MERGED_WORDS,
   needlessSwitches: 2,
   knownFailures: {
     'no-loss/callstack': {
@@ -92,13 +93,13 @@ export const merged: LbrPolicy = {
   notApplicable: { 'active-agrees': 'not a paravirtual policy' },
   inUse: (vcpu: Vcpu): boolean => vcpu.msr_passthrough,
   /** Kernel: x86.c:kvm_arch_sched_in(). */
-  vcpu_load: (kvm: PolicyHost, vcpu: Vcpu): void => {
-    if (kvm.perf.guest_lbr_event(vcpu) !== 'none') vcpu.setWord(NEED_CLEANUP, 1);
+  vcpu_load: (kvm: PolicyHost, vcpu: MergedVcpu): void => {
+    if (kvm.perf.guest_lbr_event(vcpu) !== 'none') vcpu.words.need_cleanup = 1;
   },
   /** Kernel: pmu.c:kvm_pmu_handle_event(), kvm_pmu_cleanup(). */
-  handle_requests: (kvm: PolicyHost, vcpu: Vcpu): void => {
-    if (vcpu.word(NEED_CLEANUP) === 0) return;
-    vcpu.setWord(NEED_CLEANUP, 0);
+  handle_requests: (kvm: PolicyHost, vcpu: MergedVcpu): void => {
+    if (vcpu.words.need_cleanup === 0) return;
+    vcpu.words.need_cleanup = 0;
     intel_pmu_cleanup(kvm, vcpu);
   },
   vcpu_enter: vmx_passthrough_lbr_msrs,

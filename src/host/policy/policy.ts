@@ -108,7 +108,7 @@ export interface LbrPolicy extends PolicyClaims {
   readonly assumes: string;
   /** What the guest is told: where its driver reports call-stack use, if at all. */
   readonly pv: PvSite;
-  /** Names of its words per vCPU. */
+  /** Names of its words per vCPU: `vcpu.words.NAME` in a hook that asks for a Vcpu<'NAME'>. */
   readonly words: readonly string[];
   /**
    * Whether the policy will write all of `vcpu.records` before it reads any of it. Only exploration

@@ -1,5 +1,6 @@
 /** Hooks of the policies of the lazy series, v4 to v10, each by itself on a host that logs. */
 import { describe, expect, it } from 'vitest';
+import type { Vcpu } from '../../../src/host/vcpu.js';
 import * as msrs from '../../../src/hw/msr_index.js';
 import { PASS_THROUGH } from '../../../src/host/policy/policy.js';
 import { v10 } from '../../../src/host/policy/v10.js';
@@ -248,7 +249,7 @@ describe('v10', () => {
   function back(): HookRig {
     const rig = new HookRig(v10);
     rig.read(TOS);
-    rig.vcpu.setWord(1, 0);
+    (rig.vcpu as Vcpu<'in_use'>).words.in_use = 0;
     expect(rig.hook('vcpu_load')).toEqual([]);
     return rig;
   }

@@ -1,6 +1,7 @@
 /** v8: an exclusive event before the access, and #GP without it; in both readings of its check. */
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { LazyVcpu } from '../../../src/host/policy/lazy_event.js';
 import { BRANCH_JCC } from '../../../src/hw/branch.js';
 import * as msrs from '../../../src/hw/msr_index.js';
 import type { HostPerf, LbrPolicy, PolicyHost } from '../../../src/host/policy/policy.js';
@@ -172,7 +173,7 @@ describe('the check before entry', () => {
   it('never touches anything without an event, or without use in this slice', () => {
     for (const policy of BOTH) {
       const { m } = new Rig(policy);
-      const [vcpu] = m.vcpus;
+      const [vcpu] = m.vcpus as LazyVcpu[];
       for (const [event, used] of [
         [0, 0],
         [0, 1],
@@ -180,11 +181,11 @@ describe('the check before entry', () => {
       ]) {
         for (const state of ['none', 'inactive', 'active'] as const) {
           const perf = { guest_lbr_event: () => state } as Partial<HostPerf> as HostPerf;
-          vcpu.setWord(0, used);
-          vcpu.setWord(1, event);
+          vcpu.words.lbr_used = used;
+          vcpu.words.lbr_event = event;
           // Any call on it throws.
           policy.vcpu_enter({ perf } as PolicyHost, vcpu);
-          expect([vcpu.word(0), vcpu.word(1)]).toEqual([used, event]);
+          expect([vcpu.words.lbr_used, vcpu.words.lbr_event]).toEqual([used, event]);
         }
       }
     }
