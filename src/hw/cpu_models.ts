@@ -44,6 +44,8 @@ export interface CpuModel {
   readonly pmu_version: number;
   /** HLE or RTM is there: FROM bits 62:61 of format EIP_FLAGS2 are flags, not sign extension. */
   readonly tsx: boolean;
+  /** A transaction that aborts leaves two records: Linux sets lbr_double_abort. */
+  readonly double_abort: boolean;
   /** A deep C-state may zero FROM, TO, INFO and TOS. */
   readonly cstate_wipe: boolean;
   /** Where the facts come from, and how sure they are (docs/FIDELITY.md). */
@@ -52,7 +54,7 @@ export interface CpuModel {
 
 const NHM = { lbr_from: MSR_LBR_NHM_FROM, lbr_to: MSR_LBR_NHM_TO, lbr_info: 0 };
 const CORE = { lbr_from: MSR_LBR_CORE_FROM, lbr_to: MSR_LBR_CORE_TO, lbr_info: 0 };
-const OLD = { callstack: false, tsx: false, cstate_wipe: false };
+const OLD = { callstack: false, tsx: false, double_abort: false, cstate_wipe: false };
 const LBR_TABLE = 'SDM Vol. 3B, "LBR Stack Size and TOS Pointer Range"';
 
 /** Every CPU model, by the name that --cpu takes. */
@@ -134,6 +136,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     callstack: true,
     pmu_version: 3,
     tsx: true,
+    double_abort: true,
     cstate_wipe: true,
     cites:
       'SDM Vol. 3B, "Last Branch, Call Stack, Interrupt, and Exception Recording for Processors ' +
@@ -151,6 +154,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     callstack: true,
     pmu_version: 3,
     tsx: false,
+    double_abort: true,
     cstate_wipe: true,
     cites: 'Specification updates HSD172, HSM182, BDM127 [stated]',
   },
@@ -167,6 +171,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     callstack: true,
     pmu_version: 4,
     tsx: true,
+    double_abort: false,
     cstate_wipe: true,
     cites:
       'SDM Vol. 3B, "Last Branch, Call Stack, Interrupt, and Exception Recording for Processors ' +
@@ -197,6 +202,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     callstack: true,
     pmu_version: 4,
     tsx: false,
+    double_abort: false,
     cstate_wipe: true,
     cites:
       'SDM Vol. 3B, "Last Branch, Call Stack, Interrupt, and Exception Recording for Processors ' +

@@ -144,6 +144,11 @@ describe('CPU_MODELS', () => {
     expect(CPU_MODELS.map((model) => model.uarch)).toEqual(UARCHS);
   });
 
+  it('always record an abort twice on Haswell, and on no other', () => {
+    const twice = CPU_MODELS.filter((model) => model.double_abort);
+    expect(twice.map(({ name }) => name)).toEqual(['haswell', 'haswell-notsx']);
+  });
+
   it.each(ROWS.map((row) => ({ name: row[0], row })))('always gives $name its facts', ({ row }) => {
     const [name, lbr_nr, lbr_format, from, to, info, select, callstack, ...rest] = row;
     const [pmu_version, tsx, cstate_wipe, numbers] = rest;

@@ -72,13 +72,18 @@ export interface KnownFailure {
   readonly where?: Where;
 }
 
-export type Where = (model: CpuModel, kernel: string) => boolean;
+/** @param kernel - the features of the kernels that matter: KERNEL_FEATURES of a version. */
+export type Where = (
+  model: CpuModel,
+  kernel: { readonly lbr_restore_shortcut: boolean },
+) => boolean;
 
 /** A failure that is not met on a CPU without call-stack mode. */
 export const WITH_CALLSTACK: Where = (model) => model.callstack;
 
-/** A failure that is not met with a driver that lacks the restore shortcut (4.18). */
-export const WITH_SHORTCUT: Where = (model, kernel) => model.callstack && kernel !== '4.18';
+/** A failure that is not met with a driver that lacks the restore shortcut. */
+export const WITH_SHORTCUT: Where = ({ callstack }, { lbr_restore_shortcut }) =>
+  callstack && lbr_restore_shortcut;
 
 /**
  * What a policy says of itself to those who judge and explore it. The host never reads any of it.

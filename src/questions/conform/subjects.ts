@@ -34,8 +34,7 @@ const VARIANTS: readonly Variant[] = [
   ['atom', 'no-lbr', { lbr_nr: 0 }],
   ['haswell', 'no-lbr', { lbr_nr: 0 }],
   ['skylake', 'info2', { lbr_format: LBR_FORMAT_INFO2, tsx: false }],
-  // The name of the microarchitecture is what lbr_double_abort goes by.
-  ['skylake', 'double-abort', { uarch: 'Haswell' }],
+  ['skylake', 'double-abort', { double_abort: true }],
 ];
 
 const DEPTHS: readonly (readonly [string, number])[] = [
