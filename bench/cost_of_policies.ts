@@ -109,8 +109,8 @@ class Costs extends CostMeter {
     super(config, monitor);
     this.monitor = monitor;
     const { host } = this.machine;
-    const create = host.create_guest_lbr_event.bind(host);
-    host.create_guest_lbr_event = (vcpu, kind): void => {
+    const create = host.createGuestLbrEvent.bind(host);
+    host.createGuestLbrEvent = (vcpu, kind): void => {
       this.events++;
       create(vcpu, kind);
     };

@@ -84,10 +84,10 @@ export class Vcpu<Word extends string = never> {
     this.w[this.o + PCPU] = v + 1;
   }
   /** Whether the pCPU is in VMX non-root mode for it. */
-  get in_guest(): boolean {
+  get inGuest(): boolean {
     return this.w[this.o + IN_GUEST] !== 0;
   }
-  set in_guest(v: boolean) {
+  set inGuest(v: boolean) {
     this.w[this.o + IN_GUEST] = v ? 1 : 0;
   }
   /** vcpu->arch.host_debugctl, taken with interrupts off before the entry. */
@@ -117,15 +117,15 @@ export class Vcpu<Word extends string = never> {
     this.w[this.o + GLOBAL_STATUS] = v;
   }
   /** MSR_KVM_PV_LBR_CTRL. */
-  get pv_lbr_ctrl(): number {
+  get pvLbrCtrl(): number {
     return this.w[this.o + PV_LBR_CTRL];
   }
-  set pv_lbr_ctrl(v: number) {
+  set pvLbrCtrl(v: number) {
     this.w[this.o + PV_LBR_CTRL] = v;
   }
   /** Whether hardware records for the guest once it is entered. */
-  get lbr_enabled(): boolean {
-    return (this.vmcs.guest_debugctl & DEBUGCTLMSR_LBR) !== 0;
+  get lbrEnabled(): boolean {
+    return (this.vmcs.guestDebugctl & DEBUGCTLMSR_LBR) !== 0;
   }
   /** lbr_desc.msr_passthrough: spares a walk over the bitmap that would change nothing. */
   get msr_passthrough(): boolean {

@@ -145,8 +145,8 @@ export class Monitor implements Observer {
     if (this.references.isLbr(msr)) {
       this.touched(vcpu);
       if (msr !== msrs.MSR_LBR_SELECT) this.wiped[vcpu] = 1;
-      const { pcpu, in_guest } = this.watched().vcpus[vcpu];
-      if (in_guest) this.registers.holds(pcpu, vcpu);
+      const { pcpu, inGuest } = this.watched().vcpus[vcpu];
+      if (inGuest) this.registers.holds(pcpu, vcpu);
     } else if (msr === msrs.MSR_IA32_DEBUGCTLMSR && (eax & msrs.DEBUGCTLMSR_LBR) !== 0) {
       this.touched(vcpu);
     }

@@ -81,7 +81,7 @@ export class RegisterCheck extends Check {
         P['owner-only'],
         () => `p${pcpu}: LBR MSRs accessed for v${onBehalf}, which is not loaded`,
       );
-    } else if (machine.host.host_lbr_active(pcpu) && !machine.lentOut(pcpu)) {
+    } else if (machine.host.hostLbrActive(pcpu) && !machine.lentOut(pcpu)) {
       verdicts.breaks(
         P['owner-only'],
         () => `p${pcpu}: LBR MSRs accessed for v${onBehalf} while they are the host event's`,
@@ -102,7 +102,7 @@ export class RegisterCheck extends Check {
         () => `p${pcpu}: DEBUGCTL is 0x${is.toString(16)} after an exit, not 0x${was.toString(16)}`,
       );
     }
-    const contended = this.machine().host.host_lbr_active(pcpu);
+    const contended = this.machine().host.hostLbrActive(pcpu);
     if (contended) this.verdicts.reach[R['contended-entry']]++;
   }
 
@@ -141,6 +141,6 @@ export class RegisterCheck extends Check {
   }
 
   cstate(pcpu: number): void {
-    if (this.reference.model.cstate_wipe) this.holder[pcpu] = NOBODY;
+    if (this.reference.model.cstateWipe) this.holder[pcpu] = NOBODY;
   }
 }

@@ -65,7 +65,7 @@ export class SwitchCheck extends Check {
     const machine = this.machine();
     const { hostWork, work } = this;
     const { reach } = this.verdicts;
-    const hasEvent = machine.host.guest_lbr_event(machine.vcpus[vcpu]) !== 'none';
+    const hasEvent = machine.host.guestLbrEvent(machine.vcpus[vcpu]) !== 'none';
     if (hasEvent && hostWork[pcpu] > 0) {
       work[vcpu] = 1;
       // One access: perf has looked at TOS and let the records be.
@@ -108,7 +108,7 @@ export class SwitchCheck extends Check {
   private activeCheck(vcpu: number): void {
     const machine = this.machine();
     if (machine.booting(vcpu)) return;
-    const active = machine.vcpus[vcpu].pv_lbr_ctrl !== 0;
+    const active = machine.vcpus[vcpu].pvLbrCtrl !== 0;
     if (active) this.verdicts.reach[R['switch-while-active']]++;
     const users = callstackUsers(machine.cpu(vcpu));
     const inside = machine.ports[vcpu].suspended !== 0;

@@ -73,7 +73,7 @@ export class CostMeter extends Observer {
   private accessed(vcpu: number, msr: number): void {
     if (!this.isLbr(msr)) return;
     this.guestAccesses++;
-    if (!this.machine.vcpus[vcpu].in_guest) this.exits++;
+    if (!this.machine.vcpus[vcpu].inGuest) this.exits++;
   }
 
   override guestRead(vcpu: number, msr: number, _eax: number, _edx: number): void {

@@ -41,15 +41,15 @@ describe('enter and exit', () => {
     const [cpu] = m.pcpus;
     m.kvm.exit(vcpu);
     cpu.debugctl = LBR | BTF;
-    vcpu.vmcs.guest_debugctl = FREEZE;
+    vcpu.vmcs.guestDebugctl = FREEZE;
     said();
     m.kvm.enter(vcpu);
-    expect([cpu.debugctl, vcpu.in_guest, vcpu.host_debugctl]).toEqual([FREEZE, true, LBR | BTF]);
+    expect([cpu.debugctl, vcpu.inGuest, vcpu.host_debugctl]).toEqual([FREEZE, true, LBR | BTF]);
     cpu.debugctl = FREEZE | LBR;
     m.kvm.exit(vcpu);
-    expect([cpu.debugctl, vcpu.in_guest]).toEqual([LBR | BTF, false]);
-    expect(vcpu.vmcs.guest_debugctl).toBe(FREEZE | LBR);
-    expect(said()).toEqual(['handle_requests 0', 'vcpu_enter 0', 'vcpu_exit 0', 'exited 0']);
+    expect([cpu.debugctl, vcpu.inGuest]).toEqual([LBR | BTF, false]);
+    expect(vcpu.vmcs.guestDebugctl).toBe(FREEZE | LBR);
+    expect(said()).toEqual(['handleRequests 0', 'vcpu_enter 0', 'vcpu_exit 0', 'exited 0']);
   });
 
   it('never do anything twice', () => {
@@ -66,12 +66,12 @@ describe('enter and exit', () => {
     expect(said()).toEqual([]);
   });
 
-  it('always take the snapshot of DEBUGCTL between handle_requests and vcpu_enter', () => {
+  it('always take the snapshot of DEBUGCTL between handleRequests and vcpu_enter', () => {
     const rig = new HookedRig();
     const [vcpu] = rig.m.vcpus;
     const [cpu] = rig.m.pcpus;
     rig.m.kvm.exit(vcpu);
-    rig.hooks.on.handle_requests = (): void => {
+    rig.hooks.on.handleRequests = (): void => {
       cpu.debugctl = LBR | FREEZE;
     };
     rig.hooks.on.vcpu_enter = (): void => {
@@ -89,11 +89,11 @@ describe('enter and exit', () => {
     const [cpu] = rig.m.pcpus;
     rig.m.kvm.exit(vcpu);
     cpu.debugctl = BTF;
-    vcpu.vmcs.guest_debugctl = LBR;
+    vcpu.vmcs.guestDebugctl = LBR;
     const seen: unknown[] = [];
-    rig.hooks.on.vcpu_enter = (): void => void seen.push(cpu.debugctl, vcpu.in_guest);
+    rig.hooks.on.vcpu_enter = (): void => void seen.push(cpu.debugctl, vcpu.inGuest);
     rig.hooks.on.vcpu_exit = (): void =>
-      void seen.push(cpu.debugctl, vcpu.in_guest, vcpu.vmcs.guest_debugctl);
+      void seen.push(cpu.debugctl, vcpu.inGuest, vcpu.vmcs.guestDebugctl);
     rig.m.kvm.enter(vcpu);
     rig.m.kvm.exit(vcpu);
     expect(seen).toEqual([BTF, false, 0, false, LBR]);
@@ -102,10 +102,10 @@ describe('enter and exit', () => {
   it('always report an entry that a reserved bit makes fail', () => {
     const { m, said } = new HookedRig();
     m.kvm.exit(m.vcpus[0]);
-    m.vcpus[0].vmcs.guest_debugctl = 1 << 20;
+    m.vcpus[0].vmcs.guestDebugctl = 1 << 20;
     said();
     m.kvm.enter(m.vcpus[0]);
-    expect(said()).toEqual(['handle_requests 0', 'vcpu_enter 0', 'entryFailed 0']);
+    expect(said()).toEqual(['handleRequests 0', 'vcpu_enter 0', 'entryFailed 0']);
   });
 });
 
@@ -117,7 +117,7 @@ describe('injectPmi', () => {
       rig.write(0, DEBUGCTL, frozen ? LBR | FREEZE : LBR);
       rig.m.kvm.enter(vcpu);
       const seen: number[] = [];
-      rig.hooks.on.deliver_pmi = (): void => void seen.push(vcpu.vmcs.guest_debugctl);
+      rig.hooks.on.deliver_pmi = (): void => void seen.push(vcpu.vmcs.guestDebugctl);
       rig.said();
       rig.m.kvm.injectPmi(vcpu, 2);
       expect(rig.said()).toEqual([
@@ -125,12 +125,12 @@ describe('injectPmi', () => {
         'exited 0',
         'guestPmi 0 2',
         'deliver_pmi 0',
-        'handle_requests 0',
+        'handleRequests 0',
         'vcpu_enter 0',
       ]);
       expect(seen).toEqual([frozen ? FREEZE : LBR]);
       expect(rig.m.pcpus[0].debugctl).toBe(frozen ? FREEZE : LBR);
-      expect([vcpu.global_status, vcpu.in_guest]).toEqual([0b100, true]);
+      expect([vcpu.global_status, vcpu.inGuest]).toEqual([0b100, true]);
     }
   });
 
@@ -139,7 +139,7 @@ describe('injectPmi', () => {
     m.kvm.exit(m.vcpus[0]);
     said();
     m.kvm.injectPmi(m.vcpus[0], 0);
-    const enter = ['handle_requests 0', 'vcpu_enter 0'];
+    const enter = ['handleRequests 0', 'vcpu_enter 0'];
     const pmi = ['vcpu_exit 0', 'exited 0', 'guestPmi 0 0', 'deliver_pmi 0'];
     expect(said()).toEqual([...enter, ...pmi, ...enter]);
     m.kvm.injectPmi(m.vcpus[0], 1);
@@ -151,7 +151,7 @@ describe('schedOut and schedIn', () => {
   it('always have the policy act while the thread is on its pCPU', () => {
     const rig = new HookedRig();
     const seen: unknown[] = [];
-    const note = (vcpu: Vcpu): void => void seen.push(vcpu.id, vcpu.pcpu, vcpu.in_guest);
+    const note = (vcpu: Vcpu): void => void seen.push(vcpu.id, vcpu.pcpu, vcpu.inGuest);
     rig.hooks.on = { vcpu_put: note, vcpu_load: note };
     rig.m.switchTo(0, 1);
     expect(seen).toEqual([0, 0, false, 1, 0, false]);
@@ -163,7 +163,7 @@ describe('schedOut and schedIn', () => {
       'vcpuSwitch 0 0 false',
       'vcpu_load 1',
       'vcpuSwitch 1 0 true',
-      'handle_requests 1',
+      'handleRequests 1',
       'vcpu_enter 1',
     ]);
   });
@@ -217,13 +217,13 @@ describe('migrate', () => {
     const { rig, vcpu } = prepared(true);
     const seen: unknown[] = [];
     const note = (): void =>
-      void seen.push(vcpu.words.a, vcpu.words.b, vcpu.msr_passthrough, vcpu.vmcs.guest_debugctl);
+      void seen.push(vcpu.words.a, vcpu.words.b, vcpu.msr_passthrough, vcpu.vmcs.guestDebugctl);
     rig.hooks.on.reset = note;
     rig.m.liveMigrate(0);
     expect(rig.said()).toEqual(['get_state 0', 'reset 0', 'set_state 0']);
     expect(seen).toEqual([0, 0, false, LBR | FREEZE]);
     expect(records(vcpu)).toEqual([1, 3, 4]);
-    expect([vcpu.vmcs.guest_debugctl, vcpu.pv_lbr_ctrl]).toEqual([LBR | FREEZE, 1]);
+    expect([vcpu.vmcs.guestDebugctl, vcpu.pvLbrCtrl]).toEqual([LBR | FREEZE, 1]);
     expect(vcpu.vmcs.interceptsRead(msrs.MSR_LBR_TOS)).toBe(true);
     expect([vcpu.global_ctrl, vcpu.global_ctrl_hi]).toEqual([5, 2]);
   });
@@ -233,7 +233,7 @@ describe('migrate', () => {
     rig.m.liveMigrate(0);
     expect(rig.said()).toEqual(['get_state 0', 'reset 0']);
     expect(records(vcpu)).toEqual([0, 0, 0]);
-    expect([vcpu.vmcs.guest_debugctl, vcpu.pv_lbr_ctrl]).toEqual([0, 0]);
+    expect([vcpu.vmcs.guestDebugctl, vcpu.pvLbrCtrl]).toEqual([0, 0]);
     expect([vcpu.words.a, vcpu.words.b, vcpu.msr_passthrough]).toEqual([0, 0, false]);
     expect([vcpu.global_ctrl, vcpu.global_ctrl_hi]).toEqual([5, 2]);
   });
@@ -249,26 +249,26 @@ describe('vCPU words', () => {
       'global_ctrl',
       'global_ctrl_hi',
       'global_status',
-      'pv_lbr_ctrl',
+      'pvLbrCtrl',
     ] as const;
     fields.forEach((field, i) => {
       a[field] = 100 + i;
       b[field] = 200 + i;
     });
     for (const [i, vcpu] of [a, b].entries()) {
-      vcpu.in_guest = i === 0;
+      vcpu.inGuest = i === 0;
       vcpu.msr_passthrough = i !== 0;
       vcpu.words.a = 300 + i;
       vcpu.words.b = 400 + i;
-      vcpu.vmcs.guest_debugctl = 500 + i;
+      vcpu.vmcs.guestDebugctl = 500 + i;
     }
     expect(fields.map((field) => a[field])).toEqual([100, 101, 102, 103, 104, 105]);
     expect(fields.map((field) => b[field])).toEqual([200, 201, 202, 203, 204, 205]);
-    expect([a, b].map((v) => [v.in_guest, v.msr_passthrough])).toEqual([
+    expect([a, b].map((v) => [v.inGuest, v.msr_passthrough])).toEqual([
       [true, false],
       [false, true],
     ]);
-    expect([a, b].map((v) => [v.words.a, v.words.b, v.vmcs.guest_debugctl])).toEqual([
+    expect([a, b].map((v) => [v.words.a, v.words.b, v.vmcs.guestDebugctl])).toEqual([
       [300, 400, 500],
       [301, 401, 501],
     ]);

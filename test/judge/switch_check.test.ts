@@ -88,7 +88,7 @@ describe('no-needless-switch', () => {
     ] as const) {
       const rig = rigOf({ ...merged, needlessSwitches: 0 });
       rig.switches.touched(0);
-      if (event) rig.m.host.create_guest_lbr_event(rig.m.vcpus[0], 'fake-counter');
+      if (event) rig.m.host.createGuestLbrEvent(rig.m.vcpus[0], 'fake-counter');
       rig.switches.hostAccess(0, HOST, work);
       rig.switches.vcpuSwitch(0, 0, false);
       expect(rig.broken).toEqual(wrong ? ['no-needless-switch'] : []);
@@ -107,7 +107,7 @@ describe('host-shortcut', () => {
       [false, 1, true, 0],
     ] as const) {
       const rig = rigOf(merged);
-      if (event) rig.m.host.create_guest_lbr_event(rig.m.vcpus[0], 'fake-counter');
+      if (event) rig.m.host.createGuestLbrEvent(rig.m.vcpus[0], 'fake-counter');
       rig.switches.hostAccess(0, HOST, work);
       rig.switches.vcpuSwitch(0, 0, comes);
       expect([event, work, comes, rig.reach('host-shortcut')]).toEqual([event, work, comes, n]);
@@ -165,11 +165,11 @@ describe('active-agrees', () => {
     expect(now(rig)).toEqual([false, 0]);
     open(rig);
     expect(now(rig)).toEqual([false, 1]);
-    rig.m.vcpus[0].pv_lbr_ctrl = 0;
+    rig.m.vcpus[0].pvLbrCtrl = 0;
     expect(now(rig)).toEqual([true, 1]);
     expect(rig.detail('active-agrees')).toBe('v0: ACTIVE is 0 with 1 call-stack users');
     const idle = rigOf(pvV2);
-    idle.m.vcpus[0].pv_lbr_ctrl = 1;
+    idle.m.vcpus[0].pvLbrCtrl = 1;
     expect(now(idle)).toEqual([true, 1]);
     expect(idle.detail('active-agrees')).toContain('ACTIVE is 1 with 0');
   });
@@ -192,14 +192,14 @@ describe('active-agrees', () => {
     ]) {
       const rig = rigOf(pvV2);
       prepare(rig);
-      rig.m.vcpus[0].pv_lbr_ctrl = 0;
+      rig.m.vcpus[0].pvLbrCtrl = 0;
       expect(now(rig)).toEqual([false, 0]);
     }
   });
 
   it('never speaks of a policy that is not paravirtual, or of a CPU that is yet to start', () => {
     const plain = rigOf(never);
-    plain.m.vcpus[0].pv_lbr_ctrl = 1;
+    plain.m.vcpus[0].pvLbrCtrl = 1;
     expect(now(plain)).toEqual([false, 0]);
     const rig = rigOf(pvV2);
     rig.m.wrmsr(0, MSR_KVM_PV_LBR_CTRL, 1, 0);
@@ -219,7 +219,7 @@ describe('active-agrees', () => {
       rig.m.arm(0, -1, 0);
       rig.m.rdmsr(0, DEBUGCTL);
       expect(rig.m.ports[0].suspended).not.toBe(0);
-      rig.m.vcpus[0].pv_lbr_ctrl = active;
+      rig.m.vcpus[0].pvLbrCtrl = active;
       if (on) rig.ref.write(0, DEBUGCTL, LBR, 0);
       rig.ref.write(0, msrs.MSR_LBR_SELECT, select, 0);
       return now(rig)[0];

@@ -103,10 +103,10 @@ const CLAUSES_OF_ALL: readonly Clause[] = [
     without: (policy) => ({
       ...policy,
       vcpu_enter: (kvm, vcpu) => {
-        const { guest_debugctl } = vcpu.vmcs;
-        vcpu.vmcs.guest_debugctl = guest_debugctl & ~msrs.DEBUGCTLMSR_LBR;
+        const { guestDebugctl } = vcpu.vmcs;
+        vcpu.vmcs.guestDebugctl = guestDebugctl & ~msrs.DEBUGCTLMSR_LBR;
         policy.vcpu_enter(kvm, vcpu);
-        vcpu.vmcs.guest_debugctl = guest_debugctl;
+        vcpu.vmcs.guestDebugctl = guestDebugctl;
       },
     }),
   },
@@ -281,7 +281,7 @@ const CLAUSES_OF_ALL: readonly Clause[] = [
     without: (policy) =>
       onHost(policy, (kvm) => ({
         perf: Object.assign(Object.create(kvm.perf) as PolicyHost['perf'], {
-          host_lbr_active: () => true,
+          hostLbrActive: () => true,
         }),
       })),
   },
@@ -361,7 +361,7 @@ const CLAUSES_OF_ONE: readonly Clause[] = [
     name: 'active-is-a-hint',
     says: 'with ACTIVE clear the stack is parked as ever, not dropped',
     of: ['pv-sound'],
-    without: (policy) => dropping(policy, (vcpu) => vcpu.pv_lbr_ctrl === 0),
+    without: (policy) => dropping(policy, (vcpu) => vcpu.pvLbrCtrl === 0),
   },
   {
     name: 'start-clears-active',
@@ -376,10 +376,10 @@ const CLAUSES_OF_ONE: readonly Clause[] = [
     without: (policy) => ({
       ...policy,
       vcpu_enter: (kvm, vcpu) => {
-        const { pv_lbr_ctrl } = vcpu;
-        vcpu.pv_lbr_ctrl = 0;
+        const { pvLbrCtrl } = vcpu;
+        vcpu.pvLbrCtrl = 0;
         policy.vcpu_enter(kvm, vcpu);
-        vcpu.pv_lbr_ctrl = pv_lbr_ctrl;
+        vcpu.pvLbrCtrl = pvLbrCtrl;
       },
     }),
   },

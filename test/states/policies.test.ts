@@ -77,8 +77,8 @@ const TRUSTING: LbrPolicy = {
   notApplicable: {},
   words: ['saved'],
   vcpu_put: (kvm, vcpu: Vcpu<'saved'>) => {
-    vcpu.words.saved = vcpu.lbr_enabled ? 1 : 0;
-    if (vcpu.lbr_enabled) kvm.saveStack(vcpu, true);
+    vcpu.words.saved = vcpu.lbrEnabled ? 1 : 0;
+    if (vcpu.lbrEnabled) kvm.saveStack(vcpu, true);
   },
   vcpu_load: (kvm, vcpu: Vcpu<'saved'>) => {
     if (vcpu.words.saved !== 0) kvm.restoreStack(vcpu, true);

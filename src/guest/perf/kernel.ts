@@ -23,12 +23,12 @@ export type KernelVersion = (typeof KERNEL_VERSIONS)[number];
 /** What the versions differ in. */
 export interface KernelFeatures {
   /** last_task_ctx and log_id spare a restore (4.19 and later, commit 8b077e4a69be). */
-  readonly lbr_restore_shortcut: boolean;
+  readonly restoreShortcut: boolean;
 }
 
 export const KERNEL_FEATURES: Readonly<Record<KernelVersion, KernelFeatures>> = {
-  '6.1': { lbr_restore_shortcut: true },
-  '4.18': { lbr_restore_shortcut: false },
+  '6.1': { restoreShortcut: true },
+  '4.18': { restoreShortcut: false },
 };
 
 export interface KernelConfig {

@@ -92,9 +92,9 @@ export interface x86_pmu extends KernelFeatures {
   readonly lbr_to_cycles: boolean;
   readonly lbr_double_abort: boolean;
   /** intel_cap.lbr_format is LBR_FORMAT_32: one MSR a record. */
-  readonly lbr_format_32: boolean;
+  readonly isFormat32: boolean;
   /** lbr_from_quirk_key. */
-  readonly lbr_from_quirk: boolean;
+  readonly lbr_from_quirk_key: boolean;
 }
 
 function selMapOf(model: cpu_models.CpuModel): SelMap {
@@ -124,9 +124,9 @@ export function x86PmuOf(config: KernelConfig): x86_pmu {
       format === cpu_models.LBR_FORMAT_EIP_FLAGS2 ||
       format === cpu_models.LBR_FORMAT_TIME,
     lbr_to_cycles: format === cpu_models.LBR_FORMAT_TIME,
-    lbr_double_abort: model.double_abort,
-    lbr_format_32: format === cpu_models.LBR_FORMAT_32,
-    lbr_from_quirk: format === cpu_models.LBR_FORMAT_EIP_FLAGS2 && !model.tsx,
+    lbr_double_abort: model.doubleAbort,
+    isFormat32: format === cpu_models.LBR_FORMAT_32,
+    lbr_from_quirk_key: format === cpu_models.LBR_FORMAT_EIP_FLAGS2 && !model.tsx,
     ...KERNEL_FEATURES[config.version],
   };
 }

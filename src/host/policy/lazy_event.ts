@@ -24,15 +24,15 @@ export function hasEvent(vcpu: LazyVcpu): boolean {
 /** Creates the event, if there is none. Returns whether there is one. */
 export function createEvent(kvm: PolicyHost, vcpu: LazyVcpu, kind: GuestLbrEvent): boolean {
   if (!hasEvent(vcpu)) {
-    kvm.perf.create_guest_lbr_event(vcpu, kind);
-    vcpu.words.lbr_event = kvm.perf.guest_lbr_event(vcpu) === 'none' ? 0 : 1;
+    kvm.perf.createGuestLbrEvent(vcpu, kind);
+    vcpu.words.lbr_event = kvm.perf.guestLbrEvent(vcpu) === 'none' ? 0 : 1;
   }
   return hasEvent(vcpu);
 }
 
 /** Destroys the event, if there is one; all that intel_pmu_reset() does to LBR in v6 to v8. */
 export function destroyEvent(kvm: PolicyHost, vcpu: LazyVcpu): void {
-  kvm.perf.release_guest_lbr_event(vcpu);
+  kvm.perf.releaseGuestLbrEvent(vcpu);
   vcpu.words.lbr_event = 0;
 }
 
@@ -62,7 +62,7 @@ export function intel_pmu_sched_in(kvm: PolicyHost, vcpu: LazyVcpu): void {
   if (vcpu.words.lbr_used !== 0) {
     vcpu.words.lbr_used = 0;
     kvm.setPassthrough(vcpu, false);
-  } else if (hasEvent(vcpu) && !vcpu.lbr_enabled) {
+  } else if (hasEvent(vcpu) && !vcpu.lbrEnabled) {
     destroyEvent(kvm, vcpu);
   }
 }
@@ -99,7 +99,7 @@ export function lazyEvent<Own extends string = never>(
       accessed(kvm, vcpu);
       return 0;
     },
-    debugctl_access: (kvm: PolicyHost, vcpu: LazyVcpu<Own>): Vector => {
+    debugctlAccess: (kvm: PolicyHost, vcpu: LazyVcpu<Own>): Vector => {
       accessed(kvm, vcpu);
       return 0;
     },

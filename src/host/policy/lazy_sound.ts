@@ -18,6 +18,6 @@ export const lazySound: LbrPolicy = {
   notApplicable: { 'active-agrees': 'not a paravirtual policy' },
   inUse: (vcpu: ParkedVcpu): boolean => vcpu.words.live !== 0,
   vcpu_enter: (kvm: PolicyHost, vcpu: ParkedVcpu): void => {
-    if (vcpu.lbr_enabled || vcpu.words.wanted !== 0) makeLive(kvm, vcpu);
+    if (vcpu.lbrEnabled || vcpu.words.wanted !== 0) makeLive(kvm, vcpu);
   },
 };

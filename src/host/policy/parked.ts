@@ -26,7 +26,7 @@ export const parked: LbrPolicy = {
   notApplicable: { 'active-agrees': 'not a paravirtual policy' },
   inUse: (vcpu: GuessedVcpu): boolean => vcpu.words.eager !== 0 || vcpu.words.used !== 0,
   vcpu_enter: (kvm: PolicyHost, vcpu: GuessedVcpu): void => {
-    if (vcpu.lbr_enabled || vcpu.words.wanted !== 0) vcpu.words.used = 1;
+    if (vcpu.lbrEnabled || vcpu.words.wanted !== 0) vcpu.words.used = 1;
     if (vcpu.words.used !== 0 || vcpu.words.eager !== 0) makeLive(kvm, vcpu);
   },
   vcpu_put: (kvm: PolicyHost, vcpu: GuessedVcpu): void => {

@@ -30,7 +30,7 @@ export type ParkedVcpu = Vcpu<(typeof PARKED_WORDS)[number]>;
 /** Puts the stack into the registers, if it is not there. */
 export function makeLive(kvm: PolicyHost, vcpu: ParkedVcpu): void {
   if (vcpu.words.live !== 0) return;
-  if (kvm.perf.host_lbr_active(vcpu.pcpu)) {
+  if (kvm.perf.hostLbrActive(vcpu.pcpu)) {
     kvm.borrowLbr(vcpu);
     vcpu.words.borrowed = 1;
   }

@@ -16,9 +16,9 @@ export const pvSound: LbrPolicy = {
   needlessSwitches: 1,
   knownFailures: {},
   notApplicable: {},
-  inUse: (vcpu: ParkedVcpu): boolean => vcpu.pv_lbr_ctrl !== 0,
+  inUse: (vcpu: ParkedVcpu): boolean => vcpu.pvLbrCtrl !== 0,
   vcpu_enter: (kvm: PolicyHost, vcpu: ParkedVcpu): void => {
-    const eager = vcpu.pv_lbr_ctrl !== 0;
-    if (eager || vcpu.lbr_enabled || vcpu.words.wanted !== 0) makeLive(kvm, vcpu);
+    const eager = vcpu.pvLbrCtrl !== 0;
+    if (eager || vcpu.lbrEnabled || vcpu.words.wanted !== 0) makeLive(kvm, vcpu);
   },
 };

@@ -6,7 +6,12 @@
  */
 import type { Vector } from '../../hw/msr_port.js';
 import type { Vcpu } from '../vcpu.js';
-import { createEvent, intel_pmu_cleanup, merged, MERGED_WORDS } from './merged.js';
+import {
+  intel_pmu_create_guest_lbr_event,
+  intel_pmu_cleanup,
+  merged,
+  MERGED_WORDS,
+} from './merged.js';
 import type { LbrPolicy, MsrValue, PolicyHost } from './policy.js';
 import { WITH_CALLSTACK } from './policy.js';
 
@@ -30,7 +35,7 @@ export const v10: LbrPolicy = {
     },
   },
   /** Kernel: pmu.c:kvm_pmu_cleanup(), v10 9/11. */
-  handle_requests: (kvm: PolicyHost, vcpu: V10Vcpu): void => {
+  handleRequests: (kvm: PolicyHost, vcpu: V10Vcpu): void => {
     if (vcpu.words.need_cleanup === 0) return;
     vcpu.words.need_cleanup = 0;
     if (vcpu.words.in_use === 0) intel_pmu_cleanup(kvm, vcpu);
@@ -44,8 +49,8 @@ export const v10: LbrPolicy = {
     vcpu.words.in_use = 1;
     return merged.set_msr(kvm, vcpu, msr, eax, edx);
   },
-  set_debugctl: (kvm: PolicyHost, vcpu: V10Vcpu): void => {
-    createEvent(kvm, vcpu);
+  setDebugctl: (kvm: PolicyHost, vcpu: V10Vcpu): void => {
+    intel_pmu_create_guest_lbr_event(kvm, vcpu);
     vcpu.words.in_use = 1;
   },
 };

@@ -68,7 +68,7 @@ export const v1VmxSwap: LbrPolicy = {
     },
   },
   vcpu_enter: (kvm: PolicyHost, vcpu: Vcpu<'borrowed'>): void => {
-    if (kvm.perf.host_lbr_active(vcpu.pcpu)) {
+    if (kvm.perf.hostLbrActive(vcpu.pcpu)) {
       kvm.borrowLbr(vcpu);
       vcpu.words.borrowed = 1;
     }

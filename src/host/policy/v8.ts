@@ -26,11 +26,11 @@ const SHORTCUT =
   "perf's restore shortcut trusts registers that a vCPU restored whose event was then released";
 
 function owns(kvm: PolicyHost, vcpu: lazy.LazyVcpu): boolean {
-  return kvm.perf.guest_lbr_event(vcpu) === 'active';
+  return kvm.perf.guestLbrEvent(vcpu) === 'active';
 }
 
 /** Kernel: pmu_intel.c:intel_pmu_access_lbr_msr(), v8. Returns whether the access may be made. */
-function access(kvm: PolicyHost, vcpu: lazy.LazyVcpu): boolean {
+function intel_pmu_access_lbr_msr(kvm: PolicyHost, vcpu: lazy.LazyVcpu): boolean {
   if (!lazy.createEvent(kvm, vcpu, 'exclusive') || !owns(kvm, vcpu)) return false;
   if (vcpu.words.lbr_used === 0) {
     vcpu.words.lbr_used = 1;
@@ -40,7 +40,9 @@ function access(kvm: PolicyHost, vcpu: lazy.LazyVcpu): boolean {
 }
 
 /** Kernel: pmu_intel.c:intel_pmu_lbr_confirm(), with the state of the event that it acts on. */
-function confirm(cancelIfOwner: boolean): (kvm: PolicyHost, vcpu: lazy.LazyVcpu) => void {
+function intel_pmu_lbr_confirm(
+  cancelIfOwner: boolean,
+): (kvm: PolicyHost, vcpu: lazy.LazyVcpu) => void {
   return (kvm, vcpu) => {
     if (!lazy.hasEvent(vcpu) || vcpu.words.lbr_used === 0) return;
     if (owns(kvm, vcpu) !== cancelIfOwner) return;
@@ -92,9 +94,9 @@ export const v8: LbrPolicy = {
   },
   inUse: lazy.hasEvent,
   vcpu_load: lazy.intel_pmu_sched_in,
-  vcpu_enter: confirm(false),
+  vcpu_enter: intel_pmu_lbr_confirm(false),
   get_msr: (kvm: PolicyHost, vcpu: lazy.LazyVcpu, msr: number): MsrValue => {
-    if (!is_lbr_msr(vcpu, msr) || !access(kvm, vcpu)) return REFUSED;
+    if (!is_lbr_msr(vcpu, msr) || !intel_pmu_access_lbr_msr(kvm, vcpu)) return REFUSED;
     return PASS_THROUGH.get_msr(kvm, vcpu, msr);
   },
   /** The access is wrmsrl(): a value that faults is the host's fault. */
@@ -105,12 +107,12 @@ export const v8: LbrPolicy = {
     eax: number,
     edx: number,
   ): Vector => {
-    if (!is_lbr_msr(vcpu, msr) || !access(kvm, vcpu)) return GP_VECTOR;
+    if (!is_lbr_msr(vcpu, msr) || !intel_pmu_access_lbr_msr(kvm, vcpu)) return GP_VECTOR;
     kvm.wrmsr(vcpu, msr, eax, edx);
     return 0;
   },
-  debugctl_access: (kvm: PolicyHost, vcpu: lazy.LazyVcpu): Vector =>
-    access(kvm, vcpu) ? 0 : GP_VECTOR,
+  debugctlAccess: (kvm: PolicyHost, vcpu: lazy.LazyVcpu): Vector =>
+    intel_pmu_access_lbr_msr(kvm, vcpu) ? 0 : GP_VECTOR,
   reset: lazy.destroyEvent,
 };
 
@@ -132,5 +134,5 @@ export const v8Posted: LbrPolicy = {
     },
     'no-fault': { why: 'INFO is always trapped, and a trapped access to it raises #GP' },
   },
-  vcpu_enter: confirm(true),
+  vcpu_enter: intel_pmu_lbr_confirm(true),
 };

@@ -275,7 +275,7 @@ describe('Kernel', () => {
   });
 });
 
-describe('kvm_pv_lbr_add and kvm_pv_lbr_del', () => {
+describe('pvLbrAdd and pvLbrDel', () => {
   it.each(PV_SITES)(
     'always count call-stack users alone, and none without the feature: %s',
     (pv) => {

@@ -91,7 +91,7 @@ describe('intel_pmu_sched_in', () => {
   it('never touches anything after an idle slice without an event', () => {
     const [vcpu] = new Rig(v6).m.vcpus as lazy.LazyVcpu[];
     for (const debugctl of [0, LBR]) {
-      vcpu.vmcs.guest_debugctl = debugctl;
+      vcpu.vmcs.guestDebugctl = debugctl;
       // Any call on it throws.
       lazy.intel_pmu_sched_in({} as PolicyHost, vcpu);
       v4.vcpu_load({} as PolicyHost, vcpu);

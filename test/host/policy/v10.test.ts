@@ -18,7 +18,7 @@ describe('the words of v10', () => {
   });
 });
 
-describe('set_debugctl', () => {
+describe('setDebugctl', () => {
   it('always creates the event, whatever is written, and counts as use', () => {
     for (const value of [LBR, FREEZE, 0]) {
       const rig = new Rig(v10);

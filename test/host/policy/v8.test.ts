@@ -180,7 +180,7 @@ describe('the check before entry', () => {
         [1, 0],
       ]) {
         for (const state of ['none', 'inactive', 'active'] as const) {
-          const perf = { guest_lbr_event: () => state } as Partial<HostPerf> as HostPerf;
+          const perf = { guestLbrEvent: () => state } as Partial<HostPerf> as HostPerf;
           vcpu.words.lbr_used = used;
           vcpu.words.lbr_event = event;
           // Any call on it throws.
@@ -207,7 +207,7 @@ describe.each(BOTH)('a host event and that of $name', (policy) => {
     expect([rig.read(0, DEBUGCTL), rig.write(0, DEBUGCTL, LBR)]).toEqual(['gp', GP]);
     expect([rig.debugctl, rig.work()]).toEqual([msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI, []]);
     expect([rig.m.pcpus[0].stack.tos, rig.m.pcpus[0].stack.lbr_select]).toEqual(host);
-    expect([rig.m.host.host_lbr_active(0), rig.inUse, rig.open]).toEqual([true, true, []]);
+    expect([rig.m.host.hostLbrActive(0), rig.inUse, rig.open]).toEqual([true, true, []]);
   });
 
   it('never lets the event of a guest begin while one is pinned to the CPU', () => {
