@@ -17,7 +17,7 @@ import { actionLine } from './action_line.js';
 import type { Colours } from './colours.js';
 import { nameMsrs } from './msr_name.js';
 import { splitTable, tableLines } from './table.js';
-import { ascii, grouped, plural, wrap } from './text.js';
+import { ascii, grouped, NOT_APPLICABLE, plural, wrap } from './text.js';
 import { timeline } from './timeline.js';
 import { sourceText } from './verify_text.js';
 
@@ -199,7 +199,7 @@ function cell({ verdict, known, counterexample }: ExploreResult, colours: Colour
     case 'vacuous':
       return colours.dim('vacuous');
     case 'not applicable':
-      return colours.dim('n-a');
+      return colours.dim(NOT_APPLICABLE);
     default:
       return unreachable(verdict);
   }
@@ -231,7 +231,7 @@ function legendLines(results: readonly TimedExploration[]): string[] {
   }
   for (const [reason, policies] of reasons) {
     const whose = policies.length === results.length ? '' : ` (${policies.join(', ')})`;
-    lines.push(...wrap(`n-a ${reason}${whose}`, '', '  '));
+    lines.push(...wrap(`${NOT_APPLICABLE} ${reason}${whose}`, '', '  '));
   }
   return lines.length === 0 ? [] : ['', ...lines];
 }

@@ -10,7 +10,7 @@ import { replayToken, withDriver } from '../verify/replay_file.js';
 import type { Colours } from './colours.js';
 import { nameMsrs } from './msr_name.js';
 import { splitTable, tableLines } from './table.js';
-import { ascii, compact, grouped, plural, WIDTH, wrap } from './text.js';
+import { ascii, compact, grouped, NOT_APPLICABLE, plural, WIDTH, wrap } from './text.js';
 import { timeline } from './timeline.js';
 
 /** What was asked for, and what came of it. */
@@ -38,7 +38,7 @@ const WORDS: Readonly<Record<Verdict, string>> = {
   holds: 'holds',
   fails: 'FAILS',
   vacuous: 'vacuous',
-  'not applicable': 'n-a',
+  'not applicable': NOT_APPLICABLE,
 };
 
 const RANDOM_SAYS =
@@ -149,7 +149,7 @@ function legendLines({ results }: Report): string[] {
   const all = new Set(results.map(({ policy }) => policy)).size;
   for (const [reason, policies] of reasons) {
     const whose = policies.size === all ? '' : ` (${[...policies].join(', ')})`;
-    lines.push(...wrap(`n-a ${reason}${whose}`, '', '  '));
+    lines.push(...wrap(`${NOT_APPLICABLE} ${reason}${whose}`, '', '  '));
   }
   return lines;
 }
