@@ -15,7 +15,7 @@ import type { Conform } from '../report/conform_text.js';
 import { conformText } from '../report/conform_text.js';
 import { namesOf } from './arguments.js';
 import { Breather } from './breather.js';
-import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from './errors.js';
+import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from './exit_codes.js';
 import { kernelAt } from './kernel_source.js';
 import { printJson, printLines } from './output.js';
 

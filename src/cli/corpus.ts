@@ -18,7 +18,8 @@ import type { CorpusReport } from '../report/corpus_text.js';
 import { corpusText, survivorsOf } from '../report/corpus_text.js';
 import { namesOf } from './arguments.js';
 import { Breather } from './breather.js';
-import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED, UsageError } from './errors.js';
+import { UsageError } from './errors.js';
+import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from './exit_codes.js';
 import { explained } from './kernel_source.js';
 import { printJson, printLines } from './output.js';
 

@@ -19,7 +19,7 @@ import { losesAnything } from '../verify/review.js';
 import { namesOf } from './arguments.js';
 import type { CampaignJob } from './campaign_job.js';
 import { runReview } from './campaign_pool.js';
-import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from './errors.js';
+import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from './exit_codes.js';
 import { explained } from './kernel_source.js';
 import { printJson, printLines } from './output.js';
 import { progressLine, tellInterrupted } from './progress.js';
