@@ -7,8 +7,10 @@ import { createRequire } from 'node:module';
 import { Argument, Command, CommanderError } from 'commander';
 import { collect, driverOption, KERNEL_SRC_SAYS, kernelOption } from './console/arguments.js';
 import { runsNumber, SEED_SAYS, seedNumber, TREE_SAYS, wholeNumber } from './console/arguments.js';
-import { EXIT_BUG, EXIT_EXPECTED, EXIT_USAGE, UsageError, WorkerBug } from './console/errors.js';
-import { endQuietlyOnBrokenPipe } from './console/output.js';
+import { UsageError, WorkerBug } from './console/errors.js';
+import { EXIT_BUG, EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_TRUNCATED } from './console/exit_codes.js';
+import { EXIT_UNEXPECTED, EXIT_USAGE, exitCodesText } from './console/exit_codes.js';
+import { watchOutput } from './console/output.js';
 import type { KernelBuildOptions } from './questions/kernel_build/kernel_build.js';
 import { conformCommand } from './questions/conform/command.js';
 import { corpusCommand } from './questions/corpus/command.js';
@@ -18,14 +20,37 @@ import type { ReplayOptions } from './questions/replay/replay.js';
 import type { ReviewOptions } from './questions/review/review.js';
 import type { VerifyOptions } from './questions/verify/verify.js';
 
-const EXIT_CODES = `
-Exit codes:
-  0    everything came out as expected: what the policy declares as a known failure fails,
-       and everything else holds
-  1    some verdict is not the expected one
-  2    the command line or a file is wrong; standard error says how
-  3    a bug of vlbr itself
-  130  interrupted; the report says what was known until then`;
+const VERIFY_EXITS = exitCodesText({
+  [EXIT_EXPECTED]:
+    'everything came out as expected: what a policy declares as a known failure fails, and ' +
+    'everything else holds',
+  [EXIT_UNEXPECTED]: 'some verdict is not the expected one',
+  [EXIT_TRUNCATED]: null,
+});
+
+const REVIEW_EXITS = exitCodesText({
+  [EXIT_EXPECTED]: 'no property is lost',
+  [EXIT_UNEXPECTED]: 'some property is lost, or the patched lbr.c crashes',
+  [EXIT_TRUNCATED]: null,
+});
+
+const REPLAY_EXITS = exitCodesText({
+  [EXIT_EXPECTED]:
+    'it ends as the file says in "whose" or, without that, as the policy declares: a known ' +
+    "failure breaks the property, and nothing else does; what the guest's kernel breaks by " +
+    'itself counts against no policy',
+  [EXIT_UNEXPECTED]: 'it does not',
+  [EXIT_TRUNCATED]: null,
+  [EXIT_INTERRUPTED]: null,
+});
+
+/** For commands that judge nothing. */
+const PLAIN_EXITS = exitCodesText({
+  [EXIT_EXPECTED]: 'it is done',
+  [EXIT_UNEXPECTED]: null,
+  [EXIT_TRUNCATED]: null,
+  [EXIT_INTERRUPTED]: null,
+});
 
 const VERIFY_HELP = `
 The machine:
@@ -45,13 +70,7 @@ what Linux 6.1 does wrong itself, while something is gained.
 
 Examples:
   vlbr review --kernel-src ~/linux 0001-perf-x86-lbr-my-change.patch
-  git -C ~/linux show HEAD | vlbr review --kernel-src ~/linux --reverse -
-
-Exit codes:
-  0    no property is lost
-  1    some property is lost
-  2    a patch does not apply or does not compile; standard error says where
-  130  interrupted; the report says what was known until then`;
+  git -C ~/linux show HEAD | vlbr review --kernel-src ~/linux --reverse -`;
 
 const REPLAY_HELP = `
 A file is a report of \`vlbr verify --json\`, text that holds tokens, or one schedule:
@@ -59,11 +78,7 @@ A file is a report of \`vlbr verify --json\`, text that holds tokens, or one sch
    "kernel": "...", "vms": 2, "vcpus": 1, "tasks": 2, "pcpus": 1,
    "actions": [{"kind": "...", "actor": 0, "args": []}, ...]}
 
-  It may also say "whose": "policy", "kernel" or "nobody": who is to break the property.
-
-Exit code 0: it ends as the file says in "whose" or, without that, as the policy declares: a known
-failure breaks the property, and nothing else does; what the guest's kernel breaks by itself counts
-against no policy. Exit code 1: it does not. 2 and 3: as for vlbr verify.`;
+  It may also say "whose": "policy", "kernel" or "nobody": who is to break the property.`;
 
 function packageVersion(): string {
   const { version } = createRequire(import.meta.url)('vlbr/package.json') as { version: string };
@@ -76,6 +91,7 @@ function kernelCommand(): Command {
     .option('--src <path>', TREE_SAYS)
     .option('-o, --output <file>', 'write it there; it is kept in the cache anyway')
     .option('--json', 'one JSON object on standard output')
+    .addHelpText('after', PLAIN_EXITS)
     .action(async (options: KernelBuildOptions) => {
       const { kernelBuild } = await import('./questions/kernel_build/kernel_build.js');
       kernelBuild(options);
@@ -102,7 +118,7 @@ function verifyCommand(done: (code: number) => void): Command {
     .option('--schedule <file>', 'recorded host schedule, ftrace text; repeatable', collect)
     .option('--vcpu-threads <regex>', 'its vCPU threads (default: "CPU \\d+/(KVM|TCG)")')
     .option('--json', 'one JSON object on standard output')
-    .addHelpText('after', `${VERIFY_HELP}\n${EXIT_CODES}`)
+    .addHelpText('after', `${VERIFY_HELP}\n${VERIFY_EXITS}`)
     .action(async (options: VerifyOptions) => {
       const { verify } = await import('./questions/verify/verify.js');
       done(await verify(options));
@@ -116,7 +132,7 @@ function replayCommand(done: (code: number) => void): Command {
     .addOption(driverOption())
     .option('--kernel-src <path>', KERNEL_SRC_SAYS)
     .option('--json', 'one JSON object on standard output, which is a replay file again')
-    .addHelpText('after', REPLAY_HELP)
+    .addHelpText('after', `${REPLAY_HELP}\n${REPLAY_EXITS}`)
     .action(async (what: string, options: ReplayOptions) => {
       const { replay } = await import('./questions/replay/replay.js');
       done(replay(what, options));
@@ -135,7 +151,7 @@ function reviewCommand(done: (code: number) => void): Command {
     .option('--runs <n>', 'runs for each policy, CPU and side', runsNumber, 800)
     .option('--seed <n>', SEED_SAYS, seedNumber, 1)
     .option('--json', 'one JSON object on standard output')
-    .addHelpText('after', REVIEW_HELP)
+    .addHelpText('after', `${REVIEW_HELP}\n${REVIEW_EXITS}`)
     .action(async (patches: string[], options: ReviewOptions) => {
       const { review } = await import('./questions/review/review.js');
       done(await review(patches, options));
@@ -147,6 +163,7 @@ function listCommand(): Command {
     .description('list what there is')
     .addArgument(new Argument('<what>').choices(['policies', 'properties', 'cpus']))
     .option('--json', 'one JSON object on standard output')
+    .addHelpText('after', PLAIN_EXITS)
     .action(async (what: ListName, options: ListOptions) => {
       const { list } = await import('./questions/list/list.js');
       list(what, options);
@@ -163,7 +180,7 @@ function program(done: (code: number) => void): Command {
     .description("Does a guest's Last Branch Record stack survive every vCPU switch?")
     .version(packageVersion(), '-V, --version', 'print the version')
     .helpCommand(false)
-    .addHelpText('after', `${EXIT_CODES}\n\n\`vlbr explore\` has one more, 4: see its help.`);
+    .addHelpText('after', exitCodesText());
   const commands = [
     verifyCommand(done),
     exploreCommand(done),
@@ -218,6 +235,8 @@ function explain(error: unknown): number {
   return EXIT_BUG;
 }
 
-endQuietlyOnBrokenPipe();
+watchOutput();
+// By itself, Node would end with 1, which says that a verdict is not the expected one.
+process.on('uncaughtException', (error) => process.exit(explain(error)));
 // Not process.exit(): what was printed may still be on its way through a pipe.
 process.exitCode = await main();

@@ -1,7 +1,7 @@
 /** docs/FIDELITY.md: its rows are in order, referred to as they are, and found by property. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { PROPERTY_NAMES } from '../src/host/policy/policy.js';
+import { PROPERTY_NAMES } from '../src/judge/properties.js';
 
 const ROOT = new URL('../', import.meta.url);
 

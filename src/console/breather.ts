@@ -1,6 +1,6 @@
 /** Work in pieces, so that Ctrl-C is heard and a terminal shows how far it is. */
 import { setImmediate } from 'node:timers/promises';
-import { EXIT_INTERRUPTED } from './errors.js';
+import { EXIT_INTERRUPTED } from './exit_codes.js';
 import { newBar, onTerminal, tellInterrupted } from './progress.js';
 
 /** Milliseconds of work between two looks at the keyboard and at the terminal. */

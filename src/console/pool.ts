@@ -1,7 +1,8 @@
 /** Runs a job in worker threads, a policy at a time. */
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { EXIT_INTERRUPTED, UsageError, WorkerBug } from './errors.js';
+import { UsageError, WorkerBug } from './errors.js';
+import { EXIT_INTERRUPTED } from './exit_codes.js';
 import type { Job, WorkerCrash, WorkerReply, WorkerRequest, WorkerStart } from './worker_job.js';
 
 /** More threads than this gain nothing: the slowest policy takes as long as it takes. */

@@ -3,6 +3,9 @@
 /** Columns that reports keep to: what a terminal, an email and a code review have room for. */
 export const WIDTH = 100;
 
+/** In a table, a property that does not apply to a policy; JSON has the words. */
+export const NOT_APPLICABLE = 'n/a';
+
 /** Sentences written for documentation may hold typographic quotes; terminals may not. */
 export function ascii(text: string): string {
   return text.replaceAll('\u2019', "'").replaceAll('\u2018', "'");

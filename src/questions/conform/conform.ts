@@ -15,7 +15,7 @@ import type { Conform } from './text.js';
 import { conformText } from './text.js';
 import { namesOf } from '../../console/arguments.js';
 import { Breather } from '../../console/breather.js';
-import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/errors.js';
+import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
 import { kernelAt } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
 

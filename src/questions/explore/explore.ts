@@ -1,6 +1,7 @@
 /** `vlbr explore`: looks at every schedule of a small machine, and prints the report. */
-import { type Group, GROUP_NAMES } from '../../schedule/explored.js';
+import type { Group } from '../../schedule/explored.js';
 import { DEFAULT_GROUPS } from '../../states/alphabet.js';
+import { GROUP_NAMES } from '../../schedule/explored.js';
 import type { KernelVersion } from '../../guest/perf/kernel.js';
 import { POLICIES } from '../../host/policy/index.js';
 import { PROPERTY_NAMES } from '../../judge/properties.js';
@@ -10,13 +11,13 @@ import { exploreJson } from './json.js';
 import type { Exploration, TimedExploration } from './text.js';
 import { exploreText, unexpectedIn } from './text.js';
 import { entryOf, namesOf } from '../../console/arguments.js';
+import { UsageError } from '../../console/errors.js';
 import {
   EXIT_EXPECTED,
   EXIT_INTERRUPTED,
   EXIT_TRUNCATED,
   EXIT_UNEXPECTED,
-} from '../../console/errors.js';
-import { UsageError } from '../../console/errors.js';
+} from '../../console/exit_codes.js';
 import type { ExploreJob, ExploreProgress } from './job.js';
 import { exploreLine } from './progress.js';
 import type { DriverOptions } from '../../console/kernel_source.js';

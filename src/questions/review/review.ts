@@ -19,7 +19,7 @@ import { losesAnything } from './comparison.js';
 import { namesOf } from '../../console/arguments.js';
 import type { CampaignJob } from '../verify/job.js';
 import { runReview } from '../verify/pool.js';
-import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/errors.js';
+import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
 import { explained } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
 import { progressLine, tellInterrupted } from '../../console/progress.js';

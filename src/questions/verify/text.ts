@@ -11,7 +11,15 @@ import type { Colours } from '../../console/colours.js';
 import { guestText } from '../../tell/source_text.js';
 import { nameMsrs } from '../../tell/msr_name.js';
 import { splitTable, tableLines } from '../../console/table.js';
-import { ascii, compact, grouped, plural, WIDTH, wrap } from '../../console/text.js';
+import {
+  ascii,
+  compact,
+  grouped,
+  NOT_APPLICABLE,
+  plural,
+  WIDTH,
+  wrap,
+} from '../../console/text.js';
 import { timeline } from '../../tell/timeline.js';
 
 /** What was asked for, and what came of it. */
@@ -39,7 +47,7 @@ const WORDS: Readonly<Record<Verdict, string>> = {
   holds: 'holds',
   fails: 'FAILS',
   vacuous: 'vacuous',
-  'not applicable': 'n-a',
+  'not applicable': NOT_APPLICABLE,
 };
 
 const RANDOM_SAYS =
@@ -141,7 +149,7 @@ function legendLines({ results }: Report): string[] {
   const all = new Set(results.map(({ policy }) => policy)).size;
   for (const [reason, policies] of reasons) {
     const whose = policies.size === all ? '' : ` (${[...policies].join(', ')})`;
-    lines.push(...wrap(`n-a ${reason}${whose}`, '', '  '));
+    lines.push(...wrap(`${NOT_APPLICABLE} ${reason}${whose}`, '', '  '));
   }
   return lines;
 }

@@ -18,12 +18,8 @@ import { recordedWindows } from '../../schedule/recorded.js';
 import { entryOf, namesOf } from '../../console/arguments.js';
 import type { CampaignJob } from './job.js';
 import { runJob } from './pool.js';
-import {
-  EXIT_EXPECTED,
-  EXIT_INTERRUPTED,
-  EXIT_UNEXPECTED,
-  UsageError,
-} from '../../console/errors.js';
+import { UsageError } from '../../console/errors.js';
+import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
 import type { DriverOptions } from '../../console/kernel_source.js';
 import { askedBinary, driverFor, driverWords } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';

@@ -246,9 +246,9 @@ describe('the report of an exploration', () => {
   it('always says why a property says nothing, and of whom if not of all', () => {
     const results = [result('no-leak/vm', 'not applicable', { reason: 'it’s none' })];
     const [a, b] = [timed('exhausted', { results }), timed('exhausted', { policy: 'always' })];
-    expect(lines(exploration([a]))).toContain("n-a no-leak/vm: it's none");
-    expect(lines(exploration([a, b]))).toContain("n-a no-leak/vm: it's none (never)");
-    expect(lines(exploration([a])).join('\n')).toMatch(/^no-leak\/vm +n-a$/m);
+    expect(lines(exploration([a]))).toContain("n/a no-leak/vm: it's none");
+    expect(lines(exploration([a, b]))).toContain("n/a no-leak/vm: it's none (never)");
+    expect(lines(exploration([a])).join('\n')).toMatch(/^no-leak\/vm +n\/a$/m);
     expect(lines(exploration([a])).join('\n')).not.toMatch(/^(holds|unknown|vacuous|FAILS)/m);
   });
   it('always tells of actions that were never possible', () => {

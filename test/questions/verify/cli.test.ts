@@ -1,10 +1,12 @@
 /** The built command line, run as a user runs it: exit codes, streams and what they hold. */
+import type { StdioOptions } from 'node:child_process';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import * as exits from '../../../src/console/exit_codes.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 /** A build of its own: dist/ may be in use by whoever runs the tests. */
@@ -297,5 +299,54 @@ describe('vlbr --help, --version and list', () => {
     const code = await new Promise((resolve) => child.on('close', resolve));
     expect(stderr).toBe('');
     expect([0, 1]).toContain(code);
+  });
+});
+
+describe('the exit codes', () => {
+  const codesIn = (help: string): number[] => {
+    const list = help.slice(help.indexOf('Exit codes:'));
+    return [...list.matchAll(/^ {2}(\d+) +\S/gm)].map(([, code]) => Number(code));
+  };
+
+  it('are all in the help of vlbr', () => {
+    const { EXIT_EXPECTED, EXIT_UNEXPECTED, EXIT_USAGE, EXIT_BUG } = exits;
+    const { EXIT_TRUNCATED, EXIT_INTERRUPTED } = exits;
+    const all = [EXIT_EXPECTED, EXIT_UNEXPECTED, EXIT_USAGE, EXIT_BUG, EXIT_TRUNCATED];
+    expect(codesIn(vlbr('--help').stdout)).toEqual([...all, EXIT_INTERRUPTED]);
+  });
+
+  it.each([
+    ['verify', [0, 1, 2, 3, 130]],
+    ['explore', [0, 1, 2, 3, 4, 130]],
+    ['replay', [0, 1, 2, 3]],
+    ['review', [0, 1, 2, 3, 130]],
+    ['conform', [0, 1, 2, 3, 130]],
+    ['corpus', [0, 1, 2, 3, 130]],
+    ['kernel build', [0, 2, 3]],
+    ['list', [0, 2, 3]],
+  ])('are in the help of vlbr %s, as far as it ends with them', (command, codes) => {
+    expect(codesIn(vlbr(...command.split(' '), '--help').stdout)).toEqual(codes);
+  });
+
+  it.skipIf(!existsSync('/dev/full'))('never say that a full disk is a verdict', () => {
+    const full = openSync('/dev/full', 'w');
+    const stdio: StdioOptions = ['ignore', full, 'pipe'];
+    const ended = spawnSync(process.execPath, [CLI, 'list', 'cpus'], { encoding: 'utf8', stdio });
+    closeSync(full);
+    expect(ended.stderr).toMatch(/^vlbr: the output can't be written: ENOSPC/);
+    expect(ended.stderr).not.toMatch(/^\s+at /m);
+    expect(ended.status).toBe(2);
+  });
+
+  it('never say that an exception outside of every command is a verdict', () => {
+    const thrower = file(
+      'thrower.mjs',
+      "import { isMainThread } from 'node:worker_threads';\n" +
+        "if (isMainThread) setTimeout(() => { throw new Error('late'); }, 2000);\n",
+    );
+    const args = ['--import', thrower, CLI, 'verify', '--policy', 'never', '--runs', '1000000000'];
+    const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+    expect(stderr).toMatch(/^vlbr: this is a bug of vlbr, not a verdict\nError: late\n/);
+    expect(status).toBe(3);
   });
 });
