@@ -14,7 +14,7 @@ import type { HostSchedule } from '../trace/host_schedule.js';
 import { DEFAULT_VCPU_THREADS, hostSchedule } from '../trace/host_schedule.js';
 import type { Shape } from '../verify/campaign.js';
 import { DEFAULT_SHAPES } from '../verify/campaign.js';
-import { recordedWindows } from '../verify/recorded.js';
+import { recordedShape } from '../verify/recorded.js';
 import { entryOf, namesOf } from './arguments.js';
 import type { CampaignJob } from './campaign_job.js';
 import { runJob } from './campaign_pool.js';
@@ -67,6 +67,7 @@ export async function verify(options: VerifyOptions): Promise<number> {
     seed,
     shapes,
     schedules,
+    runsAsked: job.runs,
     elapsed_s,
     report,
   };
@@ -85,7 +86,7 @@ function jobOf(options: VerifyOptions): Omit<CampaignJob, 'binary' | 'before'> {
   const properties = namesOf('property', options.property, PROPERTY_NAMES);
   const shapes = shapesOf(options);
   const schedules = schedulesOf(options);
-  const recorded = schedules.flatMap((schedule) => recordedShapes(schedule));
+  const recorded = schedules.map((schedule) => askedOf(schedule));
   for (const { where, shape } of [...shapes.map((s) => ({ where: '', shape: s })), ...recorded]) {
     const config: MachineConfig = { ...shape, model, kernel, policy: POLICIES[0] };
     const problem = configProblem(config);
@@ -138,15 +139,11 @@ function threadsOf(regex: string): RegExp {
   }
 }
 
-/** The shapes that a recording asks for. */
-function recordedShapes(
-  schedule: HostSchedule,
-): { readonly where: string; readonly shape: Shape }[] {
-  const windows = recordedWindows(schedule);
-  if (windows.length === 0) {
-    throw new UsageError(`${schedule.file}: no vCPU is ever switched, so there is nothing to run`);
+/** The machine that a recording asks for, and how to begin the message if it can't be had. */
+function askedOf(schedule: HostSchedule): { readonly where: string; readonly shape: Shape } {
+  const { file, steps } = schedule;
+  if (steps.length === 0) {
+    throw new UsageError(`${file}: no vCPU is ever switched, so there is nothing to run`);
   }
-  return [
-    { where: `${schedule.file}: the recorded machine is too large`, shape: windows[0].shape },
-  ];
+  return { where: `${file}: the recorded machine is too large`, shape: recordedShape(schedule) };
 }
