@@ -9,7 +9,6 @@ import { knownFailure, notApplicable, POLICIES } from '../host/policy/index.js';
 import type { LbrPolicy, PropertyName } from '../host/policy/policy.js';
 import { PROPERTY_NAMES } from '../host/policy/policy.js';
 import { CPU_MODELS } from '../hw/cpu_models.js';
-import type { MachineConfig } from '../sim/config.js';
 import type { Draw } from '../sim/draw.js';
 import type { Schedule } from '../sim/schedule.js';
 import type { CampaignOptions, Counterexample, Shape } from './campaign.js';
@@ -68,10 +67,13 @@ class Pair {
   readonly after: Side;
   private readonly port: Side;
 
-  constructor(config: MachineConfig, before: DriverKind, after: DriverKind) {
-    this.before = new Side(new ShapeCampaign({ ...config, driver: before }));
-    this.after = new Side(new ShapeCampaign({ ...config, driver: after }));
-    this.port = new Side(new ShapeCampaign({ ...config, driver: PORT }));
+  constructor(shape: Shape, options: CompareOptions) {
+    const { model, kernel, policy, before, alive } = options;
+    const side = (driver: DriverKind): Side =>
+      new Side(new ShapeCampaign({ ...shape, model, kernel, policy, driver }, alive));
+    this.before = side(before);
+    this.after = side(driverOf(options));
+    this.port = side(PORT);
   }
 
   failsOnPort(schedule: Schedule, by: Breaking, property: number): boolean {
@@ -100,12 +102,10 @@ class PolicyComparison {
   private readonly options: CompareOptions;
 
   constructor(options: CompareOptions) {
-    const { model, kernel, policy, shapes, before } = options;
+    const { model, policy, shapes } = options;
     this.options = options;
-    const pair = (shape: Shape): Pair =>
-      new Pair({ ...shape, model, kernel, policy }, before, driverOf(options));
-    this.guestsOnly = pair(GUESTS_ONLY);
-    this.pairs = [...shapes.map((shape) => pair(shape)), this.guestsOnly];
+    this.guestsOnly = new Pair(GUESTS_ONLY, options);
+    this.pairs = [...shapes.map((shape) => new Pair(shape, options)), this.guestsOnly];
     const cpu = CPU_MODELS.findIndex(({ name }) => name === model.name);
     this.firstRun = RUNS_APART * (1 + POLICIES.indexOf(policy) * CPU_MODELS.length + cpu);
   }
