@@ -216,7 +216,7 @@ describe('vlbr verify --schedule', () => {
 
   describe('with more windows than --runs', () => {
     const VM0 = 'CPU 0/KVM';
-    /** Two windows in which one vCPU has the pCPU for itself, then one in which two VMs share it. */
+    /** Two windows in which one vCPU has the pCPU alone, then one in which two VMs share it. */
     const recorded = Array.from({ length: 72 }, (_, i) => {
       const alone = i < 48;
       const threads = alone ? [VM0, 'idle'] : [VM0, OTHER_VM];
