@@ -56,7 +56,8 @@ const VERIFY_HELP = `
 The machine:
   Without --vms, --vcpus, --tasks and --pcpus, runs take turns with several small machines.
   With any of them there is one: 2 VMs of 1 vCPU and 2 tasks on 1 pCPU, but for what is given.
-  A --schedule brings its own.
+  A --schedule brings its own. It is cut into windows of 24 recorded switches, one for each run.
+  Every window is run at least once, also where that takes more runs than --runs says.
 
 Examples:
   vlbr verify --policy pv-v2,pv-sound --property no-leak

@@ -117,6 +117,11 @@ export interface CampaignOptions {
   readonly schedules: readonly HostSchedule[];
   /** Called between runs; returning false ends the campaign with what is known. */
   readonly progress?: (progress: Progress) => boolean;
+  /**
+   * Called whenever a schedule is run from its start, also while failures are made short, which may
+   * take longer than all the runs and is no progress that could be counted.
+   */
+  readonly alive?: () => void;
 }
 
 /** A schedule that fails, and the shape of machine on which it does. */
@@ -150,10 +155,11 @@ export class ShapeCampaign {
     return this.schedule;
   }
 
-  constructor(config: MachineConfig) {
+  /** @param alive - as in `CampaignOptions`. */
+  constructor(config: MachineConfig, alive?: () => void) {
     this.config = config;
     this.shape = config;
-    this.bench = new Bench(config);
+    this.bench = new Bench(config, alive);
     this.generator = new Generator(this.bench.machine);
   }
 
@@ -300,9 +306,9 @@ class PolicyCampaign {
   constructor(policy: LbrPolicy, options: CampaignOptions, shapes: readonly Shape[]) {
     this.policy = policy;
     this.options = options;
-    const { model, kernel } = options;
+    const { model, kernel, alive } = options;
     const common = { model, kernel, policy, driver: driverOf(options) };
-    this.shapes = shapes.map((shape) => new ShapeCampaign({ ...shape, ...common }));
+    this.shapes = shapes.map((shape) => new ShapeCampaign({ ...shape, ...common }, alive));
   }
 
   run(index: number, shape: number, window: RecordedWindow | null): void {

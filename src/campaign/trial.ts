@@ -8,14 +8,18 @@ import { Monitor } from '../judge/monitor.js';
 export class Bench {
   readonly monitor: Monitor;
   readonly machine: Machine;
+  private readonly alive: () => void;
 
-  constructor(config: MachineConfig) {
+  /** @param alive - is called at each boot: a sign that the work goes on. */
+  constructor(config: MachineConfig, alive: () => void = () => {}) {
+    this.alive = alive;
     this.monitor = new Monitor(config);
     this.machine = new Machine(config, this.monitor);
   }
 
   /** Brings machine and monitor to their first state. Reach counters go on counting. */
   boot(): void {
+    this.alive();
     this.monitor.start(this.machine);
     this.machine.boot();
   }

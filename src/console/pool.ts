@@ -79,6 +79,35 @@ export async function inWorkers<J extends Job, P extends { readonly policy: stri
   return { results, interrupted: Atomics.load(stopped, 0) !== 0 };
 }
 
+/** Looks for messages before a worker is given up: see `Silence`. */
+const LOOKS = 2;
+
+/**
+ * Waits until nothing was heard for so long, or up to half as long again. One look would not do:
+ * when this thread has been held up, by Ctrl-Z for example, it finds that the time is over before
+ * it finds the messages that came meanwhile.
+ */
+class Silence {
+  private readonly timer: NodeJS.Timeout | undefined;
+  private looks = 0;
+
+  /** @param most_ms - Infinity for a worker that may be silent. */
+  constructor(most_ms: number, stuck: () => void) {
+    if (most_ms === Infinity) return;
+    this.timer = setInterval(() => {
+      if (++this.looks > LOOKS) stuck();
+    }, most_ms / LOOKS);
+  }
+
+  broken(): void {
+    this.looks = 0;
+  }
+
+  end(): void {
+    clearInterval(this.timer);
+  }
+}
+
 function judged<J extends Job, P, R>(
   worker: Worker,
   request: WorkerRequest,
@@ -86,18 +115,15 @@ function judged<J extends Job, P, R>(
   onProgress: (progress: P) => void,
 ): Promise<R> {
   return new Promise((resolve, reject) => {
-    const listen = (): NodeJS.Timeout | undefined =>
-      silence_ms === Infinity ? undefined : setTimeout(stuck, silence_ms);
-    let silence = listen();
-    function stuck(): void {
+    const silence = new Silence(silence_ms, () => {
       done();
       const { policy, cpu } = request;
       const what = job.binary === null ? 'the model' : 'lbr.c';
       const text = `${what} does not return: no word for ${silence_ms / 60_000} minutes`;
       reject(new UsageError(`${text} under ${policy} on ${cpu}`));
-    }
+    });
     const done = (): void => {
-      clearTimeout(silence);
+      silence.end();
       worker.off('message', onMessage);
       worker.off('error', onError);
     };
@@ -106,8 +132,7 @@ function judged<J extends Job, P, R>(
       reject(error);
     };
     const onMessage = (reply: WorkerReply<P, R>): void => {
-      clearTimeout(silence);
-      silence = listen();
+      silence.broken();
       if (reply.kind === 'progress') {
         onProgress(reply.progress);
         return;

@@ -73,7 +73,7 @@ export function unexpectedIn({ results }: Explored): ExploreResult[] {
 
 /** The longest length whose schedules were all looked at; null if none was left out. */
 export function coveredLength({ outcome, complete }: Explored): number | null {
-  return complete ? null : Math.max(0, outcome.length - 1);
+  return complete ? null : outcome.covered;
 }
 
 /** Whether it went to the end of its bounds: a search may also end as there is no more to ask. */

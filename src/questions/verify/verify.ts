@@ -14,12 +14,12 @@ import type { HostSchedule } from '../../schedule/host_schedule.js';
 import { DEFAULT_VCPU_THREADS, hostSchedule } from '../../schedule/host_schedule.js';
 import type { Shape } from '../../campaign/campaign.js';
 import { DEFAULT_SHAPES } from '../../campaign/campaign.js';
-import { recordedWindows } from '../../schedule/recorded.js';
+import { recordedShape } from '../../schedule/recorded.js';
 import { entryOf, namesOf } from '../../console/arguments.js';
 import type { CampaignJob } from './job.js';
 import { runJob } from './pool.js';
-import { UsageError } from '../../console/errors.js';
 import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
+import { UsageError } from '../../console/errors.js';
 import type { DriverOptions } from '../../console/kernel_source.js';
 import { askedBinary, driverFor, driverWords } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
@@ -68,6 +68,7 @@ export async function verify(options: VerifyOptions): Promise<number> {
     seed,
     shapes,
     schedules,
+    runsAsked: job.runs,
     elapsed_s,
     report,
   };
@@ -86,7 +87,7 @@ function jobOf(options: VerifyOptions): Omit<CampaignJob, 'binary' | 'before'> {
   const properties = namesOf('property', options.property, PROPERTY_NAMES);
   const shapes = shapesOf(options);
   const schedules = schedulesOf(options);
-  const recorded = schedules.flatMap((schedule) => recordedShapes(schedule));
+  const recorded = schedules.map((schedule) => askedOf(schedule));
   for (const { where, shape } of [...shapes.map((s) => ({ where: '', shape: s })), ...recorded]) {
     const config: MachineConfig = { ...shape, model, kernel, policy: POLICIES[0] };
     const problem = configProblem(config);
@@ -139,15 +140,11 @@ function threadsOf(regex: string): RegExp {
   }
 }
 
-/** The shapes that a recording asks for. */
-function recordedShapes(
-  schedule: HostSchedule,
-): { readonly where: string; readonly shape: Shape }[] {
-  const windows = recordedWindows(schedule);
-  if (windows.length === 0) {
-    throw new UsageError(`${schedule.file}: no vCPU is ever switched, so there is nothing to run`);
+/** The machine that a recording asks for, and how to begin the message if it can't be had. */
+function askedOf(schedule: HostSchedule): { readonly where: string; readonly shape: Shape } {
+  const { file, steps } = schedule;
+  if (steps.length === 0) {
+    throw new UsageError(`${file}: no vCPU is ever switched, so there is nothing to run`);
   }
-  return [
-    { where: `${schedule.file}: the recorded machine is too large`, shape: windows[0].shape },
-  ];
+  return { where: `${file}: the recorded machine is too large`, shape: recordedShape(schedule) };
 }

@@ -18,11 +18,13 @@ serve<CampaignJob, Progress, CampaignResult>((job) => {
     const policy = findPolicy(name);
     assert(model !== undefined && policy !== undefined, 'a job names what there is');
     let last: Progress | null = null;
+    const alive = (): boolean => last === null || tell(last);
     const options = {
       ...job,
       model,
       driver,
       steps: ACTIONS_PER_RUN,
+      alive,
       progress: (run: Progress): boolean => {
         const now = job.cpus.length === 1 ? run : { ...run, policy: `${run.policy} on ${cpu}` };
         last = now;
@@ -32,7 +34,6 @@ serve<CampaignJob, Progress, CampaignResult>((job) => {
     if (before !== null) return reviewPolicy({ ...options, policy, before });
     const report = runCampaign({ ...options, policies: [policy] });
     if (!job.shorten || report.interrupted) return report;
-    const poll = (): boolean => last === null || tell(last, false);
-    return { ...report, results: shorten(report.results, { ...options, policy, poll }) };
+    return { ...report, results: shorten(report.results, { ...options, policy, poll: alive }) };
   };
 });

@@ -54,6 +54,7 @@ function campaign(results: readonly Result[], more: Partial<Report> = {}): Campa
     seed: 7,
     shapes: DEFAULT_SHAPES,
     schedules: [],
+    runsAsked: 5,
   };
   return { ...options, elapsed_s: 2, report };
 }
