@@ -35,3 +35,11 @@ export function exitCodesText(own: Readonly<Record<number, string | null>> = {})
   });
   return ['', 'Exit codes:', ...lines].join('\n');
 }
+
+/** For commands that judge nothing. */
+export const PLAIN_EXITS: string = exitCodesText({
+  [EXIT_EXPECTED]: 'it is done',
+  [EXIT_UNEXPECTED]: null,
+  [EXIT_TRUNCATED]: null,
+  [EXIT_INTERRUPTED]: null,
+});
