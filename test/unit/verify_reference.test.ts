@@ -2,72 +2,17 @@
 import { describe, expect, it } from 'vitest';
 import { MSR_KVM_PV_LBR_CTRL } from '../../src/guest/pv/kvm_para.js';
 import * as branch from '../../src/hw/branch.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
 import * as msrs from '../../src/hw/msr_index.js';
-import type { Observer } from '../../src/host/observer.js';
-import { never } from '../../src/host/policy/never.js';
-import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
 import type { PropertyName } from '../../src/host/policy/policy.js';
 import { CALL_RDMSR, CALL_SWITCH, CALL_WRMSR } from '../../src/sim/guest_call.js';
-import { Machine } from '../../src/sim/machine.js';
-import type { ReachName } from '../../src/verify/properties.js';
-import { Reference } from '../../src/verify/reference.js';
-import { P, R, Verdicts } from '../../src/verify/verdicts.js';
+import { P } from '../../src/verify/verdicts.js';
+import { address, Rig } from './verify_reference_rig.js';
 
 const { MSR_LBR_NHM_FROM: FROM, MSR_LBR_NHM_TO: TO, MSR_LBR_INFO_0: INFO } = msrs;
 const { MSR_LBR_TOS: TOS, MSR_LBR_SELECT: SELECT, DEBUGCTLMSR_LBR: LBR } = msrs;
 const DEBUGCTL = msrs.MSR_IA32_DEBUGCTLMSR;
 const FREEZE = msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
 const STATUS = msrs.MSR_CORE_PERF_GLOBAL_STATUS;
-
-const address = (vm: number): number => branch.addressHigh(false, branch.BRANCH_JCC, vm, 0, 0);
-
-/** A reference that is told by hand what a guest did; the machine only stands by. */
-class Rig {
-  readonly m: Machine;
-  readonly verdicts = new Verdicts();
-  readonly ref: Reference;
-  /** Whether the vCPUs handle an NMI that came inside another function, and what they run. */
-  nested = false;
-  running = CALL_SWITCH;
-
-  constructor(cpu = 'skylake') {
-    const model = findCpuModel(cpu);
-    if (model === undefined) throw new Error(`no ${cpu}`);
-    const observer = new Proxy({} as Observer, { get: () => (): void => {} });
-    const shape = { vms: 2, vcpus: 2, tasks: 2, pcpus: 2 };
-    this.m = new Machine({ ...shape, model, kernel: '6.1', policy: never }, observer);
-    this.m.boot();
-    const view = Object.create(this.m, {
-      ports: { get: () => [0, 1, 2, 3].map(() => ({ nested: this.nested })) },
-      runningCall: { value: () => this.running },
-    }) as Machine;
-    this.ref = new Reference(this.m.config, () => view, this.verdicts);
-    this.ref.start();
-  }
-
-  get broken(): PropertyName[] {
-    return PROPERTY_NAMES.filter((_, p) => this.verdicts.broken[p] !== 0);
-  }
-
-  get own(): PropertyName[] {
-    return PROPERTY_NAMES.filter((_, p) => this.verdicts.own[p] !== 0);
-  }
-
-  reach(name: ReachName): number {
-    return this.verdicts.reach[R[name]];
-  }
-
-  /** Has vCPU 0 in call-stack mode. */
-  callstackMode(): void {
-    this.m.cpu(0).cpuc.lbr_users = 1;
-    this.ref.write(0, SELECT, msrs.LBR_CALL_STACK, 0);
-  }
-
-  wrongRead(): void {
-    this.ref.read(0, FROM, 1, address(0));
-  }
-}
 
 describe('read', () => {
   it('never minds what the reference machine returns, too', () => {
@@ -359,12 +304,67 @@ describe('fault', () => {
     }
   });
 
+  /** A wrong sample of vCPU 0, after what `prepare` does: who is it that breaks callstack-true? */
+  const sampled = (prepare: (rig: Rig) => void): string => {
+    const rig = new Rig();
+    prepare(rig);
+    rig.ref.wrongSample(0, P['callstack-true'], () => 'text');
+    if (rig.broken.includes('callstack-true')) return 'policy';
+    return rig.own.includes('callstack-true') ? 'kernel' : 'nobody';
+  };
+
+  it('always makes another guest of the VM if the reference machine has no such fault', () => {
+    const write = (vcpu: number, edx: number) => (rig: Rig) =>
+      rig.ref.fault(vcpu, SELECT, true, 1, edx);
+    expect(sampled(() => {})).toBe('kernel');
+    expect(sampled(write(0, 0))).toBe('nobody');
+    // Another vCPU of the VM does it to both; that of another VM does not.
+    expect([sampled(write(1, 0)), sampled(write(2, 0))]).toEqual(['nobody', 'kernel']);
+    // A write that both machines refuse changes nothing; one that is taken instead does.
+    expect(sampled(write(0, 1))).toBe('kernel');
+    expect(sampled((rig) => rig.ref.write(0, SELECT, 0, 1))).toBe('nobody');
+  });
+
+  it('always makes a sample wrong if a read of what is not 0 raises it', () => {
+    const read = (msr: number, value: number) => (rig: Rig) => {
+      rig.ref.write(0, msr, value, 0);
+      rig.ref.fault(0, msr, false, 0, 0);
+    };
+    for (const msr of [FROM, TOS, DEBUGCTL]) {
+      expect([msr, sampled(read(msr, 1))]).toEqual([msr, 'policy']);
+      // The guest gets the 0 that it would have got; but a #GP with it.
+      expect([msr, sampled(read(msr, 0))]).toEqual([msr, 'nobody']);
+    }
+    const high = (rig: Rig): void => {
+      rig.ref.write(0, FROM, 0, 1);
+      rig.ref.fault(0, FROM, false, 0, 0);
+    };
+    expect(sampled(high)).toBe('policy');
+    // Reads before the PMI handler's count for nothing, and a sample is made of LBR MSRs alone.
+    const before = (rig: Rig): void => {
+      read(FROM, 1)(rig);
+      rig.ref.read(0, STATUS, 1, 0);
+    };
+    expect(sampled(before)).toBe('nobody');
+    expect(sampled((rig) => rig.ref.fault(0, STATUS, false, 0, 0))).toBe('nobody');
+  });
+
+  it('never is the kernel’s own once the guest has become another', () => {
+    const rig = new Rig();
+    rig.wrongRead();
+    rig.ref.fault(0, SELECT, true, 0, 1);
+    expect(rig.own).toEqual([]);
+    // The other VM's guest is still the same.
+    rig.ref.fault(2, SELECT, true, 0, 1);
+    expect(rig.own).toEqual(['no-fault']);
+  });
+
   it('always says what the access was', () => {
     const rig = new Rig();
     rig.ref.fault(1, FROM, false, 0, 0);
     expect(rig.verdicts.details[P['no-fault']]).toBe('v1: #GP on RDMSR 0x680');
-    rig.ref.fault(1, SELECT, true, 0, 1);
-    expect(rig.verdicts.ownDetails[P['no-fault']]).toBe('v1: #GP on WRMSR 0x1c8');
+    rig.ref.fault(2, SELECT, true, 0, 1);
+    expect(rig.verdicts.ownDetails[P['no-fault']]).toBe('v2: #GP on WRMSR 0x1c8');
   });
 });
 
