@@ -9,6 +9,7 @@ import type { MachineConfig } from '../sim/config.js';
 import { totalVcpus } from '../sim/config.js';
 import { CALL_SWITCH } from '../sim/guest_call.js';
 import type { Machine } from '../sim/machine.js';
+import { lockedTasks } from '../sim/perform.js';
 import { assert } from '../hw/assert.js';
 import { callstackUsersBalanced, countingEvents, cpuBalanced } from './balance.js';
 import { FilterCheck } from './filter_check.js';
@@ -240,8 +241,10 @@ export class Monitor implements Observer {
     const cpu = this.watched().cpu(vcpu);
     const { cpuc, kernel } = cpu;
     if (cpuc.lbr_users !== 0 || cpuc.n_events !== 0) this.verdicts.reach[R['balance-checked']]++;
-    // Counts do not depend on what is read: what is wrong with them is the guest kernel's own.
-    if (!cpuBalanced(cpu) || !callstackUsersBalanced(kernel)) {
+    // Counts do not depend on what is read: what is wrong with them is the guest kernel's own. What
+    // a function of another vCPU has in hand is half done, and is looked at when that has returned.
+    const inHand = lockedTasks(this.watched(), vcpu);
+    if (!cpuBalanced(cpu) || !callstackUsersBalanced(kernel, inHand)) {
       this.verdicts.breaksOwn(
         P.balanced,
         () => `v${vcpu}: ${countingEvents(cpu)} events count, lbr_users is ${cpuc.lbr_users}`,

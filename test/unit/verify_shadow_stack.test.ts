@@ -5,11 +5,17 @@ import * as perf from '../../src/guest/perf/perf_event.js';
 import { findCpuModel } from '../../src/hw/cpu_models.js';
 import type { Observer } from '../../src/host/observer.js';
 import { never } from '../../src/host/policy/never.js';
+import { pvSound } from '../../src/host/policy/pv_sound.js';
+import type { Action } from '../../src/sim/actions.js';
 import { BRANCH_TYPES } from '../../src/sim/generate.js';
 import { Machine } from '../../src/sim/machine.js';
+import { Schedule } from '../../src/sim/schedule.js';
 import { callstackUsersBalanced, countingEvents, cpuBalanced } from '../../src/verify/balance.js';
 import { CALLSTACK_USER, isUserCallstack } from '../../src/verify/callstack_user.js';
+import { propertyIndex } from '../../src/verify/properties.js';
+import { Bench } from '../../src/verify/run.js';
 import { ShadowStacks } from '../../src/verify/shadow_stack.js';
+import { modelOf } from './verify_rig.js';
 
 const SEED = Number(process.env['VLBR_SEED'] ?? 1);
 
@@ -187,5 +193,39 @@ describe('callstackUsersBalanced', () => {
     kernel.data[kernel.ctx(kernel.tasks[1].perf_event_ctxp).task_ctx_data - 1]
       .lbr_callstack_users++;
     expect(callstackUsersBalanced(kernel)).toBe(false);
+  });
+
+  it('never looks at what belongs to a task that a function under way holds', () => {
+    const m = counting();
+    m.open(1, 1, 0, BRANCH_TYPES[0]);
+    const [kernel] = m.guests;
+    kernel.data[kernel.ctx(kernel.tasks[1].perf_event_ctxp).task_ctx_data - 1]
+      .lbr_callstack_users++;
+    expect(callstackUsersBalanced(kernel, 1 << 1)).toBe(true);
+    expect(callstackUsersBalanced(kernel, ~(1 << 1))).toBe(false);
+  });
+
+  it('never counts against the kernel what a suspended function of another vCPU has half done', () => {
+    // vCPU 0 is between making an event count and counting it when vCPU 1 returns from its call.
+    const actions: readonly Action[] = [
+      { kind: 'run', actor: 0, args: [1, 0] },
+      { kind: 'open', actor: 1, args: [1, 0, BRANCH_TYPES[0]] },
+      { kind: 'run', actor: 0, args: [0, 0] },
+      { kind: 'open', actor: 0, args: [0, 0, BRANCH_TYPES[0]] },
+      { kind: 'run', actor: 0, args: [1, 0] },
+      { kind: 'migrateTask', actor: 1, args: [2] },
+      { kind: 'run', actor: 0, args: [0, 0] },
+      { kind: 'run', actor: 0, args: [1, 9] },
+      { kind: 'migrateTask', actor: 0, args: [1] },
+      { kind: 'open', actor: 1, args: [-1, 0, BRANCH_TYPES[0]] },
+    ];
+    const shape = { vms: 1, vcpus: 2, tasks: 3, pcpus: 1 };
+    const config = { ...shape, model: modelOf('skylake'), kernel: '6.1' as const, policy: pvSound };
+    const bench = new Bench(config);
+    bench.breaksAt(Schedule.of(actions), propertyIndex('balanced'));
+    expect(bench.machine.ports[0].suspended).not.toBe(0);
+    expect(bench.machine.ports[1].suspended).toBe(0);
+    expect(callstackUsersBalanced(bench.machine.guests[0])).toBe(false);
+    expect(bench.monitor.verdicts.own[propertyIndex('balanced')]).toBe(0);
   });
 });
