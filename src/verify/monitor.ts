@@ -126,6 +126,11 @@ export class Monitor implements Observer {
     return this.references.of(vcpu);
   }
 
+  /** TOS of a vCPU on a pCPU, if it has no records and TOS may be anything; else -1. */
+  freeTos(vcpu: number): number {
+    return this.references.freeTos(vcpu);
+  }
+
   private touched(vcpu: number): void {
     this.switches.touched(vcpu);
     this.verdicts.reach[R['lbr-access']]++;

@@ -9,6 +9,7 @@ import * as branch from '../hw/branch.js';
 import { LBR_FORMAT_EIP_FLAGS2, type CpuModel } from '../hw/cpu_models.js';
 import type { LbrMap } from '../hw/lbr_map.js';
 import { KIND_FROM, KIND_INFO, KIND_NONE, KIND_TO, lbrMap } from '../hw/lbr_map.js';
+import type { LbrStack } from '../hw/lbr_stack.js';
 import { LogicalProcessor } from '../hw/logical_processor.js';
 import { Layout, Memory } from '../hw/memory.js';
 import * as msrs from '../hw/msr_index.js';
@@ -218,9 +219,18 @@ export class Reference {
    * perf's own reset leaves it as it was, and no record is lost by it.
    */
   private bothEmpty(vcpu: number): boolean {
+    return this.registers[vcpu].stack.empty && this.stackOf(vcpu).empty;
+  }
+
+  /** TOS of a vCPU that is on a pCPU, if it may be anything (see `bothEmpty`); else -1. */
+  freeTos(vcpu: number): number {
+    return this.bothEmpty(vcpu) ? this.stackOf(vcpu).tos : -1;
+  }
+
+  /** Where the guest's records are. */
+  private stackOf(vcpu: number): LbrStack {
     const { pcpu, records, msr_passthrough } = this.machine().vcpus[vcpu];
-    if (!this.registers[vcpu].stack.empty) return false;
-    return (msr_passthrough ? this.machine().pcpus[pcpu].stack : records).empty;
+    return msr_passthrough ? this.machine().pcpus[pcpu].stack : records;
   }
 
   private wrongRead(
@@ -286,6 +296,7 @@ export class Reference {
     }
   }
 
+  /** Whether a register of the reference machine holds 0. */
   private isZero(vcpu: number, msr: number): boolean {
     const registers = this.registers[vcpu];
     return (registers.rdmsr(msr) | registers.edx) === 0;
