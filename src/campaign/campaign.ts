@@ -59,7 +59,12 @@ export interface Result {
   readonly counterexample: Counterexample | null;
 }
 
-/** A failure of the guest's kernel itself, on a pCPU of its own as under every policy. */
+/**
+ * A failure of the guest's kernel itself, on a pCPU of its own as under every policy. A check says
+ * so while the guest is still the one of the reference machine (reference.ts), and then the same
+ * actions of the guests must show it on a machine that has no host (alone.ts); if they do not, it
+ * is not one.
+ */
 export interface KernelFinding {
   readonly property: PropertyName;
   readonly counterexample: Counterexample;
@@ -212,10 +217,12 @@ export class ShapeCampaign {
 
   /** Keeps the run for each property that it broke. */
   private keep(): void {
-    const { verdicts } = this.bench.monitor;
+    const { bench, schedule } = this;
+    const { broken, own } = bench.monitor.verdicts;
     for (let p = 0; p < PROPERTY_NAMES.length; p++) {
-      if (verdicts.broken[p] !== 0) keepOne(this.failures[p], this.schedule);
-      if (verdicts.own[p] !== 0) keepOne(this.own[p], this.schedule);
+      if (broken[p] !== 0) keepOne(this.failures[p], schedule);
+      if (own[p] === 0 || this.own[p].length >= KEPT_PER_SHAPE) continue;
+      if (bench.breaksAlone(schedule, schedule.length, p)) keepOne(this.own[p], schedule);
     }
   }
 
