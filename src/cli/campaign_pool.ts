@@ -2,47 +2,41 @@
 import type { PropertyName } from '../host/policy/policy.js';
 import type { KernelFinding, Progress, Report } from '../verify/campaign.js';
 import type { PolicyReview } from '../verify/review.js';
-import type { CampaignJob } from './campaign_job.js';
-import type { PoolHooks, PoolResults, Work } from './pool.js';
+import type { CampaignJob } from './campaign_worker.js';
+import type { PoolResults } from './pool.js';
 import { inWorkers } from './pool.js';
-import type { WorkerCrash } from './worker_job.js';
+import { campaignLine } from './progress.js';
+import type { Crash, Request } from './worker.js';
 
-/** Shrinking takes seconds. */
+/** The longest that one run may take. */
 const SILENCE_MS = 5 * 60_000;
 
 /** The build puts the worker's code beside this. */
 const WORKER: URL = new URL('./campaign_worker.js', import.meta.url);
 
 /** Judges every policy of the job. @throws WorkerBug when a worker met an exception. */
-export async function runJob(job: CampaignJob, hooks: PoolHooks<Progress>): Promise<Report> {
-  const { results, interrupted } = await inWorkers<CampaignJob, Progress, Report>(
-    workOf(job),
-    hooks,
-  );
+export async function runJob(job: CampaignJob): Promise<Report> {
+  const { results, interrupted } = await judged<Report>(job);
   return merged(results, job.properties, interrupted);
 }
 
 /** Reviews under every policy of the job, in order. @throws WorkerBug as above. */
-export async function runReview(
-  job: CampaignJob,
-  hooks: PoolHooks<Progress>,
-): Promise<PoolResults<PolicyReview>> {
-  return inWorkers<CampaignJob, Progress, PolicyReview>(workOf(job), hooks);
+export async function runReview(job: CampaignJob): Promise<PoolResults<PolicyReview>> {
+  return judged<PolicyReview>(job);
 }
 
-function workOf(job: CampaignJob): Work<CampaignJob, Progress> {
-  return {
-    worker: WORKER,
-    job,
-    silence_ms: SILENCE_MS,
-    advice: ({ policy }, crash) => adviceOf(policy, crash, job),
-  };
+async function judged<R>(job: CampaignJob): Promise<PoolResults<R>> {
+  const advice = ({ policy }: Request, crash: Crash<Progress>): string[] =>
+    adviceOf(policy, crash, job);
+  const work = { worker: WORKER, job, silence_ms: SILENCE_MS, advice };
+  const line = campaignLine(job.cpus.length * job.policies.length, job.runs);
+  return inWorkers<CampaignJob, Progress, R>(work, line);
 }
 
 /** How to see a bug again. */
 function adviceOf(
   policy: string,
-  { token, progress }: WorkerCrash<Progress>,
+  { token, progress }: Crash<Progress>,
   { seed }: CampaignJob,
 ): string[] {
   const run = (progress?.runs ?? 0) + 1;

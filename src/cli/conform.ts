@@ -14,8 +14,9 @@ import { conformJson } from '../report/conform_json.js';
 import type { Conform } from '../report/conform_text.js';
 import { conformText } from '../report/conform_text.js';
 import { namesOf } from './arguments.js';
-import { Breather } from './breather.js';
 import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from './errors.js';
+import type { Step } from './interrupt.js';
+import { Breather } from './interrupt.js';
 import { kernelAt } from './kernel_source.js';
 import { printJson, printLines } from './output.js';
 
@@ -106,16 +107,9 @@ async function counted(
   }
 }
 
-/** How far a piece of work is. */
-interface Step {
-  readonly doing: string;
-  readonly done: number;
-  readonly wanted: number;
-}
-
 /** Does the work until it is done or interrupted. */
 async function doAll(work: Iterable<Step>, worker: Breather): Promise<void> {
-  for (const { doing, done, wanted } of work) {
-    if (!(await worker.breathe(done, wanted, doing))) return;
+  for (const step of work) {
+    if (!(await worker.breathe(step))) return;
   }
 }

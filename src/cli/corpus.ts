@@ -17,8 +17,8 @@ import { corpusJson } from '../report/corpus_json.js';
 import type { CorpusReport } from '../report/corpus_text.js';
 import { corpusText, survivorsOf } from '../report/corpus_text.js';
 import { namesOf } from './arguments.js';
-import { Breather } from './breather.js';
 import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED, UsageError } from './errors.js';
+import { Breather } from './interrupt.js';
 import { explained } from './kernel_source.js';
 import { printJson, printLines } from './output.js';
 
@@ -169,7 +169,7 @@ class Hunter extends Breather {
       const next = work.next();
       if (next.done === true) return { trial, report: next.value, elapsed_s: secondsSince(began) };
       const doing = `${trialName(trial)}, run ${next.value}`;
-      if (!(await this.breathe(done, wanted, doing))) return null;
+      if (!(await this.breathe({ done, wanted, doing }))) return null;
     }
   }
 }

@@ -12,14 +12,13 @@ import { exploreText, unexpectedIn } from '../report/explore_text.js';
 import { entryOf, namesOf } from './arguments.js';
 import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_TRUNCATED, EXIT_UNEXPECTED } from './errors.js';
 import { UsageError } from './errors.js';
-import type { ExploreJob, ExploreProgress } from './explore_job.js';
 import { exploreLine } from './explore_progress.js';
+import type { ExploreJob, ExploreProgress } from './explore_worker.js';
 import type { DriverOptions } from './kernel_source.js';
 import { askedBinary, driverFor, driverWords } from './kernel_source.js';
 import { printJson, printLines } from './output.js';
 import type { PoolResults } from './pool.js';
 import { inWorkers } from './pool.js';
-import { tellInterrupted } from './progress.js';
 
 /** The options as commander hands them over. */
 export interface ExploreOptions extends DriverOptions {
@@ -88,7 +87,6 @@ export function adviceOf({ policy }: { readonly policy: string }): string[] {
 }
 
 async function explored(job: ExploreJob): Promise<PoolResults<TimedExploration>> {
-  const line = exploreLine(job.policies.length);
   const work = {
     worker: WORKER,
     job,
@@ -96,14 +94,8 @@ async function explored(job: ExploreJob): Promise<PoolResults<TimedExploration>>
     silence_ms: Infinity,
     advice: adviceOf,
   };
-  const hooks = {
-    progress: line.update,
-    interrupted: (): void => {
-      line.end();
-      tellInterrupted();
-    },
-  };
-  return inWorkers<ExploreJob, ExploreProgress, TimedExploration>(work, hooks).finally(line.end);
+  const line = exploreLine(job.policies.length);
+  return inWorkers<ExploreJob, ExploreProgress, TimedExploration>(work, line);
 }
 
 /** Checks everything that can be wrong with the options. */

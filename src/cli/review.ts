@@ -17,12 +17,11 @@ import { reviewText } from '../report/review_text.js';
 import { DEFAULT_SHAPES } from '../verify/campaign.js';
 import { losesAnything } from '../verify/review.js';
 import { namesOf } from './arguments.js';
-import type { CampaignJob } from './campaign_job.js';
 import { runReview } from './campaign_pool.js';
+import type { CampaignJob } from './campaign_worker.js';
 import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from './errors.js';
 import { explained } from './kernel_source.js';
 import { printJson, printLines } from './output.js';
-import { progressLine, tellInterrupted } from './progress.js';
 
 export interface ReviewOptions {
   readonly kernelSrc?: string;
@@ -68,13 +67,8 @@ export async function review(patches: readonly string[], options: ReviewOptions)
     binary: after.bytes,
     before: before.bytes,
   };
-  const line = progressLine(cpus.length * policies.length, runs);
   const began = performance.now();
-  const interrupted = (): void => {
-    line.end();
-    tellInterrupted();
-  };
-  const found = await runReview(job, { progress: line.update, interrupted }).finally(line.end);
+  const found = await runReview(job);
   const elapsed_s = Math.round(performance.now() - began) / 1000;
   const { notModelled } = sources;
   const asked = { cpus, seed, runs, before, after, patches, reverse, notModelled };

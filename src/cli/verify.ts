@@ -16,13 +16,12 @@ import type { Shape } from '../verify/campaign.js';
 import { DEFAULT_SHAPES } from '../verify/campaign.js';
 import { recordedShape } from '../verify/recorded.js';
 import { entryOf, namesOf } from './arguments.js';
-import type { CampaignJob } from './campaign_job.js';
 import { runJob } from './campaign_pool.js';
+import type { CampaignJob } from './campaign_worker.js';
 import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED, UsageError } from './errors.js';
 import type { DriverOptions } from './kernel_source.js';
 import { askedBinary, driverFor, driverWords } from './kernel_source.js';
 import { printJson, printLines } from './output.js';
-import { progressLine, tellInterrupted } from './progress.js';
 
 /** The options as commander hands them over. */
 export interface VerifyOptions extends DriverOptions {
@@ -47,16 +46,8 @@ export async function verify(options: VerifyOptions): Promise<number> {
   const binary = askedBinary(options);
   const job = { ...jobOf(options), binary: binary?.bytes ?? null, before: null };
   const model = entryOf('CPU', options.cpu, CPU_MODELS);
-  const line = progressLine(job.policies.length, job.runs);
   const began = performance.now();
-  const hooks = {
-    progress: line.update,
-    interrupted: (): void => {
-      line.end();
-      tellInterrupted();
-    },
-  };
-  const report = await runJob(job, hooks).finally(line.end);
+  const report = await runJob(job);
   const elapsed_s = Math.round(performance.now() - began) / 1000;
   const { kernel, seed, shapes, schedules } = job;
   const guest = { model, kernel, driver: driverFor(binary), source: binary?.info ?? null };
