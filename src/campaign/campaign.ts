@@ -135,6 +135,9 @@ interface Failure {
   readonly schedule: Schedule;
 }
 
+/** Actions in a run, where nobody asks for another number. */
+export const ACTIONS_PER_RUN = 60;
+
 /** Failing schedules that are kept for each property and shape: shrinking one may go wrong. */
 const KEPT_PER_SHAPE = 3;
 

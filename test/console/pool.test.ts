@@ -3,23 +3,24 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { CampaignJob } from '../../src/questions/verify/job.js';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { VerifyJob } from '../../src/questions/verify/worker.js';
 import { UsageError, WorkerBug } from '../../src/console/errors.js';
-import type { PoolHooks, PoolResults } from '../../src/console/pool.js';
+import type { PoolResults } from '../../src/console/pool.js';
 import { inWorkers } from '../../src/console/pool.js';
-import type { Job } from '../../src/console/worker_job.js';
+import type { Job } from '../../src/console/worker.js';
+import { POLICIES } from '../../src/host/policy/index.js';
 import { PROPERTY_NAMES } from '../../src/judge/properties.js';
-import type { Progress } from '../../src/campaign/campaign.js';
-import type { Report } from '../../src/campaign/campaign.js';
+import { withInfo } from '../../src/tree/binary.js';
+import type { Progress, Report } from '../../src/campaign/campaign.js';
 import { DEFAULT_SHAPES } from '../../src/campaign/campaign.js';
-import type { Told } from '../rig/pool_worker.js';
+import type { TestJob, Told } from '../rig/pool_worker.js';
 
 const BUILD = fileURLToPath(new URL(`../../.cache/pool-test-${process.pid}`, import.meta.url));
 const WORKER = join(BUILD, 'pool_worker.js');
 const CAMPAIGN = join(BUILD, 'worker.js');
 
-/** What the pool is told to take for an endless loop; a worker needs some of it to start. */
+/** What the pool is told to take for an endless loop. */
 const SILENCE_MS = 2000;
 const LONG_MS = 2.5 * SILENCE_MS;
 
@@ -35,21 +36,39 @@ afterAll(() => {
   rmSync(BUILD, { recursive: true, force: true });
 });
 
-function pool(
-  policies: readonly string[],
-  more: Partial<PoolHooks<Told>> & Partial<Job> & { readonly silence_ms?: number } = {},
-): Promise<PoolResults<string>> {
-  const { cpus = ['skylake'], binary = null, silence_ms = SILENCE_MS } = more;
-  const { progress = (): void => {}, interrupted = (): void => {} } = more;
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+interface Asked extends Partial<TestJob> {
+  readonly silence_ms?: number;
+  readonly update?: (progress: readonly Told[]) => void;
+  readonly end?: () => void;
+}
+
+function pool(acts: TestJob['acts'], asked: Asked = {}): Promise<PoolResults<string>> {
+  const { cpus = ['skylake'], binary = null, silence_ms = SILENCE_MS } = asked;
+  const { update = (): void => {}, end = (): void => {} } = asked;
   const work = {
     worker: pathToFileURL(WORKER),
-    job: { cpus, policies, binary },
+    job: { cpus, policies: Object.keys(acts), binary, acts },
     silence_ms,
     advice: ({ policy }: { readonly policy: string }, crash: { readonly token: string | null }) => [
       `${policy} ${crash.token}`,
     ],
   };
-  return inWorkers<Job, Told, string>(work, { progress, interrupted });
+  return inWorkers<TestJob, Told, string>(work, { update, end });
+}
+
+/** What `vlbr kernel build` would make of a file without a function. */
+function noCode(): Uint8Array {
+  const global = [0x7f, 0, 0x41, 0, 0x0b];
+  const exported = ['__global_base', '__data_end'].flatMap((name, i) => {
+    return [name.length, ...Buffer.from(name), 3, i];
+  });
+  const sections = [6, 11, 2, ...global, ...global, 7, exported.length + 1, 2, ...exported];
+  const module = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, ...sections);
+  return withInfo(module, { version: '6.1', sha256: '0'.repeat(64) });
 }
 
 /** Holds this thread up, as Ctrl-Z does until the process is brought back. */
@@ -59,30 +78,34 @@ function block(ms: number): void {
 
 describe('a pool with a limit on silence', () => {
   it('never ends a worker that takes longer than the limit and goes on telling', async () => {
-    const policy = `talk ${LONG_MS}`;
-    const { results } = await pool([policy]);
-    expect(results).toEqual([`${policy} is done on skylake`]);
+    const { results } = await pool({ never: `talk ${LONG_MS}` });
+    expect(results).toEqual(['never is done on skylake']);
   });
 
   it('never takes for silence what this thread was too busy to hear', async () => {
-    const policy = `talk ${LONG_MS}`;
     let told = 0;
     // After a check, the loop looks at its timers before it takes messages.
-    const progress = (): void => {
+    const update = (): void => {
       if (told++ === 0) setImmediate(() => block(1.5 * SILENCE_MS));
     };
-    const { results } = await pool([policy], { progress });
+    const { results } = await pool({ never: `talk ${LONG_MS}` }, { update });
     expect(told).toBeGreaterThan(1);
-    expect(results).toEqual([`${policy} is done on skylake`]);
+    expect(results).toEqual(['never is done on skylake']);
+  });
+
+  it('never counts the time that a policy waits for a worker', async () => {
+    const acts = Object.fromEntries(POLICIES.map(({ name }) => [name, 'talk 400']));
+    const { results } = await pool(acts, { silence_ms: 1500 });
+    expect(results).toHaveLength(POLICIES.length);
   });
 
   it('always ends a worker that says nothing, and says which policy it was', async () => {
     const began = performance.now();
     const silence_ms = 600;
-    const ended = pool(['hush 60000'], { silence_ms });
+    const ended = pool({ never: 'hush 60000' }, { silence_ms });
     await expect(ended).rejects.toThrow(UsageError);
     await expect(ended).rejects.toThrow(
-      'the model does not return: no word for 0.01 minutes under hush 60000 on skylake',
+      'the model does not return: no word for 0.01 minutes under never on skylake',
     );
     const took = performance.now() - began;
     expect(took).toBeGreaterThan(silence_ms);
@@ -90,29 +113,27 @@ describe('a pool with a limit on silence', () => {
   });
 
   it('always names lbr.c where a compiled one runs', async () => {
-    const binary = Uint8Array.of(0);
-    const ended = pool(['hush 60000'], { silence_ms: 300, binary });
+    const ended = pool({ never: 'hush 60000' }, { silence_ms: 300, binary: noCode() });
     await expect(ended).rejects.toThrow('lbr.c does not return');
   });
 
-  it('always ends a worker that falls silent after it has told something', async () => {
-    const ended = pool([`talk 300`, 'hush 60000'], { silence_ms: SILENCE_MS });
-    await expect(ended).rejects.toThrow('under hush 60000 on skylake');
+  it('always ends a worker that falls silent after another has talked', async () => {
+    const ended = pool({ never: 'talk 300', always: 'hush 60000' }, { silence_ms: 900 });
+    await expect(ended).rejects.toThrow('under always on skylake');
   });
 
   it('never ends a silent worker if there is no limit', async () => {
-    const { results } = await pool(['hush 500'], { silence_ms: Infinity });
-    expect(results).toEqual(['hush 500 is done on skylake']);
+    const { results } = await pool({ never: 'hush 500' }, { silence_ms: Infinity });
+    expect(results).toEqual(['never is done on skylake']);
   });
 });
 
 describe('the worker of a campaign', () => {
   it('always goes on telling while it makes counterexamples short', async () => {
-    const job: CampaignJob = {
+    const job: VerifyJob = {
       cpus: ['skylake'],
       policies: ['never'],
       binary: null,
-      before: null,
       kernel: '6.1',
       shapes: DEFAULT_SHAPES,
       properties: PROPERTY_NAMES,
@@ -122,12 +143,12 @@ describe('the worker of a campaign', () => {
       shorten: false,
     };
     let ends = 0;
-    const progress = ([{ runs, runsWanted }]: readonly Progress[]): void => {
+    const update = ([{ runs, runsWanted }]: readonly Progress[]): void => {
       if (runs === runsWanted) ends++;
     };
     const work = { worker: pathToFileURL(CAMPAIGN), job, silence_ms: Infinity, advice: () => [] };
-    const hooks = { progress, interrupted: (): void => {} };
-    const { results } = await inWorkers<CampaignJob, Progress, Report>(work, hooks);
+    const line = { update, end: (): void => {} };
+    const { results } = await inWorkers<VerifyJob, Progress, Report>(work, line);
     expect(results).toMatchObject([{ runs: 300, interrupted: false }]);
     // Shrinking takes a second or two, and a worker tells how far it is ten times a second.
     expect(ends).toBeGreaterThan(2);
@@ -136,47 +157,81 @@ describe('the worker of a campaign', () => {
 
 describe('a pool', () => {
   it('always gives results in the order of the job, whoever is first', async () => {
-    const policies = ['talk 600', 'talk 0', 'talk 300'];
-    const { results, interrupted } = await pool(policies, { cpus: ['haswell', 'skylake'] });
+    const acts = { never: 'talk 600', always: 'talk 0', merged: 'talk 300' };
+    const { results, interrupted } = await pool(acts, { cpus: ['haswell', 'skylake'] });
     expect(results).toEqual(
-      ['haswell', 'skylake'].flatMap((cpu) => policies.map((p) => `${p} is done on ${cpu}`)),
+      ['haswell', 'skylake'].flatMap((cpu) =>
+        Object.keys(acts).map((policy) => `${policy} is done on ${cpu}`),
+      ),
     );
     expect(interrupted).toBe(false);
   });
 
   it('always hands on the stack and the token of an exception, with advice', async () => {
-    const error: unknown = await pool(['crash']).catch((e: unknown) => e);
+    const error: unknown = await pool({ never: 'crash' }).catch((e: unknown) => e);
     expect(error).toBeInstanceOf(WorkerBug);
     if (!(error instanceof WorkerBug)) return;
     expect(error.stack).toMatch(/a claim is broken\n\s+at /);
-    expect(error.advice).toEqual(['crash v1.token']);
+    expect(error.advice).toEqual(['never v1.token']);
     expect(error.inKernel).toBe(false);
   });
 
+  it('always fails if there is no code for its workers', async () => {
+    const worker = pathToFileURL(join(BUILD, 'nothing.js'));
+    const job = { cpus: ['skylake'], policies: ['never', 'always', 'merged'], binary: null };
+    const work = { worker, job, silence_ms: SILENCE_MS, advice: () => [] };
+    const ended = inWorkers<Job, Told, string>(work, { update: () => {}, end: () => {} });
+    await expect(ended).rejects.toThrow(/Cannot find module .*nothing\.js/);
+  });
+
+  it('always has a compiled lbr.c that is none be a bug, and not a verdict', async () => {
+    const error: unknown = await pool({ never: 'talk 0' }, { binary: Uint8Array.of(0) }).catch(
+      (e: unknown) => e,
+    );
+    expect(error).toMatchObject({ name: 'WorkerBug', inKernel: true, advice: ['never null'] });
+  });
+
   it('always ends with what is known at Ctrl-C, and begins nothing more', async () => {
-    let told = 0;
-    const policies = Array.from({ length: 20 }, (_, i) => `talk ${60_000 + i}`);
-    const progress = (): void => {
+    const said: string[] = [];
+    vi.spyOn(process.stderr, 'write').mockImplementation((text) => said.push(String(text)) > 0);
+    let [told, ends] = [0, 0];
+    const update = (): void => {
       if (told++ === 0) process.emit('SIGINT');
     };
-    let heard = 0;
-    const interrupted = (): void => void heard++;
+    const end = (): void => void ends++;
+    const acts = Object.fromEntries(POLICIES.map(({ name }) => [name, 'talk 60000']));
     const listeners = process.listenerCount('SIGINT');
-    const found = await pool(policies, { progress, interrupted, silence_ms: Infinity });
+    const found = await pool(acts, { update, end, silence_ms: Infinity });
     expect(found.interrupted).toBe(true);
-    expect(heard).toBe(1);
+    expect(said).toEqual(['vlbr: ending with what is known; Ctrl-C once more to stop at once\n']);
+    expect(ends).toBe(2);
     expect(found.results.length).toBeGreaterThan(0);
     expect(found.results.length).toBeLessThanOrEqual(8);
     for (const result of found.results) expect(result).toMatch(/ was stopped on skylake$/);
     expect(process.listenerCount('SIGINT')).toBe(listeners);
   });
 
-  it('always says how far each policy is that was begun', async () => {
+  it('always ends the process at the second Ctrl-C', async () => {
+    vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    const exit = vi.spyOn(process, 'exit').mockReturnValue(undefined as never);
+    let told = 0;
+    const update = (): void => {
+      if (told++ > 0) return;
+      process.emit('SIGINT');
+      expect(exit).not.toHaveBeenCalled();
+      process.emit('SIGINT');
+    };
+    await pool({ never: 'talk 60000' }, { update });
+    expect(exit.mock.calls).toEqual([[130]]);
+  });
+
+  it('always tells the last that a worker has said before its answer', async () => {
     const seen = new Set<string>();
-    const progress = (all: readonly Told[]): void => {
+    const update = (all: readonly Told[]): void => {
       for (const { policy } of all) seen.add(policy);
     };
-    await pool(['talk 100', 'talk 150'], { progress });
-    expect([...seen].sort()).toEqual(['talk 100', 'talk 150']);
+    const ended = pool({ never: 'talk 100', always: 'crash' }, { update });
+    await expect(ended).rejects.toThrow(WorkerBug);
+    expect(seen).toContain('always');
   });
 });

@@ -1,7 +1,11 @@
-/** A worker for tests of the pool: what it does with a policy is the policy's name. */
-import { serve } from '../../src/console/worker.js';
-import type { Tell } from '../../src/console/worker.js';
-import type { Job } from '../../src/console/worker_job.js';
+/** A worker for tests of the pool: the job says what it does with each policy. */
+import type { Job, Judge, Tell } from '../../src/console/worker.js';
+import { judgeBy } from '../../src/console/worker.js';
+
+export interface TestJob extends Job {
+  /** For each policy a verb, and for how many milliseconds. */
+  readonly acts: Readonly<Record<string, string>>;
+}
 
 export interface Told {
   readonly policy: string;
@@ -29,16 +33,16 @@ class Bug extends Error {
   readonly token: string = 'v1.token';
 }
 
-serve<Job, Told, string>(() => ({ policy, cpu }, tell) => {
-  const [verb, ms = '0'] = policy.split(' ');
+export const judge: Judge<TestJob, Told, string> = judgeBy((job, { policy, model }, tell) => {
+  const [verb, ms = '0'] = (job.acts[policy.name] ?? '').split(' ');
   switch (verb) {
     case 'talk':
-      return `${talk(policy, Number(ms), tell)} on ${cpu}`;
+      return `${talk(policy.name, Number(ms), tell)} on ${model.name}`;
     case 'hush':
       sleep(Number(ms));
-      return `${policy} is done on ${cpu}`;
+      return `${policy.name} is done on ${model.name}`;
     default:
-      tell({ policy });
+      tell({ policy: policy.name }, true);
       throw new Bug('a claim is broken');
   }
 });

@@ -17,9 +17,9 @@ import { corpusJson } from './json.js';
 import type { CorpusReport } from './text.js';
 import { corpusText, survivorsOf } from './text.js';
 import { namesOf } from '../../console/arguments.js';
-import { Breather } from '../../console/breather.js';
-import { UsageError } from '../../console/errors.js';
 import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
+import { UsageError } from '../../console/errors.js';
+import { Breather } from '../../console/interrupt.js';
 import { explained } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
 
@@ -170,7 +170,7 @@ class Hunter extends Breather {
       const next = work.next();
       if (next.done === true) return { trial, report: next.value, elapsed_s: secondsSince(began) };
       const doing = `${trialName(trial)}, run ${next.value}`;
-      if (!(await this.breathe(done, wanted, doing))) return null;
+      if (!(await this.breathe({ done, wanted, doing }))) return null;
     }
   }
 }

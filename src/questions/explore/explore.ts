@@ -11,21 +11,20 @@ import { exploreJson } from './json.js';
 import type { Exploration, TimedExploration } from './text.js';
 import { exploreText, unexpectedIn } from './text.js';
 import { entryOf, namesOf } from '../../console/arguments.js';
-import { UsageError } from '../../console/errors.js';
 import {
   EXIT_EXPECTED,
   EXIT_INTERRUPTED,
   EXIT_TRUNCATED,
   EXIT_UNEXPECTED,
 } from '../../console/exit_codes.js';
-import type { ExploreJob, ExploreProgress } from './job.js';
+import { UsageError } from '../../console/errors.js';
 import { exploreLine } from './progress.js';
+import type { ExploreJob, ExploreProgress } from './worker.js';
 import type { DriverOptions } from '../../console/kernel_source.js';
 import { askedBinary, driverFor, driverWords } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
 import type { PoolResults } from '../../console/pool.js';
 import { inWorkers } from '../../console/pool.js';
-import { tellInterrupted } from '../../console/progress.js';
 
 /** The options as commander hands them over. */
 export interface ExploreOptions extends DriverOptions {
@@ -94,7 +93,6 @@ export function adviceOf({ policy }: { readonly policy: string }): string[] {
 }
 
 async function explored(job: ExploreJob): Promise<PoolResults<TimedExploration>> {
-  const line = exploreLine(job.policies.length);
   const work = {
     worker: WORKER,
     job,
@@ -102,14 +100,8 @@ async function explored(job: ExploreJob): Promise<PoolResults<TimedExploration>>
     silence_ms: Infinity,
     advice: adviceOf,
   };
-  const hooks = {
-    progress: line.update,
-    interrupted: (): void => {
-      line.end();
-      tellInterrupted();
-    },
-  };
-  return inWorkers<ExploreJob, ExploreProgress, TimedExploration>(work, hooks).finally(line.end);
+  const line = exploreLine(job.policies.length);
+  return inWorkers<ExploreJob, ExploreProgress, TimedExploration>(work, line);
 }
 
 /** Checks everything that can be wrong with the options. */

@@ -16,14 +16,13 @@ import type { Shape } from '../../campaign/campaign.js';
 import { DEFAULT_SHAPES } from '../../campaign/campaign.js';
 import { recordedShape } from '../../schedule/recorded.js';
 import { entryOf, namesOf } from '../../console/arguments.js';
-import type { CampaignJob } from './job.js';
-import { runJob } from './pool.js';
+import { runJob } from './campaigns.js';
+import type { VerifyJob } from './worker.js';
 import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
 import { UsageError } from '../../console/errors.js';
 import type { DriverOptions } from '../../console/kernel_source.js';
 import { askedBinary, driverFor, driverWords } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
-import { progressLine, tellInterrupted } from '../../console/progress.js';
 
 /** The options as commander hands them over. */
 export interface VerifyOptions extends DriverOptions {
@@ -46,18 +45,10 @@ export interface VerifyOptions extends DriverOptions {
 /** Returns the exit code. @throws UsageError before anything has run. */
 export async function verify(options: VerifyOptions): Promise<number> {
   const binary = askedBinary(options);
-  const job = { ...jobOf(options), binary: binary?.bytes ?? null, before: null };
+  const job = { ...jobOf(options), binary: binary?.bytes ?? null };
   const model = entryOf('CPU', options.cpu, CPU_MODELS);
-  const line = progressLine(job.policies.length, job.runs);
   const began = performance.now();
-  const hooks = {
-    progress: line.update,
-    interrupted: (): void => {
-      line.end();
-      tellInterrupted();
-    },
-  };
-  const report = await runJob(job, hooks).finally(line.end);
+  const report = await runJob(job);
   const elapsed_s = Math.round(performance.now() - began) / 1000;
   const { kernel, seed, shapes, schedules } = job;
   const guest = { model, kernel, driver: driverFor(binary), source: binary?.info ?? null };
@@ -79,7 +70,7 @@ export async function verify(options: VerifyOptions): Promise<number> {
 }
 
 /** Checks everything that can be wrong with the options. */
-function jobOf(options: VerifyOptions): Omit<CampaignJob, 'binary' | 'before'> {
+function jobOf(options: VerifyOptions): Omit<VerifyJob, 'binary'> {
   const { cpu, kernel, runs, seed } = options;
   const model = entryOf('CPU', cpu, CPU_MODELS);
   const names = POLICIES.map(({ name }) => name);

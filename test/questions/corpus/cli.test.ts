@@ -148,10 +148,17 @@ describe('vlbr corpus', () => {
       cpSync(join(clone, 'dist'), join(bare, 'dist'), { recursive: true });
       cpSync(join(clone, 'package.json'), join(bare, 'package.json'));
       mkdirSync(join(bare, 'node_modules'));
-      for (const name of ['commander', 'diff', 'picocolors', 'env-paths', 'pure-rand']) {
+      for (const name of ['commander', 'diff', 'fastest-levenshtein', 'picocolors']) {
         symlinkSync(join(ROOT, 'node_modules', name), join(bare, 'node_modules', name));
       }
-      for (const name of ['cli-table3', 'cli-progress', 'string-width', '@colors']) {
+      for (const name of [
+        'env-paths',
+        'pure-rand',
+        'cli-table3',
+        'cli-progress',
+        'string-width',
+        '@colors',
+      ]) {
         symlinkSync(join(ROOT, 'node_modules', name), join(bare, 'node_modules', name));
       }
       const run = (): Ended =>
