@@ -10,9 +10,17 @@ import { PROPERTY_NAMES } from '../src/host/policy/policy.js';
 
 const FINDINGS = readFileSync(new URL('../docs/FINDINGS.md', import.meta.url), 'utf8');
 
-const GOLDEN = readdirSync(new URL('golden/', import.meta.url))
-  .filter((name) => /^\d{3}-.*\.json$/.test(name))
-  .map((name) => name.slice(0, 3));
+/** The policy of each schedule, by its number. */
+const POLICY_OF: ReadonlyMap<string, string> = new Map(
+  readdirSync(new URL('golden/', import.meta.url))
+    .filter((name) => /^\d{3}-.*\.json$/.test(name))
+    .map((name) => {
+      const text = readFileSync(new URL(`golden/${name}`, import.meta.url), 'utf8');
+      const { policy } = JSON.parse(text) as { readonly policy: string };
+      return [name.slice(0, 3), policy];
+    }),
+);
+const GOLDEN = [...POLICY_OF.keys()];
 
 /** Longer schedules are left to the command that the document gives. */
 const BOUND = 7;
@@ -60,6 +68,22 @@ describe('docs/FINDINGS.md', () => {
     const named = new Set(FINDINGS.match(/(?<![\d,])0\d\d\b/g));
     expect([...named].filter((number) => !GOLDEN.includes(number))).toEqual([]);
     expect(GOLDEN.filter((number) => !named.has(number))).toEqual([]);
+  });
+
+  it('always names the variant of a policy whose schedule it gives, as README does', () => {
+    const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+    // A paragraph, an item of a list, or a row of a table.
+    const blocks = [readme, FINDINGS].flatMap((text) => text.split(/\n(?=\n|[-|] |\d\. )/));
+    const silent = blocks.flatMap((block) =>
+      (block.match(/(?<![\d,])0\d\d\b/g) ?? []).flatMap((number) => {
+        const policy = POLICY_OF.get(number) ?? '';
+        const isVariant = /^v\d+-(?!vmx$)/.test(policy);
+        return isVariant && !block.includes(policy) ? [`${number} ${policy}`] : [];
+      }),
+    );
+    expect(silent).toEqual([]);
+    const variants = [...POLICY_OF.values()].filter((policy) => policy === 'v8-posted');
+    expect(variants.length).toBeGreaterThan(3);
   });
 
   it.each(POLICIES)('always gives the shortest schedules for $name', (policy) => {
