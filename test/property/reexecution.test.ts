@@ -1,7 +1,6 @@
 /**
- * DESIGN, section 4: a guest function that the host interrupts goes on exactly as if it had not
- * been. Policy always keeps every register, so whatever a guest sees differently is the doing of
- * the re-execution.
+ * A guest function that the host interrupts goes on exactly as if it had not been. Policy `always`
+ * keeps every register, so whatever a guest sees differently is the doing of the re-execution.
  */
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';

@@ -47,7 +47,7 @@ export interface SwitchCosts {
 
 /**
  * Cycles of an access on the CPU itself. No measurement of LBR MSRs is published: orders of
- * magnitude only (FIDELITY, "Costs").
+ * magnitude only (FIDELITY F90).
  */
 const CYCLES = { read: 80, write: 120, writeSelect: 150, writeDebugctl: 200 } as const;
 

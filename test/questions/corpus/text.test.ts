@@ -76,8 +76,8 @@ function text(of: CorpusReport): string {
 describe('corpusText', () => {
   it('always tells what has killed each, after how much, and on which schedule', () => {
     const shown = text(report([killed, oops, present]));
-    expect(shown).toMatch(
-      /^vlbr corpus: 4 real defects, 3 within the model's reach; seed 7; up to 1,000 runs for each$/m,
+    expect(shown.split('\n')[0]).toBe(
+      "vlbr corpus: 4 real defects, 3 within the model's reach; seed 7; up to 1,000 runs for each",
     );
     expect(shown).toMatch(/^C: the C file of Linux 6\.1\.9 /m);
     expect(shown).toMatch(/^D04 +host +sample-true +\d+ +[\d,]+ +1\.3 +\d+$/m);
@@ -90,8 +90,8 @@ describe('corpusText', () => {
     expect(shown).toMatch(/^ {6}=> breaks no-fault: v\d: #GP on (RD|WR)MSR (LBR|FROM|TO)_/m);
     expect(shown).toMatch(/under v8 on sandybridge, and not on haswell, Linux 6\.1/);
     expect(shown).toMatch(/^ {2}v1\.[\w-]+$/m);
-    expect(shown).toMatch(
-      /^killed: 3 of 4 defects, each by a property that it names \(3 of 3 trials\); out of reach: 1$/m,
+    expect(shown.split('\n').at(-1)).toBe(
+      'killed: 3 of 4 defects, each by a property that it names (3 of 3 trials); out of reach: 1',
     );
   });
 
