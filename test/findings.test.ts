@@ -33,6 +33,14 @@ interface Golden {
 
 const OUTCOME = { policy: 'breaks', kernel: 'kernel breaks', nobody: 'holds' } as const;
 
+/** The policy of each schedule, by its number. */
+const POLICY_OF: ReadonlyMap<string, string> = new Map(
+  FILES.map((name) => {
+    const text = readFileSync(new URL(`golden/${name}`, import.meta.url), 'utf8');
+    return [name.slice(0, 3), (JSON.parse(text) as Golden).policy];
+  }),
+);
+
 /** The row of the index for a golden file. */
 function indexRow(name: string): string {
   const text = readFileSync(new URL(`golden/${name}`, import.meta.url), 'utf8');
@@ -94,6 +102,22 @@ describe('docs/FINDINGS.md', () => {
   it('always has every schedule in its index, with what golden/ says of its end', () => {
     const rows = FINDINGS.slice(TEXT.length).match(/^\| \[.*$/gm);
     expect(rows).toEqual([...FILES].sort().map(indexRow));
+  });
+
+  it('always names the variant of a policy whose schedule it gives, as README does', () => {
+    const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+    // A paragraph, an item of a list, or a row of a table.
+    const blocks = [readme, FINDINGS].flatMap((text) => text.split(/\n(?=\n|[-|] |\d\. )/));
+    const silent = blocks.flatMap((block) =>
+      (block.match(/(?<![\d,])0\d\d\b/g) ?? []).flatMap((number) => {
+        const policy = POLICY_OF.get(number) ?? '';
+        const isVariant = /^v\d+-(?!vmx$)/.test(policy);
+        return isVariant && !block.includes(policy) ? [`${number} ${policy}`] : [];
+      }),
+    );
+    expect(silent).toEqual([]);
+    const variants = [...POLICY_OF.values()].filter((policy) => policy === 'v8-posted');
+    expect(variants.length).toBeGreaterThan(3);
   });
 
   it.each(POLICIES)('always gives the shortest schedules for $name', (policy) => {

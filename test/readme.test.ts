@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { findCpuModel } from '../src/hw/cpu_models.js';
-import { POLICIES } from '../src/host/policy/index.js';
 import { knownFailure, notApplicable } from '../src/judge/declared.js';
+import { POLICIES } from '../src/host/policy/index.js';
+import { PROPERTY_NAMES } from '../src/judge/properties.js';
 import { PROPERTIES } from '../src/judge/properties.js';
 
 const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
@@ -29,6 +30,21 @@ describe('README', () => {
       const shown = rows.flatMap((row) => row.split(/\s+/).slice(1));
       expect([property.name, ...shown]).toEqual([property.name, ...cells]);
     }
+  });
+
+  it('always gives the number of properties that there are, as every document does', () => {
+    const words = ['ten', 'eleven', 'twelve', 'thirteen', 'fourteen', 'fifteen', 'sixteen'];
+    const documents = ['README', 'CHANGELOG', 'ARCHITECTURE', 'docs/RECOMMENDATION'];
+    const counts = [...documents, 'docs/FINDINGS', 'docs/FIDELITY'].flatMap((name) => {
+      const text = readFileSync(new URL(`../${name}.md`, import.meta.url), 'utf8');
+      const found = [...text.matchAll(/\b(\d+|\w+teen|ten|eleven|twelve) properties\b/gi)];
+      return found.map(([, count]) => {
+        const word = words.indexOf(count.toLowerCase());
+        return word < 0 ? Number(count) : 10 + word;
+      });
+    });
+    expect(counts.length).toBeGreaterThan(2);
+    expect(new Set(counts)).toEqual(new Set([PROPERTY_NAMES.length]));
   });
 
   it('never names a golden schedule that is not there', () => {

@@ -72,8 +72,8 @@ export class Kvm implements PolicyHost {
    * The order is that of vcpu_enter_guest() and vmx_vcpu_run(), and each step needs the one before:
    * 1. Requests may release the guest LBR event, and perf then writes the host's DEBUGCTL.
    * 2. The host's DEBUGCTL is noted, to come back at the exit. Noted earlier, it could bring back a
-   *    recording that perf has ended (commit 189ecdb3e112, FINDINGS H19); noted later, it would lack
-   *    the LBR bit of a host event whose registers the policy borrows in step 3.
+   *    recording that perf has ended (commit 189ecdb3e112, FINDINGS H19); noted later, it would
+   *    lack the LBR bit of a host event whose registers the policy borrows in step 3.
    * 3. The policy, interrupts off, brings the guest's stack and opens or closes the MSR bitmap. No
    *    host event can come any more, so what it sees of perf holds until the exit.
    * 4. Hardware loads the guest's DEBUGCTL last: from here on it records, into whatever stack is in

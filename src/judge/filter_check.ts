@@ -1,7 +1,7 @@
 /**
  * Whether the facility is set up for what the events that count ask for: `filter-true`. Judged on
  * the reference registers whenever a kernel function has returned, so that a PMI's legacy freeze is
- * over by then. It is the guest kernel's own doing, unless the VM has read what it should not have.
+ * over by then. It is the guest kernel's own doing, unless the VM is no longer the same guest.
  */
 import { EINVAL, EOPNOTSUPP } from '../guest/perf/errno.js';
 import * as perf from '../guest/perf/perf_event.js';

@@ -128,6 +128,11 @@ export class Monitor implements Observer {
     return this.references.of(vcpu);
   }
 
+  /** TOS of a vCPU on a pCPU, if it has no records and TOS may be anything; else -1. */
+  freeTos(vcpu: number): number {
+    return this.references.freeTos(vcpu);
+  }
+
   private touched(vcpu: number): void {
     this.switches.touched(vcpu);
     this.verdicts.reach[R['lbr-access']]++;
@@ -244,8 +249,10 @@ export class Monitor implements Observer {
     const cpu = this.watched().cpu(vcpu);
     const { cpuc, kernel } = cpu;
     if (cpuc.lbr_users !== 0 || cpuc.n_events !== 0) this.verdicts.reach[R['balance-checked']]++;
-    // Counts do not depend on what is read: what is wrong with them is the guest kernel's own.
-    if (!cpuBalanced(cpu) || !callstackUsersBalanced(kernel)) {
+    // Counts do not depend on what is read: what is wrong with them is the guest kernel's own. What
+    // a function of another vCPU has in hand is half done, and is looked at when that has returned.
+    const inHand = this.watched().lockedTasks(vcpu);
+    if (!cpuBalanced(cpu) || !callstackUsersBalanced(kernel, inHand)) {
       this.verdicts.breaksOwn(
         P.balanced,
         () => `v${vcpu}: ${countingEvents(cpu)} events count, lbr_users is ${cpuc.lbr_users}`,

@@ -1,6 +1,7 @@
 /**
  * The functions of a guest's kernel that access MSRs, as plain data: a number and arguments. A
- * function that the host interrupts is suspended as exactly that (DESIGN, "Time").
+ * function that the host interrupts is suspended as exactly that (ARCHITECTURE, "A context switch
+ * inside a guest that is preempted inside it").
  */
 import type { Cpu } from '../guest/perf/kernel.js';
 import * as core from '../guest/perf/events_core.js';

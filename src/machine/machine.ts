@@ -172,6 +172,14 @@ export class Machine implements PortOwner {
     return this.simPcpus + pcpu * sim.SIM_PCPU_WORDS;
   }
 
+  /** Tasks of a vCPU's VM that suspended functions hold, as a mask. */
+  lockedTasks(vcpu: number): number {
+    const { vm } = this.vcpus[vcpu];
+    let mask = 0;
+    for (const other of this.vcpus) if (other.vm === vm) mask |= this.ports[other.id].lockedTasks;
+    return mask;
+  }
+
   /** Whether a switch is to come after some more MSR accesses of the vCPU that runs. */
   isArmed(pcpu: number): boolean {
     return this.w[this.armed(pcpu) + sim.ARMED_AFTER] !== 0;

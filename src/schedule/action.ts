@@ -8,6 +8,8 @@ import type { Explored } from './explored.js';
 import type { Param } from './param.js';
 
 export interface ActionKind {
+  /** Its number in replay tokens. It never changes, and a new action takes the next free one. */
+  readonly code: number;
   /** Whether the action belongs to a vCPU or to a pCPU. */
   readonly actor: 'vcpu' | 'pcpu';
   /** At most three. */

@@ -8,19 +8,11 @@ export function ready(m: Machine, v: number): boolean {
   return m.vcpus[v].pcpu >= 0 && m.ports[v].suspended === 0 && !m.booting(v);
 }
 
-/** Tasks of a vCPU's VM that suspended functions hold, as a mask. */
-export function lockedTasks(m: Machine, v: number): number {
-  const { vm } = m.vcpus[v];
-  let mask = 0;
-  for (const other of m.vcpus) if (other.vm === vm) mask |= m.ports[other.id].lockedTasks;
-  return mask;
-}
-
 /** Whether a task could be switched to: alive, not running, and not held. */
 export function canSwitchTo(m: Machine, v: number, task: number): boolean {
   const t = m.cpu(v).kernel.tasks[task];
   if (t === undefined || t.alive === 0 || t.on_cpu !== 0) return false;
-  return (lockedTasks(m, v) & (1 << task)) === 0;
+  return (m.lockedTasks(v) & (1 << task)) === 0;
 }
 
 /** Whether an event's task can be told of a change from this CPU: it runs here, or nowhere. */

@@ -13,12 +13,18 @@ import { perform } from './table.js';
 import type { Schedule } from './schedule.js';
 
 /** Recorded switches in one run. */
-const WINDOW_STEPS = 24;
+export const WINDOW_STEPS = 24;
+
+/** Number of windows that a recording is cut into: the runs that it takes to run all of it. */
+export function windowsIn(schedule: HostSchedule): number {
+  return Math.ceil(schedule.steps.length / WINDOW_STEPS);
+}
 
 /** The machine that a recording needs. */
 type RecordedShape = Pick<MachineConfig, 'vms' | 'vcpus' | 'tasks' | 'pcpus'>;
 
-function recordedShape(schedule: HostSchedule): RecordedShape {
+/** Counts the machine's parts. @param schedule - a recording with at least one vCPU. */
+export function recordedShape(schedule: HostSchedule): RecordedShape {
   const vms = new Set(schedule.vcpus.map((v) => v.vm)).size;
   const vcpus = Math.max(...schedule.vcpus.map((v) => v.index)) + 1;
   return { vms, vcpus, tasks: vcpus + 1, pcpus: schedule.pcpus.length };

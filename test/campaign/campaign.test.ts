@@ -185,6 +185,16 @@ describe('runCampaign', () => {
     }
   });
 
+  it('always gives a sign of life at each replay while it makes failures short', () => {
+    let signs = 0;
+    const alive = (): void => void signs++;
+    // Progress ends with the runs.
+    const progress = (): boolean => (signs = 0) === 0;
+    const properties = ['no-loss/any'] as const;
+    runCampaign(options({ alive, progress, properties, runs: 12 }));
+    expect(signs).toBeGreaterThan(100);
+  });
+
   it('always ends where it is told to, and says so', () => {
     let asked = 0;
     const progress = (): boolean => ++asked < 7;

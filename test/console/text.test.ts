@@ -39,15 +39,17 @@ describe('compact', () => {
     [0, '0'],
     [999, '999'],
     [1000, '1.00k'],
+    [1150, '1.15k'],
     [12_345, '12.3k'],
     [999_999, '999k'],
     [1_000_000, '1.00M'],
     [123_456_789, '123M'],
+    [1_500_000_000, '1.50B'],
   ])('always prints %i as %s', (n, text) => {
     expect(compact(n)).toBe(text);
   });
   it('never takes more than five characters for a count', () => {
-    fc.assert(fc.property(fc.nat({ max: 999_999_999 }), (n) => compact(n).length < 6));
+    fc.assert(fc.property(fc.nat({ max: 10 ** 15 - 1 }), (n) => compact(n).length < 6));
   });
 });
 

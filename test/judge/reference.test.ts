@@ -337,12 +337,66 @@ describe('fault', () => {
     }
   });
 
+  /** A wrong sample of vCPU 0, after what `prepare` does: who is it that breaks callstack-true? */
+  const sampled = (prepare: (rig: CheckRig) => void): string => {
+    const rig = rigOf();
+    prepare(rig);
+    rig.ref.wrongSample(0, P['callstack-true'], () => 'text');
+    return rig.breaker('callstack-true');
+  };
+
+  it('always makes another guest of the VM if the reference machine has no such fault', () => {
+    const write = (vcpu: number, edx: number) => (rig: CheckRig) =>
+      rig.ref.fault(vcpu, SELECT, true, 1, edx);
+    expect(sampled(() => {})).toBe('kernel');
+    expect(sampled(write(0, 0))).toBe('nobody');
+    // Another vCPU of the VM does it to both; that of another VM does not.
+    expect([sampled(write(1, 0)), sampled(write(2, 0))]).toEqual(['nobody', 'kernel']);
+    // A write that both machines refuse changes nothing; one that is taken instead does.
+    expect(sampled(write(0, 1))).toBe('kernel');
+    expect(sampled((rig) => rig.ref.write(0, SELECT, 0, 1))).toBe('nobody');
+  });
+
+  it('always makes a sample wrong if a read of what is not 0 raises it', () => {
+    const read = (msr: number, value: number) => (rig: CheckRig) => {
+      rig.ref.write(0, msr, value, 0);
+      rig.ref.fault(0, msr, false, 0, 0);
+    };
+    for (const msr of [FROM, TOS, DEBUGCTL]) {
+      expect([msr, sampled(read(msr, 1))]).toEqual([msr, 'policy']);
+      // The guest gets the 0 that it would have got; but a #GP with it.
+      expect([msr, sampled(read(msr, 0))]).toEqual([msr, 'nobody']);
+    }
+    const high = (rig: CheckRig): void => {
+      rig.ref.write(0, FROM, 0, 1);
+      rig.ref.fault(0, FROM, false, 0, 0);
+    };
+    expect(sampled(high)).toBe('policy');
+    // Reads before the PMI handler's count for nothing, and a sample is made of LBR MSRs alone.
+    const before = (rig: CheckRig): void => {
+      read(FROM, 1)(rig);
+      rig.ref.read(0, STATUS, 1, 0);
+    };
+    expect(sampled(before)).toBe('nobody');
+    expect(sampled((rig) => rig.ref.fault(0, STATUS, false, 0, 0))).toBe('nobody');
+  });
+
+  it('never is the kernel’s own once the guest has become another', () => {
+    const rig = rigOf();
+    wrongRead(rig);
+    rig.ref.fault(0, SELECT, true, 0, 1);
+    expect(rig.own).toEqual([]);
+    // The other VM's guest is still the same.
+    rig.ref.fault(2, SELECT, true, 0, 1);
+    expect(rig.own).toEqual(['no-fault']);
+  });
+
   it('always says what the access was', () => {
     const rig = rigOf();
     rig.ref.fault(1, FROM, false, 0, 0);
     expect(rig.detail('no-fault')).toBe('v1: #GP on RDMSR 0x680');
-    rig.ref.fault(1, SELECT, true, 0, 1);
-    expect(rig.ownDetail('no-fault')).toBe('v1: #GP on WRMSR 0x1c8');
+    rig.ref.fault(2, SELECT, true, 0, 1);
+    expect(rig.ownDetail('no-fault')).toBe('v2: #GP on WRMSR 0x1c8');
   });
 });
 

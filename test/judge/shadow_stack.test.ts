@@ -2,12 +2,17 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
+import { Bench } from '../../src/campaign/trial.js';
+import { pvSound } from '../../src/host/policy/pv_sound.js';
+import { propertyIndex } from '../../src/judge/properties.js';
+import { parseAction } from '../../src/schedule/action_text.js';
+import { Schedule } from '../../src/schedule/schedule.js';
 import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import type { Machine } from '../../src/machine/machine.js';
 import { callstackUsersBalanced, countingEvents, cpuBalanced } from '../../src/judge/balance.js';
 import { CALLSTACK_USER, isUserCallstack } from '../../src/judge/callstack_user.js';
 import { ShadowStacks } from '../../src/judge/shadow_stack.js';
-import { bootedMachine } from '../rig/machine.js';
+import { bootedMachine, machineConfig } from '../rig/machine.js';
 import { seeded } from '../rig/seed.js';
 
 type Op = readonly [op: 'push' | 'pop' | 'track' | 'clear', stack: number, times: number];
@@ -179,5 +184,37 @@ describe('callstackUsersBalanced', () => {
     kernel.data[kernel.ctx(kernel.tasks[1].perf_event_ctxp).task_ctx_data - 1]
       .lbr_callstack_users++;
     expect(callstackUsersBalanced(kernel)).toBe(false);
+  });
+
+  it('never looks at what belongs to a task that a function under way holds', () => {
+    const m = counting();
+    m.open(1, 1, 0, BRANCH_TYPES[0]);
+    const [kernel] = m.guests;
+    kernel.data[kernel.ctx(kernel.tasks[1].perf_event_ctxp).task_ctx_data - 1]
+      .lbr_callstack_users++;
+    expect(callstackUsersBalanced(kernel, 1 << 1)).toBe(true);
+    expect(callstackUsersBalanced(kernel, ~(1 << 1))).toBe(false);
+  });
+
+  it('never counts against the kernel what a suspended function of another vCPU has half done', () => {
+    // vCPU 0 is between making an event count and counting it when vCPU 1 returns from its call.
+    const actions = [
+      'p0: run vcpu=1',
+      'v1: open task=1 type=CALL_STACK|USER',
+      'p0: run vcpu=0',
+      'v0: open task=0 type=CALL_STACK|USER',
+      'p0: run vcpu=1',
+      'v1: migrateTask task=2',
+      'p0: run vcpu=0',
+      'p0: run vcpu=1 after=9',
+      'v0: migrateTask task=1',
+      'v1: open task=-1 type=CALL_STACK|USER',
+    ];
+    const bench = new Bench(machineConfig({ vms: 1, vcpus: 2, tasks: 3, policy: pvSound }));
+    bench.breaksAt(Schedule.of(actions.map(parseAction)), propertyIndex('balanced'));
+    expect(bench.machine.ports[0].suspended).not.toBe(0);
+    expect(bench.machine.ports[1].suspended).toBe(0);
+    expect(callstackUsersBalanced(bench.machine.guests[0])).toBe(false);
+    expect(bench.monitor.verdicts.own[propertyIndex('balanced')]).toBe(0);
   });
 });

@@ -1,7 +1,6 @@
 /**
- * DESIGN, section 4: a guest function that the host interrupts goes on exactly as if it had not
- * been. Policy always keeps every register, so whatever a guest sees differently is the doing of
- * the re-execution.
+ * A guest function that the host interrupts goes on exactly as if it had not been. Policy `always`
+ * keeps every register, so whatever a guest sees differently is the doing of the re-execution.
  */
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -21,7 +20,6 @@ import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import { Generator } from '../../src/schedule/generate.js';
 import { Machine } from '../../src/machine/machine.js';
 import { canSwitchTo } from '../../src/schedule/guest.js';
-import { lockedTasks } from '../../src/schedule/guest.js';
 import { perform } from '../../src/schedule/table.js';
 
 const SEED = Number(process.env['VLBR_SEED'] ?? 1);
@@ -423,7 +421,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
           const v = step.actor;
           const other = 1 - v;
           const state = m.memory.words.slice();
-          expect([lockedTasks(m, v), m.ports[v].lockedTasks]).toEqual([0, 0]);
+          expect([m.lockedTasks(v), m.ports[v].lockedTasks]).toEqual([0, 0]);
           rig.listen(v);
           rig.perform(step);
           const plain = { did: [...rig.heardSoFar], kernel: rig.kernelWords(0) };
@@ -434,7 +432,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
           m.arm(pcpu, -1, k);
           rig.perform(step);
           if (m.ports[v].suspended === 0) return;
-          const held = lockedTasks(m, other);
+          const held = m.lockedTasks(other);
           if (step.kind !== KIND.pmi) expect(held & (1 << m.cpu(v).cpuctx.current)).not.toBe(0);
           const { tasks } = m.guests[0];
           for (const { id, alive, on_cpu } of tasks) {

@@ -16,7 +16,6 @@ import { Generator } from '../../src/schedule/generate.js';
 import { HOST_EVENT_TASK } from '../../src/machine/host_perf.js';
 import { Machine } from '../../src/machine/machine.js';
 import { canSwitchTo } from '../../src/schedule/guest.js';
-import { lockedTasks } from '../../src/schedule/guest.js';
 import { canPerform, IS_VCPU, perform } from '../../src/schedule/table.js';
 
 /** The host's `perf record -b -a` pinned to a CPU, as an action names it. */
@@ -260,13 +259,13 @@ describe('canPerform', () => {
     rig.open(0, 0);
     rig.act('idle', 0, 3);
     rig.act('taskSwitch', 0, 2);
-    expect([0, 1, 2, 3].map((v) => lockedTasks(rig.m, v))).toEqual([0b101, 0b101, 0, 0]);
+    expect([0, 1, 2, 3].map((v) => rig.m.lockedTasks(v))).toEqual([0b101, 0b101, 0, 0]);
     expect([0, 2, 3].map((t) => rig.can('migrateTask', 1, t))).toEqual([false, false, true]);
     expect([0, 2, 3].map((t) => rig.can('open', 1, t))).toEqual([false, false, true]);
     expect([rig.can('close', 1, 0), rig.can('disable', 1, 0)]).toEqual([false, false]);
     rig.act('run', 0, 0);
     rig.act('resume', 0);
-    expect([lockedTasks(rig.m, 0), rig.can('migrateTask', 1, 0)]).toEqual([0, true]);
+    expect([rig.m.lockedTasks(0), rig.can('migrateTask', 1, 0)]).toEqual([0, true]);
   });
 
   it('always has the other CPUs of a VM start before they do anything after a kexec', () => {

@@ -7,7 +7,7 @@ import type { Observer } from '../../src/host/observer.js';
 import { never } from '../../src/host/policy/never.js';
 import type { Action } from '../../src/schedule/table.js';
 import { actionText } from '../../src/schedule/action_text.js';
-import { ACTION_NAMES, ACTIONS, KIND } from '../../src/schedule/table.js';
+import { ACTION_NAMES, ACTIONS, KIND, KINDS } from '../../src/schedule/table.js';
 import type { MachineConfig } from '../../src/machine/config.js';
 import { configProblem, taskSlots, totalVcpus } from '../../src/machine/config.js';
 import { Machine } from '../../src/machine/machine.js';
@@ -34,8 +34,10 @@ describe('the table of actions', () => {
       expect(KIND[name]).toBe(i);
       expect(ACTIONS[name].params.length).toBeLessThanOrEqual(3);
       expect(ACTIONS[name].weight).toBeGreaterThan(0);
+      expect(ACTIONS[name].code).toBeGreaterThanOrEqual(0);
     });
     expect(Object.keys(ACTIONS)).toEqual([...ACTION_NAMES]);
+    expect(new Set(KINDS.map(({ code }) => code)).size).toBe(KINDS.length);
   });
 
   it('always lets an action be read', () => {

@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { actionText } from '../../src/schedule/action_text.js';
 import { ACTION_NAMES, ACTIONS, KIND } from '../../src/schedule/table.js';
 import type { Action } from '../../src/schedule/table.js';
 import { Schedule } from '../../src/schedule/schedule.js';
@@ -94,7 +95,46 @@ describe('encodeToken', () => {
   });
 });
 
+/** A token that was printed before actions were objects, with one of each. */
+const KEPT =
+  'v1.bmV2ZXIgbm8tbGVhay92bSBza3lsYWtlIDYuMSAyIDEgMiAxAAAAAgICAgIEBAICBgACCAIACgQMAAAOAgA' +
+  'QBBIAAQIEFAIAFgQAGAAAGgIAAhwEAB4AAAIEIAIiBCQAJgIoBAACKgAALAIuBAACMAACMgI0BNQSpks';
+
+const KEPT_SAYS: readonly string[] = [
+  'v0: call kind=indirect',
+  'v1: ret',
+  'v2: jmp kind=indirect',
+  'v0: jcc',
+  'v1: enter',
+  'v2: leave',
+  'v0: taskSwitch task=0',
+  'v1: migrateTask task=0',
+  'v2: fork',
+  'v0: open task=-1 attr=pinned type=KERNEL',
+  'v1: enable event=0',
+  'v2: disable event=0',
+  'v0: close event=0',
+  'v1: pmi event=0 after=1',
+  'v2: rdmsr msr=0x0',
+  'v0: wrmsr msr=0x0 eax=0x1 edx=0x2',
+  'v1: halt',
+  'v2: kexec',
+  'v0: boot',
+  'v1: resume',
+  'p2: run vcpu=0 after=1',
+  'p0: idle',
+  'p1: exit',
+  'p2: hostEvent which=pinned op=off',
+  'p0: hostWork',
+  'p1: cstate',
+  'v2: liveMigrate',
+];
+
 describe('decodeToken', () => {
+  it('reads a token that somebody kept, whatever actions there are by now', () => {
+    expect(decodeToken(KEPT)?.schedule.actions().map(actionText)).toEqual(KEPT_SAYS);
+  });
+
   it('never takes a token with one wrong character for another one', () => {
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=+/ !';
     fc.assert(

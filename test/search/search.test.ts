@@ -198,6 +198,61 @@ describe('Search', () => {
     expect(last.length).toBe(outcome.length);
   });
 
+  it('never says that lengths are covered of which it has not judged every state', () => {
+    const property = fc.property(
+      graphs(16),
+      fc.nat({ max: 16 }),
+      fc.boolean(),
+      (graph, most, costs) => {
+        let polls = 0;
+        const poll = (): boolean => polls++ < most;
+        const lengths = distances(graph, costs);
+        const { search, outcome } = explore(modelOf(graph, costs), { poll, pollStates: 1 });
+        const { covered, states, end } = outcome;
+        expect(covered === Infinity).toBe(end === 'exhausted');
+        const found = Array.from({ length: states }, (_, i) =>
+          stateOf(search.replay(search.path(i))),
+        );
+        const upTo = lengths.flatMap((length, s) => (length <= covered ? [s] : []));
+        expect(found.slice(0, upTo.length).sort((a, b) => a - b)).toEqual(
+          upTo.filter((s) => lengths[s] < Infinity),
+        );
+        graph.bad.forEach((bad, k) => {
+          const shortest = Math.min(...[...bad].map((s) => lengths[s]));
+          if (shortest <= covered && shortest < Infinity)
+            expect(outcome.brokenLength[k]).toBe(shortest);
+          else if (outcome.brokenLength[k] >= 0)
+            expect(outcome.brokenLength[k]).toBeGreaterThan(covered);
+        });
+      },
+    );
+    fc.assert(property, { numRuns: 400 });
+  });
+
+  it('always counts as covered each length whose states are all found, and no more', () => {
+    const interruptedAfter = (model: Model, expansions: number): Outcome => {
+      let polls = 0;
+      const poll = (): boolean => polls++ < expansions - 1;
+      return explore(model, { poll, pollStates: 1 }).outcome;
+    };
+    for (const n of [1, 2, 3, 9]) {
+      // On a line, each expansion finds the one state of the next length.
+      const line = interruptedAfter(counter(5), n);
+      expect([line.end, line.length, line.covered]).toEqual(['interrupted', n, n]);
+      // Of the subsets of ten, the first expansion finds all of size 1, and ten more all of size 2.
+      const { covered } = interruptedAfter(subsets(10), n);
+      expect(covered).toBe(1);
+    }
+    expect(interruptedAfter(subsets(10), 10).covered).toBe(1);
+    expect(interruptedAfter(subsets(10), 11).covered).toBe(2);
+    expect(explore(subsets(10), { maxStates: 1 }).outcome).toMatchObject({
+      end: 'states',
+      covered: 0,
+    });
+    expect(explore(counter(5)).outcome.covered).toBe(Infinity);
+    expect(explore(counter(5), { maxLength: 7 }).outcome.covered).toBe(7);
+  });
+
   it('always extends the last two lengths to all, as soon as they shrink', () => {
     const seen: Progress[] = [];
     const poll = (progress: Progress): boolean => seen.push(progress) > 0;

@@ -118,6 +118,26 @@ describe('shorten', () => {
     expect(counterexample).toEqual(found.counterexample);
   });
 
+  it('never calls anything minimal once it was interrupted, however late', () => {
+    const found = [resultOf(never, 'sample-true', [rdmsr, ...leak])];
+    let asked = 0;
+    const shortened = (answers: number): Result[] => {
+      asked = 0;
+      const poll = (): boolean => asked++ < answers;
+      return shorten(found, { ...options, policy: never, poll });
+    };
+    expect(shortened(Infinity).map((one) => one.counterexample?.label)).toEqual(['minimal']);
+    const questions = asked;
+    expect(questions).toBeGreaterThan(3);
+    for (const answers of [0, questions >> 1, questions - 2, questions - 1]) {
+      const [{ property, counterexample }] = shortened(answers);
+      expect(asked).toBeGreaterThan(answers);
+      if (counterexample === null) throw new Error('it still fails');
+      expect(counterexample.label).toBe('shrunk');
+      check(property, counterexample);
+    }
+  });
+
   it('never does anything where nothing failed', () => {
     const results = [{ ...resultOf(always, 'no-needless-switch', [rdmsr, run(1)]) }];
     const none = results.map((result) => ({ ...result, counterexample: null }));

@@ -9,7 +9,7 @@ import { findPolicy } from '../../src/host/policy/index.js';
 import type { PropertyName } from '../../src/judge/properties.js';
 import { CPU_MODELS, findCpuModel } from '../../src/hw/cpu_models.js';
 import { MSR_LBR_NHM_FROM, MSR_LBR_TOS } from '../../src/hw/msr_index.js';
-import { timeline } from '../../src/tell/timeline.js';
+import { actionLines, timeline } from '../../src/tell/timeline.js';
 import type { Action, ActionName } from '../../src/schedule/table.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import type { ReplayCase } from '../../src/campaign/replay_file.js';
@@ -174,5 +174,20 @@ describe('timeline', () => {
   it('always prints the same for the same case', () => {
     const one = (): unknown => timeline(replayCase('merged', 'no-loss/callstack', LEAK));
     expect(one()).toEqual(one());
+  });
+});
+
+describe('actionLines', () => {
+  it('always shows every action, also those behind a failure, and nothing else', () => {
+    const replay = replayCase('never', 'no-leak/vm', [...LEAK, act('call', 1, 1, 0)]);
+    expect(actionLines(replay)).toEqual([
+      '  2 VMs of 1 vCPU, 1 pCPU: v0 (VM 0) on p0, v1 (VM 1) off',
+      '  #1  v0 (VM 0, task 0, p0): open event 0: of task 0, CALL_STACK|USER',
+      '  #2  v0 (VM 0, task 0, p0): 2 calls',
+      '  #3  p0: switch to v1',
+      '  #4  v1 (VM 1, task 0, p0): raw RDMSR FROM_2',
+      '  #5  v1 (VM 1, task 0, p0): 1 call',
+    ]);
+    expect(timeline(replay).lines.join('\n')).not.toContain('#5');
   });
 });

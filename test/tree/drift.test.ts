@@ -1,4 +1,5 @@
 /** What is read off the text of an lbr.c. The snippets are in these tests' own words. */
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { driftMacros, includedHeaders } from '../../src/tree/drift.js';
 
@@ -51,10 +52,12 @@ const DRIFTS: readonly (readonly [macro: string, text: string, ...others: string
     'void intel_pmu_lbr_sched_task(struct a *a, bool in)\n{\n\tstruct task_struct *t;\n}\n',
   ],
   [
-    'VLBR_TASK_HAS_DATA',
+    'VLBR_TARGET_HAS_USERS',
+    '\tstruct task_struct *task = event->hw.target;\n',
+    // Data that belongs to a task does not say for whom users are counted.
     '\tdata = deref(task->perf_ctx_data);\n',
-    '\tdata = ctx->task_ctx_data;\n',
-    '\tperf_ctx_data(ctx);\n',
+    '\tdata = event->ctx->task_ctx_data;\n',
+    '\ttask = hw_target(event);\n',
   ],
 ];
 
@@ -74,6 +77,31 @@ describe('driftMacros', () => {
   });
   it('never finds anything in an empty text', () => {
     expect(driftMacros('')).toEqual([]);
+  });
+});
+
+/** The release that first had a commit; in trees before it, only as a backport. */
+const FIRST_RELEASE: Readonly<Record<string, string>> = {
+  '4462fbfe6ec1': '6.1',
+  '1fbc6c8e5289': '6.15',
+  d57e94f5b891: '6.15',
+  '3cec9fd03543': '6.15',
+};
+
+describe('the comments of drift.ts', () => {
+  const text = readFileSync(new URL('../../src/kernel/drift.ts', import.meta.url), 'utf8');
+
+  it('always name a commit together with the release that first had it', () => {
+    // Each comment goes with the entry below it.
+    const comments = text.split(/^ {2}\{$|^ {2}\{ macro.*$/m);
+    const labels = comments.filter((comment) => /\b[0-9a-f]{12}\b/.test(comment));
+    const commits = labels.flatMap((label) => label.match(/\b[0-9a-f]{12}\b/g) ?? []);
+    expect(commits.sort()).toEqual(Object.keys(FIRST_RELEASE).sort());
+    for (const label of labels) {
+      const [commit] = label.match(/\b[0-9a-f]{12}\b/) ?? [''];
+      expect([commit, label.includes(FIRST_RELEASE[commit])]).toEqual([commit, true]);
+    }
+    expect(text).not.toContain('6.13');
   });
 });
 

@@ -102,7 +102,17 @@ describe.skipIf(missing !== '')('the swap of two tasks', () => {
     expect(rig.written).toEqual([[CTX[0], CTX[1], 0]]);
     expect(rig.data().map(([at]) => at)).toEqual(DATA);
   });
-  it('always keeps the users with the context where data belongs to a task', () => {
+  it('never touches users only because the data belongs to a task', () => {
+    const { intel_pmu_lbr_sched_task } = OF_TASK;
+    const text = lbrC({ intel_pmu_lbr_sched_task });
+    const rig = new Rig(text.replace('bool sched_in)', 'struct task_struct *task, bool in)'));
+    rig.call('intel_pmu_lbr_swap_task_ctx', 0, CPUC, ...CTX);
+    expect(rig.data()).toEqual([
+      [DATA[1], 2],
+      [DATA[0], 1],
+    ]);
+  });
+  it('always keeps the users with the context where they are counted for a target', () => {
     const rig = new Rig(TASK_LBR);
     rig.call('intel_pmu_lbr_swap_task_ctx', 0, CPUC, ...CTX);
     expect(rig.data()).toEqual([

@@ -18,7 +18,7 @@ export const parked: LbrPolicy = {
   ...PARKED,
   name: 'parked',
   summary: 'eager until a slice passes without a sign of use; then parked in memory',
-  cites: 'derived here; policies.md, section D, resolution (i)',
+  cites: 'derived here from lazy-sound, eager as long as the guest shows use',
   assumes: LENT,
   words: WORDS,
   needlessSwitches: 2,

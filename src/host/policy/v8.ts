@@ -25,6 +25,8 @@ const LOST =
 const SHORTCUT =
   "perf's restore shortcut trusts registers that a vCPU restored whose event was then released";
 
+const FAULTS = 'while a host event has the LBR each read of a PMI handler raises #GP, and yields 0';
+
 function owns(kvm: PolicyHost, vcpu: lazy.LazyVcpu): boolean {
   return kvm.perf.guestLbrEvent(vcpu) === 'active';
 }
@@ -64,8 +66,8 @@ export const v8: LbrPolicy = {
     'no-loss/any': { why: LOST },
     'no-leak/vm': { why: SHORTCUT, where: WITH_SHORTCUT },
     'no-leak/task': { why: SHORTCUT, where: WITH_SHORTCUT },
-    'callstack-true': { why: LOST },
-    'sample-true': { why: LOST, where: WITH_CALLSTACK },
+    'callstack-true': { why: FAULTS },
+    'sample-true': { why: FAULTS, where: WITH_CALLSTACK },
     'host-intact': {
       why: "without the event the guest's DEBUGCTL.LBR is loaded all the same, and it records",
     },
@@ -128,6 +130,10 @@ export const v8Posted: LbrPolicy = {
     'no-leak/vm': {
       why: "what the host has taken stays open, and perf's shortcut shows what another VM had",
       where: WITH_SHORTCUT,
+    },
+    'sample-true': {
+      why: 'a trapped read, as INFO always is, raises #GP: the sample lacks what it was to yield',
+      where: WITH_CALLSTACK,
     },
     'host-intact': {
       why: 'what the host has taken stays open to the guest, which writes and records there',

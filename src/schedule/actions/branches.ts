@@ -42,6 +42,7 @@ function eachReturn(x: Exploring, v: number, can: Try): void {
 
 export const BRANCH_ACTIONS: Readonly<Record<BranchAction, ActionKind>> = {
   call: {
+    code: 0,
     actor: 'vcpu',
     params: [n, kind('relative', 'indirect', 'zero-length')],
     weight: 10,
@@ -58,6 +59,7 @@ export const BRANCH_ACTIONS: Readonly<Record<BranchAction, ActionKind>> = {
     explored: [{ groups: ['calls', 'runs'], when: 'at once', each: eachCall }],
   },
   ret: {
+    code: 1,
     actor: 'vcpu',
     params: [n],
     weight: 6,
@@ -68,6 +70,7 @@ export const BRANCH_ACTIONS: Readonly<Record<BranchAction, ActionKind>> = {
     explored: [{ groups: ['calls', 'runs'], when: 'at once', each: eachReturn }],
   },
   jmp: {
+    code: 2,
     actor: 'vcpu',
     params: [n, kind('relative', 'indirect')],
     weight: 2,
@@ -81,6 +84,7 @@ export const BRANCH_ACTIONS: Readonly<Record<BranchAction, ActionKind>> = {
     },
   },
   jcc: {
+    code: 3,
     actor: 'vcpu',
     params: [n],
     weight: 2,
@@ -90,6 +94,7 @@ export const BRANCH_ACTIONS: Readonly<Record<BranchAction, ActionKind>> = {
     perform: (m, v, a) => m.branches(v, branch.BRANCH_JCC, a),
   },
   enter: {
+    code: 4,
     actor: 'vcpu',
     params: [kind('syscall', 'interrupt')],
     weight: 1,
@@ -102,6 +107,7 @@ export const BRANCH_ACTIONS: Readonly<Record<BranchAction, ActionKind>> = {
     },
   },
   leave: {
+    code: 5,
     actor: 'vcpu',
     params: [],
     weight: 4,

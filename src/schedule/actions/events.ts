@@ -173,6 +173,7 @@ const BY_IOCTL: readonly Explored[] = [{ groups: ['ioctl'], when: 'function', ov
 
 export const EVENT_ACTIONS: Readonly<Record<EventAction, ActionKind>> = {
   open: {
+    code: 9,
     actor: 'vcpu',
     params: [openedTask, attr, type],
     weight: 6,
@@ -187,6 +188,7 @@ export const EVENT_ACTIONS: Readonly<Record<EventAction, ActionKind>> = {
     explored: [{ groups: ['events', 'ring', 'cpu'], when: 'function', each: eachOpen }],
   },
   enable: {
+    code: 10,
     actor: 'vcpu',
     params: [event],
     weight: 3,
@@ -198,6 +200,7 @@ export const EVENT_ACTIONS: Readonly<Record<EventAction, ActionKind>> = {
     explored: BY_IOCTL,
   },
   disable: {
+    code: 11,
     actor: 'vcpu',
     params: [event],
     weight: 3,
@@ -209,6 +212,7 @@ export const EVENT_ACTIONS: Readonly<Record<EventAction, ActionKind>> = {
     explored: BY_IOCTL,
   },
   close: {
+    code: 12,
     actor: 'vcpu',
     params: [event],
     weight: 2,
@@ -220,6 +224,7 @@ export const EVENT_ACTIONS: Readonly<Record<EventAction, ActionKind>> = {
     explored: [{ groups: ['events', 'ring', 'cpu'], when: 'function', over: 'event' }],
   },
   pmi: {
+    code: 13,
     actor: 'vcpu',
     params: [event, after],
     weight: 8,

@@ -54,6 +54,7 @@ function eachHostEvent(_x: Exploring, _p: number, can: Try): void {
 
 export const HOST_ACTIONS: Readonly<Record<HostAction, ActionKind>> = {
   run: {
+    code: 20,
     actor: 'pcpu',
     params: [vcpu, after],
     weight: 12,
@@ -68,6 +69,7 @@ export const HOST_ACTIONS: Readonly<Record<HostAction, ActionKind>> = {
     explored: [{ groups: [], when: 'switch' }],
   },
   idle: {
+    code: 21,
     actor: 'pcpu',
     params: [after],
     weight: 2,
@@ -82,6 +84,7 @@ export const HOST_ACTIONS: Readonly<Record<HostAction, ActionKind>> = {
     explored: [{ groups: ['idle'], when: 'switch' }],
   },
   exit: {
+    code: 22,
     actor: 'pcpu',
     params: [],
     weight: 2,
@@ -92,6 +95,7 @@ export const HOST_ACTIONS: Readonly<Record<HostAction, ActionKind>> = {
     explored: [{ groups: ['exit'], when: 'pcpu' }],
   },
   hostEvent: {
+    code: 23,
     actor: 'pcpu',
     params: [which, op],
     weight: 2,
@@ -113,6 +117,7 @@ export const HOST_ACTIONS: Readonly<Record<HostAction, ActionKind>> = {
     explored: [{ groups: ['host'], when: 'pcpu', each: eachHostEvent }],
   },
   hostWork: {
+    code: 24,
     actor: 'pcpu',
     params: [n],
     weight: 2,
@@ -124,6 +129,7 @@ export const HOST_ACTIONS: Readonly<Record<HostAction, ActionKind>> = {
     explored: [{ groups: ['host'], when: 'pcpu', each: (_x, _p, can): void => can(1, 0, 0) }],
   },
   cstate: {
+    code: 25,
     actor: 'pcpu',
     params: [],
     weight: 1,
@@ -134,6 +140,7 @@ export const HOST_ACTIONS: Readonly<Record<HostAction, ActionKind>> = {
     explored: [{ groups: ['idle'], when: 'pcpu' }],
   },
   liveMigrate: {
+    code: 26,
     actor: 'vcpu',
     params: [],
     weight: 1,

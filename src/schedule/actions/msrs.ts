@@ -86,6 +86,7 @@ function eachWrite({ machine }: Exploring, v: number, can: Try): void {
 
 export const MSR_ACTIONS: Readonly<Record<MsrAction, ActionKind>> = {
   rdmsr: {
+    code: 14,
     actor: 'vcpu',
     params: [msr],
     weight: 4,
@@ -101,6 +102,7 @@ export const MSR_ACTIONS: Readonly<Record<MsrAction, ActionKind>> = {
     explored: [{ groups: ['raw'], when: 'function', each: eachRead }],
   },
   wrmsr: {
+    code: 15,
     actor: 'vcpu',
     params: [msr, eax, edx],
     weight: 2,

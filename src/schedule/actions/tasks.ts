@@ -24,6 +24,7 @@ function canFork(m: Machine, v: number): boolean {
 
 export const TASK_ACTIONS: Readonly<Record<TaskAction, ActionKind>> = {
   taskSwitch: {
+    code: 6,
     actor: 'vcpu',
     params: [task],
     weight: 8,
@@ -34,6 +35,7 @@ export const TASK_ACTIONS: Readonly<Record<TaskAction, ActionKind>> = {
     explored: [{ groups: ['tasks'], when: 'function', over: 'task' }],
   },
   migrateTask: {
+    code: 7,
     actor: 'vcpu',
     params: [task],
     weight: 4,
@@ -44,6 +46,7 @@ export const TASK_ACTIONS: Readonly<Record<TaskAction, ActionKind>> = {
     explored: [{ groups: ['tasks'], when: 'function', over: 'task' }],
   },
   fork: {
+    code: 8,
     actor: 'vcpu',
     params: [],
     weight: 1,

@@ -12,6 +12,7 @@ function canKexec(m: Machine, v: number): boolean {
 
 export const VCPU_ACTIONS: Readonly<Record<VcpuAction, ActionKind>> = {
   halt: {
+    code: 16,
     actor: 'vcpu',
     params: [],
     weight: 1,
@@ -21,6 +22,7 @@ export const VCPU_ACTIONS: Readonly<Record<VcpuAction, ActionKind>> = {
     perform: (m, v) => m.switchTo(m.vcpus[v].pcpu, -1),
   },
   kexec: {
+    code: 17,
     actor: 'vcpu',
     params: [],
     weight: 1,
@@ -33,6 +35,7 @@ export const VCPU_ACTIONS: Readonly<Record<VcpuAction, ActionKind>> = {
     explored: [{ groups: ['kexec'], when: 'function' }],
   },
   boot: {
+    code: 18,
     actor: 'vcpu',
     params: [],
     weight: 30,
@@ -44,6 +47,7 @@ export const VCPU_ACTIONS: Readonly<Record<VcpuAction, ActionKind>> = {
     explored: [{ groups: ['kexec'], when: 'function' }],
   },
   resume: {
+    code: 19,
     actor: 'vcpu',
     params: [],
     weight: 30,

@@ -76,7 +76,9 @@ function text(of: CorpusReport): string {
 describe('corpusText', () => {
   it('always tells what has killed each, after how much, and on which schedule', () => {
     const shown = text(report([killed, oops, present]));
-    expect(shown).toMatch(/^vlbr corpus: 4 real defects; seed 7; up to 1,000 runs for each$/m);
+    expect(shown.split('\n')[0]).toBe(
+      "vlbr corpus: 4 real defects, 3 within the model's reach; seed 7; up to 1,000 runs for each",
+    );
     expect(shown).toMatch(/^C: the C file of Linux 6\.1\.9 /m);
     expect(shown).toMatch(/^D04 +host +sample-true +\d+ +[\d,]+ +1\.3 +\d+$/m);
     expect(shown).toMatch(/^B08 +guest perf +no-fault \(oops\) /m);
@@ -88,7 +90,9 @@ describe('corpusText', () => {
     expect(shown).toMatch(/^ {6}=> breaks no-fault: v\d: #GP on (RD|WR)MSR (LBR|FROM|TO)_/m);
     expect(shown).toMatch(/under v8 on sandybridge, and not on haswell, Linux 6\.1/);
     expect(shown).toMatch(/^ {2}v1\.[\w-]+$/m);
-    expect(shown).toMatch(/^3 of 3 killed by a property they name$/m);
+    expect(shown.split('\n').at(-1)).toBe(
+      'killed: 3 of 4 defects, each by a property that it names (3 of 3 trials); out of reach: 1',
+    );
   });
 
   it('always says why a defect is outside the model', () => {
@@ -101,13 +105,21 @@ describe('corpusText', () => {
     const shown = text(report([killed, as(killed, { target: 'lbr.c' })]));
     expect(shown).toMatch(/^D04\.lbr\.c: .*\n {2}the schedule of D04 above$/m);
     expect(shown.match(/=> breaks/g)).toHaveLength(1);
+    // One defect, however it was tried.
+    const once = report([killed, as(killed, { target: 'lbr.c' })], { defects: [defect('D04')] });
+    expect(lines(once)[0]).toBe('vlbr corpus: 1 real defect; seed 7; up to 1,000 runs for each');
+    expect(lines(once).at(-1)).toBe(
+      'killed: 1 of 1 defect, each by a property that it names (2 of 2 trials)',
+    );
   });
 
   it('always names what was not found', () => {
     const shown = text(report([killed, as(oops, {}, SURVIVED)]));
     expect(shown).toMatch(/^B08 +guest perf +SURVIVED +1,000 +60,000 +1\.3$/m);
     expect(shown).toMatch(/no schedule was found that breaks no-fault on it alone/);
-    expect(shown).toMatch(/^1 of 2 killed by a property they name; not: B08$/m);
+    expect(shown).toMatch(
+      /^killed: 1 of 3 defects, .* \(1 of 2 trials\); not: B08; out of reach: 1$/m,
+    );
   });
 
   it('never takes an oops for what the entry names if it does not', () => {
@@ -132,7 +144,9 @@ describe('corpusText', () => {
     expect(shown).toMatch(/^patches of lbr\.c not tried: no kernel source$/m);
     expect(shown).toMatch(/^not tried: A01\.lbr\.c$/m);
     expect(shown).toMatch(/^interrupted: /m);
-    expect(text(report([], { kernel: null }))).toMatch(/^0 of 0 killed/m);
+    expect(text(report([], { kernel: null }))).toMatch(
+      /^killed: 0 of 1 defect, .* \(0 of 0 trials\); out of reach: 1$/m,
+    );
   });
 
   it('never is wider than a terminal, its words to replay aside, nor other than ASCII', () => {

@@ -76,6 +76,7 @@ function outcome(end: End, more: Partial<Outcome> = {}): Outcome {
     transitions: 5000,
     frontier: 0,
     length: 15,
+    covered: 14,
     bytes: 200_000,
     broken: none,
     brokenLength: none,
@@ -189,8 +190,8 @@ describe('the report of an exploration', () => {
     expect(text).toContain('schedules of at most 14 actions were all looked at');
     expect(text).toMatch(/0 complete, 1 truncated, 0 unexpected failures; 1\.5 s$/);
   });
-  it('never claims a length below none, and speaks of one state as one', () => {
-    const cut = timed('memory', { outcome: outcome('memory', { frontier: 1, length: 0 }) });
+  it('always says which lengths were covered, and speaks of one state as one', () => {
+    const cut = timed('memory', { outcome: outcome('memory', { frontier: 1, covered: 0 }) });
     expect(flat(exploration([cut]))).toContain('1 state was not expanded; schedules of at most 0');
   });
   it('always shows a failure by its shortest schedule, once', () => {
@@ -246,9 +247,9 @@ describe('the report of an exploration', () => {
   it('always says why a property says nothing, and of whom if not of all', () => {
     const results = [result('no-leak/vm', 'not applicable', { reason: 'it’s none' })];
     const [a, b] = [timed('exhausted', { results }), timed('exhausted', { policy: 'always' })];
-    expect(lines(exploration([a]))).toContain("n-a no-leak/vm: it's none");
-    expect(lines(exploration([a, b]))).toContain("n-a no-leak/vm: it's none (never)");
-    expect(lines(exploration([a])).join('\n')).toMatch(/^no-leak\/vm +n-a$/m);
+    expect(lines(exploration([a]))).toContain("n/a no-leak/vm: it's none");
+    expect(lines(exploration([a, b]))).toContain("n/a no-leak/vm: it's none (never)");
+    expect(lines(exploration([a])).join('\n')).toMatch(/^no-leak\/vm +n\/a$/m);
     expect(lines(exploration([a])).join('\n')).not.toMatch(/^(holds|unknown|vacuous|FAILS)/m);
   });
   it('always tells of actions that were never possible', () => {

@@ -44,6 +44,21 @@ function options(policyName: string, driver: DriverKind, before = PORT): Compare
   };
 }
 
+describe('a comparison', () => {
+  it('always gives a sign of life at each replay, after the runs as well', () => {
+    let signs = 0;
+    const alive = (): void => void signs++;
+    const progress = (): boolean => (signs = 0) === 0;
+    const of = { ...options('always', NO_RESTORE), alive };
+    compareDrivers({ ...of, runs: 60, properties: ['callstack-true'], progress });
+    expect(signs).toBeGreaterThan(50);
+    signs = 0;
+    compareAccesses(of);
+    // 100 schedules on two sides, which are then made short.
+    expect(signs).toBeGreaterThan(300);
+  });
+});
+
 describe('compareDrivers', () => {
   it('always finds nothing between a driver and itself', () => {
     for (const policy of ['merged', 'pv-sound']) {

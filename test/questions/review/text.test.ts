@@ -12,7 +12,7 @@ import { reviewText } from '../../../src/questions/review/text.js';
 import { WIDTH } from '../../../src/console/text.js';
 import { DEFAULT_SHAPES } from '../../../src/campaign/campaign.js';
 import type { PolicyReview } from '../../../src/questions/review/comparison.js';
-import { reviewPolicy } from '../../../src/questions/review/comparison.js';
+import { reviewPolicy, shortestParting } from '../../../src/questions/review/comparison.js';
 import { CRASHING, NO_EVENTS, NO_RESTORE, ONE_MORE_READ } from '../../rig/broken_port.js';
 
 function reviewed(before: DriverKind, driver: DriverKind, name = 'always'): PolicyReview {
@@ -120,6 +120,23 @@ describe('the report of a review', () => {
     expect(more.some((line) => line.startsWith('Mean cost of a switch on haswell'))).toBe(true);
     expect(more.some((line) => /^always +\d+\.\d -> \d+\.\d +\d+ -> \d+/.test(line))).toBe(true);
     expect(json(review(PORT, ONE_MORE_READ)).accesses.parting.at).toBeGreaterThanOrEqual(0);
+  });
+
+  it('always shows the schedule on which accesses part', () => {
+    const of = review(PORT, ONE_MORE_READ);
+    const text = lines(of);
+    const head = text.findIndex((line) => line.startsWith('the shortest is this, haswell, under'));
+    const columns = text.findIndex((line) => /^ {7}before +after$/.test(line));
+    const schedule = text.slice(head + 1, columns);
+    expect(schedule[0]).toMatch(/^ {2}\d VMs? of .*: v0 \(VM 0\) on p0/);
+    const shown = schedule.filter((line) => /^ {2}#\d+ +[vp]\d/.test(line));
+    // What comes of each action is not said: the accesses stand right below.
+    expect(schedule.filter((line) => /^ {6}- /.test(line))).toEqual([]);
+    const parting = shortestParting(of.reviews);
+    if (parting === null) throw new Error('one more read is a difference');
+    expect(shown.length).toBe(parting.actions.length);
+    const { before, after, at } = parting;
+    expect((before[at] ?? after[at]).action).toBe(shown.length - 1);
   });
 
   it('always takes properties that say nothing any more for lost', () => {

@@ -1,10 +1,12 @@
 /** The built command line, run as a user runs it: exit codes, streams and what they hold. */
+import type { StdioOptions } from 'node:child_process';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import * as exits from '../../../src/console/exit_codes.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 /** A build of its own: dist/ may be in use by whoever runs the tests. */
@@ -66,6 +68,7 @@ interface VerifyJson {
   readonly elapsed_s: number;
   readonly unexpected: number;
   readonly interrupted: boolean;
+  readonly schedules: readonly object[];
   readonly results: readonly {
     readonly policy: string;
     readonly property: string;
@@ -194,10 +197,12 @@ describe('vlbr verify', () => {
 });
 
 describe('vlbr verify --schedule', () => {
+  const OTHER_VM = 'CPU 0/TCG';
   const line = (cpu: number, time: string, prev: string, next: string): string =>
     `  x-1 [00${cpu}] d..2. ${time}: sched_switch: prev_comm=${prev} prev_pid=${pid(prev)} ` +
     `prev_prio=120 prev_state=S ==> next_comm=${next} next_pid=${pid(next)} next_prio=120`;
-  const pid = (comm: string): number => ({ 'CPU 0/KVM': 7, 'CPU 1/KVM': 8 })[comm] ?? 0;
+  const pid = (comm: string): number =>
+    ({ 'CPU 0/KVM': 7, 'CPU 1/KVM': 8, [OTHER_VM]: 9 })[comm] ?? 0;
   const good = [
     '#                 entries-in-buffer/entries-written: 3/3   #P:2',
     line(0, '1.000001', 'idle', 'CPU 0/KVM'),
@@ -209,6 +214,40 @@ describe('vlbr verify --schedule', () => {
     const path = file('good.txt', good.join('\n'));
     const { stdout } = vlbr(...SMALL, '--runs', '2', '--schedule', path);
     expect(stdout).toContain(`schedule: ${path}: 2 vCPUs of 1 VM on 1 pCPU, 3 vCPU switches`);
+  });
+
+  describe('with more windows than --runs', () => {
+    const VM0 = 'CPU 0/KVM';
+    /** Two windows in which one vCPU has the pCPU alone, then one in which two VMs share it. */
+    const recorded = Array.from({ length: 72 }, (_, i) => {
+      const alone = i < 48;
+      const threads = alone ? [VM0, 'idle'] : [VM0, OTHER_VM];
+      const [next, prev] = [threads[i % 2], i === 48 ? 'idle' : threads[(i + 1) % 2]];
+      return line(0, `1.${String(i + 1).padStart(6, '0')}`, i === 0 ? 'idle' : prev, next);
+    });
+    const args = (...more: readonly string[]): string[] => {
+      const path = file('three-windows.txt', [...good.slice(0, 1), ...recorded].join('\n'));
+      const what = ['--policy', 'never', '--property', 'no-loss/any', '--no-shorten'];
+      return ['verify', ...what, '--schedule', path, ...more];
+    };
+
+    it.each([1, 2])('always runs every window, the last one too: --runs %i', (runs) => {
+      const json = verifyJson(vlbr(...args('--runs', String(runs), '--json')).stdout);
+      expect(json.schedules).toMatchObject([{ vms: 2, vcpu_switches: 72, windows: 3 }]);
+      expect(json.results).toMatchObject([{ runs: 3, verdict: 'fails' }]);
+    });
+    it('never changes what the windows show by a lower --runs', () => {
+      const results = ['1', '2', '3'].map(
+        (runs) => verifyJson(vlbr(...args('--runs', runs, '--json')).stdout).results,
+      );
+      expect(results[0]).toEqual(results[2]);
+      expect(results[1]).toEqual(results[2]);
+    });
+    it('always says how many runs that takes, unless --runs allows as many', () => {
+      const says = 'runs: 3 for each policy, and not 2, since what is recorded fills 3 windows of';
+      expect(vlbr(...args('--runs', '2')).stdout).toContain(says);
+      expect(vlbr(...args('--runs', '3')).stdout).not.toMatch(/^runs: /m);
+    });
   });
 
   const broken: readonly (readonly [what: string, text: string | Uint8Array, message: RegExp])[] = [
@@ -297,5 +336,54 @@ describe('vlbr --help, --version and list', () => {
     const code = await new Promise((resolve) => child.on('close', resolve));
     expect(stderr).toBe('');
     expect([0, 1]).toContain(code);
+  });
+});
+
+describe('the exit codes', () => {
+  const codesIn = (help: string): number[] => {
+    const list = help.slice(help.indexOf('Exit codes:'));
+    return [...list.matchAll(/^ {2}(\d+) +\S/gm)].map(([, code]) => Number(code));
+  };
+
+  it('are all in the help of vlbr', () => {
+    const { EXIT_EXPECTED, EXIT_UNEXPECTED, EXIT_USAGE, EXIT_BUG } = exits;
+    const { EXIT_TRUNCATED, EXIT_INTERRUPTED } = exits;
+    const all = [EXIT_EXPECTED, EXIT_UNEXPECTED, EXIT_USAGE, EXIT_BUG, EXIT_TRUNCATED];
+    expect(codesIn(vlbr('--help').stdout)).toEqual([...all, EXIT_INTERRUPTED]);
+  });
+
+  it.each([
+    ['verify', [0, 1, 2, 3, 130]],
+    ['explore', [0, 1, 2, 3, 4, 130]],
+    ['replay', [0, 1, 2, 3]],
+    ['review', [0, 1, 2, 3, 130]],
+    ['conform', [0, 1, 2, 3, 130]],
+    ['corpus', [0, 1, 2, 3, 130]],
+    ['kernel build', [0, 2, 3]],
+    ['list', [0, 2, 3]],
+  ])('are in the help of vlbr %s, as far as it ends with them', (command, codes) => {
+    expect(codesIn(vlbr(...command.split(' '), '--help').stdout)).toEqual(codes);
+  });
+
+  it.skipIf(!existsSync('/dev/full'))('never say that a full disk is a verdict', () => {
+    const full = openSync('/dev/full', 'w');
+    const stdio: StdioOptions = ['ignore', full, 'pipe'];
+    const ended = spawnSync(process.execPath, [CLI, 'list', 'cpus'], { encoding: 'utf8', stdio });
+    closeSync(full);
+    expect(ended.stderr).toMatch(/^vlbr: the output can't be written: ENOSPC/);
+    expect(ended.stderr).not.toMatch(/^\s+at /m);
+    expect(ended.status).toBe(2);
+  });
+
+  it('never say that an exception outside of every command is a verdict', () => {
+    const thrower = file(
+      'thrower.mjs',
+      "import { isMainThread } from 'node:worker_threads';\n" +
+        "if (isMainThread) setTimeout(() => { throw new Error('late'); }, 2000);\n",
+    );
+    const args = ['--import', thrower, CLI, 'verify', '--policy', 'never', '--runs', '1000000000'];
+    const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+    expect(stderr).toMatch(/^vlbr: this is a bug of vlbr, not a verdict\nError: late\n/);
+    expect(status).toBe(3);
   });
 });

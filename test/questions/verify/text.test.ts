@@ -54,6 +54,7 @@ function campaign(results: readonly Result[], more: Partial<Report> = {}): Campa
     seed: 7,
     shapes: DEFAULT_SHAPES,
     schedules: [],
+    runsAsked: 5,
   };
   return { ...options, elapsed_s: 2, report };
 }
@@ -75,9 +76,9 @@ describe('verifyText', () => {
     expect(printed).toMatch(/^ +never +always$/m);
     expect(printed).toMatch(/^no-leak\/vm +FAILS +holds$/m);
     expect(printed).toMatch(/^no-leak\/task +FAILS! +holds!$/m);
-    expect(printed).toMatch(/^balanced +vacuous! +n-a$/m);
+    expect(printed).toMatch(/^balanced +vacuous! +n\/a$/m);
     expect(printed).toContain('! not the expected verdict');
-    expect(printed).toContain('n-a balanced: it says nothing (always)');
+    expect(printed).toContain('n/a balanced: it says nothing (always)');
     expect(printed).toMatch(/^always +no-leak\/task +holds, expected: fails \(it is known\)$/m);
     expect(printed).toContain('may need more --runs');
     expect(printed.split('\n').at(-1)).toBe('6 verdicts, 3 unexpected');
