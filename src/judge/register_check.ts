@@ -81,7 +81,7 @@ export class RegisterCheck extends Check {
         P['owner-only'],
         () => `p${pcpu}: LBR MSRs accessed for v${onBehalf}, which is not loaded`,
       );
-    } else if (machine.host.hostLbrActive(pcpu) && !machine.lentOut(pcpu)) {
+    } else if (machine.host.hostLbrActive(pcpu) && !machine.kvm.lentOut(pcpu)) {
       verdicts.breaks(
         P['owner-only'],
         () => `p${pcpu}: LBR MSRs accessed for v${onBehalf} while they are the host event's`,

@@ -340,7 +340,7 @@ export class Parts {
     if (!own) wipeSamples(kernel);
     settleKernel(kernel);
     this.lent.forEach((stack, pcpu) => {
-      if (!machine.lentOut(pcpu)) stack.clear();
+      if (!machine.kvm.lentOut(pcpu)) stack.clear();
     });
   }
 
