@@ -10,7 +10,7 @@ import { findPolicy } from '../../../src/host/policy/index.js';
 import { findCpuModel } from '../../../src/hw/cpu_models.js';
 import { DEFAULT_SHAPES } from '../../../src/campaign/campaign.js';
 import { compareDrivers } from '../../../src/questions/review/compare.js';
-import { propertyIndex } from '../../../src/judge/properties.js';
+import { PROPERTY } from '../../../src/judge/properties.js';
 import { replayToken, withDriver } from '../../../src/campaign/replay_file.js';
 import { Bench } from '../../../src/campaign/trial.js';
 import { installedSource } from '../../rig/installed_kernel.js';
@@ -60,8 +60,8 @@ describe.skipIf(installedSource === null)("defects in a kernel's lbr.c", () => {
     for (const driver of [options.good.driver ?? PORT, PORT]) {
       const { config, schedule } = withDriver(replayToken(counterexample.token), driver);
       const bench = new Bench(config);
-      expect(bench.breaksAt(schedule, propertyIndex(property))).toBe(-1);
-      expect(bench.guestBreaksAt(schedule, propertyIndex(property))).toBe(-1);
+      expect(bench.breaksAt(schedule, PROPERTY[property])).toBe(-1);
+      expect(bench.guestBreaksAt(schedule, PROPERTY[property])).toBe(-1);
     }
   });
 

@@ -13,7 +13,7 @@ import type { Trial } from '../../../src/questions/corpus/trial.js';
 import { isCaught, Laboratory, trialName, trialsOf } from '../../../src/questions/corpus/trial.js';
 import type { PropertyName } from '../../../src/judge/properties.js';
 import { findCpuModel } from '../../../src/hw/cpu_models.js';
-import { propertyIndex } from '../../../src/judge/properties.js';
+import { PROPERTY } from '../../../src/judge/properties.js';
 import type { ReplayCase } from '../../../src/campaign/replay_file.js';
 import { replayToken } from '../../../src/campaign/replay_file.js';
 import { Bench } from '../../../src/campaign/trial.js';
@@ -59,7 +59,7 @@ function variant(id: string, patch: string, properties: readonly PropertyName[])
 /** Whether anybody breaks the property on the model of this repository, which is not a bundle. */
 function breaks(replay: ReplayCase, property: PropertyName): boolean {
   const bench = new Bench(replay.config);
-  const p = propertyIndex(property);
+  const p = PROPERTY[property];
   const { schedule } = replay;
   return bench.breaksAt(schedule, p) >= 0 || bench.guestBreaksAt(schedule, p) >= 0;
 }

@@ -16,7 +16,7 @@ import type { Action } from '../../../src/schedule/table.js';
 import { Schedule } from '../../../src/schedule/schedule.js';
 import type { Counterexample } from '../../../src/campaign/campaign.js';
 import { ShapeCampaign } from '../../../src/campaign/campaign.js';
-import { propertyIndex } from '../../../src/judge/properties.js';
+import { PROPERTY } from '../../../src/judge/properties.js';
 
 const SHAPE = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
 const CALL_STACK_USER = 0x801;
@@ -42,7 +42,7 @@ function counterexample(property: 'no-leak/vm' | 'no-loss/any'): Counterexample 
   if (policy === undefined) throw new Error('the test names what exists');
   const config = { ...SHAPE, model: cpu('haswell/2'), kernel: '6.1' as const, policy };
   const schedule = Schedule.of(ACTIONS);
-  return new ShapeCampaign(config).counterexample(schedule, propertyIndex(property), false);
+  return new ShapeCampaign(config).counterexample(schedule, PROPERTY[property], false);
 }
 
 const LEAK: ExploreResult = {
