@@ -65,6 +65,7 @@ function notExtended(edx: number, mask: number): boolean {
   return (edx & mask) !== ((edx & 0x8000) !== 0 ? mask : 0);
 }
 
+/** The LBR MSRs of one CPU model: `lbrMap` makes one for a model and keeps it. */
 export class LbrMap {
   /** KIND_* of an index. */
   private readonly kinds: Uint8Array = new Uint8Array(INDEX_MAX);

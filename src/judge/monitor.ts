@@ -21,6 +21,10 @@ import { SwitchCheck } from './switch_check.js';
 import { Verdicts } from './verdicts.js';
 import { PROPERTY, REACH } from './properties.js';
 
+/**
+ * The judge of one machine. `verdicts` says what the run has broken so far, by whom, and how often
+ * each risky situation was met. A monitor changes nothing of the machine that it watches.
+ */
 export class Monitor implements Observer {
   readonly verdicts: Verdicts = new Verdicts();
   private machine: Machine | null = null;

@@ -41,6 +41,11 @@ const EMULATED: readonly number[] = [
   MSR_KVM_PV_LBR_CTRL,
 ];
 
+/**
+ * The registers of the reference machine, and what follows from comparing each read of a guest with
+ * them: `no-loss`, `no-leak/vm`, `no-premature-stop` and the guests' part of `no-fault`. It also
+ * decides who answers for a wrong sample: the host, or the guest's kernel by itself.
+ */
 export class Reference {
   readonly model: CpuModel;
   private readonly config: MachineConfig;

@@ -89,6 +89,12 @@ export interface PortOwner {
   returnFromPmi(vcpu: Vcpu): void;
 }
 
+/**
+ * The MSR port of one vCPU's kernel, with the function that is suspended on it, if there is one.
+ *
+ * A kernel function runs between `begin`, `beginQuiet` or `rewind` and `end` or `suspend`. An
+ * access may throw PREEMPTED after `begin` and `rewind`, and never after `beginQuiet`.
+ */
 export class GuestPort implements MsrPort {
   edx = 0;
   vector: Vector = 0;

@@ -100,6 +100,10 @@ export function hostKernelConfig(config: MachineConfig): KernelConfig {
   };
 }
 
+/**
+ * The host's kernel as far as perf goes. Its task slots are the vCPUs' threads, by the numbers of
+ * the vCPUs, and then the idle thread of each pCPU.
+ */
 export class HostKernel implements HostPerf {
   readonly kernel: Kernel;
   private readonly vcpus: number;

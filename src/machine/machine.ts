@@ -29,6 +29,14 @@ const EPILOGUE_NONE = 0;
 const EPILOGUE_IRET = 1;
 const EPILOGUE_SYSRET = 2;
 
+/**
+ * A machine of one configuration. All of its state is in one block of words, `memory`: copying the
+ * block is a snapshot, and putting a copy back is a jump in time.
+ *
+ * `boot` brings the machine to its first state, as often as needed. Each method that performs an
+ * action takes it to be possible, and runs it to its end or to the vCPU switch that was armed.
+ * Numbers of vCPUs count over all VMs; numbers of tasks and events are those of a guest's kernel.
+ */
 export class Machine implements PortOwner {
   readonly config: MachineConfig;
   readonly memory: Memory;

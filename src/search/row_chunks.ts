@@ -16,6 +16,7 @@ export function copyWords(from: Int32Array, to: Int32Array): void {
   else for (let k = 0; k < words; k++) to[k] = from[k];
 }
 
+/** A growing list of rows of the same number of words. */
 export class RowChunks {
   readonly words: number;
   /** A row's number, shifted right by this, is its chunk's. */

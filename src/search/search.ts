@@ -74,6 +74,10 @@ export interface Outcome {
 /** States between two calls of `poll`, unless the options say otherwise. */
 const POLL_STATES = 4096;
 
+/**
+ * One search of a model. `run` goes on until the search ends or a limit of its options is reached;
+ * every state that was found is in `visited`, under its number.
+ */
 export class Search {
   readonly model: Model;
   readonly visited: Visited;

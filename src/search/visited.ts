@@ -74,6 +74,10 @@ function capacityFor(count: number, capacity: number): number {
   return slots;
 }
 
+/**
+ * The set of states found so far. With fingerprints, 64 bits stand for a state: two states may then
+ * be taken for one, and the rows of states that were read can be forgotten.
+ */
 export class Visited {
   readonly fingerprints: boolean;
   count = 0;

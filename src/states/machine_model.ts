@@ -30,6 +30,7 @@ const NO_PART = -1;
 const OFF = 1 << 8;
 const ROOM_SHIFT = 9;
 
+/** A machine and its monitor as a model of a search, within bounds. */
 export class MachineModel implements Model {
   readonly stateWords: number;
   readonly actionsMax: number = ACTIONS_MAX;

@@ -14,6 +14,7 @@ function mix(h: number, word: number): number {
   return Math.imul((h ^ k) + ((h << 13) | (h >>> 19)), 0x297a2d39) ^ (h >>> 7);
 }
 
+/** A set of rows: equal rows have one number, and a number gives its row back. */
 export class PartStore {
   count = 0;
   private readonly meta: number;

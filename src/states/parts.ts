@@ -28,6 +28,11 @@ const OTHER_USERS = ['raw', 'kexec', 'fork', 'migrate'] as const;
 /** Is told where words of a suspended function are: of its log, or of its copy of the memory. */
 type TailVisitor = (from: number, size: number, isLog: boolean) => void;
 
+/**
+ * A real machine with its monitor, and the stores of the parts that were taken from them. `putVm`
+ * and `putHost` put parts in; `take` and `rename` make parts and leave their numbers in `vm` and
+ * `host`.
+ */
 export class Parts {
   readonly machine: SteppedMachine;
   readonly monitor: Monitor;

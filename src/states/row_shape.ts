@@ -74,6 +74,7 @@ export class Names {
   }
 }
 
+/** The places of one part in the words of the machine and its monitor, in the order of a row. */
 export class RowShape {
   size = 0;
   readonly names: Names = new Names();

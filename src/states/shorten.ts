@@ -40,7 +40,7 @@ export const SMALL_MACHINES: readonly Shape[] = [
 const LEFT_OUT: readonly Group[] = ['nmi', 'fork'];
 const SHORT_GROUPS: readonly Group[] = GROUP_NAMES.filter((g) => !LEFT_OUT.includes(g));
 
-export interface ShortenOptions {
+interface ShortenOptions {
   readonly model: CpuModel;
   readonly kernel: KernelVersion;
   readonly driver?: DriverKind;

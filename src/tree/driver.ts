@@ -25,7 +25,7 @@ export const PAGE_BYTES = 0x10000;
 export const STATICS_END = 0x10000;
 export const STACK_BYTES = 0x1000;
 /** CPUs that have room for a stack: 6 VMs of 8 vCPUs, and 8 pCPUs. */
-export const CPUS_MAX: number = (BLOCK_ADDRESS - STATICS_END) / STACK_BYTES;
+const CPUS_MAX: number = (BLOCK_ADDRESS - STATICS_END) / STACK_BYTES;
 
 /** MAX_LBR_ENTRIES. */
 const RECORDS = 32;

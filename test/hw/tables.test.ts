@@ -68,6 +68,7 @@ describe('msr_index', () => {
       MSR_LBR_NHM_FROM: index('680'),
       MSR_LBR_NHM_TO: index('6c0'),
       LBR_FROM_FLAG_MISPRED_HI: high(63),
+      LBR_FROM_SIGNEXT_2MSB_HI: high(60) | high(59),
       LBR_FROM_FLAG_IN_TX_HI: high(62),
       LBR_FROM_FLAG_ABORT_HI: high(61),
       MSR_LBR_INFO_0: index('dc0'),

@@ -194,7 +194,7 @@ function currentTaskCtx(cpu: Cpu): perf_event_context | null {
  * Kernel: core.c:__perf_install_in_context(). `cpu` must be the CPU of a CPU event, or the one on
  * which the task runs, if it runs at all.
  */
-export function __perf_install_in_context(cpu: Cpu, event: perf_event): void {
+function __perf_install_in_context(cpu: Cpu, event: perf_event): void {
   const ctx = cpu.kernel.ctx(event.ctx);
   let task_ctx = currentTaskCtx(cpu);
   let reprogram = true;

@@ -17,7 +17,7 @@ const LBR_SEL_MASK = 0x3ff;
 /** LBR_NO_INFO, bit 63 of a branch_reg config: exists in Linux only. */
 export const LBR_NO_INFO_HI: number = 1 << 31;
 
-export const LBR_ANY: number =
+const LBR_ANY: number =
   msrs.LBR_JCC |
   msrs.LBR_REL_CALL |
   msrs.LBR_IND_CALL |

@@ -11,7 +11,7 @@ import { msrValue, PASS_THROUGH, WITH_CALLSTACK, WITH_SHORTCUT } from './policy.
 
 /** `need_cleanup`: kvm_pmu.need_cleanup. */
 export const MERGED_WORDS = ['need_cleanup'] as const;
-export type MergedVcpu = Vcpu<(typeof MERGED_WORDS)[number]>;
+type MergedVcpu = Vcpu<(typeof MERGED_WORDS)[number]>;
 
 /** Kernel: pmu_intel.c:intel_pmu_create_guest_lbr_event(), if there is no event. */
 export function intel_pmu_create_guest_lbr_event(kvm: PolicyHost, vcpu: Vcpu): void {

@@ -43,7 +43,7 @@ export function makeLive(kvm: PolicyHost, vcpu: ParkedVcpu): void {
  * Takes the stack out of the registers, if it is there. The registers are wiped: the host's perf
  * takes what it finds in them for its own when the context that it saved last comes back.
  */
-export function park(kvm: PolicyHost, vcpu: ParkedVcpu): void {
+function park(kvm: PolicyHost, vcpu: ParkedVcpu): void {
   if (vcpu.words.live === 0) return;
   kvm.saveStack(vcpu, true);
   kvm.scrubStack(vcpu);

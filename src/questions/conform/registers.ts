@@ -14,7 +14,7 @@ import { STIR_BRANCHES } from './sequence.js';
 
 /** Kinds of access in a log, which has ACCESS_WORDS words for each: kind, index, eax, edx. */
 export const READ = 0;
-export const WRITE = 1;
+const WRITE = 1;
 export const ACCESS_WORDS = 4;
 
 /** What a record of zeroes is mixed in with: once in this many. */

@@ -56,7 +56,7 @@ function divergenceLines(model: CpuModel, divergence: Divergence): string[] {
 }
 
 /** One difference: on what, after which calls, and in what. */
-export function differenceLines(difference: Difference, number: number): string[] {
+function differenceLines(difference: Difference, number: number): string[] {
   const { count, sequence, divergence } = difference;
   const { model } = subjectOf(sequence.cpu);
   const where = `${sequence.cpu}, PMU version ${sequence.pmuVersion}`;
