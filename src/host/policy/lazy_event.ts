@@ -4,9 +4,8 @@
  * of a slice without a trapped access is destroyed when the vCPU comes back: contents of a stack
  * that is off survive one coming without use, not two.
  */
-import type { Vector } from '../../hw/msr_port.js';
 import type { Vcpu } from '../vcpu.js';
-import type { GuestLbrEvent, LbrPolicy, MsrValue, PolicyHost } from './policy.js';
+import type { GuestLbrEvent, LbrPolicy, PolicyHost } from './policy.js';
 import { PASS_THROUGH, WITH_CALLSTACK } from './policy.js';
 
 /**
@@ -83,23 +82,17 @@ export function lazyEvent<Own extends string = never>(
     notApplicable: { 'active-agrees': 'not a paravirtual policy' },
     inUse: hasEvent,
     vcpu_load: intel_pmu_sched_in,
-    get_msr: (kvm: PolicyHost, vcpu: LazyVcpu<Own>, msr: number): MsrValue => {
+    get_msr: (kvm, vcpu: LazyVcpu<Own>, msr) => {
       const value = PASS_THROUGH.get_msr(kvm, vcpu, msr);
       accessed(kvm, vcpu);
       return value;
     },
-    set_msr: (
-      kvm: PolicyHost,
-      vcpu: LazyVcpu<Own>,
-      msr: number,
-      eax: number,
-      edx: number,
-    ): Vector => {
+    set_msr: (kvm, vcpu: LazyVcpu<Own>, msr, eax, edx) => {
       kvm.wrmsr(vcpu, msr, eax, edx);
       accessed(kvm, vcpu);
       return 0;
     },
-    debugctlAccess: (kvm: PolicyHost, vcpu: LazyVcpu<Own>): Vector => {
+    debugctlAccess: (kvm, vcpu: LazyVcpu<Own>) => {
       accessed(kvm, vcpu);
       return 0;
     },

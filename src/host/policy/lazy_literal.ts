@@ -1,6 +1,5 @@
-import type { Vector } from '../../hw/msr_port.js';
 import type { Vcpu } from '../vcpu.js';
-import type { LbrPolicy, MsrValue, PolicyHost } from './policy.js';
+import type { LbrPolicy, PolicyHost } from './policy.js';
 import { PASS_THROUGH } from './policy.js';
 
 /** L2: restores on the first access of a slice, and makes the MSRs direct again. */
@@ -37,20 +36,20 @@ export const lazyLiteral: LbrPolicy = {
     },
   },
   notApplicable: { 'active-agrees': 'not a paravirtual policy' },
-  inUse: (vcpu: Vcpu): boolean => vcpu.msr_passthrough,
+  inUse: (vcpu) => vcpu.msr_passthrough,
   /** L1: nothing is restored. */
-  vcpu_load: (kvm: PolicyHost, vcpu: Vcpu): void => kvm.setPassthrough(vcpu, false),
+  vcpu_load: (kvm, vcpu) => kvm.setPassthrough(vcpu, false),
   /** L3: what was not set to direct access in this slice needs no save. */
-  vcpu_put: (kvm: PolicyHost, vcpu: Vcpu): void => {
+  vcpu_put: (kvm, vcpu) => {
     if (vcpu.msr_passthrough) kvm.saveStack(vcpu, true);
   },
-  get_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number): MsrValue => {
+  get_msr: (kvm, vcpu, msr) => {
     firstAccess(kvm, vcpu);
     return PASS_THROUGH.get_msr(kvm, vcpu, msr);
   },
-  set_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector => {
+  set_msr: (kvm, vcpu, msr, eax, edx) => {
     firstAccess(kvm, vcpu);
     return kvm.wrmsr_safe(vcpu, msr, eax, edx);
   },
-  reset: (kvm: PolicyHost, vcpu: Vcpu): void => kvm.setPassthrough(vcpu, false),
+  reset: (kvm, vcpu) => kvm.setPassthrough(vcpu, false),
 };

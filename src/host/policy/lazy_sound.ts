@@ -1,4 +1,4 @@
-import type { LbrPolicy, PolicyHost } from './policy.js';
+import type { LbrPolicy } from './policy.js';
 import type { ParkedVcpu } from './parked_stack.js';
 import { LENT, makeLive, PARKED } from './parked_stack.js';
 
@@ -16,8 +16,8 @@ export const lazySound: LbrPolicy = {
   needlessSwitches: 1,
   knownFailures: {},
   notApplicable: { 'active-agrees': 'not a paravirtual policy' },
-  inUse: (vcpu: ParkedVcpu): boolean => vcpu.words.live !== 0,
-  vcpu_enter: (kvm: PolicyHost, vcpu: ParkedVcpu): void => {
+  inUse: (vcpu: ParkedVcpu) => vcpu.words.live !== 0,
+  vcpu_enter: (kvm, vcpu: ParkedVcpu) => {
     if (vcpu.lbrEnabled || vcpu.words.wanted !== 0) makeLive(kvm, vcpu);
   },
 };

@@ -4,9 +4,8 @@
  * perf save and restore, and it is released when DEBUGCTL.LBR is clear at the first PMU request
  * after the thread came back. Accesses trapped before it went away do not matter.
  */
-import type { Vector } from '../../hw/msr_port.js';
 import type { Vcpu } from '../vcpu.js';
-import type { LbrPolicy, MsrValue, PolicyHost } from './policy.js';
+import type { LbrPolicy, PolicyHost } from './policy.js';
 import { msrValue, PASS_THROUGH, WITH_CALLSTACK, WITH_SHORTCUT } from './policy.js';
 
 /** `need_cleanup`: kvm_pmu.need_cleanup. */
@@ -91,29 +90,29 @@ export const merged: LbrPolicy = {
   },
   withoutCallstack: { 'owner-only': 'it never touches the registers' },
   notApplicable: { 'active-agrees': 'not a paravirtual policy' },
-  inUse: (vcpu: Vcpu): boolean => vcpu.msr_passthrough,
+  inUse: (vcpu) => vcpu.msr_passthrough,
   /** Kernel: x86.c:kvm_arch_sched_in(). */
-  vcpu_load: (kvm: PolicyHost, vcpu: MergedVcpu): void => {
+  vcpu_load: (kvm, vcpu: MergedVcpu) => {
     if (kvm.perf.guestLbrEvent(vcpu) !== 'none') vcpu.words.need_cleanup = 1;
   },
   /** Kernel: pmu.c:kvm_pmu_handle_event(), kvm_pmu_cleanup(). */
-  handleRequests: (kvm: PolicyHost, vcpu: MergedVcpu): void => {
+  handleRequests: (kvm, vcpu: MergedVcpu) => {
     if (vcpu.words.need_cleanup === 0) return;
     vcpu.words.need_cleanup = 0;
     intel_pmu_cleanup(kvm, vcpu);
   },
   vcpu_enter: vmx_passthrough_lbr_msrs,
-  get_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number): MsrValue =>
+  get_msr: (kvm, vcpu, msr) =>
     acquireLbr(kvm, vcpu) ? PASS_THROUGH.get_msr(kvm, vcpu, msr) : msrValue(0, 0),
   /** The access is wrmsrl(): a value that faults is the host's fault, and the guest goes on. */
-  set_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector => {
+  set_msr: (kvm, vcpu, msr, eax, edx) => {
     if (acquireLbr(kvm, vcpu)) kvm.wrmsr(vcpu, msr, eax, edx);
     return 0;
   },
   /** Kernel: vmx.c:vmx_set_msr(), MSR_IA32_DEBUGCTLMSR. */
-  setDebugctl: (kvm: PolicyHost, vcpu: Vcpu): void => {
+  setDebugctl: (kvm, vcpu) => {
     if (vcpu.lbrEnabled) intel_pmu_create_guest_lbr_event(kvm, vcpu);
   },
   /** Kernel: pmu_intel.c:intel_pmu_reset(). */
-  reset: (kvm: PolicyHost, vcpu: Vcpu): void => kvm.perf.releaseGuestLbrEvent(vcpu),
+  reset: (kvm, vcpu) => kvm.perf.releaseGuestLbrEvent(vcpu),
 };

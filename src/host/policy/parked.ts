@@ -1,5 +1,5 @@
 import type { Vcpu } from '../vcpu.js';
-import type { LbrPolicy, PolicyHost } from './policy.js';
+import type { LbrPolicy } from './policy.js';
 import { LENT, makeLive, PARKED, PARKED_WORDS } from './parked_stack.js';
 
 /**
@@ -24,12 +24,12 @@ export const parked: LbrPolicy = {
   needlessSwitches: 2,
   knownFailures: {},
   notApplicable: { 'active-agrees': 'not a paravirtual policy' },
-  inUse: (vcpu: GuessedVcpu): boolean => vcpu.words.eager !== 0 || vcpu.words.used !== 0,
-  vcpu_enter: (kvm: PolicyHost, vcpu: GuessedVcpu): void => {
+  inUse: (vcpu: GuessedVcpu) => vcpu.words.eager !== 0 || vcpu.words.used !== 0,
+  vcpu_enter: (kvm, vcpu: GuessedVcpu) => {
     if (vcpu.lbrEnabled || vcpu.words.wanted !== 0) vcpu.words.used = 1;
     if (vcpu.words.used !== 0 || vcpu.words.eager !== 0) makeLive(kvm, vcpu);
   },
-  vcpu_put: (kvm: PolicyHost, vcpu: GuessedVcpu): void => {
+  vcpu_put: (kvm, vcpu: GuessedVcpu) => {
     PARKED.vcpu_put(kvm, vcpu);
     vcpu.words.eager = vcpu.words.used;
     vcpu.words.used = 0;

@@ -8,11 +8,10 @@
  * Where an LBR event of the host counts on the pCPU, the registers are borrowed for the time in
  * the guest: the stack is live between entry and exit only.
  */
-import type { Vector } from '../../hw/msr_port.js';
 import { GP_VECTOR } from '../../hw/msr_port.js';
 import { lbrMap } from '../../hw/lbr_map.js';
 import type { Vcpu } from '../vcpu.js';
-import type { MsrValue, PolicyGround, PolicyHost } from './policy.js';
+import type { PolicyGround, PolicyHost } from './policy.js';
 import { msrValue, nothing, PASS_THROUGH } from './policy.js';
 
 /** What a policy on this ground assumes. */
@@ -55,35 +54,30 @@ function park(kvm: PolicyHost, vcpu: ParkedVcpu): void {
 export const PARKED: PolicyGround = {
   ...PASS_THROUGH,
   words: PARKED_WORDS,
-  recordsStale: (vcpu: ParkedVcpu): boolean => vcpu.words.live !== 0,
-  vcpu_put: (kvm: PolicyHost, vcpu: ParkedVcpu): void => {
+  recordsStale: (vcpu: ParkedVcpu) => vcpu.words.live !== 0,
+  vcpu_put: (kvm, vcpu: ParkedVcpu) => {
     park(kvm, vcpu);
     vcpu.words.wanted = 0;
   },
-  vcpu_exit: (kvm: PolicyHost, vcpu: ParkedVcpu): void => {
+  vcpu_exit: (kvm, vcpu: ParkedVcpu) => {
     if (vcpu.words.borrowed === 0) return;
     park(kvm, vcpu);
     kvm.giveBackLbr(vcpu);
     vcpu.words.borrowed = 0;
   },
-  get_msr: (_kvm: PolicyHost, vcpu: ParkedVcpu, msr: number): MsrValue => {
+  get_msr: (_kvm, vcpu: ParkedVcpu, msr) => {
     vcpu.words.wanted = 1;
     return msrValue(vcpu.records.readLow(msr), vcpu.records.readHigh(msr));
   },
-  set_msr: (_kvm: PolicyHost, vcpu: ParkedVcpu, msr: number, eax: number, edx: number): Vector => {
+  set_msr: (_kvm, vcpu: ParkedVcpu, msr, eax, edx) => {
     if (lbrMap(vcpu.records.model).faults(msr, eax, edx)) return GP_VECTOR;
     vcpu.words.wanted = 1;
     vcpu.records.write(msr, eax, edx);
     return 0;
   },
-  host_perf_event: (
-    kvm: PolicyHost,
-    _pcpu: number,
-    loaded: ParkedVcpu | null,
-    on: boolean,
-  ): void => {
+  host_perf_event: (kvm, _pcpu, loaded: ParkedVcpu | null, on) => {
     if (on && loaded !== null) park(kvm, loaded);
   },
   reset: nothing,
-  get_state: (): boolean => true,
+  get_state: () => true,
 };

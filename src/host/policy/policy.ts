@@ -185,18 +185,17 @@ export const PASS_THROUGH: PolicyGround = {
   handleRequests: nothing,
   vcpu_enter: nothing,
   vcpu_exit: nothing,
-  get_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number): MsrValue => {
+  get_msr: (kvm, vcpu, msr) => {
     const eax = kvm.rdmsr(vcpu, msr);
     return msrValue(eax, kvm.edx);
   },
-  set_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector =>
-    kvm.wrmsr_safe(vcpu, msr, eax, edx),
-  debugctlAccess: (): Vector => 0,
+  set_msr: (kvm, vcpu, msr, eax, edx) => kvm.wrmsr_safe(vcpu, msr, eax, edx),
+  debugctlAccess: () => 0,
   setDebugctl: nothing,
   setPvLbrCtrl: nothing,
   deliver_pmi: nothing,
   host_perf_event: nothing,
-  reset: (kvm: PolicyHost, vcpu: Vcpu): void => kvm.setPassthrough(vcpu, true),
-  get_state: (): boolean => false,
+  reset: (kvm, vcpu) => kvm.setPassthrough(vcpu, true),
+  get_state: () => false,
   set_state: nothing,
 };

@@ -1,4 +1,4 @@
-import type { LbrPolicy, PolicyHost } from './policy.js';
+import type { LbrPolicy } from './policy.js';
 import type { ParkedVcpu } from './parked_stack.js';
 import { LENT, makeLive, PARKED } from './parked_stack.js';
 
@@ -16,8 +16,8 @@ export const pvSound: LbrPolicy = {
   needlessSwitches: 1,
   knownFailures: {},
   notApplicable: {},
-  inUse: (vcpu: ParkedVcpu): boolean => vcpu.pvLbrCtrl !== 0,
-  vcpu_enter: (kvm: PolicyHost, vcpu: ParkedVcpu): void => {
+  inUse: (vcpu: ParkedVcpu) => vcpu.pvLbrCtrl !== 0,
+  vcpu_enter: (kvm, vcpu: ParkedVcpu) => {
     const eager = vcpu.pvLbrCtrl !== 0;
     if (eager || vcpu.lbrEnabled || vcpu.words.wanted !== 0) makeLive(kvm, vcpu);
   },

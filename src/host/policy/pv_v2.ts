@@ -1,5 +1,5 @@
 import type { Vcpu } from '../vcpu.js';
-import type { LbrPolicy, PolicyHost } from './policy.js';
+import type { LbrPolicy } from './policy.js';
 import { PASS_THROUGH, WITH_CALLSTACK } from './policy.js';
 
 const active = (vcpu: Vcpu): boolean => vcpu.pvLbrCtrl !== 0;
@@ -45,10 +45,10 @@ export const pvV2: LbrPolicy = {
   withoutCallstack: { 'owner-only': 'it never touches the registers' },
   notApplicable: {},
   inUse: active,
-  vcpu_load: (kvm: PolicyHost, vcpu: Vcpu): void => {
+  vcpu_load: (kvm, vcpu) => {
     if (active(vcpu)) kvm.restoreStack(vcpu, false);
   },
-  vcpu_put: (kvm: PolicyHost, vcpu: Vcpu): void => {
+  vcpu_put: (kvm, vcpu) => {
     if (active(vcpu)) kvm.saveStack(vcpu, false);
   },
 };

@@ -4,7 +4,6 @@
  * trapped since the last look; accesses that are passed through are not seen, those to DEBUGCTL
  * always are. Any write of DEBUGCTL creates the event, whatever is written.
  */
-import type { Vector } from '../../hw/msr_port.js';
 import type { Vcpu } from '../vcpu.js';
 import {
   intel_pmu_create_guest_lbr_event,
@@ -12,7 +11,7 @@ import {
   merged,
   MERGED_WORDS,
 } from './merged.js';
-import type { LbrPolicy, MsrValue, PolicyHost } from './policy.js';
+import type { LbrPolicy } from './policy.js';
 import { WITH_CALLSTACK } from './policy.js';
 
 /** `in_use`: bit 58 of kvm_pmu.pmc_in_use. */
@@ -35,21 +34,21 @@ export const v10: LbrPolicy = {
     },
   },
   /** Kernel: pmu.c:kvm_pmu_cleanup(), v10 9/11. */
-  handleRequests: (kvm: PolicyHost, vcpu: V10Vcpu): void => {
+  handleRequests: (kvm, vcpu: V10Vcpu) => {
     if (vcpu.words.need_cleanup === 0) return;
     vcpu.words.need_cleanup = 0;
     if (vcpu.words.in_use === 0) intel_pmu_cleanup(kvm, vcpu);
     vcpu.words.in_use = 0;
   },
-  get_msr: (kvm: PolicyHost, vcpu: V10Vcpu, msr: number): Readonly<MsrValue> => {
+  get_msr: (kvm, vcpu: V10Vcpu, msr) => {
     vcpu.words.in_use = 1;
     return merged.get_msr(kvm, vcpu, msr);
   },
-  set_msr: (kvm: PolicyHost, vcpu: V10Vcpu, msr: number, eax: number, edx: number): Vector => {
+  set_msr: (kvm, vcpu: V10Vcpu, msr, eax, edx) => {
     vcpu.words.in_use = 1;
     return merged.set_msr(kvm, vcpu, msr, eax, edx);
   },
-  setDebugctl: (kvm: PolicyHost, vcpu: V10Vcpu): void => {
+  setDebugctl: (kvm, vcpu: V10Vcpu) => {
     intel_pmu_create_guest_lbr_event(kvm, vcpu);
     vcpu.words.in_use = 1;
   },

@@ -6,7 +6,7 @@
  */
 import { LBR_FORMAT_EIP_FLAGS2 } from '../../hw/cpu_models.js';
 import type { Vcpu } from '../vcpu.js';
-import type { KnownFailure, LbrPolicy, PolicyHost, Where } from './policy.js';
+import type { KnownFailure, LbrPolicy, Where } from './policy.js';
 import { PASS_THROUGH, WITH_SHORTCUT } from './policy.js';
 
 /** Its failures where only the guest's own reads are concerned. */
@@ -48,8 +48,8 @@ export const v1Vmx: LbrPolicy = {
     'no-premature-stop': 'it never takes the guest to have stopped',
   },
   inUse: () => null,
-  vcpu_enter: (kvm: PolicyHost, vcpu: Vcpu): void => kvm.restoreStack(vcpu, true),
-  vcpu_exit: (kvm: PolicyHost, vcpu: Vcpu): void => kvm.saveStack(vcpu, true),
+  vcpu_enter: (kvm, vcpu) => kvm.restoreStack(vcpu, true),
+  vcpu_exit: (kvm, vcpu) => kvm.saveStack(vcpu, true),
 };
 
 export const v1VmxSwap: LbrPolicy = {
@@ -67,14 +67,14 @@ export const v1VmxSwap: LbrPolicy = {
       where: WITH_SHORTCUT,
     },
   },
-  vcpu_enter: (kvm: PolicyHost, vcpu: Vcpu<'borrowed'>): void => {
+  vcpu_enter: (kvm, vcpu: Vcpu<'borrowed'>) => {
     if (kvm.perf.hostLbrActive(vcpu.pcpu)) {
       kvm.borrowLbr(vcpu);
       vcpu.words.borrowed = 1;
     }
     kvm.restoreStack(vcpu, true);
   },
-  vcpu_exit: (kvm: PolicyHost, vcpu: Vcpu<'borrowed'>): void => {
+  vcpu_exit: (kvm, vcpu: Vcpu<'borrowed'>) => {
     kvm.saveStack(vcpu, true);
     if (vcpu.words.borrowed === 0) return;
     kvm.giveBackLbr(vcpu);
@@ -95,5 +95,5 @@ export const v1VmxArea: LbrPolicy = {
     'recorder-owned': REFUSED_ENTRY,
     'no-fault': REFUSED_ENTRY,
   },
-  vcpu_enter: (kvm: PolicyHost, vcpu: Vcpu): void => kvm.loadAtEntry(vcpu),
+  vcpu_enter: (kvm, vcpu) => kvm.loadAtEntry(vcpu),
 };

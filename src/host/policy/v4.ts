@@ -6,7 +6,6 @@
  * DEBUGCTL.LBR is set. (The changelog has the check `!lbr_used` for the passing through, and says
  * nothing of the event.) `v4` and `v4-select` are the ends of what it can mean.
  */
-import type { Vector } from '../../hw/msr_port.js';
 import { LBR_CALL_STACK, LBR_KERNEL, MSR_LBR_SELECT } from '../../hw/msr_index.js';
 import * as lazy from './lazy_event.js';
 import type { LbrPolicy, PolicyHost } from './policy.js';
@@ -51,7 +50,7 @@ function policyOf(asksAlways: boolean): Omit<LbrPolicy, 'name' | 'summary'> {
       'no-leak/task': { why: 'ring-mode users get no event: vCPUs share the registers of a pCPU' },
     },
     vcpu_load: asksAlways ? base.vcpu_load : sched_in,
-    set_msr: (kvm: PolicyHost, vcpu: V4Vcpu, msr: number, eax: number, edx: number): Vector => {
+    set_msr: (kvm, vcpu: V4Vcpu, msr, eax, edx) => {
       if (msr === MSR_LBR_SELECT) {
         vcpu.words.lbr_user_callstack = selectsUserCallstack(eax) ? 1 : 0;
       }

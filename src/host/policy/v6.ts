@@ -4,12 +4,11 @@
  * before there is an event that makes them the guest's, and msr_is_lbr_stack() compares INFO with
  * an empty range, so a trapped access to it is not known and raises #GP.
  */
-import type { Vector } from '../../hw/msr_port.js';
 import { GP_VECTOR } from '../../hw/msr_port.js';
 import { KIND_INFO, lbrMap } from '../../hw/lbr_map.js';
 import type { Vcpu } from '../vcpu.js';
 import * as lazy from './lazy_event.js';
-import type { LbrPolicy, MsrValue, PolicyHost } from './policy.js';
+import type { LbrPolicy, PolicyHost } from './policy.js';
 import { REFUSED, WITH_SHORTCUT } from './policy.js';
 
 /** Kernel: pmu_intel.c:msr_is_lbr_stack(), v6; is_lbr_msr(), v7 and v8. */
@@ -44,15 +43,10 @@ function policyOf(passSelect: boolean): Omit<LbrPolicy, 'name' | 'summary' | 'ci
         why: 'a trapped access to INFO raises #GP; and a trapped write reaches WRMSR unchecked',
       },
     },
-    get_msr: (kvm: PolicyHost, vcpu: lazy.LazyVcpu, msr: number): Readonly<MsrValue> =>
+    get_msr: (kvm, vcpu, msr) =>
       is_lbr_msr(vcpu, msr) ? base.get_msr(kvm, vcpu, msr) : REFUSED,
-    set_msr: (
-      kvm: PolicyHost,
-      vcpu: lazy.LazyVcpu,
-      msr: number,
-      eax: number,
-      edx: number,
-    ): Vector => (is_lbr_msr(vcpu, msr) ? base.set_msr(kvm, vcpu, msr, eax, edx) : GP_VECTOR),
+    set_msr: (kvm, vcpu, msr, eax, edx) =>
+      is_lbr_msr(vcpu, msr) ? base.set_msr(kvm, vcpu, msr, eax, edx) : GP_VECTOR,
   };
 }
 

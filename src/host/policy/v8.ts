@@ -10,10 +10,9 @@
  * if the event *is* on the CPU (`oncpu != -1`), against its own message; its author said so in
  * reply, a day later. `v8` does what the message says, `v8-posted` what the code does.
  */
-import type { Vector } from '../../hw/msr_port.js';
 import { GP_VECTOR } from '../../hw/msr_port.js';
 import * as lazy from './lazy_event.js';
-import type { LbrPolicy, MsrValue, PolicyHost } from './policy.js';
+import type { LbrPolicy, PolicyHost } from './policy.js';
 import { PASS_THROUGH, REFUSED, WITH_CALLSTACK, WITH_SHORTCUT } from './policy.js';
 import { is_lbr_msr } from './v6.js';
 
@@ -97,23 +96,17 @@ export const v8: LbrPolicy = {
   inUse: lazy.hasEvent,
   vcpu_load: lazy.intel_pmu_sched_in,
   vcpu_enter: intel_pmu_lbr_confirm(false),
-  get_msr: (kvm: PolicyHost, vcpu: lazy.LazyVcpu, msr: number): MsrValue => {
+  get_msr: (kvm, vcpu: lazy.LazyVcpu, msr) => {
     if (!is_lbr_msr(vcpu, msr) || !intel_pmu_access_lbr_msr(kvm, vcpu)) return REFUSED;
     return PASS_THROUGH.get_msr(kvm, vcpu, msr);
   },
   /** The access is wrmsrl(): a value that faults is the host's fault. */
-  set_msr: (
-    kvm: PolicyHost,
-    vcpu: lazy.LazyVcpu,
-    msr: number,
-    eax: number,
-    edx: number,
-  ): Vector => {
+  set_msr: (kvm, vcpu: lazy.LazyVcpu, msr, eax, edx) => {
     if (!is_lbr_msr(vcpu, msr) || !intel_pmu_access_lbr_msr(kvm, vcpu)) return GP_VECTOR;
     kvm.wrmsr(vcpu, msr, eax, edx);
     return 0;
   },
-  debugctlAccess: (kvm: PolicyHost, vcpu: lazy.LazyVcpu): Vector =>
+  debugctlAccess: (kvm, vcpu: lazy.LazyVcpu) =>
     intel_pmu_access_lbr_msr(kvm, vcpu) ? 0 : GP_VECTOR,
   reset: lazy.destroyEvent,
 };
