@@ -1,4 +1,5 @@
 import type { MachineConfig } from '../machine/config.js';
+import { taskSlots, totalVcpus } from '../machine/config.js';
 import type { Machine } from '../machine/machine.js';
 import type { Reference } from './reference.js';
 import type { Verdicts } from './verdicts.js';
@@ -15,9 +16,62 @@ export interface History {
   readonly holds?: 'registers' | 'numbers' | 'vcpus';
 }
 
-/** One group of claims about a machine: what it looks at, and where it says what it found. */
-export class Check {
+/** Keeps words for each vCPU, VM, task slot or pCPU, which begin each run with the same value. */
+export class Remembering {
+  readonly histories: History[] = [];
   protected readonly config: MachineConfig;
+  private readonly kept: { readonly words: History['words']; readonly first: number }[] = [];
+
+  constructor(config: MachineConfig) {
+    this.config = config;
+  }
+
+  /** Must be called before each run. */
+  start(): void {
+    for (const { words, first } of this.kept) words.fill(first);
+  }
+
+  /** Keeps words, and makes them part of the history. */
+  protected keep<Words extends History['words']>(
+    per: History['per'],
+    words: Words,
+    first = 0,
+    holds?: History['holds'],
+  ): Words {
+    this.histories.push(holds === undefined ? { per, words } : { per, words, holds });
+    return this.hint(words, first);
+  }
+
+  /** Keeps words that no verdict depends on: a cache, or what only reach counters read. */
+  protected hint<Words extends History['words']>(words: Words, first = 0): Words {
+    this.kept.push({ words, first });
+    return words;
+  }
+
+  protected bytes(per: History['per'], first = 0): Uint8Array {
+    return this.keep(per, new Uint8Array(countOf(this.config, per)), first);
+  }
+
+  protected numbers(per: History['per'], first = 0, holds?: History['holds']): Int32Array {
+    return this.keep(per, new Int32Array(countOf(this.config, per)), first, holds);
+  }
+}
+
+function countOf(config: MachineConfig, per: History['per']): number {
+  switch (per) {
+    case 'vcpu':
+      return totalVcpus(config);
+    case 'task':
+      return config.vms * taskSlots(config);
+    case 'vm':
+      return config.vms;
+    default:
+      return config.pcpus;
+  }
+}
+
+/** One group of claims about a machine: what it looks at, and where it says what it found. */
+export class Check extends Remembering {
   /** The machine that is judged; there is none before its monitor is started. */
   protected readonly machine: () => Machine;
   protected readonly reference: Reference;
@@ -29,7 +83,7 @@ export class Check {
     reference: Reference,
     verdicts: Verdicts,
   ) {
-    this.config = config;
+    super(config);
     this.machine = machine;
     this.reference = reference;
     this.verdicts = verdicts;

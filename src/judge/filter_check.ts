@@ -3,7 +3,6 @@
  * the reference registers whenever a kernel function has returned, so that a PMI's legacy freeze is
  * over by then. It is the guest kernel's own doing, unless the VM is no longer the same guest.
  */
-import { EINVAL, EOPNOTSUPP } from '../guest/perf/perf_event.js';
 import * as perf from '../guest/perf/perf_event.js';
 import { BRANCH_IRET, BRANCH_NAMES } from '../hw/branch.js';
 import type { LogicalProcessor } from '../hw/logical_processor.js';
@@ -27,13 +26,8 @@ const CALLSTACK_EXCLUDES: number =
 
 export class FilterCheck extends Check {
   /** Per vCPU: the last LBR_SELECT and type that were found to agree. */
-  private readonly goodSelect: Int32Array = new Int32Array(totalVcpus(this.config));
-  private readonly goodType: Int32Array = new Int32Array(totalVcpus(this.config));
-
-  start(): void {
-    this.goodSelect.fill(-1);
-    this.goodType.fill(-1);
-  }
+  private readonly goodSelect: Int32Array = this.hint(new Int32Array(totalVcpus(this.config)), -1);
+  private readonly goodType: Int32Array = this.hint(new Int32Array(totalVcpus(this.config)), -1);
 
   /** Must be told of each perf_event_open(). */
   opened(vcpu: number, type: number, ret: number): void {
@@ -48,8 +42,8 @@ export class FilterCheck extends Check {
   /** What perf_event_open() is to return. */
   private errno(type: number): number {
     if (!callstackAsked(type)) return 0;
-    if (!this.reference.model.callstack) return -EOPNOTSUPP;
-    return (type & CALLSTACK_EXCLUDES) !== 0 ? -EINVAL : 0;
+    if (!this.reference.model.callstack) return -perf.EOPNOTSUPP;
+    return (type & CALLSTACK_EXCLUDES) !== 0 ? -perf.EINVAL : 0;
   }
 
   private breaks(vcpu: number, text: () => string): void {

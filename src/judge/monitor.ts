@@ -12,7 +12,7 @@ import { assert } from '../hw/assert.js';
 import { callstackUsersBalanced, countingEvents, cpuBalanced } from './balance.js';
 import { checkDeclared } from './declared.js';
 import { FilterCheck } from './filter_check.js';
-import type { History } from './check.js';
+import type { History, Remembering } from './check.js';
 import { Reference } from './reference.js';
 import { RegisterCheck } from './register_check.js';
 import { SampleCheck } from './sample_check.js';
@@ -34,6 +34,8 @@ export class Monitor implements Observer {
   private readonly truth: SampleTruth;
   private readonly filters: FilterCheck;
   readonly switches: SwitchCheck;
+  /** Those that remember something. */
+  private readonly checks: readonly Remembering[];
   /** Per vCPU: whether the kernel function that runs has written records, and its LBR reads. */
   private readonly wiped: Uint8Array;
   private readonly reads: Int32Array;
@@ -52,6 +54,7 @@ export class Monitor implements Observer {
     this.truth = new SampleTruth(config, machine, reference, verdicts);
     this.filters = new FilterCheck(config, machine, reference, verdicts);
     this.switches = new SwitchCheck(config, machine, reference, verdicts);
+    this.checks = [reference, this.registers, this.samples, this.filters, this.switches];
     this.wiped = new Uint8Array(totalVcpus(config));
     this.lastCtx = new Int32Array(totalVcpus(config));
     this.reads = new Int32Array(totalVcpus(config));
@@ -61,11 +64,7 @@ export class Monitor implements Observer {
   start(machine: Machine): void {
     this.machine = machine;
     this.verdicts.clear();
-    this.reference.start();
-    this.registers.start();
-    this.samples.start();
-    this.filters.start();
-    this.switches.start();
+    for (const check of this.checks) check.start();
     this.wiped.fill(0);
     this.lastCtx.fill(0);
     this.reads.fill(0);
@@ -73,12 +72,7 @@ export class Monitor implements Observer {
 
   /** All that the verdict of the next action hangs on, beside the machine. */
   get histories(): History[] {
-    return [
-      ...this.reference.histories,
-      ...this.registers.histories,
-      ...this.samples.histories,
-      ...this.switches.histories,
-    ];
+    return this.checks.flatMap(({ histories }) => histories);
   }
 
   /**
@@ -105,11 +99,6 @@ export class Monitor implements Observer {
   private watched(): Machine {
     assert(this.machine !== null, 'a monitor is started before it watches');
     return this.machine;
-  }
-
-  /** TOS of a vCPU on a pCPU, if it has no records and TOS may be anything; else -1. */
-  freeTos(vcpu: number): number {
-    return this.reference.freeTos(vcpu);
   }
 
   private touched(vcpu: number): void {

@@ -19,7 +19,7 @@ import { cyclesOf, mispredicted, totalVcpus } from '../machine/config.js';
 import { CALL_RDMSR, CALL_WRMSR } from '../machine/guest_call.js';
 import type { Machine } from '../machine/machine.js';
 import { guestKernelConfig } from '../machine/machine_layout.js';
-import type { History } from './check.js';
+import { Remembering } from './check.js';
 import type { Verdicts } from './verdicts.js';
 import { PROPERTY, REACH } from './properties.js';
 
@@ -46,12 +46,10 @@ const EMULATED: readonly number[] = [
  * them: `no-loss`, `no-leak/vm`, `no-premature-stop` and the guests' part of `no-fault`. It also
  * decides who answers for a wrong sample: the host, or the guest's kernel by itself.
  */
-export class Reference {
+export class Reference extends Remembering {
   readonly model: CpuModel;
-  private readonly config: MachineConfig;
   private readonly map: LbrMap;
   private readonly registers: LogicalProcessor[] = [];
-  private readonly memory: Memory;
   /** The registers of all vCPUs, for checks that read many of them. */
   readonly words: Int32Array;
   private readonly machine: () => Machine;
@@ -60,59 +58,32 @@ export class Reference {
    * Per VM: it has read what it would not have read on the reference machine, or an access of its
    * has faulted on one of the two machines alone. It is no longer the same guest.
    */
-  private readonly tainted: Uint8Array;
+  private readonly tainted: Uint8Array = this.bytes('vm');
   /** Per VM: it has written an MSR that its perf has no part in. */
-  private readonly rawWrites: Uint8Array;
+  private readonly rawWrites: Uint8Array = this.bytes('vm');
   /** Per vCPU: it has read something wrong since its PMI handler last read the status. */
-  private readonly wrongReads: Uint8Array;
+  private readonly wrongReads: Uint8Array = this.bytes('vcpu');
   /** Per vCPU: its stack there may be empty, so that its TOS means nothing. */
-  private readonly mayBeEmpty: Uint8Array;
+  private readonly mayBeEmpty: Uint8Array = this.hint(new Uint8Array(totalVcpus(this.config)), 1);
   /** Per vCPU: somebody else has had records in registers since this vCPU's were there. */
-  private readonly other: Uint8Array;
+  private readonly other: Uint8Array = this.hint(new Uint8Array(totalVcpus(this.config)));
   /** Per vCPU: the policy took its guest to have stopped while it had records. */
-  private readonly dropped: Uint8Array;
+  private readonly dropped: Uint8Array = this.bytes('vcpu');
 
   constructor(config: MachineConfig, machine: () => Machine, verdicts: Verdicts) {
-    this.config = config;
+    super(config);
     // The reference machine's PMU is the one the guest is told of, in silicon.
     const { pmu_version } = guestKernelConfig(config);
     this.model = { ...config.model, pmu_version };
     this.map = lbrMap(this.model);
     this.machine = machine;
     this.verdicts = verdicts;
-    const vcpus = totalVcpus(config);
     const layout = new Layout();
-    const at = Array.from({ length: vcpus }, () => LogicalProcessor.allocate(layout, this.model));
-    this.memory = new Memory(layout);
-    this.words = this.memory.words;
-    for (const o of at) this.registers.push(new LogicalProcessor(this.memory, this.model, o));
-    this.tainted = new Uint8Array(config.vms);
-    this.rawWrites = new Uint8Array(config.vms);
-    this.wrongReads = new Uint8Array(vcpus);
-    this.mayBeEmpty = new Uint8Array(vcpus);
-    this.other = new Uint8Array(vcpus);
-    this.dropped = new Uint8Array(vcpus);
-  }
-
-  start(): void {
-    this.memory.words.fill(0);
-    this.tainted.fill(0);
-    this.rawWrites.fill(0);
-    this.wrongReads.fill(0);
-    this.mayBeEmpty.fill(1);
-    this.other.fill(0);
-    this.dropped.fill(0);
-  }
-
-  /** Leaves out `other`, which only reach counters read, and `mayBeEmpty`, which is a cache. */
-  get histories(): History[] {
-    return [
-      { per: 'vcpu', words: this.words, holds: 'registers' },
-      { per: 'vm', words: this.tainted },
-      { per: 'vm', words: this.rawWrites },
-      { per: 'vcpu', words: this.wrongReads },
-      { per: 'vcpu', words: this.dropped },
-    ];
+    const length = totalVcpus(config);
+    const at = Array.from({ length }, () => LogicalProcessor.allocate(layout, this.model));
+    const memory = new Memory(layout);
+    this.words = this.keep('vcpu', memory.words, 0, 'registers');
+    for (const o of at) this.registers.push(new LogicalProcessor(memory, this.model, o));
   }
 
   /** Takes others to have been in the registers, and forgets hints. */

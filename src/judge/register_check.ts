@@ -5,7 +5,6 @@
 import * as branch from '../hw/branch.js';
 import { HOST } from '../host/observer.js';
 import { Check } from './check.js';
-import type { History } from './check.js';
 import { PROPERTY, REACH } from './properties.js';
 
 /** Nobody's records. */
@@ -13,25 +12,11 @@ const NOBODY = -2;
 
 export class RegisterCheck extends Check {
   /** Per pCPU: the vCPU whose records the registers hold, HOST or NOBODY. */
-  private readonly holder: Int32Array = new Int32Array(this.config.pcpus);
+  private readonly holder: Int32Array = this.numbers('pcpu', NOBODY, 'vcpus');
   /** Per pCPU: what the host's kernel last wrote to DEBUGCTL. */
-  private readonly debugctl: Int32Array = new Int32Array(this.config.pcpus);
+  private readonly debugctl: Int32Array = this.numbers('pcpu');
   /** Per pCPU: a guest was recorded since the host last took a sample. */
-  private readonly guestRecorded: Uint8Array = new Uint8Array(this.config.pcpus);
-
-  start(): void {
-    this.holder.fill(NOBODY);
-    this.debugctl.fill(0);
-    this.guestRecorded.fill(0);
-  }
-
-  get histories(): History[] {
-    return [
-      { per: 'pcpu', words: this.holder, holds: 'vcpus' },
-      { per: 'pcpu', words: this.debugctl },
-      { per: 'pcpu', words: this.guestRecorded },
-    ];
-  }
+  private readonly guestRecorded: Uint8Array = this.bytes('pcpu');
 
   /** Records of a vCPU are in the registers of a pCPU: those of every other one are not. */
   holds(pcpu: number, vcpu: number): void {

@@ -1,7 +1,6 @@
 /** What the samples of a guest's events hold: `no-leak/task` and `callstack-true`. */
 import type { Kernel } from '../guest/perf/kernel.js';
 import { CALLSTACK_USER, PERF_EVENT_STATE_ACTIVE } from '../guest/perf/perf_event.js';
-import type { History } from './check.js';
 import * as branch from '../hw/branch.js';
 import { taskSlots, totalVcpus } from '../machine/config.js';
 import { Check } from './check.js';
@@ -15,26 +14,20 @@ export class SampleCheck extends Check {
     this.config.model.lbr_nr,
   );
   /** Per task over all VMs: hardware can know of its frames since `track`. */
-  private readonly tracked: Uint8Array = new Uint8Array(this.config.vms * this.tasks);
+  private readonly tracked: Uint8Array = this.bytes('task');
   /** Per VM: no use of LBR so far that would make exact call stacks unpredictable. */
-  private readonly plain: Uint8Array = new Uint8Array(this.config.vms);
-  /** Per vCPU: the task that was sampled last, or -1. */
-  private readonly lastTask: Int32Array = new Int32Array(totalVcpus(this.config));
+  private readonly plain: Uint8Array = this.bytes('vm', 1);
+  /** Per vCPU: the task that was sampled last, or -1; only a reach counter asks. */
+  private readonly lastTask: Int32Array = this.hint(new Int32Array(totalVcpus(this.config)), -1);
 
-  start(): void {
-    this.shadow.clear();
-    this.tracked.fill(0);
-    this.plain.fill(1);
-    this.lastTask.fill(-1);
+  constructor(...parts: ConstructorParameters<typeof Check>) {
+    super(...parts);
+    this.histories.push(...this.shadow.histories);
   }
 
-  /** `lastTask` is none of it: only a reach counter hangs on that. */
-  get histories(): History[] {
-    return [
-      ...this.shadow.histories,
-      { per: 'task', words: this.tracked },
-      { per: 'vm', words: this.plain },
-    ];
+  override start(): void {
+    super.start();
+    this.shadow.clear();
   }
 
   /** Calls that a VM's task is deep, as far as hardware can know of them. */

@@ -4,10 +4,8 @@
  */
 import type { Cpu } from '../guest/perf/kernel.js';
 import { HOST } from '../host/observer.js';
-import { totalVcpus } from '../machine/config.js';
 import { countsOn } from './balance.js';
 import { isUserCallstack } from '../guest/perf/perf_event.js';
-import type { History } from './check.js';
 import { Check } from './check.js';
 import { PROPERTY, REACH } from './properties.js';
 
@@ -22,32 +20,16 @@ function callstackUsers(cpu: Cpu): number {
 
 export class SwitchCheck extends Check {
   /** Per vCPU: it has used LBR at all. */
-  private readonly used: Uint8Array = new Uint8Array(totalVcpus(this.config));
+  private readonly used: Uint8Array = this.bytes('vcpu');
   /** Per vCPU: switches with work since its guest last used LBR, counted to one too many. */
-  private readonly needless: Int32Array = new Int32Array(totalVcpus(this.config));
+  private readonly needless: Int32Array = this.numbers('vcpu');
   /** Per pCPU: the host kernel's accesses since a vCPU last came or went: 0, 1 or 2 for more. */
-  private readonly hostWork: Int32Array = new Int32Array(this.config.pcpus);
+  private readonly hostWork: Int32Array = this.numbers('pcpu');
   /** Per vCPU: the host has accessed LBR MSRs for it since it last came or went. */
-  private readonly work: Uint8Array = new Uint8Array(totalVcpus(this.config));
+  private readonly work: Uint8Array = this.bytes('vcpu');
 
   /** vCPUs that were saved or restored in vain since this was cleared, one bit each. */
   inVain = 0;
-
-  start(): void {
-    this.used.fill(0);
-    this.needless.fill(0);
-    this.hostWork.fill(0);
-    this.work.fill(0);
-  }
-
-  get histories(): History[] {
-    return [
-      { per: 'vcpu', words: this.used },
-      { per: 'vcpu', words: this.needless },
-      { per: 'pcpu', words: this.hostWork },
-      { per: 'vcpu', words: this.work },
-    ];
-  }
 
   /** The guest uses LBR: what the host did before that was not in vain. */
   touched(vcpu: number): void {

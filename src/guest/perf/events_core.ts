@@ -3,7 +3,6 @@
  * swap and the sched_task callbacks, for one PMU. Left out: groups of more than one event,
  * cgroups, rotation, time (FIDELITY, "Guest kernel").
  */
-import { EAGAIN } from './perf_event.js';
 import type { Cpu } from './kernel.js';
 import * as perf from './perf_event.js';
 import type { perf_event, perf_event_context } from './perf_structs.js';
@@ -96,7 +95,7 @@ function event_sched_in(cpu: Cpu, event: perf_event, ctx: perf_event_context): n
     // The event never ran: perf_event_set_state() would count the instant as run time.
     event.state = PERF_EVENT_STATE_INACTIVE;
     event.oncpu = -1;
-    ret = -EAGAIN;
+    ret = -perf.EAGAIN;
   } else {
     ctx.nr_active++;
   }
@@ -115,7 +114,7 @@ function group_sched_in(cpu: Cpu, event: perf_event, ctx: perf_event_context): n
     event.total_time_running = ran;
   }
   x86.x86_pmu_cancel_txn(cpu);
-  return -EAGAIN;
+  return -perf.EAGAIN;
 }
 
 /** Kernel: core.c:__perf_remove_from_context() with DETACH_DEAD. */

@@ -3,7 +3,6 @@
  * and the hardware filter when an event is created, and the software filter at a read.
  */
 import { LBR_CALL_STACK } from '../../hw/msr_index.js';
-import { EINVAL, EOPNOTSUPP } from './perf_event.js';
 import type { Cpu, Kernel } from './kernel.js';
 import * as perf from './perf_event.js';
 import type { perf_event } from './perf_structs.js';
@@ -39,8 +38,8 @@ function intel_pmu_setup_sw_lbr_filter(kernel: Kernel, event: perf_event): numbe
   for (const [bit, types] of SW_MASK) if ((br_type & bit) !== 0) mask |= types;
   if ((br_type & perf.PERF_SAMPLE_BRANCH_CALL_STACK) !== 0) {
     const shift = 31 - Math.clz32(perf.PERF_SAMPLE_BRANCH_CALL_STACK);
-    if (map === null || map[shift] <= 0) return -EOPNOTSUPP;
-    if ((mask & ~br.X86_BR_PLM) !== 0) return -EINVAL;
+    if (map === null || map[shift] <= 0) return -perf.EOPNOTSUPP;
+    if ((mask & ~br.X86_BR_PLM) !== 0) return -perf.EINVAL;
     mask |= br.X86_BR_CALL | br.X86_BR_IND_CALL | br.X86_BR_RET | br.X86_BR_CALL_STACK;
   }
   for (const [bit, types] of SW_MASK_LATE) if ((br_type & bit) !== 0) mask |= types;
@@ -60,7 +59,7 @@ function intel_pmu_setup_hw_lbr_filter(
   for (let i = 0; i < perf.PERF_SAMPLE_BRANCH_MAX_SHIFT; i++) {
     if ((br_type & (1 << i)) === 0) continue;
     const v = map[i];
-    if (v === LBR_NOT_SUPP) return -EOPNOTSUPP;
+    if (v === LBR_NOT_SUPP) return -perf.EOPNOTSUPP;
     mask |= v;
   }
   event.branch_reg_idx = 1;
@@ -78,7 +77,7 @@ function intel_pmu_setup_hw_lbr_filter(
  * Returns 0, or -EOPNOTSUPP or -EINVAL for a branch_sample_type that this PMU can't serve.
  */
 export function intel_pmu_setup_lbr_filter(kernel: Kernel, event: perf_event): number {
-  if (kernel.x86_pmu.lbr_nr === 0) return -EOPNOTSUPP;
+  if (kernel.x86_pmu.lbr_nr === 0) return -perf.EOPNOTSUPP;
   const ret = intel_pmu_setup_sw_lbr_filter(kernel, event);
   if (ret !== 0) return ret;
   const map = kernel.x86_pmu.lbr_sel_map;

@@ -5,13 +5,7 @@
 import { perf_pmu_disable, perf_pmu_enable } from './events_core.js';
 import * as intel from './intel_core.js';
 import type { Cpu } from './kernel.js';
-import {
-  ATTR_VLBR,
-  EAGAIN,
-  EINVAL,
-  IDX_UNASSIGNED,
-  INTEL_PMC_IDX_FIXED_VLBR,
-} from './perf_event.js';
+import * as perf from './perf_event.js';
 import type { perf_event } from './perf_structs.js';
 import { NUM_COUNTERS } from './cpu_structs.js';
 
@@ -27,11 +21,11 @@ export function x86_pmu_disable(cpu: Cpu): void {
 /** Picks the counter for an event: the one it had, if free, else the lowest free one. */
 function assignCounter(cpu: Cpu, event: perf_event): void {
   const { cpuc } = cpu;
-  if ((event.attr & ATTR_VLBR) !== 0) {
-    event.idx = INTEL_PMC_IDX_FIXED_VLBR;
+  if ((event.attr & perf.ATTR_VLBR) !== 0) {
+    event.idx = perf.INTEL_PMC_IDX_FIXED_VLBR;
     return;
   }
-  if (event.idx !== IDX_UNASSIGNED && cpuc.events(event.idx) === 0) return;
+  if (event.idx !== perf.IDX_UNASSIGNED && cpuc.events(event.idx) === 0) return;
   event.idx = 0;
   while (cpuc.events(event.idx) !== 0) event.idx++;
 }
@@ -61,7 +55,7 @@ function x86_schedule_events(cpu: Cpu, n: number): number {
   for (let i = 0; i < n; i++) {
     const event = kernel.events[cpuc.event_list(i)];
     if (i >= n0 && !intel.intel_get_event_constraints(cpu, event)) unsched = true;
-    if ((event.attr & ATTR_VLBR) === 0) counters++;
+    if ((event.attr & perf.ATTR_VLBR) === 0) counters++;
     else guestEvents++;
   }
   // There is one fake counter, as there are four real ones.
@@ -69,7 +63,7 @@ function x86_schedule_events(cpu: Cpu, n: number): number {
   for (let i = n0; i < n; i++) {
     intel.intel_put_event_constraints(cpu, kernel.events[cpuc.event_list(i)]);
   }
-  return -EINVAL;
+  return -perf.EINVAL;
 }
 
 /**
@@ -78,7 +72,7 @@ function x86_schedule_events(cpu: Cpu, n: number): number {
  */
 export function x86_pmu_add(cpu: Cpu, event: perf_event): number {
   const { cpuc, kernel } = cpu;
-  if (cpuc.n_events >= kernel.config.events) return -EINVAL;
+  if (cpuc.n_events >= kernel.config.events) return -perf.EINVAL;
   cpuc.setEventList(cpuc.n_events, event.id);
   cpuc.n_events++;
   cpuc.n_added++;
@@ -132,7 +126,7 @@ export function x86_pmu_cancel_txn(cpu: Cpu): void {
 /** Kernel: core.c:x86_pmu_commit_txn(). Returns 0, or -EAGAIN when the group does not fit. */
 export function x86_pmu_commit_txn(cpu: Cpu): number {
   const { cpuc } = cpu;
-  if (x86_schedule_events(cpu, cpuc.n_events) !== 0) return -EAGAIN;
+  if (x86_schedule_events(cpu, cpuc.n_events) !== 0) return -perf.EAGAIN;
   cpuc.txn_flags = 0;
   cpuc.n_txn = 0;
   perf_pmu_enable(cpu);

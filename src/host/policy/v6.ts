@@ -43,8 +43,7 @@ function policyOf(passSelect: boolean): Omit<LbrPolicy, 'name' | 'summary' | 'ci
         why: 'a trapped access to INFO raises #GP; and a trapped write reaches WRMSR unchecked',
       },
     },
-    get_msr: (kvm, vcpu, msr) =>
-      is_lbr_msr(vcpu, msr) ? base.get_msr(kvm, vcpu, msr) : REFUSED,
+    get_msr: (kvm, vcpu, msr) => (is_lbr_msr(vcpu, msr) ? base.get_msr(kvm, vcpu, msr) : REFUSED),
     set_msr: (kvm, vcpu, msr, eax, edx) =>
       is_lbr_msr(vcpu, msr) ? base.set_msr(kvm, vcpu, msr, eax, edx) : GP_VECTOR,
   };

@@ -24,11 +24,7 @@ export interface Access {
 }
 
 /** Accesses and the cycles they are taken to cost. */
-export interface Cost {
-  readonly reads: number;
-  readonly writes: number;
-  readonly cycles: number;
-}
+export type Cost = Readonly<Pick<Accesses, 'reads' | 'writes' | 'cycles'>>;
 
 /** Means over the switches of some schedules. */
 export interface SwitchCosts {
