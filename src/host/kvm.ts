@@ -33,7 +33,7 @@ const SUPPORTED_DEBUGCTL: number = msrs.DEBUGCTLMSR_LBR | msrs.DEBUGCTLMSR_FREEZ
 const DROPPED_DEBUGCTL: number = msrs.DEBUGCTLMSR_BTF | msrs.DEBUGCTLMSR_LBR;
 
 /** cpuid.c: EAX of leaf KVM_CPUID_FEATURES, as far as it is about LBR. */
-export function kvm_cpuid_features(policy: LbrPolicy): number {
+export function kvmCpuidFeatures(policy: LbrPolicy): number {
   return policy.pv === 'none' ? 0 : 1 << KVM_FEATURE_PV_LBR_CTRL;
 }
 
@@ -67,21 +67,21 @@ export class Kvm implements PolicyHost {
 
   /** VM entry, unless the vCPU is in the guest already. */
   enter(vcpu: Vcpu): void {
-    if (vcpu.in_guest) return;
+    if (vcpu.inGuest) return;
     const cpu = this.pcpus[vcpu.pcpu];
-    this.policy.handle_requests(this, vcpu);
+    this.policy.handleRequests(this, vcpu);
     vcpu.host_debugctl = cpu.debugctl;
     this.policy.vcpu_enter(this, vcpu);
     if (!vcpu.vmcs.enter(cpu)) this.observer.entryFailed(vcpu.id);
-    vcpu.in_guest = true;
+    vcpu.inGuest = true;
   }
 
   /** VM exit, unless the vCPU is out already. The exit leaves DEBUGCTL 0; KVM puts it back. */
   exit(vcpu: Vcpu): void {
-    if (!vcpu.in_guest) return;
+    if (!vcpu.inGuest) return;
     const cpu = this.pcpus[vcpu.pcpu];
     vcpu.vmcs.exit(cpu);
-    vcpu.in_guest = false;
+    vcpu.inGuest = false;
     this.policy.vcpu_exit(this, vcpu);
     if (vcpu.host_debugctl !== 0) {
       cpu.wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, vcpu.host_debugctl, 0);
@@ -127,8 +127,8 @@ export class Kvm implements PolicyHost {
   private get_msr(vcpu: Vcpu, msr: number): number {
     switch (msr) {
       case msrs.MSR_IA32_DEBUGCTLMSR:
-        this.vector = this.policy.debugctl_access(this, vcpu);
-        return this.vector === 0 ? vcpu.vmcs.guest_debugctl : 0;
+        this.vector = this.policy.debugctlAccess(this, vcpu);
+        return this.vector === 0 ? vcpu.vmcs.guestDebugctl : 0;
       case msrs.MSR_IA32_PERF_CAPABILITIES:
         return this.model.lbr_format;
       case msrs.MSR_CORE_PERF_GLOBAL_STATUS:
@@ -139,7 +139,7 @@ export class Kvm implements PolicyHost {
       case msrs.MSR_CORE_PERF_GLOBAL_OVF_CTRL:
         return 0;
       case MSR_KVM_PV_LBR_CTRL:
-        if (this.policy.pv !== 'none') return vcpu.pv_lbr_ctrl;
+        if (this.policy.pv !== 'none') return vcpu.pvLbrCtrl;
         break;
       default:
         if (this.map.kind(msr) !== KIND_NONE) {
@@ -156,7 +156,7 @@ export class Kvm implements PolicyHost {
   private set_msr(vcpu: Vcpu, msr: number, eax: number, edx: number): Vector {
     switch (msr) {
       case msrs.MSR_IA32_DEBUGCTLMSR:
-        return this.set_debugctl(vcpu, eax, edx);
+        return this.setDebugctl(vcpu, eax, edx);
       case msrs.MSR_CORE_PERF_GLOBAL_CTRL:
         if ((eax & ~GLOBAL_CTRL_LO) !== 0 || (edx & ~GLOBAL_CTRL_HI) !== 0) return GP_VECTOR;
         vcpu.global_ctrl = eax;
@@ -169,8 +169,8 @@ export class Kvm implements PolicyHost {
       case MSR_KVM_PV_LBR_CTRL:
         if (this.policy.pv === 'none') return GP_VECTOR;
         if (edx !== 0 || (eax & ~KVM_PV_LBR_CTRL_ACTIVE) !== 0) return GP_VECTOR;
-        vcpu.pv_lbr_ctrl = eax;
-        this.policy.set_pv_lbr_ctrl(this, vcpu);
+        vcpu.pvLbrCtrl = eax;
+        this.policy.setPvLbrCtrl(this, vcpu);
         return 0;
       default:
         if (this.map.kind(msr) === KIND_NONE) return GP_VECTOR;
@@ -179,12 +179,12 @@ export class Kvm implements PolicyHost {
   }
 
   /** Kernel: vmx.c:vmx_set_msr(), MSR_IA32_DEBUGCTLMSR. */
-  private set_debugctl(vcpu: Vcpu, eax: number, edx: number): Vector {
+  private setDebugctl(vcpu: Vcpu, eax: number, edx: number): Vector {
     if (edx !== 0 || (eax & ~(SUPPORTED_DEBUGCTL | DROPPED_DEBUGCTL)) !== 0) return GP_VECTOR;
-    const vector = this.policy.debugctl_access(this, vcpu);
+    const vector = this.policy.debugctlAccess(this, vcpu);
     if (vector !== 0) return vector;
-    vcpu.vmcs.guest_debugctl = eax & SUPPORTED_DEBUGCTL;
-    this.policy.set_debugctl(this, vcpu);
+    vcpu.vmcs.guestDebugctl = eax & SUPPORTED_DEBUGCTL;
+    this.policy.setDebugctl(this, vcpu);
     return 0;
   }
 
@@ -198,8 +198,8 @@ export class Kvm implements PolicyHost {
     vcpu.global_status |= 1 << counter;
     this.observer.guestPmi(vcpu.id, counter);
     const { vmcs } = vcpu;
-    if ((vmcs.guest_debugctl & msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI) !== 0) {
-      vmcs.guest_debugctl &= ~msrs.DEBUGCTLMSR_LBR;
+    if ((vmcs.guestDebugctl & msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI) !== 0) {
+      vmcs.guestDebugctl &= ~msrs.DEBUGCTLMSR_LBR;
     }
     this.policy.deliver_pmi(this, vcpu);
     this.enter(vcpu);
@@ -228,13 +228,13 @@ export class Kvm implements PolicyHost {
   migrate(vcpu: Vcpu): void {
     const { vmcs } = vcpu;
     const carried = this.policy.get_state(this, vcpu);
-    const debugctl = carried ? vmcs.guest_debugctl : 0;
-    const pv_lbr_ctrl = carried ? vcpu.pv_lbr_ctrl : 0;
-    for (let i = 0; i < this.policy.words.length; i++) vcpu.setWord(i, 0);
+    const debugctl = carried ? vmcs.guestDebugctl : 0;
+    const pvLbrCtrl = carried ? vcpu.pvLbrCtrl : 0;
+    vcpu.clearWords();
     if (!carried) vcpu.records.clear();
     this.setPassthrough(vcpu, false);
-    vmcs.guest_debugctl = debugctl;
-    vcpu.pv_lbr_ctrl = pv_lbr_ctrl;
+    vmcs.guestDebugctl = debugctl;
+    vcpu.pvLbrCtrl = pvLbrCtrl;
     this.policy.reset(this, vcpu);
     if (carried) this.policy.set_state(this, vcpu);
   }

@@ -1,4 +1,6 @@
 /** What a policy declares about the properties, read by the judge. */
+import type { KernelVersion } from '../guest/perf/kernel.js';
+import { KERNEL_FEATURES } from '../guest/perf/kernel.js';
 import type { KnownFailure, LbrPolicy } from '../host/policy/policy.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 import type { PropertyName } from './properties.js';
@@ -26,11 +28,13 @@ export function knownFailure(
   policy: LbrPolicy,
   property: PropertyName,
   model: CpuModel,
-  kernel: string,
+  kernel: KernelVersion,
 ): string | null {
   const known: KnownFailure | undefined = policy.knownFailures[property];
   if (known === undefined) return null;
-  return known.where === undefined || known.where(model, kernel) ? known.why : null;
+  return known.where === undefined || known.where(model, KERNEL_FEATURES[kernel])
+    ? known.why
+    : null;
 }
 
 /** Why a property says nothing about a policy on this CPU; null if it does. */

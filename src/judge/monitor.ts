@@ -45,9 +45,9 @@ export class Monitor implements Observer {
     const { references } = this;
     this.registers = new RegisterCheck(config, machine, references, verdicts);
     this.samples = new SampleCheck(config, machine, references, verdicts);
-    this.truth = new SampleTruth(machine, references, verdicts);
+    this.truth = new SampleTruth(config, machine, references, verdicts);
     this.filters = new FilterCheck(config, machine, references, verdicts);
-    this.switches = new SwitchCheck(config, machine, references, this.registers, verdicts);
+    this.switches = new SwitchCheck(config, machine, references, verdicts);
     this.wiped = new Uint8Array(totalVcpus(config));
     this.lastCtx = new Int32Array(totalVcpus(config));
     this.reads = new Int32Array(totalVcpus(config));
@@ -150,8 +150,8 @@ export class Monitor implements Observer {
     if (this.references.isLbr(msr)) {
       this.touched(vcpu);
       if (msr !== msrs.MSR_LBR_SELECT) this.wiped[vcpu] = 1;
-      const { pcpu, in_guest } = this.watched().vcpus[vcpu];
-      if (in_guest) this.registers.holds(pcpu, vcpu);
+      const { pcpu, inGuest } = this.watched().vcpus[vcpu];
+      if (inGuest) this.registers.holds(pcpu, vcpu);
     } else if (msr === msrs.MSR_IA32_DEBUGCTLMSR && (eax & msrs.DEBUGCTLMSR_LBR) !== 0) {
       this.touched(vcpu);
     }
@@ -180,11 +180,12 @@ export class Monitor implements Observer {
   }
 
   hostAccess(pcpu: number, onBehalf: number, _msr: number, write: boolean): void {
-    this.registers.hostAccess(pcpu, onBehalf, 1, write);
+    this.hostStack(pcpu, onBehalf, 1, write);
   }
 
   hostStack(pcpu: number, onBehalf: number, accesses: number, write: boolean): void {
     this.registers.hostAccess(pcpu, onBehalf, accesses, write);
+    this.switches.hostAccess(pcpu, onBehalf, accesses);
   }
 
   hostDebugctl(pcpu: number, value: number): void {

@@ -63,9 +63,9 @@ export class Reference {
   /** Per vCPU: its stack there may be empty, so that its TOS means nothing. */
   private readonly mayBeEmpty: Uint8Array;
   /** Per vCPU: somebody else has had records in registers since this vCPU's were there. */
-  readonly other: Uint8Array;
+  private readonly other: Uint8Array;
   /** Per vCPU: the policy took its guest to have stopped while it had records. */
-  readonly dropped: Uint8Array;
+  private readonly dropped: Uint8Array;
 
   constructor(config: MachineConfig, machine: () => Machine, verdicts: Verdicts) {
     this.config = config;
@@ -99,7 +99,7 @@ export class Reference {
     this.dropped.fill(0);
   }
 
-  /** `other` is none of it: only reach counters hang on that. Nor is `mayBeEmpty`, a hint. */
+  /** Leaves out `other`, which only reach counters read, and `mayBeEmpty`, which is a cache. */
   get histories(): History[] {
     return [
       { per: 'vcpu', words: this.words, holds: 'registers' },
@@ -114,6 +114,26 @@ export class Reference {
   forget(): void {
     this.other.fill(1);
     this.mayBeEmpty.fill(1);
+  }
+
+  /** Records of a vCPU, or of the HOST, are in registers: those of every other vCPU are not. */
+  noteHolder(holder: number): void {
+    for (let v = 0; v < this.other.length; v++) if (v !== holder) this.other[v] = 1;
+  }
+
+  /** Whether somebody else has had records in registers since the vCPU's were there. */
+  otherWasThere(vcpu: number): boolean {
+    return this.other[vcpu] !== 0;
+  }
+
+  /**
+   * The policy takes the guest to have stopped. Returns whether it drops records by that which it
+   * had not dropped before.
+   */
+  drop(vcpu: number): boolean {
+    if (this.dropped[vcpu] !== 0 || this.registers[vcpu].stack.empty) return false;
+    this.dropped[vcpu] = 1;
+    return true;
   }
 
   /** The registers of a vCPU's own pCPU. */

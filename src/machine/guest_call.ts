@@ -59,10 +59,10 @@ export function runGuestCall(cpu: Cpu, fn: number, a: number, b: number, c: numb
       core.perf_install_in_context(cpu, events[a]);
       break;
     case CALL_ENABLE:
-      syscall.perf_event_enable_family(cpu, events[a]);
+      syscall.enableFamily(cpu, events[a]);
       break;
     case CALL_DISABLE:
-      syscall.perf_event_disable_family(cpu, events[a]);
+      syscall.disableFamily(cpu, events[a]);
       break;
     case CALL_CLOSE:
       syscall.perf_event_release_kernel(cpu, events[a]);

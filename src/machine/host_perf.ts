@@ -155,19 +155,19 @@ export class HostKernel implements HostPerf {
     return this.kernel.cpus[this.kernel.tasks[thread].cpu];
   }
 
-  create_guest_lbr_event(vcpu: Vcpu, kind: GuestLbrEvent): void {
+  createGuestLbrEvent(vcpu: Vcpu, kind: GuestLbrEvent): void {
     const cpu = this.cpuOf(vcpu.id);
     const attr = GUEST_LBR_ATTR[kind];
     if (syscall.perf_event_open(cpu, vcpu.id, vcpu.id, attr, CALLSTACK_USER) !== 0) return;
     core.perf_install_in_context(cpu, this.kernel.events[vcpu.id]);
   }
 
-  release_guest_lbr_event(vcpu: Vcpu): void {
+  releaseGuestLbrEvent(vcpu: Vcpu): void {
     const event = this.kernel.events[vcpu.id];
     if (event.used !== 0) syscall.perf_event_release_kernel(this.cpuOf(vcpu.id), event);
   }
 
-  guest_lbr_event(vcpu: Vcpu): 'none' | 'inactive' | 'active' {
+  guestLbrEvent(vcpu: Vcpu): 'none' | 'inactive' | 'active' {
     const event = this.kernel.events[vcpu.id];
     if (event.used === 0) return 'none';
     return event.state === perf.PERF_EVENT_STATE_ACTIVE ? 'active' : 'inactive';
@@ -198,7 +198,7 @@ export class HostKernel implements HostPerf {
     const id = this.slot(pcpu, which);
     const event = this.kernel.events[id];
     if (event.used !== 0) {
-      syscall.perf_event_enable_family(cpu, event);
+      syscall.enableFamily(cpu, event);
       return;
     }
     const plm = PERF_SAMPLE_BRANCH_USER | PERF_SAMPLE_BRANCH_KERNEL;
@@ -216,11 +216,11 @@ export class HostKernel implements HostPerf {
     const cpu = this.kernel.cpus[pcpu];
     const event = this.hostEvent(pcpu, which);
     if (close) syscall.perf_event_release_kernel(cpu, event);
-    else syscall.perf_event_disable_family(cpu, event);
+    else syscall.disableFamily(cpu, event);
   }
 
   /** While a guest LBR event is on, the host's own get no LBR (lbr.c:vlbr_exclude_host()). */
-  host_lbr_active(pcpu: number): boolean {
+  hostLbrActive(pcpu: number): boolean {
     const { cpuc } = this.kernel.cpus[pcpu];
     if (cpuc.lbr_users === 0 || cpuc.guest_mask_vlbr !== 0) return false;
     for (let i = 0; i < cpuc.n_events; i++) {

@@ -321,7 +321,7 @@ export class Parts {
       settleKernel(kernel);
     }
     for (const vcpu of vcpus) {
-      if (!vcpu.in_guest) vcpu.host_debugctl = 0;
+      if (!vcpu.inGuest) vcpu.host_debugctl = 0;
       if (config.policy.recordsStale?.(vcpu) === true) vcpu.records.clear();
     }
   }

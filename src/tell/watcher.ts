@@ -259,7 +259,7 @@ export class Watcher extends Observer {
   }
 
   override cstate(pcpu: number): void {
-    this.say(this.model.cstate_wipe ? `the records of p${pcpu} are gone` : 'records survive it');
+    this.say(this.model.cstateWipe ? `the records of p${pcpu} are gone` : 'records survive it');
     this.checkPcpu(pcpu);
   }
 

@@ -62,7 +62,7 @@ describe('the machine without a host', () => {
           if (pcpu !== id) expect(pcpu).toBe(id);
           if (alone.machine.ports[id].suspended !== 0) suspended++;
           const cpu = alone.machine.pcpus[id];
-          const debugctl = in_guest ? cpu.debugctl : vmcs.guest_debugctl;
+          const debugctl = in_guest ? cpu.debugctl : vmcs.guestDebugctl;
           const wanted = met.monitor.reference(id);
           const same = registersOf(cpu, debugctl) === registersOf(wanted, wanted.debugctl);
           if (!same) expect(schedule.actions().slice(0, i + 1)).toBe(`to leave v${id} the same`);

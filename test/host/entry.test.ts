@@ -1,7 +1,7 @@
 /** What KVM offers to the policies of the series: a veto on DEBUGCTL, SELECT alone, MSR areas. */
 import { describe, expect, it } from 'vitest';
 import * as msrs from '../../src/hw/msr_index.js';
-import { kvm_cpuid_features } from '../../src/host/kvm.js';
+import { kvmCpuidFeatures } from '../../src/host/kvm.js';
 import { POLICIES } from '../../src/host/policy/index.js';
 import { never } from '../../src/host/policy/never.js';
 import { pvV2 } from '../../src/host/policy/pv_v2.js';
@@ -14,7 +14,7 @@ const rigOf = (cpu: string): HookedRig => new HookedRig('none', { vms: 1, cpu })
 
 /** What a rig tells, its VM exits apart. */
 function told({ said }: HookedRig): string[] {
-  const exits = ['exited', 'vcpu_exit', 'handle_requests', 'vcpu_enter'];
+  const exits = ['exited', 'vcpu_exit', 'handleRequests', 'vcpu_enter'];
   return said().filter((line) => !exits.includes(line.split(' ')[0]));
 }
 
@@ -23,9 +23,9 @@ describe('an access to DEBUGCTL', () => {
     const rig = rigOf('haswell');
     expect(rig.write(0, DEBUGCTL, LBR | BTF)).toBe(0);
     const written = `guestWrite 0 ${DEBUGCTL} ${LBR | BTF} 0`;
-    expect(told(rig)).toEqual(['debugctl_access 0 at 0', `set_debugctl 0 at ${LBR}`, written]);
+    expect(told(rig)).toEqual(['debugctlAccess 0 at 0', `setDebugctl 0 at ${LBR}`, written]);
     expect(rig.rdmsr(0, DEBUGCTL)).toEqual([LBR, 0, 0]);
-    expect(told(rig)).toEqual([`debugctl_access 0 at ${LBR}`, `guestRead 0 ${DEBUGCTL} ${LBR} 0`]);
+    expect(told(rig)).toEqual([`debugctlAccess 0 at ${LBR}`, `guestRead 0 ${DEBUGCTL} ${LBR} 0`]);
   });
 
   it('always fails with what the policy raises, and changes nothing', () => {
@@ -35,10 +35,10 @@ describe('an access to DEBUGCTL', () => {
     rig.hooks.vector = GP;
     expect(rig.write(0, DEBUGCTL, 0)).toBe(GP);
     const refused = `guestFault 0 ${DEBUGCTL}`;
-    expect(told(rig)).toEqual([`debugctl_access 0 at ${LBR}`, `${refused} true 0 0`]);
-    expect(rig.m.vcpus[0].vmcs.guest_debugctl).toBe(LBR);
+    expect(told(rig)).toEqual([`debugctlAccess 0 at ${LBR}`, `${refused} true 0 0`]);
+    expect(rig.m.vcpus[0].vmcs.guestDebugctl).toBe(LBR);
     expect(rig.rdmsr(0, DEBUGCTL)).toEqual([0, 0, GP]);
-    expect(told(rig)).toEqual([`debugctl_access 0 at ${LBR}`, `${refused} false 0 0`]);
+    expect(told(rig)).toEqual([`debugctlAccess 0 at ${LBR}`, `${refused} false 0 0`]);
     rig.hooks.vector = 0;
     expect(rig.rdmsr(0, DEBUGCTL)).toEqual([LBR, 0, 0]);
   });
@@ -50,13 +50,13 @@ describe('an access to DEBUGCTL', () => {
   });
 });
 
-describe('lbr_enabled', () => {
+describe('lbrEnabled', () => {
   it('always says whether the guest will record', () => {
     const { vcpus } = rigOf('haswell').m;
     const values = [0, LBR, BTF, LBR | BTF, ~LBR];
     const enabled = values.map((value) => {
-      vcpus[0].vmcs.guest_debugctl = value;
-      return vcpus[0].lbr_enabled;
+      vcpus[0].vmcs.guestDebugctl = value;
+      return vcpus[0].lbrEnabled;
     });
     expect(enabled).toEqual([false, true, false, true, false]);
   });
@@ -126,12 +126,12 @@ describe('scrubPcpu', () => {
   });
 });
 
-describe('kvm_cpuid_features', () => {
+describe('kvmCpuidFeatures', () => {
   it('always has bit 30 for a paravirtual policy, and no other bit for any', () => {
-    const features = POLICIES.map((policy) => [policy.pv !== 'none', kvm_cpuid_features(policy)]);
+    const features = POLICIES.map((policy) => [policy.pv !== 'none', kvmCpuidFeatures(policy)]);
     for (const [pv, eax] of features) expect(eax).toBe(pv === true ? 0x40000000 : 0);
-    expect(kvm_cpuid_features(never)).toBe(0);
-    expect(kvm_cpuid_features(pvV2)).toBe(0x40000000);
+    expect(kvmCpuidFeatures(never)).toBe(0);
+    expect(kvmCpuidFeatures(pvV2)).toBe(0x40000000);
   });
 });
 
@@ -139,10 +139,10 @@ describe('migrate', () => {
   it.each(POLICIES)('never touches the vCPU beside it under $name', (policy) => {
     const m = bootedMachine({ policy });
     m.switchTo(0, 1);
-    const [, { pcpu, in_guest, host_debugctl }] = m.vcpus;
+    const [, { pcpu, inGuest, host_debugctl }] = m.vcpus;
     m.liveMigrate(0);
     const [, beside] = m.vcpus;
-    expect([beside.pcpu, beside.in_guest]).toEqual([pcpu, in_guest]);
+    expect([beside.pcpu, beside.inGuest]).toEqual([pcpu, inGuest]);
     expect([pcpu, beside.host_debugctl]).toEqual([0, host_debugctl]);
   });
 });

@@ -9,6 +9,9 @@ import { DEBUGCTL, HookedRig, LBR } from '../rig/machine.js';
 const BTF = msrs.DEBUGCTLMSR_BTF;
 const FREEZE = msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
 
+/** A vCPU under the policy of HookedRig. */
+type HookedVcpu = Vcpu<'a' | 'b'>;
+
 describe('setPassthrough', () => {
   it('always moves the bitmap with its flag, and spares the walk when nothing changes', () => {
     const { m } = new HookedRig();
@@ -38,15 +41,15 @@ describe('enter and exit', () => {
     const [cpu] = m.pcpus;
     m.kvm.exit(vcpu);
     cpu.debugctl = LBR | BTF;
-    vcpu.vmcs.guest_debugctl = FREEZE;
+    vcpu.vmcs.guestDebugctl = FREEZE;
     said();
     m.kvm.enter(vcpu);
-    expect([cpu.debugctl, vcpu.in_guest, vcpu.host_debugctl]).toEqual([FREEZE, true, LBR | BTF]);
+    expect([cpu.debugctl, vcpu.inGuest, vcpu.host_debugctl]).toEqual([FREEZE, true, LBR | BTF]);
     cpu.debugctl = FREEZE | LBR;
     m.kvm.exit(vcpu);
-    expect([cpu.debugctl, vcpu.in_guest]).toEqual([LBR | BTF, false]);
-    expect(vcpu.vmcs.guest_debugctl).toBe(FREEZE | LBR);
-    expect(said()).toEqual(['handle_requests 0', 'vcpu_enter 0', 'vcpu_exit 0', 'exited 0']);
+    expect([cpu.debugctl, vcpu.inGuest]).toEqual([LBR | BTF, false]);
+    expect(vcpu.vmcs.guestDebugctl).toBe(FREEZE | LBR);
+    expect(said()).toEqual(['handleRequests 0', 'vcpu_enter 0', 'vcpu_exit 0', 'exited 0']);
   });
 
   it('never do anything twice', () => {
@@ -63,12 +66,12 @@ describe('enter and exit', () => {
     expect(said()).toEqual([]);
   });
 
-  it('always take the snapshot of DEBUGCTL between handle_requests and vcpu_enter', () => {
+  it('always take the snapshot of DEBUGCTL between handleRequests and vcpu_enter', () => {
     const rig = new HookedRig();
     const [vcpu] = rig.m.vcpus;
     const [cpu] = rig.m.pcpus;
     rig.m.kvm.exit(vcpu);
-    rig.hooks.on.handle_requests = (): void => {
+    rig.hooks.on.handleRequests = (): void => {
       cpu.debugctl = LBR | FREEZE;
     };
     rig.hooks.on.vcpu_enter = (): void => {
@@ -86,11 +89,11 @@ describe('enter and exit', () => {
     const [cpu] = rig.m.pcpus;
     rig.m.kvm.exit(vcpu);
     cpu.debugctl = BTF;
-    vcpu.vmcs.guest_debugctl = LBR;
+    vcpu.vmcs.guestDebugctl = LBR;
     const seen: unknown[] = [];
-    rig.hooks.on.vcpu_enter = (): void => void seen.push(cpu.debugctl, vcpu.in_guest);
+    rig.hooks.on.vcpu_enter = (): void => void seen.push(cpu.debugctl, vcpu.inGuest);
     rig.hooks.on.vcpu_exit = (): void =>
-      void seen.push(cpu.debugctl, vcpu.in_guest, vcpu.vmcs.guest_debugctl);
+      void seen.push(cpu.debugctl, vcpu.inGuest, vcpu.vmcs.guestDebugctl);
     rig.m.kvm.enter(vcpu);
     rig.m.kvm.exit(vcpu);
     expect(seen).toEqual([BTF, false, 0, false, LBR]);
@@ -99,10 +102,10 @@ describe('enter and exit', () => {
   it('always report an entry that a reserved bit makes fail', () => {
     const { m, said } = new HookedRig();
     m.kvm.exit(m.vcpus[0]);
-    m.vcpus[0].vmcs.guest_debugctl = 1 << 20;
+    m.vcpus[0].vmcs.guestDebugctl = 1 << 20;
     said();
     m.kvm.enter(m.vcpus[0]);
-    expect(said()).toEqual(['handle_requests 0', 'vcpu_enter 0', 'entryFailed 0']);
+    expect(said()).toEqual(['handleRequests 0', 'vcpu_enter 0', 'entryFailed 0']);
   });
 });
 
@@ -114,7 +117,7 @@ describe('injectPmi', () => {
       rig.write(0, DEBUGCTL, frozen ? LBR | FREEZE : LBR);
       rig.m.kvm.enter(vcpu);
       const seen: number[] = [];
-      rig.hooks.on.deliver_pmi = (): void => void seen.push(vcpu.vmcs.guest_debugctl);
+      rig.hooks.on.deliver_pmi = (): void => void seen.push(vcpu.vmcs.guestDebugctl);
       rig.said();
       rig.m.kvm.injectPmi(vcpu, 2);
       expect(rig.said()).toEqual([
@@ -122,12 +125,12 @@ describe('injectPmi', () => {
         'exited 0',
         'guestPmi 0 2',
         'deliver_pmi 0',
-        'handle_requests 0',
+        'handleRequests 0',
         'vcpu_enter 0',
       ]);
       expect(seen).toEqual([frozen ? FREEZE : LBR]);
       expect(rig.m.pcpus[0].debugctl).toBe(frozen ? FREEZE : LBR);
-      expect([vcpu.global_status, vcpu.in_guest]).toEqual([0b100, true]);
+      expect([vcpu.global_status, vcpu.inGuest]).toEqual([0b100, true]);
     }
   });
 
@@ -136,7 +139,7 @@ describe('injectPmi', () => {
     m.kvm.exit(m.vcpus[0]);
     said();
     m.kvm.injectPmi(m.vcpus[0], 0);
-    const enter = ['handle_requests 0', 'vcpu_enter 0'];
+    const enter = ['handleRequests 0', 'vcpu_enter 0'];
     const pmi = ['vcpu_exit 0', 'exited 0', 'guestPmi 0 0', 'deliver_pmi 0'];
     expect(said()).toEqual([...enter, ...pmi, ...enter]);
     m.kvm.injectPmi(m.vcpus[0], 1);
@@ -148,7 +151,7 @@ describe('schedOut and schedIn', () => {
   it('always have the policy act while the thread is on its pCPU', () => {
     const rig = new HookedRig();
     const seen: unknown[] = [];
-    const note = (vcpu: Vcpu): void => void seen.push(vcpu.id, vcpu.pcpu, vcpu.in_guest);
+    const note = (vcpu: Vcpu): void => void seen.push(vcpu.id, vcpu.pcpu, vcpu.inGuest);
     rig.hooks.on = { vcpu_put: note, vcpu_load: note };
     rig.m.switchTo(0, 1);
     expect(seen).toEqual([0, 0, false, 1, 0, false]);
@@ -160,7 +163,7 @@ describe('schedOut and schedIn', () => {
       'vcpuSwitch 0 0 false',
       'vcpu_load 1',
       'vcpuSwitch 1 0 true',
-      'handle_requests 1',
+      'handleRequests 1',
       'vcpu_enter 1',
     ]);
   });
@@ -187,15 +190,15 @@ describe('schedOut and schedIn', () => {
 });
 
 describe('migrate', () => {
-  function prepared(carried: boolean): { rig: HookedRig; vcpu: Vcpu } {
+  function prepared(carried: boolean): { rig: HookedRig; vcpu: HookedVcpu } {
     const rig = new HookedRig('add-del');
-    const [vcpu] = rig.m.vcpus;
+    const [vcpu] = rig.m.vcpus as HookedVcpu[];
     rig.write(0, DEBUGCTL, LBR | FREEZE);
     rig.write(0, MSR_KVM_PV_LBR_CTRL, KVM_PV_LBR_CTRL_ACTIVE);
     rig.write(0, msrs.MSR_CORE_PERF_GLOBAL_CTRL, 5, 2);
     rig.m.switchTo(0, -1);
-    vcpu.setWord(0, 11);
-    vcpu.setWord(1, 12);
+    vcpu.words.a = 11;
+    vcpu.words.b = 12;
     vcpu.records.write(msrs.MSR_LBR_NHM_FROM, 1, 2);
     vcpu.records.write(msrs.MSR_LBR_TOS, 3, 0);
     vcpu.records.write(msrs.MSR_LBR_SELECT, 4, 0);
@@ -214,13 +217,13 @@ describe('migrate', () => {
     const { rig, vcpu } = prepared(true);
     const seen: unknown[] = [];
     const note = (): void =>
-      void seen.push(vcpu.word(0), vcpu.word(1), vcpu.msr_passthrough, vcpu.vmcs.guest_debugctl);
+      void seen.push(vcpu.words.a, vcpu.words.b, vcpu.msr_passthrough, vcpu.vmcs.guestDebugctl);
     rig.hooks.on.reset = note;
     rig.m.liveMigrate(0);
     expect(rig.said()).toEqual(['get_state 0', 'reset 0', 'set_state 0']);
     expect(seen).toEqual([0, 0, false, LBR | FREEZE]);
     expect(records(vcpu)).toEqual([1, 3, 4]);
-    expect([vcpu.vmcs.guest_debugctl, vcpu.pv_lbr_ctrl]).toEqual([LBR | FREEZE, 1]);
+    expect([vcpu.vmcs.guestDebugctl, vcpu.pvLbrCtrl]).toEqual([LBR | FREEZE, 1]);
     expect(vcpu.vmcs.interceptsRead(msrs.MSR_LBR_TOS)).toBe(true);
     expect([vcpu.global_ctrl, vcpu.global_ctrl_hi]).toEqual([5, 2]);
   });
@@ -230,8 +233,8 @@ describe('migrate', () => {
     rig.m.liveMigrate(0);
     expect(rig.said()).toEqual(['get_state 0', 'reset 0']);
     expect(records(vcpu)).toEqual([0, 0, 0]);
-    expect([vcpu.vmcs.guest_debugctl, vcpu.pv_lbr_ctrl]).toEqual([0, 0]);
-    expect([vcpu.word(0), vcpu.word(1), vcpu.msr_passthrough]).toEqual([0, 0, false]);
+    expect([vcpu.vmcs.guestDebugctl, vcpu.pvLbrCtrl]).toEqual([0, 0]);
+    expect([vcpu.words.a, vcpu.words.b, vcpu.msr_passthrough]).toEqual([0, 0, false]);
     expect([vcpu.global_ctrl, vcpu.global_ctrl_hi]).toEqual([5, 2]);
   });
 });
@@ -239,33 +242,33 @@ describe('migrate', () => {
 describe('vCPU words', () => {
   it('never overlap, nor reach those of another vCPU', () => {
     const { m } = new HookedRig();
-    const [a, b] = m.vcpus;
+    const [a, b] = m.vcpus as HookedVcpu[];
     const fields = [
       'pcpu',
       'host_debugctl',
       'global_ctrl',
       'global_ctrl_hi',
       'global_status',
-      'pv_lbr_ctrl',
+      'pvLbrCtrl',
     ] as const;
     fields.forEach((field, i) => {
       a[field] = 100 + i;
       b[field] = 200 + i;
     });
     for (const [i, vcpu] of [a, b].entries()) {
-      vcpu.in_guest = i === 0;
+      vcpu.inGuest = i === 0;
       vcpu.msr_passthrough = i !== 0;
-      vcpu.setWord(0, 300 + i);
-      vcpu.setWord(1, 400 + i);
-      vcpu.vmcs.guest_debugctl = 500 + i;
+      vcpu.words.a = 300 + i;
+      vcpu.words.b = 400 + i;
+      vcpu.vmcs.guestDebugctl = 500 + i;
     }
     expect(fields.map((field) => a[field])).toEqual([100, 101, 102, 103, 104, 105]);
     expect(fields.map((field) => b[field])).toEqual([200, 201, 202, 203, 204, 205]);
-    expect([a, b].map((v) => [v.in_guest, v.msr_passthrough])).toEqual([
+    expect([a, b].map((v) => [v.inGuest, v.msr_passthrough])).toEqual([
       [true, false],
       [false, true],
     ]);
-    expect([a, b].map((v) => [v.word(0), v.word(1), v.vmcs.guest_debugctl])).toEqual([
+    expect([a, b].map((v) => [v.words.a, v.words.b, v.vmcs.guestDebugctl])).toEqual([
       [300, 400, 500],
       [301, 401, 501],
     ]);

@@ -16,9 +16,9 @@ describe('set_msr of IA32_DEBUGCTL', () => {
     for (const value of [LBR, FREEZE, LBR | FREEZE, 0]) {
       said();
       expect(write(0, DEBUGCTL, value, 0)).toBe(0);
-      expect(m.vcpus[0].vmcs.guest_debugctl).toBe(value);
-      expect(m.vcpus[0].in_guest).toBe(false);
-      expect(said()).toContain(`set_debugctl 0 at ${value}`);
+      expect(m.vcpus[0].vmcs.guestDebugctl).toBe(value);
+      expect(m.vcpus[0].inGuest).toBe(false);
+      expect(said()).toContain(`setDebugctl 0 at ${value}`);
       expect(rdmsr(0, DEBUGCTL)).toEqual([value, 0, 0]);
     }
   });
@@ -26,7 +26,7 @@ describe('set_msr of IA32_DEBUGCTL', () => {
   it('always has the new value in the VMCS when the policy hears of it', () => {
     const rig = new HookedRig();
     const seen: number[] = [];
-    rig.hooks.on.set_debugctl = (vcpu) => seen.push(vcpu.vmcs.guest_debugctl);
+    rig.hooks.on.setDebugctl = (vcpu) => seen.push(vcpu.vmcs.guestDebugctl);
     rig.write(0, DEBUGCTL, LBR | FREEZE, 0);
     rig.write(0, DEBUGCTL, FREEZE, 0);
     expect(seen).toEqual([LBR | FREEZE, FREEZE]);
@@ -52,7 +52,7 @@ describe('set_msr of IA32_DEBUGCTL', () => {
       }
       said();
       expect(write(0, DEBUGCTL, 0, bit)).toBe(GP);
-      expect(said().filter((line) => line.startsWith('set_debugctl'))).toEqual([]);
+      expect(said().filter((line) => line.startsWith('setDebugctl'))).toEqual([]);
       expect(rdmsr(0, DEBUGCTL)).toEqual([LBR | FREEZE, 0, 0]);
     }
   });
@@ -123,7 +123,7 @@ describe('MSR_KVM_PV_LBR_CTRL', () => {
     const { m, rdmsr, write, said } = new HookedRig();
     expect(rdmsr(0, MSR_KVM_PV_LBR_CTRL)).toEqual([0, 0, GP]);
     expect(write(0, MSR_KVM_PV_LBR_CTRL, KVM_PV_LBR_CTRL_ACTIVE, 0)).toBe(GP);
-    expect(m.vcpus[0].pv_lbr_ctrl).toBe(0);
+    expect(m.vcpus[0].pvLbrCtrl).toBe(0);
     expect(said().filter((line) => line.startsWith('set_pv'))).toEqual([]);
   });
 
@@ -131,7 +131,7 @@ describe('MSR_KVM_PV_LBR_CTRL', () => {
     const rig = new HookedRig('add-del');
     const { rdmsr, write, said } = rig;
     const seen: number[] = [];
-    rig.hooks.on.set_pv_lbr_ctrl = (vcpu) => seen.push(vcpu.pv_lbr_ctrl);
+    rig.hooks.on.setPvLbrCtrl = (vcpu) => seen.push(vcpu.pvLbrCtrl);
     expect(write(0, MSR_KVM_PV_LBR_CTRL, KVM_PV_LBR_CTRL_ACTIVE, 0)).toBe(0);
     for (const bit of bits) {
       if (bit !== KVM_PV_LBR_CTRL_ACTIVE) expect(write(0, MSR_KVM_PV_LBR_CTRL, bit, 0)).toBe(GP);
@@ -140,7 +140,7 @@ describe('MSR_KVM_PV_LBR_CTRL', () => {
     expect(rdmsr(0, MSR_KVM_PV_LBR_CTRL)).toEqual([KVM_PV_LBR_CTRL_ACTIVE, 0, 0]);
     said();
     expect(write(0, MSR_KVM_PV_LBR_CTRL, 0, 0)).toBe(0);
-    expect(said()).toContain('set_pv_lbr_ctrl 0');
+    expect(said()).toContain('setPvLbrCtrl 0');
     expect(rdmsr(0, MSR_KVM_PV_LBR_CTRL)).toEqual([0, 0, 0]);
     expect(seen).toEqual([KVM_PV_LBR_CTRL_ACTIVE, 0]);
   });
@@ -149,13 +149,13 @@ describe('MSR_KVM_PV_LBR_CTRL', () => {
 describe('guestRdmsr and guestWrmsr of LBR MSRs', () => {
   it('always go to the policy while intercepted, after an exit', () => {
     const { m, rdmsr, write, said } = new HookedRig();
-    expect(m.vcpus[0].in_guest).toBe(true);
+    expect(m.vcpus[0].inGuest).toBe(true);
     expect(rdmsr(0, FROM)).toEqual([FROM + 1, FROM + 2, 0]);
     const exit = ['vcpu_exit 0', 'exited 0'];
     const read0 = `guestRead 0 ${FROM} ${FROM + 1} ${FROM + 2}`;
     expect(said()).toEqual([...exit, `get_msr ${FROM}`, read0]);
     expect(write(0, FROM, 7, 8)).toBe(0);
-    const enter = ['handle_requests 0', 'vcpu_enter 0'];
+    const enter = ['handleRequests 0', 'vcpu_enter 0'];
     expect(said()).toEqual([...enter, ...exit, `set_msr ${FROM} 7 8`, `guestWrite 0 ${FROM} 7 8`]);
   });
 
@@ -188,10 +188,10 @@ describe('guestRdmsr and guestWrmsr of LBR MSRs', () => {
     m.kvm.exit(m.vcpus[0]);
     said();
     rdmsr(0, msrs.MSR_LBR_TOS);
-    expect([m.vcpus[0].in_guest, said()[0]]).toEqual([true, 'handle_requests 0']);
+    expect([m.vcpus[0].inGuest, said()[0]]).toEqual([true, 'handleRequests 0']);
     m.kvm.exit(m.vcpus[0]);
     said();
     write(0, msrs.MSR_LBR_TOS, 1, 0);
-    expect([m.vcpus[0].in_guest, said()[0]]).toEqual([true, 'handle_requests 0']);
+    expect([m.vcpus[0].inGuest, said()[0]]).toEqual([true, 'handleRequests 0']);
   });
 });

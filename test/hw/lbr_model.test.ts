@@ -207,7 +207,7 @@ class Oracle {
   }
 
   cstate(): void {
-    if (!this.model.cstate_wipe) return;
+    if (!this.model.cstateWipe) return;
     this.wipe();
     this.reach.wipes++;
   }
@@ -400,7 +400,7 @@ describe('LogicalProcessor', () => {
     expect(sum.faults).toBeGreaterThan(0);
     expect(sum.pops > 0).toBe(model.callstack);
     expect(sum.frozen > 0).toBe(model.pmu_version >= 4);
-    expect(sum.wipes > 0).toBe(model.cstate_wipe);
+    expect(sum.wipes > 0).toBe(model.cstateWipe);
     expect(sum.filtered > 0).toBe(model.select !== 'none');
   });
 });

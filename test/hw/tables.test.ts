@@ -94,7 +94,7 @@ type Row = readonly [
   callstack: boolean,
   pmu_version: number,
   tsx: boolean,
-  cstate_wipe: boolean,
+  cstateWipe: boolean,
   models: string,
 ];
 
@@ -144,9 +144,14 @@ describe('CPU_MODELS', () => {
     expect(CPU_MODELS.map((model) => model.uarch)).toEqual(UARCHS);
   });
 
+  it('always record an abort twice on Haswell, and on no other', () => {
+    const twice = CPU_MODELS.filter((model) => model.doubleAbort);
+    expect(twice.map(({ name }) => name)).toEqual(['haswell', 'haswell-notsx']);
+  });
+
   it.each(ROWS.map((row) => ({ name: row[0], row })))('always gives $name its facts', ({ row }) => {
     const [name, lbr_nr, lbr_format, from, to, info, select, callstack, ...rest] = row;
-    const [pmu_version, tsx, cstate_wipe, numbers] = rest;
+    const [pmu_version, tsx, cstateWipe, numbers] = rest;
     expect(findCpuModel(name)).toMatchObject({
       name,
       lbr_nr,
@@ -158,14 +163,14 @@ describe('CPU_MODELS', () => {
       callstack,
       pmu_version,
       tsx,
-      cstate_wipe,
+      cstateWipe,
       models: numbers.replaceAll(/\w+/g, '06_$&').replaceAll(' ', ', '),
     });
   });
 
   // Linux 6.1, core.c:intel_pmu_init(), by DisplayModel.
   it('always names the init function of lbr.c that the kernel picks', () => {
-    const inits = CPU_MODELS.map(({ name, lbr_init }) => `${name} ${lbr_init}`);
+    const inits = CPU_MODELS.map(({ name, lbrInit }) => `${name} ${lbrInit}`);
     expect(inits.join(', ')).toBe(
       'core2 core, atom atom, silvermont slm, nehalem nhm, sandybridge snb, haswell hsw, ' +
         'haswell-notsx hsw, skylake skl, knl knl, goldmont skl',

@@ -73,7 +73,7 @@ describe('setIntercept', () => {
         const rig = new Rig(model);
         const through = [new Set<number>(), new Set<number>()];
         const both = [rig.vmcs, rig.other];
-        for (const vmcs of both) vmcs.guest_debugctl = 0x4801;
+        for (const vmcs of both) vmcs.guestDebugctl = 0x4801;
         for (const [msr, intercept, second] of toggles) {
           both[Number(second)].setIntercept(msr, intercept);
           if (intercept) through[Number(second)].delete(msr);
@@ -82,7 +82,7 @@ describe('setIntercept', () => {
         for (const [which, vmcs] of both.entries()) {
           const expected = known.map((msr) => !through[which].has(msr));
           expect(intercepts(vmcs, known)).toEqual(expected.map((exits) => [exits, exits]));
-          expect(vmcs.guest_debugctl).toBe(0x4801);
+          expect(vmcs.guestDebugctl).toBe(0x4801);
         }
         rig.guarded.expectGuards();
       });
@@ -116,12 +116,12 @@ describe('setIntercepts', () => {
     const rig = new Rig(model);
     const [known, others] = [lbrMsrs(model), otherMsrs(model)];
     for (const intercept of [false, true, false]) {
-      rig.vmcs.guest_debugctl = 0x4801;
+      rig.vmcs.guestDebugctl = 0x4801;
       rig.vmcs.setIntercepts(intercept);
       expect(intercepts(rig.vmcs, known)).toEqual(known.map(() => [intercept, intercept]));
       expect(intercepts(rig.vmcs, others)).toEqual(others.map(() => [true, true]));
       expect(intercepts(rig.other, known)).toEqual(known.map(() => [true, true]));
-      expect([rig.vmcs.guest_debugctl, rig.other.guest_debugctl]).toEqual([0x4801, 0]);
+      expect([rig.vmcs.guestDebugctl, rig.other.guestDebugctl]).toEqual([0x4801, 0]);
       rig.guarded.expectGuards();
     }
   });
@@ -163,10 +163,10 @@ describe('enter', () => {
         fc.property(fc.subarray(definedOn(model)), fc.subarray(definedOn(model)), (guest, host) => {
           const { vmcs, cpu } = new Rig(model);
           const value = guest.reduce((sum, n) => sum + 2 ** n, 0);
-          vmcs.guest_debugctl = value;
+          vmcs.guestDebugctl = value;
           cpu.debugctl = host.reduce((sum, n) => sum + 2 ** n, 0);
           expect(vmcs.enter(cpu)).toBe(true);
-          expect([cpu.debugctl, vmcs.guest_debugctl]).toEqual([value, value]);
+          expect([cpu.debugctl, vmcs.guestDebugctl]).toEqual([value, value]);
         }),
       );
     },
@@ -176,7 +176,7 @@ describe('enter', () => {
     for (let n = 0; n < 32; n++) {
       const { vmcs, cpu } = new Rig(model);
       cpu.debugctl = 0x4000;
-      vmcs.guest_debugctl = (1 << n) | 1;
+      vmcs.guestDebugctl = (1 << n) | 1;
       expect(vmcs.enter(cpu)).toBe(definedOn(model).includes(n));
       expect(cpu.debugctl).toBe(definedOn(model).includes(n) ? (1 << n) | 1 : 0x4000);
     }
@@ -190,12 +190,12 @@ describe('exit', () => {
       fc.property(fc.subarray(definedOn(model)), (bits) => {
         const rig = new Rig(model);
         const value = bits.reduce((sum, n) => sum + 2 ** n, 0);
-        rig.vmcs.guest_debugctl = 0x4000;
-        rig.other.guest_debugctl = 0x800;
+        rig.vmcs.guestDebugctl = 0x4000;
+        rig.other.guestDebugctl = 0x800;
         rig.cpu.debugctl = value;
         rig.vmcs.exit(rig.cpu);
-        expect([rig.vmcs.guest_debugctl, rig.cpu.debugctl]).toEqual([value, 0]);
-        expect(rig.other.guest_debugctl).toBe(0x800);
+        expect([rig.vmcs.guestDebugctl, rig.cpu.debugctl]).toEqual([value, 0]);
+        expect(rig.other.guestDebugctl).toBe(0x800);
         rig.guarded.expectGuards();
       }),
     );
@@ -212,10 +212,10 @@ describe('enter and exit', () => {
     cpu.wrmsr(msrs.MSR_CORE_PERF_GLOBAL_CTRL, 0xf, 0x7);
     cpu.counterOverflow(2);
     const before = memory.words.slice();
-    vmcs.guest_debugctl = msrs.DEBUGCTLMSR_LBR;
+    vmcs.guestDebugctl = msrs.DEBUGCTLMSR_LBR;
     expect(vmcs.enter(cpu)).toBe(true);
     vmcs.exit(cpu);
-    vmcs.guest_debugctl = 0;
+    vmcs.guestDebugctl = 0;
     expect(memory.words).toEqual(before);
   });
 });

@@ -121,7 +121,7 @@ describe('read', () => {
     ): boolean => {
       const rig = rigOf();
       rig.ref.write(0, FROM + 1, lost, 0);
-      rig.ref.dropped[0] = dropped;
+      rig.ref['dropped'][0] = dropped;
       prepare(rig);
       rig.ref.read(0, FROM + 1, 9, 0);
       return rig.broken.includes('no-premature-stop');
@@ -141,7 +141,7 @@ describe('read', () => {
     expect(lose(1, 7, debugctl)).toBe(true);
     const rig = rigOf();
     rig.ref.write(0, DEBUGCTL, LBR, 0);
-    rig.ref.dropped[0] = 1;
+    rig.ref['dropped'][0] = 1;
     rig.ref.read(0, DEBUGCTL, 0, 0);
     expect(rig.broken).toEqual(['no-loss/any']);
   });
@@ -171,7 +171,7 @@ describe('read', () => {
     rig.ref.write(0, FROM + 1, 7, 0);
     rig.ref.read(0, FROM + 1, 7, 0);
     expect(now()).toEqual([0, 0, 0]);
-    rig.ref.other[0] = 1;
+    rig.ref['other'][0] = 1;
     rig.ref.read(0, FROM + 2, 0, 0);
     expect(now()).toEqual([1, 0, 0]);
     rig.ref.read(0, FROM + 1, 7, 0);
@@ -498,13 +498,13 @@ describe('start', () => {
     rig.ref.write(0, FROM, 7, 0);
     rig.ref.write(0, DEBUGCTL, LBR, 0);
     wrongRead(rig);
-    rig.ref.other.fill(1);
-    rig.ref.dropped.fill(1);
+    rig.ref['other'].fill(1);
+    rig.ref['dropped'].fill(1);
     rig.verdicts.clear();
     rig.ref.start();
     rig.ref.read(0, FROM, 0, 0);
     expect([rig.ref.lbrOn(0), rig.broken]).toEqual([false, []]);
-    expect([...rig.ref.other, ...rig.ref.dropped].every((flag) => flag === 0)).toBe(true);
+    expect([...rig.ref['other'], ...rig.ref['dropped']].every((flag) => flag === 0)).toBe(true);
     rig.ref.wrongSample(0, P['callstack-true'], () => '');
     expect([rig.broken, rig.own]).toEqual([[], ['callstack-true']]);
   });

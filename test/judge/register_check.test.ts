@@ -15,15 +15,15 @@ describe('holds', () => {
   it('always tells every other vCPU that its records are gone, when the holder changes', () => {
     const { registers, ref } = rigOf();
     registers.holds(0, 1);
-    expect([...ref.other]).toEqual([1, 0, 1, 1]);
-    ref.other.fill(0);
+    expect([...ref['other']]).toEqual([1, 0, 1, 1]);
+    ref['other'].fill(0);
     registers.holds(0, 1);
-    expect([...ref.other]).toEqual([0, 0, 0, 0]);
+    expect([...ref['other']]).toEqual([0, 0, 0, 0]);
     registers.holds(1, 1);
-    expect([...ref.other]).toEqual([1, 0, 1, 1]);
-    ref.other.fill(0);
+    expect([...ref['other']]).toEqual([1, 0, 1, 1]);
+    ref['other'].fill(0);
     registers.holds(0, 2);
-    expect([...ref.other]).toEqual([1, 1, 0, 1]);
+    expect([...ref['other']]).toEqual([1, 1, 0, 1]);
   });
 });
 
@@ -53,10 +53,10 @@ describe('records', () => {
     const rig = rigOf();
     rig.registers.records(0, 0, false);
     rig.m.pcpus[0].wrmsr(FROM + 3, 9, address(0, 1));
-    expect([...rig.ref.other]).toEqual([0, 0, 0, 0]);
+    expect([...rig.ref['other']]).toEqual([0, 0, 0, 0]);
     rig.registers.records(0, 0, true);
     expect(rig.broken).toEqual(['recorder-owned']);
-    expect([...rig.ref.other]).toEqual([0, 1, 1, 1]);
+    expect([...rig.ref['other']]).toEqual([0, 1, 1, 1]);
     expect(rig.detail('recorder-owned')).toContain('v0 is recorded on p0');
     rig.verdicts.clear();
     rig.registers.records(0, 0, true);
@@ -92,7 +92,6 @@ describe('hostAccess', () => {
       expect(rig.broken).toEqual(text === '' ? [] : ['owner-only']);
       expect(rig.detail('owner-only')).toBe(text);
       expect(rig.reach('policy-access')).toBe(5);
-      expect([...rig.registers.work]).toEqual([0, 1, 2, 3].map((v) => (v === vcpu ? 1 : 0)));
     }
     const rig = rigOf();
     rig.m.switchTo(0, -1);
@@ -113,23 +112,21 @@ describe('hostAccess', () => {
     expect(rig.detail('owner-only')).toContain("while they are the host event's");
   });
 
-  it('always counts what the host does for itself by pCPU, and as no policy’s', () => {
+  it('never counts what the host does for itself as the policy’s', () => {
     const rig = rigOf();
     rig.registers.hostAccess(1, HOST, 3, false);
     rig.registers.hostAccess(1, HOST, 4, true);
-    expect([...rig.registers.hostWork]).toEqual([0, 2]);
-    expect([...rig.registers.work, rig.reach('policy-access')]).toEqual([0, 0, 0, 0, 0]);
-    expect(rig.broken).toEqual([]);
+    expect([rig.broken, rig.reach('policy-access')]).toEqual([[], 0]);
   });
 
   it('always leaves the registers to nobody when it writes, unless for their holder', () => {
     const afterAccess = (onBehalf: number, write: boolean): number[] => {
       const rig = rigOf();
       rig.registers.holds(0, 0);
-      rig.ref.other.fill(0);
+      rig.ref['other'].fill(0);
       rig.registers.hostAccess(0, onBehalf, 1, write);
       rig.registers.holds(0, 0);
-      return [...rig.ref.other];
+      return [...rig.ref['other']];
     };
     expect(afterAccess(0, true)).toEqual([0, 0, 0, 0]);
     expect(afterAccess(0, false)).toEqual([0, 0, 0, 0]);
@@ -238,12 +235,12 @@ describe('hostBranch', () => {
   it('always takes the registers from whoever held them', () => {
     const { registers, ref } = rigOf();
     registers.holds(0, 0);
-    ref.other.fill(0);
+    ref['other'].fill(0);
     registers.hostBranch(0);
-    expect([...ref.other]).toEqual([1, 1, 1, 1]);
-    ref.other.fill(0);
+    expect([...ref['other']]).toEqual([1, 1, 1, 1]);
+    ref['other'].fill(0);
     registers.holds(0, 0);
-    expect([...ref.other]).toEqual([0, 1, 1, 1]);
+    expect([...ref['other']]).toEqual([0, 1, 1, 1]);
   });
 });
 
@@ -255,10 +252,10 @@ describe('cstate', () => {
     ] as const) {
       const { registers, ref } = rigOf(cpu);
       registers.holds(0, 0);
-      ref.other.fill(0);
+      ref['other'].fill(0);
       registers.cstate(0);
       registers.holds(0, 0);
-      expect([cpu, ref.other.includes(1)]).toEqual([cpu, wiped]);
+      expect([cpu, ref['other'].includes(1)]).toEqual([cpu, wiped]);
     }
   });
 });
@@ -271,13 +268,12 @@ describe('start', () => {
     rig.registers.records(1, 1, true);
     rig.registers.hostAccess(0, 0, 1, true);
     rig.registers.hostAccess(0, HOST, 1, false);
-    rig.ref.other.fill(0);
+    rig.ref['other'].fill(0);
     rig.registers.start();
     rig.registers.exited(0);
     rig.registers.hostSample(1);
     expect([rig.broken, rig.reach('host-sample-after-guest')]).toEqual([[], 0]);
-    expect([...rig.registers.work, ...rig.registers.hostWork]).toEqual([0, 0, 0, 0, 0, 0]);
     rig.registers.holds(1, 1);
-    expect([...rig.ref.other]).toEqual([1, 0, 1, 1]);
+    expect([...rig.ref['other']]).toEqual([1, 0, 1, 1]);
   });
 });

@@ -1,5 +1,6 @@
 /** When a vCPU comes and goes: no-needless-switch, active-agrees, the notes of stops. */
 import { describe, expect, it } from 'vitest';
+import { HOST } from '../../src/host/observer.js';
 import { MSR_KVM_PV_LBR_CTRL } from '../../src/guest/pv/kvm_para.js';
 import { BRANCH_REL_CALL } from '../../src/hw/branch.js';
 import * as msrs from '../../src/hw/msr_index.js';
@@ -16,8 +17,8 @@ const CALLSTACK_USER = BRANCH_TYPES[0];
 const rigOf = (policy: LbrPolicy = never): CheckRig => new CheckRig({ policy });
 
 /** A switch of v0 for which the host has worked, or not. */
-function switch_({ registers, switches }: CheckRig, worked: boolean): void {
-  registers.work[0] = worked ? 1 : 0;
+function switch_({ switches }: CheckRig, worked: boolean): void {
+  if (worked) switches.hostAccess(0, 0, 5);
   switches.vcpuSwitch(0, 0, false);
 }
 
@@ -75,7 +76,7 @@ describe('no-needless-switch', () => {
       switch_(rig, true);
       expect([rig.broken, rig.reach('switch-after-stop')]).toEqual([[], 0]);
       // The work was for that switch: it does not count for the next one.
-      expect(rig.registers.work[0]).toBe(0);
+      expect(rig.switches['work'][0]).toBe(0);
     }
   });
 
@@ -87,11 +88,11 @@ describe('no-needless-switch', () => {
     ] as const) {
       const rig = rigOf({ ...merged, needlessSwitches: 0 });
       rig.switches.touched(0);
-      if (event) rig.m.host.create_guest_lbr_event(rig.m.vcpus[0], 'fake-counter');
-      rig.registers.hostWork[0] = work;
+      if (event) rig.m.host.createGuestLbrEvent(rig.m.vcpus[0], 'fake-counter');
+      rig.switches.hostAccess(0, HOST, work);
       rig.switches.vcpuSwitch(0, 0, false);
       expect(rig.broken).toEqual(wrong ? ['no-needless-switch'] : []);
-      expect(rig.registers.hostWork[0]).toBe(0);
+      expect(rig.switches['hostWork'][0]).toBe(0);
     }
   });
 });
@@ -106,11 +107,27 @@ describe('host-shortcut', () => {
       [false, 1, true, 0],
     ] as const) {
       const rig = rigOf(merged);
-      if (event) rig.m.host.create_guest_lbr_event(rig.m.vcpus[0], 'fake-counter');
-      rig.registers.hostWork[0] = work;
+      if (event) rig.m.host.createGuestLbrEvent(rig.m.vcpus[0], 'fake-counter');
+      rig.switches.hostAccess(0, HOST, work);
       rig.switches.vcpuSwitch(0, 0, comes);
       expect([event, work, comes, rig.reach('host-shortcut')]).toEqual([event, work, comes, n]);
     }
+  });
+});
+
+describe('hostAccess', () => {
+  it('always notes work by the vCPU that it was for, and the host’s own by pCPU, up to two', () => {
+    const { switches } = new CheckRig();
+    const noted = (): number[][] => [[...switches['work']], [...switches['hostWork']]];
+    expect(noted()).toEqual([[0, 0], [0]]);
+    switches.hostAccess(0, 1, 5);
+    expect(noted()).toEqual([[0, 1], [0]]);
+    switches.hostAccess(0, HOST, 1);
+    expect(noted()).toEqual([[0, 1], [1]]);
+    switches.hostAccess(0, HOST, 4);
+    expect(noted()).toEqual([[0, 1], [2]]);
+    switches.start();
+    expect(noted()).toEqual([[0, 0], [0]]);
   });
 });
 
@@ -148,11 +165,11 @@ describe('active-agrees', () => {
     expect(now(rig)).toEqual([false, 0]);
     open(rig);
     expect(now(rig)).toEqual([false, 1]);
-    rig.m.vcpus[0].pv_lbr_ctrl = 0;
+    rig.m.vcpus[0].pvLbrCtrl = 0;
     expect(now(rig)).toEqual([true, 1]);
     expect(rig.detail('active-agrees')).toBe('v0: ACTIVE is 0 with 1 call-stack users');
     const idle = rigOf(pvV2);
-    idle.m.vcpus[0].pv_lbr_ctrl = 1;
+    idle.m.vcpus[0].pvLbrCtrl = 1;
     expect(now(idle)).toEqual([true, 1]);
     expect(idle.detail('active-agrees')).toContain('ACTIVE is 1 with 0');
   });
@@ -175,14 +192,14 @@ describe('active-agrees', () => {
     ]) {
       const rig = rigOf(pvV2);
       prepare(rig);
-      rig.m.vcpus[0].pv_lbr_ctrl = 0;
+      rig.m.vcpus[0].pvLbrCtrl = 0;
       expect(now(rig)).toEqual([false, 0]);
     }
   });
 
   it('never speaks of a policy that is not paravirtual, or of a CPU that is yet to start', () => {
     const plain = rigOf(never);
-    plain.m.vcpus[0].pv_lbr_ctrl = 1;
+    plain.m.vcpus[0].pvLbrCtrl = 1;
     expect(now(plain)).toEqual([false, 0]);
     const rig = rigOf(pvV2);
     rig.m.wrmsr(0, MSR_KVM_PV_LBR_CTRL, 1, 0);
@@ -202,7 +219,7 @@ describe('active-agrees', () => {
       rig.m.arm(0, -1, 0);
       rig.m.rdmsr(0, DEBUGCTL);
       expect(rig.m.ports[0].suspended).not.toBe(0);
-      rig.m.vcpus[0].pv_lbr_ctrl = active;
+      rig.m.vcpus[0].pvLbrCtrl = active;
       if (on) rig.ref.write(0, DEBUGCTL, LBR, 0);
       rig.ref.write(0, msrs.MSR_LBR_SELECT, select, 0);
       return now(rig)[0];
@@ -227,7 +244,7 @@ describe('stopCheck', () => {
       rig.switches.stopCheck(0);
       rig.switches.stopCheck(0);
       const n = noted ? 1 : 0;
-      expect([[...rig.ref.dropped], rig.reach('stop-with-records')]).toEqual([[n, 0], n]);
+      expect([[...rig.ref['dropped']], rig.reach('stop-with-records')]).toEqual([[n, 0], n]);
     }
   });
 
@@ -235,7 +252,7 @@ describe('stopCheck', () => {
     const rig = rigOf({ ...never, inUse: () => false });
     rig.ref.write(0, FROM, 7, 0);
     rig.switches.vcpuSwitch(0, 0, true);
-    expect([...rig.ref.dropped]).toEqual([1, 0]);
+    expect([...rig.ref['dropped']]).toEqual([1, 0]);
   });
 });
 

@@ -159,7 +159,7 @@ describe('VM entry and VM exit', () => {
     const cpu = new LogicalProcessor(memory, model, at);
     const vmcs = new Vmcs(memory, model, vmcsAt);
     capture(cpu, false);
-    vmcs.guest_debugctl = msrs.DEBUGCTLMSR_LBR;
+    vmcs.guestDebugctl = msrs.DEBUGCTLMSR_LBR;
     expect(vmcs.enter(cpu)).toBe(true);
     expect([cpu.rdmsr(msrs.MSR_LBR_TOS), cpu.rdmsr(model.lbr_from + 1)]).toEqual([1, 0x10]);
     cpu.branch(BRANCH_JCC, 3, 0x30, 0, 0x40, 0, false, 5);

@@ -14,7 +14,7 @@ const LBR_VCPU_HI = 1 << 30;
 
 function create(rig: Rig, kind: GuestLbrEvent): perf_event {
   const [vcpu] = rig.m.vcpus;
-  rig.m.host.create_guest_lbr_event(vcpu, kind);
+  rig.m.host.createGuestLbrEvent(vcpu, kind);
   return rig.m.host.kernel.events[vcpu.id];
 }
 
@@ -58,7 +58,7 @@ describe('a guest LBR event', () => {
       const shares = kind === 'exclusive' ? 1 : 0;
       expect([event.state, rig.event, event.branch_reg_alloc]).toEqual([ACTIVE, 'active', shares]);
       expect([cpuc.lbr_sel_ref, cpuc.lbr_users, cpuc.guest_mask_vlbr]).toEqual([shares, 1, 1]);
-      rig.m.host.release_guest_lbr_event(rig.m.vcpus[0]);
+      rig.m.host.releaseGuestLbrEvent(rig.m.vcpus[0]);
       expect([cpuc.lbr_sel_ref, cpuc.lbr_users, cpuc.guest_mask_vlbr]).toEqual([0, 0, 0]);
       expect([rig.event, rig.counting]).toEqual(['none', []]);
     }
@@ -90,13 +90,13 @@ describe('a guest LBR event', () => {
     const { cpuc } = guestFirst.m.host.kernel.cpus[0];
     expect(cpuc.lbr_sel_ref).toBe(counts.length - (kind === 'exclusive' ? 0 : 1));
     // Where KVM's counts, the host's own have no LBR.
-    expect(guestFirst.m.host.host_lbr_active(0)).toBe(state !== ACTIVE);
+    expect(guestFirst.m.host.hostLbrActive(0)).toBe(state !== ACTIVE);
 
     guestFirst.m.hostEvent(0, which, CLOSE);
     guestFirst.nextSlice();
     // A pinned event in ERROR is not tried again.
     expect(first.state).toBe(state === ERROR ? ERROR : ACTIVE);
-    guestFirst.m.host.release_guest_lbr_event(guestFirst.m.vcpus[0]);
+    guestFirst.m.host.releaseGuestLbrEvent(guestFirst.m.vcpus[0]);
     expect([cpuc.lbr_sel_ref, cpuc.lbr_users, guestFirst.counting]).toEqual([0, 0, []]);
   });
 });

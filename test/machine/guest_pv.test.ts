@@ -96,7 +96,7 @@ describe.each(['add-del', 'add-del-boot'] as const)('%s', (site) => {
     rig.m.close(0, 2);
     rig.m.close(0, 1);
     expect(active(rig).at(-1)).toBe('ACTIVE=0');
-    expect([rig.m.vcpus[0].pv_lbr_ctrl, rig.m.cpu(0).cpuc.pv_lbr_users]).toEqual([0, 0]);
+    expect([rig.m.vcpus[0].pvLbrCtrl, rig.m.cpu(0).cpuc.pv_lbr_users]).toEqual([0, 0]);
   });
 
   it('never sets it for other modes, nor in a PMI', () => {
@@ -117,7 +117,7 @@ describe.each(['add-del', 'add-del-boot'] as const)('%s', (site) => {
     did(rig);
     rig.m.kexec(0);
     expect(active(rig)).toEqual(site === 'add-del-boot' ? ['ACTIVE=0'] : []);
-    expect(rig.m.vcpus[0].pv_lbr_ctrl).toBe(site === 'add-del-boot' ? 0 : 1);
+    expect(rig.m.vcpus[0].pvLbrCtrl).toBe(site === 'add-del-boot' ? 0 : 1);
   });
 });
 
@@ -171,6 +171,6 @@ describe('sticky', () => {
     rig.m.close(0, 1);
     rig.m.kexec(0);
     expect(active(rig)).toEqual([]);
-    expect(rig.m.vcpus[0].pv_lbr_ctrl).toBe(1);
+    expect(rig.m.vcpus[0].pvLbrCtrl).toBe(1);
   });
 });

@@ -70,18 +70,18 @@ describe('the threads', () => {
 describe('the guest LBR event', () => {
   it('always belongs to one vCPU, and counts while its thread runs', () => {
     const { m } = rigOf();
-    const state = (): string[] => m.vcpus.map((vcpu) => m.host.guest_lbr_event(vcpu));
+    const state = (): string[] => m.vcpus.map((vcpu) => m.host.guestLbrEvent(vcpu));
     expect(state()).toEqual(['none', 'none', 'none']);
-    m.host.create_guest_lbr_event(m.vcpus[1], 'fake-counter');
+    m.host.createGuestLbrEvent(m.vcpus[1], 'fake-counter');
     expect(state()).toEqual(['none', 'active', 'none']);
-    m.host.create_guest_lbr_event(m.vcpus[2], 'fake-counter');
+    m.host.createGuestLbrEvent(m.vcpus[2], 'fake-counter');
     expect(state()).toEqual(['none', 'active', 'inactive']);
     m.switchTo(1, 2);
     expect(state()).toEqual(['none', 'inactive', 'active']);
     m.switchTo(0, 1);
     expect(state()).toEqual(['none', 'active', 'active']);
-    m.host.release_guest_lbr_event(m.vcpus[1]);
-    m.host.release_guest_lbr_event(m.vcpus[0]);
+    m.host.releaseGuestLbrEvent(m.vcpus[1]);
+    m.host.releaseGuestLbrEvent(m.vcpus[0]);
     expect(state()).toEqual(['none', 'none', 'active']);
     const { used, attr, cpu } = m.host.kernel.events[2];
     expect([used, attr, cpu]).toEqual([1, perf.ATTR_PINNED | perf.ATTR_VLBR, -1]);
@@ -89,15 +89,15 @@ describe('the guest LBR event', () => {
 
   it('always is in user call-stack mode, the one whose stack perf keeps', () => {
     const { m } = rigOf();
-    m.host.create_guest_lbr_event(m.vcpus[0], 'fake-counter');
+    m.host.createGuestLbrEvent(m.vcpus[0], 'fake-counter');
     const { PERF_SAMPLE_BRANCH_CALL_STACK: STACK, PERF_SAMPLE_BRANCH_USER: USER } = perf;
     expect(m.host.kernel.events[0].branch_sample_type).toBe(STACK | USER);
   });
 
   it('never exists on a part without call-stack mode', () => {
     const { m } = rigOf({ cpu: 'nehalem' });
-    m.host.create_guest_lbr_event(m.vcpus[0], 'fake-counter');
-    expect(m.host.guest_lbr_event(m.vcpus[0])).toBe('none');
+    m.host.createGuestLbrEvent(m.vcpus[0], 'fake-counter');
+    expect(m.host.guestLbrEvent(m.vcpus[0])).toBe('none');
   });
 });
 
@@ -148,10 +148,10 @@ describe("the host's own events", () => {
   });
 });
 
-describe('host_lbr_active', () => {
+describe('hostLbrActive', () => {
   it('always is whether one of them counts here, unless a guest event excludes it', () => {
     const { m } = rigOf();
-    const now = (): boolean[] => [m.host.host_lbr_active(0), m.host.host_lbr_active(1)];
+    const now = (): boolean[] => [m.host.hostLbrActive(0), m.host.hostLbrActive(1)];
     expect(now()).toEqual([false, false]);
     for (const which of EVENTS) {
       m.host.hostEventOn(0, which);
@@ -159,7 +159,7 @@ describe('host_lbr_active', () => {
       m.host.hostEventOff(0, which, which === PINNED);
       expect(now()).toEqual([false, false]);
     }
-    m.host.create_guest_lbr_event(m.vcpus[0], 'fake-counter');
+    m.host.createGuestLbrEvent(m.vcpus[0], 'fake-counter');
     expect(now()).toEqual([false, false]);
     m.host.hostEventOn(0, PINNED);
     expect(now()).toEqual([false, false]);
@@ -176,10 +176,10 @@ describe('pmi', () => {
     const rig = rigOf();
     const { m } = rig;
     expect([m.host.pmi(0), rig.said('host')]).toEqual([false, []]);
-    m.host.create_guest_lbr_event(m.vcpus[0], 'fake-counter');
+    m.host.createGuestLbrEvent(m.vcpus[0], 'fake-counter');
     rig.said('host');
     expect([m.host.pmi(0), rig.said('host')]).toEqual([false, []]);
-    m.host.release_guest_lbr_event(m.vcpus[0]);
+    m.host.releaseGuestLbrEvent(m.vcpus[0]);
     m.host.hostEventOn(0, PINNED);
     m.host.hostEventOn(0, FLEXIBLE);
     rig.said('host');

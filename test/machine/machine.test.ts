@@ -43,7 +43,7 @@ describe('boot', () => {
       const { m } = rigOf(never, { pcpus });
       expect(m.vcpus.map(({ pcpu }) => pcpu)).toEqual(on);
       expect(m.vcpus.map(({ id }) => m.cpl(id))).toEqual([3, 3, 3, 3]);
-      expect(m.vcpus.map(({ in_guest }) => in_guest)).toEqual(on.map((p) => p >= 0));
+      expect(m.vcpus.map(({ inGuest }) => inGuest)).toEqual(on.map((p) => p >= 0));
       expect(m.pcpus.map((_, p) => m.loaded(p)?.id ?? -1)).toEqual(
         m.pcpus.map((_, p) => (p < 4 ? p : -1)),
       );
@@ -143,9 +143,9 @@ describe('branches', () => {
   it('always are recorded as told, in the guest', () => {
     const { m } = rigOf(never, { cpu: 'skylake' });
     m.kvm.guestWrmsr(m.vcpus[0], DEBUGCTL, msrs.DEBUGCTLMSR_LBR, 0);
-    expect(m.vcpus[0].in_guest).toBe(false);
+    expect(m.vcpus[0].inGuest).toBe(false);
     m.branches(0, branch.BRANCH_JCC, 4);
-    expect([m.vcpus[0].in_guest, m.pcpus[0].stack.tos]).toEqual([true, 4]);
+    expect([m.vcpus[0].inGuest, m.pcpus[0].stack.tos]).toEqual([true, 4]);
     const read = (msr: number): number[] => [m.pcpus[0].rdmsr(msr), m.pcpus[0].edx];
     for (const seq of [1, 2, 3, 4]) {
       expect(read(FROM + seq)).toEqual([seq, branch.addressHigh(false, 0, 0, 0, 0)]);
@@ -298,7 +298,7 @@ describe('kexec', () => {
       return m.memory.words.slice(start, start + size);
     };
     const other = kernelOf(1);
-    const debugctl = m.vcpus[1].vmcs.guest_debugctl;
+    const debugctl = m.vcpus[1].vmcs.guestDebugctl;
     m.kexec(0);
     expect(m.guests[0].events.map((e) => e.used)).toEqual([0, 0, 0, 0, 0, 0]);
     expect(m.guests[0].cpus.map((cpu) => cpu.cpuctx.current)).toEqual([0, 1]);
@@ -306,7 +306,7 @@ describe('kexec', () => {
     expect(kernelOf(1)).toEqual(other);
     expect([0, 1, 2, 3].map((v) => m.booting(v))).toEqual([false, true, false, false]);
     expect([m.cpl(0), m.cpl(1), m.ports[1].nmiArmed]).toEqual([3, 3, false]);
-    expect(m.vcpus[1].vmcs.guest_debugctl).toBe(debugctl);
+    expect(m.vcpus[1].vmcs.guestDebugctl).toBe(debugctl);
     expect([m.pcpus[1].rdmsr(FROM + 3)]).toEqual([7]);
     m.startCpu(1);
     expect([m.booting(1), m.pcpus[1].rdmsr(FROM + 3)]).toEqual([false, 0]);
@@ -374,15 +374,15 @@ describe('the host', () => {
   it('always takes the vCPU out of the guest for its own work, and lets an idle pCPU be', () => {
     const { m, said } = rigOf();
     m.exitAndEnter(0);
-    expect([said(), m.vcpus[0].in_guest]).toEqual([['exited 0'], false]);
+    expect([said(), m.vcpus[0].inGuest]).toEqual([['exited 0'], false]);
     m.exitAndEnter(0);
-    expect([said(), m.vcpus[0].in_guest]).toEqual([['exited 0'], false]);
+    expect([said(), m.vcpus[0].inGuest]).toEqual([['exited 0'], false]);
     m.kvm.enter(m.vcpus[0]);
     m.hostWork(0, 1);
-    expect([said(), m.vcpus[0].in_guest]).toEqual([['exited 0'], false]);
+    expect([said(), m.vcpus[0].inGuest]).toEqual([['exited 0'], false]);
     m.kvm.enter(m.vcpus[0]);
     m.hostEvent(0, PINNED, ON);
-    expect([said()[0], m.vcpus[0].in_guest]).toEqual(['exited 0', false]);
+    expect([said()[0], m.vcpus[0].inGuest]).toEqual(['exited 0', false]);
     m.switchTo(0, -1);
     said();
     m.exitAndEnter(0);
@@ -452,6 +452,6 @@ describe('guestKernelConfig', () => {
       pv: 'add-del',
       driver: PORT,
     });
-    expect(m.guests[0].x86_pmu.lbr_restore_shortcut).toBe(false);
+    expect(m.guests[0].x86_pmu.restoreShortcut).toBe(false);
   });
 });

@@ -9,14 +9,14 @@ import { findPolicy } from '../../src/host/policy/index.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
 import type { PropertyName } from '../../src/judge/properties.js';
 import { findCpuModel } from '../../src/hw/cpu_models.js';
-import type { LbrMap } from '../../src/hw/lbr_map.js';
-import { KIND_NONE, lbrMap } from '../../src/hw/lbr_map.js';
 import { parseAction } from '../../src/schedule/action_text.js';
 import type { MachineConfig } from '../../src/machine/config.js';
-import { Machine } from '../../src/machine/machine.js';
+import { CostMeter } from '../../src/machine/cost_meter.js';
+import type { Machine } from '../../src/machine/machine.js';
 import { Schedule, step } from '../../src/schedule/schedule.js';
 import { Monitor } from '../../src/judge/monitor.js';
 import { PROPERTIES, propertyIndex, reachIndex } from '../../src/judge/properties.js';
+import type { Verdicts } from '../../src/judge/verdicts.js';
 import type { Clause } from './clauses.js';
 import { CLAUSES } from './clauses.js';
 
@@ -75,47 +75,24 @@ function configOf(shown: Shown, policy: LbrPolicy): MachineConfig {
   return { model, policy, kernel, vms, vcpus, tasks, pcpus };
 }
 
-/** Judges a machine, and counts what the LBR of its guests costs the host. */
-class Watch extends Monitor {
-  /** Exits by intercepted LBR accesses of guests. */
-  exits = 0;
-  /** LBR accesses of the host. */
-  accesses = 0;
+/** A machine that is judged, and whose costs are counted. */
+class Watch {
+  readonly verdicts: Verdicts;
   readonly runs: Machine;
-  private readonly map: LbrMap;
+  private readonly meter: CostMeter;
 
   constructor(config: MachineConfig) {
-    super(config);
-    this.map = lbrMap(config.model);
-    this.runs = new Machine(config, this);
-    this.start(this.runs);
+    const monitor = new Monitor(config);
+    this.verdicts = monitor.verdicts;
+    this.meter = new CostMeter(config, monitor);
+    this.runs = this.meter.machine;
+    monitor.start(this.runs);
     this.runs.boot();
   }
 
-  /** An access that has exited is over before the next entry. */
-  private guest(vcpu: number, msr: number): void {
-    const exited = !this.runs.vcpus[vcpu].in_guest;
-    if (exited && this.map.kind(msr) !== KIND_NONE) this.exits++;
-  }
-
-  override guestRead(vcpu: number, msr: number, eax: number, edx: number): void {
-    this.guest(vcpu, msr);
-    super.guestRead(vcpu, msr, eax, edx);
-  }
-
-  override guestWrite(vcpu: number, msr: number, eax: number, edx: number): void {
-    this.guest(vcpu, msr);
-    super.guestWrite(vcpu, msr, eax, edx);
-  }
-
-  override hostAccess(pcpu: number, onBehalf: number, msr: number, write: boolean): void {
-    this.accesses++;
-    super.hostAccess(pcpu, onBehalf, msr, write);
-  }
-
-  override hostStack(pcpu: number, onBehalf: number, accesses: number, write: boolean): void {
-    this.accesses += accesses;
-    super.hostStack(pcpu, onBehalf, accesses, write);
+  spent(of: Costs['of']): number {
+    const { exits, host } = this.meter;
+    return of === 'exits' ? exits : host.reads + host.writes;
   }
 }
 
@@ -182,7 +159,7 @@ describe('a sound policy', () => {
     const spent = [one.whole, one.without].map((policy) => {
       const watch = new Watch(configOf(shown, policy));
       expect(run(shown, watch).join('')).toBe('');
-      return watch[shown.costs?.of ?? 'accesses'];
+      return watch.spent(shown.costs?.of ?? 'accesses');
     });
     expect(spent).toEqual(cost);
     expect(cost[1]).toBeGreaterThan(cost[0]);

@@ -4,7 +4,6 @@
  */
 import type { Vcpu } from '../../src/host/vcpu.js';
 import { Kvm } from '../../src/host/kvm.js';
-import { parked } from '../../src/host/policy/parked.js';
 import type { LbrPolicy, PolicyHost } from '../../src/host/policy/policy.js';
 import { msrValue, nothing, PASS_THROUGH } from '../../src/host/policy/policy.js';
 import * as branch from '../../src/hw/branch.js';
@@ -29,12 +28,8 @@ export interface Clause {
   readonly without: (policy: LbrPolicy) => LbrPolicy;
 }
 
-const words = parked.words;
-const LIVE = words.indexOf('live');
-const BORROWED = words.indexOf('borrowed');
-const WANTED = words.indexOf('wanted');
-const USED = words.indexOf('used');
-const EAGER = words.indexOf('eager');
+/** The words of all three, and those of `parked` alone. */
+type Word = 'live' | 'borrowed' | 'wanted' | 'used' | 'eager';
 
 type HostChange = (kvm: PolicyHost) => Partial<PolicyHost>;
 
@@ -53,11 +48,11 @@ export function onHost(policy: LbrPolicy, change: HostChange): LbrPolicy {
 }
 
 /** Runs a hook with one of the policy's words as it says, and puts back what the word was. */
-function withWord(vcpu: Vcpu, word: number, value: number, hook: () => void): void {
-  const was = vcpu.word(word);
-  vcpu.setWord(word, value);
+function withWord({ words }: Vcpu<Word>, word: Word, value: number, hook: () => void): void {
+  const was = words[word];
+  words[word] = value;
   hook();
-  vcpu.setWord(word, was);
+  words[word] = was;
 }
 
 /** Zeroes what perf's own save would leave out: all below the first empty record. */
@@ -76,10 +71,10 @@ function dropBelowHole(vcpu: Vcpu): void {
 }
 
 /** Drops a stack at the end of a slice in which the policy takes its guest to have stopped. */
-function dropping(policy: LbrPolicy, stopped: (vcpu: Vcpu) => boolean): LbrPolicy {
+function dropping(policy: LbrPolicy, stopped: (vcpu: Vcpu<Word>) => boolean): LbrPolicy {
   return {
     ...policy,
-    vcpu_put: (kvm, vcpu) => {
+    vcpu_put: (kvm, vcpu: Vcpu<Word>) => {
       const drop = stopped(vcpu);
       policy.vcpu_put(kvm, vcpu);
       if (drop) vcpu.records.clear();
@@ -91,9 +86,9 @@ function dropping(policy: LbrPolicy, stopped: (vcpu: Vcpu) => boolean): LbrPolic
 function hostBranches(policy: LbrPolicy): LbrPolicy {
   return {
     ...policy,
-    vcpu_enter: (kvm, vcpu) => {
+    vcpu_enter: (kvm, vcpu: Vcpu<Word>) => {
       policy.vcpu_enter(kvm, vcpu);
-      if (vcpu.word(BORROWED) === 0 || !(kvm instanceof Kvm)) return;
+      if (vcpu.words.borrowed === 0 || !(kvm instanceof Kvm)) return;
       const hi = branch.addressHigh(true, branch.BRANCH_REL_CALL, branch.HOST_VM, 0, 0);
       kvm['pcpus'][vcpu.pcpu].branch(branch.BRANCH_REL_CALL, 0, 1, hi, 1, hi, false, 1);
     },
@@ -108,10 +103,10 @@ const CLAUSES_OF_ALL: readonly Clause[] = [
     without: (policy) => ({
       ...policy,
       vcpu_enter: (kvm, vcpu) => {
-        const { guest_debugctl } = vcpu.vmcs;
-        vcpu.vmcs.guest_debugctl = guest_debugctl & ~msrs.DEBUGCTLMSR_LBR;
+        const { guestDebugctl } = vcpu.vmcs;
+        vcpu.vmcs.guestDebugctl = guestDebugctl & ~msrs.DEBUGCTLMSR_LBR;
         policy.vcpu_enter(kvm, vcpu);
-        vcpu.vmcs.guest_debugctl = guest_debugctl;
+        vcpu.vmcs.guestDebugctl = guestDebugctl;
       },
     }),
   },
@@ -121,8 +116,8 @@ const CLAUSES_OF_ALL: readonly Clause[] = [
     of: ALL,
     without: (policy) => ({
       ...policy,
-      vcpu_enter: (kvm, vcpu) =>
-        withWord(vcpu, WANTED, 0, () => {
+      vcpu_enter: (kvm, vcpu: Vcpu<Word>) =>
+        withWord(vcpu, 'wanted', 0, () => {
           policy.vcpu_enter(kvm, vcpu);
         }),
     }),
@@ -133,10 +128,10 @@ const CLAUSES_OF_ALL: readonly Clause[] = [
     of: ALL,
     without: (policy) => ({
       ...policy,
-      vcpu_put: (kvm, vcpu) => {
-        const wanted = vcpu.word(WANTED);
+      vcpu_put: (kvm, vcpu: Vcpu<Word>) => {
+        const wanted = vcpu.words.wanted;
         policy.vcpu_put(kvm, vcpu);
-        vcpu.setWord(WANTED, wanted);
+        vcpu.words.wanted = wanted;
       },
     }),
   },
@@ -159,8 +154,8 @@ const CLAUSES_OF_ALL: readonly Clause[] = [
     of: ALL,
     without: (policy) => ({
       ...policy,
-      set_msr: (kvm, vcpu, msr, eax, edx) => {
-        vcpu.setWord(WANTED, 1);
+      set_msr: (kvm, vcpu: Vcpu<Word>, msr, eax, edx) => {
+        vcpu.words.wanted = 1;
         return kvm.wrmsr_safe(vcpu, msr, eax, edx);
       },
     }),
@@ -171,10 +166,10 @@ const CLAUSES_OF_ALL: readonly Clause[] = [
     of: ALL,
     without: (policy) => ({
       ...policy,
-      set_msr: (kvm, vcpu, msr, eax, edx) => {
+      set_msr: (kvm, vcpu: Vcpu<Word>, msr, eax, edx) => {
         const faults = lbrMap(vcpu.records.model).faults(msr, eax, edx);
         if (!faults) return policy.set_msr(kvm, vcpu, msr, eax, edx);
-        vcpu.setWord(WANTED, 1);
+        vcpu.words.wanted = 1;
         vcpu.records.write(msr, eax, edx);
         return 0;
       },
@@ -243,8 +238,8 @@ const CLAUSES_OF_ALL: readonly Clause[] = [
     of: ALL,
     without: (policy) => ({
       ...policy,
-      vcpu_enter: (kvm, vcpu) => {
-        vcpu.setWord(LIVE, 0);
+      vcpu_enter: (kvm, vcpu: Vcpu<Word>) => {
+        vcpu.words.live = 0;
         policy.vcpu_enter(kvm, vcpu);
       },
     }),
@@ -255,8 +250,8 @@ const CLAUSES_OF_ALL: readonly Clause[] = [
     of: ALL,
     without: (policy) => ({
       ...policy,
-      vcpu_put: (kvm, vcpu) => {
-        vcpu.setWord(LIVE, 1);
+      vcpu_put: (kvm, vcpu: Vcpu<Word>) => {
+        vcpu.words.live = 1;
         policy.vcpu_put(kvm, vcpu);
       },
     }),
@@ -267,8 +262,8 @@ const CLAUSES_OF_ALL: readonly Clause[] = [
     of: ALL,
     without: (policy) => ({
       ...policy,
-      vcpu_put: (kvm, vcpu) =>
-        withWord(vcpu, LIVE, 0, () => {
+      vcpu_put: (kvm, vcpu: Vcpu<Word>) =>
+        withWord(vcpu, 'live', 0, () => {
           policy.vcpu_put(kvm, vcpu);
         }),
     }),
@@ -286,7 +281,7 @@ const CLAUSES_OF_ALL: readonly Clause[] = [
     without: (policy) =>
       onHost(policy, (kvm) => ({
         perf: Object.assign(Object.create(kvm.perf) as PolicyHost['perf'], {
-          host_lbr_active: () => true,
+          hostLbrActive: () => true,
         }),
       })),
   },
@@ -302,8 +297,8 @@ const CLAUSES_OF_ALL: readonly Clause[] = [
     of: ALL,
     without: (policy) => ({
       ...policy,
-      vcpu_exit: (kvm, vcpu) =>
-        withWord(vcpu, LIVE, 0, () => {
+      vcpu_exit: (kvm, vcpu: Vcpu<Word>) =>
+        withWord(vcpu, 'live', 0, () => {
           policy.vcpu_exit(kvm, vcpu);
         }),
     }),
@@ -346,10 +341,10 @@ const CLAUSES_OF_ALL: readonly Clause[] = [
     of: ALL,
     without: (policy) => ({
       ...policy,
-      vcpu_enter: (kvm, vcpu) => {
+      vcpu_enter: (kvm, vcpu: Vcpu<Word>) => {
         policy.vcpu_enter(kvm, vcpu);
         const { perf } = kvm;
-        if (vcpu.word(BORROWED) !== 0 && perf instanceof HostKernel) perf.pmi(vcpu.pcpu);
+        if (vcpu.words.borrowed !== 0 && perf instanceof HostKernel) perf.pmi(vcpu.pcpu);
       },
     }),
   },
@@ -366,7 +361,7 @@ const CLAUSES_OF_ONE: readonly Clause[] = [
     name: 'active-is-a-hint',
     says: 'with ACTIVE clear the stack is parked as ever, not dropped',
     of: ['pv-sound'],
-    without: (policy) => dropping(policy, (vcpu) => vcpu.pv_lbr_ctrl === 0),
+    without: (policy) => dropping(policy, (vcpu) => vcpu.pvLbrCtrl === 0),
   },
   {
     name: 'start-clears-active',
@@ -381,10 +376,10 @@ const CLAUSES_OF_ONE: readonly Clause[] = [
     without: (policy) => ({
       ...policy,
       vcpu_enter: (kvm, vcpu) => {
-        const { pv_lbr_ctrl } = vcpu;
-        vcpu.pv_lbr_ctrl = 0;
+        const { pvLbrCtrl } = vcpu;
+        vcpu.pvLbrCtrl = 0;
         policy.vcpu_enter(kvm, vcpu);
-        vcpu.pv_lbr_ctrl = pv_lbr_ctrl;
+        vcpu.pvLbrCtrl = pvLbrCtrl;
       },
     }),
   },
@@ -392,7 +387,7 @@ const CLAUSES_OF_ONE: readonly Clause[] = [
     name: 'stop-is-a-guess',
     says: 'after a slice without a sign of use the stack is parked as ever, not dropped',
     of: ['parked'],
-    without: (policy) => dropping(policy, (vcpu) => vcpu.word(USED) === 0),
+    without: (policy) => dropping(policy, (vcpu: Vcpu<Word>) => vcpu.words.used === 0),
   },
   {
     name: 'use-forgotten',
@@ -400,10 +395,10 @@ const CLAUSES_OF_ONE: readonly Clause[] = [
     of: ['parked'],
     without: (policy) => ({
       ...policy,
-      vcpu_put: (kvm, vcpu) => {
-        const used = vcpu.word(USED);
+      vcpu_put: (kvm, vcpu: Vcpu<Word>) => {
+        const used = vcpu.words.used;
         policy.vcpu_put(kvm, vcpu);
-        vcpu.setWord(USED, used);
+        vcpu.words.used = used;
       },
     }),
   },
@@ -413,10 +408,10 @@ const CLAUSES_OF_ONE: readonly Clause[] = [
     of: ['parked'],
     without: (policy) => ({
       ...policy,
-      vcpu_put: (kvm, vcpu) => {
-        const eager = vcpu.word(EAGER) | vcpu.word(USED);
+      vcpu_put: (kvm, vcpu: Vcpu<Word>) => {
+        const eager = vcpu.words.eager | vcpu.words.used;
         policy.vcpu_put(kvm, vcpu);
-        vcpu.setWord(EAGER, eager);
+        vcpu.words.eager = eager;
       },
     }),
   },
@@ -426,8 +421,8 @@ const CLAUSES_OF_ONE: readonly Clause[] = [
     of: ['parked'],
     without: (policy) => ({
       ...policy,
-      vcpu_enter: (kvm, vcpu) =>
-        withWord(vcpu, EAGER, 0, () => {
+      vcpu_enter: (kvm, vcpu: Vcpu<Word>) =>
+        withWord(vcpu, 'eager', 0, () => {
           policy.vcpu_enter(kvm, vcpu);
         }),
     }),

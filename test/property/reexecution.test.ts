@@ -166,7 +166,7 @@ class Rig {
   /** What a vCPU that is off would find when it comes back. */
   vcpuState(vcpu: number): number[] {
     const { m } = this;
-    const { vmcs, records, global_ctrl, global_status, pv_lbr_ctrl } = m.vcpus[vcpu];
+    const { vmcs, records, global_ctrl, global_status, pvLbrCtrl } = m.vcpus[vcpu];
     const { lbr_from, lbr_to, lbr_info, lbr_nr } = m.config.model;
     const banks = [lbr_from, lbr_to, lbr_info].filter((base) => base !== 0);
     const each = banks.flatMap((base) => Array.from({ length: lbr_nr }, (_, i) => base + i));
@@ -175,10 +175,10 @@ class Rig {
       m.cpl(vcpu),
       Number(m.booting(vcpu)),
       Number(m.ports[vcpu].nmiArmed),
-      vmcs.guest_debugctl,
+      vmcs.guestDebugctl,
       global_ctrl,
       global_status,
-      pv_lbr_ctrl,
+      pvLbrCtrl,
       records.tos,
       records.lbr_select,
       ...each.flatMap((msr) => [records.readLow(msr), records.readHigh(msr)]),

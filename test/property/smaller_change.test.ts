@@ -25,7 +25,7 @@ const checked: LbrPolicy = {
     return faults ? GP_VECTOR : merged.set_msr(kvm, vcpu, msr, eax, edx);
   },
 };
-const kept: LbrPolicy = { ...checked, handle_requests: nothing };
+const kept: LbrPolicy = { ...checked, handleRequests: nothing };
 
 /** What is broken in schedules without actions of these kinds. */
 function broken(policy: LbrPolicy, without: readonly ActionName[]): PropertyName[] {

@@ -43,7 +43,7 @@ const beforeHostEvents: Wiping = (policy) => ({
   ...policy,
   host_perf_event: (kvm, pcpu, loaded, on) => {
     policy.host_perf_event(kvm, pcpu, loaded, on);
-    if (on && !kvm.perf.host_lbr_active(pcpu)) kvm.scrubPcpu(pcpu);
+    if (on && !kvm.perf.hostLbrActive(pcpu)) kvm.scrubPcpu(pcpu);
   },
 });
 

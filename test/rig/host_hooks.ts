@@ -9,7 +9,7 @@ import type { HostPerf, LbrPolicy, MsrValue, PolicyHost } from '../../src/host/p
 import { Vcpu } from '../../src/host/vcpu.js';
 import { cpuModel } from './cpu.js';
 
-type EventState = ReturnType<HostPerf['guest_lbr_event']>;
+type EventState = ReturnType<HostPerf['guestLbrEvent']>;
 
 const NAMES: ReadonlyMap<number, string> = new Map([
   [msrs.MSR_LBR_NHM_FROM, 'FROM'],
@@ -38,21 +38,21 @@ export class HookRig implements PolicyHost {
   constructor(policy: LbrPolicy, cpu = 'skylake') {
     const model = cpuModel(cpu);
     const layout = new Layout();
-    const at = Vcpu.allocate(layout, model, policy.words.length);
+    const at = Vcpu.allocate(layout, model, policy.words);
     this.policy = policy;
     this.vcpu = new Vcpu(new Memory(layout), model, at, 0, 0, 0);
     this.vcpu.pcpu = PCPU;
     this.perf = {
-      create_guest_lbr_event: (_vcpu, kind) => {
+      createGuestLbrEvent: (_vcpu, kind) => {
         this.did(`create ${kind}`);
         this.event = this.comes;
       },
-      release_guest_lbr_event: () => {
+      releaseGuestLbrEvent: () => {
         this.did('release');
         this.event = 'none';
       },
-      guest_lbr_event: () => this.event,
-      host_lbr_active: (pcpu) => this.hostLbr && pcpu === PCPU,
+      guestLbrEvent: () => this.event,
+      hostLbrActive: (pcpu) => this.hostLbr && pcpu === PCPU,
     };
   }
 
@@ -111,11 +111,11 @@ export class HookRig implements PolicyHost {
   }
 
   set debugctl(value: number) {
-    this.vcpu.vmcs.guest_debugctl = value;
+    this.vcpu.vmcs.guestDebugctl = value;
   }
 
   /** What a hook that may be called at any time does. */
-  hook(name: 'vcpu_load' | 'vcpu_put' | 'handle_requests' | 'vcpu_enter' | 'vcpu_exit'): string[] {
+  hook(name: 'vcpu_load' | 'vcpu_put' | 'handleRequests' | 'vcpu_enter' | 'vcpu_exit'): string[] {
     this.policy[name](this, this.vcpu);
     return this.steps();
   }
@@ -138,12 +138,12 @@ export class HookRig implements PolicyHost {
 
   /** An access to DEBUGCTL, and for a write of it what follows once the VMCS has the value. */
   accessDebugctl(): [Vector, string[]] {
-    return [this.policy.debugctl_access(this, this.vcpu), this.steps()];
+    return [this.policy.debugctlAccess(this, this.vcpu), this.steps()];
   }
 
   wroteDebugctl(value: number): string[] {
     this.debugctl = value;
-    this.policy.set_debugctl(this, this.vcpu);
+    this.policy.setDebugctl(this, this.vcpu);
     return this.steps();
   }
 }

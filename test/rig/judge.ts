@@ -129,7 +129,7 @@ export class CheckRig extends Judged {
     this.ref.start();
     this.registers = new RegisterCheck(m.config, machine, this.ref, verdicts);
     this.registers.start();
-    this.switches = new SwitchCheck(m.config, machine, this.ref, this.registers, verdicts);
+    this.switches = new SwitchCheck(m.config, machine, this.ref, verdicts);
     this.switches.start();
   }
 }

@@ -174,11 +174,11 @@ export class Rig {
   }
 
   enable(event: perf_event): void {
-    syscall.perf_event_enable_family(this.cpu, event);
+    syscall.enableFamily(this.cpu, event);
   }
 
   disable(event: perf_event): void {
-    syscall.perf_event_disable_family(this.cpu, event);
+    syscall.disableFamily(this.cpu, event);
   }
 
   /** Forks the current task; returns the child. */

@@ -39,7 +39,7 @@ export const GP = 13;
 
 /** A machine's configuration, of which what is left out is `DEFAULTS`. */
 export interface Part extends Partial<MachineConfig> {
-  /** Name of the CPU model where `model` is left out: `haswell`, or `haswell/4` with four records. */
+  /** Name of the CPU model where `model` is left out; `haswell/4` is one with four records. */
   readonly cpu?: string;
 }
 
@@ -164,15 +164,15 @@ export class Rig {
   }
 
   /** The guest LBR event of v0. */
-  get event(): ReturnType<HostPerf['guest_lbr_event']> {
-    return this.m.host.guest_lbr_event(this.m.vcpus[0]);
+  get event(): ReturnType<HostPerf['guestLbrEvent']> {
+    return this.m.host.guestLbrEvent(this.m.vcpus[0]);
   }
 
   /** The words that the policy has set for v0, by name. */
   get words(): string[] {
-    const [vcpu] = this.m.vcpus;
-    const set = this.policy.words.filter((_name, i) => vcpu.word(i) !== 0);
-    for (const name of set) expect(vcpu.word(this.policy.words.indexOf(name))).toBe(1);
+    const words: Readonly<Record<string, number>> = this.m.vcpus[0].words;
+    const set = this.policy.words.filter((name) => words[name] !== 0);
+    for (const name of set) expect(words[name]).toBe(1);
     return set;
   }
 
@@ -203,7 +203,7 @@ export class Rig {
 
   /** DEBUGCTL as the VMCS has it. */
   get debugctl(): number {
-    return this.m.vcpus[0].vmcs.guest_debugctl;
+    return this.m.vcpus[0].vmcs.guestDebugctl;
   }
 
   /** Which of the host's own LBR events on the pCPU, and KVM's for v0, count now. */
@@ -252,9 +252,9 @@ class Hooks {
 
   policy(pv: PvSite): LbrPolicy {
     const ofDebugctl = (name: string, vcpu: Vcpu): void =>
-      this.called(name, vcpu, ` at ${vcpu.vmcs.guest_debugctl}`);
-    const names = ['vcpu_load', 'vcpu_put', 'handle_requests', 'vcpu_enter', 'vcpu_exit'];
-    names.push('deliver_pmi', 'reset', 'set_state', 'set_pv_lbr_ctrl');
+      this.called(name, vcpu, ` at ${vcpu.vmcs.guestDebugctl}`);
+    const names = ['vcpu_load', 'vcpu_put', 'handleRequests', 'vcpu_enter', 'vcpu_exit'];
+    names.push('deliver_pmi', 'reset', 'set_state', 'setPvLbrCtrl');
     return {
       ...never,
       pv,
@@ -264,9 +264,9 @@ class Hooks {
         this.called('get_state', vcpu);
         return this.sends;
       },
-      set_debugctl: (_kvm, vcpu) => ofDebugctl('set_debugctl', vcpu),
-      debugctl_access: (_kvm, vcpu) => {
-        ofDebugctl('debugctl_access', vcpu);
+      setDebugctl: (_kvm, vcpu) => ofDebugctl('setDebugctl', vcpu),
+      debugctlAccess: (_kvm, vcpu) => {
+        ofDebugctl('debugctlAccess', vcpu);
         return this.vector;
       },
       get_msr: (_kvm, _vcpu, msr) => {
@@ -280,7 +280,7 @@ class Hooks {
 
 /**
  * A rig whose policy only tells which of its hooks are called: `vcpu_exit 0`, `get_msr 457`,
- * `set_debugctl 0 at 1` with the vCPU and the DEBUGCTL of its VMCS. A trapped read finds the MSR's
+ * `setDebugctl 0 at 1` with the vCPU and the DEBUGCTL of its VMCS. A trapped read finds the MSR's
  * index plus 1 and plus 2 in eax and edx. The CPU is a Skylake.
  */
 export class HookedRig extends Rig {

@@ -4,6 +4,7 @@ import type { Group } from '../../src/schedule/explored.js';
 import { DEFAULT_GROUPS } from '../../src/states/alphabet.js';
 import type { Explored, ExploreOptions } from '../../src/states/explore.js';
 import { explore } from '../../src/states/explore.js';
+import type { Vcpu } from '../../src/host/vcpu.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
 import type { PropertyName } from '../../src/judge/properties.js';
 import type { Action } from '../../src/schedule/table.js';
@@ -75,12 +76,12 @@ const TRUSTING: LbrPolicy = {
   knownFailures: {},
   notApplicable: {},
   words: ['saved'],
-  vcpu_put: (kvm, vcpu) => {
-    vcpu.setWord(0, vcpu.lbr_enabled ? 1 : 0);
-    if (vcpu.lbr_enabled) kvm.saveStack(vcpu, true);
+  vcpu_put: (kvm, vcpu: Vcpu<'saved'>) => {
+    vcpu.words.saved = vcpu.lbrEnabled ? 1 : 0;
+    if (vcpu.lbrEnabled) kvm.saveStack(vcpu, true);
   },
-  vcpu_load: (kvm, vcpu) => {
-    if (vcpu.word(0) !== 0) kvm.restoreStack(vcpu, true);
+  vcpu_load: (kvm, vcpu: Vcpu<'saved'>) => {
+    if (vcpu.words.saved !== 0) kvm.restoreStack(vcpu, true);
   },
 };
 

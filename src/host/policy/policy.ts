@@ -21,13 +21,13 @@ export type GuestLbrEvent = 'flexible' | 'exclusive' | 'fake-counter';
 /** The host's perf subsystem, as KVM may use it. */
 export interface HostPerf {
   /** perf_event_create_kernel_counter() of the guest LBR event, for the vCPU's own thread. */
-  create_guest_lbr_event(vcpu: Vcpu, kind: GuestLbrEvent): void;
+  createGuestLbrEvent(vcpu: Vcpu, kind: GuestLbrEvent): void;
   /** perf_event_release_kernel() of it. */
-  release_guest_lbr_event(vcpu: Vcpu): void;
+  releaseGuestLbrEvent(vcpu: Vcpu): void;
   /** Whether it exists, and whether it is PERF_EVENT_STATE_ACTIVE. */
-  guest_lbr_event(vcpu: Vcpu): 'none' | 'inactive' | 'active';
+  guestLbrEvent(vcpu: Vcpu): 'none' | 'inactive' | 'active';
   /** Whether an LBR event of the host's own counts on this pCPU now. */
-  host_lbr_active(pcpu: number): boolean;
+  hostLbrActive(pcpu: number): boolean;
 }
 
 /** What KVM lets a policy do. MSR accesses are those of the pCPU that the vCPU is loaded on. */
@@ -72,13 +72,15 @@ export interface KnownFailure {
   readonly where?: Where;
 }
 
-export type Where = (model: CpuModel, kernel: string) => boolean;
+/** @param kernel - the features of the kernels that matter: KERNEL_FEATURES of a version. */
+export type Where = (model: CpuModel, kernel: { readonly restoreShortcut: boolean }) => boolean;
 
 /** A failure that is not met on a CPU without call-stack mode. */
 export const WITH_CALLSTACK: Where = (model) => model.callstack;
 
-/** A failure that is not met with a driver that lacks the restore shortcut (4.18). */
-export const WITH_SHORTCUT: Where = (model, kernel) => model.callstack && kernel !== '4.18';
+/** A failure that is not met with a driver that lacks the restore shortcut. */
+export const WITH_SHORTCUT: Where = ({ callstack }, { restoreShortcut }) =>
+  callstack && restoreShortcut;
 
 /**
  * What a policy says of itself to those who judge and explore it. The host never reads any of it.
@@ -108,7 +110,7 @@ export interface LbrPolicy extends PolicyClaims {
   readonly assumes: string;
   /** What the guest is told: where its driver reports call-stack use, if at all. */
   readonly pv: PvSite;
-  /** Names of its words per vCPU. */
+  /** Names of its words per vCPU: `vcpu.words.NAME` in a hook that asks for a Vcpu<'NAME'>. */
   readonly words: readonly string[];
   /**
    * Whether the policy will write all of `vcpu.records` before it reads any of it. Only exploration
@@ -118,7 +120,7 @@ export interface LbrPolicy extends PolicyClaims {
   vcpu_load(kvm: PolicyHost, vcpu: Vcpu): void;
   vcpu_put(kvm: PolicyHost, vcpu: Vcpu): void;
   /** Before a VM entry, interrupts still on: what was asked of KVM meanwhile (KVM_REQ_PMU). */
-  handle_requests(kvm: PolicyHost, vcpu: Vcpu): void;
+  handleRequests(kvm: PolicyHost, vcpu: Vcpu): void;
   /** Before a VM entry, interrupts off. */
   vcpu_enter(kvm: PolicyHost, vcpu: Vcpu): void;
   /** After a VM exit; the guest's DEBUGCTL is in the VMCS. */
@@ -128,11 +130,11 @@ export interface LbrPolicy extends PolicyClaims {
   /** An intercepted WRMSR of an LBR MSR that exists. */
   set_msr(kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector;
   /** The guest is about to read or write DEBUGCTL, which always exits; a vector refuses it. */
-  debugctl_access(kvm: PolicyHost, vcpu: Vcpu): Vector;
+  debugctlAccess(kvm: PolicyHost, vcpu: Vcpu): Vector;
   /** The guest wrote DEBUGCTL; the VMCS holds the new value. */
-  set_debugctl(kvm: PolicyHost, vcpu: Vcpu): void;
+  setDebugctl(kvm: PolicyHost, vcpu: Vcpu): void;
   /** The guest wrote MSR_KVM_PV_LBR_CTRL. */
-  set_pv_lbr_ctrl(kvm: PolicyHost, vcpu: Vcpu): void;
+  setPvLbrCtrl(kvm: PolicyHost, vcpu: Vcpu): void;
   /** A virtual PMI is about to be injected. */
   deliver_pmi(kvm: PolicyHost, vcpu: Vcpu): void;
   /** The host's own LBR use of a pCPU comes (before it does) or has gone. */
@@ -180,7 +182,7 @@ export const PASS_THROUGH: PolicyGround = {
   pv: 'none',
   vcpu_load: nothing,
   vcpu_put: nothing,
-  handle_requests: nothing,
+  handleRequests: nothing,
   vcpu_enter: nothing,
   vcpu_exit: nothing,
   get_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number): MsrValue => {
@@ -189,9 +191,9 @@ export const PASS_THROUGH: PolicyGround = {
   },
   set_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector =>
     kvm.wrmsr_safe(vcpu, msr, eax, edx),
-  debugctl_access: (): Vector => 0,
-  set_debugctl: nothing,
-  set_pv_lbr_ctrl: nothing,
+  debugctlAccess: (): Vector => 0,
+  setDebugctl: nothing,
+  setPvLbrCtrl: nothing,
   deliver_pmi: nothing,
   host_perf_event: nothing,
   reset: (kvm: PolicyHost, vcpu: Vcpu): void => kvm.setPassthrough(vcpu, true),

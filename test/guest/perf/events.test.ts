@@ -189,7 +189,7 @@ describe('perf_event_open', () => {
   });
 });
 
-describe('perf_event_enable_family and perf_event_disable_family', () => {
+describe('enableFamily and disableFamily', () => {
   it('always reach the event and every one inherited from it, and no other', () => {
     const rig = new Rig();
     const event = rig.open(0, CALLSTACK, ATTR_INHERIT);

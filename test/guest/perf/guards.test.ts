@@ -20,7 +20,7 @@ import {
 import { PV_SITES } from '../../../src/guest/pv/kvm_para.js';
 import { Layout } from '../../../src/hw/memory.js';
 import * as perf from '../../../src/guest/perf/perf_event.js';
-import { LBR_NOT_SUPP } from '../../../src/guest/perf/x86_pmu.js';
+import { LBR_NOT_SUPP, x86PmuOf } from '../../../src/guest/perf/x86_pmu.js';
 import { addressHigh, BRANCH_JCC } from '../../../src/hw/branch.js';
 import * as msrs from '../../../src/hw/msr_index.js';
 import { modelOf } from '../../golden/accesses.js';
@@ -275,7 +275,7 @@ describe('Kernel', () => {
   });
 });
 
-describe('kvm_pv_lbr_add and kvm_pv_lbr_del', () => {
+describe('pvLbrAdd and pvLbrDel', () => {
   it.each(PV_SITES)(
     'always count call-stack users alone, and none without the feature: %s',
     (pv) => {
@@ -291,6 +291,17 @@ describe('kvm_pv_lbr_add and kvm_pv_lbr_del', () => {
       expect(users()).toBe(0);
     },
   );
+});
+
+describe('x86PmuOf', () => {
+  it('never goes by what a model or its microarchitecture is called', () => {
+    for (const name of ['haswell', 'skylake']) {
+      const { config } = new Rig({ model: modelOf(name) }).kernel;
+      const model = { ...config.model, name: 'x', uarch: name === 'haswell' ? 'x' : 'Haswell' };
+      expect(x86PmuOf({ ...config, model })).toEqual(x86PmuOf(config));
+      expect(x86PmuOf(config).lbr_double_abort).toBe(name === 'haswell');
+    }
+  });
 });
 
 describe('KERNEL_VERSIONS', () => {

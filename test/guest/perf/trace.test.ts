@@ -136,9 +136,9 @@ class Replay {
       case 'install':
         return core.perf_install_in_context(cpu, kernel.events[a]);
       case 'enable':
-        return syscall.perf_event_enable_family(cpu, kernel.events[a]);
+        return syscall.enableFamily(cpu, kernel.events[a]);
       case 'disable':
-        return syscall.perf_event_disable_family(cpu, kernel.events[a]);
+        return syscall.disableFamily(cpu, kernel.events[a]);
       case 'close':
         return syscall.perf_event_release_kernel(cpu, kernel.events[a]);
       case 'fork':

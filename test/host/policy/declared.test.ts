@@ -7,6 +7,7 @@ import type { PropertyName } from '../../../src/judge/properties.js';
 import { merged } from '../../../src/host/policy/merged.js';
 import { never } from '../../../src/host/policy/never.js';
 import type { LbrPolicy } from '../../../src/host/policy/policy.js';
+import { KERNEL_FEATURES, KERNEL_VERSIONS } from '../../../src/guest/perf/kernel.js';
 import { WITH_CALLSTACK, WITH_SHORTCUT } from '../../../src/host/policy/policy.js';
 import { v10 } from '../../../src/host/policy/v10.js';
 import { v1Vmx, v1VmxArea, v1VmxSwap } from '../../../src/host/policy/v1_vmx.js';
@@ -16,7 +17,7 @@ import { v8, v8Posted } from '../../../src/host/policy/v8.js';
 import { cpuModel } from '../../rig/cpu.js';
 import { CALLSTACK_SELECT, DEBUGCTL, LBR, Rig, SELECT } from '../../rig/machine.js';
 
-const KERNELS = ['6.1', '4.18'];
+const KERNELS = KERNEL_VERSIONS;
 const WITH_STACK = ['haswell', 'haswell-notsx', 'skylake', 'goldmont'];
 const ALL = CPU_MODELS.map(({ name }) => name);
 const WITHOUT = ALL.filter((name) => !WITH_STACK.includes(name));
@@ -41,8 +42,9 @@ describe('Where', () => {
     for (const model of CPU_MODELS) {
       const has = WITH_STACK.includes(model.name);
       for (const kernel of KERNELS) {
-        expect([model.name, WITH_CALLSTACK(model, kernel)]).toEqual([model.name, has]);
-        const shortcut = [model.name, WITH_SHORTCUT(model, kernel)];
+        const features = KERNEL_FEATURES[kernel];
+        expect([model.name, WITH_CALLSTACK(model, features)]).toEqual([model.name, has]);
+        const shortcut = [model.name, WITH_SHORTCUT(model, features)];
         expect(shortcut).toEqual([model.name, has && kernel === '6.1']);
       }
     }

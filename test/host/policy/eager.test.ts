@@ -33,7 +33,7 @@ describe('never', () => {
     rig.m.switchTo(0, -1);
     rig.m.vcpus[0].records.write(TOS, 3, 0);
     rig.m.liveMigrate(0);
-    expect([rig.m.vcpus[0].records.tos, rig.m.vcpus[0].vmcs.guest_debugctl]).toEqual([0, 0]);
+    expect([rig.m.vcpus[0].records.tos, rig.m.vcpus[0].vmcs.guestDebugctl]).toEqual([0, 0]);
     expect(rig.intercepted(0)).toBe(false);
   });
 
@@ -173,7 +173,7 @@ describe('pv-v2', () => {
     rig.set(0, MSR_KVM_PV_LBR_CTRL, 1);
     rig.m.switchTo(0, -1);
     rig.m.liveMigrate(0);
-    expect([rig.m.vcpus[0].pv_lbr_ctrl, rig.intercepted(0)]).toEqual([0, false]);
+    expect([rig.m.vcpus[0].pvLbrCtrl, rig.intercepted(0)]).toEqual([0, false]);
   });
 
   it('always goes on under a host event, which is what makes it unsound', () => {

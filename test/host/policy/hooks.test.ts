@@ -14,26 +14,26 @@ import { DEBUGCTL, FROM, GP, HookedRig, LBR, Rig, SELECT, TO, TOS } from '../../
 const FREEZE = msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
 
 /** The calls of the two hooks of DEBUGCTL, with what the VMCS then has. */
-const asked = ({ said }: HookedRig): string[] => said('debugctl_access', 'set_debugctl');
+const asked = ({ said }: HookedRig): string[] => said('debugctlAccess', 'setDebugctl');
 
 const hooked = (): HookedRig => new HookedRig('none', { cpu: 'haswell' });
 
-describe('debugctl_access', () => {
+describe('debugctlAccess', () => {
   it('always is asked before a read, and before a write that then reaches the VMCS', () => {
     const rig = hooked();
     expect([rig.write(0, DEBUGCTL, LBR), asked(rig)]).toEqual([
       0,
-      ['debugctl_access 0 at 0', 'set_debugctl 0 at 1'],
+      ['debugctlAccess 0 at 0', 'setDebugctl 0 at 1'],
     ]);
-    expect([rig.read(0, DEBUGCTL), asked(rig)]).toEqual([LBR, ['debugctl_access 0 at 1']]);
+    expect([rig.read(0, DEBUGCTL), asked(rig)]).toEqual([LBR, ['debugctlAccess 0 at 1']]);
     expect([rig.write(0, DEBUGCTL, FREEZE), asked(rig)]).toEqual([
       0,
-      ['debugctl_access 0 at 1', `set_debugctl 0 at ${FREEZE}`],
+      ['debugctlAccess 0 at 1', `setDebugctl 0 at ${FREEZE}`],
     ]);
     rig.m.switchTo(0, 1);
     expect([rig.write(1, DEBUGCTL, LBR), asked(rig)]).toEqual([
       0,
-      ['debugctl_access 1 at 0', 'set_debugctl 1 at 1'],
+      ['debugctlAccess 1 at 0', 'setDebugctl 1 at 1'],
     ]);
   });
 
@@ -45,7 +45,7 @@ describe('debugctl_access', () => {
     expect([rig.read(0, DEBUGCTL), rig.write(0, DEBUGCTL, 0)]).toEqual(['gp', GP]);
     expect([rig.debugctl, asked(rig)]).toEqual([
       LBR | FREEZE,
-      [`debugctl_access 0 at ${LBR | FREEZE}`, `debugctl_access 0 at ${LBR | FREEZE}`],
+      [`debugctlAccess 0 at ${LBR | FREEZE}`, `debugctlAccess 0 at ${LBR | FREEZE}`],
     ]);
     rig.hooks.vector = 0;
     expect(rig.read(0, DEBUGCTL)).toBe(LBR | FREEZE);
@@ -65,20 +65,20 @@ describe('debugctl_access', () => {
 
   it('never refuses anything where a policy does not say', () => {
     const rig = new Rig(never);
-    expect(PASS_THROUGH.debugctl_access(rig.m.kvm, rig.m.vcpus[0])).toBe(0);
+    expect(PASS_THROUGH.debugctlAccess(rig.m.kvm, rig.m.vcpus[0])).toBe(0);
     expect([rig.write(0, DEBUGCTL, LBR), rig.read(0, DEBUGCTL)]).toEqual([0, LBR]);
     expect(REFUSED).toEqual({ eax: 0, edx: 0, vector: GP });
   });
 });
 
-describe('lbr_enabled', () => {
+describe('lbrEnabled', () => {
   it('always is DEBUGCTL.LBR of the VMCS, and nothing else', () => {
     const vcpu = new Rig(never).m.vcpus[0];
     for (let bit = 0; bit < 16; bit++) {
-      vcpu.vmcs.guest_debugctl = 1 << bit;
-      expect(vcpu.lbr_enabled).toBe(bit === 0);
-      vcpu.vmcs.guest_debugctl = 0xffff & ~(1 << bit);
-      expect(vcpu.lbr_enabled).toBe(bit !== 0);
+      vcpu.vmcs.guestDebugctl = 1 << bit;
+      expect(vcpu.lbrEnabled).toBe(bit === 0);
+      vcpu.vmcs.guestDebugctl = 0xffff & ~(1 << bit);
+      expect(vcpu.lbrEnabled).toBe(bit !== 0);
     }
   });
 });

@@ -78,9 +78,10 @@ describe('createEvent', () => {
       ['nehalem', false],
     ] as const) {
       const { m } = new Rig(v6, { cpu });
+      const [vcpu] = m.vcpus as lazy.LazyVcpu[];
       for (let i = 0; i < 2; i++) {
-        expect(lazy.createEvent(m.kvm, m.vcpus[0], 'flexible')).toBe(can);
-        expect(lazy.hasEvent(m.vcpus[0])).toBe(can);
+        expect(lazy.createEvent(m.kvm, vcpu, 'flexible')).toBe(can);
+        expect(lazy.hasEvent(vcpu)).toBe(can);
       }
     }
   });
@@ -88,14 +89,14 @@ describe('createEvent', () => {
 
 describe('intel_pmu_sched_in', () => {
   it('never touches anything after an idle slice without an event', () => {
-    const [vcpu] = new Rig(v6).m.vcpus;
+    const [vcpu] = new Rig(v6).m.vcpus as lazy.LazyVcpu[];
     for (const debugctl of [0, LBR]) {
-      vcpu.vmcs.guest_debugctl = debugctl;
+      vcpu.vmcs.guestDebugctl = debugctl;
       // Any call on it throws.
       lazy.intel_pmu_sched_in({} as PolicyHost, vcpu);
       v4.vcpu_load({} as PolicyHost, vcpu);
     }
-    expect([vcpu.word(0), vcpu.word(1)]).toEqual([0, 0]);
+    expect([vcpu.words.lbr_used, vcpu.words.lbr_event]).toEqual([0, 0]);
   });
 });
 

@@ -49,7 +49,7 @@ describe('the first access', () => {
   });
 });
 
-describe('set_debugctl', () => {
+describe('setDebugctl', () => {
   it('always creates the event for LBR=1, once', () => {
     const rig = new Rig(merged);
     rig.set(0, DEBUGCTL, msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI);
@@ -140,10 +140,10 @@ describe('without ownership', () => {
     const rig = new Rig(merged);
     const calls: string[] = [];
     const perf: HostPerf = {
-      create_guest_lbr_event: () => void calls.push('create'),
-      release_guest_lbr_event: () => void calls.push('release'),
-      guest_lbr_event: () => 'inactive',
-      host_lbr_active: () => false,
+      createGuestLbrEvent: () => void calls.push('create'),
+      releaseGuestLbrEvent: () => void calls.push('release'),
+      guestLbrEvent: () => 'inactive',
+      hostLbrActive: () => false,
     };
     const kvm = new Proxy({ perf } as PolicyHost, {
       get: (target, name) =>
@@ -155,8 +155,8 @@ describe('without ownership', () => {
     const value = merged.get_msr(kvm, vcpu, TOS);
     expect([value.eax, value.edx, value.vector]).toEqual([0, 0, 0]);
     expect(merged.set_msr(kvm, vcpu, SELECT, 0, 1)).toBe(0);
-    vcpu.vmcs.guest_debugctl = LBR;
-    merged.set_debugctl(kvm, vcpu);
+    vcpu.vmcs.guestDebugctl = LBR;
+    merged.setDebugctl(kvm, vcpu);
     expect(calls).toEqual([]);
     merged.vcpu_enter(kvm, vcpu);
     expect(calls).toEqual(['setPassthrough false']);
@@ -169,10 +169,10 @@ describe('a host event', () => {
     rig.set(0, DEBUGCTL, LBR);
     fill(rig);
     rig.m.hostEvent(0, PINNED, ON);
-    expect([rig.m.host.host_lbr_active(0), rig.event]).toEqual([false, 'active']);
+    expect([rig.m.host.hostLbrActive(0), rig.event]).toEqual([false, 'active']);
     expect(filled(rig).slice(0, 2)).toEqual([0, 0]);
     rig.m.switchTo(0, 1);
-    expect(rig.m.host.host_lbr_active(0)).toBe(true);
+    expect(rig.m.host.hostLbrActive(0)).toBe(true);
   });
 });
 
@@ -183,7 +183,7 @@ describe('reset', () => {
     fill(rig);
     rig.m.switchTo(0, -1);
     rig.m.liveMigrate(0);
-    expect([rig.event, rig.m.vcpus[0].vmcs.guest_debugctl]).toEqual(['none', 0]);
+    expect([rig.event, rig.m.vcpus[0].vmcs.guestDebugctl]).toEqual(['none', 0]);
     rig.m.switchTo(0, 0);
     expect([rig.event, rig.intercepted()]).toEqual(['none', true]);
     expect(filled(rig).slice(0, 2)).toEqual([0, 0]);

@@ -1,5 +1,6 @@
 /** Hooks of the policies of the lazy series, v4 to v10, each by itself on a host that logs. */
 import { describe, expect, it } from 'vitest';
+import type { Vcpu } from '../../../src/host/vcpu.js';
 import * as msrs from '../../../src/hw/msr_index.js';
 import { PASS_THROUGH } from '../../../src/host/policy/policy.js';
 import { v10 } from '../../../src/host/policy/v10.js';
@@ -72,9 +73,9 @@ describe.each(EVENTS)('the turns of $name', (policy) => {
   it('never do anything at a put or an exit, nor send any state', () => {
     const rig = used();
     expect([rig.hook('vcpu_put'), rig.hook('vcpu_exit')]).toEqual([[], []]);
-    expect(rig.hook('handle_requests')).toEqual([]);
+    expect(rig.hook('handleRequests')).toEqual([]);
     expect(policy.get_state(rig, rig.vcpu)).toBe(false);
-    expect([policy.pv, policy.set_debugctl]).toEqual(['none', PASS_THROUGH.set_debugctl]);
+    expect([policy.pv, policy.setDebugctl]).toEqual(['none', PASS_THROUGH.setDebugctl]);
   });
 });
 
@@ -248,16 +249,16 @@ describe('v10', () => {
   function back(): HookRig {
     const rig = new HookRig(v10);
     rig.read(TOS);
-    rig.vcpu.setWord(1, 0);
+    (rig.vcpu as Vcpu<'in_use'>).words.in_use = 0;
     expect(rig.hook('vcpu_load')).toEqual([]);
     return rig;
   }
 
   it('always releases the event at the first request after a switch, LBR off and no access', () => {
     const rig = back();
-    expect(rig.hook('handle_requests')).toEqual(['release']);
+    expect(rig.hook('handleRequests')).toEqual(['release']);
     rig.event = 'active';
-    expect(rig.hook('handle_requests')).toEqual([]);
+    expect(rig.hook('handleRequests')).toEqual([]);
   });
 
   it.each(['read', 'write', 'debugctl'] as const)('never after a trapped %s', (access) => {
@@ -265,30 +266,30 @@ describe('v10', () => {
     if (access === 'read') rig.read(TOS);
     else if (access === 'write') rig.write(TOS);
     else rig.wroteDebugctl(0);
-    expect(rig.hook('handle_requests')).toEqual([]);
+    expect(rig.hook('handleRequests')).toEqual([]);
     // It counts for one look.
-    expect([rig.hook('vcpu_load'), rig.hook('handle_requests')]).toEqual([[], ['release']]);
+    expect([rig.hook('vcpu_load'), rig.hook('handleRequests')]).toEqual([[], ['release']]);
   });
 
   it('never while LBR is on', () => {
     const rig = back();
     rig.debugctl = LBR;
-    expect(rig.hook('handle_requests')).toEqual([]);
+    expect(rig.hook('handleRequests')).toEqual([]);
     rig.debugctl = FREEZE;
-    expect(rig.hook('handle_requests')).toEqual([]);
+    expect(rig.hook('handleRequests')).toEqual([]);
     rig.hook('vcpu_load');
-    expect(rig.hook('handle_requests')).toEqual(['release']);
+    expect(rig.hook('handleRequests')).toEqual(['release']);
   });
 
   it('always keeps an access for the look after the next switch', () => {
     const rig = new HookRig(v10);
     expect(rig.hook('vcpu_load')).toEqual([]);
     rig.read(TOS);
-    expect(rig.hook('handle_requests')).toEqual([]);
+    expect(rig.hook('handleRequests')).toEqual([]);
     rig.hook('vcpu_load');
-    expect(rig.hook('handle_requests')).toEqual([]);
+    expect(rig.hook('handleRequests')).toEqual([]);
     rig.hook('vcpu_load');
-    expect(rig.hook('handle_requests')).toEqual(['release']);
+    expect(rig.hook('handleRequests')).toEqual(['release']);
   });
 
   it('always creates the event for any write of DEBUGCTL, once', () => {

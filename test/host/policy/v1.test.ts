@@ -101,7 +101,7 @@ function beside(policy: LbrPolicy, which: number): Rig {
   fill(rig, 8);
   rig.m.hostEvent(0, which, ON);
   rig.m.hostWork(0, 3);
-  expect(rig.m.host.host_lbr_active(0)).toBe(true);
+  expect(rig.m.host.hostLbrActive(0)).toBe(true);
   rig.work();
   return rig;
 }

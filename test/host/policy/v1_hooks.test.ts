@@ -38,7 +38,7 @@ describe.each([
   it('never does anything when a vCPU comes or goes', () => {
     const rig = new HookRig(policy);
     expect([rig.hook('vcpu_load'), rig.hook('vcpu_put')]).toEqual([[], []]);
-    expect([rig.hook('handle_requests'), rig.wroteDebugctl(1)]).toEqual([[], []]);
+    expect([rig.hook('handleRequests'), rig.wroteDebugctl(1)]).toEqual([[], []]);
     expect([rig.accessDebugctl(), rig.inUse, policy.pv]).toEqual([[0, []], null, 'none']);
   });
 
@@ -58,7 +58,7 @@ describe('recordsStale', () => {
       const rig = new HookRig(policy);
       const stale = (): boolean | undefined => policy.recordsStale?.(rig.vcpu);
       expect(stale()).toBe(false);
-      rig.vcpu.vmcs.guest_debugctl = 1;
+      rig.vcpu.vmcs.guestDebugctl = 1;
       expect(rig.hook('vcpu_enter')).toEqual(['restore all', 'pass through']);
       expect(stale()).toBe(true);
       expect(rig.hook('vcpu_put')).toEqual(['save all', 'scrub', 'intercept']);

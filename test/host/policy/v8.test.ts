@@ -1,6 +1,7 @@
 /** v8: an exclusive event before the access, and #GP without it; in both readings of its check. */
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { LazyVcpu } from '../../../src/host/policy/lazy_event.js';
 import { BRANCH_JCC } from '../../../src/hw/branch.js';
 import * as msrs from '../../../src/hw/msr_index.js';
 import type { HostPerf, LbrPolicy, PolicyHost } from '../../../src/host/policy/policy.js';
@@ -172,19 +173,19 @@ describe('the check before entry', () => {
   it('never touches anything without an event, or without use in this slice', () => {
     for (const policy of BOTH) {
       const { m } = new Rig(policy);
-      const [vcpu] = m.vcpus;
+      const [vcpu] = m.vcpus as LazyVcpu[];
       for (const [event, used] of [
         [0, 0],
         [0, 1],
         [1, 0],
       ]) {
         for (const state of ['none', 'inactive', 'active'] as const) {
-          const perf = { guest_lbr_event: () => state } as Partial<HostPerf> as HostPerf;
-          vcpu.setWord(0, used);
-          vcpu.setWord(1, event);
+          const perf = { guestLbrEvent: () => state } as Partial<HostPerf> as HostPerf;
+          vcpu.words.lbr_used = used;
+          vcpu.words.lbr_event = event;
           // Any call on it throws.
           policy.vcpu_enter({ perf } as PolicyHost, vcpu);
-          expect([vcpu.word(0), vcpu.word(1)]).toEqual([used, event]);
+          expect([vcpu.words.lbr_used, vcpu.words.lbr_event]).toEqual([used, event]);
         }
       }
     }
@@ -206,7 +207,7 @@ describe.each(BOTH)('a host event and that of $name', (policy) => {
     expect([rig.read(0, DEBUGCTL), rig.write(0, DEBUGCTL, LBR)]).toEqual(['gp', GP]);
     expect([rig.debugctl, rig.work()]).toEqual([msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI, []]);
     expect([rig.m.pcpus[0].stack.tos, rig.m.pcpus[0].stack.lbr_select]).toEqual(host);
-    expect([rig.m.host.host_lbr_active(0), rig.inUse, rig.open]).toEqual([true, true, []]);
+    expect([rig.m.host.hostLbrActive(0), rig.inUse, rig.open]).toEqual([true, true, []]);
   });
 
   it('never lets the event of a guest begin while one is pinned to the CPU', () => {
