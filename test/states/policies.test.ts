@@ -5,7 +5,6 @@ import { DEFAULT_GROUPS } from '../../src/states/alphabet.js';
 import type { Explored, ExploreOptions } from '../../src/states/explore.js';
 import { explore } from '../../src/states/explore.js';
 import type { LbrPolicy, PropertyName } from '../../src/host/policy/policy.js';
-import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
 import type { Action } from '../../src/schedule/actions.js';
 import { actionText } from '../../src/schedule/actions.js';
 import { Schedule } from '../../src/schedule/schedule.js';
@@ -13,31 +12,20 @@ import { propertyIndex } from '../../src/judge/properties.js';
 import { Bench } from '../../src/campaign/trial.js';
 import { cpuModel } from '../rig/cpu.js';
 import { policyOf } from '../rig/machine.js';
-import { configOf } from '../rig/states.js';
+import { configOf, exploreOptions } from '../rig/states.js';
 
 const OUTSIDE: readonly Group[] = DEFAULT_GROUPS.filter((group) => group !== 'inside');
 
-/** Two VMs of one vCPU and two tasks on one pCPU, with two records. */
+/** @param calls - bound of nested calls of a task. */
 function explored(
   policy: string | LbrPolicy,
   groups: readonly Group[],
   more: Partial<ExploreOptions> = {},
   calls = 2,
 ): Explored {
-  return explore({
-    model: cpuModel('haswell/2'),
-    kernel: '6.1',
-    policy: typeof policy === 'string' ? policyOf(policy) : policy,
-    shape: { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 },
-    bounds: { groups, events: 1, calls, suspended: 1 },
-    properties: PROPERTY_NAMES,
-    maxLength: Infinity,
-    memoryBytes: Infinity,
-    fingerprints: false,
-    symmetry: true,
-    untilBroken: false,
-    ...more,
-  });
+  const whole = typeof policy === 'string' ? policyOf(policy) : policy;
+  const bounds = { groups, events: 1, calls, suspended: 1 };
+  return explore(exploreOptions(whole, groups, { bounds, ...more }));
 }
 
 /** The properties with another verdict than `holds`. */

@@ -4,9 +4,6 @@ import { DEFAULT_GROUPS } from '../../../src/states/alphabet.js';
 import type { Explored, ExploreResult } from '../../../src/states/explore.js';
 import type { End, Outcome } from '../../../src/search/search.js';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
-import { findPolicy } from '../../../src/host/policy/index.js';
-import type { CpuModel } from '../../../src/hw/cpu_models.js';
-import { findCpuModel } from '../../../src/hw/cpu_models.js';
 import { coloursFor } from '../../../src/console/colours.js';
 import { exploreJson } from '../../../src/questions/explore/json.js';
 import type { Exploration, TimedExploration } from '../../../src/questions/explore/text.js';
@@ -17,15 +14,11 @@ import { Schedule } from '../../../src/schedule/schedule.js';
 import type { Counterexample } from '../../../src/campaign/campaign.js';
 import { ShapeCampaign } from '../../../src/campaign/campaign.js';
 import { propertyIndex } from '../../../src/judge/properties.js';
+import { cpuModel } from '../../rig/cpu.js';
+import { machineConfig } from '../../rig/machine.js';
 
 const SHAPE = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
 const CALL_STACK_USER = 0x801;
-
-function cpu(name: string): CpuModel {
-  const model = findCpuModel(name);
-  if (model === undefined) throw new Error('the test names what exists');
-  return model;
-}
 
 /** What `never` breaks first: VM 0 finds the call of VM 1. */
 const ACTIONS: readonly Action[] = [
@@ -38,9 +31,7 @@ const ACTIONS: readonly Action[] = [
 ];
 
 function counterexample(property: 'no-leak/vm' | 'no-loss/any'): Counterexample {
-  const policy = findPolicy('never');
-  if (policy === undefined) throw new Error('the test names what exists');
-  const config = { ...SHAPE, model: cpu('haswell/2'), kernel: '6.1' as const, policy };
+  const config = machineConfig({ ...SHAPE, cpu: 'haswell/2' });
   const schedule = Schedule.of(ACTIONS);
   return new ShapeCampaign(config).counterexample(schedule, propertyIndex(property), false);
 }
@@ -105,7 +96,7 @@ function exploration(
   more: Partial<Exploration> = {},
 ): Exploration {
   return {
-    model: cpu('haswell/2'),
+    model: cpuModel('haswell/2'),
     kernel: '6.1',
     driver: PORT,
     source: null,
@@ -142,7 +133,7 @@ describe('the report of an exploration', () => {
     expect(text).toContain('up to 4,096 MB of them for each policy');
   });
   it('never says that silicon has a depth which it has not, nor that it lacks its own', () => {
-    const text = flat(exploration([timed('exhausted')], { model: cpu('core2') }));
+    const text = flat(exploration([timed('exhausted')], { model: cpuModel('core2') }));
     expect(text).toContain('core2 with an LBR of 4 ');
     expect(text).not.toContain('silicon');
   });
@@ -447,7 +438,7 @@ describe('exploreJson', () => {
     });
   });
   it('always has the odds with fingerprints, a length with a bound, and silicon as it is', () => {
-    const more = { fingerprints: true, maxLength: 9, model: cpu('core2'), symmetry: false };
+    const more = { fingerprints: true, maxLength: 9, model: cpuModel('core2'), symmetry: false };
     const { results } = json(exploration([timed('bound', { results: [LEAK] })], more));
     expect(results[0]).toMatchObject({ collisionOdds: (2000 * 1999) / 2 / 2 ** 64 });
     expect(results[0].bounds).toMatchObject({ length: 9, cpu: 'core2', silicon: true });
