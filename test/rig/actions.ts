@@ -6,7 +6,10 @@ import { ACTION_NAMES, ACTIONS } from '../../src/schedule/actions.js';
 /** Any word of 32 bits, signed. */
 const anyWord: fc.Arbitrary<number> = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
 
-/** @param actorMax - the largest actor; parameters are drawn from `param`, in no range of theirs. */
+/**
+ * @param actorMax - the largest actor.
+ * @param param - draws a parameter, whatever its range.
+ */
 export function anyAction(
   actorMax: number,
   param: fc.Arbitrary<number> = anyWord,

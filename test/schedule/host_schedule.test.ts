@@ -246,19 +246,51 @@ describe('hostSchedule, errors', () => {
     return 'no error';
   };
 
-  it('asks for events when there is none', () => {
-    expect(failure(['# tracer: nop'])).toBe(
-      'trace.txt: there is no sched_switch event; record it, for example with ' +
+  it.each<{ claim: string; rows: string[]; message: string | RegExp }>([
+    {
+      claim: 'a recording without events is refused, and how to record is told',
+      rows: ['# tracer: nop'],
+      message:
+        'trace.txt: there is no sched_switch event; record it, for example with ' +
         'trace-cmd record -e sched:sched_switch, and print it with trace-cmd report',
-    );
-  });
-
-  it('lists the threads when none is a vCPU', () => {
-    expect(failure(['0 0 50', '0 50 7', '0 7 0'])).toBe(
-      'trace.txt: no thread name matches /CPU \\d+\\/(KVM|TCG)/, so there is no vCPU; the ' +
+    },
+    {
+      claim: 'a recording without a vCPU is refused, and its threads are listed',
+      rows: ['0 0 50', '0 50 7', '0 7 0'],
+      message:
+        'trace.txt: no thread name matches /CPU \\d+\\/(KVM|TCG)/, so there is no vCPU; the ' +
         "threads are 'qemu-system-x86', 'other'; say with --vcpu-threads REGEX which of them are " +
         'vCPUs',
-    );
+    },
+    {
+      claim: 'a vCPU on two CPUs at once is refused',
+      rows: ['0 0 100', '0 100 0', '0 0 100', '1 7 8', '1 8 100'],
+      message:
+        "trace.txt:5: vCPU thread 'CPU 0/KVM' (pid 100) runs on CPU 1 here, but since line 3 it " +
+        'runs on CPU 0; record with one clock for all CPUs (trace-cmd record -C mono) and ' +
+        'without event filters',
+    },
+    {
+      claim: 'a vCPU is refused that another CPU turns out to run since before its first event',
+      rows: ['0 0 100', '1 100 0'],
+      message: /^trace\.txt:2: vCPU thread .* since line 1 /,
+    },
+    {
+      claim: 'an outgoing thread that did not run is refused',
+      rows: ['0 0 100', '1 0 7', '0 101 0'],
+      message:
+        "trace.txt:3: pid 101 ('CPU 1/KVM') leaves CPU 0, but since line 1 pid 100 runs there; a " +
+        'line is missing in between: record sched_switch without filters, for all threads, and ' +
+        'keep the lines that report lost events',
+    },
+    {
+      claim: 'a gap on another CPU is no excuse for a thread that did not run',
+      rows: ['0 0 100', 'CPU:1 [LOST 3 EVENTS]', '0 101 0'],
+      message: /^trace\.txt:3: pid /,
+    },
+  ])('$claim', ({ rows, message }) => {
+    if (typeof message === 'string') expect(failure(rows)).toBe(message);
+    else expect(failure(rows)).toMatch(message);
   });
 
   it('lists at most ten threads, the busiest first', () => {
@@ -270,30 +302,6 @@ describe('hostSchedule, errors', () => {
     expect(() => hostSchedule(parseFtrace(text, 't'), /no/, 't')).toThrow(
       /threads are 't1', 't2', 't3', 't4', 't5', 't6', 't7', 't8', 't9', 't10' and 2 more; say/,
     );
-  });
-
-  it('refuses a vCPU on two CPUs at once', () => {
-    expect(failure(['0 0 100', '0 100 0', '0 0 100', '1 7 8', '1 8 100'])).toBe(
-      "trace.txt:5: vCPU thread 'CPU 0/KVM' (pid 100) runs on CPU 1 here, but since line 3 it " +
-        'runs on CPU 0; record with one clock for all CPUs (trace-cmd record -C mono) and ' +
-        'without event filters',
-    );
-  });
-
-  it('refuses a vCPU that another CPU turns out to run since before its first event', () => {
-    expect(failure(['0 0 100', '1 100 0'])).toMatch(/^trace\.txt:2: vCPU thread .* since line 1 /);
-  });
-
-  it('refuses an outgoing thread that did not run', () => {
-    expect(failure(['0 0 100', '1 0 7', '0 101 0'])).toBe(
-      "trace.txt:3: pid 101 ('CPU 1/KVM') leaves CPU 0, but since line 1 pid 100 runs there; a " +
-        'line is missing in between: record sched_switch without filters, for all threads, and ' +
-        'keep the lines that report lost events',
-    );
-  });
-
-  it('refuses a gap on another CPU as an excuse', () => {
-    expect(failure(['0 0 100', 'CPU:1 [LOST 3 EVENTS]', '0 101 0'])).toMatch(/^trace\.txt:3: pid /);
   });
 
   it('refuses time that goes back', () => {

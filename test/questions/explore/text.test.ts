@@ -16,6 +16,8 @@ import { ShapeCampaign } from '../../../src/campaign/campaign.js';
 import { propertyIndex } from '../../../src/judge/properties.js';
 import { cpuModel } from '../../rig/cpu.js';
 import { machineConfig } from '../../rig/machine.js';
+import { exploreOptions } from '../../rig/states.js';
+import { never } from '../../../src/host/policy/never.js';
 
 const SHAPE = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
 const CALL_STACK_USER = 0x801;
@@ -95,18 +97,20 @@ function exploration(
   results: readonly TimedExploration[],
   more: Partial<Exploration> = {},
 ): Exploration {
+  const { model, kernel, shape, bounds, ...rest } = exploreOptions(never, DEFAULT_GROUPS);
+  const { maxLength, fingerprints, symmetry } = rest;
   return {
-    model: cpuModel('haswell/2'),
-    kernel: '6.1',
+    model,
+    kernel,
+    shape,
+    bounds,
+    maxLength,
+    fingerprints,
+    symmetry,
     driver: PORT,
     source: null,
     driverWords: [],
-    shape: SHAPE,
-    bounds: { groups: DEFAULT_GROUPS, events: 1, calls: 2, suspended: 1 },
-    maxLength: Infinity,
     memoryMB: 4096,
-    fingerprints: false,
-    symmetry: true,
     policies: results.map(({ explored }) => explored.policy),
     results,
     interrupted: false,
