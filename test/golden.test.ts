@@ -1,14 +1,15 @@
+import { parseAction } from '../src/schedule/action_text.js';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { KernelVersion } from '../src/guest/perf/kernel.js';
-import { findCpuModel } from '../src/hw/cpu_models.js';
 import { findPolicy } from '../src/host/policy/index.js';
 import type { LbrPolicy } from '../src/host/policy/policy.js';
-import { parseAction } from '../src/schedule/action_text.js';
+import { PROPERTY_NAMES } from '../src/judge/properties.js';
 import { Schedule } from '../src/schedule/schedule.js';
-import type { PropertyName, ReachName } from '../src/judge/properties.js';
-import { PROPERTY_NAMES, REACH_NAMES } from '../src/judge/properties.js';
+import type { ReachName } from '../src/judge/properties.js';
+import { REACH_NAMES } from '../src/judge/properties.js';
 import { Bench } from '../src/campaign/trial.js';
+import type { Kept } from './golden/kept.js';
+import { keptConfig } from './golden/kept.js';
 import { STAND_INS } from './golden/stand_ins.js';
 
 /** How a schedule ends under one policy. */
@@ -20,18 +21,10 @@ interface Ending {
 }
 
 /** A schedule that was found once, and what it shows. */
-interface Golden extends Ending {
+interface Golden extends Ending, Kept {
   readonly says: string;
   /** The row of the hazard catalogue that it is about. */
   readonly hazard?: string;
-  readonly policy: string;
-  readonly property: PropertyName;
-  readonly cpu: string;
-  readonly kernel: KernelVersion;
-  readonly vms: number;
-  readonly vcpus: number;
-  readonly tasks: number;
-  readonly pcpus: number;
   /** The same schedule under policies of golden/stand_ins.ts. */
   readonly standIns?: readonly (Ending & { readonly name: string })[];
   readonly actions: readonly string[];
@@ -58,16 +51,10 @@ function read(name: string): Golden {
   return JSON.parse(readFileSync(new URL(name, DIR), 'utf8')) as Golden;
 }
 
-function benchOf(golden: Golden, policy: LbrPolicy | undefined): Bench {
-  const { vms, vcpus, tasks, pcpus, kernel } = golden;
-  const model = findCpuModel(golden.cpu);
-  if (model === undefined || policy === undefined) throw new Error('a golden names what exists');
-  return new Bench({ model, policy, kernel, vms, vcpus, tasks, pcpus });
-}
-
 /** Runs a golden to its end, which must be the one that is said, and come with its last action. */
 function play(golden: Golden, policy: LbrPolicy | undefined, ending: Ending): Bench {
-  const bench = benchOf(golden, policy);
+  if (policy === undefined) throw new Error('a golden names a policy that exists');
+  const bench = new Bench(keptConfig(golden, policy));
   const schedule = Schedule.of(golden.actions.map(parseAction));
   const property = PROPERTY_NAMES.indexOf(golden.property);
   const { verdicts } = bench.monitor;

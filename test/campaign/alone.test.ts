@@ -58,11 +58,11 @@ describe('the machine without a host', () => {
       const schedule = campaign.lastSchedule;
       for (let i = 0; i < schedule.length; i++) {
         stepBoth(met, alone, schedule, i);
-        for (const { id, in_guest, vmcs, pcpu } of alone.machine.vcpus) {
+        for (const { id, inGuest, vmcs, pcpu } of alone.machine.vcpus) {
           if (pcpu !== id) expect(pcpu).toBe(id);
           if (alone.machine.ports[id].suspended !== 0) suspended++;
           const cpu = alone.machine.pcpus[id];
-          const debugctl = in_guest ? cpu.debugctl : vmcs.guestDebugctl;
+          const debugctl = inGuest ? cpu.debugctl : vmcs.guestDebugctl;
           const wanted = met.monitor.reference(id);
           const same = registersOf(cpu, debugctl) === registersOf(wanted, wanted.debugctl);
           if (!same) expect(schedule.actions().slice(0, i + 1)).toBe(`to leave v${id} the same`);

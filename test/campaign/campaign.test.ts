@@ -1,10 +1,8 @@
 /** The campaign: what a run is made of, and what a report says of the runs. */
 import { describe, expect, it } from 'vitest';
 import { PORT } from '../../src/guest/perf/lbr_port.js';
-import { findPolicy, POLICIES } from '../../src/host/policy/index.js';
-import type { LbrPolicy } from '../../src/host/policy/policy.js';
+import { POLICIES } from '../../src/host/policy/index.js';
 import { PROPERTY_NAMES } from '../../src/judge/properties.js';
-import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
 import { ACTIONS } from '../../src/schedule/table.js';
 import type { Action } from '../../src/schedule/table.js';
 import { Schedule } from '../../src/schedule/schedule.js';
@@ -12,23 +10,17 @@ import type { CampaignOptions } from '../../src/campaign/campaign.js';
 import { drawOf } from '../../src/schedule/draw.js';
 import { DEFAULT_SHAPES, runCampaign, ShapeCampaign } from '../../src/campaign/campaign.js';
 import { replayToken } from '../../src/campaign/replay_file.js';
+import { cpuModel } from '../rig/cpu.js';
+import { policyOf } from '../rig/machine.js';
 
-const found = findCpuModel('haswell');
-if (found === undefined) throw new Error('there is a haswell');
-const model = withDepth(found, 4);
-
-function policy(name: string): LbrPolicy {
-  const there = findPolicy(name);
-  if (there === undefined) throw new Error(`no policy ${name}`);
-  return there;
-}
+const model = cpuModel('haswell/4');
 
 function options(more: Partial<CampaignOptions> = {}): CampaignOptions {
   return {
     model,
     kernel: '6.1',
     shapes: DEFAULT_SHAPES,
-    policies: [policy('never')],
+    policies: [policyOf('never')],
     properties: PROPERTY_NAMES,
     runs: 40,
     steps: 60,
@@ -65,7 +57,12 @@ describe('drawOf', () => {
 
 describe('a run with the guests left alone', () => {
   const shape = { vms: 1, vcpus: 2, tasks: 3, pcpus: 2 };
-  const campaign = new ShapeCampaign({ ...shape, model, kernel: '6.1', policy: policy('always') });
+  const campaign = new ShapeCampaign({
+    ...shape,
+    model,
+    kernel: '6.1',
+    policy: policyOf('always'),
+  });
   const runs = Array.from({ length: 300 }, (_, run) => {
     campaign.runGuestsOnly(drawOf(1, run), 60);
     return campaign.lastSchedule.actions();
@@ -132,7 +129,7 @@ describe('crashesAt', () => {
   const schedule = Schedule.of([call, open, call]);
 
   it('always says in which action the driver throws, 0 for the boot, -1 for none', () => {
-    const config = { ...shape, model, kernel: '6.1', policy: policy('always') } as const;
+    const config = { ...shape, model, kernel: '6.1', policy: policyOf('always') } as const;
     expect(new ShapeCampaign(config).crashesAt(schedule)).toBe(-1);
     const fail = (): never => {
       throw new Error('crash');
@@ -164,9 +161,9 @@ describe('runCampaign', () => {
 
   it('always judges each policy by runs of its own, whatever the others are', () => {
     const names = ['never', 'merged'];
-    const both = runCampaign(options({ policies: names.map(policy) }));
+    const both = runCampaign(options({ policies: names.map(policyOf) }));
     const alone = names.flatMap(
-      (name) => runCampaign(options({ policies: [policy(name)] })).results,
+      (name) => runCampaign(options({ policies: [policyOf(name)] })).results,
     );
     expect(both.results).toEqual(alone);
     expect([both.runs, both.steps]).toEqual([80, 80 * 60]);

@@ -20,8 +20,9 @@ import {
 import { branchText, NEUTRAL, slotRanges } from '../../src/tell/record_text.js';
 import { splitTable, tableLines } from '../../src/console/table.js';
 import { ascii, compact, grouped, plural, WIDTH, wrap } from '../../src/console/text.js';
+import { cpuModel } from '../rig/cpu.js';
 
-const skylake = CPU_MODELS.find(({ name }) => name === 'skylake') ?? CPU_MODELS[0];
+const skylake = cpuModel('skylake');
 
 describe('grouped', () => {
   it('always reads back as the same number', () => {

@@ -25,6 +25,17 @@ function tamper({ m }: WatchedRig, slot: number, seq: number): void {
   stack.write(FROM + slot, seq, stack.readHigh(FROM + slot));
 }
 
+/** v0 makes calls, v1 makes others while v0 is out, and v0 takes a sample. */
+function sampleAfterOther(rig: WatchedRig, type: number, others: number, otherTask: number): void {
+  rig.open(type);
+  calls(rig, 3);
+  rig.m.switchTo(0, 1);
+  rig.open(type, otherTask, 1);
+  calls(rig, others, 1);
+  rig.m.switchTo(0, 0);
+  rig.sample();
+}
+
 describe('callstack-true', () => {
   it('always holds for the innermost frames, up to depth', () => {
     const rig = leaky();
@@ -83,15 +94,7 @@ describe('callstack-true', () => {
   it('never holds for frames that the host put there from elsewhere', () => {
     const bad = leaky();
     const good = new WatchedRig();
-    for (const rig of [bad, good]) {
-      rig.open(CALLSTACK_USER);
-      calls(rig, 3);
-      rig.m.switchTo(0, 1);
-      rig.open(CALLSTACK_USER, 0, 1);
-      calls(rig, 2, 1);
-      rig.m.switchTo(0, 0);
-      rig.sample();
-    }
+    for (const rig of [bad, good]) sampleAfterOther(rig, CALLSTACK_USER, 2, 0);
     expect(bad.broken).toEqual(
       expect.arrayContaining(['no-loss/callstack', 'no-leak/vm', 'callstack-true']),
     );
@@ -176,15 +179,7 @@ describe('no-leak/task', () => {
   it('never holds for a branch that another vCPU of the VM recorded, unless it was moved', () => {
     const bad = new WatchedRig({ policy: never, vcpus: 2, vms: 1 });
     const good = new WatchedRig({ vcpus: 2, vms: 1 });
-    for (const rig of [bad, good]) {
-      rig.open(ANY_USER, 0, 0);
-      calls(rig, 2);
-      rig.m.switchTo(0, 1);
-      rig.open(ANY_USER, 1, 1);
-      calls(rig, 4, 1);
-      rig.m.switchTo(0, 0);
-      rig.sample();
-    }
+    for (const rig of [bad, good]) sampleAfterOther(rig, ANY_USER, 4, 1);
     expect(bad.broken).toContain('no-leak/task');
     const text = 'v0: a sample of task 0 holds a branch of task 1';
     expect(bad.detail('no-leak/task')).toBe(text);

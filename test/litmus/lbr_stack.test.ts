@@ -10,7 +10,7 @@ const read = (cpu: LogicalProcessor, msr: number): string => hex64(cpu.rdmsr(msr
 const { MSR_LBR_NHM_FROM: FROM, MSR_LBR_NHM_TO: TO, MSR_LBR_INFO_0: INFO } = msrs;
 
 /** A mispredicted branch between the kernel addresses 0xffffffff81000010 and ...20. */
-function kernelBranch(cpu: LogicalProcessor, mispredicted = true): void {
+function kernelBranch(cpu: LogicalProcessor, mispredicted: boolean): void {
   cpu.branch(BRANCH_JCC, 0, -0x7efffff0, -1, -0x7effffe0, -1, mispredicted, 0x1234);
 }
 
@@ -65,43 +65,54 @@ describe('LBR stack', () => {
 });
 
 describe('LBR formats', () => {
-  // Format 1: linear addresses, no flags.
-  it('always records plain 64-bit addresses in format LIP', () => {
-    const cpu = recording('core2');
-    kernelBranch(cpu);
-    expect(read(cpu, msrs.MSR_LBR_CORE_FROM + 1)).toBe('0xffffffff81000010');
-    expect(read(cpu, msrs.MSR_LBR_CORE_TO + 1)).toBe('0xffffffff81000020');
-  });
-
-  // Format 3: FROM[63] is MISPRED, FROM[62:48] the sign.
-  it('always keeps MISPRED in FROM[63] in format EIP_FLAGS', () => {
-    const cpu = recording('nehalem');
-    kernelBranch(cpu, false);
-    kernelBranch(cpu, true);
-    expect(read(cpu, FROM + 1)).toBe('0x7fffffff81000010');
-    expect(read(cpu, FROM + 2)).toBe('0xffffffff81000010');
-    expect(read(cpu, TO + 2)).toBe('0xffffffff81000020');
-  });
-
-  // Format 4: FROM[62:61] are IN_TX and ABORT, off here, so not a copy of the sign.
-  it('always leaves FROM[62:61] clear outside transactions in format EIP_FLAGS2', () => {
-    for (const name of ['haswell', 'haswell-notsx']) {
+  const FORMATS = [
+    {
+      // Format 1: linear addresses, no flags.
+      claim: 'format LIP always has plain 64-bit addresses',
+      cpus: ['core2'],
+      records: [true],
+      registers: {
+        [msrs.MSR_LBR_CORE_FROM + 1]: '0xffffffff81000010',
+        [msrs.MSR_LBR_CORE_TO + 1]: '0xffffffff81000020',
+      },
+    },
+    {
+      // Format 3: FROM[63] is MISPRED, FROM[62:48] the sign.
+      claim: 'format EIP_FLAGS always has MISPRED in FROM[63]',
+      cpus: ['nehalem'],
+      records: [false, true],
+      registers: {
+        [FROM + 1]: '0x7fffffff81000010',
+        [FROM + 2]: '0xffffffff81000010',
+        [TO + 2]: '0xffffffff81000020',
+      },
+    },
+    {
+      // Format 4: FROM[62:61] are IN_TX and ABORT, off here, so not a copy of the sign.
+      claim: 'format EIP_FLAGS2 always has FROM[62:61] clear outside transactions',
+      cpus: ['haswell', 'haswell-notsx'],
+      records: [false, true],
+      registers: { [FROM + 1]: '0x1fffffff81000010', [FROM + 2]: '0x9fffffff81000010' },
+    },
+    {
+      // Format 5, "... Based on Skylake Microarchitecture": flags and cycles are in LBR_INFO.
+      claim: 'format INFO always has flags and cycles in LBR_INFO',
+      cpus: ['skylake'],
+      records: [false, true],
+      registers: {
+        [FROM + 2]: '0xffffffff81000010',
+        [INFO + 1]: '0x0000000000001234',
+        [INFO + 2]: '0x8000000000001234',
+      },
+    },
+  ];
+  it.each(FORMATS)('$claim', ({ cpus, records, registers }) => {
+    for (const name of cpus) {
       const cpu = recording(name);
-      kernelBranch(cpu, false);
-      kernelBranch(cpu, true);
-      expect(read(cpu, FROM + 1)).toBe('0x1fffffff81000010');
-      expect(read(cpu, FROM + 2)).toBe('0x9fffffff81000010');
+      for (const mispredicted of records) kernelBranch(cpu, mispredicted);
+      const found = Object.keys(registers).map((msr) => [msr, read(cpu, Number(msr))]);
+      expect(Object.fromEntries(found)).toEqual(registers);
     }
-  });
-
-  // Format 5, "... Based on Skylake Microarchitecture": flags and cycles are in LBR_INFO.
-  it('always keeps flags and cycles in LBR_INFO in format INFO', () => {
-    const cpu = recording('skylake');
-    kernelBranch(cpu, false);
-    kernelBranch(cpu, true);
-    expect(read(cpu, FROM + 2)).toBe('0xffffffff81000010');
-    expect(read(cpu, INFO + 1)).toBe('0x0000000000001234');
-    expect(read(cpu, INFO + 2)).toBe('0x8000000000001234');
   });
 
   // Format 6, "... Based on Goldmont Microarchitecture": TO[63:48] are cycles.

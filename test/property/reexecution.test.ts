@@ -9,20 +9,21 @@ import { PORT } from '../../src/guest/perf/lbr_port.js';
 import { kernelDriver } from '../../src/tree/driver.js';
 import { installedBinary, installedSource } from '../rig/installed_kernel.js';
 import { BRANCH_REL_CALL } from '../../src/hw/branch.js';
-import { type CpuModel, findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
+import type { CpuModel } from '../../src/hw/cpu_models.js';
+import { withDepth } from '../../src/hw/cpu_models.js';
 import { lbrMap } from '../../src/hw/lbr_map.js';
-import type { Observer } from '../../src/host/observer.js';
 import { always } from '../../src/host/policy/always.js';
-import type { LbrPolicy } from '../../src/host/policy/policy.js';
-import { canPerform, IS_VCPU, KIND, KINDS } from '../../src/schedule/table.js';
+import { KIND, KINDS } from '../../src/schedule/table.js';
 import type { MachineConfig } from '../../src/machine/config.js';
 import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import { Generator } from '../../src/schedule/generate.js';
 import { Machine } from '../../src/machine/machine.js';
+import { canPerform, IS_VCPU } from '../../src/schedule/table.js';
 import { canSwitchTo } from '../../src/schedule/guest.js';
 import { perform } from '../../src/schedule/table.js';
-
-const SEED = Number(process.env['VLBR_SEED'] ?? 1);
+import { cpuModel } from '../rig/cpu.js';
+import { observing } from '../rig/observer.js';
+import { SEED } from '../rig/seed.js';
 
 /** Functions with up to so many accesses are interrupted before each of them. */
 const EVERY_UP_TO = 40;
@@ -31,12 +32,6 @@ const EVERY_UP_TO = 40;
 const FUNCTIONS: ReadonlySet<number> = new Set(
   [...KINDS.keys()].filter((kind) => KINDS[kind].runsFunction === true),
 );
-
-function cpuModel(name: string): CpuModel {
-  const found = findCpuModel(name);
-  if (found === undefined) throw new Error(`no CPU model ${name}`);
-  return found;
-}
 
 /** Choices as a list of numbers, which is what fast-check makes smaller; 0 when it is used up. */
 class Tape {
@@ -74,15 +69,10 @@ class Rig {
   private watched = -1;
 
   constructor(shape: Pick<MachineConfig, 'vms' | 'vcpus' | 'tasks' | 'pcpus' | 'model'>) {
-    const observer = new Proxy({} as Observer, {
-      get:
-        (_target, name) =>
-        (...args: number[]) => {
-          if (String(name).startsWith('guest')) this.heard(String(name), args);
-        },
+    const observer = observing((name, args) => {
+      if (name.startsWith('guest')) this.heard(name, args);
     });
-    const policy: LbrPolicy = always;
-    this.m = new Machine({ ...shape, kernel: '6.1', policy, driver }, observer);
+    this.m = new Machine({ ...shape, kernel: '6.1', policy: always, driver }, observer);
     this.generator = new Generator(this.m);
   }
 

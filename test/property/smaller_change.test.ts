@@ -6,14 +6,14 @@ import { describe, expect, it } from 'vitest';
 import { merged } from '../../src/host/policy/merged.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
 import type { PropertyName } from '../../src/judge/properties.js';
-import { PROPERTY_NAMES } from '../../src/judge/properties.js';
 import { nothing } from '../../src/host/policy/policy.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
+import { PROPERTY_NAMES } from '../../src/judge/properties.js';
 import { lbrMap } from '../../src/hw/lbr_map.js';
 import { GP_VECTOR } from '../../src/hw/msr_port.js';
 import type { ActionName } from '../../src/schedule/table.js';
 import { drawOf } from '../../src/schedule/draw.js';
 import { DEFAULT_SHAPES, ShapeCampaign } from '../../src/campaign/campaign.js';
+import { cpuModel } from '../rig/cpu.js';
 
 /** On each shape. */
 const RUNS = 1000;
@@ -29,8 +29,7 @@ const kept: LbrPolicy = { ...checked, handleRequests: nothing };
 
 /** What is broken in schedules without actions of these kinds. */
 function broken(policy: LbrPolicy, without: readonly ActionName[]): PropertyName[] {
-  const model = findCpuModel('skylake');
-  if (model === undefined) throw new Error('no skylake');
+  const model = cpuModel('skylake');
   const found = new Set<PropertyName>();
   for (const shape of DEFAULT_SHAPES) {
     const campaign = new ShapeCampaign({ ...shape, model, kernel: '6.1', policy });

@@ -3,14 +3,14 @@
  * much less, and where it stops. Schedules are drawn, so what holds here holds in those.
  */
 import { describe, expect, it } from 'vitest';
-import { findPolicy } from '../../src/host/policy/index.js';
 import type { LbrPolicy, PolicyHost } from '../../src/host/policy/policy.js';
 import { nothing } from '../../src/host/policy/policy.js';
 import { PROPERTY_NAMES } from '../../src/judge/properties.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
 import { HostKernel } from '../../src/machine/host_perf.js';
 import { DEFAULT_SHAPES, runCampaign } from '../../src/campaign/campaign.js';
 import { onHost } from './clauses.js';
+import { cpuModel } from '../rig/cpu.js';
+import { policyOf } from '../rig/machine.js';
 
 /** The policy with another way to wipe. */
 type Wiping = (policy: LbrPolicy) => LbrPolicy;
@@ -52,19 +52,14 @@ const onDemandOnly: Wiping = (policy) =>
 
 /** What is broken in so many schedules. */
 function broken(policy: LbrPolicy, cpu: string, runs: number): string[] {
-  const model = findCpuModel(cpu);
-  if (model === undefined) throw new Error(`no ${cpu}`);
+  const model = cpuModel(cpu);
   const options = { shapes: DEFAULT_SHAPES, properties: PROPERTY_NAMES, steps: 60, seed: 7 };
   return runCampaign({ ...options, model, kernel: '6.1', policies: [policy], runs, schedules: [] })
     .results.filter(({ verdict }) => verdict === 'fails')
     .map(({ property }) => property);
 }
 
-function wiped(wiping: Wiping, name: string): LbrPolicy {
-  const policy = findPolicy(name);
-  if (policy === undefined) throw new Error(`no policy ${name}`);
-  return wiping(policy);
-}
+const wiped = (wiping: Wiping, name: string): LbrPolicy => wiping(policyOf(name));
 
 const ON = ['skylake', 'nehalem'].flatMap((cpu) =>
   ['pv-sound', 'lazy-sound', 'parked'].map((name) => [name, cpu] as const),

@@ -60,6 +60,12 @@ abstract class Judged {
     return this.verdicts.details[P[property]];
   }
 
+  /** Claims that the policy has broken this property alone; returns how. */
+  only(property: PropertyName): string {
+    expect(this.broken).toEqual([property]);
+    return this.detail(property);
+  }
+
   /** How the guest's kernel breaks a property. */
   ownDetail(property: PropertyName): string {
     return this.verdicts.ownDetails[P[property]];

@@ -2,50 +2,26 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
 import { addressHigh, BRANCH_NONE } from '../../src/hw/branch.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
-import type { CpuModel } from '../../src/hw/cpu_models.js';
 import { KIND_NONE, lbrMap } from '../../src/hw/lbr_map.js';
 import * as msrs from '../../src/hw/msr_index.js';
-import type { Observer } from '../../src/host/observer.js';
 import { always } from '../../src/host/policy/always.js';
 import { ACTION_NAMES, ACTIONS, KIND } from '../../src/schedule/table.js';
 import type { ActionName } from '../../src/schedule/table.js';
 import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import { Generator } from '../../src/schedule/generate.js';
-import { Machine } from '../../src/machine/machine.js';
+import type { Machine } from '../../src/machine/machine.js';
 import { canPerform, perform } from '../../src/schedule/table.js';
 import { Schedule } from '../../src/schedule/schedule.js';
-
-const SEED = Number(process.env['VLBR_SEED'] ?? 1);
-
-function cpuModel(name: string): CpuModel {
-  const found = findCpuModel(name);
-  if (found === undefined) throw new Error(`no CPU model ${name}`);
-  return found;
-}
-
-/** A linear congruential generator: dumb, and always the same. */
-function drawOf(seed: number): { below(n: number): number } {
-  let x = seed | 0;
-  return {
-    below: (n: number): number => {
-      x = (Math.imul(x, 1664525) + 1013904223) | 0;
-      return (x >>> 8) % n;
-    },
-  };
-}
+import { cpuModel } from '../rig/cpu.js';
+import { bootedMachine } from '../rig/machine.js';
+import { drawOf, SEED } from '../rig/seed.js';
 
 class Rig {
   readonly m: Machine;
   readonly generator: Generator;
 
   constructor(cpu = 'skylake') {
-    const observer = new Proxy({} as Observer, { get: () => (): void => {} });
-    const shape = { vms: 2, vcpus: 2, tasks: 3, pcpus: 2 };
-    this.m = new Machine(
-      { ...shape, model: cpuModel(cpu), kernel: '6.1', policy: always },
-      observer,
-    );
+    this.m = bootedMachine({ cpu, policy: always, vcpus: 2, tasks: 3, pcpus: 2 });
     this.generator = new Generator(this.m);
   }
 

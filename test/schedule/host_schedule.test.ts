@@ -147,67 +147,54 @@ describe('hostSchedule, steps', () => {
 });
 
 describe('hostSchedule, VMs', () => {
-  /** A recording in which the given threads each run once. */
-  const group = (threads: readonly (readonly [pid: number, comm: string])[]): string[] => {
-    const switches = threads.map(([pid, comm], i): SchedSwitch => {
-      const [prev_pid, prev_comm] = threads[i - 1] ?? [0, 'swapper/0'];
+  /** Where threads are put that each run once; a thread is its pid and its name. */
+  const group = (threads: readonly string[]): string[] => {
+    const named = ['0 swapper/0', ...threads].map((text) => {
+      const at = text.indexOf(' ');
+      return { pid: Number(text.slice(0, at)), comm: text.slice(at + 1) };
+    });
+    const switches = named.slice(1).map((next, i): SchedSwitch => {
       const common = { line: i + 1, cpu: 0, time_ns: BigInt(i), after_lost: false };
-      return { ...common, prev_pid, prev_comm, next_pid: pid, next_comm: comm };
+      const prev = { prev_pid: named[i].pid, prev_comm: named[i].comm };
+      return { ...common, ...prev, next_pid: next.pid, next_comm: next.comm };
     });
     return placesOf(hostSchedule(switches, /CPU|vcpu|^d\d+v\d+$/, 't'));
   };
 
-  it('takes the domain from Xen names', () => {
-    expect(
-      group([
-        [2401, 'd14v1'],
-        [1000, 'd0v0'],
-        [2400, 'd14v0'],
-      ]),
-    ).toEqual(['1000=0.0 name', '2400=14.0 name', '2401=14.1 name']);
-  });
-
-  it('keeps VMs apart that were started one after the other', () => {
-    expect(
-      group([
-        [201, 'CPU 1/KVM'],
-        [100, 'CPU 0/KVM'],
-        [200, 'CPU 0/KVM'],
-        [203, 'CPU 3/KVM'],
-        [101, 'CPU 1/KVM'],
-      ]),
-    ).toEqual(['100=0.0 name', '101=0.1 pids', '200=1.0 name', '201=1.1 pids', '203=1.3 pids']);
-  });
-
-  it('takes the nearest pid below when nothing else decides', () => {
-    expect(
-      group([
-        [13242, 'CPU 0/TCG'],
-        [13243, 'CPU 0/TCG'],
-        [13244, 'CPU 1/TCG'],
-      ]),
-    ).toEqual(['13242=0.0 name', '13243=1.0 name', '13244=1.1 pids']);
-  });
-
-  it('prefers a VM that has the CPU before to one with a nearer pid', () => {
-    expect(
-      group([
-        [100, 'CPU 0/KVM'],
-        [101, 'CPU 1/KVM'],
-        [200, 'CPU 0/KVM'],
-        [201, 'CPU 2/KVM'],
-      ]),
-    ).toEqual(['100=0.0 name', '101=0.1 pids', '201=0.2 pids', '200=1.0 name']);
-  });
-
-  it('gives a thread without a number, or without a CPU 0, a VM of its own', () => {
-    expect(
-      group([
-        [7, 'vcpu'],
-        [8, 'vcpu'],
-        [5, 'CPU 2/KVM'],
-      ]),
-    ).toEqual(['5=0.2 pids', '7=1.0 pids', '8=2.0 pids']);
+  it.each([
+    {
+      claim: 'the VM of a Xen thread is the domain in its name',
+      threads: ['2401 d14v1', '1000 d0v0', '2400 d14v0'],
+      places: '1000=0.0 name, 2400=14.0 name, 2401=14.1 name',
+    },
+    {
+      claim: 'VMs that were started one after the other are kept apart',
+      threads: [
+        '201 CPU 1/KVM',
+        '100 CPU 0/KVM',
+        '200 CPU 0/KVM',
+        '203 CPU 3/KVM',
+        '101 CPU 1/KVM',
+      ],
+      places: '100=0.0 name, 101=0.1 pids, 200=1.0 name, 201=1.1 pids, 203=1.3 pids',
+    },
+    {
+      claim: 'the nearest pid below decides when nothing else does',
+      threads: ['13242 CPU 0/TCG', '13243 CPU 0/TCG', '13244 CPU 1/TCG'],
+      places: '13242=0.0 name, 13243=1.0 name, 13244=1.1 pids',
+    },
+    {
+      claim: 'a VM that has the CPU before is preferred to one with a nearer pid',
+      threads: ['100 CPU 0/KVM', '101 CPU 1/KVM', '200 CPU 0/KVM', '201 CPU 2/KVM'],
+      places: '100=0.0 name, 101=0.1 pids, 201=0.2 pids, 200=1.0 name',
+    },
+    {
+      claim: 'a thread without a number, or without a CPU 0, gets a VM of its own',
+      threads: ['7 vcpu', '8 vcpu', '5 CPU 2/KVM'],
+      places: '5=0.2 pids, 7=1.0 pids, 8=2.0 pids',
+    },
+  ])('$claim', ({ threads, places }) => {
+    expect(group(threads).join(', ')).toBe(places);
   });
 
   it('lets clear hand-overs to a main thread decide, and only clear ones', () => {
@@ -259,19 +246,51 @@ describe('hostSchedule, errors', () => {
     return 'no error';
   };
 
-  it('asks for events when there is none', () => {
-    expect(failure(['# tracer: nop'])).toBe(
-      'trace.txt: there is no sched_switch event; record it, for example with ' +
+  it.each<{ claim: string; rows: string[]; message: string | RegExp }>([
+    {
+      claim: 'a recording without events is refused, and how to record is told',
+      rows: ['# tracer: nop'],
+      message:
+        'trace.txt: there is no sched_switch event; record it, for example with ' +
         'trace-cmd record -e sched:sched_switch, and print it with trace-cmd report',
-    );
-  });
-
-  it('lists the threads when none is a vCPU', () => {
-    expect(failure(['0 0 50', '0 50 7', '0 7 0'])).toBe(
-      'trace.txt: no thread name matches /CPU \\d+\\/(KVM|TCG)/, so there is no vCPU; the ' +
+    },
+    {
+      claim: 'a recording without a vCPU is refused, and its threads are listed',
+      rows: ['0 0 50', '0 50 7', '0 7 0'],
+      message:
+        'trace.txt: no thread name matches /CPU \\d+\\/(KVM|TCG)/, so there is no vCPU; the ' +
         "threads are 'qemu-system-x86', 'other'; say with --vcpu-threads REGEX which of them are " +
         'vCPUs',
-    );
+    },
+    {
+      claim: 'a vCPU on two CPUs at once is refused',
+      rows: ['0 0 100', '0 100 0', '0 0 100', '1 7 8', '1 8 100'],
+      message:
+        "trace.txt:5: vCPU thread 'CPU 0/KVM' (pid 100) runs on CPU 1 here, but since line 3 it " +
+        'runs on CPU 0; record with one clock for all CPUs (trace-cmd record -C mono) and ' +
+        'without event filters',
+    },
+    {
+      claim: 'a vCPU is refused that another CPU turns out to run since before its first event',
+      rows: ['0 0 100', '1 100 0'],
+      message: /^trace\.txt:2: vCPU thread .* since line 1 /,
+    },
+    {
+      claim: 'an outgoing thread that did not run is refused',
+      rows: ['0 0 100', '1 0 7', '0 101 0'],
+      message:
+        "trace.txt:3: pid 101 ('CPU 1/KVM') leaves CPU 0, but since line 1 pid 100 runs there; a " +
+        'line is missing in between: record sched_switch without filters, for all threads, and ' +
+        'keep the lines that report lost events',
+    },
+    {
+      claim: 'a gap on another CPU is no excuse for a thread that did not run',
+      rows: ['0 0 100', 'CPU:1 [LOST 3 EVENTS]', '0 101 0'],
+      message: /^trace\.txt:3: pid /,
+    },
+  ])('$claim', ({ rows, message }) => {
+    if (typeof message === 'string') expect(failure(rows)).toBe(message);
+    else expect(failure(rows)).toMatch(message);
   });
 
   it('lists at most ten threads, the busiest first', () => {
@@ -283,30 +302,6 @@ describe('hostSchedule, errors', () => {
     expect(() => hostSchedule(parseFtrace(text, 't'), /no/, 't')).toThrow(
       /threads are 't1', 't2', 't3', 't4', 't5', 't6', 't7', 't8', 't9', 't10' and 2 more; say/,
     );
-  });
-
-  it('refuses a vCPU on two CPUs at once', () => {
-    expect(failure(['0 0 100', '0 100 0', '0 0 100', '1 7 8', '1 8 100'])).toBe(
-      "trace.txt:5: vCPU thread 'CPU 0/KVM' (pid 100) runs on CPU 1 here, but since line 3 it " +
-        'runs on CPU 0; record with one clock for all CPUs (trace-cmd record -C mono) and ' +
-        'without event filters',
-    );
-  });
-
-  it('refuses a vCPU that another CPU turns out to run since before its first event', () => {
-    expect(failure(['0 0 100', '1 100 0'])).toMatch(/^trace\.txt:2: vCPU thread .* since line 1 /);
-  });
-
-  it('refuses an outgoing thread that did not run', () => {
-    expect(failure(['0 0 100', '1 0 7', '0 101 0'])).toBe(
-      "trace.txt:3: pid 101 ('CPU 1/KVM') leaves CPU 0, but since line 1 pid 100 runs there; a " +
-        'line is missing in between: record sched_switch without filters, for all threads, and ' +
-        'keep the lines that report lost events',
-    );
-  });
-
-  it('refuses a gap on another CPU as an excuse', () => {
-    expect(failure(['0 0 100', 'CPU:1 [LOST 3 EVENTS]', '0 101 0'])).toMatch(/^trace\.txt:3: pid /);
   });
 
   it('refuses time that goes back', () => {

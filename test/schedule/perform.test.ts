@@ -2,48 +2,24 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
-import type { CpuModel } from '../../src/hw/cpu_models.js';
 import { MSR_CORE_PERF_GLOBAL_CTRL, MSR_LBR_TOS } from '../../src/hw/msr_index.js';
-import type { Observer } from '../../src/host/observer.js';
 import { lazySound } from '../../src/host/policy/lazy_sound.js';
 import { ACTION_NAMES, ACTIONS, KIND } from '../../src/schedule/table.js';
 import type { ActionName } from '../../src/schedule/table.js';
-import type { MachineConfig } from '../../src/machine/config.js';
 import { GUEST_EVENTS } from '../../src/machine/config.js';
 import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import { Generator } from '../../src/schedule/generate.js';
-import { HOST_EVENT_TASK } from '../../src/machine/host_perf.js';
-import { Machine } from '../../src/machine/machine.js';
-import { canSwitchTo } from '../../src/schedule/guest.js';
+import type { Machine } from '../../src/machine/machine.js';
 import { canPerform, IS_VCPU, perform } from '../../src/schedule/table.js';
+import { canSwitchTo } from '../../src/schedule/guest.js';
+import { bootedMachine, OF_TASK, PINNED } from '../rig/machine.js';
+import { drawOf, SEED, seeded } from '../rig/seed.js';
 
-/** The host's `perf record -b -a` pinned to a CPU, as an action names it. */
-const HOST_EVENT_PINNED = 0;
-
-const SEED = Number(process.env['VLBR_SEED'] ?? 1);
-
-function cpuModel(name: string): CpuModel {
-  const found = findCpuModel(name);
-  if (found === undefined) throw new Error(`no CPU model ${name}`);
-  return found;
-}
-
-type Shape = Pick<MachineConfig, 'vms' | 'vcpus' | 'tasks' | 'pcpus'>;
-
-function machineOf(shape: Shape, cpu = 'skylake'): Machine {
-  const observer = new Proxy({} as Observer, { get: () => (): void => {} });
-  const model = cpuModel(cpu);
-  return new Machine({ ...shape, model, kernel: '6.1', policy: lazySound }, observer);
-}
+const PART = { cpu: 'skylake', policy: lazySound };
 
 /** Two VMs of two vCPUs: v0 on p0, v1 on p1, v2 on p2, v3 off; task i is current on CPU i. */
 class Rig {
-  readonly m: Machine = machineOf({ vms: 2, vcpus: 2, tasks: 4, pcpus: 3 });
-
-  constructor() {
-    this.m.boot();
-  }
+  readonly m: Machine = bootedMachine({ ...PART, vcpus: 2, tasks: 4, pcpus: 3 });
 
   readonly can = (kind: ActionName, actor: number, a = 0, b = 0): boolean =>
     canPerform(this.m, KIND[kind], actor, a, b);
@@ -306,7 +282,7 @@ describe('canPerform', () => {
 
   it('always turns a host event on when it is off, off when on, and closes what is there', () => {
     const { can, act } = new Rig();
-    for (const which of [HOST_EVENT_PINNED, HOST_EVENT_TASK, 2]) {
+    for (const which of [PINNED, OF_TASK, 2]) {
       const now = (): boolean[] => [0, 1, 2].map((op) => can('hostEvent', 0, which, op));
       expect(now()).toEqual([true, false, false]);
       act('hostEvent', 0, which, 0);
@@ -319,16 +295,16 @@ describe('canPerform', () => {
       expect(now()).toEqual([true, false, false]);
     }
     act('idle', 0);
-    expect(can('hostEvent', 0, HOST_EVENT_TASK, 0)).toBe(false);
-    expect(can('hostEvent', 0, HOST_EVENT_PINNED, 0)).toBe(true);
+    expect(can('hostEvent', 0, OF_TASK, 0)).toBe(false);
+    expect(can('hostEvent', 0, PINNED, 0)).toBe(true);
     expect([can('hostEvent', 0, -1, 0), can('hostEvent', 0, 3, 0)]).toEqual([false, false]);
-    act('hostEvent', 0, HOST_EVENT_PINNED, 0);
-    const op = (n: number): boolean => can('hostEvent', 0, HOST_EVENT_PINNED, n);
+    act('hostEvent', 0, PINNED, 0);
+    const op = (n: number): boolean => can('hostEvent', 0, PINNED, n);
     expect([op(-1), op(2), op(3)]).toEqual([false, true, false]);
   });
 });
 
-const SHAPES: readonly (Shape & { readonly cpu: string })[] = [
+const SHAPES = [
   { vms: 2, vcpus: 1, tasks: 2, pcpus: 1, cpu: 'skylake' },
   { vms: 1, vcpus: 2, tasks: 3, pcpus: 1, cpu: 'haswell' },
   { vms: 2, vcpus: 2, tasks: 3, pcpus: 3, cpu: 'goldmont' },
@@ -341,8 +317,8 @@ function same(a: Int32Array, b: Int32Array): boolean {
 }
 
 describe('every action that is drawn', () => {
-  it.each(SHAPES)('always is possible, and never fails, on $cpu', ({ cpu, ...shape }) => {
-    const m = machineOf(shape, cpu);
+  it.each(SHAPES)('always is possible, and never fails, on $cpu', (shape) => {
+    const m = bootedMachine({ ...PART, ...shape });
     const generator = new Generator(m);
     fc.assert(
       fc.property(fc.noBias(fc.infiniteStream(fc.nat(0xffff))), (stream) => {
@@ -361,22 +337,18 @@ describe('every action that is drawn', () => {
           perform(m, kind, actor, a, b, c);
         }
       }),
-      { seed: SEED, numRuns: 8 },
+      seeded(8),
     );
   });
 
   it('always is of a kind that some state makes possible, and every kind is', () => {
-    const m = machineOf({ vms: 2, vcpus: 2, tasks: 3, pcpus: 2 });
+    const m = bootedMachine({ ...PART, vcpus: 2, tasks: 3, pcpus: 2 });
     const generator = new Generator(m);
     const drawn = new Float64Array(ACTION_NAMES.length);
-    let x = SEED;
-    const below = (n: number): number => {
-      x = (Math.imul(x, 1664525) + 1013904223) | 0;
-      return (x >>> 8) % n;
-    };
+    const draw = drawOf(SEED);
     for (let run = 0; run < 40; run++) {
       m.boot();
-      generator.begin({ below }, true);
+      generator.begin(draw, true);
       for (let i = 0; i < 200; i++) {
         generator.next();
         const { kind, actor, a, b, c } = generator;

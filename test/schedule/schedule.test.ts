@@ -2,31 +2,19 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ModelInvariantError } from '../../src/hw/assert.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
-import type { Observer } from '../../src/host/observer.js';
-import { never } from '../../src/host/policy/never.js';
 import type { Action } from '../../src/schedule/table.js';
-import { actionText } from '../../src/schedule/action_text.js';
 import { ACTION_NAMES, ACTIONS, KIND, KINDS } from '../../src/schedule/table.js';
+import { actionText } from '../../src/schedule/action_text.js';
 import type { MachineConfig } from '../../src/machine/config.js';
 import { configProblem, taskSlots, totalVcpus } from '../../src/machine/config.js';
-import { Machine } from '../../src/machine/machine.js';
 import { ACTION_WORDS, Schedule, step } from '../../src/schedule/schedule.js';
-
-const SEED = Number(process.env['VLBR_SEED'] ?? 1);
-
-const word = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
-
-const action: fc.Arbitrary<Action> = fc
-  .tuple(fc.constantFrom(...ACTION_NAMES), fc.nat(7), fc.tuple(word, word, word))
-  .map(([kind, actor, words]) => ({
-    kind,
-    actor,
-    args: words.slice(0, ACTIONS[kind].params.length),
-  }));
+import { anyAction } from '../rig/actions.js';
+import { bootedMachine, machineConfig } from '../rig/machine.js';
+import { Recorder } from '../rig/observer.js';
+import { seeded } from '../rig/seed.js';
 
 /** Long lists, so that the array behind them has to grow more than once. */
-const actions = fc.array(action, { maxLength: 300, size: 'max' });
+const actions = fc.array(anyAction(7), { maxLength: 300, size: 'max' });
 
 describe('the table of actions', () => {
   it('always numbers the names in their order', () => {
@@ -61,7 +49,7 @@ describe('Schedule', () => {
         expect(schedule.copy().actions()).toEqual(list);
         list.forEach((each, i) => expect(schedule.action(i)).toEqual(each));
       }),
-      { seed: SEED, numRuns: 50 },
+      seeded(50),
     );
   });
 
@@ -75,7 +63,7 @@ describe('Schedule', () => {
         expect(schedule.actions()).toEqual([...a, ...b.slice(from, to)]);
         expect(other.actions()).toEqual(b);
       }),
-      { seed: SEED, numRuns: 50 },
+      seeded(50),
     );
   });
 
@@ -103,31 +91,13 @@ describe('Schedule', () => {
   });
 });
 
-const skylake = findCpuModel('skylake');
-if (skylake === undefined) throw new Error('no skylake');
-const CONFIG: MachineConfig = {
-  model: skylake,
-  kernel: '6.1',
-  policy: never,
-  vms: 2,
-  vcpus: 1,
-  tasks: 2,
-  pcpus: 1,
-};
+const CONFIG = machineConfig({ cpu: 'skylake', tasks: 2 });
 
 describe('step', () => {
   it('always performs with every parameter, and never what is not possible', () => {
-    const writes: number[][] = [];
-    const observer = new Proxy({} as Observer, {
-      get:
-        (_target, name) =>
-        (...args: number[]) => {
-          if (name === 'guestWrite') writes.push(args);
-        },
-    });
-    const machine = new Machine(CONFIG, observer);
-    machine.boot();
-    const msr = skylake.lbr_info + 1;
+    const recorder = new Recorder();
+    const machine = bootedMachine(CONFIG, recorder.observer);
+    const msr = CONFIG.model.lbr_info + 1;
     const schedule = Schedule.of([
       { kind: 'leave', actor: 0, args: [] },
       { kind: 'wrmsr', actor: 0, args: [msr, 5, 6] },
@@ -137,7 +107,7 @@ describe('step', () => {
     expect(step(machine, schedule, 0)).toBe(false);
     expect(machine.memory.words.every((w, at) => w === before[at])).toBe(true);
     expect([step(machine, schedule, 1), step(machine, schedule, 2)]).toEqual([true, false]);
-    expect(writes).toEqual([[0, msr, 5, 6]]);
+    expect(recorder.said('guestWrite')).toEqual([`guestWrite 0 ${msr} 5 6`]);
   });
 });
 
@@ -172,9 +142,7 @@ describe('configProblem', () => {
   });
 
   it('always is enough for the largest machine to boot', () => {
-    const observer = new Proxy({} as Observer, { get: () => (): void => {} });
-    const machine = new Machine({ ...CONFIG, vms: 6, vcpus: 8, tasks: 16, pcpus: 8 }, observer);
-    machine.boot();
+    const machine = bootedMachine({ ...CONFIG, vms: 6, vcpus: 8, tasks: 16, pcpus: 8 });
     expect(machine.vcpus.map(({ pcpu }) => pcpu).slice(0, 10)).toEqual([
       0, 1, 2, 3, 4, 5, 6, 7, -1, -1,
     ]);

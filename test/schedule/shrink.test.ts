@@ -3,13 +3,13 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
 import type { Action, ActionName } from '../../src/schedule/table.js';
-import { ACTION_NAMES, ACTIONS } from '../../src/schedule/table.js';
+import { ACTIONS } from '../../src/schedule/table.js';
 import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import type { FailsAt } from '../../src/schedule/shrink.js';
 import { shrink } from '../../src/schedule/shrink.js';
-
-const SEED = Number(process.env['VLBR_SEED'] ?? 1);
+import { anyAction } from '../rig/actions.js';
+import { seeded } from '../rig/seed.js';
 
 const act = (kind: ActionName, ...args: number[]): Action => ({ kind, actor: 0, args });
 
@@ -33,9 +33,7 @@ const count = (actions: readonly Action[], kind: ActionName): number =>
   actions.filter((action) => action.kind === kind).length;
 
 const small = fc.integer({ min: 1, max: 60 });
-const noise: fc.Arbitrary<Action> = fc
-  .tuple(fc.constantFrom(...ACTION_NAMES), fc.tuple(small, small, small))
-  .map(([kind, words]) => act(kind, ...words.slice(0, ACTIONS[kind].params.length)));
+const noise = anyAction(0, small);
 
 describe('shrink', () => {
   it('always finds the needles in the hay, and their smallest parameters', () => {
@@ -62,7 +60,7 @@ describe('shrink', () => {
           act('hostEvent', 0, 1),
         ]);
       }),
-      { seed: SEED, numRuns: 25 },
+      seeded(25),
     );
   });
 
@@ -86,7 +84,7 @@ describe('shrink', () => {
         }
         expect(shrink(result, failsAt).actions()).toEqual(result.actions());
       }),
-      { seed: SEED, numRuns: 60 },
+      seeded(60),
     );
   });
 

@@ -5,14 +5,14 @@ import {
   PERF_SAMPLE_BRANCH_CALL_STACK,
   PERF_SAMPLE_BRANCH_USER,
 } from '../../src/guest/perf/perf_event.js';
-import { findPolicy } from '../../src/host/policy/index.js';
 import type { PropertyName } from '../../src/judge/properties.js';
-import { CPU_MODELS, findCpuModel } from '../../src/hw/cpu_models.js';
+import { CPU_MODELS } from '../../src/hw/cpu_models.js';
 import { MSR_LBR_NHM_FROM, MSR_LBR_TOS } from '../../src/hw/msr_index.js';
 import { actionLines, timeline } from '../../src/tell/timeline.js';
 import type { Action, ActionName } from '../../src/schedule/table.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import type { ReplayCase } from '../../src/campaign/replay_file.js';
+import { machineConfig, policyOf } from '../rig/machine.js';
 
 const CALLSTACK = PERF_SAMPLE_BRANCH_CALL_STACK | PERF_SAMPLE_BRANCH_USER;
 const ANY = PERF_SAMPLE_BRANCH_ANY | PERF_SAMPLE_BRANCH_USER;
@@ -25,10 +25,7 @@ function replayCase(
   actions: readonly Action[],
   cpu = 'skylake',
 ): ReplayCase {
-  const policy = findPolicy(policyName);
-  const model = findCpuModel(cpu);
-  if (policy === undefined || model === undefined) throw new Error('no such policy or CPU');
-  const config = { policy, model, kernel: '6.1', vms: 2, vcpus: 1, tasks: 2, pcpus: 1 } as const;
+  const config = machineConfig({ policy: policyOf(policyName), cpu, tasks: 2 });
   return { config, property, schedule: Schedule.of(actions), whose: null };
 }
 

@@ -243,17 +243,21 @@ describe('intel_pmu_lbr_filter', () => {
 describe('branch_type', () => {
   it('always is none for an address of 0, on either side and in either word', () => {
     const JCC = X86_BR_JCC | X86_BR_USER;
+    type Words = readonly [low: number, high: number];
+    const zero: Words = [0, 0];
+    const low: Words = [1, 0];
+    const high: Words = [0, 1];
     const cases = [
-      [0, 0, 1, 0],
-      [1, 0, 0, 0],
-      [0, 0, 0, 0],
-      [1, 0, 1, 0],
-      [0, 1, 1, 0],
-      [1, 0, 0, 1],
+      [zero, low],
+      [low, zero],
+      [zero, zero],
+      [low, low],
+      [high, low],
+      [low, high],
     ] as const;
-    const types = cases.map(([a, b, c, d]) => branch_type(a, b, c, d, false));
+    const types = cases.map(([from, to]) => branch_type(...from, ...to, false));
     expect(types).toEqual([X86_BR_NONE, X86_BR_NONE, X86_BR_NONE, JCC, JCC, JCC]);
-    const aborts = cases.map(([a, b, c, d]) => branch_type(a, b, c, d, true));
+    const aborts = cases.map(([from, to]) => branch_type(...from, ...to, true));
     const ABORT = X86_BR_ABORT | X86_BR_USER;
     expect(aborts).toEqual([X86_BR_NONE, X86_BR_NONE, X86_BR_NONE, ABORT, ABORT, ABORT]);
   });

@@ -12,11 +12,11 @@ import { hunt, SHORT_ENOUGH } from '../../../src/questions/corpus/hunt.js';
 import type { Trial } from '../../../src/questions/corpus/trial.js';
 import { isCaught, Laboratory, trialName, trialsOf } from '../../../src/questions/corpus/trial.js';
 import type { PropertyName } from '../../../src/judge/properties.js';
-import { findCpuModel } from '../../../src/hw/cpu_models.js';
 import { propertyIndex } from '../../../src/judge/properties.js';
 import type { ReplayCase } from '../../../src/campaign/replay_file.js';
 import { replayToken } from '../../../src/campaign/replay_file.js';
 import { Bench } from '../../../src/campaign/trial.js';
+import { cpuModel } from '../../rig/cpu.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const RUNS = 4000;
@@ -65,9 +65,7 @@ function breaks(replay: ReplayCase, property: PropertyName): boolean {
 }
 
 function onCpu(replay: ReplayCase, cpu: string): ReplayCase {
-  const model = findCpuModel(cpu);
-  if (model === undefined) throw new Error(`there is a ${cpu}`);
-  return { ...replay, config: { ...replay.config, model } };
+  return { ...replay, config: { ...replay.config, model: cpuModel(cpu) } };
 }
 
 describe('corpus.json', () => {

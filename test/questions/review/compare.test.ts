@@ -2,9 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { DriverKind } from '../../../src/guest/perf/lbr_driver.js';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
-import { findPolicy } from '../../../src/host/policy/index.js';
 import { PROPERTY_NAMES } from '../../../src/judge/properties.js';
-import { findCpuModel, withDepth } from '../../../src/hw/cpu_models.js';
 import { MSR_LBR_TOS } from '../../../src/hw/msr_index.js';
 import { DEFAULT_SHAPES } from '../../../src/campaign/campaign.js';
 import type { Action } from '../../../src/schedule/table.js';
@@ -25,17 +23,16 @@ import { shortestParting, vacuousOf } from '../../../src/questions/review/compar
 import { replayToken, withDriver } from '../../../src/campaign/replay_file.js';
 import { breakerOf } from '../../../src/campaign/replay_file.js';
 import { CRASHING, NO_EVENTS, NO_RESTORE, ONE_MORE_READ } from '../../rig/broken_port.js';
+import { cpuModel } from '../../rig/cpu.js';
+import { policyOf } from '../../rig/machine.js';
 
 function options(policyName: string, driver: DriverKind, before = PORT): CompareOptions {
-  const model = findCpuModel('haswell');
-  const policy = findPolicy(policyName);
-  if (model === undefined || policy === undefined) throw new Error('the test names what exists');
   return {
-    model: withDepth(model, 4),
+    model: cpuModel('haswell/4'),
     kernel: '6.1',
     shapes: DEFAULT_SHAPES,
     properties: PROPERTY_NAMES,
-    policy,
+    policy: policyOf(policyName),
     before,
     driver,
     runs: 300,

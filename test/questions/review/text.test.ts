@@ -2,9 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { DriverKind } from '../../../src/guest/perf/lbr_driver.js';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
-import { findPolicy } from '../../../src/host/policy/index.js';
 import { PROPERTY_NAMES } from '../../../src/judge/properties.js';
-import { findCpuModel } from '../../../src/hw/cpu_models.js';
 import { coloursFor } from '../../../src/console/colours.js';
 import { reviewJson } from '../../../src/questions/review/json.js';
 import type { Review } from '../../../src/questions/review/text.js';
@@ -14,11 +12,11 @@ import { DEFAULT_SHAPES } from '../../../src/campaign/campaign.js';
 import type { PolicyReview } from '../../../src/questions/review/comparison.js';
 import { reviewPolicy, shortestParting } from '../../../src/questions/review/comparison.js';
 import { CRASHING, NO_EVENTS, NO_RESTORE, ONE_MORE_READ } from '../../rig/broken_port.js';
+import { cpuModel } from '../../rig/cpu.js';
+import { policyOf } from '../../rig/machine.js';
 
 function reviewed(before: DriverKind, driver: DriverKind, name = 'always'): PolicyReview {
-  const model = findCpuModel('haswell');
-  const policy = findPolicy(name);
-  if (model === undefined || policy === undefined) throw new Error('the test names what exists');
+  const [model, policy] = [cpuModel('haswell'), policyOf(name)];
   const what = { model, policy, before, driver, properties: PROPERTY_NAMES };
   return reviewPolicy({
     ...what,

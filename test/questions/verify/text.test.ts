@@ -2,7 +2,6 @@
 import { describe, expect, it } from 'vitest';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
 import type { PropertyName } from '../../../src/judge/properties.js';
-import { CPU_MODELS } from '../../../src/hw/cpu_models.js';
 import { coloursFor } from '../../../src/console/colours.js';
 import { verifyJson } from '../../../src/questions/verify/json.js';
 import type { Campaign } from '../../../src/questions/verify/text.js';
@@ -12,8 +11,9 @@ import { encodeToken } from '../../../src/schedule/token.js';
 import type { Counterexample, Report, Result, Verdict } from '../../../src/campaign/campaign.js';
 import { DEFAULT_SHAPES } from '../../../src/campaign/campaign.js';
 import { REACH_NAMES } from '../../../src/judge/properties.js';
+import { cpuModel } from '../../rig/cpu.js';
 
-const model = CPU_MODELS.find(({ name }) => name === 'skylake') ?? CPU_MODELS[0];
+const model = cpuModel('skylake');
 
 function counterexample(policy: string, property: PropertyName): Counterexample {
   const [shape] = DEFAULT_SHAPES;
