@@ -1,6 +1,6 @@
 /**
- * Which records in a sample `no-leak/task` blames on the host, and which on the guest's kernel:
- * any registers beside any reference registers, against a rule that is written down here.
+ * Whose records in a sample are told from whose: which ones `no-leak/task` blames on the host and
+ * which on the guest's kernel, against a rule that is written down here; and those of another VM.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -16,7 +16,7 @@ import { P } from '../../src/judge/verdicts.js';
 import { modelOf } from '../rig/judge.js';
 
 const SEED = Number(process.env['VLBR_SEED'] ?? 1);
-const ANY_USER = BRANCH_TYPES[1];
+const [CALLSTACK_USER, ANY_USER] = BRANCH_TYPES;
 const DEPTH = 4;
 const VCPUS = 2;
 
@@ -70,18 +70,29 @@ function answersFor(
   return same ? 'kernel' : 'nobody';
 }
 
+function boot(monitor: Monitor, machine: Machine): void {
+  monitor.start(machine);
+  machine.boot();
+}
+
+/** Two VMs of two vCPUs on one pCPU, under a policy that leaves the registers alone. */
+function watched(): [Monitor, Machine] {
+  const shape = { vms: 2, vcpus: VCPUS, tasks: 3, pcpus: 1 };
+  const model = withDepth(modelOf('skylake'), DEPTH);
+  const config = { ...shape, model, kernel: '6.1', policy: never } as const;
+  const monitor = new Monitor(config);
+  const machine = new Machine(config, monitor);
+  boot(monitor, machine);
+  return [monitor, machine];
+}
+
 describe('no-leak/task', () => {
   it('always blames the host for a record of another vCPU that no task has brought along', () => {
-    const shape = { vms: 2, vcpus: VCPUS, tasks: 3, pcpus: 1 };
-    const model = withDepth(modelOf('skylake'), DEPTH);
-    const config = { ...shape, model, kernel: '6.1', policy: never } as const;
-    const monitor = new Monitor(config);
-    const machine = new Machine(config, monitor);
+    const [monitor, machine] = watched();
     const seen = new Set<string>();
     fc.assert(
       fc.property(stacks, fc.nat(2 * VCPUS - 1), ([hardware, reference], vcpu) => {
-        monitor.start(machine);
-        machine.boot();
+        boot(monitor, machine);
         if (vcpu !== 0) machine.switchTo(0, vcpu);
         const { current } = machine.cpu(vcpu).cpuctx;
         expect(machine.open(vcpu, current, 0, ANY_USER)).toBe(0);
@@ -98,5 +109,23 @@ describe('no-leak/task', () => {
       { seed: SEED, numRuns: 600 },
     );
     expect(seen.size).toBe(3 * VCPUS);
+  });
+});
+
+describe('callstack-true', () => {
+  it('never holds for frames of another VM, though its branches have the same numbers', () => {
+    for (const otherVm of [false, true]) {
+      const [monitor, machine] = watched();
+      expect(machine.open(0, 0, 0, CALLSTACK_USER)).toBe(0);
+      machine.branches(0, branch.BRANCH_REL_CALL, DEPTH);
+      const { stack: hardware } = machine.pcpus[0];
+      for (let i = 0; otherVm && i < DEPTH; i++) {
+        const from = msrs.MSR_LBR_NHM_FROM + i;
+        const high = branch.addressHigh(false, branch.BRANCH_REL_CALL, 1, 0, 0);
+        hardware.write(from, hardware.readLow(from), high);
+      }
+      machine.pmi(0, 0, 0);
+      expect(monitor.verdicts.broken[P['callstack-true']]).toBe(otherVm ? 1 : 0);
+    }
   });
 });
