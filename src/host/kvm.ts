@@ -4,6 +4,7 @@
  * (vmx.c:vmx_set_msr()), the virtual PMI and its legacy freeze (pmu_intel.c), and the threads'
  * comings and goings. What a policy decides is left to the policy.
  */
+import { assert } from '../hw/assert.js';
 import * as msrs from '../hw/msr_index.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 import type { LogicalProcessor } from '../hw/logical_processor.js';
@@ -65,9 +66,22 @@ export class Kvm implements PolicyHost {
     this.observer = observer;
   }
 
-  /** VM entry, unless the vCPU is in the guest already. */
+  /**
+   * VM entry, unless the vCPU is in the guest already.
+   *
+   * The order is that of vcpu_enter_guest() and vmx_vcpu_run(), and each step needs the one before:
+   * 1. Requests may release the guest LBR event, and perf then writes the host's DEBUGCTL.
+   * 2. The host's DEBUGCTL is noted, to come back at the exit. Noted earlier, it could bring back a
+   *    recording that perf has ended (commit 189ecdb3e112, FINDINGS H19); noted later, it would
+   *    lack the LBR bit of a host event whose registers the policy borrows in step 3.
+   * 3. The policy, interrupts off, brings the guest's stack and opens or closes the MSR bitmap. No
+   *    host event can come any more, so what it sees of perf holds until the exit.
+   * 4. Hardware loads the guest's DEBUGCTL last: from here on it records, into whatever stack is in
+   *    the registers.
+   */
   enter(vcpu: Vcpu): void {
     if (vcpu.inGuest) return;
+    assert(vcpu.pcpu >= 0, 'a vCPU enters its guest on the pCPU that it is loaded on');
     const cpu = this.pcpus[vcpu.pcpu];
     this.policy.handleRequests(this, vcpu);
     vcpu.host_debugctl = cpu.debugctl;
@@ -208,6 +222,7 @@ export class Kvm implements PolicyHost {
   /** The vCPU's thread leaves its pCPU (kvm_sched_out()). */
   schedOut(vcpu: Vcpu): void {
     const { pcpu } = vcpu;
+    assert(pcpu >= 0 && !vcpu.inGuest, 'a vCPU leaves its pCPU after a VM exit');
     this.policy.vcpu_put(this, vcpu);
     this.observer.vcpuSwitch(vcpu.id, pcpu, false);
     vcpu.pcpu = -1;
@@ -215,6 +230,7 @@ export class Kvm implements PolicyHost {
 
   /** The vCPU's thread arrives on a pCPU (kvm_sched_in()). */
   schedIn(vcpu: Vcpu, pcpu: number): void {
+    assert(vcpu.pcpu < 0, 'a vCPU is loaded on one pCPU at a time');
     vcpu.pcpu = pcpu;
     this.policy.vcpu_load(this, vcpu);
     this.observer.vcpuSwitch(vcpu.id, pcpu, true);
@@ -226,6 +242,7 @@ export class Kvm implements PolicyHost {
    * go together: x86.c:msrs_to_save_all[] of 6.1 has none of them.
    */
   migrate(vcpu: Vcpu): void {
+    assert(vcpu.pcpu < 0, 'a vCPU migrates while its thread is off');
     const { vmcs } = vcpu;
     const carried = this.policy.get_state(this, vcpu);
     const debugctl = carried ? vmcs.guestDebugctl : 0;

@@ -9,7 +9,7 @@ import { Machine } from './machine.js';
 
 /**
  * Cycles of an access on the CPU itself. No measurement of LBR MSRs is published: orders of
- * magnitude only (FIDELITY, F90).
+ * magnitude only (FIDELITY F90).
  */
 const CYCLES = { read: 80, write: 120, writeSelect: 150, writeDebugctl: 200 } as const;
 

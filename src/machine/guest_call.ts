@@ -7,7 +7,7 @@ import type { Cpu } from '../guest/perf/kernel.js';
 import * as core from '../guest/perf/events_core.js';
 import * as syscall from '../guest/perf/events_syscall.js';
 import { intel_pmu_cpu_starting, intel_pmu_handle_irq } from '../guest/perf/intel_core.js';
-import { ModelInvariantError } from '../hw/assert.js';
+import { assert, ModelInvariantError } from '../hw/assert.js';
 
 export const CALL_SWITCH = 1;
 export const CALL_INSTALL = 2;
@@ -35,6 +35,8 @@ export const CALL_NAMES: readonly string[] = [
 /** Kernel: sched/core.c:context_switch(), as far as perf is told of it. */
 function context_switch(cpu: Cpu, prev: number, next: number): void {
   const { tasks } = cpu.kernel;
+  assert(cpu.cpuctx.current === prev, 'the task that leaves is the one that runs');
+  assert(tasks[next].on_cpu === 0, 'a task runs on one CPU at a time');
   core.__perf_event_task_sched_out(cpu, prev, next);
   cpu.cpuctx.current = next;
   tasks[prev].on_cpu = 0;

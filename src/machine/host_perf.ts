@@ -9,6 +9,7 @@ import type { Cpu, KernelConfig, KernelLayout, KernelOutput } from '../guest/per
 import { driverOf, Kernel } from '../guest/perf/kernel.js';
 import * as perf from '../guest/perf/perf_event.js';
 import type { perf_event } from '../guest/perf/perf_structs.js';
+import { assert } from '../hw/assert.js';
 import type { LogicalProcessor } from '../hw/logical_processor.js';
 import { KIND_NONE, lbrMap } from '../hw/lbr_map.js';
 import type { Memory } from '../hw/memory.js';
@@ -144,6 +145,7 @@ export class HostKernel implements HostPerf {
     const cpu = this.kernel.cpus[pcpu];
     const { tasks } = this.kernel;
     tasks[cpu.cpuctx.current].on_cpu = 0;
+    assert(tasks[next].on_cpu === 0, 'a thread runs on one pCPU at a time');
     cpu.cpuctx.current = next;
     tasks[next].on_cpu = pcpu + 1;
     tasks[next].cpu = pcpu;

@@ -1,6 +1,7 @@
 /** KVM's run loop: VM entry and exit, the virtual PMI, threads that come and go, migration. */
 import { describe, expect, it } from 'vitest';
 import { KVM_PV_LBR_CTRL_ACTIVE, MSR_KVM_PV_LBR_CTRL } from '../../src/guest/pv/kvm_para.js';
+import { ModelInvariantError } from '../../src/hw/assert.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import type { Vcpu } from '../../src/host/vcpu.js';
 import { HOST_EVENT_TASK } from '../../src/machine/host_perf.js';
@@ -186,6 +187,27 @@ describe('schedOut and schedIn', () => {
     expect([reads.length > 0, writes.length > 0]).toEqual([true, true]);
     expect(reads.filter((i) => i > put)).toEqual([]);
     expect(writes.filter((i) => i < put || i > load)).toEqual([]);
+  });
+});
+
+describe('a vCPU', () => {
+  it('never leaves a pCPU from inside its guest, nor one that it is not on', () => {
+    const { m } = new HookedRig();
+    const [vcpu, other] = m.vcpus;
+    expect(vcpu.inGuest).toBe(true);
+    expect(() => m.kvm.schedOut(vcpu)).toThrow('a vCPU leaves its pCPU after a VM exit');
+    expect(() => m.kvm.schedOut(other)).toThrow(ModelInvariantError);
+    m.kvm.exit(vcpu);
+    expect(() => m.kvm.schedOut(vcpu)).not.toThrow();
+  });
+
+  it('never is loaded twice, enters its guest or migrates where it is not', () => {
+    const { m } = new HookedRig();
+    const [vcpu, other] = m.vcpus;
+    expect(() => m.kvm.schedIn(vcpu, 0)).toThrow('a vCPU is loaded on one pCPU at a time');
+    expect(() => m.kvm.enter(other)).toThrow(ModelInvariantError);
+    expect(() => m.kvm.migrate(vcpu)).toThrow('a vCPU migrates while its thread is off');
+    expect(() => m.kvm.migrate(other)).not.toThrow();
   });
 });
 

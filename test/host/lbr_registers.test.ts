@@ -1,5 +1,6 @@
 /** The host's own accesses to LBR MSRs: on whose behalf, how many, and what they leave behind. */
 import { describe, expect, it } from 'vitest';
+import { ModelInvariantError } from '../../src/hw/assert.js';
 import { addressHigh, BRANCH_JCC } from '../../src/hw/branch.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import { HOST } from '../../src/host/observer.js';
@@ -141,6 +142,17 @@ describe.each(MODELS)('whole stacks of $name', ({ name, all, records }) => {
     expect(wordsOf(cpus[1].stack)).toEqual(own);
     expect([registers.lentOut(0), registers.lentOut(1)]).toEqual([false, false]);
     expect(cpus[1].debugctl).toBe(kept);
+  });
+
+  it('are never lent twice, nor given back when they are not lent', () => {
+    const { registers } = new HostRegisters(name);
+    expect(() => registers.giveBack(1)).toThrow(ModelInvariantError);
+    registers.borrow(1);
+    expect(() => registers.borrow(1)).toThrow(ModelInvariantError);
+    expect(() => registers.giveBack(0)).toThrow(ModelInvariantError);
+    registers.borrow(0);
+    registers.giveBack(1);
+    expect(() => registers.giveBack(1)).toThrow('only registers that were lent are given back');
   });
 });
 

@@ -1,12 +1,13 @@
 /** A guest's way to its MSRs: what may come between two accesses, and what a function holds. */
 import { describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
+import { ModelInvariantError } from '../../src/hw/assert.js';
 import * as branch from '../../src/hw/branch.js';
 import { always } from '../../src/host/policy/always.js';
 import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import * as call from '../../src/machine/guest_call.js';
 import type { Machine } from '../../src/machine/machine.js';
-import { Rig, TOS } from '../rig/machine.js';
+import { DEBUGCTL, Rig, TOS } from '../rig/machine.js';
 import { Recorder } from '../rig/observer.js';
 
 /** One VM of two vCPUs on two pCPUs, four tasks, a stack of four records, and an event. */
@@ -238,5 +239,40 @@ describe('guest functions', () => {
     const { m } = rigOf();
     m.ports[0].cpu = null;
     expect(() => m.ports[0].rewind()).toThrow('a port belongs to a CPU');
+  });
+
+  it('never begin while another is under way, nor go on when none is', () => {
+    const { m } = rigOf();
+    const [port] = m.ports;
+    expect(() => port.rewind()).toThrow('only a suspended function runs again');
+    expect(() => port.suspend()).toThrow(ModelInvariantError);
+    m.arm(0, -1, 0);
+    m.rdmsr(0, TOS);
+    expect(port.suspended).toBe(call.CALL_RDMSR);
+    const underWay = 'a function begins when no other is under way';
+    expect(() => port.begin(call.CALL_BOOT, 0, 0, 0, 0, 0)).toThrow(underWay);
+    expect(() => port.beginQuiet()).toThrow(underWay);
+  });
+
+  it('never end before they have made the accesses that they had made', () => {
+    const { m } = rigOf();
+    const [port] = m.ports;
+    m.arm(0, -1, 2);
+    m.disable(0, 0);
+    expect(port.accesses).toBe(2);
+    port.rewind();
+    port.rdmsr(DEBUGCTL);
+    expect(() => port.end()).toThrow('a function that runs again makes the same accesses');
+  });
+
+  it('never switch away from a task that does not run, nor to one that does', () => {
+    const { m } = rigOf();
+    const [cpu] = m.guests[0].cpus;
+    expect(() => call.runGuestCall(cpu, call.CALL_SWITCH, 2, 3, 0)).toThrow(
+      'the task that leaves is the one that runs',
+    );
+    expect(() => call.runGuestCall(cpu, call.CALL_SWITCH, 0, 1, 0)).toThrow(
+      'a task runs on one CPU at a time',
+    );
   });
 });

@@ -65,6 +65,12 @@ describe('the threads', () => {
     m.boot();
     expect(now()[0]).toEqual([0, 1]);
   });
+
+  it('never run on two pCPUs at once', () => {
+    const { m } = rigOf();
+    expect(() => m.host.schedIn(0, 1)).toThrow('a thread runs on one pCPU at a time');
+    expect(() => m.host.schedIn(0, 2)).not.toThrow();
+  });
 });
 
 describe('the guest LBR event', () => {

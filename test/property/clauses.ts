@@ -278,7 +278,14 @@ const CLAUSES_OF_ALL: readonly Clause[] = [
     name: 'given-back',
     says: 'what was borrowed is given back at the exit',
     of: ALL,
-    without: (policy) => onHost(policy, () => ({ giveBackLbr: nothing })),
+    without: (policy) =>
+      onHost(policy, (kvm) => ({
+        borrowLbr: (vcpu) => {
+          const lent = kvm instanceof Kvm && kvm['registers'].lentOut(vcpu.pcpu);
+          if (!lent) kvm.borrowLbr(vcpu);
+        },
+        giveBackLbr: nothing,
+      })),
   },
   {
     name: 'parked-before-given-back',
