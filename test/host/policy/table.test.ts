@@ -17,7 +17,7 @@ const SKYLAKE = cpuModel('skylake');
 const NEHALEM = cpuModel('nehalem');
 
 describe('POLICIES', () => {
-  it('always has each policy once, by the name that finds it', () => {
+  it('POLICIES has each policy once, and findPolicy finds it by its name', () => {
     const names = POLICIES.map(({ name }) => name);
     expect(names).toEqual([
       'never',
@@ -44,7 +44,7 @@ describe('POLICIES', () => {
   });
 
   it.each(POLICIES)(
-    'always says in words what $name is, and judges it by known names',
+    '$name says in words what it is, and is judged by known property names',
     (policy) => {
       for (const text of [policy.summary, policy.cites, policy.assumes]) {
         expect(text.length).toBeGreaterThan(10);
@@ -58,7 +58,7 @@ describe('POLICIES', () => {
     },
   );
 
-  it('always calls a policy paravirtual that tells its guest of the MSR', () => {
+  it('a policy that tells its guest of the MSR is always called paravirtual', () => {
     const pv = POLICIES.filter((policy) => policy.pv !== 'none');
     expect(pv.map(({ name, pv: site }) => [name, site])).toEqual([
       ['pv-v2', 'add-del'],
@@ -71,20 +71,20 @@ describe('POLICIES', () => {
 });
 
 describe('knownFailure', () => {
-  it('always gives the reason, and null for what is not declared', () => {
+  it('knownFailure gives the declared reason, and null for what is not declared', () => {
     expect(knownFailure(never, 'no-leak/vm', NEHALEM, '4.18')).toBe(
       never.knownFailures['no-leak/vm']?.why,
     );
     expect(knownFailure(never, 'balanced', SKYLAKE, '6.1')).toBe(null);
   });
 
-  it('never expects a failure that needs call-stack mode where there is none', () => {
+  it('no failure that needs call-stack mode is expected where there is none', () => {
     expect(knownFailure(merged, 'no-leak/vm', SKYLAKE, '4.18')).not.toBe(null);
     expect(knownFailure(merged, 'no-leak/vm', NEHALEM, '4.18')).toBe(null);
     expect(knownFailure(merged, 'no-fault', NEHALEM, '6.1')).not.toBe(null);
   });
 
-  it('never expects a failure that needs the restore shortcut of a kernel without it', () => {
+  it('no failure that needs the restore shortcut is expected of a kernel without it', () => {
     expect(knownFailure(merged, 'no-leak/task', SKYLAKE, '6.1')).not.toBe(null);
     expect(knownFailure(merged, 'no-leak/task', SKYLAKE, '4.18')).toBe(null);
     expect(knownFailure(merged, 'no-leak/task', NEHALEM, '6.1')).toBe(null);
@@ -92,14 +92,14 @@ describe('knownFailure', () => {
 });
 
 describe('notApplicable', () => {
-  it('always gives the declared reason', () => {
+  it('notApplicable always gives the declared reason', () => {
     expect(notApplicable(never, 'active-agrees', SKYLAKE)).toBe(
       never.notApplicable['active-agrees'],
     );
     expect(notApplicable(never, 'no-leak/vm', SKYLAKE)).toBe(null);
   });
 
-  it('never judges who touches the registers of a policy that does not touch them', () => {
+  it('a policy that never touches the registers is not judged by who touches them', () => {
     for (const model of CPU_MODELS) {
       const reason = notApplicable(merged, 'owner-only', model);
       if (model.callstack) expect(reason).toBe(null);
