@@ -1,7 +1,7 @@
 /**
  * One logical processor against an oracle that is dumber than it: plain objects and 64-bit BigInt
  * values, rules spelled from the SDM once more. The oracle takes a CPU model's row as given
- * (hw_tables pins the rows) and nothing else from src/hw. MSR indices are parsed from strings,
+ * (tables.test.ts pins the rows) and nothing else from src/hw. MSR indices are parsed from strings,
  * because only src/hw/msr_index.ts may spell them as literals.
  */
 import fc from 'fast-check';

@@ -1,6 +1,6 @@
 /**
  * The LBR stack in memory, the shape that a processor's registers and the copies that hypervisors
- * save have in common. What WRMSR refuses is in hw_lbr_map.
+ * save have in common. What WRMSR refuses is in lbr_map.test.ts.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';

@@ -1,6 +1,6 @@
 /**
  * What kernel/events/core.c of Linux 6.1 promises about scheduling, cloning, closing and inheriting
- * events, a test per promise. guest_perf_trace.test.ts compares with the C as a whole.
+ * events, a test per promise. trace.test.ts compares with the C as a whole.
  */
 import { describe, expect, it } from 'vitest';
 import * as syscall from '../../../src/guest/perf/events_syscall.js';
