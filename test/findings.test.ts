@@ -110,7 +110,7 @@ describe('docs/FINDINGS.md', () => {
     expect(variants.length).toBeGreaterThan(3);
   });
 
-  it.each(POLICIES)('always gives the shortest schedules for $name', (policy) => {
+  it.each(POLICIES)('docs/FINDINGS.md gives the shortest schedules for $name', (policy) => {
     const row = ROWS.find(([name]) => name === policy.name)?.slice(1) ?? [];
     expect(row.map((cell) => (Number(cell) > BOUND ? '-' : cell))).toEqual(shortest(policy));
   });

@@ -76,17 +76,17 @@ function play(golden: Golden, policy: LbrPolicy | undefined, ending: Ending): Be
 describe('schedules found once', () => {
   for (const name of FILES) {
     const golden = read(name);
-    it(`always shows what ${name} says`, () => {
+    it(`schedule ${name} always shows what it says`, () => {
       play(golden, findPolicy(golden.policy), golden);
     });
     for (const standIn of golden.standIns ?? []) {
-      it(`always shows what ${name} says of ${standIn.name}`, () => {
+      it(`schedule ${name} always shows what it says of ${standIn.name}`, () => {
         play(golden, STAND_INS.get(standIn.name)?.(), standIn);
       });
     }
   }
 
-  it('never ends: a kernel that inherits ACTIVE is saved or restored at each switch (H2)', () => {
+  it('a kernel that inherits ACTIVE is saved or restored at each switch for ever (H2)', () => {
     const golden = read('021-h2-pv-v2-saves-on-after-a-kexec.json');
     const { machine, monitor } = play(golden, findPolicy(golden.policy), golden);
     const accesses = REACH_NAMES.indexOf('policy-access');
@@ -117,12 +117,12 @@ describe('the hazard catalogue', () => {
     readFileSync(new URL('hazards.json', DIR), 'utf8'),
   ) as readonly Hazard[];
 
-  it('always has a verdict for each of its rows', () => {
+  it('the hazard catalogue has a verdict for each of its rows', () => {
     const ids = Array.from({ length: 20 }, (_, i) => `H${i + 1}`);
     expect(hazards.map(({ id }) => id)).toEqual(ids);
   });
 
-  it('never leaves a schedule of a hazard out', () => {
+  it('the hazard catalogue never leaves a schedule of a hazard out', () => {
     for (const name of FILES) {
       const { hazard } = read(name);
       if (hazard === undefined) continue;
@@ -134,7 +134,7 @@ describe('the hazard catalogue', () => {
   });
 
   for (const { id, verdict, schedules, contrast = [], reason, fidelity } of hazards) {
-    it(`always shows what it says of ${id}: ${verdict}`, () => {
+    it(`the schedules of hazard ${id} always show its verdict: ${verdict}`, () => {
       expect(reason).not.toBe('');
       for (const name of [...schedules, ...contrast])
         expect(read(name).hazard, `hazard of ${name}`).toBe(id);

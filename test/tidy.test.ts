@@ -231,7 +231,7 @@ const written = [
 ];
 
 describe('tidy', () => {
-  it('always sees this file, so that no rule passes on an empty list', () => {
+  it('the rules of tidy always see this file, so that none passes on an empty list', () => {
     expect(typescript.map((file) => file.path)).toContain('test/tidy.test.ts');
   });
   it.each<[claim: string, files: readonly File[], rule: Rule]>([

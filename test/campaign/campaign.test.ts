@@ -36,13 +36,13 @@ function numbers(seed: number, run: number): number[] {
 }
 
 describe('drawOf', () => {
-  it('always draws the same for a seed and a run, and something else for others', () => {
+  it('a draw is always the same for a seed and a run, and another for others', () => {
     expect(numbers(1, 2)).toEqual(numbers(1, 2));
     expect(numbers(1, 3)).not.toEqual(numbers(1, 2));
     expect(numbers(2, 2)).not.toEqual(numbers(1, 2));
   });
 
-  it('always draws bits that have nothing to do with the parity of the run', () => {
+  it('a draw never has bits that depend on the parity of the run', () => {
     // What a run goes without is drawn first, one bit each.
     for (const nth of [0, 1, 2]) {
       const agree = Array.from({ length: 2000 }, (_, run) => {
@@ -69,7 +69,7 @@ describe('a run with the guests left alone', () => {
   });
   const kinds = new Set(runs.flatMap((actions) => actions.map(({ kind }) => kind)));
 
-  it('never has the host do anything, nor an NMI inside a function', () => {
+  it('a run with the guests left alone has no action of the host, nor an NMI in a function', () => {
     for (const kind of ['run', 'idle', 'halt', 'exit', 'hostEvent', 'rdmsr', 'wrmsr'] as const) {
       expect(kinds.has(kind)).toBe(false);
     }
@@ -82,7 +82,7 @@ describe('a run with the guests left alone', () => {
     }
   });
 
-  it('always is of one family in every second run: one inherited event, and forks', () => {
+  it('every second run with the guests left alone is one family: one event, and forks', () => {
     const opens = (actions: readonly Action[]): Action[] =>
       actions.filter(({ kind }) => kind === 'open');
     const INHERIT = 2;
@@ -97,7 +97,7 @@ describe('a run with the guests left alone', () => {
     expect(forks(families)).toBeGreaterThan(forks(others));
   });
 
-  it('never has a second event of its own beside the one that a family has', () => {
+  it('a family run never has a second event of its own', () => {
     let opens = 0;
     for (const [run, actions] of runs.entries()) {
       // The first number drawn says whether the run is one of a family.
@@ -113,7 +113,7 @@ describe('a run with the guests left alone', () => {
     expect(opens).toBeGreaterThan(100);
   });
 
-  it('always begins anew after a run of the other kind', () => {
+  it('a run always begins anew after a run of the other kind', () => {
     campaign.runGuestsOnly(drawOf(1, 0), 60);
     campaign.run(drawOf(1, 1), 60, null);
     const first = campaign.lastSchedule.actions();
@@ -128,7 +128,7 @@ describe('crashesAt', () => {
   const call: Action = { kind: 'call', actor: 0, args: [1, 0] };
   const schedule = Schedule.of([call, open, call]);
 
-  it('always says in which action the driver throws, 0 for the boot, -1 for none', () => {
+  it('crashesAt is the action in which the driver throws, 0 for the boot, -1 for none', () => {
     const config = { ...shape, model, kernel: '6.1', policy: policyOf('always') } as const;
     expect(new ShapeCampaign(config).crashesAt(schedule)).toBe(-1);
     const fail = (): never => {
@@ -153,13 +153,13 @@ describe('crashesAt', () => {
 });
 
 describe('runCampaign', () => {
-  it('always gives the same report for the same options', () => {
+  it('a campaign always gives the same report for the same options', () => {
     expect(runCampaign(options())).toEqual(runCampaign(options()));
     const other = runCampaign(options({ seed: 2 }));
     expect(other.actions).not.toEqual(runCampaign(options()).actions);
   });
 
-  it('always judges each policy by runs of its own, whatever the others are', () => {
+  it('a campaign judges each policy by runs of its own, whatever the others are', () => {
     const names = ['never', 'merged'];
     const both = runCampaign(options({ policies: names.map(policyOf) }));
     const alone = names.flatMap(
@@ -169,7 +169,7 @@ describe('runCampaign', () => {
     expect([both.runs, both.steps]).toEqual([80, 80 * 60]);
   });
 
-  it('always has a counterexample for a failure, which its token replays', () => {
+  it('a failure always has a counterexample, which its token replays', () => {
     const { results } = runCampaign(options());
     const failures = results.filter(({ verdict }) => verdict === 'fails');
     expect(failures.length).toBeGreaterThan(3);
@@ -192,7 +192,7 @@ describe('runCampaign', () => {
     expect(signs).toBeGreaterThan(100);
   });
 
-  it('always ends where it is told to, and says so', () => {
+  it('a campaign always ends where it is told to, and says so', () => {
     let asked = 0;
     const progress = (): boolean => ++asked < 7;
     const report = runCampaign(options({ progress, policies: POLICIES }));
@@ -200,7 +200,7 @@ describe('runCampaign', () => {
     expect(runCampaign(options()).interrupted).toBe(false);
   });
 
-  it('always expects known failures on its own machines only', () => {
+  it('known failures are expected on their own machines only', () => {
     // One vCPU that has its pCPU for itself loses nothing, so nothing known comes out.
     const alone = { vms: 1, vcpus: 1, tasks: 1, pcpus: 1 };
     const { results } = runCampaign(options({ shapes: [alone], runs: 4 }));

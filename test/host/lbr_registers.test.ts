@@ -30,7 +30,7 @@ const MODELS = [
 ] as const;
 
 describe('read', () => {
-  it('always returns both halves, and reports on whose behalf', () => {
+  it('read always returns both halves, and reports on whose behalf', () => {
     const { cpus, registers, said } = new HostRegisters('skylake');
     cpus[1].wrmsr(FROM + 2, 7, 9);
     expect([registers.read(1, VCPU, FROM + 2), registers.edx]).toEqual([7, 9]);
@@ -41,7 +41,7 @@ describe('read', () => {
     ]);
   });
 
-  it('always reports a fault', () => {
+  it('read always reports a fault', () => {
     const { registers, said } = new HostRegisters('nehalem');
     expect(registers.read(1, VCPU, msrs.MSR_LBR_INFO_0)).toBe(0);
     expect(said()[0]).toBe(`hostFault 1 ${msrs.MSR_LBR_INFO_0} false`);
@@ -49,7 +49,7 @@ describe('read', () => {
 });
 
 describe('write and writeSafe', () => {
-  it('always reach the register of the one pCPU', () => {
+  it('write and writeSafe always reach the register of one pCPU alone', () => {
     const { cpus, registers, said } = new HostRegisters('skylake');
     registers.write(1, VCPU, TO + 1, 7, 9);
     expect(registers.writeSafe(1, VCPU, TOS, 5, 0)).toBe(0);
@@ -61,7 +61,7 @@ describe('write and writeSafe', () => {
     ]);
   });
 
-  it('always fault on a bad value, which only the unsafe one reports', () => {
+  it('a bad value makes write and writeSafe fault, and only write reports the fault', () => {
     const { registers, said } = new HostRegisters('skylake');
     expect(registers.writeSafe(0, VCPU, SELECT, 0, 1)).toBe(13);
     expect(said()).toEqual([`hostAccess 0 ${VCPU} ${SELECT} true`]);
@@ -73,7 +73,7 @@ describe('write and writeSafe', () => {
 describe.each(MODELS)('whole stacks of $name', ({ name, all, records }) => {
   const hasSelect = all !== records;
 
-  it('are always saved as they are, with LBR_SELECT only if asked', () => {
+  it(`save always copies the registers of ${name} as they are, LBR_SELECT only if asked`, () => {
     for (const select of [true, false]) {
       const rig = new HostRegisters(name);
       fill(rig, 0, 41);
@@ -90,7 +90,7 @@ describe.each(MODELS)('whole stacks of $name', ({ name, all, records }) => {
     }
   });
 
-  it('are always restored as they were, with LBR_SELECT only if asked', () => {
+  it(`restore always writes the registers of ${name} as saved, LBR_SELECT only if asked`, () => {
     for (const select of [true, false]) {
       const rig = new HostRegisters(name);
       fill(rig, 0, 41);
@@ -107,7 +107,7 @@ describe.each(MODELS)('whole stacks of $name', ({ name, all, records }) => {
     }
   });
 
-  it('are always zeroed by a scrub, DEBUGCTL apart, on the one pCPU', () => {
+  it(`scrub always zeroes the registers of ${name} on one pCPU, but leaves DEBUGCTL`, () => {
     const rig = new HostRegisters(name);
     fill(rig, 0, 41);
     fill(rig, 1, 23);
@@ -120,7 +120,7 @@ describe.each(MODELS)('whole stacks of $name', ({ name, all, records }) => {
     expect(rig.said()).toEqual([`hostStack 1 ${VCPU} ${all} true true`]);
   });
 
-  it('are always lent with recording off, and given back as they were', () => {
+  it(`the stack of ${name} is lent with recording off, and given back as it was`, () => {
     const rig = new HostRegisters(name);
     const { registers, cpus } = rig;
     const kept = msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI | msrs.DEBUGCTLMSR_BTF;
@@ -157,7 +157,7 @@ describe.each(MODELS)('whole stacks of $name', ({ name, all, records }) => {
 });
 
 describe('restore', () => {
-  it('always extends the sign that a capture leaves out on parts without TSX', () => {
+  it('without TSX restore always extends the sign that a capture leaves out', () => {
     const { cpus, copy, registers, said } = new HostRegisters('haswell-notsx');
     cpus[0].debugctl = msrs.DEBUGCTLMSR_LBR;
     const kernel = addressHigh(true, BRANCH_JCC, 0, 0, 0);
@@ -171,7 +171,7 @@ describe('restore', () => {
     expect(cpus[1].edx).toBe(kernel & 0x7fffffff);
   });
 
-  it('always reports the MSR that refuses its value, and restores the others', () => {
+  it('restore always reports the MSR that refuses its value, and restores the others', () => {
     const { memory, cpus, copy, registers, said } = new HostRegisters('skylake');
     copy.write(FROM + 3, 1, 2);
     copy.write(TOS, 3, 0);

@@ -42,7 +42,7 @@ function wrongRead({ ref }: CheckRig): void {
 }
 
 describe('read', () => {
-  it('never minds what the reference machine returns, too', () => {
+  it('a read is never wrong if the reference machine returns the same', () => {
     const { ref, m, verdicts } = rigOf();
     for (const msr of [FROM + 1, TO + 2, INFO + 3, TOS, SELECT, DEBUGCTL]) {
       const edx = msr === FROM + 1 || msr === TO + 2 ? 5 : 0;
@@ -54,7 +54,7 @@ describe('read', () => {
     expect([m.vcpus.length, verdicts.news]).toEqual([4, false]);
   });
 
-  it('always minds each half of another value, and says what was read instead of what', () => {
+  it('a read is wrong if either half differs, and the text says what instead of what', () => {
     for (const [eax, edx] of [
       [8, 5],
       [7, 6],
@@ -69,7 +69,7 @@ describe('read', () => {
     }
   });
 
-  it('always counts a loss in call-stack mode apart, for LBR MSRs', () => {
+  it('a loss of an LBR MSR in call-stack mode always counts apart', () => {
     for (const [users, select, msr, callstack] of [
       [1, msrs.LBR_CALL_STACK, FROM, true],
       [0, msrs.LBR_CALL_STACK, FROM, false],
@@ -87,7 +87,7 @@ describe('read', () => {
     }
   });
 
-  it('always takes a record of another VM, or of the host, for a leak', () => {
+  it('a record of another VM, or of the host, always counts as a leak', () => {
     const cases: readonly (readonly [number, number, number, boolean, string])[] = [
       [FROM, 1, address(1), true, ', of VM 1,'],
       [TO, 1, address(1), true, ', of VM 1,'],
@@ -112,7 +112,7 @@ describe('read', () => {
     expect(rig.only('no-loss/any')).toContain('00000, instead');
   });
 
-  it('always takes a lost record for a premature stop if the policy had stopped', () => {
+  it('a lost record is a premature stop if the policy took its guest to have stopped', () => {
     const lose = (
       dropped: number,
       lost: number,
@@ -145,7 +145,7 @@ describe('read', () => {
     expect(rig.broken).toEqual(['no-loss/any']);
   });
 
-  it('never asks a part without TSX to keep bits 62:61 of FROM', () => {
+  it('a CPU without TSX is never asked to keep bits 62:61 of FROM', () => {
     const both = msrs.LBR_FROM_FLAG_IN_TX_HI | msrs.LBR_FROM_FLAG_ABORT_HI;
     for (const [cpu, msr, edx, right] of [
       ['haswell-notsx', FROM, both, true],
@@ -161,7 +161,7 @@ describe('read', () => {
     }
   });
 
-  it('always counts reads after somebody else was in the registers', () => {
+  it('a read after somebody else was in the registers is always counted', () => {
     const rig = rigOf();
     const now = (): number[] =>
       (['foreign-in-registers', 'read-after-other', 'callstack-read-after-other'] as const).map(
@@ -183,7 +183,7 @@ describe('read', () => {
     expect(now()).toEqual([4, 2, 1]);
   });
 
-  it('never minds the TOS of a stack that is empty here and there, and follows it', () => {
+  it('the TOS of a stack that is empty here and there never matters, and is followed', () => {
     const rig = rigOf();
     rig.ref.read(0, TOS, 5, 0);
     expect([rig.broken, rig.ref.of(0).stack.tos]).toEqual([[], 5]);
@@ -193,7 +193,7 @@ describe('read', () => {
     expect(rig.broken).toEqual(['no-loss/any']);
   });
 
-  it('always minds the TOS of a stack that holds something, here or there', () => {
+  it('the TOS of a stack that holds something, here or there, always matters', () => {
     for (const passthrough of [true, false]) {
       for (const where of ['reference', 'registers', 'copy'] as const) {
         const rig = rigOf();
@@ -211,7 +211,7 @@ describe('read', () => {
 });
 
 describe('wrongSample', () => {
-  it('always is the policy’s when its reads were wrong, else the kernel’s own', () => {
+  it('a wrong sample is the policy’s if its reads were wrong, else the kernel’s own', () => {
     const after = (
       prepare: (rig: CheckRig, seen: Seen) => void,
     ): [PropertyName[], PropertyName[]] => {
@@ -247,7 +247,7 @@ describe('wrongSample', () => {
 });
 
 describe('write', () => {
-  it('always reaches the registers of its own vCPU, of DEBUGCTL the bits that KVM knows', () => {
+  it('a write reaches the registers of its vCPU, and of DEBUGCTL the bits that KVM knows', () => {
     const { ref } = rigOf();
     ref.write(1, DEBUGCTL, LBR | FREEZE | msrs.DEBUGCTLMSR_BTF, 0);
     ref.write(1, FROM + 1, 7, 5);
@@ -267,7 +267,7 @@ describe('write', () => {
     expect(ref.lbrOn(1)).toBe(false);
   });
 
-  it('always minds a value that should have been refused', () => {
+  it('a write of a value that should have been refused is always wrong', () => {
     const rig = rigOf();
     rig.ref.write(0, SELECT, 0x3ff, 0);
     rig.ref.write(0, 0x10, 0, 1);
@@ -300,14 +300,14 @@ describe('fault', () => {
     MSR_KVM_PV_LBR_CTRL,
   ];
 
-  it('never is right on a read of an MSR that exists', () => {
+  it('a fault on a read of an MSR that exists is never right', () => {
     for (const msr of [...KNOWN, FROM, TOS, SELECT]) {
       expect([msr, verdict(msr, false, 0, 0)]).toEqual([msr, 'policy']);
     }
     expect([verdict(0x10, false, 0, 0), verdict(0x10, true, 0, 0)]).toEqual(['kernel', 'kernel']);
   });
 
-  it('always is right on a write that the silicon or KVM refuses', () => {
+  it('a fault on a write that the silicon or KVM refuses is always right', () => {
     expect([verdict(SELECT, true, 0, 1), verdict(SELECT, true, 1, 0)]).toEqual([
       'kernel',
       'policy',
@@ -328,7 +328,7 @@ describe('fault', () => {
     }
   });
 
-  it('never counts for the kernel when it was asked for by a raw access', () => {
+  it('a fault that a raw access asked for never counts for the kernel', () => {
     for (const running of [CALL_RDMSR, CALL_WRMSR]) {
       expect(verdict(SELECT, true, 0, 1, running)).toBe('nobody');
       expect(verdict(SELECT, true, 1, 0, running)).toBe('policy');
@@ -389,7 +389,7 @@ describe('fault', () => {
     expect(rig.own).toEqual(['no-fault']);
   });
 
-  it('always says what the access was', () => {
+  it('a fault is always told with its access', () => {
     const rig = rigOf();
     rig.ref.fault(1, FROM, false, 0, 0);
     expect(rig.detail('no-fault')).toBe('v1: #GP on RDMSR 0x680');
@@ -399,7 +399,7 @@ describe('fault', () => {
 });
 
 describe('branch', () => {
-  it('always is recorded as the machine itself records it', () => {
+  it('the reference always records a branch as the machine itself does', () => {
     const { ref, m } = rigOf();
     const from = address(1);
     ref.branch(2, branch.BRANCH_JCC, 3, 1, from, from);
@@ -428,13 +428,13 @@ describe('beforeRecord', () => {
     return rig.ref.of(0).stack.tos;
   };
 
-  it('always follows the TOS of the machine while both stacks are empty', () => {
+  it('beforeRecord follows the TOS of the machine while both stacks are empty', () => {
     expect(tosAfter(() => {})).toBe(5);
     expect(tosAfter(({ ref }) => ref.write(0, FROM, 1, 0))).toBe(0);
     expect(tosAfter(({ m }) => void m.pcpus[0].wrmsr(FROM, 1, 0))).toBe(0);
   });
 
-  it('never looks again once the reference has recorded, until it may be empty again', () => {
+  it('beforeRecord never looks again once the reference has recorded and is not empty', () => {
     const on = ({ ref }: CheckRig): void => ref.write(0, DEBUGCTL, LBR, 0);
     const record = (rig: CheckRig): void => {
       on(rig);
@@ -478,7 +478,7 @@ describe('beforeRecord', () => {
 });
 
 describe('pmi', () => {
-  it('always freezes as a PMU of version 2 does, in silicon', () => {
+  it('a PMI on the reference machine freezes as a PMU of version 2 does, in silicon', () => {
     const rig = rigOf();
     expect(rig.ref.model.pmu_version).toBe(2);
     rig.ref.write(0, DEBUGCTL, LBR, 0);
@@ -491,7 +491,7 @@ describe('pmi', () => {
 });
 
 describe('start', () => {
-  it('always forgets the run before', () => {
+  it('a start of the reference forgets the run before', () => {
     const rig = rigOf();
     rig.ref.write(0, FROM, 7, 0);
     rig.ref.write(0, DEBUGCTL, LBR, 0);

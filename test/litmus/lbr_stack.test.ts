@@ -20,7 +20,7 @@ function userBranch(cpu: LogicalProcessor, from: number): void {
 
 describe('LBR stack', () => {
   // "IA32_DEBUGCTL MSR": LBR (bit 0) set means that the last branches are recorded.
-  it('never records while DEBUGCTL.LBR is clear', () => {
+  it('nothing is ever recorded while DEBUGCTL.LBR is clear', () => {
     const cpu = recording('haswell');
     cpu.wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, msrs.DEBUGCTLMSR_BTF, 0);
     userBranch(cpu, 0x10);
@@ -30,7 +30,7 @@ describe('LBR stack', () => {
   });
 
   // "LBR Stack": TOS names the newest record, so it moves before the record is written.
-  it('always puts the first record of a clean stack into slot 1', () => {
+  it('the first record of a clean stack is always in slot 1', () => {
     const cpu = recording('haswell');
     userBranch(cpu, 0x10);
     expect(cpu.rdmsr(msrs.MSR_LBR_TOS)).toBe(1);
@@ -44,20 +44,23 @@ describe('LBR stack', () => {
     ['atom', 8],
     ['nehalem', 16],
     ['skylake', 32],
-  ] as const)('always wraps on %s after %i records and overwrites the oldest', (name, depth) => {
-    const cpu = recording(name);
-    const from = cpu.model.lbr_from;
-    for (let i = 1; i <= depth; i++) userBranch(cpu, i);
-    expect([cpu.rdmsr(msrs.MSR_LBR_TOS), cpu.rdmsr(from)]).toEqual([0, depth]);
-    userBranch(cpu, depth + 1);
-    expect([cpu.rdmsr(msrs.MSR_LBR_TOS), cpu.rdmsr(from + 1)]).toEqual([1, depth + 1]);
-    expect(cpu.rdmsr(from + 2)).toBe(2);
-    expect(cpu.rdmsr(from + depth)).toBe(0);
-    expect(cpu.vector).toBe(13);
-  });
+  ] as const)(
+    'the stack of %s always wraps after %i records and overwrites the oldest',
+    (name, depth) => {
+      const cpu = recording(name);
+      const from = cpu.model.lbr_from;
+      for (let i = 1; i <= depth; i++) userBranch(cpu, i);
+      expect([cpu.rdmsr(msrs.MSR_LBR_TOS), cpu.rdmsr(from)]).toEqual([0, depth]);
+      userBranch(cpu, depth + 1);
+      expect([cpu.rdmsr(msrs.MSR_LBR_TOS), cpu.rdmsr(from + 1)]).toEqual([1, depth + 1]);
+      expect(cpu.rdmsr(from + 2)).toBe(2);
+      expect(cpu.rdmsr(from + depth)).toBe(0);
+      expect(cpu.vector).toBe(13);
+    },
+  );
 
   // "LBR Stack Size and TOS Pointer Range": only the low log2(depth) bits of TOS are there.
-  it('always keeps the low bits of TOS alone', () => {
+  it('TOS always keeps its low bits alone', () => {
     const cpu = recording('nehalem');
     expect(cpu.wrmsr(msrs.MSR_LBR_TOS, 0x35, 1)).toBe(0);
     expect(read(cpu, msrs.MSR_LBR_TOS)).toBe('0x0000000000000005');
@@ -116,7 +119,7 @@ describe('LBR formats', () => {
   });
 
   // Format 6, "... Based on Goldmont Microarchitecture": TO[63:48] are cycles.
-  it('always keeps cycles in TO[63:48] in format TIME', () => {
+  it('format TIME always has cycles in TO[63:48]', () => {
     const cpu = recording('goldmont');
     kernelBranch(cpu, true);
     expect(read(cpu, FROM + 1)).toBe('0xffffffff81000010');
@@ -132,7 +135,7 @@ describe('LBR formats', () => {
     ['haswell', 4],
     ['skylake', 5],
     ['goldmont', 6],
-  ] as const)('always reports the format of %s as %i', (name, format) => {
+  ] as const)('the format of %s is always reported as %i', (name, format) => {
     const cpu = recording(name);
     const value = cpu.rdmsr(msrs.MSR_IA32_PERF_CAPABILITIES);
     expect(value & msrs.PERF_CAP_LBR_FMT).toBe(format);

@@ -46,7 +46,7 @@ const active = (rig: Rig): string[] =>
   did(rig).filter((line) => line.startsWith('ACTIVE') || line === 'fault');
 
 describe('the ABI', () => {
-  it('always is what a host and a guest were built with', () => {
+  it('the ABI is always the one that a host and a guest were built with', () => {
     expect(MSR_KVM_PV_LBR_CTRL).toBe(1263947262);
     expect([KVM_PV_LBR_CTRL_ACTIVE, KVM_FEATURE_PV_LBR_CTRL]).toEqual([1, 30]);
     expect(PV_SITES).toEqual(['none', 'add-del', 'add-del-boot', 'enable-disable', 'sticky']);
@@ -54,7 +54,7 @@ describe('the ABI', () => {
 });
 
 describe('a guest without the feature', () => {
-  it('never touches the MSR', () => {
+  it('a guest without the feature never touches the MSR', () => {
     const rig = rigOf('none');
     open(rig, 0);
     rig.m.pmi(0, 0, 0);
@@ -67,7 +67,7 @@ describe('a guest without the feature', () => {
 });
 
 describe.each(['add-del', 'add-del-boot'] as const)('%s', (site) => {
-  it('always sets ACTIVE before the first LBR access, and clears it after the last', () => {
+  it(`${site} sets ACTIVE before the first LBR access, and clears it after the last`, () => {
     const rig = rigOf(site);
     open(rig, 0);
     expect(did(rig)).toEqual(['ACTIVE=1', 'lbr', 'LBR=1']);
@@ -75,7 +75,7 @@ describe.each(['add-del', 'add-del-boot'] as const)('%s', (site) => {
     expect(did(rig)).toEqual(['LBR=0', 'ACTIVE=0']);
   });
 
-  it('always follows the task that has the event', () => {
+  it(`ACTIVE of ${site} always follows the task that has the event`, () => {
     const rig = rigOf(site);
     open(rig, 0);
     did(rig);
@@ -85,7 +85,7 @@ describe.each(['add-del', 'add-del-boot'] as const)('%s', (site) => {
     expect(did(rig)).toEqual(['ACTIVE=1', 'lbr', 'LBR=1']);
   });
 
-  it('always counts its users: only the first sets it, only the last clears it', () => {
+  it(`only the first user of ${site} sets ACTIVE, and only the last clears it`, () => {
     const rig = rigOf(site);
     open(rig, 0);
     open(rig, -1, CALLSTACK_BOTH);
@@ -99,7 +99,7 @@ describe.each(['add-del', 'add-del-boot'] as const)('%s', (site) => {
     expect([rig.m.vcpus[0].pvLbrCtrl, rig.m.cpu(0).cpuc.pv_lbr_users]).toEqual([0, 0]);
   });
 
-  it('never sets it for other modes, nor in a PMI', () => {
+  it(`${site} never sets ACTIVE for other modes, nor in a PMI`, () => {
     const rig = rigOf(site);
     open(rig, 0, ANY_USER);
     rig.m.disable(0, 0);
@@ -111,7 +111,7 @@ describe.each(['add-del', 'add-del-boot'] as const)('%s', (site) => {
     expect(active(rig)).toEqual([]);
   });
 
-  it('always leaves it to a kernel that takes over, which clears it only if it knows', () => {
+  it(`after a kexec ${site} clears ACTIVE only if it knows that it may be set`, () => {
     const rig = rigOf(site);
     open(rig, 0);
     did(rig);
@@ -122,7 +122,7 @@ describe.each(['add-del', 'add-del-boot'] as const)('%s', (site) => {
 });
 
 describe('enable-disable', () => {
-  it('always goes with DEBUGCTL.LBR: set before it, cleared after it, but not in a PMI', () => {
+  it('ACTIVE of enable-disable goes with DEBUGCTL.LBR, except in a PMI', () => {
     const rig = rigOf('enable-disable');
     open(rig, 0);
     expect(did(rig)).toEqual(['lbr', 'ACTIVE=1', 'lbr', 'LBR=1']);
@@ -136,7 +136,7 @@ describe('enable-disable', () => {
     expect(active(rig)).toEqual(['ACTIVE=1']);
   });
 
-  it('never touches it for other modes, nor at the start of a CPU', () => {
+  it('enable-disable never touches ACTIVE for other modes, nor at the start of a CPU', () => {
     const rig = rigOf('enable-disable');
     open(rig, 0, ANY_USER);
     rig.m.close(0, 0);
@@ -146,7 +146,7 @@ describe('enable-disable', () => {
 });
 
 describe('sticky', () => {
-  it('always sets ACTIVE as add-del, and clears it at a close that leaves no user', () => {
+  it('sticky sets ACTIVE as add-del does, and clears it at a close that leaves no user', () => {
     const rig = rigOf('sticky');
     open(rig, 0);
     open(rig, -1);
@@ -162,7 +162,7 @@ describe('sticky', () => {
     expect(active(rig)).toEqual(['ACTIVE=0']);
   });
 
-  it('never clears it at the close of another mode, nor at the start of a CPU', () => {
+  it('sticky never clears ACTIVE at the close of another mode, nor at the start of a CPU', () => {
     const rig = rigOf('sticky');
     open(rig, 0);
     rig.m.disable(0, 0);

@@ -94,7 +94,7 @@ function run({ actions }: Shown, { runs, verdicts }: Watch): string[] {
 }
 
 describe('the schedules of the clauses', () => {
-  it('always show every clause, of every policy that has it, and no other', () => {
+  it('the schedules show every clause, of every policy that has it, and no other', () => {
     const shown = SHOWN.flatMap(({ without, policy, also }) =>
       [policy, ...also].map((name) => `${without} of ${name}`),
     );
@@ -102,7 +102,7 @@ describe('the schedules of the clauses', () => {
     expect([...shown].sort()).toEqual([...wanted].sort());
   });
 
-  it.each(FILES)('are named after it: %s', (name) => {
+  it.each(FILES)('the schedule %s is named after its clause', (name) => {
     const { without } = SHOWN[FILES.indexOf(name)];
     expect(name.replace(/^\d{3}-/, '')).toMatch(
       new RegExp(`^${without}(-parked|-pv-sound)?[.]json$`),
@@ -124,7 +124,7 @@ const BREAKING = RUNS.filter(({ shown }) => shown.costs === undefined);
 const COSTING = RUNS.filter(({ shown }) => shown.costs !== undefined);
 
 describe('a sound policy', () => {
-  it.each(RUNS)('never breaks anything where $clause matters: $name', ({ shown, whole }) => {
+  it.each(RUNS)('nothing ever breaks with $clause, where it matters: $name', ({ shown, whole }) => {
     const watch = new Watch(keptConfig(shown, whole));
     expect(run(shown, watch).join('')).toBe('');
     const property = propertyIndex(shown.property);
@@ -133,20 +133,26 @@ describe('a sound policy', () => {
     expect(reach[reachIndex(PROPERTIES[property].reach)]).toBeGreaterThan(0);
   });
 
-  it.each(BREAKING)('always breaks in the end without $clause: $name', ({ shown, without }) => {
-    const broken = run(shown, new Watch(keptConfig(shown, without)));
-    expect(broken.pop()?.split(' ')).toContain(shown.property);
-    expect(broken.join(' ').split(' ')).not.toContain(shown.property);
-  });
+  it.each(BREAKING)(
+    'a property always breaks in the end without $clause: $name',
+    ({ shown, without }) => {
+      const broken = run(shown, new Watch(keptConfig(shown, without)));
+      expect(broken.pop()?.split(' ')).toContain(shown.property);
+      expect(broken.join(' ').split(' ')).not.toContain(shown.property);
+    },
+  );
 
-  it.each(COSTING)('always costs more without $clause, and nothing worse: $name', (one) => {
-    const { shown, cost } = one;
-    const spent = [one.whole, one.without].map((policy) => {
-      const watch = new Watch(keptConfig(shown, policy));
-      expect(run(shown, watch).join('')).toBe('');
-      return watch.spent(shown.costs?.of ?? 'accesses');
-    });
-    expect(spent).toEqual(cost);
-    expect(cost[1]).toBeGreaterThan(cost[0]);
-  });
+  it.each(COSTING)(
+    'without $clause the cost is always higher, and nothing is worse: $name',
+    (one) => {
+      const { shown, cost } = one;
+      const spent = [one.whole, one.without].map((policy) => {
+        const watch = new Watch(keptConfig(shown, policy));
+        expect(run(shown, watch).join('')).toBe('');
+        return watch.spent(shown.costs?.of ?? 'accesses');
+      });
+      expect(spent).toEqual(cost);
+      expect(cost[1]).toBeGreaterThan(cost[0]);
+    },
+  );
 });

@@ -275,7 +275,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
     ];
 
     it.each(models)(
-      'always goes on before any access as if nothing had been, $lbr_nr deep',
+      `an interrupted function of the ${name} goes on as if nothing had been, $lbr_nr deep`,
       (model) => {
         const rig = new Rig({ ...HOST_SHAPE, model });
         let cut = 0;
@@ -301,7 +301,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
       },
     );
 
-    it('always does after several interruptions, some without any progress', () => {
+    it(`a function of the ${name} always goes on after several interruptions`, () => {
       const rig = new Rig({ ...HOST_SHAPE, model: withDepth(cpuModel('skylake'), 4) });
       let twice = 0;
       const gaps = fc.noBias(fc.array(fc.nat(9), { minLength: 2, maxLength: 4 }));
@@ -321,7 +321,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
       expect(twice).toBeGreaterThan(25);
     });
 
-    it('always takes an NMI once, before, between or after interruptions', () => {
+    it(`an NMI is taken once, before, between or after interruptions of the ${name}`, () => {
       const rig = new Rig({ ...HOST_SHAPE, model: withDepth(cpuModel('skylake'), 4) });
       const reached = { before: 0, after: 0, inside: 0, samples: 0 };
       const gaps = fc.array(fc.nat(24), { minLength: 1, maxLength: 3 });
@@ -361,7 +361,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
   });
 
   describe('a context switch', () => {
-    it('always ends the same, wherever an NMI and an interruption fall into it', () => {
+    it(`a context switch of the ${name} ends the same, wherever it is interrupted`, () => {
       const model = withDepth(cpuModel('haswell'), 4);
       const rig = new Rig({ vms: 2, vcpus: 1, tasks: 2, pcpus: 1, model });
       const { m } = rig;
@@ -398,7 +398,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
   });
 
   describe('another vCPU of the VM', () => {
-    it('always goes on meanwhile, and is refused no task but those that are held', () => {
+    it(`while the ${name} is interrupted, other vCPUs go on, except with held tasks`, () => {
       const shape = { vms: 1, vcpus: 2, tasks: 5, pcpus: 2 };
       const rig = new Rig({ ...shape, model: withDepth(cpuModel('skylake'), 4) });
       const { m } = rig;

@@ -45,19 +45,19 @@ function broken(policy: LbrPolicy, without: readonly ActionName[]): PropertyName
 }
 
 describe('merged that checks writes and keeps its event', () => {
-  it('never leaks while no host event comes and nobody migrates, but loses and never stops', () => {
+  it('the smaller change never leaks without host events and migration, but loses', () => {
     const found = broken(kept, ['hostEvent', 'liveMigrate']);
     expect(found).toEqual(['no-loss/callstack', 'no-loss/any', 'no-needless-switch']);
   });
 
-  it('always breaks what merged breaks there but for no-fault, if it releases its event', () => {
+  it('the smaller change with releases breaks what merged breaks, except no-fault', () => {
     const apart: readonly ActionName[] = ['hostEvent', 'liveMigrate'];
     const now = broken(merged, apart);
     expect(now).toContain('no-leak/vm');
     expect(broken(checked, apart)).toEqual(now.filter((name) => name !== 'no-fault'));
   });
 
-  it('always loses and leaks under a host event', () => {
+  it('the smaller change always loses and leaks under a host event', () => {
     const found = broken(kept, ['liveMigrate']);
     expect(found).toEqual(expect.arrayContaining(['no-loss/callstack', 'no-leak/vm', 'balanced']));
     expect(found).not.toContain('no-fault');

@@ -66,11 +66,11 @@ const ON = ['skylake', 'nehalem'].flatMap((cpu) =>
 );
 
 describe('the wipe of a sound policy', () => {
-  it.each(ON)('never needs more than FROM: %s on %s', (name, cpu) => {
+  it.each(ON)('a wipe never needs more than FROM: %s on %s', (name, cpu) => {
     expect(broken(wiped(fromOnly, name), cpu, 2000)).toEqual([]);
   });
 
-  it.each(ON)('never needs to be, but before a host event, if perf forgets: %s on %s', (...on) => {
+  it.each(ON)('a wipe is needed before host events only, if perf forgets: %s on %s', (...on) => {
     const [name, cpu] = on;
     const policy = wiped((p) => beforeHostEvents(forgetting(p)), name);
     expect(broken(policy, cpu, 2000)).toEqual([]);
@@ -80,7 +80,7 @@ describe('the wipe of a sound policy', () => {
     ['the newest record alone', newestOnly],
     ['nothing, though perf forgets', forgetting],
     ['nothing, but before a host event', onDemandOnly],
-  ] as const)('always breaks host-intact, and nothing else, if it is of %s', (_of, wiping) => {
+  ] as const)('a wipe of %s always breaks host-intact, and nothing else', (_of, wiping) => {
     expect(broken(wiped(wiping, 'lazy-sound'), 'skylake', 4000)).toEqual(['host-intact']);
   });
 });

@@ -61,7 +61,7 @@ describe('hostSchedule, examples/two-vms-one-cpu', () => {
   const { file, text } = readFtraceFile(EXAMPLE);
   const switches = parseFtrace(text, file);
 
-  it('finds both VMs, as the README of the example gives them', () => {
+  it('both VMs of the example are found, as its README gives them', () => {
     expect(hostSchedule(switches, DEFAULT_VCPU_THREADS, file).vcpus).toEqual([
       { pid: 13242, comm: 'CPU 0/TCG', vm: 0, index: 0, vm_from: 'name' },
       { pid: 13244, comm: 'CPU 1/TCG', vm: 0, index: 1, vm_from: 'hand-overs' },
@@ -69,7 +69,7 @@ describe('hostSchedule, examples/two-vms-one-cpu', () => {
     ]);
   });
 
-  it('counts what a one-pass script over the text counts', () => {
+  it('hostSchedule counts what a one-pass script over the text counts', () => {
     const summary = summarize(hostSchedule(switches, DEFAULT_VCPU_THREADS, file));
     expect(summary).toEqual({
       vcpus: 3,
@@ -84,7 +84,7 @@ describe('hostSchedule, examples/two-vms-one-cpu', () => {
     });
   });
 
-  it('lets the caller say which VM a thread belongs to', () => {
+  it('the caller may say which VM a thread belongs to', () => {
     const vm_of_pid = new Map([
       [13243, 0],
       [13244, 0],
@@ -96,7 +96,7 @@ describe('hostSchedule, examples/two-vms-one-cpu', () => {
 });
 
 describe('hostSchedule, steps', () => {
-  it('drops switches between other threads, keeps a vCPU that leaves and comes back', () => {
+  it('switches between other threads are dropped, and a vCPU that returns is kept', () => {
     const result = schedule(['1 0 7', '1 7 100', '1 100 8', '1 8 0', '1 0 100', '1 100 101']);
     expect(result.pcpus).toEqual([1]);
     expect(stepsOf(result)).toEqual(['2: 1<-100', '3: 1<--', '5: 1<-100', '6: 1<-101']);
@@ -109,7 +109,7 @@ describe('hostSchedule, steps', () => {
     });
   });
 
-  it('infers who ran before the first event of a CPU', () => {
+  it('who ran before the first event of a CPU is always inferred', () => {
     const result = schedule(['3 100 0', '1 101 0', '3 0 101']);
     expect(result.pcpus).toEqual([1, 3]);
     expect(stepsOf(result)).toEqual([
@@ -121,17 +121,17 @@ describe('hostSchedule, steps', () => {
     ]);
   });
 
-  it('starts anew on a CPU that lost events', () => {
+  it('a CPU that lost events starts anew', () => {
     const result = schedule(['0 0 100', 'CPU:0 [LOST 3 EVENTS]', '0 101 0', '0 0 100']);
     expect(stepsOf(result)).toEqual(['1: 0<-100', '3: 0<-101?', '3: 0<--', '4: 0<-100']);
   });
 
-  it('lets a vCPU leave a CPU within a gap that the text reports only later', () => {
+  it('a vCPU may leave a CPU within a gap that the text reports only later', () => {
     const result = schedule(['0 0 100', '1 0 100', '1 100 0', 'CPU:0 [LOST EVENTS]', '0 0 100']);
     expect(stepsOf(result)).toEqual(['1: 0<-100', '2: 0<--?', '2: 1<-100', '3: 1<--', '5: 0<-100']);
   });
 
-  it('knows a vCPU by its pid, whenever it gets its name', () => {
+  it('a vCPU is known by its pid, whenever it gets its name', () => {
     const named = record(['0 0 100', '0 100 0', '0 0 100']);
     const late = named.replace('next_comm=CPU 0/KVM', 'next_comm=qemu-system-x86');
     const result = hostSchedule(parseFtrace(late, 't'), DEFAULT_VCPU_THREADS, 't');
@@ -139,7 +139,7 @@ describe('hostSchedule, steps', () => {
     expect(stepsOf(result)).toEqual(['1: 0<-100', '2: 0<--', '3: 0<-100']);
   });
 
-  it('never counts an idle thread as a vCPU, nor depends on the state of the expression', () => {
+  it('an idle thread is never a vCPU, and the state of the expression never matters', () => {
     const switches = parseFtrace(record(['0 0 7', '1 0 8']), 't');
     const result = hostSchedule(switches, /^other$|^swapper/g, 't');
     expect(result.vcpus.map((vcpu) => vcpu.pid)).toEqual([7, 8]);
@@ -197,7 +197,7 @@ describe('hostSchedule, VMs', () => {
     expect(group(threads).join(', ')).toBe(places);
   });
 
-  it('lets clear hand-overs to a main thread decide, and only clear ones', () => {
+  it('clear hand-overs to a main thread decide, and only clear ones', () => {
     const rows = (of_201: readonly number[]): string[] => {
       const list: string[] = [];
       const turn = (vcpu: number, main: number): void => {
@@ -224,7 +224,7 @@ describe('hostSchedule, VMs', () => {
     expect(last(all(61, 20))).toBe('201=1.1 pids');
   });
 
-  it('numbers its own VMs around those that the caller gave', () => {
+  it('VMs are numbered around those that the caller gave', () => {
     const rows = ['0 0 100', '0 100 101', '0 101 200', '0 200 201'];
     expect(placesOf(schedule(rows, new Map([[200, 0]])))).toEqual([
       '200=0.0 given',
@@ -293,7 +293,7 @@ describe('hostSchedule, errors', () => {
     else expect(failure(rows)).toMatch(message);
   });
 
-  it('lists at most ten threads, the busiest first', () => {
+  it('at most ten threads are listed, the busiest first', () => {
     const text = Array.from({ length: 12 }, (_, i) =>
       record([`0 ${i} ${i + 1}`])
         .replace(`${nameOf(i)} prev_pid`, `t${i} prev_pid`)
@@ -304,14 +304,14 @@ describe('hostSchedule, errors', () => {
     );
   });
 
-  it('refuses time that goes back', () => {
+  it('time that goes back is refused', () => {
     const text = `${record(['0 0 7', '0 7 100'])}\n${record(['0 100 7'])}`;
     expect(() => hostSchedule(parseFtrace(text, 't'), DEFAULT_VCPU_THREADS, 't')).toThrow(
       /^t:3: time goes back from 5\.000001000 s \(line 2\) to 5\.000000000 s; give one recording/,
     );
   });
 
-  it('refuses VMs for threads that are no vCPUs, and one vCPU twice', () => {
+  it('VMs for threads that are no vCPUs, and one vCPU twice, are refused', () => {
     const rows = ['0 0 100', '0 100 200', '0 200 7'];
     expect(failure(rows, new Map([[7, 1]]))).toBe(
       'trace.txt: pid 7 was put into VM 1, but is no vCPU thread; these are: 100 (CPU 0/KVM), ' +
@@ -328,7 +328,7 @@ describe('hostSchedule, errors', () => {
 });
 
 describe('summarize', () => {
-  it('counts by hand', () => {
+  it('summarize counts as a count by hand does', () => {
     const summary = summarize(
       schedule([
         '0 100 0', // 100 ran here from the start: inferred, no switch of its own
@@ -427,7 +427,7 @@ describe('hostSchedule, generated hosts', () => {
   const vcpu_seen = ({ switches }: Run): boolean =>
     switches.some((event) => isVcpu(event.prev_pid) || isVcpu(event.next_pid));
 
-  it('always has resident the vCPU that runs, on every CPU whose events have begun', () => {
+  it('the vCPU that runs is always resident, on every CPU whose events have begun', () => {
     let reached = 0;
     fc.assert(
       fc.property(runArb, (run) => {
@@ -447,7 +447,7 @@ describe('hostSchedule, generated hosts', () => {
     expect(reached).toBeGreaterThan(50);
   });
 
-  it('never fails over reported losses, and is right again from the next event on', () => {
+  it('reported losses never make it fail, and it is right again from the next event on', () => {
     let lost_total = 0;
     fc.assert(
       fc.property(runArb, fc.array(fc.boolean(), { minLength: 80, maxLength: 80 }), (run, lose) => {
@@ -474,7 +474,7 @@ describe('hostSchedule, generated hosts', () => {
     expect(lost_total).toBeGreaterThan(500);
   });
 
-  it('always notices an event that is missing without a report', () => {
+  it('an event that is missing without a report is always noticed', () => {
     let reached = 0;
     fc.assert(
       fc.property(runArb, fc.nat(), (run, pick) => {

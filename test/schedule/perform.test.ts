@@ -36,14 +36,14 @@ class Rig {
 }
 
 describe('IS_VCPU', () => {
-  it('always says whose action a kind is', () => {
+  it('IS_VCPU always says whose action a kind is', () => {
     const ofPcpus = ACTION_NAMES.filter((_, kind) => IS_VCPU[kind] === 0);
     expect(ofPcpus).toEqual(['run', 'idle', 'exit', 'hostEvent', 'hostWork', 'cstate']);
   });
 });
 
 describe('canPerform', () => {
-  it('never allows an actor that does not exist', () => {
+  it('an actor that does not exist is never possible', () => {
     const { can } = new Rig();
     for (const name of ACTION_NAMES) {
       const n = ACTIONS[name].actor === 'vcpu' ? 4 : 3;
@@ -52,7 +52,7 @@ describe('canPerform', () => {
     }
   });
 
-  it('never lets a vCPU act that is off, and never migrates one that is on', () => {
+  it('a vCPU that is off never acts, and one that is on is never migrated', () => {
     const { can } = new Rig();
     const guest = ['call', 'ret', 'enter', 'fork', 'rdmsr', 'wrmsr', 'halt'] as const;
     for (const name of [...guest, 'kexec'] as const) {
@@ -62,7 +62,7 @@ describe('canPerform', () => {
     expect([can('liveMigrate', 2), can('liveMigrate', 3)]).toEqual([false, true]);
   });
 
-  it('always asks for at least one branch, of a kind that exists', () => {
+  it('a branch action needs at least one branch, of a kind that exists', () => {
     const { can } = new Rig();
     for (const name of ['call', 'ret', 'jmp', 'jcc'] as const) {
       expect([name, can(name, 0, 0), can(name, 0, -1), can(name, 0, 1)]).toEqual([
@@ -83,7 +83,7 @@ describe('canPerform', () => {
     expect([0, 1].map((n) => can('hostWork', 0, n))).toEqual([false, true]);
   });
 
-  it('always lets a vCPU enter the kernel from user mode and leave it again', () => {
+  it('a vCPU may enter the kernel from user mode and leave it again', () => {
     const { can, act } = new Rig();
     expect([0, 1, 2, -1].map((kind) => can('enter', 0, kind))).toEqual([true, true, false, false]);
     expect(can('leave', 0)).toBe(false);
@@ -93,7 +93,7 @@ describe('canPerform', () => {
     expect([can('enter', 0, 0), can('leave', 0)]).toEqual([true, false]);
   });
 
-  it('always switches to a live task that runs nowhere, and calls it by where it last ran', () => {
+  it('a task switch takes a live task that runs nowhere; its kind tells where it last ran', () => {
     const { m, can, act } = new Rig();
     const tasks = [-1, 0, 1, 2, 3, 4, 99];
     // Tasks 2 and 3 have not run yet, and count as CPU 0's.
@@ -108,7 +108,7 @@ describe('canPerform', () => {
     expect(tasks.filter((t) => canSwitchTo(m, 0, t))).toEqual([1, 3]);
   });
 
-  it('never forks without a free task, nor without an event for each that is inherited', () => {
+  it('a fork needs a free task, and an event for each that is inherited', () => {
     const { can, act } = new Rig();
     for (let i = 0; i < 4; i++) act('fork', 0);
     expect([can('fork', 0), can('fork', 2)]).toEqual([false, true]);
@@ -122,7 +122,7 @@ describe('canPerform', () => {
     expect([rig.can('fork', 0), rig.can('fork', 1)]).toEqual([false, true]);
   });
 
-  it('always opens on a CPU, on the task that runs, or on one that runs nowhere', () => {
+  it('an event opens on a CPU, on the task that runs, or on one that runs nowhere', () => {
     const rig = new Rig();
     expect([-1, 0, 1, 2, 3, 4].map((task) => rig.can('open', 0, task))).toEqual([
       true,
@@ -140,7 +140,7 @@ describe('canPerform', () => {
     ]);
   });
 
-  it('always enables what is off, disables what is on, and closes both', () => {
+  it('an event that is off can be enabled, one that is on disabled, and both closed', () => {
     const rig = new Rig();
     const now = (): boolean[] => [
       rig.can('enable', 0, 0),
@@ -159,7 +159,7 @@ describe('canPerform', () => {
     expect([rig.can('close', 0, -1), rig.can('close', 0, 99)]).toEqual([false, false]);
   });
 
-  it('never reaches an event of another CPU, or of a task that runs there', () => {
+  it('an event of another CPU, or of a task that runs there, is never in reach', () => {
     const rig = new Rig();
     rig.open(1, -1);
     rig.open(1, 1);
@@ -174,7 +174,7 @@ describe('canPerform', () => {
     expect(rig.can('close', 2, 0)).toBe(false);
   });
 
-  it('never changes a family by a child, nor while a child is out of reach', () => {
+  it('a family never changes by a child, nor while a child is out of reach', () => {
     const rig = new Rig();
     rig.open(0, 0, perf.ATTR_INHERIT);
     rig.act('fork', 0);
@@ -185,7 +185,7 @@ describe('canPerform', () => {
     }
   });
 
-  it('never overflows a counter that does not count, nor while an NMI is under way', () => {
+  it('a counter overflows only while it counts, and while no NMI is under way', () => {
     const rig = new Rig();
     expect(rig.can('pmi', 0, 0)).toBe(false);
     rig.open(0, 0);
@@ -207,7 +207,7 @@ describe('canPerform', () => {
     expect(rig.can('pmi', 0, 0)).toBe(false);
   });
 
-  it('always gives a suspended vCPU nothing to do but resume, once it runs', () => {
+  it('a suspended vCPU can do nothing but resume, once it runs', () => {
     const rig = new Rig();
     rig.open(0, 0);
     expect(rig.can('resume', 0)).toBe(false);
@@ -230,7 +230,7 @@ describe('canPerform', () => {
     ]);
   });
 
-  it('never takes a task that a suspended function holds, in its own VM', () => {
+  it('a task that a suspended function holds is never taken, in its own VM', () => {
     const rig = new Rig();
     rig.open(0, 0);
     rig.act('idle', 0, 3);
@@ -244,7 +244,7 @@ describe('canPerform', () => {
     expect([rig.m.lockedTasks(0), rig.can('migrateTask', 1, 0)]).toEqual([0, true]);
   });
 
-  it('always has the other CPUs of a VM start before they do anything after a kexec', () => {
+  it('after a kexec the other CPUs of a VM start before they do anything', () => {
     const rig = new Rig();
     expect(rig.can('boot', 1)).toBe(false);
     rig.act('kexec', 0);
@@ -257,7 +257,7 @@ describe('canPerform', () => {
     expect([rig.can('boot', 1), rig.can('call', 1, 1)]).toEqual([false, true]);
   });
 
-  it('always runs a vCPU that is off, later only if something runs and nothing is armed', () => {
+  it('a vCPU that is off can run, and later only if something runs and nothing is armed', () => {
     const { can, act } = new Rig();
     expect([-1, 0, 1, 3, 4].map((v) => can('run', 0, v))).toEqual([
       false,
@@ -280,7 +280,7 @@ describe('canPerform', () => {
     expect([can('exit', 1), can('cstate', 0), can('cstate', 1)]).toEqual([true, true, false]);
   });
 
-  it('always turns a host event on when it is off, off when on, and closes what is there', () => {
+  it('a host event can go on when it is off, off when on, and close when it is there', () => {
     const { can, act } = new Rig();
     for (const which of [PINNED, OF_TASK, 2]) {
       const now = (): boolean[] => [0, 1, 2].map((op) => can('hostEvent', 0, which, op));
@@ -317,7 +317,7 @@ function same(a: Int32Array, b: Int32Array): boolean {
 }
 
 describe('every action that is drawn', () => {
-  it.each(SHAPES)('always is possible, and never fails, on $cpu', (shape) => {
+  it.each(SHAPES)('a drawn action is always possible, and never fails, on $cpu', (shape) => {
     const m = bootedMachine({ ...PART, ...shape });
     const generator = new Generator(m);
     fc.assert(
@@ -341,7 +341,7 @@ describe('every action that is drawn', () => {
     );
   });
 
-  it('always is of a kind that some state makes possible, and every kind is', () => {
+  it('a drawn action is of a kind that some state makes possible, and every kind is drawn', () => {
     const m = bootedMachine({ ...PART, vcpus: 2, tasks: 3, pcpus: 2 });
     const generator = new Generator(m);
     const drawn = new Float64Array(ACTION_NAMES.length);
@@ -359,7 +359,7 @@ describe('every action that is drawn', () => {
     expect(ACTION_NAMES.filter((_, kind) => drawn[kind] === 0)).toEqual([]);
   });
 
-  it('always is of a kind that exists', () => {
+  it('a drawn action is always of a kind that exists', () => {
     const { m } = new Rig();
     expect(() => perform(m, ACTION_NAMES.length, 0, 0, 0, 0)).toThrow(
       'a schedule holds known actions',

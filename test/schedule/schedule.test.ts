@@ -28,7 +28,7 @@ describe('the table of actions', () => {
     expect(new Set(KINDS.map(({ code }) => code)).size).toBe(KINDS.length);
   });
 
-  it('always lets an action be read', () => {
+  it('actionText always lets an action be read', () => {
     const text = (kind: Action['kind'], actor: number, ...args: number[]): string =>
       actionText({ kind, actor, args });
     expect(text('call', 1, 3, 0)).toBe('v1: call n=3');
@@ -40,7 +40,7 @@ describe('the table of actions', () => {
 });
 
 describe('Schedule', () => {
-  it('always gives back the actions it was made of', () => {
+  it('a schedule always gives back the actions that it was made of', () => {
     fc.assert(
       fc.property(actions, (list) => {
         const schedule = Schedule.of(list);
@@ -53,7 +53,7 @@ describe('Schedule', () => {
     );
   });
 
-  it('always appends the part that was asked for, to what was there', () => {
+  it('append always adds the part that was asked for to what was there', () => {
     fc.assert(
       fc.property(actions, actions, fc.nat(300), fc.nat(300), (a, b, x, y) => {
         const [from, to] = [Math.min(x, y, b.length), Math.min(Math.max(x, y), b.length)];
@@ -67,7 +67,7 @@ describe('Schedule', () => {
     );
   });
 
-  it('never shares words with its copy, nor remembers what was cleared', () => {
+  it('a copy never shares words with its schedule, nor remembers what was cleared', () => {
     const schedule = Schedule.of([{ kind: 'ret', actor: 0, args: [1] }]);
     const copy = schedule.copy();
     copy.words[2] = 9;
@@ -79,12 +79,12 @@ describe('Schedule', () => {
     expect(schedule.actions()).toEqual([{ kind: 'exit', actor: 1, args: [] }]);
   });
 
-  it('always fills missing parameters with 0', () => {
+  it('missing parameters are always filled with 0', () => {
     const schedule = Schedule.of([{ kind: 'wrmsr', actor: 5, args: [] }]);
     expect(Array.from(schedule.words.subarray(0, ACTION_WORDS))).toEqual([KIND.wrmsr, 5, 0, 0, 0]);
   });
 
-  it('always refuses an action that does not exist', () => {
+  it('an action that does not exist is always refused', () => {
     const schedule = new Schedule();
     schedule.push(ACTION_NAMES.length, 0, 0, 0, 0);
     expect(() => schedule.action(0)).toThrow(ModelInvariantError);
@@ -94,7 +94,7 @@ describe('Schedule', () => {
 const CONFIG = machineConfig({ cpu: 'skylake', tasks: 2 });
 
 describe('step', () => {
-  it('always performs with every parameter, and never what is not possible', () => {
+  it('step performs with every parameter, and never what is not possible', () => {
     const recorder = new Recorder();
     const machine = bootedMachine(CONFIG, recorder.observer);
     const msr = CONFIG.model.lbr_info + 1;
@@ -115,7 +115,7 @@ describe('configProblem', () => {
   const problem = (part: Partial<MachineConfig>): string | null =>
     configProblem({ ...CONFIG, tasks: 8, ...part });
 
-  it('always accepts the ends of each range, and names what lies beyond', () => {
+  it('configProblem accepts the ends of each range, and names what lies beyond', () => {
     expect(problem({ vms: 1 })).toBe(null);
     expect(problem({ vms: 6 })).toBe(null);
     expect(problem({ vms: 0 })).toBe('--vms must be between 1 and 6, not 0');
@@ -134,14 +134,14 @@ describe('configProblem', () => {
     expect(problem({ pcpus: 9 })).toBe('--pcpus must be between 1 and 8, not 9');
   });
 
-  it('always leaves a task room to fork, and every task and CPU a context of its own', () => {
+  it('taskSlots leave a task room to fork, and every task and CPU a context of its own', () => {
     expect(taskSlots({ ...CONFIG, tasks: 3 })).toBe(6);
     expect(taskSlots({ ...CONFIG, tasks: 16, vcpus: 2 })).toBe(29);
     expect(taskSlots({ ...CONFIG, tasks: 16, vcpus: 8 })).toBe(23);
     expect(totalVcpus({ ...CONFIG, vms: 3, vcpus: 4 })).toBe(12);
   });
 
-  it('always is enough for the largest machine to boot', () => {
+  it('the largest machine that is accepted can boot', () => {
     const machine = bootedMachine({ ...CONFIG, vms: 6, vcpus: 8, tasks: 16, pcpus: 8 });
     expect(machine.vcpus.map(({ pcpu }) => pcpu).slice(0, 10)).toEqual([
       0, 1, 2, 3, 4, 5, 6, 7, -1, -1,

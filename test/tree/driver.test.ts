@@ -61,7 +61,7 @@ describe.skipIf(installedSource === null)("the kernel's driver", () => {
   });
 
   it.each(CPU_MODELS.map((model) => [model.name, model] as const))(
-    'always makes the accesses that the port makes, on %s',
+    'the C file always makes the accesses that the port makes, on %s',
     (_, model) => {
       let compared = 0;
       for (const { name } of POLICIES) {
@@ -80,14 +80,14 @@ describe.skipIf(installedSource === null)("the kernel's driver", () => {
   );
 
   it.each(GOLDEN)(
-    'always ends as the port does on %s',
+    'the C file always ends as the port does on %s',
     (_, { config, property, schedule, whose }) => {
       const breaker = breakerOf({ config: { ...config, driver }, property, schedule, whose });
       expect(breaker).toBe(whose);
     },
   );
 
-  it('always breaks the properties that the port breaks', () => {
+  it('the C file always breaks the properties that the port breaks', () => {
     const model = cpuModel('skylake');
     let broken = 0;
     for (const { name } of POLICIES) {
@@ -110,7 +110,7 @@ describe.skipIf(installedSource === null)("the kernel's driver", () => {
     expect(broken).toBeGreaterThan(100);
   });
 
-  it('always has its whole state in the block of words', () => {
+  it('the C file always has its whole state in the block of words', () => {
     const model = cpuModel('haswell');
     let inside = 0;
     for (const shape of DEFAULT_SHAPES) {
@@ -136,7 +136,7 @@ describe.skipIf(installedSource === null)("the kernel's driver", () => {
     expect(inside).toBeGreaterThan(10);
   });
 
-  it('always leaves its static data as the boot made it', () => {
+  it('the C file always leaves its static data as the boot made it', () => {
     const model = cpuModel('haswell-notsx');
     const config = { ...configOf('merged', model, DEFAULT_SHAPES[2]), driver };
     const log = new AccessLog(config);

@@ -27,18 +27,21 @@ describe.skipIf(installedSource === null)('exploration with the C file', () => {
     kernel = kernelDriver(installedBinary());
   });
 
-  it.each(['pv-sound', 'merged'])('always has the states of the port under %s', (policy) => {
-    const counts = [PORT, kernel].map((driver) => {
-      const model = modelOf(policy, driver, ['calls', 'tasks', 'events', 'pmi']);
-      const search = new Search(model, { symmetry: true, maxLength: 9 });
-      const { end, states, transitions, brokenLength } = search.run();
-      return { end, states, transitions, brokenLength };
-    });
-    expect(counts[0].states).toBeGreaterThan(1000);
-    expect(counts[1]).toEqual(counts[0]);
-  });
+  it.each(['pv-sound', 'merged'])(
+    'the C file always has the states of the port under %s',
+    (policy) => {
+      const counts = [PORT, kernel].map((driver) => {
+        const model = modelOf(policy, driver, ['calls', 'tasks', 'events', 'pmi']);
+        const search = new Search(model, { symmetry: true, maxLength: 9 });
+        const { end, states, transitions, brokenLength } = search.run();
+        return { end, states, transitions, brokenLength };
+      });
+      expect(counts[0].states).toBeGreaterThan(1000);
+      expect(counts[1]).toEqual(counts[0]);
+    },
+  );
 
-  it('always finds the shortest counterexamples of the port', () => {
+  it('the C file always has the shortest counterexamples of the port', () => {
     const policy = policyOf('lazy-literal');
     const [lengths, same] = [PORT, kernel].map((driver) => {
       const more = { driver, maxLength: 5 };
