@@ -21,15 +21,14 @@ interface Seen {
   running: number;
 }
 
-const rigOf = (cpu = 'skylake', seen: Seen = { nested: false, running: CALL_SWITCH }): CheckRig =>
-  new CheckRig(
+function rigOf(cpu = 'skylake', seen: Seen = { nested: false, running: CALL_SWITCH }): CheckRig {
+  const ports = { get: () => [0, 1, 2, 3].map(() => ({ nested: seen.nested })) };
+  const runningCall = { value: () => seen.running };
+  return new CheckRig(
     { cpu, vcpus: 2, pcpus: 2 },
-    (machine) =>
-      Object.create(machine, {
-        ports: { get: () => [0, 1, 2, 3].map(() => ({ nested: seen.nested })) },
-        runningCall: { value: () => seen.running },
-      }) as Machine,
+    (machine) => Object.create(machine, { ports, runningCall }) as Machine,
   );
+}
 
 /** Has vCPU 0 in call-stack mode. */
 function callstackMode({ m, ref }: CheckRig): void {
@@ -308,20 +307,18 @@ describe('fault', () => {
   });
 
   it('a fault on a write that the silicon or KVM refuses is always right', () => {
-    expect([verdict(SELECT, true, 0, 1), verdict(SELECT, true, 1, 0)]).toEqual([
-      'kernel',
-      'policy',
-    ]);
-    expect([verdict(FROM, true, 1, 0x00ff0000), verdict(FROM, true, 1, 0)]).toEqual([
-      'kernel',
-      'policy',
-    ]);
     const known = LBR | FREEZE | msrs.DEBUGCTLMSR_BTF;
-    expect([
-      verdict(DEBUGCTL, true, known, 0),
-      verdict(DEBUGCTL, true, known, 1),
-      verdict(DEBUGCTL, true, known | 4, 0),
-    ]).toEqual(['policy', 'kernel', 'kernel']);
+    for (const [msr, eax, edx, whose] of [
+      [SELECT, 0, 1, 'kernel'],
+      [SELECT, 1, 0, 'policy'],
+      [FROM, 1, 0x00ff0000, 'kernel'],
+      [FROM, 1, 0, 'policy'],
+      [DEBUGCTL, known, 0, 'policy'],
+      [DEBUGCTL, known, 1, 'kernel'],
+      [DEBUGCTL, known | 4, 0, 'kernel'],
+    ] as const) {
+      expect([msr, eax, edx, verdict(msr, true, eax, edx)]).toEqual([msr, eax, edx, whose]);
+    }
     for (const msr of KNOWN.slice(1)) {
       const readOnly = msr === msrs.MSR_IA32_PERF_CAPABILITIES;
       expect([msr, verdict(msr, true, 0, 0)]).toEqual([msr, readOnly ? 'kernel' : 'policy']);
@@ -343,7 +340,7 @@ describe('fault', () => {
     return rig.breaker('callstack-true');
   };
 
-  it('always makes another guest of the VM if the reference machine has no such fault', () => {
+  it('a fault that the reference machine lacks makes another guest of the VM', () => {
     const write = (vcpu: number, edx: number) => (rig: CheckRig) =>
       rig.ref.fault(vcpu, SELECT, true, 1, edx);
     expect(sampled(() => {})).toBe('kernel');
@@ -355,7 +352,7 @@ describe('fault', () => {
     expect(sampled((rig) => rig.ref.write(0, SELECT, 0, 1))).toBe('nobody');
   });
 
-  it('always makes a sample wrong if a read of what is not 0 raises it', () => {
+  it('a fault on a read of what is not 0 always makes the sample wrong', () => {
     const read = (msr: number, value: number) => (rig: CheckRig) => {
       rig.ref.write(0, msr, value, 0);
       rig.ref.fault(0, msr, false, 0, 0);
@@ -365,21 +362,21 @@ describe('fault', () => {
       // The guest gets the 0 that it would have got; but a #GP with it.
       expect([msr, sampled(read(msr, 0))]).toEqual([msr, 'nobody']);
     }
-    const high = (rig: CheckRig): void => {
-      rig.ref.write(0, FROM, 0, 1);
-      rig.ref.fault(0, FROM, false, 0, 0);
-    };
-    expect(sampled(high)).toBe('policy');
+    const high = sampled(({ ref }) => {
+      ref.write(0, FROM, 0, 1);
+      ref.fault(0, FROM, false, 0, 0);
+    });
+    expect(high).toBe('policy');
     // Reads before the PMI handler's count for nothing, and a sample is made of LBR MSRs alone.
-    const before = (rig: CheckRig): void => {
+    const before = sampled((rig) => {
       read(FROM, 1)(rig);
       rig.ref.read(0, STATUS, 1, 0);
-    };
-    expect(sampled(before)).toBe('nobody');
+    });
+    expect(before).toBe('nobody');
     expect(sampled((rig) => rig.ref.fault(0, STATUS, false, 0, 0))).toBe('nobody');
   });
 
-  it('never is the kernel’s own once the guest has become another', () => {
+  it('a fault is never the kernel’s own once the guest has become another', () => {
     const rig = rigOf();
     wrongRead(rig);
     rig.ref.fault(0, SELECT, true, 0, 1);

@@ -196,7 +196,7 @@ describe('callstackUsersBalanced', () => {
     expect(callstackUsersBalanced(kernel, ~(1 << 1))).toBe(false);
   });
 
-  it('never counts against the kernel what a suspended function of another vCPU has half done', () => {
+  it('what another vCPU has half done never counts against the kernel', () => {
     // vCPU 0 is between making an event count and counting it when vCPU 1 returns from its call.
     const actions = [
       'p0: run vcpu=1',
