@@ -5,30 +5,14 @@ import * as branch from '../../src/hw/branch.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import type { PropertyName } from '../../src/judge/properties.js';
 import { CALL_RDMSR, CALL_SWITCH, CALL_WRMSR } from '../../src/machine/guest_call.js';
-import type { Machine } from '../../src/machine/machine.js';
 import { P } from '../../src/judge/verdicts.js';
-import { CheckRig } from '../rig/judge.js';
+import { type CheckRig, referenceRig, type Seen } from '../rig/judge.js';
 import { DEBUGCTL, FROM, INFO, LBR, SELECT, TO, TOS } from '../rig/machine.js';
 
 const FREEZE = msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
 const STATUS = msrs.MSR_CORE_PERF_GLOBAL_STATUS;
 
 const address = (vm: number): number => branch.addressHigh(false, branch.BRANCH_JCC, vm, 0, 0);
-
-/** Whether the vCPUs handle an NMI that came inside another function, and what they run. */
-interface Seen {
-  nested: boolean;
-  running: number;
-}
-
-function rigOf(cpu = 'skylake', seen: Seen = { nested: false, running: CALL_SWITCH }): CheckRig {
-  const ports = { get: () => [0, 1, 2, 3].map(() => ({ nested: seen.nested })) };
-  const runningCall = { value: () => seen.running };
-  return new CheckRig(
-    { cpu, vcpus: 2, pcpus: 2 },
-    (machine) => Object.create(machine, { ports, runningCall }) as Machine,
-  );
-}
 
 /** Has vCPU 0 in call-stack mode. */
 function callstackMode({ m, ref }: CheckRig): void {
@@ -42,7 +26,7 @@ function wrongRead({ ref }: CheckRig): void {
 
 describe('read', () => {
   it('a read is never wrong if the reference machine returns the same', () => {
-    const { ref, m, verdicts } = rigOf();
+    const { ref, m, verdicts } = referenceRig();
     for (const msr of [FROM + 1, TO + 2, INFO + 3, TOS, SELECT, DEBUGCTL]) {
       const edx = msr === FROM + 1 || msr === TO + 2 ? 5 : 0;
       ref.write(0, msr, 1, edx);
@@ -58,7 +42,7 @@ describe('read', () => {
       [8, 5],
       [7, 6],
     ]) {
-      const rig = rigOf();
+      const rig = referenceRig();
       rig.ref.write(0, FROM + 1, 7, 5);
       rig.ref.read(0, FROM + 1, eax, edx);
       expect(rig.broken).toEqual(['no-loss/any']);
@@ -75,7 +59,7 @@ describe('read', () => {
       [1, msrs.LBR_KERNEL, FROM, false],
       [1, msrs.LBR_CALL_STACK, DEBUGCTL, false],
     ] as const) {
-      const rig = rigOf();
+      const rig = referenceRig();
       rig.m.cpu(0).cpuc.lbr_users = users;
       rig.ref.write(0, SELECT, select, 0);
       rig.ref.read(0, msr, 1, 0);
@@ -98,14 +82,14 @@ describe('read', () => {
       [SELECT, 0x100, 0, false, '00100, instead'],
     ];
     for (const [msr, eax, edx, leak, text] of cases) {
-      const rig = rigOf();
+      const rig = referenceRig();
       // Something is there, so that an empty value is wrong as well.
       rig.ref.write(0, FROM + 9, 1, 0);
       rig.ref.read(0, msr, eax, edx);
       expect(rig.broken).toEqual(leak ? ['no-loss/any', 'no-leak/vm'] : ['no-loss/any']);
       expect(rig.detail('no-loss/any')).toContain(text);
     }
-    const rig = rigOf();
+    const rig = referenceRig();
     rig.ref.write(2, FROM, 1, address(1));
     rig.ref.read(2, FROM, 0, 0);
     expect(rig.only('no-loss/any')).toContain('00000, instead');
@@ -117,7 +101,7 @@ describe('read', () => {
       lost: number,
       prepare = (_rig: CheckRig): void => {},
     ): boolean => {
-      const rig = rigOf();
+      const rig = referenceRig();
       rig.ref.write(0, FROM + 1, lost, 0);
       rig.ref['dropped'][0] = dropped;
       prepare(rig);
@@ -137,7 +121,7 @@ describe('read', () => {
     expect(lose(1, 7, right)).toBe(false);
     expect(lose(1, 7, other)).toBe(true);
     expect(lose(1, 7, debugctl)).toBe(true);
-    const rig = rigOf();
+    const rig = referenceRig();
     rig.ref.write(0, DEBUGCTL, LBR, 0);
     rig.ref['dropped'][0] = 1;
     rig.ref.read(0, DEBUGCTL, 0, 0);
@@ -154,14 +138,14 @@ describe('read', () => {
       ['haswell', FROM, both, false],
       ['goldmont', FROM, both, false],
     ] as const) {
-      const rig = rigOf(cpu);
+      const rig = referenceRig(cpu);
       rig.ref.read(0, msr, 0, edx);
       expect([cpu, edx, rig.broken.length === 0]).toEqual([cpu, edx, right]);
     }
   });
 
   it('a read after somebody else was in the registers is always counted', () => {
-    const rig = rigOf();
+    const rig = referenceRig();
     const now = (): number[] =>
       (['foreign-in-registers', 'read-after-other', 'callstack-read-after-other'] as const).map(
         (name) => rig.reach(name),
@@ -183,7 +167,7 @@ describe('read', () => {
   });
 
   it('the TOS of a stack that is empty here and there never matters, and is followed', () => {
-    const rig = rigOf();
+    const rig = referenceRig();
     rig.ref.read(0, TOS, 5, 0);
     expect([rig.broken, rig.ref.of(0).stack.tos]).toEqual([[], 5]);
     rig.ref.read(0, TOS, 5, 0);
@@ -195,7 +179,7 @@ describe('read', () => {
   it('the TOS of a stack that holds something, here or there, always matters', () => {
     for (const passthrough of [true, false]) {
       for (const where of ['reference', 'registers', 'copy'] as const) {
-        const rig = rigOf();
+        const rig = referenceRig();
         const [vcpu] = rig.m.vcpus;
         rig.m.kvm.setPassthrough(vcpu, passthrough);
         if (where === 'reference') rig.ref.write(0, FROM, 7, 0);
@@ -215,7 +199,7 @@ describe('wrongSample', () => {
       prepare: (rig: CheckRig, seen: Seen) => void,
     ): [PropertyName[], PropertyName[]] => {
       const seen = { nested: false, running: CALL_SWITCH };
-      const rig = rigOf('skylake', seen);
+      const rig = referenceRig('skylake', seen);
       prepare(rig, seen);
       const before = rig.broken;
       rig.ref.wrongSample(0, P['callstack-true'], () => 'text');
@@ -247,7 +231,7 @@ describe('wrongSample', () => {
 
 describe('write', () => {
   it('a write reaches the registers of its vCPU, and of DEBUGCTL the bits that KVM knows', () => {
-    const { ref } = rigOf();
+    const { ref } = referenceRig();
     ref.write(1, DEBUGCTL, LBR | FREEZE | msrs.DEBUGCTLMSR_BTF, 0);
     ref.write(1, FROM + 1, 7, 5);
     ref.write(1, msrs.MSR_CORE_PERF_GLOBAL_CTRL, 3, 0);
@@ -267,7 +251,7 @@ describe('write', () => {
   });
 
   it('a write of a value that should have been refused is always wrong', () => {
-    const rig = rigOf();
+    const rig = referenceRig();
     rig.ref.write(0, SELECT, 0x3ff, 0);
     rig.ref.write(0, 0x10, 0, 1);
     expect(rig.broken).toEqual([]);
@@ -284,7 +268,7 @@ describe('fault', () => {
     edx: number,
     running = CALL_SWITCH,
   ): string => {
-    const rig = rigOf('skylake', { nested: false, running });
+    const rig = referenceRig('skylake', { nested: false, running });
     rig.ref.fault(0, msr, write, eax, edx);
     if (rig.broken.length > 0) expect(rig.broken).toEqual(['no-fault']);
     if (rig.own.length > 0) expect(rig.own).toEqual(['no-fault']);
@@ -334,7 +318,7 @@ describe('fault', () => {
 
   /** A wrong sample of vCPU 0, after what `prepare` does: who is it that breaks callstack-true? */
   const sampled = (prepare: (rig: CheckRig) => void): string => {
-    const rig = rigOf();
+    const rig = referenceRig();
     prepare(rig);
     rig.ref.wrongSample(0, P['callstack-true'], () => 'text');
     return rig.breaker('callstack-true');
@@ -377,7 +361,7 @@ describe('fault', () => {
   });
 
   it('a fault is never the kernel’s own once the guest has become another', () => {
-    const rig = rigOf();
+    const rig = referenceRig();
     wrongRead(rig);
     rig.ref.fault(0, SELECT, true, 0, 1);
     expect(rig.own).toEqual([]);
@@ -387,7 +371,7 @@ describe('fault', () => {
   });
 
   it('a fault is always told with its access', () => {
-    const rig = rigOf();
+    const rig = referenceRig();
     rig.ref.fault(1, FROM, false, 0, 0);
     expect(rig.detail('no-fault')).toBe('v1: #GP on RDMSR 0x680');
     rig.ref.fault(2, SELECT, true, 0, 1);
@@ -395,88 +379,9 @@ describe('fault', () => {
   });
 });
 
-describe('branch', () => {
-  it('the reference always records a branch as the machine itself does', () => {
-    const { ref, m } = rigOf();
-    const from = address(1);
-    ref.branch(2, branch.BRANCH_JCC, 3, 1, from, from);
-    ref.write(2, DEBUGCTL, LBR, 0);
-    m.switchTo(0, 2);
-    m.pcpus[0].debugctl = LBR;
-    for (const seq of [2, 3]) {
-      ref.branch(2, branch.BRANCH_JCC, 3, seq, from, from);
-      const cycles = branch.branchCycles(1, seq);
-      m.pcpus[0].branch(branch.BRANCH_JCC, 3, seq, from, seq, from, seq === 3, cycles);
-    }
-    const all = (port: (typeof m.host.kernel.cpus)[0]['port']): number[][] =>
-      [FROM, TO, INFO].flatMap((base) => [0, 1, 2, 3].map((i) => [port.rdmsr(base + i), port.edx]));
-    expect(all(ref.of(2))).toEqual(all(m.pcpus[0]));
-    expect([ref.of(2).stack.tos, ref.of(0).stack.empty]).toEqual([2, true]);
-  });
-});
-
-describe('beforeRecord', () => {
-  const own = branch.addressHigh(false, branch.BRANCH_JCC, 0, 0, 0);
-  const tosAfter = (prepare: (rig: CheckRig) => void): number => {
-    const rig = rigOf();
-    prepare(rig);
-    rig.m.pcpus[0].wrmsr(TOS, 5, 0);
-    rig.ref.beforeRecord(0);
-    return rig.ref.of(0).stack.tos;
-  };
-
-  it('beforeRecord follows the TOS of the machine while both stacks are empty', () => {
-    expect(tosAfter(() => {})).toBe(5);
-    expect(tosAfter(({ ref }) => ref.write(0, FROM, 1, 0))).toBe(0);
-    expect(tosAfter(({ m }) => void m.pcpus[0].wrmsr(FROM, 1, 0))).toBe(0);
-  });
-
-  it('beforeRecord never looks again once the reference has recorded and is not empty', () => {
-    const on = ({ ref }: CheckRig): void => ref.write(0, DEBUGCTL, LBR, 0);
-    const record = (rig: CheckRig): void => {
-      on(rig);
-      rig.ref.branch(0, branch.BRANCH_JCC, 3, 1, own, own);
-      // So that looking would find it empty.
-      rig.ref.of(0).stack.clear();
-    };
-    expect(tosAfter(record)).toBe(0);
-    for (const not of [
-      ({ ref }: CheckRig): void => ref.branch(0, branch.BRANCH_JCC, 3, 1, own, own),
-      (rig: CheckRig): void => {
-        on(rig);
-        rig.ref.branch(0, branch.BRANCH_RET, 3, 1, own, own);
-        rig.ref.of(0).stack.clear();
-      },
-    ]) {
-      expect(tosAfter(not)).toBe(5);
-    }
-    for (const again of [
-      ({ ref }: CheckRig): void => ref.branch(0, branch.BRANCH_RET, 3, 1, 0, 0),
-      ({ ref }: CheckRig): void => ref.write(0, FROM, 0, 0),
-      ({ ref }: CheckRig): void => ref.forget(),
-      ({ ref }: CheckRig): void => ref.start(),
-    ]) {
-      expect(
-        tosAfter((rig) => {
-          record(rig);
-          again(rig);
-          rig.ref.of(0).stack.clear();
-        }),
-      ).toBe(5);
-    }
-    expect(
-      tosAfter((rig) => {
-        record(rig);
-        rig.ref.branch(1, branch.BRANCH_RET, 3, 1, 0, 0);
-        rig.ref.write(0, DEBUGCTL, 0, 0);
-      }),
-    ).toBe(0);
-  });
-});
-
 describe('pmi', () => {
   it('a PMI on the reference machine freezes as a PMU of version 2 does, in silicon', () => {
-    const rig = rigOf();
+    const rig = referenceRig();
     expect(rig.ref.model.pmu_version).toBe(2);
     rig.ref.write(0, DEBUGCTL, LBR, 0);
     rig.ref.pmi(0, 1);
@@ -489,7 +394,7 @@ describe('pmi', () => {
 
 describe('start', () => {
   it('a start of the reference forgets the run before', () => {
-    const rig = rigOf();
+    const rig = referenceRig();
     rig.ref.write(0, FROM, 7, 0);
     rig.ref.write(0, DEBUGCTL, LBR, 0);
     wrongRead(rig);
