@@ -54,8 +54,9 @@ function keyOf(
   const vms = state.length - 2;
   const vm = table.vm(action);
   let elsewhere = 0;
-  for (let other = 0; vm >= 0 && other < vms; other++) {
-    if (other !== vm) elsewhere |= parts.numbers(state[other], (vm - other + vms) % vms);
+  for (let other = 0; other < vms; other++) {
+    if (vm < 0 || other === vm) continue;
+    elsewhere |= parts.numbers(state[other], (vm - other + vms) % vms);
   }
   return [[vm < 0 ? -1 : state[vm], state[vms], action].join(), elsewhere];
 }
