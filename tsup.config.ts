@@ -8,7 +8,8 @@ const config: Options = {
   entry: {
     index: 'src/index.ts',
     cli: 'src/main.ts',
-    campaign_worker: 'src/questions/verify/worker.ts',
+    verify_worker: 'src/questions/verify/worker.ts',
+    review_worker: 'src/questions/review/worker.ts',
     explore_worker: 'src/questions/explore/worker.ts',
   },
   format: 'esm',

@@ -4,23 +4,19 @@
  * seeds, the same table.
  */
 import type { LbrPolicy } from '../src/host/policy/policy.js';
-import { PROPERTY_NAMES } from '../src/host/policy/policy.js';
+import { PROPERTY_NAMES } from '../src/judge/properties.js';
 import { POLICIES } from '../src/host/policy/index.js';
 import { HOST } from '../src/host/observer.js';
 import * as perf from '../src/guest/perf/perf_event.js';
 import { findCpuModel } from '../src/hw/cpu_models.js';
-import type { LbrMap } from '../src/hw/lbr_map.js';
-import { KIND_NONE, lbrMap } from '../src/hw/lbr_map.js';
-import * as msrs from '../src/hw/msr_index.js';
 import { tableLines } from '../src/console/table.js';
-import { KIND } from '../src/schedule/actions.js';
+import { KIND } from '../src/schedule/table.js';
 import type { MachineConfig } from '../src/machine/config.js';
 import type { Draw } from '../src/schedule/draw.js';
 import { drawOf } from '../src/schedule/draw.js';
 import { HOST_EVENT_PINNED } from '../src/machine/host_perf.js';
-import { Machine } from '../src/machine/machine.js';
+import { CostMeter } from '../src/machine/cost_meter.js';
 import { ACTION_WORDS, Schedule, step } from '../src/schedule/schedule.js';
-import { cyclesOf } from '../src/questions/review/access_log.js';
 import { Monitor } from '../src/judge/monitor.js';
 
 const SCHEDULES = 30;
@@ -99,121 +95,41 @@ function scheduleOf(guest: Guest, draw: Draw): Schedule {
   return schedule;
 }
 
-/** Has something done before each call of a method of this one object. */
-function before<Name extends string>(
-  object: Record<Name, (...args: never[]) => unknown>,
-  name: Name,
-  count: () => void,
-): void {
-  const method = object[name].bind(object);
-  object[name] = (...args: never[]): unknown => {
-    count();
-    return method(...args);
-  };
-}
-
 /** Judges a machine, and counts what the LBR of its guests costs the host. */
-class Costs extends Monitor {
-  readonly runs: Machine;
-  vcpuSwitches = 0;
-  hostReads = 0;
-  hostWrites = 0;
-  cycles = 0;
-  /** Whole stacks. */
-  saves = 0;
-  restores = 0;
-  wipes = 0;
+class Costs extends CostMeter {
   /** Guest LBR events created on the host's perf. */
   events = 0;
-  /** LBR accesses of guests, and how many of them exited. */
-  guestAccesses = 0;
-  exits = 0;
   /** Schedules in which some property was broken, its cost apart. */
   wrong = 0;
   private hostWorks = false;
-  private readonly map: LbrMap;
+  private readonly monitor: Monitor;
 
   constructor(config: MachineConfig) {
-    super(config);
-    this.map = lbrMap(config.model);
-    this.runs = new Machine(config, this);
-    this.countStacks();
-  }
-
-  /** Counts what the policy asks of KVM and of perf: which accesses it is made of does not tell. */
-  private countStacks(): void {
-    const { kvm, host } = this.runs;
-    const saved = (): number => this.saves++;
-    const restored = (): number => this.restores++;
-    const wiped = (): number => this.wipes++;
-    for (const name of ['saveStack', 'borrowLbr'] as const) before(kvm, name, saved);
-    for (const name of ['restoreStack', 'loadAtEntry', 'giveBackLbr'] as const) {
-      before(kvm, name, restored);
-    }
-    for (const name of ['scrubStack', 'scrubPcpu'] as const) before(kvm, name, wiped);
-    before(host, 'create_guest_lbr_event', () => this.events++);
+    const monitor = new Monitor(config);
+    super(config, monitor);
+    this.monitor = monitor;
+    const { host } = this.machine;
+    const create = host.createGuestLbrEvent.bind(host);
+    host.createGuestLbrEvent = (vcpu, kind): void => {
+      this.events++;
+      create(vcpu, kind);
+    };
   }
 
   run(schedule: Schedule): void {
-    this.start(this.runs);
-    this.runs.boot();
+    this.monitor.start(this.machine);
+    this.machine.boot();
     for (let i = 0; i < schedule.length; i++) {
       this.hostWorks = schedule.words[i * ACTION_WORDS] === KIND.hostWork;
-      step(this.runs, schedule, i);
+      step(this.machine, schedule, i);
     }
-    const { broken } = this.verdicts;
+    const { broken } = this.monitor.verdicts;
     if (broken.some((b, p) => b !== 0 && PROPERTY_NAMES[p] !== 'no-needless-switch')) this.wrong++;
   }
 
-  /** An access that has exited is over before the next entry. */
-  private guest(vcpu: number, msr: number): void {
-    if (this.map.kind(msr) === KIND_NONE) return;
-    this.guestAccesses++;
-    if (!this.runs.vcpus[vcpu].in_guest) this.exits++;
-  }
-
-  private host(msr: number, write: boolean, n: number): void {
-    if (write) this.hostWrites += n;
-    else this.hostReads += n;
-    this.cycles += n * cyclesOf(msr, write);
-  }
-
-  override guestRead(vcpu: number, msr: number, eax: number, edx: number): void {
-    this.guest(vcpu, msr);
-    super.guestRead(vcpu, msr, eax, edx);
-  }
-
-  override guestWrite(vcpu: number, msr: number, eax: number, edx: number): void {
-    this.guest(vcpu, msr);
-    super.guestWrite(vcpu, msr, eax, edx);
-  }
-
-  /**
-   * Perf reads TOS to save and writes it to restore; when it resets, it writes the records and no
-   * TOS. Samples that the host takes of its own work are nobody's cost here.
-   */
+  /** Samples that the host takes of its own work are nobody's cost here. */
   override hostAccess(pcpu: number, onBehalf: number, msr: number, write: boolean): void {
-    super.hostAccess(pcpu, onBehalf, msr, write);
-    if (onBehalf === HOST && this.hostWorks) return;
-    this.host(msr, write, 1);
-    if (onBehalf !== HOST) return;
-    const { lbr_from } = this.runs.config.model;
-    if (msr === msrs.MSR_LBR_TOS && !write) this.saves++;
-    if (msr === msrs.MSR_LBR_TOS && write) {
-      this.restores++;
-      this.wipes--;
-    }
-    if (msr === lbr_from && write) this.wipes++;
-  }
-
-  override hostStack(pcpu: number, onBehalf: number, accesses: number, write: boolean): void {
-    super.hostStack(pcpu, onBehalf, accesses, write);
-    this.host(msrs.MSR_LBR_TOS, write, accesses);
-  }
-
-  override vcpuSwitch(vcpu: number, pcpu: number, scheduledIn: boolean): void {
-    super.vcpuSwitch(vcpu, pcpu, scheduledIn);
-    if (scheduledIn) this.vcpuSwitches++;
+    if (onBehalf !== HOST || !this.hostWorks) super.hostAccess(pcpu, onBehalf, msr, write);
   }
 }
 
@@ -231,9 +147,9 @@ function row(policy: LbrPolicy, schedules: readonly Schedule[]): string[] {
   const each = (n: number, digits: number): string => (n / vcpuSwitches).toFixed(digits);
   return [
     policy.name,
-    each(costs.hostReads, 1),
-    each(costs.hostWrites, 1),
-    each(costs.cycles, 0),
+    each(costs.host.reads, 1),
+    each(costs.host.writes, 1),
+    each(costs.host.cycles, 0),
     each(costs.saves, 2),
     each(costs.restores, 2),
     each(costs.wipes, 2),

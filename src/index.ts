@@ -1,11 +1,14 @@
 /**
- * The library: everything that the command line does, and what it takes to write a policy, a
- * schedule or an observer of one's own.
+ * The library: the work of `vlbr verify`, `vlbr replay`, `vlbr review`, `vlbr explore`,
+ * `vlbr kernel build` and `vlbr list`, and what it takes to write a policy, a schedule or an
+ * observer of one's own. Not here: `vlbr conform` and `vlbr corpus`, the search for shorter
+ * schedules that `vlbr verify` ends with, and reports other than the timeline of a schedule.
  */
 
 // The suite.
 export { DEFAULT_SHAPES, runCampaign } from './campaign/campaign.js';
-export { PROPERTIES, REACH_NAMES } from './judge/properties.js';
+export { PROPERTIES, PROPERTY_NAMES, REACH_NAMES } from './judge/properties.js';
+export { knownFailure, notApplicable } from './judge/declared.js';
 export type {
   CampaignOptions,
   Counterexample,
@@ -16,11 +19,11 @@ export type {
   Shape,
   Verdict,
 } from './campaign/campaign.js';
-export type { Property, ReachName } from './judge/properties.js';
+export type { Property, PropertyName, ReachName } from './judge/properties.js';
 
 // Policies.
-export { findPolicy, knownFailure, notApplicable, POLICIES } from './host/policy/index.js';
-export { msrValue, nothing, PASS_THROUGH, PROPERTY_NAMES } from './host/policy/policy.js';
+export { findPolicy, POLICIES } from './host/policy/index.js';
+export { msrValue, nothing, PASS_THROUGH } from './host/policy/policy.js';
 export type {
   HostPerf,
   KnownFailure,
@@ -28,7 +31,6 @@ export type {
   MsrValue,
   PolicyGround,
   PolicyHost,
-  PropertyName,
 } from './host/policy/policy.js';
 export type { Vcpu } from './host/vcpu.js';
 export type { PvSite } from './guest/pv/kvm_para.js';
@@ -59,15 +61,15 @@ export type { Finding, PolicyReview } from './questions/review/comparison.js';
 // One machine, by hand.
 export { configProblem } from './machine/config.js';
 export { Machine } from './machine/machine.js';
-export { canPerform, perform } from './schedule/perform.js';
+export { canPerform, perform } from './schedule/table.js';
 export { ModelInvariantError } from './hw/assert.js';
 export { Monitor } from './judge/monitor.js';
-export { HOST } from './host/observer.js';
+export { HOST, Observer, tee } from './host/observer.js';
 export type { MachineConfig } from './machine/config.js';
-export type { Observer } from './host/observer.js';
 
 // Schedules, and how they are kept.
-export { ACTION_NAMES, ACTIONS, actionText } from './schedule/actions.js';
+export { ACTION_NAMES, ACTIONS } from './schedule/table.js';
+export { actionText, parseAction } from './schedule/action_text.js';
 export { Schedule, step } from './schedule/schedule.js';
 export { decodeToken, encodeToken } from './schedule/token.js';
 export {
@@ -79,7 +81,9 @@ export {
   scheduleJson,
   tokenOf,
 } from './campaign/replay_file.js';
-export type { Action, ActionName, ActionSpec, Param } from './schedule/actions.js';
+export type { Action, ActionName } from './schedule/table.js';
+export type { ActionKind } from './schedule/action.js';
+export type { Param } from './schedule/param.js';
 export type { Replay } from './schedule/token.js';
 export type { Breaker, ReplayCase } from './campaign/replay_file.js';
 
@@ -96,13 +100,14 @@ export type {
 } from './schedule/host_schedule.js';
 
 // Exploration: of the machine, and of any model.
-export { DEFAULT_GROUPS, GROUP_NAMES } from './states/alphabet.js';
+export { DEFAULT_GROUPS } from './states/alphabet.js';
+export { GROUP_NAMES } from './schedule/explored.js';
 export { explore } from './states/explore.js';
 export { findLasso } from './search/lasso.js';
 export { MachineModel } from './states/machine_model.js';
 export { Search } from './search/search.js';
 export { collisionOdds } from './search/visited.js';
-export type { Bounds, Group } from './states/alphabet.js';
+export type { Bounds, Group } from './schedule/explored.js';
 export type { Explored, ExploreOptions, ExploreResult, Liveness } from './states/explore.js';
 export type { Lasso, LassoOutcome, Recurrence } from './search/lasso.js';
 export type { Invariant, Model } from './search/model.js';

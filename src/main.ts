@@ -4,153 +4,22 @@
  * loaded when they are asked for, so that `--help` is there at once.
  */
 import { createRequire } from 'node:module';
-import { Argument, Command, CommanderError } from 'commander';
-import { collect, driverOption, KERNEL_SRC_SAYS, kernelOption } from './console/arguments.js';
-import { runsNumber, SEED_SAYS, seedNumber, TREE_SAYS, wholeNumber } from './console/arguments.js';
-import { EXIT_BUG, EXIT_EXPECTED, EXIT_USAGE, UsageError, WorkerBug } from './console/errors.js';
-import { endQuietlyOnBrokenPipe } from './console/output.js';
-import type { KernelBuildOptions } from './questions/kernel_build/kernel_build.js';
+import { Command, CommanderError } from 'commander';
+import { UsageError, WorkerBug } from './console/errors.js';
+import { EXIT_BUG, EXIT_EXPECTED, EXIT_USAGE, exitCodesText } from './console/exit_codes.js';
+import { watchOutput } from './console/output.js';
 import { conformCommand } from './questions/conform/command.js';
 import { corpusCommand } from './questions/corpus/command.js';
 import { exploreCommand } from './questions/explore/command.js';
-import type { ListName, ListOptions } from './questions/list/list.js';
-import type { ReplayOptions } from './questions/replay/replay.js';
-import type { ReviewOptions } from './questions/review/review.js';
-import type { VerifyOptions } from './questions/verify/verify.js';
-
-const EXIT_CODES = `
-Exit codes:
-  0    everything came out as expected: what the policy declares as a known failure fails,
-       and everything else holds
-  1    some verdict is not the expected one
-  2    the command line or a file is wrong; standard error says how
-  3    a bug of vlbr itself
-  130  interrupted; the report says what was known until then`;
-
-const VERIFY_HELP = `
-The machine:
-  Without --vms, --vcpus, --tasks and --pcpus, runs take turns with several small machines.
-  With any of them there is one: 2 VMs of 1 vCPU and 2 tasks on 1 pCPU, but for what is given.
-  A --schedule brings its own.
-
-Examples:
-  vlbr verify --policy pv-v2,pv-sound --property no-leak
-  vlbr verify --schedule host.txt --vcpu-threads 'CPU \\d+/KVM' --json > report.json`;
-
-const REVIEW_HELP = `
-The suite runs on the tree's lbr.c and on the patched one with the same seeds, and every schedule
-that fails on one of them is tried on the other. A property is lost if there is a schedule on which
-it held and now fails, whenever its interruptions come. A loss is left out only where it uncovers
-what Linux 6.1 does wrong itself, while something is gained.
-
-Examples:
-  vlbr review --kernel-src ~/linux 0001-perf-x86-lbr-my-change.patch
-  git -C ~/linux show HEAD | vlbr review --kernel-src ~/linux --reverse -
-
-Exit codes:
-  0    no property is lost
-  1    some property is lost
-  2    a patch does not apply or does not compile; standard error says where
-  130  interrupted; the report says what was known until then`;
-
-const REPLAY_HELP = `
-A file is a report of \`vlbr verify --json\`, text that holds tokens, or one schedule:
-  {"schema": "vlbr/schedule/1", "policy": "...", "property": "...", "cpu": "...",
-   "kernel": "...", "vms": 2, "vcpus": 1, "tasks": 2, "pcpus": 1,
-   "actions": [{"kind": "...", "actor": 0, "args": []}, ...]}
-
-  It may also say "whose": "policy", "kernel" or "nobody": who is to break the property.
-
-Exit code 0: it ends as the file says in "whose" or, without that, as the policy declares: a known
-failure breaks the property, and nothing else does; what the guest's kernel breaks by itself counts
-against no policy. Exit code 1: it does not. 2 and 3: as for vlbr verify.`;
+import { kernelCommand } from './questions/kernel_build/command.js';
+import { listCommand } from './questions/list/command.js';
+import { replayCommand } from './questions/replay/command.js';
+import { reviewCommand } from './questions/review/command.js';
+import { verifyCommand } from './questions/verify/command.js';
 
 function packageVersion(): string {
   const { version } = createRequire(import.meta.url)('vlbr/package.json') as { version: string };
   return version;
-}
-
-function kernelCommand(): Command {
-  const build = new Command('build')
-    .description("compile a kernel's lbr.c, as it is, to WebAssembly")
-    .option('--src <path>', TREE_SAYS)
-    .option('-o, --output <file>', 'write it there; it is kept in the cache anyway')
-    .option('--json', 'one JSON object on standard output')
-    .action(async (options: KernelBuildOptions) => {
-      const { kernelBuild } = await import('./questions/kernel_build/kernel_build.js');
-      kernelBuild(options);
-    });
-  return new Command('kernel').description("a kernel's own lbr.c").addCommand(build);
-}
-
-function verifyCommand(done: (code: number) => void): Command {
-  return new Command('verify')
-    .description('judge host policies by generated schedules, against every property')
-    .option('--policy <names>', 'policies, separated by commas (see: vlbr list policies)', 'all')
-    .option('--property <names>', 'properties, likewise (see: vlbr list properties)', 'all')
-    .option('--cpu <name>', 'CPU model (see: vlbr list cpus)', 'skylake')
-    .addOption(kernelOption())
-    .addOption(driverOption())
-    .option('--kernel-src <path>', KERNEL_SRC_SAYS)
-    .option('--vms <n>', 'VMs, 1 to 6', wholeNumber(1, 6))
-    .option('--vcpus <n>', 'vCPUs of each VM, 1 to 8', wholeNumber(1, 8))
-    .option('--tasks <n>', 'tasks of each VM, from its vCPUs to 16', wholeNumber(1, 16))
-    .option('--pcpus <n>', 'pCPUs, 1 to 8', wholeNumber(1, 8))
-    .option('--runs <n>', 'runs for each policy, of 60 actions', runsNumber, 4000)
-    .option('--seed <n>', SEED_SAYS, seedNumber, 1)
-    .option('--no-shorten', 'no exploration for schedules shorter than those found')
-    .option('--schedule <file>', 'recorded host schedule, ftrace text; repeatable', collect)
-    .option('--vcpu-threads <regex>', 'its vCPU threads (default: "CPU \\d+/(KVM|TCG)")')
-    .option('--json', 'one JSON object on standard output')
-    .addHelpText('after', `${VERIFY_HELP}\n${EXIT_CODES}`)
-    .action(async (options: VerifyOptions) => {
-      const { verify } = await import('./questions/verify/verify.js');
-      done(await verify(options));
-    });
-}
-
-function replayCommand(done: (code: number) => void): Command {
-  return new Command('replay')
-    .description('run one schedule again and tell what happens in it')
-    .argument('<token|file>', 'what `vlbr verify` printed, or a file')
-    .addOption(driverOption())
-    .option('--kernel-src <path>', KERNEL_SRC_SAYS)
-    .option('--json', 'one JSON object on standard output, which is a replay file again')
-    .addHelpText('after', REPLAY_HELP)
-    .action(async (what: string, options: ReplayOptions) => {
-      const { replay } = await import('./questions/replay/replay.js');
-      done(replay(what, options));
-    });
-}
-
-function reviewCommand(done: (code: number) => void): Command {
-  return new Command('review')
-    .description('say which properties a patch of lbr.c loses or gains')
-    .argument('<patch...>', 'unified diffs in order (git format-patch, git diff), or a second tree')
-    .option('--kernel-src <path>', TREE_SAYS)
-    .option('--reverse', 'the tree has the patches: what did they fix?')
-    .option('--policy <names>', 'policies, separated by commas', 'all')
-    .option('--property <names>', 'properties, likewise', 'all')
-    .option('--cpu <names>', 'CPU models, likewise', 'skylake,haswell,haswell-notsx,goldmont')
-    .option('--runs <n>', 'runs for each policy, CPU and side', runsNumber, 800)
-    .option('--seed <n>', SEED_SAYS, seedNumber, 1)
-    .option('--json', 'one JSON object on standard output')
-    .addHelpText('after', REVIEW_HELP)
-    .action(async (patches: string[], options: ReviewOptions) => {
-      const { review } = await import('./questions/review/review.js');
-      done(await review(patches, options));
-    });
-}
-
-function listCommand(): Command {
-  return new Command('list')
-    .description('list what there is')
-    .addArgument(new Argument('<what>').choices(['policies', 'properties', 'cpus']))
-    .option('--json', 'one JSON object on standard output')
-    .action(async (what: ListName, options: ListOptions) => {
-      const { list } = await import('./questions/list/list.js');
-      list(what, options);
-    });
 }
 
 /** The words that call a command. */
@@ -163,7 +32,7 @@ function program(done: (code: number) => void): Command {
     .description("Does a guest's Last Branch Record stack survive every vCPU switch?")
     .version(packageVersion(), '-V, --version', 'print the version')
     .helpCommand(false)
-    .addHelpText('after', `${EXIT_CODES}\n\n\`vlbr explore\` has one more, 4: see its help.`);
+    .addHelpText('after', exitCodesText());
   const commands = [
     verifyCommand(done),
     exploreCommand(done),
@@ -174,9 +43,7 @@ function program(done: (code: number) => void): Command {
     kernelCommand(),
     listCommand(),
   ];
-  for (const command of commands) {
-    root.addCommand(command);
-  }
+  for (const command of commands) root.addCommand(command);
   for (const command of [root, ...root.commands, ...root.commands.flatMap((c) => c.commands)]) {
     command
       .exitOverride()
@@ -218,6 +85,8 @@ function explain(error: unknown): number {
   return EXIT_BUG;
 }
 
-endQuietlyOnBrokenPipe();
+watchOutput();
+// By itself, Node would end with 1, which says that a verdict is not the expected one.
+process.on('uncaughtException', (error) => process.exit(explain(error)));
 // Not process.exit(): what was printed may still be on its way through a pipe.
 process.exitCode = await main();

@@ -1,18 +1,55 @@
-/** docs/FINDINGS.md: every sentence has a schedule, and its table is what exploration finds. */
+/**
+ * docs/FINDINGS.md: its text names every schedule, its index says what each of them shows, and its
+ * table is what exploration finds.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_GROUPS } from '../src/states/alphabet.js';
 import { explore } from '../src/states/explore.js';
-import { findCpuModel } from '../src/hw/cpu_models.js';
-import { notApplicable, POLICIES } from '../src/host/policy/index.js';
-import type { LbrPolicy, PropertyName } from '../src/host/policy/policy.js';
-import { PROPERTY_NAMES } from '../src/host/policy/policy.js';
+import { notApplicable } from '../src/judge/declared.js';
+import { POLICIES } from '../src/host/policy/index.js';
+import type { LbrPolicy } from '../src/host/policy/policy.js';
+import type { PropertyName } from '../src/judge/properties.js';
+import { PROPERTY_NAMES } from '../src/judge/properties.js';
+import { exploreOptions } from './rig/states.js';
 
 const FINDINGS = readFileSync(new URL('../docs/FINDINGS.md', import.meta.url), 'utf8');
 
-const GOLDEN = readdirSync(new URL('golden/', import.meta.url))
-  .filter((name) => /^\d{3}-.*\.json$/.test(name))
-  .map((name) => name.slice(0, 3));
+/** What comes before the index: the index alone would name every schedule. */
+const [TEXT] = FINDINGS.split('\n## Index of the schedules\n');
+
+const FILES = readdirSync(new URL('golden/', import.meta.url)).filter((name) =>
+  /^\d{3}-.*\.json$/.test(name),
+);
+const GOLDEN = FILES.map((name) => name.slice(0, 3));
+
+/** What a golden file says of its end. */
+interface Golden {
+  readonly policy: string;
+  readonly property: string;
+  readonly whose: 'policy' | 'kernel' | 'nobody';
+  readonly standIns?: readonly { readonly whose: Golden['whose'] }[];
+}
+
+const OUTCOME = { policy: 'breaks', kernel: 'kernel breaks', nobody: 'holds' } as const;
+
+/** The policy of each schedule, by its number. */
+const POLICY_OF: ReadonlyMap<string, string> = new Map(
+  FILES.map((name) => {
+    const text = readFileSync(new URL(`golden/${name}`, import.meta.url), 'utf8');
+    return [name.slice(0, 3), (JSON.parse(text) as Golden).policy];
+  }),
+);
+
+/** The row of the index for a golden file. */
+function indexRow(name: string): string {
+  const text = readFileSync(new URL(`golden/${name}`, import.meta.url), 'utf8');
+  const { policy, property, whose, standIns } = JSON.parse(text) as Golden;
+  const link = `[${name.slice(0, 3)}](../test/golden/${name})`;
+  const broken = standIns?.some((standIn) => standIn.whose !== 'nobody') === true;
+  const standIn = standIns === undefined ? '-' : broken ? 'breaks' : 'holds';
+  return `| ${[link, policy, property, OUTCOME[whose], standIn].join(' | ')} |`;
+}
 
 /** Longer schedules are left to the command that the document gives. */
 const BOUND = 7;
@@ -31,38 +68,49 @@ const PROPERTIES = PROPERTY_NAMES.filter((name) => HEAD.includes(name));
 
 /** The shortest counterexamples of at most BOUND actions, `-` for none. */
 function shortest(policy: LbrPolicy): string[] {
-  const model = findCpuModel('haswell/2');
-  if (model === undefined) throw new Error('haswell/2 is a CPU of exploration');
-  const { results, complete } = explore({
-    model,
-    kernel: '6.1',
-    policy,
-    shape: { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 },
-    bounds: { groups: DEFAULT_GROUPS, events: 1, calls: 2, suspended: 1 },
+  const options = exploreOptions(policy, DEFAULT_GROUPS, {
     properties: PROPERTIES,
     maxLength: BOUND,
-    memoryBytes: Infinity,
-    fingerprints: false,
-    symmetry: true,
-    untilBroken: false,
   });
+  const { results, complete } = explore(options);
   expect(complete).toBe(true);
   return HEAD.slice(1).map((name) => {
     const property = name as PropertyName;
-    if (notApplicable(policy, property, model) !== null) return 'n/a';
+    if (notApplicable(policy, property, options.model) !== null) return 'n/a';
     const found = results.find((result) => result.property === property)?.counterexample;
     return found === undefined || found === null ? '-' : String(found.actions.length);
   });
 }
 
 describe('docs/FINDINGS.md', () => {
-  it('always names schedules that are there, and each of them', () => {
-    const named = new Set(FINDINGS.match(/(?<![\d,])0\d\d\b/g));
+  it('always names each schedule in the text, and none that is not there', () => {
+    const named = new Set(TEXT.match(/(?<![\d,])0\d\d\b/g));
     expect([...named].filter((number) => !GOLDEN.includes(number))).toEqual([]);
     expect(GOLDEN.filter((number) => !named.has(number))).toEqual([]);
   });
 
-  it.each(POLICIES)('always gives the shortest schedules for $name', (policy) => {
+  it('always has every schedule in its index, with what golden/ says of its end', () => {
+    const rows = FINDINGS.slice(TEXT.length).match(/^\| \[.*$/gm);
+    expect(rows).toEqual([...FILES].sort().map(indexRow));
+  });
+
+  it('always names the variant of a policy whose schedule it gives, as README does', () => {
+    const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+    // A paragraph, an item of a list, or a row of a table.
+    const blocks = [readme, FINDINGS].flatMap((text) => text.split(/\n(?=\n|[-|] |\d\. )/));
+    const silent = blocks.flatMap((block) =>
+      (block.match(/(?<![\d,])0\d\d\b/g) ?? []).flatMap((number) => {
+        const policy = POLICY_OF.get(number) ?? '';
+        const isVariant = /^v\d+-(?!vmx$)/.test(policy);
+        return isVariant && !block.includes(policy) ? [`${number} ${policy}`] : [];
+      }),
+    );
+    expect(silent).toEqual([]);
+    const variants = [...POLICY_OF.values()].filter((policy) => policy === 'v8-posted');
+    expect(variants.length).toBeGreaterThan(3);
+  });
+
+  it.each(POLICIES)('docs/FINDINGS.md gives the shortest schedules for $name', (policy) => {
     const row = ROWS.find(([name]) => name === policy.name)?.slice(1) ?? [];
     expect(row.map((cell) => (Number(cell) > BOUND ? '-' : cell))).toEqual(shortest(policy));
   });

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { findCpuModel } from '../src/hw/cpu_models.js';
-import { knownFailure, notApplicable, POLICIES } from '../src/host/policy/index.js';
+import { knownFailure, notApplicable } from '../src/judge/declared.js';
+import { POLICIES } from '../src/host/policy/index.js';
+import { PROPERTY_NAMES } from '../src/judge/properties.js';
 import { PROPERTIES } from '../src/judge/properties.js';
 
 const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
@@ -10,12 +12,12 @@ const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
 const COLUMNS = README.split('\n').filter((line) => /^ {10,}\S/.test(line));
 
 describe('README', () => {
-  it('always has a column for each policy', () => {
+  it('README.md always has a column for each policy', () => {
     const names = COLUMNS.flatMap((line) => line.trim().split(/\s+/));
     expect(names).toEqual(POLICIES.map(({ name }) => name));
   });
 
-  it('always shows the verdicts that the policies declare', () => {
+  it('README.md always shows the verdicts that the policies declare', () => {
     const skylake = findCpuModel('skylake');
     if (skylake === undefined) throw new Error('skylake is the CPU of the table');
     for (const property of PROPERTIES) {
@@ -30,7 +32,22 @@ describe('README', () => {
     }
   });
 
-  it('never names a golden schedule that is not there', () => {
+  it('always gives the number of properties that there are, as every document does', () => {
+    const words = ['ten', 'eleven', 'twelve', 'thirteen', 'fourteen', 'fifteen', 'sixteen'];
+    const documents = ['README', 'CHANGELOG', 'ARCHITECTURE', 'docs/RECOMMENDATION'];
+    const counts = [...documents, 'docs/FINDINGS', 'docs/FIDELITY'].flatMap((name) => {
+      const text = readFileSync(new URL(`../${name}.md`, import.meta.url), 'utf8');
+      const found = [...text.matchAll(/\b(\d+|\w+teen|ten|eleven|twelve) properties\b/gi)];
+      return found.map(([, count]) => {
+        const word = words.indexOf(count.toLowerCase());
+        return word < 0 ? Number(count) : 10 + word;
+      });
+    });
+    expect(counts.length).toBeGreaterThan(2);
+    expect(new Set(counts)).toEqual(new Set([PROPERTY_NAMES.length]));
+  });
+
+  it('README.md never names a golden schedule that does not exist', () => {
     const named = README.match(/\d{3}-[a-z0-9-]+\.json/g) ?? [];
     expect(named.length).toBeGreaterThan(0);
     for (const name of named) {

@@ -6,21 +6,26 @@ import type { KernelVersion } from '../guest/perf/kernel.js';
 import { driverOf } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import type { CpuModel } from '../hw/cpu_models.js';
-import { knownFailure, notApplicable } from '../host/policy/index.js';
-import type { LbrPolicy, PropertyName } from '../host/policy/policy.js';
-import { PROPERTY_NAMES } from '../host/policy/policy.js';
-import type { Action } from '../schedule/actions.js';
-import { ACTION_NAMES } from '../schedule/actions.js';
+import { knownFailure, notApplicable } from '../judge/declared.js';
+import type { LbrPolicy } from '../host/policy/policy.js';
+import type { Action } from '../schedule/table.js';
+import { ACTION_NAMES } from '../schedule/table.js';
 import type { MachineConfig } from '../machine/config.js';
 import type { Draw } from '../schedule/draw.js';
 import { drawOf } from '../schedule/draw.js';
 import { Generator } from '../schedule/generate.js';
-import { perform } from '../schedule/perform.js';
+import { perform } from '../schedule/table.js';
 import { Schedule } from '../schedule/schedule.js';
 import { encodeToken } from '../schedule/token.js';
 import type { HostSchedule } from '../schedule/host_schedule.js';
-import type { Property, ReachName } from '../judge/properties.js';
-import { PROPERTIES, propertyIndex, REACH_NAMES, reachIndex } from '../judge/properties.js';
+import type { Property, PropertyName, ReachName } from '../judge/properties.js';
+import {
+  PROPERTIES,
+  PROPERTY_NAMES,
+  propertyIndex,
+  REACH_NAMES,
+  reachIndex,
+} from '../judge/properties.js';
 import type { RecordedWindow } from '../schedule/recorded.js';
 import { RecordedRun, recordedWindows } from '../schedule/recorded.js';
 import { Bench } from './trial.js';
@@ -54,7 +59,12 @@ export interface Result {
   readonly counterexample: Counterexample | null;
 }
 
-/** A failure of the guest's kernel itself, on a pCPU of its own as under every policy. */
+/**
+ * A failure of the guest's kernel itself, on a pCPU of its own as under every policy. A check says
+ * so while the guest is still the one of the reference machine (reference.ts), and then the same
+ * actions of the guests must show it on a machine that has no host (alone.ts); if they do not, it
+ * is not one.
+ */
 export interface KernelFinding {
   readonly property: PropertyName;
   readonly counterexample: Counterexample;
@@ -112,6 +122,11 @@ export interface CampaignOptions {
   readonly schedules: readonly HostSchedule[];
   /** Called between runs; returning false ends the campaign with what is known. */
   readonly progress?: (progress: Progress) => boolean;
+  /**
+   * Called whenever a schedule is run from its start, also while failures are made short, which may
+   * take longer than all the runs and is no progress that could be counted.
+   */
+  readonly alive?: () => void;
 }
 
 /** A schedule that fails, and the shape of machine on which it does. */
@@ -119,6 +134,9 @@ interface Failure {
   readonly shape: Shape;
   readonly schedule: Schedule;
 }
+
+/** Actions in a run, where nobody asks for another number. */
+export const ACTIONS_PER_RUN = 60;
 
 /** Failing schedules that are kept for each property and shape: shrinking one may go wrong. */
 const KEPT_PER_SHAPE = 3;
@@ -145,10 +163,11 @@ export class ShapeCampaign {
     return this.schedule;
   }
 
-  constructor(config: MachineConfig) {
+  /** @param alive - as in `CampaignOptions`. */
+  constructor(config: MachineConfig, alive?: () => void) {
     this.config = config;
     this.shape = config;
-    this.bench = new Bench(config);
+    this.bench = new Bench(config, alive);
     this.generator = new Generator(this.bench.machine);
   }
 
@@ -201,10 +220,12 @@ export class ShapeCampaign {
 
   /** Keeps the run for each property that it broke. */
   private keep(): void {
-    const { verdicts } = this.bench.monitor;
+    const { bench, schedule } = this;
+    const { broken, own } = bench.monitor.verdicts;
     for (let p = 0; p < PROPERTY_NAMES.length; p++) {
-      if (verdicts.broken[p] !== 0) keepOne(this.failures[p], this.schedule);
-      if (verdicts.own[p] !== 0) keepOne(this.own[p], this.schedule);
+      if (broken[p] !== 0) keepOne(this.failures[p], schedule);
+      if (own[p] === 0 || this.own[p].length >= KEPT_PER_SHAPE) continue;
+      if (bench.breaksAlone(schedule, schedule.length, p)) keepOne(this.own[p], schedule);
     }
   }
 
@@ -295,9 +316,9 @@ class PolicyCampaign {
   constructor(policy: LbrPolicy, options: CampaignOptions, shapes: readonly Shape[]) {
     this.policy = policy;
     this.options = options;
-    const { model, kernel } = options;
+    const { model, kernel, alive } = options;
     const common = { model, kernel, policy, driver: driverOf(options) };
-    this.shapes = shapes.map((shape) => new ShapeCampaign({ ...shape, ...common }));
+    this.shapes = shapes.map((shape) => new ShapeCampaign({ ...shape, ...common }, alive));
   }
 
   run(index: number, shape: number, window: RecordedWindow | null): void {

@@ -1,25 +1,25 @@
 /**
  * Schedules that are kept: replay files, replay tokens, and what they name. A replay file is JSON,
- * `{schema, policy, property, cpu, kernel, vms, vcpus, tasks, pcpus, actions}`, each action
- * `{kind, actor, args}` with the parameters of the table in actions.ts. It may say in `whose` who
- * is to break the property: `policy`, `kernel` or `nobody`. Other keys are ignored.
+ * `{schema, policy, property, cpu, kernel, vms, vcpus, tasks, pcpus, actions}`, each action a
+ * line such as `v0: open task=0 type=CALL_STACK|USER` or an object `{kind, actor, args}`. The file
+ * may say in `whose` who is to break the property: `policy`, `kernel` or `nobody`. Other keys are
+ * ignored.
  * The output of `vlbr verify --json` and text that holds tokens are taken as well.
  */
-import { findPolicy, knownFailure, POLICIES } from '../host/policy/index.js';
-import type { PropertyName } from '../host/policy/policy.js';
-import { PROPERTY_NAMES } from '../host/policy/policy.js';
+import { findPolicy, POLICIES } from '../host/policy/index.js';
+import { knownFailure } from '../judge/declared.js';
+import type { PropertyName } from '../judge/properties.js';
 import { CPU_MODELS, findCpuModel } from '../hw/cpu_models.js';
 import { KERNEL_VERSIONS } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
-import type { Action, ActionName } from '../schedule/actions.js';
-import { ACTION_NAMES, ACTIONS } from '../schedule/actions.js';
+import { actionProblem, isActionName, parseAction } from '../schedule/action_text.js';
+import { type Action, ACTION_NAMES, ACTIONS } from '../schedule/table.js';
 import type { MachineConfig } from '../machine/config.js';
 import { configProblem } from '../machine/config.js';
-import { HOST_EVENTS } from '../machine/host_perf.js';
 import { Schedule } from '../schedule/schedule.js';
 import type { Replay } from '../schedule/token.js';
 import { decodeToken, encodeToken } from '../schedule/token.js';
-import { propertyIndex } from '../judge/properties.js';
+import { PROPERTY_NAMES, propertyIndex } from '../judge/properties.js';
 import { Bench } from './trial.js';
 
 export const SCHEDULE_SCHEMA = 'vlbr/schedule/1';
@@ -66,38 +66,6 @@ export function endsAsExpected(replay: ReplayCase, breaker: Breaker): boolean {
   if (replay.whose !== null) return breaker === replay.whose;
   if (breaker === 'kernel') return true;
   return (breaker === 'policy') === (declaredFailure(replay) !== null);
-}
-
-/** The largest values that make sense: a file may ask for anything, and must not hang. */
-const LIMITS: Readonly<Record<string, readonly [min: number, max: number]>> = {
-  n: [1, 65_536],
-  kind: [0, 2],
-  after: [0, 65_536],
-  task: [-1, 31],
-  event: [0, 63],
-  attr: [0, 7],
-  type: [0, 0x7ffff],
-  msr: [0, 0xffffffff],
-  eax: [0, 0xffffffff],
-  edx: [0, 0xffffffff],
-  vcpu: [0, 63],
-  which: [0, HOST_EVENTS - 1],
-  op: [0, 2],
-};
-
-/** What is wrong with an action, or null. */
-function actionProblem({ kind, actor, args }: Action): string | null {
-  const { params } = ACTIONS[kind];
-  if (actor < 0 || actor > 63) return `actor ${actor} is not between 0 and 63`;
-  for (const [i, { name }] of params.entries()) {
-    const [min, max] = LIMITS[name];
-    // Words of a register are 32 bits, whichever sign they were written with.
-    const value = max === 0xffffffff ? args[i] >>> 0 : args[i];
-    if (value < min || value > max) {
-      return `${kind}: ${name} is ${value}; it must be between ${min} and ${max}`;
-    }
-  }
-  return null;
 }
 
 function unknown(what: string, name: string, known: readonly string[]): ReplayError {
@@ -258,19 +226,31 @@ function replayOfJson(json: Json): Replay {
 }
 
 function actionOfJson(json: unknown, i: number): Action {
-  const wrong = (what: string): ReplayError => new ReplayError(`action ${i + 1}: ${what}`);
-  if (!isObject(json)) throw wrong('this is no object {"kind", "actor", "args"}');
-  const kind = ACTION_NAMES.find((name): name is ActionName => name === json.kind);
-  if (kind === undefined) {
-    throw wrong(
-      `there is no kind ${JSON.stringify(json.kind)}; there are: ${ACTION_NAMES.join(' ')}`,
+  try {
+    return typeof json === 'string' ? parseAction(json) : actionOfObject(json);
+  } catch (error) {
+    if (error instanceof RangeError) throw new ReplayError(`action ${i + 1}: ${error.message}`);
+    throw error;
+  }
+}
+
+/** @throws RangeError which says what is wrong. */
+function actionOfObject(json: unknown): Action {
+  if (!isObject(json)) {
+    throw new RangeError(
+      "this is neither a line such as 'v0: call n=3' nor an object {kind, actor, args}",
+    );
+  }
+  const { kind, actor, args } = json;
+  if (!isActionName(kind)) {
+    throw new RangeError(
+      `there is no kind ${JSON.stringify(kind)}; there are: ${ACTION_NAMES.join(' ')}`,
     );
   }
   const names = ACTIONS[kind].params.map(({ name }) => name);
-  const { actor, args } = json;
-  if (!isWhole(actor)) throw wrong('"actor" must be a whole number');
+  if (!isWhole(actor)) throw new RangeError('"actor" must be a whole number');
   if (!Array.isArray(args) || args.length !== names.length || !args.every(isWhole)) {
-    throw wrong(`"args" of ${kind} must be whole numbers: [${names.join(', ')}]`);
+    throw new RangeError(`"args" of ${kind} must be whole numbers: [${names.join(', ')}]`);
   }
   return { kind, actor, args };
 }

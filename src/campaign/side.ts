@@ -2,8 +2,8 @@
  * One side of a comparison: a machine with one of the drivers, and the schedules that fail on it
  * and not on the other.
  */
-import { PROPERTY_NAMES } from '../host/policy/policy.js';
-import type { Action } from '../schedule/actions.js';
+import { PROPERTY_NAMES } from '../judge/properties.js';
+import type { Action } from '../schedule/table.js';
 import type { Draw } from '../schedule/draw.js';
 import type { Schedule } from '../schedule/schedule.js';
 import { accessesMost } from '../machine/guest_call.js';

@@ -1,5 +1,6 @@
 /** Turns the words of a command line into what they name. */
 import { InvalidArgumentError, Option } from 'commander';
+import { distance } from 'fastest-levenshtein';
 import { UsageError } from './errors.js';
 
 /** A parser for a whole number within bounds, for commander. */
@@ -103,22 +104,8 @@ function nearest(name: string, known: readonly string[]): string | null {
   let best: string | null = null;
   let least = Math.max(2, Math.ceil(name.length / 3)) + 1;
   for (const candidate of known) {
-    const distance = candidate.startsWith(name) ? 1 : edits(name, candidate);
-    if (distance < least) [best, least] = [candidate, distance];
+    const edits = candidate.startsWith(name) ? 1 : distance(name, candidate);
+    if (edits < least) [best, least] = [candidate, edits];
   }
   return name === '' ? null : best;
-}
-
-/** Levenshtein distance. */
-function edits(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const change = row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(change, row[j] + 1, next[j - 1] + 1));
-    }
-    row = next;
-  }
-  return row[b.length];
 }

@@ -1,28 +1,24 @@
 /** Runs a job in worker threads, a policy at a time. */
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
-import { EXIT_INTERRUPTED, UsageError, WorkerBug } from './errors.js';
-import type { Job, WorkerCrash, WorkerReply, WorkerRequest, WorkerStart } from './worker_job.js';
+import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
+import { Tinypool } from 'tinypool';
+import { UsageError, WorkerBug } from './errors.js';
+import { Interrupt } from './interrupt.js';
+import type { ProgressLine } from './progress.js';
+import type { Crash, Job, Reply, Request, Task } from './worker.js';
 
 /** More threads than this gain nothing: the slowest policy takes as long as it takes. */
 const THREADS_MAX = 8;
 
-export interface PoolHooks<P> {
-  /** Called now and then with what each policy that was begun has come to. */
-  progress(progress: readonly P[]): void;
-  /** Called at the first Ctrl-C; the second one ends the process. */
-  interrupted(): void;
-}
-
 /** What a pool is to do. */
 export interface Work<J extends Job, P> {
-  /** The code of a worker. */
+  /** The code of a worker, which exports `judge`. */
   readonly worker: URL;
   readonly job: J;
   /** A worker that says nothing for so long is in an endless loop; Infinity if it may be silent. */
   readonly silence_ms: number;
   /** How to see an exception again, in lines. */
-  advice(request: WorkerRequest, crash: WorkerCrash<P>): string[];
+  advice(request: Request, crash: Crash<P>): string[];
 }
 
 /** What came of it, in the order of the job; what was not begun when it was interrupted is not. */
@@ -32,91 +28,109 @@ export interface PoolResults<R> {
 }
 
 /**
- * Gives each policy to a worker. The results do not depend on the number of threads, since what a
- * worker does depends on the job alone. @throws WorkerBug when a worker met an exception.
+ * Judges each policy in a worker. The results do not depend on the number of threads, since what a
+ * worker does depends on the job alone.
+ *
+ * @param line - is told now and then what each policy that was begun has come to.
+ * @throws WorkerBug when a worker met an exception.
  */
 export async function inWorkers<J extends Job, P extends { readonly policy: string }, R>(
   work: Work<J, P>,
-  hooks: PoolHooks<P>,
+  line: ProgressLine<readonly P[]>,
 ): Promise<PoolResults<R>> {
-  const { job, worker: code } = work;
-  const stop = new SharedArrayBuffer(4);
-  const stopped = new Int32Array(stop);
-  const interrupt = (): void => {
-    if (Atomics.exchange(stopped, 0, 1) !== 0) process.exit(EXIT_INTERRUPTED);
-    hooks.interrupted();
-  };
-  const workers: Worker[] = [];
-  const found = new Map<WorkerRequest, R>();
+  const { cpus, policies } = work.job;
+  const requests = cpus.flatMap((cpu) => policies.map((policy) => ({ cpu, policy })));
   const progress = new Map<string, P>();
-  const requests = job.cpus.flatMap((cpu) => job.policies.map((policy) => ({ cpu, policy })));
-  const queue = [...requests];
   const onProgress = (now: P): void => {
     progress.set(now.policy, now);
-    hooks.progress([...progress.values()]);
+    line.update([...progress.values()]);
   };
-  const thread = async (): Promise<void> => {
-    const worker = new Worker(code, { workerData: { job, stop } satisfies WorkerStart<J> });
-    workers.push(worker);
-    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-      if (Atomics.load(stopped, 0) !== 0) return;
-      found.set(next, await judged<J, P, R>(worker, next, work, onProgress));
-    }
-  };
-  process.on('SIGINT', interrupt);
+  const interrupt = new Interrupt(line);
+  const maxThreads = Math.min(requests.length, availableParallelism(), THREADS_MAX);
+  const pool = new Tinypool({ minThreads: 0, maxThreads });
   try {
-    const threads = Math.min(requests.length, availableParallelism(), THREADS_MAX);
-    await Promise.all(Array.from({ length: threads }, thread));
+    const replies = await Promise.all(
+      requests.map((request) => judged<J, P, R>(pool, request, work, interrupt.stop, onProgress)),
+    );
+    return { results: replies.flat(), interrupted: interrupt.interrupted };
   } finally {
-    process.off('SIGINT', interrupt);
-    await Promise.all(workers.map((worker) => worker.terminate()));
+    interrupt.end();
+    await pool.destroy();
   }
-  const results = requests.flatMap((request) => {
-    const result = found.get(request);
-    return result === undefined ? [] : [result];
-  });
-  return { results, interrupted: Atomics.load(stopped, 0) !== 0 };
 }
 
-function judged<J extends Job, P, R>(
-  worker: Worker,
-  request: WorkerRequest,
-  { job, silence_ms, advice }: Work<J, P>,
+/** The result of one request, or none if the work was to end before it was begun. */
+async function judged<J extends Job, P, R>(
+  pool: Tinypool,
+  request: Request,
+  { worker, job, silence_ms, advice }: Work<J, P>,
+  stop: Int32Array,
   onProgress: (progress: P) => void,
-): Promise<R> {
-  return new Promise((resolve, reject) => {
-    const listen = (): NodeJS.Timeout | undefined =>
-      silence_ms === Infinity ? undefined : setTimeout(stuck, silence_ms);
-    let silence = listen();
-    function stuck(): void {
-      done();
-      const { policy, cpu } = request;
-      const what = job.binary === null ? 'the model' : 'lbr.c';
-      const text = `${what} does not return: no word for ${silence_ms / 60_000} minutes`;
-      reject(new UsageError(`${text} under ${policy} on ${cpu}`));
+): Promise<R[]> {
+  const { port1, port2 } = new MessageChannel();
+  const silence = new Silence(silence_ms);
+  const hear = (message: P | 'begun'): void => {
+    silence.broken();
+    if (message !== 'begun') onProgress(message);
+  };
+  port1.on('message', hear);
+  try {
+    const task: Task<J> = { ...request, job, stop, port: port2 };
+    // The file is named here, and not to the pool, so that one that can't be loaded fails a task.
+    const how = { filename: worker.href, name: 'judge', transferList: [port2] };
+    const answer = pool.run(task, how) as Promise<Reply<P, R>>;
+    const reply = await Promise.race([answer, silence.tooLong]);
+    // The answer comes by another port, and may overtake what was said before it.
+    for (let m = receiveMessageOnPort(port1); m !== undefined; m = receiveMessageOnPort(port1)) {
+      hear(m.message);
     }
-    const done = (): void => {
-      clearTimeout(silence);
-      worker.off('message', onMessage);
-      worker.off('error', onError);
-    };
-    const onError = (error: Error): void => {
-      done();
-      reject(error);
-    };
-    const onMessage = (reply: WorkerReply<P, R>): void => {
-      clearTimeout(silence);
-      silence = listen();
-      if (reply.kind === 'progress') {
-        onProgress(reply.progress);
-        return;
-      }
-      done();
-      if (reply.kind === 'result') resolve(reply.result);
-      else reject(new WorkerBug(reply.stack, advice(request, reply), job.binary !== null));
-    };
-    worker.on('message', onMessage);
-    worker.on('error', onError);
-    worker.postMessage(request, []);
-  });
+    if (reply === 'silent') throw stuck(request, job, silence_ms);
+    if (reply.kind === 'bug') {
+      throw new WorkerBug(reply.stack, advice(request, reply), job.binary !== null);
+    }
+    return reply.kind === 'result' ? [reply.result] : [];
+  } finally {
+    silence.end();
+    port1.close();
+  }
+}
+
+function stuck({ policy, cpu }: Request, { binary }: Job, silence_ms: number): UsageError {
+  const what = binary === null ? 'the model' : 'lbr.c';
+  const text = `${what} does not return: no word for ${silence_ms / 60_000} minutes`;
+  return new UsageError(`${text} under ${policy} on ${cpu}`);
+}
+
+/** Looks for messages before a worker is given up: see `Silence`. */
+const LOOKS = 2;
+
+/**
+ * Waits until nothing was heard for so long, or up to half as long again, once something was. One
+ * look would not do: when this thread has been held up, by Ctrl-Z for example, it finds that the
+ * time is over before it finds the messages that came meanwhile.
+ */
+class Silence {
+  readonly tooLong: Promise<'silent'>;
+  private give_up: () => void = () => {};
+  private readonly most_ms: number;
+  private timer: NodeJS.Timeout | undefined;
+  private looks = 0;
+
+  /** @param most_ms - Infinity for a worker that may be silent. */
+  constructor(most_ms: number) {
+    this.most_ms = most_ms;
+    this.tooLong = new Promise((resolve) => (this.give_up = () => resolve('silent')));
+  }
+
+  broken(): void {
+    this.looks = 0;
+    if (this.most_ms === Infinity) return;
+    this.timer ??= setInterval(() => {
+      if (++this.looks > LOOKS) this.give_up();
+    }, this.most_ms / LOOKS);
+  }
+
+  end(): void {
+    clearInterval(this.timer);
+  }
 }

@@ -3,24 +3,31 @@
 /** Columns that reports keep to: what a terminal, an email and a code review have room for. */
 export const WIDTH = 100;
 
+/** In a table, a property that does not apply to a policy; JSON has the words. */
+export const NOT_APPLICABLE = 'n/a';
+
 /** Sentences written for documentation may hold typographic quotes; terminals may not. */
 export function ascii(text: string): string {
   return text.replaceAll('\u2019', "'").replaceAll('\u2018', "'");
 }
 
+const GROUPED = new Intl.NumberFormat('en');
+const COMPACT = new Intl.NumberFormat('en', {
+  notation: 'compact',
+  minimumSignificantDigits: 3,
+  maximumSignificantDigits: 3,
+  // So that 999,999 does not become 1000k.
+  roundingMode: 'trunc',
+});
+
 /** A whole number with its thousands grouped, whatever the locale. */
 export function grouped(n: number): string {
-  return String(n).replace(/\B(?=(?:\d{3})+$)/g, ',');
+  return GROUPED.format(n);
 }
 
-/** At most five characters for a count: 999, 12.3k, 456k, 7.89M. */
+/** At most five characters for a count below 10^15: 999, 12.3k, 456k, 7.89M, 1.50B. */
 export function compact(n: number): string {
-  if (n < 1000) return String(n);
-  const [unit, scaled] = n < 1e6 ? ['k', n / 1e3] : ['M', n / 1e6];
-  const decimals = scaled < 10 ? 2 : scaled < 100 ? 1 : 0;
-  // Truncated, so that 999,999 does not become 1000k.
-  const digits = 10 ** decimals;
-  return `${(Math.trunc(scaled * digits) / digits).toFixed(decimals)}${unit}`;
+  return n < 1000 ? String(n) : COMPACT.format(n).replace('K', 'k');
 }
 
 /** `1 run`, `2 runs`, `2 accesses`. */

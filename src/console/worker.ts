@@ -1,13 +1,54 @@
 /**
- * What worker threads have in common: they judge policies, one after the other as they are asked
- * to. That is one long computation: in a thread of its own, it leaves the main thread free for
- * Ctrl-C.
+ * What worker threads have in common: they judge one policy on one CPU as they are asked to. That
+ * is one long computation: in a thread of its own, it leaves the main thread free for Ctrl-C.
  */
-import { parentPort, workerData } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
+import { findPolicy } from '../host/policy/index.js';
+import type { LbrPolicy } from '../host/policy/policy.js';
+import { assert } from '../hw/assert.js';
+import type { CpuModel } from '../hw/cpu_models.js';
+import { findCpuModel } from '../hw/cpu_models.js';
 import { kernelBinary } from '../tree/binary.js';
 import { driverFor } from './kernel_source.js';
-import type { Job, WorkerReply, WorkerRequest, WorkerStart } from './worker_job.js';
+
+/** Work by name, so that it can cross to a worker. */
+export interface Job {
+  /** Every policy is judged on each. */
+  readonly cpus: readonly string[];
+  readonly policies: readonly string[];
+  /** A compiled lbr.c to run in place of the port, or null. */
+  readonly binary: Uint8Array | null;
+}
+
+/** One policy on one CPU. */
+export interface Request {
+  readonly policy: string;
+  readonly cpu: string;
+}
+
+/** To a worker. */
+export interface Task<J extends Job> extends Request {
+  readonly job: J;
+  /** One word; not 0 once the work is to end with what is known. */
+  readonly stop: Int32Array;
+  /** Takes the word `begun`, and then how far the work is. */
+  readonly port: MessagePort;
+}
+
+/** From a worker that has met an exception. */
+export interface Crash<P> {
+  readonly kind: 'bug';
+  readonly stack: string;
+  /** The schedule up to the exception, if the exception has it. */
+  readonly token: string | null;
+  /** How far the work was before it. */
+  readonly progress: P | null;
+}
+
+/** From a worker. Exceptions are told in words: as they are, they would lose their tokens. */
+export type Reply<P, R> =
+  { readonly kind: 'not begun' } | { readonly kind: 'result'; readonly result: R } | Crash<P>;
 
 /** Milliseconds between two reports of progress: more often than anybody can read. */
 const PROGRESS_MS = 100;
@@ -15,32 +56,44 @@ const PROGRESS_MS = 100;
 /** Says how far the work is; with `now` even if it has just been said. Returns whether to go on. */
 export type Tell<P> = (progress: P, now?: boolean) => boolean;
 
-/** Judges one policy. */
-export type Judge<P, R> = (request: WorkerRequest, tell: Tell<P>) => R;
+/** What the names of a request stand for. */
+export interface Named {
+  readonly policy: LbrPolicy;
+  readonly model: CpuModel;
+  readonly driver: DriverKind;
+}
 
-/** Answers requests until the thread is ended. `begin` is called once, with the job. */
-export function serve<J extends Job, P, R>(begin: (job: J) => Judge<P, R>): void {
-  const { job, stop } = workerData as WorkerStart<J>;
-  const stopped = new Int32Array(stop);
-  const reply = (message: WorkerReply<P, R>): void => parentPort?.postMessage(message, []);
-  const judge = begin(job);
-  parentPort?.on('message', (request: WorkerRequest) => {
+/** What a worker exports as `judge`. */
+export type Judge<J extends Job, P, R> = (task: Task<J>) => Reply<P, R>;
+
+/** Makes it of a function that judges. An exception of that one becomes a `Crash`. */
+export function judgeBy<J extends Job, P, R>(
+  judge: (job: J, named: Named, tell: Tell<P>) => R,
+): Judge<J, P, R> {
+  return ({ job, policy: name, cpu, stop, port }) => {
+    const mayGoOn = (): boolean => Atomics.load(stop, 0) === 0;
+    if (!mayGoOn()) return { kind: 'not begun' };
+    port.postMessage('begun', []);
     let last: P | null = null;
     let told = performance.now();
     const tell: Tell<P> = (progress, now = false) => {
       last = progress;
       if (now || performance.now() - told >= PROGRESS_MS) {
         told = performance.now();
-        reply({ kind: 'progress', progress });
+        port.postMessage(progress, []);
       }
-      return Atomics.load(stopped, 0) === 0;
+      return mayGoOn();
     };
     try {
-      reply({ kind: 'result', result: judge(request, tell) });
+      const model = findCpuModel(cpu);
+      const policy = findPolicy(name);
+      assert(model !== undefined && policy !== undefined, 'a job names what there is');
+      const driver = driverOfBytes(job.binary);
+      return { kind: 'result', result: judge(job, { policy, model, driver }, tell) };
     } catch (error) {
-      reply({ ...bugOf(error), progress: last });
+      return { ...bugOf(error), progress: last };
     }
-  });
+  };
 }
 
 function bugOf(error: unknown): { kind: 'bug'; stack: string; token: string | null } {

@@ -4,6 +4,7 @@
  * (vmx.c:vmx_set_msr()), the virtual PMI and its legacy freeze (pmu_intel.c), and the threads'
  * comings and goings. What a policy decides is left to the policy.
  */
+import { assert } from '../hw/assert.js';
 import * as msrs from '../hw/msr_index.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 import type { LogicalProcessor } from '../hw/logical_processor.js';
@@ -33,7 +34,7 @@ const SUPPORTED_DEBUGCTL: number = msrs.DEBUGCTLMSR_LBR | msrs.DEBUGCTLMSR_FREEZ
 const DROPPED_DEBUGCTL: number = msrs.DEBUGCTLMSR_BTF | msrs.DEBUGCTLMSR_LBR;
 
 /** cpuid.c: EAX of leaf KVM_CPUID_FEATURES, as far as it is about LBR. */
-export function kvm_cpuid_features(policy: LbrPolicy): number {
+export function kvmCpuidFeatures(policy: LbrPolicy): number {
   return policy.pv === 'none' ? 0 : 1 << KVM_FEATURE_PV_LBR_CTRL;
 }
 
@@ -65,23 +66,36 @@ export class Kvm implements PolicyHost {
     this.observer = observer;
   }
 
-  /** VM entry, unless the vCPU is in the guest already. */
+  /**
+   * VM entry, unless the vCPU is in the guest already.
+   *
+   * The order is that of vcpu_enter_guest() and vmx_vcpu_run(), and each step needs the one before:
+   * 1. Requests may release the guest LBR event, and perf then writes the host's DEBUGCTL.
+   * 2. The host's DEBUGCTL is noted, to come back at the exit. Noted earlier, it could bring back a
+   *    recording that perf has ended (commit 189ecdb3e112, FINDINGS H19); noted later, it would
+   *    lack the LBR bit of a host event whose registers the policy borrows in step 3.
+   * 3. The policy, interrupts off, brings the guest's stack and opens or closes the MSR bitmap. No
+   *    host event can come any more, so what it sees of perf holds until the exit.
+   * 4. Hardware loads the guest's DEBUGCTL last: from here on it records, into whatever stack is in
+   *    the registers.
+   */
   enter(vcpu: Vcpu): void {
-    if (vcpu.in_guest) return;
+    if (vcpu.inGuest) return;
+    assert(vcpu.pcpu >= 0, 'a vCPU enters its guest on the pCPU that it is loaded on');
     const cpu = this.pcpus[vcpu.pcpu];
-    this.policy.handle_requests(this, vcpu);
+    this.policy.handleRequests(this, vcpu);
     vcpu.host_debugctl = cpu.debugctl;
     this.policy.vcpu_enter(this, vcpu);
     if (!vcpu.vmcs.enter(cpu)) this.observer.entryFailed(vcpu.id);
-    vcpu.in_guest = true;
+    vcpu.inGuest = true;
   }
 
   /** VM exit, unless the vCPU is out already. The exit leaves DEBUGCTL 0; KVM puts it back. */
   exit(vcpu: Vcpu): void {
-    if (!vcpu.in_guest) return;
+    if (!vcpu.inGuest) return;
     const cpu = this.pcpus[vcpu.pcpu];
     vcpu.vmcs.exit(cpu);
-    vcpu.in_guest = false;
+    vcpu.inGuest = false;
     this.policy.vcpu_exit(this, vcpu);
     if (vcpu.host_debugctl !== 0) {
       cpu.wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, vcpu.host_debugctl, 0);
@@ -127,8 +141,8 @@ export class Kvm implements PolicyHost {
   private get_msr(vcpu: Vcpu, msr: number): number {
     switch (msr) {
       case msrs.MSR_IA32_DEBUGCTLMSR:
-        this.vector = this.policy.debugctl_access(this, vcpu);
-        return this.vector === 0 ? vcpu.vmcs.guest_debugctl : 0;
+        this.vector = this.policy.debugctlAccess(this, vcpu);
+        return this.vector === 0 ? vcpu.vmcs.guestDebugctl : 0;
       case msrs.MSR_IA32_PERF_CAPABILITIES:
         return this.model.lbr_format;
       case msrs.MSR_CORE_PERF_GLOBAL_STATUS:
@@ -139,7 +153,7 @@ export class Kvm implements PolicyHost {
       case msrs.MSR_CORE_PERF_GLOBAL_OVF_CTRL:
         return 0;
       case MSR_KVM_PV_LBR_CTRL:
-        if (this.policy.pv !== 'none') return vcpu.pv_lbr_ctrl;
+        if (this.policy.pv !== 'none') return vcpu.pvLbrCtrl;
         break;
       default:
         if (this.map.kind(msr) !== KIND_NONE) {
@@ -156,7 +170,7 @@ export class Kvm implements PolicyHost {
   private set_msr(vcpu: Vcpu, msr: number, eax: number, edx: number): Vector {
     switch (msr) {
       case msrs.MSR_IA32_DEBUGCTLMSR:
-        return this.set_debugctl(vcpu, eax, edx);
+        return this.setDebugctl(vcpu, eax, edx);
       case msrs.MSR_CORE_PERF_GLOBAL_CTRL:
         if ((eax & ~GLOBAL_CTRL_LO) !== 0 || (edx & ~GLOBAL_CTRL_HI) !== 0) return GP_VECTOR;
         vcpu.global_ctrl = eax;
@@ -169,8 +183,8 @@ export class Kvm implements PolicyHost {
       case MSR_KVM_PV_LBR_CTRL:
         if (this.policy.pv === 'none') return GP_VECTOR;
         if (edx !== 0 || (eax & ~KVM_PV_LBR_CTRL_ACTIVE) !== 0) return GP_VECTOR;
-        vcpu.pv_lbr_ctrl = eax;
-        this.policy.set_pv_lbr_ctrl(this, vcpu);
+        vcpu.pvLbrCtrl = eax;
+        this.policy.setPvLbrCtrl(this, vcpu);
         return 0;
       default:
         if (this.map.kind(msr) === KIND_NONE) return GP_VECTOR;
@@ -179,12 +193,12 @@ export class Kvm implements PolicyHost {
   }
 
   /** Kernel: vmx.c:vmx_set_msr(), MSR_IA32_DEBUGCTLMSR. */
-  private set_debugctl(vcpu: Vcpu, eax: number, edx: number): Vector {
+  private setDebugctl(vcpu: Vcpu, eax: number, edx: number): Vector {
     if (edx !== 0 || (eax & ~(SUPPORTED_DEBUGCTL | DROPPED_DEBUGCTL)) !== 0) return GP_VECTOR;
-    const vector = this.policy.debugctl_access(this, vcpu);
+    const vector = this.policy.debugctlAccess(this, vcpu);
     if (vector !== 0) return vector;
-    vcpu.vmcs.guest_debugctl = eax & SUPPORTED_DEBUGCTL;
-    this.policy.set_debugctl(this, vcpu);
+    vcpu.vmcs.guestDebugctl = eax & SUPPORTED_DEBUGCTL;
+    this.policy.setDebugctl(this, vcpu);
     return 0;
   }
 
@@ -198,8 +212,8 @@ export class Kvm implements PolicyHost {
     vcpu.global_status |= 1 << counter;
     this.observer.guestPmi(vcpu.id, counter);
     const { vmcs } = vcpu;
-    if ((vmcs.guest_debugctl & msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI) !== 0) {
-      vmcs.guest_debugctl &= ~msrs.DEBUGCTLMSR_LBR;
+    if ((vmcs.guestDebugctl & msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI) !== 0) {
+      vmcs.guestDebugctl &= ~msrs.DEBUGCTLMSR_LBR;
     }
     this.policy.deliver_pmi(this, vcpu);
     this.enter(vcpu);
@@ -208,6 +222,7 @@ export class Kvm implements PolicyHost {
   /** The vCPU's thread leaves its pCPU (kvm_sched_out()). */
   schedOut(vcpu: Vcpu): void {
     const { pcpu } = vcpu;
+    assert(pcpu >= 0 && !vcpu.inGuest, 'a vCPU leaves its pCPU after a VM exit');
     this.policy.vcpu_put(this, vcpu);
     this.observer.vcpuSwitch(vcpu.id, pcpu, false);
     vcpu.pcpu = -1;
@@ -215,6 +230,7 @@ export class Kvm implements PolicyHost {
 
   /** The vCPU's thread arrives on a pCPU (kvm_sched_in()). */
   schedIn(vcpu: Vcpu, pcpu: number): void {
+    assert(vcpu.pcpu < 0, 'a vCPU is loaded on one pCPU at a time');
     vcpu.pcpu = pcpu;
     this.policy.vcpu_load(this, vcpu);
     this.observer.vcpuSwitch(vcpu.id, pcpu, true);
@@ -226,15 +242,16 @@ export class Kvm implements PolicyHost {
    * go together: x86.c:msrs_to_save_all[] of 6.1 has none of them.
    */
   migrate(vcpu: Vcpu): void {
+    assert(vcpu.pcpu < 0, 'a vCPU migrates while its thread is off');
     const { vmcs } = vcpu;
     const carried = this.policy.get_state(this, vcpu);
-    const debugctl = carried ? vmcs.guest_debugctl : 0;
-    const pv_lbr_ctrl = carried ? vcpu.pv_lbr_ctrl : 0;
-    for (let i = 0; i < this.policy.words.length; i++) vcpu.setWord(i, 0);
+    const debugctl = carried ? vmcs.guestDebugctl : 0;
+    const pvLbrCtrl = carried ? vcpu.pvLbrCtrl : 0;
+    vcpu.clearWords();
     if (!carried) vcpu.records.clear();
     this.setPassthrough(vcpu, false);
-    vmcs.guest_debugctl = debugctl;
-    vcpu.pv_lbr_ctrl = pv_lbr_ctrl;
+    vmcs.guestDebugctl = debugctl;
+    vcpu.pvLbrCtrl = pvLbrCtrl;
     this.policy.reset(this, vcpu);
     if (carried) this.policy.set_state(this, vcpu);
   }

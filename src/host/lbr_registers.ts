@@ -5,6 +5,7 @@
  * Every slot is saved, not only those above the first empty one: a guest may leave holes.
  */
 import type { CpuModel } from '../hw/cpu_models.js';
+import { assert } from '../hw/assert.js';
 import { lbrMap } from '../hw/lbr_map.js';
 import type { LbrStack } from '../hw/lbr_stack.js';
 import type { LogicalProcessor } from '../hw/logical_processor.js';
@@ -82,7 +83,7 @@ export class LbrRegisters {
 
   scrub(pcpu: number, onBehalf: number): void {
     this.pcpus[pcpu].stack.clear();
-    this.observer.hostStack(pcpu, onBehalf, this.accesses(true), true);
+    this.observer.hostStack(pcpu, onBehalf, this.accesses(true), true, true);
   }
 
   private accesses(select: boolean): number {
@@ -96,6 +97,7 @@ export class LbrRegisters {
 
   /** Recording stops first, or the host would record into what is about to be replaced. */
   borrow(pcpu: number): void {
+    assert(!this.lentOut(pcpu), 'registers are lent to one borrower at a time');
     const cpu = this.pcpus[pcpu];
     cpu.wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, cpu.debugctl & ~msrs.DEBUGCTLMSR_LBR, 0);
     this.save(pcpu, HOST, this.lent[pcpu], true);
@@ -103,6 +105,7 @@ export class LbrRegisters {
   }
 
   giveBack(pcpu: number): void {
+    assert(this.lentOut(pcpu), 'only registers that were lent are given back');
     this.w[this.flags + pcpu] = 0;
     this.restore(pcpu, HOST, this.lent[pcpu], true);
   }

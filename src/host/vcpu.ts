@@ -4,6 +4,7 @@ import { DEBUGCTLMSR_LBR } from '../hw/msr_index.js';
 import { LbrStack } from '../hw/lbr_stack.js';
 import type { Layout, Memory } from '../hw/memory.js';
 import { Vmcs } from '../hw/vmx.js';
+import { policyWords } from './policy_words.js';
 
 const PCPU = 0;
 const IN_GUEST = 1;
@@ -20,10 +21,17 @@ export interface VcpuLayout {
   readonly words: number;
   readonly vmcs: number;
   readonly records: number;
+  /** Where the words lie that the policy declares for each vCPU, and their names. */
   readonly policy: number;
+  readonly policyWords: readonly string[];
 }
 
-export class Vcpu {
+/**
+ * One vCPU of a guest: what KVM keeps of it, its VMCS included.
+ *
+ * @typeParam Word - names of the policy's words that the holder of this reference may use.
+ */
+export class Vcpu<Word extends string = never> {
   /** Number over all VMs; also its thread's number in the host's kernel. */
   readonly id: number;
   readonly vm: number;
@@ -32,10 +40,12 @@ export class Vcpu {
   readonly vmcs: Vmcs;
   /** The host's copy of the guest's LBR stack. */
   readonly records: LbrStack;
+  /** What the policy remembers of the vCPU, by the names that it declares. */
+  readonly words: Record<Word, number>;
   private readonly w: Int32Array;
   /** Word offset of all that is the vCPU's. */
   readonly o: number;
-  private readonly policy: number;
+  private readonly layout: VcpuLayout;
 
   constructor(
     memory: Memory,
@@ -47,20 +57,22 @@ export class Vcpu {
   ) {
     this.w = memory.words;
     this.o = layout.words;
-    this.policy = layout.policy;
+    this.layout = layout;
     this.id = id;
     this.vm = vm;
     this.cpu = cpu;
     this.vmcs = new Vmcs(memory, model, layout.vmcs);
     this.records = LbrStack.at(memory, model, layout.records);
+    this.words = policyWords(memory, layout.policy, layout.policyWords);
   }
 
-  static allocate(layout: Layout, model: CpuModel, policyWords: number): VcpuLayout {
+  static allocate(layout: Layout, model: CpuModel, names: readonly string[]): VcpuLayout {
     return {
       words: layout.take(VCPU_WORDS),
       vmcs: Vmcs.allocate(layout),
       records: LbrStack.allocate(layout, model),
-      policy: layout.take(policyWords),
+      policy: layout.take(names.length),
+      policyWords: names,
     };
   }
 
@@ -72,10 +84,10 @@ export class Vcpu {
     this.w[this.o + PCPU] = v + 1;
   }
   /** Whether the pCPU is in VMX non-root mode for it. */
-  get in_guest(): boolean {
+  get inGuest(): boolean {
     return this.w[this.o + IN_GUEST] !== 0;
   }
-  set in_guest(v: boolean) {
+  set inGuest(v: boolean) {
     this.w[this.o + IN_GUEST] = v ? 1 : 0;
   }
   /** vcpu->arch.host_debugctl, taken with interrupts off before the entry. */
@@ -105,15 +117,15 @@ export class Vcpu {
     this.w[this.o + GLOBAL_STATUS] = v;
   }
   /** MSR_KVM_PV_LBR_CTRL. */
-  get pv_lbr_ctrl(): number {
+  get pvLbrCtrl(): number {
     return this.w[this.o + PV_LBR_CTRL];
   }
-  set pv_lbr_ctrl(v: number) {
+  set pvLbrCtrl(v: number) {
     this.w[this.o + PV_LBR_CTRL] = v;
   }
   /** Whether hardware records for the guest once it is entered. */
-  get lbr_enabled(): boolean {
-    return (this.vmcs.guest_debugctl & DEBUGCTLMSR_LBR) !== 0;
+  get lbrEnabled(): boolean {
+    return (this.vmcs.guestDebugctl & DEBUGCTLMSR_LBR) !== 0;
   }
   /** lbr_desc.msr_passthrough: spares a walk over the bitmap that would change nothing. */
   get msr_passthrough(): boolean {
@@ -123,11 +135,9 @@ export class Vcpu {
     this.w[this.o + PASSTHROUGH] = v ? 1 : 0;
   }
 
-  /** One of the words that the policy declared for each vCPU. */
-  word(i: number): number {
-    return this.w[this.policy + i];
-  }
-  setWord(i: number, v: number): void {
-    this.w[this.policy + i] = v;
+  /** Zeroes the words of the policy. */
+  clearWords(): void {
+    const { policy, policyWords: names } = this.layout;
+    this.w.fill(0, policy, policy + names.length);
   }
 }

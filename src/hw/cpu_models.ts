@@ -37,22 +37,24 @@ export interface CpuModel {
   readonly lbr_info: number;
   readonly select: SelectLayout;
   /** The init function that Linux 6.1 picks: core.c:intel_pmu_init(). */
-  readonly lbr_init: LbrInit;
+  readonly lbrInit: LbrInit;
   /** LBR_SELECT.EN_CALLSTACK exists. */
   readonly callstack: boolean;
   /** CPUID.0AH:EAX[7:0]; 4 and above freeze through GLOBAL_STATUS.LBR_FRZ. */
   readonly pmu_version: number;
   /** HLE or RTM is there: FROM bits 62:61 of format EIP_FLAGS2 are flags, not sign extension. */
   readonly tsx: boolean;
+  /** A transaction that aborts leaves two records: Linux sets lbr_double_abort. */
+  readonly doubleAbort: boolean;
   /** A deep C-state may zero FROM, TO, INFO and TOS. */
-  readonly cstate_wipe: boolean;
+  readonly cstateWipe: boolean;
   /** Where the facts come from, and how sure they are (docs/FIDELITY.md). */
   readonly cites: string;
 }
 
 const NHM = { lbr_from: MSR_LBR_NHM_FROM, lbr_to: MSR_LBR_NHM_TO, lbr_info: 0 };
 const CORE = { lbr_from: MSR_LBR_CORE_FROM, lbr_to: MSR_LBR_CORE_TO, lbr_info: 0 };
-const OLD = { callstack: false, tsx: false, cstate_wipe: false };
+const OLD = { callstack: false, tsx: false, doubleAbort: false, cstateWipe: false };
 const LBR_TABLE = 'SDM Vol. 3B, "LBR Stack Size and TOS Pointer Range"';
 
 /** Every CPU model, by the name that --cpu takes. */
@@ -66,7 +68,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     lbr_nr: 4,
     lbr_format: LBR_FORMAT_LIP,
     select: 'none',
-    lbr_init: 'core',
+    lbrInit: 'core',
     pmu_version: 2,
     cites: `${LBR_TABLE} [stated]; LBR_FMT is not documented, taken as 1 [assumed]`,
   },
@@ -79,7 +81,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     lbr_nr: 8,
     lbr_format: LBR_FORMAT_LIP,
     select: 'none',
-    lbr_init: 'atom',
+    lbrInit: 'atom',
     pmu_version: 3,
     cites: `${LBR_TABLE} [stated]; LBR_FMT [assumed]`,
   },
@@ -92,7 +94,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     lbr_nr: 8,
     lbr_format: LBR_FORMAT_LIP,
     select: 'nhm',
-    lbr_init: 'slm',
+    lbrInit: 'slm',
     pmu_version: 3,
     cites: `${LBR_TABLE} [stated]; LBR_FMT [assumed]; SELECT layout from Linux [deduced]`,
   },
@@ -105,7 +107,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     lbr_nr: 16,
     lbr_format: LBR_FORMAT_EIP_FLAGS,
     select: 'nhm',
-    lbr_init: 'nhm',
+    lbrInit: 'nhm',
     pmu_version: 3,
     cites: `${LBR_TABLE} [stated]; format from its layout tables [deduced]`,
   },
@@ -118,7 +120,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     lbr_nr: 16,
     lbr_format: LBR_FORMAT_EIP_FLAGS,
     select: 'snb',
-    lbr_init: 'snb',
+    lbrInit: 'snb',
     pmu_version: 3,
     cites: `${LBR_TABLE} [stated]; format from its layout tables [deduced]`,
   },
@@ -130,11 +132,12 @@ export const CPU_MODELS: readonly CpuModel[] = [
     lbr_nr: 16,
     lbr_format: LBR_FORMAT_EIP_FLAGS2,
     select: 'snb',
-    lbr_init: 'hsw',
+    lbrInit: 'hsw',
     callstack: true,
     pmu_version: 3,
     tsx: true,
-    cstate_wipe: true,
+    doubleAbort: true,
+    cstateWipe: true,
     cites:
       'SDM Vol. 3B, "Last Branch, Call Stack, Interrupt, and Exception Recording for Processors ' +
       'Based on Haswell Microarchitecture" [stated]; C-state wipe as on Skylake [assumed]',
@@ -147,11 +150,12 @@ export const CPU_MODELS: readonly CpuModel[] = [
     lbr_nr: 16,
     lbr_format: LBR_FORMAT_EIP_FLAGS2,
     select: 'snb',
-    lbr_init: 'hsw',
+    lbrInit: 'hsw',
     callstack: true,
     pmu_version: 3,
     tsx: false,
-    cstate_wipe: true,
+    doubleAbort: true,
+    cstateWipe: true,
     cites: 'Specification updates HSD172, HSM182, BDM127 [stated]',
   },
   {
@@ -163,11 +167,12 @@ export const CPU_MODELS: readonly CpuModel[] = [
     lbr_format: LBR_FORMAT_INFO,
     lbr_info: MSR_LBR_INFO_0,
     select: 'snb',
-    lbr_init: 'skl',
+    lbrInit: 'skl',
     callstack: true,
     pmu_version: 4,
     tsx: true,
-    cstate_wipe: true,
+    doubleAbort: false,
+    cstateWipe: true,
     cites:
       'SDM Vol. 3B, "Last Branch, Call Stack, Interrupt, and Exception Recording for Processors ' +
       'Based on Skylake Microarchitecture" and "LBR Behavior and Deep C-State" [stated]',
@@ -181,7 +186,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     lbr_nr: 8,
     lbr_format: LBR_FORMAT_EIP_FLAGS,
     select: 'snb',
-    lbr_init: 'knl',
+    lbrInit: 'knl',
     pmu_version: 3,
     cites: 'Linux 6.1 lbr.c:intel_pmu_lbr_init_knl(): reports LBR_FMT 1, MISPRED valid [deduced]',
   },
@@ -193,11 +198,12 @@ export const CPU_MODELS: readonly CpuModel[] = [
     lbr_nr: 32,
     lbr_format: LBR_FORMAT_TIME,
     select: 'snb',
-    lbr_init: 'skl',
+    lbrInit: 'skl',
     callstack: true,
     pmu_version: 4,
     tsx: false,
-    cstate_wipe: true,
+    doubleAbort: false,
+    cstateWipe: true,
     cites:
       'SDM Vol. 3B, "Last Branch, Call Stack, Interrupt, and Exception Recording for Processors ' +
       'Based on Goldmont Microarchitecture" [stated]',

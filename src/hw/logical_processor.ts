@@ -281,6 +281,6 @@ export class LogicalProcessor implements MsrPort {
    * SDM: Vol. 3B, "LBR Behavior and Deep C-State".
    */
   deepCState(): void {
-    if (this.model.cstate_wipe) this.stack.wipe();
+    if (this.model.cstateWipe) this.stack.wipe();
   }
 }

@@ -39,11 +39,11 @@ export class Vmcs {
   }
 
   /** GUEST_IA32_DEBUGCTL; its high half is 0 on every model of the table. */
-  get guest_debugctl(): number {
+  get guestDebugctl(): number {
     return this.words[this.o + GUEST_DEBUGCTL];
   }
 
-  set guest_debugctl(value: number) {
+  set guestDebugctl(value: number) {
     this.words[this.o + GUEST_DEBUGCTL] = value;
   }
 

@@ -28,10 +28,15 @@ export function cpuBalanced(cpu: Cpu): boolean {
   );
 }
 
-/** Whether every task context has as many call-stack users as it has such events that count. */
-export function callstackUsersBalanced(kernel: Kernel): boolean {
+/**
+ * Whether every task context has as many call-stack users as it has such events that count.
+ *
+ * @param inHand - bit mask of tasks that a function under way holds: theirs are left out.
+ */
+export function callstackUsersBalanced(kernel: Kernel, inHand = 0): boolean {
   for (const ctx of kernel.contexts) {
-    if (ctx.task_ctx_data === 0) continue;
+    const held = ctx.task !== 0 && (inHand & (1 << (ctx.task - 1))) !== 0;
+    if (ctx.task_ctx_data === 0 || held) continue;
     let users = 0;
     for (let i = 0; i < ctx.nr_events; i++) {
       const event = kernel.events[ctx.event(i)];

@@ -1,20 +1,17 @@
 /**
  * Whether the facility is set up for what the events that count ask for: `filter-true`. Judged on
  * the reference registers whenever a kernel function has returned, so that a PMI's legacy freeze is
- * over by then. It is the guest kernel's own doing, unless the VM has read what it should not have.
+ * over by then. It is the guest kernel's own doing, unless the VM is no longer the same guest.
  */
 import { EINVAL, EOPNOTSUPP } from '../guest/perf/errno.js';
 import * as perf from '../guest/perf/perf_event.js';
 import { BRANCH_IRET, BRANCH_NAMES } from '../hw/branch.js';
 import type { LogicalProcessor } from '../hw/logical_processor.js';
 import * as msrs from '../hw/msr_index.js';
-import type { MachineConfig } from '../machine/config.js';
 import { totalVcpus } from '../machine/config.js';
-import type { Machine } from '../machine/machine.js';
 import { callstackAsked, kindsAsked, levelAsked } from './asked.js';
 import { countsOn } from './balance.js';
-import type { Reference } from './reference.js';
-import type { Verdicts } from './verdicts.js';
+import { Check } from './check.js';
 import { P, R } from './verdicts.js';
 
 /** What a call stack goes with: levels, and what narrows no branch down by its kind. */
@@ -28,26 +25,10 @@ const CALLSTACK_EXCLUDES: number =
   perf.PERF_SAMPLE_BRANCH_NO_TX |
   perf.PERF_SAMPLE_BRANCH_COND;
 
-export class FilterCheck {
-  private readonly machine: () => Machine;
-  private readonly reference: Reference;
-  private readonly verdicts: Verdicts;
+export class FilterCheck extends Check {
   /** Per vCPU: the last LBR_SELECT and type that were found to agree. */
-  private readonly goodSelect: Int32Array;
-  private readonly goodType: Int32Array;
-
-  constructor(
-    config: MachineConfig,
-    machine: () => Machine,
-    reference: Reference,
-    verdicts: Verdicts,
-  ) {
-    this.machine = machine;
-    this.reference = reference;
-    this.verdicts = verdicts;
-    this.goodSelect = new Int32Array(totalVcpus(config));
-    this.goodType = new Int32Array(totalVcpus(config));
-  }
+  private readonly goodSelect: Int32Array = new Int32Array(totalVcpus(this.config));
+  private readonly goodType: Int32Array = new Int32Array(totalVcpus(this.config));
 
   start(): void {
     this.goodSelect.fill(-1);

@@ -11,6 +11,7 @@ import { CALL_SWITCH } from '../machine/guest_call.js';
 import type { Machine } from '../machine/machine.js';
 import { assert } from '../hw/assert.js';
 import { callstackUsersBalanced, countingEvents, cpuBalanced } from './balance.js';
+import { checkDeclared } from './declared.js';
 import { FilterCheck } from './filter_check.js';
 import type { History } from './history.js';
 import { Reference } from './reference.js';
@@ -35,16 +36,18 @@ export class Monitor implements Observer {
   /** Per vCPU: the task context that was scheduled when the last kernel function returned. */
   private readonly lastCtx: Int32Array;
 
+  /** @throws TypeError if the policy declares something about a property that does not exist. */
   constructor(config: MachineConfig) {
+    checkDeclared(config.policy);
     const machine = (): Machine => this.watched();
     const { verdicts } = this;
     this.references = new Reference(config, machine, verdicts);
     const { references } = this;
     this.registers = new RegisterCheck(config, machine, references, verdicts);
     this.samples = new SampleCheck(config, machine, references, verdicts);
-    this.truth = new SampleTruth(machine, references, verdicts);
+    this.truth = new SampleTruth(config, machine, references, verdicts);
     this.filters = new FilterCheck(config, machine, references, verdicts);
-    this.switches = new SwitchCheck(config, machine, references, this.registers, verdicts);
+    this.switches = new SwitchCheck(config, machine, references, verdicts);
     this.wiped = new Uint8Array(totalVcpus(config));
     this.lastCtx = new Int32Array(totalVcpus(config));
     this.reads = new Int32Array(totalVcpus(config));
@@ -125,6 +128,11 @@ export class Monitor implements Observer {
     return this.references.of(vcpu);
   }
 
+  /** TOS of a vCPU on a pCPU, if it has no records and TOS may be anything; else -1. */
+  freeTos(vcpu: number): number {
+    return this.references.freeTos(vcpu);
+  }
+
   private touched(vcpu: number): void {
     this.switches.touched(vcpu);
     this.verdicts.reach[R['lbr-access']]++;
@@ -142,8 +150,8 @@ export class Monitor implements Observer {
     if (this.references.isLbr(msr)) {
       this.touched(vcpu);
       if (msr !== msrs.MSR_LBR_SELECT) this.wiped[vcpu] = 1;
-      const { pcpu, in_guest } = this.watched().vcpus[vcpu];
-      if (in_guest) this.registers.holds(pcpu, vcpu);
+      const { pcpu, inGuest } = this.watched().vcpus[vcpu];
+      if (inGuest) this.registers.holds(pcpu, vcpu);
     } else if (msr === msrs.MSR_IA32_DEBUGCTLMSR && (eax & msrs.DEBUGCTLMSR_LBR) !== 0) {
       this.touched(vcpu);
     }
@@ -172,11 +180,12 @@ export class Monitor implements Observer {
   }
 
   hostAccess(pcpu: number, onBehalf: number, _msr: number, write: boolean): void {
-    this.registers.hostAccess(pcpu, onBehalf, 1, write);
+    this.hostStack(pcpu, onBehalf, 1, write);
   }
 
   hostStack(pcpu: number, onBehalf: number, accesses: number, write: boolean): void {
     this.registers.hostAccess(pcpu, onBehalf, accesses, write);
+    this.switches.hostAccess(pcpu, onBehalf, accesses);
   }
 
   hostDebugctl(pcpu: number, value: number): void {
@@ -240,8 +249,10 @@ export class Monitor implements Observer {
     const cpu = this.watched().cpu(vcpu);
     const { cpuc, kernel } = cpu;
     if (cpuc.lbr_users !== 0 || cpuc.n_events !== 0) this.verdicts.reach[R['balance-checked']]++;
-    // Counts do not depend on what is read: what is wrong with them is the guest kernel's own.
-    if (!cpuBalanced(cpu) || !callstackUsersBalanced(kernel)) {
+    // Counts do not depend on what is read: what is wrong with them is the guest kernel's own. What
+    // a function of another vCPU has in hand is half done, and is looked at when that has returned.
+    const inHand = this.watched().lockedTasks(vcpu);
+    if (!cpuBalanced(cpu) || !callstackUsersBalanced(kernel, inHand)) {
       this.verdicts.breaksOwn(
         P.balanced,
         () => `v${vcpu}: ${countingEvents(cpu)} events count, lbr_users is ${cpuc.lbr_users}`,

@@ -1,6 +1,24 @@
 import type { CpuModel } from '../hw/cpu_models.js';
-import type { PropertyName } from '../host/policy/policy.js';
-import { PROPERTY_NAMES } from '../host/policy/policy.js';
+
+/** Every property that a policy is judged by, in the order of the matrix. */
+export const PROPERTY_NAMES = [
+  'no-loss/callstack',
+  'no-loss/any',
+  'no-leak/vm',
+  'no-leak/task',
+  'callstack-true',
+  'sample-true',
+  'host-intact',
+  'owner-only',
+  'recorder-owned',
+  'active-agrees',
+  'no-needless-switch',
+  'no-premature-stop',
+  'no-fault',
+  'balanced',
+  'filter-true',
+] as const;
+export type PropertyName = (typeof PROPERTY_NAMES)[number];
 
 /** Situations whose occurrences are counted: a property is only as good as the risk it met. */
 export const REACH_NAMES = [

@@ -1,14 +1,15 @@
 /**
  * The reference machine: each vCPU's guest on a pCPU of its own. Until a guest reads something
- * that it would not have read there, the two are the same guest, for a guest depends on its
- * memory and its reads alone; so the reference needs no kernel of its own, only its registers,
- * driven by the same accesses and branches.
+ * that it would not have read there, or meets a fault that it would not have met, the two are the
+ * same guest, for a guest depends on its memory and its accesses alone; so the reference needs no
+ * kernel of its own, only its registers, driven by the same accesses and branches.
  */
 import { MSR_KVM_PV_LBR_CTRL } from '../guest/pv/kvm_para.js';
 import * as branch from '../hw/branch.js';
 import { LBR_FORMAT_EIP_FLAGS2, type CpuModel } from '../hw/cpu_models.js';
 import type { LbrMap } from '../hw/lbr_map.js';
 import { KIND_FROM, KIND_INFO, KIND_NONE, KIND_TO, lbrMap } from '../hw/lbr_map.js';
+import type { LbrStack } from '../hw/lbr_stack.js';
 import { LogicalProcessor } from '../hw/logical_processor.js';
 import { Layout, Memory } from '../hw/memory.js';
 import * as msrs from '../hw/msr_index.js';
@@ -50,7 +51,10 @@ export class Reference {
   readonly words: Int32Array;
   private readonly machine: () => Machine;
   private readonly verdicts: Verdicts;
-  /** Per VM: it has read what it would not have read on the reference machine. */
+  /**
+   * Per VM: it has read what it would not have read on the reference machine, or an access of its
+   * has faulted on one of the two machines alone. It is no longer the same guest.
+   */
   private readonly tainted: Uint8Array;
   /** Per VM: it has written an MSR that its perf has no part in. */
   private readonly rawWrites: Uint8Array;
@@ -59,9 +63,9 @@ export class Reference {
   /** Per vCPU: its stack there may be empty, so that its TOS means nothing. */
   private readonly mayBeEmpty: Uint8Array;
   /** Per vCPU: somebody else has had records in registers since this vCPU's were there. */
-  readonly other: Uint8Array;
+  private readonly other: Uint8Array;
   /** Per vCPU: the policy took its guest to have stopped while it had records. */
-  readonly dropped: Uint8Array;
+  private readonly dropped: Uint8Array;
 
   constructor(config: MachineConfig, machine: () => Machine, verdicts: Verdicts) {
     this.config = config;
@@ -95,7 +99,7 @@ export class Reference {
     this.dropped.fill(0);
   }
 
-  /** `other` is none of it: only reach counters hang on that. Nor is `mayBeEmpty`, a hint. */
+  /** Leaves out `other`, which only reach counters read, and `mayBeEmpty`, which is a cache. */
   get histories(): History[] {
     return [
       { per: 'vcpu', words: this.words, holds: 'registers' },
@@ -112,6 +116,26 @@ export class Reference {
     this.mayBeEmpty.fill(1);
   }
 
+  /** Records of a vCPU, or of the HOST, are in registers: those of every other vCPU are not. */
+  noteHolder(holder: number): void {
+    for (let v = 0; v < this.other.length; v++) if (v !== holder) this.other[v] = 1;
+  }
+
+  /** Whether somebody else has had records in registers since the vCPU's were there. */
+  otherWasThere(vcpu: number): boolean {
+    return this.other[vcpu] !== 0;
+  }
+
+  /**
+   * The policy takes the guest to have stopped. Returns whether it drops records by that which it
+   * had not dropped before.
+   */
+  drop(vcpu: number): boolean {
+    if (this.dropped[vcpu] !== 0 || this.registers[vcpu].stack.empty) return false;
+    this.dropped[vcpu] = 1;
+    return true;
+  }
+
   /** The registers of a vCPU's own pCPU. */
   of(vcpu: number): LogicalProcessor {
     return this.registers[vcpu];
@@ -124,6 +148,11 @@ export class Reference {
 
   isLbr(msr: number): boolean {
     return this.map.kind(msr) !== KIND_NONE;
+  }
+
+  /** Whether a guest's reads of an MSR must be those of the reference machine. */
+  private isCompared(msr: number): boolean {
+    return this.isLbr(msr) || msr === msrs.MSR_IA32_DEBUGCTLMSR;
   }
 
   vm(vcpu: number): number {
@@ -172,7 +201,7 @@ export class Reference {
     const lbr = this.isLbr(msr);
     // The PMI handler reads the status, and then what its sample is made from.
     if (msr === msrs.MSR_CORE_PERF_GLOBAL_STATUS) this.wrongReads[vcpu] = 0;
-    if (!lbr && msr !== msrs.MSR_IA32_DEBUGCTLMSR) return;
+    if (!this.isCompared(msr)) return;
     const registers = this.registers[vcpu];
     const wanted = registers.rdmsr(msr);
     const wantedHi = registers.edx;
@@ -210,9 +239,18 @@ export class Reference {
    * perf's own reset leaves it as it was, and no record is lost by it.
    */
   private bothEmpty(vcpu: number): boolean {
+    return this.registers[vcpu].stack.empty && this.stackOf(vcpu).empty;
+  }
+
+  /** TOS of a vCPU that is on a pCPU, if it may be anything (see `bothEmpty`); else -1. */
+  freeTos(vcpu: number): number {
+    return this.bothEmpty(vcpu) ? this.stackOf(vcpu).tos : -1;
+  }
+
+  /** Where the guest's records are. */
+  private stackOf(vcpu: number): LbrStack {
     const { pcpu, records, msr_passthrough } = this.machine().vcpus[vcpu];
-    if (!this.registers[vcpu].stack.empty) return false;
-    return (msr_passthrough ? this.machine().pcpus[pcpu].stack : records).empty;
+    return msr_passthrough ? this.machine().pcpus[pcpu].stack : records;
   }
 
   private wrongRead(
@@ -250,21 +288,38 @@ export class Reference {
     const vector = registers.wrmsr(msr, eax, edx);
     this.forgetDropped(vcpu);
     if (vector === 0) return;
+    this.tainted[this.vm(vcpu)] = 1;
     this.verdicts.breaks(
       P['no-fault'],
       () => `v${vcpu}: WRMSR 0x${msr.toString(16)} took a value that it should refuse`,
     );
   }
 
-  /** A fault is wrong where the reference machine has none, and perf's own where it has. */
+  /**
+   * A fault is wrong where the reference machine has none, and perf's own where it has one and it
+   * is still the same guest. A wrong one taints what follows as a wrong read does; a read that
+   * faults is a read of zeros. A write that faults is not made on the reference registers either:
+   * the fault is what counts, and not each later read of what the register still holds.
+   */
   fault(vcpu: number, msr: number, write: boolean, eax: number, edx: number): void {
     const faultsThere = write
       ? this.writeFaults(msr, eax, edx)
       : !this.isLbr(msr) && !EMULATED.includes(msr);
     const text = (): string =>
       `v${vcpu}: #GP on ${write ? 'WRMSR' : 'RDMSR'} 0x${msr.toString(16)}`;
-    if (!faultsThere) this.verdicts.breaks(P['no-fault'], text);
-    else if (!this.rawAccess(vcpu)) this.verdicts.breaksOwn(P['no-fault'], text);
+    if (!faultsThere) {
+      this.tainted[this.vm(vcpu)] = 1;
+      if (!write && this.isCompared(msr) && !this.isZero(vcpu, msr)) this.wrongReads[vcpu] = 1;
+      this.verdicts.breaks(P['no-fault'], text);
+    } else if (!this.rawAccess(vcpu)) {
+      this.wrongAnywhere(vcpu, P['no-fault'], text);
+    }
+  }
+
+  /** Whether a register of the reference machine holds 0. */
+  private isZero(vcpu: number, msr: number): boolean {
+    const registers = this.registers[vcpu];
+    return (registers.rdmsr(msr) | registers.edx) === 0;
   }
 
   /** Whether WRMSR of a guest's MSR is to fault: by the silicon, or by what KVM emulates. */

@@ -4,54 +4,25 @@
  */
 import * as branch from '../hw/branch.js';
 import { HOST } from '../host/observer.js';
-import type { MachineConfig } from '../machine/config.js';
-import { totalVcpus } from '../machine/config.js';
-import type { Machine } from '../machine/machine.js';
+import { Check } from './check.js';
 import type { History } from './history.js';
-import type { Reference } from './reference.js';
-import type { Verdicts } from './verdicts.js';
 import { P, R } from './verdicts.js';
 
 /** Nobody's records. */
 const NOBODY = -2;
 
-export class RegisterCheck {
-  private readonly machine: () => Machine;
-  private readonly reference: Reference;
-  private readonly verdicts: Verdicts;
+export class RegisterCheck extends Check {
   /** Per pCPU: the vCPU whose records the registers hold, HOST or NOBODY. */
-  private readonly holder: Int32Array;
+  private readonly holder: Int32Array = new Int32Array(this.config.pcpus);
   /** Per pCPU: what the host's kernel last wrote to DEBUGCTL. */
-  private readonly debugctl: Int32Array;
+  private readonly debugctl: Int32Array = new Int32Array(this.config.pcpus);
   /** Per pCPU: a guest was recorded since the host last took a sample. */
-  private readonly guestRecorded: Uint8Array;
-  /** Per pCPU: the host kernel's accesses since a vCPU last came or went: 0, 1 or 2 for more. */
-  readonly hostWork: Int32Array;
-  /** Per vCPU: the host has accessed LBR MSRs for it since it last came or went. */
-  readonly work: Uint8Array;
-
-  constructor(
-    config: MachineConfig,
-    machine: () => Machine,
-    reference: Reference,
-    verdicts: Verdicts,
-  ) {
-    this.machine = machine;
-    this.reference = reference;
-    this.verdicts = verdicts;
-    this.holder = new Int32Array(config.pcpus);
-    this.debugctl = new Int32Array(config.pcpus);
-    this.guestRecorded = new Uint8Array(config.pcpus);
-    this.hostWork = new Int32Array(config.pcpus);
-    this.work = new Uint8Array(totalVcpus(config));
-  }
+  private readonly guestRecorded: Uint8Array = new Uint8Array(this.config.pcpus);
 
   start(): void {
     this.holder.fill(NOBODY);
     this.debugctl.fill(0);
     this.guestRecorded.fill(0);
-    this.hostWork.fill(0);
-    this.work.fill(0);
   }
 
   get histories(): History[] {
@@ -59,8 +30,6 @@ export class RegisterCheck {
       { per: 'pcpu', words: this.holder, holds: 'vcpus' },
       { per: 'pcpu', words: this.debugctl },
       { per: 'pcpu', words: this.guestRecorded },
-      { per: 'pcpu', words: this.hostWork },
-      { per: 'vcpu', words: this.work },
     ];
   }
 
@@ -68,14 +37,13 @@ export class RegisterCheck {
   holds(pcpu: number, vcpu: number): void {
     if (this.holder[pcpu] === vcpu) return;
     this.holder[pcpu] = vcpu;
-    const { other } = this.reference;
-    for (let v = 0; v < other.length; v++) if (v !== vcpu) other[v] = 1;
+    this.reference.noteHolder(vcpu);
   }
 
   /** Hardware is on for this vCPU: whose records does it add to? */
   records(vcpu: number, pcpu: number, captured: boolean): void {
     const { reference, verdicts } = this;
-    if (reference.other[vcpu] !== 0) verdicts.reach[R['recorded-after-other']]++;
+    if (reference.otherWasThere(vcpu)) verdicts.reach[R['recorded-after-other']]++;
     reference.beforeRecord(vcpu);
     if (this.holder[pcpu] !== vcpu && this.foreign(vcpu, pcpu)) {
       verdicts.breaks(
@@ -100,13 +68,11 @@ export class RegisterCheck {
   /** The host has accessed so many LBR MSRs of a pCPU, for a vCPU or for itself. */
   hostAccess(pcpu: number, onBehalf: number, accesses: number, write: boolean): void {
     if (onBehalf === HOST) {
-      this.hostWork[pcpu] = Math.min(2, this.hostWork[pcpu] + accesses);
       if (write) this.holder[pcpu] = NOBODY;
       return;
     }
     const { verdicts } = this;
     verdicts.reach[R['policy-access']] += accesses;
-    this.work[onBehalf] = 1;
     if (write && this.holder[pcpu] !== onBehalf) this.holder[pcpu] = NOBODY;
     const machine = this.machine();
     const loaded = machine.loaded(pcpu);
@@ -115,7 +81,7 @@ export class RegisterCheck {
         P['owner-only'],
         () => `p${pcpu}: LBR MSRs accessed for v${onBehalf}, which is not loaded`,
       );
-    } else if (machine.host.host_lbr_active(pcpu) && !machine.lentOut(pcpu)) {
+    } else if (machine.host.hostLbrActive(pcpu) && !machine.lentOut(pcpu)) {
       verdicts.breaks(
         P['owner-only'],
         () => `p${pcpu}: LBR MSRs accessed for v${onBehalf} while they are the host event's`,
@@ -136,7 +102,7 @@ export class RegisterCheck {
         () => `p${pcpu}: DEBUGCTL is 0x${is.toString(16)} after an exit, not 0x${was.toString(16)}`,
       );
     }
-    const contended = this.machine().host.host_lbr_active(pcpu);
+    const contended = this.machine().host.hostLbrActive(pcpu);
     if (contended) this.verdicts.reach[R['contended-entry']]++;
   }
 
@@ -171,10 +137,10 @@ export class RegisterCheck {
       );
     }
     this.holder[pcpu] = HOST;
-    this.reference.other.fill(1);
+    this.reference.noteHolder(HOST);
   }
 
   cstate(pcpu: number): void {
-    if (this.reference.model.cstate_wipe) this.holder[pcpu] = NOBODY;
+    if (this.reference.model.cstateWipe) this.holder[pcpu] = NOBODY;
   }
 }

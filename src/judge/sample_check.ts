@@ -2,44 +2,25 @@
 import type { Kernel } from '../guest/perf/kernel.js';
 import { PERF_EVENT_STATE_ACTIVE } from '../guest/perf/perf_event.js';
 import * as branch from '../hw/branch.js';
-import type { MachineConfig } from '../machine/config.js';
 import { taskSlots, totalVcpus } from '../machine/config.js';
-import type { Machine } from '../machine/machine.js';
 import { CALLSTACK_USER } from './callstack_user.js';
+import { Check } from './check.js';
 import type { History } from './history.js';
-import type { Reference } from './reference.js';
 import { ShadowStacks } from './shadow_stack.js';
-import type { Verdicts } from './verdicts.js';
 import { P, R } from './verdicts.js';
 
-export class SampleCheck {
-  private readonly machine: () => Machine;
-  private readonly reference: Reference;
-  private readonly verdicts: Verdicts;
-  private readonly tasks: number;
-  private readonly shadow: ShadowStacks;
+export class SampleCheck extends Check {
+  private readonly tasks: number = taskSlots(this.config);
+  private readonly shadow: ShadowStacks = new ShadowStacks(
+    this.config.vms * this.tasks,
+    this.config.model.lbr_nr,
+  );
   /** Per task over all VMs: hardware can know of its frames since `track`. */
-  private readonly tracked: Uint8Array;
+  private readonly tracked: Uint8Array = new Uint8Array(this.config.vms * this.tasks);
   /** Per VM: no use of LBR so far that would make exact call stacks unpredictable. */
-  private readonly plain: Uint8Array;
+  private readonly plain: Uint8Array = new Uint8Array(this.config.vms);
   /** Per vCPU: the task that was sampled last, or -1. */
-  private readonly lastTask: Int32Array;
-
-  constructor(
-    config: MachineConfig,
-    machine: () => Machine,
-    reference: Reference,
-    verdicts: Verdicts,
-  ) {
-    this.machine = machine;
-    this.reference = reference;
-    this.verdicts = verdicts;
-    this.tasks = taskSlots(config);
-    this.shadow = new ShadowStacks(config.vms * this.tasks, config.model.lbr_nr);
-    this.tracked = new Uint8Array(config.vms * this.tasks);
-    this.plain = new Uint8Array(config.vms);
-    this.lastTask = new Int32Array(totalVcpus(config));
-  }
+  private readonly lastTask: Int32Array = new Int32Array(totalVcpus(this.config));
 
   start(): void {
     this.shadow.clear();

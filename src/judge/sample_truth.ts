@@ -14,7 +14,6 @@ import {
 import { recordWords } from '../hw/lbr_map.js';
 import * as msrs from '../hw/msr_index.js';
 import type { LbrStack } from '../hw/lbr_stack.js';
-import type { Machine } from '../machine/machine.js';
 import {
   ASKS_TX,
   callstackAsked,
@@ -24,8 +23,7 @@ import {
   typeAsked,
 } from './asked.js';
 import { countsOn } from './balance.js';
-import type { Reference } from './reference.js';
-import type { Verdicts } from './verdicts.js';
+import { Check } from './check.js';
 import { P, R } from './verdicts.js';
 
 /** Flags of an entry that are not its cycles and type. */
@@ -38,22 +36,11 @@ function canonical(hi: number): number {
   return addressIsKernel(hi) ? hi | (0xffff8000 | 0) : hi & 0x7fff;
 }
 
-export class SampleTruth {
-  private readonly machine: () => Machine;
-  private readonly reference: Reference;
-  private readonly verdicts: Verdicts;
-  private readonly format: number;
-  private readonly stride: number;
+export class SampleTruth extends Check {
+  private readonly format: number = this.reference.model.lbr_format;
+  private readonly stride: number = recordWords(this.reference.model);
   /** Entry of the sample that is judged. */
   private at = 0;
-
-  constructor(machine: () => Machine, reference: Reference, verdicts: Verdicts) {
-    this.machine = machine;
-    this.reference = reference;
-    this.verdicts = verdicts;
-    this.format = reference.model.lbr_format;
-    this.stride = recordWords(reference.model);
-  }
 
   sample(vcpu: number, event: number): void {
     const cpu = this.machine().cpu(vcpu);

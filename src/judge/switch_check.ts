@@ -3,15 +3,12 @@
  * that `no-premature-stop` needs.
  */
 import type { Cpu } from '../guest/perf/kernel.js';
-import type { MachineConfig } from '../machine/config.js';
+import { HOST } from '../host/observer.js';
 import { totalVcpus } from '../machine/config.js';
-import type { Machine } from '../machine/machine.js';
 import { countsOn } from './balance.js';
 import { isUserCallstack } from './callstack_user.js';
+import { Check } from './check.js';
 import type { History } from './history.js';
-import type { Reference } from './reference.js';
-import type { RegisterCheck } from './register_check.js';
-import type { Verdicts } from './verdicts.js';
 import { P, R } from './verdicts.js';
 
 /** Call-stack users that count on a CPU. */
@@ -23,45 +20,32 @@ function callstackUsers(cpu: Cpu): number {
   return users;
 }
 
-export class SwitchCheck {
-  private readonly config: MachineConfig;
-  private readonly machine: () => Machine;
-  private readonly reference: Reference;
-  private readonly registers: RegisterCheck;
-  private readonly verdicts: Verdicts;
+export class SwitchCheck extends Check {
   /** Per vCPU: it has used LBR at all. */
-  private readonly used: Uint8Array;
+  private readonly used: Uint8Array = new Uint8Array(totalVcpus(this.config));
   /** Per vCPU: switches with work since its guest last used LBR, counted to one too many. */
-  private readonly needless: Int32Array;
+  private readonly needless: Int32Array = new Int32Array(totalVcpus(this.config));
+  /** Per pCPU: the host kernel's accesses since a vCPU last came or went: 0, 1 or 2 for more. */
+  private readonly hostWork: Int32Array = new Int32Array(this.config.pcpus);
+  /** Per vCPU: the host has accessed LBR MSRs for it since it last came or went. */
+  private readonly work: Uint8Array = new Uint8Array(totalVcpus(this.config));
 
   /** vCPUs that were saved or restored in vain since this was cleared, one bit each. */
   inVain = 0;
 
-  constructor(
-    config: MachineConfig,
-    machine: () => Machine,
-    reference: Reference,
-    registers: RegisterCheck,
-    verdicts: Verdicts,
-  ) {
-    this.config = config;
-    this.machine = machine;
-    this.reference = reference;
-    this.registers = registers;
-    this.verdicts = verdicts;
-    this.used = new Uint8Array(totalVcpus(config));
-    this.needless = new Int32Array(totalVcpus(config));
-  }
-
   start(): void {
     this.used.fill(0);
     this.needless.fill(0);
+    this.hostWork.fill(0);
+    this.work.fill(0);
   }
 
   get histories(): History[] {
     return [
       { per: 'vcpu', words: this.used },
       { per: 'vcpu', words: this.needless },
+      { per: 'pcpu', words: this.hostWork },
+      { per: 'vcpu', words: this.work },
     ];
   }
 
@@ -71,11 +55,17 @@ export class SwitchCheck {
     this.needless[vcpu] = 0;
   }
 
+  /** The host has accessed so many LBR MSRs of a pCPU, for a vCPU or for itself. */
+  hostAccess(pcpu: number, onBehalf: number, accesses: number): void {
+    if (onBehalf === HOST) this.hostWork[pcpu] = Math.min(2, this.hostWork[pcpu] + accesses);
+    else this.work[onBehalf] = 1;
+  }
+
   vcpuSwitch(vcpu: number, pcpu: number, scheduledIn: boolean): void {
     const machine = this.machine();
-    const { hostWork, work } = this.registers;
+    const { hostWork, work } = this;
     const { reach } = this.verdicts;
-    const hasEvent = machine.host.guest_lbr_event(machine.vcpus[vcpu]) !== 'none';
+    const hasEvent = machine.host.guestLbrEvent(machine.vcpus[vcpu]) !== 'none';
     if (hasEvent && hostWork[pcpu] > 0) {
       work[vcpu] = 1;
       // One access: perf has looked at TOS and let the records be.
@@ -100,8 +90,8 @@ export class SwitchCheck {
   }
 
   private needlessCheck(vcpu: number): void {
-    const worked = this.registers.work[vcpu] !== 0;
-    this.registers.work[vcpu] = 0;
+    const worked = this.work[vcpu] !== 0;
+    this.work[vcpu] = 0;
     if (!this.stopped(vcpu)) return;
     this.verdicts.reach[R['switch-after-stop']]++;
     if (!worked) return;
@@ -118,7 +108,7 @@ export class SwitchCheck {
   private activeCheck(vcpu: number): void {
     const machine = this.machine();
     if (machine.booting(vcpu)) return;
-    const active = machine.vcpus[vcpu].pv_lbr_ctrl !== 0;
+    const active = machine.vcpus[vcpu].pvLbrCtrl !== 0;
     if (active) this.verdicts.reach[R['switch-while-active']]++;
     const users = callstackUsers(machine.cpu(vcpu));
     const inside = machine.ports[vcpu].suspended !== 0;
@@ -134,11 +124,7 @@ export class SwitchCheck {
 
   /** Notes when the policy takes the guest to have stopped while there are records to keep. */
   stopCheck(vcpu: number): void {
-    const { dropped } = this.reference;
-    if (dropped[vcpu] !== 0) return;
     if (this.config.policy.inUse(this.machine().vcpus[vcpu]) !== false) return;
-    if (this.reference.of(vcpu).stack.empty) return;
-    dropped[vcpu] = 1;
-    this.verdicts.reach[R['stop-with-records']]++;
+    if (this.reference.drop(vcpu)) this.verdicts.reach[R['stop-with-records']]++;
   }
 }

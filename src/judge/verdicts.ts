@@ -1,7 +1,5 @@
-import type { PropertyName } from '../host/policy/policy.js';
-import { PROPERTY_NAMES } from '../host/policy/policy.js';
-import type { ReachName } from './properties.js';
-import { propertyIndex, REACH_NAMES, reachIndex } from './properties.js';
+import type { PropertyName, ReachName } from './properties.js';
+import { PROPERTY_NAMES, propertyIndex, REACH_NAMES, reachIndex } from './properties.js';
 
 /** Numbers of the properties, by name. */
 export const P: Readonly<Record<PropertyName, number>> = Object.fromEntries(

@@ -1,12 +1,13 @@
 /**
  * The functions of a guest's kernel that access MSRs, as plain data: a number and arguments. A
- * function that the host interrupts is suspended as exactly that (DESIGN, "Time").
+ * function that the host interrupts is suspended as exactly that (ARCHITECTURE, "A context switch
+ * inside a guest that is preempted inside it").
  */
 import type { Cpu } from '../guest/perf/kernel.js';
 import * as core from '../guest/perf/events_core.js';
 import * as syscall from '../guest/perf/events_syscall.js';
 import { intel_pmu_cpu_starting, intel_pmu_handle_irq } from '../guest/perf/intel_core.js';
-import { ModelInvariantError } from '../hw/assert.js';
+import { assert, ModelInvariantError } from '../hw/assert.js';
 
 export const CALL_SWITCH = 1;
 export const CALL_INSTALL = 2;
@@ -34,6 +35,8 @@ export const CALL_NAMES: readonly string[] = [
 /** Kernel: sched/core.c:context_switch(), as far as perf is told of it. */
 function context_switch(cpu: Cpu, prev: number, next: number): void {
   const { tasks } = cpu.kernel;
+  assert(cpu.cpuctx.current === prev, 'the task that leaves is the one that runs');
+  assert(tasks[next].on_cpu === 0, 'a task runs on one CPU at a time');
   core.__perf_event_task_sched_out(cpu, prev, next);
   cpu.cpuctx.current = next;
   tasks[prev].on_cpu = 0;
@@ -58,10 +61,10 @@ export function runGuestCall(cpu: Cpu, fn: number, a: number, b: number, c: numb
       core.perf_install_in_context(cpu, events[a]);
       break;
     case CALL_ENABLE:
-      syscall.perf_event_enable_family(cpu, events[a]);
+      syscall.enableFamily(cpu, events[a]);
       break;
     case CALL_DISABLE:
-      syscall.perf_event_disable_family(cpu, events[a]);
+      syscall.disableFamily(cpu, events[a]);
       break;
     case CALL_CLOSE:
       syscall.perf_event_release_kernel(cpu, events[a]);

@@ -186,6 +186,7 @@ export class GuestPort implements MsrPort {
   begin(fn: number, a: number, b: number, c: number, epilogue: number, tasks: number): void {
     const { w, o } = this;
     const { kernel } = this.running();
+    assert(w[o + FN] === 0, 'a function begins when no other is under way');
     w[o + FN] = fn;
     w[o + ARG_A] = a;
     w[o + ARG_B] = b;
@@ -203,6 +204,7 @@ export class GuestPort implements MsrPort {
 
   /** Prepares for a function during which nothing can happen. */
   beginQuiet(): void {
+    assert(this.w[this.o + FN] === 0, 'a function begins when no other is under way');
     this.quiet = !this.nmiArmed;
     this.inNmi = false;
     this.position = 0;
@@ -213,6 +215,7 @@ export class GuestPort implements MsrPort {
   /** Puts memory back to what it was when the suspended function was entered. */
   rewind(): void {
     const { kernel, cpuc } = this.running();
+    assert(this.w[this.o + FN] !== 0, 'only a suspended function runs again');
     const { layout } = kernel;
     const contexts = this.w[this.o + CONTEXTS];
     this.putBack(cpuc.o, layout.percpuWords);
@@ -241,6 +244,7 @@ export class GuestPort implements MsrPort {
 
   /** The function returned. */
   end(): void {
+    assert(this.position >= this.replayed, 'a function that runs again makes the same accesses');
     this.w[this.o + FN] = 0;
     this.quiet = true;
     this.inNmi = false;
@@ -248,6 +252,7 @@ export class GuestPort implements MsrPort {
 
   /** The function was unwound. */
   suspend(): void {
+    assert(this.w[this.o + FN] !== 0, 'only a function that may be interrupted is suspended');
     this.w[this.o + ACCESSES] = this.position;
     this.quiet = true;
     this.inNmi = false;

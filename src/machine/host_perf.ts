@@ -9,6 +9,7 @@ import type { Cpu, KernelConfig, KernelLayout, KernelOutput } from '../guest/per
 import { driverOf, Kernel } from '../guest/perf/kernel.js';
 import * as perf from '../guest/perf/perf_event.js';
 import type { perf_event } from '../guest/perf/perf_structs.js';
+import { assert } from '../hw/assert.js';
 import type { LogicalProcessor } from '../hw/logical_processor.js';
 import { KIND_NONE, lbrMap } from '../hw/lbr_map.js';
 import type { Memory } from '../hw/memory.js';
@@ -31,7 +32,13 @@ const { PERF_SAMPLE_BRANCH_KERNEL, PERF_SAMPLE_BRANCH_USER } = perf;
 export const HOST_EVENT_PINNED = 0;
 export const HOST_EVENT_TASK = 1;
 const HOST_EVENT_FLEXIBLE = 2;
-export const HOST_EVENTS = 3;
+export const HOST_EVENTS = ['pinned', 'thread', 'flexible'] as const;
+
+/** What happens to one of them. */
+export const HOST_EVENT_ON = 0;
+export const HOST_EVENT_OFF = 1;
+export const HOST_EVENT_CLOSE = 2;
+export const HOST_EVENT_OPS = ['on', 'off', 'close'] as const;
 
 const CALLSTACK_USER: number = PERF_SAMPLE_BRANCH_CALL_STACK | PERF_SAMPLE_BRANCH_USER;
 
@@ -138,6 +145,7 @@ export class HostKernel implements HostPerf {
     const cpu = this.kernel.cpus[pcpu];
     const { tasks } = this.kernel;
     tasks[cpu.cpuctx.current].on_cpu = 0;
+    assert(tasks[next].on_cpu === 0, 'a thread runs on one pCPU at a time');
     cpu.cpuctx.current = next;
     tasks[next].on_cpu = pcpu + 1;
     tasks[next].cpu = pcpu;
@@ -149,19 +157,19 @@ export class HostKernel implements HostPerf {
     return this.kernel.cpus[this.kernel.tasks[thread].cpu];
   }
 
-  create_guest_lbr_event(vcpu: Vcpu, kind: GuestLbrEvent): void {
+  createGuestLbrEvent(vcpu: Vcpu, kind: GuestLbrEvent): void {
     const cpu = this.cpuOf(vcpu.id);
     const attr = GUEST_LBR_ATTR[kind];
     if (syscall.perf_event_open(cpu, vcpu.id, vcpu.id, attr, CALLSTACK_USER) !== 0) return;
     core.perf_install_in_context(cpu, this.kernel.events[vcpu.id]);
   }
 
-  release_guest_lbr_event(vcpu: Vcpu): void {
+  releaseGuestLbrEvent(vcpu: Vcpu): void {
     const event = this.kernel.events[vcpu.id];
     if (event.used !== 0) syscall.perf_event_release_kernel(this.cpuOf(vcpu.id), event);
   }
 
-  guest_lbr_event(vcpu: Vcpu): 'none' | 'inactive' | 'active' {
+  guestLbrEvent(vcpu: Vcpu): 'none' | 'inactive' | 'active' {
     const event = this.kernel.events[vcpu.id];
     if (event.used === 0) return 'none';
     return event.state === perf.PERF_EVENT_STATE_ACTIVE ? 'active' : 'inactive';
@@ -192,7 +200,7 @@ export class HostKernel implements HostPerf {
     const id = this.slot(pcpu, which);
     const event = this.kernel.events[id];
     if (event.used !== 0) {
-      syscall.perf_event_enable_family(cpu, event);
+      syscall.enableFamily(cpu, event);
       return;
     }
     const plm = PERF_SAMPLE_BRANCH_USER | PERF_SAMPLE_BRANCH_KERNEL;
@@ -210,11 +218,11 @@ export class HostKernel implements HostPerf {
     const cpu = this.kernel.cpus[pcpu];
     const event = this.hostEvent(pcpu, which);
     if (close) syscall.perf_event_release_kernel(cpu, event);
-    else syscall.perf_event_disable_family(cpu, event);
+    else syscall.disableFamily(cpu, event);
   }
 
   /** While a guest LBR event is on, the host's own get no LBR (lbr.c:vlbr_exclude_host()). */
-  host_lbr_active(pcpu: number): boolean {
+  hostLbrActive(pcpu: number): boolean {
     const { cpuc } = this.kernel.cpus[pcpu];
     if (cpuc.lbr_users === 0 || cpuc.guest_mask_vlbr !== 0) return false;
     for (let i = 0; i < cpuc.n_events; i++) {

@@ -20,7 +20,7 @@ import { cyclesOf, mispredicted, totalVcpus } from './config.js';
 import * as call from './guest_call.js';
 import type { PortOwner } from './guest_port.js';
 import { GuestPort, PREEMPTED } from './guest_port.js';
-import { HostKernel } from './host_perf.js';
+import { HOST_EVENT_CLOSE, HOST_EVENT_ON, HostKernel } from './host_perf.js';
 import * as sim from './machine_layout.js';
 import { guestKernelConfig, MachineLayout } from './machine_layout.js';
 
@@ -170,6 +170,14 @@ export class Machine implements PortOwner {
 
   private armed(pcpu: number): number {
     return this.simPcpus + pcpu * sim.SIM_PCPU_WORDS;
+  }
+
+  /** Tasks of a vCPU's VM that suspended functions hold, as a mask. */
+  lockedTasks(vcpu: number): number {
+    const { vm } = this.vcpus[vcpu];
+    let mask = 0;
+    for (const other of this.vcpus) if (other.vm === vm) mask |= this.ports[other.id].lockedTasks;
+    return mask;
   }
 
   /** Whether a switch is to come after some more MSR accesses of the vCPU that runs. */
@@ -375,7 +383,7 @@ export class Machine implements PortOwner {
     const cpu = this.cpu(vcpu);
     const id = freeEvent(cpu.kernel);
     const ret = perf_event_open(cpu, id, task, attr, type);
-    this.observer.guestOpened?.(vcpu, type, ret);
+    this.observer.guestOpened(vcpu, type, ret);
     if (ret === 0) this.guestCall(vcpu, call.CALL_INSTALL, id, 0, 0, branch.BRANCH_SYSCALL);
     return ret;
   }
@@ -444,16 +452,16 @@ export class Machine implements PortOwner {
     this.kvm.exit(vcpu);
   }
 
-  /** The host's own LBR event: `which` is HOST_EVENT_*; op 0 on, 1 off, 2 close. */
+  /** The host's own LBR event: `which` indexes HOST_EVENTS, `op` HOST_EVENT_OPS. */
   hostEvent(pcpu: number, which: number, op: number): void {
     const vcpu = this.loaded(pcpu);
     if (vcpu !== null) this.kvm.exit(vcpu);
     const { policy } = this.config;
-    if (op === 0) {
+    if (op === HOST_EVENT_ON) {
       policy.host_perf_event(this.kvm, pcpu, vcpu, true);
       this.host.hostEventOn(pcpu, which);
     } else {
-      this.host.hostEventOff(pcpu, which, op === 2);
+      this.host.hostEventOff(pcpu, which, op === HOST_EVENT_CLOSE);
       policy.host_perf_event(this.kvm, pcpu, vcpu, false);
     }
   }

@@ -2,7 +2,7 @@
 import type { KernelConfig } from '../guest/perf/kernel.js';
 import { driverOf, KernelLayout } from '../guest/perf/kernel.js';
 import { KVM_FEATURE_PV_LBR_CTRL } from '../guest/pv/kvm_para.js';
-import { kvm_cpuid_features } from '../host/kvm.js';
+import { kvmCpuidFeatures } from '../host/kvm.js';
 import type { VcpuLayout } from '../host/vcpu.js';
 import { Vcpu } from '../host/vcpu.js';
 import { LbrStack } from '../hw/lbr_stack.js';
@@ -18,7 +18,7 @@ const GUEST_PMU_VERSION = 2;
 
 /** The guest's kernel as KVM lets it see the CPU. */
 export function guestKernelConfig(config: MachineConfig): KernelConfig {
-  const announced = (kvm_cpuid_features(config.policy) & (1 << KVM_FEATURE_PV_LBR_CTRL)) !== 0;
+  const announced = (kvmCpuidFeatures(config.policy) & (1 << KVM_FEATURE_PV_LBR_CTRL)) !== 0;
   return {
     model: config.model,
     cpus: config.vcpus,
@@ -74,7 +74,7 @@ export class MachineLayout {
     this.lent = times(pcpus, () => LbrStack.allocate(block, model));
     this.lentFlags = block.take(pcpus);
     this.pcpusEnd = block.size;
-    this.vcpus = times(vcpus, () => Vcpu.allocate(block, model, policy.words.length));
+    this.vcpus = times(vcpus, () => Vcpu.allocate(block, model, policy.words));
     this.vcpuWords = (block.size - this.pcpusEnd) / vcpus;
     this.host = new KernelLayout(block, hostKernelConfig(config));
     const guest = guestKernelConfig(config);

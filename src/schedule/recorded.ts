@@ -4,21 +4,27 @@
  * guests' work generated in between. A recorded switch may land inside a guest function.
  */
 import type { HostSchedule } from './host_schedule.js';
-import { KIND } from './actions.js';
+import { KIND } from './table.js';
 import type { MachineConfig } from '../machine/config.js';
 import type { Draw } from './draw.js';
 import type { Generator } from './generate.js';
 import type { Machine } from '../machine/machine.js';
-import { perform } from './perform.js';
+import { perform } from './table.js';
 import type { Schedule } from './schedule.js';
 
 /** Recorded switches in one run. */
-const WINDOW_STEPS = 24;
+export const WINDOW_STEPS = 24;
+
+/** Number of windows that a recording is cut into: the runs that it takes to run all of it. */
+export function windowsIn(schedule: HostSchedule): number {
+  return Math.ceil(schedule.steps.length / WINDOW_STEPS);
+}
 
 /** The machine that a recording needs. */
 type RecordedShape = Pick<MachineConfig, 'vms' | 'vcpus' | 'tasks' | 'pcpus'>;
 
-function recordedShape(schedule: HostSchedule): RecordedShape {
+/** Counts the machine's parts. @param schedule - a recording with at least one vCPU. */
+export function recordedShape(schedule: HostSchedule): RecordedShape {
   const vms = new Set(schedule.vcpus.map((v) => v.vm)).size;
   const vcpus = Math.max(...schedule.vcpus.map((v) => v.index)) + 1;
   return { vms, vcpus, tasks: vcpus + 1, pcpus: schedule.pcpus.length };
@@ -102,7 +108,7 @@ export class RecordedRun {
     }
     const can = machine.loaded(pcpu) !== null && !machine.isArmed(pcpu);
     const later = can && this.draw.below(2) === 0;
-    const after = later ? generator.drawAfter() : 0;
+    const after = later ? generator.after(true) : 0;
     if (vcpu < 0) generator.set(KIND.idle, pcpu, after, 0);
     else generator.set(KIND.run, pcpu, vcpu, after);
     this.work = 1 + this.draw.below(WORK_MAX);

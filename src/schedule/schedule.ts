@@ -1,8 +1,9 @@
 import { assert } from '../hw/assert.js';
-import type { Action } from './actions.js';
-import { ACTION_NAMES, ACTIONS, KIND } from './actions.js';
+import { after } from './param.js';
+import type { Action } from './table.js';
+import { ACTION_NAMES, ACTIONS, KIND, KINDS } from './table.js';
 import type { Machine } from '../machine/machine.js';
-import { canPerform, perform } from './perform.js';
+import { canPerform, perform } from './table.js';
 
 /** Integers of one action in a schedule: kind, actor, and three parameters. */
 export const ACTION_WORDS = 5;
@@ -74,8 +75,7 @@ export class Schedule {
 export function interruptionsIn({ words, length }: Schedule): number[] {
   const found: number[] = [];
   for (let i = 0; i < length; i++) {
-    const { params } = ACTIONS[ACTION_NAMES[words[i * ACTION_WORDS]]];
-    const p = params.findIndex(({ name }) => name === 'after');
+    const p = KINDS[words[i * ACTION_WORDS]].params.indexOf(after);
     if (p >= 0 && words[i * ACTION_WORDS + 2 + p] > 0) found.push(i * ACTION_WORDS + 2 + p);
   }
   return found;

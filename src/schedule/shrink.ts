@@ -2,19 +2,12 @@
  * Finds a short schedule that still fails: cuts actions away, one, two or many at a time, and
  * brings parameters towards their smallest value, until nothing more can go.
  */
-import { PERF_SAMPLE_BRANCH_ANY, PERF_SAMPLE_BRANCH_USER } from '../guest/perf/perf_event.js';
-import type { Param } from './actions.js';
-import { ACTION_NAMES, ACTIONS } from './actions.js';
-import { BRANCH_TYPES } from './generate.js';
+import type { Param } from './param.js';
+import { KINDS } from './table.js';
 import { ACTION_WORDS, Schedule } from './schedule.js';
 
 /** Where a schedule fails, counted in actions, or -1. */
 export type FailsAt = (schedule: Schedule) => number;
-
-const PLAIN_TYPES: readonly number[] = [
-  BRANCH_TYPES[0],
-  PERF_SAMPLE_BRANCH_ANY | PERF_SAMPLE_BRANCH_USER,
-];
 
 /** Schedules up to this length are tried without each pair of their actions. */
 const PAIRS_UP_TO = 24;
@@ -58,23 +51,19 @@ function cutPairs(start: Schedule, failsAt: FailsAt): Schedule {
   return best;
 }
 
-/** How far a parameter is from what a reader would like to see; shrinking only ever lowers it. */
-function cost(name: string, value: number, min: number): number {
-  if (name === 'type') {
-    const plain = PLAIN_TYPES.indexOf(value);
-    return plain >= 0 ? plain : PLAIN_TYPES.length + value;
-  }
-  if (name === 'task') return value < 0 ? 0.5 : value;
-  if (name === 'msr') return 0;
-  return (value >>> 0) - min;
+/** How far a value is from what a reader would like to see; shrinking only ever lowers it. */
+function cost({ min, liking }: Param, value: number): number {
+  return liking === undefined ? (value >>> 0) - min : liking.cost(value);
 }
 
 /** Values to try in place of a parameter's, the most wanted first. */
-function candidates(name: string, value: number, min: number): number[] {
-  const tries: number[] = name === 'type' ? [...PLAIN_TYPES] : name === 'task' ? [0, -1] : [min];
-  if (name !== 'type') for (let d = (value - min) >> 1; d > 0; d >>= 1) tries.push(value - d);
-  const now = cost(name, value, min);
-  return tries.filter((v) => cost(name, v, min) < now);
+function candidates(param: Param, value: number): number[] {
+  const { min, liking } = param;
+  const tries = [...(liking?.first ?? [min])];
+  const halves = liking?.halves ?? true;
+  if (halves) for (let d = (value - min) >> 1; d > 0; d >>= 1) tries.push(value - d);
+  const now = cost(param, value);
+  return tries.filter((v) => cost(param, v) < now);
 }
 
 function withWord(schedule: Schedule, at: number, value: number): Schedule {
@@ -85,7 +74,7 @@ function withWord(schedule: Schedule, at: number, value: number): Schedule {
 
 /** Lowers one parameter as far as it goes. */
 function reduceParam(start: Schedule, at: number, param: Param, failsAt: FailsAt): Schedule {
-  for (const value of candidates(param.name, start.words[at], param.min)) {
+  for (const value of candidates(param, start.words[at])) {
     const smaller = failing(withWord(start, at, value), failsAt);
     if (smaller !== null) return reduceParam(smaller, at, param, failsAt);
   }
@@ -95,7 +84,7 @@ function reduceParam(start: Schedule, at: number, param: Param, failsAt: FailsAt
 function reduceParams(start: Schedule, failsAt: FailsAt): Schedule {
   let best = start;
   for (let i = 0; i < best.length; i++) {
-    const { params } = ACTIONS[ACTION_NAMES[best.words[i * ACTION_WORDS]]];
+    const { params } = KINDS[best.words[i * ACTION_WORDS]];
     for (let p = 0; p < params.length && i < best.length; p++) {
       best = reduceParam(best, i * ACTION_WORDS + 2 + p, params[p], failsAt);
     }

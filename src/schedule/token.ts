@@ -4,7 +4,7 @@
  * check sum, so that a mistyped token is refused rather than replayed as something else.
  */
 import { Buffer } from 'node:buffer';
-import { ACTION_NAMES, ACTIONS } from './actions.js';
+import { KINDS } from './table.js';
 import { ACTION_WORDS, Schedule } from './schedule.js';
 
 /** What a token names; policy, property, CPU and kernel by name. */
@@ -69,9 +69,9 @@ export function encodeToken(replay: Replay): string {
   const bytes = [...Buffer.from(head, 'utf8'), 0];
   for (let i = 0; i < schedule.length; i++) {
     const at = i * ACTION_WORDS;
-    const kind = schedule.words[at];
-    const n = 2 + ACTIONS[ACTION_NAMES[kind]].params.length;
-    for (let j = 0; j < n; j++) putInt(bytes, schedule.words[at + j]);
+    const { code, params } = KINDS[schedule.words[at]];
+    putInt(bytes, code);
+    for (let j = 1; j < 2 + params.length; j++) putInt(bytes, schedule.words[at + j]);
   }
   const body = Uint8Array.from(bytes);
   const sum = Buffer.alloc(4);
@@ -83,11 +83,11 @@ function decodeActions(bytes: Uint8Array): Schedule {
   const reader = new Reader(bytes);
   const schedule = new Schedule();
   while (!reader.done) {
-    const kind = reader.int();
-    const name = ACTION_NAMES[kind];
-    if (name === undefined) throw new RangeError('unknown action');
+    const code = reader.int();
+    const kind = KINDS.findIndex((action) => action.code === code);
+    if (kind < 0) throw new RangeError('unknown action');
     const actor = reader.int();
-    const args = ACTIONS[name].params.map(() => reader.int());
+    const args = KINDS[kind].params.map(() => reader.int());
     schedule.push(kind, actor, args[0] ?? 0, args[1] ?? 0, args[2] ?? 0);
   }
   return schedule;

@@ -57,6 +57,11 @@ export interface Outcome {
   readonly transitions: number;
   readonly frontier: number;
   readonly length: number;
+  /**
+   * No schedule of at most so many actions leads to a state that was not judged. Infinity if no
+   * schedule does.
+   */
+  readonly covered: number;
   readonly bytes: number;
   /** For each invariant the first state in which it fails, or -1. */
   readonly broken: Int32Array;
@@ -317,7 +322,9 @@ export class Search {
     const { broken, performed } = this;
     const { states, transitions, frontier, length, bytes } = this.progress();
     const brokenLength = broken.map((index) => (index < 0 ? -1 : this.lengthOf(index)));
-    const found = { states, transitions, frontier, length, bytes };
+    // The last start is where the states begin that a search may not have found all of.
+    const covered = end === 'exhausted' ? Infinity : this.starts.length - 2;
+    const found = { states, transitions, frontier, length, covered, bytes };
     return { end, ...found, broken, brokenLength, performed };
   }
 }

@@ -2,14 +2,14 @@
  * The actions of an exploration, each known by its number: what a schedule has for it, in numbers
  * of the frame in which it was found, and which VM it is about.
  */
-import type { Action } from '../schedule/actions.js';
-import { ACTION_NAMES, ACTIONS, KIND } from '../schedule/actions.js';
+import type { Action } from '../schedule/table.js';
+import { ACTION_NAMES, ACTIONS, KIND } from '../schedule/table.js';
 import type { MachineConfig } from '../machine/config.js';
 import { totalVcpus } from '../machine/config.js';
-import { IS_VCPU, perform } from '../schedule/perform.js';
+import { IS_VCPU, perform } from '../schedule/table.js';
 import { addressVm } from '../hw/branch.js';
 import { assert } from '../hw/assert.js';
-import { RAW_VALUE } from './alphabet.js';
+import { RAW_VALUE } from '../schedule/actions/msrs.js';
 import { grown } from './part_store.js';
 import type { SteppedMachine } from './stepped_machine.js';
 

@@ -7,17 +7,19 @@ import { driverOf } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import { assert } from '../hw/assert.js';
 import type { CpuModel } from '../hw/cpu_models.js';
-import { knownFailure, notApplicable } from '../host/policy/index.js';
-import type { LbrPolicy, PropertyName } from '../host/policy/policy.js';
-import type { Action } from '../schedule/actions.js';
-import { ACTION_NAMES } from '../schedule/actions.js';
+import { knownFailure, notApplicable } from '../judge/declared.js';
+import type { PropertyName } from '../judge/properties.js';
+import type { LbrPolicy } from '../host/policy/policy.js';
+import type { Action } from '../schedule/table.js';
+import { ACTION_NAMES } from '../schedule/table.js';
 import type { MachineConfig } from '../machine/config.js';
 import { Schedule } from '../schedule/schedule.js';
 import type { Counterexample, Shape } from '../campaign/campaign.js';
 import { ShapeCampaign } from '../campaign/campaign.js';
 import { PROPERTIES, propertyIndex, reachIndex } from '../judge/properties.js';
 import { Bench } from '../campaign/trial.js';
-import type { Bounds, Group } from './alphabet.js';
+import type { Bounds } from '../schedule/explored.js';
+import { actionsOf } from './alphabet.js';
 import { findLasso } from '../search/lasso.js';
 import { MachineModel } from './machine_model.js';
 import type { End, Outcome, Progress } from '../search/search.js';
@@ -88,27 +90,6 @@ export interface Explored {
 
 /** States between two calls of `poll`: working one out takes up to ten milliseconds. */
 export const POLL_STATES = 256;
-
-/** Kinds that a group of actions is to bring. */
-const KINDS_OF: Readonly<Record<Group, readonly string[]>> = {
-  calls: ['call', 'ret'],
-  runs: ['call', 'ret'],
-  tasks: ['taskSwitch', 'migrateTask'],
-  events: ['open', 'close'],
-  pmi: ['pmi'],
-  inside: ['resume'],
-  ioctl: ['enable', 'disable'],
-  ring: ['open', 'close'],
-  cpu: ['open', 'close'],
-  raw: ['rdmsr', 'wrmsr'],
-  idle: ['idle', 'cstate'],
-  exit: ['exit'],
-  host: ['hostEvent', 'hostWork'],
-  kexec: ['kexec', 'boot'],
-  migrate: ['liveMigrate'],
-  fork: ['fork'],
-  nmi: ['pmi'],
-};
 
 /** Explores until the search ends. */
 export function explore(options: ExploreOptions): Explored {
@@ -205,7 +186,7 @@ function confirmed(config: MachineConfig, schedule: Schedule, property: number):
 }
 
 function neverPossible(bounds: Bounds, shape: Shape, { performed }: Outcome): string[] {
-  const kinds = new Set([...bounds.groups.flatMap((group) => KINDS_OF[group]), 'run']);
+  const kinds = new Set([...actionsOf(bounds.groups), 'run']);
   // A task can't have run on another vCPU where there is none.
   if (shape.vcpus === 1) kinds.delete('migrateTask');
   return ACTION_NAMES.filter((name, kind) => kinds.has(name) && performed[kind] === 0);

@@ -6,13 +6,13 @@
  * worked out once, by running the machine, and looked up from then on: the other VMs' parts make
  * most of the states, and none of the work.
  */
-import { PROPERTY_NAMES } from '../host/policy/policy.js';
-import { KIND } from '../schedule/actions.js';
-import type { Action } from '../schedule/actions.js';
+import { PROPERTY_NAMES } from '../judge/properties.js';
+import { KIND } from '../schedule/table.js';
+import type { Action } from '../schedule/table.js';
 import type { MachineConfig } from '../machine/config.js';
 import { totalVcpus } from '../machine/config.js';
 import { ActionTable } from './action_table.js';
-import type { Bounds } from './alphabet.js';
+import type { Bounds } from '../schedule/explored.js';
 import { Alphabet } from './alphabet.js';
 import type { Invariant, Model } from '../search/model.js';
 import { grown } from './part_store.js';
@@ -315,7 +315,9 @@ export class MachineModel implements Model {
     if (what === OFF) {
       for (const vcpu of machine.vcpus) {
         if (vcpu.vm !== vm || vcpu.pcpu >= 0) continue;
-        this.offer(table.plain(KIND.liveMigrate, vcpu.id, 0, 0, 0, 0));
+        alphabet.off(vcpu.id, (kind, actor, a, b, c) =>
+          this.offer(table.plain(kind, actor, a, b, c, 0)),
+        );
       }
       return;
     }

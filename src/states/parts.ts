@@ -14,7 +14,7 @@ import { addressOf } from '../hw/memory.js';
 import type { MachineConfig } from '../machine/config.js';
 import { loggedReads, READ_WORDS, suspendedWrite, WRITE_VALUE } from '../machine/guest_port.js';
 import { Monitor } from '../judge/monitor.js';
-import type { Bounds } from './alphabet.js';
+import type { Bounds } from '../schedule/explored.js';
 import { PartStore } from './part_store.js';
 import { moveVms, numbersIn, Renumbering, TaskRotation } from './renaming.js';
 import type { RowShape } from './row_shape.js';
@@ -321,7 +321,7 @@ export class Parts {
       settleKernel(kernel);
     }
     for (const vcpu of vcpus) {
-      if (!vcpu.in_guest) vcpu.host_debugctl = 0;
+      if (!vcpu.inGuest) vcpu.host_debugctl = 0;
       if (config.policy.recordsStale?.(vcpu) === true) vcpu.records.clear();
     }
   }

@@ -8,7 +8,8 @@ import { driverOf } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 import { withDepth } from '../hw/cpu_models.js';
-import type { LbrPolicy, PropertyName } from '../host/policy/policy.js';
+import type { LbrPolicy } from '../host/policy/policy.js';
+import type { PropertyName } from '../judge/properties.js';
 import type { MachineConfig } from '../machine/config.js';
 import { accessesMost } from '../machine/guest_call.js';
 import type { Schedule } from '../schedule/schedule.js';
@@ -17,10 +18,10 @@ import type { Counterexample, Result, Shape } from '../campaign/campaign.js';
 import { ShapeCampaign } from '../campaign/campaign.js';
 import { propertyIndex } from '../judge/properties.js';
 import { Bench } from '../campaign/trial.js';
-import type { Group } from './alphabet.js';
-import { GROUP_NAMES } from './alphabet.js';
+import { type Group, GROUP_NAMES } from '../schedule/explored.js';
 import { POLL_STATES, scheduleTo } from './explore.js';
 import { MachineModel } from './machine_model.js';
+import type { End } from '../search/search.js';
 import { Search } from '../search/search.js';
 
 /** Every schedule of so many actions is looked at: with one more there are ten times as many. */
@@ -44,7 +45,7 @@ export interface ShortenOptions {
   readonly kernel: KernelVersion;
   readonly driver?: DriverKind;
   readonly policy: LbrPolicy;
-  /** Is asked now and then whether to go on. */
+  /** Is asked now and then whether to go on; without all of the search nothing is minimal. */
   readonly poll?: () => boolean;
 }
 
@@ -55,7 +56,10 @@ interface Shorter {
   counterexample: Counterexample;
 }
 
-/** The results, each counterexample the shortest that is known, and labelled. */
+/**
+ * The results, each counterexample the shortest that is known, and labelled. After an interruption
+ * all labels are "shrunk", those of schedules that are short by chance included.
+ */
 export function shorten(results: readonly Result[], options: ShortenOptions): Result[] {
   const found = new Map<PropertyName, Shorter>();
   let longest = 0;
@@ -66,27 +70,28 @@ export function shorten(results: readonly Result[], options: ShortenOptions): Re
   }
   if (found.size === 0) return [...results];
   const maxLength = Math.min(SHORT, longest - 1);
-  for (const shape of SMALL_MACHINES) searchShort(shape, maxLength, found, options);
-  return results.map((result) => labelled(result, found.get(result.property)));
+  const ends = SMALL_MACHINES.map((shape) => searchShort(shape, maxLength, found, options));
+  const whole = !ends.includes('interrupted');
+  return results.map((result) => labelled(result, found.get(result.property), whole));
 }
 
-function labelled(result: Result, known: Shorter | undefined): Result {
+function labelled(result: Result, known: Shorter | undefined, whole: boolean): Result {
   if (known === undefined) return result;
   const { counterexample, atLeast } = known;
-  const minimal = counterexample.actions.length <= atLeast;
+  const minimal = whole && counterexample.actions.length <= atLeast;
   return {
     ...result,
     counterexample: { ...counterexample, label: minimal ? 'minimal' : 'shrunk' },
   };
 }
 
-/** Explores one of the machines, and notes what that says of each property. */
+/** Explores one of the machines, notes what that says of each property, and says how it ended. */
 function searchShort(
   shape: Shape,
   maxLength: number,
   found: Map<PropertyName, Shorter>,
   options: ShortenOptions,
-): void {
+): End {
   const { model, kernel, policy, poll } = options;
   const real: MachineConfig = { ...shape, model, kernel, policy, driver: driverOf(options) };
   const small = new MachineModel(
@@ -101,9 +106,7 @@ function searchShort(
     pollStates: POLL_STATES,
     ...(poll === undefined ? {} : { poll }),
   });
-  const { broken, brokenLength, end, length } = search.run();
-  // A level that the search was in the middle of is not covered.
-  const covered = end === 'interrupted' ? length - 1 : end === 'exhausted' ? Infinity : maxLength;
+  const { broken, brokenLength, end, covered } = search.run();
   for (const [property, known] of found) {
     const p = propertyIndex(property);
     known.atLeast = Math.min(known.atLeast, broken[p] < 0 ? covered + 1 : brokenLength[p]);
@@ -112,6 +115,7 @@ function searchShort(
     if (schedule === null) continue;
     known.counterexample = new ShapeCampaign(real).counterexample(schedule, p, false);
   }
+  return end;
 }
 
 /**

@@ -47,14 +47,14 @@ export function registerLines(
 function pcpuColumn(machine: Machine, pcpu: number, vcpu: number): Column {
   const { stack, debugctl } = machine.pcpus[pcpu];
   const loaded = machine.loaded(pcpu);
-  const inGuest = loaded !== null && loaded.in_guest;
+  const inGuest = loaded !== null && loaded.inGuest;
   const where = inGuest ? `in v${loaded.id}` : 'in the host';
   const traps = vcpu !== HOST && !machine.vcpus[vcpu].msr_passthrough;
   const title = `p${pcpu}, ${where}${traps ? ', intercepted' : ''}`;
   const bits = debugctlBits(debugctl);
   if (loaded === null || inGuest) return { title, stack, debugctl: bits };
   // The register is the host's meanwhile; the VMCS has the guest's.
-  const guests = debugctlBits(loaded.vmcs.guest_debugctl);
+  const guests = debugctlBits(loaded.vmcs.guestDebugctl);
   return { title, stack, debugctl: `${bits} (v${loaded.id}: ${guests})` };
 }
 

@@ -3,12 +3,14 @@
  * moment the property broke. The schedule is run again to see it.
  */
 import { Machine } from '../machine/machine.js';
-import type { ActionName } from '../schedule/actions.js';
+import { ACTIONS } from '../schedule/table.js';
+import { tee } from '../host/observer.js';
 import { step } from '../schedule/schedule.js';
 import { Monitor } from '../judge/monitor.js';
 import { propertyIndex } from '../judge/properties.js';
 import type { Breaker, ReplayCase } from '../campaign/replay_file.js';
 import { breakerOf } from '../campaign/replay_file.js';
+import { Bench } from '../campaign/trial.js';
 import { actionLine } from './action_line.js';
 import { nameMsrs } from './msr_name.js';
 import { narrate } from './narrative.js';
@@ -28,14 +30,6 @@ const LINES_MAX = 6;
 
 const INDENT = '      ';
 
-const MSR_ACTIONS: ReadonlySet<ActionName> = new Set(['rdmsr', 'wrmsr']);
-const BRANCH_ACTIONS: ReadonlySet<ActionName> = new Set(['call', 'ret', 'jmp', 'jcc']);
-
-function aboutOf(kind: ActionName): 'msr' | 'branch' | 'anything' {
-  if (MSR_ACTIONS.has(kind)) return 'msr';
-  return BRANCH_ACTIONS.has(kind) ? 'branch' : 'anything';
-}
-
 /** Runs a case and tells what happened. Same case, same lines. */
 export function timeline(replay: ReplayCase): Timeline {
   const { config, property, schedule } = replay;
@@ -43,7 +37,7 @@ export function timeline(replay: ReplayCase): Timeline {
   const monitor = new Monitor(config);
   const watch = watchOf(replay, breaker);
   const watcher = new Watcher(monitor, watch);
-  const machine = new Machine(config, watcher);
+  const machine = new Machine(config, tee(monitor, watcher));
   watcher.attach(machine);
   monitor.start(machine);
   machine.boot();
@@ -54,11 +48,10 @@ export function timeline(replay: ReplayCase): Timeline {
     const head = actionLine(machine, action);
     const possible = step(machine, schedule, i);
     const { entries, exits } = watcher.take();
-    const told = narrate(machine, entries, aboutOf(action.kind));
+    const told = narrate(machine, entries, ACTIONS[action.kind].about ?? 'anything');
     if (!possible) told.push('not possible here, so passed over');
     const counted = exits === 0 ? head : `${head} (${plural(exits, 'exit')})`;
-    const number = `#${i + 1}`.padEnd(INDENT.length - 2);
-    lines.push(...wrap(counted, `  ${number}`, INDENT));
+    lines.push(...numbered(i, counted));
     lines.push(...shortened(told).flatMap((line) => wrap(line, `${INDENT}- `, `${INDENT}  `)));
     if (watcher.failure !== null) break;
   }
@@ -68,6 +61,27 @@ export function timeline(replay: ReplayCase): Timeline {
   lines.push(...wrap(`breaks ${property}: ${text}`, `${INDENT}=> `, `${INDENT}   `));
   lines.push(...failure.registers.map((line) => `${INDENT}   ${line}`));
   return finish(lines, breaker, text);
+}
+
+/**
+ * The actions of a case and nothing else: what comes of them is left out, and nothing is judged. It
+ * begins with where the vCPUs are.
+ */
+export function actionLines({ config, schedule }: ReplayCase): string[] {
+  const bench = new Bench(config);
+  const { machine } = bench;
+  bench.boot();
+  const lines = [bootLine(machine)];
+  for (let i = 0; i < schedule.length; i++) {
+    lines.push(...numbered(i, actionLine(machine, schedule.action(i))));
+    bench.step(schedule, i);
+  }
+  return lines.map(ascii);
+}
+
+/** @param i - of the action, from 0. */
+function numbered(i: number, text: string): string[] {
+  return wrap(text, `  ${`#${i + 1}`.padEnd(INDENT.length - 2)}`, INDENT);
 }
 
 function finish(lines: readonly string[], breaker: Breaker, text: string): Timeline {

@@ -1,11 +1,10 @@
 /**
  * Watches a machine for a reader: notes what happens in each action, and the registers at the
- * moment a property breaks. Everything is passed on to the monitor first, which judges.
+ * moment a property breaks. The monitor, which judges, must hear of everything before it does.
  */
 import * as branch from '../hw/branch.js';
 import { LBR_CALL_STACK, MSR_IA32_DEBUGCTLMSR } from '../hw/msr_index.js';
-import type { Observer } from '../host/observer.js';
-import { HOST } from '../host/observer.js';
+import { HOST, Observer } from '../host/observer.js';
 import { CALL_NAMES } from '../machine/guest_call.js';
 import type { Machine } from '../machine/machine.js';
 import type { Monitor } from '../judge/monitor.js';
@@ -84,7 +83,7 @@ export interface Watch {
 /** Entries of samples that are printed. */
 const SAMPLE_MAX = 4;
 
-export class Watcher implements Observer {
+export class Watcher extends Observer {
   /** What happened since this was last taken. */
   private entries: Entry[] = [];
   private exits = 0;
@@ -95,6 +94,7 @@ export class Watcher implements Observer {
   private readonly attached: { machine: Machine | null } = { machine: null };
 
   constructor(monitor: Monitor, watch: Watch | null) {
+    super();
     this.monitor = monitor;
     this.watch = watch;
   }
@@ -150,8 +150,7 @@ export class Watcher implements Observer {
     return this.machine.config.model;
   }
 
-  guestRead(vcpu: number, msr: number, eax: number, edx: number): void {
-    this.monitor.guestRead(vcpu, msr, eax, edx);
+  override guestRead(vcpu: number, msr: number, eax: number, edx: number): void {
     const own = this.monitor.reference(vcpu);
     const wanted = own.rdmsr(msr);
     const judged = msr === MSR_IA32_DEBUGCTLMSR || isLbrMsr(this.model, msr);
@@ -161,38 +160,34 @@ export class Watcher implements Observer {
     this.checkVcpu(vcpu);
   }
 
-  guestWrite(vcpu: number, msr: number, eax: number, edx: number): void {
-    this.monitor.guestWrite(vcpu, msr, eax, edx);
+  override guestWrite(vcpu: number, msr: number, eax: number, edx: number): void {
     this.note({ kind: 'guest', vcpu, msr, write: true, fault: false, eax, edx, reference: null });
     this.checkVcpu(vcpu);
   }
 
-  guestFault(vcpu: number, msr: number, write: boolean, eax: number, edx: number): void {
-    this.monitor.guestFault(vcpu, msr, write, eax, edx);
+  override guestFault(vcpu: number, msr: number, write: boolean, eax: number, edx: number): void {
     this.note({ kind: 'guest', vcpu, msr, write, fault: true, eax, edx, reference: null });
     this.checkVcpu(vcpu);
   }
 
-  guestBranch(
+  override guestBranch(
     vcpu: number,
     kind: number,
     cpl: number,
     seq: number,
-    fromHi: number,
-    toHi: number,
+    _fromHi: number,
+    _toHi: number,
   ): void {
     const cpu = this.machine.pcpus[this.machine.vcpus[vcpu].pcpu];
     const { tos, lbr_select } = cpu.stack;
     const pops = kind === branch.BRANCH_RET && (lbr_select & LBR_CALL_STACK) !== 0;
     const captured = pops ? 'popped' : 'pushed';
     const effect = !cpu.recording ? 'off' : cpu.captures(kind, cpl) ? captured : 'filtered';
-    this.monitor.guestBranch(vcpu, kind, cpl, seq, fromHi, toHi);
     this.note({ kind: 'branch', branch: kind, seq, effect, tos });
     this.checkVcpu(vcpu);
   }
 
-  hostAccess(pcpu: number, onBehalf: number, msr: number, write: boolean): void {
-    this.monitor.hostAccess(pcpu, onBehalf, msr, write);
+  override hostAccess(pcpu: number, onBehalf: number, msr: number, write: boolean): void {
     const { stack } = this.machine.pcpus[pcpu];
     const [eax, edx] = [stack.readLow(msr), stack.readHigh(msr)];
     this.note({ kind: 'host', pcpu, onBehalf, msr, write, eax, edx });
@@ -200,8 +195,7 @@ export class Watcher implements Observer {
     else this.check(pcpu, onBehalf);
   }
 
-  hostStack(pcpu: number, onBehalf: number, accesses: number, write: boolean): void {
-    this.monitor.hostStack(pcpu, onBehalf, accesses, write);
+  override hostStack(pcpu: number, onBehalf: number, accesses: number, write: boolean): void {
     const all = stackRecords(this.machine.pcpus[pcpu].stack);
     const records = all.filter(({ lo, hi }) => (lo | hi) !== 0);
     this.note({ kind: 'stack', pcpu, onBehalf, accesses, write, records });
@@ -209,33 +203,28 @@ export class Watcher implements Observer {
     else this.check(pcpu, onBehalf);
   }
 
-  hostDebugctl(pcpu: number, value: number): void {
-    this.monitor.hostDebugctl(pcpu, value);
+  override hostDebugctl(pcpu: number, value: number): void {
     this.say(`host writes DEBUGCTL=${debugctlText(value)} on p${pcpu}`);
     this.checkPcpu(pcpu);
   }
 
-  hostFault(pcpu: number, msr: number, write: boolean): void {
-    this.monitor.hostFault(pcpu, msr, write);
+  override hostFault(pcpu: number, msr: number, write: boolean): void {
     const access = write ? 'WRMSR' : 'RDMSR';
     this.say(`host takes #GP on ${access} ${msrName(this.model, msr)} on p${pcpu}`);
     this.checkPcpu(pcpu);
   }
 
-  entryFailed(vcpu: number): void {
-    this.monitor.entryFailed(vcpu);
+  override entryFailed(vcpu: number): void {
     this.say(`VM entry of v${vcpu} fails`);
     this.checkVcpu(vcpu);
   }
 
-  exited(vcpu: number): void {
-    this.monitor.exited(vcpu);
+  override exited(vcpu: number): void {
     if (this.failure === null) this.exits++;
     this.checkVcpu(vcpu);
   }
 
-  vcpuSwitch(vcpu: number, pcpu: number, scheduledIn: boolean): void {
-    this.monitor.vcpuSwitch(vcpu, pcpu, scheduledIn);
+  override vcpuSwitch(vcpu: number, pcpu: number, scheduledIn: boolean): void {
     const { machine } = this;
     const believes = machine.config.policy.inUse(machine.vcpus[vcpu]);
     const belief = believes === null ? '' : ` (policy: LBR ${believes ? 'in use' : 'not in use'})`;
@@ -246,45 +235,35 @@ export class Watcher implements Observer {
     this.check(pcpu, vcpu);
   }
 
-  guestPmi(vcpu: number, counter: number): void {
-    this.monitor.guestPmi(vcpu, counter);
+  override guestPmi(vcpu: number, counter: number): void {
     this.say(`counter ${counter} overflows, and the guest takes its PMI`);
     this.checkVcpu(vcpu);
   }
 
-  guestSample(vcpu: number, event: number): void {
-    this.monitor.guestSample(vcpu, event);
+  override guestSample(vcpu: number, event: number): void {
     const cpu = this.machine.cpu(vcpu);
     const viewer = { vm: this.machine.vcpus[vcpu].vm, task: cpu.cpuctx.current };
     this.say(`sample of event ${event}: ${sampleText(cpu, viewer)}`);
     this.checkVcpu(vcpu);
   }
 
-  hostSample(pcpu: number, event: number): void {
-    this.monitor.hostSample(pcpu, event);
+  override hostSample(pcpu: number, _event: number): void {
     const viewer = { vm: branch.HOST_VM, task: -1 };
     this.say(`host sample: ${sampleText(this.machine.host.kernel.cpus[pcpu], viewer)}`);
     this.checkPcpu(pcpu);
   }
 
-  hostBranch(pcpu: number): void {
-    this.monitor.hostBranch(pcpu);
+  override hostBranch(pcpu: number): void {
     this.say(`host records a branch on p${pcpu}`);
     this.checkPcpu(pcpu);
   }
 
-  cstate(pcpu: number): void {
-    this.monitor.cstate(pcpu);
-    this.say(this.model.cstate_wipe ? `the records of p${pcpu} are gone` : 'records survive it');
+  override cstate(pcpu: number): void {
+    this.say(this.model.cstateWipe ? `the records of p${pcpu} are gone` : 'records survive it');
     this.checkPcpu(pcpu);
   }
 
-  guestOpened(vcpu: number, type: number, ret: number): void {
-    this.monitor.guestOpened(vcpu, type, ret);
-  }
-
-  guestIdle(vcpu: number): void {
-    this.monitor.guestIdle(vcpu);
+  override guestIdle(vcpu: number): void {
     this.checkVcpu(vcpu);
   }
 }

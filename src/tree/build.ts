@@ -1,10 +1,11 @@
 /** Compiles lbr.c, as it is, to WebAssembly; what was compiled once is kept. */
+import type { StdioOptions } from 'node:child_process';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve, sep } from 'node:path';
+import { dirname, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import envPaths from 'env-paths';
 import type { KernelBinary } from './binary.js';
@@ -118,10 +119,16 @@ function compileKernel(source: KernelSource): Uint8Array {
  * @throws KernelError as buildKernel() does.
  */
 export function buildInstrumented(source: KernelSource, folder: string): KernelBinary {
-  return kernelBinary(compileIn(folder, source, INSTRUMENT, [join(folder, 'gcov.c')]));
+  return kernelBinary(compileIn(folder, source, INSTRUMENT, ['gcov.c']));
 }
 
-/** @param lbrFlags - for lbr.c alone; `parts` are linked with it and the driver. */
+/**
+ * The compiler runs in the folder and is given paths from there, so that nothing that it writes
+ * depends on where the folder lies. Clang shortens a path that begins like its own working
+ * directory; `llvm-cov`, which runs in the folder, would not find the file by what is left.
+ *
+ * @param lbrFlags - for lbr.c alone; `parts` are linked with it and the driver.
+ */
 function compileIn(
   folder: string,
   source: KernelSource,
@@ -130,13 +137,11 @@ function compileIn(
 ): Uint8Array {
   layOut(folder, source.text);
   const common = [...COMPILE, ...driftMacros(source.text).map((macro) => `-D${macro}`)];
-  const include = `-I${join(folder, 'include')}`;
-  const flags = [...common, include, '-O2'];
-  const lbr = join(folder, 'lbr.o');
-  compile([...flags, ...lbrFlags, '-c', join(folder, 'intel/lbr.c'), '-o', lbr], source);
-  const out = join(folder, 'out.wasm');
-  compile([...flags, ...LINK, join(folder, 'driver.c'), ...parts, lbr, '-o', out], source);
-  return withInfo(readFileSync(out), source.info);
+  const flags = [...common, '-Iinclude', '-O2'];
+  const run = (args: readonly string[]): void => compile([...flags, ...args], folder, source);
+  run([...lbrFlags, '-c', 'intel/lbr.c', '-o', 'lbr.o']);
+  run([...LINK, 'driver.c', ...parts, 'lbr.o', '-o', 'out.wasm']);
+  return withInfo(readFileSync(join(folder, 'out.wasm')), source.info);
 }
 
 /** Places lbr.c where its `#include "../perf_event.h"` and every other include finds the shim. */
@@ -144,7 +149,7 @@ function layOut(folder: string, text: string): void {
   for (const name of readdirSync(SHIM)) {
     writeFileSync(join(folder, name), readFileSync(join(SHIM, name)));
   }
-  const include = join(folder, 'include');
+  const include = resolve(folder, 'include');
   for (const header of includedHeaders(text)) {
     const path = resolve(include, header);
     // A file that is reviewed must not choose what is written where.
@@ -152,15 +157,22 @@ function layOut(folder: string, text: string): void {
       throw new KernelError(`lbr.c includes <${header}>, which the shim does not have`);
     }
     mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, `#include "${join(folder, 'perf_event.h')}"\n`);
+    const shim = relative(dirname(path), resolve(folder, 'perf_event.h')).replaceAll(sep, '/');
+    writeFileSync(path, `#include "${shim}"\n`);
   }
   mkdirSync(join(folder, 'intel'));
   writeFileSync(join(folder, 'intel/lbr.c'), text);
 }
 
-function clang(args: readonly string[]): string {
+/**
+ * @param folder - where it runs and keeps temporary files. TMPDIR may be relative to our working
+ * directory, and clang replaces each `%` in it with a random digit.
+ */
+function clang(args: readonly string[], folder?: string): string {
+  const there = folder && { cwd: folder, env: { ...process.env, TMPDIR: '.' } };
   try {
-    return execFileSync('clang', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+    const stdio: StdioOptions = ['ignore', 'pipe', 'pipe'];
+    return execFileSync('clang', args, { ...there, encoding: 'utf8', stdio });
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
       throw new KernelError('clang is not installed; install it: apt-get install clang lld');
@@ -169,9 +181,9 @@ function clang(args: readonly string[]): string {
   }
 }
 
-function compile(args: readonly string[], source: KernelSource): void {
+function compile(args: readonly string[], folder: string, source: KernelSource): void {
   try {
-    clang(args);
+    clang(args, folder);
   } catch (error) {
     if (!(error instanceof Error) || !('stderr' in error)) throw error;
     throw new KernelError(explain(String(error.stderr), source));

@@ -13,7 +13,8 @@ interface Drift {
 /** From old to new. */
 const DRIFTS: readonly Drift[] = [
   { macro: 'VLBR_LONG_LONG', pattern: /\blong\s+long\b/ },
-  // 5.5: what swaps the data of two tasks keeps their numbers of call-stack users in place.
+  // From 5.5 until commit 1fbc6c8e5289 of 6.15: a clone swap exchanges the data of two tasks, and
+  // keeps their numbers of call-stack users in place.
   { macro: 'VLBR_SWAP_TASK_CTX', pattern: /^void\s+intel_pmu_lbr_swap_task_ctx\(/m },
   // 5.9: x86_pmu has function pointers, which core.c sets.
   { macro: 'VLBR_LBR_HOOKS', pattern: /^void\s+intel_pmu_lbr_reset_64\(/m },
@@ -26,13 +27,15 @@ const DRIFTS: readonly Drift[] = [
   // Until 6.1 (commit 4462fbfe6ec1), the decoder of branches was in lbr.c.
   { macro: 'VLBR_OWN_BRANCH_TYPE', pattern: /^static\s+int\s+branch_type\(/m },
   { macro: 'VLBR_OWN_BRANCH_KINDS', pattern: /^\s*X86_BR_NONE\s*=/m },
-  // 6.13, commit 3cec9fd03543, and its backports: sched_task is told which task it is.
+  // 6.15, commit d57e94f5b891, and 6.12.111 and 6.6.159, where fixes depend on it: sched_task is
+  // told which task it is.
   {
     macro: 'VLBR_SCHED_TASK_OF_TASK',
     pattern: /\bintel_pmu_lbr_sched_task\([^)]*struct task_struct \*/,
   },
-  // 6.15: the data of a task hangs off the task, so nothing swaps it.
-  { macro: 'VLBR_TASK_HAS_DATA', pattern: /->perf_ctx_data\b/ },
+  // 6.15, commit 3cec9fd03543: data belongs to a task, and so do its users: those of an event are
+  // counted for the task that the event was opened for. A clone swap exchanges neither.
+  { macro: 'VLBR_TARGET_HAS_USERS', pattern: /->hw\.target\b/ },
 ];
 
 /** The macros for a text of lbr.c. */

@@ -186,7 +186,7 @@ class CDriver implements LbrDriver {
     const { kernel } = this;
     const { model } = kernel.config;
     const { version, lbr_double_abort, lbr_nr } = kernel.x86_pmu;
-    const init = LBR_INITS.indexOf(model.lbr_init);
+    const init = LBR_INITS.indexOf(model.lbrInit);
     const [first] = this.exports;
     for (const cpu of kernel.cpus) first.online(cpu.id, cpu.cpuc.address);
     // The depth is the C file's to say, but for one that no silicon has.

@@ -14,15 +14,22 @@ export const LBR_PATH = 'arch/x86/events/intel/lbr.c';
 const DEBIAN_FOLDER = '/usr/src';
 
 export interface KernelSource {
+  /** Its lines end with `\n`, whatever they end with in the file. */
   readonly text: string;
   readonly info: KernelInfo;
 }
 
 class NotThere extends KernelError {}
 
-/** A text as a source; `version` is unknown unless it comes from a tree. */
+/**
+ * A text as a source; `version` is unknown unless it comes from a tree.
+ *
+ * Features are probed, patches applied and coverage read line by line, so `\r\n` and `\r` become
+ * `\n`. The hash is that of the text as it is given: `sha256sum` prints the same for its file.
+ */
 export function kernelSource(text: string, version = 'unknown'): KernelSource {
-  return { text, info: { version, sha256: createHash('sha256').update(text).digest('hex') } };
+  const sha256 = createHash('sha256').update(text).digest('hex');
+  return { text: text.replace(/\r\n?/g, '\n'), info: { version, sha256 } };
 }
 
 /**

@@ -4,11 +4,9 @@
  */
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
-import { Kernel, KernelLayout } from '../../src/guest/perf/kernel.js';
-import type { KernelConfig, KernelOutput } from '../../src/guest/perf/kernel.js';
+import { expect } from 'vitest';
 import type { CpuModel } from '../../src/hw/cpu_models.js';
 import { CPU_MODELS, LBR_FORMAT_32, LBR_FORMAT_INFO2 } from '../../src/hw/cpu_models.js';
-import { Layout, Memory } from '../../src/hw/memory.js';
 import type { MsrPort, Vector } from '../../src/hw/msr_port.js';
 
 /** Reads `name`.json.gz; the caller says what is in it. */
@@ -80,24 +78,53 @@ export function modelOf(name: string): CpuModel {
   return name === 'format-32' ? { ...like, lbr_format: LBR_FORMAT_32 } : { ...like, lbr_nr: 0 };
 }
 
-/** Boots a kernel of its own on a port that all its CPUs share. */
-export function bootKernel(
-  config: Pick<KernelConfig, 'model' | 'pmu_version'> & Partial<KernelConfig>,
-  port: MsrPort,
-  output: KernelOutput = { sample: () => {} },
-): Kernel {
-  const whole = {
-    cpus: 2,
-    tasks: 4,
-    events: 4,
-    version: '6.1',
-    pv: 'none',
-    ...config,
-  } as const;
-  const layout = new Layout();
-  const kernelLayout = new KernelLayout(layout, whole);
-  const ports = Array.from({ length: whole.cpus }, () => port);
-  const kernel = new Kernel(new Memory(layout), kernelLayout, whole, ports, output);
-  kernel.clear();
-  return kernel;
+/** One call of a recording: the function and its arguments, and what it did. */
+export interface RecordedCall {
+  readonly call: readonly [string, ...number[]];
+  /** Its MSR accesses, as `RecordedPort.begin` takes them. */
+  readonly msrs?: string;
+  /** What it changed, by name. */
+  readonly state?: Readonly<Record<string, number>>;
+}
+
+/** The calls that were made on one CPU model. */
+export interface RecordedTrace<C extends RecordedCall> {
+  readonly model: string;
+  /** Of the PMU. */
+  readonly version: number;
+  readonly lbr_nr: number;
+  readonly calls: readonly C[];
+}
+
+/**
+ * Repeats a trace: each call has to make the accesses that were recorded, in their order, and to
+ * leave what was left.
+ *
+ * @param perform - makes one call.
+ * @param stateOf - what is compared after each call, by name.
+ * @param expected - what is there before the first call; 0 for a name that is not in it.
+ */
+export function repeat<C extends RecordedCall>(
+  trace: RecordedTrace<C>,
+  port: RecordedPort,
+  perform: (call: C) => void,
+  stateOf: () => Readonly<Record<string, number>>,
+  expected: Record<string, number> = {},
+): void {
+  const { model, version, lbr_nr, calls } = trace;
+  for (const [i, call] of calls.entries()) {
+    const which = `${model}, version ${version}, depth ${lbr_nr}, call ${i}`;
+    const where = `${which}: ${call.call.join(' ')}`;
+    port.begin(call.msrs);
+    try {
+      perform(call);
+      port.end();
+    } catch (e) {
+      throw new Error(`${where}: ${String(e)}`, { cause: e });
+    }
+    Object.assign(expected, call.state);
+    for (const [name, value] of Object.entries(stateOf())) {
+      if (value !== (expected[name] ?? 0)) expect.fail(`${where}: ${name} is ${value}`);
+    }
+  }
 }

@@ -3,13 +3,10 @@
  * Linux 6.1's, and for situations that the model's host can't bring about. Each is made anew for
  * each run, since one of them has a memory.
  */
-import { createEvent, merged } from '../../src/host/policy/merged.js';
+import { intel_pmu_create_guest_lbr_event, merged } from '../../src/host/policy/merged.js';
 import type { HostPerf, LbrPolicy, MsrValue, PolicyHost } from '../../src/host/policy/policy.js';
 import { msrValue } from '../../src/host/policy/policy.js';
 import type { Vcpu } from '../../src/host/vcpu.js';
-
-/** A word of its own, after those of `merged`. */
-const OWN = merged.words.length;
 
 /** `merged` on a host's perf some functions of which differ. */
 function mergedOn(differs: (perf: HostPerf) => Partial<HostPerf>): LbrPolicy {
@@ -21,11 +18,11 @@ function mergedOn(differs: (perf: HostPerf) => Partial<HostPerf>): LbrPolicy {
     ...merged,
     words: [...merged.words, 'own'],
     vcpu_load: (kvm, vcpu) => merged.vcpu_load(on(kvm), vcpu),
-    handle_requests: (kvm, vcpu) => merged.handle_requests(on(kvm), vcpu),
+    handleRequests: (kvm, vcpu) => merged.handleRequests(on(kvm), vcpu),
     vcpu_enter: (kvm, vcpu) => merged.vcpu_enter(on(kvm), vcpu),
     get_msr: (kvm, vcpu, msr) => merged.get_msr(on(kvm), vcpu, msr),
     set_msr: (kvm, vcpu, msr, eax, edx) => merged.set_msr(on(kvm), vcpu, msr, eax, edx),
-    set_debugctl: (kvm, vcpu) => merged.set_debugctl(on(kvm), vcpu),
+    setDebugctl: (kvm, vcpu) => merged.setDebugctl(on(kvm), vcpu),
     reset: (kvm, vcpu) => merged.reset(on(kvm), vcpu),
   };
 }
@@ -33,23 +30,26 @@ function mergedOn(differs: (perf: HostPerf) => Partial<HostPerf>): LbrPolicy {
 /** The guest LBR event of these vCPUs can't be scheduled: it is in ERROR as soon as it exists. */
 function eventInError(which: (vcpu: Vcpu) => boolean): LbrPolicy {
   return mergedOn((perf) => ({
-    create_guest_lbr_event: (vcpu, kind) => {
-      if (which(vcpu)) vcpu.setWord(OWN, 1);
-      else perf.create_guest_lbr_event(vcpu, kind);
+    createGuestLbrEvent: (vcpu: Vcpu<'own'>, kind) => {
+      if (which(vcpu)) vcpu.words.own = 1;
+      else perf.createGuestLbrEvent(vcpu, kind);
     },
-    release_guest_lbr_event: (vcpu) => {
-      vcpu.setWord(OWN, 0);
-      perf.release_guest_lbr_event(vcpu);
+    releaseGuestLbrEvent: (vcpu: Vcpu<'own'>) => {
+      vcpu.words.own = 0;
+      perf.releaseGuestLbrEvent(vcpu);
     },
-    guest_lbr_event: (vcpu) => (vcpu.word(OWN) === 0 ? perf.guest_lbr_event(vcpu) : 'inactive'),
+    guestLbrEvent: (vcpu: Vcpu<'own'>) => {
+      if (vcpu.words.own !== 0) return 'inactive';
+      return perf.guestLbrEvent(vcpu);
+    },
   }));
 }
 
 /** perf_event_create_kernel_counter() fails for vCPU 1. */
 function creationFails(): LbrPolicy {
   return mergedOn((perf) => ({
-    create_guest_lbr_event: (vcpu, kind) => {
-      if (vcpu.id !== 1) perf.create_guest_lbr_event(vcpu, kind);
+    createGuestLbrEvent: (vcpu, kind) => {
+      if (vcpu.id !== 1) perf.createGuestLbrEvent(vcpu, kind);
     },
   }));
 }
@@ -58,8 +58,8 @@ function creationFails(): LbrPolicy {
 function debugctlOfL2(): LbrPolicy {
   return {
     ...merged,
-    set_debugctl: (kvm, vcpu) => {
-      if (vcpu.id !== 1) merged.set_debugctl(kvm, vcpu);
+    setDebugctl: (kvm, vcpu) => {
+      if (vcpu.id !== 1) merged.setDebugctl(kvm, vcpu);
     },
   };
 }
@@ -72,13 +72,13 @@ function hostTakesLbr(rearms: boolean): LbrPolicy {
   const base = eventInError(() => false);
   return {
     ...base,
-    vcpu_enter: (kvm, vcpu) => {
-      if (rearms || vcpu.word(OWN) === 0) base.vcpu_enter(kvm, vcpu);
+    vcpu_enter: (kvm, vcpu: Vcpu<'own'>) => {
+      if (rearms || vcpu.words.own === 0) base.vcpu_enter(kvm, vcpu);
     },
-    host_perf_event: (kvm, _pcpu, vcpu, on) => {
-      if (!on || vcpu === null || kvm.perf.guest_lbr_event(vcpu) === 'none') return;
-      kvm.perf.release_guest_lbr_event(vcpu);
-      vcpu.setWord(OWN, 1);
+    host_perf_event: (kvm, _pcpu, vcpu: Vcpu<'own'> | null, on) => {
+      if (!on || vcpu === null || kvm.perf.guestLbrEvent(vcpu) === 'none') return;
+      kvm.perf.releaseGuestLbrEvent(vcpu);
+      vcpu.words.own = 1;
     },
   };
 }
@@ -88,9 +88,9 @@ function eventOfAnotherThread(): LbrPolicy {
   const vcpus: Vcpu[] = [];
   const other = (vcpu: Vcpu): Vcpu => (vcpu.id === 0 ? vcpus[1] : vcpu);
   const base = mergedOn((perf) => ({
-    create_guest_lbr_event: (vcpu, kind) => perf.create_guest_lbr_event(other(vcpu), kind),
-    release_guest_lbr_event: (vcpu) => perf.release_guest_lbr_event(other(vcpu)),
-    guest_lbr_event: (vcpu) => perf.guest_lbr_event(other(vcpu)),
+    createGuestLbrEvent: (vcpu, kind) => perf.createGuestLbrEvent(other(vcpu), kind),
+    releaseGuestLbrEvent: (vcpu) => perf.releaseGuestLbrEvent(other(vcpu)),
+    guestLbrEvent: (vcpu) => perf.guestLbrEvent(other(vcpu)),
   }));
   return {
     ...base,
@@ -103,19 +103,18 @@ function eventOfAnotherThread(): LbrPolicy {
 /** Before commit 189ecdb3e112: the host's DEBUGCTL is read when the vCPU is loaded, no more. */
 function staleDebugctl(): LbrPolicy {
   const words = [...merged.words, 'host_debugctl', 'read'];
-  const READ = OWN + 1;
   return {
     ...merged,
     words,
-    vcpu_load: (kvm, vcpu) => {
+    vcpu_load: (kvm, vcpu: Vcpu<'host_debugctl' | 'read'>) => {
       merged.vcpu_load(kvm, vcpu);
-      vcpu.setWord(READ, 0);
+      vcpu.words.read = 0;
     },
     // The first entry comes right after the load: what KVM has just read is what it was then.
-    vcpu_enter: (kvm, vcpu) => {
-      if (vcpu.word(READ) === 0) vcpu.setWord(OWN, vcpu.host_debugctl);
-      vcpu.setWord(READ, 1);
-      vcpu.host_debugctl = vcpu.word(OWN);
+    vcpu_enter: (kvm, vcpu: Vcpu<'host_debugctl' | 'read'>) => {
+      if (vcpu.words.read === 0) vcpu.words.host_debugctl = vcpu.host_debugctl;
+      vcpu.words.read = 1;
+      vcpu.host_debugctl = vcpu.words.host_debugctl;
       merged.vcpu_enter(kvm, vcpu);
     },
   };
@@ -132,7 +131,7 @@ function debugctlMigrates(): LbrPolicy {
     // The thread at the other end writes it by KVM_SET_MSRS, which goes the way of a guest's write.
     vcpu_load: (kvm, vcpu) => {
       merged.vcpu_load(kvm, vcpu);
-      merged.set_debugctl(kvm, vcpu);
+      merged.setDebugctl(kvm, vcpu);
     },
   };
 }
@@ -140,9 +139,9 @@ function debugctlMigrates(): LbrPolicy {
 /** v12 and v13: `if (!event && !create()) goto dummy`, and create() returns 0 when it succeeds. */
 function invertedTest(): LbrPolicy {
   const dummy = (kvm: PolicyHost, vcpu: Vcpu): boolean => {
-    if (kvm.perf.guest_lbr_event(vcpu) !== 'none') return false;
-    createEvent(kvm, vcpu);
-    return kvm.perf.guest_lbr_event(vcpu) !== 'none';
+    if (kvm.perf.guestLbrEvent(vcpu) !== 'none') return false;
+    intel_pmu_create_guest_lbr_event(kvm, vcpu);
+    return kvm.perf.guestLbrEvent(vcpu) !== 'none';
   };
   return {
     ...merged,

@@ -1,109 +1,70 @@
 /** What KVM offers to the policies of the series: a veto on DEBUGCTL, SELECT alone, MSR areas. */
 import { describe, expect, it } from 'vitest';
 import * as msrs from '../../src/hw/msr_index.js';
-import { kvm_cpuid_features } from '../../src/host/kvm.js';
-import type { Observer } from '../../src/host/observer.js';
+import { kvmCpuidFeatures } from '../../src/host/kvm.js';
 import { POLICIES } from '../../src/host/policy/index.js';
 import { never } from '../../src/host/policy/never.js';
-import type { LbrPolicy } from '../../src/host/policy/policy.js';
 import { pvV2 } from '../../src/host/policy/pv_v2.js';
-import { Machine } from '../../src/machine/machine.js';
-import { cpuModel } from '../rig/host_hooks.js';
+import { bootedMachine, DEBUGCTL, FROM, GP, HookedRig, LBR } from '../rig/machine.js';
+import { SELECT, TO, TOS } from '../rig/machine.js';
 
-const { MSR_LBR_NHM_FROM: FROM, MSR_LBR_NHM_TO: TO } = msrs;
-const { MSR_LBR_TOS: TOS, MSR_LBR_SELECT: SELECT, MSR_IA32_DEBUGCTLMSR: DEBUGCTL } = msrs;
-const { DEBUGCTLMSR_LBR: LBR, DEBUGCTLMSR_BTF: BTF } = msrs;
-const GP = 13;
+const BTF = msrs.DEBUGCTLMSR_BTF;
 
-/** One VM of one vCPU, in the guest, under a policy that may refuse DEBUGCTL. */
-class Rig {
-  readonly m: Machine;
-  vector: 0 | 13 = 0;
-  private readonly log: string[] = [];
+const rigOf = (cpu: string): HookedRig => new HookedRig('none', { vms: 1, cpu });
 
-  constructor(cpu: string) {
-    const observer = new Proxy({} as Observer, {
-      get:
-        (_target, name) =>
-        (...args: number[]) =>
-          this.log.push([name, ...args].join(' ')),
-    });
-    const policy: LbrPolicy = {
-      ...never,
-      debugctl_access: (_kvm, vcpu) => {
-        this.log.push(`debugctl_access ${vcpu.vmcs.guest_debugctl}`);
-        return this.vector;
-      },
-      set_debugctl: (_kvm, vcpu) => {
-        this.log.push(`set_debugctl ${vcpu.vmcs.guest_debugctl}`);
-      },
-    };
-    const shape = { vms: 1, vcpus: 1, tasks: 1, pcpus: 1 };
-    this.m = new Machine({ model: cpuModel(cpu), kernel: '6.1', policy, ...shape }, observer);
-    this.m.boot();
-    this.log.length = 0;
-  }
-
-  write(eax: number, edx = 0): number {
-    return this.m.kvm.guestWrmsr(this.m.vcpus[0], DEBUGCTL, eax, edx);
-  }
-
-  read(): number[] {
-    const { kvm, vcpus } = this.m;
-    const eax = kvm.guestRdmsr(vcpus[0], DEBUGCTL);
-    return [eax, kvm.edx, kvm.vector];
-  }
-
-  readonly said = (): string[] => this.log.splice(0).filter((line) => !line.startsWith('exited'));
+/** What a rig tells, its VM exits apart. */
+function told({ said }: HookedRig): string[] {
+  const exits = ['exited', 'vcpu_exit', 'handleRequests', 'vcpu_enter'];
+  return said().filter((line) => !exits.includes(line.split(' ')[0]));
 }
 
 describe('an access to DEBUGCTL', () => {
-  it('always is put before the policy, which sees the value of before', () => {
-    const rig = new Rig('haswell');
-    expect(rig.write(LBR | BTF)).toBe(0);
+  it('the policy is always asked about a DEBUGCTL access first, and sees the old value', () => {
+    const rig = rigOf('haswell');
+    expect(rig.write(0, DEBUGCTL, LBR | BTF)).toBe(0);
     const written = `guestWrite 0 ${DEBUGCTL} ${LBR | BTF} 0`;
-    expect(rig.said()).toEqual(['debugctl_access 0', `set_debugctl ${LBR}`, written]);
-    expect(rig.read()).toEqual([LBR, 0, 0]);
-    expect(rig.said()).toEqual([`debugctl_access ${LBR}`, `guestRead 0 ${DEBUGCTL} ${LBR} 0`]);
+    expect(told(rig)).toEqual(['debugctlAccess 0 at 0', `setDebugctl 0 at ${LBR}`, written]);
+    expect(rig.rdmsr(0, DEBUGCTL)).toEqual([LBR, 0, 0]);
+    expect(told(rig)).toEqual([`debugctlAccess 0 at ${LBR}`, `guestRead 0 ${DEBUGCTL} ${LBR} 0`]);
   });
 
-  it('always fails with what the policy raises, and changes nothing', () => {
-    const rig = new Rig('haswell');
-    rig.write(LBR);
-    rig.said();
-    rig.vector = GP;
-    expect(rig.write(0)).toBe(GP);
+  it('an access to DEBUGCTL fails with what the policy raises, and changes nothing', () => {
+    const rig = rigOf('haswell');
+    rig.write(0, DEBUGCTL, LBR);
+    told(rig);
+    rig.hooks.vector = GP;
+    expect(rig.write(0, DEBUGCTL, 0)).toBe(GP);
     const refused = `guestFault 0 ${DEBUGCTL}`;
-    expect(rig.said()).toEqual([`debugctl_access ${LBR}`, `${refused} true 0 0`]);
-    expect(rig.m.vcpus[0].vmcs.guest_debugctl).toBe(LBR);
-    expect(rig.read()).toEqual([0, 0, GP]);
-    expect(rig.said()).toEqual([`debugctl_access ${LBR}`, `${refused} false 0 0`]);
-    rig.vector = 0;
-    expect(rig.read()).toEqual([LBR, 0, 0]);
+    expect(told(rig)).toEqual([`debugctlAccess 0 at ${LBR}`, `${refused} true 0 0`]);
+    expect(rig.m.vcpus[0].vmcs.guestDebugctl).toBe(LBR);
+    expect(rig.rdmsr(0, DEBUGCTL)).toEqual([0, 0, GP]);
+    expect(told(rig)).toEqual([`debugctlAccess 0 at ${LBR}`, `${refused} false 0 0`]);
+    rig.hooks.vector = 0;
+    expect(rig.rdmsr(0, DEBUGCTL)).toEqual([LBR, 0, 0]);
   });
 
-  it('never reaches the policy with a value that the CPU refuses', () => {
-    const rig = new Rig('haswell');
-    expect([rig.write(LBR, 1), rig.write(1 << 20)]).toEqual([GP, GP]);
-    expect(rig.said().filter((line) => line.includes('debugctl'))).toEqual([]);
+  it('a DEBUGCTL value that the CPU refuses never reaches the policy', () => {
+    const rig = rigOf('haswell');
+    expect([rig.write(0, DEBUGCTL, LBR, 1), rig.write(0, DEBUGCTL, 1 << 20)]).toEqual([GP, GP]);
+    expect(told(rig).filter((line) => line.includes('debugctl'))).toEqual([]);
   });
 });
 
-describe('lbr_enabled', () => {
-  it('always says whether the guest will record', () => {
-    const { vcpus } = new Rig('haswell').m;
+describe('lbrEnabled', () => {
+  it('lbrEnabled always says whether the guest will record', () => {
+    const { vcpus } = rigOf('haswell').m;
     const values = [0, LBR, BTF, LBR | BTF, ~LBR];
     const enabled = values.map((value) => {
-      vcpus[0].vmcs.guest_debugctl = value;
-      return vcpus[0].lbr_enabled;
+      vcpus[0].vmcs.guestDebugctl = value;
+      return vcpus[0].lbrEnabled;
     });
     expect(enabled).toEqual([false, true, false, true, false]);
   });
 });
 
 describe('interceptSelect', () => {
-  it('always closes SELECT for reads and writes, and leaves the rest open', () => {
-    const { kvm, vcpus } = new Rig('haswell').m;
+  it('interceptSelect always traps SELECT for reads and writes, and leaves the rest open', () => {
+    const { kvm, vcpus } = rigOf('haswell').m;
     const [{ vmcs }] = vcpus;
     kvm.setPassthrough(vcpus[0], true);
     expect([vmcs.interceptsRead(SELECT), vmcs.interceptsWrite(SELECT)]).toEqual([false, false]);
@@ -112,8 +73,8 @@ describe('interceptSelect', () => {
     for (const msr of [TOS, FROM, TO + 15]) expect(vmcs.interceptsRead(msr)).toBe(false);
   });
 
-  it('never closes anything where there is no SELECT', () => {
-    const { kvm, vcpus } = new Rig('core2').m;
+  it('interceptSelect never traps anything on a CPU without SELECT', () => {
+    const { kvm, vcpus } = rigOf('core2').m;
     kvm.setPassthrough(vcpus[0], true);
     kvm.interceptSelect(vcpus[0]);
     expect(vcpus[0].vmcs.interceptsWrite(TOS)).toBe(false);
@@ -122,8 +83,8 @@ describe('interceptSelect', () => {
 
 describe('loadAtEntry', () => {
   /** A vCPU whose saved stack holds a kernel address as hardware without TSX captures it. */
-  function captured(cpu: string): Rig {
-    const rig = new Rig(cpu);
+  function captured(cpu: string): HookedRig {
+    const rig = rigOf(cpu);
     const [{ records }] = rig.m.vcpus;
     records.write(FROM, 5, 0x1fff8000);
     records.write(FROM + 1, 6, 0x22);
@@ -134,10 +95,10 @@ describe('loadAtEntry', () => {
     return rig;
   }
 
-  it('always writes every register from the saved stack, on behalf of the vCPU', () => {
+  it('loadAtEntry always writes every register from the saved stack, on behalf of the vCPU', () => {
     const rig = captured('haswell');
     const { stack } = rig.m.pcpus[0];
-    expect(rig.said()).toEqual(['hostStack 0 0 34 true']);
+    expect(told(rig)).toEqual(['hostStack 0 0 34 true']);
     expect([stack.readLow(FROM), stack.readHigh(FROM)]).toEqual([5, 0x1fff8000]);
     expect([stack.readHigh(FROM + 1), stack.readLow(TO), stack.readHigh(TO)]).toEqual([
       0x22, 7, 0x33,
@@ -145,47 +106,43 @@ describe('loadAtEntry', () => {
     expect([stack.tos, stack.lbr_select]).toEqual([1, 4]);
   });
 
-  it('never repairs a sign without TSX: the entry fails, and the register keeps its value', () => {
+  it('without TSX loadAtEntry never repairs a sign: the entry fails, the register stays', () => {
     const rig = captured('haswell-notsx');
     const { stack } = rig.m.pcpus[0];
-    expect(rig.said()).toEqual(['hostStack 0 0 34 true', 'entryFailed 0']);
+    expect(told(rig)).toEqual(['hostStack 0 0 34 true', 'entryFailed 0']);
     expect([stack.readLow(FROM), stack.readHigh(FROM)]).toEqual([0, 0]);
     expect([stack.readLow(FROM + 1), stack.tos, stack.lbr_select]).toEqual([6, 1, 4]);
   });
 });
 
 describe('scrubPcpu', () => {
-  it('always zeroes every register of the pCPU, for the host itself', () => {
-    const rig = new Rig('haswell');
+  it('scrubPcpu always zeroes every register of the pCPU, for the host itself', () => {
+    const rig = rigOf('haswell');
     const [cpu] = rig.m.pcpus;
     for (const msr of [FROM, TO + 15, TOS, SELECT]) expect(cpu.wrmsr(msr, 3, 0)).toBe(0);
     rig.m.kvm.scrubPcpu(0);
     expect([FROM, TO + 15, TOS, SELECT].map((msr) => cpu.rdmsr(msr))).toEqual([0, 0, 0, 0]);
-    expect(rig.said()).toEqual(['hostStack 0 -1 34 true']);
+    expect(told(rig)).toEqual(['hostStack 0 -1 34 true true']);
   });
 });
 
-describe('kvm_cpuid_features', () => {
-  it('always has bit 30 for a paravirtual policy, and no other bit for any', () => {
-    const features = POLICIES.map((policy) => [policy.pv !== 'none', kvm_cpuid_features(policy)]);
+describe('kvmCpuidFeatures', () => {
+  it('kvmCpuidFeatures has bit 30 for paravirtual policies, and never any other bit', () => {
+    const features = POLICIES.map((policy) => [policy.pv !== 'none', kvmCpuidFeatures(policy)]);
     for (const [pv, eax] of features) expect(eax).toBe(pv === true ? 0x40000000 : 0);
-    expect(kvm_cpuid_features(never)).toBe(0);
-    expect(kvm_cpuid_features(pvV2)).toBe(0x40000000);
+    expect(kvmCpuidFeatures(never)).toBe(0);
+    expect(kvmCpuidFeatures(pvV2)).toBe(0x40000000);
   });
 });
 
 describe('migrate', () => {
-  it.each(POLICIES)('never touches the vCPU beside it under $name', (policy) => {
-    const shape = { vms: 2, vcpus: 1, tasks: 1, pcpus: 1 };
-    const observer = new Proxy({} as Observer, { get: () => () => {} });
-    const model = cpuModel('haswell');
-    const m = new Machine({ model, kernel: '6.1', policy, ...shape }, observer);
-    m.boot();
+  it.each(POLICIES)('a migration never touches the vCPU beside it under $name', (policy) => {
+    const m = bootedMachine({ policy });
     m.switchTo(0, 1);
-    const [, { pcpu, in_guest, host_debugctl }] = m.vcpus;
+    const [, { pcpu, inGuest, host_debugctl }] = m.vcpus;
     m.liveMigrate(0);
     const [, beside] = m.vcpus;
-    expect([beside.pcpu, beside.in_guest]).toEqual([pcpu, in_guest]);
+    expect([beside.pcpu, beside.inGuest]).toEqual([pcpu, inGuest]);
     expect([pcpu, beside.host_debugctl]).toEqual([0, host_debugctl]);
   });
 });

@@ -1,91 +1,21 @@
 /** KVM's run loop: VM entry and exit, the virtual PMI, threads that come and go, migration. */
 import { describe, expect, it } from 'vitest';
 import { KVM_PV_LBR_CTRL_ACTIVE, MSR_KVM_PV_LBR_CTRL } from '../../src/guest/pv/kvm_para.js';
-import type { PvSite } from '../../src/guest/pv/kvm_para.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
-import type { CpuModel } from '../../src/hw/cpu_models.js';
+import { ModelInvariantError } from '../../src/hw/assert.js';
 import * as msrs from '../../src/hw/msr_index.js';
-import type { Observer } from '../../src/host/observer.js';
-import { never } from '../../src/host/policy/never.js';
-import type { LbrPolicy, PolicyHost } from '../../src/host/policy/policy.js';
 import type { Vcpu } from '../../src/host/vcpu.js';
 import { HOST_EVENT_TASK } from '../../src/machine/host_perf.js';
-import { Machine } from '../../src/machine/machine.js';
+import { DEBUGCTL, HookedRig, LBR } from '../rig/machine.js';
 
-const LBR = msrs.DEBUGCTLMSR_LBR;
 const BTF = msrs.DEBUGCTLMSR_BTF;
 const FREEZE = msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
-const DEBUGCTL = msrs.MSR_IA32_DEBUGCTLMSR;
 
-function cpuModel(name: string): CpuModel {
-  const found = findCpuModel(name);
-  if (found === undefined) throw new Error(`no CPU model ${name}`);
-  return found;
-}
-
-const SKYLAKE = cpuModel('skylake');
-
-/** Everything that a machine tells, and every hook of its policy, in one list of lines. */
-class Rig {
-  readonly log: string[] = [];
-  readonly m: Machine;
-  /** What the hooks do beside being logged. */
-  on: Partial<Record<string, (vcpu: Vcpu) => void>> = {};
-  carried = false;
-
-  constructor(pv: PvSite = 'none') {
-    const observer = new Proxy({} as Observer, {
-      get:
-        (_target, name) =>
-        (...args: number[]) =>
-          this.log.push([name, ...args].join(' ')),
-    });
-    const policy = this.policy(pv);
-    const shape = { vms: 2, vcpus: 1, tasks: 1, pcpus: 1 };
-    this.m = new Machine({ model: SKYLAKE, kernel: '6.1', policy, ...shape }, observer);
-    this.m.boot();
-    this.log.length = 0;
-  }
-
-  private policy(pv: PvSite): LbrPolicy {
-    const hook =
-      (name: string) =>
-      (_kvm: PolicyHost, vcpu: Vcpu): void =>
-        this.called(name, vcpu);
-    return {
-      ...never,
-      pv,
-      words: ['a', 'b'],
-      vcpu_load: hook('vcpu_load'),
-      vcpu_put: hook('vcpu_put'),
-      handle_requests: hook('handle_requests'),
-      vcpu_enter: hook('vcpu_enter'),
-      vcpu_exit: hook('vcpu_exit'),
-      deliver_pmi: hook('deliver_pmi'),
-      reset: hook('reset'),
-      set_state: hook('set_state'),
-      get_state: (_kvm, vcpu): boolean => {
-        this.called('get_state', vcpu);
-        return this.carried;
-      },
-    };
-  }
-
-  private called(name: string, vcpu: Vcpu): void {
-    this.log.push(`${name} ${vcpu.id}`);
-    this.on[name]?.(vcpu);
-  }
-
-  readonly write = (msr: number, eax: number, edx: number): number =>
-    this.m.kvm.guestWrmsr(this.m.vcpus[0], msr, eax, edx);
-
-  /** What was logged since the last call. */
-  readonly said = (): string[] => this.log.splice(0);
-}
+/** A vCPU under the policy of HookedRig. */
+type HookedVcpu = Vcpu<'a' | 'b'>;
 
 describe('setPassthrough', () => {
-  it('always moves the bitmap with its flag, and spares the walk when nothing changes', () => {
-    const { m } = new Rig();
+  it('setPassthrough moves bitmap and flag together, and skips the walk if nothing changes', () => {
+    const { m } = new HookedRig();
     const [vcpu] = m.vcpus;
     expect([vcpu.msr_passthrough, vcpu.vmcs.interceptsRead(msrs.MSR_LBR_TOS)]).toEqual([
       false,
@@ -106,25 +36,25 @@ describe('setPassthrough', () => {
 });
 
 describe('enter and exit', () => {
-  it('always load and save the DEBUGCTL of the guest, and put back that of the host', () => {
-    const { m, said } = new Rig();
+  it('enter and exit always swap the DEBUGCTL of the guest and that of the host', () => {
+    const { m, said } = new HookedRig();
     const [vcpu] = m.vcpus;
     const [cpu] = m.pcpus;
     m.kvm.exit(vcpu);
     cpu.debugctl = LBR | BTF;
-    vcpu.vmcs.guest_debugctl = FREEZE;
+    vcpu.vmcs.guestDebugctl = FREEZE;
     said();
     m.kvm.enter(vcpu);
-    expect([cpu.debugctl, vcpu.in_guest, vcpu.host_debugctl]).toEqual([FREEZE, true, LBR | BTF]);
+    expect([cpu.debugctl, vcpu.inGuest, vcpu.host_debugctl]).toEqual([FREEZE, true, LBR | BTF]);
     cpu.debugctl = FREEZE | LBR;
     m.kvm.exit(vcpu);
-    expect([cpu.debugctl, vcpu.in_guest]).toEqual([LBR | BTF, false]);
-    expect(vcpu.vmcs.guest_debugctl).toBe(FREEZE | LBR);
-    expect(said()).toEqual(['handle_requests 0', 'vcpu_enter 0', 'vcpu_exit 0', 'exited 0']);
+    expect([cpu.debugctl, vcpu.inGuest]).toEqual([LBR | BTF, false]);
+    expect(vcpu.vmcs.guestDebugctl).toBe(FREEZE | LBR);
+    expect(said()).toEqual(['handleRequests 0', 'vcpu_enter 0', 'vcpu_exit 0', 'exited 0']);
   });
 
-  it('never do anything twice', () => {
-    const { m, said } = new Rig();
+  it('a second enter or exit in a row never does anything', () => {
+    const { m, said } = new HookedRig();
     const [vcpu] = m.vcpus;
     m.pcpus[0].debugctl = LBR;
     m.kvm.enter(vcpu);
@@ -137,15 +67,15 @@ describe('enter and exit', () => {
     expect(said()).toEqual([]);
   });
 
-  it('always take the snapshot of DEBUGCTL between handle_requests and vcpu_enter', () => {
-    const rig = new Rig();
+  it('always take the snapshot of DEBUGCTL between handleRequests and vcpu_enter', () => {
+    const rig = new HookedRig();
     const [vcpu] = rig.m.vcpus;
     const [cpu] = rig.m.pcpus;
     rig.m.kvm.exit(vcpu);
-    rig.on.handle_requests = (): void => {
+    rig.hooks.on.handleRequests = (): void => {
       cpu.debugctl = LBR | FREEZE;
     };
-    rig.on.vcpu_enter = (): void => {
+    rig.hooks.on.vcpu_enter = (): void => {
       cpu.debugctl = BTF;
     };
     rig.m.kvm.enter(vcpu);
@@ -154,41 +84,41 @@ describe('enter and exit', () => {
     expect(cpu.debugctl).toBe(LBR | FREEZE);
   });
 
-  it('always have left the guest, with DEBUGCTL 0, when vcpu_exit is called', () => {
-    const rig = new Rig();
+  it('vcpu_exit always finds the vCPU out of the guest, with DEBUGCTL 0', () => {
+    const rig = new HookedRig();
     const [vcpu] = rig.m.vcpus;
     const [cpu] = rig.m.pcpus;
     rig.m.kvm.exit(vcpu);
     cpu.debugctl = BTF;
-    vcpu.vmcs.guest_debugctl = LBR;
+    vcpu.vmcs.guestDebugctl = LBR;
     const seen: unknown[] = [];
-    rig.on.vcpu_enter = (): void => void seen.push(cpu.debugctl, vcpu.in_guest);
-    rig.on.vcpu_exit = (): void =>
-      void seen.push(cpu.debugctl, vcpu.in_guest, vcpu.vmcs.guest_debugctl);
+    rig.hooks.on.vcpu_enter = (): void => void seen.push(cpu.debugctl, vcpu.inGuest);
+    rig.hooks.on.vcpu_exit = (): void =>
+      void seen.push(cpu.debugctl, vcpu.inGuest, vcpu.vmcs.guestDebugctl);
     rig.m.kvm.enter(vcpu);
     rig.m.kvm.exit(vcpu);
     expect(seen).toEqual([BTF, false, 0, false, LBR]);
   });
 
-  it('always report an entry that a reserved bit makes fail', () => {
-    const { m, said } = new Rig();
+  it('an entry that fails for a reserved bit is always reported', () => {
+    const { m, said } = new HookedRig();
     m.kvm.exit(m.vcpus[0]);
-    m.vcpus[0].vmcs.guest_debugctl = 1 << 20;
+    m.vcpus[0].vmcs.guestDebugctl = 1 << 20;
     said();
     m.kvm.enter(m.vcpus[0]);
-    expect(said()).toEqual(['handle_requests 0', 'vcpu_enter 0', 'entryFailed 0']);
+    expect(said()).toEqual(['handleRequests 0', 'vcpu_enter 0', 'entryFailed 0']);
   });
 });
 
 describe('injectPmi', () => {
-  it('always exits, reports, freezes a guest that asked for it, tells the policy, enters', () => {
+  it('injectPmi always exits, reports, freezes if asked to, tells the policy, enters', () => {
     for (const frozen of [true, false]) {
-      const rig = new Rig();
+      const rig = new HookedRig();
       const [vcpu] = rig.m.vcpus;
-      rig.write(DEBUGCTL, frozen ? LBR | FREEZE : LBR, 0);
+      rig.write(0, DEBUGCTL, frozen ? LBR | FREEZE : LBR);
       rig.m.kvm.enter(vcpu);
       const seen: number[] = [];
-      rig.on.deliver_pmi = (): void => void seen.push(vcpu.vmcs.guest_debugctl);
+      rig.hooks.on.deliver_pmi = (): void => void seen.push(vcpu.vmcs.guestDebugctl);
       rig.said();
       rig.m.kvm.injectPmi(vcpu, 2);
       expect(rig.said()).toEqual([
@@ -196,21 +126,21 @@ describe('injectPmi', () => {
         'exited 0',
         'guestPmi 0 2',
         'deliver_pmi 0',
-        'handle_requests 0',
+        'handleRequests 0',
         'vcpu_enter 0',
       ]);
       expect(seen).toEqual([frozen ? FREEZE : LBR]);
       expect(rig.m.pcpus[0].debugctl).toBe(frozen ? FREEZE : LBR);
-      expect([vcpu.global_status, vcpu.in_guest]).toEqual([0b100, true]);
+      expect([vcpu.global_status, vcpu.inGuest]).toEqual([0b100, true]);
     }
   });
 
-  it('always is an exit even for a vCPU that was out', () => {
-    const { m, said } = new Rig();
+  it('injectPmi makes an exit even for a vCPU that was out', () => {
+    const { m, said } = new HookedRig();
     m.kvm.exit(m.vcpus[0]);
     said();
     m.kvm.injectPmi(m.vcpus[0], 0);
-    const enter = ['handle_requests 0', 'vcpu_enter 0'];
+    const enter = ['handleRequests 0', 'vcpu_enter 0'];
     const pmi = ['vcpu_exit 0', 'exited 0', 'guestPmi 0 0', 'deliver_pmi 0'];
     expect(said()).toEqual([...enter, ...pmi, ...enter]);
     m.kvm.injectPmi(m.vcpus[0], 1);
@@ -219,11 +149,11 @@ describe('injectPmi', () => {
 });
 
 describe('schedOut and schedIn', () => {
-  it('always have the policy act while the thread is on its pCPU', () => {
-    const rig = new Rig();
+  it('the policy always acts in schedOut and schedIn while the thread is on its pCPU', () => {
+    const rig = new HookedRig();
     const seen: unknown[] = [];
-    const note = (vcpu: Vcpu): void => void seen.push(vcpu.id, vcpu.pcpu, vcpu.in_guest);
-    rig.on = { vcpu_put: note, vcpu_load: note };
+    const note = (vcpu: Vcpu): void => void seen.push(vcpu.id, vcpu.pcpu, vcpu.inGuest);
+    rig.hooks.on = { vcpu_put: note, vcpu_load: note };
     rig.m.switchTo(0, 1);
     expect(seen).toEqual([0, 0, false, 1, 0, false]);
     expect(rig.m.vcpus.map((vcpu) => vcpu.pcpu)).toEqual([-1, 0]);
@@ -234,13 +164,13 @@ describe('schedOut and schedIn', () => {
       'vcpuSwitch 0 0 false',
       'vcpu_load 1',
       'vcpuSwitch 1 0 true',
-      'handle_requests 1',
+      'handleRequests 1',
       'vcpu_enter 1',
     ]);
   });
 
-  it('always come after perf has saved, and after perf has restored', () => {
-    const rig = new Rig();
+  it('schedOut always follows the saving of perf, and schedIn its restoring', () => {
+    const rig = new HookedRig();
     for (const vcpu of [0, 1]) {
       rig.m.switchTo(0, vcpu);
       rig.m.hostEvent(0, HOST_EVENT_TASK, 0);
@@ -260,21 +190,42 @@ describe('schedOut and schedIn', () => {
   });
 });
 
+describe('a vCPU', () => {
+  it('never leaves a pCPU from inside its guest, nor one that it is not on', () => {
+    const { m } = new HookedRig();
+    const [vcpu, other] = m.vcpus;
+    expect(vcpu.inGuest).toBe(true);
+    expect(() => m.kvm.schedOut(vcpu)).toThrow('a vCPU leaves its pCPU after a VM exit');
+    expect(() => m.kvm.schedOut(other)).toThrow(ModelInvariantError);
+    m.kvm.exit(vcpu);
+    expect(() => m.kvm.schedOut(vcpu)).not.toThrow();
+  });
+
+  it('never is loaded twice, enters its guest or migrates where it is not', () => {
+    const { m } = new HookedRig();
+    const [vcpu, other] = m.vcpus;
+    expect(() => m.kvm.schedIn(vcpu, 0)).toThrow('a vCPU is loaded on one pCPU at a time');
+    expect(() => m.kvm.enter(other)).toThrow(ModelInvariantError);
+    expect(() => m.kvm.migrate(vcpu)).toThrow('a vCPU migrates while its thread is off');
+    expect(() => m.kvm.migrate(other)).not.toThrow();
+  });
+});
+
 describe('migrate', () => {
-  function prepared(carried: boolean): { rig: Rig; vcpu: Vcpu } {
-    const rig = new Rig('add-del');
-    const [vcpu] = rig.m.vcpus;
-    rig.write(DEBUGCTL, LBR | FREEZE, 0);
-    rig.write(MSR_KVM_PV_LBR_CTRL, KVM_PV_LBR_CTRL_ACTIVE, 0);
-    rig.write(msrs.MSR_CORE_PERF_GLOBAL_CTRL, 5, 2);
+  function prepared(carried: boolean): { rig: HookedRig; vcpu: HookedVcpu } {
+    const rig = new HookedRig('add-del');
+    const [vcpu] = rig.m.vcpus as HookedVcpu[];
+    rig.write(0, DEBUGCTL, LBR | FREEZE);
+    rig.write(0, MSR_KVM_PV_LBR_CTRL, KVM_PV_LBR_CTRL_ACTIVE);
+    rig.write(0, msrs.MSR_CORE_PERF_GLOBAL_CTRL, 5, 2);
     rig.m.switchTo(0, -1);
-    vcpu.setWord(0, 11);
-    vcpu.setWord(1, 12);
+    vcpu.words.a = 11;
+    vcpu.words.b = 12;
     vcpu.records.write(msrs.MSR_LBR_NHM_FROM, 1, 2);
     vcpu.records.write(msrs.MSR_LBR_TOS, 3, 0);
     vcpu.records.write(msrs.MSR_LBR_SELECT, 4, 0);
     rig.m.kvm.setPassthrough(vcpu, true);
-    rig.carried = carried;
+    rig.hooks.sends = carried;
     rig.said();
     return { rig, vcpu };
   }
@@ -284,62 +235,62 @@ describe('migrate', () => {
       vcpu.records.readLow(msr),
     );
 
-  it('always carries the records, DEBUGCTL and ACTIVE of a policy that sends them', () => {
+  it('migrate always carries records, DEBUGCTL and ACTIVE if the policy sends its state', () => {
     const { rig, vcpu } = prepared(true);
     const seen: unknown[] = [];
     const note = (): void =>
-      void seen.push(vcpu.word(0), vcpu.word(1), vcpu.msr_passthrough, vcpu.vmcs.guest_debugctl);
-    rig.on.reset = note;
+      void seen.push(vcpu.words.a, vcpu.words.b, vcpu.msr_passthrough, vcpu.vmcs.guestDebugctl);
+    rig.hooks.on.reset = note;
     rig.m.liveMigrate(0);
     expect(rig.said()).toEqual(['get_state 0', 'reset 0', 'set_state 0']);
     expect(seen).toEqual([0, 0, false, LBR | FREEZE]);
     expect(records(vcpu)).toEqual([1, 3, 4]);
-    expect([vcpu.vmcs.guest_debugctl, vcpu.pv_lbr_ctrl]).toEqual([LBR | FREEZE, 1]);
+    expect([vcpu.vmcs.guestDebugctl, vcpu.pvLbrCtrl]).toEqual([LBR | FREEZE, 1]);
     expect(vcpu.vmcs.interceptsRead(msrs.MSR_LBR_TOS)).toBe(true);
     expect([vcpu.global_ctrl, vcpu.global_ctrl_hi]).toEqual([5, 2]);
   });
 
-  it('never carries them for a policy that does not', () => {
+  it('migrate never carries records, DEBUGCTL or ACTIVE if the policy sends no state', () => {
     const { rig, vcpu } = prepared(false);
     rig.m.liveMigrate(0);
     expect(rig.said()).toEqual(['get_state 0', 'reset 0']);
     expect(records(vcpu)).toEqual([0, 0, 0]);
-    expect([vcpu.vmcs.guest_debugctl, vcpu.pv_lbr_ctrl]).toEqual([0, 0]);
-    expect([vcpu.word(0), vcpu.word(1), vcpu.msr_passthrough]).toEqual([0, 0, false]);
+    expect([vcpu.vmcs.guestDebugctl, vcpu.pvLbrCtrl]).toEqual([0, 0]);
+    expect([vcpu.words.a, vcpu.words.b, vcpu.msr_passthrough]).toEqual([0, 0, false]);
     expect([vcpu.global_ctrl, vcpu.global_ctrl_hi]).toEqual([5, 2]);
   });
 });
 
 describe('vCPU words', () => {
-  it('never overlap, nor reach those of another vCPU', () => {
-    const { m } = new Rig();
-    const [a, b] = m.vcpus;
+  it('the words of a vCPU never overlap, nor reach those of another vCPU', () => {
+    const { m } = new HookedRig();
+    const [a, b] = m.vcpus as HookedVcpu[];
     const fields = [
       'pcpu',
       'host_debugctl',
       'global_ctrl',
       'global_ctrl_hi',
       'global_status',
-      'pv_lbr_ctrl',
+      'pvLbrCtrl',
     ] as const;
     fields.forEach((field, i) => {
       a[field] = 100 + i;
       b[field] = 200 + i;
     });
     for (const [i, vcpu] of [a, b].entries()) {
-      vcpu.in_guest = i === 0;
+      vcpu.inGuest = i === 0;
       vcpu.msr_passthrough = i !== 0;
-      vcpu.setWord(0, 300 + i);
-      vcpu.setWord(1, 400 + i);
-      vcpu.vmcs.guest_debugctl = 500 + i;
+      vcpu.words.a = 300 + i;
+      vcpu.words.b = 400 + i;
+      vcpu.vmcs.guestDebugctl = 500 + i;
     }
     expect(fields.map((field) => a[field])).toEqual([100, 101, 102, 103, 104, 105]);
     expect(fields.map((field) => b[field])).toEqual([200, 201, 202, 203, 204, 205]);
-    expect([a, b].map((v) => [v.in_guest, v.msr_passthrough])).toEqual([
+    expect([a, b].map((v) => [v.inGuest, v.msr_passthrough])).toEqual([
       [true, false],
       [false, true],
     ]);
-    expect([a, b].map((v) => [v.word(0), v.word(1), v.vmcs.guest_debugctl])).toEqual([
+    expect([a, b].map((v) => [v.words.a, v.words.b, v.vmcs.guestDebugctl])).toEqual([
       [300, 400, 500],
       [301, 401, 501],
     ]);

@@ -1,82 +1,25 @@
 /** The host's own accesses to LBR MSRs: on whose behalf, how many, and what they leave behind. */
 import { describe, expect, it } from 'vitest';
+import { ModelInvariantError } from '../../src/hw/assert.js';
 import { addressHigh, BRANCH_JCC } from '../../src/hw/branch.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
-import type { CpuModel } from '../../src/hw/cpu_models.js';
-import { LbrStack } from '../../src/hw/lbr_stack.js';
-import { LogicalProcessor } from '../../src/hw/logical_processor.js';
-import { Layout, Memory } from '../../src/hw/memory.js';
 import * as msrs from '../../src/hw/msr_index.js';
-import { LbrRegisters } from '../../src/host/lbr_registers.js';
-import type { Observer } from '../../src/host/observer.js';
 import { HOST } from '../../src/host/observer.js';
+import { HostRegisters, wordsOf } from '../rig/cpu.js';
+import { FROM, SELECT, TO, TOS } from '../rig/machine.js';
 
-const { MSR_LBR_NHM_FROM: FROM, MSR_LBR_NHM_TO: TO } = msrs;
-const { MSR_LBR_TOS: TOS, MSR_LBR_SELECT: SELECT } = msrs;
 const VCPU = 5;
 
-function cpuModel(name: string): CpuModel {
-  const found = findCpuModel(name);
-  if (found === undefined) throw new Error(`no CPU model ${name}`);
-  return found;
-}
-
-/** Two pCPUs, and a copy of a stack in memory. */
-class Rig {
-  readonly cpus: readonly LogicalProcessor[];
-  readonly lent: readonly LbrStack[];
-  readonly copy: LbrStack;
-  readonly registers: LbrRegisters;
-  readonly memory: Memory;
-  readonly model: CpuModel;
-  private readonly log: string[] = [];
-
-  constructor(name: string) {
-    const model = cpuModel(name);
-    this.model = model;
-    const layout = new Layout();
-    const at = [0, 1].map(() => LogicalProcessor.allocate(layout, model));
-    const stacks = [0, 1, 2].map(() => LbrStack.allocate(layout, model));
-    const flags = layout.take(2);
-    const memory = new Memory(layout);
-    this.memory = memory;
-    this.cpus = at.map((o) => new LogicalProcessor(memory, model, o));
-    const [copy, ...lent] = stacks.map((o) => LbrStack.at(memory, model, o));
-    this.copy = copy;
-    this.lent = lent;
-    const observer = new Proxy({} as Observer, {
-      get:
-        (_target, name_) =>
-        (...args: number[]) =>
-          this.log.push([name_, ...args].join(' ')),
-    });
-    this.registers = new LbrRegisters(memory.words, this.cpus, lent, flags, observer);
+/** Fills the registers of a pCPU with values that tell them apart. */
+function fill({ cpus, model }: HostRegisters, pcpu: number, seed: number): void {
+  const { lbr_nr, lbr_from, lbr_to, lbr_info } = model;
+  const cpu = cpus[pcpu];
+  for (let i = 0; i < lbr_nr; i++) {
+    cpu.wrmsr(lbr_from + i, seed + i, 3);
+    cpu.wrmsr(lbr_to + i, seed + 100 + i, 4);
+    if (lbr_info !== 0) cpu.wrmsr(lbr_info + i, seed + 200 + i, msrs.LBR_INFO_MISPRED_HI);
   }
-
-  /** Fills the registers of a pCPU with values that tell them apart. */
-  fill(pcpu: number, seed: number): void {
-    const { lbr_nr, lbr_from, lbr_to, lbr_info } = this.model;
-    const cpu = this.cpus[pcpu];
-    for (let i = 0; i < lbr_nr; i++) {
-      cpu.wrmsr(lbr_from + i, seed + i, 3);
-      cpu.wrmsr(lbr_to + i, seed + 100 + i, 4);
-      if (lbr_info !== 0) cpu.wrmsr(lbr_info + i, seed + 200 + i, msrs.LBR_INFO_MISPRED_HI);
-    }
-    cpu.wrmsr(TOS, seed % lbr_nr, 0);
-    if (this.model.select !== 'none') cpu.wrmsr(SELECT, seed & 0xff, 0);
-  }
-
-  /** Every LBR register of a stack, TOS and LBR_SELECT last. */
-  registersOf(stack: LbrStack): number[] {
-    const { lbr_nr, lbr_from, lbr_to, lbr_info } = this.model;
-    const banks = [lbr_from, lbr_to, lbr_info].filter((base) => base !== 0);
-    const each = banks.flatMap((base) => Array.from({ length: lbr_nr }, (_, i) => base + i));
-    const records = each.flatMap((msr) => [stack.readLow(msr), stack.readHigh(msr)]);
-    return [...records, stack.tos, stack.lbr_select];
-  }
-
-  /** What was logged since the last call. */
-  readonly said = (): string[] => this.log.splice(0);
+  cpu.wrmsr(TOS, seed % lbr_nr, 0);
+  if (model.select !== 'none') cpu.wrmsr(SELECT, seed & 0xff, 0);
 }
 
 /** LBR MSRs of each model, and how many of them there are without LBR_SELECT. */
@@ -87,8 +30,8 @@ const MODELS = [
 ] as const;
 
 describe('read', () => {
-  it('always returns both halves, and reports on whose behalf', () => {
-    const { cpus, registers, said } = new Rig('skylake');
+  it('read always returns both halves, and reports on whose behalf', () => {
+    const { cpus, registers, said } = new HostRegisters('skylake');
     cpus[1].wrmsr(FROM + 2, 7, 9);
     expect([registers.read(1, VCPU, FROM + 2), registers.edx]).toEqual([7, 9]);
     expect([registers.read(0, HOST, FROM + 2), registers.edx]).toEqual([0, 0]);
@@ -98,16 +41,16 @@ describe('read', () => {
     ]);
   });
 
-  it('always reports a fault', () => {
-    const { registers, said } = new Rig('nehalem');
+  it('read always reports a fault', () => {
+    const { registers, said } = new HostRegisters('nehalem');
     expect(registers.read(1, VCPU, msrs.MSR_LBR_INFO_0)).toBe(0);
     expect(said()[0]).toBe(`hostFault 1 ${msrs.MSR_LBR_INFO_0} false`);
   });
 });
 
 describe('write and writeSafe', () => {
-  it('always reach the register of the one pCPU', () => {
-    const { cpus, registers, said } = new Rig('skylake');
+  it('write and writeSafe always reach the register of one pCPU alone', () => {
+    const { cpus, registers, said } = new HostRegisters('skylake');
     registers.write(1, VCPU, TO + 1, 7, 9);
     expect(registers.writeSafe(1, VCPU, TOS, 5, 0)).toBe(0);
     expect([cpus[1].rdmsr(TO + 1), cpus[1].edx, cpus[1].rdmsr(TOS)]).toEqual([7, 9, 5]);
@@ -118,8 +61,8 @@ describe('write and writeSafe', () => {
     ]);
   });
 
-  it('always fault on a bad value, which only the unsafe one reports', () => {
-    const { registers, said } = new Rig('skylake');
+  it('a bad value makes write and writeSafe fault, and only write reports the fault', () => {
+    const { registers, said } = new HostRegisters('skylake');
     expect(registers.writeSafe(0, VCPU, SELECT, 0, 1)).toBe(13);
     expect(said()).toEqual([`hostAccess 0 ${VCPU} ${SELECT} true`]);
     registers.write(0, VCPU, SELECT, 0, 1);
@@ -130,81 +73,92 @@ describe('write and writeSafe', () => {
 describe.each(MODELS)('whole stacks of $name', ({ name, all, records }) => {
   const hasSelect = all !== records;
 
-  it('are always saved as they are, with LBR_SELECT only if asked', () => {
+  it(`save always copies the registers of ${name} as they are, LBR_SELECT only if asked`, () => {
     for (const select of [true, false]) {
-      const rig = new Rig(name);
-      rig.fill(0, 41);
-      rig.fill(1, 23);
-      const before = rig.registersOf(rig.cpus[1].stack);
-      const other = rig.registersOf(rig.cpus[0].stack);
+      const rig = new HostRegisters(name);
+      fill(rig, 0, 41);
+      fill(rig, 1, 23);
+      const before = wordsOf(rig.cpus[1].stack);
+      const other = wordsOf(rig.cpus[0].stack);
       rig.copy.copyFrom(rig.cpus[0].stack, true);
       rig.registers.save(1, VCPU, rig.copy, select);
-      const saved = rig.registersOf(rig.copy);
+      const saved = wordsOf(rig.copy);
       expect(saved.slice(0, -1)).toEqual(before.slice(0, -1));
       expect(saved.at(-1)).toBe(select ? before.at(-1) : other.at(-1));
-      expect(rig.registersOf(rig.cpus[1].stack)).toEqual(before);
+      expect(wordsOf(rig.cpus[1].stack)).toEqual(before);
       expect(rig.said()).toEqual([`hostStack 1 ${VCPU} ${select ? all : records} false`]);
     }
   });
 
-  it('are always restored as they were, with LBR_SELECT only if asked', () => {
+  it(`restore always writes the registers of ${name} as saved, LBR_SELECT only if asked`, () => {
     for (const select of [true, false]) {
-      const rig = new Rig(name);
-      rig.fill(0, 41);
+      const rig = new HostRegisters(name);
+      fill(rig, 0, 41);
       rig.copy.copyFrom(rig.cpus[0].stack, true);
-      rig.fill(1, 23);
-      const before = rig.registersOf(rig.cpus[1].stack);
-      const wanted = rig.registersOf(rig.copy);
+      fill(rig, 1, 23);
+      const before = wordsOf(rig.cpus[1].stack);
+      const wanted = wordsOf(rig.copy);
       rig.registers.restore(1, VCPU, rig.copy, select);
-      const now = rig.registersOf(rig.cpus[1].stack);
+      const now = wordsOf(rig.cpus[1].stack);
       expect(now.slice(0, -1)).toEqual(wanted.slice(0, -1));
       expect(now.at(-1)).toBe(select || !hasSelect ? wanted.at(-1) : before.at(-1));
-      expect(rig.registersOf(rig.copy)).toEqual(wanted);
+      expect(wordsOf(rig.copy)).toEqual(wanted);
       expect(rig.said()).toEqual([`hostStack 1 ${VCPU} ${select ? all : records} true`]);
     }
   });
 
-  it('are always zeroed by a scrub, DEBUGCTL apart, on the one pCPU', () => {
-    const rig = new Rig(name);
-    rig.fill(0, 41);
-    rig.fill(1, 23);
+  it(`scrub always zeroes the registers of ${name} on one pCPU, but leaves DEBUGCTL`, () => {
+    const rig = new HostRegisters(name);
+    fill(rig, 0, 41);
+    fill(rig, 1, 23);
     rig.cpus[1].debugctl = msrs.DEBUGCTLMSR_LBR;
-    const other = rig.registersOf(rig.cpus[0].stack);
+    const other = wordsOf(rig.cpus[0].stack);
     rig.registers.scrub(1, VCPU);
-    expect(new Set(rig.registersOf(rig.cpus[1].stack))).toEqual(new Set([0]));
+    expect(new Set(wordsOf(rig.cpus[1].stack))).toEqual(new Set([0]));
     expect(rig.cpus[1].debugctl).toBe(msrs.DEBUGCTLMSR_LBR);
-    expect(rig.registersOf(rig.cpus[0].stack)).toEqual(other);
-    expect(rig.said()).toEqual([`hostStack 1 ${VCPU} ${all} true`]);
+    expect(wordsOf(rig.cpus[0].stack)).toEqual(other);
+    expect(rig.said()).toEqual([`hostStack 1 ${VCPU} ${all} true true`]);
   });
 
-  it('are always lent with recording off, and given back as they were', () => {
-    const rig = new Rig(name);
+  it(`the stack of ${name} is lent with recording off, and given back as it was`, () => {
+    const rig = new HostRegisters(name);
     const { registers, cpus } = rig;
     const kept = msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI | msrs.DEBUGCTLMSR_BTF;
-    rig.fill(0, 41);
-    rig.fill(1, 23);
+    fill(rig, 0, 41);
+    fill(rig, 1, 23);
     cpus[0].debugctl = msrs.DEBUGCTLMSR_LBR;
     cpus[1].debugctl = kept | msrs.DEBUGCTLMSR_LBR;
-    const own = rig.registersOf(cpus[1].stack);
+    const own = wordsOf(cpus[1].stack);
     expect([registers.lentOut(0), registers.lentOut(1)]).toEqual([false, false]);
     registers.borrow(1);
     expect(rig.said()).toEqual([`hostStack 1 -1 ${all} false`]);
     expect([cpus[0].debugctl, cpus[1].debugctl]).toEqual([msrs.DEBUGCTLMSR_LBR, kept]);
     expect([registers.lentOut(0), registers.lentOut(1)]).toEqual([false, true]);
-    expect(rig.registersOf(rig.lent[1])).toEqual(own);
-    expect(new Set(rig.registersOf(rig.lent[0]))).toEqual(new Set([0]));
+    expect(wordsOf(rig.lent[1])).toEqual(own);
+    expect(new Set(wordsOf(rig.lent[0]))).toEqual(new Set([0]));
     cpus[1].stack.clear();
     registers.giveBack(1);
     expect(rig.said()).toEqual([`hostStack 1 -1 ${all} true`]);
-    expect(rig.registersOf(cpus[1].stack)).toEqual(own);
+    expect(wordsOf(cpus[1].stack)).toEqual(own);
     expect([registers.lentOut(0), registers.lentOut(1)]).toEqual([false, false]);
     expect(cpus[1].debugctl).toBe(kept);
+  });
+
+  it('are never lent twice, nor given back when they are not lent', () => {
+    const { registers } = new HostRegisters(name);
+    expect(() => registers.giveBack(1)).toThrow(ModelInvariantError);
+    registers.borrow(1);
+    expect(() => registers.borrow(1)).toThrow(ModelInvariantError);
+    expect(() => registers.giveBack(0)).toThrow(ModelInvariantError);
+    registers.borrow(0);
+    registers.giveBack(1);
+    expect(() => registers.giveBack(1)).toThrow('only registers that were lent are given back');
   });
 });
 
 describe('restore', () => {
-  it('always extends the sign that a capture leaves out on parts without TSX', () => {
-    const { cpus, copy, registers, said } = new Rig('haswell-notsx');
+  it('without TSX restore always extends the sign that a capture leaves out', () => {
+    const { cpus, copy, registers, said } = new HostRegisters('haswell-notsx');
     cpus[0].debugctl = msrs.DEBUGCTLMSR_LBR;
     const kernel = addressHigh(true, BRANCH_JCC, 0, 0, 0);
     cpus[0].branch(BRANCH_JCC, 0, 9, kernel, 9, kernel, false, 1);
@@ -217,8 +171,8 @@ describe('restore', () => {
     expect(cpus[1].edx).toBe(kernel & 0x7fffffff);
   });
 
-  it('always reports the MSR that refuses its value, and restores the others', () => {
-    const { memory, cpus, copy, registers, said } = new Rig('skylake');
+  it('restore always reports the MSR that refuses its value, and restores the others', () => {
+    const { memory, cpus, copy, registers, said } = new HostRegisters('skylake');
     copy.write(FROM + 3, 1, 2);
     copy.write(TOS, 3, 0);
     copy.write(SELECT, 5, 0);

@@ -7,9 +7,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { CpuModel } from '../../src/hw/cpu_models.js';
-import { CPU_MODELS, findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
+import { CPU_MODELS, withDepth } from '../../src/hw/cpu_models.js';
 import { LogicalProcessor } from '../../src/hw/logical_processor.js';
-import { Layout, Memory } from '../../src/hw/memory.js';
+import { cpuModel, GuardedMemory } from '../rig/cpu.js';
 
 const [SELECT, TOS, DEBUGCTL, CAPABILITIES, STATUS, CTRL, OVF_CTRL, STATUS_SET] = [
   '1c8',
@@ -207,7 +207,7 @@ class Oracle {
   }
 
   cstate(): void {
-    if (!this.model.cstate_wipe) return;
+    if (!this.model.cstateWipe) return;
     this.wipe();
     this.reach.wipes++;
   }
@@ -217,21 +217,13 @@ class Oracle {
 class Rig {
   readonly oracles: readonly [Oracle, Oracle];
   readonly cpus: readonly [LogicalProcessor, LogicalProcessor];
-  readonly memory: Memory;
-  readonly guards: readonly number[];
+  private readonly guarded = new GuardedMemory();
 
-  constructor(readonly model: CpuModel) {
-    const layout = new Layout();
-    const guards = [layout.take(1)];
-    const offsets = [0, 1].map(() => {
-      const offset = LogicalProcessor.allocate(layout, model);
-      guards.push(layout.take(1));
-      return offset;
-    });
-    this.guards = guards;
-    this.memory = new Memory(layout);
-    for (const guard of guards) this.memory.words[guard] = -559038737;
-    const [first, second] = offsets.map((at) => new LogicalProcessor(this.memory, model, at));
+  constructor(model: CpuModel) {
+    const at = [0, 1].map(() =>
+      this.guarded.place((layout) => LogicalProcessor.allocate(layout, model)),
+    );
+    const [first, second] = at.map((o) => new LogicalProcessor(this.guarded.whole, model, o));
     this.cpus = [first, second];
     this.oracles = [new Oracle(model), new Oracle(model)];
   }
@@ -286,7 +278,7 @@ class Rig {
 
   end(): void {
     for (const which of [0, 1] as const) this.compare(which, EVERY_INDEX);
-    expect(this.guards.map((guard) => this.memory.words[guard])).toEqual(Array(3).fill(-559038737));
+    this.guarded.expectGuards();
   }
 }
 
@@ -305,21 +297,15 @@ function indicesOf({ lbr_from, lbr_to, lbr_info, lbr_nr }: CpuModel): number[] {
   return [...records, DEBUGCTL, STATUS, TOS, CTRL, SELECT, CAPABILITIES, OVF_CTRL, STATUS_SET, 0];
 }
 
-const named = (name: string): CpuModel => {
-  const model = findCpuModel(name);
-  if (!model) throw new Error(`no CPU model ${name}`);
-  return model;
-};
-
 /** The table, and rows that no silicon has: formats that no row uses and depths for benchmarks. */
 const MODELS: readonly CpuModel[] = [
   ...CPU_MODELS,
-  { ...named('core2'), name: 'core2, format 32', lbr_format: 0 },
-  { ...named('core2'), name: 'core2, format EIP', lbr_format: 2 },
-  { ...named('skylake'), name: 'skylake, format INFO2', lbr_format: 7, tsx: false },
-  { ...withDepth(named('haswell'), 2), name: 'haswell, depth 2' },
-  { ...withDepth(named('haswell-notsx'), 4), name: 'haswell-notsx, depth 4' },
-  { ...withDepth(named('skylake'), 8), name: 'skylake, depth 8' },
+  { ...cpuModel('core2'), name: 'core2, format 32', lbr_format: 0 },
+  { ...cpuModel('core2'), name: 'core2, format EIP', lbr_format: 2 },
+  { ...cpuModel('skylake'), name: 'skylake, format INFO2', lbr_format: 7, tsx: false },
+  { ...withDepth(cpuModel('haswell'), 2), name: 'haswell, depth 2' },
+  { ...withDepth(cpuModel('haswell-notsx'), 4), name: 'haswell-notsx, depth 4' },
+  { ...withDepth(cpuModel('skylake'), 8), name: 'skylake, depth 8' },
 ];
 
 const anyAddress = fc.bigInt({ min: 0n, max: bit(48) - 1n }).map(canonical);
@@ -390,33 +376,36 @@ function anyOp(model: CpuModel): fc.Arbitrary<Op> {
 }
 
 describe('LogicalProcessor', () => {
-  it.each(MODELS)('always agrees with the oracle on $name, register by register', (model) => {
-    const indices = indicesOf(model);
-    const sum = { wraps: 0, pops: 0, faults: 0, frozen: 0, wipes: 0, filtered: 0 };
-    const step = fc.tuple(fc.constantFrom<0 | 1>(0, 0, 0, 1), anyOp(model));
-    const steps = fc.array(step, { maxLength: 200, size: 'max' });
-    const property = fc.property(fc.constantFrom(0n, 0x3c5n), steps, (select, list) => {
-      const rig = new Rig(model);
-      for (const which of [0, 1] as const) rig.write(which, DEBUGCTL, 1n);
-      for (const which of [0, 1] as const) rig.write(which, SELECT, select);
-      for (const [which, op] of list) {
-        rig.step(which, op);
-        rig.compare(which, indices);
-      }
-      rig.end();
-      for (const { reach } of rig.oracles) {
-        for (const key of Object.keys(sum) as (keyof typeof sum)[]) sum[key] += reach[key];
-      }
-    });
-    fc.assert(property, { numRuns: 100 });
-    // A run that never got here would have compared nothing worth comparing.
-    expect(sum.wraps).toBeGreaterThan(0);
-    expect(sum.faults).toBeGreaterThan(0);
-    expect(sum.pops > 0).toBe(model.callstack);
-    expect(sum.frozen > 0).toBe(model.pmu_version >= 4);
-    expect(sum.wipes > 0).toBe(model.cstate_wipe);
-    expect(sum.filtered > 0).toBe(model.select !== 'none');
-  });
+  it.each(MODELS)(
+    'the processor always agrees with the oracle on $name, register by register',
+    (model) => {
+      const indices = indicesOf(model);
+      const sum = { wraps: 0, pops: 0, faults: 0, frozen: 0, wipes: 0, filtered: 0 };
+      const step = fc.tuple(fc.constantFrom<0 | 1>(0, 0, 0, 1), anyOp(model));
+      const steps = fc.array(step, { maxLength: 200, size: 'max' });
+      const property = fc.property(fc.constantFrom(0n, 0x3c5n), steps, (select, list) => {
+        const rig = new Rig(model);
+        for (const which of [0, 1] as const) rig.write(which, DEBUGCTL, 1n);
+        for (const which of [0, 1] as const) rig.write(which, SELECT, select);
+        for (const [which, op] of list) {
+          rig.step(which, op);
+          rig.compare(which, indices);
+        }
+        rig.end();
+        for (const { reach } of rig.oracles) {
+          for (const key of Object.keys(sum) as (keyof typeof sum)[]) sum[key] += reach[key];
+        }
+      });
+      fc.assert(property, { numRuns: 100 });
+      // A run that never got here would have compared nothing worth comparing.
+      expect(sum.wraps).toBeGreaterThan(0);
+      expect(sum.faults).toBeGreaterThan(0);
+      expect(sum.pops > 0).toBe(model.callstack);
+      expect(sum.frozen > 0).toBe(model.pmu_version >= 4);
+      expect(sum.wipes > 0).toBe(model.cstateWipe);
+      expect(sum.filtered > 0).toBe(model.select !== 'none');
+    },
+  );
 });
 
 describe('wrmsr', () => {
@@ -427,7 +416,7 @@ describe('wrmsr', () => {
     .flat()
     .concat(0n, bit(64) - 1n, canonical(bit(47)), bits([61, 62]), bits([61, 62, 63]));
 
-  it.each(MODELS)('always refuses on $name what the oracle refuses, bit by bit', (model) => {
+  it.each(MODELS)('WRMSR always refuses on $name what the oracle refuses, bit by bit', (model) => {
     const indices = indicesOf(model);
     const rig = new Rig(model);
     for (const msr of indices) {
@@ -437,7 +426,7 @@ describe('wrmsr', () => {
     rig.end();
   });
 
-  it.each(MODELS)('never accepts an index that $name does not have', (model) => {
+  it.each(MODELS)('WRMSR never accepts an index that $name does not have', (model) => {
     const rig = new Rig(model);
     for (const msr of EVERY_INDEX) rig.write(0, msr, 0n);
     rig.end();
@@ -457,7 +446,7 @@ describe('branch', () => {
   };
 
   it.each(MODELS)(
-    'always obeys each value of LBR_SELECT for each kind and ring on $name',
+    'a branch always obeys each value of LBR_SELECT for each kind and ring on $name',
     (model) => {
       const rig = new Rig(model);
       rig.write(0, DEBUGCTL, 1n);
@@ -476,18 +465,23 @@ describe('branch', () => {
     },
   );
 
-  it.each(MODELS)('always lays down each corner of an address in the format of $name', (model) => {
-    const indices = indicesOf(model);
-    const rig = new Rig(model);
-    rig.write(0, DEBUGCTL, 1n);
-    const corners = [0n, 1n, bit(31), bit(32), bit(47) - 1n, bit(47), bit(48) - 1n].map(canonical);
-    for (const [from, to] of corners.flatMap((a) => corners.map((b) => [a, b]))) {
-      for (const cycles of [0, 1, 0x7fff, 0x8000, 0xffff]) {
-        for (const mispredicted of [false, true]) {
-          rig.step(0, { ...base, from, to, cycles, mispredicted });
-          rig.compare(0, indices);
+  it.each(MODELS)(
+    'a record always has each corner of an address in the format of $name',
+    (model) => {
+      const indices = indicesOf(model);
+      const rig = new Rig(model);
+      rig.write(0, DEBUGCTL, 1n);
+      const corners = [0n, 1n, bit(31), bit(32), bit(47) - 1n, bit(47), bit(48) - 1n].map(
+        canonical,
+      );
+      for (const [from, to] of corners.flatMap((a) => corners.map((b) => [a, b]))) {
+        for (const cycles of [0, 1, 0x7fff, 0x8000, 0xffff]) {
+          for (const mispredicted of [false, true]) {
+            rig.step(0, { ...base, from, to, cycles, mispredicted });
+            rig.compare(0, indices);
+          }
         }
       }
-    }
-  });
+    },
+  );
 });

@@ -1,6 +1,6 @@
 /**
  * The LBR stack in memory, the shape that a processor's registers and the copies that hypervisors
- * save have in common. What WRMSR refuses is in hw_lbr_map.
+ * save have in common. What WRMSR refuses is in lbr_map.test.ts.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -11,46 +11,24 @@ import { LbrStack } from '../../src/hw/lbr_stack.js';
 import { LogicalProcessor } from '../../src/hw/logical_processor.js';
 import { Layout, Memory } from '../../src/hw/memory.js';
 import { MSR_LBR_SELECT, MSR_LBR_TOS } from '../../src/hw/msr_index.js';
+import { FIRST_GUARD, froms, GuardedMemory, infos, recordsOf, tos } from '../rig/cpu.js';
 
 const MODELS = CPU_MODELS;
-
-const bank = (base: number, { lbr_nr }: CpuModel): number[] =>
-  base === 0 ? [] : Array.from({ length: lbr_nr }, (_, i) => base + i);
-const froms = (model: CpuModel): number[] => bank(model.lbr_from, model);
-const tos = (model: CpuModel): number[] => bank(model.lbr_to, model);
-const infos = (model: CpuModel): number[] => bank(model.lbr_info, model);
-const recordsOf = (model: CpuModel): number[] => [...froms(model), ...tos(model), ...infos(model)];
 
 function registersOf(model: CpuModel): number[] {
   const controls = model.select === 'none' ? [MSR_LBR_TOS] : [MSR_LBR_TOS, MSR_LBR_SELECT];
   return [...recordsOf(model), ...controls];
 }
 
-const GUARD = 97;
-
 /** Two stacks with a guard word around each, as a hypervisor's memory would hold them. */
 class Rig {
+  readonly guarded = new GuardedMemory();
   readonly stacks: readonly [LbrStack, LbrStack];
-  private readonly memory: Memory;
-  private readonly guards: readonly number[];
 
   constructor(model: CpuModel) {
-    const layout = new Layout();
-    const before = layout.take(1);
-    const first = LbrStack.allocate(layout, model);
-    const between = layout.take(1);
-    const second = LbrStack.allocate(layout, model);
-    this.guards = [before, between, layout.take(1)];
-    this.memory = new Memory(layout);
-    // Different ones, so that a loop that runs past the end of both copies finds a difference.
-    for (const [i, guard] of this.guards.entries()) this.memory.words[guard] = GUARD + i;
-    const { memory } = this;
-    this.stacks = [LbrStack.at(memory, model, first), LbrStack.at(memory, model, second)];
-  }
-
-  expectGuards(): void {
-    const words = this.guards.map((guard) => this.memory.words[guard]);
-    expect(words).toEqual([GUARD, GUARD + 1, GUARD + 2]);
+    const at = [0, 1].map(() => this.guarded.place((layout) => LbrStack.allocate(layout, model)));
+    const [first, second] = at.map((offset) => LbrStack.at(this.guarded.whole, model, offset));
+    this.stacks = [first, second];
   }
 }
 
@@ -88,9 +66,33 @@ function fill(stack: LbrStack, values: ReadonlyMap<number, Pair>): Map<number, P
   return stored;
 }
 
+type Contents = ReadonlyMap<number, Pair>;
+
+/**
+ * Moves one stack into another, both with any contents, and compares: `move` returns what the
+ * first then has to hold. It is told what both held, and whether LBR_SELECT is to be moved.
+ */
+function eachMove(
+  model: CpuModel,
+  numRuns: number,
+  move: (stacks: Rig['stacks'], before: Contents, source: Contents, all: boolean) => Contents,
+): void {
+  const any = anyContents(model);
+  const property = fc.property(any, any, fc.boolean(), (a, b, all) => {
+    const { guarded, stacks } = new Rig(model);
+    const [to, from] = stacks;
+    const [before, source] = [fill(to, a), fill(from, b)];
+    const expected = move(stacks, before, source, all);
+    expect(contents(to, [...expected.keys()])).toEqual([...expected]);
+    expect(contents(from, [...source.keys()])).toEqual([...source]);
+    guarded.expectGuards();
+  });
+  fc.assert(property, { numRuns });
+}
+
 describe('allocate', () => {
   // States are copied and compared as whole blocks: a word that no register uses costs every time.
-  it.each(MODELS)('never reserves a word that no register of $name uses', (model) => {
+  it.each(MODELS)('allocate never reserves a word that no register of $name uses', (model) => {
     const records = recordsOf(model).length * 2;
     const layout = new Layout();
     expect(LbrStack.allocate(layout, model)).toBe(0);
@@ -104,7 +106,7 @@ describe('allocate', () => {
 
 describe('LbrStack', () => {
   it.each(MODELS)(
-    'always gives back what was last written, in each of two copies of $name',
+    'each of two stacks of $name always gives back what was last written',
     (model) => {
       const registers = registersOf(model);
       const what = fc.oneof(
@@ -135,47 +137,45 @@ describe('LbrStack', () => {
           expect([stack.tos, 0]).toEqual(oracle.get(MSR_LBR_TOS) ?? ZERO);
           expect([stack.lbr_select, 0]).toEqual(oracle.get(MSR_LBR_SELECT) ?? ZERO);
         }
-        rig.expectGuards();
+        rig.guarded.expectGuards();
       });
       fc.assert(property, { numRuns: 40 });
     },
   );
 
-  it.each(MODELS)('always is the view of the registers that a processor of $name has', (model) => {
-    const layout = new Layout();
-    const offset = LogicalProcessor.allocate(layout, model);
-    const cpu = new LogicalProcessor(new Memory(layout), model, offset);
-    // What MsrPort promises about the last RDMSR holds before the first one, too.
-    expect([cpu.edx, cpu.vector]).toEqual([0, 0]);
-    expect([cpu.model, cpu.stack.model]).toEqual([model, model]);
-    for (const [i, msr] of registersOf(model).entries()) {
-      cpu.stack.write(msr, i + 1, i);
-      expect([cpu.rdmsr(msr), cpu.edx]).toEqual([cpu.stack.readLow(msr), cpu.stack.readHigh(msr)]);
-    }
-  });
+  it.each(MODELS)(
+    'a stack is always the view of the registers that a processor of $name has',
+    (model) => {
+      const layout = new Layout();
+      const offset = LogicalProcessor.allocate(layout, model);
+      const cpu = new LogicalProcessor(new Memory(layout), model, offset);
+      // What MsrPort promises about the last RDMSR holds before the first one, too.
+      expect([cpu.edx, cpu.vector]).toEqual([0, 0]);
+      expect([cpu.model, cpu.stack.model]).toEqual([model, model]);
+      for (const [i, msr] of registersOf(model).entries()) {
+        cpu.stack.write(msr, i + 1, i);
+        expect([cpu.rdmsr(msr), cpu.edx]).toEqual([
+          cpu.stack.readLow(msr),
+          cpu.stack.readHigh(msr),
+        ]);
+      }
+    },
+  );
 });
 
 describe('copyFrom', () => {
-  it.each(MODELS)('always takes all registers of $name over, LBR_SELECT if asked', (model) => {
-    const property = fc.property(
-      anyContents(model),
-      anyContents(model),
-      fc.boolean(),
-      (a, b, all) => {
-        const rig = new Rig(model);
-        const [to, from] = rig.stacks;
-        const [before, source] = [fill(to, a), fill(from, b)];
+  it.each(MODELS)(
+    'copyFrom always takes all registers of $name over, LBR_SELECT if asked',
+    (model) => {
+      eachMove(model, 40, ([to, from], before, source, all) => {
         to.copyFrom(from, all);
         const expected = new Map(source);
         const select = before.get(MSR_LBR_SELECT);
         if (!all && select) expected.set(MSR_LBR_SELECT, select);
-        expect(contents(to, [...expected.keys()])).toEqual([...expected]);
-        expect(contents(from, [...source.keys()])).toEqual([...source]);
-        rig.expectGuards();
-      },
-    );
-    fc.assert(property, { numRuns: 40 });
-  });
+        return expected;
+      });
+    },
+  );
 });
 
 /** HSD172 again, the software side: lbr.c:lbr_from_signext_quirk_wr() on parts without TSX. */
@@ -186,15 +186,10 @@ function repaired(model: CpuModel, msr: number, [low, high]: Pair): Pair {
 }
 
 describe('load', () => {
-  it.each(MODELS)('always leaves on $name what WRMSR of each register would leave', (model) => {
-    const property = fc.property(
-      anyContents(model),
-      anyContents(model),
-      fc.boolean(),
-      (a, b, all) => {
-        const rig = new Rig(model);
-        const [to, from] = rig.stacks;
-        const [before, source] = [fill(to, a), fill(from, b)];
+  it.each(MODELS)(
+    'load always leaves on $name what WRMSR of each register would leave',
+    (model) => {
+      eachMove(model, 60, ([to, from], before, source, all) => {
         const expected = new Map(before);
         const refused = new Set<number>();
         for (const [msr, value] of source) {
@@ -204,17 +199,14 @@ describe('load', () => {
           else if (msr !== MSR_LBR_SELECT || all) expected.set(msr, [low, high]);
         }
         const result = to.load(from, all);
-        expect(contents(to, [...expected.keys()])).toEqual([...expected]);
-        expect(contents(from, [...source.keys()])).toEqual([...source]);
         expect(refused.size === 0 ? result === 0 : refused.has(result)).toBe(true);
-        rig.expectGuards();
-      },
-    );
-    fc.assert(property, { numRuns: 60 });
-  });
+        return expected;
+      });
+    },
+  );
 
   it.each(MODELS)(
-    'never refuses what a processor of $name captured, and says which it does',
+    'load never refuses what a processor of $name captured, and says which it does',
     (model) => {
       const [to, from] = new Rig(model).stacks;
       const captured = model.lbr_format === 4 ? 0x1fffffff : -1;
@@ -241,7 +233,7 @@ const isEmpty = ([low, high]: Pair): boolean => low === 0 && high === 0;
 
 describe('differsFrom', () => {
   it.each(MODELS)(
-    'always asks about each record of $name that the other has not, and only these',
+    'differsFrom asks about each record of $name that the other has not, and no other',
     (model) => {
       const half = fc.constantFrom<Pair>([0, 0], [1, 0], [0, 1], [1, 1], [-1, -1]);
       const words = fc.array(half, { minLength: model.lbr_nr, maxLength: model.lbr_nr });
@@ -275,24 +267,28 @@ describe('differsFrom', () => {
 });
 
 describe('empty', () => {
-  it.each(MODELS)('always holds on $name unless some FROM, first to last, is not 0', (model) => {
-    for (const stack of new Rig(model).stacks) {
-      for (const msr of [...tos(model), ...infos(model), MSR_LBR_TOS]) stack.write(msr, 1, 1 << 31);
-      expect(stack.empty).toBe(true);
-      for (const msr of froms(model)) {
-        for (const value of [0, 1].map((low): Pair => [low, 1 - low])) {
-          stack.write(msr, ...value);
-          expect(stack.empty).toBe(false);
-        }
-        stack.write(msr, 0, 0);
+  it.each(MODELS)(
+    'empty always holds on $name unless some FROM, first to last, is not 0',
+    (model) => {
+      for (const stack of new Rig(model).stacks) {
+        for (const msr of [...tos(model), ...infos(model), MSR_LBR_TOS])
+          stack.write(msr, 1, 1 << 31);
         expect(stack.empty).toBe(true);
+        for (const msr of froms(model)) {
+          for (const value of [0, 1].map((low): Pair => [low, 1 - low])) {
+            stack.write(msr, ...value);
+            expect(stack.empty).toBe(false);
+          }
+          stack.write(msr, 0, 0);
+          expect(stack.empty).toBe(true);
+        }
       }
-    }
-  });
+    },
+  );
 });
 
 describe('has', () => {
-  it.each(MODELS)('always finds a FROM of $name by both of its words together', (model) => {
+  it.each(MODELS)('has always finds a FROM of $name by both of its words together', (model) => {
     const half = fc.constantFrom<Pair>([0, 0], [1, 0], [0, 1], [1, 1], [-1, -1]);
     const words = fc.array(half, { minLength: model.lbr_nr, maxLength: model.lbr_nr });
     const property = fc.property(words, words, (from, noise) => {
@@ -310,10 +306,10 @@ describe('has', () => {
   });
 
   it.each(MODELS)(
-    'always looks at each slot of $name, first to last, and never outside',
+    'has always looks at each slot of $name, first to last, and never outside',
     (model) => {
       for (const stack of new Rig(model).stacks) {
-        for (const guard of [GUARD, GUARD + 1, GUARD + 2]) {
+        for (const guard of [0, 1, 2].map((i) => FIRST_GUARD + i)) {
           expect(stack.has(guard, () => true)).toBe(false);
         }
         for (const msr of froms(model)) {

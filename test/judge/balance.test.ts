@@ -6,7 +6,9 @@ import type { Kernel } from '../../src/guest/perf/kernel.js';
 import { callstackUsersBalanced, countsOn } from '../../src/judge/balance.js';
 import { Machine } from '../../src/machine/machine.js';
 import type { Observer } from '../../src/host/observer.js';
-import { configOf, policyOf, seeded } from '../rig/states.js';
+import { configOf } from '../rig/states.js';
+import { policyOf } from '../rig/machine.js';
+import { seeded } from '../rig/seed.js';
 
 const { PERF_SAMPLE_BRANCH_CALL_STACK: STACK, PERF_SAMPLE_BRANCH_USER: USER } = perf;
 const { PERF_EVENT_STATE_ACTIVE: ACTIVE } = perf;

@@ -9,7 +9,7 @@ import * as branch from '../../src/hw/branch.js';
 import { CPU_MODELS } from '../../src/hw/cpu_models.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import { never } from '../../src/host/policy/never.js';
-import { BRANCH_TYPES } from '../../src/schedule/generate.js';
+import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import { broken } from '../rig/broken_port.js';
 import { WatchedRig } from '../rig/judge.js';
 
@@ -43,28 +43,28 @@ function flipDebugctl(bits: number): DriverKind {
 
 /** How opening an event of this type breaks filter-true; nothing if it does not. */
 function verdictOn(driver: DriverKind, type: number, cpu = 'skylake'): string {
-  const rig = new WatchedRig(driver, cpu);
+  const rig = new WatchedRig({ driver, cpu });
   rig.open(type);
   expect(rig.reach('filter-judged')).toBe(1);
   const breaker = rig.breaker('filter-true');
   expect(breaker).not.toBe('policy');
-  return breaker === 'nobody' ? '' : rig.detail('filter-true');
+  return breaker === 'nobody' ? '' : rig.ownDetail('filter-true');
 }
 
 /** How perf_event_open() returning this for a type breaks filter-true. */
 function openVerdict(type: number, ret: number, cpu = 'skylake'): string {
-  const rig = new WatchedRig(PORT, cpu);
+  const rig = new WatchedRig({ cpu });
   rig.monitor.guestOpened(0, type, ret);
-  return rig.breaker('filter-true') === 'nobody' ? '' : rig.detail('filter-true');
+  return rig.breaker('filter-true') === 'nobody' ? '' : rig.ownDetail('filter-true');
 }
 
 describe('filter-true', () => {
   for (const { name, callstack, select } of CPU_MODELS) {
-    it(`always holds for 6.1 on ${name}, whatever one event asks for`, () => {
+    it(`filter-true holds for 6.1 on ${name}, whatever one event asks for`, () => {
       for (const type of BRANCH_TYPES) {
         if ((type & STACK) !== 0 && !callstack) continue;
         if ((type & perf.PERF_SAMPLE_BRANCH_CALL) !== 0 && select === 'nhm') continue;
-        const rig = new WatchedRig(PORT, name);
+        const rig = new WatchedRig({ cpu: name });
         rig.open(type);
         rig.m.branches(0, branch.BRANCH_REL_CALL, 2);
         rig.sample();
@@ -80,7 +80,7 @@ describe('filter-true', () => {
     });
   }
 
-  it('never holds where LBR_SELECT drops what is asked for', () => {
+  it('filter-true fails where LBR_SELECT drops what is asked for', () => {
     expect(verdictOn(flipSelect(msrs.LBR_JCC), ANY | U)).toBe(
       'v0: LBR_SELECT 0x5 drops jcc of user mode for type 0x9',
     );
@@ -93,34 +93,34 @@ describe('filter-true', () => {
     expect(verdictOn(flipSelect(msrs.LBR_IND_JMP), calls)).toBe('');
   });
 
-  it('always lets LBR_SELECT pass more than is asked for', () => {
+  it('filter-true lets LBR_SELECT pass more than is asked for', () => {
     expect(verdictOn(flipSelect(msrs.LBR_KERNEL), ANY | U)).toBe('');
     expect(verdictOn(flipSelect(msrs.LBR_JCC), STACK | U)).toBe('');
   });
 
-  it('never holds where call-stack mode is on or off and should not be', () => {
+  it('filter-true fails where call-stack mode is on or off and should not be', () => {
     const wrong = flipSelect(msrs.LBR_CALL_STACK);
     expect(verdictOn(wrong, ANY | U)).toContain('turns the mode on for type 0x9');
     expect(verdictOn(wrong, STACK | U)).toContain('does not turn the mode on for type 0x801');
   });
 
-  it('never holds where a freeze is missing, or comes in call-stack mode', () => {
+  it('filter-true fails where a freeze is missing, or happens in call-stack mode', () => {
     const wrong = flipDebugctl(msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI);
     expect(verdictOn(wrong, ANY | U)).toBe('v0: FREEZE_LBRS_ON_PMI is 0, not 1');
     expect(verdictOn(wrong, STACK | U)).toBe('v0: FREEZE_LBRS_ON_PMI is 1, not 0');
   });
 
-  it('never holds where LBR is off while an event counts, or on while none does', () => {
+  it('filter-true fails if LBR is off while an event counts, or on while none does', () => {
     const off = flipDebugctl(msrs.DEBUGCTLMSR_LBR);
     expect(verdictOn(off, ANY | U)).toBe('v0: 1 events count, DEBUGCTL.LBR is 0');
-    const rig = new WatchedRig(broken(() => ({ intel_pmu_lbr_disable_all: () => {} })));
+    const rig = new WatchedRig({ driver: broken(() => ({ intel_pmu_lbr_disable_all: () => {} })) });
     rig.open(ANY | U);
     expect(rig.breaker('filter-true')).toBe('nobody');
     rig.m.switchTask(0, 1);
-    expect(rig.detail('filter-true')).toBe('v0: 0 events count, DEBUGCTL.LBR is 1');
+    expect(rig.ownDetail('filter-true')).toBe('v0: 0 events count, DEBUGCTL.LBR is 1');
   });
 
-  it('always has the errno that 6.1 has', () => {
+  it('filter-true expects the errno that 6.1 has', () => {
     const both = STACK | U | ANY;
     for (const [type, ret, cpu] of [
       [STACK | U, 0, 'skylake'],
@@ -133,7 +133,7 @@ describe('filter-true', () => {
       [ANY | U, 0, 'core2'],
     ] as const) {
       expect(openVerdict(type, ret, cpu)).toBe('');
-      const rig = new WatchedRig(PORT, cpu);
+      const rig = new WatchedRig({ cpu });
       expect(rig.m.open(0, 0, 0, type)).toBe(ret);
       expect(rig.breaker('filter-true')).toBe('nobody');
       expect(openVerdict(type, ret === -EINVAL ? -EOPNOTSUPP : -EINVAL, cpu)).not.toBe('');
@@ -141,13 +141,13 @@ describe('filter-true', () => {
     expect(openVerdict(both, 0)).toBe('v0: opening type 0x809 returned 0 instead of -22');
   });
 
-  it('never judges after a raw write of the guest, nor what it does by wrong reads', () => {
+  it('filter-true never judges after a raw write, nor what follows from wrong reads', () => {
     const wrong = flipDebugctl(msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI);
-    const raw = new WatchedRig(wrong);
+    const raw = new WatchedRig({ driver: wrong });
     raw.m.wrmsr(0, MSR_LBR_SELECT, 0, 0);
     raw.open(ANY | U);
     expect([raw.reach('filter-judged'), raw.breaker('filter-true')]).toEqual([0, 'nobody']);
-    const misled = new WatchedRig(wrong, 'skylake', never);
+    const misled = new WatchedRig({ driver: wrong, policy: never });
     misled.m.pcpus[0].stack.write(msrs.MSR_LBR_TOS, 3, 0);
     misled.m.pcpus[0].stack.write(msrs.MSR_LBR_NHM_FROM, 5, 0);
     misled.m.rdmsr(0, msrs.MSR_LBR_NHM_FROM);
@@ -157,7 +157,7 @@ describe('filter-true', () => {
 });
 
 describe('what 6.1 itself makes of filter-true', () => {
-  it('never records direct calls on Nehalem: its map has no entry for them', () => {
+  it('6.1 never records direct calls on Nehalem: its map has no entry for them', () => {
     const type = perf.PERF_SAMPLE_BRANCH_CALL | U;
     expect(verdictOn(PORT, type, 'nehalem')).toBe(
       'v0: LBR_SELECT 0x1fd drops call of user mode for type 0x2001',

@@ -2,76 +2,31 @@
 import { describe, expect, it } from 'vitest';
 import { MSR_KVM_PV_LBR_CTRL } from '../../src/guest/pv/kvm_para.js';
 import * as branch from '../../src/hw/branch.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
 import * as msrs from '../../src/hw/msr_index.js';
-import type { Observer } from '../../src/host/observer.js';
-import { never } from '../../src/host/policy/never.js';
-import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
-import type { PropertyName } from '../../src/host/policy/policy.js';
+import type { PropertyName } from '../../src/judge/properties.js';
 import { CALL_RDMSR, CALL_SWITCH, CALL_WRMSR } from '../../src/machine/guest_call.js';
-import { Machine } from '../../src/machine/machine.js';
-import type { ReachName } from '../../src/judge/properties.js';
-import { Reference } from '../../src/judge/reference.js';
-import { P, R, Verdicts } from '../../src/judge/verdicts.js';
+import { P } from '../../src/judge/verdicts.js';
+import { type CheckRig, referenceRig, type Seen } from '../rig/judge.js';
+import { DEBUGCTL, FROM, INFO, LBR, SELECT, TO, TOS } from '../rig/machine.js';
 
-const { MSR_LBR_NHM_FROM: FROM, MSR_LBR_NHM_TO: TO, MSR_LBR_INFO_0: INFO } = msrs;
-const { MSR_LBR_TOS: TOS, MSR_LBR_SELECT: SELECT, DEBUGCTLMSR_LBR: LBR } = msrs;
-const DEBUGCTL = msrs.MSR_IA32_DEBUGCTLMSR;
 const FREEZE = msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
 const STATUS = msrs.MSR_CORE_PERF_GLOBAL_STATUS;
 
 const address = (vm: number): number => branch.addressHigh(false, branch.BRANCH_JCC, vm, 0, 0);
 
-/** A reference that is told by hand what a guest did; the machine only stands by. */
-class Rig {
-  readonly m: Machine;
-  readonly verdicts = new Verdicts();
-  readonly ref: Reference;
-  /** Whether the vCPUs handle an NMI that came inside another function, and what they run. */
-  nested = false;
-  running = CALL_SWITCH;
+/** Has vCPU 0 in call-stack mode. */
+function callstackMode({ m, ref }: CheckRig): void {
+  m.cpu(0).cpuc.lbr_users = 1;
+  ref.write(0, SELECT, msrs.LBR_CALL_STACK, 0);
+}
 
-  constructor(cpu = 'skylake') {
-    const model = findCpuModel(cpu);
-    if (model === undefined) throw new Error(`no ${cpu}`);
-    const observer = new Proxy({} as Observer, { get: () => (): void => {} });
-    const shape = { vms: 2, vcpus: 2, tasks: 2, pcpus: 2 };
-    this.m = new Machine({ ...shape, model, kernel: '6.1', policy: never }, observer);
-    this.m.boot();
-    const view = Object.create(this.m, {
-      ports: { get: () => [0, 1, 2, 3].map(() => ({ nested: this.nested })) },
-      runningCall: { value: () => this.running },
-    }) as Machine;
-    this.ref = new Reference(this.m.config, () => view, this.verdicts);
-    this.ref.start();
-  }
-
-  get broken(): PropertyName[] {
-    return PROPERTY_NAMES.filter((_, p) => this.verdicts.broken[p] !== 0);
-  }
-
-  get own(): PropertyName[] {
-    return PROPERTY_NAMES.filter((_, p) => this.verdicts.own[p] !== 0);
-  }
-
-  reach(name: ReachName): number {
-    return this.verdicts.reach[R[name]];
-  }
-
-  /** Has vCPU 0 in call-stack mode. */
-  callstackMode(): void {
-    this.m.cpu(0).cpuc.lbr_users = 1;
-    this.ref.write(0, SELECT, msrs.LBR_CALL_STACK, 0);
-  }
-
-  wrongRead(): void {
-    this.ref.read(0, FROM, 1, address(0));
-  }
+function wrongRead({ ref }: CheckRig): void {
+  ref.read(0, FROM, 1, address(0));
 }
 
 describe('read', () => {
-  it('never minds what the reference machine returns, too', () => {
-    const { ref, m, ...rig } = new Rig();
+  it('a read is never wrong if the reference machine returns the same', () => {
+    const { ref, m, verdicts } = referenceRig();
     for (const msr of [FROM + 1, TO + 2, INFO + 3, TOS, SELECT, DEBUGCTL]) {
       const edx = msr === FROM + 1 || msr === TO + 2 ? 5 : 0;
       ref.write(0, msr, 1, edx);
@@ -79,32 +34,32 @@ describe('read', () => {
     }
     ref.read(1, FROM + 1, 0, 0);
     ref.read(0, msrs.MSR_CORE_PERF_GLOBAL_CTRL, 99, 99);
-    expect([m.vcpus.length, rig.verdicts.news]).toEqual([4, false]);
+    expect([m.vcpus.length, verdicts.news]).toEqual([4, false]);
   });
 
-  it('always minds each half of another value, and says what was read instead of what', () => {
+  it('a read is wrong if either half differs, and the text says what instead of what', () => {
     for (const [eax, edx] of [
       [8, 5],
       [7, 6],
     ]) {
-      const rig = new Rig();
+      const rig = referenceRig();
       rig.ref.write(0, FROM + 1, 7, 5);
       rig.ref.read(0, FROM + 1, eax, edx);
       expect(rig.broken).toEqual(['no-loss/any']);
-      const text = rig.verdicts.details[P['no-loss/any']];
+      const text = rig.detail('no-loss/any');
       expect(text).toContain(`v0: RDMSR 0x681 returned 0x0000000${edx}0000000${eax}, of VM 0, `);
       expect(text).toContain('instead of 0x0000000500000007');
     }
   });
 
-  it('always counts a loss in call-stack mode apart, for LBR MSRs', () => {
+  it('a loss of an LBR MSR in call-stack mode always counts apart', () => {
     for (const [users, select, msr, callstack] of [
       [1, msrs.LBR_CALL_STACK, FROM, true],
       [0, msrs.LBR_CALL_STACK, FROM, false],
       [1, msrs.LBR_KERNEL, FROM, false],
       [1, msrs.LBR_CALL_STACK, DEBUGCTL, false],
     ] as const) {
-      const rig = new Rig();
+      const rig = referenceRig();
       rig.m.cpu(0).cpuc.lbr_users = users;
       rig.ref.write(0, SELECT, select, 0);
       rig.ref.read(0, msr, 1, 0);
@@ -115,7 +70,7 @@ describe('read', () => {
     }
   });
 
-  it('always takes a record of another VM, or of the host, for a leak', () => {
+  it('a record of another VM, or of the host, always counts as a leak', () => {
     const cases: readonly (readonly [number, number, number, boolean, string])[] = [
       [FROM, 1, address(1), true, ', of VM 1,'],
       [TO, 1, address(1), true, ', of VM 1,'],
@@ -127,25 +82,28 @@ describe('read', () => {
       [SELECT, 0x100, 0, false, '00100, instead'],
     ];
     for (const [msr, eax, edx, leak, text] of cases) {
-      const rig = new Rig();
+      const rig = referenceRig();
       // Something is there, so that an empty value is wrong as well.
       rig.ref.write(0, FROM + 9, 1, 0);
       rig.ref.read(0, msr, eax, edx);
       expect(rig.broken).toEqual(leak ? ['no-loss/any', 'no-leak/vm'] : ['no-loss/any']);
-      expect(rig.verdicts.details[P['no-loss/any']]).toContain(text);
+      expect(rig.detail('no-loss/any')).toContain(text);
     }
-    const rig = new Rig();
+    const rig = referenceRig();
     rig.ref.write(2, FROM, 1, address(1));
     rig.ref.read(2, FROM, 0, 0);
-    expect(rig.broken).toEqual(['no-loss/any']);
-    expect(rig.verdicts.details[P['no-loss/any']]).toContain('00000, instead');
+    expect(rig.only('no-loss/any')).toContain('00000, instead');
   });
 
-  it('always takes a lost record for a premature stop if the policy had stopped', () => {
-    const lose = (dropped: number, lost: number, prepare = (_rig: Rig): void => {}): boolean => {
-      const rig = new Rig();
+  it('a lost record is a premature stop if the policy took its guest to have stopped', () => {
+    const lose = (
+      dropped: number,
+      lost: number,
+      prepare = (_rig: CheckRig): void => {},
+    ): boolean => {
+      const rig = referenceRig();
       rig.ref.write(0, FROM + 1, lost, 0);
-      rig.ref.dropped[0] = dropped;
+      rig.ref['dropped'][0] = dropped;
       prepare(rig);
       rig.ref.read(0, FROM + 1, 9, 0);
       return rig.broken.includes('no-premature-stop');
@@ -153,9 +111,9 @@ describe('read', () => {
     expect(lose(1, 7)).toBe(true);
     expect(lose(0, 7)).toBe(false);
     expect(lose(1, 0)).toBe(false);
-    const other = (rig: Rig): void => rig.ref.read(0, FROM + 2, 0, 0);
-    const right = (rig: Rig): void => rig.ref.read(0, FROM + 1, 7, 0);
-    const debugctl = (rig: Rig): void => {
+    const other = (rig: CheckRig): void => rig.ref.read(0, FROM + 2, 0, 0);
+    const right = (rig: CheckRig): void => rig.ref.read(0, FROM + 1, 7, 0);
+    const debugctl = (rig: CheckRig): void => {
       rig.ref.write(0, DEBUGCTL, LBR, 0);
       rig.ref.read(0, DEBUGCTL, LBR, 0);
     };
@@ -163,14 +121,14 @@ describe('read', () => {
     expect(lose(1, 7, right)).toBe(false);
     expect(lose(1, 7, other)).toBe(true);
     expect(lose(1, 7, debugctl)).toBe(true);
-    const rig = new Rig();
+    const rig = referenceRig();
     rig.ref.write(0, DEBUGCTL, LBR, 0);
-    rig.ref.dropped[0] = 1;
+    rig.ref['dropped'][0] = 1;
     rig.ref.read(0, DEBUGCTL, 0, 0);
     expect(rig.broken).toEqual(['no-loss/any']);
   });
 
-  it('never asks a part without TSX to keep bits 62:61 of FROM', () => {
+  it('a CPU without TSX is never asked to keep bits 62:61 of FROM', () => {
     const both = msrs.LBR_FROM_FLAG_IN_TX_HI | msrs.LBR_FROM_FLAG_ABORT_HI;
     for (const [cpu, msr, edx, right] of [
       ['haswell-notsx', FROM, both, true],
@@ -180,14 +138,14 @@ describe('read', () => {
       ['haswell', FROM, both, false],
       ['goldmont', FROM, both, false],
     ] as const) {
-      const rig = new Rig(cpu);
+      const rig = referenceRig(cpu);
       rig.ref.read(0, msr, 0, edx);
       expect([cpu, edx, rig.broken.length === 0]).toEqual([cpu, edx, right]);
     }
   });
 
-  it('always counts reads after somebody else was in the registers', () => {
-    const rig = new Rig();
+  it('a read after somebody else was in the registers is always counted', () => {
+    const rig = referenceRig();
     const now = (): number[] =>
       (['foreign-in-registers', 'read-after-other', 'callstack-read-after-other'] as const).map(
         (name) => rig.reach(name),
@@ -195,21 +153,21 @@ describe('read', () => {
     rig.ref.write(0, FROM + 1, 7, 0);
     rig.ref.read(0, FROM + 1, 7, 0);
     expect(now()).toEqual([0, 0, 0]);
-    rig.ref.other[0] = 1;
+    rig.ref['other'][0] = 1;
     rig.ref.read(0, FROM + 2, 0, 0);
     expect(now()).toEqual([1, 0, 0]);
     rig.ref.read(0, FROM + 1, 7, 0);
     rig.ref.read(0, DEBUGCTL, 0, 0);
     expect(now()).toEqual([2, 1, 0]);
-    rig.callstackMode();
+    callstackMode(rig);
     rig.ref.read(0, FROM + 1, 7, 0);
     rig.ref.read(0, FROM + 2, 0, 0);
     rig.ref.read(1, FROM + 1, 0, 0);
     expect(now()).toEqual([4, 2, 1]);
   });
 
-  it('never minds the TOS of a stack that is empty here and there, and follows it', () => {
-    const rig = new Rig();
+  it('the TOS of a stack that is empty here and there never matters, and is followed', () => {
+    const rig = referenceRig();
     rig.ref.read(0, TOS, 5, 0);
     expect([rig.broken, rig.ref.of(0).stack.tos]).toEqual([[], 5]);
     rig.ref.read(0, TOS, 5, 0);
@@ -218,10 +176,10 @@ describe('read', () => {
     expect(rig.broken).toEqual(['no-loss/any']);
   });
 
-  it('always minds the TOS of a stack that holds something, here or there', () => {
+  it('the TOS of a stack that holds something, here or there, always matters', () => {
     for (const passthrough of [true, false]) {
       for (const where of ['reference', 'registers', 'copy'] as const) {
-        const rig = new Rig();
+        const rig = referenceRig();
         const [vcpu] = rig.m.vcpus;
         rig.m.kvm.setPassthrough(vcpu, passthrough);
         if (where === 'reference') rig.ref.write(0, FROM, 7, 0);
@@ -236,31 +194,34 @@ describe('read', () => {
 });
 
 describe('wrongSample', () => {
-  it('always is the policy’s when its reads were wrong, else the kernel’s own', () => {
-    const after = (prepare: (rig: Rig) => void): [PropertyName[], PropertyName[]] => {
-      const rig = new Rig();
-      prepare(rig);
+  it('a wrong sample is the policy’s if its reads were wrong, else the kernel’s own', () => {
+    const after = (
+      prepare: (rig: CheckRig, seen: Seen) => void,
+    ): [PropertyName[], PropertyName[]] => {
+      const seen = { nested: false, running: CALL_SWITCH };
+      const rig = referenceRig('skylake', seen);
+      prepare(rig, seen);
       const before = rig.broken;
       rig.ref.wrongSample(0, P['callstack-true'], () => 'text');
       return [rig.broken.filter((name) => !before.includes(name)), rig.own];
     };
-    const status = (rig: Rig): void => rig.ref.read(0, STATUS, 1, 0);
+    const status = (rig: CheckRig): void => rig.ref.read(0, STATUS, 1, 0);
     expect(after(() => {})).toEqual([[], ['callstack-true']]);
-    expect(after((rig) => rig.wrongRead())).toEqual([['callstack-true'], []]);
+    expect(after((rig) => wrongRead(rig))).toEqual([['callstack-true'], []]);
     // Reads before the handler of this PMI count for nothing, but the guest is no longer the same.
     expect(
       after((rig) => {
-        rig.wrongRead();
+        wrongRead(rig);
         status(rig);
       }),
     ).toEqual([[], []]);
     expect(
-      after((rig) => {
-        rig.wrongRead();
-        rig.nested = true;
+      after((rig, seen) => {
+        wrongRead(rig);
+        seen.nested = true;
       }),
     ).toEqual([[], []]);
-    expect(after((rig) => void (rig.nested = true))).toEqual([[], ['callstack-true']]);
+    expect(after((_rig, seen) => void (seen.nested = true))).toEqual([[], ['callstack-true']]);
     // What another vCPU of the VM read wrongly taints the VM; that of another VM does not.
     expect(after((rig) => rig.ref.read(1, FROM, 1, 0))).toEqual([[], []]);
     expect(after((rig) => rig.ref.read(2, FROM, 1, 0))).toEqual([[], ['callstack-true']]);
@@ -269,8 +230,8 @@ describe('wrongSample', () => {
 });
 
 describe('write', () => {
-  it('always reaches the registers of its own vCPU, of DEBUGCTL the bits that KVM knows', () => {
-    const { ref } = new Rig();
+  it('a write reaches the registers of its vCPU, and of DEBUGCTL the bits that KVM knows', () => {
+    const { ref } = referenceRig();
     ref.write(1, DEBUGCTL, LBR | FREEZE | msrs.DEBUGCTLMSR_BTF, 0);
     ref.write(1, FROM + 1, 7, 5);
     ref.write(1, msrs.MSR_CORE_PERF_GLOBAL_CTRL, 3, 0);
@@ -289,14 +250,13 @@ describe('write', () => {
     expect(ref.lbrOn(1)).toBe(false);
   });
 
-  it('always minds a value that should have been refused', () => {
-    const rig = new Rig();
+  it('a write of a value that should have been refused is always wrong', () => {
+    const rig = referenceRig();
     rig.ref.write(0, SELECT, 0x3ff, 0);
     rig.ref.write(0, 0x10, 0, 1);
     expect(rig.broken).toEqual([]);
     rig.ref.write(0, SELECT, 0, 1);
-    expect(rig.broken).toEqual(['no-fault']);
-    expect(rig.verdicts.details[P['no-fault']]).toContain('v0: WRMSR 0x1c8 took a value');
+    expect(rig.only('no-fault')).toContain('v0: WRMSR 0x1c8 took a value');
   });
 });
 
@@ -308,8 +268,7 @@ describe('fault', () => {
     edx: number,
     running = CALL_SWITCH,
   ): string => {
-    const rig = new Rig();
-    rig.running = running;
+    const rig = referenceRig('skylake', { nested: false, running });
     rig.ref.fault(0, msr, write, eax, edx);
     if (rig.broken.length > 0) expect(rig.broken).toEqual(['no-fault']);
     if (rig.own.length > 0) expect(rig.own).toEqual(['no-fault']);
@@ -324,132 +283,105 @@ describe('fault', () => {
     MSR_KVM_PV_LBR_CTRL,
   ];
 
-  it('never is right on a read of an MSR that exists', () => {
+  it('a fault on a read of an MSR that exists is never right', () => {
     for (const msr of [...KNOWN, FROM, TOS, SELECT]) {
       expect([msr, verdict(msr, false, 0, 0)]).toEqual([msr, 'policy']);
     }
     expect([verdict(0x10, false, 0, 0), verdict(0x10, true, 0, 0)]).toEqual(['kernel', 'kernel']);
   });
 
-  it('always is right on a write that the silicon or KVM refuses', () => {
-    expect([verdict(SELECT, true, 0, 1), verdict(SELECT, true, 1, 0)]).toEqual([
-      'kernel',
-      'policy',
-    ]);
-    expect([verdict(FROM, true, 1, 0x00ff0000), verdict(FROM, true, 1, 0)]).toEqual([
-      'kernel',
-      'policy',
-    ]);
+  it('a fault on a write that the silicon or KVM refuses is always right', () => {
     const known = LBR | FREEZE | msrs.DEBUGCTLMSR_BTF;
-    expect([
-      verdict(DEBUGCTL, true, known, 0),
-      verdict(DEBUGCTL, true, known, 1),
-      verdict(DEBUGCTL, true, known | 4, 0),
-    ]).toEqual(['policy', 'kernel', 'kernel']);
+    for (const [msr, eax, edx, whose] of [
+      [SELECT, 0, 1, 'kernel'],
+      [SELECT, 1, 0, 'policy'],
+      [FROM, 1, 0x00ff0000, 'kernel'],
+      [FROM, 1, 0, 'policy'],
+      [DEBUGCTL, known, 0, 'policy'],
+      [DEBUGCTL, known, 1, 'kernel'],
+      [DEBUGCTL, known | 4, 0, 'kernel'],
+    ] as const) {
+      expect([msr, eax, edx, verdict(msr, true, eax, edx)]).toEqual([msr, eax, edx, whose]);
+    }
     for (const msr of KNOWN.slice(1)) {
       const readOnly = msr === msrs.MSR_IA32_PERF_CAPABILITIES;
       expect([msr, verdict(msr, true, 0, 0)]).toEqual([msr, readOnly ? 'kernel' : 'policy']);
     }
   });
 
-  it('never counts for the kernel when it was asked for by a raw access', () => {
+  it('a fault that a raw access asked for never counts for the kernel', () => {
     for (const running of [CALL_RDMSR, CALL_WRMSR]) {
       expect(verdict(SELECT, true, 0, 1, running)).toBe('nobody');
       expect(verdict(SELECT, true, 1, 0, running)).toBe('policy');
     }
   });
 
-  it('always says what the access was', () => {
-    const rig = new Rig();
-    rig.ref.fault(1, FROM, false, 0, 0);
-    expect(rig.verdicts.details[P['no-fault']]).toBe('v1: #GP on RDMSR 0x680');
-    rig.ref.fault(1, SELECT, true, 0, 1);
-    expect(rig.verdicts.ownDetails[P['no-fault']]).toBe('v1: #GP on WRMSR 0x1c8');
-  });
-});
-
-describe('branch', () => {
-  it('always is recorded as the machine itself records it', () => {
-    const { ref, m } = new Rig();
-    const from = address(1);
-    ref.branch(2, branch.BRANCH_JCC, 3, 1, from, from);
-    ref.write(2, DEBUGCTL, LBR, 0);
-    m.switchTo(0, 2);
-    m.pcpus[0].debugctl = LBR;
-    for (const seq of [2, 3]) {
-      ref.branch(2, branch.BRANCH_JCC, 3, seq, from, from);
-      const cycles = branch.branchCycles(1, seq);
-      m.pcpus[0].branch(branch.BRANCH_JCC, 3, seq, from, seq, from, seq === 3, cycles);
-    }
-    const all = (port: (typeof m.host.kernel.cpus)[0]['port']): number[][] =>
-      [FROM, TO, INFO].flatMap((base) => [0, 1, 2, 3].map((i) => [port.rdmsr(base + i), port.edx]));
-    expect(all(ref.of(2))).toEqual(all(m.pcpus[0]));
-    expect([ref.of(2).stack.tos, ref.of(0).stack.empty]).toEqual([2, true]);
-  });
-});
-
-describe('beforeRecord', () => {
-  const own = branch.addressHigh(false, branch.BRANCH_JCC, 0, 0, 0);
-  const tosAfter = (prepare: (rig: Rig) => void): number => {
-    const rig = new Rig();
+  /** A wrong sample of vCPU 0, after what `prepare` does: who is it that breaks callstack-true? */
+  const sampled = (prepare: (rig: CheckRig) => void): string => {
+    const rig = referenceRig();
     prepare(rig);
-    rig.m.pcpus[0].wrmsr(TOS, 5, 0);
-    rig.ref.beforeRecord(0);
-    return rig.ref.of(0).stack.tos;
+    rig.ref.wrongSample(0, P['callstack-true'], () => 'text');
+    return rig.breaker('callstack-true');
   };
 
-  it('always follows the TOS of the machine while both stacks are empty', () => {
-    expect(tosAfter(() => {})).toBe(5);
-    expect(tosAfter(({ ref }) => ref.write(0, FROM, 1, 0))).toBe(0);
-    expect(tosAfter(({ m }) => void m.pcpus[0].wrmsr(FROM, 1, 0))).toBe(0);
+  it('a fault that the reference machine lacks makes another guest of the VM', () => {
+    const write = (vcpu: number, edx: number) => (rig: CheckRig) =>
+      rig.ref.fault(vcpu, SELECT, true, 1, edx);
+    expect(sampled(() => {})).toBe('kernel');
+    expect(sampled(write(0, 0))).toBe('nobody');
+    // Another vCPU of the VM does it to both; that of another VM does not.
+    expect([sampled(write(1, 0)), sampled(write(2, 0))]).toEqual(['nobody', 'kernel']);
+    // A write that both machines refuse changes nothing; one that is taken instead does.
+    expect(sampled(write(0, 1))).toBe('kernel');
+    expect(sampled((rig) => rig.ref.write(0, SELECT, 0, 1))).toBe('nobody');
   });
 
-  it('never looks again once the reference has recorded, until it may be empty again', () => {
-    const on = ({ ref }: Rig): void => ref.write(0, DEBUGCTL, LBR, 0);
-    const record = (rig: Rig): void => {
-      on(rig);
-      rig.ref.branch(0, branch.BRANCH_JCC, 3, 1, own, own);
-      // So that looking would find it empty.
-      rig.ref.of(0).stack.clear();
+  it('a fault on a read of what is not 0 always makes the sample wrong', () => {
+    const read = (msr: number, value: number) => (rig: CheckRig) => {
+      rig.ref.write(0, msr, value, 0);
+      rig.ref.fault(0, msr, false, 0, 0);
     };
-    expect(tosAfter(record)).toBe(0);
-    for (const not of [
-      ({ ref }: Rig): void => ref.branch(0, branch.BRANCH_JCC, 3, 1, own, own),
-      (rig: Rig): void => {
-        on(rig);
-        rig.ref.branch(0, branch.BRANCH_RET, 3, 1, own, own);
-        rig.ref.of(0).stack.clear();
-      },
-    ]) {
-      expect(tosAfter(not)).toBe(5);
+    for (const msr of [FROM, TOS, DEBUGCTL]) {
+      expect([msr, sampled(read(msr, 1))]).toEqual([msr, 'policy']);
+      // The guest gets the 0 that it would have got; but a #GP with it.
+      expect([msr, sampled(read(msr, 0))]).toEqual([msr, 'nobody']);
     }
-    for (const again of [
-      ({ ref }: Rig): void => ref.branch(0, branch.BRANCH_RET, 3, 1, 0, 0),
-      ({ ref }: Rig): void => ref.write(0, FROM, 0, 0),
-      ({ ref }: Rig): void => ref.forget(),
-      ({ ref }: Rig): void => ref.start(),
-    ]) {
-      expect(
-        tosAfter((rig) => {
-          record(rig);
-          again(rig);
-          rig.ref.of(0).stack.clear();
-        }),
-      ).toBe(5);
-    }
-    expect(
-      tosAfter((rig) => {
-        record(rig);
-        rig.ref.branch(1, branch.BRANCH_RET, 3, 1, 0, 0);
-        rig.ref.write(0, DEBUGCTL, 0, 0);
-      }),
-    ).toBe(0);
+    const high = sampled(({ ref }) => {
+      ref.write(0, FROM, 0, 1);
+      ref.fault(0, FROM, false, 0, 0);
+    });
+    expect(high).toBe('policy');
+    // Reads before the PMI handler's count for nothing, and a sample is made of LBR MSRs alone.
+    const before = sampled((rig) => {
+      read(FROM, 1)(rig);
+      rig.ref.read(0, STATUS, 1, 0);
+    });
+    expect(before).toBe('nobody');
+    expect(sampled((rig) => rig.ref.fault(0, STATUS, false, 0, 0))).toBe('nobody');
+  });
+
+  it('a fault is never the kernel’s own once the guest has become another', () => {
+    const rig = referenceRig();
+    wrongRead(rig);
+    rig.ref.fault(0, SELECT, true, 0, 1);
+    expect(rig.own).toEqual([]);
+    // The other VM's guest is still the same.
+    rig.ref.fault(2, SELECT, true, 0, 1);
+    expect(rig.own).toEqual(['no-fault']);
+  });
+
+  it('a fault is always told with its access', () => {
+    const rig = referenceRig();
+    rig.ref.fault(1, FROM, false, 0, 0);
+    expect(rig.detail('no-fault')).toBe('v1: #GP on RDMSR 0x680');
+    rig.ref.fault(2, SELECT, true, 0, 1);
+    expect(rig.ownDetail('no-fault')).toBe('v2: #GP on WRMSR 0x1c8');
   });
 });
 
 describe('pmi', () => {
-  it('always freezes as a PMU of version 2 does, in silicon', () => {
-    const rig = new Rig();
+  it('a PMI on the reference machine freezes as a PMU of version 2 does, in silicon', () => {
+    const rig = referenceRig();
     expect(rig.ref.model.pmu_version).toBe(2);
     rig.ref.write(0, DEBUGCTL, LBR, 0);
     rig.ref.pmi(0, 1);
@@ -461,18 +393,18 @@ describe('pmi', () => {
 });
 
 describe('start', () => {
-  it('always forgets the run before', () => {
-    const rig = new Rig();
+  it('a start of the reference forgets the run before', () => {
+    const rig = referenceRig();
     rig.ref.write(0, FROM, 7, 0);
     rig.ref.write(0, DEBUGCTL, LBR, 0);
-    rig.wrongRead();
-    rig.ref.other.fill(1);
-    rig.ref.dropped.fill(1);
+    wrongRead(rig);
+    rig.ref['other'].fill(1);
+    rig.ref['dropped'].fill(1);
     rig.verdicts.clear();
     rig.ref.start();
     rig.ref.read(0, FROM, 0, 0);
     expect([rig.ref.lbrOn(0), rig.broken]).toEqual([false, []]);
-    expect([...rig.ref.other, ...rig.ref.dropped].every((flag) => flag === 0)).toBe(true);
+    expect([...rig.ref['other'], ...rig.ref['dropped']].every((flag) => flag === 0)).toBe(true);
     rig.ref.wrongSample(0, P['callstack-true'], () => '');
     expect([rig.broken, rig.own]).toEqual([[], ['callstack-true']]);
   });

@@ -1,173 +1,131 @@
 /** Whose records registers hold, and who touches them: recorder-owned, owner-only, host-intact. */
 import { describe, expect, it } from 'vitest';
 import * as branch from '../../src/hw/branch.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
-import * as msrs from '../../src/hw/msr_index.js';
-import type { Observer } from '../../src/host/observer.js';
 import { HOST } from '../../src/host/observer.js';
-import { never } from '../../src/host/policy/never.js';
-import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
-import type { PropertyName } from '../../src/host/policy/policy.js';
-import { Machine } from '../../src/machine/machine.js';
-import type { ReachName } from '../../src/judge/properties.js';
-import { Reference } from '../../src/judge/reference.js';
-import { RegisterCheck } from '../../src/judge/register_check.js';
-import { P, R, Verdicts } from '../../src/judge/verdicts.js';
-
-const { MSR_LBR_NHM_FROM: FROM, MSR_LBR_SELECT: SELECT } = msrs;
-const PINNED = 0;
+import { CheckRig } from '../rig/judge.js';
+import { FROM, ON, PINNED, SELECT, TOS } from '../rig/machine.js';
 
 const address = (vm: number, vcpu: number): number =>
   branch.addressHigh(false, branch.BRANCH_JCC, vm, vcpu, 0);
 
-/** A check that is told by hand what happened, on a machine that stands by: v0 and v1 run. */
-class Rig {
-  readonly m: Machine;
-  readonly verdicts = new Verdicts();
-  readonly ref: Reference;
-  readonly check: RegisterCheck;
-
-  constructor(cpu = 'skylake') {
-    const model = findCpuModel(cpu);
-    if (model === undefined) throw new Error(`no ${cpu}`);
-    const observer = new Proxy({} as Observer, { get: () => (): void => {} });
-    const shape = { vms: 2, vcpus: 2, tasks: 2, pcpus: 2 };
-    this.m = new Machine({ ...shape, model, kernel: '6.1', policy: never }, observer);
-    this.m.boot();
-    this.ref = new Reference(this.m.config, () => this.m, this.verdicts);
-    this.ref.start();
-    this.check = new RegisterCheck(this.m.config, () => this.m, this.ref, this.verdicts);
-    this.check.start();
-  }
-
-  get broken(): PropertyName[] {
-    return PROPERTY_NAMES.filter((_, p) => this.verdicts.broken[p] !== 0);
-  }
-
-  reach(name: ReachName): number {
-    return this.verdicts.reach[R[name]];
-  }
-}
+/** On a machine on which v0 and v1 run; v2 and v3 are off. */
+const rigOf = (cpu = 'skylake'): CheckRig => new CheckRig({ cpu, vcpus: 2, pcpus: 2 });
 
 describe('holds', () => {
-  it('always tells every other vCPU that its records are gone, when the holder changes', () => {
-    const { check, ref } = new Rig();
-    check.holds(0, 1);
-    expect([...ref.other]).toEqual([1, 0, 1, 1]);
-    ref.other.fill(0);
-    check.holds(0, 1);
-    expect([...ref.other]).toEqual([0, 0, 0, 0]);
-    check.holds(1, 1);
-    expect([...ref.other]).toEqual([1, 0, 1, 1]);
-    ref.other.fill(0);
-    check.holds(0, 2);
-    expect([...ref.other]).toEqual([1, 1, 0, 1]);
+  it('a new holder always tells every other vCPU that its records are gone', () => {
+    const { registers, ref } = rigOf();
+    registers.holds(0, 1);
+    expect([...ref['other']]).toEqual([1, 0, 1, 1]);
+    ref['other'].fill(0);
+    registers.holds(0, 1);
+    expect([...ref['other']]).toEqual([0, 0, 0, 0]);
+    registers.holds(1, 1);
+    expect([...ref['other']]).toEqual([1, 0, 1, 1]);
+    ref['other'].fill(0);
+    registers.holds(0, 2);
+    expect([...ref['other']]).toEqual([1, 1, 0, 1]);
   });
 });
 
 describe('records', () => {
-  const foreign = (vm: number, vcpu: number, prepare = (_rig: Rig): void => {}): boolean => {
-    const rig = new Rig();
+  const foreign = (vm: number, vcpu: number, prepare = (_rig: CheckRig): void => {}): boolean => {
+    const rig = rigOf();
     rig.m.pcpus[0].wrmsr(FROM + 3, 9, address(vm, vcpu));
     prepare(rig);
-    rig.check.records(0, 0, true);
+    rig.registers.records(0, 0, true);
     return rig.broken.includes('recorder-owned');
   };
 
-  it('always minds records of another vCPU, another VM or the host below a new one', () => {
+  it('recorder-owned fails for records of another vCPU, VM or the host below a new one', () => {
     expect([foreign(0, 1), foreign(1, 0), foreign(branch.HOST_VM, 0)]).toEqual([true, true, true]);
     // Old records of its own break no-loss, when they are read.
     expect(foreign(0, 0)).toBe(false);
   });
 
-  it('never minds what the guest itself has written, or who holds the registers already', () => {
+  it('recorder-owned never minds what the guest wrote itself, or holds already', () => {
     expect(foreign(0, 1, ({ ref }) => ref.write(0, FROM + 3, 9, address(0, 1)))).toBe(false);
     expect(foreign(0, 1, ({ ref }) => ref.write(0, FROM + 2, 9, address(0, 1)))).toBe(true);
-    expect(foreign(0, 1, ({ check }) => check.holds(0, 0))).toBe(false);
-    expect(foreign(0, 1, ({ check }) => check.holds(0, 1))).toBe(true);
+    expect(foreign(0, 1, ({ registers }) => registers.holds(0, 0))).toBe(false);
+    expect(foreign(0, 1, ({ registers }) => registers.holds(0, 1))).toBe(true);
   });
 
-  it('always makes the vCPU the holder if something was captured, and looks again if not', () => {
-    const rig = new Rig();
-    rig.check.records(0, 0, false);
+  it('a vCPU holds the registers once something was captured, and not before', () => {
+    const rig = rigOf();
+    rig.registers.records(0, 0, false);
     rig.m.pcpus[0].wrmsr(FROM + 3, 9, address(0, 1));
-    expect([...rig.ref.other]).toEqual([0, 0, 0, 0]);
-    rig.check.records(0, 0, true);
+    expect([...rig.ref['other']]).toEqual([0, 0, 0, 0]);
+    rig.registers.records(0, 0, true);
     expect(rig.broken).toEqual(['recorder-owned']);
-    expect([...rig.ref.other]).toEqual([0, 1, 1, 1]);
-    expect(rig.verdicts.details[P['recorder-owned']]).toContain('v0 is recorded on p0');
+    expect([...rig.ref['other']]).toEqual([0, 1, 1, 1]);
+    expect(rig.detail('recorder-owned')).toContain('v0 is recorded on p0');
     rig.verdicts.clear();
-    rig.check.records(0, 0, true);
+    rig.registers.records(0, 0, true);
     expect(rig.broken).toEqual([]);
   });
 
-  it('always counts the risk that somebody else was there', () => {
-    const rig = new Rig();
-    rig.check.records(0, 0, true);
+  it('recording after somebody else was there is always counted', () => {
+    const rig = rigOf();
+    rig.registers.records(0, 0, true);
     expect(rig.reach('recorded-after-other')).toBe(0);
-    rig.check.records(1, 0, false);
+    rig.registers.records(1, 0, false);
     expect(rig.reach('recorded-after-other')).toBe(1);
   });
 
-  it('always has the reference follow the TOS of an empty stack', () => {
-    const rig = new Rig();
-    rig.m.pcpus[0].wrmsr(msrs.MSR_LBR_TOS, 5, 0);
-    rig.check.records(0, 0, true);
+  it('the reference always follows the TOS of an empty stack', () => {
+    const rig = rigOf();
+    rig.m.pcpus[0].wrmsr(TOS, 5, 0);
+    rig.registers.records(0, 0, true);
     expect(rig.ref.of(0).stack.tos).toBe(5);
   });
 });
 
 describe('hostAccess', () => {
-  it('always is fine for the loaded vCPU, and never for another one, or on an idle pCPU', () => {
+  it('the host may access LBR MSRs for a loaded vCPU, and never for another', () => {
     for (const [pcpu, vcpu, text] of [
       [0, 0, ''],
       [1, 1, ''],
       [0, 1, 'p0: LBR MSRs accessed for v1, which is not loaded'],
       [0, 2, 'p0: LBR MSRs accessed for v2, which is not loaded'],
     ] as const) {
-      const rig = new Rig();
-      rig.check.hostAccess(pcpu, vcpu, 5, false);
+      const rig = rigOf();
+      rig.registers.hostAccess(pcpu, vcpu, 5, false);
       expect(rig.broken).toEqual(text === '' ? [] : ['owner-only']);
-      expect(rig.verdicts.details[P['owner-only']]).toBe(text);
+      expect(rig.detail('owner-only')).toBe(text);
       expect(rig.reach('policy-access')).toBe(5);
-      expect([...rig.check.work]).toEqual([0, 1, 2, 3].map((v) => (v === vcpu ? 1 : 0)));
     }
-    const rig = new Rig();
+    const rig = rigOf();
     rig.m.switchTo(0, -1);
-    rig.check.hostAccess(0, 0, 1, false);
+    rig.registers.hostAccess(0, 0, 1, false);
     expect(rig.broken).toEqual(['owner-only']);
   });
 
-  it('never is fine under a host event that counts, unless that has lent its registers', () => {
-    const rig = new Rig();
-    rig.m.hostEvent(0, PINNED, 0);
+  it('owner-only fails under a host event that counts, unless its registers are lent', () => {
+    const rig = rigOf();
+    rig.m.hostEvent(0, PINNED, ON);
     rig.m.kvm.borrowLbr(rig.m.vcpus[0]);
-    rig.check.hostAccess(0, 0, 1, true);
-    rig.check.hostAccess(1, 1, 1, true);
+    rig.registers.hostAccess(0, 0, 1, true);
+    rig.registers.hostAccess(1, 1, 1, true);
     expect(rig.broken).toEqual([]);
     rig.m.kvm.giveBackLbr(rig.m.vcpus[0]);
-    rig.check.hostAccess(0, 0, 1, true);
-    expect(rig.broken).toEqual(['owner-only']);
-    expect(rig.verdicts.details[P['owner-only']]).toContain("while they are the host event's");
+    rig.registers.hostAccess(0, 0, 1, true);
+    expect(rig.only('owner-only')).toContain("while they are the host event's");
   });
 
-  it('always counts what the host does for itself by pCPU, and as no policy’s', () => {
-    const rig = new Rig();
-    rig.check.hostAccess(1, HOST, 3, false);
-    rig.check.hostAccess(1, HOST, 4, true);
-    expect([...rig.check.hostWork]).toEqual([0, 2]);
-    expect([...rig.check.work, rig.reach('policy-access')]).toEqual([0, 0, 0, 0, 0]);
-    expect(rig.broken).toEqual([]);
+  it('never counts what the host does for itself as the policy’s', () => {
+    const rig = rigOf();
+    rig.registers.hostAccess(1, HOST, 3, false);
+    rig.registers.hostAccess(1, HOST, 4, true);
+    expect([rig.broken, rig.reach('policy-access')]).toEqual([[], 0]);
   });
 
-  it('always leaves the registers to nobody when it writes, unless for their holder', () => {
+  it('a write of the host leaves the registers to nobody, unless it is for their holder', () => {
     const afterAccess = (onBehalf: number, write: boolean): number[] => {
-      const rig = new Rig();
-      rig.check.holds(0, 0);
-      rig.ref.other.fill(0);
-      rig.check.hostAccess(0, onBehalf, 1, write);
-      rig.check.holds(0, 0);
-      return [...rig.ref.other];
+      const rig = rigOf();
+      rig.registers.holds(0, 0);
+      rig.ref['other'].fill(0);
+      rig.registers.hostAccess(0, onBehalf, 1, write);
+      rig.registers.holds(0, 0);
+      return [...rig.ref['other']];
     };
     expect(afterAccess(0, true)).toEqual([0, 0, 0, 0]);
     expect(afterAccess(0, false)).toEqual([0, 0, 0, 0]);
@@ -179,48 +137,47 @@ describe('hostAccess', () => {
 });
 
 describe('exited', () => {
-  it('always asks for the DEBUGCTL that the host’s kernel wrote last, on each pCPU', () => {
-    const rig = new Rig();
-    rig.check.exited(0);
-    rig.check.hostDebugctl(1, 1);
+  it('an exit always has to leave the DEBUGCTL that the host’s kernel wrote last', () => {
+    const rig = rigOf();
+    rig.registers.exited(0);
+    rig.registers.hostDebugctl(1, 1);
     rig.m.pcpus[0].debugctl = 0;
     rig.m.pcpus[1].debugctl = 1;
-    rig.check.exited(0);
-    rig.check.exited(1);
+    rig.registers.exited(0);
+    rig.registers.exited(1);
     expect(rig.broken).toEqual([]);
     rig.m.pcpus[1].debugctl = 0x801;
-    rig.check.exited(1);
-    expect(rig.broken).toEqual(['host-intact']);
+    rig.registers.exited(1);
     const text = 'p1: DEBUGCTL is 0x801 after an exit, not 0x1';
-    expect(rig.verdicts.details[P['host-intact']]).toBe(text);
+    expect(rig.only('host-intact')).toBe(text);
   });
 
-  it('always counts the exits under a host event', () => {
-    const rig = new Rig();
-    rig.check.exited(0);
-    rig.m.hostEvent(0, PINNED, 0);
-    rig.check.hostDebugctl(0, rig.m.pcpus[0].debugctl);
-    rig.check.exited(0);
-    rig.check.exited(1);
+  it('exits under a host event are always counted', () => {
+    const rig = rigOf();
+    rig.registers.exited(0);
+    rig.m.hostEvent(0, PINNED, ON);
+    rig.registers.hostDebugctl(0, rig.m.pcpus[0].debugctl);
+    rig.registers.exited(0);
+    rig.registers.exited(1);
     expect([rig.reach('contended-entry'), rig.broken]).toEqual([1, []]);
   });
 });
 
 describe('hostSample', () => {
-  const sampleOf = (entries: readonly (readonly [number, number])[]): Rig => {
-    const rig = new Rig();
+  const sampleOf = (entries: readonly (readonly [number, number])[]): CheckRig => {
+    const rig = rigOf();
     const cpu = rig.m.host.kernel.cpus[1];
     cpu.cpuc.lbr_stack_nr = entries.length;
     entries.forEach(([lo, hi], i) => {
       cpu.kernel.words[cpu.lbr_entry(i)] = lo;
       cpu.kernel.words[cpu.lbr_entry(i) + 1] = hi;
     });
-    rig.check.hostSample(1);
+    rig.registers.hostSample(1);
     return rig;
   };
   const own = [5, address(branch.HOST_VM, 0)] as const;
 
-  it('never may hold a branch of a guest', () => {
+  it('a host sample may never hold a branch of a guest', () => {
     expect(sampleOf([]).broken).toEqual([]);
     expect(sampleOf([own, [0, 0], own]).broken).toEqual([]);
     for (const entries of [
@@ -230,32 +187,31 @@ describe('hostSample', () => {
       [own, [0, 0], [5, address(1, 1)]],
     ] as const) {
       const rig = sampleOf(entries);
-      expect(rig.broken).toEqual(['host-intact']);
       const text = 'p1: a host sample holds a branch of VM 1';
-      expect(rig.verdicts.details[P['host-intact']]).toBe(text);
+      expect(rig.only('host-intact')).toBe(text);
     }
     expect(sampleOf([[5, address(0, 0)]]).broken).toEqual(['host-intact']);
   });
 
-  it('always counts for risky once a guest was recorded on the pCPU since the last', () => {
-    const rig = new Rig();
+  it('a host sample is risky once a guest was recorded on the pCPU since the last one', () => {
+    const rig = rigOf();
     const now = (): number => rig.reach('host-sample-after-guest');
-    rig.check.hostSample(0);
+    rig.registers.hostSample(0);
     expect(now()).toBe(0);
-    rig.check.records(1, 1, true);
-    rig.check.hostSample(0);
+    rig.registers.records(1, 1, true);
+    rig.registers.hostSample(0);
     expect(now()).toBe(0);
-    rig.check.hostSample(1);
-    rig.check.hostSample(1);
+    rig.registers.hostSample(1);
+    rig.registers.hostSample(1);
     expect(now()).toBe(1);
-    rig.check.records(1, 1, false);
-    rig.check.hostSample(1);
+    rig.registers.records(1, 1, false);
+    rig.registers.hostSample(1);
     expect(now()).toBe(1);
   });
 });
 
 describe('hostBranch', () => {
-  it('always asks for the filter that the host’s perf asked for', () => {
+  it('a host branch always asks for the filter that the host’s perf asked for', () => {
     for (const [cpu, asked, is, good] of [
       ['skylake', 0x1c4, 0x1c4, true],
       // Bits that Linux alone knows stay out of the register.
@@ -265,57 +221,56 @@ describe('hostBranch', () => {
       ['core2', 0, 0, true],
       ['core2', 0x1c4, 0, true],
     ] as const) {
-      const rig = new Rig(cpu);
+      const rig = rigOf(cpu);
       rig.m.host.kernel.cpus[1].cpuc.lbr_sel_config = asked;
       if (is !== 0) rig.m.pcpus[1].wrmsr(SELECT, is, 0);
-      rig.check.hostBranch(1);
+      rig.registers.hostBranch(1);
       expect([asked, is, rig.broken]).toEqual([asked, is, good ? [] : ['host-intact']]);
     }
   });
 
-  it('always takes the registers from whoever held them', () => {
-    const { check, ref } = new Rig();
-    check.holds(0, 0);
-    ref.other.fill(0);
-    check.hostBranch(0);
-    expect([...ref.other]).toEqual([1, 1, 1, 1]);
-    ref.other.fill(0);
-    check.holds(0, 0);
-    expect([...ref.other]).toEqual([0, 1, 1, 1]);
+  it('a host branch always takes the registers from whoever held them', () => {
+    const { registers, ref } = rigOf();
+    registers.holds(0, 0);
+    ref['other'].fill(0);
+    registers.hostBranch(0);
+    expect([...ref['other']]).toEqual([1, 1, 1, 1]);
+    ref['other'].fill(0);
+    registers.holds(0, 0);
+    expect([...ref['other']]).toEqual([0, 1, 1, 1]);
   });
 });
 
 describe('cstate', () => {
-  it('always leaves the registers to nobody, where it wipes them', () => {
+  it('a deep C-state leaves the registers to nobody, where it wipes them', () => {
     for (const [cpu, wiped] of [
       ['skylake', true],
       ['nehalem', false],
     ] as const) {
-      const { check, ref } = new Rig(cpu);
-      check.holds(0, 0);
-      ref.other.fill(0);
-      check.cstate(0);
-      check.holds(0, 0);
-      expect([cpu, ref.other.includes(1)]).toEqual([cpu, wiped]);
+      const { registers, ref } = rigOf(cpu);
+      registers.holds(0, 0);
+      ref['other'].fill(0);
+      registers.cstate(0);
+      registers.holds(0, 0);
+      expect([cpu, ref['other'].includes(1)]).toEqual([cpu, wiped]);
     }
   });
 });
 
 describe('start', () => {
-  it('always forgets the run before', () => {
-    const rig = new Rig();
-    rig.check.holds(0, 0);
-    rig.check.hostDebugctl(0, 9);
-    rig.check.records(1, 1, true);
-    rig.check.hostAccess(0, 0, 1, true);
-    rig.check.hostAccess(0, HOST, 1, false);
-    rig.ref.other.fill(0);
-    rig.check.start();
-    rig.check.exited(0);
-    rig.check.hostSample(1);
+  it('a start of the register check forgets the run before', () => {
+    const rig = rigOf();
+    rig.registers.holds(0, 0);
+    rig.registers.hostDebugctl(0, 9);
+    rig.registers.records(1, 1, true);
+    rig.registers.hostAccess(0, 0, 1, true);
+    rig.registers.hostAccess(0, HOST, 1, false);
+    rig.ref['other'].fill(0);
+    rig.registers.start();
+    rig.registers.exited(0);
+    rig.registers.hostSample(1);
     expect([rig.broken, rig.reach('host-sample-after-guest')]).toEqual([[], 0]);
-    expect([...rig.check.work, ...rig.check.hostWork]).toEqual([0, 0, 0, 0, 0, 0]);
-    rig.check.holds(1, 1);
-    expect([...rig.ref.other]).toEqual([1, 0, 1, 1]);
+    rig.registers.holds(1, 1);
+    expect([...rig.ref['other']]).toEqual([1, 0, 1, 1]);
   });
 });

@@ -9,11 +9,11 @@ import { withDepth } from '../../src/hw/cpu_models.js';
 import type { LbrStack } from '../../src/hw/lbr_stack.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import { never } from '../../src/host/policy/never.js';
-import { BRANCH_TYPES } from '../../src/schedule/generate.js';
+import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import { Machine } from '../../src/machine/machine.js';
 import { Monitor } from '../../src/judge/monitor.js';
 import { P } from '../../src/judge/verdicts.js';
-import { modelOf } from '../rig/judge.js';
+import { cpuModel } from '../rig/cpu.js';
 
 const SEED = Number(process.env['VLBR_SEED'] ?? 1);
 const [CALLSTACK_USER, ANY_USER] = BRANCH_TYPES;
@@ -78,7 +78,7 @@ function boot(monitor: Monitor, machine: Machine): void {
 /** Two VMs of two vCPUs on one pCPU, under a policy that leaves the registers alone. */
 function watched(): [Monitor, Machine] {
   const shape = { vms: 2, vcpus: VCPUS, tasks: 3, pcpus: 1 };
-  const model = withDepth(modelOf('skylake'), DEPTH);
+  const model = withDepth(cpuModel('skylake'), DEPTH);
   const config = { ...shape, model, kernel: '6.1', policy: never } as const;
   const monitor = new Monitor(config);
   const machine = new Machine(config, monitor);

@@ -1,13 +1,12 @@
 /** What samples hold, record by record: sample-true, with drivers that are broken on purpose. */
 import { describe, expect, it } from 'vitest';
 import type { Cpu } from '../../src/guest/perf/kernel.js';
-import { PORT } from '../../src/guest/perf/lbr_port.js';
 import * as perf from '../../src/guest/perf/perf_event.js';
 import * as branch from '../../src/hw/branch.js';
 import { CPU_MODELS } from '../../src/hw/cpu_models.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import { never } from '../../src/host/policy/never.js';
-import { BRANCH_TYPES } from '../../src/schedule/generate.js';
+import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import { ASKS_TX, everythingAsked, kindsAsked, typeAsked } from '../../src/judge/asked.js';
 import { broken } from '../rig/broken_port.js';
 import { afterRead, WatchedRig } from '../rig/judge.js';
@@ -41,14 +40,14 @@ function exercise(rig: WatchedRig): void {
 
 /** A sample of three calls, read by a broken driver; returns what is wrong with it. */
 function verdictOn(change: (cpu: Cpu) => void, type = ANY | U, cpu = 'skylake'): string {
-  const rig = new WatchedRig(afterRead(change), cpu);
+  const rig = new WatchedRig({ driver: afterRead(change), cpu });
   rig.open(type);
   rig.m.branches(0, branch.BRANCH_REL_CALL, 3);
   rig.sample();
   expect(rig.reach('sample-judged')).toBe(1);
   const breaker = rig.breaker('sample-true');
   expect(breaker).not.toBe('policy');
-  return breaker === 'nobody' ? '' : rig.detail('sample-true');
+  return breaker === 'nobody' ? '' : rig.ownDetail('sample-true');
 }
 
 /** Changes a word of an entry: 0 and 1 are the source, 2 and 3 the target, 4 the flags. */
@@ -60,11 +59,11 @@ function flip(entry: number, word: number, bits: number): (cpu: Cpu) => void {
 
 describe('sample-true', () => {
   for (const { name, callstack } of CPU_MODELS) {
-    it(`always holds for 6.1 on ${name}, whatever one event asks for`, () => {
+    it(`sample-true holds for 6.1 on ${name}, whatever one event asks for`, () => {
       for (const type of BRANCH_TYPES) {
         const stack = (type & perf.PERF_SAMPLE_BRANCH_CALL_STACK) !== 0;
         if ((stack && !callstack) || (type & ASKS_TX) !== 0) continue;
-        const rig = new WatchedRig(PORT, name);
+        const rig = new WatchedRig({ cpu: name });
         rig.open(type);
         exercise(rig);
         expect([type, rig.breaker('sample-true')]).toEqual([type, 'nobody']);
@@ -82,11 +81,11 @@ describe('sample-true', () => {
     ['entry 0 of a sample of type 0x9 has wrong flags', flip(0, 4, perf.BRANCH_IN_TX)],
     ['entry 0 of a sample of type 0x9 has wrong cycles', flip(0, 4, 1 << 9)],
     ['entry 0 of a sample of type 0x9 has a wrong branch type', flip(0, 4, 1 << 20)],
-  ])('never holds where %s', (text, change) => {
+  ])('sample-true fails where %s', (text, change) => {
     expect(verdictOn(change)).toBe(`v0: ${text}`);
   });
 
-  it('never holds for a record too few, too many, or twice', () => {
+  it('sample-true fails for a record too few, too many, or twice', () => {
     const more = (n: number) => (cpu: Cpu) => {
       cpu.cpuc.lbr_stack_nr += n;
     };
@@ -99,7 +98,7 @@ describe('sample-true', () => {
     expect(verdictOn(twice)).toContain('entry 1 of a sample of type 0x9 is another record');
   });
 
-  it('never holds for records that were not asked for', () => {
+  it('sample-true fails for records that were not asked for', () => {
     const unfiltered = broken((port) => ({
       intel_pmu_lbr_read: (cpu) => {
         cpu.cpuc.br_sel = (1 << 18) - 1;
@@ -107,17 +106,17 @@ describe('sample-true', () => {
       },
     }));
     // Without a hardware filter, so that the software's is all there is.
-    const rig = new WatchedRig(unfiltered, 'core2');
+    const rig = new WatchedRig({ driver: unfiltered, cpu: 'core2' });
     rig.open(perf.PERF_SAMPLE_BRANCH_COND | U);
     rig.m.branches(0, branch.BRANCH_REL_CALL, 1);
     rig.m.branches(0, branch.BRANCH_JCC, 1);
     rig.sample();
-    expect(rig.detail('sample-true')).toBe(
+    expect(rig.ownDetail('sample-true')).toBe(
       'v0: entry 1 of a sample of type 0x401 should not be there',
     );
   });
 
-  it('never asks for flags and cycles that the event gives up', () => {
+  it('sample-true never asks for flags and cycles that the event gives up', () => {
     const both = perf.PERF_SAMPLE_BRANCH_NO_FLAGS | perf.PERF_SAMPLE_BRANCH_NO_CYCLES;
     const clear = (cpu: Cpu): void => {
       for (let i = 0; i < 3; i++) cpu.kernel.words[cpu.lbr_entry(i) + 4] = 0;
@@ -130,20 +129,20 @@ describe('sample-true', () => {
     expect(verdictOn(clear, ANY | U, 'core2')).toBe('');
   });
 
-  it('always asks for the cycles that Goldmont keeps in TO, and for TO without them', () => {
+  it('sample-true asks for the cycles that Goldmont keeps in TO, and for TO without them', () => {
     expect(verdictOn(() => {}, ANY | U, 'goldmont')).toBe('');
     expect(verdictOn(flip(0, 4, 1 << 9), ANY | U, 'goldmont')).toContain('wrong cycles');
     expect(verdictOn(flip(0, 3, 1 << 20), ANY | U, 'goldmont')).toContain('wrong target');
   });
 
-  it('always asks for the branch type where it is to be saved', () => {
+  it('sample-true asks for the branch type where the event has it saved', () => {
     const type = ANY | U | perf.PERF_SAMPLE_BRANCH_TYPE_SAVE;
     expect(verdictOn(() => {}, type)).toBe('');
     expect(verdictOn(flip(1, 4, 1 << 20), type)).toContain('entry 1');
     expect(verdictOn(flip(1, 4, 1 << 20), type)).toContain('a wrong branch type');
   });
 
-  it('always asks for hw_idx where the event does', () => {
+  it('sample-true asks for hw_idx where the event does', () => {
     const off = (cpu: Cpu): void => {
       cpu.cpuc.lbr_stack_hw_idx ^= 1;
     };
@@ -153,8 +152,8 @@ describe('sample-true', () => {
     expect(verdictOn(off, type)).toContain('entry 2 of a sample of type 0x20009 is the last, and');
   });
 
-  it('always counts against the policy what was made from wrong reads', () => {
-    const rig = new WatchedRig(PORT, 'skylake', never);
+  it('a sample that was made from wrong reads always counts against the policy', () => {
+    const rig = new WatchedRig({ policy: never });
     rig.open(ANY | U);
     rig.m.branches(0, branch.BRANCH_REL_CALL, 3);
     rig.m.switchTo(0, 1);
@@ -173,7 +172,7 @@ describe('sample-true where there is not one truth', () => {
     expect([rig.reach('sample-judged'), rig.breaker('sample-true')]).toEqual([0, 'nobody']);
   }
 
-  it('never judges events that count together and ask for different things', () => {
+  it('sample-true never judges events that count together and ask for different things', () => {
     for (const [other, judged] of [
       [ANY | U | perf.PERF_SAMPLE_BRANCH_TYPE_SAVE, 0],
       [ANY | U, 1],
@@ -187,8 +186,8 @@ describe('sample-true where there is not one truth', () => {
     }
   });
 
-  it('never judges after a raw write, of MSRs that perf then no longer owns', () => {
-    const rig = new WatchedRig(BAD);
+  it('sample-true never judges after a raw write, since perf no longer owns the MSRs', () => {
+    const rig = new WatchedRig({ driver: BAD });
     rig.open(ANY | U);
     rig.m.rdmsr(0, msrs.MSR_LBR_TOS);
     rig.m.branches(0, branch.BRANCH_REL_CALL, 1);
@@ -197,13 +196,13 @@ describe('sample-true where there is not one truth', () => {
     unjudged(rig);
   });
 
-  it('never judges transactions, nor an NMI inside a kernel function', () => {
-    const rig = new WatchedRig(BAD);
+  it('sample-true never judges transactions, nor an NMI inside a kernel function', () => {
+    const rig = new WatchedRig({ driver: BAD });
     rig.open(ANY | U | perf.PERF_SAMPLE_BRANCH_NO_TX);
     rig.m.branches(0, branch.BRANCH_REL_CALL, 1);
     rig.sample();
     unjudged(rig);
-    const nested = new WatchedRig(BAD);
+    const nested = new WatchedRig({ driver: BAD });
     nested.open(ANY | U);
     nested.m.branches(0, branch.BRANCH_REL_CALL, 1);
     nested.sample(2);
@@ -214,7 +213,7 @@ describe('sample-true where there is not one truth', () => {
 });
 
 describe('what 6.1 itself makes of sample-true', () => {
-  it("never keeps an event's software filter once another could not be added", () => {
+  it("6.1 never keeps an event's software filter once another could not be added", () => {
     const rig = new WatchedRig();
     rig.open(ANY | U | K);
     rig.m.branches(0, branch.BRANCH_JCC, 1);
@@ -227,14 +226,14 @@ describe('what 6.1 itself makes of sample-true', () => {
     expect(rig.breaker('sample-true')).toBe('kernel');
   });
 
-  it('never returns to the software filter of an event when a later one goes', () => {
-    const rig = new WatchedRig(PORT, 'core2');
+  it('6.1 never returns to the software filter of an event when a later one is removed', () => {
+    const rig = new WatchedRig({ cpu: 'core2' });
     rig.open(perf.PERF_SAMPLE_BRANCH_COND | U, -1);
     rig.open(ANY | U);
     rig.m.switchTask(0, 1);
     rig.m.branches(0, branch.BRANCH_REL_CALL, 1);
     rig.sample();
-    expect([rig.breaker('sample-true'), rig.detail('sample-true')]).toEqual([
+    expect([rig.breaker('sample-true'), rig.ownDetail('sample-true')]).toEqual([
       'kernel',
       'v0: entry 0 of a sample of type 0x401 should not be there',
     ]);
@@ -242,7 +241,7 @@ describe('what 6.1 itself makes of sample-true', () => {
 });
 
 describe('what a branch_sample_type asks for', () => {
-  it('always has a kind and a branch type for each branch of the model', () => {
+  it('each branch of the model has a kind and a branch type to be asked for', () => {
     const save = perf.PERF_SAMPLE_BRANCH_TYPE_SAVE;
     const types = branch.BRANCH_NAMES.map((_, kind) => {
       expect(kindsAsked(ANY) & (1 << kind)).not.toBe(0);
@@ -252,7 +251,7 @@ describe('what a branch_sample_type asks for', () => {
     expect(typeAsked(ANY, branch.addressHigh(false, branch.BRANCH_RET, 0, 0, 0))).toBe(0);
   });
 
-  it('always leaves everything in only if nothing is to be looked at', () => {
+  it('everything is left in only if nothing is to be looked at', () => {
     expect(everythingAsked(ANY | U | K)).toBe(true);
     expect(everythingAsked(ANY | U)).toBe(false);
     expect(everythingAsked(ANY | U | K | perf.PERF_SAMPLE_BRANCH_TYPE_SAVE)).toBe(false);

@@ -2,16 +2,18 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
-import type { Observer } from '../../src/host/observer.js';
-import { never } from '../../src/host/policy/never.js';
-import { BRANCH_TYPES } from '../../src/schedule/generate.js';
-import { Machine } from '../../src/machine/machine.js';
+import { Bench } from '../../src/campaign/trial.js';
+import { pvSound } from '../../src/host/policy/pv_sound.js';
+import { propertyIndex } from '../../src/judge/properties.js';
+import { parseAction } from '../../src/schedule/action_text.js';
+import { Schedule } from '../../src/schedule/schedule.js';
+import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
+import type { Machine } from '../../src/machine/machine.js';
 import { callstackUsersBalanced, countingEvents, cpuBalanced } from '../../src/judge/balance.js';
 import { CALLSTACK_USER, isUserCallstack } from '../../src/judge/callstack_user.js';
 import { ShadowStacks } from '../../src/judge/shadow_stack.js';
-
-const SEED = Number(process.env['VLBR_SEED'] ?? 1);
+import { bootedMachine, machineConfig } from '../rig/machine.js';
+import { seeded } from '../rig/seed.js';
 
 type Op = readonly [op: 'push' | 'pop' | 'track' | 'clear', stack: number, times: number];
 
@@ -35,7 +37,7 @@ function forget(stack: readonly Frame[], limit: number): void {
 }
 
 describe('ShadowStacks', () => {
-  it('always agree with arrays of frames', () => {
+  it('shadow stacks always agree with arrays of frames', () => {
     const ops = fc.array(op, { maxLength: 60, size: 'max' });
     fc.assert(
       fc.property(ops, fc.constantFrom(4, 16, 32, 64), (list, limit) => {
@@ -71,11 +73,11 @@ describe('ShadowStacks', () => {
           });
         }
       }),
-      { seed: SEED, numRuns: 120 },
+      seeded(120),
     );
   });
 
-  it('always keep frames from before tracking began, for whoever asks', () => {
+  it('shadow stacks keep frames from before tracking began, for whoever asks', () => {
     const stacks = new ShadowStacks(1, 4);
     for (const seq of [11, 12, 13]) stacks.push(0, seq);
     stacks.track(0);
@@ -91,7 +93,7 @@ describe('ShadowStacks', () => {
 });
 
 describe('isUserCallstack', () => {
-  it('always takes both bits together, whatever else is asked for', () => {
+  it('isUserCallstack needs both bits together, whatever else is asked for', () => {
     const { PERF_SAMPLE_BRANCH_CALL_STACK: STACK, PERF_SAMPLE_BRANCH_USER: USER } = perf;
     expect(CALLSTACK_USER).toBe(STACK | USER);
     expect([STACK | USER, STACK | USER | 2, STACK, USER, 0].map(isUserCallstack)).toEqual([
@@ -106,18 +108,13 @@ describe('isUserCallstack', () => {
 
 /** One VM of two vCPUs; two call-stack events and one of another mode count on CPU 0. */
 function counting(): Machine {
-  const model = findCpuModel('skylake');
-  if (model === undefined) throw new Error('no skylake');
-  const observer = new Proxy({} as Observer, { get: () => (): void => {} });
-  const shape = { vms: 1, vcpus: 2, tasks: 2, pcpus: 2 };
-  const m = new Machine({ ...shape, model, kernel: '6.1', policy: never }, observer);
-  m.boot();
+  const m = bootedMachine({ cpu: 'skylake', vms: 1, vcpus: 2, tasks: 2, pcpus: 2 });
   for (const type of [BRANCH_TYPES[0], BRANCH_TYPES[0]]) expect(m.open(0, 0, 0, type)).toBe(0);
   return m;
 }
 
 describe('countingEvents', () => {
-  it('always are the events that count on the one CPU', () => {
+  it('countingEvents are always the events that count on one CPU', () => {
     const m = counting();
     const now = (): number[] => [countingEvents(m.cpu(0)), countingEvents(m.cpu(1))];
     expect(now()).toEqual([2, 0]);
@@ -133,7 +130,7 @@ describe('countingEvents', () => {
 });
 
 describe('cpuBalanced', () => {
-  it('always minds each count that is not that of the events', () => {
+  it('cpuBalanced fails for each count that is not that of the events', () => {
     const m = counting();
     const cpu = m.cpu(0);
     expect([cpuBalanced(cpu), cpuBalanced(m.cpu(1))]).toEqual([true, true]);
@@ -156,7 +153,7 @@ describe('cpuBalanced', () => {
 });
 
 describe('callstackUsersBalanced', () => {
-  it('always minds a task context whose users are not its call-stack events that count', () => {
+  it('callstackUsersBalanced fails if users are not the call-stack events that count', () => {
     const m = counting();
     const [kernel] = m.guests;
     const { events, tasks, data } = kernel;
@@ -179,7 +176,7 @@ describe('callstackUsersBalanced', () => {
     expect(callstackUsersBalanced(kernel)).toBe(true);
   });
 
-  it('always looks at every context', () => {
+  it('callstackUsersBalanced always looks at every context', () => {
     const m = counting();
     m.open(1, 1, 0, BRANCH_TYPES[0]);
     const [kernel] = m.guests;
@@ -187,5 +184,37 @@ describe('callstackUsersBalanced', () => {
     kernel.data[kernel.ctx(kernel.tasks[1].perf_event_ctxp).task_ctx_data - 1]
       .lbr_callstack_users++;
     expect(callstackUsersBalanced(kernel)).toBe(false);
+  });
+
+  it('never looks at what belongs to a task that a function under way holds', () => {
+    const m = counting();
+    m.open(1, 1, 0, BRANCH_TYPES[0]);
+    const [kernel] = m.guests;
+    kernel.data[kernel.ctx(kernel.tasks[1].perf_event_ctxp).task_ctx_data - 1]
+      .lbr_callstack_users++;
+    expect(callstackUsersBalanced(kernel, 1 << 1)).toBe(true);
+    expect(callstackUsersBalanced(kernel, ~(1 << 1))).toBe(false);
+  });
+
+  it('what another vCPU has half done never counts against the kernel', () => {
+    // vCPU 0 is between making an event count and counting it when vCPU 1 returns from its call.
+    const actions = [
+      'p0: run vcpu=1',
+      'v1: open task=1 type=CALL_STACK|USER',
+      'p0: run vcpu=0',
+      'v0: open task=0 type=CALL_STACK|USER',
+      'p0: run vcpu=1',
+      'v1: migrateTask task=2',
+      'p0: run vcpu=0',
+      'p0: run vcpu=1 after=9',
+      'v0: migrateTask task=1',
+      'v1: open task=-1 type=CALL_STACK|USER',
+    ];
+    const bench = new Bench(machineConfig({ vms: 1, vcpus: 2, tasks: 3, policy: pvSound }));
+    bench.breaksAt(Schedule.of(actions.map(parseAction)), propertyIndex('balanced'));
+    expect(bench.machine.ports[0].suspended).not.toBe(0);
+    expect(bench.machine.ports[1].suspended).toBe(0);
+    expect(callstackUsersBalanced(bench.machine.guests[0])).toBe(false);
+    expect(bench.monitor.verdicts.own[propertyIndex('balanced')]).toBe(0);
   });
 });

@@ -1,110 +1,69 @@
 /** When a vCPU comes and goes: no-needless-switch, active-agrees, the notes of stops. */
 import { describe, expect, it } from 'vitest';
+import { HOST } from '../../src/host/observer.js';
 import { MSR_KVM_PV_LBR_CTRL } from '../../src/guest/pv/kvm_para.js';
 import { BRANCH_REL_CALL } from '../../src/hw/branch.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
 import * as msrs from '../../src/hw/msr_index.js';
-import type { Observer } from '../../src/host/observer.js';
 import { merged } from '../../src/host/policy/merged.js';
 import { never } from '../../src/host/policy/never.js';
-import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
-import type { LbrPolicy, PropertyName } from '../../src/host/policy/policy.js';
+import type { LbrPolicy } from '../../src/host/policy/policy.js';
 import { pvV2 } from '../../src/host/policy/pv_v2.js';
-import { BRANCH_TYPES } from '../../src/schedule/generate.js';
-import { Machine } from '../../src/machine/machine.js';
-import type { ReachName } from '../../src/judge/properties.js';
-import { Reference } from '../../src/judge/reference.js';
-import { RegisterCheck } from '../../src/judge/register_check.js';
-import { SwitchCheck } from '../../src/judge/switch_check.js';
-import { P, R, Verdicts } from '../../src/judge/verdicts.js';
+import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
+import { CheckRig } from '../rig/judge.js';
+import { DEBUGCTL, FROM, LBR } from '../rig/machine.js';
 
-const DEBUGCTL = msrs.MSR_IA32_DEBUGCTLMSR;
-const LBR = msrs.DEBUGCTLMSR_LBR;
 const CALLSTACK_USER = BRANCH_TYPES[0];
 
-/** A check that is told by hand what happened, on a machine that stands by. */
-class Rig {
-  readonly m: Machine;
-  readonly verdicts = new Verdicts();
-  readonly ref: Reference;
-  readonly registers: RegisterCheck;
-  readonly check: SwitchCheck;
+const rigOf = (policy: LbrPolicy = never): CheckRig => new CheckRig({ policy });
 
-  constructor(policy: LbrPolicy = never) {
-    const model = findCpuModel('haswell');
-    if (model === undefined) throw new Error('no haswell');
-    const observer = new Proxy({} as Observer, { get: () => (): void => {} });
-    const shape = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
-    this.m = new Machine({ ...shape, model, kernel: '6.1', policy }, observer);
-    this.m.boot();
-    const machine = (): Machine => this.m;
-    this.ref = new Reference(this.m.config, machine, this.verdicts);
-    this.ref.start();
-    this.registers = new RegisterCheck(this.m.config, machine, this.ref, this.verdicts);
-    this.registers.start();
-    const { ref, registers, verdicts } = this;
-    this.check = new SwitchCheck(this.m.config, machine, ref, registers, verdicts);
-    this.check.start();
-  }
-
-  get broken(): PropertyName[] {
-    return PROPERTY_NAMES.filter((_, p) => this.verdicts.broken[p] !== 0);
-  }
-
-  reach(name: ReachName): number {
-    return this.verdicts.reach[R[name]];
-  }
-
-  /** A switch of v0 for which the host has worked, or not. */
-  switch_(worked: boolean): void {
-    this.registers.work[0] = worked ? 1 : 0;
-    this.check.vcpuSwitch(0, 0, false);
-  }
+/** A switch of v0 for which the host has worked, or not. */
+function switch_({ switches }: CheckRig, worked: boolean): void {
+  if (worked) switches.hostAccess(0, 0, 5);
+  switches.vcpuSwitch(0, 0, false);
 }
 
 describe('no-needless-switch', () => {
-  const withK = (needlessSwitches: number): Rig => new Rig({ ...never, needlessSwitches });
+  const withK = (needlessSwitches: number): CheckRig => rigOf({ ...never, needlessSwitches });
 
-  it('always allows k switches with work after the last use, and minds the next', () => {
+  it('no-needless-switch allows k switches with work after the last use, and no more', () => {
     for (const k of [0, 1, 3]) {
       const rig = withK(k);
-      rig.check.touched(0);
-      for (let i = 0; i < k; i++) rig.switch_(true);
-      for (let i = 0; i < 4; i++) rig.switch_(false);
+      rig.switches.touched(0);
+      for (let i = 0; i < k; i++) switch_(rig, true);
+      for (let i = 0; i < 4; i++) switch_(rig, false);
       expect(rig.broken).toEqual([]);
-      rig.switch_(true);
-      expect(rig.broken).toEqual(['no-needless-switch']);
+      switch_(rig, true);
       const text = `v0: ${k + 1} switches saved or restored after its guest had stopped`;
-      expect(rig.verdicts.details[P['no-needless-switch']]).toBe(text);
+      expect(rig.only('no-needless-switch')).toBe(text);
       expect(rig.reach('switch-after-stop')).toBe(k + 5);
     }
   });
 
-  it('always begins anew with each use, of the one vCPU', () => {
+  it('no-needless-switch counts anew after each use, of one vCPU', () => {
     const rig = withK(1);
     for (let i = 0; i < 3; i++) {
-      rig.check.touched(0);
-      rig.switch_(true);
+      rig.switches.touched(0);
+      switch_(rig, true);
     }
     expect(rig.broken).toEqual([]);
-    rig.check.touched(1);
-    rig.switch_(true);
+    rig.switches.touched(1);
+    switch_(rig, true);
     expect(rig.broken).toEqual(['no-needless-switch']);
   });
 
-  it('never speaks of a guest that has not used LBR, still does, or is in the middle of it', () => {
-    const prepared: readonly ((rig: Rig) => void)[] = [
+  it('no-needless-switch never speaks of a guest without LBR, or that still uses it', () => {
+    const prepared: readonly ((rig: CheckRig) => void)[] = [
       (): void => {},
-      ({ m, check }): void => {
-        check.touched(0);
+      ({ m, switches }): void => {
+        switches.touched(0);
         m.cpu(0).cpuc.lbr_users = 1;
       },
-      ({ ref, check }): void => {
-        check.touched(0);
+      ({ ref, switches }): void => {
+        switches.touched(0);
         ref.write(0, DEBUGCTL, LBR, 0);
       },
-      ({ m, check }): void => {
-        check.touched(0);
+      ({ m, switches }): void => {
+        switches.touched(0);
         m.arm(0, -1, 0);
         m.rdmsr(0, DEBUGCTL);
         expect(m.ports[0].suspended).not.toBe(0);
@@ -113,32 +72,32 @@ describe('no-needless-switch', () => {
     for (const prepare of prepared) {
       const rig = withK(0);
       prepare(rig);
-      rig.switch_(true);
+      switch_(rig, true);
       expect([rig.broken, rig.reach('switch-after-stop')]).toEqual([[], 0]);
       // The work was for that switch: it does not count for the next one.
-      expect(rig.registers.work[0]).toBe(0);
+      expect(rig.switches['work'][0]).toBe(0);
     }
   });
 
-  it('always counts what the host’s perf does for a vCPU that has a guest event', () => {
+  it('no-needless-switch counts what perf does for a vCPU that has a guest event', () => {
     for (const [event, work, wrong] of [
       [true, 3, true],
       [true, 0, false],
       [false, 3, false],
     ] as const) {
-      const rig = new Rig({ ...merged, needlessSwitches: 0 });
-      rig.check.touched(0);
-      if (event) rig.m.host.create_guest_lbr_event(rig.m.vcpus[0], 'fake-counter');
-      rig.registers.hostWork[0] = work;
-      rig.check.vcpuSwitch(0, 0, false);
+      const rig = rigOf({ ...merged, needlessSwitches: 0 });
+      rig.switches.touched(0);
+      if (event) rig.m.host.createGuestLbrEvent(rig.m.vcpus[0], 'fake-counter');
+      rig.switches.hostAccess(0, HOST, work);
+      rig.switches.vcpuSwitch(0, 0, false);
       expect(rig.broken).toEqual(wrong ? ['no-needless-switch'] : []);
-      expect(rig.registers.hostWork[0]).toBe(0);
+      expect(rig.switches['hostWork'][0]).toBe(0);
     }
   });
 });
 
 describe('host-shortcut', () => {
-  it('always is a vCPU that comes, with an event, for which perf made one access', () => {
+  it('host-shortcut is a vCPU scheduled in, with an event, for one access of perf', () => {
     for (const [event, work, comes, n] of [
       [true, 1, true, 1],
       [true, 1, false, 0],
@@ -146,24 +105,40 @@ describe('host-shortcut', () => {
       [true, 0, true, 0],
       [false, 1, true, 0],
     ] as const) {
-      const rig = new Rig(merged);
-      if (event) rig.m.host.create_guest_lbr_event(rig.m.vcpus[0], 'fake-counter');
-      rig.registers.hostWork[0] = work;
-      rig.check.vcpuSwitch(0, 0, comes);
+      const rig = rigOf(merged);
+      if (event) rig.m.host.createGuestLbrEvent(rig.m.vcpus[0], 'fake-counter');
+      rig.switches.hostAccess(0, HOST, work);
+      rig.switches.vcpuSwitch(0, 0, comes);
       expect([event, work, comes, rig.reach('host-shortcut')]).toEqual([event, work, comes, n]);
     }
   });
 });
 
+describe('hostAccess', () => {
+  it('always notes work by the vCPU that it was for, and the host’s own by pCPU, up to two', () => {
+    const { switches } = new CheckRig();
+    const noted = (): number[][] => [[...switches['work']], [...switches['hostWork']]];
+    expect(noted()).toEqual([[0, 0], [0]]);
+    switches.hostAccess(0, 1, 5);
+    expect(noted()).toEqual([[0, 1], [0]]);
+    switches.hostAccess(0, HOST, 1);
+    expect(noted()).toEqual([[0, 1], [1]]);
+    switches.hostAccess(0, HOST, 4);
+    expect(noted()).toEqual([[0, 1], [2]]);
+    switches.start();
+    expect(noted()).toEqual([[0, 0], [0]]);
+  });
+});
+
 describe('switch-in-function', () => {
-  it('always is a vCPU that goes in the middle of one, with LBR off for a moment or not', () => {
+  it('switch-in-function is a vCPU scheduled out inside one, with LBR off or on', () => {
     const after = (users: number, on: boolean, comes: boolean, inside = true): number[] => {
-      const rig = new Rig();
+      const rig = rigOf();
       rig.m.arm(0, -1, 0);
       if (inside) rig.m.rdmsr(0, DEBUGCTL);
       rig.m.cpu(0).cpuc.lbr_users = users;
       if (on) rig.ref.write(0, DEBUGCTL, LBR, 0);
-      rig.check.vcpuSwitch(0, 0, comes);
+      rig.switches.vcpuSwitch(0, 0, comes);
       return [rig.reach('switch-in-function'), rig.reach('switch-in-lbr-off-window')];
     };
     expect(after(1, false, false)).toEqual([1, 1]);
@@ -176,58 +151,56 @@ describe('switch-in-function', () => {
 
 describe('active-agrees', () => {
   /** Verdict and reach of a switch of v0. */
-  const now = (rig: Rig): [boolean, number] => {
-    rig.check.vcpuSwitch(0, 0, false);
+  const now = (rig: CheckRig): [boolean, number] => {
+    rig.switches.vcpuSwitch(0, 0, false);
     return [rig.broken.includes('active-agrees'), rig.reach('switch-while-active')];
   };
-  const open = (rig: Rig, type = CALLSTACK_USER): void => {
+  const open = (rig: CheckRig, type = CALLSTACK_USER): void => {
     expect(rig.m.open(0, 0, 0, type)).toBe(0);
   };
 
-  it('always asks for ACTIVE while a call-stack user counts, and for nothing else', () => {
-    const rig = new Rig(pvV2);
+  it('active-agrees asks for ACTIVE while a call-stack user counts, and never else', () => {
+    const rig = rigOf(pvV2);
     expect(now(rig)).toEqual([false, 0]);
     open(rig);
     expect(now(rig)).toEqual([false, 1]);
-    rig.m.vcpus[0].pv_lbr_ctrl = 0;
+    rig.m.vcpus[0].pvLbrCtrl = 0;
     expect(now(rig)).toEqual([true, 1]);
-    expect(rig.verdicts.details[P['active-agrees']]).toBe(
-      'v0: ACTIVE is 0 with 1 call-stack users',
-    );
-    const idle = new Rig(pvV2);
-    idle.m.vcpus[0].pv_lbr_ctrl = 1;
+    expect(rig.detail('active-agrees')).toBe('v0: ACTIVE is 0 with 1 call-stack users');
+    const idle = rigOf(pvV2);
+    idle.m.vcpus[0].pvLbrCtrl = 1;
     expect(now(idle)).toEqual([true, 1]);
-    expect(idle.verdicts.details[P['active-agrees']]).toContain('ACTIVE is 1 with 0');
+    expect(idle.detail('active-agrees')).toContain('ACTIVE is 1 with 0');
   });
 
-  it('never counts users of other modes, that are off, or whose task does not run', () => {
+  it('active-agrees never counts users of other modes, that are off, or do not run', () => {
     for (const prepare of [
-      (rig: Rig): void => open(rig, BRANCH_TYPES[1]),
-      (rig: Rig): void => {
+      (rig: CheckRig): void => open(rig, BRANCH_TYPES[1]),
+      (rig: CheckRig): void => {
         open(rig);
         rig.m.disable(0, 0);
       },
-      (rig: Rig): void => {
+      (rig: CheckRig): void => {
         open(rig);
         rig.m.close(0, 0);
       },
-      (rig: Rig): void => {
+      (rig: CheckRig): void => {
         open(rig);
         rig.m.switchTask(0, 1);
       },
     ]) {
-      const rig = new Rig(pvV2);
+      const rig = rigOf(pvV2);
       prepare(rig);
-      rig.m.vcpus[0].pv_lbr_ctrl = 0;
+      rig.m.vcpus[0].pvLbrCtrl = 0;
       expect(now(rig)).toEqual([false, 0]);
     }
   });
 
-  it('never speaks of a policy that is not paravirtual, or of a CPU that is yet to start', () => {
-    const plain = new Rig(never);
-    plain.m.vcpus[0].pv_lbr_ctrl = 1;
+  it('active-agrees never speaks of other policies, nor of a CPU that is yet to start', () => {
+    const plain = rigOf(never);
+    plain.m.vcpus[0].pvLbrCtrl = 1;
     expect(now(plain)).toEqual([false, 0]);
-    const rig = new Rig(pvV2);
+    const rig = rigOf(pvV2);
     rig.m.wrmsr(0, MSR_KVM_PV_LBR_CTRL, 1, 0);
     rig.m.arm(0, -1, 0);
     rig.m.kexec(0);
@@ -238,14 +211,14 @@ describe('active-agrees', () => {
     expect(now(rig)).toEqual([true, 1]);
   });
 
-  it('always is lenient inside a function, unless hardware records in call-stack mode', () => {
+  it('active-agrees is lenient inside a function, unless hardware records a call stack', () => {
     const inside = (active: number, on: boolean, select: number): boolean => {
-      const rig = new Rig(pvV2);
+      const rig = rigOf(pvV2);
       open(rig);
       rig.m.arm(0, -1, 0);
       rig.m.rdmsr(0, DEBUGCTL);
       expect(rig.m.ports[0].suspended).not.toBe(0);
-      rig.m.vcpus[0].pv_lbr_ctrl = active;
+      rig.m.vcpus[0].pvLbrCtrl = active;
       if (on) rig.ref.write(0, DEBUGCTL, LBR, 0);
       rig.ref.write(0, msrs.MSR_LBR_SELECT, select, 0);
       return now(rig)[0];
@@ -258,41 +231,41 @@ describe('active-agrees', () => {
 });
 
 describe('stopCheck', () => {
-  it('always notes a stop that the policy believes in while the guest has records', () => {
+  it('stopCheck notes a stop that the policy believes in while the guest has records', () => {
     for (const [believes, records, noted] of [
       [false, true, true],
       [false, false, false],
       [true, true, false],
       [null, true, false],
     ] as const) {
-      const rig = new Rig({ ...never, inUse: () => believes });
-      if (records) rig.ref.write(0, msrs.MSR_LBR_NHM_FROM, 7, 0);
-      rig.check.stopCheck(0);
-      rig.check.stopCheck(0);
+      const rig = rigOf({ ...never, inUse: () => believes });
+      if (records) rig.ref.write(0, FROM, 7, 0);
+      rig.switches.stopCheck(0);
+      rig.switches.stopCheck(0);
       const n = noted ? 1 : 0;
-      expect([[...rig.ref.dropped], rig.reach('stop-with-records')]).toEqual([[n, 0], n]);
+      expect([[...rig.ref['dropped']], rig.reach('stop-with-records')]).toEqual([[n, 0], n]);
     }
   });
 
-  it('always comes with a switch', () => {
-    const rig = new Rig({ ...never, inUse: () => false });
-    rig.ref.write(0, msrs.MSR_LBR_NHM_FROM, 7, 0);
-    rig.check.vcpuSwitch(0, 0, true);
-    expect([...rig.ref.dropped]).toEqual([1, 0]);
+  it('stopCheck is made at every switch', () => {
+    const rig = rigOf({ ...never, inUse: () => false });
+    rig.ref.write(0, FROM, 7, 0);
+    rig.switches.vcpuSwitch(0, 0, true);
+    expect([...rig.ref['dropped']]).toEqual([1, 0]);
   });
 });
 
 describe('start', () => {
-  it('always forgets the run before', () => {
-    const rig = new Rig({ ...never, needlessSwitches: 1 });
+  it('a start of the switch check forgets the run before', () => {
+    const rig = rigOf({ ...never, needlessSwitches: 1 });
     rig.m.branches(0, BRANCH_REL_CALL, 1);
-    rig.check.touched(0);
-    rig.switch_(true);
-    rig.check.start();
-    rig.switch_(true);
+    rig.switches.touched(0);
+    switch_(rig, true);
+    rig.switches.start();
+    switch_(rig, true);
     expect(rig.reach('switch-after-stop')).toBe(1);
-    rig.check.touched(0);
-    rig.switch_(true);
+    rig.switches.touched(0);
+    switch_(rig, true);
     expect(rig.broken).toEqual([]);
   });
 });

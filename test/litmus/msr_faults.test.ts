@@ -4,28 +4,14 @@
  */
 import { describe, expect, it } from 'vitest';
 import { BRANCH_JCC } from '../../src/hw/branch.js';
-import { CPU_MODELS, findCpuModel } from '../../src/hw/cpu_models.js';
-import type { CpuModel } from '../../src/hw/cpu_models.js';
+import { CPU_MODELS } from '../../src/hw/cpu_models.js';
 import { LogicalProcessor } from '../../src/hw/logical_processor.js';
 import { Layout, Memory } from '../../src/hw/memory.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import { Vmcs } from '../../src/hw/vmx.js';
+import { processor } from '../rig/cpu.js';
 
-function boot(name: string): LogicalProcessor {
-  const model = findCpuModel(name);
-  if (!model) throw new Error(name);
-  return bootModel(model);
-}
-
-function bootModel(model: CpuModel): LogicalProcessor {
-  const layout = new Layout();
-  const offset = LogicalProcessor.allocate(layout, model);
-  return new LogicalProcessor(new Memory(layout), model, offset);
-}
-
-const FROM = msrs.MSR_LBR_NHM_FROM;
-const TO = msrs.MSR_LBR_NHM_TO;
-const INFO = msrs.MSR_LBR_INFO_0;
+const { MSR_LBR_NHM_FROM: FROM, MSR_LBR_NHM_TO: TO, MSR_LBR_INFO_0: INFO } = msrs;
 
 /** Records a kernel branch; a user filter would not, so LBR_SELECT is left 0. */
 function capture(cpu: LogicalProcessor, mispredicted: boolean): void {
@@ -35,10 +21,10 @@ function capture(cpu: LogicalProcessor, mispredicted: boolean): void {
 
 describe('WRMSR of a FROM register', () => {
   // HSD172, HSM182, BDM127: without TSX, bits 62:61 must repeat bit 47, yet are captured as 0.
-  it('always refuses on haswell-notsx a kernel FROM that RDMSR gave, and never on haswell', () => {
+  it('a kernel FROM that RDMSR gave is refused on haswell-notsx, and never on haswell', () => {
     for (const mispredicted of [false, true]) {
       const vectors = ['haswell', 'haswell-notsx'].map((name) => {
-        const cpu = boot(name);
+        const cpu = processor(name);
         capture(cpu, mispredicted);
         return cpu.wrmsr(FROM + 1, cpu.rdmsr(FROM + 1), cpu.edx);
       });
@@ -47,8 +33,8 @@ describe('WRMSR of a FROM register', () => {
   });
 
   // The repair that Linux makes, lbr_from_signext_quirk_wr(): bits 60:59 copied to 62:61.
-  it('always accepts on haswell-notsx the repaired value, and a user address as it is', () => {
-    const cpu = boot('haswell-notsx');
+  it('haswell-notsx accepts the repaired FROM, and a user address as it is', () => {
+    const cpu = processor('haswell-notsx');
     capture(cpu, false);
     const [eax, edx] = [cpu.rdmsr(FROM + 1), cpu.edx];
     expect(cpu.wrmsr(FROM + 1, eax, edx | ((edx << 2) & 0x60000000))).toBe(0);
@@ -58,8 +44,8 @@ describe('WRMSR of a FROM register', () => {
   });
 
   // A faulting WRMSR changes nothing.
-  it('never changes the register when it faults', () => {
-    const cpu = boot('skylake');
+  it('a WRMSR that faults never changes the register', () => {
+    const cpu = processor('skylake');
     expect(cpu.wrmsr(FROM, 7, 0x7fff)).toBe(0);
     expect(cpu.wrmsr(FROM, 8, 0x8000)).toBe(13);
     expect([cpu.rdmsr(FROM), cpu.edx]).toEqual([7, 0x7fff]);
@@ -67,9 +53,9 @@ describe('WRMSR of a FROM register', () => {
 
   // What hardware recorded, a hypervisor can move: everywhere else, read back and written.
   it.each(CPU_MODELS.filter((model) => model.name !== 'haswell-notsx'))(
-    'always takes back on $name what it captured, kernel or user',
+    '$name always takes back the FROM and TO that it captured, kernel or user',
     (model) => {
-      const cpu = bootModel(model);
+      const cpu = processor(model);
       capture(cpu, true);
       cpu.branch(BRANCH_JCC, 3, 0x30, 0x7fff, 0x40, 0x7fff, true, 0xffff);
       for (const slot of [1, 2]) {
@@ -83,19 +69,19 @@ describe('WRMSR of a FROM register', () => {
 
 describe('WRMSR of a TO register', () => {
   // SKL047 names the check on TO; in format TIME bits 63:48 hold cycles, so it cannot hold there.
-  it('always refuses a non-canonical address, but never on Goldmont', () => {
+  it('a TO that is not canonical is always refused, except on Goldmont', () => {
     for (const name of ['nehalem', 'haswell', 'haswell-notsx', 'skylake', 'knl']) {
-      expect(boot(name).wrmsr(TO, 0, 0x8000)).toBe(13);
-      expect(boot(name).wrmsr(TO, 0, 0x7fffffff)).toBe(13);
+      expect(processor(name).wrmsr(TO, 0, 0x8000)).toBe(13);
+      expect(processor(name).wrmsr(TO, 0, 0x7fffffff)).toBe(13);
     }
-    expect(boot('goldmont').wrmsr(TO, 0, 0x12348000)).toBe(0);
+    expect(processor('goldmont').wrmsr(TO, 0, 0x12348000)).toBe(0);
   });
 });
 
 describe('WRMSR of an INFO register', () => {
   // Bits 60:16 are reserved; no source says that they fault, and they read as zero here.
-  it('always keeps cycles and flags and drops the rest', () => {
-    const cpu = boot('skylake');
+  it('a WRMSR of INFO always keeps cycles and flags and drops the rest', () => {
+    const cpu = processor('skylake');
     expect(cpu.wrmsr(INFO + 31, -1, -1)).toBe(0);
     expect([cpu.rdmsr(INFO + 31), cpu.edx]).toEqual([0xffff, 0xe0000000 | 0]);
   });
@@ -103,22 +89,22 @@ describe('WRMSR of an INFO register', () => {
 
 describe('WRMSR of IA32_DEBUGCTL', () => {
   // "IA32_DEBUGCTL MSR": bits 5:2 and those above 15 are reserved; bit 15 needs RTM.
-  it('always refuses a reserved bit and keeps the old value', () => {
-    const cpu = boot('haswell-notsx');
+  it('a reserved bit of DEBUGCTL is always refused, and the old value stays', () => {
+    const cpu = processor('haswell-notsx');
     expect(cpu.wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, 0x7fc3, 0)).toBe(0);
     for (const n of [2, 3, 4, 5, 15, 16, 31]) {
       expect(cpu.wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, (1 << n) | 1, 0)).toBe(13);
     }
     expect(cpu.wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, 1, 1)).toBe(13);
     expect([cpu.rdmsr(msrs.MSR_IA32_DEBUGCTLMSR), cpu.edx]).toEqual([0x7fc3, 0]);
-    expect(boot('haswell').wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, 0x8000, 0)).toBe(0);
+    expect(processor('haswell').wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, 0x8000, 0)).toBe(0);
   });
 });
 
 describe('an MSR that does not exist', () => {
   // Vol. 2, RDMSR and WRMSR: an unimplemented index raises #GP(0).
-  it.each(CPU_MODELS)('never gives a value on $name', (model) => {
-    const cpu = bootModel(model);
+  it.each(CPU_MODELS)('an MSR that does not exist never gives a value on $name', (model) => {
+    const cpu = processor(model);
     const beyond = [model.lbr_from, model.lbr_to].flatMap((base) => [
       base - 1,
       base + model.lbr_nr,
@@ -137,9 +123,9 @@ describe('an MSR that does not exist', () => {
 describe('deep C-state', () => {
   // "LBR Behavior and Deep C-State": FROM, TO, INFO and TOS are zero, DEBUGCTL.LBR survives.
   it.each(CPU_MODELS)(
-    'always wipes records and TOS on $name, if anything, and no control',
+    'a deep C-state of $name wipes records and TOS, if anything, and no control',
     (model) => {
-      const cpu = bootModel(model);
+      const cpu = processor(model);
       const select = model.select === 'none' ? 0 : 0x1c4 & ~msrs.LBR_JCC;
       cpu.wrmsr(msrs.MSR_LBR_SELECT, select, 0);
       for (let i = 0; i < model.lbr_nr + 2; i++) capture(cpu, true);
@@ -155,8 +141,8 @@ describe('deep C-state', () => {
     },
   );
 
-  it('never thaws: LBR_FRZ survives', () => {
-    const cpu = boot('skylake');
+  it('a deep C-state never thaws: LBR_FRZ survives', () => {
+    const cpu = processor('skylake');
     cpu.wrmsr(msrs.MSR_CORE_PERF_GLOBAL_STATUS_SET, 0, msrs.GLOBAL_STATUS_LBRS_FROZEN_HI);
     cpu.deepCState();
     cpu.rdmsr(msrs.MSR_CORE_PERF_GLOBAL_STATUS);
@@ -166,19 +152,22 @@ describe('deep C-state', () => {
 
 describe('VM entry and VM exit', () => {
   // Vol. 3C, "VM Entries and Advanced Debugging Features": neither transition is recorded.
-  it.each(CPU_MODELS)('never hide one side of the stack of $name from the other', (model) => {
-    const layout = new Layout();
-    const [at, vmcsAt] = [LogicalProcessor.allocate(layout, model), Vmcs.allocate(layout)];
-    const memory = new Memory(layout);
-    const cpu = new LogicalProcessor(memory, model, at);
-    const vmcs = new Vmcs(memory, model, vmcsAt);
-    capture(cpu, false);
-    vmcs.guest_debugctl = msrs.DEBUGCTLMSR_LBR;
-    expect(vmcs.enter(cpu)).toBe(true);
-    expect([cpu.rdmsr(msrs.MSR_LBR_TOS), cpu.rdmsr(model.lbr_from + 1)]).toEqual([1, 0x10]);
-    cpu.branch(BRANCH_JCC, 3, 0x30, 0, 0x40, 0, false, 5);
-    vmcs.exit(cpu);
-    expect([cpu.recording, cpu.rdmsr(msrs.MSR_LBR_TOS)]).toEqual([false, 2]);
-    expect(cpu.rdmsr(model.lbr_from + 2)).toBe(0x30);
-  });
+  it.each(CPU_MODELS)(
+    'VM entry and exit never hide one side of the stack of $name from the other',
+    (model) => {
+      const layout = new Layout();
+      const [at, vmcsAt] = [LogicalProcessor.allocate(layout, model), Vmcs.allocate(layout)];
+      const memory = new Memory(layout);
+      const cpu = new LogicalProcessor(memory, model, at);
+      const vmcs = new Vmcs(memory, model, vmcsAt);
+      capture(cpu, false);
+      vmcs.guestDebugctl = msrs.DEBUGCTLMSR_LBR;
+      expect(vmcs.enter(cpu)).toBe(true);
+      expect([cpu.rdmsr(msrs.MSR_LBR_TOS), cpu.rdmsr(model.lbr_from + 1)]).toEqual([1, 0x10]);
+      cpu.branch(BRANCH_JCC, 3, 0x30, 0, 0x40, 0, false, 5);
+      vmcs.exit(cpu);
+      expect([cpu.recording, cpu.rdmsr(msrs.MSR_LBR_TOS)]).toEqual([false, 2]);
+      expect(cpu.rdmsr(model.lbr_from + 2)).toBe(0x30);
+    },
+  );
 });

@@ -1,56 +1,33 @@
 /** A guest's way to its MSRs: what may come between two accesses, and what a function holds. */
 import { describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
+import { ModelInvariantError } from '../../src/hw/assert.js';
 import * as branch from '../../src/hw/branch.js';
-import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
-import * as msrs from '../../src/hw/msr_index.js';
-import type { Observer } from '../../src/host/observer.js';
 import { always } from '../../src/host/policy/always.js';
-import { BRANCH_TYPES } from '../../src/schedule/generate.js';
+import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import * as call from '../../src/machine/guest_call.js';
-import { Machine } from '../../src/machine/machine.js';
+import type { Machine } from '../../src/machine/machine.js';
+import { DEBUGCTL, Rig, TOS } from '../rig/machine.js';
+import { Recorder } from '../rig/observer.js';
 
-const { MSR_LBR_TOS: TOS } = msrs;
-
-/** One VM of two vCPUs on two pCPUs, four tasks, and a stack of four records. */
-class Rig {
-  readonly m: Machine;
-  private readonly log: string[] = [];
-  /** Whether an NMI was being handled inside another function at each sample. */
-  readonly nested: boolean[] = [];
-
-  constructor() {
-    const skylake = findCpuModel('skylake');
-    if (skylake === undefined) throw new Error('no skylake');
-    const observer = new Proxy({} as Observer, {
-      get:
-        (_target, name) =>
-        (...args: number[]) => {
-          if (String(name).startsWith('guest')) this.log.push([name, ...args].join(' '));
-          if (name === 'guestSample') this.nested.push(this.m.ports[args[0]].nested);
-        },
-    });
-    const shape = { vms: 1, vcpus: 2, tasks: 4, pcpus: 2 };
-    const model = withDepth(skylake, 4);
-    this.m = new Machine({ ...shape, model, kernel: '6.1', policy: always }, observer);
-    this.m.boot();
-    expect(this.m.open(0, 0, 0, BRANCH_TYPES[0])).toBe(0);
-    this.log.length = 0;
-  }
-
-  readonly said = (...names: string[]): string[] =>
-    this.log.splice(0).filter((line) => names.includes(line.split(' ')[0]));
+/** One VM of two vCPUs on two pCPUs, four tasks, a stack of four records, and an event. */
+function rigOf(recorder?: Recorder): Rig {
+  const part = { vms: 1, vcpus: 2, tasks: 4, pcpus: 2, cpu: 'skylake/4' };
+  const rig = new Rig(always, part, recorder);
+  expect(rig.m.open(0, 0, 0, BRANCH_TYPES[0])).toBe(0);
+  rig.said();
+  return rig;
 }
 
 describe('an NMI', () => {
-  it('always comes after so many accesses, counted over all functions, and once', () => {
+  it('an NMI is taken once, after so many accesses counted over all functions', () => {
     for (const [after, at, pending] of [
       [1, 0, 0],
       [2, 1, 0],
       [5, 4, 0],
       [7, -1, 2],
     ]) {
-      const { m, said } = new Rig();
+      const { m, said } = rigOf();
       m.pmi(0, 0, after);
       expect(m.ports[0].nmiArmed).toBe(true);
       for (let i = 0; i < 5; i++) m.rdmsr(0, TOS);
@@ -66,8 +43,8 @@ describe('an NMI', () => {
     }
   });
 
-  it('always interrupts kernel code, into kernel code, and returns there in the end', () => {
-    const { m, said } = new Rig();
+  it('an NMI always interrupts kernel code, runs in kernel code, and returns there', () => {
+    const { m, said } = rigOf();
     m.pmi(0, 0, 1);
     m.rdmsr(0, TOS);
     const lines = said('guestBranch', 'guestPmi', 'guestSample', 'guestRead');
@@ -92,33 +69,38 @@ describe('an NMI', () => {
     expect(lines.at(-2)?.startsWith(`guestRead 0 ${TOS} `)).toBe(true);
   });
 
-  it('always is told apart from a PMI that interrupts no function', () => {
-    const rig = new Rig();
+  it('an NMI inside a function is told apart from a PMI that interrupts no function', () => {
+    /** Whether an NMI was being handled inside another function at each sample. */
+    const nested: boolean[] = [];
+    const recorder = new Recorder((name, [vcpu]) => {
+      if (name === 'guestSample') nested.push(rig.m.ports[vcpu].nested);
+    });
+    const rig = rigOf(recorder);
     rig.m.pmi(0, 0, 0);
     rig.m.pmi(0, 0, 1);
     rig.m.rdmsr(0, TOS);
     rig.m.pmi(0, 0, 0);
-    expect(rig.nested).toEqual([false, true, false]);
+    expect(nested).toEqual([false, true, false]);
     expect(rig.m.ports[0].nested).toBe(false);
   });
 
-  it('never comes any more once it was called off', () => {
-    const { m, said } = new Rig();
+  it('an NMI is never taken once it was called off', () => {
+    const { m, said } = rigOf();
     m.pmi(0, 0, 1);
     m.ports[0].disarmNmi();
     m.rdmsr(0, TOS);
     expect([said('guestPmi'), m.ports[0].nmiArmed]).toEqual([[], false]);
   });
 
-  it('always comes on its own vCPU', () => {
-    const { m, said } = new Rig();
+  it('an NMI is always taken on its own vCPU', () => {
+    const { m, said } = rigOf();
     m.pmi(0, 0, 1);
     m.rdmsr(1, TOS);
     expect([said('guestPmi'), m.ports[1].nmiArmed, m.ports[0].nmiArmed]).toEqual([[], false, true]);
   });
 
-  it('always goes on counting where an interrupted function does, and comes once in all', () => {
-    const { m, said } = new Rig();
+  it('an NMI inside a function that is interrupted still counts on, and is taken once', () => {
+    const { m, said } = rigOf();
     m.pmi(0, 0, 2);
     m.arm(0, -1, 0);
     m.rdmsr(0, TOS);
@@ -132,8 +114,8 @@ describe('an NMI', () => {
 });
 
 describe('an interruption', () => {
-  it('always leaves the number, the arguments and the way back of the function', () => {
-    const { m } = new Rig();
+  it('an interruption leaves the number, the arguments and the way back of the function', () => {
+    const { m } = rigOf();
     m.arm(0, -1, 0);
     m.wrmsr(0, TOS, 2, 3);
     const { suspended, argA, argB, argC, accesses } = m.ports[0];
@@ -151,14 +133,14 @@ describe('an interruption', () => {
     expect(m.cpl(0)).toBe(0);
   });
 
-  it('always may come inside the handler of an NMI, whose sample is taken once', () => {
-    const plain = new Rig();
+  it('an interruption may hit the handler of an NMI, whose sample is taken once', () => {
+    const plain = rigOf();
     plain.m.pmi(0, 0, 1);
     plain.m.rdmsr(0, TOS);
     const wanted = plain.said('guestRead', 'guestWrite', 'guestSample', 'guestPmi', 'guestBranch');
     const n = wanted.filter((line) => /Read|Write/.test(line)).length;
     for (let k = 0; k < n; k++) {
-      const { m, said } = new Rig();
+      const { m, said } = rigOf();
       m.pmi(0, 0, 1);
       m.arm(0, -1, k);
       m.rdmsr(0, TOS);
@@ -171,8 +153,8 @@ describe('an interruption', () => {
     }
   });
 
-  it('never tells of what is only done again', () => {
-    const { m, said } = new Rig();
+  it('what is only done again is never told', () => {
+    const { m, said } = rigOf();
     m.arm(0, -1, 4);
     m.switchTask(0, 2);
     const first = said('guestRead', 'guestWrite');
@@ -180,7 +162,7 @@ describe('an interruption', () => {
     m.switchTo(0, 0);
     m.resume(0);
     const rest = said('guestRead', 'guestWrite');
-    const plain = new Rig();
+    const plain = rigOf();
     plain.m.switchTask(0, 2);
     const whole = plain.said('guestRead', 'guestWrite');
     expect(whole.length).toBeGreaterThan(4);
@@ -191,7 +173,7 @@ describe('an interruption', () => {
 describe('lockedTasks', () => {
   /** Tasks that a function holds when it is interrupted before its first access. */
   function held(run: (m: Machine) => void, prepare = (_m: Machine): void => {}): number {
-    const { m } = new Rig();
+    const { m } = rigOf();
     prepare(m);
     m.arm(0, -1, 0);
     run(m);
@@ -199,7 +181,7 @@ describe('lockedTasks', () => {
     return m.ports[0].lockedTasks;
   }
 
-  it('always are the current task, and those whose contexts the function changes', () => {
+  it('lockedTasks are the current task, and those whose contexts the function changes', () => {
     const inherit = (m: Machine): void => {
       m.open(0, 0, perf.ATTR_INHERIT, BRANCH_TYPES[0]);
       m.fork(0);
@@ -235,8 +217,8 @@ describe('lockedTasks', () => {
     expect(held((m) => m.pmi(0, 0, 0))).toBe(0);
   });
 
-  it('never outlive the function', () => {
-    const { m } = new Rig();
+  it('lockedTasks never outlive the function', () => {
+    const { m } = rigOf();
     m.arm(0, -1, 0);
     m.switchTask(0, 2);
     m.switchTo(0, 0);
@@ -246,16 +228,51 @@ describe('lockedTasks', () => {
 });
 
 describe('guest functions', () => {
-  it('always have a name each, and a number', () => {
+  it('each guest function has a name and a number', () => {
     expect(call.CALL_NAMES.length).toBe(call.CALL_PMI + 1);
     expect(new Set(call.CALL_NAMES).size).toBe(call.CALL_NAMES.length);
-    const { m } = new Rig();
+    const { m } = rigOf();
     expect(() => call.runGuestCall(m.cpu(0), 10, 0, 0, 0)).toThrow('no guest function 10');
   });
 
-  it('always run on a port that belongs to a CPU', () => {
-    const { m } = new Rig();
+  it('a guest function always runs on a port that belongs to a CPU', () => {
+    const { m } = rigOf();
     m.ports[0].cpu = null;
     expect(() => m.ports[0].rewind()).toThrow('a port belongs to a CPU');
+  });
+
+  it('never begin while another is under way, nor go on when none is', () => {
+    const { m } = rigOf();
+    const [port] = m.ports;
+    expect(() => port.rewind()).toThrow('only a suspended function runs again');
+    expect(() => port.suspend()).toThrow(ModelInvariantError);
+    m.arm(0, -1, 0);
+    m.rdmsr(0, TOS);
+    expect(port.suspended).toBe(call.CALL_RDMSR);
+    const underWay = 'a function begins when no other is under way';
+    expect(() => port.begin(call.CALL_BOOT, 0, 0, 0, 0, 0)).toThrow(underWay);
+    expect(() => port.beginQuiet()).toThrow(underWay);
+  });
+
+  it('never end before they have made the accesses that they had made', () => {
+    const { m } = rigOf();
+    const [port] = m.ports;
+    m.arm(0, -1, 2);
+    m.disable(0, 0);
+    expect(port.accesses).toBe(2);
+    port.rewind();
+    port.rdmsr(DEBUGCTL);
+    expect(() => port.end()).toThrow('a function that runs again makes the same accesses');
+  });
+
+  it('never switch away from a task that does not run, nor to one that does', () => {
+    const { m } = rigOf();
+    const [cpu] = m.guests[0].cpus;
+    expect(() => call.runGuestCall(cpu, call.CALL_SWITCH, 2, 3, 0)).toThrow(
+      'the task that leaves is the one that runs',
+    );
+    expect(() => call.runGuestCall(cpu, call.CALL_SWITCH, 0, 1, 0)).toThrow(
+      'a task runs on one CPU at a time',
+    );
   });
 });

@@ -8,58 +8,45 @@ import {
 } from '../../src/guest/pv/kvm_para.js';
 import type { PvSite } from '../../src/guest/pv/kvm_para.js';
 import * as perf from '../../src/guest/perf/perf_event.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
 import { KIND_NONE, lbrMap } from '../../src/hw/lbr_map.js';
-import { DEBUGCTLMSR_LBR, MSR_IA32_DEBUGCTLMSR } from '../../src/hw/msr_index.js';
-import type { Observer } from '../../src/host/observer.js';
 import { never } from '../../src/host/policy/never.js';
-import { BRANCH_TYPES } from '../../src/schedule/generate.js';
-import { Machine } from '../../src/machine/machine.js';
+import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
+import { DEBUGCTL, LBR, Rig } from '../rig/machine.js';
 
 const CALLSTACK_USER = BRANCH_TYPES[0];
 const CALLSTACK_BOTH = CALLSTACK_USER | perf.PERF_SAMPLE_BRANCH_KERNEL;
 const ANY_USER = BRANCH_TYPES[1];
 
 /** One VM of one vCPU whose driver has the given site. */
-class Rig {
-  readonly m: Machine;
-  private readonly log: string[] = [];
+const rigOf = (pv: PvSite): Rig => new Rig({ ...never, pv }, { vms: 1, tasks: 2 });
 
-  constructor(pv: PvSite) {
-    const model = findCpuModel('haswell');
-    if (model === undefined) throw new Error('no haswell');
-    const map = lbrMap(model);
-    const observer = new Proxy({} as Observer, {
-      get: (_target, name) => (_vcpu: number, msr: number, eax: number) => {
-        if (name === 'guestFault') this.log.push('fault');
-        if (name === 'guestWrite' && msr === MSR_KVM_PV_LBR_CTRL) this.log.push(`ACTIVE=${eax}`);
-        if (name === 'guestWrite' && msr === MSR_IA32_DEBUGCTLMSR) {
-          this.log.push(`LBR=${eax & DEBUGCTLMSR_LBR}`);
-        }
-        const isLbr = name === 'guestRead' || name === 'guestWrite';
-        if (isLbr && map.kind(msr) !== KIND_NONE && this.log.at(-1) !== 'lbr') this.log.push('lbr');
-      },
-    });
-    const shape = { vms: 1, vcpus: 1, tasks: 2, pcpus: 1 };
-    this.m = new Machine({ ...shape, model, kernel: '6.1', policy: { ...never, pv } }, observer);
-    this.m.boot();
-  }
-
-  open(task: number, type = CALLSTACK_USER, attr = 0): void {
-    expect(this.m.open(0, task, attr, type)).toBe(0);
-  }
-
-  /** What the guest did to LBR MSRs (told as one), DEBUGCTL and ACTIVE since the last call. */
-  readonly did = (): string[] => this.log.splice(0);
-
-  /** What it did to ACTIVE alone. */
-  active(): string[] {
-    return this.did().filter((line) => line.startsWith('ACTIVE') || line === 'fault');
-  }
+function open({ m }: Rig, task: number, type = CALLSTACK_USER): void {
+  expect(m.open(0, task, 0, type)).toBe(0);
 }
 
+/** An access of the guest as its place in the driver's order, or null for one to another MSR. */
+function accessText(line: string, { m }: Rig): string | null {
+  const [name, , msr, eax] = line.split(' ');
+  const [at, value] = [Number(msr), Number(eax)];
+  if (name === 'guestFault') return 'fault';
+  if (name === 'guestWrite' && at === MSR_KVM_PV_LBR_CTRL) return `ACTIVE=${value}`;
+  if (name === 'guestWrite' && at === DEBUGCTL) return `LBR=${value & LBR}`;
+  const isLbr = name === 'guestRead' || name === 'guestWrite';
+  return isLbr && lbrMap(m.config.model).kind(at) !== KIND_NONE ? 'lbr' : null;
+}
+
+/** What the guest did to LBR MSRs (told as one), DEBUGCTL and ACTIVE since the last call. */
+function did(rig: Rig): string[] {
+  const texts = rig.said('guest').flatMap((line) => accessText(line, rig) ?? []);
+  return texts.filter((text, i) => text !== 'lbr' || texts[i - 1] !== 'lbr');
+}
+
+/** What it did to ACTIVE alone. */
+const active = (rig: Rig): string[] =>
+  did(rig).filter((line) => line.startsWith('ACTIVE') || line === 'fault');
+
 describe('the ABI', () => {
-  it('always is what a host and a guest were built with', () => {
+  it('the ABI is always the one that a host and a guest were built with', () => {
     expect(MSR_KVM_PV_LBR_CTRL).toBe(1263947262);
     expect([KVM_PV_LBR_CTRL_ACTIVE, KVM_FEATURE_PV_LBR_CTRL]).toEqual([1, 30]);
     expect(PV_SITES).toEqual(['none', 'add-del', 'add-del-boot', 'enable-disable', 'sticky']);
@@ -67,123 +54,123 @@ describe('the ABI', () => {
 });
 
 describe('a guest without the feature', () => {
-  it('never touches the MSR', () => {
-    const rig = new Rig('none');
-    rig.open(0);
+  it('a guest without the feature never touches the MSR', () => {
+    const rig = rigOf('none');
+    open(rig, 0);
     rig.m.pmi(0, 0, 0);
     rig.m.switchTask(0, 1);
     rig.m.switchTask(0, 0);
     rig.m.close(0, 0);
     rig.m.kexec(0);
-    expect(rig.active()).toEqual([]);
+    expect(active(rig)).toEqual([]);
   });
 });
 
 describe.each(['add-del', 'add-del-boot'] as const)('%s', (site) => {
-  it('always sets ACTIVE before the first LBR access, and clears it after the last', () => {
-    const rig = new Rig(site);
-    rig.open(0);
-    expect(rig.did()).toEqual(['ACTIVE=1', 'lbr', 'LBR=1']);
+  it(`${site} sets ACTIVE before the first LBR access, and clears it after the last`, () => {
+    const rig = rigOf(site);
+    open(rig, 0);
+    expect(did(rig)).toEqual(['ACTIVE=1', 'lbr', 'LBR=1']);
     rig.m.close(0, 0);
-    expect(rig.did()).toEqual(['LBR=0', 'ACTIVE=0']);
+    expect(did(rig)).toEqual(['LBR=0', 'ACTIVE=0']);
   });
 
-  it('always follows the task that has the event', () => {
-    const rig = new Rig(site);
-    rig.open(0);
-    rig.did();
+  it(`ACTIVE of ${site} always follows the task that has the event`, () => {
+    const rig = rigOf(site);
+    open(rig, 0);
+    did(rig);
     rig.m.switchTask(0, 1);
-    expect(rig.did()).toEqual(['LBR=0', 'lbr', 'ACTIVE=0']);
+    expect(did(rig)).toEqual(['LBR=0', 'lbr', 'ACTIVE=0']);
     rig.m.switchTask(0, 0);
-    expect(rig.did()).toEqual(['ACTIVE=1', 'lbr', 'LBR=1']);
+    expect(did(rig)).toEqual(['ACTIVE=1', 'lbr', 'LBR=1']);
   });
 
-  it('always counts its users: only the first sets it, only the last clears it', () => {
-    const rig = new Rig(site);
-    rig.open(0);
-    rig.open(-1, CALLSTACK_BOTH);
-    rig.open(0);
+  it(`only the first user of ${site} sets ACTIVE, and only the last clears it`, () => {
+    const rig = rigOf(site);
+    open(rig, 0);
+    open(rig, -1, CALLSTACK_BOTH);
+    open(rig, 0);
     rig.m.disable(0, 0);
     expect(rig.m.cpu(0).cpuc.pv_lbr_users).toBeGreaterThan(0);
-    rig.active();
+    active(rig);
     rig.m.close(0, 2);
     rig.m.close(0, 1);
-    expect(rig.active().at(-1)).toBe('ACTIVE=0');
-    expect([rig.m.vcpus[0].pv_lbr_ctrl, rig.m.cpu(0).cpuc.pv_lbr_users]).toEqual([0, 0]);
+    expect(active(rig).at(-1)).toBe('ACTIVE=0');
+    expect([rig.m.vcpus[0].pvLbrCtrl, rig.m.cpu(0).cpuc.pv_lbr_users]).toEqual([0, 0]);
   });
 
-  it('never sets it for other modes, nor in a PMI', () => {
-    const rig = new Rig(site);
-    rig.open(0, ANY_USER);
+  it(`${site} never sets ACTIVE for other modes, nor in a PMI`, () => {
+    const rig = rigOf(site);
+    open(rig, 0, ANY_USER);
     rig.m.disable(0, 0);
     rig.m.close(0, 0);
-    expect(rig.active()).toEqual([]);
-    rig.open(0);
-    rig.did();
+    expect(active(rig)).toEqual([]);
+    open(rig, 0);
+    did(rig);
     rig.m.pmi(0, 0, 0);
-    expect(rig.active()).toEqual([]);
+    expect(active(rig)).toEqual([]);
   });
 
-  it('always leaves it to a kernel that takes over, which clears it only if it knows', () => {
-    const rig = new Rig(site);
-    rig.open(0);
-    rig.did();
+  it(`after a kexec ${site} clears ACTIVE only if it knows that it may be set`, () => {
+    const rig = rigOf(site);
+    open(rig, 0);
+    did(rig);
     rig.m.kexec(0);
-    expect(rig.active()).toEqual(site === 'add-del-boot' ? ['ACTIVE=0'] : []);
-    expect(rig.m.vcpus[0].pv_lbr_ctrl).toBe(site === 'add-del-boot' ? 0 : 1);
+    expect(active(rig)).toEqual(site === 'add-del-boot' ? ['ACTIVE=0'] : []);
+    expect(rig.m.vcpus[0].pvLbrCtrl).toBe(site === 'add-del-boot' ? 0 : 1);
   });
 });
 
 describe('enable-disable', () => {
-  it('always goes with DEBUGCTL.LBR: set before it, cleared after it, but not in a PMI', () => {
-    const rig = new Rig('enable-disable');
-    rig.open(0);
-    expect(rig.did()).toEqual(['lbr', 'ACTIVE=1', 'lbr', 'LBR=1']);
+  it('ACTIVE of enable-disable goes with DEBUGCTL.LBR, except in a PMI', () => {
+    const rig = rigOf('enable-disable');
+    open(rig, 0);
+    expect(did(rig)).toEqual(['lbr', 'ACTIVE=1', 'lbr', 'LBR=1']);
     rig.m.pmi(0, 0, 0);
-    expect(rig.active()).toEqual([]);
+    expect(active(rig)).toEqual([]);
     rig.m.switchTask(0, 1);
-    const out = rig.did();
+    const out = did(rig);
     expect(out.slice(0, 3)).toEqual(['LBR=0', 'ACTIVE=0', 'lbr']);
     expect(out).not.toContain('ACTIVE=1');
     rig.m.switchTask(0, 0);
-    expect(rig.active()).toEqual(['ACTIVE=1']);
+    expect(active(rig)).toEqual(['ACTIVE=1']);
   });
 
-  it('never touches it for other modes, nor at the start of a CPU', () => {
-    const rig = new Rig('enable-disable');
-    rig.open(0, ANY_USER);
+  it('enable-disable never touches ACTIVE for other modes, nor at the start of a CPU', () => {
+    const rig = rigOf('enable-disable');
+    open(rig, 0, ANY_USER);
     rig.m.close(0, 0);
     rig.m.kexec(0);
-    expect(rig.active()).toEqual([]);
+    expect(active(rig)).toEqual([]);
   });
 });
 
 describe('sticky', () => {
-  it('always sets ACTIVE as add-del, and clears it at a close that leaves no user', () => {
-    const rig = new Rig('sticky');
-    rig.open(0);
-    rig.open(-1);
-    expect(rig.active()[0]).toBe('ACTIVE=1');
+  it('sticky sets ACTIVE as add-del does, and clears it at a close that leaves no user', () => {
+    const rig = rigOf('sticky');
+    open(rig, 0);
+    open(rig, -1);
+    expect(active(rig)[0]).toBe('ACTIVE=1');
     rig.m.switchTask(0, 1);
     rig.m.switchTask(0, 0);
     rig.m.disable(0, 1);
     rig.m.enable(0, 1);
-    expect(rig.active()).not.toContain('ACTIVE=0');
+    expect(active(rig)).not.toContain('ACTIVE=0');
     rig.m.close(0, 0);
-    expect(rig.active()).not.toContain('ACTIVE=0');
+    expect(active(rig)).not.toContain('ACTIVE=0');
     rig.m.close(0, 1);
-    expect(rig.active()).toEqual(['ACTIVE=0']);
+    expect(active(rig)).toEqual(['ACTIVE=0']);
   });
 
-  it('never clears it at the close of another mode, nor at the start of a CPU', () => {
-    const rig = new Rig('sticky');
-    rig.open(0);
+  it('sticky never clears ACTIVE at the close of another mode, nor at the start of a CPU', () => {
+    const rig = rigOf('sticky');
+    open(rig, 0);
     rig.m.disable(0, 0);
-    rig.open(0, ANY_USER);
-    rig.did();
+    open(rig, 0, ANY_USER);
+    did(rig);
     rig.m.close(0, 1);
     rig.m.kexec(0);
-    expect(rig.active()).toEqual([]);
-    expect(rig.m.vcpus[0].pv_lbr_ctrl).toBe(1);
+    expect(active(rig)).toEqual([]);
+    expect(rig.m.vcpus[0].pvLbrCtrl).toBe(1);
   });
 });

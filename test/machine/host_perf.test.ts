@@ -2,59 +2,27 @@
 import { describe, expect, it } from 'vitest';
 import { PORT } from '../../src/guest/perf/lbr_port.js';
 import * as perf from '../../src/guest/perf/perf_event.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
-import type { CpuModel } from '../../src/hw/cpu_models.js';
 import * as msrs from '../../src/hw/msr_index.js';
-import type { Observer } from '../../src/host/observer.js';
 import { never } from '../../src/host/policy/never.js';
-import type { MachineConfig } from '../../src/machine/config.js';
-import { HOST_EVENT_TASK, HOST_EVENTS, hostKernelConfig } from '../../src/machine/host_perf.js';
-import { Machine } from '../../src/machine/machine.js';
+import { HOST_EVENTS, hostKernelConfig } from '../../src/machine/host_perf.js';
+import { cpuModel } from '../rig/cpu.js';
+import type { Part } from '../rig/machine.js';
+import { FLEXIBLE, FROM, OF_TASK, PINNED, Rig } from '../rig/machine.js';
 
-const PINNED = 0;
-const FLEXIBLE = 2;
-const EVENTS = [PINNED, HOST_EVENT_TASK, FLEXIBLE];
-const { MSR_LBR_NHM_FROM: FROM } = msrs;
+const EVENTS = [PINNED, OF_TASK, FLEXIBLE];
 
-function cpuModel(name: string): CpuModel {
-  const found = findCpuModel(name);
-  if (found === undefined) throw new Error(`no CPU model ${name}`);
-  return found;
-}
+/** Three VMs of one vCPU on two pCPUs: v0 on p0, v1 on p1; v2 is off. */
+const rigOf = (part: Part = {}): Rig => new Rig(never, { vms: 3, pcpus: 2, ...part });
 
-/** Two VMs of one vCPU on two pCPUs: v0 on p0, v1 on p1; v2 is off. */
-class Rig {
-  readonly m: Machine;
-  private readonly log: string[] = [];
-
-  constructor(part: Partial<MachineConfig> = {}) {
-    const observer = new Proxy({} as Observer, {
-      get:
-        (_target, name) =>
-        (...args: number[]) => {
-          if (String(name).startsWith('host')) this.log.push([name, ...args].join(' '));
-        },
-    });
-    const shape = { vms: 3, vcpus: 1, tasks: 1, pcpus: 2 };
-    const model = cpuModel('haswell');
-    this.m = new Machine({ ...shape, model, kernel: '6.1', policy: never, ...part }, observer);
-    this.m.boot();
-    this.log.length = 0;
-  }
-
-  readonly said = (prefix = ''): string[] =>
-    this.log.splice(0).filter((line) => line.startsWith(prefix));
-
-  /** The states of the three events of a pCPU. */
-  states(pcpu: number): string[] {
-    const known = this.m.loaded(pcpu) === null ? [PINNED, FLEXIBLE] : EVENTS;
-    return known.map((which) => this.m.host.hostEventState(pcpu, which));
-  }
+/** The states of the three events of a pCPU. */
+function states({ m }: Rig, pcpu: number): string[] {
+  const known = m.loaded(pcpu) === null ? [PINNED, FLEXIBLE] : EVENTS;
+  return known.map((which) => m.host.hostEventState(pcpu, which));
 }
 
 describe('hostKernelConfig', () => {
-  it('always has a thread for each vCPU and pCPU, and room for all events at once', () => {
-    const { m } = new Rig({ model: cpuModel('skylake'), kernel: '4.18', vcpus: 2, tasks: 2 });
+  it('the host kernel has a thread for each vCPU and pCPU, and room for all events at once', () => {
+    const { m } = rigOf({ cpu: 'skylake', kernel: '4.18', vcpus: 2, tasks: 2 });
     expect(hostKernelConfig(m.config)).toEqual({
       model: cpuModel('skylake'),
       cpus: 2,
@@ -70,8 +38,8 @@ describe('hostKernelConfig', () => {
 });
 
 describe('the threads', () => {
-  it('always are current where they run, all alive from the boot', () => {
-    const { m } = new Rig();
+  it('the host’s threads are current where they run, and alive from the boot', () => {
+    const { m } = rigOf();
     const { tasks, cpus } = m.host.kernel;
     const now = (): number[][] => [
       cpus.map((cpu) => cpu.cpuctx.current),
@@ -97,76 +65,82 @@ describe('the threads', () => {
     m.boot();
     expect(now()[0]).toEqual([0, 1]);
   });
+
+  it('never run on two pCPUs at once', () => {
+    const { m } = rigOf();
+    expect(() => m.host.schedIn(0, 1)).toThrow('a thread runs on one pCPU at a time');
+    expect(() => m.host.schedIn(0, 2)).not.toThrow();
+  });
 });
 
 describe('the guest LBR event', () => {
-  it('always belongs to one vCPU, and counts while its thread runs', () => {
-    const { m } = new Rig();
-    const state = (): string[] => m.vcpus.map((vcpu) => m.host.guest_lbr_event(vcpu));
+  it('a guest LBR event always belongs to one vCPU, and counts while its thread runs', () => {
+    const { m } = rigOf();
+    const state = (): string[] => m.vcpus.map((vcpu) => m.host.guestLbrEvent(vcpu));
     expect(state()).toEqual(['none', 'none', 'none']);
-    m.host.create_guest_lbr_event(m.vcpus[1], 'fake-counter');
+    m.host.createGuestLbrEvent(m.vcpus[1], 'fake-counter');
     expect(state()).toEqual(['none', 'active', 'none']);
-    m.host.create_guest_lbr_event(m.vcpus[2], 'fake-counter');
+    m.host.createGuestLbrEvent(m.vcpus[2], 'fake-counter');
     expect(state()).toEqual(['none', 'active', 'inactive']);
     m.switchTo(1, 2);
     expect(state()).toEqual(['none', 'inactive', 'active']);
     m.switchTo(0, 1);
     expect(state()).toEqual(['none', 'active', 'active']);
-    m.host.release_guest_lbr_event(m.vcpus[1]);
-    m.host.release_guest_lbr_event(m.vcpus[0]);
+    m.host.releaseGuestLbrEvent(m.vcpus[1]);
+    m.host.releaseGuestLbrEvent(m.vcpus[0]);
     expect(state()).toEqual(['none', 'none', 'active']);
     const { used, attr, cpu } = m.host.kernel.events[2];
     expect([used, attr, cpu]).toEqual([1, perf.ATTR_PINNED | perf.ATTR_VLBR, -1]);
   });
 
-  it('always is in user call-stack mode, the one whose stack perf keeps', () => {
-    const { m } = new Rig();
-    m.host.create_guest_lbr_event(m.vcpus[0], 'fake-counter');
+  it('a guest LBR event is always in user call-stack mode, whose stack perf keeps', () => {
+    const { m } = rigOf();
+    m.host.createGuestLbrEvent(m.vcpus[0], 'fake-counter');
     const { PERF_SAMPLE_BRANCH_CALL_STACK: STACK, PERF_SAMPLE_BRANCH_USER: USER } = perf;
     expect(m.host.kernel.events[0].branch_sample_type).toBe(STACK | USER);
   });
 
-  it('never exists on a part without call-stack mode', () => {
-    const { m } = new Rig({ model: cpuModel('nehalem') });
-    m.host.create_guest_lbr_event(m.vcpus[0], 'fake-counter');
-    expect(m.host.guest_lbr_event(m.vcpus[0])).toBe('none');
+  it('a guest LBR event never exists on a CPU without call-stack mode', () => {
+    const { m } = rigOf({ cpu: 'nehalem' });
+    m.host.createGuestLbrEvent(m.vcpus[0], 'fake-counter');
+    expect(m.host.guestLbrEvent(m.vcpus[0])).toBe('none');
   });
 });
 
 describe("the host's own events", () => {
-  it('always are told apart by pCPU, thread and kind', () => {
-    const rig = new Rig();
+  it('the host’s own events are always told apart by pCPU, thread and kind', () => {
+    const rig = rigOf();
     const { m } = rig;
-    expect(HOST_EVENTS).toBe(EVENTS.length);
-    expect([rig.states(0), rig.states(1)]).toEqual([
+    expect(HOST_EVENTS.length).toBe(EVENTS.length);
+    expect([states(rig, 0), states(rig, 1)]).toEqual([
       ['none', 'none', 'none'],
       ['none', 'none', 'none'],
     ]);
     for (const [i, which] of EVENTS.entries()) {
       m.host.hostEventOn(1, which);
-      expect(rig.states(0)).toEqual(['none', 'none', 'none']);
+      expect(states(rig, 0)).toEqual(['none', 'none', 'none']);
       const on = EVENTS.map((_, j) => (j <= i ? 'on' : 'none'));
-      expect(rig.states(1)).toEqual(on);
+      expect(states(rig, 1)).toEqual(on);
     }
     m.host.hostEventOff(1, FLEXIBLE, false);
     m.host.hostEventOff(1, PINNED, true);
-    expect(rig.states(1)).toEqual(['none', 'on', 'off']);
+    expect(states(rig, 1)).toEqual(['none', 'on', 'off']);
     m.host.hostEventOn(1, FLEXIBLE);
-    expect(rig.states(1)).toEqual(['none', 'on', 'on']);
+    expect(states(rig, 1)).toEqual(['none', 'on', 'on']);
     // The event of a thread goes with it.
     m.switchTo(1, -1);
     m.switchTo(0, 1);
-    expect([rig.states(0), rig.states(1)]).toEqual([
+    expect([states(rig, 0), states(rig, 1)]).toEqual([
       ['none', 'on', 'none'],
       ['none', 'on'],
     ]);
   });
 
-  it('always have the attributes and the mode of the tools they stand for', () => {
+  it('the host’s own events have the attributes and the mode of the tools they stand for', () => {
     const { PERF_SAMPLE_BRANCH_CALL_STACK: STACK, PERF_SAMPLE_BRANCH_USER: USER } = perf;
     const { PERF_SAMPLE_BRANCH_ANY: ANY, PERF_SAMPLE_BRANCH_KERNEL: KERNEL } = perf;
     for (const name of ['haswell', 'nehalem']) {
-      const { m } = new Rig({ model: cpuModel(name) });
+      const { m } = rigOf({ cpu: name });
       for (const which of EVENTS) m.host.hostEventOn(1, which);
       const used = m.host.kernel.events.filter((event) => event.used !== 0);
       const any = ANY | USER | KERNEL;
@@ -180,10 +154,10 @@ describe("the host's own events", () => {
   });
 });
 
-describe('host_lbr_active', () => {
-  it('always is whether one of them counts here, unless a guest event excludes it', () => {
-    const { m } = new Rig();
-    const now = (): boolean[] => [m.host.host_lbr_active(0), m.host.host_lbr_active(1)];
+describe('hostLbrActive', () => {
+  it('hostLbrActive says whether a host event counts here, and no guest event does', () => {
+    const { m } = rigOf();
+    const now = (): boolean[] => [m.host.hostLbrActive(0), m.host.hostLbrActive(1)];
     expect(now()).toEqual([false, false]);
     for (const which of EVENTS) {
       m.host.hostEventOn(0, which);
@@ -191,30 +165,30 @@ describe('host_lbr_active', () => {
       m.host.hostEventOff(0, which, which === PINNED);
       expect(now()).toEqual([false, false]);
     }
-    m.host.create_guest_lbr_event(m.vcpus[0], 'fake-counter');
+    m.host.createGuestLbrEvent(m.vcpus[0], 'fake-counter');
     expect(now()).toEqual([false, false]);
     m.host.hostEventOn(0, PINNED);
     expect(now()).toEqual([false, false]);
     m.switchTo(0, -1);
     expect(now()).toEqual([true, false]);
-    m.host.hostEventOn(1, HOST_EVENT_TASK);
+    m.host.hostEventOn(1, OF_TASK);
     m.switchTo(1, -1);
     expect(now()).toEqual([true, false]);
   });
 });
 
 describe('pmi', () => {
-  it('always takes a sample of each event that counts, and none where none does', () => {
-    const rig = new Rig();
+  it('a host PMI always samples each event that counts, and nothing where none does', () => {
+    const rig = rigOf();
     const { m } = rig;
-    expect([m.host.pmi(0), rig.said()]).toEqual([false, []]);
-    m.host.create_guest_lbr_event(m.vcpus[0], 'fake-counter');
-    rig.said();
-    expect([m.host.pmi(0), rig.said()]).toEqual([false, []]);
-    m.host.release_guest_lbr_event(m.vcpus[0]);
+    expect([m.host.pmi(0), rig.said('host')]).toEqual([false, []]);
+    m.host.createGuestLbrEvent(m.vcpus[0], 'fake-counter');
+    rig.said('host');
+    expect([m.host.pmi(0), rig.said('host')]).toEqual([false, []]);
+    m.host.releaseGuestLbrEvent(m.vcpus[0]);
     m.host.hostEventOn(0, PINNED);
     m.host.hostEventOn(0, FLEXIBLE);
-    rig.said();
+    rig.said('host');
     expect(m.host.pmi(1)).toBe(false);
     expect(m.host.pmi(0)).toBe(true);
     const samples = rig.said('hostSample');
@@ -224,24 +198,24 @@ describe('pmi', () => {
 });
 
 describe('an access of the host kernel', () => {
-  it('always is told of an LBR MSR, of DEBUGCTL when written, and of a fault', () => {
-    const rig = new Rig();
+  it('an access of the host kernel is told: LBR MSRs, a written DEBUGCTL, and faults', () => {
+    const rig = rigOf();
     const [, cpu] = rig.m.host.kernel.cpus;
     rig.m.pcpus[1].wrmsr(FROM, 7, 3);
     expect([cpu.rdmsrl(FROM), cpu.edx]).toEqual([7, 3]);
     cpu.wrmsrl(FROM + 1, 5, 6);
     expect([rig.m.pcpus[1].rdmsr(FROM + 1), rig.m.pcpus[1].edx]).toEqual([5, 6]);
-    expect(rig.said()).toEqual([
+    expect(rig.said('host')).toEqual([
       `hostAccess 1 -1 ${FROM} false`,
       `hostAccess 1 -1 ${FROM + 1} true`,
     ]);
     cpu.wrmsrl(msrs.MSR_IA32_DEBUGCTLMSR, 1, 0);
     expect(cpu.rdmsrl(msrs.MSR_IA32_DEBUGCTLMSR)).toBe(1);
     cpu.wrmsrl(msrs.MSR_CORE_PERF_GLOBAL_CTRL, 1, 0);
-    expect(rig.said()).toEqual(['hostDebugctl 1 1']);
+    expect(rig.said('host')).toEqual(['hostDebugctl 1 1']);
     expect([cpu.rdmsrl(0x10), cpu.port.vector]).toEqual([0, 13]);
     cpu.wrmsrl(msrs.MSR_LBR_SELECT, 0, 1);
-    expect(rig.said()).toEqual([
+    expect(rig.said('host')).toEqual([
       'hostFault 1 16 false',
       `hostFault 1 ${msrs.MSR_LBR_SELECT} true`,
       `hostAccess 1 -1 ${msrs.MSR_LBR_SELECT} true`,

@@ -3,60 +3,28 @@ import { describe, expect, it } from 'vitest';
 import { PORT } from '../../src/guest/perf/lbr_port.js';
 import * as perf from '../../src/guest/perf/perf_event.js';
 import * as branch from '../../src/hw/branch.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
-import type { CpuModel } from '../../src/hw/cpu_models.js';
 import * as msrs from '../../src/hw/msr_index.js';
-import type { Observer } from '../../src/host/observer.js';
 import { always } from '../../src/host/policy/always.js';
 import { never } from '../../src/host/policy/never.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
 import { pvV2 } from '../../src/host/policy/pv_v2.js';
-import { type MachineConfig, mispredicted } from '../../src/machine/config.js';
-import { BRANCH_TYPES, Generator } from '../../src/schedule/generate.js';
+import { mispredicted } from '../../src/machine/config.js';
+import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
+import { Generator } from '../../src/schedule/generate.js';
 import * as call from '../../src/machine/guest_call.js';
-import { HOST_EVENT_TASK } from '../../src/machine/host_perf.js';
-import { Machine } from '../../src/machine/machine.js';
+import type { Machine } from '../../src/machine/machine.js';
 import { guestKernelConfig } from '../../src/machine/machine_layout.js';
-import { perform } from '../../src/schedule/perform.js';
+import { perform } from '../../src/schedule/table.js';
+import { cpuModel } from '../rig/cpu.js';
+import type { Part } from '../rig/machine.js';
+import { CLOSE, DEBUGCTL, FROM, OF_TASK, OFF, ON, PINNED, Rig, TO, TOS } from '../rig/machine.js';
+import { drawOf, SEED } from '../rig/seed.js';
 
-/** The host's `perf record -b -a` pinned to a CPU, as an action names it. */
-const HOST_EVENT_PINNED = 0;
-
-const SEED = Number(process.env['VLBR_SEED'] ?? 1);
-
-const { MSR_LBR_NHM_FROM: FROM, MSR_LBR_NHM_TO: TO, MSR_LBR_TOS: TOS } = msrs;
-const DEBUGCTL = msrs.MSR_IA32_DEBUGCTLMSR;
 const U_CALLSTACK = BRANCH_TYPES[0];
 
-function cpuModel(name: string): CpuModel {
-  const found = findCpuModel(name);
-  if (found === undefined) throw new Error(`no CPU model ${name}`);
-  return found;
-}
-
 /** Two VMs of two vCPUs on two pCPUs: v0 on p0 and v1 on p1; v2 and v3 are off. */
-class Rig {
-  readonly m: Machine;
-  private readonly log: string[] = [];
-
-  constructor(policy: LbrPolicy = never, part: Partial<MachineConfig> = {}) {
-    const observer = new Proxy({} as Observer, {
-      get:
-        (_target, name) =>
-        (...args: number[]) =>
-          this.log.push([name, ...args].join(' ')),
-    });
-    const shape = { vms: 2, vcpus: 2, tasks: 3, pcpus: 2 };
-    const model = cpuModel('haswell');
-    this.m = new Machine({ ...shape, model, kernel: '6.1', policy, ...part }, observer);
-    this.m.boot();
-    this.log.length = 0;
-  }
-
-  /** What was logged since the last call, of some kind. */
-  readonly said = (prefix = ''): string[] =>
-    this.log.splice(0).filter((line) => line.startsWith(prefix));
-}
+const rigOf = (policy: LbrPolicy = never, part: Part = {}): Rig =>
+  new Rig(policy, { vcpus: 2, tasks: 3, pcpus: 2, ...part });
 
 /** [kind, cpl] of the branches among logged lines. */
 function branches(lines: readonly string[]): number[][] {
@@ -66,16 +34,16 @@ function branches(lines: readonly string[]): number[][] {
 }
 
 describe('boot', () => {
-  it('always puts vCPU i on pCPU i in user mode, with task i current on CPU i of a guest', () => {
+  it('boot always puts vCPU i on pCPU i in user mode, with task i current on CPU i', () => {
     for (const [pcpus, on] of [
       [1, [0, -1, -1, -1]],
       [3, [0, 1, 2, -1]],
       [6, [0, 1, 2, 3]],
     ] as const) {
-      const { m } = new Rig(never, { pcpus });
+      const { m } = rigOf(never, { pcpus });
       expect(m.vcpus.map(({ pcpu }) => pcpu)).toEqual(on);
       expect(m.vcpus.map(({ id }) => m.cpl(id))).toEqual([3, 3, 3, 3]);
-      expect(m.vcpus.map(({ in_guest }) => in_guest)).toEqual(on.map((p) => p >= 0));
+      expect(m.vcpus.map(({ inGuest }) => inGuest)).toEqual(on.map((p) => p >= 0));
       expect(m.pcpus.map((_, p) => m.loaded(p)?.id ?? -1)).toEqual(
         m.pcpus.map((_, p) => (p < 4 ? p : -1)),
       );
@@ -89,13 +57,13 @@ describe('boot', () => {
     }
   });
 
-  it('always resets what the policy keeps', () => {
-    expect(new Rig(never).m.vcpus.map((v) => v.msr_passthrough)).toEqual([true, true, true, true]);
+  it('boot always resets what the policy keeps', () => {
+    expect(rigOf(never).m.vcpus.map((v) => v.msr_passthrough)).toEqual([true, true, true, true]);
   });
 
-  it('always brings the machine back to the same state', () => {
+  it('boot always brings the machine back to the same state', () => {
     for (const policy of [always, pvV2]) {
-      const { m } = new Rig(policy);
+      const { m } = rigOf(policy);
       const first = digest(m);
       m.boot();
       expect(digest(m)).toBe(first);
@@ -125,19 +93,9 @@ function play(m: Machine, generator: Generator, steps: number): number[] {
   });
 }
 
-function drawOf(seed: number): { below(n: number): number } {
-  let x = seed | 0;
-  return {
-    below: (n: number): number => {
-      x = (Math.imul(x, 1664525) + 1013904223) | 0;
-      return (x >>> 8) % n;
-    },
-  };
-}
-
 describe('the state of a machine', () => {
-  it('always is its words: two machines, or one that is set back, go on alike', () => {
-    const [a, b, c] = [new Rig(always).m, new Rig(always).m, new Rig(always).m];
+  it('machines with the same words always go on alike, whatever they did before', () => {
+    const [a, b, c] = [rigOf(always).m, rigOf(always).m, rigOf(always).m];
     const [ga, gb, gc] = [new Generator(a), new Generator(b), new Generator(c)];
     for (let run = 0; run < 5; run++) {
       for (const m of [a, b, c]) m.boot();
@@ -162,8 +120,8 @@ describe('the state of a machine', () => {
 });
 
 describe('branches', () => {
-  it('always carry VM, vCPU, task, privilege and a number of their own', () => {
-    const { m, said } = new Rig();
+  it('a branch always carries VM, vCPU, task, privilege and a number of its own', () => {
+    const { m, said } = rigOf();
     m.enterKernel(1, branch.BRANCH_SYSCALL);
     m.branches(1, branch.BRANCH_JCC, 2);
     const task = 1;
@@ -182,12 +140,12 @@ describe('branches', () => {
     expect(said('guestBranch')).toEqual([`guestBranch 2 ${branch.BRANCH_RET} 3 1 ${other} ${to}`]);
   });
 
-  it('always are recorded as told, in the guest', () => {
-    const { m } = new Rig(never, { model: cpuModel('skylake') });
+  it('a branch is always recorded as it is told, in the guest', () => {
+    const { m } = rigOf(never, { cpu: 'skylake' });
     m.kvm.guestWrmsr(m.vcpus[0], DEBUGCTL, msrs.DEBUGCTLMSR_LBR, 0);
-    expect(m.vcpus[0].in_guest).toBe(false);
+    expect(m.vcpus[0].inGuest).toBe(false);
     m.branches(0, branch.BRANCH_JCC, 4);
-    expect([m.vcpus[0].in_guest, m.pcpus[0].stack.tos]).toEqual([true, 4]);
+    expect([m.vcpus[0].inGuest, m.pcpus[0].stack.tos]).toEqual([true, 4]);
     const read = (msr: number): number[] => [m.pcpus[0].rdmsr(msr), m.pcpus[0].edx];
     for (const seq of [1, 2, 3, 4]) {
       expect(read(FROM + seq)).toEqual([seq, branch.addressHigh(false, 0, 0, 0, 0)]);
@@ -198,8 +156,8 @@ describe('branches', () => {
     expect([0, 1, 2, 3, 4].filter((seq) => mispredicted(m.config, seq))).toEqual([0, 3]);
   });
 
-  it('always move the privilege level with an entry and an exit', () => {
-    const { m, said } = new Rig();
+  it('a branch into or out of the kernel always moves the privilege level', () => {
+    const { m, said } = rigOf();
     m.enterKernel(0, branch.BRANCH_IRQ);
     expect(m.cpl(0)).toBe(0);
     m.leaveKernel(0, branch.BRANCH_IRET);
@@ -226,8 +184,8 @@ describe('a guest function', () => {
     [branch.BRANCH_IRET, 3],
   ];
 
-  it('always is entered from user mode and left again, by a system call or an interrupt', () => {
-    const { m, said } = new Rig();
+  it('a guest function is entered from user mode and left again, by syscall or interrupt', () => {
+    const { m, said } = rigOf();
     const calls: [number, () => void, number[][]][] = [
       [call.CALL_INSTALL, (): void => void m.open(0, 0, 0, U_CALLSTACK), SYSCALL],
       [call.CALL_DISABLE, (): void => m.disable(0, 0), SYSCALL],
@@ -251,8 +209,8 @@ describe('a guest function', () => {
     }
   });
 
-  it('never enters the kernel when it is there, nor leaves it', () => {
-    const { m, said } = new Rig();
+  it('a guest function in the kernel never enters it, nor leaves it', () => {
+    const { m, said } = rigOf();
     m.open(0, 0, 0, U_CALLSTACK);
     m.enterKernel(0, branch.BRANCH_SYSCALL);
     for (const run of [
@@ -269,8 +227,8 @@ describe('a guest function', () => {
     expect(m.cpl(0)).toBe(0);
   });
 
-  it('always reports an event that its PMU refuses, and does nothing else', () => {
-    const { m, said } = new Rig(never, { model: cpuModel('nehalem') });
+  it('an event that the PMU refuses is always reported, and changes nothing', () => {
+    const { m, said } = rigOf(never, { cpu: 'nehalem' });
     const before = digest(m);
     expect(m.open(0, 0, 0, U_CALLSTACK)).toBe(-95);
     expect(said()).toEqual([`guestOpened 0 ${U_CALLSTACK} -95`]);
@@ -281,8 +239,8 @@ describe('a guest function', () => {
 });
 
 describe('switchTask', () => {
-  it('always makes the next task current, and says where both are', () => {
-    const { m } = new Rig();
+  it('switchTask always makes the next task current, and says where both are', () => {
+    const { m } = rigOf();
     m.switchTask(0, 2);
     m.switchTask(1, 0);
     const { tasks, cpus } = m.guests[0];
@@ -297,8 +255,8 @@ describe('switchTask', () => {
 });
 
 describe('fork', () => {
-  it('always takes the first free task, on the CPU of its parent, and copies its events', () => {
-    const { m } = new Rig();
+  it('fork takes the first free task, on the CPU of its parent, and copies its events', () => {
+    const { m } = rigOf();
     m.open(1, 1, perf.ATTR_INHERIT, U_CALLSTACK);
     m.fork(1);
     const child = m.guests[0].tasks[3];
@@ -310,8 +268,8 @@ describe('fork', () => {
 });
 
 describe('familyTasks', () => {
-  it('always are the tasks of an event and of those inherited from it', () => {
-    const { m } = new Rig();
+  it('familyTasks are the tasks of an event and of all inherited from it', () => {
+    const { m } = rigOf();
     m.open(0, 2, 0, U_CALLSTACK);
     m.open(0, 0, perf.ATTR_INHERIT, U_CALLSTACK);
     m.open(0, -1, 0, U_CALLSTACK);
@@ -326,8 +284,8 @@ describe('familyTasks', () => {
 });
 
 describe('kexec', () => {
-  it('always gives the VM a new kernel, and leaves its MSRs and the other VM alone', () => {
-    const { m } = new Rig();
+  it('kexec gives the VM a new kernel, and leaves its MSRs and the other VM alone', () => {
+    const { m } = rigOf();
     m.open(0, 0, 0, U_CALLSTACK);
     m.open(1, 1, 0, U_CALLSTACK);
     m.switchTask(0, 2);
@@ -340,7 +298,7 @@ describe('kexec', () => {
       return m.memory.words.slice(start, start + size);
     };
     const other = kernelOf(1);
-    const debugctl = m.vcpus[1].vmcs.guest_debugctl;
+    const debugctl = m.vcpus[1].vmcs.guestDebugctl;
     m.kexec(0);
     expect(m.guests[0].events.map((e) => e.used)).toEqual([0, 0, 0, 0, 0, 0]);
     expect(m.guests[0].cpus.map((cpu) => cpu.cpuctx.current)).toEqual([0, 1]);
@@ -348,7 +306,7 @@ describe('kexec', () => {
     expect(kernelOf(1)).toEqual(other);
     expect([0, 1, 2, 3].map((v) => m.booting(v))).toEqual([false, true, false, false]);
     expect([m.cpl(0), m.cpl(1), m.ports[1].nmiArmed]).toEqual([3, 3, false]);
-    expect(m.vcpus[1].vmcs.guest_debugctl).toBe(debugctl);
+    expect(m.vcpus[1].vmcs.guestDebugctl).toBe(debugctl);
     expect([m.pcpus[1].rdmsr(FROM + 3)]).toEqual([7]);
     m.startCpu(1);
     expect([m.booting(1), m.pcpus[1].rdmsr(FROM + 3)]).toEqual([false, 0]);
@@ -357,8 +315,8 @@ describe('kexec', () => {
 });
 
 describe('a switch of vCPUs', () => {
-  it('always comes at once, or before the access after so many', () => {
-    const { m, said } = new Rig();
+  it('a vCPU switch always happens at once, or before the access after so many', () => {
+    const { m, said } = rigOf();
     m.arm(0, 2, 2);
     expect([m.isArmed(0), m.isArmed(1)]).toEqual([true, false]);
     m.rdmsr(0, TOS);
@@ -378,8 +336,8 @@ describe('a switch of vCPUs', () => {
     expect([m.ports[0].suspended, m.cpl(0)]).toEqual([0, 3]);
   });
 
-  it('always makes the pCPU idle when the vCPU has gone elsewhere meanwhile', () => {
-    const { m } = new Rig();
+  it('a vCPU switch leaves the pCPU idle if the vCPU is elsewhere meanwhile', () => {
+    const { m } = rigOf();
     m.arm(0, 2, 0);
     m.switchTo(1, 2);
     m.rdmsr(0, TOS);
@@ -389,8 +347,8 @@ describe('a switch of vCPUs', () => {
     expect([m.loaded(1), m.vcpus[2].pcpu]).toEqual([null, -1]);
   });
 
-  it('never comes any more once another one came first', () => {
-    const { m } = new Rig();
+  it('a vCPU switch that is armed is dropped once another one happened first', () => {
+    const { m } = rigOf();
     m.arm(0, 2, 0);
     m.switchTo(0, -1);
     expect(m.isArmed(0)).toBe(false);
@@ -399,8 +357,8 @@ describe('a switch of vCPUs', () => {
     expect(m.vcpus[0].pcpu).toBe(0);
   });
 
-  it('always counts accesses of the PMI handler as well', () => {
-    const { m } = new Rig();
+  it('accesses of the PMI handler always count for a vCPU switch as well', () => {
+    const { m } = rigOf();
     m.open(0, 0, 0, U_CALLSTACK);
     m.arm(0, -1, 3);
     m.pmi(0, 0, 0);
@@ -413,18 +371,18 @@ describe('a switch of vCPUs', () => {
 });
 
 describe('the host', () => {
-  it('always takes the vCPU out of the guest for its own work, and lets an idle pCPU be', () => {
-    const { m, said } = new Rig();
+  it('work of the host always takes the vCPU out of the guest, and spares an idle pCPU', () => {
+    const { m, said } = rigOf();
     m.exitAndEnter(0);
-    expect([said(), m.vcpus[0].in_guest]).toEqual([['exited 0'], false]);
+    expect([said(), m.vcpus[0].inGuest]).toEqual([['exited 0'], false]);
     m.exitAndEnter(0);
-    expect([said(), m.vcpus[0].in_guest]).toEqual([['exited 0'], false]);
+    expect([said(), m.vcpus[0].inGuest]).toEqual([['exited 0'], false]);
     m.kvm.enter(m.vcpus[0]);
     m.hostWork(0, 1);
-    expect([said(), m.vcpus[0].in_guest]).toEqual([['exited 0'], false]);
+    expect([said(), m.vcpus[0].inGuest]).toEqual([['exited 0'], false]);
     m.kvm.enter(m.vcpus[0]);
-    m.hostEvent(0, HOST_EVENT_PINNED, 0);
-    expect([said()[0], m.vcpus[0].in_guest]).toEqual(['exited 0', false]);
+    m.hostEvent(0, PINNED, ON);
+    expect([said()[0], m.vcpus[0].inGuest]).toEqual(['exited 0', false]);
     m.switchTo(0, -1);
     said();
     m.exitAndEnter(0);
@@ -432,11 +390,11 @@ describe('the host', () => {
     expect(said('exited')).toEqual([]);
   });
 
-  it('always records its own branches under its own event only', () => {
-    const { m, said } = new Rig();
+  it('branches of the host are always recorded under its own event only', () => {
+    const { m, said } = rigOf();
     m.hostWork(0, 3);
     expect([said('hostBranch'), m.pcpus[0].stack.empty]).toEqual([[], true]);
-    m.hostEvent(0, HOST_EVENT_PINNED, 0);
+    m.hostEvent(0, PINNED, ON);
     said();
     m.hostWork(0, 2);
     const lines = said();
@@ -449,7 +407,7 @@ describe('the host', () => {
     expect(branch.addressVm(stack.readHigh(TO + 2))).toBe(branch.HOST_VM);
   });
 
-  it('always tells the policy before its event comes, and after it has gone', () => {
+  it('the policy is told before a host event starts, and after it has stopped', () => {
     const seen: unknown[] = [];
     const policy: LbrPolicy = {
       ...never,
@@ -457,10 +415,10 @@ describe('the host', () => {
         seen.push([pcpu, loaded?.id ?? -1, on, rig.m.pcpus[pcpu].debugctl !== 0]);
       },
     };
-    const rig = new Rig(policy);
-    for (const op of [0, 1, 0, 2]) rig.m.hostEvent(1, HOST_EVENT_TASK, op);
+    const rig = rigOf(policy);
+    for (const op of [ON, OFF, ON, CLOSE]) rig.m.hostEvent(1, OF_TASK, op);
     rig.m.switchTo(1, -1);
-    rig.m.hostEvent(1, HOST_EVENT_PINNED, 0);
+    rig.m.hostEvent(1, PINNED, ON);
     expect(seen).toEqual([
       [1, 1, true, false],
       [1, 1, false, false],
@@ -468,11 +426,11 @@ describe('the host', () => {
       [1, 1, false, false],
       [1, -1, true, false],
     ]);
-    expect(rig.m.host.hostEventState(1, HOST_EVENT_PINNED)).toBe('on');
+    expect(rig.m.host.hostEventState(1, PINNED)).toBe('on');
   });
 
-  it('always loses the records in a deep C-state, of the one pCPU', () => {
-    const { m, said } = new Rig();
+  it('a deep C-state always loses the records of one pCPU', () => {
+    const { m, said } = rigOf();
     for (const vcpu of [0, 1]) m.wrmsr(vcpu, FROM + 1, 7, 0);
     said();
     m.cstate(0);
@@ -482,8 +440,8 @@ describe('the host', () => {
 });
 
 describe('guestKernelConfig', () => {
-  it('always tells a guest of version 2 and of its vCPUs, whatever the CPU', () => {
-    const { m } = new Rig(pvV2, { model: cpuModel('skylake'), kernel: '4.18', tasks: 4 });
+  it('a guest is always told of PMU version 2 and of its vCPUs, whatever the CPU', () => {
+    const { m } = rigOf(pvV2, { cpu: 'skylake', kernel: '4.18', tasks: 4 });
     expect(guestKernelConfig(m.config)).toEqual({
       model: cpuModel('skylake'),
       cpus: 2,
@@ -494,6 +452,6 @@ describe('guestKernelConfig', () => {
       pv: 'add-del',
       driver: PORT,
     });
-    expect(m.guests[0].x86_pmu.lbr_restore_shortcut).toBe(false);
+    expect(m.guests[0].x86_pmu.restoreShortcut).toBe(false);
   });
 });

@@ -4,7 +4,6 @@
  */
 import type { Vcpu } from '../../src/host/vcpu.js';
 import { Kvm } from '../../src/host/kvm.js';
-import { parked } from '../../src/host/policy/parked.js';
 import type { LbrPolicy, PolicyHost } from '../../src/host/policy/policy.js';
 import { msrValue, nothing, PASS_THROUGH } from '../../src/host/policy/policy.js';
 import * as branch from '../../src/hw/branch.js';
@@ -15,6 +14,9 @@ import { HostKernel } from '../../src/machine/host_perf.js';
 /** The policies that have a clause. */
 const ALL: readonly string[] = ['pv-sound', 'lazy-sound', 'parked'];
 
+/** A policy as it is, with something otherwise. */
+type Change = (policy: LbrPolicy) => LbrPolicy;
+
 export interface Clause {
   readonly name: string;
   /** What the clause is, in words. */
@@ -24,17 +26,13 @@ export interface Clause {
    * What must be true of the world for the clause to matter, and is not so in the model: it is put
    * around the policy with the clause as well.
    */
-  readonly world?: (policy: LbrPolicy) => LbrPolicy;
+  readonly world?: Change;
   /** The policy without it. */
-  readonly without: (policy: LbrPolicy) => LbrPolicy;
+  readonly without: Change;
 }
 
-const words = parked.words;
-const LIVE = words.indexOf('live');
-const BORROWED = words.indexOf('borrowed');
-const WANTED = words.indexOf('wanted');
-const USED = words.indexOf('used');
-const EAGER = words.indexOf('eager');
+/** The words of all three, and those of `parked` alone. */
+type Word = 'live' | 'borrowed' | 'wanted' | 'used' | 'eager';
 
 type HostChange = (kvm: PolicyHost) => Partial<PolicyHost>;
 
@@ -52,13 +50,42 @@ export function onHost(policy: LbrPolicy, change: HostChange): LbrPolicy {
   };
 }
 
-/** Runs a hook with one of the policy's words as it says, and puts back what the word was. */
-function withWord(vcpu: Vcpu, word: number, value: number, hook: () => void): void {
-  const was = vcpu.word(word);
-  vcpu.setWord(word, value);
-  hook();
-  vcpu.setWord(word, was);
+type SwitchHook = 'vcpu_put' | 'vcpu_enter' | 'vcpu_exit';
+
+/** Puts something around a hook of the policy, which is `own`. */
+function around(
+  name: SwitchHook,
+  change: (own: () => void, vcpu: Vcpu<Word>, kvm: PolicyHost) => void,
+): Change {
+  return (policy) => ({
+    ...policy,
+    [name]: (kvm: PolicyHost, vcpu: Vcpu<Word>) => change(() => policy[name](kvm, vcpu), vcpu, kvm),
+  });
 }
+
+/** Gives a word of the policy another value while a hook runs. */
+const during = (name: SwitchHook, word: Word, value: number): Change =>
+  around(name, (own, vcpu) => {
+    const was = vcpu.words[word];
+    vcpu.words[word] = value;
+    own();
+    vcpu.words[word] = was;
+  });
+
+/** Gives a word of the policy another value before a hook runs. */
+const before = (name: SwitchHook, word: Word, value: number): Change =>
+  around(name, (own, vcpu) => {
+    vcpu.words[word] = value;
+    own();
+  });
+
+/** Leaves a word set after a put if it, or another one, was set before. */
+const outlasting = (word: Word, other: Word = word): Change =>
+  around('vcpu_put', (own, vcpu) => {
+    const was = vcpu.words[word] | vcpu.words[other];
+    own();
+    vcpu.words[word] = was;
+  });
 
 /** Zeroes what perf's own save would leave out: all below the first empty record. */
 function dropBelowHole(vcpu: Vcpu): void {
@@ -76,69 +103,44 @@ function dropBelowHole(vcpu: Vcpu): void {
 }
 
 /** Drops a stack at the end of a slice in which the policy takes its guest to have stopped. */
-function dropping(policy: LbrPolicy, stopped: (vcpu: Vcpu) => boolean): LbrPolicy {
-  return {
-    ...policy,
-    vcpu_put: (kvm, vcpu) => {
-      const drop = stopped(vcpu);
-      policy.vcpu_put(kvm, vcpu);
-      if (drop) vcpu.records.clear();
-    },
-  };
-}
+const dropping = (stopped: (vcpu: Vcpu<Word>) => boolean): Change =>
+  around('vcpu_put', (own, vcpu) => {
+    const drop = stopped(vcpu);
+    own();
+    if (drop) vcpu.records.clear();
+  });
 
 /** A branch of the host's between the borrowing and the entry, recorded if the host records. */
-function hostBranches(policy: LbrPolicy): LbrPolicy {
-  return {
-    ...policy,
-    vcpu_enter: (kvm, vcpu) => {
-      policy.vcpu_enter(kvm, vcpu);
-      if (vcpu.word(BORROWED) === 0 || !(kvm instanceof Kvm)) return;
-      const hi = branch.addressHigh(true, branch.BRANCH_REL_CALL, branch.HOST_VM, 0, 0);
-      kvm['pcpus'][vcpu.pcpu].branch(branch.BRANCH_REL_CALL, 0, 1, hi, 1, hi, false, 1);
-    },
-  };
-}
+const hostBranches: Change = around('vcpu_enter', (own, vcpu, kvm) => {
+  own();
+  if (vcpu.words.borrowed === 0 || !(kvm instanceof Kvm)) return;
+  const hi = branch.addressHigh(true, branch.BRANCH_REL_CALL, branch.HOST_VM, 0, 0);
+  kvm['pcpus'][vcpu.pcpu].branch(branch.BRANCH_REL_CALL, 0, 1, hi, 1, hi, false, 1);
+});
 
 const CLAUSES_OF_ALL: readonly Clause[] = [
   {
     name: 'restored-before-recording',
     says: 'the stack is restored before an entry with DEBUGCTL.LBR set, though nobody asked for it',
     of: ALL,
-    without: (policy) => ({
-      ...policy,
-      vcpu_enter: (kvm, vcpu) => {
-        const { guest_debugctl } = vcpu.vmcs;
-        vcpu.vmcs.guest_debugctl = guest_debugctl & ~msrs.DEBUGCTLMSR_LBR;
-        policy.vcpu_enter(kvm, vcpu);
-        vcpu.vmcs.guest_debugctl = guest_debugctl;
-      },
+    without: around('vcpu_enter', (own, { vmcs }) => {
+      const { guestDebugctl } = vmcs;
+      vmcs.guestDebugctl = guestDebugctl & ~msrs.DEBUGCTLMSR_LBR;
+      own();
+      vmcs.guestDebugctl = guestDebugctl;
     }),
   },
   {
     name: 'restored-after-an-access',
     says: 'the stack is restored before the entry that follows an intercepted access',
     of: ALL,
-    without: (policy) => ({
-      ...policy,
-      vcpu_enter: (kvm, vcpu) =>
-        withWord(vcpu, WANTED, 0, () => {
-          policy.vcpu_enter(kvm, vcpu);
-        }),
-    }),
+    without: during('vcpu_enter', 'wanted', 0),
   },
   {
     name: 'access-forgotten',
     says: 'an intercepted access counts in its own slice only',
     of: ALL,
-    without: (policy) => ({
-      ...policy,
-      vcpu_put: (kvm, vcpu) => {
-        const wanted = vcpu.word(WANTED);
-        policy.vcpu_put(kvm, vcpu);
-        vcpu.setWord(WANTED, wanted);
-      },
-    }),
+    without: outlasting('wanted'),
   },
   {
     name: 'read-from-the-copy',
@@ -159,8 +161,8 @@ const CLAUSES_OF_ALL: readonly Clause[] = [
     of: ALL,
     without: (policy) => ({
       ...policy,
-      set_msr: (kvm, vcpu, msr, eax, edx) => {
-        vcpu.setWord(WANTED, 1);
+      set_msr: (kvm, vcpu: Vcpu<Word>, msr, eax, edx) => {
+        vcpu.words.wanted = 1;
         return kvm.wrmsr_safe(vcpu, msr, eax, edx);
       },
     }),
@@ -171,10 +173,10 @@ const CLAUSES_OF_ALL: readonly Clause[] = [
     of: ALL,
     without: (policy) => ({
       ...policy,
-      set_msr: (kvm, vcpu, msr, eax, edx) => {
+      set_msr: (kvm, vcpu: Vcpu<Word>, msr, eax, edx) => {
         const faults = lbrMap(vcpu.records.model).faults(msr, eax, edx);
         if (!faults) return policy.set_msr(kvm, vcpu, msr, eax, edx);
-        vcpu.setWord(WANTED, 1);
+        vcpu.words.wanted = 1;
         vcpu.records.write(msr, eax, edx);
         return 0;
       },
@@ -241,37 +243,19 @@ const CLAUSES_OF_ALL: readonly Clause[] = [
     name: 'restored-once',
     says: 'a stack that is in the registers is not restored again',
     of: ALL,
-    without: (policy) => ({
-      ...policy,
-      vcpu_enter: (kvm, vcpu) => {
-        vcpu.setWord(LIVE, 0);
-        policy.vcpu_enter(kvm, vcpu);
-      },
-    }),
+    without: before('vcpu_enter', 'live', 0),
   },
   {
     name: 'saved-once',
     says: 'a stack that is not in the registers is not saved from them',
     of: ALL,
-    without: (policy) => ({
-      ...policy,
-      vcpu_put: (kvm, vcpu) => {
-        vcpu.setWord(LIVE, 1);
-        policy.vcpu_put(kvm, vcpu);
-      },
-    }),
+    without: before('vcpu_put', 'live', 1),
   },
   {
     name: 'parked-at-put',
     says: 'the stack is parked when the thread leaves the pCPU',
     of: ALL,
-    without: (policy) => ({
-      ...policy,
-      vcpu_put: (kvm, vcpu) =>
-        withWord(vcpu, LIVE, 0, () => {
-          policy.vcpu_put(kvm, vcpu);
-        }),
-    }),
+    without: during('vcpu_put', 'live', 0),
   },
   {
     name: 'lent',
@@ -286,7 +270,7 @@ const CLAUSES_OF_ALL: readonly Clause[] = [
     without: (policy) =>
       onHost(policy, (kvm) => ({
         perf: Object.assign(Object.create(kvm.perf) as PolicyHost['perf'], {
-          host_lbr_active: () => true,
+          hostLbrActive: () => true,
         }),
       })),
   },
@@ -294,19 +278,20 @@ const CLAUSES_OF_ALL: readonly Clause[] = [
     name: 'given-back',
     says: 'what was borrowed is given back at the exit',
     of: ALL,
-    without: (policy) => onHost(policy, () => ({ giveBackLbr: nothing })),
+    without: (policy) =>
+      onHost(policy, (kvm) => ({
+        borrowLbr: (vcpu) => {
+          const lent = kvm instanceof Kvm && kvm['registers'].lentOut(vcpu.pcpu);
+          if (!lent) kvm.borrowLbr(vcpu);
+        },
+        giveBackLbr: nothing,
+      })),
   },
   {
     name: 'parked-before-given-back',
     says: 'the stack is parked before the registers are given back',
     of: ALL,
-    without: (policy) => ({
-      ...policy,
-      vcpu_exit: (kvm, vcpu) =>
-        withWord(vcpu, LIVE, 0, () => {
-          policy.vcpu_exit(kvm, vcpu);
-        }),
-    }),
+    without: during('vcpu_exit', 'live', 0),
   },
   {
     name: 'recording-stops-first',
@@ -344,13 +329,9 @@ const CLAUSES_OF_ALL: readonly Clause[] = [
     name: 'no-host-pmi-while-lent',
     says: 'no PMI of the host comes between the borrowing and the entry',
     of: ALL,
-    without: (policy) => ({
-      ...policy,
-      vcpu_enter: (kvm, vcpu) => {
-        policy.vcpu_enter(kvm, vcpu);
-        const { perf } = kvm;
-        if (vcpu.word(BORROWED) !== 0 && perf instanceof HostKernel) perf.pmi(vcpu.pcpu);
-      },
+    without: around('vcpu_enter', (own, vcpu, { perf }) => {
+      own();
+      if (vcpu.words.borrowed !== 0 && perf instanceof HostKernel) perf.pmi(vcpu.pcpu);
     }),
   },
   {
@@ -366,7 +347,7 @@ const CLAUSES_OF_ONE: readonly Clause[] = [
     name: 'active-is-a-hint',
     says: 'with ACTIVE clear the stack is parked as ever, not dropped',
     of: ['pv-sound'],
-    without: (policy) => dropping(policy, (vcpu) => vcpu.pv_lbr_ctrl === 0),
+    without: dropping((vcpu) => vcpu.pvLbrCtrl === 0),
   },
   {
     name: 'start-clears-active',
@@ -378,59 +359,36 @@ const CLAUSES_OF_ONE: readonly Clause[] = [
     name: 'eager-while-active',
     says: 'the stack is restored without waiting for an access while ACTIVE is set',
     of: ['pv-sound'],
-    without: (policy) => ({
-      ...policy,
-      vcpu_enter: (kvm, vcpu) => {
-        const { pv_lbr_ctrl } = vcpu;
-        vcpu.pv_lbr_ctrl = 0;
-        policy.vcpu_enter(kvm, vcpu);
-        vcpu.pv_lbr_ctrl = pv_lbr_ctrl;
-      },
+    without: around('vcpu_enter', (own, vcpu) => {
+      const { pvLbrCtrl } = vcpu;
+      vcpu.pvLbrCtrl = 0;
+      own();
+      vcpu.pvLbrCtrl = pvLbrCtrl;
     }),
   },
   {
     name: 'stop-is-a-guess',
     says: 'after a slice without a sign of use the stack is parked as ever, not dropped',
     of: ['parked'],
-    without: (policy) => dropping(policy, (vcpu) => vcpu.word(USED) === 0),
+    without: dropping((vcpu) => vcpu.words.used === 0),
   },
   {
     name: 'use-forgotten',
     says: 'signs of use count in their own slice only',
     of: ['parked'],
-    without: (policy) => ({
-      ...policy,
-      vcpu_put: (kvm, vcpu) => {
-        const used = vcpu.word(USED);
-        policy.vcpu_put(kvm, vcpu);
-        vcpu.setWord(USED, used);
-      },
-    }),
+    without: outlasting('used'),
   },
   {
     name: 'eager-for-one-slice',
     says: 'a slice without a sign of use ends the eager restore',
     of: ['parked'],
-    without: (policy) => ({
-      ...policy,
-      vcpu_put: (kvm, vcpu) => {
-        const eager = vcpu.word(EAGER) | vcpu.word(USED);
-        policy.vcpu_put(kvm, vcpu);
-        vcpu.setWord(EAGER, eager);
-      },
-    }),
+    without: outlasting('eager', 'used'),
   },
   {
     name: 'eager-after-use',
     says: 'after a slice with a sign of use the stack is restored without waiting for another',
     of: ['parked'],
-    without: (policy) => ({
-      ...policy,
-      vcpu_enter: (kvm, vcpu) =>
-        withWord(vcpu, EAGER, 0, () => {
-          policy.vcpu_enter(kvm, vcpu);
-        }),
-    }),
+    without: during('vcpu_enter', 'eager', 0),
   },
 ];
 

@@ -1,11 +1,21 @@
-/** docs/RECOMMENDATION.md: its figures are the benchmark's, its files are there. */
+/**
+ * docs/RECOMMENDATION.md: its figures are the benchmark's, its files are there. The cycles of
+ * docs/BENCHMARKS.md are the same benchmark's.
+ */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { POLICIES } from '../../src/host/policy/index.js';
 
 const ROOT = new URL('../../', import.meta.url);
 const TEXT = readFileSync(new URL('docs/RECOMMENDATION.md', ROOT), 'utf8');
+const BENCHMARKS = readFileSync(new URL('docs/BENCHMARKS.md', ROOT), 'utf8');
+
+/** What the benchmark prints; it is the same whenever it is run. */
+const PRINTED = execFileSync(process.execPath, ['--import', 'tsx', 'bench/cost_of_policies.ts'], {
+  cwd: fileURLToPath(ROOT),
+}).toString();
 
 /** Lines of a text, whatever the columns are aligned to. */
 function rows(text: string): string[] {
@@ -24,24 +34,49 @@ function byTitle(lines: readonly string[], titles: readonly string[]): Map<strin
 }
 
 describe('the recommendation', () => {
-  it('always shows what the benchmark prints', () => {
+  it('docs/RECOMMENDATION.md always shows what the benchmark prints', () => {
     const shown = rows(/```\n([^`]*)```/.exec(TEXT)?.[1] ?? '').filter((line) => line !== '');
     const titles = shown.filter((line) => line.startsWith('call stacks'));
     expect(titles.length).toBe(3);
-    const args = ['--import', 'tsx', 'bench/cost_of_policies.ts'];
-    const printed = execFileSync(process.execPath, args, { cwd: fileURLToPath(ROOT) }).toString();
-    const all = byTitle(rows(printed), titles);
+    const all = byTitle(rows(PRINTED), titles);
     for (const [title, lines] of byTitle(shown, titles)) {
       expect(all.get(title)).toEqual(expect.arrayContaining(lines));
     }
   });
 
-  it('always names the schedule of every clause, and no other', () => {
+  it('docs/RECOMMENDATION.md names the schedule of every clause, and no other', () => {
     const table = TEXT.split('\n')
       .filter((line) => line.startsWith('| '))
       .join('\n');
     const named = table.match(/`\d{3}`/g) ?? [];
     const files = readdirSync(new URL('test/golden/clauses/', ROOT));
     expect([...named].sort()).toEqual(files.map((name) => `\`${name.slice(0, 3)}\``).sort());
+  });
+});
+
+/** The cells of a line of a table. */
+function cells(line: string): string[] {
+  return line
+    .split('|')
+    .slice(1, -1)
+    .map((cell) => cell.trim());
+}
+
+describe('the benchmarks', () => {
+  it('always show the cycles that the benchmark prints, of each policy and kind of guest', () => {
+    const [head = '', , ...shown] = BENCHMARKS.split('\n')
+      .filter((line) => line.startsWith('|'))
+      .slice(-2 - POLICIES.length);
+    const titles = cells(head).slice(1);
+    const printed = byTitle(rows(PRINTED), titles);
+    const cycles = (policy: string, title: string): string => {
+      const [, , ...lines] = printed.get(title) ?? [];
+      const row = lines.find((line) => line.startsWith(`${policy} `));
+      return Number(row?.split(' ')[3]).toLocaleString('en');
+    };
+    expect([...printed.keys()]).toEqual(titles);
+    expect(shown.map(cells)).toEqual(
+      POLICIES.map(({ name }) => [name, ...titles.map((title) => cycles(name, title))]),
+    );
   });
 });

@@ -1,7 +1,6 @@
 /**
- * DESIGN, section 4: a guest function that the host interrupts goes on exactly as if it had not
- * been. Policy always keeps every register, so whatever a guest sees differently is the doing of
- * the re-execution.
+ * A guest function that the host interrupts goes on exactly as if it had not been. Policy `always`
+ * keeps every register, so whatever a guest sees differently is the doing of the re-execution.
  */
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -10,47 +9,29 @@ import { PORT } from '../../src/guest/perf/lbr_port.js';
 import { kernelDriver } from '../../src/tree/driver.js';
 import { installedBinary, installedSource } from '../rig/installed_kernel.js';
 import { BRANCH_REL_CALL } from '../../src/hw/branch.js';
-import { type CpuModel, findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
+import type { CpuModel } from '../../src/hw/cpu_models.js';
+import { withDepth } from '../../src/hw/cpu_models.js';
 import { lbrMap } from '../../src/hw/lbr_map.js';
-import type { Observer } from '../../src/host/observer.js';
 import { always } from '../../src/host/policy/always.js';
-import type { LbrPolicy } from '../../src/host/policy/policy.js';
-import { type ActionName, KIND } from '../../src/schedule/actions.js';
+import { KIND, KINDS } from '../../src/schedule/table.js';
 import type { MachineConfig } from '../../src/machine/config.js';
-import { BRANCH_TYPES, Generator } from '../../src/schedule/generate.js';
+import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
+import { Generator } from '../../src/schedule/generate.js';
 import { Machine } from '../../src/machine/machine.js';
-import { canPerform, canSwitchTo, IS_VCPU, lockedTasks } from '../../src/schedule/perform.js';
-import { perform } from '../../src/schedule/perform.js';
-
-const SEED = Number(process.env['VLBR_SEED'] ?? 1);
+import { canPerform, IS_VCPU } from '../../src/schedule/table.js';
+import { canSwitchTo } from '../../src/schedule/guest.js';
+import { perform } from '../../src/schedule/table.js';
+import { cpuModel } from '../rig/cpu.js';
+import { observing } from '../rig/observer.js';
+import { SEED } from '../rig/seed.js';
 
 /** Functions with up to so many accesses are interrupted before each of them. */
 const EVERY_UP_TO = 40;
 
 /** Actions that run a guest kernel function. */
 const FUNCTIONS: ReadonlySet<number> = new Set(
-  (
-    [
-      'taskSwitch',
-      'migrateTask',
-      'open',
-      'enable',
-      'disable',
-      'close',
-      'pmi',
-      'rdmsr',
-      'wrmsr',
-      'kexec',
-      'boot',
-    ] satisfies ActionName[]
-  ).map((name) => KIND[name]),
+  [...KINDS.keys()].filter((kind) => KINDS[kind].runsFunction === true),
 );
-
-function cpuModel(name: string): CpuModel {
-  const found = findCpuModel(name);
-  if (found === undefined) throw new Error(`no CPU model ${name}`);
-  return found;
-}
 
 /** Choices as a list of numbers, which is what fast-check makes smaller; 0 when it is used up. */
 class Tape {
@@ -88,15 +69,10 @@ class Rig {
   private watched = -1;
 
   constructor(shape: Pick<MachineConfig, 'vms' | 'vcpus' | 'tasks' | 'pcpus' | 'model'>) {
-    const observer = new Proxy({} as Observer, {
-      get:
-        (_target, name) =>
-        (...args: number[]) => {
-          if (String(name).startsWith('guest')) this.heard(String(name), args);
-        },
+    const observer = observing((name, args) => {
+      if (name.startsWith('guest')) this.heard(name, args);
     });
-    const policy: LbrPolicy = always;
-    this.m = new Machine({ ...shape, kernel: '6.1', policy, driver }, observer);
+    this.m = new Machine({ ...shape, kernel: '6.1', policy: always, driver }, observer);
     this.generator = new Generator(this.m);
   }
 
@@ -180,7 +156,7 @@ class Rig {
   /** What a vCPU that is off would find when it comes back. */
   vcpuState(vcpu: number): number[] {
     const { m } = this;
-    const { vmcs, records, global_ctrl, global_status, pv_lbr_ctrl } = m.vcpus[vcpu];
+    const { vmcs, records, global_ctrl, global_status, pvLbrCtrl } = m.vcpus[vcpu];
     const { lbr_from, lbr_to, lbr_info, lbr_nr } = m.config.model;
     const banks = [lbr_from, lbr_to, lbr_info].filter((base) => base !== 0);
     const each = banks.flatMap((base) => Array.from({ length: lbr_nr }, (_, i) => base + i));
@@ -189,10 +165,10 @@ class Rig {
       m.cpl(vcpu),
       Number(m.booting(vcpu)),
       Number(m.ports[vcpu].nmiArmed),
-      vmcs.guest_debugctl,
+      vmcs.guestDebugctl,
       global_ctrl,
       global_status,
-      pv_lbr_ctrl,
+      pvLbrCtrl,
       records.tos,
       records.lbr_select,
       ...each.flatMap((msr) => [records.readLow(msr), records.readHigh(msr)]),
@@ -299,7 +275,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
     ];
 
     it.each(models)(
-      'always goes on before any access as if nothing had been, $lbr_nr deep',
+      `an interrupted function of the ${name} goes on as if nothing had been, $lbr_nr deep`,
       (model) => {
         const rig = new Rig({ ...HOST_SHAPE, model });
         let cut = 0;
@@ -325,7 +301,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
       },
     );
 
-    it('always does after several interruptions, some without any progress', () => {
+    it(`a function of the ${name} always goes on after several interruptions`, () => {
       const rig = new Rig({ ...HOST_SHAPE, model: withDepth(cpuModel('skylake'), 4) });
       let twice = 0;
       const gaps = fc.noBias(fc.array(fc.nat(9), { minLength: 2, maxLength: 4 }));
@@ -345,7 +321,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
       expect(twice).toBeGreaterThan(25);
     });
 
-    it('always takes an NMI once, before, between or after interruptions', () => {
+    it(`an NMI is taken once, before, between or after interruptions of the ${name}`, () => {
       const rig = new Rig({ ...HOST_SHAPE, model: withDepth(cpuModel('skylake'), 4) });
       const reached = { before: 0, after: 0, inside: 0, samples: 0 };
       const gaps = fc.array(fc.nat(24), { minLength: 1, maxLength: 3 });
@@ -385,7 +361,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
   });
 
   describe('a context switch', () => {
-    it('always ends the same, wherever an NMI and an interruption fall into it', () => {
+    it(`a context switch of the ${name} ends the same, wherever it is interrupted`, () => {
       const model = withDepth(cpuModel('haswell'), 4);
       const rig = new Rig({ vms: 2, vcpus: 1, tasks: 2, pcpus: 1, model });
       const { m } = rig;
@@ -422,7 +398,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
   });
 
   describe('another vCPU of the VM', () => {
-    it('always goes on meanwhile, and is refused no task but those that are held', () => {
+    it(`while the ${name} is interrupted, other vCPUs go on, except with held tasks`, () => {
       const shape = { vms: 1, vcpus: 2, tasks: 5, pcpus: 2 };
       const rig = new Rig({ ...shape, model: withDepth(cpuModel('skylake'), 4) });
       const { m } = rig;
@@ -435,7 +411,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
           const v = step.actor;
           const other = 1 - v;
           const state = m.memory.words.slice();
-          expect([lockedTasks(m, v), m.ports[v].lockedTasks]).toEqual([0, 0]);
+          expect([m.lockedTasks(v), m.ports[v].lockedTasks]).toEqual([0, 0]);
           rig.listen(v);
           rig.perform(step);
           const plain = { did: [...rig.heardSoFar], kernel: rig.kernelWords(0) };
@@ -446,7 +422,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
           m.arm(pcpu, -1, k);
           rig.perform(step);
           if (m.ports[v].suspended === 0) return;
-          const held = lockedTasks(m, other);
+          const held = m.lockedTasks(other);
           if (step.kind !== KIND.pmi) expect(held & (1 << m.cpu(v).cpuctx.current)).not.toBe(0);
           const { tasks } = m.guests[0];
           for (const { id, alive, on_cpu } of tasks) {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { MachineConfig } from '../../src/machine/config.js';
 import { Generator } from '../../src/schedule/generate.js';
-import { perform } from '../../src/schedule/perform.js';
+import { perform } from '../../src/schedule/table.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import { Bench } from '../../src/campaign/trial.js';
 

@@ -2,15 +2,14 @@
  * A host that does what it is told and writes it down, for hooks of policies that are called by
  * themselves: it shows each step, its order, and the states that a whole machine rarely gets into.
  */
-import { CPU_MODELS } from '../../src/hw/cpu_models.js';
-import type { CpuModel } from '../../src/hw/cpu_models.js';
 import { Layout, Memory } from '../../src/hw/memory.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import type { Vector } from '../../src/hw/msr_port.js';
 import type { HostPerf, LbrPolicy, MsrValue, PolicyHost } from '../../src/host/policy/policy.js';
 import { Vcpu } from '../../src/host/vcpu.js';
+import { cpuModel } from './cpu.js';
 
-type EventState = ReturnType<HostPerf['guest_lbr_event']>;
+type EventState = ReturnType<HostPerf['guestLbrEvent']>;
 
 const NAMES: ReadonlyMap<number, string> = new Map([
   [msrs.MSR_LBR_NHM_FROM, 'FROM'],
@@ -24,12 +23,6 @@ export const READ = { eax: 0x11, edx: 0x22 };
 
 /** The pCPU that the vCPU is on; the host's own event counts there alone. */
 const PCPU = 1;
-
-export function cpuModel(name: string): CpuModel {
-  const found = CPU_MODELS.find((model) => model.name === name);
-  if (found === undefined) throw new Error(`no ${name}`);
-  return found;
-}
 
 export class HookRig implements PolicyHost {
   readonly perf: HostPerf;
@@ -45,21 +38,21 @@ export class HookRig implements PolicyHost {
   constructor(policy: LbrPolicy, cpu = 'skylake') {
     const model = cpuModel(cpu);
     const layout = new Layout();
-    const at = Vcpu.allocate(layout, model, policy.words.length);
+    const at = Vcpu.allocate(layout, model, policy.words);
     this.policy = policy;
     this.vcpu = new Vcpu(new Memory(layout), model, at, 0, 0, 0);
     this.vcpu.pcpu = PCPU;
     this.perf = {
-      create_guest_lbr_event: (_vcpu, kind) => {
+      createGuestLbrEvent: (_vcpu, kind) => {
         this.did(`create ${kind}`);
         this.event = this.comes;
       },
-      release_guest_lbr_event: () => {
+      releaseGuestLbrEvent: () => {
         this.did('release');
         this.event = 'none';
       },
-      guest_lbr_event: () => this.event,
-      host_lbr_active: (pcpu) => this.hostLbr && pcpu === PCPU,
+      guestLbrEvent: () => this.event,
+      hostLbrActive: (pcpu) => this.hostLbr && pcpu === PCPU,
     };
   }
 
@@ -118,11 +111,11 @@ export class HookRig implements PolicyHost {
   }
 
   set debugctl(value: number) {
-    this.vcpu.vmcs.guest_debugctl = value;
+    this.vcpu.vmcs.guestDebugctl = value;
   }
 
   /** What a hook that may be called at any time does. */
-  hook(name: 'vcpu_load' | 'vcpu_put' | 'handle_requests' | 'vcpu_enter' | 'vcpu_exit'): string[] {
+  hook(name: 'vcpu_load' | 'vcpu_put' | 'handleRequests' | 'vcpu_enter' | 'vcpu_exit'): string[] {
     this.policy[name](this, this.vcpu);
     return this.steps();
   }
@@ -145,12 +138,12 @@ export class HookRig implements PolicyHost {
 
   /** An access to DEBUGCTL, and for a write of it what follows once the VMCS has the value. */
   accessDebugctl(): [Vector, string[]] {
-    return [this.policy.debugctl_access(this, this.vcpu), this.steps()];
+    return [this.policy.debugctlAccess(this, this.vcpu), this.steps()];
   }
 
   wroteDebugctl(value: number): string[] {
     this.debugctl = value;
-    this.policy.set_debugctl(this, this.vcpu);
+    this.policy.setDebugctl(this, this.vcpu);
     return this.steps();
   }
 }

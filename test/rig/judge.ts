@@ -1,26 +1,25 @@
-/** A watched machine for the tests of the checks: its events are opened and sampled by hand. */
+/** What the judge finds: on a watched machine, and by checks that are told by hand. */
+import { CALL_SWITCH } from '../../src/machine/guest_call.js';
 import { expect } from 'vitest';
 import type { Cpu } from '../../src/guest/perf/kernel.js';
 import type { DriverKind } from '../../src/guest/perf/lbr_driver.js';
-import { PORT } from '../../src/guest/perf/lbr_port.js';
-import type { CpuModel } from '../../src/hw/cpu_models.js';
-import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
+import { withDepth } from '../../src/hw/cpu_models.js';
 import { always } from '../../src/host/policy/always.js';
-import type { LbrPolicy, PropertyName } from '../../src/host/policy/policy.js';
-import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
-import { KIND } from '../../src/schedule/actions.js';
+import type { PropertyName } from '../../src/judge/properties.js';
+import { PROPERTY_NAMES } from '../../src/judge/properties.js';
 import { Machine } from '../../src/machine/machine.js';
-import { canPerform } from '../../src/schedule/perform.js';
+import { KIND } from '../../src/schedule/table.js';
+import { canPerform } from '../../src/schedule/table.js';
 import { Monitor } from '../../src/judge/monitor.js';
 import type { ReachName } from '../../src/judge/properties.js';
-import { P, R } from '../../src/judge/verdicts.js';
+import { Reference } from '../../src/judge/reference.js';
+import { RegisterCheck } from '../../src/judge/register_check.js';
+import { SwitchCheck } from '../../src/judge/switch_check.js';
+import { P, R, Verdicts } from '../../src/judge/verdicts.js';
 import { broken } from './broken_port.js';
-
-export function modelOf(name: string): CpuModel {
-  const found = findCpuModel(name);
-  if (found === undefined) throw new Error(`no ${name}`);
-  return found;
-}
+import { cpuModel } from './cpu.js';
+import type { Part } from './machine.js';
+import { bootedMachine, machineConfig } from './machine.js';
 
 /** The port with something done after each read of the stack. */
 export function afterRead(change: (cpu: Cpu) => void): DriverKind {
@@ -32,24 +31,78 @@ export function afterRead(change: (cpu: Cpu) => void): DriverKind {
   }));
 }
 
-/** Two VMs of one vCPU and three tasks on one pCPU, with stacks of four records. */
-export class WatchedRig {
+/** Verdicts by name. */
+abstract class Judged {
+  abstract readonly verdicts: Verdicts;
+
+  /** Properties that the policy has broken. */
+  get broken(): PropertyName[] {
+    return PROPERTY_NAMES.filter((_, p) => this.verdicts.broken[p] !== 0);
+  }
+
+  /** Properties that the guest's kernel has broken by itself. */
+  get own(): PropertyName[] {
+    return PROPERTY_NAMES.filter((_, p) => this.verdicts.own[p] !== 0);
+  }
+
+  /** Who has broken a property: nobody, the policy, or the guest's kernel. */
+  breaker(property: PropertyName): string {
+    if (this.broken.includes(property)) return 'policy';
+    return this.own.includes(property) ? 'kernel' : 'nobody';
+  }
+
+  /** Every property that is broken, by whomever. */
+  get allBroken(): PropertyName[] {
+    return PROPERTY_NAMES.filter((name) => this.breaker(name) !== 'nobody');
+  }
+
+  /** How the policy breaks a property. */
+  detail(property: PropertyName): string {
+    return this.verdicts.details[P[property]];
+  }
+
+  /** Claims that the policy has broken this property alone; returns how. */
+  only(property: PropertyName): string {
+    expect(this.broken).toEqual([property]);
+    return this.detail(property);
+  }
+
+  /** How the guest's kernel breaks a property. */
+  ownDetail(property: PropertyName): string {
+    return this.verdicts.ownDetails[P[property]];
+  }
+
+  /** How often a risky situation arose. */
+  reach(name: ReachName): number {
+    return this.verdicts.reach[R[name]];
+  }
+}
+
+/**
+ * A machine that a monitor watches: by default two VMs of one vCPU and three tasks on one pCPU,
+ * under `always`. Stacks have four records. Events are opened and sampled by hand.
+ */
+export class WatchedRig extends Judged {
   readonly m: Machine;
   readonly monitor: Monitor;
 
-  constructor(driver: DriverKind = PORT, cpu = 'skylake', policy: LbrPolicy = always) {
-    const shape = { vms: 2, vcpus: 1, tasks: 3, pcpus: 1 };
-    const model = withDepth(modelOf(cpu), 4);
-    const config = { ...shape, model, kernel: '6.1' as const, policy, driver };
+  constructor({ cpu = 'skylake', ...part }: Omit<Part, 'model'> = {}) {
+    super();
+    const model = withDepth(cpuModel(cpu), 4);
+    const config = machineConfig({ tasks: 3, policy: always, ...part, model });
     this.monitor = new Monitor(config);
     this.m = new Machine(config, this.monitor);
     this.monitor.start(this.m);
     this.m.boot();
   }
 
+  get verdicts(): Verdicts {
+    return this.monitor.verdicts;
+  }
+
   /** Opens an event of a task, or of the CPU (-1). */
-  open(type: number, task = 0): void {
-    expect(this.m.open(0, task, 0, type)).toBe(0);
+  open(type: number, task = 0, vcpu = 0, attr = 0): void {
+    expect(this.m.open(vcpu, task, attr, type)).toBe(0);
   }
 
   /** Takes a sample of the first event that counts, after so many accesses of other functions. */
@@ -59,25 +112,50 @@ export class WatchedRig {
     expect(slot).toBeGreaterThanOrEqual(0);
     this.m.pmi(0, slot, after);
   }
+}
 
-  /** Who has broken a property: nobody, the policy, or the guest's kernel. */
-  breaker(property: PropertyName): string {
-    const { broken: byPolicy, own } = this.monitor.verdicts;
-    if (byPolicy[P[property]] !== 0) return 'policy';
-    return own[P[property]] !== 0 ? 'kernel' : 'nobody';
-  }
+/**
+ * The reference machine and the checks of registers and switches, which are told by hand what
+ * happened; the machine only stands by.
+ */
+export class CheckRig extends Judged {
+  readonly m: Machine;
+  readonly verdicts: Verdicts = new Verdicts();
+  readonly ref: Reference;
+  readonly registers: RegisterCheck;
+  readonly switches: SwitchCheck;
 
-  /** Every property that is broken, by whomever. */
-  get allBroken(): PropertyName[] {
-    return PROPERTY_NAMES.filter((name) => this.breaker(name) !== 'nobody');
+  /** @param seen - what the reference machine and the checks see of the machine. */
+  constructor(part: Part = {}, seen: (machine: Machine) => Machine = (machine) => machine) {
+    super();
+    this.m = bootedMachine({ tasks: 2, ...part });
+    const view = seen(this.m);
+    const { m, verdicts } = this;
+    const machine = (): Machine => view;
+    this.ref = new Reference(m.config, machine, verdicts);
+    this.ref.start();
+    this.registers = new RegisterCheck(m.config, machine, this.ref, verdicts);
+    this.registers.start();
+    this.switches = new SwitchCheck(m.config, machine, this.ref, verdicts);
+    this.switches.start();
   }
+}
 
-  /** How the guest's kernel breaks a property. */
-  detail(property: PropertyName): string {
-    return this.monitor.verdicts.ownDetails[P[property]];
-  }
+/** Whether the vCPUs handle an NMI that came inside another function, and what they run. */
+export interface Seen {
+  nested: boolean;
+  running: number;
+}
 
-  reach(name: ReachName): number {
-    return this.monitor.verdicts.reach[R[name]];
-  }
+/** A reference machine that is told by hand what its guests do. */
+export function referenceRig(
+  cpu = 'skylake',
+  seen: Seen = { nested: false, running: CALL_SWITCH },
+): CheckRig {
+  const ports = { get: () => [0, 1, 2, 3].map(() => ({ nested: seen.nested })) };
+  const runningCall = { value: () => seen.running };
+  return new CheckRig(
+    { cpu, vcpus: 2, pcpus: 2 },
+    (machine) => Object.create(machine, { ports, runningCall }) as Machine,
+  );
 }

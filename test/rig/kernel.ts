@@ -1,13 +1,16 @@
 /** One kernel on registers that keep what was written last, with a log of every access. */
 import * as core from '../../src/guest/perf/events_core.js';
 import * as syscall from '../../src/guest/perf/events_syscall.js';
-import type { Cpu, Kernel, KernelConfig } from '../../src/guest/perf/kernel.js';
+import { Kernel, KernelLayout } from '../../src/guest/perf/kernel.js';
+import type { Cpu, KernelConfig, KernelOutput } from '../../src/guest/perf/kernel.js';
+import { PORT } from '../../src/guest/perf/lbr_port.js';
 import * as perf from '../../src/guest/perf/perf_event.js';
 import type { perf_event } from '../../src/guest/perf/perf_structs.js';
 import { KVM_PV_LBR_CTRL_ACTIVE, MSR_KVM_PV_LBR_CTRL } from '../../src/guest/pv/kvm_para.js';
+import { Layout } from '../../src/hw/memory.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import type { MsrPort, Vector } from '../../src/hw/msr_port.js';
-import { bootKernel, modelOf, print64 } from '../golden/accesses.js';
+import { modelOf, print64 } from '../golden/accesses.js';
 
 /** As deep as a stack has to be to have a newest, a middle and an oldest record. */
 export const DEPTH = 4;
@@ -77,6 +80,51 @@ export function steps(...parts: readonly (string | readonly string[])[]): string
 export const ACTIVE_ON: string = `w ACTIVE ${KVM_PV_LBR_CTRL_ACTIVE}`;
 export const ACTIVE_OFF = 'w ACTIVE 0';
 
+/** What stops the PMU of version 4, what starts it, and a reset of the stack. */
+export const CTRL_OFF = 'w CTRL 0';
+export const CTRL_ON = 'w CTRL 70000000f';
+export const RESET: readonly string[] = [0, 1, 2, 3].flatMap((i) => [`w FROM${i} 0`, `w TO${i} 0`]);
+
+/** Boots a kernel of its own, by default with two CPUs, on a port that all its CPUs share. */
+export function bootKernel(
+  config: Pick<KernelConfig, 'model' | 'pmu_version'> & Partial<KernelConfig>,
+  port: MsrPort,
+  output: KernelOutput = { sample: () => {} },
+): Kernel {
+  const common = { cpus: 2, tasks: 4, events: 4, version: '6.1', pv: 'none' } as const;
+  const whole = { ...common, ...config };
+  const layout = new Layout();
+  const kernelLayout = new KernelLayout(layout, whole);
+  const memory = (whole.driver ?? PORT).createMemory(layout);
+  const ports = Array.from({ length: whole.cpus }, () => port);
+  const kernel = new Kernel(memory, kernelLayout, whole, ports, output);
+  kernel.clear();
+  return kernel;
+}
+
+/** Makes task i current on CPU i. */
+export function startTasks({ cpus, tasks }: Kernel): void {
+  for (const { id, cpuctx } of cpus) {
+    cpuctx.current = id;
+    tasks[id].alive = 1;
+    tasks[id].on_cpu = id + 1;
+  }
+}
+
+/** Takes the current task off a CPU, with its events. */
+export function switchOut(cpu: Cpu, next: number): void {
+  core.__perf_event_task_sched_out(cpu, cpu.cpuctx.current, next);
+}
+
+/** Puts another task on. */
+export function switchIn(cpu: Cpu, next: number): void {
+  const { tasks } = cpu.kernel;
+  tasks[cpu.cpuctx.current].on_cpu = 0;
+  cpu.cpuctx.current = next;
+  tasks[next].on_cpu = cpu.id + 1;
+  core.__perf_event_task_sched_in(cpu, next);
+}
+
 export class Rig {
   readonly port: LoggedPort = new LoggedPort();
   readonly kernel: Kernel;
@@ -95,10 +143,7 @@ export class Rig {
       this.enabledInSample = cpuc.enabled;
     };
     this.kernel = bootKernel(whole, this.port, { sample });
-    for (const { id, cpuctx } of this.kernel.cpus) {
-      cpuctx.current = id;
-      this.kernel.tasks[id].on_cpu = id + 1;
-    }
+    startTasks(this.kernel);
     for (const id of [0, 1, 2]) this.kernel.tasks[id].alive = 1;
     this.cpu = this.kernel.cpus[0];
   }
@@ -129,11 +174,11 @@ export class Rig {
   }
 
   enable(event: perf_event): void {
-    syscall.perf_event_enable_family(this.cpu, event);
+    syscall.enableFamily(this.cpu, event);
   }
 
   disable(event: perf_event): void {
-    syscall.perf_event_disable_family(this.cpu, event);
+    syscall.disableFamily(this.cpu, event);
   }
 
   /** Forks the current task; returns the child. */
@@ -144,15 +189,11 @@ export class Rig {
   }
 
   switchOut(next: number): void {
-    core.__perf_event_task_sched_out(this.cpu, this.cpu.cpuctx.current, next);
+    switchOut(this.cpu, next);
   }
 
   switchIn(next: number): void {
-    const { cpu, kernel } = this;
-    kernel.tasks[cpu.cpuctx.current].on_cpu = 0;
-    cpu.cpuctx.current = next;
-    kernel.tasks[next].on_cpu = cpu.id + 1;
-    core.__perf_event_task_sched_in(cpu, next);
+    switchIn(this.cpu, next);
   }
 
   switchTo(next: number): void {

@@ -1,12 +1,18 @@
-/** Two VMs of one vCPU each on one pCPU, with a log of what the host does to LBR MSRs. */
+/** A machine for tests, with a record of what it tells; also by the hooks of its policy. */
 import { expect } from 'vitest';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
-import type { CpuModel } from '../../src/hw/cpu_models.js';
+import type { PvSite } from '../../src/guest/pv/kvm_para.js';
 import * as msrs from '../../src/hw/msr_index.js';
+import type { Vector } from '../../src/hw/msr_port.js';
 import type { Observer } from '../../src/host/observer.js';
-import type { HostPerf, LbrPolicy } from '../../src/host/policy/policy.js';
+import { findPolicy } from '../../src/host/policy/index.js';
+import { never } from '../../src/host/policy/never.js';
+import type { HostPerf, LbrPolicy, PolicyHost } from '../../src/host/policy/policy.js';
+import { msrValue } from '../../src/host/policy/policy.js';
+import type { Vcpu } from '../../src/host/vcpu.js';
 import type { MachineConfig } from '../../src/machine/config.js';
 import { Machine } from '../../src/machine/machine.js';
+import { cpuModel } from './cpu.js';
+import { DEAF, Recorder } from './observer.js';
 
 export const FROM: number = msrs.MSR_LBR_NHM_FROM;
 export const TO: number = msrs.MSR_LBR_NHM_TO;
@@ -31,68 +37,124 @@ export const CLOSE = 2;
 
 export const GP = 13;
 
-export function cpuModel(name: string): CpuModel {
-  const found = findCpuModel(name);
-  if (found === undefined) throw new Error(`no CPU model ${name}`);
+/** A machine's configuration, of which what is left out is `DEFAULTS`. */
+export interface Part extends Partial<MachineConfig> {
+  /** Name of the CPU model if `model` is left out: `haswell`, or `haswell/4` with four records. */
+  readonly cpu?: string;
+}
+
+const DEFAULTS = { vms: 2, vcpus: 1, tasks: 1, pcpus: 1, kernel: '6.1', policy: never } as const;
+
+/** By default two VMs of one vCPU and one task each, on one pCPU of a Haswell, under `never`. */
+export function machineConfig({ cpu = 'haswell', ...part }: Part = {}): MachineConfig {
+  return { ...DEFAULTS, model: cpuModel(cpu), ...part };
+}
+
+/** A machine that has booted. */
+export function bootedMachine(part: Part = {}, observer: Observer = DEAF): Machine {
+  const machine = new Machine(machineConfig(part), observer);
+  machine.boot();
+  return machine;
+}
+
+/** @throws Error if there is no policy of that name. */
+export function policyOf(name: string): LbrPolicy {
+  const found = findPolicy(name);
+  if (found === undefined) throw new Error(`no policy ${name}`);
   return found;
 }
 
-type Part = Partial<Omit<MachineConfig, 'model'>> & { readonly cpu?: string };
+/** A recorded line as work of the host on LBR MSRs, or null if it is none. */
+function workText(line: string, namesPcpu: boolean): string | null {
+  const [name, first, second, third, last] = line.split(' ');
+  if (name === 'hostFault') return 'host fault';
+  if (name === 'entryFailed') return `entry of v${first} failed`;
+  if (name !== 'hostStack' && name !== 'hostAccess') return null;
+  const [onBehalf, verb] = [Number(second), last === 'true' ? 'writes' : 'reads'];
+  if (name === 'hostAccess' && onBehalf < 0) return `perf ${verb}`;
+  const who = onBehalf < 0 ? 'host' : `v${onBehalf}`;
+  const what = name === 'hostStack' ? third : 'one';
+  return `${namesPcpu ? `p${first}: ` : ''}${who} ${verb} ${what}`;
+}
 
+/**
+ * A booted machine and what it tells: every line by itself (`said`), or what the host does to LBR
+ * MSRs in short (`work`, `kvmWork`). Both take from one list, and the boot is not in it.
+ */
 export class Rig {
   readonly m: Machine;
   readonly policy: LbrPolicy;
-  private readonly log: string[] = [];
+  /** What the host did to LBR MSRs while the machine booted. */
+  readonly workAtBoot: readonly string[];
+  readonly said: Recorder['said'];
+  protected readonly recorder: Recorder;
 
-  constructor(policy: LbrPolicy, { cpu = 'haswell', ...part }: Part = {}) {
-    const observer = new Proxy({} as Observer, {
-      get:
-        (_target, name) =>
-        (...args: number[]) =>
-          this.heard(String(name), args),
-    });
-    const shape = { vms: 2, vcpus: 1, tasks: 1, pcpus: 1, kernel: '6.1' } as const;
+  constructor(policy: LbrPolicy = never, part: Part = {}, recorder: Recorder = new Recorder()) {
     this.policy = policy;
-    this.m = new Machine({ ...shape, model: cpuModel(cpu), policy, ...part }, observer);
-    this.m.boot();
-    this.work();
-  }
-
-  private heard(name: string, args: readonly number[]): void {
-    const who = args[1] < 0 ? 'host' : `v${args[1]}`;
-    const verb = args[3] ? 'writes' : 'reads';
-    if (name === 'hostStack') this.log.push(`${who} ${verb} ${args[2]}`);
-    if (name === 'hostAccess' && args[1] >= 0) this.log.push(`${who} ${verb} one`);
-    if (name === 'hostAccess' && args[1] < 0 && this.log.at(-1) !== `perf ${verb}`) {
-      this.log.push(`perf ${verb}`);
-    }
-    if (name === 'hostFault') this.log.push('host fault');
-    if (name === 'entryFailed') this.log.push(`entry of v${args[0]} failed`);
+    this.recorder = recorder;
+    this.said = recorder.said;
+    this.m = bootedMachine({ ...part, policy }, recorder.observer);
+    this.workAtBoot = this.work();
   }
 
   /** What the host did to LBR MSRs since the last call; accesses of its perf are told as one. */
-  readonly work = (): string[] => this.log.splice(0);
+  readonly work = (): string[] => {
+    const several = this.m.pcpus.length > 1;
+    const told: string[] = [];
+    for (const line of this.said()) {
+      const text = workText(line, several);
+      if (text !== null && !(text.startsWith('perf') && text === told.at(-1))) told.push(text);
+    }
+    return told;
+  };
+
+  /** The same without what its perf did. */
+  readonly kvmWork = (): string[] => this.work().filter((text) => !text.startsWith('perf'));
+
+  /** [eax, edx, vector] of a guest's RDMSR. */
+  readonly rdmsr = (vcpu: number, msr: number): [eax: number, edx: number, vector: number] => {
+    const { kvm, vcpus } = this.m;
+    const eax = kvm.guestRdmsr(vcpus[vcpu], msr);
+    return [eax, kvm.edx, kvm.vector];
+  };
+
+  /** eax of a guest's RDMSR, which must not fault. */
+  get(vcpu: number, msr: number): number {
+    const [eax, , vector] = this.rdmsr(vcpu, msr);
+    expect(vector).toBe(0);
+    return eax;
+  }
+
+  /** A guest's WRMSR, which must not fault. */
+  set(vcpu: number, msr: number, eax: number, edx = 0): void {
+    expect(this.write(vcpu, msr, eax, edx)).toBe(0);
+  }
 
   /** eax of a guest's RDMSR, whose high half is 0, or 'gp'. */
   read(vcpu: number, msr: number): number | 'gp' {
-    const { kvm } = this.m;
-    const eax = kvm.guestRdmsr(this.m.vcpus[vcpu], msr);
-    if (kvm.vector !== 0) {
-      expect([kvm.vector, eax, kvm.edx]).toEqual([GP, 0, 0]);
+    const [eax, edx, vector] = this.rdmsr(vcpu, msr);
+    if (vector !== 0) {
+      expect([vector, eax, edx]).toEqual([GP, 0, 0]);
       return 'gp';
     }
-    expect(kvm.edx).toBe(0);
+    expect(edx).toBe(0);
     return eax;
   }
 
   /** The vector of a guest's WRMSR. */
-  write(vcpu: number, msr: number, eax: number, edx = 0): number {
-    return this.m.kvm.guestWrmsr(this.m.vcpus[vcpu], msr, eax, edx);
-  }
+  readonly write = (vcpu: number, msr: number, eax: number, edx = 0): number =>
+    this.m.kvm.guestWrmsr(this.m.vcpus[vcpu], msr, eax, edx);
 
   /** The next slice of v0, after one of v1 in which nothing happens. */
   nextSlice(): void {
     this.m.switchTo(0, 1);
+    this.m.switchTo(0, 0);
+  }
+
+  /** Moves v0 to another host: out, over, and in again. */
+  migrate(): void {
+    this.m.switchTo(0, -1);
+    this.m.liveMigrate(0);
     this.m.switchTo(0, 0);
   }
 
@@ -102,15 +164,15 @@ export class Rig {
   }
 
   /** The guest LBR event of v0. */
-  get event(): ReturnType<HostPerf['guest_lbr_event']> {
-    return this.m.host.guest_lbr_event(this.m.vcpus[0]);
+  get event(): ReturnType<HostPerf['guestLbrEvent']> {
+    return this.m.host.guestLbrEvent(this.m.vcpus[0]);
   }
 
   /** The words that the policy has set for v0, by name. */
   get words(): string[] {
-    const [vcpu] = this.m.vcpus;
-    const set = this.policy.words.filter((_name, i) => vcpu.word(i) !== 0);
-    for (const name of set) expect(vcpu.word(this.policy.words.indexOf(name))).toBe(1);
+    const words: Readonly<Record<string, number>> = this.m.vcpus[0].words;
+    const set = this.policy.words.filter((name) => words[name] !== 0);
+    for (const name of set) expect(words[name]).toBe(1);
     return set;
   }
 
@@ -125,13 +187,23 @@ export class Rig {
     return open.map(([name]) => name);
   }
 
+  /** Whether the LBR MSRs of a vCPU exit, which its flag must say as well. */
+  intercepted(vcpu = 0): boolean {
+    const { vmcs, msr_passthrough } = this.m.vcpus[vcpu];
+    expect([vmcs.interceptsRead(TOS), vmcs.interceptsWrite(TOS)]).toEqual([
+      !msr_passthrough,
+      !msr_passthrough,
+    ]);
+    return !msr_passthrough;
+  }
+
   get inUse(): boolean | null {
     return this.policy.inUse(this.m.vcpus[0]);
   }
 
   /** DEBUGCTL as the VMCS has it. */
   get debugctl(): number {
-    return this.m.vcpus[0].vmcs.guest_debugctl;
+    return this.m.vcpus[0].vmcs.guestDebugctl;
   }
 
   /** Which of the host's own LBR events on the pCPU, and KVM's for v0, count now. */
@@ -146,5 +218,78 @@ export class Rig {
     ]);
     const ids = Array.from({ length: cpuc.n_events }, (_, i) => cpuc.event_list(i));
     return ids.map((id) => names.get(id) ?? `event ${id}`).toSorted();
+  }
+}
+
+/** The policy `never` with hooks that are recorded, and may do something beside. */
+class Hooks {
+  /** What a hook does once it is recorded, by its name. */
+  on: Partial<Record<string, (vcpu: Vcpu) => void>> = {};
+  /** What a trapped access raises. */
+  vector: Vector = 0;
+  /** Whether the policy sends its state when the vCPU moves. */
+  sends = false;
+  private readonly recorder: Recorder;
+
+  constructor(recorder: Recorder) {
+    this.recorder = recorder;
+  }
+
+  private called(name: string, vcpu: Vcpu, more = ''): void {
+    this.recorder.note(`${name} ${vcpu.id}${more}`);
+    this.on[name]?.(vcpu);
+  }
+
+  private readonly hook =
+    (name: string) =>
+    (_kvm: PolicyHost, vcpu: Vcpu): void =>
+      this.called(name, vcpu);
+
+  private accessed(line: string): Vector {
+    this.recorder.note(line);
+    return this.vector;
+  }
+
+  policy(pv: PvSite): LbrPolicy {
+    const ofDebugctl = (name: string, vcpu: Vcpu): void =>
+      this.called(name, vcpu, ` at ${vcpu.vmcs.guestDebugctl}`);
+    const names = ['vcpu_load', 'vcpu_put', 'handleRequests', 'vcpu_enter', 'vcpu_exit'];
+    names.push('deliver_pmi', 'reset', 'set_state', 'setPvLbrCtrl');
+    return {
+      ...never,
+      pv,
+      words: ['a', 'b'],
+      ...Object.fromEntries(names.map((name) => [name, this.hook(name)])),
+      get_state: (_kvm, vcpu) => {
+        this.called('get_state', vcpu);
+        return this.sends;
+      },
+      setDebugctl: (_kvm, vcpu) => ofDebugctl('setDebugctl', vcpu),
+      debugctlAccess: (_kvm, vcpu) => {
+        ofDebugctl('debugctlAccess', vcpu);
+        return this.vector;
+      },
+      get_msr: (_kvm, _vcpu, msr) => {
+        const vector = this.accessed(`get_msr ${msr}`);
+        return Object.assign(msrValue(msr + 1, msr + 2), { vector });
+      },
+      set_msr: (_kvm, _vcpu, msr, eax, edx) => this.accessed(`set_msr ${msr} ${eax} ${edx}`),
+    };
+  }
+}
+
+/**
+ * A rig whose policy only tells which of its hooks are called: `vcpu_exit 0`, `get_msr 457`,
+ * `setDebugctl 0 at 1` with the vCPU and the DEBUGCTL of its VMCS. A trapped read finds the MSR's
+ * index plus 1 and plus 2 in eax and edx. The CPU is a Skylake.
+ */
+export class HookedRig extends Rig {
+  readonly hooks: Hooks;
+
+  constructor(pv: PvSite = 'none', part: Part = {}) {
+    const recorder = new Recorder();
+    const hooks = new Hooks(recorder);
+    super(hooks.policy(pv), { cpu: 'skylake', ...part }, recorder);
+    this.hooks = hooks;
   }
 }

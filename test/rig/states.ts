@@ -1,35 +1,48 @@
 /** Random explorations: what machine, which actions, and how far. */
 import fc from 'fast-check';
-import type { Bounds, Group } from '../../src/states/alphabet.js';
-import { DEFAULT_GROUPS, GROUP_NAMES } from '../../src/states/alphabet.js';
+import type { Bounds, Group } from '../../src/schedule/explored.js';
+import { GROUP_NAMES } from '../../src/schedule/explored.js';
+import { DEFAULT_GROUPS } from '../../src/states/alphabet.js';
 import { MachineModel } from '../../src/states/machine_model.js';
+import type { ExploreOptions } from '../../src/states/explore.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
-import { findPolicy, POLICIES } from '../../src/host/policy/index.js';
+import { PROPERTY_NAMES } from '../../src/judge/properties.js';
+import { POLICIES } from '../../src/host/policy/index.js';
 import { withDepth } from '../../src/hw/cpu_models.js';
-import type { Action } from '../../src/schedule/actions.js';
-import { actionText } from '../../src/schedule/actions.js';
+import type { Action } from '../../src/schedule/table.js';
+import { actionText } from '../../src/schedule/action_text.js';
 import type { MachineConfig } from '../../src/machine/config.js';
-import { modelOf } from './judge.js';
-
-export const SEED: number = Number(process.env['VLBR_SEED'] ?? 1);
-
-export function policyOf(name: string): LbrPolicy {
-  const found = findPolicy(name);
-  if (found === undefined) throw new Error(`no ${name}`);
-  return found;
-}
-
-/** Parameters of a property: fast-check says the seed when it fails. */
-export function seeded(numRuns: number): { readonly seed: number; readonly numRuns: number } {
-  return { seed: SEED, numRuns };
-}
+import { cpuModel } from './cpu.js';
+import { machineConfig } from './machine.js';
 
 /** VMs, vCPUs of each, tasks of each, and pCPUs. */
 export type Counts = readonly [vms: number, vcpus: number, tasks: number, pcpus: number];
 
 export function configOf(policy: LbrPolicy, counts: Counts, cpu = 'haswell/2'): MachineConfig {
   const [vms, vcpus, tasks, pcpus] = counts;
-  return { vms, vcpus, tasks, pcpus, model: modelOf(cpu), kernel: '6.1', policy };
+  return machineConfig({ vms, vcpus, tasks, pcpus, cpu, policy });
+}
+
+/** Of two VMs of one vCPU and two tasks on one pCPU, with two records: all there is to find. */
+export function exploreOptions(
+  policy: LbrPolicy,
+  groups: readonly Group[],
+  more: Partial<ExploreOptions> = {},
+): ExploreOptions {
+  return {
+    model: cpuModel('haswell/2'),
+    kernel: '6.1',
+    policy,
+    shape: { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 },
+    bounds: { groups, events: 1, calls: 2, suspended: 1 },
+    properties: PROPERTY_NAMES,
+    maxLength: Infinity,
+    memoryBytes: Infinity,
+    fingerprints: false,
+    symmetry: true,
+    untilBroken: false,
+    ...more,
+  };
 }
 
 const SHAPES: readonly Counts[] = [
@@ -78,7 +91,7 @@ export function explorations(
     .record({ machine, bounds, picks })
     .map(({ machine: { policy, counts, cpu, depth, kernel }, ...rest }) => ({
       ...rest,
-      config: { ...configOf(policy, counts), model: withDepth(modelOf(cpu), depth), kernel },
+      config: { ...configOf(policy, counts), model: withDepth(cpuModel(cpu), depth), kernel },
     }));
 }
 

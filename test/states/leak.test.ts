@@ -1,45 +1,38 @@
 /** A record that another VM has taken is never mistaken for a later one. */
 import { describe, expect, it } from 'vitest';
 import { MachineModel } from '../../src/states/machine_model.js';
-import { never } from '../../src/host/policy/never.js';
-import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
-import type { MachineConfig } from '../../src/machine/config.js';
-import { actionText } from '../../src/schedule/actions.js';
+import { actionText } from '../../src/schedule/action_text.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import { Bench } from '../../src/campaign/trial.js';
 import { P } from '../../src/judge/verdicts.js';
+import { machineConfig } from '../rig/machine.js';
 
 /** v1 saves what v0 has recorded, and brings it back once v0 has recorded another branch there. */
 const SCHEDULE = [
-  'v0: open task=0 attr=0 type=0x801',
-  'p0: run vcpu=1 after=0',
-  'v1: open task=0 attr=0 type=0x801',
-  'p0: run vcpu=0 after=0',
-  'v0: call n=1 kind=0',
-  'p0: run vcpu=1 after=0',
+  'v0: open task=0 type=CALL_STACK|USER',
+  'p0: run vcpu=1',
+  'v1: open task=0 type=CALL_STACK|USER',
+  'p0: run vcpu=0',
+  'v0: call',
+  'p0: run vcpu=1',
   'v1: taskSwitch task=1',
-  'p0: run vcpu=0 after=0',
-  'v0: ret n=1',
-  'v0: call n=1 kind=0',
-  'p0: run vcpu=1 after=0',
+  'p0: run vcpu=0',
+  'v0: ret',
+  'v0: call',
+  'p0: run vcpu=1',
   'v1: taskSwitch task=0',
-  'p0: run vcpu=0 after=0',
-  'v0: pmi event=0 after=0',
+  'p0: run vcpu=0',
+  'v0: pmi event=0',
 ];
 
-function configOf(): MachineConfig {
-  const silicon = findCpuModel('haswell');
-  if (silicon === undefined) throw new Error('there is such a CPU');
-  const shape = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
-  return { ...shape, model: withDepth(silicon, 2), kernel: '4.18', policy: never };
-}
+const CONFIG = machineConfig({ cpu: 'haswell/2', tasks: 2, kernel: '4.18' });
 
 describe('a leaked record', () => {
-  it('always keeps the number that it had when it was taken', () => {
+  it('a leaked record always keeps the number that it had when it was taken', () => {
     const groups = ['calls', 'tasks', 'events', 'pmi'] as const;
     const bounds = { groups, events: 1, calls: 2, suspended: 0 };
-    const model = new MachineModel(configOf(), bounds);
-    const bench = new Bench(configOf());
+    const model = new MachineModel(CONFIG, bounds);
+    const bench = new Bench(CONFIG);
     bench.boot();
     const state = new Int32Array(model.stateWords);
     const out = new Int32Array(model.actionsMax);

@@ -3,24 +3,21 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { shorten, SMALL_MACHINES } from '../../src/states/shorten.js';
 import { always } from '../../src/host/policy/always.js';
 import { never } from '../../src/host/policy/never.js';
-import type { LbrPolicy, PropertyName } from '../../src/host/policy/policy.js';
-import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
+import type { LbrPolicy } from '../../src/host/policy/policy.js';
+import type { PropertyName } from '../../src/judge/properties.js';
+import { PROPERTY_NAMES } from '../../src/judge/properties.js';
 import { MSR_LBR_TOS } from '../../src/hw/msr_index.js';
-import type { Action } from '../../src/schedule/actions.js';
+import type { Action } from '../../src/schedule/table.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import type { Counterexample, Result } from '../../src/campaign/campaign.js';
 import { DEFAULT_SHAPES, runCampaign, ShapeCampaign } from '../../src/campaign/campaign.js';
 import { propertyIndex } from '../../src/judge/properties.js';
 import { replayToken } from '../../src/campaign/replay_file.js';
 import { Bench } from '../../src/campaign/trial.js';
+import { cpuModel } from '../rig/cpu.js';
 
-const model = findCpuModel('skylake') ?? raise();
+const model = cpuModel('skylake');
 const [shape] = SMALL_MACHINES;
-
-function raise(): never {
-  throw new Error('there is such a CPU');
-}
 
 function campaign(policy: LbrPolicy, runs: number): readonly Result[] {
   const common = { model, kernel: '6.1', properties: PROPERTY_NAMES, schedules: [] } as const;
@@ -69,7 +66,7 @@ describe('shorten', () => {
     after = shorten(before, { ...options, policy: never });
   }, 60_000);
 
-  it('never makes a schedule longer, nor changes what holds', () => {
+  it('shorten never makes a schedule longer, nor changes what holds', () => {
     let shorter = 0;
     for (const [i, result] of after.entries()) {
       const { counterexample } = before[i];
@@ -86,7 +83,7 @@ describe('shorten', () => {
     expect(shorter).toBeGreaterThan(0);
   });
 
-  it('always calls minimal what no short schedule beats, and nothing longer than five', () => {
+  it('a schedule is minimal if no short schedule beats it, and has at most five actions', () => {
     const lengths = after.flatMap(({ property, counterexample }) =>
       counterexample === null
         ? []
@@ -101,27 +98,47 @@ describe('shorten', () => {
     }
   });
 
-  it('always finds the shortest of all, whatever the campaign has found', () => {
+  it('shorten finds the shortest of all, whatever the campaign has found', () => {
     const found = resultOf(always, 'no-needless-switch', [rdmsr, rdmsr, run(1)]);
     const [{ counterexample }] = shorten([found], { ...options, policy: always });
     expect(counterexample?.actions.map(({ kind }) => kind)).toEqual(['rdmsr', 'run']);
     expect(counterexample?.label).toBe('minimal');
   });
 
-  it('always keeps one that is as short as can be', () => {
+  it('shorten keeps a schedule that is as short as can be', () => {
     const found = resultOf(always, 'no-needless-switch', [rdmsr, run(1)]);
     const [{ counterexample }] = shorten([found], { ...options, policy: always });
     expect(counterexample).toEqual({ ...found.counterexample, label: 'minimal' });
   });
 
-  it('never calls minimal what it had no time to look at', () => {
+  it('a schedule is never called minimal if there was no time to look', () => {
     const found = resultOf(never, 'sample-true', [rdmsr, ...leak]);
     const poll = (): boolean => false;
     const [{ counterexample }] = shorten([found], { ...options, policy: never, poll });
     expect(counterexample).toEqual(found.counterexample);
   });
 
-  it('never does anything where nothing failed', () => {
+  it('never calls anything minimal once it was interrupted, however late', () => {
+    const found = [resultOf(never, 'sample-true', [rdmsr, ...leak])];
+    let asked = 0;
+    const shortened = (answers: number): Result[] => {
+      asked = 0;
+      const poll = (): boolean => asked++ < answers;
+      return shorten(found, { ...options, policy: never, poll });
+    };
+    expect(shortened(Infinity).map((one) => one.counterexample?.label)).toEqual(['minimal']);
+    const questions = asked;
+    expect(questions).toBeGreaterThan(3);
+    for (const answers of [0, questions >> 1, questions - 2, questions - 1]) {
+      const [{ property, counterexample }] = shortened(answers);
+      expect(asked).toBeGreaterThan(answers);
+      if (counterexample === null) throw new Error('it still fails');
+      expect(counterexample.label).toBe('shrunk');
+      check(property, counterexample);
+    }
+  });
+
+  it('shorten never does anything where nothing failed', () => {
     const results = [{ ...resultOf(always, 'no-needless-switch', [rdmsr, run(1)]) }];
     const none = results.map((result) => ({ ...result, counterexample: null }));
     expect(shorten(none, { ...options, policy: always })).toEqual(none);

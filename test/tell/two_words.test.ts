@@ -4,13 +4,14 @@ import {
   PERF_SAMPLE_BRANCH_CALL_STACK,
   PERF_SAMPLE_BRANCH_USER,
 } from '../../src/guest/perf/perf_event.js';
-import type { PropertyName } from '../../src/host/policy/policy.js';
+import type { PropertyName } from '../../src/judge/properties.js';
 import { addressHigh, BRANCH_REL_CALL } from '../../src/hw/branch.js';
 import { MSR_LBR_NHM_FROM } from '../../src/hw/msr_index.js';
-import type { Action } from '../../src/schedule/actions.js';
+import type { Action } from '../../src/schedule/table.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import { timeline } from '../../src/tell/timeline.js';
-import { configOf, policyOf } from '../rig/states.js';
+import { configOf } from '../rig/states.js';
+import { policyOf } from '../rig/machine.js';
 
 const CALLSTACK = PERF_SAMPLE_BRANCH_CALL_STACK | PERF_SAMPLE_BRANCH_USER;
 

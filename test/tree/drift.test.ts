@@ -1,4 +1,5 @@
 /** What is read off the text of an lbr.c. The snippets are in these tests' own words. */
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { driftMacros, includedHeaders } from '../../src/tree/drift.js';
 
@@ -51,38 +52,65 @@ const DRIFTS: readonly (readonly [macro: string, text: string, ...others: string
     'void intel_pmu_lbr_sched_task(struct a *a, bool in)\n{\n\tstruct task_struct *t;\n}\n',
   ],
   [
-    'VLBR_TASK_HAS_DATA',
+    'VLBR_TARGET_HAS_USERS',
+    '\tstruct task_struct *task = event->hw.target;\n',
+    // Data that belongs to a task does not say for whom users are counted.
     '\tdata = deref(task->perf_ctx_data);\n',
-    '\tdata = ctx->task_ctx_data;\n',
-    '\tperf_ctx_data(ctx);\n',
+    '\tdata = event->ctx->task_ctx_data;\n',
+    '\ttask = hw_target(event);\n',
   ],
 ];
 
 describe('driftMacros', () => {
-  it.each(DRIFTS)('always defines %s where the text has it', (macro, text) => {
+  it.each(DRIFTS)('%s is always defined where the text has it', (macro, text) => {
     expect(driftMacros(text)).toEqual([macro]);
     expect(driftMacros(`int before;\n${text}int after;\n`)).toEqual([macro]);
   });
-  it.each(DRIFTS)('never defines %s for what only looks like it', (_macro, _text, ...others) => {
+  it.each(DRIFTS)('%s is never defined for what only looks like it', (_macro, _text, ...others) => {
     for (const other of others) expect(driftMacros(other)).toEqual([]);
   });
-  it('always finds each of several, whatever their order', () => {
+  it('each of several drifts is found, whatever their order', () => {
     const all = DRIFTS.map(([macro]) => macro);
     const texts = DRIFTS.map(([, text]) => text);
     expect(driftMacros(texts.join('')).sort()).toEqual(all.toSorted());
     expect(driftMacros(texts.toReversed().join('')).sort()).toEqual(all.toSorted());
   });
-  it('never finds anything in an empty text', () => {
+  it('no drift is ever found in an empty text', () => {
     expect(driftMacros('')).toEqual([]);
   });
 });
 
+/** The release that first had a commit; in trees before it, only as a backport. */
+const FIRST_RELEASE: Readonly<Record<string, string>> = {
+  '4462fbfe6ec1': '6.1',
+  '1fbc6c8e5289': '6.15',
+  d57e94f5b891: '6.15',
+  '3cec9fd03543': '6.15',
+};
+
+describe('the comments of drift.ts', () => {
+  const text = readFileSync(new URL('../../src/kernel/drift.ts', import.meta.url), 'utf8');
+
+  it('always name a commit together with the release that first had it', () => {
+    // Each comment goes with the entry below it.
+    const comments = text.split(/^ {2}\{$|^ {2}\{ macro.*$/m);
+    const labels = comments.filter((comment) => /\b[0-9a-f]{12}\b/.test(comment));
+    const commits = labels.flatMap((label) => label.match(/\b[0-9a-f]{12}\b/g) ?? []);
+    expect(commits.sort()).toEqual(Object.keys(FIRST_RELEASE).sort());
+    for (const label of labels) {
+      const [commit] = label.match(/\b[0-9a-f]{12}\b/) ?? [''];
+      expect([commit, label.includes(FIRST_RELEASE[commit])]).toEqual([commit, true]);
+    }
+    expect(text).not.toContain('6.13');
+  });
+});
+
 describe('includedHeaders', () => {
-  it('always gives the headers in angle brackets, in their order', () => {
+  it('includedHeaders gives the headers in angle brackets, in their order', () => {
     const text = '#include <linux/b.h>\n#include "../a.h"\n # include<asm/c/d.h> /* why */\n';
     expect(includedHeaders(text)).toEqual(['linux/b.h', 'asm/c/d.h']);
   });
-  it('never takes a header from a comment or a string', () => {
+  it('includedHeaders never takes a header from a comment or a string', () => {
     expect(includedHeaders('// #include <a.h>\nchar *s = "#include <b.h>";\n')).toEqual([]);
   });
 });

@@ -2,7 +2,7 @@
  * Models the parts of kernel/events/core.c, Linux 6.1, that allocate and free: opening, closing
  * and inheriting events. None of them accesses an MSR, so the host can't interrupt them.
  */
-import { kvm_pv_lbr_close } from '../pv/kvm_pv_lbr.js';
+import { pvLbrClose } from '../pv/kvm_pv_lbr.js';
 import { __perf_event_disable, __perf_event_enable } from './events_core.js';
 import { list_add_event, perf_remove_from_context, unclone_ctx } from './events_core.js';
 import { intel_vlbr_constraints } from './intel_core.js';
@@ -109,18 +109,18 @@ function forEachChild(cpu: Cpu, event: perf_event, func: (cpu: Cpu, e: perf_even
 }
 
 /** Kernel: core.c:perf_ioctl(), PERF_EVENT_IOC_ENABLE. */
-export function perf_event_enable_family(cpu: Cpu, event: perf_event): void {
+export function enableFamily(cpu: Cpu, event: perf_event): void {
   forEachChild(cpu, event, __perf_event_enable);
 }
 
 /** Kernel: core.c:perf_ioctl(), PERF_EVENT_IOC_DISABLE. */
-export function perf_event_disable_family(cpu: Cpu, event: perf_event): void {
+export function disableFamily(cpu: Cpu, event: perf_event): void {
   forEachChild(cpu, event, __perf_event_disable);
 }
 
 function removeAndFree(cpu: Cpu, event: perf_event): void {
   perf_remove_from_context(cpu, event);
-  kvm_pv_lbr_close(cpu, event);
+  pvLbrClose(cpu, event);
   event.used = 0;
   event.ctx = 0;
 }

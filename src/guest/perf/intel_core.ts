@@ -15,12 +15,12 @@ import { COUNTER_SLOTS, NUM_COUNTERS } from './cpu_structs.js';
 export function intel_pmu_disable_all(cpu: Cpu): void {
   cpu.wrmsrl(msrs.MSR_CORE_PERF_GLOBAL_CTRL, 0, 0);
   cpu.kernel.lbr.intel_pmu_lbr_disable_all(cpu);
-  pv.kvm_pv_lbr_enable(cpu, false);
+  pv.pvLbrEnable(cpu, false);
 }
 
 /** Kernel: core.c:__intel_pmu_enable_all(). */
 function __intel_pmu_enable_all(cpu: Cpu, pmi: boolean): void {
-  if (!pmi) pv.kvm_pv_lbr_enable(cpu, true);
+  if (!pmi) pv.pvLbrEnable(cpu, true);
   cpu.kernel.lbr.intel_pmu_lbr_enable_all(cpu, pmi);
   cpu.wrmsrl(msrs.MSR_CORE_PERF_GLOBAL_CTRL, GLOBAL_CTRL_LO, GLOBAL_CTRL_HI);
 }
@@ -32,14 +32,14 @@ export function intel_pmu_enable_all(cpu: Cpu): void {
 
 /** Kernel: core.c:intel_pmu_add_event(). Every event of the model has a branch stack. */
 export function intel_pmu_add_event(cpu: Cpu, event: perf_event): void {
-  pv.kvm_pv_lbr_add(cpu, event);
+  pv.pvLbrAdd(cpu, event);
   cpu.kernel.lbr.intel_pmu_lbr_add(cpu, event);
 }
 
 /** Kernel: core.c:intel_pmu_del_event(). */
 export function intel_pmu_del_event(cpu: Cpu, event: perf_event): void {
   cpu.kernel.lbr.intel_pmu_lbr_del(cpu, event);
-  pv.kvm_pv_lbr_del(cpu, event);
+  pv.pvLbrDel(cpu, event);
 }
 
 /** Kernel: core.c:intel_pmu_enable_event(), for the bit of intel_ctrl_guest_mask it sets. */
@@ -56,7 +56,7 @@ export function intel_pmu_disable_event(cpu: Cpu, event: perf_event): void {
  * Kernel: core.c:__intel_shared_reg_get_constraints(), for EXTRA_REG_LBR. Returns false when
  * another event holds the register with another configuration.
  */
-function lbr_shared_reg_get(cpu: Cpu, event: perf_event): boolean {
+function getSharedReg(cpu: Cpu, event: perf_event): boolean {
   const { cpuc } = cpu;
   if (event.branch_reg_alloc !== 0) return true;
   const same =
@@ -78,7 +78,7 @@ function lbr_shared_reg_get(cpu: Cpu, event: perf_event): boolean {
  */
 export function intel_get_event_constraints(cpu: Cpu, event: perf_event): boolean {
   if ((event.attr & (ATTR_VLBR | ATTR_VLBR_EXCLUDES)) === ATTR_VLBR) return true;
-  return event.branch_reg_idx === 0 || lbr_shared_reg_get(cpu, event);
+  return event.branch_reg_idx === 0 || getSharedReg(cpu, event);
 }
 
 /** LBR_VCPU, bit 62 of a branch_reg config: a reserved bit, which Linux v8 knew only. */
@@ -135,7 +135,7 @@ export function intel_pmu_handle_irq(cpu: Cpu): void {
 
 /** Kernel: core.c:intel_pmu_cpu_starting(): a CPU may come up with LBR on, and with records. */
 export function intel_pmu_cpu_starting(cpu: Cpu): void {
-  pv.kvm_pv_lbr_cpu_starting(cpu);
+  pv.pvLbrCpuStarting(cpu);
   const debugctl = cpu.rdmsrl(msrs.MSR_IA32_DEBUGCTLMSR);
   const edx = cpu.edx;
   const cleared = debugctl & ~msrs.DEBUGCTLMSR_LBR;

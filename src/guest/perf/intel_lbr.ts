@@ -74,7 +74,7 @@ function intel_pmu_lbr_reset_64(cpu: Cpu): void {
 export function intel_pmu_lbr_reset(cpu: Cpu): void {
   const { x86_pmu, cpuc } = cpu;
   if (x86_pmu.lbr_nr === 0) return;
-  if (x86_pmu.lbr_format_32) intel_pmu_lbr_reset_32(cpu);
+  if (x86_pmu.isFormat32) intel_pmu_lbr_reset_32(cpu);
   else intel_pmu_lbr_reset_64(cpu);
   cpuc.last_task_ctx = 0;
   cpuc.last_log_id = 0;
@@ -98,8 +98,8 @@ function lbr_from_signext_quirk_rd(quirk: boolean, edx: number): number {
 
 /** Kernel: lbr.c:wrlbr_from(). */
 function wrlbr_from(cpu: Cpu, idx: number, eax: number, edx: number): void {
-  const { lbr_from, lbr_from_quirk } = cpu.x86_pmu;
-  cpu.wrmsrl(lbr_from + idx, eax, lbr_from_signext_quirk_wr(lbr_from_quirk, edx));
+  const { lbr_from, lbr_from_quirk_key } = cpu.x86_pmu;
+  cpu.wrmsrl(lbr_from + idx, eax, lbr_from_signext_quirk_wr(lbr_from_quirk_key, edx));
 }
 
 /** Kernel: lbr.c:wrlbr_all(). `lbr` is a word offset of a struct lbr_entry. */
@@ -115,7 +115,7 @@ function rdlbr_all(cpu: Cpu, lbr: number, idx: number, need_info: boolean): bool
   const w = cpu.kernel.words;
   const { x86_pmu } = cpu;
   const from = cpu.rdmsrl(x86_pmu.lbr_from + idx);
-  const from_hi = lbr_from_signext_quirk_rd(x86_pmu.lbr_from_quirk, cpu.edx);
+  const from_hi = lbr_from_signext_quirk_rd(x86_pmu.lbr_from_quirk_key, cpu.edx);
   if ((from | from_hi) === 0) return false;
   w[lbr] = from;
   w[lbr + 1] = from_hi;
@@ -155,7 +155,7 @@ function intel_pmu_lbr_restore(cpu: Cpu, task_ctx: x86_perf_task_context): void 
 function lbr_is_reset_in_cstate(cpu: Cpu, task_ctx: x86_perf_task_context): boolean {
   const { x86_pmu } = cpu;
   const from = cpu.rdmsrl(x86_pmu.lbr_from + task_ctx.tos);
-  return (from | lbr_from_signext_quirk_rd(x86_pmu.lbr_from_quirk, cpu.edx)) === 0;
+  return (from | lbr_from_signext_quirk_rd(x86_pmu.lbr_from_quirk_key, cpu.edx)) === 0;
 }
 
 /** Kernel: lbr.c:__intel_pmu_lbr_restore(). */
@@ -168,7 +168,7 @@ function __intel_pmu_lbr_restore(cpu: Cpu, ctx: x86_perf_task_context): void {
   // Nobody else saved here since, so what this context left should still be there, unless the
   // package slept too deeply.
   if (
-    x86_pmu.lbr_restore_shortcut &&
+    x86_pmu.restoreShortcut &&
     ctx.id + 1 === cpuc.last_task_ctx &&
     ctx.log_id === cpuc.last_log_id &&
     !lbr_is_reset_in_cstate(cpu, ctx)
@@ -366,7 +366,7 @@ function intel_pmu_lbr_read_64(cpu: Cpu): void {
   for (let i = 0; i < x86_pmu.lbr_nr; i++) {
     const lbr_idx = (tos - i) & mask;
     const from = cpu.rdmsrl(x86_pmu.lbr_from + lbr_idx);
-    const from_hi = lbr_from_signext_quirk_rd(x86_pmu.lbr_from_quirk, cpu.edx);
+    const from_hi = lbr_from_signext_quirk_rd(x86_pmu.lbr_from_quirk_key, cpu.edx);
     const to = cpu.rdmsrl(x86_pmu.lbr_to + lbr_idx);
     const to_hi = cpu.edx;
     if (call_stack && (from | from_hi) === 0) break;
@@ -390,7 +390,7 @@ function intel_pmu_lbr_read_64(cpu: Cpu): void {
 /** Kernel: lbr.c:intel_pmu_lbr_read(). */
 export function intel_pmu_lbr_read(cpu: Cpu): void {
   if (cpu.cpuc.lbr_users === 0 || vlbr_exclude_host(cpu)) return;
-  if (cpu.x86_pmu.lbr_format_32) intel_pmu_lbr_read_32(cpu);
+  if (cpu.x86_pmu.isFormat32) intel_pmu_lbr_read_32(cpu);
   else intel_pmu_lbr_read_64(cpu);
   intel_pmu_lbr_filter(cpu);
 }

@@ -16,12 +16,20 @@ import { x86_perf_task_context } from './perf_structs.js';
 import type { x86_pmu } from './x86_pmu.js';
 import { x86PmuOf } from './x86_pmu.js';
 
-/** The reference version; each other one is a named option of `KernelConfig`. */
-const KERNEL_VERSION = '6.1';
+/** The versions that --kernel takes, the reference version first. */
+export const KERNEL_VERSIONS = ['6.1', '4.18'] as const;
+export type KernelVersion = (typeof KERNEL_VERSIONS)[number];
 
-/** The versions that --kernel takes. */
-export type KernelVersion = '6.1' | '4.18';
-export const KERNEL_VERSIONS: readonly KernelVersion[] = [KERNEL_VERSION, '4.18'];
+/** What the versions differ in. */
+export interface KernelFeatures {
+  /** last_task_ctx and log_id spare a restore (4.19 and later, commit 8b077e4a69be). */
+  readonly restoreShortcut: boolean;
+}
+
+export const KERNEL_FEATURES: Readonly<Record<KernelVersion, KernelFeatures>> = {
+  '6.1': { restoreShortcut: true },
+  '4.18': { restoreShortcut: false },
+};
 
 export interface KernelConfig {
   readonly model: CpuModel;

@@ -4,7 +4,8 @@
  */
 import * as cpu_models from '../../hw/cpu_models.js';
 import * as msrs from '../../hw/msr_index.js';
-import type { KernelConfig } from './kernel.js';
+import type { KernelConfig, KernelFeatures } from './kernel.js';
+import { KERNEL_FEATURES } from './kernel.js';
 import * as perf from './perf_event.js';
 
 const LBR_IGN = 0;
@@ -76,7 +77,7 @@ const hsw_lbr_sel_map: SelMap = selMap(
   ]),
 );
 
-export interface x86_pmu {
+export interface x86_pmu extends KernelFeatures {
   readonly version: number;
   readonly lbr_nr: number;
   readonly lbr_tos: number;
@@ -91,11 +92,9 @@ export interface x86_pmu {
   readonly lbr_to_cycles: boolean;
   readonly lbr_double_abort: boolean;
   /** intel_cap.lbr_format is LBR_FORMAT_32: one MSR a record. */
-  readonly lbr_format_32: boolean;
+  readonly isFormat32: boolean;
   /** lbr_from_quirk_key. */
-  readonly lbr_from_quirk: boolean;
-  /** last_task_ctx and log_id spare a restore (4.19 and later, commit 8b077e4a69be). */
-  readonly lbr_restore_shortcut: boolean;
+  readonly lbr_from_quirk_key: boolean;
 }
 
 function selMapOf(model: cpu_models.CpuModel): SelMap {
@@ -125,9 +124,9 @@ export function x86PmuOf(config: KernelConfig): x86_pmu {
       format === cpu_models.LBR_FORMAT_EIP_FLAGS2 ||
       format === cpu_models.LBR_FORMAT_TIME,
     lbr_to_cycles: format === cpu_models.LBR_FORMAT_TIME,
-    lbr_double_abort: model.uarch.startsWith('Haswell'),
-    lbr_format_32: format === cpu_models.LBR_FORMAT_32,
-    lbr_from_quirk: format === cpu_models.LBR_FORMAT_EIP_FLAGS2 && !model.tsx,
-    lbr_restore_shortcut: config.version === '6.1',
+    lbr_double_abort: model.doubleAbort,
+    isFormat32: format === cpu_models.LBR_FORMAT_32,
+    lbr_from_quirk_key: format === cpu_models.LBR_FORMAT_EIP_FLAGS2 && !model.tsx,
+    ...KERNEL_FEATURES[config.version],
   };
 }

@@ -13,7 +13,7 @@ function setActive(cpu: Cpu, active: boolean): void {
 }
 
 /** Called before the event's LBR use begins, so that the host never sees use without ACTIVE. */
-export function kvm_pv_lbr_add(cpu: Cpu, event: perf_event): void {
+export function pvLbrAdd(cpu: Cpu, event: perf_event): void {
   const site = cpu.kernel.config.pv;
   if (site === 'none' || !branch_user_callstack(event.branch_reg_reg)) return;
   const first = cpu.cpuc.pv_lbr_users++ === 0;
@@ -21,7 +21,7 @@ export function kvm_pv_lbr_add(cpu: Cpu, event: perf_event): void {
 }
 
 /** Called after the event's LBR use has ended. */
-export function kvm_pv_lbr_del(cpu: Cpu, event: perf_event): void {
+export function pvLbrDel(cpu: Cpu, event: perf_event): void {
   const site = cpu.kernel.config.pv;
   if (site === 'none' || !branch_user_callstack(event.branch_reg_reg)) return;
   const last = --cpu.cpuc.pv_lbr_users === 0;
@@ -29,18 +29,18 @@ export function kvm_pv_lbr_del(cpu: Cpu, event: perf_event): void {
 }
 
 /** Called when DEBUGCTL.LBR is about to be set, or was cleared, outside a PMI. */
-export function kvm_pv_lbr_enable(cpu: Cpu, enable: boolean): void {
+export function pvLbrEnable(cpu: Cpu, enable: boolean): void {
   if (cpu.kernel.config.pv !== 'enable-disable') return;
   if (cpu.cpuc.pv_lbr_users > 0) setActive(cpu, enable);
 }
 
 /** Called when an event was closed. */
-export function kvm_pv_lbr_close(cpu: Cpu, event: perf_event): void {
+export function pvLbrClose(cpu: Cpu, event: perf_event): void {
   if (cpu.kernel.config.pv !== 'sticky' || !branch_user_callstack(event.branch_reg_reg)) return;
   if (cpu.cpuc.pv_lbr_users === 0) setActive(cpu, false);
 }
 
 /** Called when a CPU starts. */
-export function kvm_pv_lbr_cpu_starting(cpu: Cpu): void {
+export function pvLbrCpuStarting(cpu: Cpu): void {
   if (cpu.kernel.config.pv === 'add-del-boot') setActive(cpu, false);
 }

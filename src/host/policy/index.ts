@@ -1,11 +1,10 @@
-import type { CpuModel } from '../../hw/cpu_models.js';
 import { always } from './always.js';
 import { lazyLiteral } from './lazy_literal.js';
 import { lazySound } from './lazy_sound.js';
 import { merged } from './merged.js';
 import { never } from './never.js';
 import { parked } from './parked.js';
-import type { LbrPolicy, PropertyName } from './policy.js';
+import type { LbrPolicy } from './policy.js';
 import { pvSound } from './pv_sound.js';
 import { pvV2 } from './pv_v2.js';
 import { v1Vmx, v1VmxArea, v1VmxSwap } from './v1_vmx.js';
@@ -39,27 +38,4 @@ export const POLICIES: readonly LbrPolicy[] = [
 /** Finds a policy by name; undefined when there is none. */
 export function findPolicy(name: string): LbrPolicy | undefined {
   return POLICIES.find((policy) => policy.name === name);
-}
-
-/** Why a policy is known to break a property on this CPU and kernel; null if it is not. */
-export function knownFailure(
-  policy: LbrPolicy,
-  property: PropertyName,
-  model: CpuModel,
-  kernel: string,
-): string | null {
-  const known = policy.knownFailures[property];
-  if (known === undefined) return null;
-  return known.where === undefined || known.where(model, kernel) ? known.why : null;
-}
-
-/** Why a property says nothing about a policy on this CPU; null if it does. */
-export function notApplicable(
-  policy: LbrPolicy,
-  property: PropertyName,
-  model: CpuModel,
-): string | null {
-  const why = policy.notApplicable[property];
-  if (why !== undefined) return why;
-  return (model.callstack ? null : policy.withoutCallstack?.[property]) ?? null;
 }

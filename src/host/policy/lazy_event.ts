@@ -9,31 +9,31 @@ import type { Vcpu } from '../vcpu.js';
 import type { GuestLbrEvent, LbrPolicy, MsrValue, PolicyHost } from './policy.js';
 import { PASS_THROUGH, WITH_CALLSTACK } from './policy.js';
 
-/** kvm_pmu.lbr_used: an LBR MSR was accessed in this slice, as far as accesses are trapped. */
-export const LBR_USED = 0;
-/** kvm_pmu.vcpu_lbr_event (v8: lbr_event) is not NULL. */
-const LBR_EVENT = 1;
-
-export const LAZY_EVENT_WORDS: readonly string[] = ['lbr_used', 'lbr_event'];
+/**
+ * `lbr_used`: as kvm_pmu.lbr_used, an LBR MSR was accessed in this slice, as far as accesses are
+ * trapped; `lbr_event`: kvm_pmu.vcpu_lbr_event (v8: lbr_event) is not NULL.
+ */
+export const LAZY_EVENT_WORDS = ['lbr_used', 'lbr_event'] as const;
+export type LazyVcpu<Own extends string = never> = Vcpu<(typeof LAZY_EVENT_WORDS)[number] | Own>;
 
 /** The belief of these policies: as long as there is an event, the guest uses LBR. */
-export function hasEvent(vcpu: Vcpu): boolean {
-  return vcpu.word(LBR_EVENT) !== 0;
+export function hasEvent(vcpu: LazyVcpu): boolean {
+  return vcpu.words.lbr_event !== 0;
 }
 
 /** Creates the event, if there is none. Returns whether there is one. */
-export function createEvent(kvm: PolicyHost, vcpu: Vcpu, kind: GuestLbrEvent): boolean {
+export function createEvent(kvm: PolicyHost, vcpu: LazyVcpu, kind: GuestLbrEvent): boolean {
   if (!hasEvent(vcpu)) {
-    kvm.perf.create_guest_lbr_event(vcpu, kind);
-    vcpu.setWord(LBR_EVENT, kvm.perf.guest_lbr_event(vcpu) === 'none' ? 0 : 1);
+    kvm.perf.createGuestLbrEvent(vcpu, kind);
+    vcpu.words.lbr_event = kvm.perf.guestLbrEvent(vcpu) === 'none' ? 0 : 1;
   }
   return hasEvent(vcpu);
 }
 
 /** Destroys the event, if there is one; all that intel_pmu_reset() does to LBR in v6 to v8. */
-export function destroyEvent(kvm: PolicyHost, vcpu: Vcpu): void {
-  kvm.perf.release_guest_lbr_event(vcpu);
-  vcpu.setWord(LBR_EVENT, 0);
+export function destroyEvent(kvm: PolicyHost, vcpu: LazyVcpu): void {
+  kvm.perf.releaseGuestLbrEvent(vcpu);
+  vcpu.words.lbr_event = 0;
 }
 
 /** What v4 to v7 are known to break, whatever else: nobody asks whether the host has the LBR. */
@@ -58,11 +58,11 @@ const UNOWNED: LbrPolicy['knownFailures'] = {
 };
 
 /** Kernel: pmu_intel.c:intel_pmu_sched_in(), v6 to v8. */
-export function intel_pmu_sched_in(kvm: PolicyHost, vcpu: Vcpu): void {
-  if (vcpu.word(LBR_USED) !== 0) {
-    vcpu.setWord(LBR_USED, 0);
+export function intel_pmu_sched_in(kvm: PolicyHost, vcpu: LazyVcpu): void {
+  if (vcpu.words.lbr_used !== 0) {
+    vcpu.words.lbr_used = 0;
     kvm.setPassthrough(vcpu, false);
-  } else if (hasEvent(vcpu) && !vcpu.lbr_enabled) {
+  } else if (hasEvent(vcpu) && !vcpu.lbrEnabled) {
     destroyEvent(kvm, vcpu);
   }
 }
@@ -72,8 +72,8 @@ export function intel_pmu_sched_in(kvm: PolicyHost, vcpu: Vcpu): void {
  * each that is trapped. The write is wrmsrl(): a value that faults is the host's fault. DEBUGCTL
  * lies in the VMCS, so it does not matter whether it is accessed before or after.
  */
-export function lazyEvent(
-  accessed: (kvm: PolicyHost, vcpu: Vcpu) => void,
+export function lazyEvent<Own extends string = never>(
+  accessed: (kvm: PolicyHost, vcpu: LazyVcpu<Own>) => void,
 ): Omit<LbrPolicy, 'name' | 'summary' | 'cites' | 'assumes'> {
   return {
     ...PASS_THROUGH,
@@ -83,17 +83,23 @@ export function lazyEvent(
     notApplicable: { 'active-agrees': 'not a paravirtual policy' },
     inUse: hasEvent,
     vcpu_load: intel_pmu_sched_in,
-    get_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number): MsrValue => {
+    get_msr: (kvm: PolicyHost, vcpu: LazyVcpu<Own>, msr: number): MsrValue => {
       const value = PASS_THROUGH.get_msr(kvm, vcpu, msr);
       accessed(kvm, vcpu);
       return value;
     },
-    set_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector => {
+    set_msr: (
+      kvm: PolicyHost,
+      vcpu: LazyVcpu<Own>,
+      msr: number,
+      eax: number,
+      edx: number,
+    ): Vector => {
       kvm.wrmsr(vcpu, msr, eax, edx);
       accessed(kvm, vcpu);
       return 0;
     },
-    debugctl_access: (kvm: PolicyHost, vcpu: Vcpu): Vector => {
+    debugctlAccess: (kvm: PolicyHost, vcpu: LazyVcpu<Own>): Vector => {
       accessed(kvm, vcpu);
       return 0;
     },

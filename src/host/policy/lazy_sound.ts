@@ -1,6 +1,6 @@
-import type { Vcpu } from '../vcpu.js';
 import type { LbrPolicy, PolicyHost } from './policy.js';
-import { LENT, LIVE, makeLive, PARKED, WANTED } from './parked_stack.js';
+import type { ParkedVcpu } from './parked_stack.js';
+import { LENT, makeLive, PARKED } from './parked_stack.js';
 
 /**
  * The lazy proposal with what its counterexamples ask for: before an entry with DEBUGCTL.LBR set
@@ -16,8 +16,8 @@ export const lazySound: LbrPolicy = {
   needlessSwitches: 1,
   knownFailures: {},
   notApplicable: { 'active-agrees': 'not a paravirtual policy' },
-  inUse: (vcpu: Vcpu): boolean => vcpu.word(LIVE) !== 0,
-  vcpu_enter: (kvm: PolicyHost, vcpu: Vcpu): void => {
-    if (vcpu.lbr_enabled || vcpu.word(WANTED) !== 0) makeLive(kvm, vcpu);
+  inUse: (vcpu: ParkedVcpu): boolean => vcpu.words.live !== 0,
+  vcpu_enter: (kvm: PolicyHost, vcpu: ParkedVcpu): void => {
+    if (vcpu.lbrEnabled || vcpu.words.wanted !== 0) makeLive(kvm, vcpu);
   },
 };

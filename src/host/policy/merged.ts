@@ -9,33 +9,34 @@ import type { Vcpu } from '../vcpu.js';
 import type { LbrPolicy, MsrValue, PolicyHost } from './policy.js';
 import { msrValue, PASS_THROUGH, WITH_CALLSTACK, WITH_SHORTCUT } from './policy.js';
 
-/** kvm_pmu.need_cleanup. */
-export const NEED_CLEANUP = 0;
+/** `need_cleanup`: kvm_pmu.need_cleanup. */
+export const MERGED_WORDS = ['need_cleanup'] as const;
+export type MergedVcpu = Vcpu<(typeof MERGED_WORDS)[number]>;
 
 /** Kernel: pmu_intel.c:intel_pmu_create_guest_lbr_event(), if there is no event. */
-export function createEvent(kvm: PolicyHost, vcpu: Vcpu): void {
-  if (kvm.perf.guest_lbr_event(vcpu) === 'none') {
-    kvm.perf.create_guest_lbr_event(vcpu, 'fake-counter');
+export function intel_pmu_create_guest_lbr_event(kvm: PolicyHost, vcpu: Vcpu): void {
+  if (kvm.perf.guestLbrEvent(vcpu) === 'none') {
+    kvm.perf.createGuestLbrEvent(vcpu, 'fake-counter');
   }
 }
 
 /** Kernel: pmu_intel.c:intel_pmu_cleanup(). */
 export function intel_pmu_cleanup(kvm: PolicyHost, vcpu: Vcpu): void {
-  if (!vcpu.lbr_enabled) kvm.perf.release_guest_lbr_event(vcpu);
+  if (!vcpu.lbrEnabled) kvm.perf.releaseGuestLbrEvent(vcpu);
 }
 
 /** Kernel: pmu_intel.c:vmx_passthrough_lbr_msrs(). */
 function vmx_passthrough_lbr_msrs(kvm: PolicyHost, vcpu: Vcpu): void {
-  kvm.setPassthrough(vcpu, kvm.perf.guest_lbr_event(vcpu) === 'active');
+  kvm.setPassthrough(vcpu, kvm.perf.guestLbrEvent(vcpu) === 'active');
 }
 
 /**
  * Kernel: pmu_intel.c:intel_pmu_handle_lbr_msrs_access(), up to the access itself. Returns
  * whether the registers are the guest's now; if not, reads are 0 and writes are dropped.
  */
-function lbr_msrs_access(kvm: PolicyHost, vcpu: Vcpu): boolean {
-  createEvent(kvm, vcpu);
-  return kvm.perf.guest_lbr_event(vcpu) === 'active';
+function acquireLbr(kvm: PolicyHost, vcpu: Vcpu): boolean {
+  intel_pmu_create_guest_lbr_event(kvm, vcpu);
+  return kvm.perf.guestLbrEvent(vcpu) === 'active';
 }
 
 export const merged: LbrPolicy = {
@@ -44,7 +45,7 @@ export const merged: LbrPolicy = {
   summary: 'guest LBR event on host perf; released when DEBUGCTL.LBR is clear after a switch',
   cites: 'Linux 5.12 to 6.1, arch/x86/kvm/vmx/pmu_intel.c',
   assumes: 'a guest whose DEBUGCTL.LBR is clear after a switch has stopped using LBR',
-  words: ['need_cleanup'],
+  words: MERGED_WORDS,
   needlessSwitches: 2,
   knownFailures: {
     'no-loss/callstack': {
@@ -92,27 +93,27 @@ export const merged: LbrPolicy = {
   notApplicable: { 'active-agrees': 'not a paravirtual policy' },
   inUse: (vcpu: Vcpu): boolean => vcpu.msr_passthrough,
   /** Kernel: x86.c:kvm_arch_sched_in(). */
-  vcpu_load: (kvm: PolicyHost, vcpu: Vcpu): void => {
-    if (kvm.perf.guest_lbr_event(vcpu) !== 'none') vcpu.setWord(NEED_CLEANUP, 1);
+  vcpu_load: (kvm: PolicyHost, vcpu: MergedVcpu): void => {
+    if (kvm.perf.guestLbrEvent(vcpu) !== 'none') vcpu.words.need_cleanup = 1;
   },
   /** Kernel: pmu.c:kvm_pmu_handle_event(), kvm_pmu_cleanup(). */
-  handle_requests: (kvm: PolicyHost, vcpu: Vcpu): void => {
-    if (vcpu.word(NEED_CLEANUP) === 0) return;
-    vcpu.setWord(NEED_CLEANUP, 0);
+  handleRequests: (kvm: PolicyHost, vcpu: MergedVcpu): void => {
+    if (vcpu.words.need_cleanup === 0) return;
+    vcpu.words.need_cleanup = 0;
     intel_pmu_cleanup(kvm, vcpu);
   },
   vcpu_enter: vmx_passthrough_lbr_msrs,
   get_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number): MsrValue =>
-    lbr_msrs_access(kvm, vcpu) ? PASS_THROUGH.get_msr(kvm, vcpu, msr) : msrValue(0, 0),
+    acquireLbr(kvm, vcpu) ? PASS_THROUGH.get_msr(kvm, vcpu, msr) : msrValue(0, 0),
   /** The access is wrmsrl(): a value that faults is the host's fault, and the guest goes on. */
   set_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector => {
-    if (lbr_msrs_access(kvm, vcpu)) kvm.wrmsr(vcpu, msr, eax, edx);
+    if (acquireLbr(kvm, vcpu)) kvm.wrmsr(vcpu, msr, eax, edx);
     return 0;
   },
   /** Kernel: vmx.c:vmx_set_msr(), MSR_IA32_DEBUGCTLMSR. */
-  set_debugctl: (kvm: PolicyHost, vcpu: Vcpu): void => {
-    if (vcpu.lbr_enabled) createEvent(kvm, vcpu);
+  setDebugctl: (kvm: PolicyHost, vcpu: Vcpu): void => {
+    if (vcpu.lbrEnabled) intel_pmu_create_guest_lbr_event(kvm, vcpu);
   },
   /** Kernel: pmu_intel.c:intel_pmu_reset(). */
-  reset: (kvm: PolicyHost, vcpu: Vcpu): void => kvm.perf.release_guest_lbr_event(vcpu),
+  reset: (kvm: PolicyHost, vcpu: Vcpu): void => kvm.perf.releaseGuestLbrEvent(vcpu),
 };

@@ -20,65 +20,68 @@ export const LENT: string =
   'perf lends its registers to KVM between VM entry and VM exit, tells it before an LBR event of ' +
   'its own goes on, and takes no PMI while it lends';
 
-/** The stack is in the registers. */
-export const LIVE = 0;
-/** They are borrowed from the host's event. */
-const BORROWED = 1;
-/** The guest has touched an intercepted register in this slice. */
-export const WANTED = 2;
-
-export const PARKED_WORDS: readonly string[] = ['live', 'borrowed', 'wanted'];
+/**
+ * `live`: the stack is in the registers; `borrowed`: these are borrowed from the host's event;
+ * `wanted`: the guest has touched an intercepted register in this slice.
+ */
+export const PARKED_WORDS = ['live', 'borrowed', 'wanted'] as const;
+export type ParkedVcpu = Vcpu<(typeof PARKED_WORDS)[number]>;
 
 /** Puts the stack into the registers, if it is not there. */
-export function makeLive(kvm: PolicyHost, vcpu: Vcpu): void {
-  if (vcpu.word(LIVE) !== 0) return;
-  if (kvm.perf.host_lbr_active(vcpu.pcpu)) {
+export function makeLive(kvm: PolicyHost, vcpu: ParkedVcpu): void {
+  if (vcpu.words.live !== 0) return;
+  if (kvm.perf.hostLbrActive(vcpu.pcpu)) {
     kvm.borrowLbr(vcpu);
-    vcpu.setWord(BORROWED, 1);
+    vcpu.words.borrowed = 1;
   }
   kvm.restoreStack(vcpu, true);
   kvm.setPassthrough(vcpu, true);
-  vcpu.setWord(LIVE, 1);
+  vcpu.words.live = 1;
 }
 
 /**
  * Takes the stack out of the registers, if it is there. The registers are wiped: the host's perf
  * takes what it finds in them for its own when the context that it saved last comes back.
  */
-export function park(kvm: PolicyHost, vcpu: Vcpu): void {
-  if (vcpu.word(LIVE) === 0) return;
+export function park(kvm: PolicyHost, vcpu: ParkedVcpu): void {
+  if (vcpu.words.live === 0) return;
   kvm.saveStack(vcpu, true);
   kvm.scrubStack(vcpu);
   kvm.setPassthrough(vcpu, false);
-  vcpu.setWord(LIVE, 0);
+  vcpu.words.live = 0;
 }
 
 /** The hooks that all of them share. */
 export const PARKED: PolicyGround = {
   ...PASS_THROUGH,
   words: PARKED_WORDS,
-  recordsStale: (vcpu: Vcpu): boolean => vcpu.word(LIVE) !== 0,
-  vcpu_put: (kvm: PolicyHost, vcpu: Vcpu): void => {
+  recordsStale: (vcpu: ParkedVcpu): boolean => vcpu.words.live !== 0,
+  vcpu_put: (kvm: PolicyHost, vcpu: ParkedVcpu): void => {
     park(kvm, vcpu);
-    vcpu.setWord(WANTED, 0);
+    vcpu.words.wanted = 0;
   },
-  vcpu_exit: (kvm: PolicyHost, vcpu: Vcpu): void => {
-    if (vcpu.word(BORROWED) === 0) return;
+  vcpu_exit: (kvm: PolicyHost, vcpu: ParkedVcpu): void => {
+    if (vcpu.words.borrowed === 0) return;
     park(kvm, vcpu);
     kvm.giveBackLbr(vcpu);
-    vcpu.setWord(BORROWED, 0);
+    vcpu.words.borrowed = 0;
   },
-  get_msr: (_kvm: PolicyHost, vcpu: Vcpu, msr: number): MsrValue => {
-    vcpu.setWord(WANTED, 1);
+  get_msr: (_kvm: PolicyHost, vcpu: ParkedVcpu, msr: number): MsrValue => {
+    vcpu.words.wanted = 1;
     return msrValue(vcpu.records.readLow(msr), vcpu.records.readHigh(msr));
   },
-  set_msr: (_kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector => {
+  set_msr: (_kvm: PolicyHost, vcpu: ParkedVcpu, msr: number, eax: number, edx: number): Vector => {
     if (lbrMap(vcpu.records.model).faults(msr, eax, edx)) return GP_VECTOR;
-    vcpu.setWord(WANTED, 1);
+    vcpu.words.wanted = 1;
     vcpu.records.write(msr, eax, edx);
     return 0;
   },
-  host_perf_event: (kvm: PolicyHost, _pcpu: number, loaded: Vcpu | null, on: boolean): void => {
+  host_perf_event: (
+    kvm: PolicyHost,
+    _pcpu: number,
+    loaded: ParkedVcpu | null,
+    on: boolean,
+  ): void => {
     if (on && loaded !== null) park(kvm, loaded);
   },
   reset: nothing,

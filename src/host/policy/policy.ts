@@ -10,26 +10,6 @@ import { GP_VECTOR } from '../../hw/msr_port.js';
 import type { PvSite } from '../../guest/pv/kvm_para.js';
 import type { Vcpu } from '../vcpu.js';
 
-/** Every property that a policy is judged by, in the order of the matrix. */
-export const PROPERTY_NAMES = [
-  'no-loss/callstack',
-  'no-loss/any',
-  'no-leak/vm',
-  'no-leak/task',
-  'callstack-true',
-  'sample-true',
-  'host-intact',
-  'owner-only',
-  'recorder-owned',
-  'active-agrees',
-  'no-needless-switch',
-  'no-premature-stop',
-  'no-fault',
-  'balanced',
-  'filter-true',
-] as const;
-export type PropertyName = (typeof PROPERTY_NAMES)[number];
-
 /**
  * How the guest LBR event takes part in the scheduling of the host's perf:
  * - `flexible`: not pinned, without a counter, and so beside any other event (v3 to v7);
@@ -41,13 +21,13 @@ export type GuestLbrEvent = 'flexible' | 'exclusive' | 'fake-counter';
 /** The host's perf subsystem, as KVM may use it. */
 export interface HostPerf {
   /** perf_event_create_kernel_counter() of the guest LBR event, for the vCPU's own thread. */
-  create_guest_lbr_event(vcpu: Vcpu, kind: GuestLbrEvent): void;
+  createGuestLbrEvent(vcpu: Vcpu, kind: GuestLbrEvent): void;
   /** perf_event_release_kernel() of it. */
-  release_guest_lbr_event(vcpu: Vcpu): void;
+  releaseGuestLbrEvent(vcpu: Vcpu): void;
   /** Whether it exists, and whether it is PERF_EVENT_STATE_ACTIVE. */
-  guest_lbr_event(vcpu: Vcpu): 'none' | 'inactive' | 'active';
+  guestLbrEvent(vcpu: Vcpu): 'none' | 'inactive' | 'active';
   /** Whether an LBR event of the host's own counts on this pCPU now. */
-  host_lbr_active(pcpu: number): boolean;
+  hostLbrActive(pcpu: number): boolean;
 }
 
 /** What KVM lets a policy do. MSR accesses are those of the pCPU that the vCPU is loaded on. */
@@ -92,16 +72,35 @@ export interface KnownFailure {
   readonly where?: Where;
 }
 
-export type Where = (model: CpuModel, kernel: string) => boolean;
+/** @param kernel - the features of the kernels that matter: KERNEL_FEATURES of a version. */
+export type Where = (model: CpuModel, kernel: { readonly restoreShortcut: boolean }) => boolean;
 
 /** A failure that is not met on a CPU without call-stack mode. */
 export const WITH_CALLSTACK: Where = (model) => model.callstack;
 
-/** A failure that is not met with a driver that lacks the restore shortcut (4.18). */
-export const WITH_SHORTCUT: Where = (model, kernel) => model.callstack && kernel !== '4.18';
+/** A failure that is not met with a driver that lacks the restore shortcut. */
+export const WITH_SHORTCUT: Where = ({ callstack }, { restoreShortcut }) =>
+  callstack && restoreShortcut;
+
+/**
+ * What a policy says of itself to those who judge and explore it. The host never reads any of it.
+ * Properties go by their names (`PROPERTY_NAMES` of the judge, who checks them).
+ */
+export interface PolicyClaims {
+  /** Properties that it is known to break, and why; one that does not fail is an error. */
+  readonly knownFailures: Readonly<Record<string, KnownFailure>>;
+  /** Properties that say nothing about it, and why. */
+  readonly notApplicable: Readonly<Record<string, string>>;
+  /** Those that say nothing about it on a CPU without call-stack mode, and why. */
+  readonly withoutCallstack?: Readonly<Record<string, string>>;
+  /** How often a vCPU may still be saved or restored at a switch after its guest stopped. */
+  readonly needlessSwitches: number;
+  /** Whether it believes that the guest uses LBR; null for a policy that has no such belief. */
+  inUse(vcpu: Vcpu): boolean | null;
+}
 
 /** One policy. Hooks carry KVM's names; a hook that is not needed is `nothing`. */
-export interface LbrPolicy {
+export interface LbrPolicy extends PolicyClaims {
   readonly name: string;
   /** One line on what it does. */
   readonly summary: string;
@@ -109,29 +108,19 @@ export interface LbrPolicy {
   readonly cites: string;
   /** What must hold outside the model for it to be sound. */
   readonly assumes: string;
-  /** Properties that it is known to break, and why; one that does not fail is an error. */
-  readonly knownFailures: Partial<Record<PropertyName, KnownFailure>>;
-  /** Properties that say nothing about it, and why. */
-  readonly notApplicable: Partial<Record<PropertyName, string>>;
-  /** Those that say nothing about it on a CPU without call-stack mode, and why. */
-  readonly withoutCallstack?: Partial<Record<PropertyName, string>>;
   /** What the guest is told: where its driver reports call-stack use, if at all. */
   readonly pv: PvSite;
-  /** How often a vCPU may still be saved or restored, coming or going, after its guest stopped. */
-  readonly needlessSwitches: number;
-  /** Names of its words per vCPU. */
+  /** Names of its words per vCPU: `vcpu.words.NAME` in a hook that asks for a Vcpu<'NAME'>. */
   readonly words: readonly string[];
-  /** Whether it believes that the guest uses LBR; null for a policy that has no such belief. */
-  inUse(vcpu: Vcpu): boolean | null;
   /**
    * Whether the policy will write all of `vcpu.records` before it reads any of it. Only exploration
-   * asks, which then tells no states apart by it; without the hook it is never so.
+   * asks, and takes states that differ in them for one; without the hook the answer is always no.
    */
   recordsStale?(vcpu: Vcpu): boolean;
   vcpu_load(kvm: PolicyHost, vcpu: Vcpu): void;
   vcpu_put(kvm: PolicyHost, vcpu: Vcpu): void;
   /** Before a VM entry, interrupts still on: what was asked of KVM meanwhile (KVM_REQ_PMU). */
-  handle_requests(kvm: PolicyHost, vcpu: Vcpu): void;
+  handleRequests(kvm: PolicyHost, vcpu: Vcpu): void;
   /** Before a VM entry, interrupts off. */
   vcpu_enter(kvm: PolicyHost, vcpu: Vcpu): void;
   /** After a VM exit; the guest's DEBUGCTL is in the VMCS. */
@@ -141,11 +130,11 @@ export interface LbrPolicy {
   /** An intercepted WRMSR of an LBR MSR that exists. */
   set_msr(kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector;
   /** The guest is about to read or write DEBUGCTL, which always exits; a vector refuses it. */
-  debugctl_access(kvm: PolicyHost, vcpu: Vcpu): Vector;
+  debugctlAccess(kvm: PolicyHost, vcpu: Vcpu): Vector;
   /** The guest wrote DEBUGCTL; the VMCS holds the new value. */
-  set_debugctl(kvm: PolicyHost, vcpu: Vcpu): void;
+  setDebugctl(kvm: PolicyHost, vcpu: Vcpu): void;
   /** The guest wrote MSR_KVM_PV_LBR_CTRL. */
-  set_pv_lbr_ctrl(kvm: PolicyHost, vcpu: Vcpu): void;
+  setPvLbrCtrl(kvm: PolicyHost, vcpu: Vcpu): void;
   /** A virtual PMI is about to be injected. */
   deliver_pmi(kvm: PolicyHost, vcpu: Vcpu): void;
   /** The host's own LBR use of a pCPU comes (before it does) or has gone. */
@@ -184,14 +173,7 @@ export function nothing(): void {}
 /** The part of a policy that it may take from another: its hooks and words. */
 export type PolicyGround = Omit<
   LbrPolicy,
-  | 'name'
-  | 'summary'
-  | 'cites'
-  | 'assumes'
-  | 'knownFailures'
-  | 'notApplicable'
-  | 'needlessSwitches'
-  | 'inUse'
+  'name' | 'summary' | 'cites' | 'assumes' | keyof PolicyClaims
 >;
 
 /** A policy that passes everything through and keeps nothing: the ground that others build on. */
@@ -200,7 +182,7 @@ export const PASS_THROUGH: PolicyGround = {
   pv: 'none',
   vcpu_load: nothing,
   vcpu_put: nothing,
-  handle_requests: nothing,
+  handleRequests: nothing,
   vcpu_enter: nothing,
   vcpu_exit: nothing,
   get_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number): MsrValue => {
@@ -209,9 +191,9 @@ export const PASS_THROUGH: PolicyGround = {
   },
   set_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector =>
     kvm.wrmsr_safe(vcpu, msr, eax, edx),
-  debugctl_access: (): Vector => 0,
-  set_debugctl: nothing,
-  set_pv_lbr_ctrl: nothing,
+  debugctlAccess: (): Vector => 0,
+  setDebugctl: nothing,
+  setPvLbrCtrl: nothing,
   deliver_pmi: nothing,
   host_perf_event: nothing,
   reset: (kvm: PolicyHost, vcpu: Vcpu): void => kvm.setPassthrough(vcpu, true),

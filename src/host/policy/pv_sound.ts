@@ -1,6 +1,6 @@
-import type { Vcpu } from '../vcpu.js';
 import type { LbrPolicy, PolicyHost } from './policy.js';
-import { LENT, makeLive, PARKED, WANTED } from './parked_stack.js';
+import type { ParkedVcpu } from './parked_stack.js';
+import { LENT, makeLive, PARKED } from './parked_stack.js';
 
 /**
  * Policy PV with ACTIVE as a hint and nothing more: while it is set the stack is restored eagerly
@@ -16,9 +16,9 @@ export const pvSound: LbrPolicy = {
   needlessSwitches: 1,
   knownFailures: {},
   notApplicable: {},
-  inUse: (vcpu: Vcpu): boolean => vcpu.pv_lbr_ctrl !== 0,
-  vcpu_enter: (kvm: PolicyHost, vcpu: Vcpu): void => {
-    const eager = vcpu.pv_lbr_ctrl !== 0;
-    if (eager || vcpu.lbr_enabled || vcpu.word(WANTED) !== 0) makeLive(kvm, vcpu);
+  inUse: (vcpu: ParkedVcpu): boolean => vcpu.pvLbrCtrl !== 0,
+  vcpu_enter: (kvm: PolicyHost, vcpu: ParkedVcpu): void => {
+    const eager = vcpu.pvLbrCtrl !== 0;
+    if (eager || vcpu.lbrEnabled || vcpu.words.wanted !== 0) makeLive(kvm, vcpu);
   },
 };

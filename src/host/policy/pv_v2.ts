@@ -2,7 +2,7 @@ import type { Vcpu } from '../vcpu.js';
 import type { LbrPolicy, PolicyHost } from './policy.js';
 import { PASS_THROUGH, WITH_CALLSTACK } from './policy.js';
 
-const active = (vcpu: Vcpu): boolean => vcpu.pv_lbr_ctrl !== 0;
+const active = (vcpu: Vcpu): boolean => vcpu.pvLbrCtrl !== 0;
 
 /**
  * Policy PV as posted: the stack is passed through at all times, and saved and restored at a vCPU

@@ -6,12 +6,18 @@
  */
 import type { Vector } from '../../hw/msr_port.js';
 import type { Vcpu } from '../vcpu.js';
-import { createEvent, intel_pmu_cleanup, merged, NEED_CLEANUP } from './merged.js';
+import {
+  intel_pmu_create_guest_lbr_event,
+  intel_pmu_cleanup,
+  merged,
+  MERGED_WORDS,
+} from './merged.js';
 import type { LbrPolicy, MsrValue, PolicyHost } from './policy.js';
 import { WITH_CALLSTACK } from './policy.js';
 
-/** Bit 58 of kvm_pmu.pmc_in_use. */
-const IN_USE: number = merged.words.length;
+/** `in_use`: bit 58 of kvm_pmu.pmc_in_use. */
+const WORDS = [...MERGED_WORDS, 'in_use'] as const;
+type V10Vcpu = Vcpu<(typeof WORDS)[number]>;
 
 export const v10: LbrPolicy = {
   ...merged,
@@ -19,7 +25,7 @@ export const v10: LbrPolicy = {
   summary: 'as merged, but the event stays as long as a slice has a trapped access',
   cites: 'Like Xu, v10 and v11 8 to 10/11, 2020-04-23 and 2020-05-14',
   assumes: 'a guest that has DEBUGCTL.LBR clear and leaves it alone has stopped using LBR',
-  words: [...merged.words, 'in_use'],
+  words: WORDS,
   needlessSwitches: 4,
   knownFailures: {
     ...merged.knownFailures,
@@ -29,22 +35,22 @@ export const v10: LbrPolicy = {
     },
   },
   /** Kernel: pmu.c:kvm_pmu_cleanup(), v10 9/11. */
-  handle_requests: (kvm: PolicyHost, vcpu: Vcpu): void => {
-    if (vcpu.word(NEED_CLEANUP) === 0) return;
-    vcpu.setWord(NEED_CLEANUP, 0);
-    if (vcpu.word(IN_USE) === 0) intel_pmu_cleanup(kvm, vcpu);
-    vcpu.setWord(IN_USE, 0);
+  handleRequests: (kvm: PolicyHost, vcpu: V10Vcpu): void => {
+    if (vcpu.words.need_cleanup === 0) return;
+    vcpu.words.need_cleanup = 0;
+    if (vcpu.words.in_use === 0) intel_pmu_cleanup(kvm, vcpu);
+    vcpu.words.in_use = 0;
   },
-  get_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number): Readonly<MsrValue> => {
-    vcpu.setWord(IN_USE, 1);
+  get_msr: (kvm: PolicyHost, vcpu: V10Vcpu, msr: number): Readonly<MsrValue> => {
+    vcpu.words.in_use = 1;
     return merged.get_msr(kvm, vcpu, msr);
   },
-  set_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector => {
-    vcpu.setWord(IN_USE, 1);
+  set_msr: (kvm: PolicyHost, vcpu: V10Vcpu, msr: number, eax: number, edx: number): Vector => {
+    vcpu.words.in_use = 1;
     return merged.set_msr(kvm, vcpu, msr, eax, edx);
   },
-  set_debugctl: (kvm: PolicyHost, vcpu: Vcpu): void => {
-    createEvent(kvm, vcpu);
-    vcpu.setWord(IN_USE, 1);
+  setDebugctl: (kvm: PolicyHost, vcpu: V10Vcpu): void => {
+    intel_pmu_create_guest_lbr_event(kvm, vcpu);
+    vcpu.words.in_use = 1;
   },
 };

@@ -9,9 +9,6 @@ import type { Vcpu } from '../vcpu.js';
 import type { KnownFailure, LbrPolicy, PolicyHost, Where } from './policy.js';
 import { PASS_THROUGH, WITH_SHORTCUT } from './policy.js';
 
-/** The host's registers are in `lent`, to come back at the exit. */
-const BORROWED = 0;
-
 /** Its failures where only the guest's own reads are concerned. */
 const NOT_SENT: KnownFailure = {
   why: 'a live migration leaves the stack behind: no LBR MSR is among what is sent',
@@ -61,6 +58,7 @@ export const v1VmxSwap: LbrPolicy = {
   summary: 'v1-vmx that keeps the records of a host event that counts, and brings them back',
   cites: 'a reading of v1; Peter Zijlstra, 2019-07, asks for it in reply to v7',
   assumes: 'perf lends its registers to KVM between VM entry and VM exit',
+  /** The host's registers are in `lent`, to come back at the exit. */
   words: ['borrowed'],
   knownFailures: {
     ...WITHOUT_STACK,
@@ -69,18 +67,18 @@ export const v1VmxSwap: LbrPolicy = {
       where: WITH_SHORTCUT,
     },
   },
-  vcpu_enter: (kvm: PolicyHost, vcpu: Vcpu): void => {
-    if (kvm.perf.host_lbr_active(vcpu.pcpu)) {
+  vcpu_enter: (kvm: PolicyHost, vcpu: Vcpu<'borrowed'>): void => {
+    if (kvm.perf.hostLbrActive(vcpu.pcpu)) {
       kvm.borrowLbr(vcpu);
-      vcpu.setWord(BORROWED, 1);
+      vcpu.words.borrowed = 1;
     }
     kvm.restoreStack(vcpu, true);
   },
-  vcpu_exit: (kvm: PolicyHost, vcpu: Vcpu): void => {
+  vcpu_exit: (kvm: PolicyHost, vcpu: Vcpu<'borrowed'>): void => {
     kvm.saveStack(vcpu, true);
-    if (vcpu.word(BORROWED) === 0) return;
+    if (vcpu.words.borrowed === 0) return;
     kvm.giveBackLbr(vcpu);
-    vcpu.setWord(BORROWED, 0);
+    vcpu.words.borrowed = 0;
   },
 };
 

@@ -8,12 +8,11 @@
  */
 import type { Vector } from '../../hw/msr_port.js';
 import { LBR_CALL_STACK, LBR_KERNEL, MSR_LBR_SELECT } from '../../hw/msr_index.js';
-import type { Vcpu } from '../vcpu.js';
 import * as lazy from './lazy_event.js';
 import type { LbrPolicy, PolicyHost } from './policy.js';
 
-/** kvm_vcpu_arch.lbr_user_callstack. */
-const USER_CALLSTACK: number = lazy.LAZY_EVENT_WORDS.length;
+/** `lbr_user_callstack`: kvm_vcpu_arch.lbr_user_callstack. */
+type V4Vcpu = lazy.LazyVcpu<'lbr_user_callstack'>;
 
 /** In LBR_SELECT a bit of LBR_KERNEL keeps branches of the kernel out. */
 function selectsUserCallstack(eax: number): boolean {
@@ -21,20 +20,20 @@ function selectsUserCallstack(eax: number): boolean {
 }
 
 /** The message's rule: an idle slice ends it, whatever DEBUGCTL.LBR is. */
-function sched_in(kvm: PolicyHost, vcpu: Vcpu): void {
-  if (vcpu.word(lazy.LBR_USED) === 0 && lazy.hasEvent(vcpu)) lazy.destroyEvent(kvm, vcpu);
+function sched_in(kvm: PolicyHost, vcpu: V4Vcpu): void {
+  if (vcpu.words.lbr_used === 0 && lazy.hasEvent(vcpu)) lazy.destroyEvent(kvm, vcpu);
   else lazy.intel_pmu_sched_in(kvm, vcpu);
 }
 
 function policyOf(asksAlways: boolean): Omit<LbrPolicy, 'name' | 'summary'> {
   /** Kernel: pmu_intel.c:guest_access_lbr_msr(), v4. */
-  const accessed = (kvm: PolicyHost, vcpu: Vcpu): void => {
-    const first = vcpu.word(lazy.LBR_USED) === 0;
-    if ((first || asksAlways) && vcpu.word(USER_CALLSTACK) !== 0) {
+  const accessed = (kvm: PolicyHost, vcpu: V4Vcpu): void => {
+    const first = vcpu.words.lbr_used === 0;
+    if ((first || asksAlways) && vcpu.words.lbr_user_callstack !== 0) {
       lazy.createEvent(kvm, vcpu, 'flexible');
     }
     if (!first) return;
-    vcpu.setWord(lazy.LBR_USED, 1);
+    vcpu.words.lbr_used = 1;
     kvm.setPassthrough(vcpu, true);
     kvm.interceptSelect(vcpu);
   };
@@ -52,9 +51,9 @@ function policyOf(asksAlways: boolean): Omit<LbrPolicy, 'name' | 'summary'> {
       'no-leak/task': { why: 'ring-mode users get no event: vCPUs share the registers of a pCPU' },
     },
     vcpu_load: asksAlways ? base.vcpu_load : sched_in,
-    set_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector => {
+    set_msr: (kvm: PolicyHost, vcpu: V4Vcpu, msr: number, eax: number, edx: number): Vector => {
       if (msr === MSR_LBR_SELECT) {
-        vcpu.setWord(USER_CALLSTACK, selectsUserCallstack(eax) ? 1 : 0);
+        vcpu.words.lbr_user_callstack = selectsUserCallstack(eax) ? 1 : 0;
       }
       return base.set_msr(kvm, vcpu, msr, eax, edx);
     },

@@ -20,9 +20,9 @@ export function is_lbr_msr(vcpu: Vcpu, msr: number): boolean {
 /** What differs between the two versions: whether LBR_SELECT is passed through with the stack. */
 function policyOf(passSelect: boolean): Omit<LbrPolicy, 'name' | 'summary' | 'cites'> {
   /** Kernel: pmu_intel.c:intel_pmu_access_lbr_msr(), after the access itself. */
-  const accessed = (kvm: PolicyHost, vcpu: Vcpu): void => {
-    if (vcpu.word(lazy.LBR_USED) !== 0) return;
-    vcpu.setWord(lazy.LBR_USED, 1);
+  const accessed = (kvm: PolicyHost, vcpu: lazy.LazyVcpu): void => {
+    if (vcpu.words.lbr_used !== 0) return;
+    vcpu.words.lbr_used = 1;
     kvm.setPassthrough(vcpu, true);
     if (!passSelect) kvm.interceptSelect(vcpu);
     lazy.createEvent(kvm, vcpu, 'flexible');
@@ -44,10 +44,15 @@ function policyOf(passSelect: boolean): Omit<LbrPolicy, 'name' | 'summary' | 'ci
         why: 'a trapped access to INFO raises #GP; and a trapped write reaches WRMSR unchecked',
       },
     },
-    get_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number): Readonly<MsrValue> =>
+    get_msr: (kvm: PolicyHost, vcpu: lazy.LazyVcpu, msr: number): Readonly<MsrValue> =>
       is_lbr_msr(vcpu, msr) ? base.get_msr(kvm, vcpu, msr) : REFUSED,
-    set_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector =>
-      is_lbr_msr(vcpu, msr) ? base.set_msr(kvm, vcpu, msr, eax, edx) : GP_VECTOR,
+    set_msr: (
+      kvm: PolicyHost,
+      vcpu: lazy.LazyVcpu,
+      msr: number,
+      eax: number,
+      edx: number,
+    ): Vector => (is_lbr_msr(vcpu, msr) ? base.set_msr(kvm, vcpu, msr, eax, edx) : GP_VECTOR),
   };
 }
 

@@ -12,7 +12,6 @@
  */
 import type { Vector } from '../../hw/msr_port.js';
 import { GP_VECTOR } from '../../hw/msr_port.js';
-import type { Vcpu } from '../vcpu.js';
 import * as lazy from './lazy_event.js';
 import type { LbrPolicy, MsrValue, PolicyHost } from './policy.js';
 import { PASS_THROUGH, REFUSED, WITH_CALLSTACK, WITH_SHORTCUT } from './policy.js';
@@ -26,26 +25,30 @@ const LOST =
 const SHORTCUT =
   "perf's restore shortcut trusts registers that a vCPU restored whose event was then released";
 
-function owns(kvm: PolicyHost, vcpu: Vcpu): boolean {
-  return kvm.perf.guest_lbr_event(vcpu) === 'active';
+const FAULTS = 'while a host event has the LBR each read of a PMI handler raises #GP, and yields 0';
+
+function owns(kvm: PolicyHost, vcpu: lazy.LazyVcpu): boolean {
+  return kvm.perf.guestLbrEvent(vcpu) === 'active';
 }
 
 /** Kernel: pmu_intel.c:intel_pmu_access_lbr_msr(), v8. Returns whether the access may be made. */
-function access(kvm: PolicyHost, vcpu: Vcpu): boolean {
+function intel_pmu_access_lbr_msr(kvm: PolicyHost, vcpu: lazy.LazyVcpu): boolean {
   if (!lazy.createEvent(kvm, vcpu, 'exclusive') || !owns(kvm, vcpu)) return false;
-  if (vcpu.word(lazy.LBR_USED) === 0) {
-    vcpu.setWord(lazy.LBR_USED, 1);
+  if (vcpu.words.lbr_used === 0) {
+    vcpu.words.lbr_used = 1;
     kvm.setPassthrough(vcpu, true);
   }
   return true;
 }
 
 /** Kernel: pmu_intel.c:intel_pmu_lbr_confirm(), with the state of the event that it acts on. */
-function confirm(cancelIfOwner: boolean): (kvm: PolicyHost, vcpu: Vcpu) => void {
+function intel_pmu_lbr_confirm(
+  cancelIfOwner: boolean,
+): (kvm: PolicyHost, vcpu: lazy.LazyVcpu) => void {
   return (kvm, vcpu) => {
-    if (!lazy.hasEvent(vcpu) || vcpu.word(lazy.LBR_USED) === 0) return;
+    if (!lazy.hasEvent(vcpu) || vcpu.words.lbr_used === 0) return;
     if (owns(kvm, vcpu) !== cancelIfOwner) return;
-    vcpu.setWord(lazy.LBR_USED, 0);
+    vcpu.words.lbr_used = 0;
     kvm.setPassthrough(vcpu, false);
   };
 }
@@ -63,8 +66,8 @@ export const v8: LbrPolicy = {
     'no-loss/any': { why: LOST },
     'no-leak/vm': { why: SHORTCUT, where: WITH_SHORTCUT },
     'no-leak/task': { why: SHORTCUT, where: WITH_SHORTCUT },
-    'callstack-true': { why: LOST },
-    'sample-true': { why: LOST, where: WITH_CALLSTACK },
+    'callstack-true': { why: FAULTS },
+    'sample-true': { why: FAULTS, where: WITH_CALLSTACK },
     'host-intact': {
       why: "without the event the guest's DEBUGCTL.LBR is loaded all the same, and it records",
     },
@@ -93,18 +96,25 @@ export const v8: LbrPolicy = {
   },
   inUse: lazy.hasEvent,
   vcpu_load: lazy.intel_pmu_sched_in,
-  vcpu_enter: confirm(false),
-  get_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number): MsrValue => {
-    if (!is_lbr_msr(vcpu, msr) || !access(kvm, vcpu)) return REFUSED;
+  vcpu_enter: intel_pmu_lbr_confirm(false),
+  get_msr: (kvm: PolicyHost, vcpu: lazy.LazyVcpu, msr: number): MsrValue => {
+    if (!is_lbr_msr(vcpu, msr) || !intel_pmu_access_lbr_msr(kvm, vcpu)) return REFUSED;
     return PASS_THROUGH.get_msr(kvm, vcpu, msr);
   },
   /** The access is wrmsrl(): a value that faults is the host's fault. */
-  set_msr: (kvm: PolicyHost, vcpu: Vcpu, msr: number, eax: number, edx: number): Vector => {
-    if (!is_lbr_msr(vcpu, msr) || !access(kvm, vcpu)) return GP_VECTOR;
+  set_msr: (
+    kvm: PolicyHost,
+    vcpu: lazy.LazyVcpu,
+    msr: number,
+    eax: number,
+    edx: number,
+  ): Vector => {
+    if (!is_lbr_msr(vcpu, msr) || !intel_pmu_access_lbr_msr(kvm, vcpu)) return GP_VECTOR;
     kvm.wrmsr(vcpu, msr, eax, edx);
     return 0;
   },
-  debugctl_access: (kvm: PolicyHost, vcpu: Vcpu): Vector => (access(kvm, vcpu) ? 0 : GP_VECTOR),
+  debugctlAccess: (kvm: PolicyHost, vcpu: lazy.LazyVcpu): Vector =>
+    intel_pmu_access_lbr_msr(kvm, vcpu) ? 0 : GP_VECTOR,
   reset: lazy.destroyEvent,
 };
 
@@ -121,10 +131,14 @@ export const v8Posted: LbrPolicy = {
       why: "what the host has taken stays open, and perf's shortcut shows what another VM had",
       where: WITH_SHORTCUT,
     },
+    'sample-true': {
+      why: 'a trapped read, as INFO always is, raises #GP: the sample lacks what it was to yield',
+      where: WITH_CALLSTACK,
+    },
     'host-intact': {
       why: 'what the host has taken stays open to the guest, which writes and records there',
     },
     'no-fault': { why: 'INFO is always trapped, and a trapped access to it raises #GP' },
   },
-  vcpu_enter: confirm(true),
+  vcpu_enter: intel_pmu_lbr_confirm(true),
 };

@@ -55,8 +55,8 @@ function keyOf(sequence: Sequence, divergence: Divergence): string {
 function distinctFilters(subjects: readonly Subject[]): Subject[] {
   const byFilter = new Map<string, Subject>();
   for (const subject of subjects) {
-    const { lbr_init, lbr_format, lbr_nr } = subject.model;
-    const key = `${lbr_init} ${lbr_format} ${lbr_nr === 0}`;
+    const { lbrInit, lbr_format, lbr_nr } = subject.model;
+    const key = `${lbrInit} ${lbr_format} ${lbr_nr === 0}`;
     if (!byFilter.has(key)) byFilter.set(key, subject);
   }
   return [...byFilter.values()];

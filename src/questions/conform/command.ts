@@ -1,6 +1,8 @@
 /** The command line of `vlbr conform`. */
 import { Command } from 'commander';
 import { KERNEL_SRC_SAYS, runsNumber, SEED_SAYS, seedNumber } from '../../console/arguments.js';
+import { EXIT_EXPECTED, EXIT_TRUNCATED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
+import { exitCodesText } from '../../console/exit_codes.js';
 import type { ConformOptions } from './conform.js';
 
 const HELP = `
@@ -12,13 +14,13 @@ name stands for its variants, too.
 
 Examples:
   vlbr conform --kernel-src ~/linux
-  vlbr conform --cpu skylake,haswell --runs 100000 --json > report.json
+  vlbr conform --cpu skylake,haswell --runs 100000 --json > report.json`;
 
-Exit codes:
-  0    no difference
-  1    the port differs from this lbr.c
-  2    the command line is wrong, or this lbr.c does not compile; standard error says why
-  130  interrupted; the report says what was known until then`;
+const EXITS = exitCodesText({
+  [EXIT_EXPECTED]: 'no difference',
+  [EXIT_UNEXPECTED]: 'the port differs from this lbr.c',
+  [EXIT_TRUNCATED]: null,
+});
 
 /** @param done - is told the exit code. */
 export function conformCommand(done: (code: number) => void): Command {
@@ -29,7 +31,7 @@ export function conformCommand(done: (code: number) => void): Command {
     .option('--runs <n>', 'sequences of calls', runsNumber, 20_000)
     .option('--seed <n>', SEED_SAYS, seedNumber, 1)
     .option('--json', 'one JSON object on standard output')
-    .addHelpText('after', HELP)
+    .addHelpText('after', `${HELP}\n${EXITS}`)
     .action(async (options: ConformOptions) => {
       const { conform } = await import('./conform.js');
       done(await conform(options));

@@ -14,8 +14,9 @@ import { conformJson } from './json.js';
 import type { Conform } from './text.js';
 import { conformText } from './text.js';
 import { namesOf } from '../../console/arguments.js';
-import { Breather } from '../../console/breather.js';
-import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/errors.js';
+import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
+import type { Step } from '../../console/interrupt.js';
+import { Breather } from '../../console/interrupt.js';
 import { kernelAt } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
 
@@ -106,16 +107,9 @@ async function counted(
   }
 }
 
-/** How far a piece of work is. */
-interface Step {
-  readonly doing: string;
-  readonly done: number;
-  readonly wanted: number;
-}
-
 /** Does the work until it is done or interrupted. */
 async function doAll(work: Iterable<Step>, worker: Breather): Promise<void> {
-  for (const { doing, done, wanted } of work) {
-    if (!(await worker.breathe(done, wanted, doing))) return;
+  for (const step of work) {
+    if (!(await worker.breathe(step))) return;
   }
 }

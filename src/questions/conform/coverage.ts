@@ -5,12 +5,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { assert } from '../../hw/assert.js';
 import { BLOCK_ADDRESS } from '../../hw/memory.js';
 import type { KernelBinary } from '../../tree/binary.js';
 import { inertInstance } from '../../tree/binary.js';
 import { buildInstrumented, COVERAGE_NOTES } from '../../tree/build.js';
 import { kernelDriver } from '../../tree/driver.js';
+import { KernelError } from '../../tree/errors.js';
 import { PAGE_BYTES, STACK_BYTES, STATICS_END } from '../../tree/memory_map.js';
 import type { KernelSource } from '../../tree/source.js';
 import type { FileCounts } from './gcda.js';
@@ -130,7 +130,7 @@ export class CoverageRun {
     }
   }
 
-  /** What was reached so far. @throws KernelError when llvm-cov is missing or fails. */
+  /** What was reached so far. @throws KernelError when llvm-cov is missing, or shows nothing. */
   report(): Coverage {
     const { version, checksum, functions } = this.table;
     const counts: FileCounts = {
@@ -141,7 +141,7 @@ export class CoverageRun {
     const data = COVERAGE_NOTES.replace(/gcno$/, 'gcda');
     writeFileSync(join(this.folder, data), gcdaBytes(counts));
     const lines = parseGcov(gcovText(this.folder, data), 'lbr.c');
-    assert(lines.length > 0, 'lbr.c has lines');
+    if (lines.length === 0) throw new KernelError('llvm-cov gcov shows no line of lbr.c');
     return coverageOf(lines, this.sequences);
   }
 }

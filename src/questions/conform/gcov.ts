@@ -41,7 +41,7 @@ export function gcovText(folder: string, file: string): string {
 
 /** Whether a section of the text is about a file. */
 function sourceOf(line: string): string | undefined {
-  return /^\s*-:\s*0:Source:(.*)$/.exec(line)?.[1];
+  return /^\s*-:\s*0:Source:(.*)$/s.exec(line)?.[1];
 }
 
 /**
@@ -55,10 +55,11 @@ export function parseGcov(text: string, name: string): LineCount[] {
   let current = '';
   for (const row of text.split('\n')) {
     const source = sourceOf(row);
-    if (source !== undefined) inFile = source.split('/').at(-1) === name;
+    if (source !== undefined) inFile = source.split(/[/\\]/).at(-1) === name;
     if (!inFile) continue;
     current = /^function (\S+) called/.exec(row)?.[1] ?? current;
-    const [, count, line, code] = /^\s*(\d+|#####|=====)\*?:\s*(\d+):(.*)$/.exec(row) ?? [];
+    // With `s`, since a dot leaves out U+2028 and others, which may stand in a comment.
+    const [, count, line, code] = /^\s*(\d+|#####|=====)\*?:\s*(\d+):(.*)$/s.exec(row) ?? [];
     if (count !== undefined) {
       const times = /^\d/.test(count) ? Number(count) : 0;
       const none = { branches: 0, branchesTaken: 0 };

@@ -34,8 +34,7 @@ const VARIANTS: readonly Variant[] = [
   ['atom', 'no-lbr', { lbr_nr: 0 }],
   ['haswell', 'no-lbr', { lbr_nr: 0 }],
   ['skylake', 'info2', { lbr_format: LBR_FORMAT_INFO2, tsx: false }],
-  // The name of the microarchitecture is what lbr_double_abort goes by.
-  ['skylake', 'double-abort', { uarch: 'Haswell' }],
+  ['skylake', 'double-abort', { doubleAbort: true }],
 ];
 
 const DEPTHS: readonly (readonly [string, number])[] = [
@@ -66,7 +65,7 @@ export const SUBJECTS: readonly Subject[] = CPU_MODELS.flatMap((model) => [
     subject(withDepth(named(name), depth), `depth-${depth}`),
   ),
   // Its hardware reports LIP: intel_pmu_lbr_init_knl() puts that right.
-  ...(model.lbr_init === 'knl' ? [subject(model, 'reports-lip', LBR_FORMAT_LIP)] : []),
+  ...(model.lbrInit === 'knl' ? [subject(model, 'reports-lip', LBR_FORMAT_LIP)] : []),
 ]);
 
 /** The subject that has a name, which must be one of SUBJECTS. */

@@ -1,6 +1,8 @@
 /** The command line of `vlbr corpus`. */
 import { Command } from 'commander';
 import { runsNumber, SEED_SAYS, seedNumber, TREE_SAYS } from '../../console/arguments.js';
+import { EXIT_EXPECTED, EXIT_TRUNCATED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
+import { exitCodesText } from '../../console/exit_codes.js';
 import type { CorpusOptions } from './corpus.js';
 
 const HELP = `
@@ -12,13 +14,13 @@ done in it.
 
 Examples:
   vlbr corpus
-  vlbr corpus --id A03 D05 --json > report.json
+  vlbr corpus --id A03 D05 --json > report.json`;
 
-Exit codes:
-  0    each defect that the model can have was found
-  1    some defect was not
-  2    the command line is wrong, or the corpus does not fit src; standard error says how
-  130  interrupted; the report says what was known until then`;
+const EXITS = exitCodesText({
+  [EXIT_EXPECTED]: 'each defect that the model can have was found',
+  [EXIT_UNEXPECTED]: 'some defect was not',
+  [EXIT_TRUNCATED]: null,
+});
 
 /** @param done - is told the exit code. */
 export function corpusCommand(done: (code: number) => void): Command {
@@ -29,7 +31,7 @@ export function corpusCommand(done: (code: number) => void): Command {
     .option('--runs <n>', 'most runs for each defect, of 60 actions', runsNumber, 4000)
     .option('--seed <n>', SEED_SAYS, seedNumber, 1)
     .option('--json', 'one JSON object on standard output')
-    .addHelpText('after', HELP)
+    .addHelpText('after', `${HELP}\n${EXITS}`)
     .action(async (options: CorpusOptions) => {
       const { corpus } = await import('./corpus.js');
       done(await corpus(options));

@@ -2,12 +2,12 @@
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import type { Defect } from './corpus_file.js';
-import { readCorpus } from './corpus_file.js';
-import { CorpusError } from './errors.js';
-import { hunt } from './hunt.js';
-import type { Judged, Trial } from './trial.js';
-import { Laboratory, trialName, trialsOf } from './trial.js';
+import type { Defect } from '../corpus/corpus_file.js';
+import { readCorpus } from '../corpus/corpus_file.js';
+import { CorpusError } from '../corpus/errors.js';
+import { hunt } from '../corpus/hunt.js';
+import type { Judged, Trial } from '../corpus/trial.js';
+import { Laboratory, trialName, trialsOf } from '../corpus/trial.js';
 import { buildKernel } from '../../tree/build.js';
 import { KernelError } from '../../tree/errors.js';
 import type { KernelSource } from '../../tree/source.js';
@@ -17,13 +17,9 @@ import { corpusJson } from './json.js';
 import type { CorpusReport } from './text.js';
 import { corpusText, survivorsOf } from './text.js';
 import { namesOf } from '../../console/arguments.js';
-import { Breather } from '../../console/breather.js';
-import {
-  EXIT_EXPECTED,
-  EXIT_INTERRUPTED,
-  EXIT_UNEXPECTED,
-  UsageError,
-} from '../../console/errors.js';
+import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
+import { UsageError } from '../../console/errors.js';
+import { Breather } from '../../console/interrupt.js';
 import { explained } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
 
@@ -174,7 +170,7 @@ class Hunter extends Breather {
       const next = work.next();
       if (next.done === true) return { trial, report: next.value, elapsed_s: secondsSince(began) };
       const doing = `${trialName(trial)}, run ${next.value}`;
-      if (!(await this.breathe(done, wanted, doing))) return null;
+      if (!(await this.breathe({ done, wanted, doing }))) return null;
     }
   }
 }

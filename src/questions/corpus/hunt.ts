@@ -4,12 +4,12 @@
  */
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
 import { assert } from '../../hw/assert.js';
-import type { PropertyName } from '../../host/policy/policy.js';
-import { PROPERTY_NAMES } from '../../host/policy/policy.js';
+import type { PropertyName } from '../../judge/properties.js';
+import { PROPERTY_NAMES } from '../../judge/properties.js';
 import { drawOf } from '../../schedule/draw.js';
 import type { Schedule } from '../../schedule/schedule.js';
 import type { Counterexample, Shape } from '../../campaign/campaign.js';
-import { DEFAULT_SHAPES } from '../../campaign/campaign.js';
+import { ACTIONS_PER_RUN, DEFAULT_SHAPES } from '../../campaign/campaign.js';
 import type { Breaking, Crash } from '../../campaign/side.js';
 import { onlyOnOne, Side } from '../../campaign/side.js';
 import type { Bench } from '../../campaign/trial.js';
@@ -55,9 +55,6 @@ export interface HuntReport {
   readonly runs: number;
   readonly steps: number;
 }
-
-/** Actions in a run, as in `vlbr verify`. */
-const STEPS = 60;
 
 /** A schedule of so many actions is short enough to end the search; a longer one is kept. */
 export const SHORT_ENOUGH = 12;
@@ -124,7 +121,7 @@ class Hunt {
     const alone = index % 2 === 1 ? this.guestsOnly : null;
     const pair = alone ?? this.pairs[(index >> 1) % this.pairs.length];
     const { bad, good } = pair;
-    bad.run(drawOf(this.options.seed, index), STEPS, alone !== null, good);
+    bad.run(drawOf(this.options.seed, index), ACTIONS_PER_RUN, alone !== null, good);
     if (good.crash !== null) throw new Error(`the unmodified model crashed: ${good.crash.error}`);
     this.runs = index + 1;
     if (bad.crash === null) this.look(pair);

@@ -1,15 +1,15 @@
 /** The report of `vlbr corpus` as one JSON object; its keys are stable (README, "JSON"). */
-import type { Judged } from './trial.js';
-import { isCaught, trialName } from './trial.js';
+import type { Judged } from '../corpus/trial.js';
+import { isCaught, trialName } from '../corpus/trial.js';
 import type { CorpusReport } from './text.js';
-import { killLines, survivorsOf, tokenOf } from './text.js';
+import { killLines, outsideOf, survivorsOf } from './text.js';
+import { tokenOf } from './text.js';
 
 export const CORPUS_SCHEMA = 'vlbr/corpus/1';
 
 /** Everything but the `elapsed_s` depends on the options and the seed alone. */
 export function corpusJson(report: CorpusReport): object {
-  const { defects, seed, runs, kernel, kernelProblem, judged, notTried } = report;
-  const outside = defects.filter(({ kind }) => kind === 'outside');
+  const { seed, runs, kernel, kernelProblem, judged, notTried } = report;
   return {
     schema: CORPUS_SCHEMA,
     seed,
@@ -17,7 +17,7 @@ export function corpusJson(report: CorpusReport): object {
     kernel,
     kernelProblem,
     trials: judged.map(trialJson),
-    outside: outside.map(({ id, subject, component, reason, fidelity }) => {
+    outside: outsideOf(report).map(({ id, subject, component, reason, fidelity }) => {
       return { id, subject, component, reason, fidelity };
     }),
     survivors: survivorsOf(report).map(({ trial }) => trialName(trial)),

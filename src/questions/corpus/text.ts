@@ -3,7 +3,7 @@ import type { Defect } from './corpus_file.js';
 import type { Judged } from './trial.js';
 import { isCaught, trialName } from './trial.js';
 import type { KernelInfo } from '../../tree/binary.js';
-import { actionText } from '../../schedule/actions.js';
+import { actionText } from '../../schedule/action_text.js';
 import { actionLine } from '../../tell/action_line.js';
 import { findCpuModel } from '../../hw/cpu_models.js';
 import type { Colours } from '../../console/colours.js';
@@ -34,6 +34,11 @@ export function survivorsOf({ judged }: Pick<CorpusReport, 'judged'>): readonly 
   return judged.filter((one) => !isCaught(one));
 }
 
+/** The defects that the model can't have, which nothing is tried for. */
+export function outsideOf({ defects }: Pick<CorpusReport, 'defects'>): readonly Defect[] {
+  return defects.filter(({ kind }) => kind === 'outside');
+}
+
 const INDENT = '      ';
 
 export function corpusText(report: CorpusReport, colours: Colours): string[] {
@@ -50,7 +55,10 @@ export function corpusText(report: CorpusReport, colours: Colours): string[] {
 function headLines(report: CorpusReport, colours: Colours): string[] {
   const { defects, seed, runs, kernel, kernelProblem, elapsed_s } = report;
   const most = `up to ${plural(runs, 'run')} for each`;
-  const title = `vlbr corpus: ${plural(defects.length, 'real defect')}; seed ${seed}; ${most}`;
+  const outside = outsideOf(report).length;
+  const reach = outside === 0 ? '' : `, ${defects.length - outside} within the model's reach`;
+  const what = `${plural(defects.length, 'real defect')}${reach}`;
+  const title = `vlbr corpus: ${what}; seed ${seed}; ${most}`;
   const c =
     kernel === null ? `patches of lbr.c not tried: ${kernelProblem}` : `C: ${sourceText(kernel)}`;
   return [
@@ -98,8 +106,8 @@ function verdictWord(one: Judged): string {
   return isCaught(one) ? 'no-fault (oops)' : 'OOPS';
 }
 
-function outsideLines({ defects }: CorpusReport, colours: Colours): string[] {
-  const outside = defects.filter(({ kind }) => kind === 'outside');
+function outsideLines(report: CorpusReport, colours: Colours): string[] {
+  const outside = outsideOf(report);
   if (outside.length === 0) return [];
   const lines = outside.flatMap(({ id, component, reason, fidelity }) => {
     const rows = fidelity.length === 0 ? '' : ` (docs/FIDELITY.md: ${fidelity.join(', ')})`;
@@ -186,9 +194,26 @@ function closingLines(report: CorpusReport, colours: Colours): string[] {
       'git apply test/corpus/NAME.patch, npm run build, and vlbr replay with the word below it.';
     lines.push(...wrap(how, '', ''), '');
   }
-  const killed = judged.length - survivors.length;
-  const count = `${grouped(killed)} of ${grouped(judged.length)} killed by a property they name`;
-  if (survivors.length === 0) return [...lines, colours.green(count)];
   const names = survivors.map(({ trial }) => trialName(trial)).join(', ');
-  return [...lines, colours.red(`${count}; not: ${names}`)];
+  const outside = outsideOf(report).length;
+  const parts = [
+    `killed: ${countText(report)}`,
+    ...(survivors.length === 0 ? [] : [`not: ${names}`]),
+    ...(outside === 0 ? [] : [`out of reach: ${outside}`]),
+  ];
+  const paint = survivors.length === 0 ? colours.green : colours.red;
+  return [...lines, ...wrap(parts.join('; '), '', '  ').map((line) => paint(line))];
+}
+
+/** A defect may have several trials, as one for the port and one for lbr.c: all must kill it. */
+function countText({ defects, judged }: CorpusReport): string {
+  const missed = survivorsOf({ judged });
+  const killed = defectCount(judged) - defectCount(missed);
+  const trials = `${judged.length - missed.length} of ${plural(judged.length, 'trial')}`;
+  const of = `${killed} of ${plural(defects.length, 'defect')}`;
+  return `${of}, each by a property that it names (${trials})`;
+}
+
+function defectCount(judged: readonly Judged[]): number {
+  return new Set(judged.map(({ trial }) => trial.defect.id)).size;
 }

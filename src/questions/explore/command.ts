@@ -1,8 +1,10 @@
 /** The command line of `vlbr explore`. */
 import { Command, Option } from 'commander';
-import { GROUPS } from '../../states/alphabet.js';
+import { GROUPS } from '../../schedule/explored.js';
 import { choiceOf, driverOption, KERNEL_SRC_SAYS, kernelOption } from '../../console/arguments.js';
 import { wholeNumber } from '../../console/arguments.js';
+import { EXIT_EXPECTED, EXIT_TRUNCATED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
+import { exitCodesText } from '../../console/exit_codes.js';
 import type { ExploreOptions } from './explore.js';
 
 const GROUP_LINES = Object.entries(GROUPS).map(([name, says]) => `  ${name.padEnd(8)} ${says}`);
@@ -22,15 +24,13 @@ ${GROUP_LINES.join('\n')}
 
 Examples:
   vlbr explore --policy pv-sound --depth 2
-  vlbr explore --policy pv-v2 --property no-leak --actions default,host --bound 12 --json
+  vlbr explore --policy pv-v2 --property no-leak --actions default,host --bound 12 --json`;
 
-Exit codes:
-  0    complete: nothing fails but what the policy declares as a known failure
-  1    some other property fails
-  2    the command line is wrong; standard error says how
-  3    a bug of vlbr itself
-  4    truncated: nothing unexpected was found, but not every schedule was looked at
-  130  interrupted; the report says what was known until then`;
+const EXITS = exitCodesText({
+  [EXIT_EXPECTED]: 'complete: nothing fails but what the policy declares as a known failure',
+  [EXIT_UNEXPECTED]: 'some other property fails',
+  [EXIT_TRUNCATED]: 'truncated: nothing unexpected was found, but not every schedule was looked at',
+});
 
 /** @param done - is told the exit code. */
 export function exploreCommand(done: (code: number) => void): Command {
@@ -56,7 +56,7 @@ export function exploreCommand(done: (code: number) => void): Command {
     .option('--fingerprints', 'tell states apart by 64 bits each, and print the odds')
     .addOption(new Option('--no-symmetry', 'states that differ in names only are two'))
     .option('--json', 'one JSON object on standard output')
-    .addHelpText('after', HELP)
+    .addHelpText('after', `${HELP}\n${EXITS}`)
     .action(async (options: ExploreOptions) => {
       const { explore } = await import('./explore.js');
       done(await explore(options));

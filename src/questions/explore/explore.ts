@@ -1,9 +1,10 @@
 /** `vlbr explore`: looks at every schedule of a small machine, and prints the report. */
-import type { Group } from '../../states/alphabet.js';
-import { DEFAULT_GROUPS, GROUP_NAMES } from '../../states/alphabet.js';
+import type { Group } from '../../schedule/explored.js';
+import { DEFAULT_GROUPS } from '../../states/alphabet.js';
+import { GROUP_NAMES } from '../../schedule/explored.js';
 import type { KernelVersion } from '../../guest/perf/kernel.js';
 import { POLICIES } from '../../host/policy/index.js';
-import { PROPERTY_NAMES } from '../../host/policy/policy.js';
+import { PROPERTY_NAMES } from '../../judge/properties.js';
 import { CPU_MODELS, withDepth } from '../../hw/cpu_models.js';
 import { coloursFor } from '../../console/colours.js';
 import { exploreJson } from './json.js';
@@ -15,16 +16,15 @@ import {
   EXIT_INTERRUPTED,
   EXIT_TRUNCATED,
   EXIT_UNEXPECTED,
-} from '../../console/errors.js';
+} from '../../console/exit_codes.js';
 import { UsageError } from '../../console/errors.js';
-import type { ExploreJob, ExploreProgress } from './job.js';
 import { exploreLine } from './progress.js';
+import type { ExploreJob, ExploreProgress } from './worker.js';
 import type { DriverOptions } from '../../console/kernel_source.js';
 import { askedBinary, driverFor, driverWords } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
 import type { PoolResults } from '../../console/pool.js';
 import { inWorkers } from '../../console/pool.js';
-import { tellInterrupted } from '../../console/progress.js';
 
 /** The options as commander hands them over. */
 export interface ExploreOptions extends DriverOptions {
@@ -93,7 +93,6 @@ export function adviceOf({ policy }: { readonly policy: string }): string[] {
 }
 
 async function explored(job: ExploreJob): Promise<PoolResults<TimedExploration>> {
-  const line = exploreLine(job.policies.length);
   const work = {
     worker: WORKER,
     job,
@@ -101,14 +100,8 @@ async function explored(job: ExploreJob): Promise<PoolResults<TimedExploration>>
     silence_ms: Infinity,
     advice: adviceOf,
   };
-  const hooks = {
-    progress: line.update,
-    interrupted: (): void => {
-      line.end();
-      tellInterrupted();
-    },
-  };
-  return inWorkers<ExploreJob, ExploreProgress, TimedExploration>(work, hooks).finally(line.end);
+  const line = exploreLine(job.policies.length);
+  return inWorkers<ExploreJob, ExploreProgress, TimedExploration>(work, line);
 }
 
 /** Checks everything that can be wrong with the options. */

@@ -1,21 +1,13 @@
 /** The line that says how far an exploration is, on a terminal. */
 import cliProgress from 'cli-progress';
 import { compact } from '../../console/text.js';
-import type { ExploreProgress } from './job.js';
-import type { ProgressLine } from '../../console/progress.js';
-import { newBar, NO_PROGRESS, onTerminal } from '../../console/progress.js';
-
-/** How far all policies are together. */
-export interface ExploreState {
-  /** States found. */
-  readonly states: number;
-  /** States that there will be, or 0 as long as nobody can say. */
-  readonly total: number;
-  readonly text: string;
-}
+import type { ExploreProgress } from './worker.js';
+import type { ProgressLine, Shown } from '../../console/progress.js';
+import { progressLine } from '../../console/progress.js';
 
 /**
- * Puts what policies have come to together.
+ * Puts what policies have come to together: the states found, and those that there will be, or 0 as
+ * long as nobody can say.
  *
  * @param policies - number of policies to explore, those that wait for their turn included.
  */
@@ -23,7 +15,7 @@ export function exploreState(
   progress: readonly ExploreProgress[],
   policies: number,
   seconds: number,
-): ExploreState {
+): Shown & { readonly text: string } {
   const sum = (of: (p: ExploreProgress) => number): number =>
     progress.reduce((total, p) => total + of(p), 0);
   const states = sum((p) => p.states);
@@ -45,30 +37,17 @@ export function exploreState(
       .map(({ policy, phase }) => (phase === 'cycles' ? `${policy} (cycles)` : policy))
       .join(', '),
   ];
-  return { states, total, text: words.join(' | ') };
+  return { value: states, total, text: words.join(' | ') };
 }
 
-/** Begins a line on standard error, if that is a terminal. */
-export function exploreLine(policies: number): ProgressLine<ExploreProgress> {
-  if (!onTerminal()) return NO_PROGRESS;
-  const bar = newBar((style, { progress }, { total, text }: ExploreState) => {
-    return total === 0 ? text : `${cliProgress.Format.BarFormat(progress, style)} ${text}`;
-  });
-  const began = performance.now();
-  bar.start(0, 0, { total: 0, text: 'starting' });
-  let ended = false;
-  return {
-    update: (progress) => {
-      // What is still on its way from a worker would bring the line back.
-      if (ended) return;
-      const seconds = (performance.now() - began) / 1000;
-      const state = exploreState(progress, policies, seconds);
-      bar.setTotal(state.total);
-      bar.update(state.states, state);
+/** The line of an exploration. */
+export function exploreLine(policies: number): ProgressLine<readonly ExploreProgress[]> {
+  const first = { value: 0, total: 0, text: 'starting' };
+  return progressLine<readonly ExploreProgress[]>(
+    (style, { progress }, { total, text }: Shown) => {
+      return total === 0 ? `${text}` : `${cliProgress.Format.BarFormat(progress, style)} ${text}`;
     },
-    end: () => {
-      if (!ended) bar.stop();
-      ended = true;
-    },
-  };
+    first,
+    (progress, seconds) => exploreState(progress, policies, seconds),
+  );
 }

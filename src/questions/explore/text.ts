@@ -1,5 +1,5 @@
 /** The report of an exploration as text: what was bounded, how far it came, and what it found. */
-import type { Bounds } from '../../states/alphabet.js';
+import type { Bounds } from '../../schedule/explored.js';
 import type { Explored, ExploreResult, ExploreVerdict, Liveness } from '../../states/explore.js';
 import { collisionOdds } from '../../search/visited.js';
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
@@ -17,7 +17,7 @@ import { actionLine } from '../../tell/action_line.js';
 import type { Colours } from '../../console/colours.js';
 import { nameMsrs } from '../../tell/msr_name.js';
 import { splitTable, tableLines } from '../../console/table.js';
-import { ascii, grouped, plural, wrap } from '../../console/text.js';
+import { ascii, grouped, NOT_APPLICABLE, plural, wrap } from '../../console/text.js';
 import { timeline } from '../../tell/timeline.js';
 import { guestText } from '../../tell/source_text.js';
 
@@ -73,7 +73,7 @@ export function unexpectedIn({ results }: Explored): ExploreResult[] {
 
 /** The longest length whose schedules were all looked at; null if none was left out. */
 export function coveredLength({ outcome, complete }: Explored): number | null {
-  return complete ? null : Math.max(0, outcome.length - 1);
+  return complete ? null : outcome.covered;
 }
 
 /** Whether it went to the end of its bounds: a search may also end as there is no more to ask. */
@@ -199,7 +199,7 @@ function cell({ verdict, known, counterexample }: ExploreResult, colours: Colour
     case 'vacuous':
       return colours.dim('vacuous');
     case 'not applicable':
-      return colours.dim('n-a');
+      return colours.dim(NOT_APPLICABLE);
     default:
       return unreachable(verdict);
   }
@@ -231,7 +231,7 @@ function legendLines(results: readonly TimedExploration[]): string[] {
   }
   for (const [reason, policies] of reasons) {
     const whose = policies.length === results.length ? '' : ` (${policies.join(', ')})`;
-    lines.push(...wrap(`n-a ${reason}${whose}`, '', '  '));
+    lines.push(...wrap(`${NOT_APPLICABLE} ${reason}${whose}`, '', '  '));
   }
   return lines.length === 0 ? [] : ['', ...lines];
 }

@@ -1,27 +1,48 @@
 /** A worker thread that explores policies. */
+import type { ExploreOptions } from '../../states/explore.js';
 import { explore } from '../../states/explore.js';
 import type { Outcome, Progress } from '../../search/search.js';
-import { findPolicy } from '../../host/policy/index.js';
-import { assert } from '../../hw/assert.js';
-import { findCpuModel } from '../../hw/cpu_models.js';
 import type { TimedExploration } from './text.js';
-import type { ExploreJob, ExploreProgress } from './job.js';
-import { driverOfBytes, serve } from '../../console/worker.js';
+import type { Job, Judge } from '../../console/worker.js';
+import { judgeBy } from '../../console/worker.js';
 
-serve<ExploreJob, ExploreProgress, TimedExploration>((job) => {
-  const driver = driverOfBytes(job.binary);
-  return ({ policy: name, cpu }, tell) => {
-    const model = findCpuModel(cpu);
-    const policy = findPolicy(name);
-    assert(model !== undefined && policy !== undefined, 'a job names what there is');
-    let found: ExploreProgress | null = null;
+/** What of the options crosses as it is. */
+type Crossing = Pick<
+  ExploreOptions,
+  | 'kernel'
+  | 'shape'
+  | 'bounds'
+  | 'properties'
+  | 'maxLength'
+  | 'memoryBytes'
+  | 'fingerprints'
+  | 'symmetry'
+>;
+
+/** An exploration as its workers are given it. The CPU's name says the depth: `haswell/4`. */
+export interface ExploreJob extends Job, Crossing {}
+
+/** How far the search of one policy is. */
+export interface ExploreProgress {
+  readonly policy: string;
+  readonly states: number;
+  readonly frontier: number;
+  readonly bytes: number;
+  /** States that there will be, as far as that can be told; else -1. */
+  readonly estimate: number;
+  /** `cycles` is what comes after the search: whether something goes on for ever. */
+  readonly phase: 'searching' | 'cycles' | 'done';
+}
+
+export const judge: Judge<ExploreJob, ExploreProgress, TimedExploration> = judgeBy(
+  (job, named, tell) => {
+    const { name } = named.policy;
     const began = performance.now();
+    let found: ExploreProgress | null = null;
     let seconds = 0;
     const explored = explore({
       ...job,
-      model,
-      driver,
-      policy,
+      ...named,
       untilBroken: true,
       poll: ({ states, frontier, bytes, estimate }: Progress): boolean => {
         const searching = 'searching' as const;
@@ -37,5 +58,5 @@ serve<ExploreJob, ExploreProgress, TimedExploration>((job) => {
     const { states, frontier, bytes } = explored.outcome;
     tell({ policy: name, states, frontier, bytes, estimate: states, phase: 'done' }, true);
     return { explored, seconds };
-  };
-});
+  },
+);

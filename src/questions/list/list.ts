@@ -4,10 +4,9 @@ import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { PROPERTIES } from '../../judge/properties.js';
 import { tableLines } from '../../console/table.js';
 import { ascii } from '../../console/text.js';
+import type { LISTS } from './command.js';
 import { printJson, printLines } from '../../console/output.js';
 
-/** What can be listed. */
-export const LISTS = ['policies', 'properties', 'cpus'] as const;
 export type ListName = (typeof LISTS)[number];
 
 export interface ListOptions {

@@ -2,13 +2,8 @@
  * Which MSRs are accessed when a schedule runs: by the guests' kernels in order, and how many by
  * whom. Two drivers differ in what they do to hardware exactly where these differ.
  */
-import * as msrs from '../../hw/msr_index.js';
-import { KIND_NONE, lbrMap } from '../../hw/lbr_map.js';
-import type { LbrMap } from '../../hw/lbr_map.js';
-import type { Observer } from '../../host/observer.js';
-import type { MachineConfig } from '../../machine/config.js';
-import { CALL_SWITCH } from '../../machine/guest_call.js';
-import { Machine } from '../../machine/machine.js';
+import type { Accesses } from '../../machine/cost_meter.js';
+import { CostMeter } from '../../machine/cost_meter.js';
 import type { Schedule } from '../../schedule/schedule.js';
 import { step } from '../../schedule/schedule.js';
 
@@ -45,46 +40,10 @@ export interface SwitchCosts {
   readonly perVcpuSwitch: Cost;
 }
 
-/**
- * Cycles of an access on the CPU itself. No measurement of LBR MSRs is published: orders of
- * magnitude only (FIDELITY, "Costs").
- */
-const CYCLES = { read: 80, write: 120, writeSelect: 150, writeDebugctl: 200 } as const;
-
-class Sum {
-  reads = 0;
-  writes = 0;
-  cycles = 0;
-
-  add(msr: number, write: boolean, n = 1): void {
-    if (write) this.writes += n;
-    else this.reads += n;
-    this.cycles += n * cyclesOf(msr, write);
-  }
-}
-
-/** Cycles that an access is taken to cost. */
-export function cyclesOf(msr: number, write: boolean): number {
-  if (!write) return CYCLES.read;
-  if (msr === msrs.MSR_LBR_SELECT) return CYCLES.writeSelect;
-  return msr === msrs.MSR_IA32_DEBUGCTLMSR ? CYCLES.writeDebugctl : CYCLES.write;
-}
-
 /** Runs schedules on one machine and notes its accesses. */
-export class AccessLog implements Observer {
-  readonly machine: Machine;
+export class AccessLog extends CostMeter {
   accesses: Access[] = [];
-  private readonly map: LbrMap;
   private action = 0;
-  private taskSwitches = 0;
-  private vcpuSwitches = 0;
-  private readonly task: Sum = new Sum();
-  private readonly host: Sum = new Sum();
-
-  constructor(config: MachineConfig) {
-    this.map = lbrMap(config.model);
-    this.machine = new Machine(config, this);
-  }
 
   /** Runs a schedule from the boot, and returns the accesses. */
   run(schedule: Schedule): readonly Access[] {
@@ -97,12 +56,12 @@ export class AccessLog implements Observer {
   }
 
   /** Over all schedules that were run on some machines. */
-  static costs(logs: readonly AccessLog[]): SwitchCosts {
-    const total = (of: (log: AccessLog) => number): number =>
+  static costs(logs: readonly CostMeter[]): SwitchCosts {
+    const total = (of: (log: CostMeter) => number): number =>
       logs.reduce((sum, log) => sum + of(log), 0);
     const taskSwitches = total((log) => log.taskSwitches);
     const vcpuSwitches = total((log) => log.vcpuSwitches);
-    const mean = (of: (log: AccessLog) => Sum, over: number): Cost => ({
+    const mean = (of: (log: CostMeter) => Accesses, over: number): Cost => ({
       reads: total((log) => of(log).reads) / Math.max(1, over),
       writes: total((log) => of(log).writes) / Math.max(1, over),
       cycles: total((log) => of(log).cycles) / Math.max(1, over),
@@ -110,59 +69,37 @@ export class AccessLog implements Observer {
     return {
       taskSwitches,
       vcpuSwitches,
-      perTaskSwitch: mean(({ task }) => task, taskSwitches),
+      perTaskSwitch: mean(({ tasks }) => tasks, taskSwitches),
       perVcpuSwitch: mean(({ host }) => host, vcpuSwitches),
     };
   }
 
-  private guest(cpu: number, msr: number, write: boolean, eax: number, edx: number): void {
+  private note(cpu: number, msr: number, write: boolean, eax: number, edx: number): void {
     const fn = this.machine.runningCall(cpu);
     const { action } = this;
     this.accesses.push({ cpu, byHost: false, fn, action, msr, write, eax, edx });
-    const lbr = msr === msrs.MSR_IA32_DEBUGCTLMSR || this.map.kind(msr) !== KIND_NONE;
-    if (fn === CALL_SWITCH && lbr && !this.machine.ports[cpu].nested) this.task.add(msr, write);
   }
 
-  guestRead(vcpu: number, msr: number, eax: number, edx: number): void {
-    this.guest(vcpu, msr, false, eax, edx);
+  override guestRead(vcpu: number, msr: number, eax: number, edx: number): void {
+    super.guestRead(vcpu, msr, eax, edx);
+    this.note(vcpu, msr, false, eax, edx);
   }
 
-  guestWrite(vcpu: number, msr: number, eax: number, edx: number): void {
-    this.guest(vcpu, msr, true, eax, edx);
+  override guestWrite(vcpu: number, msr: number, eax: number, edx: number): void {
+    super.guestWrite(vcpu, msr, eax, edx);
+    this.note(vcpu, msr, true, eax, edx);
   }
 
-  guestFault(vcpu: number, msr: number, write: boolean, eax: number, edx: number): void {
-    this.guest(vcpu, msr, write, eax, edx);
+  override guestFault(vcpu: number, msr: number, write: boolean, eax: number, edx: number): void {
+    super.guestFault(vcpu, msr, write, eax, edx);
+    this.note(vcpu, msr, write, eax, edx);
   }
 
-  hostAccess(cpu: number, _onBehalf: number, msr: number, write: boolean): void {
+  override hostAccess(cpu: number, onBehalf: number, msr: number, write: boolean): void {
+    super.hostAccess(cpu, onBehalf, msr, write);
     const { action } = this;
     this.accesses.push({ cpu, byHost: true, fn: 0, action, msr, write, eax: 0, edx: 0 });
-    this.host.add(msr, write);
   }
-
-  hostStack(_pcpu: number, _onBehalf: number, accesses: number, write: boolean): void {
-    this.host.add(msrs.MSR_LBR_TOS, write, accesses);
-  }
-
-  vcpuSwitch(_vcpu: number, _pcpu: number, scheduledIn: boolean): void {
-    if (scheduledIn) this.vcpuSwitches++;
-  }
-
-  guestIdle(vcpu: number): void {
-    if (this.machine.runningCall(vcpu) === CALL_SWITCH) this.taskSwitches++;
-  }
-
-  hostDebugctl(): void {}
-  hostFault(): void {}
-  entryFailed(): void {}
-  exited(): void {}
-  guestBranch(): void {}
-  guestPmi(): void {}
-  guestSample(): void {}
-  hostSample(): void {}
-  hostBranch(): void {}
-  cstate(): void {}
 }
 
 function same(a: Access | undefined, b: Access | undefined): boolean {

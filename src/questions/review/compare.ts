@@ -5,11 +5,12 @@
 import { driverOf } from '../../guest/perf/kernel.js';
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
 import { PORT } from '../../guest/perf/lbr_port.js';
-import { knownFailure, notApplicable, POLICIES } from '../../host/policy/index.js';
-import type { LbrPolicy, PropertyName } from '../../host/policy/policy.js';
-import { PROPERTY_NAMES } from '../../host/policy/policy.js';
+import { knownFailure, notApplicable } from '../../judge/declared.js';
+import { POLICIES } from '../../host/policy/index.js';
+import type { LbrPolicy } from '../../host/policy/policy.js';
+import type { PropertyName } from '../../judge/properties.js';
+import { PROPERTY_NAMES } from '../../judge/properties.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
-import type { MachineConfig } from '../../machine/config.js';
 import type { Draw } from '../../schedule/draw.js';
 import type { Schedule } from '../../schedule/schedule.js';
 import type { CampaignOptions, Counterexample, Shape } from '../../campaign/campaign.js';
@@ -68,10 +69,13 @@ class Pair {
   readonly after: Side;
   private readonly port: Side;
 
-  constructor(config: MachineConfig, before: DriverKind, after: DriverKind) {
-    this.before = new Side(new ShapeCampaign({ ...config, driver: before }));
-    this.after = new Side(new ShapeCampaign({ ...config, driver: after }));
-    this.port = new Side(new ShapeCampaign({ ...config, driver: PORT }));
+  constructor(shape: Shape, options: CompareOptions) {
+    const { model, kernel, policy, before, alive } = options;
+    const side = (driver: DriverKind): Side =>
+      new Side(new ShapeCampaign({ ...shape, model, kernel, policy, driver }, alive));
+    this.before = side(before);
+    this.after = side(driverOf(options));
+    this.port = side(PORT);
   }
 
   failsOnPort(schedule: Schedule, by: Breaking, property: number): boolean {
@@ -100,12 +104,10 @@ class PolicyComparison {
   private readonly options: CompareOptions;
 
   constructor(options: CompareOptions) {
-    const { model, kernel, policy, shapes, before } = options;
+    const { model, policy, shapes } = options;
     this.options = options;
-    const pair = (shape: Shape): Pair =>
-      new Pair({ ...shape, model, kernel, policy }, before, driverOf(options));
-    this.guestsOnly = pair(GUESTS_ONLY);
-    this.pairs = [...shapes.map((shape) => pair(shape)), this.guestsOnly];
+    this.guestsOnly = new Pair(GUESTS_ONLY, options);
+    this.pairs = [...shapes.map((shape) => new Pair(shape, options)), this.guestsOnly];
     const cpu = CPU_MODELS.findIndex(({ name }) => name === model.name);
     this.firstRun = RUNS_APART * (1 + POLICIES.indexOf(policy) * CPU_MODELS.length + cpu);
   }

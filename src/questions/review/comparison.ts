@@ -1,6 +1,6 @@
 /** What a change of lbr.c does to the properties: the findings of all policies put together. */
-import type { PropertyName } from '../../host/policy/policy.js';
-import { PROPERTY_NAMES } from '../../host/policy/policy.js';
+import type { PropertyName } from '../../judge/properties.js';
+import { PROPERTY_NAMES } from '../../judge/properties.js';
 import type { Counterexample } from '../../campaign/campaign.js';
 import type { Change, ChangeKind, CompareOptions, Comparison } from './compare.js';
 import type { Breaking, Crash } from '../../campaign/side.js';

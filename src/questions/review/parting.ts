@@ -1,7 +1,7 @@
 /** Where the MSR accesses of two drivers first part, and what their switches cost. */
 import { driverOf } from '../../guest/perf/kernel.js';
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
-import type { Action } from '../../schedule/actions.js';
+import type { Action } from '../../schedule/table.js';
 import type { Draw } from '../../schedule/draw.js';
 import type { Access, SwitchCosts } from './access_log.js';
 import { AccessLog, partsAt } from './access_log.js';
@@ -46,11 +46,13 @@ class Logs {
   readonly campaign: ShapeCampaign;
   readonly before: AccessLog;
   readonly after: AccessLog;
+  private readonly alive: () => void;
 
   constructor(options: CompareOptions, shape: Shape) {
-    const { model, kernel, policy, before } = options;
+    const { model, kernel, policy, before, alive = () => {} } = options;
     const on = (driver: DriverKind) => ({ ...shape, model, kernel, policy, driver });
-    this.campaign = new ShapeCampaign(on(before));
+    this.campaign = new ShapeCampaign(on(before), alive);
+    this.alive = alive;
     this.before = new AccessLog(on(before));
     this.after = new AccessLog(on(driverOf(options)));
   }
@@ -68,6 +70,7 @@ class Logs {
 
   private run(side: Crash['side'], schedule: Schedule): readonly Access[] {
     const { campaign } = this;
+    this.alive();
     try {
       return this[side].run(schedule);
     } catch (error) {

@@ -1,7 +1,7 @@
 /** `vlbr review`: what a patch of lbr.c does to the properties. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { POLICIES } from '../../host/policy/index.js';
-import { PROPERTY_NAMES } from '../../host/policy/policy.js';
+import { PROPERTY_NAMES } from '../../judge/properties.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { buildKernel, cachedPath } from '../../tree/build.js';
 import { kernelDriver } from '../../tree/driver.js';
@@ -15,14 +15,16 @@ import { reviewJson } from './json.js';
 import type { Review, ReviewSide } from './text.js';
 import { reviewText } from './text.js';
 import { DEFAULT_SHAPES } from '../../campaign/campaign.js';
-import { losesAnything } from './comparison.js';
+import { losesAnything, type PolicyReview } from './comparison.js';
 import { namesOf } from '../../console/arguments.js';
-import type { CampaignJob } from '../verify/job.js';
-import { runReview } from '../verify/pool.js';
-import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/errors.js';
+import { campaignsInWorkers } from '../../console/campaigns.js';
+import type { ReviewJob } from './worker.js';
+import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
 import { explained } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
-import { progressLine, tellInterrupted } from '../../console/progress.js';
+
+/** The build puts the worker's code beside this. */
+const WORKER: URL = new URL('./review_worker.js', import.meta.url);
 
 export interface ReviewOptions {
   readonly kernelSrc?: string;
@@ -55,7 +57,7 @@ export async function review(patches: readonly string[], options: ReviewOptions)
   const properties = namesOf('property', options.property, PROPERTY_NAMES);
   const sources = explained(undefined, () => sourcesOf(patches, options.kernelSrc, reverse));
   const [before, after] = [sideOf(sources.before), sideOf(sources.after)];
-  const job: CampaignJob = {
+  const job: ReviewJob = {
     cpus,
     kernel: '6.1',
     shapes: DEFAULT_SHAPES,
@@ -64,17 +66,11 @@ export async function review(patches: readonly string[], options: ReviewOptions)
     runs,
     seed,
     schedules: [],
-    shorten: false,
     binary: after.bytes,
     before: before.bytes,
   };
-  const line = progressLine(cpus.length * policies.length, runs);
   const began = performance.now();
-  const interrupted = (): void => {
-    line.end();
-    tellInterrupted();
-  };
-  const found = await runReview(job, { progress: line.update, interrupted }).finally(line.end);
+  const found = await campaignsInWorkers<ReviewJob, PolicyReview>(WORKER, job);
   const elapsed_s = Math.round(performance.now() - began) / 1000;
   const { notModelled } = sources;
   const asked = { cpus, seed, runs, before, after, patches, reverse, notModelled };

@@ -4,7 +4,7 @@ import { assert } from '../../hw/assert.js';
 import type { CpuModel } from '../../hw/cpu_models.js';
 import { findCpuModel } from '../../hw/cpu_models.js';
 import type { KernelInfo } from '../../tree/binary.js';
-import { actionText } from '../../schedule/actions.js';
+import { actionText } from '../../schedule/action_text.js';
 import { CALL_NAMES } from '../../machine/guest_call.js';
 import type { Cost } from './access_log.js';
 import type { Finding, PolicyReview } from './comparison.js';
@@ -14,10 +14,9 @@ import { PROPERTIES } from '../../judge/properties.js';
 import { replayToken, withDriver } from '../../campaign/replay_file.js';
 import { accessColumns } from '../../tell/access_text.js';
 import type { Colours } from '../../console/colours.js';
-import { nameMsrs } from '../../tell/msr_name.js';
 import { tableLines } from '../../console/table.js';
 import { ascii, grouped, plural, wrap } from '../../console/text.js';
-import { timeline } from '../../tell/timeline.js';
+import { actionLines, timeline } from '../../tell/timeline.js';
 import { sourceText } from '../../tell/source_text.js';
 
 /** One side of a review. */
@@ -241,10 +240,9 @@ function whereText({ before, after, at, policy, cpu }: Parting): string {
   return `${cpu}, under ${policy}, ${where} on ${access.byHost ? 'p' : 'v'}${access.cpu}`;
 }
 
-/** The actions up to the one in which accesses part. */
-function partingSchedule(review: Review, { token, cpu }: Parting): string[] {
-  const { lines } = timeline(withDriver(replayToken(token), review.before.driver));
-  return lines.filter((line) => line.startsWith('#')).map((line) => nameMsrs(modelOf(cpu), line));
+/** The actions, of which the last is the one in which accesses part. */
+function partingSchedule(review: Review, { token }: Parting): string[] {
+  return actionLines(withDriver(replayToken(token), review.before.driver));
 }
 
 function costText(before: Cost, after: Cost, of: (cost: Cost) => number): string {

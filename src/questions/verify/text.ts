@@ -6,12 +6,21 @@ import type { HostSchedule } from '../../schedule/host_schedule.js';
 import { summarize } from '../../schedule/host_schedule.js';
 import type { Counterexample, Report, Result, Shape, Verdict } from '../../campaign/campaign.js';
 import { REACH_NAMES } from '../../judge/properties.js';
+import { WINDOW_STEPS, windowsIn } from '../../schedule/recorded.js';
 import { replayToken, withDriver } from '../../campaign/replay_file.js';
 import type { Colours } from '../../console/colours.js';
 import { guestText } from '../../tell/source_text.js';
 import { nameMsrs } from '../../tell/msr_name.js';
 import { splitTable, tableLines } from '../../console/table.js';
-import { ascii, compact, grouped, plural, WIDTH, wrap } from '../../console/text.js';
+import {
+  ascii,
+  compact,
+  grouped,
+  NOT_APPLICABLE,
+  plural,
+  WIDTH,
+  wrap,
+} from '../../console/text.js';
 import { timeline } from '../../tell/timeline.js';
 
 /** What was asked for, and what came of it. */
@@ -26,6 +35,8 @@ export interface Campaign {
   readonly seed: number;
   readonly shapes: readonly Shape[];
   readonly schedules: readonly HostSchedule[];
+  /** The runs for each policy that were asked for; a recording may take more. */
+  readonly runsAsked: number;
   readonly elapsed_s: number;
   readonly report: Report;
 }
@@ -39,7 +50,7 @@ const WORDS: Readonly<Record<Verdict, string>> = {
   holds: 'holds',
   fails: 'FAILS',
   vacuous: 'vacuous',
-  'not applicable': 'n-a',
+  'not applicable': NOT_APPLICABLE,
 };
 
 const RANDOM_SAYS =
@@ -72,7 +83,10 @@ function headLines(campaign: Campaign, colours: Colours): string[] {
   const { model, kernel, source, seed, schedules, shapes } = campaign;
   const cpu = `${model.name} (${model.lbr_nr} records)`;
   const what = `${cpu}, ${guestText(kernel, source)}, seed ${seed}`;
-  const machines = schedules.length > 0 ? schedules.flatMap(scheduleLines) : shapeLines(shapes);
+  const machines =
+    schedules.length > 0
+      ? [...schedules.flatMap(scheduleLines), ...windowLines(campaign)]
+      : shapeLines(shapes);
   return [colours.bold(`vlbr verify: ${what}`), ...machines];
 }
 
@@ -89,6 +103,15 @@ function scheduleLines(schedule: HostSchedule): string[] {
   const who = `${plural(vcpus, 'vCPU')} of ${plural(vms, 'VM')} on ${plural(pcpus, 'pCPU')}`;
   const what = `${plural(vcpu_switches, 'vCPU switch')} in ${span_s.toFixed(1)} s`;
   return wrap(`schedule: ${schedule.file}: ${who}, ${what}`, '', '  ');
+}
+
+/** Says that a recording takes more runs than were asked for: none of its windows is left out. */
+function windowLines({ schedules, runsAsked }: Campaign): string[] {
+  const windows = schedules.reduce((sum, schedule) => sum + windowsIn(schedule), 0);
+  if (windows <= runsAsked) return [];
+  const what = `${plural(windows, 'window')} of ${WINDOW_STEPS} switches`;
+  const text = `runs: ${grouped(windows)} for each policy, and not ${grouped(runsAsked)}`;
+  return wrap(`${text}, since what is recorded fills ${what}`, '', '  ');
 }
 
 /** Properties as rows, policies as columns; `!` marks what is not expected. */
@@ -141,7 +164,7 @@ function legendLines({ results }: Report): string[] {
   const all = new Set(results.map(({ policy }) => policy)).size;
   for (const [reason, policies] of reasons) {
     const whose = policies.size === all ? '' : ` (${[...policies].join(', ')})`;
-    lines.push(...wrap(`n-a ${reason}${whose}`, '', '  '));
+    lines.push(...wrap(`${NOT_APPLICABLE} ${reason}${whose}`, '', '  '));
   }
   return lines;
 }

@@ -1,7 +1,7 @@
 /** `vlbr verify`: judges policies by a campaign and prints the report. */
 import type { KernelVersion } from '../../guest/perf/kernel.js';
 import { POLICIES } from '../../host/policy/index.js';
-import { PROPERTY_NAMES } from '../../host/policy/policy.js';
+import { PROPERTY_NAMES } from '../../judge/properties.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { coloursFor } from '../../console/colours.js';
 import { verifyJson } from './json.js';
@@ -14,20 +14,15 @@ import type { HostSchedule } from '../../schedule/host_schedule.js';
 import { DEFAULT_VCPU_THREADS, hostSchedule } from '../../schedule/host_schedule.js';
 import type { Shape } from '../../campaign/campaign.js';
 import { DEFAULT_SHAPES } from '../../campaign/campaign.js';
-import { recordedWindows } from '../../schedule/recorded.js';
+import { recordedShape } from '../../schedule/recorded.js';
 import { entryOf, namesOf } from '../../console/arguments.js';
-import type { CampaignJob } from './job.js';
-import { runJob } from './pool.js';
-import {
-  EXIT_EXPECTED,
-  EXIT_INTERRUPTED,
-  EXIT_UNEXPECTED,
-  UsageError,
-} from '../../console/errors.js';
+import { runJob } from './campaigns.js';
+import type { VerifyJob } from './worker.js';
+import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
+import { UsageError } from '../../console/errors.js';
 import type { DriverOptions } from '../../console/kernel_source.js';
 import { askedBinary, driverFor, driverWords } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
-import { progressLine, tellInterrupted } from '../../console/progress.js';
 
 /** The options as commander hands them over. */
 export interface VerifyOptions extends DriverOptions {
@@ -50,18 +45,10 @@ export interface VerifyOptions extends DriverOptions {
 /** Returns the exit code. @throws UsageError before anything has run. */
 export async function verify(options: VerifyOptions): Promise<number> {
   const binary = askedBinary(options);
-  const job = { ...jobOf(options), binary: binary?.bytes ?? null, before: null };
+  const job = { ...jobOf(options), binary: binary?.bytes ?? null };
   const model = entryOf('CPU', options.cpu, CPU_MODELS);
-  const line = progressLine(job.policies.length, job.runs);
   const began = performance.now();
-  const hooks = {
-    progress: line.update,
-    interrupted: (): void => {
-      line.end();
-      tellInterrupted();
-    },
-  };
-  const report = await runJob(job, hooks).finally(line.end);
+  const report = await runJob(job);
   const elapsed_s = Math.round(performance.now() - began) / 1000;
   const { kernel, seed, shapes, schedules } = job;
   const guest = { model, kernel, driver: driverFor(binary), source: binary?.info ?? null };
@@ -72,6 +59,7 @@ export async function verify(options: VerifyOptions): Promise<number> {
     seed,
     shapes,
     schedules,
+    runsAsked: job.runs,
     elapsed_s,
     report,
   };
@@ -82,7 +70,7 @@ export async function verify(options: VerifyOptions): Promise<number> {
 }
 
 /** Checks everything that can be wrong with the options. */
-function jobOf(options: VerifyOptions): Omit<CampaignJob, 'binary' | 'before'> {
+function jobOf(options: VerifyOptions): Omit<VerifyJob, 'binary'> {
   const { cpu, kernel, runs, seed } = options;
   const model = entryOf('CPU', cpu, CPU_MODELS);
   const names = POLICIES.map(({ name }) => name);
@@ -90,7 +78,7 @@ function jobOf(options: VerifyOptions): Omit<CampaignJob, 'binary' | 'before'> {
   const properties = namesOf('property', options.property, PROPERTY_NAMES);
   const shapes = shapesOf(options);
   const schedules = schedulesOf(options);
-  const recorded = schedules.flatMap((schedule) => recordedShapes(schedule));
+  const recorded = schedules.map((schedule) => askedOf(schedule));
   for (const { where, shape } of [...shapes.map((s) => ({ where: '', shape: s })), ...recorded]) {
     const config: MachineConfig = { ...shape, model, kernel, policy: POLICIES[0] };
     const problem = configProblem(config);
@@ -143,15 +131,11 @@ function threadsOf(regex: string): RegExp {
   }
 }
 
-/** The shapes that a recording asks for. */
-function recordedShapes(
-  schedule: HostSchedule,
-): { readonly where: string; readonly shape: Shape }[] {
-  const windows = recordedWindows(schedule);
-  if (windows.length === 0) {
-    throw new UsageError(`${schedule.file}: no vCPU is ever switched, so there is nothing to run`);
+/** The machine that a recording asks for, and how to begin the message if it can't be had. */
+function askedOf(schedule: HostSchedule): { readonly where: string; readonly shape: Shape } {
+  const { file, steps } = schedule;
+  if (steps.length === 0) {
+    throw new UsageError(`${file}: no vCPU is ever switched, so there is nothing to run`);
   }
-  return [
-    { where: `${schedule.file}: the recorded machine is too large`, shape: windows[0].shape },
-  ];
+  return { where: `${file}: the recorded machine is too large`, shape: recordedShape(schedule) };
 }

@@ -1,38 +1,17 @@
-/** A worker thread that judges policies by campaigns. */
-import { findPolicy } from '../../host/policy/index.js';
-import { assert } from '../../hw/assert.js';
-import { findCpuModel } from '../../hw/cpu_models.js';
+/** A worker thread of `vlbr verify`: a campaign, and a search for shorter schedules. */
+import { type Progress, type Report, runCampaign } from '../../campaign/campaign.js';
+import { type CampaignJob, workerCampaign } from '../../console/campaigns.js';
+import { type Judge, judgeBy } from '../../console/worker.js';
 import { shorten } from '../../states/shorten.js';
-import type { Progress } from '../../campaign/campaign.js';
-import { runCampaign } from '../../campaign/campaign.js';
-import { reviewPolicy } from '../review/comparison.js';
-import type { CampaignJob, CampaignResult } from './job.js';
-import { ACTIONS_PER_RUN } from './job.js';
-import { driverOfBytes, serve } from '../../console/worker.js';
 
-serve<CampaignJob, Progress, CampaignResult>((job) => {
-  const driver = driverOfBytes(job.binary);
-  const before = job.before === null ? null : driverOfBytes(job.before);
-  return ({ policy: name, cpu }, tell) => {
-    const model = findCpuModel(cpu);
-    const policy = findPolicy(name);
-    assert(model !== undefined && policy !== undefined, 'a job names what there is');
-    let last: Progress | null = null;
-    const options = {
-      ...job,
-      model,
-      driver,
-      steps: ACTIONS_PER_RUN,
-      progress: (run: Progress): boolean => {
-        const now = job.cpus.length === 1 ? run : { ...run, policy: `${run.policy} on ${cpu}` };
-        last = now;
-        return tell(now, now.runs === now.runsWanted);
-      },
-    };
-    if (before !== null) return reviewPolicy({ ...options, policy, before });
-    const report = runCampaign({ ...options, policies: [policy] });
-    if (!job.shorten || report.interrupted) return report;
-    const poll = (): boolean => last === null || tell(last, false);
-    return { ...report, results: shorten(report.results, { ...options, policy, poll }) };
-  };
+export interface VerifyJob extends CampaignJob {
+  /** Whether to explore for schedules that are shorter than those found. */
+  readonly shorten: boolean;
+}
+
+export const judge: Judge<VerifyJob, Progress, Report> = judgeBy((job, named, tell) => {
+  const options = workerCampaign(job, named, tell);
+  const report = runCampaign({ ...options, policies: [named.policy] });
+  if (!job.shorten || report.interrupted) return report;
+  return { ...report, results: shorten(report.results, { ...options, poll: options.alive }) };
 });

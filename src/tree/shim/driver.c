@@ -208,12 +208,16 @@ void vlbr_swap_task_ctx(u32 cpu, struct cpu_hw_events *cpuc, struct perf_event_c
 #ifdef VLBR_SWAP_TASK_CTX
 	ON_CPU(cpu, cpuc, intel_pmu_lbr_swap_task_ctx(prev, next));
 #else
-	/* core.c:perf_event_context_sched_out() does it, before 5.5. */
-	swap(prev->task_ctx_data, next->task_ctx_data);
-#ifdef VLBR_TASK_HAS_DATA
 	/*
-	 * Data stays with the task, which the model finds by its context; users are counted for the
-	 * task that an event was opened for, which the model takes to be the one that it is on.
+	 * Before 5.5, core.c:perf_event_context_sched_out() does it. From 6.15 on the data stays with
+	 * its task, which the model finds by its context, and the contexts are exchanged.
+	 */
+	swap(prev->task_ctx_data, next->task_ctx_data);
+#ifdef VLBR_TARGET_HAS_USERS
+	/*
+	 * Not what the kernel does: it exchanges nothing, for users are counted for the task that an
+	 * event was opened for. The model does not know that task, and takes the one that has the
+	 * event's context now. Users that stayed where they are would be out of balance (F87).
 	 */
 	if (prev->task_ctx_data && next->task_ctx_data)
 		swap(task_context_opt(prev->task_ctx_data)->lbr_callstack_users,

@@ -20,7 +20,7 @@ import {
 import { PV_SITES } from '../../../src/guest/pv/kvm_para.js';
 import { Layout } from '../../../src/hw/memory.js';
 import * as perf from '../../../src/guest/perf/perf_event.js';
-import { LBR_NOT_SUPP } from '../../../src/guest/perf/x86_pmu.js';
+import { LBR_NOT_SUPP, x86PmuOf } from '../../../src/guest/perf/x86_pmu.js';
 import { addressHigh, BRANCH_JCC } from '../../../src/hw/branch.js';
 import * as msrs from '../../../src/hw/msr_index.js';
 import { modelOf } from '../../golden/accesses.js';
@@ -29,7 +29,7 @@ import { ANY, CALLSTACK, DEPTH, Rig } from '../../rig/kernel.js';
 const { PERF_EVENT_STATE_ACTIVE: ACTIVE, PERF_EVENT_STATE_INACTIVE: INACTIVE } = perf;
 
 describe('perf_event_set_state', () => {
-  it('never takes an event that stays ACTIVE for one that has run', () => {
+  it('an event that stays ACTIVE is never taken for one that has run', () => {
     const rig = new Rig();
     const event = rig.open(0, CALLSTACK);
     core.perf_event_set_state(event, ACTIVE);
@@ -38,7 +38,7 @@ describe('perf_event_set_state', () => {
     expect([event.state, event.total_time_running]).toEqual([INACTIVE, 1]);
   });
 
-  it('never takes an event that becomes ACTIVE for one that has run', () => {
+  it('an event that becomes ACTIVE is never taken for one that has run', () => {
     const rig = new Rig();
     const event = rig.open(2, CALLSTACK);
     core.perf_event_set_state(event, ACTIVE);
@@ -47,7 +47,7 @@ describe('perf_event_set_state', () => {
 });
 
 describe('a PMU without room for another event', () => {
-  it('always leaves the event as it was, and nothing counted', () => {
+  it('a PMU without room leaves the event as it was, and nothing counted', () => {
     const rig = new Rig();
     const { cpuc, cpuctx } = rig.cpu;
     cpuc.n_events = rig.kernel.config.events;
@@ -67,7 +67,7 @@ describe('a PMU without room for another event', () => {
 });
 
 describe('x86_schedule_events', () => {
-  it('never has two guest LBR events on, whose fake counter is one', () => {
+  it('two guest LBR events are never on together, since their fake counter is one', () => {
     const rig = new Rig();
     const attr = perf.ATTR_PINNED | perf.ATTR_VLBR;
     const [first, second] = [rig.open(0, CALLSTACK, attr), rig.open(0, CALLSTACK, attr)];
@@ -79,7 +79,7 @@ describe('x86_schedule_events', () => {
 });
 
 describe('intel_get_event_constraints', () => {
-  it('never takes the shared register twice for one event', () => {
+  it('an event never takes the shared register twice', () => {
     const rig = new Rig();
     const event = rig.open(0, CALLSTACK);
     expect([rig.cpu.cpuc.lbr_sel_ref, event.branch_reg_alloc]).toEqual([1, 1]);
@@ -89,7 +89,7 @@ describe('intel_get_event_constraints', () => {
     expect([rig.cpu.cpuc.lbr_sel_ref, rig.cpu.cpuc.lbr_sel_config]).toEqual([1, 0]);
   });
 
-  it('never gives back a register that an event does not have', () => {
+  it('an event never gives back a register that it does not have', () => {
     const rig = new Rig();
     rig.open(0, CALLSTACK);
     const other = rig.create(2, CALLSTACK);
@@ -99,7 +99,7 @@ describe('intel_get_event_constraints', () => {
 });
 
 describe('handle_pmi_common', () => {
-  it('never samples for the guest LBR event, whose counter is no bit of STATUS', () => {
+  it('a PMI never samples for the guest LBR event, whose counter is no bit of STATUS', () => {
     const rig = new Rig();
     rig.open(0, CALLSTACK, perf.ATTR_PINNED | perf.ATTR_VLBR);
     rig.open(-1, ANY);
@@ -110,7 +110,7 @@ describe('handle_pmi_common', () => {
 });
 
 describe('intel_pmu_lbr_reset', () => {
-  it('always forgets whose stack was saved last, and does nothing without LBR', () => {
+  it('a reset forgets whose stack was saved last, and does nothing without LBR', () => {
     for (const lbr_nr of [DEPTH, 0]) {
       const rig = new Rig({ model: { ...modelOf('haswell'), lbr_nr } });
       const { cpuc } = rig.cpu;
@@ -126,7 +126,7 @@ describe('intel_pmu_lbr_reset', () => {
 });
 
 describe('intel_pmu_lbr_read_32', () => {
-  it('always fills the five words of each entry, newest first, and no other word', () => {
+  it('intel_pmu_lbr_read_32 fills the five words of each entry, newest first, and no more', () => {
     const model = { ...modelOf('core2'), lbr_nr: DEPTH, lbr_format: 0 };
     const rig = new Rig({ model });
     const { kernel, cpu } = rig;
@@ -169,13 +169,13 @@ describe('intel_pmu_lbr_read_64', () => {
     { cpu: 'core2', entry: [0x9abc1234, 0x1234f678, 0] },
     { cpu: 'skylake', entry: [0x9abc1234, 0x1234f678, BRANCH_PREDICTED | BRANCH_IN_TX | 0x30] },
   ];
-  it.each(rows)('always has the sign take the place of the flags of $cpu', ({ cpu, entry }) => {
+  it.each(rows)('in entries of $cpu the sign takes the place of the flags', ({ cpu, entry }) => {
     expect(entryOf(cpu)).toEqual(entry);
   });
 });
 
 describe('intel_pmu_setup_lbr_filter', () => {
-  it('always refuses what a map says the hardware filter can not express', () => {
+  it('a filter that the map calls impossible for hardware is always refused', () => {
     const { kernel } = new Rig();
     const event = kernel.events[0];
     event.branch_sample_type = ANY | perf.PERF_SAMPLE_BRANCH_COND;
@@ -229,7 +229,7 @@ describe('intel_pmu_lbr_filter', () => {
     return nr;
   }
 
-  it('always leaves the words that closing one gap after the other leaves', () => {
+  it('the software filter leaves the words that closing one gap after the other leaves', () => {
     const { PERF_SAMPLE_BRANCH_USER: USER, PERF_SAMPLE_BRANCH_KERNEL: KERNEL } = perf;
     for (let kernelBits = 0; kernelBits < 2 ** DEPTH; kernelBits++) {
       const { entries } = read(USER | KERNEL, kernelBits);
@@ -241,26 +241,30 @@ describe('intel_pmu_lbr_filter', () => {
 });
 
 describe('branch_type', () => {
-  it('always is none for an address of 0, on either side and in either word', () => {
+  it('branch_type is none for an address of 0, on either side and in either word', () => {
     const JCC = X86_BR_JCC | X86_BR_USER;
+    type Words = readonly [low: number, high: number];
+    const zero: Words = [0, 0];
+    const low: Words = [1, 0];
+    const high: Words = [0, 1];
     const cases = [
-      [0, 0, 1, 0],
-      [1, 0, 0, 0],
-      [0, 0, 0, 0],
-      [1, 0, 1, 0],
-      [0, 1, 1, 0],
-      [1, 0, 0, 1],
+      [zero, low],
+      [low, zero],
+      [zero, zero],
+      [low, low],
+      [high, low],
+      [low, high],
     ] as const;
-    const types = cases.map(([a, b, c, d]) => branch_type(a, b, c, d, false));
+    const types = cases.map(([from, to]) => branch_type(...from, ...to, false));
     expect(types).toEqual([X86_BR_NONE, X86_BR_NONE, X86_BR_NONE, JCC, JCC, JCC]);
-    const aborts = cases.map(([a, b, c, d]) => branch_type(a, b, c, d, true));
+    const aborts = cases.map(([from, to]) => branch_type(...from, ...to, true));
     const ABORT = X86_BR_ABORT | X86_BR_USER;
     expect(aborts).toEqual([X86_BR_NONE, X86_BR_NONE, X86_BR_NONE, ABORT, ABORT, ABORT]);
   });
 });
 
 describe('Kernel', () => {
-  it('always has room for as many records as its driver says, and words of its own', () => {
+  it('a kernel has room for as many records as its driver says, and words of its own', () => {
     const layout = new Layout();
     layout.take(7);
     const { config } = new Rig().kernel;
@@ -275,9 +279,9 @@ describe('Kernel', () => {
   });
 });
 
-describe('kvm_pv_lbr_add and kvm_pv_lbr_del', () => {
+describe('pvLbrAdd and pvLbrDel', () => {
   it.each(PV_SITES)(
-    'always count call-stack users alone, and none without the feature: %s',
+    'pv_lbr_users counts call-stack users alone, and none without the feature: %s',
     (pv) => {
       const rig = new Rig({ pv });
       const [mine, other] = [rig.open(0, CALLSTACK), rig.open(-1, CALLSTACK)];
@@ -293,8 +297,19 @@ describe('kvm_pv_lbr_add and kvm_pv_lbr_del', () => {
   );
 });
 
+describe('x86PmuOf', () => {
+  it('never goes by what a model or its microarchitecture is called', () => {
+    for (const name of ['haswell', 'skylake']) {
+      const { config } = new Rig({ model: modelOf(name) }).kernel;
+      const model = { ...config.model, name: 'x', uarch: name === 'haswell' ? 'x' : 'Haswell' };
+      expect(x86PmuOf({ ...config, model })).toEqual(x86PmuOf(config));
+      expect(x86PmuOf(config).lbr_double_abort).toBe(name === 'haswell');
+    }
+  });
+});
+
 describe('KERNEL_VERSIONS', () => {
-  it('always begin with the one that is the reference', () => {
+  it('KERNEL_VERSIONS begins with the version that is the reference', () => {
     expect(KERNEL_VERSIONS).toEqual(['6.1', '4.18']);
   });
 });

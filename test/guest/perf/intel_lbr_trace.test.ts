@@ -12,14 +12,13 @@ import { BRANCH_ENTRY_WORDS, LBR_ENTRY_WORDS } from '../../../src/guest/perf/per
 import { perf_event } from '../../../src/guest/perf/perf_structs.js';
 import { branch_type, common_branch_type } from '../../../src/guest/perf/x86_br.js';
 import { CPU_MODELS } from '../../../src/hw/cpu_models.js';
-import { bootKernel, modelOf, print64, readGolden, RecordedPort } from '../../golden/accesses.js';
+import type { RecordedCall, RecordedTrace } from '../../golden/accesses.js';
+import { modelOf, print64, readGolden, RecordedPort, repeat } from '../../golden/accesses.js';
 import { words64 } from '../../golden/accesses.js';
+import { bootKernel } from '../../rig/kernel.js';
 
 /** One call of the recording; which of the fields it has depends on the function. */
-interface Call {
-  readonly call: readonly [string, ...number[]];
-  readonly msrs?: string;
-  readonly state?: Readonly<Record<string, number>>;
+interface Call extends RecordedCall {
   readonly ret?: number;
   readonly reg?: number;
   readonly idx?: number;
@@ -29,12 +28,7 @@ interface Call {
   readonly entries?: readonly string[];
 }
 
-interface Trace {
-  readonly model: string;
-  readonly version: number;
-  readonly lbr_nr: number;
-  readonly calls: readonly Call[];
-}
+type Trace = RecordedTrace<Call>;
 
 interface Golden {
   readonly traces: readonly Trace[];
@@ -107,7 +101,6 @@ class Replay {
   private readonly port = new RecordedPort();
   private readonly kernel: Kernel;
   private cpu: Cpu;
-  private readonly expected: Record<string, number>;
   private readonly trace: Trace;
 
   constructor(trace: Trace) {
@@ -115,26 +108,11 @@ class Replay {
     const model = { ...modelOf(trace.model), lbr_nr: trace.lbr_nr };
     this.kernel = bootKernel({ model, pmu_version: trace.version }, this.port);
     this.cpu = this.kernel.cpus[0];
-    this.expected = stateOf(this.kernel);
   }
 
   run(): void {
-    const { model, version, lbr_nr, calls } = this.trace;
-    for (const [i, call] of calls.entries()) {
-      const which = `${model}, version ${version}, depth ${lbr_nr}, call ${i}`;
-      const where = `${which}: ${call.call.join(' ')}`;
-      this.port.begin(call.msrs);
-      try {
-        this.perform(call);
-        this.port.end();
-      } catch (e) {
-        throw new Error(`${where}: ${String(e)}`, { cause: e });
-      }
-      Object.assign(this.expected, call.state);
-      for (const [name, value] of Object.entries(stateOf(this.kernel))) {
-        if (value !== this.expected[name]) expect.fail(`${where}: ${name} is ${value}`);
-      }
-    }
+    const state = (): Record<string, number> => stateOf(this.kernel);
+    repeat(this.trace, this.port, (call) => this.perform(call), state, state());
   }
 
   private perform({ call, ret, reg, idx, config, hw_idx, stack, entries }: Call): void {
@@ -221,11 +199,11 @@ const REACH: readonly (readonly [string, RegExp, RegExp])[] = [
 ];
 
 describe('the recording', () => {
-  it('holds every CPU model', () => {
+  it('the recording of lbr.c holds every CPU model', () => {
     expect(NAMES).toEqual(expect.arrayContaining(CPU_MODELS.map((model) => model.name)));
   });
 
-  it.each(REACH)('reaches %s', (_, name, msrs) => {
+  it.each(REACH)('the recording of lbr.c reaches %s', (_, name, msrs) => {
     const calls = GOLDEN.traces.flatMap((trace) => trace.calls);
     const hits = calls.filter((c) => name.test(c.call.join(' ')) && msrs.test(c.msrs ?? ''));
     expect(hits.length).toBeGreaterThan(5);
@@ -233,11 +211,11 @@ describe('the recording', () => {
 });
 
 describe.each(NAMES)('lbr.c on %s', (name) => {
-  it('always makes the accesses of the C, in its order, and leaves what the C leaves', () => {
+  it(`on ${name} the port always makes the accesses of lbr.c, and leaves what it leaves`, () => {
     for (const trace of GOLDEN.traces) if (trace.model === name) new Replay(trace).run();
   });
 
-  it('always sets up the filters of the C for each bit and each pair of bits', () => {
+  it(`on ${name} the port sets up the filters of lbr.c for each bit and pair of bits`, () => {
     const kernel = bootKernel({ model: modelOf(name), pmu_version: 4 }, new RecordedPort());
     for (const [type, ret, reg, idx, config] of GOLDEN.filters[name]) {
       const set = setUp(kernel, kernel.events[0], type);
@@ -246,7 +224,7 @@ describe.each(NAMES)('lbr.c on %s', (name) => {
     }
   });
 
-  it('always sets up the filters of the C for each branch_sample_type that can matter', () => {
+  it(`on ${name} the port sets up the filters of lbr.c for each type that can matter`, () => {
     const kernel = bootKernel({ model: modelOf(name), pmu_version: 4 }, new RecordedPort());
     const count = 1 << DIGEST_BITS;
     const all = new Int32Array(5 * count);
@@ -258,7 +236,7 @@ describe.each(NAMES)('lbr.c on %s', (name) => {
 });
 
 describe('branch_type', () => {
-  it('always names each kind of branch, between the rings, as utils.c does', () => {
+  it('branch_type always names each kind of branch, between the rings, as utils.c does', () => {
     for (const [from, to, abort, type] of GOLDEN.branch_types) {
       const got = branch_type(...words64(from), ...words64(to), abort !== 0);
       expect(got, `${from} to ${to}, abort ${abort}`).toBe(type);
@@ -267,7 +245,7 @@ describe('branch_type', () => {
 });
 
 describe('common_branch_type', () => {
-  it('always gives the PERF_BR_* value of utils.c', () => {
+  it('common_branch_type always gives the PERF_BR_* value of utils.c', () => {
     for (const [type, common] of GOLDEN.common_branch_types) {
       expect(common_branch_type(type), `type ${type.toString(16)}`).toBe(common);
     }

@@ -10,23 +10,17 @@ import * as syscall from '../../../src/guest/perf/events_syscall.js';
 import * as intel from '../../../src/guest/perf/intel_core.js';
 import type { Cpu, Kernel } from '../../../src/guest/perf/kernel.js';
 import { PERF_SAMPLE_BRANCH_CALL_STACK } from '../../../src/guest/perf/perf_event.js';
-import { bootKernel, modelOf, readGolden, RecordedPort } from '../../golden/accesses.js';
+import type { RecordedCall, RecordedTrace } from '../../golden/accesses.js';
+import { modelOf, readGolden, RecordedPort, repeat } from '../../golden/accesses.js';
+import { bootKernel, startTasks, switchIn, switchOut } from '../../rig/kernel.js';
 
 /** One call of the recording; `ret` is of an open, `samples` of a PMI. */
-interface Call {
-  readonly call: readonly [string, ...number[]];
-  readonly msrs?: string;
-  readonly state?: Readonly<Record<string, number>>;
+interface Call extends RecordedCall {
   readonly ret?: number;
   readonly samples?: readonly number[];
 }
 
-interface Trace {
-  readonly model: string;
-  readonly version: number;
-  readonly lbr_nr: number;
-  readonly calls: readonly Call[];
-}
+type Trace = RecordedTrace<Call>;
 
 const { traces: TRACES } = readGolden('perf_accesses') as { readonly traces: readonly Trace[] };
 
@@ -118,31 +112,13 @@ class Replay {
     const sample = (_: Cpu, event: { readonly id: number }): number => this.samples.push(event.id);
     const config = { model, pmu_version: trace.version, ...SIZES };
     this.kernel = bootKernel(config, this.port, { sample });
-    for (const { id, cpuctx } of this.kernel.cpus) {
-      cpuctx.current = id;
-      this.kernel.tasks[id].alive = 1;
-      this.kernel.tasks[id].on_cpu = id + 1;
-    }
+    startTasks(this.kernel);
     this.cpu = this.kernel.cpus[0];
   }
 
   run(): void {
-    const { model, version, calls } = this.trace;
-    const expected: Record<string, number> = {};
-    for (const [i, call] of calls.entries()) {
-      const where = `${model}, version ${version}, call ${i}: ${call.call.join(' ')}`;
-      this.port.begin(call.msrs);
-      try {
-        this.perform(call);
-        this.port.end();
-      } catch (e) {
-        throw new Error(`${where}: ${String(e)}`, { cause: e });
-      }
-      Object.assign(expected, call.state);
-      for (const [name, value] of Object.entries(stateOf(this.kernel))) {
-        if (value !== (expected[name] ?? 0)) expect.fail(`${where}: ${name} is ${value}`);
-      }
-    }
+    const state = (): Record<string, number> => stateOf(this.kernel);
+    repeat(this.trace, this.port, (call) => this.perform(call), state);
   }
 
   private perform({ call, ret, samples }: Call): void {
@@ -160,15 +136,16 @@ class Replay {
       case 'install':
         return core.perf_install_in_context(cpu, kernel.events[a]);
       case 'enable':
-        return syscall.perf_event_enable_family(cpu, kernel.events[a]);
+        return syscall.enableFamily(cpu, kernel.events[a]);
       case 'disable':
-        return syscall.perf_event_disable_family(cpu, kernel.events[a]);
+        return syscall.disableFamily(cpu, kernel.events[a]);
       case 'close':
         return syscall.perf_event_release_kernel(cpu, kernel.events[a]);
       case 'fork':
         return syscall.perf_event_init_task(kernel, cpu.cpuctx.current, a);
       case 'switch':
-        return this.contextSwitch(a);
+        switchOut(cpu, a);
+        return switchIn(cpu, a);
       case 'pmi':
         this.samples = [];
         intel.intel_pmu_handle_irq(cpu);
@@ -178,22 +155,12 @@ class Replay {
         throw new Error('the recording names a function that is not known here');
     }
   }
-
-  private contextSwitch(next: number): void {
-    const { cpu, kernel } = this;
-    const { current } = cpu.cpuctx;
-    core.__perf_event_task_sched_out(cpu, current, next);
-    kernel.tasks[current].on_cpu = 0;
-    cpu.cpuctx.current = next;
-    kernel.tasks[next].on_cpu = cpu.id + 1;
-    core.__perf_event_task_sched_in(cpu, next);
-  }
 }
 
 const NAMES = [...new Set(TRACES.map((trace) => trace.model))];
 
 describe.each(NAMES)('perf on %s', (name) => {
-  it('always makes the accesses of the C, in its order, and leaves what the C leaves', () => {
+  it(`on ${name} perf always makes the accesses of the C, and leaves what the C leaves`, () => {
     for (const trace of TRACES) if (trace.model === name) new Replay(trace).run();
   });
 });
@@ -205,7 +172,7 @@ describe('the recording', () => {
   const changes = (call: Call, pattern: RegExp, value: number): boolean =>
     Object.entries(call.state ?? {}).some(([key, v]) => pattern.test(key) && v === value);
 
-  it('reaches what is hard to reach', () => {
+  it('the recording of perf reaches what is hard to reach', () => {
     const swap = (call: Call): boolean =>
       Object.keys(call.state ?? {}).some((key) => /^ctx\d\.task$/.test(key));
     const callstack = ({ call }: Call): boolean => (call[4] & PERF_SAMPLE_BRANCH_CALL_STACK) !== 0;

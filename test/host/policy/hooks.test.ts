@@ -3,101 +3,88 @@ import { describe, expect, it } from 'vitest';
 import { CPU_MODELS } from '../../../src/hw/cpu_models.js';
 import type { CpuModel } from '../../../src/hw/cpu_models.js';
 import { LbrStack } from '../../../src/hw/lbr_stack.js';
-import { LogicalProcessor } from '../../../src/hw/logical_processor.js';
 import { Layout, Memory } from '../../../src/hw/memory.js';
 import * as msrs from '../../../src/hw/msr_index.js';
-import { LbrRegisters } from '../../../src/host/lbr_registers.js';
-import type { Observer } from '../../../src/host/observer.js';
 import { never } from '../../../src/host/policy/never.js';
-import type { LbrPolicy } from '../../../src/host/policy/policy.js';
 import { PASS_THROUGH, REFUSED } from '../../../src/host/policy/policy.js';
 import type { Vcpu } from '../../../src/host/vcpu.js';
-import { cpuModel, DEBUGCTL, FROM, GP, LBR, Rig, SELECT, TO, TOS } from '../../rig/machine.js';
+import { cpuModel, HostRegisters, wordsOf } from '../../rig/cpu.js';
+import { DEBUGCTL, FROM, GP, HookedRig, LBR, Rig, SELECT, TO, TOS } from '../../rig/machine.js';
 
 const FREEZE = msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
 
-/** A policy that logs its two hooks of DEBUGCTL with what the VMCS has, and may refuse. */
-class Hooks {
-  readonly log: string[] = [];
-  vector: 0 | 13 = 0;
-  readonly rig: Rig;
+/** The calls of the two hooks of DEBUGCTL, with what the VMCS then has. */
+const asked = ({ said }: HookedRig): string[] => said('debugctlAccess', 'setDebugctl');
 
-  constructor() {
-    const policy: LbrPolicy = {
-      ...never,
-      debugctl_access: (_kvm, vcpu) => {
-        this.log.push(`access ${vcpu.id} at ${vcpu.vmcs.guest_debugctl}`);
-        return this.vector;
-      },
-      set_debugctl: (_kvm, vcpu) => {
-        this.log.push(`set ${vcpu.id} to ${vcpu.vmcs.guest_debugctl}`);
-      },
-    };
-    this.rig = new Rig(policy);
-  }
+const hooked = (): HookedRig => new HookedRig('none', { cpu: 'haswell' });
 
-  readonly said = (): string[] => this.log.splice(0);
-}
-
-describe('debugctl_access', () => {
-  it('always is asked before a read, and before a write that then reaches the VMCS', () => {
-    const { rig, said } = new Hooks();
-    expect([rig.write(0, DEBUGCTL, LBR), said()]).toEqual([0, ['access 0 at 0', 'set 0 to 1']]);
-    expect([rig.read(0, DEBUGCTL), said()]).toEqual([LBR, ['access 0 at 1']]);
-    expect([rig.write(0, DEBUGCTL, FREEZE), said()]).toEqual([
+describe('debugctlAccess', () => {
+  it('debugctlAccess is asked before a read, and before a write that reaches the VMCS', () => {
+    const rig = hooked();
+    expect([rig.write(0, DEBUGCTL, LBR), asked(rig)]).toEqual([
       0,
-      ['access 0 at 1', `set 0 to ${FREEZE}`],
+      ['debugctlAccess 0 at 0', 'setDebugctl 0 at 1'],
+    ]);
+    expect([rig.read(0, DEBUGCTL), asked(rig)]).toEqual([LBR, ['debugctlAccess 0 at 1']]);
+    expect([rig.write(0, DEBUGCTL, FREEZE), asked(rig)]).toEqual([
+      0,
+      ['debugctlAccess 0 at 1', `setDebugctl 0 at ${FREEZE}`],
     ]);
     rig.m.switchTo(0, 1);
-    expect([rig.write(1, DEBUGCTL, LBR), said()]).toEqual([0, ['access 1 at 0', 'set 1 to 1']]);
+    expect([rig.write(1, DEBUGCTL, LBR), asked(rig)]).toEqual([
+      0,
+      ['debugctlAccess 1 at 0', 'setDebugctl 1 at 1'],
+    ]);
   });
 
-  it('always may refuse both, which leaves the VMCS as it is', () => {
-    const hooks = new Hooks();
-    const { rig, said } = hooks;
+  it('debugctlAccess may refuse a read and a write, which leaves the VMCS as it is', () => {
+    const rig = hooked();
     rig.write(0, DEBUGCTL, LBR | FREEZE);
-    said();
-    hooks.vector = GP;
+    asked(rig);
+    rig.hooks.vector = GP;
     expect([rig.read(0, DEBUGCTL), rig.write(0, DEBUGCTL, 0)]).toEqual(['gp', GP]);
-    expect([rig.debugctl, said()]).toEqual([
+    expect([rig.debugctl, asked(rig)]).toEqual([
       LBR | FREEZE,
-      [`access 0 at ${LBR | FREEZE}`, `access 0 at ${LBR | FREEZE}`],
+      [`debugctlAccess 0 at ${LBR | FREEZE}`, `debugctlAccess 0 at ${LBR | FREEZE}`],
     ]);
-    hooks.vector = 0;
+    rig.hooks.vector = 0;
     expect(rig.read(0, DEBUGCTL)).toBe(LBR | FREEZE);
   });
 
-  it('never is asked about a value that KVM does not take, nor about other MSRs', () => {
-    const { rig, said } = new Hooks();
+  it('debugctlAccess is never asked about a value that KVM refuses, nor about other MSRs', () => {
+    const rig = hooked();
     expect([rig.write(0, DEBUGCTL, LBR, 1), rig.write(0, DEBUGCTL, 1 << 6)]).toEqual([GP, GP]);
-    expect(rig.write(0, TOS, 1)).toBe(0);
-    rig.m.kvm.setPassthrough(rig.m.vcpus[0], false);
-    expect([rig.read(0, TOS), rig.read(0, msrs.MSR_CORE_PERF_GLOBAL_CTRL)]).toEqual([1, 0]);
-    expect([rig.debugctl, said()]).toEqual([0, []]);
+    for (const passthrough of [true, false]) {
+      rig.m.kvm.setPassthrough(rig.m.vcpus[0], passthrough);
+      expect(rig.write(0, TOS, 1)).toBe(0);
+      expect(rig.rdmsr(0, TOS)).toEqual(passthrough ? [1, 0, 0] : [TOS + 1, TOS + 2, 0]);
+    }
+    expect(rig.read(0, msrs.MSR_CORE_PERF_GLOBAL_CTRL)).toBe(0);
+    expect([rig.debugctl, asked(rig)]).toEqual([0, []]);
   });
 
-  it('never refuses anything where a policy does not say', () => {
+  it('a policy that does not say otherwise never refuses an access to DEBUGCTL', () => {
     const rig = new Rig(never);
-    expect(PASS_THROUGH.debugctl_access(rig.m.kvm, rig.m.vcpus[0])).toBe(0);
+    expect(PASS_THROUGH.debugctlAccess(rig.m.kvm, rig.m.vcpus[0])).toBe(0);
     expect([rig.write(0, DEBUGCTL, LBR), rig.read(0, DEBUGCTL)]).toEqual([0, LBR]);
     expect(REFUSED).toEqual({ eax: 0, edx: 0, vector: GP });
   });
 });
 
-describe('lbr_enabled', () => {
-  it('always is DEBUGCTL.LBR of the VMCS, and nothing else', () => {
+describe('lbrEnabled', () => {
+  it('lbrEnabled is DEBUGCTL.LBR of the VMCS, and nothing else', () => {
     const vcpu = new Rig(never).m.vcpus[0];
     for (let bit = 0; bit < 16; bit++) {
-      vcpu.vmcs.guest_debugctl = 1 << bit;
-      expect(vcpu.lbr_enabled).toBe(bit === 0);
-      vcpu.vmcs.guest_debugctl = 0xffff & ~(1 << bit);
-      expect(vcpu.lbr_enabled).toBe(bit !== 0);
+      vcpu.vmcs.guestDebugctl = 1 << bit;
+      expect(vcpu.lbrEnabled).toBe(bit === 0);
+      vcpu.vmcs.guestDebugctl = 0xffff & ~(1 << bit);
+      expect(vcpu.lbrEnabled).toBe(bit !== 0);
     }
   });
 });
 
 describe('interceptSelect', () => {
-  it('always traps LBR_SELECT alone, both ways, and leaves the flag of the rest', () => {
+  it('interceptSelect traps LBR_SELECT alone, both ways, and leaves the flag of the rest', () => {
     const rig = new Rig(never, { cpu: 'skylake' });
     const [vcpu, other] = rig.m.vcpus;
     expect(rig.open).toEqual(['FROM', 'TO', 'INFO', 'TOS', 'SELECT']);
@@ -113,7 +100,7 @@ describe('interceptSelect', () => {
     expect(rig.open).toEqual(['FROM', 'TO', 'INFO', 'TOS', 'SELECT']);
   });
 
-  it('always is nothing where there is no LBR_SELECT', () => {
+  it('interceptSelect does nothing on a CPU without LBR_SELECT', () => {
     for (const cpu of ['core2', 'atom', 'silvermont']) {
       const rig = new Rig(never, { cpu });
       rig.m.kvm.interceptSelect(rig.m.vcpus[0]);
@@ -142,24 +129,19 @@ function stacks(model: CpuModel): { readonly to: LbrStack; readonly from: LbrSta
   return { to, from };
 }
 
-function registersOf(stack: LbrStack): number[] {
-  const { lbr_nr, lbr_from, lbr_to, lbr_info } = stack.model;
-  const banks = [lbr_from, lbr_to, lbr_info].filter((base) => base !== 0);
-  const each = banks.flatMap((base) => Array.from({ length: lbr_nr }, (_, i) => base + i));
-  const records = each.flatMap((msr) => [stack.readLow(msr), stack.readHigh(msr)]);
-  return [...records, stack.tos, stack.lbr_select];
-}
-
 describe('LbrStack.loadRaw', () => {
-  it.each(CPU_MODELS)('always takes all that $name has, and LBR_SELECT only if asked', (model) => {
-    const { to, from } = stacks(model);
-    expect([to.loadRaw(from, true), registersOf(to)]).toEqual([0, registersOf(from)]);
-    const bare = stacks(model);
-    expect(bare.to.loadRaw(bare.from, false)).toBe(0);
-    expect(registersOf(bare.to)).toEqual([...registersOf(from).slice(0, -1), 0]);
-  });
+  it.each(CPU_MODELS)(
+    'loadRaw always takes all registers of $name, and LBR_SELECT only if asked',
+    (model) => {
+      const { to, from } = stacks(model);
+      expect([to.loadRaw(from, true), wordsOf(to)]).toEqual([0, wordsOf(from)]);
+      const bare = stacks(model);
+      expect(bare.to.loadRaw(bare.from, false)).toBe(0);
+      expect(wordsOf(bare.to)).toEqual([...wordsOf(from).slice(0, -1), 0]);
+    },
+  );
 
-  it('never fixes up what was captured, as load does, and is refused where TSX is off', () => {
+  it('loadRaw never fixes up a capture as load does, so it is refused where TSX is off', () => {
     for (const tsx of [true, false]) {
       const model = cpuModel(tsx ? 'haswell' : 'haswell-notsx');
       const { to, from } = stacks(model);
@@ -172,7 +154,7 @@ describe('LbrStack.loadRaw', () => {
     }
   });
 
-  it('never has a fix-up where the format has no such bits, whether TSX is there or not', () => {
+  it('load never fixes up a format without TSX bits, whether the CPU has TSX or not', () => {
     for (const model of CPU_MODELS) {
       const { to, from } = stacks(model);
       from.write(model.lbr_from + 1, 7, CAPTURED);
@@ -181,67 +163,41 @@ describe('LbrStack.loadRaw', () => {
     }
   });
 
-  it('always goes on after a refusal, with the TO of that record too', () => {
+  it('loadRaw always goes on after a refusal, with the TO of the same record first', () => {
     const { to, from } = stacks(cpuModel('haswell-notsx'));
     from.write(FROM + 3, 7, CAPTURED);
-    const there = registersOf(from);
+    const there = wordsOf(from);
     expect(to.loadRaw(from, true)).toBe(FROM + 3);
     expect([to.readLow(TO + 3), to.readLow(FROM + 4), to.tos]).toEqual([203, 104, 15]);
     there[2 * 3] = 0;
     there[2 * 3 + 1] = 0;
-    expect(registersOf(to)).toEqual(there);
+    expect(wordsOf(to)).toEqual(there);
   });
 });
 
-/** The registers of two pCPUs, with a log of what their observer hears. */
-function twoPcpus(model: CpuModel): {
-  readonly registers: LbrRegisters;
-  readonly cpus: readonly LogicalProcessor[];
-  readonly copy: LbrStack;
-  readonly log: string[];
-} {
-  const layout = new Layout();
-  const at = [0, 1].map(() => LogicalProcessor.allocate(layout, model));
-  const [first, ...rest] = [0, 1, 2].map(() => LbrStack.allocate(layout, model));
-  const flags = layout.take(2);
-  const memory = new Memory(layout);
-  const cpus = at.map((o) => new LogicalProcessor(memory, model, o));
-  const log: string[] = [];
-  const observer = new Proxy({} as Observer, {
-    get:
-      (_target, name) =>
-      (...args: number[]) =>
-        log.push([name, ...args].join(' ')),
-  });
-  const lent = rest.map((o) => LbrStack.at(memory, model, o));
-  const registers = new LbrRegisters(memory.words, cpus, lent, flags, observer);
-  return { registers, cpus, copy: LbrStack.at(memory, model, first), log };
-}
-
 describe('LbrRegisters.load', () => {
-  it('always writes every LBR register of the one pCPU, LBR_SELECT too, and tells of them', () => {
+  it('LbrRegisters.load writes every LBR register of one pCPU, and reports them', () => {
     for (const [name, count] of [
       ['haswell', 34],
       ['skylake', 98],
       ['core2', 9],
     ] as const) {
-      const model = cpuModel(name);
-      const { registers, cpus, copy, log } = twoPcpus(model);
+      const { model, registers, cpus, copy, said } = new HostRegisters(name);
       copy.write(model.lbr_from + 1, 7, 3);
       copy.write(TOS, 1, 0);
       if (model.select !== 'none') copy.write(SELECT, 5, 0);
       expect(registers.load(1, 6, copy)).toBe(true);
-      expect(log).toEqual([`hostStack 1 6 ${count} true`]);
-      expect(registersOf(cpus[1].stack)).toEqual(registersOf(copy));
+      expect(said()).toEqual([`hostStack 1 6 ${count} true`]);
+      expect(wordsOf(cpus[1].stack)).toEqual(wordsOf(copy));
       expect(cpus[0].stack.empty).toBe(true);
     }
   });
 
-  it('always says that hardware refused a value, and never reports a fault of the host', () => {
-    const { registers, cpus, copy, log } = twoPcpus(cpuModel('haswell-notsx'));
+  it('LbrRegisters.load says that hardware refused a value, and reports no host fault', () => {
+    const { registers, cpus, copy, said } = new HostRegisters('haswell-notsx');
     copy.write(FROM + 1, 7, CAPTURED);
     expect(registers.load(0, 6, copy)).toBe(false);
-    expect(log).toEqual(['hostStack 0 6 34 true']);
+    expect(said()).toEqual(['hostStack 0 6 34 true']);
     expect(cpus[0].stack.readLow(FROM + 1)).toBe(0);
   });
 });
@@ -257,21 +213,21 @@ describe('loadAtEntry', () => {
     return { rig, vcpu };
   }
 
-  it('always loads the records of the vCPU into its pCPU, as they are', () => {
+  it('loadAtEntry always loads the records of the vCPU into its pCPU, as they are', () => {
     const { rig, vcpu } = recorded('haswell');
     rig.m.kvm.loadAtEntry(vcpu);
-    expect(rig.work()).toEqual(['v2 writes 34']);
+    expect(rig.work()).toEqual(['p1: v2 writes 34']);
     const [other, own] = rig.m.pcpus;
-    expect(registersOf(own.stack)).toEqual(registersOf(vcpu.records));
+    expect(wordsOf(own.stack)).toEqual(wordsOf(vcpu.records));
     expect([other.stack.empty, other.stack.lbr_select]).toEqual([true, 0]);
   });
 
-  it('always fails the entry of that vCPU if a value is refused', () => {
+  it('loadAtEntry always fails the entry of the vCPU if a value is refused', () => {
     const { rig, vcpu } = recorded('haswell-notsx');
     rig.m.kvm.loadAtEntry(vcpu);
-    expect(rig.work()).toEqual(['v2 writes 34', 'entry of v2 failed']);
+    expect(rig.work()).toEqual(['p1: v2 writes 34', 'entry of v2 failed']);
     vcpu.records.clear();
     rig.m.kvm.loadAtEntry(vcpu);
-    expect(rig.work()).toEqual(['v2 writes 34']);
+    expect(rig.work()).toEqual(['p1: v2 writes 34']);
   });
 });

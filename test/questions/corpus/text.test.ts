@@ -74,9 +74,11 @@ function text(of: CorpusReport): string {
 }
 
 describe('corpusText', () => {
-  it('always tells what has killed each, after how much, and on which schedule', () => {
+  it('the text tells what has killed each, after how much, and on which schedule', () => {
     const shown = text(report([killed, oops, present]));
-    expect(shown).toMatch(/^vlbr corpus: 4 real defects; seed 7; up to 1,000 runs for each$/m);
+    expect(shown.split('\n')[0]).toBe(
+      "vlbr corpus: 4 real defects, 3 within the model's reach; seed 7; up to 1,000 runs for each",
+    );
     expect(shown).toMatch(/^C: the C file of Linux 6\.1\.9 /m);
     expect(shown).toMatch(/^D04 +host +sample-true +\d+ +[\d,]+ +1\.3 +\d+$/m);
     expect(shown).toMatch(/^B08 +guest perf +no-fault \(oops\) /m);
@@ -88,36 +90,46 @@ describe('corpusText', () => {
     expect(shown).toMatch(/^ {6}=> breaks no-fault: v\d: #GP on (RD|WR)MSR (LBR|FROM|TO)_/m);
     expect(shown).toMatch(/under v8 on sandybridge, and not on haswell, Linux 6\.1/);
     expect(shown).toMatch(/^ {2}v1\.[\w-]+$/m);
-    expect(shown).toMatch(/^3 of 3 killed by a property they name$/m);
+    expect(shown.split('\n').at(-1)).toBe(
+      'killed: 3 of 4 defects, each by a property that it names (3 of 3 trials); out of reach: 1',
+    );
   });
 
-  it('always says why a defect is outside the model', () => {
+  it('the text says why a defect is outside the model', () => {
     expect(text(report([killed]))).toMatch(
       /^ {2}B17 {2}guest perf: .*\n.*\(docs\/FIDELITY\.md: F1\)$/m,
     );
   });
 
-  it('always shows a schedule once where port and lbr.c are killed alike', () => {
+  it('the text shows a schedule once where port and lbr.c are killed alike', () => {
     const shown = text(report([killed, as(killed, { target: 'lbr.c' })]));
     expect(shown).toMatch(/^D04\.lbr\.c: .*\n {2}the schedule of D04 above$/m);
     expect(shown.match(/=> breaks/g)).toHaveLength(1);
+    // One defect, however it was tried.
+    const once = report([killed, as(killed, { target: 'lbr.c' })], { defects: [defect('D04')] });
+    expect(lines(once)[0]).toBe('vlbr corpus: 1 real defect; seed 7; up to 1,000 runs for each');
+    expect(lines(once).at(-1)).toBe(
+      'killed: 1 of 1 defect, each by a property that it names (2 of 2 trials)',
+    );
   });
 
-  it('always names what was not found', () => {
+  it('the text always names what was not found', () => {
     const shown = text(report([killed, as(oops, {}, SURVIVED)]));
     expect(shown).toMatch(/^B08 +guest perf +SURVIVED +1,000 +60,000 +1\.3$/m);
     expect(shown).toMatch(/no schedule was found that breaks no-fault on it alone/);
-    expect(shown).toMatch(/^1 of 2 killed by a property they name; not: B08$/m);
+    expect(shown).toMatch(
+      /^killed: 1 of 3 defects, .* \(1 of 2 trials\); not: B08; out of reach: 1$/m,
+    );
   });
 
-  it('never takes an oops for what the entry names if it does not', () => {
+  it('an oops never counts as what the entry names if the entry does not name it', () => {
     const { defect: of, suspect } = oops.trial;
     const other = as(oops, { defect: of, suspect: { ...suspect, properties: ['balanced'] } });
     expect(text(report([other]))).toMatch(/^B08 +guest perf +OOPS /m);
     expect(survivorsOf(report([other]))).toEqual([other]);
   });
 
-  it('never takes a claim of the model that fails for a fault of the kernel', () => {
+  it('a claim that fails for a fault of the kernel never counts', () => {
     const { outcome } = oops.report;
     if (outcome.verdict !== 'oops') throw new Error('B08 oopses');
     const crash = { ...outcome.crash, error: 'ModelInvariantError: what must hold' };
@@ -126,16 +138,18 @@ describe('corpusText', () => {
     expect(json(report([other])).survivors).toEqual(['B08']);
   });
 
-  it('always says what was not tried, and why', () => {
+  it('the text says what was not tried, and why', () => {
     const more = { kernel: null, kernelProblem: 'no kernel source', notTried: ['A01.lbr.c'] };
     const shown = text(report([killed], { ...more, interrupted: true }));
     expect(shown).toMatch(/^patches of lbr\.c not tried: no kernel source$/m);
     expect(shown).toMatch(/^not tried: A01\.lbr\.c$/m);
     expect(shown).toMatch(/^interrupted: /m);
-    expect(text(report([], { kernel: null }))).toMatch(/^0 of 0 killed/m);
+    expect(text(report([], { kernel: null }))).toMatch(
+      /^killed: 0 of 1 defect, .* \(0 of 0 trials\); out of reach: 1$/m,
+    );
   });
 
-  it('never is wider than a terminal, its words to replay aside, nor other than ASCII', () => {
+  it('the text is never wider than a terminal, except for replays, nor other than ASCII', () => {
     for (const line of lines(report([killed, oops, present, as(oops, {}, SURVIVED)]))) {
       if (!line.startsWith('  v1.')) expect(line.length).toBeLessThanOrEqual(WIDTH);
       expect(line).toMatch(/^[ -~]*$/);
@@ -168,7 +182,7 @@ function json(of: CorpusReport): Json {
 }
 
 describe('corpusJson', () => {
-  it('always holds each trial, with a schedule in words and one to replay', () => {
+  it('the JSON holds each trial, with a schedule in words and one to replay', () => {
     const { schema, trials, outside, survivors, ok } = json(report([killed, oops, present]));
     expect(schema).toBe('vlbr/corpus/1');
     expect(trials.map(({ name, verdict }) => [name, verdict])).toEqual([
@@ -187,7 +201,7 @@ describe('corpusJson', () => {
     expect([survivors, ok]).toEqual([[], true]);
   });
 
-  it('always has what survived', () => {
+  it('the JSON has what survived', () => {
     const { trials, survivors, ok } = json(report([as(killed, {}, SURVIVED)]));
     expect(trials[0]).toMatchObject({ verdict: 'survived', caught: false, counterexample: null });
     expect([survivors, ok]).toEqual([['D04'], false]);

@@ -4,28 +4,23 @@ import { DEFAULT_GROUPS } from '../../../src/states/alphabet.js';
 import type { Explored, ExploreResult } from '../../../src/states/explore.js';
 import type { End, Outcome } from '../../../src/search/search.js';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
-import { findPolicy } from '../../../src/host/policy/index.js';
-import type { CpuModel } from '../../../src/hw/cpu_models.js';
-import { findCpuModel } from '../../../src/hw/cpu_models.js';
 import { coloursFor } from '../../../src/console/colours.js';
 import { exploreJson } from '../../../src/questions/explore/json.js';
 import type { Exploration, TimedExploration } from '../../../src/questions/explore/text.js';
 import { exploreText } from '../../../src/questions/explore/text.js';
 import { WIDTH } from '../../../src/console/text.js';
-import type { Action } from '../../../src/schedule/actions.js';
+import type { Action } from '../../../src/schedule/table.js';
 import { Schedule } from '../../../src/schedule/schedule.js';
 import type { Counterexample } from '../../../src/campaign/campaign.js';
 import { ShapeCampaign } from '../../../src/campaign/campaign.js';
 import { propertyIndex } from '../../../src/judge/properties.js';
+import { cpuModel } from '../../rig/cpu.js';
+import { machineConfig } from '../../rig/machine.js';
+import { exploreOptions } from '../../rig/states.js';
+import { never } from '../../../src/host/policy/never.js';
 
 const SHAPE = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
 const CALL_STACK_USER = 0x801;
-
-function cpu(name: string): CpuModel {
-  const model = findCpuModel(name);
-  if (model === undefined) throw new Error('the test names what exists');
-  return model;
-}
 
 /** What `never` breaks first: VM 0 finds the call of VM 1. */
 const ACTIONS: readonly Action[] = [
@@ -38,9 +33,7 @@ const ACTIONS: readonly Action[] = [
 ];
 
 function counterexample(property: 'no-leak/vm' | 'no-loss/any'): Counterexample {
-  const policy = findPolicy('never');
-  if (policy === undefined) throw new Error('the test names what exists');
-  const config = { ...SHAPE, model: cpu('haswell/2'), kernel: '6.1' as const, policy };
+  const config = machineConfig({ ...SHAPE, cpu: 'haswell/2' });
   const schedule = Schedule.of(ACTIONS);
   return new ShapeCampaign(config).counterexample(schedule, propertyIndex(property), false);
 }
@@ -76,6 +69,7 @@ function outcome(end: End, more: Partial<Outcome> = {}): Outcome {
     transitions: 5000,
     frontier: 0,
     length: 15,
+    covered: 14,
     bytes: 200_000,
     broken: none,
     brokenLength: none,
@@ -104,18 +98,20 @@ function exploration(
   results: readonly TimedExploration[],
   more: Partial<Exploration> = {},
 ): Exploration {
+  const { model, kernel, shape, bounds, ...rest } = exploreOptions(never, DEFAULT_GROUPS);
+  const { maxLength, fingerprints, symmetry } = rest;
   return {
-    model: cpu('haswell/2'),
-    kernel: '6.1',
+    model,
+    kernel,
+    shape,
+    bounds,
+    maxLength,
+    fingerprints,
+    symmetry,
     driver: PORT,
     source: null,
     driverWords: [],
-    shape: SHAPE,
-    bounds: { groups: DEFAULT_GROUPS, events: 1, calls: 2, suspended: 1 },
-    maxLength: Infinity,
     memoryMB: 4096,
-    fingerprints: false,
-    symmetry: true,
     policies: results.map(({ explored }) => explored.policy),
     results,
     interrupted: false,
@@ -130,7 +126,7 @@ const lines = (of: Exploration): string[] => exploreText(of, coloursFor(false));
 const flat = (of: Exploration): string => lines(of).join(' ').replaceAll(/\s+/g, ' ');
 
 describe('the report of an exploration', () => {
-  it('always says what was bounded before anything else', () => {
+  it('the report says what was bounded before anything else', () => {
     const text = flat(exploration([timed('exhausted')]));
     expect(text).toMatch(
       /^vlbr explore: 2 VMs x 1 vCPU x 2 tasks on 1 pCPU, haswell with an LBR of 2 \(no silicon/,
@@ -141,12 +137,12 @@ describe('the report of an exploration', () => {
     expect(text).toContain('told apart by all that is in them, and taken for one if they differ');
     expect(text).toContain('up to 4,096 MB of them for each policy');
   });
-  it('never says that silicon has a depth which it has not, nor that it lacks its own', () => {
-    const text = flat(exploration([timed('exhausted')], { model: cpu('core2') }));
+  it('a depth that silicon has is never said to be none of silicon', () => {
+    const text = flat(exploration([timed('exhausted')], { model: cpuModel('core2') }));
     expect(text).toContain('core2 with an LBR of 4 ');
     expect(text).not.toContain('silicon');
   });
-  it('always names the C file that ran, and the options that replay needs for it', () => {
+  it('the report names the C file that ran, and the options that replay needs for it', () => {
     const source = { version: '6.1.9', sha256: 'c'.repeat(64) };
     const more = { source, driverWords: ['--driver', 'kernel'], symmetry: false };
     const text = lines(exploration([timed('exhausted', { results: [LEAK] })], more));
@@ -154,7 +150,7 @@ describe('the report of an exploration', () => {
     expect(text.find((line) => line.includes('vlbr replay'))).toMatch(/ --driver kernel$/);
     expect(text.join('\n')).not.toContain('names only');
   });
-  it('always counts for each policy', () => {
+  it('the report always counts for each policy', () => {
     const text = lines(exploration([timed('exhausted')]));
     const head = text.findIndex((line) => line.includes('transitions'));
     expect(text[head]).toMatch(
@@ -163,7 +159,7 @@ describe('the report of an exploration', () => {
     expect(text[head + 1]).toMatch(/^never +complete +2,000 +5,000 +15 +0\.5 +4,000 +100$/);
     expect(text.at(-1)).toBe('1 complete, 0 truncated, 0 unexpected failures; 1.5 s');
   });
-  it('always says of what holds for which schedules', () => {
+  it('the report says for which schedules a property holds', () => {
     const all = flat(exploration([timed('exhausted')]));
     expect(all).toContain('never: complete: no schedule is left holds for every schedule of 2 VMs');
     expect(all).toMatch(/pmi, inside: no-leak\/vm/);
@@ -178,7 +174,7 @@ describe('the report of an exploration', () => {
     ['memory', 'the memory ran out'],
     ['states', 'more states than one search can number'],
     ['interrupted', 'interrupted'],
-  ] as const)('never says that anything holds when it was cut short: %s', (end, why) => {
+  ] as const)('nothing ever holds when the search was cut short: %s', (end, why) => {
     const cut = timed(end, { outcome: outcome(end, { frontier: 7 }) });
     const text = flat(exploration([cut]));
     expect(text).not.toMatch(/holds/i);
@@ -189,11 +185,11 @@ describe('the report of an exploration', () => {
     expect(text).toContain('schedules of at most 14 actions were all looked at');
     expect(text).toMatch(/0 complete, 1 truncated, 0 unexpected failures; 1\.5 s$/);
   });
-  it('never claims a length below none, and speaks of one state as one', () => {
-    const cut = timed('memory', { outcome: outcome('memory', { frontier: 1, length: 0 }) });
+  it('always says which lengths were covered, and speaks of one state as one', () => {
+    const cut = timed('memory', { outcome: outcome('memory', { frontier: 1, covered: 0 }) });
     expect(flat(exploration([cut]))).toContain('1 state was not expanded; schedules of at most 0');
   });
-  it('always shows a failure by its shortest schedule, once', () => {
+  it('a failure is always shown by its shortest schedule, once', () => {
     const both = exploration([timed('broken', { results: [LEAK, LOSS] })]);
     const text = lines(both);
     expect(text).toContain('never: complete: everything asked for is broken');
@@ -220,7 +216,7 @@ describe('the report of an exploration', () => {
     const wide = text.filter((line) => line.length > WIDTH && !line.includes('vlbr replay'));
     expect(wide).toEqual([]);
   });
-  it('never takes a schedule for that of another property when it is another', () => {
+  it('a schedule is never taken for that of another property when it is another', () => {
     const other = counterexample('no-loss/any');
     const longer = [...ACTIONS, { kind: 'call' as const, actor: 0, args: [1, 0] }];
     const results = [LEAK, { ...LOSS, counterexample: { ...other, actions: longer } }];
@@ -228,7 +224,7 @@ describe('the report of an exploration', () => {
     expect(text).not.toContain('the schedule of');
     expect(text.match(/=> breaks no-/g)).toHaveLength(2);
   });
-  it('always says which known failures are not within the bounds', () => {
+  it('the report says which known failures are not within the bounds', () => {
     const results = [
       result('no-leak/vm', 'holds', { known: true, reason: 'why' }),
       result('no-loss/any', 'vacuous', { known: true, reason: 'why' }),
@@ -243,15 +239,15 @@ describe('the report of an exploration', () => {
     const cut = flat(exploration([timed('memory', { results })]));
     expect(cut).toContain(`not found before it was cut short, ${where}`);
   });
-  it('always says why a property says nothing, and of whom if not of all', () => {
+  it('the report says why a property says nothing, and of whom if not of all', () => {
     const results = [result('no-leak/vm', 'not applicable', { reason: 'it’s none' })];
     const [a, b] = [timed('exhausted', { results }), timed('exhausted', { policy: 'always' })];
-    expect(lines(exploration([a]))).toContain("n-a no-leak/vm: it's none");
-    expect(lines(exploration([a, b]))).toContain("n-a no-leak/vm: it's none (never)");
-    expect(lines(exploration([a])).join('\n')).toMatch(/^no-leak\/vm +n-a$/m);
+    expect(lines(exploration([a]))).toContain("n/a no-leak/vm: it's none");
+    expect(lines(exploration([a, b]))).toContain("n/a no-leak/vm: it's none (never)");
+    expect(lines(exploration([a])).join('\n')).toMatch(/^no-leak\/vm +n\/a$/m);
     expect(lines(exploration([a])).join('\n')).not.toMatch(/^(holds|unknown|vacuous|FAILS)/m);
   });
-  it('always tells of actions that were never possible', () => {
+  it('the report tells of actions that were never possible', () => {
     const explored = timed('exhausted', { neverPossible: ['fork', 'exit'] });
     expect(lines(exploration([explored]))).toContain(
       '  never possible within the bounds: fork, exit',
@@ -264,7 +260,7 @@ describe('the report of an exploration', () => {
     }
     expect(flat(exploration([timed('exhausted')]))).not.toContain('never possible');
   });
-  it('always prints the odds of fingerprints, and calls no schedule minimal with them', () => {
+  it('the report prints the odds of fingerprints, and calls no schedule minimal then', () => {
     const found = timed('broken', { results: [LEAK] });
     const text = flat(exploration([found], { fingerprints: true }));
     expect(text).toContain('states: told apart by 64 bits each');
@@ -275,7 +271,7 @@ describe('the report of an exploration', () => {
     expect(flat(exploration([one], { fingerprints: true }))).toContain('odds of 0 ');
     expect(flat(exploration([found]))).not.toContain('odds');
   });
-  it('always lists what an interruption left out', () => {
+  it('the report lists what an interruption left out', () => {
     const more = { interrupted: true, policies: ['never', 'always', 'merged'] };
     const text = lines(exploration([timed('exhausted')], more));
     expect(text.slice(-3)).toEqual([
@@ -287,7 +283,7 @@ describe('the report of an exploration', () => {
       'not begun: always, merged'.replace('begun: ', 'begun: never, '),
     );
   });
-  it('always has colours on a terminal that say how it went', () => {
+  it('the report has colours on a terminal that say how it went', () => {
     const colours = {
       ...coloursFor(false),
       green: wrapIn('g'),
@@ -317,7 +313,7 @@ const wrapIn = (tag: string) => (text: string | number | null | undefined) =>
 describe('what goes on for ever', () => {
   const results = [result('no-needless-switch', 'holds')];
 
-  it('always is one line where it ends', () => {
+  it('needless work that ends is always told in one line', () => {
     const one = { recurs: false, most: 1, stem: [], cycle: [] };
     const after = '  after a guest has stopped for good: at most';
     const text = lines(exploration([timed('exhausted', { results, liveness: one })]));
@@ -327,7 +323,7 @@ describe('what goes on for ever', () => {
     );
     expect(none).toContain(`${after} 0 saves or restores on any schedule, for ever`);
   });
-  it('always shows the cycle where it does not', () => {
+  it('needless work that goes on for ever is shown as a cycle', () => {
     const cycle: Action[] = [
       { kind: 'run', actor: 0, args: [1, 0] },
       { kind: 'call', actor: 1, args: [1, 0] },
@@ -348,7 +344,7 @@ describe('what goes on for ever', () => {
     ) as Json;
     expect(json.results[0].liveness).toMatchObject({ recurs: true, most: null, cycle });
   });
-  it('never is passed over in silence where it could not be judged', () => {
+  it('needless work that could not be judged is never passed over in silence', () => {
     expect(flat(exploration([timed('bound', { results })]))).toContain(
       'what goes on for ever was not judged: that takes every schedule of any length',
     );
@@ -369,7 +365,7 @@ interface Json {
 describe('exploreJson', () => {
   const json = (of: Exploration): Json => JSON.parse(JSON.stringify(exploreJson(of))) as Json;
 
-  it('always has every documented key', () => {
+  it('the JSON always has every documented key', () => {
     const liveness = { recurs: false, most: 2, stem: [], cycle: [] };
     const found = timed('exhausted', { results: [LEAK], liveness, neverPossible: ['fork'] });
     expect(json(exploration([found]))).toEqual({
@@ -431,7 +427,7 @@ describe('exploreJson', () => {
       ],
     });
   });
-  it('always says how far a search came that was cut short', () => {
+  it('the JSON says how far a search got that was cut short', () => {
     const cut = timed('memory', { outcome: outcome('memory', { frontier: 7 }) });
     const of = exploration([cut], { policies: ['never', 'always'], interrupted: true });
     expect(json(of)).toMatchObject({ interrupted: true, notBegun: ['always'] });
@@ -446,15 +442,15 @@ describe('exploreJson', () => {
       verdicts: [{ verdict: 'unknown', minimal: false, counterexample: null }],
     });
   });
-  it('always has the odds with fingerprints, a length with a bound, and silicon as it is', () => {
-    const more = { fingerprints: true, maxLength: 9, model: cpu('core2'), symmetry: false };
+  it('the JSON has the odds with fingerprints, a length with a bound, and the silicon', () => {
+    const more = { fingerprints: true, maxLength: 9, model: cpuModel('core2'), symmetry: false };
     const { results } = json(exploration([timed('bound', { results: [LEAK] })], more));
     expect(results[0]).toMatchObject({ collisionOdds: (2000 * 1999) / 2 / 2 ** 64 });
     expect(results[0].bounds).toMatchObject({ length: 9, cpu: 'core2', silicon: true });
     expect(results[0].bounds).toMatchObject({ fingerprints: true, symmetry: false });
     expect(results[0].verdicts).toMatchObject([{ minimal: false }]);
   });
-  it('never divides by a time that is none', () => {
+  it('the JSON never divides by a time that is none', () => {
     const { explored } = timed('exhausted');
     const { results } = json(exploration([{ explored, seconds: 0 }]));
     expect(results[0]).toMatchObject({ statesPerSecond: 2_000_000 });

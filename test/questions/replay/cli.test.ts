@@ -2,10 +2,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { POLICIES } from '../../../src/host/policy/index.js';
-import { PROPERTY_NAMES } from '../../../src/host/policy/policy.js';
+import { PROPERTY_NAMES } from '../../../src/judge/properties.js';
 import { CPU_MODELS } from '../../../src/hw/cpu_models.js';
-import type { Action } from '../../../src/schedule/actions.js';
-import { ACTION_NAMES, ACTIONS } from '../../../src/schedule/actions.js';
+import type { Action } from '../../../src/schedule/table.js';
+import { ACTION_NAMES, ACTIONS } from '../../../src/schedule/table.js';
 import { Schedule } from '../../../src/schedule/schedule.js';
 import type { ReplayCase } from '../../../src/campaign/replay_file.js';
 import {
@@ -24,9 +24,7 @@ const anyAction: fc.Arbitrary<Action> = fc
   .map(([kind, actor, values]) => ({
     kind,
     actor,
-    args: ACTIONS[kind].params.map(({ name, min }, i) =>
-      name === 'which' ? values[i] % 2 : Math.max(min, values[i]),
-    ),
+    args: ACTIONS[kind].params.map(({ min, max }, i) => min + (values[i] % (max - min + 1))),
   }));
 
 const anyCase: fc.Arbitrary<ReplayCase> = fc.record({
@@ -65,7 +63,7 @@ const EMPTY = {
 };
 
 describe('replay tokens and files', () => {
-  it('always read back as what was written', () => {
+  it('a replay token or file always reads back as what was written', () => {
     fc.assert(
       fc.property(anyCase, (one) => {
         expect(plain(replayToken(tokenOf(one)))).toEqual(plain(one));
@@ -74,7 +72,7 @@ describe('replay tokens and files', () => {
       }),
     );
   });
-  it('never are taken when a letter of a token is wrong', () => {
+  it('a token with a wrong letter is never taken', () => {
     const token = tokenOf(parseReplayText(JSON.stringify(EMPTY))[0]);
     fc.assert(
       fc.property(fc.integer({ min: 3, max: token.length - 2 }), (at) => {
@@ -84,7 +82,7 @@ describe('replay tokens and files', () => {
       }),
     );
   });
-  it('always are found in a report and in text', () => {
+  it('tokens are always found in a report and in text', () => {
     const token = tokenOf(parseReplayText(JSON.stringify(EMPTY))[0]);
     const results = [{ counterexample: null }, { counterexample: { token } }];
     expect(parseReplayText(JSON.stringify({ schema: 'vlbr/verify/1', results })).length).toBe(1);
@@ -108,7 +106,7 @@ describe('replay tokens and files', () => {
     [{ pcpus: '1' }, /"pcpus" must be a number/],
     [{ whose: 'me' }, /"whose" must be one of policy, kernel, nobody/],
     [{ actions: {} }, /"actions" must be a list/],
-    [{ actions: [null] }, /action 1: this is no object/],
+    [{ actions: [null] }, /action 1: this is neither a line such as 'v0: call n=3' nor an object/],
     [action('jump', 0, []), /action 1: there is no kind "jump"; there are: call ret/],
     [action('leave', '0', []), /action 1: "actor" must be a whole number/],
     [action('leave', 64, []), /action 1: actor 64/],
@@ -117,7 +115,7 @@ describe('replay tokens and files', () => {
     [action('call', 0, [2_000_000_000, 0]), /action 1: call: n is 2000000000/],
     [action('open', 0, [0, 8, 1]), /action 1: open: attr is 8/],
   ];
-  it.each(broken)('always are refused with %j', (change, message) => {
+  it.each(broken)('a replay file with %j is always refused', (change, message) => {
     const parse = (): unknown => parseReplayText(JSON.stringify({ ...EMPTY, ...change }));
     expect(parse).toThrow(ReplayError);
     expect(parse).toThrow(message);
@@ -127,13 +125,13 @@ describe('replay tokens and files', () => {
     ['{', /no JSON/],
     ['[1]', /no replay token/],
     ['hello', /no replay token/],
-  ])('always are refused as %j', (text, message) => {
+  ])('a replay file that is %j is always refused', (text, message) => {
     expect(() => parseReplayText(text)).toThrow(message);
   });
 });
 
 describe('endsAsExpected', () => {
-  it('always wants a known failure to fail, and nothing else to', () => {
+  it('endsAsExpected wants a known failure to fail, and nothing else to', () => {
     const [known] = parseReplayText(JSON.stringify(EMPTY));
     const [sound] = parseReplayText(JSON.stringify({ ...EMPTY, policy: 'always' }));
     expect(breakerOf(known)).toBe('nobody');
@@ -143,7 +141,7 @@ describe('endsAsExpected', () => {
     expect(endsAsExpected(sound, 'policy')).toBe(false);
     expect(endsAsExpected(sound, 'kernel')).toBe(true);
   });
-  it('always wants what the file says, if it says so', () => {
+  it('endsAsExpected wants what the file says, if it says so', () => {
     for (const whose of BREAKERS) {
       const [one] = parseReplayText(JSON.stringify({ ...EMPTY, whose }));
       expect(BREAKERS.filter((breaker) => endsAsExpected(one, breaker))).toEqual([whose]);

@@ -1,10 +1,12 @@
 /** The built command line, run as a user runs it: exit codes, streams and what they hold. */
+import type { StdioOptions } from 'node:child_process';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import * as exits from '../../../src/console/exit_codes.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 /** A build of its own: dist/ may be in use by whoever runs the tests. */
@@ -66,6 +68,7 @@ interface VerifyJson {
   readonly elapsed_s: number;
   readonly unexpected: number;
   readonly interrupted: boolean;
+  readonly schedules: readonly object[];
   readonly results: readonly {
     readonly policy: string;
     readonly property: string;
@@ -88,7 +91,7 @@ describe('vlbr verify --json', () => {
     first = ended();
   }, HOOK_MS);
 
-  it('always prints one object with every documented key, and nothing else', () => {
+  it('vlbr verify --json prints one object with every documented key, and nothing else', () => {
     const json = verifyJson(first.stdout);
     expect(first.stderr).toBe('');
     for (const key of ['schema', 'kernel', 'driver', 'cpu', 'seed', 'elapsed_s', 'steps']) {
@@ -110,17 +113,17 @@ describe('vlbr verify --json', () => {
       expect(result.counterexample === null).toBe(result.verdict !== 'fails');
     }
   });
-  it('always counts the unexpected verdicts, and exits 1 if and only if there are any', () => {
+  it('vlbr verify --json counts unexpected verdicts, and exits 1 if and only if it has any', () => {
     const json = verifyJson(first.stdout);
     const unexpected = json.results.filter(({ verdict, expected }) => verdict !== expected);
     expect(json.unexpected).toBe(unexpected.length);
     expect(first.status).toBe(unexpected.length > 0 ? 1 : 0);
   });
-  it('always prints the same bytes for the same seed, but for the time', () => {
+  it('vlbr verify --json prints the same bytes for the same seed, except for the time', () => {
     const bytes = (text: string): string => text.replace(/"elapsed_s": [\d.]+/, '');
     expect(bytes(ended().stdout)).toBe(bytes(first.stdout));
   });
-  it('never has a counterexample that its token does not show again', () => {
+  it('a counterexample in JSON is always one that its token shows again', () => {
     const found = verifyJson(first.stdout).results.flatMap(({ property, counterexample }) =>
       counterexample === null ? [] : [{ property, counterexample }],
     );
@@ -137,12 +140,12 @@ describe('vlbr verify --json', () => {
       });
     }
   });
-  it('always exits 1 when a known failure was not met', () => {
+  it('vlbr verify exits 1 when a known failure was not met', () => {
     const short = vlbr('verify', '--policy', 'never', '--runs', '1', '--json');
     expect(verifyJson(short.stdout).unexpected).toBeGreaterThan(0);
     expect(short.status).toBe(1);
   });
-  it('always replays a report as a whole', () => {
+  it('vlbr replay always replays a report as a whole', () => {
     const path = file('report.json', first.stdout);
     const { status, stdout } = vlbr('replay', path);
     expect(stdout).toMatch(/^never, no-leak\/vm: skylake, Linux 6\.1 guest$/m);
@@ -152,7 +155,7 @@ describe('vlbr verify --json', () => {
 });
 
 describe('vlbr verify', () => {
-  it('always prints the matrix, what was run, timelines, each with a line to replay it', () => {
+  it('vlbr verify prints the matrix, what was run, and timelines that can be replayed', () => {
     const { stdout, stderr } = vlbr(...SMALL, '--runs', '40');
     expect(stderr).toBe('');
     for (const line of stdout.split('\n')) {
@@ -168,18 +171,18 @@ describe('vlbr verify', () => {
     const [, token = ''] = /vlbr replay (\S+)/.exec(stdout) ?? [];
     expect(vlbr('replay', token).status).toBe(0);
   });
-  it('always shortens what it has found, unless told not to', () => {
+  it('vlbr verify shortens what it has found, unless told not to', () => {
     const args = ['verify', '--policy', 'never', '--property', 'no-leak/vm', '--runs', '40'];
     expect(vlbr(...args).stdout).toContain('never breaks no-leak/vm: 3 actions (minimal)');
     const found = vlbr(...args, '--no-shorten').stdout;
     expect(found).toMatch(/^never breaks no-leak\/vm: \d+ actions \(shrunk\)$/m);
     expect(found).toContain('shrunk: the shortest schedule found');
   });
-  it('always takes one machine when a part of it is given', () => {
+  it('vlbr verify takes one machine when a part of it is given', () => {
     const { stdout } = vlbr(...SMALL, '--runs', '1', '--vcpus', '3');
     expect(stdout).toContain('machines: 2 VMs of 3 vCPUs and 3 tasks on 1 pCPU');
   });
-  it('always ends with a report when it is interrupted', async () => {
+  it('vlbr verify always ends with a report when it is interrupted', async () => {
     const args = [CLI, 'verify', '--policy', 'always', '--runs', '1000000', '--json'];
     const child = spawn(process.execPath, args);
     let stdout = '';
@@ -194,10 +197,12 @@ describe('vlbr verify', () => {
 });
 
 describe('vlbr verify --schedule', () => {
+  const OTHER_VM = 'CPU 0/TCG';
   const line = (cpu: number, time: string, prev: string, next: string): string =>
     `  x-1 [00${cpu}] d..2. ${time}: sched_switch: prev_comm=${prev} prev_pid=${pid(prev)} ` +
     `prev_prio=120 prev_state=S ==> next_comm=${next} next_pid=${pid(next)} next_prio=120`;
-  const pid = (comm: string): number => ({ 'CPU 0/KVM': 7, 'CPU 1/KVM': 8 })[comm] ?? 0;
+  const pid = (comm: string): number =>
+    ({ 'CPU 0/KVM': 7, 'CPU 1/KVM': 8, [OTHER_VM]: 9 })[comm] ?? 0;
   const good = [
     '#                 entries-in-buffer/entries-written: 3/3   #P:2',
     line(0, '1.000001', 'idle', 'CPU 0/KVM'),
@@ -205,10 +210,44 @@ describe('vlbr verify --schedule', () => {
     line(0, '1.000003', 'CPU 1/KVM', 'CPU 0/KVM'),
   ];
 
-  it('always runs on the recorded machine', () => {
+  it('vlbr verify --schedule always runs on the recorded machine', () => {
     const path = file('good.txt', good.join('\n'));
     const { stdout } = vlbr(...SMALL, '--runs', '2', '--schedule', path);
     expect(stdout).toContain(`schedule: ${path}: 2 vCPUs of 1 VM on 1 pCPU, 3 vCPU switches`);
+  });
+
+  describe('with more windows than --runs', () => {
+    const VM0 = 'CPU 0/KVM';
+    /** Two windows in which one vCPU has the pCPU alone, then one in which two VMs share it. */
+    const recorded = Array.from({ length: 72 }, (_, i) => {
+      const alone = i < 48;
+      const threads = alone ? [VM0, 'idle'] : [VM0, OTHER_VM];
+      const [next, prev] = [threads[i % 2], i === 48 ? 'idle' : threads[(i + 1) % 2]];
+      return line(0, `1.${String(i + 1).padStart(6, '0')}`, i === 0 ? 'idle' : prev, next);
+    });
+    const args = (...more: readonly string[]): string[] => {
+      const path = file('three-windows.txt', [...good.slice(0, 1), ...recorded].join('\n'));
+      const what = ['--policy', 'never', '--property', 'no-loss/any', '--no-shorten'];
+      return ['verify', ...what, '--schedule', path, ...more];
+    };
+
+    it.each([1, 2])('always runs every window, the last one too: --runs %i', (runs) => {
+      const json = verifyJson(vlbr(...args('--runs', String(runs), '--json')).stdout);
+      expect(json.schedules).toMatchObject([{ vms: 2, vcpu_switches: 72, windows: 3 }]);
+      expect(json.results).toMatchObject([{ runs: 3, verdict: 'fails' }]);
+    });
+    it('never changes what the windows show by a lower --runs', () => {
+      const results = ['1', '2', '3'].map(
+        (runs) => verifyJson(vlbr(...args('--runs', runs, '--json')).stdout).results,
+      );
+      expect(results[0]).toEqual(results[2]);
+      expect(results[1]).toEqual(results[2]);
+    });
+    it('always says how many runs that takes, unless --runs allows as many', () => {
+      const says = 'runs: 3 for each policy, and not 2, since what is recorded fills 3 windows of';
+      expect(vlbr(...args('--runs', '2')).stdout).toContain(says);
+      expect(vlbr(...args('--runs', '3')).stdout).not.toMatch(/^runs: /m);
+    });
   });
 
   const broken: readonly (readonly [what: string, text: string | Uint8Array, message: RegExp])[] = [
@@ -223,12 +262,15 @@ describe('vlbr verify --schedule', () => {
     ['no vCPU', line(0, '1.1', 'a', 'b'), /--vcpu-threads REGEX/],
     ['a binary trace.dat', Uint8Array.from([0x17, 8, 0x44, ...Buffer.from('tracing')]), /binary/],
   ];
-  it.each(broken)('always refuses %s before anything runs', (what, text, message) => {
-    const path = file(`${what.replaceAll(' ', '-')}.txt`, text);
-    const ended = vlbr('verify', '--schedule', path);
-    expectUsageError(ended, message);
-    expect(ended.stderr).toContain(path);
-  });
+  it.each(broken)(
+    'vlbr verify --schedule refuses %s before anything runs',
+    (what, text, message) => {
+      const path = file(`${what.replaceAll(' ', '-')}.txt`, text);
+      const ended = vlbr('verify', '--schedule', path);
+      expectUsageError(ended, message);
+      expect(ended.stderr).toContain(path);
+    },
+  );
 });
 
 describe('usage errors', () => {
@@ -258,10 +300,10 @@ describe('usage errors', () => {
     ['list everything', /policies, properties, cpus/],
     ['frobnicate', /unknown command 'frobnicate'/],
   ];
-  it.each(bad)('always explain: vlbr %s', (args, message) => {
+  it.each(bad)('a usage error is always explained: vlbr %s', (args, message) => {
     expectUsageError(vlbr(...args.split(' ')), message);
   });
-  it('always come with the help when there is no command', () => {
+  it('without a command vlbr always prints its help', () => {
     const { status, stdout, stderr } = vlbr();
     expect([status, stdout]).toEqual([2, '']);
     expect(stderr).toContain('Usage: vlbr');
@@ -269,25 +311,28 @@ describe('usage errors', () => {
 });
 
 describe('vlbr --help, --version and list', () => {
-  it('always says what each option is, its unit and its default', () => {
+  it('vlbr --help says what each option is, its unit and its default', () => {
     const { status, stdout } = vlbr('verify', '--help');
     expect(status).toBe(0);
     for (const words of ['--runs <n>', 'of 60 actions (default: 4000)', '"skylake"', '130']) {
       expect(stdout).toContain(words);
     }
   });
-  it('always knows its version', () => {
+  it('vlbr --version is always the version of the package', () => {
     expect(vlbr('--version').stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
-  it.each(['policies', 'properties', 'cpus'])('always lists %s, as a table and as JSON', (what) => {
-    const json = JSON.parse(vlbr('list', what, '--json').stdout) as Record<string, unknown>;
-    const table = vlbr('list', what).stdout;
-    const names = (json[what] as { readonly name: string }[]).map(({ name }) => name);
-    expect(json.schema).toBe('vlbr/list/1');
-    expect(names.length).toBeGreaterThan(7);
-    for (const name of names) expect(table).toMatch(new RegExp(`^${name} `, 'm'));
-  });
-  it('never complains when its reader goes away', async () => {
+  it.each(['policies', 'properties', 'cpus'])(
+    'vlbr list always lists %s, as a table and as JSON',
+    (what) => {
+      const json = JSON.parse(vlbr('list', what, '--json').stdout) as Record<string, unknown>;
+      const table = vlbr('list', what).stdout;
+      const names = (json[what] as { readonly name: string }[]).map(({ name }) => name);
+      expect(json.schema).toBe('vlbr/list/1');
+      expect(names.length).toBeGreaterThan(7);
+      for (const name of names) expect(table).toMatch(new RegExp(`^${name} `, 'm'));
+    },
+  );
+  it('vlbr never complains when the reader of its output ends', async () => {
     const child = spawn(process.execPath, [CLI, ...SMALL, '--runs', '1']);
     child.stdout.destroy();
     let stderr = '';
@@ -297,5 +342,54 @@ describe('vlbr --help, --version and list', () => {
     const code = await new Promise((resolve) => child.on('close', resolve));
     expect(stderr).toBe('');
     expect([0, 1]).toContain(code);
+  });
+});
+
+describe('the exit codes', () => {
+  const codesIn = (help: string): number[] => {
+    const list = help.slice(help.indexOf('Exit codes:'));
+    return [...list.matchAll(/^ {2}(\d+) +\S/gm)].map(([, code]) => Number(code));
+  };
+
+  it('are all in the help of vlbr', () => {
+    const { EXIT_EXPECTED, EXIT_UNEXPECTED, EXIT_USAGE, EXIT_BUG } = exits;
+    const { EXIT_TRUNCATED, EXIT_INTERRUPTED } = exits;
+    const all = [EXIT_EXPECTED, EXIT_UNEXPECTED, EXIT_USAGE, EXIT_BUG, EXIT_TRUNCATED];
+    expect(codesIn(vlbr('--help').stdout)).toEqual([...all, EXIT_INTERRUPTED]);
+  });
+
+  it.each([
+    ['verify', [0, 1, 2, 3, 130]],
+    ['explore', [0, 1, 2, 3, 4, 130]],
+    ['replay', [0, 1, 2, 3]],
+    ['review', [0, 1, 2, 3, 130]],
+    ['conform', [0, 1, 2, 3, 130]],
+    ['corpus', [0, 1, 2, 3, 130]],
+    ['kernel build', [0, 2, 3]],
+    ['list', [0, 2, 3]],
+  ])('are in the help of vlbr %s, as far as it ends with them', (command, codes) => {
+    expect(codesIn(vlbr(...command.split(' '), '--help').stdout)).toEqual(codes);
+  });
+
+  it.skipIf(!existsSync('/dev/full'))('never say that a full disk is a verdict', () => {
+    const full = openSync('/dev/full', 'w');
+    const stdio: StdioOptions = ['ignore', full, 'pipe'];
+    const ended = spawnSync(process.execPath, [CLI, 'list', 'cpus'], { encoding: 'utf8', stdio });
+    closeSync(full);
+    expect(ended.stderr).toMatch(/^vlbr: the output can't be written: ENOSPC/);
+    expect(ended.stderr).not.toMatch(/^\s+at /m);
+    expect(ended.status).toBe(2);
+  });
+
+  it('never say that an exception outside of every command is a verdict', () => {
+    const thrower = file(
+      'thrower.mjs',
+      "import { isMainThread } from 'node:worker_threads';\n" +
+        "if (isMainThread) setTimeout(() => { throw new Error('late'); }, 2000);\n",
+    );
+    const args = ['--import', thrower, CLI, 'verify', '--policy', 'never', '--runs', '1000000000'];
+    const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+    expect(stderr).toMatch(/^vlbr: this is a bug of vlbr, not a verdict\nError: late\n/);
+    expect(status).toBe(3);
   });
 });

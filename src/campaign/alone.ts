@@ -1,0 +1,69 @@
+/**
+ * A schedule's guests without a host: each vCPU has a pCPU of its own, nobody saves, restores or
+ * takes away anything, and of the actions only those of the guests are left. What the guest's
+ * kernel breaks by itself it breaks there as well.
+ */
+import { never } from '../host/policy/never.js';
+import { KIND } from '../schedule/table.js';
+import { MSR_LBR_TOS } from '../hw/msr_index.js';
+import type { MachineConfig } from '../machine/config.js';
+import { totalVcpus } from '../machine/config.js';
+import type { Machine } from '../machine/machine.js';
+import { canPerform, IS_VCPU, perform } from '../schedule/table.js';
+import type { Schedule } from '../schedule/schedule.js';
+import { ACTION_WORDS } from '../schedule/schedule.js';
+import type { Monitor } from '../judge/monitor.js';
+
+/** A machine and who judges it. */
+interface Watched {
+  readonly machine: Machine;
+  readonly monitor: Monitor;
+}
+
+/** The same guests, told the same, on a pCPU for each vCPU and under a policy that does nothing. */
+export function configAlone(config: MachineConfig): MachineConfig {
+  const { pv } = config.policy;
+  return { ...config, policy: { ...never, pv }, pcpus: totalVcpus(config) };
+}
+
+/** Whether an action is the guest's. HLT only asks the host for another thread. */
+function isOfGuest(kind: number): boolean {
+  return IS_VCPU[kind] === 1 && kind !== KIND.halt && kind !== KIND.liveMigrate;
+}
+
+/** MSR accesses that the function in which a vCPU is suspended has made. */
+function accessesOf({ ports }: Machine, vcpu: number): number {
+  const { suspended, accesses } = ports[vcpu];
+  return suspended === 0 ? 0 : accesses;
+}
+
+/** Gives a stack without records the TOS that it happens to have on the other machine. */
+function takeTos(met: Watched, alone: Watched, vcpu: number): void {
+  const tos = met.monitor.freeTos(vcpu);
+  const own = alone.machine.pcpus[vcpu];
+  if (tos >= 0 && own.stack.empty) own.wrmsr(MSR_LBR_TOS, tos, 0);
+}
+
+/**
+ * Performs the i-th action on the machine of a schedule and, if it was possible and is the guest's,
+ * on the one that has no host. If the action has left the vCPU inside a kernel function, the vCPU
+ * stands still at the same MSR access there until it is resumed: CPUs that share nothing but memory
+ * are not in step either, and the others may see what is half done.
+ */
+export function stepBoth(met: Watched, alone: Watched, schedule: Schedule, i: number): void {
+  const at = i * ACTION_WORDS;
+  const [kind, actor, a, b, c] = schedule.words.subarray(at, at + ACTION_WORDS);
+  if (!canPerform(met.machine, kind, actor, a, b)) return;
+  if (!isOfGuest(kind)) {
+    perform(met.machine, kind, actor, a, b, c);
+    return;
+  }
+  const before = accessesOf(met.machine, actor);
+  takeTos(met, alone, actor);
+  perform(met.machine, kind, actor, a, b, c);
+  const { machine } = alone;
+  const inside = met.machine.ports[actor].suspended !== 0;
+  if (inside) machine.arm(actor, -1, accessesOf(met.machine, actor) - before);
+  if (canPerform(machine, kind, actor, a, b)) perform(machine, kind, actor, a, b, c);
+  if (inside) machine.switchTo(actor, actor);
+}

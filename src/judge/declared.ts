@@ -1,0 +1,49 @@
+/** What a policy declares about the properties, read by the judge. */
+import type { KernelVersion } from '../guest/perf/kernel.js';
+import { KERNEL_FEATURES } from '../guest/perf/kernel.js';
+import type { KnownFailure, LbrPolicy } from '../host/policy/policy.js';
+import type { CpuModel } from '../hw/cpu_models.js';
+import type { PropertyName } from './properties.js';
+import { PROPERTY_NAMES } from './properties.js';
+
+/**
+ * Checks that all that a policy declares is about properties that exist.
+ *
+ * @throws TypeError if it declares a name that is none.
+ */
+export function checkDeclared(policy: LbrPolicy): void {
+  const known: ReadonlySet<string> = new Set(PROPERTY_NAMES);
+  for (const list of ['knownFailures', 'notApplicable', 'withoutCallstack'] as const) {
+    const stranger = Object.keys(policy[list] ?? {}).find((name) => !known.has(name));
+    if (stranger === undefined) continue;
+    throw new TypeError(
+      `${list} of policy ${policy.name} has '${stranger}', which is no property; ` +
+        `the properties are ${PROPERTY_NAMES.join(', ')}`,
+    );
+  }
+}
+
+/** Why a policy is known to break a property on this CPU and kernel; null if it is not. */
+export function knownFailure(
+  policy: LbrPolicy,
+  property: PropertyName,
+  model: CpuModel,
+  kernel: KernelVersion,
+): string | null {
+  const known: KnownFailure | undefined = policy.knownFailures[property];
+  if (known === undefined) return null;
+  return known.where === undefined || known.where(model, KERNEL_FEATURES[kernel])
+    ? known.why
+    : null;
+}
+
+/** Why a property says nothing about a policy on this CPU; null if it does. */
+export function notApplicable(
+  policy: LbrPolicy,
+  property: PropertyName,
+  model: CpuModel,
+): string | null {
+  const why: string | undefined = policy.notApplicable[property];
+  if (why !== undefined) return why;
+  return (model.callstack ? null : policy.withoutCallstack?.[property]) ?? null;
+}

@@ -1,0 +1,44 @@
+/** The command line of `vlbr replay`. */
+import { Command } from 'commander';
+import { driverOption, KERNEL_SRC_SAYS } from '../../console/arguments.js';
+import {
+  EXIT_EXPECTED,
+  EXIT_INTERRUPTED,
+  EXIT_TRUNCATED,
+  EXIT_UNEXPECTED,
+  exitCodesText,
+} from '../../console/exit_codes.js';
+import type { ReplayOptions } from './replay.js';
+
+const HELP = `
+A file is a report of \`vlbr verify --json\`, text that holds tokens, or one schedule:
+  {"schema": "vlbr/schedule/1", "policy": "...", "property": "...", "cpu": "...",
+   "kernel": "...", "vms": 2, "vcpus": 1, "tasks": 2, "pcpus": 1,
+   "actions": ["p0: run vcpu=1", "v1: open task=0 type=CALL_STACK|USER", ...]}
+
+  It may also say "whose": "policy", "kernel" or "nobody": who is to break the property.`;
+
+const EXITS = exitCodesText({
+  [EXIT_EXPECTED]:
+    'it ends as the file says in "whose" or, without that, as the policy declares: a known ' +
+    "failure breaks the property, and nothing else does; what the guest's kernel breaks by " +
+    'itself counts against no policy',
+  [EXIT_UNEXPECTED]: 'it does not',
+  [EXIT_TRUNCATED]: null,
+  [EXIT_INTERRUPTED]: null,
+});
+
+/** @param done - is told the exit code. */
+export function replayCommand(done: (code: number) => void): Command {
+  return new Command('replay')
+    .description('run one schedule again and tell what happens in it')
+    .argument('<token|file>', 'what `vlbr verify` printed, or a file')
+    .addOption(driverOption())
+    .option('--kernel-src <path>', KERNEL_SRC_SAYS)
+    .option('--json', 'one JSON object on standard output, which is a replay file again')
+    .addHelpText('after', `${HELP}\n${EXITS}`)
+    .action(async (what: string, options: ReplayOptions) => {
+      const { replay } = await import('./replay.js');
+      done(replay(what, options));
+    });
+}

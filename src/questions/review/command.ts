@@ -1,0 +1,46 @@
+/** The command line of `vlbr review`. */
+import { Command } from 'commander';
+import { runsNumber, SEED_SAYS, seedNumber, TREE_SAYS } from '../../console/arguments.js';
+import {
+  EXIT_EXPECTED,
+  EXIT_TRUNCATED,
+  EXIT_UNEXPECTED,
+  exitCodesText,
+} from '../../console/exit_codes.js';
+import type { ReviewOptions } from './review.js';
+
+const HELP = `
+The suite runs on the tree's lbr.c and on the patched one with the same seeds, and every schedule
+that fails on one of them is tried on the other. A property is lost if there is a schedule on which
+it held and now fails, whenever its interruptions come. A loss is left out only where it uncovers
+what Linux 6.1 does wrong itself, while something is gained.
+
+Examples:
+  vlbr review --kernel-src ~/linux 0001-perf-x86-lbr-my-change.patch
+  git -C ~/linux show HEAD | vlbr review --kernel-src ~/linux --reverse -`;
+
+const EXITS = exitCodesText({
+  [EXIT_EXPECTED]: 'no property is lost',
+  [EXIT_UNEXPECTED]: 'some property is lost, or the patched lbr.c crashes',
+  [EXIT_TRUNCATED]: null,
+});
+
+/** @param done - is told the exit code. */
+export function reviewCommand(done: (code: number) => void): Command {
+  return new Command('review')
+    .description('say which properties a patch of lbr.c loses or gains')
+    .argument('<patch...>', 'unified diffs in order (git format-patch, git diff), or a second tree')
+    .option('--kernel-src <path>', TREE_SAYS)
+    .option('--reverse', 'the tree has the patches: what did they fix?')
+    .option('--policy <names>', 'policies, separated by commas', 'all')
+    .option('--property <names>', 'properties, likewise', 'all')
+    .option('--cpu <names>', 'CPU models, likewise', 'skylake,haswell,haswell-notsx,goldmont')
+    .option('--runs <n>', 'runs for each policy, CPU and side', runsNumber, 800)
+    .option('--seed <n>', SEED_SAYS, seedNumber, 1)
+    .option('--json', 'one JSON object on standard output')
+    .addHelpText('after', `${HELP}\n${EXITS}`)
+    .action(async (patches: string[], options: ReviewOptions) => {
+      const { review } = await import('./review.js');
+      done(await review(patches, options));
+    });
+}

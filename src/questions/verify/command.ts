@@ -1,0 +1,65 @@
+/** The command line of `vlbr verify`. */
+import { Command } from 'commander';
+import {
+  collect,
+  driverOption,
+  KERNEL_SRC_SAYS,
+  kernelOption,
+  runsNumber,
+  SEED_SAYS,
+  seedNumber,
+  wholeNumber,
+} from '../../console/arguments.js';
+import {
+  EXIT_EXPECTED,
+  EXIT_TRUNCATED,
+  EXIT_UNEXPECTED,
+  exitCodesText,
+} from '../../console/exit_codes.js';
+import type { VerifyOptions } from './verify.js';
+
+const HELP = `
+The machine:
+  Without --vms, --vcpus, --tasks and --pcpus, runs take turns with several small machines.
+  With any of them there is one: 2 VMs of 1 vCPU and 2 tasks on 1 pCPU, but for what is given.
+  A --schedule brings its own. It is cut into windows of 24 recorded switches, one for each run.
+  Every window is run at least once, also where that takes more runs than --runs says.
+
+Examples:
+  vlbr verify --policy pv-v2,pv-sound --property no-leak
+  vlbr verify --schedule host.txt --vcpu-threads 'CPU \\d+/KVM' --json > report.json`;
+
+const EXITS = exitCodesText({
+  [EXIT_EXPECTED]:
+    'everything came out as expected: what a policy declares as a known failure fails, and ' +
+    'everything else holds',
+  [EXIT_UNEXPECTED]: 'some verdict is not the expected one',
+  [EXIT_TRUNCATED]: null,
+});
+
+/** @param done - is told the exit code. */
+export function verifyCommand(done: (code: number) => void): Command {
+  return new Command('verify')
+    .description('judge host policies by generated schedules, against every property')
+    .option('--policy <names>', 'policies, separated by commas (see: vlbr list policies)', 'all')
+    .option('--property <names>', 'properties, likewise (see: vlbr list properties)', 'all')
+    .option('--cpu <name>', 'CPU model (see: vlbr list cpus)', 'skylake')
+    .addOption(kernelOption())
+    .addOption(driverOption())
+    .option('--kernel-src <path>', KERNEL_SRC_SAYS)
+    .option('--vms <n>', 'VMs, 1 to 6', wholeNumber(1, 6))
+    .option('--vcpus <n>', 'vCPUs of each VM, 1 to 8', wholeNumber(1, 8))
+    .option('--tasks <n>', 'tasks of each VM, from its vCPUs to 16', wholeNumber(1, 16))
+    .option('--pcpus <n>', 'pCPUs, 1 to 8', wholeNumber(1, 8))
+    .option('--runs <n>', 'runs for each policy, of 60 actions', runsNumber, 4000)
+    .option('--seed <n>', SEED_SAYS, seedNumber, 1)
+    .option('--no-shorten', 'no exploration for schedules shorter than those found')
+    .option('--schedule <file>', 'recorded host schedule, ftrace text; repeatable', collect)
+    .option('--vcpu-threads <regex>', 'its vCPU threads (default: "CPU \\d+/(KVM|TCG)")')
+    .option('--json', 'one JSON object on standard output')
+    .addHelpText('after', `${HELP}\n${EXITS}`)
+    .action(async (options: VerifyOptions) => {
+      const { verify } = await import('./verify.js');
+      done(await verify(options));
+    });
+}

@@ -1,0 +1,237 @@
+/** The pool of workers: silence, progress, exceptions and Ctrl-C. */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { build } from 'esbuild';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { VerifyJob } from '../../src/questions/verify/worker.js';
+import { UsageError, WorkerBug } from '../../src/console/errors.js';
+import type { PoolResults } from '../../src/console/pool.js';
+import { inWorkers } from '../../src/console/pool.js';
+import type { Job } from '../../src/console/worker.js';
+import { POLICIES } from '../../src/host/policy/index.js';
+import { PROPERTY_NAMES } from '../../src/judge/properties.js';
+import { withInfo } from '../../src/tree/binary.js';
+import type { Progress, Report } from '../../src/campaign/campaign.js';
+import { DEFAULT_SHAPES } from '../../src/campaign/campaign.js';
+import type { TestJob, Told } from '../rig/pool_worker.js';
+
+const BUILD = fileURLToPath(new URL(`../../.cache/pool-test-${process.pid}`, import.meta.url));
+const WORKER = join(BUILD, 'pool_worker.js');
+const CAMPAIGN = join(BUILD, 'worker.js');
+
+/** What the pool is told to take for an endless loop. */
+const SILENCE_MS = 2000;
+const LONG_MS = 2.5 * SILENCE_MS;
+
+beforeAll(async () => {
+  const entryPoints = ['../rig/pool_worker.ts', '../../src/questions/verify/worker.ts'].map(
+    (path) => fileURLToPath(new URL(path, import.meta.url)),
+  );
+  const how = { bundle: true, format: 'esm', platform: 'node', packages: 'external' } as const;
+  await build({ ...how, entryPoints, outdir: BUILD, entryNames: '[name]' });
+}, 120_000);
+
+afterAll(() => {
+  rmSync(BUILD, { recursive: true, force: true });
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+interface Asked extends Partial<TestJob> {
+  readonly silence_ms?: number;
+  readonly update?: (progress: readonly Told[]) => void;
+  readonly end?: () => void;
+}
+
+function pool(acts: TestJob['acts'], asked: Asked = {}): Promise<PoolResults<string>> {
+  const { cpus = ['skylake'], binary = null, silence_ms = SILENCE_MS } = asked;
+  const { update = (): void => {}, end = (): void => {} } = asked;
+  const work = {
+    worker: pathToFileURL(WORKER),
+    job: { cpus, policies: Object.keys(acts), binary, acts },
+    silence_ms,
+    advice: ({ policy }: { readonly policy: string }, crash: { readonly token: string | null }) => [
+      `${policy} ${crash.token}`,
+    ],
+  };
+  return inWorkers<TestJob, Told, string>(work, { update, end });
+}
+
+/** What `vlbr kernel build` would make of a file without a function. */
+function noCode(): Uint8Array {
+  const global = [0x7f, 0, 0x41, 0, 0x0b];
+  const exported = ['__global_base', '__data_end'].flatMap((name, i) => {
+    return [name.length, ...Buffer.from(name), 3, i];
+  });
+  const sections = [6, 11, 2, ...global, ...global, 7, exported.length + 1, 2, ...exported];
+  const module = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, ...sections);
+  return withInfo(module, { version: '6.1', sha256: '0'.repeat(64) });
+}
+
+/** Holds this thread up, as Ctrl-Z does until the process is brought back. */
+function block(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
+describe('a pool with a limit on silence', () => {
+  it('never ends a worker that takes longer than the limit and goes on telling', async () => {
+    const { results } = await pool({ never: `talk ${LONG_MS}` });
+    expect(results).toEqual(['never is done on skylake']);
+  });
+
+  it('never takes for silence what this thread was too busy to hear', async () => {
+    let told = 0;
+    // After a check, the loop looks at its timers before it takes messages.
+    const update = (): void => {
+      if (told++ === 0) setImmediate(() => block(1.5 * SILENCE_MS));
+    };
+    const { results } = await pool({ never: `talk ${LONG_MS}` }, { update });
+    expect(told).toBeGreaterThan(1);
+    expect(results).toEqual(['never is done on skylake']);
+  });
+
+  it('never counts the time that a policy waits for a worker', async () => {
+    const acts = Object.fromEntries(POLICIES.map(({ name }) => [name, 'talk 400']));
+    const { results } = await pool(acts, { silence_ms: 1500 });
+    expect(results).toHaveLength(POLICIES.length);
+  });
+
+  it('always ends a worker that says nothing, and says which policy it was', async () => {
+    const began = performance.now();
+    const silence_ms = 600;
+    const ended = pool({ never: 'hush 60000' }, { silence_ms });
+    await expect(ended).rejects.toThrow(UsageError);
+    await expect(ended).rejects.toThrow(
+      'the model does not return: no word for 0.01 minutes under never on skylake',
+    );
+    const took = performance.now() - began;
+    expect(took).toBeGreaterThan(silence_ms);
+    expect(took).toBeLessThan(30_000);
+  });
+
+  it('always names lbr.c where a compiled one runs', async () => {
+    const ended = pool({ never: 'hush 60000' }, { silence_ms: 300, binary: noCode() });
+    await expect(ended).rejects.toThrow('lbr.c does not return');
+  });
+
+  it('always ends a worker that falls silent after another has talked', async () => {
+    const ended = pool({ never: 'talk 300', always: 'hush 60000' }, { silence_ms: 900 });
+    await expect(ended).rejects.toThrow('under always on skylake');
+  });
+
+  it('never ends a silent worker if there is no limit', async () => {
+    const { results } = await pool({ never: 'hush 500' }, { silence_ms: Infinity });
+    expect(results).toEqual(['never is done on skylake']);
+  });
+});
+
+describe('the worker of a campaign', () => {
+  it('always goes on telling while it makes counterexamples short', async () => {
+    const job: VerifyJob = {
+      cpus: ['skylake'],
+      policies: ['never'],
+      binary: null,
+      kernel: '6.1',
+      shapes: DEFAULT_SHAPES,
+      properties: PROPERTY_NAMES,
+      runs: 300,
+      seed: 1,
+      schedules: [],
+      shorten: false,
+    };
+    let ends = 0;
+    const update = ([{ runs, runsWanted }]: readonly Progress[]): void => {
+      if (runs === runsWanted) ends++;
+    };
+    const work = { worker: pathToFileURL(CAMPAIGN), job, silence_ms: Infinity, advice: () => [] };
+    const line = { update, end: (): void => {} };
+    const { results } = await inWorkers<VerifyJob, Progress, Report>(work, line);
+    expect(results).toMatchObject([{ runs: 300, interrupted: false }]);
+    // Shrinking takes a second or two, and a worker tells how far it is ten times a second.
+    expect(ends).toBeGreaterThan(2);
+  });
+});
+
+describe('a pool', () => {
+  it('always gives results in the order of the job, whoever is first', async () => {
+    const acts = { never: 'talk 600', always: 'talk 0', merged: 'talk 300' };
+    const { results, interrupted } = await pool(acts, { cpus: ['haswell', 'skylake'] });
+    expect(results).toEqual(
+      ['haswell', 'skylake'].flatMap((cpu) =>
+        Object.keys(acts).map((policy) => `${policy} is done on ${cpu}`),
+      ),
+    );
+    expect(interrupted).toBe(false);
+  });
+
+  it('always hands on the stack and the token of an exception, with advice', async () => {
+    const error: unknown = await pool({ never: 'crash' }).catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(WorkerBug);
+    if (!(error instanceof WorkerBug)) return;
+    expect(error.stack).toMatch(/a claim is broken\n\s+at /);
+    expect(error.advice).toEqual(['never v1.token']);
+    expect(error.inKernel).toBe(false);
+  });
+
+  it('always fails if there is no code for its workers', async () => {
+    const worker = pathToFileURL(join(BUILD, 'nothing.js'));
+    const job = { cpus: ['skylake'], policies: ['never', 'always', 'merged'], binary: null };
+    const work = { worker, job, silence_ms: SILENCE_MS, advice: () => [] };
+    const ended = inWorkers<Job, Told, string>(work, { update: () => {}, end: () => {} });
+    await expect(ended).rejects.toThrow(/Cannot find module .*nothing\.js/);
+  });
+
+  it('always has a compiled lbr.c that is none be a bug, and not a verdict', async () => {
+    const error: unknown = await pool({ never: 'talk 0' }, { binary: Uint8Array.of(0) }).catch(
+      (e: unknown) => e,
+    );
+    expect(error).toMatchObject({ name: 'WorkerBug', inKernel: true, advice: ['never null'] });
+  });
+
+  it('always ends with what is known at Ctrl-C, and begins nothing more', async () => {
+    const said: string[] = [];
+    vi.spyOn(process.stderr, 'write').mockImplementation((text) => said.push(String(text)) > 0);
+    let [told, ends] = [0, 0];
+    const update = (): void => {
+      if (told++ === 0) process.emit('SIGINT');
+    };
+    const end = (): void => void ends++;
+    const acts = Object.fromEntries(POLICIES.map(({ name }) => [name, 'talk 60000']));
+    const listeners = process.listenerCount('SIGINT');
+    const found = await pool(acts, { update, end, silence_ms: Infinity });
+    expect(found.interrupted).toBe(true);
+    expect(said).toEqual(['vlbr: ending with what is known; Ctrl-C once more to stop at once\n']);
+    expect(ends).toBe(2);
+    expect(found.results.length).toBeGreaterThan(0);
+    expect(found.results.length).toBeLessThanOrEqual(8);
+    for (const result of found.results) expect(result).toMatch(/ was stopped on skylake$/);
+    expect(process.listenerCount('SIGINT')).toBe(listeners);
+  });
+
+  it('always ends the process at the second Ctrl-C', async () => {
+    vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    const exit = vi.spyOn(process, 'exit').mockReturnValue(undefined as never);
+    let told = 0;
+    const update = (): void => {
+      if (told++ > 0) return;
+      process.emit('SIGINT');
+      expect(exit).not.toHaveBeenCalled();
+      process.emit('SIGINT');
+    };
+    await pool({ never: 'talk 60000' }, { update });
+    expect(exit.mock.calls).toEqual([[130]]);
+  });
+
+  it('always tells the last that a worker has said before its answer', async () => {
+    const seen = new Set<string>();
+    const update = (all: readonly Told[]): void => {
+      for (const { policy } of all) seen.add(policy);
+    };
+    const ended = pool({ never: 'talk 100', always: 'crash' }, { update });
+    await expect(ended).rejects.toThrow(WorkerBug);
+    expect(seen).toContain('always');
+  });
+});

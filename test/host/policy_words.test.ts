@@ -1,0 +1,41 @@
+/** What a policy remembers of a vCPU: words of the block, by the names that it declares. */
+import { describe, expect, it } from 'vitest';
+import { policyWords } from '../../src/host/policy_words.js';
+import { Layout, Memory } from '../../src/hw/memory.js';
+
+/** A block of 20 words. */
+function blockOf(): Memory {
+  const layout = new Layout();
+  layout.take(20);
+  return new Memory(layout);
+}
+
+describe('policyWords', () => {
+  it('always reads and writes the words of the block, in the order of the names', () => {
+    const memory = blockOf();
+    const a = policyWords<'live' | 'used'>(memory, 10, ['live', 'used']);
+    const b = policyWords<'live' | 'used'>(memory, 12, ['live', 'used']);
+    a.used = 7;
+    b.live = -1;
+    expect([...memory.words.subarray(9, 14)]).toEqual([0, 0, 7, -1, 0]);
+    memory.words[10] = 5;
+    expect([a.live, a.used, b.live, b.used]).toEqual([5, 7, -1, 0]);
+  });
+
+  it('never takes a name to be at the place that it has under another policy', () => {
+    const memory = blockOf();
+    const two = policyWords<'a' | 'b'>(memory, 0, ['a', 'b']);
+    const swapped = policyWords<'a' | 'b'>(memory, 0, ['b', 'a']);
+    two.a = 1;
+    two.b = 2;
+    expect([swapped.a, swapped.b]).toEqual([2, 1]);
+  });
+
+  it('always refuses to write a word that was not declared', () => {
+    const words: Record<string, number> = policyWords<'live'>(blockOf(), 0, ['live']);
+    expect(() => {
+      words.lvie = 1;
+    }).toThrow(TypeError);
+    expect(words.lvie).toBeUndefined();
+  });
+});

@@ -1,0 +1,40 @@
+/** What the library exports, and what it says of itself. */
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import * as library from '../src/index.js';
+
+const TEXT = readFileSync(new URL('../src/index.ts', import.meta.url), 'utf8');
+
+/** The comment at its top: what is there, and what is not. */
+const [HERE, NOT_HERE] = TEXT.slice(0, TEXT.indexOf('*/'))
+  .replaceAll(/\s+\*?\s*/g, ' ')
+  .split('Not here:');
+
+describe('the library', () => {
+  it.each([
+    ['vlbr verify', 'runCampaign'],
+    ['vlbr replay', 'timeline'],
+    ['vlbr review', 'reviewPolicy'],
+    ['vlbr explore', 'explore'],
+    ['vlbr kernel build', 'buildKernel'],
+    ['vlbr list', 'POLICIES'],
+  ])('always has the work of %s, as it says', (command, name) => {
+    expect(HERE).toContain(`\`${command}\``);
+    expect(library).toHaveProperty(name);
+  });
+
+  it.each([
+    ['vlbr conform', 'Conformance'],
+    ['vlbr corpus', 'hunt'],
+    ['shorter schedules', 'shorten'],
+    ['reports', 'verifyText'],
+  ])('never has what it leaves out, %s, and says so', (what, name) => {
+    expect(NOT_HERE).toContain(what);
+    expect(HERE).not.toContain(what);
+    expect(library).not.toHaveProperty(name);
+  });
+
+  it('never claims to be everything that the command line does', () => {
+    expect(TEXT).not.toMatch(/everything that the\s+\*? ?command line does/);
+  });
+});

@@ -1,0 +1,92 @@
+/** What a policy declares about where it fails, and what the judge makes of it. */
+import { describe, expect, it } from 'vitest';
+import type { CpuModel } from '../../src/hw/cpu_models.js';
+import { CPU_MODELS, findCpuModel } from '../../src/hw/cpu_models.js';
+import { findPolicy, POLICIES } from '../../src/host/policy/index.js';
+import { merged } from '../../src/host/policy/merged.js';
+import { never } from '../../src/host/policy/never.js';
+import { pvV2 } from '../../src/host/policy/pv_v2.js';
+import { checkDeclared, knownFailure, notApplicable } from '../../src/judge/declared.js';
+import { Monitor } from '../../src/judge/monitor.js';
+
+function cpuModel(name: string): CpuModel {
+  const found = findCpuModel(name);
+  if (found === undefined) throw new Error(`no CPU model ${name}`);
+  return found;
+}
+
+const SKYLAKE = cpuModel('skylake');
+const NEHALEM = cpuModel('nehalem');
+
+describe('checkDeclared', () => {
+  it.each(POLICIES)('never finds a name that is no property with policy $name', (policy) => {
+    expect(() => checkDeclared(policy)).not.toThrow();
+  });
+
+  it('always names the policy, the list and the name that is no property', () => {
+    const why = 'it reads what another left';
+    const known = { ...never, name: 'mine', knownFailures: { 'no-leak': { why } } };
+    expect(() => checkDeclared(known)).toThrow(
+      "knownFailures of policy mine has 'no-leak', which is no property; the properties are " +
+        'no-loss/callstack, no-loss/any, no-leak/vm,',
+    );
+    const silent = { ...never, notApplicable: { 'owner-only': why, 'active-agree': why } };
+    expect(() => checkDeclared(silent)).toThrow(
+      /^notApplicable of policy never has 'active-agree'/,
+    );
+    const without = { ...never, withoutCallstack: { toString: why } };
+    expect(() => checkDeclared(without)).toThrow(
+      /^withoutCallstack of policy never has 'toString'/,
+    );
+  });
+
+  it('always stops a machine from being judged under such a policy', () => {
+    const policy = { ...never, notApplicable: { balance: 'it keeps no counts' } };
+    const shape = { vms: 1, vcpus: 1, tasks: 1, pcpus: 1 };
+    const config = { ...shape, model: SKYLAKE, kernel: '6.1' as const, policy };
+    expect(() => new Monitor(config)).toThrow("notApplicable of policy never has 'balance'");
+    expect(() => new Monitor({ ...config, policy: never })).not.toThrow();
+  });
+});
+
+describe('knownFailure', () => {
+  it('always gives the reason, and null for what is not declared', () => {
+    expect(knownFailure(never, 'no-leak/vm', NEHALEM, '4.18')).toBe(
+      never.knownFailures['no-leak/vm']?.why,
+    );
+    expect(knownFailure(never, 'balanced', SKYLAKE, '6.1')).toBe(null);
+  });
+
+  it('never expects a failure that needs call-stack mode where there is none', () => {
+    expect(knownFailure(merged, 'no-leak/vm', SKYLAKE, '4.18')).not.toBe(null);
+    expect(knownFailure(merged, 'no-leak/vm', NEHALEM, '4.18')).toBe(null);
+    expect(knownFailure(merged, 'no-fault', NEHALEM, '6.1')).not.toBe(null);
+  });
+
+  it('never expects a failure that needs the restore shortcut of a kernel without it', () => {
+    expect(knownFailure(merged, 'no-leak/task', SKYLAKE, '6.1')).not.toBe(null);
+    expect(knownFailure(merged, 'no-leak/task', SKYLAKE, '4.18')).toBe(null);
+    expect(knownFailure(merged, 'no-leak/task', NEHALEM, '6.1')).toBe(null);
+  });
+});
+
+describe('notApplicable', () => {
+  it('always gives the declared reason', () => {
+    expect(notApplicable(never, 'active-agrees', SKYLAKE)).toBe(
+      never.notApplicable['active-agrees'],
+    );
+    expect(notApplicable(never, 'no-leak/vm', SKYLAKE)).toBe(null);
+  });
+
+  it('never judges who touches the registers of a policy that does not touch them', () => {
+    for (const model of CPU_MODELS) {
+      const reason = notApplicable(merged, 'owner-only', model);
+      if (model.callstack) expect(reason).toBe(null);
+      else expect(reason).toBe('it never touches the registers');
+      expect(notApplicable(merged, 'no-loss/any', model)).toBe(null);
+    }
+    expect(notApplicable(pvV2, 'owner-only', NEHALEM)).toBe('it never touches the registers');
+    const always = findPolicy('always') ?? never;
+    expect(notApplicable(always, 'owner-only', NEHALEM)).toBe(null);
+  });
+});

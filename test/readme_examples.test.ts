@@ -1,0 +1,194 @@
+/**
+ * The examples of README, word for word: each command of a `sh` block is run, and each block below
+ * one is compared with what its last command prints. `...` stands for lines that are left out.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { installedSource } from './rig/installed_kernel.js';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const README = readFileSync(join(ROOT, 'README.md'), 'utf8');
+
+/** A build of its own: dist/ may be in use by whoever runs the tests. */
+const BUILD = join(ROOT, '.cache', `readme-test-${process.pid}`);
+const HOOK_MS = 120_000;
+
+/** Commands that are not run here, and why. */
+const NOT_RUN: ReadonlyMap<string, string> = new Map([
+  ['npm ci && npm start', 'it fetches packages; its verdicts are those of policies.test.ts'],
+  ['npm ci && npm test', 'it fetches packages, and this test is a part of it'],
+]);
+
+/** Blocks that are no output of the commands above them, by how they begin, and why. */
+const NOT_SHOWN: ReadonlyMap<string, string> = new Map([
+  ['                    never', 'test/readme.test.ts compares the matrix with the declarations'],
+]);
+
+/** Commands that need clang and the source of Linux 6.1. */
+const NEEDS_KERNEL = /--driver kernel|--kernel-src|\bconform\b|linux-source/;
+
+interface Example {
+  readonly commands: readonly string[];
+  /** What is shown of what the last command prints; null if nothing is. */
+  readonly shown: string | null;
+}
+
+interface Fence {
+  readonly language: string;
+  readonly text: string;
+}
+
+const FENCES: readonly Fence[] = [...README.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(
+  ([, language, text]) => ({ language, text }),
+);
+
+function isExempt({ text }: Fence): boolean {
+  return [...NOT_SHOWN.keys()].some((start) => text.startsWith(start));
+}
+
+const EXAMPLES: readonly Example[] = FENCES.flatMap(({ language, text }, i) => {
+  if (language !== 'sh') return [];
+  const below = FENCES.at(i + 1);
+  const has = below !== undefined && below.language === '' && !isExempt(below);
+  return [{ commands: text.trimEnd().split('\n'), shown: has ? below.text : null }];
+});
+
+/** What matches a text of which some lines are shown, from the first to the last. */
+function patternOf(shown: string): RegExp {
+  const parts = shown
+    .trimEnd()
+    .split('\n')
+    .map((line) => (line === '...' ? '(?:.*\n)*?' : `${line.replace(/[^\w\s]/g, '\\$&')}\n`));
+  return new RegExp(`^${parts.join('')}$`);
+}
+
+let folder = '';
+
+/** Runs a command where README has it run: in a clone, after a build. */
+function run(command: string): { readonly status: number | null; readonly stdout: string } {
+  const env = { ...process.env, XDG_CACHE_HOME: join(folder, 'cache') };
+  const options = { cwd: folder, encoding: 'utf8', env } as const;
+  const { status, stdout, stderr } = spawnSync('sh', ['-c', command], options);
+  expect([command, stderr]).toEqual([command, '']);
+  return { status, stdout };
+}
+
+beforeAll(() => {
+  const tsup = join(ROOT, 'node_modules', 'tsup', 'dist', 'cli-default.js');
+  execFileSync(process.execPath, [tsup, '--out-dir', BUILD, '--silent'], { cwd: ROOT });
+  folder = mkdtempSync(join(tmpdir(), 'vlbr-readme-'));
+  symlinkSync(BUILD, join(folder, 'dist'));
+  for (const name of ['examples', 'test']) symlinkSync(join(ROOT, name), join(folder, name));
+}, HOOK_MS);
+
+afterAll(() => {
+  rmSync(BUILD, { recursive: true, force: true });
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Why a command can't be run here; empty if it can. */
+function missingFor(command: string): string {
+  if (!NEEDS_KERNEL.test(command)) return '';
+  if (installedSource === null) return 'clang or the source of a kernel is missing';
+  const shown = README.match(/lbr\.c \(sha256 ([0-9a-f]{12})\)/)?.[1] ?? 'none';
+  const { version, sha256 } = installedSource.info;
+  return sha256.startsWith(shown) ? '' : `lbr.c of Linux ${version} is not the one of README`;
+}
+
+describe('the examples of README', () => {
+  const RUN = EXAMPLES.filter(({ commands }) => !commands.every((one) => NOT_RUN.has(one)));
+
+  it('always are either run or exempt, and so is every block of output', () => {
+    const exempt = EXAMPLES.flatMap(({ commands }) => commands).filter((one) => NOT_RUN.has(one));
+    expect(exempt).toEqual([...NOT_RUN.keys()]);
+    const shown = EXAMPLES.filter((example) => example.shown !== null).length;
+    const outputs = FENCES.filter(({ language }) => language === '');
+    expect(outputs.filter(isExempt)).toHaveLength(NOT_SHOWN.size);
+    expect(outputs.length).toBe(NOT_SHOWN.size + shown);
+    expect(RUN.length).toBeGreaterThan(4);
+    expect(shown).toBeGreaterThan(1);
+  });
+
+  for (const { commands, shown } of RUN) {
+    const missing = commands.map(missingFor).find((why) => why !== '') ?? '';
+    const [first] = commands;
+    if (missing !== '') {
+      console.warn(`\n*** SKIPPED: an example of README is not run, since ${missing}: ${first}\n`);
+    }
+    it.skipIf(missing !== '')(`always come out as expected: ${first}`, () => {
+      const ended = commands.map(run);
+      expect(ended.map(({ status }) => status)).toEqual(commands.map(() => 0));
+      const printed = `${ended.at(-1)?.stdout.trimEnd() ?? ''}\n`;
+      expect(printed).toMatch(patternOf(shown ?? '...'));
+    });
+  }
+
+  it('always have a replay file that vlbr replays', () => {
+    const files = FENCES.filter(({ language }) => language === 'json');
+    expect(files).toHaveLength(1);
+    for (const { text } of files) {
+      const file = join(folder, 'readme.json');
+      writeFileSync(file, text);
+      const { status, stdout } = run(`node dist/cli.js replay ${file}`);
+      expect([status, stdout]).toEqual([0, expect.stringContaining('breaks no-loss/callstack')]);
+    }
+  });
+
+  it('always are compared line by line, from the first to the last', () => {
+    const printed = 'a.\nb\n\nc\nd\n';
+    const same = [printed, 'a.\n...\nd\n', '...\nb\n\nc\n...\n', 'a.\n...\n', '...\n'];
+    for (const shown of same) expect(printed).toMatch(patternOf(shown));
+    const others = ['b\n...\n', 'a.\n...\nc\n', 'a.\nc\n...\n', 'ab\n...\n', 'a.\nb\n'];
+    for (const shown of others) expect(printed).not.toMatch(patternOf(shown));
+    expect(printed).not.toMatch(patternOf('...\nc\n...\nb\n...\n'));
+  });
+
+  it('never name a script that package.json does not have', () => {
+    const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+      readonly scripts: Readonly<Record<string, string>>;
+    };
+    const named = [...README.matchAll(/npm (?:run (\w+)|(start|test))\b/g)];
+    expect(named.length).toBeGreaterThan(3);
+    for (const [, script, short] of named) expect(scripts).toHaveProperty(script ?? short);
+  });
+});
+
+describe('what README says of the command line', () => {
+  it('always is the list of exit codes that the help has', () => {
+    const help = run('node dist/cli.js --help').stdout;
+    const listed = [...help.matchAll(/^ {2}(\d+) +(.*)$/gm)].map(([, code, says]) => [code, says]);
+    const table = [...README.matchAll(/^\| (\d+) \| (.*) \|$/gm)].map((row) => row.slice(1));
+    expect(table.length).toBeGreaterThan(4);
+    expect(table).toEqual(listed);
+  });
+
+  it('always is every schema of its JSON', () => {
+    const written = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => readFileSync(join(ROOT, 'src', name), 'utf8'));
+    const schemasIn = (text: string): string[] => text.match(/\bvlbr\/\w+\/\d+\b/g) ?? [];
+    const all = new Set(schemasIn(written.join('\n')));
+    expect(all.size).toBeGreaterThan(6);
+    expect(new Set(schemasIn(README))).toEqual(all);
+  });
+
+  it('always is every option that its examples in the text have', () => {
+    const words = [...README.matchAll(/`vlbr (\w+)((?: [^`]*)?)`/g)];
+    expect(words.length).toBeGreaterThan(5);
+    for (const [, command, rest] of words) {
+      const help = run(`node dist/cli.js ${command} --help`).stdout;
+      for (const option of rest.match(/--[\w-]+/g) ?? []) expect(help).toContain(`${option}`);
+    }
+  });
+});

@@ -1,0 +1,161 @@
+/**
+ * What comments and documents refer to is in the repository: sections by their headings, files by
+ * their paths, simplifications by their numbers in docs/FIDELITY.md.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+/** Documents whose sections are referred to by `NAME, "Heading"`. */
+const DOCUMENTS: ReadonlyMap<string, string> = new Map([
+  ['README', 'README.md'],
+  ['ARCHITECTURE', 'ARCHITECTURE.md'],
+  ['FIDELITY', 'docs/FIDELITY.md'],
+  ['FINDINGS', 'docs/FINDINGS.md'],
+  ['RECOMMENDATION', 'docs/RECOMMENDATION.md'],
+  ['MUTANTS', 'docs/MUTANTS.md'],
+]);
+
+/**
+ * Documents in which vlbr was thought out, and which no clone has. The character classes keep the
+ * patterns from matching themselves.
+ */
+const NOT_HERE: readonly RegExp[] = [/\bDESIG[N]\b/, /\bpolicie[s]\.md\b/];
+
+/** Written by a build or by tools; never in a fresh clone. */
+const MADE = /^(dist|coverage|\.cache)\//;
+
+interface Prose {
+  /** From the root of the repository. */
+  readonly path: string;
+  readonly text: string;
+}
+
+function read(path: string): string {
+  return readFileSync(join(ROOT, path), 'utf8');
+}
+
+/** The comments of a program, line by line; other lines are empty. */
+function comments(text: string): string {
+  return text
+    .split('\n')
+    .map((line) => /(?:^\s*(?:\/\*\*?|\*)|(?:^|\s)\/\/)(?:\s(.*))?$/.exec(line)?.[1] ?? '')
+    .join('\n');
+}
+
+function filesUnder(folder: string, names: RegExp): string[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && names.test(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name).slice(ROOT.length));
+}
+
+const programs = [
+  ...readdirSync(ROOT).filter((name) => /\.(ts|mjs)$/.test(name)),
+  ...['src', 'test', 'bench'].flatMap((folder) => filesUnder(folder, /\.(ts|c|h|mjs)$/)),
+];
+const documents = [
+  ...readdirSync(ROOT).filter((name) => name.endsWith('.md')),
+  ...['docs', 'examples', 'bench', 'test'].flatMap((folder) => filesUnder(folder, /\.md$/)),
+];
+const prose: readonly Prose[] = [
+  ...documents.map((path) => ({ path, text: read(path) })),
+  ...programs.map((path) => ({ path, text: comments(read(path)) })),
+];
+
+function headings(path: string): string[] {
+  return [...read(path).matchAll(/^#+ (.*)$/gm)].map(([, heading]) => heading);
+}
+
+/** A heading may have more behind the name, in parentheses or behind a comma. */
+function isSection(path: string, name: string): boolean {
+  const wanted = name.replaceAll(/\s+/g, ' ');
+  return headings(path).some((heading) => heading.replace(/ \(.*|, .*/, '') === wanted);
+}
+
+/** Places in prose that a pattern finds and a rule refuses, with the file. */
+function offences(pattern: RegExp, refuses: (found: RegExpMatchArray, at: Prose) => boolean) {
+  return prose.flatMap((at) =>
+    [...at.text.matchAll(pattern)].filter((found) => refuses(found, at)).map(([f]) => [at.path, f]),
+  );
+}
+
+const SECTION = new RegExp(`\\b(${[...DOCUMENTS.keys()].join('|')})(?:\\.md)?,\\s+"([^"]+)"`, 'g');
+const FILE =
+  /(?<![\w./-])(?:src|test|docs|bench|examples)\/[\w./-]*\.(?:ts|md|json|gz|c|h|mjs|patch)\b/g;
+
+describe('what is referred to', () => {
+  it('always is looked for in every document, and in the comments of every program', () => {
+    const paths = prose.map(({ path }) => path);
+    for (const path of [
+      ...DOCUMENTS.values(),
+      'test/references.test.ts',
+      'src/tree/shim/driver.c',
+    ]) {
+      expect(paths).toContain(path);
+    }
+    expect(comments('/** One. */\nlet x = 1; // two\n * three\n"four";')).toBe(
+      'One. */\ntwo\nthree\n',
+    );
+  });
+
+  it('always is a heading, if it is a section', () => {
+    expect(
+      offences(SECTION, ([, name, section]) => !isSection(DOCUMENTS.get(name) ?? '', section)),
+    ).toEqual([]);
+    expect(prose.flatMap(({ text }) => [...text.matchAll(SECTION)]).length).toBeGreaterThan(5);
+    expect(isSection('README.md', 'Nowhere')).toBe(false);
+  });
+
+  it('always is there, if it is a file', () => {
+    expect(offences(FILE, ([path]) => !MADE.test(path) && !existsSync(join(ROOT, path)))).toEqual(
+      [],
+    );
+  });
+
+  it('always is the end of a path, if it is the name of a program in a document', () => {
+    const paths = programs.map((path) => `/${path}`);
+    const named = documents.flatMap((path) =>
+      [...read(path).matchAll(/`([\w./-]+\.ts)[:`]/g)].map(([, name]) => name),
+    );
+    expect(named.length).toBeGreaterThan(20);
+    expect(named.filter((name) => !paths.some((path) => path.endsWith(`/${name}`)))).toEqual([]);
+  });
+
+  it('always is there, if it is a link', () => {
+    const broken = offences(/\]\(([^)\s]+)\)/g, ([, target], { path }) => {
+      if (/^https?:/.test(target)) return false;
+      const [name, anchor] = target.split('#');
+      const file = name === '' ? path : join(dirname(path), name);
+      if (!existsSync(join(ROOT, file))) return true;
+      const anchors = headings(file).map((heading) =>
+        heading
+          .toLowerCase()
+          .replace(/[^\w\s-]/g, '')
+          .replaceAll(' ', '-'),
+      );
+      return anchor !== undefined && !anchors.includes(anchor);
+    });
+    expect(broken).toEqual([]);
+  });
+
+  it('always is a row of FIDELITY, if it is a number of one', () => {
+    const rows = new Set(
+      [...read('docs/FIDELITY.md').matchAll(/^\*\*(F\d+)\*\*/gm)].map((m) => m[1]),
+    );
+    expect(rows.size).toBeGreaterThan(60);
+    expect(offences(/(?<![\w/])F\d{1,3}\b/g, ([row]) => !rows.has(row))).toEqual([]);
+  });
+
+  it('never is a document that is not in the repository', () => {
+    const sources = programs.map((path) => ({ path, text: read(path) }));
+    const all = [...sources, ...prose];
+    for (const name of NOT_HERE) {
+      expect(all.filter(({ text }) => name.test(text)).map(({ path }) => path)).toEqual([]);
+    }
+    // Nor its sections, however it is called.
+    expect(offences(/\bsection [A-Z0-9]\b/g, () => true)).toEqual([]);
+  });
+});

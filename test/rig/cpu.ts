@@ -1,0 +1,127 @@
+/** CPU models by name, processors that are on their own, LBR registers, and guarded memory. */
+import { expect } from 'vitest';
+import type { CpuModel } from '../../src/hw/cpu_models.js';
+import { findCpuModel } from '../../src/hw/cpu_models.js';
+import { LbrStack } from '../../src/hw/lbr_stack.js';
+import { LogicalProcessor } from '../../src/hw/logical_processor.js';
+import { Layout, Memory } from '../../src/hw/memory.js';
+import * as msrs from '../../src/hw/msr_index.js';
+import { LbrRegisters } from '../../src/host/lbr_registers.js';
+import { Recorder } from './observer.js';
+
+/**
+ * The CPU model of a name; `haswell/4` is a haswell with four records.
+ *
+ * @throws Error if there is none.
+ */
+export function cpuModel(name: string): CpuModel {
+  const found = findCpuModel(name);
+  if (found === undefined) throw new Error(`no CPU model ${name}`);
+  return found;
+}
+
+/** A processor after its reset, with a memory of its own. */
+export function processor(model: CpuModel | string): LogicalProcessor {
+  const silicon = typeof model === 'string' ? cpuModel(model) : model;
+  const layout = new Layout();
+  const offset = LogicalProcessor.allocate(layout, silicon);
+  return new LogicalProcessor(new Memory(layout), silicon, offset);
+}
+
+/**
+ * A processor that records.
+ *
+ * @param select - what to write to LBR_SELECT, which the CPU must take; by default nothing is
+ *   written, since not every CPU has the register.
+ */
+export function recording(model: CpuModel | string, select?: number): LogicalProcessor {
+  const cpu = processor(model);
+  cpu.wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, msrs.DEBUGCTLMSR_LBR, 0);
+  if (select !== undefined) expect(cpu.wrmsr(msrs.MSR_LBR_SELECT, select, 0)).toBe(0);
+  return cpu;
+}
+
+const bank = (base: number, { lbr_nr }: CpuModel): number[] =>
+  base === 0 ? [] : Array.from({ length: lbr_nr }, (_, i) => base + i);
+
+/** Indices of the FROM, TO and INFO registers, first slot first; a CPU may have no INFO. */
+export const froms = (model: CpuModel): number[] => bank(model.lbr_from, model);
+export const tos = (model: CpuModel): number[] => bank(model.lbr_to, model);
+export const infos = (model: CpuModel): number[] => bank(model.lbr_info, model);
+export const recordsOf = (model: CpuModel): number[] => [
+  ...froms(model),
+  ...tos(model),
+  ...infos(model),
+];
+
+/** Both words of every record of a stack, then TOS and LBR_SELECT. */
+export function wordsOf(stack: LbrStack): number[] {
+  const records = recordsOf(stack.model);
+  const words = records.flatMap((msr) => [stack.readLow(msr), stack.readHigh(msr)]);
+  return [...words, stack.tos, stack.lbr_select];
+}
+
+/** The LBR registers of two pCPUs as host code reaches them, and a copy of a stack in memory. */
+export class HostRegisters {
+  readonly model: CpuModel;
+  readonly memory: Memory;
+  readonly cpus: readonly LogicalProcessor[];
+  /** Where each pCPU's stack is kept while it is lent. */
+  readonly lent: readonly LbrStack[];
+  readonly copy: LbrStack;
+  readonly registers: LbrRegisters;
+  /** What the registers told their observer since the last call. */
+  readonly said: () => string[];
+
+  constructor(cpu: string) {
+    const model = cpuModel(cpu);
+    const layout = new Layout();
+    const at = [0, 1].map(() => LogicalProcessor.allocate(layout, model));
+    const stacks = [0, 1, 2].map(() => LbrStack.allocate(layout, model));
+    const flags = layout.take(2);
+    const memory = new Memory(layout);
+    const { observer, said } = new Recorder();
+    this.model = model;
+    this.memory = memory;
+    this.said = said;
+    this.cpus = at.map((o) => new LogicalProcessor(memory, model, o));
+    [this.copy, ...this.lent] = stacks.map((o) => LbrStack.at(memory, model, o));
+    this.registers = new LbrRegisters(memory.words, this.cpus, this.lent, flags, observer);
+  }
+}
+
+/** The value of the first guard word; each further one is one more. */
+export const FIRST_GUARD = 97;
+
+/**
+ * A memory with a guard word before, between and behind its parts: no part may write outside
+ * itself. The guards differ, so that a loop that runs past the end of two parts finds a difference.
+ */
+export class GuardedMemory {
+  private readonly layout = new Layout();
+  private readonly guards: number[] = [this.layout.take(1)];
+  private memory: Memory | undefined;
+
+  /** Reserves a part; returns its word offset. All parts come before the first use of `whole`. */
+  place(allocate: (layout: Layout) => number): number {
+    const offset = allocate(this.layout);
+    this.guards.push(this.layout.take(1));
+    return offset;
+  }
+
+  get whole(): Memory {
+    if (this.memory === undefined) {
+      this.memory = new Memory(this.layout);
+      for (const [i, guard] of this.guards.entries()) this.memory.words[guard] = FIRST_GUARD + i;
+    }
+    return this.memory;
+  }
+
+  /** Claims that every guard word is as it was. */
+  expectGuards(): void {
+    const { words } = this.whole;
+    expect(this.guards.map((guard) => words[guard])).toEqual(
+      this.guards.map((_, i) => FIRST_GUARD + i),
+    );
+  }
+}

@@ -1,0 +1,23 @@
+/** Slices of v0 in which its guest uses LBR in one way, for policies that wait for idle slices. */
+import * as fc from 'fast-check';
+import type { Rig } from './machine.js';
+import { DEBUGCTL, LBR, TOS } from './machine.js';
+
+const SLICES = ['idle', 'read', 'on', 'off'] as const;
+
+/** What a slice holds: nothing, a read of TOS, or a write of DEBUGCTL with LBR 1 or 0. */
+export type Slice = (typeof SLICES)[number];
+
+/** Up to twelve slices. */
+export const anySlices: fc.Arbitrary<Slice[]> = fc.array(fc.constantFrom(...SLICES), {
+  minLength: 1,
+  maxLength: 12,
+  size: 'max',
+});
+
+/** Does what a slice holds; no access may fault. */
+export function performSlice(rig: Rig, slice: Slice): void {
+  if (slice === 'read') rig.get(0, TOS);
+  if (slice === 'on') rig.set(0, DEBUGCTL, LBR);
+  if (slice === 'off') rig.set(0, DEBUGCTL, 0);
+}
