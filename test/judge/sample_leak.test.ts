@@ -119,7 +119,8 @@ describe('callstack-true', () => {
       expect(machine.open(0, 0, 0, CALLSTACK_USER)).toBe(0);
       machine.branches(0, branch.BRANCH_REL_CALL, DEPTH);
       const { stack: hardware } = machine.pcpus[0];
-      for (let i = 0; i < (otherVm ? DEPTH : 0); i++) {
+      for (let i = 0; i < DEPTH; i++) {
+        if (!otherVm) continue;
         const from = msrs.MSR_LBR_NHM_FROM + i;
         const high = branch.addressHigh(false, branch.BRANCH_REL_CALL, 1, 0, 0);
         hardware.write(from, hardware.readLow(from), high);
