@@ -1,8 +1,8 @@
 /**
- * The library: the work of `vlbr verify`, `vlbr replay`, `vlbr review`, `vlbr explore`, `vlbr kernel
- * build` and `vlbr list`, and what it takes to write a policy, a schedule or an observer of one's
- * own. Not here: `vlbr conform` and `vlbr corpus`, the search for shorter schedules that
- * `vlbr verify` ends with, and reports other than the timeline of a schedule.
+ * The library: the work of `vlbr verify`, `vlbr replay`, `vlbr review`, `vlbr explore`,
+ * `vlbr kernel build` and `vlbr list`, and what it takes to write a policy, a schedule or an
+ * observer of one's own. Not here: `vlbr conform` and `vlbr corpus`, the search for shorter
+ * schedules that `vlbr verify` ends with, and reports other than the timeline of a schedule.
  */
 
 // The suite.

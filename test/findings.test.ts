@@ -6,12 +6,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_GROUPS } from '../src/states/alphabet.js';
 import { explore } from '../src/states/explore.js';
-import { findCpuModel } from '../src/hw/cpu_models.js';
-import { POLICIES } from '../src/host/policy/index.js';
 import { notApplicable } from '../src/judge/declared.js';
+import { POLICIES } from '../src/host/policy/index.js';
+import type { LbrPolicy } from '../src/host/policy/policy.js';
 import type { PropertyName } from '../src/judge/properties.js';
 import { PROPERTY_NAMES } from '../src/judge/properties.js';
-import type { LbrPolicy } from '../src/host/policy/policy.js';
+import { exploreOptions } from './rig/states.js';
 
 const FINDINGS = readFileSync(new URL('../docs/FINDINGS.md', import.meta.url), 'utf8');
 
@@ -68,25 +68,15 @@ const PROPERTIES = PROPERTY_NAMES.filter((name) => HEAD.includes(name));
 
 /** The shortest counterexamples of at most BOUND actions, `-` for none. */
 function shortest(policy: LbrPolicy): string[] {
-  const model = findCpuModel('haswell/2');
-  if (model === undefined) throw new Error('haswell/2 is a CPU of exploration');
-  const { results, complete } = explore({
-    model,
-    kernel: '6.1',
-    policy,
-    shape: { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 },
-    bounds: { groups: DEFAULT_GROUPS, events: 1, calls: 2, suspended: 1 },
+  const options = exploreOptions(policy, DEFAULT_GROUPS, {
     properties: PROPERTIES,
     maxLength: BOUND,
-    memoryBytes: Infinity,
-    fingerprints: false,
-    symmetry: true,
-    untilBroken: false,
   });
+  const { results, complete } = explore(options);
   expect(complete).toBe(true);
   return HEAD.slice(1).map((name) => {
     const property = name as PropertyName;
-    if (notApplicable(policy, property, model) !== null) return 'n/a';
+    if (notApplicable(policy, property, options.model) !== null) return 'n/a';
     const found = results.find((result) => result.property === property)?.counterexample;
     return found === undefined || found === null ? '-' : String(found.actions.length);
   });
@@ -120,7 +110,7 @@ describe('docs/FINDINGS.md', () => {
     expect(variants.length).toBeGreaterThan(3);
   });
 
-  it.each(POLICIES)('always gives the shortest schedules for $name', (policy) => {
+  it.each(POLICIES)('docs/FINDINGS.md gives the shortest schedules for $name', (policy) => {
     const row = ROWS.find(([name]) => name === policy.name)?.slice(1) ?? [];
     expect(row.map((cell) => (Number(cell) > BOUND ? '-' : cell))).toEqual(shortest(policy));
   });

@@ -1,14 +1,15 @@
+import { parseAction } from '../src/schedule/action_text.js';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { KernelVersion } from '../src/guest/perf/kernel.js';
-import { findCpuModel } from '../src/hw/cpu_models.js';
 import { findPolicy } from '../src/host/policy/index.js';
 import type { LbrPolicy } from '../src/host/policy/policy.js';
-import { parseAction } from '../src/schedule/action_text.js';
+import { PROPERTY_NAMES } from '../src/judge/properties.js';
 import { Schedule } from '../src/schedule/schedule.js';
-import type { PropertyName, ReachName } from '../src/judge/properties.js';
-import { PROPERTY_NAMES, REACH_NAMES } from '../src/judge/properties.js';
+import type { ReachName } from '../src/judge/properties.js';
+import { REACH_NAMES } from '../src/judge/properties.js';
 import { Bench } from '../src/campaign/trial.js';
+import type { Kept } from './golden/kept.js';
+import { keptConfig } from './golden/kept.js';
 import { STAND_INS } from './golden/stand_ins.js';
 
 /** How a schedule ends under one policy. */
@@ -20,18 +21,10 @@ interface Ending {
 }
 
 /** A schedule that was found once, and what it shows. */
-interface Golden extends Ending {
+interface Golden extends Ending, Kept {
   readonly says: string;
   /** The row of the hazard catalogue that it is about. */
   readonly hazard?: string;
-  readonly policy: string;
-  readonly property: PropertyName;
-  readonly cpu: string;
-  readonly kernel: KernelVersion;
-  readonly vms: number;
-  readonly vcpus: number;
-  readonly tasks: number;
-  readonly pcpus: number;
   /** The same schedule under policies of golden/stand_ins.ts. */
   readonly standIns?: readonly (Ending & { readonly name: string })[];
   readonly actions: readonly string[];
@@ -58,16 +51,10 @@ function read(name: string): Golden {
   return JSON.parse(readFileSync(new URL(name, DIR), 'utf8')) as Golden;
 }
 
-function benchOf(golden: Golden, policy: LbrPolicy | undefined): Bench {
-  const { vms, vcpus, tasks, pcpus, kernel } = golden;
-  const model = findCpuModel(golden.cpu);
-  if (model === undefined || policy === undefined) throw new Error('a golden names what exists');
-  return new Bench({ model, policy, kernel, vms, vcpus, tasks, pcpus });
-}
-
 /** Runs a golden to its end, which must be the one that is said, and come with its last action. */
 function play(golden: Golden, policy: LbrPolicy | undefined, ending: Ending): Bench {
-  const bench = benchOf(golden, policy);
+  if (policy === undefined) throw new Error('a golden names a policy that exists');
+  const bench = new Bench(keptConfig(golden, policy));
   const schedule = Schedule.of(golden.actions.map(parseAction));
   const property = PROPERTY_NAMES.indexOf(golden.property);
   const { verdicts } = bench.monitor;
@@ -89,17 +76,17 @@ function play(golden: Golden, policy: LbrPolicy | undefined, ending: Ending): Be
 describe('schedules found once', () => {
   for (const name of FILES) {
     const golden = read(name);
-    it(`always shows what ${name} says`, () => {
+    it(`schedule ${name} always shows what it says`, () => {
       play(golden, findPolicy(golden.policy), golden);
     });
     for (const standIn of golden.standIns ?? []) {
-      it(`always shows what ${name} says of ${standIn.name}`, () => {
+      it(`schedule ${name} always shows what it says of ${standIn.name}`, () => {
         play(golden, STAND_INS.get(standIn.name)?.(), standIn);
       });
     }
   }
 
-  it('never ends: a kernel that inherits ACTIVE is saved or restored at each switch (H2)', () => {
+  it('a kernel that inherits ACTIVE is saved or restored at each switch for ever (H2)', () => {
     const golden = read('021-h2-pv-v2-saves-on-after-a-kexec.json');
     const { machine, monitor } = play(golden, findPolicy(golden.policy), golden);
     const accesses = REACH_NAMES.indexOf('policy-access');
@@ -130,12 +117,12 @@ describe('the hazard catalogue', () => {
     readFileSync(new URL('hazards.json', DIR), 'utf8'),
   ) as readonly Hazard[];
 
-  it('always has a verdict for each of its rows', () => {
+  it('the hazard catalogue has a verdict for each of its rows', () => {
     const ids = Array.from({ length: 20 }, (_, i) => `H${i + 1}`);
     expect(hazards.map(({ id }) => id)).toEqual(ids);
   });
 
-  it('never leaves a schedule of a hazard out', () => {
+  it('the hazard catalogue never leaves a schedule of a hazard out', () => {
     for (const name of FILES) {
       const { hazard } = read(name);
       if (hazard === undefined) continue;
@@ -147,7 +134,7 @@ describe('the hazard catalogue', () => {
   });
 
   for (const { id, verdict, schedules, contrast = [], reason, fidelity } of hazards) {
-    it(`always shows what it says of ${id}: ${verdict}`, () => {
+    it(`the schedules of hazard ${id} always show its verdict: ${verdict}`, () => {
       expect(reason).not.toBe('');
       for (const name of [...schedules, ...contrast])
         expect(read(name).hazard, `hazard of ${name}`).toBe(id);

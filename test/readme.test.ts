@@ -12,12 +12,12 @@ const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
 const COLUMNS = README.split('\n').filter((line) => /^ {10,}\S/.test(line));
 
 describe('README', () => {
-  it('always has a column for each policy', () => {
+  it('README.md always has a column for each policy', () => {
     const names = COLUMNS.flatMap((line) => line.trim().split(/\s+/));
     expect(names).toEqual(POLICIES.map(({ name }) => name));
   });
 
-  it('always shows the verdicts that the policies declare', () => {
+  it('README.md always shows the verdicts that the policies declare', () => {
     const skylake = findCpuModel('skylake');
     if (skylake === undefined) throw new Error('skylake is the CPU of the table');
     for (const property of PROPERTIES) {
@@ -47,7 +47,7 @@ describe('README', () => {
     expect(new Set(counts)).toEqual(new Set([PROPERTY_NAMES.length]));
   });
 
-  it('never names a golden schedule that is not there', () => {
+  it('README.md never names a golden schedule that does not exist', () => {
     const named = README.match(/\d{3}-[a-z0-9-]+\.json/g) ?? [];
     expect(named.length).toBeGreaterThan(0);
     for (const name of named) {

@@ -231,38 +231,27 @@ const written = [
 ];
 
 describe('tidy', () => {
-  it('always sees this file, so that no rule passes on an empty list', () => {
+  it('the rules of tidy always see this file, so that none passes on an empty list', () => {
     expect(typescript.map((file) => file.path)).toContain('test/tidy.test.ts');
   });
-  it(`always keeps a file under ${FILE_LINES_LIMIT} lines`, () => {
-    expect([...src, ...test].flatMap(fileLength)).toEqual([]);
-  });
-  it(`always keeps a function of src/ under ${FUNCTION_LINES_LIMIT} lines`, () => {
-    expect(src.flatMap(functionLength)).toEqual([]);
-  });
-  it(`always keeps a line within ${COLUMNS_MAX} columns`, () => {
-    expect(typescript.flatMap(columns)).toEqual([]);
-  });
-  it('never takes time or chance from outside the schedule in the model', () => {
-    expect(src.flatMap(nondeterminism)).toEqual([]);
-  });
-  it('always imports along the arrows of the design', () => {
-    expect(src.flatMap(importOffences)).toEqual([]);
-  });
-  it('never leaves unfinished work, focused tests or local paths behind', () => {
-    expect(written.flatMap(leftovers)).toEqual([]);
-  });
-  it('always has each policy say what it cites, what it assumes and where it fails', () => {
-    expect(src.flatMap(policyExports)).toEqual([]);
-  });
-  it('never spells an MSR index outside src/hw/msr_index.ts', () => {
-    expect(typescript.flatMap(msrLiterals)).toEqual([]);
+  it.each<[claim: string, files: readonly File[], rule: Rule]>([
+    [`a file always has fewer than ${FILE_LINES_LIMIT} lines`, [...src, ...test], fileLength],
+    [`a function of src/ has fewer than ${FUNCTION_LINES_LIMIT} lines`, src, functionLength],
+    [`a line never has more than ${COLUMNS_MAX} columns`, typescript, columns],
+    ['the model never takes time or chance from outside the schedule', src, nondeterminism],
+    ['a room only imports rooms below it', src, importOffences],
+    ['no file has unfinished work, a focused test or a local path', written, leftovers],
+    ['each policy says what it cites, what it assumes and where it fails', src, policyExports],
+    ['an MSR index is spelled in src/hw/msr_index.ts alone', typescript, msrLiterals],
+  ])('%s', (_claim, files, rule) => {
+    expect(files.flatMap(rule)).toEqual([]);
   });
 });
 
 describe('the rules of tidy', () => {
   const longBody = '\n'.repeat(FUNCTION_LINES_LIMIT);
-  const bad: readonly (readonly [name: string, rule: Rule, path: string, text: string])[] = [
+  type Snippet = readonly [name: string, rule: Rule, path: string, text: string];
+  const bad: readonly Snippet[] = [
     ['a long file', fileLength, 'src/hw/a.ts', '//\n'.repeat(FILE_LINES_LIMIT)],
     ['a long function', functionLength, 'src/hw/a.ts', `function f() {${longBody}}`],
     ['a long method', functionLength, 'src/hw/a.ts', `class C { m() {${longBody}} }`],
@@ -293,11 +282,7 @@ describe('the rules of tidy', () => {
     ['a policy that says nothing', policyExports, 'src/host/policy/a.ts', 'export const a = {};'],
     ['an MSR index', msrLiterals, 'src/guest/perf/a.ts', 'rdmsr(0x1C9);'],
   ];
-  it.each(bad)('always report %s', (_name, rule, path, text) => {
-    expect(rule({ path, text }).length).toBeGreaterThan(0);
-  });
-
-  const good: readonly (readonly [name: string, rule: Rule, path: string, text: string])[] = [
+  const good: readonly Snippet[] = [
     ['host -> guest/pv', importOffences, 'src/host/policy/a.ts', "import '../../guest/pv/b.js';"],
     ['machine -> host', importOffences, 'src/machine/a.ts', "import '../host/b.js';"],
     ['index -> all', importOffences, 'src/index.ts', "export { x } from './questions/b.js';"],
@@ -305,7 +290,10 @@ describe('the rules of tidy', () => {
     ['the date in a report', nondeterminism, 'src/tell/a.ts', 'const x = new Date();'],
     ['a complete policy', policyExports, 'src/host/policy/a.ts', 'cites assumes knownFailures'],
   ];
-  it.each(good)('never report %s', (_name, rule, path, text) => {
+  it.each(bad)('the rule always reports %s', (_name, rule, path, text) => {
+    expect(rule({ path, text }).length).toBeGreaterThan(0);
+  });
+  it.each(good)('the rule never reports %s', (_name, rule, path, text) => {
     expect(rule({ path, text })).toEqual([]);
   });
 });

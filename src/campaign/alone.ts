@@ -1,7 +1,7 @@
 /**
  * A schedule's guests without a host: each vCPU has a pCPU of its own, nobody saves, restores or
- * takes away anything, and of the actions only those of the guests are left. What the guest's kernel
- * breaks by itself it breaks there as well.
+ * takes away anything, and of the actions only those of the guests are left. What the guest's
+ * kernel breaks by itself it breaks there as well.
  */
 import { never } from '../host/policy/never.js';
 import { KIND } from '../schedule/table.js';

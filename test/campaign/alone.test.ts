@@ -1,4 +1,4 @@
-/** The guests of a schedule without a host: what decides whether a failure is their kernel's own. */
+/** A schedule's guests without a host: what decides whether a failure is their kernel's own. */
 import { describe, expect, it } from 'vitest';
 import type { Cpu } from '../../src/guest/perf/kernel.js';
 import { addressVm } from '../../src/hw/branch.js';
@@ -138,7 +138,7 @@ describe('a failure of the kernel itself', () => {
     expect(kernelFindings.map(({ property }) => property)).toEqual(['balanced']);
   });
 
-  it('always is looked for among actions that the machine can perform, whatever a file asks', () => {
+  it('a failure is looked for among possible actions only, whatever a file asks', () => {
     const impossible: readonly Action[] = [
       { kind: 'resume', actor: 0, args: [] },
       { kind: 'call', actor: 63, args: [1, 0] },

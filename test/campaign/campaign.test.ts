@@ -1,10 +1,8 @@
 /** The campaign: what a run is made of, and what a report says of the runs. */
 import { describe, expect, it } from 'vitest';
 import { PORT } from '../../src/guest/perf/lbr_port.js';
-import { findPolicy, POLICIES } from '../../src/host/policy/index.js';
-import type { LbrPolicy } from '../../src/host/policy/policy.js';
+import { POLICIES } from '../../src/host/policy/index.js';
 import { PROPERTY_NAMES } from '../../src/judge/properties.js';
-import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
 import { ACTIONS } from '../../src/schedule/table.js';
 import type { Action } from '../../src/schedule/table.js';
 import { Schedule } from '../../src/schedule/schedule.js';
@@ -12,23 +10,17 @@ import type { CampaignOptions } from '../../src/campaign/campaign.js';
 import { drawOf } from '../../src/schedule/draw.js';
 import { DEFAULT_SHAPES, runCampaign, ShapeCampaign } from '../../src/campaign/campaign.js';
 import { replayToken } from '../../src/campaign/replay_file.js';
+import { cpuModel } from '../rig/cpu.js';
+import { policyOf } from '../rig/machine.js';
 
-const found = findCpuModel('haswell');
-if (found === undefined) throw new Error('there is a haswell');
-const model = withDepth(found, 4);
-
-function policy(name: string): LbrPolicy {
-  const there = findPolicy(name);
-  if (there === undefined) throw new Error(`no policy ${name}`);
-  return there;
-}
+const model = cpuModel('haswell/4');
 
 function options(more: Partial<CampaignOptions> = {}): CampaignOptions {
   return {
     model,
     kernel: '6.1',
     shapes: DEFAULT_SHAPES,
-    policies: [policy('never')],
+    policies: [policyOf('never')],
     properties: PROPERTY_NAMES,
     runs: 40,
     steps: 60,
@@ -44,13 +36,13 @@ function numbers(seed: number, run: number): number[] {
 }
 
 describe('drawOf', () => {
-  it('always draws the same for a seed and a run, and something else for others', () => {
+  it('a draw is always the same for a seed and a run, and another for others', () => {
     expect(numbers(1, 2)).toEqual(numbers(1, 2));
     expect(numbers(1, 3)).not.toEqual(numbers(1, 2));
     expect(numbers(2, 2)).not.toEqual(numbers(1, 2));
   });
 
-  it('always draws bits that have nothing to do with the parity of the run', () => {
+  it('a draw never has bits that depend on the parity of the run', () => {
     // What a run goes without is drawn first, one bit each.
     for (const nth of [0, 1, 2]) {
       const agree = Array.from({ length: 2000 }, (_, run) => {
@@ -65,14 +57,19 @@ describe('drawOf', () => {
 
 describe('a run with the guests left alone', () => {
   const shape = { vms: 1, vcpus: 2, tasks: 3, pcpus: 2 };
-  const campaign = new ShapeCampaign({ ...shape, model, kernel: '6.1', policy: policy('always') });
+  const campaign = new ShapeCampaign({
+    ...shape,
+    model,
+    kernel: '6.1',
+    policy: policyOf('always'),
+  });
   const runs = Array.from({ length: 300 }, (_, run) => {
     campaign.runGuestsOnly(drawOf(1, run), 60);
     return campaign.lastSchedule.actions();
   });
   const kinds = new Set(runs.flatMap((actions) => actions.map(({ kind }) => kind)));
 
-  it('never has the host do anything, nor an NMI inside a function', () => {
+  it('a run with the guests left alone has no action of the host, nor an NMI in a function', () => {
     for (const kind of ['run', 'idle', 'halt', 'exit', 'hostEvent', 'rdmsr', 'wrmsr'] as const) {
       expect(kinds.has(kind)).toBe(false);
     }
@@ -85,7 +82,7 @@ describe('a run with the guests left alone', () => {
     }
   });
 
-  it('always is of one family in every second run: one inherited event, and forks', () => {
+  it('every second run with the guests left alone is one family: one event, and forks', () => {
     const opens = (actions: readonly Action[]): Action[] =>
       actions.filter(({ kind }) => kind === 'open');
     const INHERIT = 2;
@@ -100,7 +97,7 @@ describe('a run with the guests left alone', () => {
     expect(forks(families)).toBeGreaterThan(forks(others));
   });
 
-  it('never has a second event of its own beside the one that a family has', () => {
+  it('a family run never has a second event of its own', () => {
     let opens = 0;
     for (const [run, actions] of runs.entries()) {
       // The first number drawn says whether the run is one of a family.
@@ -116,7 +113,7 @@ describe('a run with the guests left alone', () => {
     expect(opens).toBeGreaterThan(100);
   });
 
-  it('always begins anew after a run of the other kind', () => {
+  it('a run always begins anew after a run of the other kind', () => {
     campaign.runGuestsOnly(drawOf(1, 0), 60);
     campaign.run(drawOf(1, 1), 60, null);
     const first = campaign.lastSchedule.actions();
@@ -131,8 +128,8 @@ describe('crashesAt', () => {
   const call: Action = { kind: 'call', actor: 0, args: [1, 0] };
   const schedule = Schedule.of([call, open, call]);
 
-  it('always says in which action the driver throws, 0 for the boot, -1 for none', () => {
-    const config = { ...shape, model, kernel: '6.1', policy: policy('always') } as const;
+  it('crashesAt is the action in which the driver throws, 0 for the boot, -1 for none', () => {
+    const config = { ...shape, model, kernel: '6.1', policy: policyOf('always') } as const;
     expect(new ShapeCampaign(config).crashesAt(schedule)).toBe(-1);
     const fail = (): never => {
       throw new Error('crash');
@@ -156,23 +153,23 @@ describe('crashesAt', () => {
 });
 
 describe('runCampaign', () => {
-  it('always gives the same report for the same options', () => {
+  it('a campaign always gives the same report for the same options', () => {
     expect(runCampaign(options())).toEqual(runCampaign(options()));
     const other = runCampaign(options({ seed: 2 }));
     expect(other.actions).not.toEqual(runCampaign(options()).actions);
   });
 
-  it('always judges each policy by runs of its own, whatever the others are', () => {
+  it('a campaign judges each policy by runs of its own, whatever the others are', () => {
     const names = ['never', 'merged'];
-    const both = runCampaign(options({ policies: names.map(policy) }));
+    const both = runCampaign(options({ policies: names.map(policyOf) }));
     const alone = names.flatMap(
-      (name) => runCampaign(options({ policies: [policy(name)] })).results,
+      (name) => runCampaign(options({ policies: [policyOf(name)] })).results,
     );
     expect(both.results).toEqual(alone);
     expect([both.runs, both.steps]).toEqual([80, 80 * 60]);
   });
 
-  it('always has a counterexample for a failure, which its token replays', () => {
+  it('a failure always has a counterexample, which its token replays', () => {
     const { results } = runCampaign(options());
     const failures = results.filter(({ verdict }) => verdict === 'fails');
     expect(failures.length).toBeGreaterThan(3);
@@ -195,7 +192,7 @@ describe('runCampaign', () => {
     expect(signs).toBeGreaterThan(100);
   });
 
-  it('always ends where it is told to, and says so', () => {
+  it('a campaign always ends where it is told to, and says so', () => {
     let asked = 0;
     const progress = (): boolean => ++asked < 7;
     const report = runCampaign(options({ progress, policies: POLICIES }));
@@ -203,7 +200,7 @@ describe('runCampaign', () => {
     expect(runCampaign(options()).interrupted).toBe(false);
   });
 
-  it('always expects known failures on its own machines only', () => {
+  it('known failures are expected on their own machines only', () => {
     // One vCPU that has its pCPU for itself loses nothing, so nothing known comes out.
     const alone = { vms: 1, vcpus: 1, tasks: 1, pcpus: 1 };
     const { results } = runCampaign(options({ shapes: [alone], runs: 4 }));

@@ -8,7 +8,7 @@ import { UsageError } from '../../src/console/errors.js';
 const NAMES = ['no-loss/callstack', 'no-loss/any', 'no-leak/vm', 'balanced'] as const;
 
 describe('namesOf', () => {
-  it('always gives names in the order of the table, each once', () => {
+  it('namesOf gives names in the order of the table, each once', () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom(...NAMES), { minLength: 1 }), (wanted) => {
         const expected = NAMES.filter((name) => wanted.includes(name));
@@ -16,11 +16,11 @@ describe('namesOf', () => {
       }),
     );
   });
-  it('always takes all, and what stands before a slash', () => {
+  it('namesOf takes all, and what stands before a slash', () => {
     expect(namesOf('property', 'all', NAMES)).toEqual(NAMES);
     expect(namesOf('property', 'no-loss', NAMES)).toEqual(['no-loss/callstack', 'no-loss/any']);
   });
-  it('never takes a part of a name otherwise', () => {
+  it('namesOf never takes a part of a name otherwise', () => {
     for (const word of ['no', 'no-loss/', 'no-loss/c', 'balance', '']) {
       expect(() => namesOf('property', word, NAMES)).toThrow(UsageError);
     }
@@ -29,10 +29,10 @@ describe('namesOf', () => {
 
 describe('entryOf', () => {
   const table = [{ name: 'skylake' }, { name: 'haswell' }, { name: 'haswell-notsx' }];
-  it('always finds what there is', () => {
+  it('entryOf always finds what exists', () => {
     expect(entryOf('CPU', 'haswell', table)).toBe(table[1]);
   });
-  it('always suggests what is near, and never what is not', () => {
+  it('entryOf suggests what is near, and never what is not', () => {
     expect(() => entryOf('CPU', 'skylak', table)).toThrow(/Did you mean skylake\?/);
     expect(() => entryOf('CPU', 'sky', table)).toThrow(/Did you mean skylake\?/);
     expect(() => entryOf('CPU', 'pentium', table)).toThrow(
@@ -42,7 +42,7 @@ describe('entryOf', () => {
 });
 
 describe('wholeNumber', () => {
-  it('always takes the whole numbers within its bounds, and never another word', () => {
+  it('wholeNumber takes the whole numbers within its bounds, and never another word', () => {
     const parse = wholeNumber(1, 6);
     fc.assert(
       fc.property(fc.integer({ min: -10, max: 20 }), (n) => {
@@ -57,7 +57,7 @@ describe('wholeNumber', () => {
 });
 
 describe('collect', () => {
-  it('always keeps the order', () => {
+  it('collect always keeps the order', () => {
     expect(collect('b', collect('a'))).toEqual(['a', 'b']);
   });
 });

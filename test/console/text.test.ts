@@ -20,11 +20,12 @@ import {
 import { branchText, NEUTRAL, slotRanges } from '../../src/tell/record_text.js';
 import { splitTable, tableLines } from '../../src/console/table.js';
 import { ascii, compact, grouped, plural, WIDTH, wrap } from '../../src/console/text.js';
+import { cpuModel } from '../rig/cpu.js';
 
-const skylake = CPU_MODELS.find(({ name }) => name === 'skylake') ?? CPU_MODELS[0];
+const skylake = cpuModel('skylake');
 
 describe('grouped', () => {
-  it('always reads back as the same number', () => {
+  it('grouped always reads back as the same number', () => {
     fc.assert(
       fc.property(fc.nat(), (n) => {
         expect(Number(grouped(n).replaceAll(',', ''))).toBe(n);
@@ -45,16 +46,16 @@ describe('compact', () => {
     [1_000_000, '1.00M'],
     [123_456_789, '123M'],
     [1_500_000_000, '1.50B'],
-  ])('always prints %i as %s', (n, text) => {
+  ])('compact always prints %i as %s', (n, text) => {
     expect(compact(n)).toBe(text);
   });
-  it('never takes more than five characters for a count', () => {
+  it('compact never takes more than five characters for a count', () => {
     fc.assert(fc.property(fc.nat({ max: 10 ** 15 - 1 }), (n) => compact(n).length < 6));
   });
 });
 
 describe('plural', () => {
-  it('always agrees with its number', () => {
+  it('plural always agrees with its number', () => {
     expect([plural(1, 'run'), plural(2000, 'run')]).toEqual(['1 run', '2,000 runs']);
     expect([plural(0, 'MSR access'), plural(2, 'branch')]).toEqual([
       '0 MSR accesses',
@@ -65,7 +66,7 @@ describe('plural', () => {
 
 describe('wrap', () => {
   const words = fc.array(fc.stringMatching(/^[a-z]{1,40}$/), { minLength: 1 });
-  it('never prints a line too wide, and never loses a word', () => {
+  it('wrap never prints a line too wide, and never loses a word', () => {
     fc.assert(
       fc.property(words, (list) => {
         const lines = wrap(list.join(' '), '- ', '    ');
@@ -76,20 +77,20 @@ describe('wrap', () => {
       }),
     );
   });
-  it('never breaks a word, however long', () => {
+  it('wrap never breaks a word, however long', () => {
     const token = 'x'.repeat(300);
     expect(wrap(`a ${token}`, '', '  ')).toEqual(['a', `  ${token}`]);
   });
 });
 
 describe('ascii', () => {
-  it('always leaves plain quotes', () => {
+  it('ascii always leaves plain quotes', () => {
     expect(ascii('the host\u2019s \u2018own\u2019')).toBe("the host's 'own'");
   });
 });
 
 describe('tableLines', () => {
-  it('always aligns columns and leaves no space at the end', () => {
+  it('a table always aligns columns and leaves no space at the end', () => {
     const rows = [
       ['no-leak', 'holds'],
       ['x', 'FAILS'],
@@ -100,13 +101,13 @@ describe('tableLines', () => {
       'x        FAILS',
     ]);
   });
-  it('always gives coloured cells the room of what they show', () => {
+  it('a table always gives coloured cells the room of what they show', () => {
     const plain = tableLines(['a', 'b'], [['x', 'y']]);
     const { red } = pc.createColors(true);
     const coloured = tableLines(['a', 'b'], [[red('x'), 'y']]);
     expect(coloured.map(stripVTControlCharacters)).toEqual(plain);
   });
-  it('always wraps the last column on request', () => {
+  it('a table wraps the last column on request', () => {
     const lines = tableLines(['name', 'text'], [['a', 'word '.repeat(60).trim()]], {
       wrapLast: true,
     });
@@ -116,7 +117,7 @@ describe('tableLines', () => {
 });
 
 describe('splitTable', () => {
-  it('always shows every column, within the width, and the first in each part', () => {
+  it('splitTable shows every column, within the width, and the first in each part', () => {
     const policies = Array.from({ length: 20 }, (_, i) => `policy-number-${i}`);
     const lines = splitTable(['', ...policies], [['no-leak/vm', ...policies.map(() => 'holds')]]);
     expect(lines.filter((line) => line.length > WIDTH)).toEqual([]);
@@ -128,7 +129,7 @@ describe('splitTable', () => {
 });
 
 describe('msrName', () => {
-  it.each(CPU_MODELS)('always names each LBR MSR of $name, and none twice', (model) => {
+  it.each(CPU_MODELS)('msrName names each LBR MSR of $name, and none twice', (model) => {
     const known = Array.from({ length: 0x1000 }, (_, msr) => msr).filter(
       (msr) => lbrMap(model).kind(msr) !== 0,
     );
@@ -140,7 +141,7 @@ describe('msrName', () => {
       expect(names[i]).toMatch(slot < 0 ? /^LBR_(TOS|SELECT)$/ : new RegExp(`^[A-Z]+_${slot}$`));
     }
   });
-  it('always falls back to the index', () => {
+  it('msrName always falls back to the index', () => {
     expect(msrName(skylake, 0x10)).toBe('0x10');
     expect(msrName(skylake, msrs.MSR_IA32_DEBUGCTLMSR)).toBe('DEBUGCTL');
     expect(msrName(skylake, MSR_KVM_PV_LBR_CTRL)).toBe('PV_LBR_CTRL');
@@ -148,7 +149,7 @@ describe('msrName', () => {
 });
 
 describe('nameMsrs', () => {
-  it('always puts names for indices, and shortens what fits in a word', () => {
+  it('nameMsrs puts names for indices, and shortens what fits in a word', () => {
     const from = (msrs.MSR_LBR_NHM_FROM + 3).toString(16);
     const text = `v1: RDMSR 0x${from} returned 0x0000000000000001, instead of 0x0000090000000003`;
     expect(nameMsrs(skylake, text)).toBe('v1: RDMSR FROM_3 returned 0x1, instead of 0x90000000003');
@@ -157,7 +158,7 @@ describe('nameMsrs', () => {
 });
 
 describe('values of registers', () => {
-  it('always are in words', () => {
+  it('values of registers are always in words', () => {
     const on = msrs.DEBUGCTLMSR_LBR | msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
     expect(debugctlText(on)).toBe('LBR|FREEZE_LBRS');
     expect(debugctlText(0)).toBe('0 (LBR off)');
@@ -173,7 +174,7 @@ describe('values of registers', () => {
 
 describe('branchText', () => {
   const hi = (vm: number, task: number): number => addressHigh(false, BRANCH_REL_CALL, vm, 0, task);
-  it('always says whose branch it is, and marks what is not the viewer’s', () => {
+  it('branchText says whose branch it is, and marks what is not the viewer’s', () => {
     expect(branchText(5, hi(1, 2), { vm: 1, task: -1 })).toBe('task 2 call#5');
     expect(branchText(5, hi(1, 2), { vm: 1, task: 3 })).toBe('task 2 call#5 <- foreign');
     expect(branchText(5, hi(1, 2), { vm: 0, task: -1 })).toBe('VM 1 task 2 call#5 <- foreign');
@@ -184,7 +185,7 @@ describe('branchText', () => {
 });
 
 describe('slotRanges', () => {
-  it('always keeps the order', () => {
+  it('slotRanges always keeps the order', () => {
     expect(slotRanges([2, 1, 0, 31, 30])).toBe('2..0 31..30');
     expect(slotRanges([0, 1, 2, 3, 7])).toBe('0..3 7');
     expect(slotRanges([4])).toBe('4');
@@ -193,7 +194,7 @@ describe('slotRanges', () => {
 });
 
 describe('coloursFor', () => {
-  it('never colours what is no terminal', () => {
+  it('coloursFor never colours what is no terminal', () => {
     expect(coloursFor(false).red('x')).toBe('x');
     expect(coloursFor(undefined).red('x')).toBe('x');
   });

@@ -19,7 +19,7 @@ function told({ said }: HookedRig): string[] {
 }
 
 describe('an access to DEBUGCTL', () => {
-  it('always is put before the policy, which sees the value of before', () => {
+  it('the policy is always asked about a DEBUGCTL access first, and sees the old value', () => {
     const rig = rigOf('haswell');
     expect(rig.write(0, DEBUGCTL, LBR | BTF)).toBe(0);
     const written = `guestWrite 0 ${DEBUGCTL} ${LBR | BTF} 0`;
@@ -28,7 +28,7 @@ describe('an access to DEBUGCTL', () => {
     expect(told(rig)).toEqual([`debugctlAccess 0 at ${LBR}`, `guestRead 0 ${DEBUGCTL} ${LBR} 0`]);
   });
 
-  it('always fails with what the policy raises, and changes nothing', () => {
+  it('an access to DEBUGCTL fails with what the policy raises, and changes nothing', () => {
     const rig = rigOf('haswell');
     rig.write(0, DEBUGCTL, LBR);
     told(rig);
@@ -43,7 +43,7 @@ describe('an access to DEBUGCTL', () => {
     expect(rig.rdmsr(0, DEBUGCTL)).toEqual([LBR, 0, 0]);
   });
 
-  it('never reaches the policy with a value that the CPU refuses', () => {
+  it('a DEBUGCTL value that the CPU refuses never reaches the policy', () => {
     const rig = rigOf('haswell');
     expect([rig.write(0, DEBUGCTL, LBR, 1), rig.write(0, DEBUGCTL, 1 << 20)]).toEqual([GP, GP]);
     expect(told(rig).filter((line) => line.includes('debugctl'))).toEqual([]);
@@ -51,7 +51,7 @@ describe('an access to DEBUGCTL', () => {
 });
 
 describe('lbrEnabled', () => {
-  it('always says whether the guest will record', () => {
+  it('lbrEnabled always says whether the guest will record', () => {
     const { vcpus } = rigOf('haswell').m;
     const values = [0, LBR, BTF, LBR | BTF, ~LBR];
     const enabled = values.map((value) => {
@@ -63,7 +63,7 @@ describe('lbrEnabled', () => {
 });
 
 describe('interceptSelect', () => {
-  it('always closes SELECT for reads and writes, and leaves the rest open', () => {
+  it('interceptSelect always traps SELECT for reads and writes, and leaves the rest open', () => {
     const { kvm, vcpus } = rigOf('haswell').m;
     const [{ vmcs }] = vcpus;
     kvm.setPassthrough(vcpus[0], true);
@@ -73,7 +73,7 @@ describe('interceptSelect', () => {
     for (const msr of [TOS, FROM, TO + 15]) expect(vmcs.interceptsRead(msr)).toBe(false);
   });
 
-  it('never closes anything where there is no SELECT', () => {
+  it('interceptSelect never traps anything on a CPU without SELECT', () => {
     const { kvm, vcpus } = rigOf('core2').m;
     kvm.setPassthrough(vcpus[0], true);
     kvm.interceptSelect(vcpus[0]);
@@ -95,7 +95,7 @@ describe('loadAtEntry', () => {
     return rig;
   }
 
-  it('always writes every register from the saved stack, on behalf of the vCPU', () => {
+  it('loadAtEntry always writes every register from the saved stack, on behalf of the vCPU', () => {
     const rig = captured('haswell');
     const { stack } = rig.m.pcpus[0];
     expect(told(rig)).toEqual(['hostStack 0 0 34 true']);
@@ -106,7 +106,7 @@ describe('loadAtEntry', () => {
     expect([stack.tos, stack.lbr_select]).toEqual([1, 4]);
   });
 
-  it('never repairs a sign without TSX: the entry fails, and the register keeps its value', () => {
+  it('without TSX loadAtEntry never repairs a sign: the entry fails, the register stays', () => {
     const rig = captured('haswell-notsx');
     const { stack } = rig.m.pcpus[0];
     expect(told(rig)).toEqual(['hostStack 0 0 34 true', 'entryFailed 0']);
@@ -116,7 +116,7 @@ describe('loadAtEntry', () => {
 });
 
 describe('scrubPcpu', () => {
-  it('always zeroes every register of the pCPU, for the host itself', () => {
+  it('scrubPcpu always zeroes every register of the pCPU, for the host itself', () => {
     const rig = rigOf('haswell');
     const [cpu] = rig.m.pcpus;
     for (const msr of [FROM, TO + 15, TOS, SELECT]) expect(cpu.wrmsr(msr, 3, 0)).toBe(0);
@@ -127,7 +127,7 @@ describe('scrubPcpu', () => {
 });
 
 describe('kvmCpuidFeatures', () => {
-  it('always has bit 30 for a paravirtual policy, and no other bit for any', () => {
+  it('kvmCpuidFeatures has bit 30 for paravirtual policies, and never any other bit', () => {
     const features = POLICIES.map((policy) => [policy.pv !== 'none', kvmCpuidFeatures(policy)]);
     for (const [pv, eax] of features) expect(eax).toBe(pv === true ? 0x40000000 : 0);
     expect(kvmCpuidFeatures(never)).toBe(0);
@@ -136,7 +136,7 @@ describe('kvmCpuidFeatures', () => {
 });
 
 describe('migrate', () => {
-  it.each(POLICIES)('never touches the vCPU beside it under $name', (policy) => {
+  it.each(POLICIES)('a migration never touches the vCPU beside it under $name', (policy) => {
     const m = bootedMachine({ policy });
     m.switchTo(0, 1);
     const [, { pcpu, inGuest, host_debugctl }] = m.vcpus;

@@ -14,7 +14,7 @@ const FREEZE = msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
 type HookedVcpu = Vcpu<'a' | 'b'>;
 
 describe('setPassthrough', () => {
-  it('always moves the bitmap with its flag, and spares the walk when nothing changes', () => {
+  it('setPassthrough moves bitmap and flag together, and skips the walk if nothing changes', () => {
     const { m } = new HookedRig();
     const [vcpu] = m.vcpus;
     expect([vcpu.msr_passthrough, vcpu.vmcs.interceptsRead(msrs.MSR_LBR_TOS)]).toEqual([
@@ -36,7 +36,7 @@ describe('setPassthrough', () => {
 });
 
 describe('enter and exit', () => {
-  it('always load and save the DEBUGCTL of the guest, and put back that of the host', () => {
+  it('enter and exit always swap the DEBUGCTL of the guest and that of the host', () => {
     const { m, said } = new HookedRig();
     const [vcpu] = m.vcpus;
     const [cpu] = m.pcpus;
@@ -53,7 +53,7 @@ describe('enter and exit', () => {
     expect(said()).toEqual(['handleRequests 0', 'vcpu_enter 0', 'vcpu_exit 0', 'exited 0']);
   });
 
-  it('never do anything twice', () => {
+  it('a second enter or exit in a row never does anything', () => {
     const { m, said } = new HookedRig();
     const [vcpu] = m.vcpus;
     m.pcpus[0].debugctl = LBR;
@@ -84,7 +84,7 @@ describe('enter and exit', () => {
     expect(cpu.debugctl).toBe(LBR | FREEZE);
   });
 
-  it('always have left the guest, with DEBUGCTL 0, when vcpu_exit is called', () => {
+  it('vcpu_exit always finds the vCPU out of the guest, with DEBUGCTL 0', () => {
     const rig = new HookedRig();
     const [vcpu] = rig.m.vcpus;
     const [cpu] = rig.m.pcpus;
@@ -100,7 +100,7 @@ describe('enter and exit', () => {
     expect(seen).toEqual([BTF, false, 0, false, LBR]);
   });
 
-  it('always report an entry that a reserved bit makes fail', () => {
+  it('an entry that fails for a reserved bit is always reported', () => {
     const { m, said } = new HookedRig();
     m.kvm.exit(m.vcpus[0]);
     m.vcpus[0].vmcs.guestDebugctl = 1 << 20;
@@ -111,7 +111,7 @@ describe('enter and exit', () => {
 });
 
 describe('injectPmi', () => {
-  it('always exits, reports, freezes a guest that asked for it, tells the policy, enters', () => {
+  it('injectPmi always exits, reports, freezes if asked to, tells the policy, enters', () => {
     for (const frozen of [true, false]) {
       const rig = new HookedRig();
       const [vcpu] = rig.m.vcpus;
@@ -135,7 +135,7 @@ describe('injectPmi', () => {
     }
   });
 
-  it('always is an exit even for a vCPU that was out', () => {
+  it('injectPmi makes an exit even for a vCPU that was out', () => {
     const { m, said } = new HookedRig();
     m.kvm.exit(m.vcpus[0]);
     said();
@@ -149,7 +149,7 @@ describe('injectPmi', () => {
 });
 
 describe('schedOut and schedIn', () => {
-  it('always have the policy act while the thread is on its pCPU', () => {
+  it('the policy always acts in schedOut and schedIn while the thread is on its pCPU', () => {
     const rig = new HookedRig();
     const seen: unknown[] = [];
     const note = (vcpu: Vcpu): void => void seen.push(vcpu.id, vcpu.pcpu, vcpu.inGuest);
@@ -169,7 +169,7 @@ describe('schedOut and schedIn', () => {
     ]);
   });
 
-  it('always come after perf has saved, and after perf has restored', () => {
+  it('schedOut always follows the saving of perf, and schedIn its restoring', () => {
     const rig = new HookedRig();
     for (const vcpu of [0, 1]) {
       rig.m.switchTo(0, vcpu);
@@ -235,7 +235,7 @@ describe('migrate', () => {
       vcpu.records.readLow(msr),
     );
 
-  it('always carries the records, DEBUGCTL and ACTIVE of a policy that sends them', () => {
+  it('migrate always carries records, DEBUGCTL and ACTIVE if the policy sends its state', () => {
     const { rig, vcpu } = prepared(true);
     const seen: unknown[] = [];
     const note = (): void =>
@@ -250,7 +250,7 @@ describe('migrate', () => {
     expect([vcpu.global_ctrl, vcpu.global_ctrl_hi]).toEqual([5, 2]);
   });
 
-  it('never carries them for a policy that does not', () => {
+  it('migrate never carries records, DEBUGCTL or ACTIVE if the policy sends no state', () => {
     const { rig, vcpu } = prepared(false);
     rig.m.liveMigrate(0);
     expect(rig.said()).toEqual(['get_state 0', 'reset 0']);
@@ -262,7 +262,7 @@ describe('migrate', () => {
 });
 
 describe('vCPU words', () => {
-  it('never overlap, nor reach those of another vCPU', () => {
+  it('the words of a vCPU never overlap, nor reach those of another vCPU', () => {
     const { m } = new HookedRig();
     const [a, b] = m.vcpus as HookedVcpu[];
     const fields = [

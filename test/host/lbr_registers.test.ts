@@ -28,7 +28,7 @@ const MODELS = [
 ] as const;
 
 describe('rdmsr', () => {
-  it('always returns both halves, and reports on whose behalf', () => {
+  it('read always returns both halves, and reports on whose behalf', () => {
     const { cpus, registers, on, said } = new HostRegisters('skylake');
     cpus[1].wrmsr(FROM + 2, 7, 9);
     expect([registers.rdmsr(on[1], FROM + 2), registers.edx]).toEqual([7, 9]);
@@ -39,7 +39,7 @@ describe('rdmsr', () => {
     ]);
   });
 
-  it('always reports a fault', () => {
+  it('read always reports a fault', () => {
     const { registers, on, said } = new HostRegisters('nehalem');
     expect(registers.rdmsr(on[1], msrs.MSR_LBR_INFO_0)).toBe(0);
     expect(said()[0]).toBe(`hostFault 1 ${msrs.MSR_LBR_INFO_0} false`);
@@ -47,7 +47,7 @@ describe('rdmsr', () => {
 });
 
 describe('wrmsr and wrmsr_safe', () => {
-  it('always reach the register of the one pCPU', () => {
+  it('write and writeSafe always reach the register of one pCPU alone', () => {
     const { cpus, registers, on, said } = new HostRegisters('skylake');
     registers.wrmsr(on[1], TO + 1, 7, 9);
     expect(registers.wrmsr_safe(on[1], TOS, 5, 0)).toBe(0);
@@ -59,7 +59,7 @@ describe('wrmsr and wrmsr_safe', () => {
     ]);
   });
 
-  it('always fault on a bad value, which only the unsafe one reports', () => {
+  it('a bad value makes write and writeSafe fault, and only write reports the fault', () => {
     const { registers, on, said } = new HostRegisters('skylake');
     expect(registers.wrmsr_safe(on[0], SELECT, 0, 1)).toBe(13);
     expect(said()).toEqual([`hostAccess 0 ${VCPU} ${SELECT} true`]);
@@ -71,7 +71,7 @@ describe('wrmsr and wrmsr_safe', () => {
 describe.each(MODELS)('whole stacks of $name', ({ name, all, records }) => {
   const hasSelect = all !== records;
 
-  it('are always saved as they are, with LBR_SELECT only if asked', () => {
+  it(`save always copies the registers of ${name} as they are, LBR_SELECT only if asked`, () => {
     for (const select of [true, false]) {
       const rig = new HostRegisters(name);
       fill(rig, 0, 41);
@@ -88,7 +88,7 @@ describe.each(MODELS)('whole stacks of $name', ({ name, all, records }) => {
     }
   });
 
-  it('are always restored as they were, with LBR_SELECT only if asked', () => {
+  it(`restore always writes the registers of ${name} as saved, LBR_SELECT only if asked`, () => {
     for (const select of [true, false]) {
       const rig = new HostRegisters(name);
       fill(rig, 0, 41);
@@ -105,7 +105,7 @@ describe.each(MODELS)('whole stacks of $name', ({ name, all, records }) => {
     }
   });
 
-  it('are always zeroed by a scrub, DEBUGCTL apart, on the one pCPU', () => {
+  it(`scrub always zeroes the registers of ${name} on one pCPU, but leaves DEBUGCTL`, () => {
     const rig = new HostRegisters(name);
     fill(rig, 0, 41);
     fill(rig, 1, 23);
@@ -118,7 +118,7 @@ describe.each(MODELS)('whole stacks of $name', ({ name, all, records }) => {
     expect(rig.said()).toEqual([`hostStack 1 ${VCPU} ${all} true true`]);
   });
 
-  it('are always lent with recording off, and given back as they were', () => {
+  it(`the stack of ${name} is lent with recording off, and given back as it was`, () => {
     const rig = new HostRegisters(name);
     const { registers, cpus, on } = rig;
     const kept = msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI | msrs.DEBUGCTLMSR_BTF;
@@ -169,7 +169,7 @@ describe.each(MODELS)('whole stacks of $name', ({ name, all, records }) => {
 });
 
 describe('restoreStack', () => {
-  it('always extends the sign that a capture leaves out on parts without TSX', () => {
+  it('without TSX restore always extends the sign that a capture leaves out', () => {
     const { cpus, copy, registers, on, said } = new HostRegisters('haswell-notsx');
     cpus[0].debugctl = msrs.DEBUGCTLMSR_LBR;
     const kernel = addressHigh(true, BRANCH_JCC, 0, 0, 0);
@@ -183,7 +183,7 @@ describe('restoreStack', () => {
     expect(cpus[1].edx).toBe(kernel & 0x7fffffff);
   });
 
-  it('always reports the MSR that refuses its value, and restores the others', () => {
+  it('restore always reports the MSR that refuses its value, and restores the others', () => {
     const { memory, cpus, copy, registers, on, said } = new HostRegisters('skylake');
     copy.write(FROM + 3, 1, 2);
     copy.write(TOS, 3, 0);

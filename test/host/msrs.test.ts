@@ -11,7 +11,7 @@ const FREEZE = msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
 const bits = Array.from({ length: 32 }, (_, n) => 1 << n);
 
 describe('set_msr of IA32_DEBUGCTL', () => {
-  it('always takes LBR and FREEZE_LBRS_ON_PMI into the VMCS and tells the policy once', () => {
+  it('a write of LBR and FREEZE_LBRS_ON_PMI reaches the VMCS and tells the policy once', () => {
     const { m, write, rdmsr, said } = new HookedRig();
     for (const value of [LBR, FREEZE, LBR | FREEZE, 0]) {
       said();
@@ -23,7 +23,7 @@ describe('set_msr of IA32_DEBUGCTL', () => {
     }
   });
 
-  it('always has the new value in the VMCS when the policy hears of it', () => {
+  it('the VMCS has the new DEBUGCTL when the policy hears of the write', () => {
     const rig = new HookedRig();
     const seen: number[] = [];
     rig.hooks.on.setDebugctl = (vcpu) => seen.push(vcpu.vmcs.guestDebugctl);
@@ -32,7 +32,7 @@ describe('set_msr of IA32_DEBUGCTL', () => {
     expect(seen).toEqual([LBR | FREEZE, FREEZE]);
   });
 
-  it('always drops BTF without a fault', () => {
+  it('a write of BTF is always dropped without a fault', () => {
     const { write, rdmsr } = new HookedRig();
     expect(write(0, DEBUGCTL, BTF | LBR, 0)).toBe(0);
     expect(rdmsr(0, DEBUGCTL)).toEqual([LBR, 0, 0]);
@@ -40,7 +40,7 @@ describe('set_msr of IA32_DEBUGCTL', () => {
     expect(rdmsr(0, DEBUGCTL)).toEqual([0, 0, 0]);
   });
 
-  it('always faults on every other bit, and keeps the value and its peace', () => {
+  it('a write of any other DEBUGCTL bit always faults, keeps the value and tells nobody', () => {
     const { write, rdmsr, said } = new HookedRig();
     write(0, DEBUGCTL, LBR | FREEZE, 0);
     for (const bit of bits) {
@@ -59,7 +59,7 @@ describe('set_msr of IA32_DEBUGCTL', () => {
 });
 
 describe('the emulated PMU', () => {
-  it('always takes four general and three fixed counters in GLOBAL_CTRL, and no more', () => {
+  it('GLOBAL_CTRL always takes four general and three fixed counters, and no more', () => {
     const { m, write, rdmsr } = new HookedRig();
     const msr = msrs.MSR_CORE_PERF_GLOBAL_CTRL;
     expect(write(0, msr, 0b1010, 0b101)).toBe(0);
@@ -74,7 +74,7 @@ describe('the emulated PMU', () => {
     expect([m.vcpus[0].global_ctrl, m.vcpus[0].global_ctrl_hi]).toEqual([0b1100, 0b110]);
   });
 
-  it('always collects overflows in GLOBAL_STATUS, which can only be read', () => {
+  it('GLOBAL_STATUS always collects overflows, and can only be read', () => {
     const { m, write, rdmsr } = new HookedRig();
     for (const counter of [0, 3]) m.kvm.injectPmi(m.vcpus[0], counter);
     expect(rdmsr(0, msrs.MSR_CORE_PERF_GLOBAL_STATUS)).toEqual([0b1001, 0, 0]);
@@ -82,7 +82,7 @@ describe('the emulated PMU', () => {
     expect(rdmsr(0, msrs.MSR_CORE_PERF_GLOBAL_STATUS)).toEqual([0b1001, 0, 0]);
   });
 
-  it('always clears by OVF_CTRL what is written as 1, and reads it as 0', () => {
+  it('OVF_CTRL always clears what is written as 1, and reads as 0', () => {
     const { m, write, rdmsr } = new HookedRig();
     const msr = msrs.MSR_CORE_PERF_GLOBAL_OVF_CTRL;
     for (const counter of [0, 1, 3]) m.kvm.injectPmi(m.vcpus[0], counter);
@@ -97,7 +97,7 @@ describe('the emulated PMU', () => {
     expect(rdmsr(0, msrs.MSR_CORE_PERF_GLOBAL_STATUS)).toEqual([0b1000, 0, 0]);
   });
 
-  it('always shows the LBR format and nothing else in PERF_CAPABILITIES', () => {
+  it('PERF_CAPABILITIES always shows the LBR format and nothing else', () => {
     for (const name of ['haswell', 'skylake', 'nehalem']) {
       const rig = new HookedRig('none', { cpu: name });
       const msr = msrs.MSR_IA32_PERF_CAPABILITIES;
@@ -106,7 +106,7 @@ describe('the emulated PMU', () => {
     }
   });
 
-  it('never has the STATUS_SET of version 4, nor an MSR that nobody knows', () => {
+  it('an emulated PMU never has STATUS_SET of version 4, nor an MSR of no known index', () => {
     const { write, rdmsr, said } = new HookedRig();
     for (const msr of [msrs.MSR_CORE_PERF_GLOBAL_STATUS_SET, 0x10, 0x4b564d00, 0xffffffff]) {
       said();
@@ -119,7 +119,7 @@ describe('the emulated PMU', () => {
 });
 
 describe('MSR_KVM_PV_LBR_CTRL', () => {
-  it('never exists without the feature', () => {
+  it('MSR_KVM_PV_LBR_CTRL never exists without its feature', () => {
     const { m, rdmsr, write, said } = new HookedRig();
     expect(rdmsr(0, MSR_KVM_PV_LBR_CTRL)).toEqual([0, 0, GP]);
     expect(write(0, MSR_KVM_PV_LBR_CTRL, KVM_PV_LBR_CTRL_ACTIVE, 0)).toBe(GP);
@@ -127,7 +127,7 @@ describe('MSR_KVM_PV_LBR_CTRL', () => {
     expect(said().filter((line) => line.startsWith('set_pv'))).toEqual([]);
   });
 
-  it('always takes ACTIVE, and faults on every other bit', () => {
+  it('MSR_KVM_PV_LBR_CTRL always takes ACTIVE, and faults on every other bit', () => {
     const rig = new HookedRig('add-del');
     const { rdmsr, write, said } = rig;
     const seen: number[] = [];
@@ -147,7 +147,7 @@ describe('MSR_KVM_PV_LBR_CTRL', () => {
 });
 
 describe('guestRdmsr and guestWrmsr of LBR MSRs', () => {
-  it('always go to the policy while intercepted, after an exit', () => {
+  it('an intercepted LBR access always goes to the policy, after an exit', () => {
     const { m, rdmsr, write, said } = new HookedRig();
     expect(m.vcpus[0].inGuest).toBe(true);
     expect(rdmsr(0, FROM)).toEqual([FROM + 1, FROM + 2, 0]);
@@ -159,7 +159,7 @@ describe('guestRdmsr and guestWrmsr of LBR MSRs', () => {
     expect(said()).toEqual([...enter, ...exit, `set_msr ${FROM} 7 8`, `guestWrite 0 ${FROM} 7 8`]);
   });
 
-  it('always report a fault that the policy raises, and never an access as well', () => {
+  it('a fault that the policy raises is always reported, and no access beside it', () => {
     const rig = new HookedRig();
     rig.hooks.vector = 13;
     expect(rig.rdmsr(0, FROM)[2]).toBe(GP);
@@ -170,7 +170,7 @@ describe('guestRdmsr and guestWrmsr of LBR MSRs', () => {
     expect(rig.rdmsr(0, msrs.MSR_CORE_PERF_GLOBAL_STATUS)).toEqual([0, 0, 0]);
   });
 
-  it('always reach the registers without an exit once passed through', () => {
+  it('an LBR access that is passed through always reaches the register without an exit', () => {
     const { m, rdmsr, write, said } = new HookedRig();
     m.kvm.setPassthrough(m.vcpus[0], true);
     expect(write(0, FROM, 0x123, 0x456)).toBe(0);
@@ -182,7 +182,7 @@ describe('guestRdmsr and guestWrmsr of LBR MSRs', () => {
     expect(rdmsr(0, msrs.MSR_CORE_PERF_GLOBAL_STATUS)).toEqual([0, 0, 0]);
   });
 
-  it('always enter the guest first', () => {
+  it('an LBR access always enters the guest first', () => {
     const { m, rdmsr, write, said } = new HookedRig();
     m.kvm.setPassthrough(m.vcpus[0], true);
     m.kvm.exit(m.vcpus[0]);

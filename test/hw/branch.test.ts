@@ -40,7 +40,7 @@ const decode = (edx: number): Address => ({
 });
 
 describe('BRANCH_*', () => {
-  it('always numbers the kinds in the order of BRANCH_NAMES, far branches last', () => {
+  it('BRANCH_* number the kinds in the order of BRANCH_NAMES, far branches last', () => {
     const numbers = Object.entries(branch).filter(([name]) => /^BRANCH_(?!NAMES)/.test(name));
     expect(Object.fromEntries(numbers)).toEqual({
       BRANCH_JCC: 0,
@@ -65,14 +65,14 @@ describe('BRANCH_*', () => {
 
 describe('SELECT_BIT', () => {
   // SDM: Vol. 3B, "Filtering of Last Branch Records", table of the MSR_LBR_SELECT bits.
-  it('always names the bit of LBR_SELECT that suppresses the kind', () => {
+  it('SELECT_BIT names the bit of LBR_SELECT that suppresses the kind', () => {
     const bits = [2, 3, 4, 5, 6, 7, 3, 8, 8, 8, 8].map((n) => 2 ** n);
     expect(branch.SELECT_BIT).toEqual(bits);
   });
 });
 
 describe('addressHigh', () => {
-  it('always gives every field back', () => {
+  it('an address always gives back every field that it was made of', () => {
     fc.assert(
       fc.property(anyAddress, (address) => {
         expect(decode(encode(address))).toEqual(address);
@@ -80,7 +80,7 @@ describe('addressHigh', () => {
     );
   });
 
-  it('always gives every field back from a FROM whose bits 63:48 hold flags or cycles', () => {
+  it('an address gives back every field even if bits 63:48 of FROM hold flags or cycles', () => {
     fc.assert(
       fc.property(anyAddress, fc.nat(0xffff), (address, noise) => {
         const raw = (encode(address) & 0xffff) | (noise << 16);
@@ -89,7 +89,7 @@ describe('addressHigh', () => {
     );
   });
 
-  it('always is canonical: bits 63:48 repeat bit 47, which is set in the kernel half alone', () => {
+  it('an address is always canonical: bits 63:47 are set in the kernel half alone', () => {
     fc.assert(
       fc.property(anyAddress, (address) => {
         const edx = encode(address);
@@ -99,7 +99,7 @@ describe('addressHigh', () => {
     );
   });
 
-  it('never gives two owners one address', () => {
+  it('two owners never have one address', () => {
     const seen = new Set<number>();
     for (const kernel of [false, true]) {
       for (let i = 0; i < 2 ** 15; i++) {
@@ -111,7 +111,7 @@ describe('addressHigh', () => {
   });
 
   // The layout is drawn in the file's header and shows in printed traces.
-  it('always puts kind in 14..11, vm in 10..8, vcpu in 7..5 and task in 4..0', () => {
+  it('an address has kind in bits 14..11, vm in 10..8, vcpu in 7..5 and task in 4..0', () => {
     expect(addressHigh(false, 1, 0, 0, 0)).toBe(2 ** 11);
     expect(addressHigh(false, 0, 1, 0, 0)).toBe(2 ** 8);
     expect(addressHigh(false, 0, 0, 1, 0)).toBe(2 ** 5);
@@ -121,7 +121,7 @@ describe('addressHigh', () => {
 });
 
 describe('branchCycles', () => {
-  it('always fits the 16 bits of a cycle count, is never 0 and says whose it is', () => {
+  it('branchCycles always fits 16 bits, is never 0 and says whose record it is', () => {
     fc.assert(
       fc.property(fc.nat(7), fc.nat(2 ** 31 - 1), (vm, seq) => {
         const cycles = branchCycles(vm, seq);
@@ -134,7 +134,7 @@ describe('branchCycles', () => {
     );
   });
 
-  it('always is the value that its layout draws', () => {
+  it('branchCycles is always the value that its layout draws', () => {
     expect(branchCycles(0, 0)).toBe(4096);
     expect(branchCycles(7, 4095)).toBe(65535);
     expect(branchCycles(5, 4097)).toBe(5 * 8192 + 4096 + 1);

@@ -34,13 +34,13 @@ function kindsOf(model: CpuModel): Map<number, number> {
 const INDICES = [...Array.from({ length: 8192 }, (_, msr) => msr), 2 ** 31, 2 ** 32 - 1];
 
 describe('recordWords', () => {
-  it.each(MODELS)('always counts two words per register of a record of $name', (model) => {
+  it.each(MODELS)('recordWords counts two words per register of a record of $name', (model) => {
     expect(recordWords(model)).toBe(model.name === 'skylake' ? 6 : 4);
   });
 });
 
 describe('GLOBAL_CTRL', () => {
-  it('always has four general counters in its low half and three fixed in its high one', () => {
+  it('GLOBAL_CTRL has four general counters in its low half, three fixed in its high', () => {
     expect([GLOBAL_CTRL_LO, GLOBAL_CTRL_HI]).toEqual([15, 7]);
   });
 });
@@ -48,7 +48,7 @@ describe('GLOBAL_CTRL', () => {
 describe('debugctlValid', () => {
   // SDM: Vol. 3B, "IA32_DEBUGCTL MSR": bits 5:2 are reserved, bit 15 needs RTM.
   it.each(MODELS)(
-    'always allows on $name the bits of the SDM, RTM_DEBUG with TSX only',
+    'debugctlValid allows on $name the bits of the SDM, RTM_DEBUG with TSX only',
     (model) => {
       const bits = [0, 1, 6, 7, 8, 9, 10, 11, 12, 13, 14];
       if (['haswell', 'skylake'].includes(model.name)) bits.push(15);
@@ -58,14 +58,17 @@ describe('debugctlValid', () => {
 });
 
 describe('selectValid', () => {
-  it.each(MODELS)('always allows EN_CALLSTACK on $name only if it has call stacks', (model) => {
-    const callStacks = ['haswell', 'haswell-notsx', 'skylake', 'goldmont'].includes(model.name);
-    expect(selectValid(model)).toBe(callStacks ? 1023 : 511);
-  });
+  it.each(MODELS)(
+    'selectValid allows EN_CALLSTACK on $name only if it has call stacks',
+    (model) => {
+      const callStacks = ['haswell', 'haswell-notsx', 'skylake', 'goldmont'].includes(model.name);
+      expect(selectValid(model)).toBe(callStacks ? 1023 : 511);
+    },
+  );
 });
 
 describe('lbrMap', () => {
-  it('always gives one map to one model, and never the map of another', () => {
+  it('lbrMap always gives one map to one model, and never the map of another', () => {
     const [model] = CPU_MODELS;
     expect(lbrMap(model)).toBe(lbrMap(model));
     expect(new Set(MODELS.map(lbrMap)).size).toBe(MODELS.length);
@@ -76,14 +79,14 @@ describe('lbrMap', () => {
 });
 
 describe('KIND_*', () => {
-  it('never gives two kinds one number', () => {
+  it('two kinds of registers never have one number', () => {
     const kinds = Object.entries(map).filter(([name]) => name.startsWith('KIND_'));
     expect(new Set(kinds.map(([, kind]) => kind)).size).toBe(6);
   });
 });
 
 describe('kind', () => {
-  it.each(MODELS)('always names every index as $name lays them out', (model) => {
+  it.each(MODELS)('kind always names every index as $name lays them out', (model) => {
     const kinds = kindsOf(model);
     const expected = INDICES.map((msr) => kinds.get(msr) ?? map.KIND_NONE);
     expect(INDICES.map((msr) => lbrMap(model).kind(msr))).toEqual(expected);
@@ -91,24 +94,30 @@ describe('kind', () => {
 });
 
 describe('offset', () => {
-  it.each(MODELS)('always lays FROM, TO and INFO of a slot of $name side by side', (model) => {
-    for (const [i, msr] of froms(model).entries()) {
-      expect(lbrMap(model).offset(msr)).toBe(i * recordWords(model));
-      expect(lbrMap(model).offset(tos(model)[i])).toBe(i * recordWords(model) + 2);
-    }
-    for (const [i, msr] of infos(model).entries()) {
-      expect(lbrMap(model).offset(msr)).toBe(i * 6 + 4);
-    }
-  });
+  it.each(MODELS)(
+    'offset always lays FROM, TO and INFO of a slot of $name side by side',
+    (model) => {
+      for (const [i, msr] of froms(model).entries()) {
+        expect(lbrMap(model).offset(msr)).toBe(i * recordWords(model));
+        expect(lbrMap(model).offset(tos(model)[i])).toBe(i * recordWords(model) + 2);
+      }
+      for (const [i, msr] of infos(model).entries()) {
+        expect(lbrMap(model).offset(msr)).toBe(i * 6 + 4);
+      }
+    },
+  );
 });
 
 describe('bit', () => {
-  it.each(MODELS)('always numbers the LBR MSRs of $name from 0 to count, each once', (model) => {
-    const msrs = [...kindsOf(model).keys()];
-    expect(lbrMap(model).count).toBe(msrs.length);
-    const bits = msrs.map((msr) => lbrMap(model).bit(msr)).toSorted((a, b) => a - b);
-    expect(bits).toEqual(msrs.map((_, i) => i));
-  });
+  it.each(MODELS)(
+    'bit always numbers the LBR MSRs of $name from 0 to count, each once',
+    (model) => {
+      const msrs = [...kindsOf(model).keys()];
+      expect(lbrMap(model).count).toBe(msrs.length);
+      const bits = msrs.map((msr) => lbrMap(model).bit(msr)).toSorted((a, b) => a - b);
+      expect(bits).toEqual(msrs.map((_, i) => i));
+    },
+  );
 });
 
 const UPPER = Array.from({ length: 16 }, (_, i) => 48 + i);
@@ -134,33 +143,36 @@ describe.each([
 ] as const)('%s', (name, column) => {
   const faults = (model: CpuModel, edx: number): boolean => lbrMap(model)[name](edx);
 
-  it.each(MODELS)('never refuses a canonical address on $name', (model) => {
+  it.each(MODELS)(`${name} never refuses a canonical address on $name`, (model) => {
     const words = Array.from({ length: 65536 }, (_, i) => i - 32768);
     expect(words.filter((edx) => faults(model, edx))).toEqual([]);
   });
 
-  it.each(MODELS)('always refuses on $name a wrong bit above 47 that is not free', (model) => {
-    const free = FREE[model.name]?.[column] ?? [];
-    const address = fc.integer({ min: -32768, max: 32767 });
-    fc.assert(
-      fc.property(address, fc.subarray(UPPER), (edx, bits) => {
-        const bad = bits.some((n) => !free.includes(n));
-        expect(faults(model, edx ^ flips(bits))).toBe(bad);
-      }),
-      { numRuns: 300 },
-    );
-    for (const edx of [0, 0x7fff, -1, -32768]) {
-      const refused = UPPER.filter((n) => faults(model, edx ^ flips([n])));
-      expect(refused).toEqual(UPPER.filter((n) => !free.includes(n)));
-    }
-  });
+  it.each(MODELS)(
+    `${name} always refuses on $name a wrong bit above 47 that is not free`,
+    (model) => {
+      const free = FREE[model.name]?.[column] ?? [];
+      const address = fc.integer({ min: -32768, max: 32767 });
+      fc.assert(
+        fc.property(address, fc.subarray(UPPER), (edx, bits) => {
+          const bad = bits.some((n) => !free.includes(n));
+          expect(faults(model, edx ^ flips(bits))).toBe(bad);
+        }),
+        { numRuns: 300 },
+      );
+      for (const edx of [0, 0x7fff, -1, -32768]) {
+        const refused = UPPER.filter((n) => faults(model, edx ^ flips([n])));
+        expect(refused).toEqual(UPPER.filter((n) => !free.includes(n)));
+      }
+    },
+  );
 });
 
 describe('faults', () => {
   const anyWord = fc.oneof(fc.integer(), fc.constantFrom(0, -1, 1, -(2 ** 31), -32768));
 
   it.each(MODELS)(
-    'always applies the rule of the register that the index names on $name',
+    'faults always applies the rule of the register that the index names on $name',
     (model) => {
       const lbr = new LbrMap(model);
       const anyMsr = fc.constantFrom(...froms(model), ...tos(model), ...infos(model));
@@ -176,7 +188,7 @@ describe('faults', () => {
     },
   );
 
-  it.each(MODELS)('always refuses each reserved bit of LBR_SELECT on $name', (model) => {
+  it.each(MODELS)('faults always refuses each reserved bit of LBR_SELECT on $name', (model) => {
     const lbr = lbrMap(model);
     for (let n = 0; n < 32; n++) {
       const allowed = hasSelect(model) && n < (selectValid(model) === 1023 ? 10 : 9);
@@ -186,7 +198,7 @@ describe('faults', () => {
     expect(lbr.faults(MSR_LBR_SELECT, 0, 0)).toBe(!hasSelect(model));
   });
 
-  it.each(MODELS)('always refuses an index that is no LBR register of $name', (model) => {
+  it.each(MODELS)('faults always refuses an index that is no LBR register of $name', (model) => {
     const accepted = INDICES.filter((msr) => !lbrMap(model).faults(msr, 0, 0));
     expect(new Set(accepted)).toEqual(new Set(kindsOf(model).keys()));
   });

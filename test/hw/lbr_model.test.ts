@@ -376,33 +376,36 @@ function anyOp(model: CpuModel): fc.Arbitrary<Op> {
 }
 
 describe('LogicalProcessor', () => {
-  it.each(MODELS)('always agrees with the oracle on $name, register by register', (model) => {
-    const indices = indicesOf(model);
-    const sum = { wraps: 0, pops: 0, faults: 0, frozen: 0, wipes: 0, filtered: 0 };
-    const step = fc.tuple(fc.constantFrom<0 | 1>(0, 0, 0, 1), anyOp(model));
-    const steps = fc.array(step, { maxLength: 200, size: 'max' });
-    const property = fc.property(fc.constantFrom(0n, 0x3c5n), steps, (select, list) => {
-      const rig = new Rig(model);
-      for (const which of [0, 1] as const) rig.write(which, DEBUGCTL, 1n);
-      for (const which of [0, 1] as const) rig.write(which, SELECT, select);
-      for (const [which, op] of list) {
-        rig.step(which, op);
-        rig.compare(which, indices);
-      }
-      rig.end();
-      for (const { reach } of rig.oracles) {
-        for (const key of Object.keys(sum) as (keyof typeof sum)[]) sum[key] += reach[key];
-      }
-    });
-    fc.assert(property, { numRuns: 100 });
-    // A run that never got here would have compared nothing worth comparing.
-    expect(sum.wraps).toBeGreaterThan(0);
-    expect(sum.faults).toBeGreaterThan(0);
-    expect(sum.pops > 0).toBe(model.callstack);
-    expect(sum.frozen > 0).toBe(model.pmu_version >= 4);
-    expect(sum.wipes > 0).toBe(model.cstateWipe);
-    expect(sum.filtered > 0).toBe(model.select !== 'none');
-  });
+  it.each(MODELS)(
+    'the processor always agrees with the oracle on $name, register by register',
+    (model) => {
+      const indices = indicesOf(model);
+      const sum = { wraps: 0, pops: 0, faults: 0, frozen: 0, wipes: 0, filtered: 0 };
+      const step = fc.tuple(fc.constantFrom<0 | 1>(0, 0, 0, 1), anyOp(model));
+      const steps = fc.array(step, { maxLength: 200, size: 'max' });
+      const property = fc.property(fc.constantFrom(0n, 0x3c5n), steps, (select, list) => {
+        const rig = new Rig(model);
+        for (const which of [0, 1] as const) rig.write(which, DEBUGCTL, 1n);
+        for (const which of [0, 1] as const) rig.write(which, SELECT, select);
+        for (const [which, op] of list) {
+          rig.step(which, op);
+          rig.compare(which, indices);
+        }
+        rig.end();
+        for (const { reach } of rig.oracles) {
+          for (const key of Object.keys(sum) as (keyof typeof sum)[]) sum[key] += reach[key];
+        }
+      });
+      fc.assert(property, { numRuns: 100 });
+      // A run that never got here would have compared nothing worth comparing.
+      expect(sum.wraps).toBeGreaterThan(0);
+      expect(sum.faults).toBeGreaterThan(0);
+      expect(sum.pops > 0).toBe(model.callstack);
+      expect(sum.frozen > 0).toBe(model.pmu_version >= 4);
+      expect(sum.wipes > 0).toBe(model.cstateWipe);
+      expect(sum.filtered > 0).toBe(model.select !== 'none');
+    },
+  );
 });
 
 describe('wrmsr', () => {
@@ -413,7 +416,7 @@ describe('wrmsr', () => {
     .flat()
     .concat(0n, bit(64) - 1n, canonical(bit(47)), bits([61, 62]), bits([61, 62, 63]));
 
-  it.each(MODELS)('always refuses on $name what the oracle refuses, bit by bit', (model) => {
+  it.each(MODELS)('WRMSR always refuses on $name what the oracle refuses, bit by bit', (model) => {
     const indices = indicesOf(model);
     const rig = new Rig(model);
     for (const msr of indices) {
@@ -423,7 +426,7 @@ describe('wrmsr', () => {
     rig.end();
   });
 
-  it.each(MODELS)('never accepts an index that $name does not have', (model) => {
+  it.each(MODELS)('WRMSR never accepts an index that $name does not have', (model) => {
     const rig = new Rig(model);
     for (const msr of EVERY_INDEX) rig.write(0, msr, 0n);
     rig.end();
@@ -443,7 +446,7 @@ describe('branch', () => {
   };
 
   it.each(MODELS)(
-    'always obeys each value of LBR_SELECT for each kind and ring on $name',
+    'a branch always obeys each value of LBR_SELECT for each kind and ring on $name',
     (model) => {
       const rig = new Rig(model);
       rig.write(0, DEBUGCTL, 1n);
@@ -462,18 +465,23 @@ describe('branch', () => {
     },
   );
 
-  it.each(MODELS)('always lays down each corner of an address in the format of $name', (model) => {
-    const indices = indicesOf(model);
-    const rig = new Rig(model);
-    rig.write(0, DEBUGCTL, 1n);
-    const corners = [0n, 1n, bit(31), bit(32), bit(47) - 1n, bit(47), bit(48) - 1n].map(canonical);
-    for (const [from, to] of corners.flatMap((a) => corners.map((b) => [a, b]))) {
-      for (const cycles of [0, 1, 0x7fff, 0x8000, 0xffff]) {
-        for (const mispredicted of [false, true]) {
-          rig.step(0, { ...base, from, to, cycles, mispredicted });
-          rig.compare(0, indices);
+  it.each(MODELS)(
+    'a record always has each corner of an address in the format of $name',
+    (model) => {
+      const indices = indicesOf(model);
+      const rig = new Rig(model);
+      rig.write(0, DEBUGCTL, 1n);
+      const corners = [0n, 1n, bit(31), bit(32), bit(47) - 1n, bit(47), bit(48) - 1n].map(
+        canonical,
+      );
+      for (const [from, to] of corners.flatMap((a) => corners.map((b) => [a, b]))) {
+        for (const cycles of [0, 1, 0x7fff, 0x8000, 0xffff]) {
+          for (const mispredicted of [false, true]) {
+            rig.step(0, { ...base, from, to, cycles, mispredicted });
+            rig.compare(0, indices);
+          }
         }
       }
-    }
-  });
+    },
+  );
 });

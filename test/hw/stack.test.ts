@@ -1,6 +1,6 @@
 /**
  * The LBR stack in memory, the shape that a processor's registers and the copies that hypervisors
- * save have in common. What WRMSR refuses is in hw_lbr_map.
+ * save have in common. What WRMSR refuses is in lbr_map.test.ts.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -92,7 +92,7 @@ function eachMove(
 
 describe('allocate', () => {
   // States are copied and compared as whole blocks: a word that no register uses costs every time.
-  it.each(MODELS)('never reserves a word that no register of $name uses', (model) => {
+  it.each(MODELS)('allocate never reserves a word that no register of $name uses', (model) => {
     const records = recordsOf(model).length * 2;
     const layout = new Layout();
     expect(LbrStack.allocate(layout, model)).toBe(0);
@@ -106,7 +106,7 @@ describe('allocate', () => {
 
 describe('LbrStack', () => {
   it.each(MODELS)(
-    'always gives back what was last written, in each of two copies of $name',
+    'each of two stacks of $name always gives back what was last written',
     (model) => {
       const registers = registersOf(model);
       const what = fc.oneof(
@@ -143,30 +143,39 @@ describe('LbrStack', () => {
     },
   );
 
-  it.each(MODELS)('always is the view of the registers that a processor of $name has', (model) => {
-    const layout = new Layout();
-    const offset = LogicalProcessor.allocate(layout, model);
-    const cpu = new LogicalProcessor(new Memory(layout), model, offset);
-    // What MsrPort promises about the last RDMSR holds before the first one, too.
-    expect([cpu.edx, cpu.vector]).toEqual([0, 0]);
-    expect([cpu.model, cpu.stack.model]).toEqual([model, model]);
-    for (const [i, msr] of registersOf(model).entries()) {
-      cpu.stack.write(msr, i + 1, i);
-      expect([cpu.rdmsr(msr), cpu.edx]).toEqual([cpu.stack.readLow(msr), cpu.stack.readHigh(msr)]);
-    }
-  });
+  it.each(MODELS)(
+    'a stack is always the view of the registers that a processor of $name has',
+    (model) => {
+      const layout = new Layout();
+      const offset = LogicalProcessor.allocate(layout, model);
+      const cpu = new LogicalProcessor(new Memory(layout), model, offset);
+      // What MsrPort promises about the last RDMSR holds before the first one, too.
+      expect([cpu.edx, cpu.vector]).toEqual([0, 0]);
+      expect([cpu.model, cpu.stack.model]).toEqual([model, model]);
+      for (const [i, msr] of registersOf(model).entries()) {
+        cpu.stack.write(msr, i + 1, i);
+        expect([cpu.rdmsr(msr), cpu.edx]).toEqual([
+          cpu.stack.readLow(msr),
+          cpu.stack.readHigh(msr),
+        ]);
+      }
+    },
+  );
 });
 
 describe('copyFrom', () => {
-  it.each(MODELS)('always takes all registers of $name over, LBR_SELECT if asked', (model) => {
-    eachMove(model, 40, ([to, from], before, source, all) => {
-      to.copyFrom(from, all);
-      const expected = new Map(source);
-      const select = before.get(MSR_LBR_SELECT);
-      if (!all && select) expected.set(MSR_LBR_SELECT, select);
-      return expected;
-    });
-  });
+  it.each(MODELS)(
+    'copyFrom always takes all registers of $name over, LBR_SELECT if asked',
+    (model) => {
+      eachMove(model, 40, ([to, from], before, source, all) => {
+        to.copyFrom(from, all);
+        const expected = new Map(source);
+        const select = before.get(MSR_LBR_SELECT);
+        if (!all && select) expected.set(MSR_LBR_SELECT, select);
+        return expected;
+      });
+    },
+  );
 });
 
 /** HSD172 again, the software side: lbr.c:lbr_from_signext_quirk_wr() on parts without TSX. */
@@ -177,24 +186,27 @@ function repaired(model: CpuModel, msr: number, [low, high]: Pair): Pair {
 }
 
 describe('load', () => {
-  it.each(MODELS)('always leaves on $name what WRMSR of each register would leave', (model) => {
-    eachMove(model, 60, ([to, from], before, source, all) => {
-      const expected = new Map(before);
-      const refused = new Set<number>();
-      for (const [msr, value] of source) {
-        const [low, high] = repaired(model, msr, value);
-        const isRecord = recordsOf(model).includes(msr);
-        if (isRecord && lbrMap(model).faults(msr, low, high)) refused.add(msr);
-        else if (msr !== MSR_LBR_SELECT || all) expected.set(msr, [low, high]);
-      }
-      const result = to.load(from, all);
-      expect(refused.size === 0 ? result === 0 : refused.has(result)).toBe(true);
-      return expected;
-    });
-  });
+  it.each(MODELS)(
+    'load always leaves on $name what WRMSR of each register would leave',
+    (model) => {
+      eachMove(model, 60, ([to, from], before, source, all) => {
+        const expected = new Map(before);
+        const refused = new Set<number>();
+        for (const [msr, value] of source) {
+          const [low, high] = repaired(model, msr, value);
+          const isRecord = recordsOf(model).includes(msr);
+          if (isRecord && lbrMap(model).faults(msr, low, high)) refused.add(msr);
+          else if (msr !== MSR_LBR_SELECT || all) expected.set(msr, [low, high]);
+        }
+        const result = to.load(from, all);
+        expect(refused.size === 0 ? result === 0 : refused.has(result)).toBe(true);
+        return expected;
+      });
+    },
+  );
 
   it.each(MODELS)(
-    'never refuses what a processor of $name captured, and says which it does',
+    'load never refuses what a processor of $name captured, and says which it does',
     (model) => {
       const [to, from] = new Rig(model).stacks;
       const captured = model.lbr_format === 4 ? 0x1fffffff : -1;
@@ -221,7 +233,7 @@ const isEmpty = ([low, high]: Pair): boolean => low === 0 && high === 0;
 
 describe('differsFrom', () => {
   it.each(MODELS)(
-    'always asks about each record of $name that the other has not, and only these',
+    'differsFrom asks about each record of $name that the other has not, and no other',
     (model) => {
       const half = fc.constantFrom<Pair>([0, 0], [1, 0], [0, 1], [1, 1], [-1, -1]);
       const words = fc.array(half, { minLength: model.lbr_nr, maxLength: model.lbr_nr });
@@ -255,24 +267,28 @@ describe('differsFrom', () => {
 });
 
 describe('empty', () => {
-  it.each(MODELS)('always holds on $name unless some FROM, first to last, is not 0', (model) => {
-    for (const stack of new Rig(model).stacks) {
-      for (const msr of [...tos(model), ...infos(model), MSR_LBR_TOS]) stack.write(msr, 1, 1 << 31);
-      expect(stack.empty).toBe(true);
-      for (const msr of froms(model)) {
-        for (const value of [0, 1].map((low): Pair => [low, 1 - low])) {
-          stack.write(msr, ...value);
-          expect(stack.empty).toBe(false);
-        }
-        stack.write(msr, 0, 0);
+  it.each(MODELS)(
+    'empty always holds on $name unless some FROM, first to last, is not 0',
+    (model) => {
+      for (const stack of new Rig(model).stacks) {
+        for (const msr of [...tos(model), ...infos(model), MSR_LBR_TOS])
+          stack.write(msr, 1, 1 << 31);
         expect(stack.empty).toBe(true);
+        for (const msr of froms(model)) {
+          for (const value of [0, 1].map((low): Pair => [low, 1 - low])) {
+            stack.write(msr, ...value);
+            expect(stack.empty).toBe(false);
+          }
+          stack.write(msr, 0, 0);
+          expect(stack.empty).toBe(true);
+        }
       }
-    }
-  });
+    },
+  );
 });
 
 describe('has', () => {
-  it.each(MODELS)('always finds a FROM of $name by both of its words together', (model) => {
+  it.each(MODELS)('has always finds a FROM of $name by both of its words together', (model) => {
     const half = fc.constantFrom<Pair>([0, 0], [1, 0], [0, 1], [1, 1], [-1, -1]);
     const words = fc.array(half, { minLength: model.lbr_nr, maxLength: model.lbr_nr });
     const property = fc.property(words, words, (from, noise) => {
@@ -290,7 +306,7 @@ describe('has', () => {
   });
 
   it.each(MODELS)(
-    'always looks at each slot of $name, first to last, and never outside',
+    'has always looks at each slot of $name, first to last, and never outside',
     (model) => {
       for (const stack of new Rig(model).stacks) {
         for (const guard of [0, 1, 2].map((i) => FIRST_GUARD + i)) {

@@ -26,7 +26,7 @@ const low = (n: number): number => 2 ** n;
 const high = (n: number): number => Number(BigInt.asIntN(32, 1n << BigInt(n - 32)));
 
 describe('msr_index', () => {
-  it('always gives each MSR the index and each bit the place that the SDM lists', () => {
+  it('each MSR has the index and each bit the place that the SDM lists', () => {
     expect({ ...msrs }).toEqual({
       MSR_LBR_CORE_FROM: 64,
       MSR_LBR_CORE_TO: 96,
@@ -79,7 +79,7 @@ describe('msr_index', () => {
     });
   });
 
-  it('always gives #GP its vector', () => {
+  it('GP_VECTOR is the vector of #GP', () => {
     expect(GP_VECTOR).toBe(13);
   });
 });
@@ -140,7 +140,7 @@ const UARCHS = [
 ];
 
 describe('CPU_MODELS', () => {
-  it('always holds exactly the rows of the literal table, in its order', () => {
+  it('CPU_MODELS holds exactly the rows of the literal table, in its order', () => {
     expect(CPU_MODELS.map((model) => model.name)).toEqual(ROWS.map(([name]) => name));
     expect(CPU_MODELS.map((model) => model.uarch)).toEqual(UARCHS);
   });
@@ -150,27 +150,30 @@ describe('CPU_MODELS', () => {
     expect(twice.map(({ name }) => name)).toEqual(['haswell', 'haswell-notsx']);
   });
 
-  it.each(ROWS.map((row) => ({ name: row[0], row })))('always gives $name its facts', ({ row }) => {
-    const [name, lbr_nr, lbr_format, from, to, info, select, callstack, ...rest] = row;
-    const [pmu_version, tsx, cstateWipe, numbers] = rest;
-    expect(findCpuModel(name)).toMatchObject({
-      name,
-      lbr_nr,
-      lbr_format,
-      lbr_from: index(from),
-      lbr_to: index(to),
-      lbr_info: index(info),
-      select,
-      callstack,
-      pmu_version,
-      tsx,
-      cstateWipe,
-      models: numbers.replaceAll(/\w+/g, '06_$&').replaceAll(' ', ', '),
-    });
-  });
+  it.each(ROWS.map((row) => ({ name: row[0], row })))(
+    'the row of $name has the facts of the literal table',
+    ({ row }) => {
+      const [name, lbr_nr, lbr_format, from, to, info, select, callstack, ...rest] = row;
+      const [pmu_version, tsx, cstateWipe, numbers] = rest;
+      expect(findCpuModel(name)).toMatchObject({
+        name,
+        lbr_nr,
+        lbr_format,
+        lbr_from: index(from),
+        lbr_to: index(to),
+        lbr_info: index(info),
+        select,
+        callstack,
+        pmu_version,
+        tsx,
+        cstateWipe,
+        models: numbers.replaceAll(/\w+/g, '06_$&').replaceAll(' ', ', '),
+      });
+    },
+  );
 
   // Linux 6.1, core.c:intel_pmu_init(), by DisplayModel.
-  it('always names the init function of lbr.c that the kernel picks', () => {
+  it('each row names the init function of lbr.c that the kernel picks', () => {
     const inits = CPU_MODELS.map(({ name, lbrInit }) => `${name} ${lbrInit}`);
     expect(inits.join(', ')).toBe(
       'core2 core, atom atom, silvermont slm, nehalem nhm, sandybridge snb, haswell hsw, ' +
@@ -179,12 +182,12 @@ describe('CPU_MODELS', () => {
     expect(LBR_INITS).toEqual('core atom slm nhm snb hsw skl knl'.split(' '));
   });
 
-  it.each(CPU_MODELS)('always says where the row of $name comes from and how sure it is', (row) => {
+  it.each(CPU_MODELS)('the row of $name says where it is from and how sure it is', (row) => {
     expect(row.cites).toMatch(/(SDM Vol\. 3B|Linux 6\.1|[Ss]pecification update).*\[\w+\]/s);
     expect(row.cites).toMatch(/\[(stated|deduced|assumed)\]/);
   });
 
-  it.each(CPU_MODELS)('never lets two banks of $name overlap', (model) => {
+  it.each(CPU_MODELS)('two banks of $name never overlap', (model) => {
     const bases = [model.lbr_from, model.lbr_to, model.lbr_info].filter((base) => base !== 0);
     const indices = bases.flatMap((base) =>
       Array.from({ length: model.lbr_nr }, (_, i) => base + i),
@@ -194,7 +197,7 @@ describe('CPU_MODELS', () => {
 });
 
 describe('LBR_FORMAT_*', () => {
-  it('always counts as IA32_PERF_CAPABILITIES does', () => {
+  it('LBR_FORMAT_* count as IA32_PERF_CAPABILITIES does', () => {
     const formats = Object.entries(models).filter(([name]) => name.startsWith('LBR_FORMAT_'));
     expect(Object.fromEntries(formats)).toEqual({
       LBR_FORMAT_32: 0,
@@ -210,7 +213,7 @@ describe('LBR_FORMAT_*', () => {
 });
 
 describe('findCpuModel', () => {
-  it('always finds the row of the name, and never another', () => {
+  it('findCpuModel always finds the row of the name, and never another', () => {
     for (const model of CPU_MODELS) expect(findCpuModel(model.name)).toBe(model);
     expect(findCpuModel('')).toBeUndefined();
     expect(findCpuModel('Haswell')).toBeUndefined();
@@ -219,7 +222,7 @@ describe('findCpuModel', () => {
 });
 
 describe('withDepth', () => {
-  it.each(CPU_MODELS)('never changes anything of $name but its depth', (model) => {
+  it.each(CPU_MODELS)('withDepth never changes anything of $name except its depth', (model) => {
     const before = { ...model };
     const other = withDepth(model, 2);
     expect(other).toEqual({ ...before, name: `${model.name}/2`, lbr_nr: 2 });
@@ -233,13 +236,13 @@ describe('withDepth', () => {
   });
 
   it.each(['haswell/3', 'haswell/', 'haswell/4/4', 'haswell/64', '/4', 'nosuch/4'])(
-    'never is named by %s',
+    'no depth is ever named by %s',
     (name) => {
       expect(findCpuModel(name)).toBeUndefined();
     },
   );
 
-  it('always keeps the name of a model of no table', () => {
+  it('withDepth keeps the name of a model that no table has', () => {
     const [model] = CPU_MODELS;
     const mine = { ...model, name: 'mine' };
     expect(siliconOf(mine)).toBeUndefined();
@@ -248,12 +251,12 @@ describe('withDepth', () => {
 });
 
 describe('Layout', () => {
-  it('always hands out regions that touch and never overlap', () => {
+  it('a layout always hands out regions that touch and never overlap', () => {
     const layout = new Layout();
     expect([layout.take(3), layout.take(0), layout.take(5), layout.size]).toEqual([0, 3, 3, 8]);
   });
 
-  it('never takes a region of negative size', () => {
+  it('a layout never takes a region of negative size', () => {
     const layout = new Layout();
     expect(() => layout.take(-1)).toThrow(ModelInvariantError);
     expect(() => layout.take(-1)).toThrow(/size/);
@@ -262,14 +265,14 @@ describe('Layout', () => {
 });
 
 describe('Memory', () => {
-  it('always is as large as its layout, all zero, in signed 32-bit words', () => {
+  it('a memory is as large as its layout, all zero, in signed 32-bit words', () => {
     const layout = new Layout();
     layout.take(7);
     const { words } = new Memory(layout);
     expect(words).toEqual(new Int32Array(7));
   });
 
-  it('always lies where it is told to, and never in a block of another size', () => {
+  it('a memory lies in the block that it is given, and never in one of another size', () => {
     const layout = new Layout();
     layout.take(7);
     const block = new Int32Array(7);
@@ -281,13 +284,13 @@ describe('Memory', () => {
 });
 
 describe('addressOf', () => {
-  it('always counts the bytes of the words before, from an address that is not null', () => {
+  it('addressOf counts the bytes of the words before, from an address that is not null', () => {
     expect([0, 1, 100].map(addressOf)).toEqual([0x50000, 0x50004, 0x50190]);
   });
 });
 
 describe('assert', () => {
-  it('always throws a ModelInvariantError with what must hold, and only when it does not', () => {
+  it('assert throws a ModelInvariantError with what must hold, only when it does not hold', () => {
     const failed = (): void => assert(false, 'what must hold');
     expect(failed).toThrow(ModelInvariantError);
     expect(failed).toThrow(/^what must hold$/);
@@ -297,7 +300,7 @@ describe('assert', () => {
 });
 
 describe('unreachable', () => {
-  it('always throws a ModelInvariantError that names the value', () => {
+  it('unreachable always throws a ModelInvariantError that names the value', () => {
     const forgotten = (): never => unreachable('a forgotten case' as never);
     expect(forgotten).toThrow(ModelInvariantError);
     expect(forgotten).toThrow(/^unreachable: a forgotten case$/);
@@ -305,7 +308,7 @@ describe('unreachable', () => {
 });
 
 describe('hex64', () => {
-  it('always prints sixteen digits, high half first, never a sign', () => {
+  it('hex64 always prints sixteen digits, high half first, never a sign', () => {
     expect(hex64(1, 0)).toBe('0x0000000000000001');
     expect(hex64(0, 1)).toBe('0x0000000100000000');
     expect(hex64(-1, -2)).toBe('0xfffffffeffffffff');
@@ -314,7 +317,7 @@ describe('hex64', () => {
 });
 
 describe('hex', () => {
-  it('always prints the unsigned word without padding', () => {
+  it('hex always prints the unsigned word without padding', () => {
     expect([hex(0), hex(0xab), hex(-1)]).toEqual(['0x0', '0xab', '0xffffffff']);
   });
 });

@@ -45,14 +45,14 @@ const intercepts = (vmcs: Vmcs, list: readonly number[]): (readonly [boolean, bo
 
 describe('allocate', () => {
   // States are copied and compared as whole blocks: a word that no field uses costs every time.
-  it('never reserves a word beyond DEBUGCTL and two bitmaps of the largest model', () => {
+  it('a VMCS never has a word beyond DEBUGCTL and two bitmaps of the largest model', () => {
     const layout = new Layout();
     expect([Vmcs.allocate(layout), Vmcs.allocate(layout), layout.size]).toEqual([0, 9, 18]);
   });
 });
 
 describe('setIntercept', () => {
-  it.each(CPU_MODELS)('never moves a bit of another MSR of $name', (model) => {
+  it.each(CPU_MODELS)('setIntercept never moves a bit of another MSR of $name', (model) => {
     const known = lbrMsrs(model);
     for (const msr of known) {
       const { vmcs } = new Rig(model);
@@ -65,7 +65,7 @@ describe('setIntercept', () => {
   });
 
   it.each(CPU_MODELS)(
-    'always leaves through on $name exactly the set that was let through',
+    'setIntercept always passes on $name exactly the set that it was told to pass',
     (model) => {
       const known = lbrMsrs(model);
       const toggle = fc.tuple(fc.constantFrom(...known), fc.boolean(), fc.boolean());
@@ -90,7 +90,7 @@ describe('setIntercept', () => {
     },
   );
 
-  it.each(CPU_MODELS)('never lets an index through that is no LBR MSR of $name', (model) => {
+  it.each(CPU_MODELS)('setIntercept never passes an index that is no LBR MSR of $name', (model) => {
     const { vmcs } = new Rig(model);
     for (const msr of lbrMsrs(model)) vmcs.setIntercept(msr, false);
     const others = otherMsrs(model);
@@ -99,35 +99,41 @@ describe('setIntercept', () => {
 });
 
 describe('setIntercept of an MSR that always exits', () => {
-  it.each(CPU_MODELS)('never is asked for on $name, on or off', (model) => {
-    const rig = new Rig(model);
-    const before = rig.memory.words.slice();
-    for (const msr of [msrs.MSR_IA32_DEBUGCTLMSR, model.lbr_from + model.lbr_nr, 4096]) {
-      for (const intercept of [true, false]) {
-        expect(() => rig.vmcs.setIntercept(msr, intercept)).toThrow(ModelInvariantError);
+  it.each(CPU_MODELS)(
+    'setIntercept of an MSR that always exits is refused on $name, on or off',
+    (model) => {
+      const rig = new Rig(model);
+      const before = rig.memory.words.slice();
+      for (const msr of [msrs.MSR_IA32_DEBUGCTLMSR, model.lbr_from + model.lbr_nr, 4096]) {
+        for (const intercept of [true, false]) {
+          expect(() => rig.vmcs.setIntercept(msr, intercept)).toThrow(ModelInvariantError);
+        }
       }
-    }
-    expect(rig.memory.words).toEqual(before);
-  });
+      expect(rig.memory.words).toEqual(before);
+    },
+  );
 });
 
 describe('setIntercepts', () => {
-  it.each(CPU_MODELS)('always moves every LBR MSR of $name at once, and nothing else', (model) => {
-    const rig = new Rig(model);
-    const [known, others] = [lbrMsrs(model), otherMsrs(model)];
-    for (const intercept of [false, true, false]) {
-      rig.vmcs.guestDebugctl = 0x4801;
-      rig.vmcs.setIntercepts(intercept);
-      expect(intercepts(rig.vmcs, known)).toEqual(known.map(() => [intercept, intercept]));
-      expect(intercepts(rig.vmcs, others)).toEqual(others.map(() => [true, true]));
-      expect(intercepts(rig.other, known)).toEqual(known.map(() => [true, true]));
-      expect([rig.vmcs.guestDebugctl, rig.other.guestDebugctl]).toEqual([0x4801, 0]);
-      rig.guarded.expectGuards();
-    }
-  });
+  it.each(CPU_MODELS)(
+    'setIntercepts always moves every LBR MSR of $name at once, and nothing else',
+    (model) => {
+      const rig = new Rig(model);
+      const [known, others] = [lbrMsrs(model), otherMsrs(model)];
+      for (const intercept of [false, true, false]) {
+        rig.vmcs.guestDebugctl = 0x4801;
+        rig.vmcs.setIntercepts(intercept);
+        expect(intercepts(rig.vmcs, known)).toEqual(known.map(() => [intercept, intercept]));
+        expect(intercepts(rig.vmcs, others)).toEqual(others.map(() => [true, true]));
+        expect(intercepts(rig.other, known)).toEqual(known.map(() => [true, true]));
+        expect([rig.vmcs.guestDebugctl, rig.other.guestDebugctl]).toEqual([0x4801, 0]);
+        rig.guarded.expectGuards();
+      }
+    },
+  );
 
   it.each(CPU_MODELS)(
-    'always leaves on $name the state that setIntercept of each leaves',
+    'setIntercepts always leaves on $name the state that setIntercept of each leaves',
     (model) => {
       // Equal sets must be equal words, or two runs in one state would count as two states.
       const [once, each] = [new Rig(model), new Rig(model)];
@@ -142,7 +148,7 @@ describe('setIntercepts', () => {
 
 describe('interceptsRead and interceptsWrite', () => {
   it.each(CPU_MODELS)(
-    'always hold on $name for every index while the bitmap is all zero',
+    'every index exits on $name, read or written, while the bitmap is all zero',
     (model) => {
       const { vmcs } = new Rig(model);
       const all = [...lbrMsrs(model), ...otherMsrs(model), 4096, 2 ** 31];
@@ -157,7 +163,7 @@ const definedOn = (model: CpuModel): number[] => (model.tsx ? [...DEFINED, 15] :
 describe('enter', () => {
   // SDM: Vol. 3C, "Checks on Guest Control Registers, Debug Registers, and MSRs".
   it.each(CPU_MODELS)(
-    'always loads a DEBUGCTL of defined bits on $name and keeps the field',
+    'enter always loads a DEBUGCTL of defined bits on $name and keeps the field',
     (model) => {
       fc.assert(
         fc.property(fc.subarray(definedOn(model)), fc.subarray(definedOn(model)), (guest, host) => {
@@ -172,20 +178,23 @@ describe('enter', () => {
     },
   );
 
-  it.each(CPU_MODELS)('always fails on $name for each reserved bit and loads nothing', (model) => {
-    for (let n = 0; n < 32; n++) {
-      const { vmcs, cpu } = new Rig(model);
-      cpu.debugctl = 0x4000;
-      vmcs.guestDebugctl = (1 << n) | 1;
-      expect(vmcs.enter(cpu)).toBe(definedOn(model).includes(n));
-      expect(cpu.debugctl).toBe(definedOn(model).includes(n) ? (1 << n) | 1 : 0x4000);
-    }
-  });
+  it.each(CPU_MODELS)(
+    'enter always fails on $name for each reserved bit and loads nothing',
+    (model) => {
+      for (let n = 0; n < 32; n++) {
+        const { vmcs, cpu } = new Rig(model);
+        cpu.debugctl = 0x4000;
+        vmcs.guestDebugctl = (1 << n) | 1;
+        expect(vmcs.enter(cpu)).toBe(definedOn(model).includes(n));
+        expect(cpu.debugctl).toBe(definedOn(model).includes(n) ? (1 << n) | 1 : 0x4000);
+      }
+    },
+  );
 });
 
 describe('exit', () => {
   // SDM: Vol. 3C, "Loading Host Control Registers, Debug Registers, MSRs": DEBUGCTL becomes 0.
-  it.each(CPU_MODELS)('always saves DEBUGCTL and zeroes all of it on $name', (model) => {
+  it.each(CPU_MODELS)('exit always saves DEBUGCTL and zeroes all of it on $name', (model) => {
     fc.assert(
       fc.property(fc.subarray(definedOn(model)), (bits) => {
         const rig = new Rig(model);
@@ -204,18 +213,21 @@ describe('exit', () => {
 
 describe('enter and exit', () => {
   // SDM: Vol. 3C, "VM Entries and Advanced Debugging Features": transitions are not logged.
-  it.each(CPU_MODELS)('never touch a register of $name other than DEBUGCTL', (model) => {
-    const { vmcs, cpu, memory } = new Rig(model);
-    for (const [i, msr] of lbrMsrs(model).entries()) cpu.wrmsr(msr, i + 1, i);
-    cpu.wrmsr(msrs.MSR_LBR_SELECT, 0x1c4, 0);
-    cpu.wrmsr(msrs.MSR_LBR_TOS, 1, 0);
-    cpu.wrmsr(msrs.MSR_CORE_PERF_GLOBAL_CTRL, 0xf, 0x7);
-    cpu.counterOverflow(2);
-    const before = memory.words.slice();
-    vmcs.guestDebugctl = msrs.DEBUGCTLMSR_LBR;
-    expect(vmcs.enter(cpu)).toBe(true);
-    vmcs.exit(cpu);
-    vmcs.guestDebugctl = 0;
-    expect(memory.words).toEqual(before);
-  });
+  it.each(CPU_MODELS)(
+    'enter and exit never touch a register of $name other than DEBUGCTL',
+    (model) => {
+      const { vmcs, cpu, memory } = new Rig(model);
+      for (const [i, msr] of lbrMsrs(model).entries()) cpu.wrmsr(msr, i + 1, i);
+      cpu.wrmsr(msrs.MSR_LBR_SELECT, 0x1c4, 0);
+      cpu.wrmsr(msrs.MSR_LBR_TOS, 1, 0);
+      cpu.wrmsr(msrs.MSR_CORE_PERF_GLOBAL_CTRL, 0xf, 0x7);
+      cpu.counterOverflow(2);
+      const before = memory.words.slice();
+      vmcs.guestDebugctl = msrs.DEBUGCTLMSR_LBR;
+      expect(vmcs.enter(cpu)).toBe(true);
+      vmcs.exit(cpu);
+      vmcs.guestDebugctl = 0;
+      expect(memory.words).toEqual(before);
+    },
+  );
 });

@@ -60,7 +60,7 @@ function openVerdict(type: number, ret: number, cpu = 'skylake'): string {
 
 describe('filter-true', () => {
   for (const { name, callstack, select } of CPU_MODELS) {
-    it(`always holds for 6.1 on ${name}, whatever one event asks for`, () => {
+    it(`filter-true holds for 6.1 on ${name}, whatever one event asks for`, () => {
       for (const type of BRANCH_TYPES) {
         if ((type & STACK) !== 0 && !callstack) continue;
         if ((type & perf.PERF_SAMPLE_BRANCH_CALL) !== 0 && select === 'nhm') continue;
@@ -80,7 +80,7 @@ describe('filter-true', () => {
     });
   }
 
-  it('never holds where LBR_SELECT drops what is asked for', () => {
+  it('filter-true fails where LBR_SELECT drops what is asked for', () => {
     expect(verdictOn(flipSelect(msrs.LBR_JCC), ANY | U)).toBe(
       'v0: LBR_SELECT 0x5 drops jcc of user mode for type 0x9',
     );
@@ -93,24 +93,24 @@ describe('filter-true', () => {
     expect(verdictOn(flipSelect(msrs.LBR_IND_JMP), calls)).toBe('');
   });
 
-  it('always lets LBR_SELECT pass more than is asked for', () => {
+  it('filter-true lets LBR_SELECT pass more than is asked for', () => {
     expect(verdictOn(flipSelect(msrs.LBR_KERNEL), ANY | U)).toBe('');
     expect(verdictOn(flipSelect(msrs.LBR_JCC), STACK | U)).toBe('');
   });
 
-  it('never holds where call-stack mode is on or off and should not be', () => {
+  it('filter-true fails where call-stack mode is on or off and should not be', () => {
     const wrong = flipSelect(msrs.LBR_CALL_STACK);
     expect(verdictOn(wrong, ANY | U)).toContain('turns the mode on for type 0x9');
     expect(verdictOn(wrong, STACK | U)).toContain('does not turn the mode on for type 0x801');
   });
 
-  it('never holds where a freeze is missing, or comes in call-stack mode', () => {
+  it('filter-true fails where a freeze is missing, or happens in call-stack mode', () => {
     const wrong = flipDebugctl(msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI);
     expect(verdictOn(wrong, ANY | U)).toBe('v0: FREEZE_LBRS_ON_PMI is 0, not 1');
     expect(verdictOn(wrong, STACK | U)).toBe('v0: FREEZE_LBRS_ON_PMI is 1, not 0');
   });
 
-  it('never holds where LBR is off while an event counts, or on while none does', () => {
+  it('filter-true fails if LBR is off while an event counts, or on while none does', () => {
     const off = flipDebugctl(msrs.DEBUGCTLMSR_LBR);
     expect(verdictOn(off, ANY | U)).toBe('v0: 1 events count, DEBUGCTL.LBR is 0');
     const rig = new WatchedRig({ driver: broken(() => ({ intel_pmu_lbr_disable_all: () => {} })) });
@@ -120,7 +120,7 @@ describe('filter-true', () => {
     expect(rig.ownDetail('filter-true')).toBe('v0: 0 events count, DEBUGCTL.LBR is 1');
   });
 
-  it('always has the errno that 6.1 has', () => {
+  it('filter-true expects the errno that 6.1 has', () => {
     const both = STACK | U | ANY;
     for (const [type, ret, cpu] of [
       [STACK | U, 0, 'skylake'],
@@ -141,7 +141,7 @@ describe('filter-true', () => {
     expect(openVerdict(both, 0)).toBe('v0: opening type 0x809 returned 0 instead of -22');
   });
 
-  it('never judges after a raw write of the guest, nor what it does by wrong reads', () => {
+  it('filter-true never judges after a raw write, nor what follows from wrong reads', () => {
     const wrong = flipDebugctl(msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI);
     const raw = new WatchedRig({ driver: wrong });
     raw.m.wrmsr(0, MSR_LBR_SELECT, 0, 0);
@@ -157,7 +157,7 @@ describe('filter-true', () => {
 });
 
 describe('what 6.1 itself makes of filter-true', () => {
-  it('never records direct calls on Nehalem: its map has no entry for them', () => {
+  it('6.1 never records direct calls on Nehalem: its map has no entry for them', () => {
     const type = perf.PERF_SAMPLE_BRANCH_CALL | U;
     expect(verdictOn(PORT, type, 'nehalem')).toBe(
       'v0: LBR_SELECT 0x1fd drops call of user mode for type 0x2001',

@@ -25,8 +25,19 @@ function tamper({ m }: WatchedRig, slot: number, seq: number): void {
   stack.write(FROM + slot, seq, stack.readHigh(FROM + slot));
 }
 
+/** v0 makes calls, v1 makes others while v0 is out, and v0 takes a sample. */
+function sampleAfterOther(rig: WatchedRig, type: number, others: number, otherTask: number): void {
+  rig.open(type);
+  calls(rig, 3);
+  rig.m.switchTo(0, 1);
+  rig.open(type, otherTask, 1);
+  calls(rig, others, 1);
+  rig.m.switchTo(0, 0);
+  rig.sample();
+}
+
 describe('callstack-true', () => {
-  it('always holds for the innermost frames, up to depth', () => {
+  it('callstack-true always holds for the innermost frames, up to depth', () => {
     const rig = leaky();
     calls(rig, 2);
     rig.open(CALLSTACK_USER);
@@ -47,7 +58,7 @@ describe('callstack-true', () => {
     expect(rig.reach('wrapped')).toBeGreaterThan(0);
   });
 
-  it('never holds for a frame that is another one, missing or made up, by wrong reads', () => {
+  it('callstack-true fails for a frame that is another one, missing or made up', () => {
     for (const [slot, seq] of [
       [1, 77],
       [2, 77],
@@ -67,7 +78,7 @@ describe('callstack-true', () => {
     }
   });
 
-  it('never is asked of other modes, nor of call stacks that include the kernel', () => {
+  it('callstack-true is never asked of other modes, nor of call stacks with the kernel', () => {
     for (const type of [ANY_USER, CALLSTACK_BOTH]) {
       const rig = leaky();
       rig.open(type, 0, 0);
@@ -80,25 +91,17 @@ describe('callstack-true', () => {
     }
   });
 
-  it('never holds for frames that the host put there from elsewhere', () => {
+  it('callstack-true fails for frames that the host put there from elsewhere', () => {
     const bad = leaky();
     const good = new WatchedRig();
-    for (const rig of [bad, good]) {
-      rig.open(CALLSTACK_USER);
-      calls(rig, 3);
-      rig.m.switchTo(0, 1);
-      rig.open(CALLSTACK_USER, 0, 1);
-      calls(rig, 2, 1);
-      rig.m.switchTo(0, 0);
-      rig.sample();
-    }
+    for (const rig of [bad, good]) sampleAfterOther(rig, CALLSTACK_USER, 2, 0);
     expect(bad.broken).toEqual(
       expect.arrayContaining(['no-loss/callstack', 'no-leak/vm', 'callstack-true']),
     );
     expect(good.allBroken).toEqual([]);
   });
 
-  it('always is exact for plain use: a stack that ends too early is wrong', () => {
+  it('callstack-true is exact for plain use: a stack that ends too early is wrong', () => {
     const short = (prepare: (rig: WatchedRig) => void): boolean => {
       const rig = leaky();
       rig.open(CALLSTACK_USER);
@@ -141,7 +144,7 @@ describe('callstack-true', () => {
     ).toBe(true);
   });
 
-  it('always is exact from when on the event counts, for each task by itself', () => {
+  it('callstack-true is exact for each task from when on its event counts', () => {
     const rig = leaky();
     calls(rig, 4);
     rig.open(CALLSTACK_USER, 0, 0, perf.ATTR_INHERIT);
@@ -156,7 +159,7 @@ describe('callstack-true', () => {
     expect(rig.reach('sample-after-other-task')).toBe(1);
   });
 
-  it('never is exact for an NMI inside a kernel function', () => {
+  it('callstack-true is never exact for an NMI inside a kernel function', () => {
     const rig = leaky();
     rig.open(CALLSTACK_USER, 0, 0, perf.ATTR_INHERIT);
     calls(rig, 3);
@@ -173,25 +176,17 @@ describe('callstack-true', () => {
 });
 
 describe('no-leak/task', () => {
-  it('never holds for a branch that another vCPU of the VM recorded, unless it was moved', () => {
+  it('no-leak/task fails for a branch that another vCPU of the VM recorded', () => {
     const bad = new WatchedRig({ policy: never, vcpus: 2, vms: 1 });
     const good = new WatchedRig({ vcpus: 2, vms: 1 });
-    for (const rig of [bad, good]) {
-      rig.open(ANY_USER, 0, 0);
-      calls(rig, 2);
-      rig.m.switchTo(0, 1);
-      rig.open(ANY_USER, 1, 1);
-      calls(rig, 4, 1);
-      rig.m.switchTo(0, 0);
-      rig.sample();
-    }
+    for (const rig of [bad, good]) sampleAfterOther(rig, ANY_USER, 4, 1);
     expect(bad.broken).toContain('no-leak/task');
     const text = 'v0: a sample of task 0 holds a branch of task 1';
     expect(bad.detail('no-leak/task')).toBe(text);
     expect(good.allBroken).toEqual([]);
   });
 
-  it('never holds against the kernel that leaves a task what its CPU recorded of another', () => {
+  it('no-leak/task fails against a kernel that leaves a task what another recorded', () => {
     const rig = leaky();
     rig.open(ANY_USER, -1, 0);
     calls(rig, 2);
@@ -207,7 +202,7 @@ describe('no-leak/task', () => {
     expect(rig.ownDetail('no-leak/task')).toBe(text);
   });
 
-  it('never speaks of records of another VM, which are no-leak/vm, or of empty ones', () => {
+  it('no-leak/task never speaks of records of another VM, nor of empty ones', () => {
     const rig = leaky();
     rig.open(ANY_USER, 0, 0);
     calls(rig, 2);

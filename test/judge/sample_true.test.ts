@@ -59,7 +59,7 @@ function flip(entry: number, word: number, bits: number): (cpu: Cpu) => void {
 
 describe('sample-true', () => {
   for (const { name, callstack } of CPU_MODELS) {
-    it(`always holds for 6.1 on ${name}, whatever one event asks for`, () => {
+    it(`sample-true holds for 6.1 on ${name}, whatever one event asks for`, () => {
       for (const type of BRANCH_TYPES) {
         const stack = (type & perf.PERF_SAMPLE_BRANCH_CALL_STACK) !== 0;
         if ((stack && !callstack) || (type & ASKS_TX) !== 0) continue;
@@ -81,11 +81,11 @@ describe('sample-true', () => {
     ['entry 0 of a sample of type 0x9 has wrong flags', flip(0, 4, perf.BRANCH_IN_TX)],
     ['entry 0 of a sample of type 0x9 has wrong cycles', flip(0, 4, 1 << 9)],
     ['entry 0 of a sample of type 0x9 has a wrong branch type', flip(0, 4, 1 << 20)],
-  ])('never holds where %s', (text, change) => {
+  ])('sample-true fails where %s', (text, change) => {
     expect(verdictOn(change)).toBe(`v0: ${text}`);
   });
 
-  it('never holds for a record too few, too many, or twice', () => {
+  it('sample-true fails for a record too few, too many, or twice', () => {
     const more = (n: number) => (cpu: Cpu) => {
       cpu.cpuc.lbr_stack_nr += n;
     };
@@ -98,7 +98,7 @@ describe('sample-true', () => {
     expect(verdictOn(twice)).toContain('entry 1 of a sample of type 0x9 is another record');
   });
 
-  it('never holds for records that were not asked for', () => {
+  it('sample-true fails for records that were not asked for', () => {
     const unfiltered = broken((port) => ({
       intel_pmu_lbr_read: (cpu) => {
         cpu.cpuc.br_sel = (1 << 18) - 1;
@@ -116,7 +116,7 @@ describe('sample-true', () => {
     );
   });
 
-  it('never asks for flags and cycles that the event gives up', () => {
+  it('sample-true never asks for flags and cycles that the event gives up', () => {
     const both = perf.PERF_SAMPLE_BRANCH_NO_FLAGS | perf.PERF_SAMPLE_BRANCH_NO_CYCLES;
     const clear = (cpu: Cpu): void => {
       for (let i = 0; i < 3; i++) cpu.kernel.words[cpu.lbr_entry(i) + 4] = 0;
@@ -129,20 +129,20 @@ describe('sample-true', () => {
     expect(verdictOn(clear, ANY | U, 'core2')).toBe('');
   });
 
-  it('always asks for the cycles that Goldmont keeps in TO, and for TO without them', () => {
+  it('sample-true asks for the cycles that Goldmont keeps in TO, and for TO without them', () => {
     expect(verdictOn(() => {}, ANY | U, 'goldmont')).toBe('');
     expect(verdictOn(flip(0, 4, 1 << 9), ANY | U, 'goldmont')).toContain('wrong cycles');
     expect(verdictOn(flip(0, 3, 1 << 20), ANY | U, 'goldmont')).toContain('wrong target');
   });
 
-  it('always asks for the branch type where it is to be saved', () => {
+  it('sample-true asks for the branch type where the event has it saved', () => {
     const type = ANY | U | perf.PERF_SAMPLE_BRANCH_TYPE_SAVE;
     expect(verdictOn(() => {}, type)).toBe('');
     expect(verdictOn(flip(1, 4, 1 << 20), type)).toContain('entry 1');
     expect(verdictOn(flip(1, 4, 1 << 20), type)).toContain('a wrong branch type');
   });
 
-  it('always asks for hw_idx where the event does', () => {
+  it('sample-true asks for hw_idx where the event does', () => {
     const off = (cpu: Cpu): void => {
       cpu.cpuc.lbr_stack_hw_idx ^= 1;
     };
@@ -152,7 +152,7 @@ describe('sample-true', () => {
     expect(verdictOn(off, type)).toContain('entry 2 of a sample of type 0x20009 is the last, and');
   });
 
-  it('always counts against the policy what was made from wrong reads', () => {
+  it('a sample that was made from wrong reads always counts against the policy', () => {
     const rig = new WatchedRig({ policy: never });
     rig.open(ANY | U);
     rig.m.branches(0, branch.BRANCH_REL_CALL, 3);
@@ -172,7 +172,7 @@ describe('sample-true where there is not one truth', () => {
     expect([rig.reach('sample-judged'), rig.breaker('sample-true')]).toEqual([0, 'nobody']);
   }
 
-  it('never judges events that count together and ask for different things', () => {
+  it('sample-true never judges events that count together and ask for different things', () => {
     for (const [other, judged] of [
       [ANY | U | perf.PERF_SAMPLE_BRANCH_TYPE_SAVE, 0],
       [ANY | U, 1],
@@ -186,7 +186,7 @@ describe('sample-true where there is not one truth', () => {
     }
   });
 
-  it('never judges after a raw write, of MSRs that perf then no longer owns', () => {
+  it('sample-true never judges after a raw write, since perf no longer owns the MSRs', () => {
     const rig = new WatchedRig({ driver: BAD });
     rig.open(ANY | U);
     rig.m.rdmsr(0, msrs.MSR_LBR_TOS);
@@ -196,7 +196,7 @@ describe('sample-true where there is not one truth', () => {
     unjudged(rig);
   });
 
-  it('never judges transactions, nor an NMI inside a kernel function', () => {
+  it('sample-true never judges transactions, nor an NMI inside a kernel function', () => {
     const rig = new WatchedRig({ driver: BAD });
     rig.open(ANY | U | perf.PERF_SAMPLE_BRANCH_NO_TX);
     rig.m.branches(0, branch.BRANCH_REL_CALL, 1);
@@ -213,7 +213,7 @@ describe('sample-true where there is not one truth', () => {
 });
 
 describe('what 6.1 itself makes of sample-true', () => {
-  it("never keeps an event's software filter once another could not be added", () => {
+  it("6.1 never keeps an event's software filter once another could not be added", () => {
     const rig = new WatchedRig();
     rig.open(ANY | U | K);
     rig.m.branches(0, branch.BRANCH_JCC, 1);
@@ -226,7 +226,7 @@ describe('what 6.1 itself makes of sample-true', () => {
     expect(rig.breaker('sample-true')).toBe('kernel');
   });
 
-  it('never returns to the software filter of an event when a later one goes', () => {
+  it('6.1 never returns to the software filter of an event when a later one is removed', () => {
     const rig = new WatchedRig({ cpu: 'core2' });
     rig.open(perf.PERF_SAMPLE_BRANCH_COND | U, -1);
     rig.open(ANY | U);
@@ -241,7 +241,7 @@ describe('what 6.1 itself makes of sample-true', () => {
 });
 
 describe('what a branch_sample_type asks for', () => {
-  it('always has a kind and a branch type for each branch of the model', () => {
+  it('each branch of the model has a kind and a branch type to be asked for', () => {
     const save = perf.PERF_SAMPLE_BRANCH_TYPE_SAVE;
     const types = branch.BRANCH_NAMES.map((_, kind) => {
       expect(kindsAsked(ANY) & (1 << kind)).not.toBe(0);
@@ -251,7 +251,7 @@ describe('what a branch_sample_type asks for', () => {
     expect(typeAsked(ANY, branch.addressHigh(false, branch.BRANCH_RET, 0, 0, 0))).toBe(0);
   });
 
-  it('always leaves everything in only if nothing is to be looked at', () => {
+  it('everything is left in only if nothing is to be looked at', () => {
     expect(everythingAsked(ANY | U | K)).toBe(true);
     expect(everythingAsked(ANY | U)).toBe(false);
     expect(everythingAsked(ANY | U | K | perf.PERF_SAMPLE_BRANCH_TYPE_SAVE)).toBe(false);

@@ -37,7 +37,7 @@ function forget(stack: readonly Frame[], limit: number): void {
 }
 
 describe('ShadowStacks', () => {
-  it('always agree with arrays of frames', () => {
+  it('shadow stacks always agree with arrays of frames', () => {
     const ops = fc.array(op, { maxLength: 60, size: 'max' });
     fc.assert(
       fc.property(ops, fc.constantFrom(4, 16, 32, 64), (list, limit) => {
@@ -77,7 +77,7 @@ describe('ShadowStacks', () => {
     );
   });
 
-  it('always keep frames from before tracking began, for whoever asks', () => {
+  it('shadow stacks keep frames from before tracking began, for whoever asks', () => {
     const stacks = new ShadowStacks(1, 4);
     for (const seq of [11, 12, 13]) stacks.push(0, seq);
     stacks.track(0);
@@ -93,7 +93,7 @@ describe('ShadowStacks', () => {
 });
 
 describe('isUserCallstack', () => {
-  it('always takes both bits together, whatever else is asked for', () => {
+  it('isUserCallstack needs both bits together, whatever else is asked for', () => {
     const { PERF_SAMPLE_BRANCH_CALL_STACK: STACK, PERF_SAMPLE_BRANCH_USER: USER } = perf;
     expect(CALLSTACK_USER).toBe(STACK | USER);
     expect([STACK | USER, STACK | USER | 2, STACK, USER, 0].map(isUserCallstack)).toEqual([
@@ -114,7 +114,7 @@ function counting(): Machine {
 }
 
 describe('countingEvents', () => {
-  it('always are the events that count on the one CPU', () => {
+  it('countingEvents are always the events that count on one CPU', () => {
     const m = counting();
     const now = (): number[] => [countingEvents(m.cpu(0)), countingEvents(m.cpu(1))];
     expect(now()).toEqual([2, 0]);
@@ -130,7 +130,7 @@ describe('countingEvents', () => {
 });
 
 describe('cpuBalanced', () => {
-  it('always minds each count that is not that of the events', () => {
+  it('cpuBalanced fails for each count that is not that of the events', () => {
     const m = counting();
     const cpu = m.cpu(0);
     expect([cpuBalanced(cpu), cpuBalanced(m.cpu(1))]).toEqual([true, true]);
@@ -153,7 +153,7 @@ describe('cpuBalanced', () => {
 });
 
 describe('callstackUsersBalanced', () => {
-  it('always minds a task context whose users are not its call-stack events that count', () => {
+  it('callstackUsersBalanced fails if users are not the call-stack events that count', () => {
     const m = counting();
     const [kernel] = m.guests;
     const { events, tasks, data } = kernel;
@@ -176,7 +176,7 @@ describe('callstackUsersBalanced', () => {
     expect(callstackUsersBalanced(kernel)).toBe(true);
   });
 
-  it('always looks at every context', () => {
+  it('callstackUsersBalanced always looks at every context', () => {
     const m = counting();
     m.open(1, 1, 0, BRANCH_TYPES[0]);
     const [kernel] = m.guests;
@@ -196,7 +196,7 @@ describe('callstackUsersBalanced', () => {
     expect(callstackUsersBalanced(kernel, ~(1 << 1))).toBe(false);
   });
 
-  it('never counts against the kernel what a suspended function of another vCPU has half done', () => {
+  it('what another vCPU has half done never counts against the kernel', () => {
     // vCPU 0 is between making an event count and counting it when vCPU 1 returns from its call.
     const actions = [
       'p0: run vcpu=1',

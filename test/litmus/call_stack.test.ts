@@ -50,7 +50,7 @@ function slot(cpu: LogicalProcessor, i: number): number[] {
   return banks.flatMap((base) => [cpu.rdmsr(base + i), cpu.edx]);
 }
 
-it('always is there on Haswell and later and on Goldmont', () => {
+it('call-stack mode exists on Haswell and later and on Goldmont, and nowhere else', () => {
   const names = MODELS.map((model) => model.name);
   expect(names).toEqual(['haswell', 'haswell-notsx', 'skylake', 'goldmont']);
 });
@@ -59,7 +59,7 @@ describe.each(MODELS)('call-stack mode of $name', (model) => {
   const depth = model.lbr_nr;
 
   // "Near calls are recorded": TOS moves up by one, then the record is written.
-  it('always pushes a direct and an indirect call', () => {
+  it(`a direct and an indirect call are always pushed on ${model.name}`, () => {
     const cpu = boot(model);
     run(cpu, BRANCH_REL_CALL, 10);
     run(cpu, BRANCH_IND_CALL, 20);
@@ -68,7 +68,7 @@ describe.each(MODELS)('call-stack mode of $name', (model) => {
   });
 
   // "The last captured branch record is flushed from the on-chip registers" by a near return.
-  it('always zeroes every word of the newest record on a return, and no other', () => {
+  it(`a return zeroes every word of the newest record on ${model.name}, and no other`, () => {
     const cpu = boot(model);
     run(cpu, BRANCH_REL_CALL, 10);
     run(cpu, BRANCH_REL_CALL, 20);
@@ -81,7 +81,7 @@ describe.each(MODELS)('call-stack mode of $name', (model) => {
   });
 
   // "LIFO manner": a return is not compared with its call.
-  it('always pairs a return with the newest call, whatever its addresses', () => {
+  it(`a return always pops the newest call on ${model.name}, whatever its addresses`, () => {
     const cpu = boot(model);
     for (const from of [10, 20, 30]) run(cpu, BRANCH_REL_CALL, from);
     run(cpu, BRANCH_RET, 12345);
@@ -90,7 +90,7 @@ describe.each(MODELS)('call-stack mode of $name', (model) => {
   });
 
   // A full stack overwrites its oldest frame; what was overwritten does not come back.
-  it('always wraps at the depth and unwinds to nothing', () => {
+  it(`the call stack of ${model.name} wraps at the depth and unwinds to nothing`, () => {
     const cpu = boot(model);
     const calls = Array.from({ length: depth + 3 }, (_, i) => i + 1);
     for (const from of calls) run(cpu, BRANCH_REL_CALL, from);
@@ -104,7 +104,7 @@ describe.each(MODELS)('call-stack mode of $name', (model) => {
   });
 
   // A return whose call was lost finds the stack empty; the SDM is silent, TOS moves all the same.
-  it('always moves TOS down on a return from an empty stack', () => {
+  it(`a return from an empty stack still moves TOS down on ${model.name}`, () => {
     const cpu = boot(model);
     run(cpu, BRANCH_RET, 99);
     expect([tos(cpu), frames(cpu)]).toEqual([depth - 1, []]);
@@ -113,7 +113,7 @@ describe.each(MODELS)('call-stack mode of $name', (model) => {
   });
 
   // Specification update HSD080: a call to the next instruction is pushed, despite the SDM.
-  it('always pushes a zero-length call, which the next return then pops', () => {
+  it(`a zero-length call is always pushed on ${model.name}, and the next return pops it`, () => {
     const cpu = boot(model);
     run(cpu, BRANCH_REL_CALL, 10);
     run(cpu, BRANCH_ZERO_CALL, 20);
@@ -123,7 +123,7 @@ describe.each(MODELS)('call-stack mode of $name', (model) => {
   });
 
   // JCC, jumps and FAR_BRANCH are suppressed, and the kernel's calls end in ring 0.
-  it('never lets a kernel excursion or a jump change the user stack', () => {
+  it(`a kernel excursion or a jump never changes the user stack of ${model.name}`, () => {
     const cpu = boot(model);
     run(cpu, BRANCH_REL_CALL, 10);
     const before = slot(cpu, 1);
@@ -136,7 +136,7 @@ describe.each(MODELS)('call-stack mode of $name', (model) => {
   });
 
   // NEAR_RET must be 0 for returns to pop.
-  it('never pops on a return that NEAR_RET suppresses', () => {
+  it(`a return that NEAR_RET suppresses never pops on ${model.name}`, () => {
     const cpu = boot(model, USER_CALLS | msrs.LBR_RETURN);
     run(cpu, BRANCH_REL_CALL, 10);
     run(cpu, BRANCH_RET, 99);
@@ -144,7 +144,7 @@ describe.each(MODELS)('call-stack mode of $name', (model) => {
   });
 
   // With EN_CALLSTACK clear a return is a branch like any other.
-  it('always records a return outside call-stack mode', () => {
+  it(`a return outside call-stack mode is always recorded on ${model.name}`, () => {
     const cpu = boot(model, USER_CALLS & ~msrs.LBR_CALL_STACK);
     run(cpu, BRANCH_REL_CALL, 10);
     run(cpu, BRANCH_RET, 20);
@@ -152,7 +152,7 @@ describe.each(MODELS)('call-stack mode of $name', (model) => {
   });
 
   // While DEBUGCTL.LBR is clear, pushes and pops are lost alike.
-  it('never pops while recording is off', () => {
+  it(`a return never pops on ${model.name} while recording is off`, () => {
     const cpu = boot(model);
     run(cpu, BRANCH_REL_CALL, 10);
     cpu.debugctl = 0;

@@ -38,7 +38,7 @@ const LEGACY = CPU_MODELS.filter((model) => !['skylake', 'goldmont'].includes(mo
 const STREAMLINED = CPU_MODELS.filter((model) => ['skylake', 'goldmont'].includes(model.name));
 
 describe.each(CPU_MODELS)('counter overflow on $name', (model) => {
-  it('always sets the status bit of its counter and freezes nothing unasked', () => {
+  it(`an overflow on ${model.name} sets its status bit and freezes nothing unasked`, () => {
     for (const counter of [0, 1, 2, 3]) {
       const cpu = boot(model, LBR);
       cpu.counterOverflow(counter);
@@ -49,7 +49,7 @@ describe.each(CPU_MODELS)('counter overflow on $name', (model) => {
   });
 
   // IA32_PERF_GLOBAL_OVF_CTRL: writing 1 clears the status bit, writing 0 keeps it.
-  it('always is acknowledged bit by bit', () => {
+  it(`an overflow on ${model.name} is always acknowledged bit by bit`, () => {
     const cpu = boot(model, LBR);
     for (const counter of [0, 2, 3]) cpu.counterOverflow(counter);
     expect(ack(cpu, 0b0100, 0)).toBe(0);
@@ -61,7 +61,7 @@ describe.each(CPU_MODELS)('counter overflow on $name', (model) => {
 
 describe.each(LEGACY)('legacy freeze on $name', (model) => {
   // "Legacy Freeze_LBR_On_PMI": the processor clears DEBUGCTL.LBR, software sets it again.
-  it('always clears DEBUGCTL.LBR, keeps bit 11, and stops recording until LBR is set', () => {
+  it(`a legacy freeze on ${model.name} clears LBR alone, and lasts until LBR is set`, () => {
     const cpu = boot(model, FREEZE_LBRS);
     cpu.counterOverflow(1);
     expect(debugctl(cpu)).toBe(msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI);
@@ -77,7 +77,7 @@ describe.each(LEGACY)('legacy freeze on $name', (model) => {
   });
 
   // "Legacy Freeze_PerfMon_On_PMI": the processor clears IA32_PERF_GLOBAL_CTRL.
-  it('always clears both halves of GLOBAL_CTRL by bit 12 alone', () => {
+  it(`bit 12 alone clears both halves of GLOBAL_CTRL on ${model.name}`, () => {
     const bit12 = LBR | msrs.DEBUGCTLMSR_FREEZE_PERFMON_ON_PMI;
     const cpu = boot(model, bit12);
     cpu.counterOverflow(0);
@@ -86,7 +86,7 @@ describe.each(LEGACY)('legacy freeze on $name', (model) => {
   });
 
   // LBR_FRZ, CTR_FRZ and STATUS_SET came with version 4.
-  it('never has the freeze bits of version 4', () => {
+  it(`${model.name} never has the freeze bits of version 4`, () => {
     const cpu = boot(model, FREEZE_BOTH);
     cpu.counterOverflow(0);
     expect(status(cpu)).toEqual([1, 0]);
@@ -97,7 +97,7 @@ describe.each(LEGACY)('legacy freeze on $name', (model) => {
 
 describe.each(STREAMLINED)('streamlined freeze on $name', (model) => {
   // "Streamlined Freeze_LBR_On_PMI": LBR_FRZ is set, IA32_DEBUGCTL is unchanged.
-  it('always sets LBR_FRZ, leaves DEBUGCTL, and stops recording until it is acknowledged', () => {
+  it(`a freeze on ${model.name} sets LBR_FRZ, leaves DEBUGCTL, and lasts until the ack`, () => {
     const cpu = boot(model, FREEZE_LBRS);
     cpu.counterOverflow(1);
     expect([debugctl(cpu), ...status(cpu), ...ctrl(cpu)]).toEqual([
@@ -115,7 +115,7 @@ describe.each(STREAMLINED)('streamlined freeze on $name', (model) => {
   });
 
   // "Streamlined Freeze_PerfMon_On_PMI": CTR_FRZ is set, IA32_PERF_GLOBAL_CTRL is unchanged.
-  it('always sets CTR_FRZ by bit 12 alone, which does not stop recording', () => {
+  it(`bit 12 alone sets CTR_FRZ on ${model.name}, which does not stop recording`, () => {
     const cpu = boot(model, LBR | msrs.DEBUGCTLMSR_FREEZE_PERFMON_ON_PMI);
     cpu.counterOverflow(3);
     expect([...status(cpu), ...ctrl(cpu)]).toEqual([8, CTR_FRZ, 0xf, 0x7]);
@@ -123,7 +123,7 @@ describe.each(STREAMLINED)('streamlined freeze on $name', (model) => {
   });
 
   // "Enhancement in IA32_PERF_GLOBAL_STATUS": recording needs LBR = 1 and LBR_FRZ = 0.
-  it('never records by writing DEBUGCTL while frozen', () => {
+  it(`a write of DEBUGCTL never makes ${model.name} record while it is frozen`, () => {
     const cpu = boot(model, FREEZE_LBRS);
     cpu.counterOverflow(0);
     cpu.wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, LBR, 0);
@@ -131,7 +131,7 @@ describe.each(STREAMLINED)('streamlined freeze on $name', (model) => {
   });
 
   // IA32_PERF_GLOBAL_STATUS_SET: writing 1 sets the bit, so that a VMM can move the status.
-  it('always freezes by STATUS_SET as by an overflow, adding to what is set', () => {
+  it(`STATUS_SET freezes ${model.name} as an overflow does, and adds to what is set`, () => {
     const cpu = boot(model, LBR);
     const set = msrs.MSR_CORE_PERF_GLOBAL_STATUS_SET;
     expect(cpu.wrmsr(set, 0b0101, LBR_FRZ | 0b010)).toBe(0);
@@ -148,7 +148,7 @@ describe.each(STREAMLINED)('streamlined freeze on $name', (model) => {
 describe('IA32_PERF_GLOBAL_CTRL', () => {
   // Vol. 3B, "Architectural Performance Monitoring Version 2": fixed counters are in bits 34:32.
   it.each(CPU_MODELS)(
-    'always takes both halves on $name and refuses each reserved bit',
+    'IA32_PERF_GLOBAL_CTRL takes both halves on $name and refuses each reserved bit',
     (model) => {
       const cpu = boot(model, 0);
       expect(cpu.wrmsr(msrs.MSR_CORE_PERF_GLOBAL_CTRL, 0b1010, 0b101)).toBe(0);

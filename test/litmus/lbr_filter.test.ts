@@ -21,14 +21,14 @@ const without = (...names: string[]): string[] =>
 
 describe('LBR_SELECT', () => {
   // "When all bits are zero, all branches are captured."
-  it('always lets everything through in every ring when it is 0', () => {
+  it('an LBR_SELECT of 0 always lets every branch through in every ring', () => {
     for (const cpl of [0, 1, 2, 3]) {
       expect(recorded(recording('sandybridge', 0), cpl)).toEqual(branch.BRANCH_NAMES);
     }
   });
 
   // CPL_EQ_0 and CPL_NEQ_0: bits that suppress a ring.
-  it('always suppresses ring 0 by CPL_EQ_0 and the other rings by CPL_NEQ_0', () => {
+  it('CPL_EQ_0 suppresses ring 0, and CPL_NEQ_0 the other rings', () => {
     for (const cpl of [0, 1, 2, 3]) {
       const [kernel, user] = [
         recording('skylake', msrs.LBR_KERNEL),
@@ -41,7 +41,7 @@ describe('LBR_SELECT', () => {
   });
 
   // The ring that counts is the one in which the branch ends.
-  it('never keeps a kernel address from a user-only filter: SYSRET ends in ring 3', () => {
+  it('a user-only filter may record a kernel address: SYSRET ends in ring 3', () => {
     const cpu = recording('haswell', msrs.LBR_KERNEL);
     cpu.branch(branch.BRANCH_SYSCALL, 0, 1, 0, 2, -1, false, 1);
     expect(cpu.rdmsr(msrs.MSR_LBR_TOS)).toBe(0);
@@ -59,14 +59,14 @@ describe('LBR_SELECT', () => {
     ['NEAR_IND_JMP', msrs.LBR_IND_JMP, ['ind-jmp']],
     ['NEAR_REL_JMP', msrs.LBR_REL_JMP, ['jmp']],
     ['FAR_BRANCH', msrs.LBR_FAR, ['syscall', 'sysret', 'irq', 'iret']],
-  ] as const)('always suppresses by %s its own class alone', (_name, select, suppressed) => {
+  ] as const)('%s always suppresses its own class alone', (_name, select, suppressed) => {
     for (const name of ['sandybridge', 'haswell', 'skylake', 'knl', 'goldmont']) {
       expect(recorded(recording(name, select), 3)).toEqual(without(...suppressed));
     }
   });
 
   // Linux lbr.c, nhm_lbr_sel_map: on Nehalem the jump classes reach calls and returns as well.
-  it('always suppresses calls and returns by the jump bits of the Nehalem layout', () => {
+  it('the jump bits of the Nehalem layout always suppress calls and returns as well', () => {
     for (const name of ['nehalem', 'silvermont']) {
       const relative = recorded(recording(name, msrs.LBR_REL_JMP), 3);
       expect(relative).toEqual(without('call', 'call+0', 'ret', 'jmp'));
@@ -76,7 +76,7 @@ describe('LBR_SELECT', () => {
   });
 
   // A suppressed branch is as if it had not been taken.
-  it('never moves TOS or a record for a branch that it suppresses', () => {
+  it('a branch that is suppressed never moves TOS or a record', () => {
     const cpu = recording('skylake', msrs.LBR_JCC);
     cpu.branch(branch.BRANCH_REL_JMP, 3, 7, 0, 8, 0, false, 9);
     cpu.branch(branch.BRANCH_JCC, 3, 1, 0, 2, 0, true, 3);
@@ -86,7 +86,7 @@ describe('LBR_SELECT', () => {
   });
 
   // "LBR Stack Size and TOS Pointer Range": Core 2 and Bonnell have no LBR_SELECT.
-  it('never exists on core2 and atom, which record everything', () => {
+  it('LBR_SELECT never exists on core2 and atom, which record everything', () => {
     for (const name of ['core2', 'atom']) {
       const cpu = processor(name);
       expect(cpu.wrmsr(msrs.MSR_LBR_SELECT, 0, 0)).toBe(13);
@@ -98,7 +98,7 @@ describe('LBR_SELECT', () => {
   });
 
   // "The rest must be zero": bit 9 exists only where call-stack mode does.
-  it('always refuses EN_CALLSTACK where there is no call-stack mode', () => {
+  it('EN_CALLSTACK is always refused where there is no call-stack mode', () => {
     const old = recording('sandybridge', 0x1ff);
     expect(old.wrmsr(msrs.MSR_LBR_SELECT, msrs.LBR_CALL_STACK, 0)).toBe(13);
     const cpu = recording('haswell', 0x3ff);

@@ -21,7 +21,7 @@ function capture(cpu: LogicalProcessor, mispredicted: boolean): void {
 
 describe('WRMSR of a FROM register', () => {
   // HSD172, HSM182, BDM127: without TSX, bits 62:61 must repeat bit 47, yet are captured as 0.
-  it('always refuses on haswell-notsx a kernel FROM that RDMSR gave, and never on haswell', () => {
+  it('a kernel FROM that RDMSR gave is refused on haswell-notsx, and never on haswell', () => {
     for (const mispredicted of [false, true]) {
       const vectors = ['haswell', 'haswell-notsx'].map((name) => {
         const cpu = processor(name);
@@ -33,7 +33,7 @@ describe('WRMSR of a FROM register', () => {
   });
 
   // The repair that Linux makes, lbr_from_signext_quirk_wr(): bits 60:59 copied to 62:61.
-  it('always accepts on haswell-notsx the repaired value, and a user address as it is', () => {
+  it('haswell-notsx accepts the repaired FROM, and a user address as it is', () => {
     const cpu = processor('haswell-notsx');
     capture(cpu, false);
     const [eax, edx] = [cpu.rdmsr(FROM + 1), cpu.edx];
@@ -44,7 +44,7 @@ describe('WRMSR of a FROM register', () => {
   });
 
   // A faulting WRMSR changes nothing.
-  it('never changes the register when it faults', () => {
+  it('a WRMSR that faults never changes the register', () => {
     const cpu = processor('skylake');
     expect(cpu.wrmsr(FROM, 7, 0x7fff)).toBe(0);
     expect(cpu.wrmsr(FROM, 8, 0x8000)).toBe(13);
@@ -53,7 +53,7 @@ describe('WRMSR of a FROM register', () => {
 
   // What hardware recorded, a hypervisor can move: everywhere else, read back and written.
   it.each(CPU_MODELS.filter((model) => model.name !== 'haswell-notsx'))(
-    'always takes back on $name what it captured, kernel or user',
+    '$name always takes back the FROM and TO that it captured, kernel or user',
     (model) => {
       const cpu = processor(model);
       capture(cpu, true);
@@ -69,7 +69,7 @@ describe('WRMSR of a FROM register', () => {
 
 describe('WRMSR of a TO register', () => {
   // SKL047 names the check on TO; in format TIME bits 63:48 hold cycles, so it cannot hold there.
-  it('always refuses a non-canonical address, but never on Goldmont', () => {
+  it('a TO that is not canonical is always refused, except on Goldmont', () => {
     for (const name of ['nehalem', 'haswell', 'haswell-notsx', 'skylake', 'knl']) {
       expect(processor(name).wrmsr(TO, 0, 0x8000)).toBe(13);
       expect(processor(name).wrmsr(TO, 0, 0x7fffffff)).toBe(13);
@@ -80,7 +80,7 @@ describe('WRMSR of a TO register', () => {
 
 describe('WRMSR of an INFO register', () => {
   // Bits 60:16 are reserved; no source says that they fault, and they read as zero here.
-  it('always keeps cycles and flags and drops the rest', () => {
+  it('a WRMSR of INFO always keeps cycles and flags and drops the rest', () => {
     const cpu = processor('skylake');
     expect(cpu.wrmsr(INFO + 31, -1, -1)).toBe(0);
     expect([cpu.rdmsr(INFO + 31), cpu.edx]).toEqual([0xffff, 0xe0000000 | 0]);
@@ -89,7 +89,7 @@ describe('WRMSR of an INFO register', () => {
 
 describe('WRMSR of IA32_DEBUGCTL', () => {
   // "IA32_DEBUGCTL MSR": bits 5:2 and those above 15 are reserved; bit 15 needs RTM.
-  it('always refuses a reserved bit and keeps the old value', () => {
+  it('a reserved bit of DEBUGCTL is always refused, and the old value stays', () => {
     const cpu = processor('haswell-notsx');
     expect(cpu.wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, 0x7fc3, 0)).toBe(0);
     for (const n of [2, 3, 4, 5, 15, 16, 31]) {
@@ -103,7 +103,7 @@ describe('WRMSR of IA32_DEBUGCTL', () => {
 
 describe('an MSR that does not exist', () => {
   // Vol. 2, RDMSR and WRMSR: an unimplemented index raises #GP(0).
-  it.each(CPU_MODELS)('never gives a value on $name', (model) => {
+  it.each(CPU_MODELS)('an MSR that does not exist never gives a value on $name', (model) => {
     const cpu = processor(model);
     const beyond = [model.lbr_from, model.lbr_to].flatMap((base) => [
       base - 1,
@@ -123,7 +123,7 @@ describe('an MSR that does not exist', () => {
 describe('deep C-state', () => {
   // "LBR Behavior and Deep C-State": FROM, TO, INFO and TOS are zero, DEBUGCTL.LBR survives.
   it.each(CPU_MODELS)(
-    'always wipes records and TOS on $name, if anything, and no control',
+    'a deep C-state of $name wipes records and TOS, if anything, and no control',
     (model) => {
       const cpu = processor(model);
       const select = model.select === 'none' ? 0 : 0x1c4 & ~msrs.LBR_JCC;
@@ -141,7 +141,7 @@ describe('deep C-state', () => {
     },
   );
 
-  it('never thaws: LBR_FRZ survives', () => {
+  it('a deep C-state never thaws: LBR_FRZ survives', () => {
     const cpu = processor('skylake');
     cpu.wrmsr(msrs.MSR_CORE_PERF_GLOBAL_STATUS_SET, 0, msrs.GLOBAL_STATUS_LBRS_FROZEN_HI);
     cpu.deepCState();
@@ -152,19 +152,22 @@ describe('deep C-state', () => {
 
 describe('VM entry and VM exit', () => {
   // Vol. 3C, "VM Entries and Advanced Debugging Features": neither transition is recorded.
-  it.each(CPU_MODELS)('never hide one side of the stack of $name from the other', (model) => {
-    const layout = new Layout();
-    const [at, vmcsAt] = [LogicalProcessor.allocate(layout, model), Vmcs.allocate(layout)];
-    const memory = new Memory(layout);
-    const cpu = new LogicalProcessor(memory, model, at);
-    const vmcs = new Vmcs(memory, model, vmcsAt);
-    capture(cpu, false);
-    vmcs.guestDebugctl = msrs.DEBUGCTLMSR_LBR;
-    expect(vmcs.enter(cpu)).toBe(true);
-    expect([cpu.rdmsr(msrs.MSR_LBR_TOS), cpu.rdmsr(model.lbr_from + 1)]).toEqual([1, 0x10]);
-    cpu.branch(BRANCH_JCC, 3, 0x30, 0, 0x40, 0, false, 5);
-    vmcs.exit(cpu);
-    expect([cpu.recording, cpu.rdmsr(msrs.MSR_LBR_TOS)]).toEqual([false, 2]);
-    expect(cpu.rdmsr(model.lbr_from + 2)).toBe(0x30);
-  });
+  it.each(CPU_MODELS)(
+    'VM entry and exit never hide one side of the stack of $name from the other',
+    (model) => {
+      const layout = new Layout();
+      const [at, vmcsAt] = [LogicalProcessor.allocate(layout, model), Vmcs.allocate(layout)];
+      const memory = new Memory(layout);
+      const cpu = new LogicalProcessor(memory, model, at);
+      const vmcs = new Vmcs(memory, model, vmcsAt);
+      capture(cpu, false);
+      vmcs.guestDebugctl = msrs.DEBUGCTLMSR_LBR;
+      expect(vmcs.enter(cpu)).toBe(true);
+      expect([cpu.rdmsr(msrs.MSR_LBR_TOS), cpu.rdmsr(model.lbr_from + 1)]).toEqual([1, 0x10]);
+      cpu.branch(BRANCH_JCC, 3, 0x30, 0, 0x40, 0, false, 5);
+      vmcs.exit(cpu);
+      expect([cpu.recording, cpu.rdmsr(msrs.MSR_LBR_TOS)]).toEqual([false, 2]);
+      expect(cpu.rdmsr(model.lbr_from + 2)).toBe(0x30);
+    },
+  );
 });

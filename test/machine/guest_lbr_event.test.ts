@@ -32,7 +32,7 @@ const MEETINGS = [
 ] as const;
 
 describe('a guest LBR event', () => {
-  it('always has the attributes of its kind, and one mode', () => {
+  it('a guest LBR event has the attributes of its kind, and one mode', () => {
     const { ATTR_PINNED, ATTR_VLBR, ATTR_VLBR_EXCLUDES } = perf;
     const attrs = KINDS.map((kind) => create(new Rig(never), kind).attr);
     expect(attrs).toEqual([
@@ -50,7 +50,7 @@ describe('a guest LBR event', () => {
     }
   });
 
-  it('always takes the register that LBR events share if it is exclusive, else never', () => {
+  it('a guest LBR event takes the register that LBR events share only if it is exclusive', () => {
     for (const kind of KINDS) {
       const rig = new Rig(never);
       const event = create(rig, kind);
@@ -64,45 +64,48 @@ describe('a guest LBR event', () => {
     }
   });
 
-  it('never exists where perf has no call-stack mode', () => {
+  it('a guest LBR event never exists where perf has no call-stack mode', () => {
     for (const kind of KINDS) {
       const rig = new Rig(never, { cpu: 'nehalem' });
       expect([create(rig, kind).used, rig.event, rig.counting]).toEqual([0, 'none', []]);
     }
   });
 
-  it.each(MEETINGS)('always as $kind ends in state $state beside event $which', (meeting) => {
-    const { kind, which, counts, state } = meeting;
-    const hostFirst = new Rig(never);
-    hostFirst.m.hostEvent(0, which, ON);
-    const second = create(hostFirst, kind);
-    expect([hostFirst.counting, second.state]).toEqual([counts, state]);
-    expect(hostFirst.event).toBe(state === ACTIVE ? 'active' : 'inactive');
+  it.each(MEETINGS)(
+    'a $kind guest LBR event ends in state $state beside host event $which',
+    (meeting) => {
+      const { kind, which, counts, state } = meeting;
+      const hostFirst = new Rig(never);
+      hostFirst.m.hostEvent(0, which, ON);
+      const second = create(hostFirst, kind);
+      expect([hostFirst.counting, second.state]).toEqual([counts, state]);
+      expect(hostFirst.event).toBe(state === ACTIVE ? 'active' : 'inactive');
 
-    const guestFirst = new Rig(never);
-    const first = create(guestFirst, kind);
-    guestFirst.m.hostEvent(0, which, ON);
-    expect([guestFirst.counting, first.state]).toEqual([counts, state]);
+      const guestFirst = new Rig(never);
+      const first = create(guestFirst, kind);
+      guestFirst.m.hostEvent(0, which, ON);
+      expect([guestFirst.counting, first.state]).toEqual([counts, state]);
 
-    // A switch away and back finds the same.
-    guestFirst.nextSlice();
-    expect([guestFirst.counting, first.state]).toEqual([counts, state]);
-    const { cpuc } = guestFirst.m.host.kernel.cpus[0];
-    expect(cpuc.lbr_sel_ref).toBe(counts.length - (kind === 'exclusive' ? 0 : 1));
-    // Where KVM's counts, the host's own have no LBR.
-    expect(guestFirst.m.host.hostLbrActive(0)).toBe(state !== ACTIVE);
+      // A switch away and back finds the same.
+      guestFirst.nextSlice();
+      expect([guestFirst.counting, first.state]).toEqual([counts, state]);
+      const { cpuc } = guestFirst.m.host.kernel.cpus[0];
+      expect(cpuc.lbr_sel_ref).toBe(counts.length - (kind === 'exclusive' ? 0 : 1));
+      // Where KVM's counts, the host's own have no LBR.
+      expect(guestFirst.m.host.hostLbrActive(0)).toBe(state !== ACTIVE);
 
-    guestFirst.m.hostEvent(0, which, CLOSE);
-    guestFirst.nextSlice();
-    // A pinned event in ERROR is not tried again.
-    expect(first.state).toBe(state === ERROR ? ERROR : ACTIVE);
-    guestFirst.m.host.releaseGuestLbrEvent(guestFirst.m.vcpus[0]);
-    expect([cpuc.lbr_sel_ref, cpuc.lbr_users, guestFirst.counting]).toEqual([0, 0, []]);
-  });
+      guestFirst.m.hostEvent(0, which, CLOSE);
+      guestFirst.nextSlice();
+      // A pinned event in ERROR is not tried again.
+      expect(first.state).toBe(state === ERROR ? ERROR : ACTIVE);
+      guestFirst.m.host.releaseGuestLbrEvent(guestFirst.m.vcpus[0]);
+      expect([cpuc.lbr_sel_ref, cpuc.lbr_users, guestFirst.counting]).toEqual([0, 0, []]);
+    },
+  );
 });
 
 describe('intel_vlbr_constraints', () => {
-  it('always puts LBR_VCPU into the filter of an exclusive event, and in no other', () => {
+  it('LBR_VCPU is in the filter of an exclusive event, and in no other', () => {
     const configs = KINDS.map((kind) => create(new Rig(never), kind));
     expect(configs.map((event) => event.branch_reg_config_hi & LBR_VCPU_HI)).toEqual([
       0,
@@ -113,7 +116,7 @@ describe('intel_vlbr_constraints', () => {
     expect(new Set(configs.map((event) => event.branch_reg_config_hi & ~LBR_VCPU_HI)).size).toBe(1);
   });
 
-  it('always adds to what is there, and marks none but a guest LBR event', () => {
+  it('intel_vlbr_constraints adds to the filter, and marks none but a guest LBR event', () => {
     const event = create(new Rig(never), 'flexible');
     event.branch_reg_config_hi = 1;
     event.attr = perf.ATTR_VLBR_EXCLUDES;
@@ -127,7 +130,7 @@ describe('intel_vlbr_constraints', () => {
 });
 
 describe('intel_get_event_constraints', () => {
-  it('always asks for the shared register, but for an event that has a fake counter alone', () => {
+  it('every event asks for the shared register, except one with only a fake counter', () => {
     const { ATTR_VLBR, ATTR_VLBR_EXCLUDES } = perf;
     for (const [attr, fits] of [
       [0, false],
@@ -151,7 +154,7 @@ describe('intel_get_event_constraints', () => {
     }
   });
 
-  it('always holds two filters for different that differ in LBR_VCPU alone', () => {
+  it('two filters that differ in LBR_VCPU alone always count as different', () => {
     const rig = new Rig(never);
     const event = create(rig, 'exclusive');
     const [cpu] = rig.m.host.kernel.cpus;

@@ -20,7 +20,7 @@ function rigOf(recorder?: Recorder): Rig {
 }
 
 describe('an NMI', () => {
-  it('always comes after so many accesses, counted over all functions, and once', () => {
+  it('an NMI is taken once, after so many accesses counted over all functions', () => {
     for (const [after, at, pending] of [
       [1, 0, 0],
       [2, 1, 0],
@@ -43,7 +43,7 @@ describe('an NMI', () => {
     }
   });
 
-  it('always interrupts kernel code, into kernel code, and returns there in the end', () => {
+  it('an NMI always interrupts kernel code, runs in kernel code, and returns there', () => {
     const { m, said } = rigOf();
     m.pmi(0, 0, 1);
     m.rdmsr(0, TOS);
@@ -69,7 +69,7 @@ describe('an NMI', () => {
     expect(lines.at(-2)?.startsWith(`guestRead 0 ${TOS} `)).toBe(true);
   });
 
-  it('always is told apart from a PMI that interrupts no function', () => {
+  it('an NMI inside a function is told apart from a PMI that interrupts no function', () => {
     /** Whether an NMI was being handled inside another function at each sample. */
     const nested: boolean[] = [];
     const recorder = new Recorder((name, [vcpu]) => {
@@ -84,7 +84,7 @@ describe('an NMI', () => {
     expect(rig.m.ports[0].nested).toBe(false);
   });
 
-  it('never comes any more once it was called off', () => {
+  it('an NMI is never taken once it was called off', () => {
     const { m, said } = rigOf();
     m.pmi(0, 0, 1);
     m.ports[0].disarmNmi();
@@ -92,14 +92,14 @@ describe('an NMI', () => {
     expect([said('guestPmi'), m.ports[0].nmiArmed]).toEqual([[], false]);
   });
 
-  it('always comes on its own vCPU', () => {
+  it('an NMI is always taken on its own vCPU', () => {
     const { m, said } = rigOf();
     m.pmi(0, 0, 1);
     m.rdmsr(1, TOS);
     expect([said('guestPmi'), m.ports[1].nmiArmed, m.ports[0].nmiArmed]).toEqual([[], false, true]);
   });
 
-  it('always goes on counting where an interrupted function does, and comes once in all', () => {
+  it('an NMI inside a function that is interrupted still counts on, and is taken once', () => {
     const { m, said } = rigOf();
     m.pmi(0, 0, 2);
     m.arm(0, -1, 0);
@@ -114,7 +114,7 @@ describe('an NMI', () => {
 });
 
 describe('an interruption', () => {
-  it('always leaves the number, the arguments and the way back of the function', () => {
+  it('an interruption leaves the number, the arguments and the way back of the function', () => {
     const { m } = rigOf();
     m.arm(0, -1, 0);
     m.wrmsr(0, TOS, 2, 3);
@@ -133,7 +133,7 @@ describe('an interruption', () => {
     expect(m.cpl(0)).toBe(0);
   });
 
-  it('always may come inside the handler of an NMI, whose sample is taken once', () => {
+  it('an interruption may hit the handler of an NMI, whose sample is taken once', () => {
     const plain = rigOf();
     plain.m.pmi(0, 0, 1);
     plain.m.rdmsr(0, TOS);
@@ -153,7 +153,7 @@ describe('an interruption', () => {
     }
   });
 
-  it('never tells of what is only done again', () => {
+  it('what is only done again is never told', () => {
     const { m, said } = rigOf();
     m.arm(0, -1, 4);
     m.switchTask(0, 2);
@@ -181,7 +181,7 @@ describe('lockedTasks', () => {
     return m.ports[0].lockedTasks;
   }
 
-  it('always are the current task, and those whose contexts the function changes', () => {
+  it('lockedTasks are the current task, and those whose contexts the function changes', () => {
     const inherit = (m: Machine): void => {
       m.open(0, 0, perf.ATTR_INHERIT, BRANCH_TYPES[0]);
       m.fork(0);
@@ -217,7 +217,7 @@ describe('lockedTasks', () => {
     expect(held((m) => m.pmi(0, 0, 0))).toBe(0);
   });
 
-  it('never outlive the function', () => {
+  it('lockedTasks never outlive the function', () => {
     const { m } = rigOf();
     m.arm(0, -1, 0);
     m.switchTask(0, 2);
@@ -228,14 +228,14 @@ describe('lockedTasks', () => {
 });
 
 describe('guest functions', () => {
-  it('always have a name each, and a number', () => {
+  it('each guest function has a name and a number', () => {
     expect(call.CALL_NAMES.length).toBe(call.CALL_PMI + 1);
     expect(new Set(call.CALL_NAMES).size).toBe(call.CALL_NAMES.length);
     const { m } = rigOf();
     expect(() => call.runGuestCall(m.cpu(0), 10, 0, 0, 0)).toThrow('no guest function 10');
   });
 
-  it('always run on a port that belongs to a CPU', () => {
+  it('a guest function always runs on a port that belongs to a CPU', () => {
     const { m } = rigOf();
     m.ports[0].cpu = null;
     expect(() => m.ports[0].rewind()).toThrow('a port belongs to a CPU');

@@ -45,14 +45,14 @@ const active = (rig: Rig): string[] =>
   did(rig).filter((line) => line.startsWith('ACTIVE') || line === 'fault');
 
 describe('the ABI', () => {
-  it('always is what a host and a guest were built with', () => {
+  it('the ABI is always the one that a host and a guest were built with', () => {
     expect(MSR_KVM_PV_LBR_CTRL).toBe(1263947262);
     expect([KVM_PV_LBR_CTRL_ACTIVE, KVM_FEATURE_PV_LBR_CTRL]).toEqual([1, 30]);
   });
 });
 
 describe('a guest without the feature', () => {
-  it('never touches the MSR', () => {
+  it('a guest without the feature never touches the MSR', () => {
     const rig = rigOf('none');
     open(rig, 0);
     rig.m.pmi(0, 0, 0);
@@ -65,7 +65,7 @@ describe('a guest without the feature', () => {
 });
 
 describe.each(['add-del', 'add-del-boot'] as const)('%s', (site) => {
-  it('always sets ACTIVE before the first LBR access, and clears it after the last', () => {
+  it(`${site} sets ACTIVE before the first LBR access, and clears it after the last`, () => {
     const rig = rigOf(site);
     open(rig, 0);
     expect(did(rig)).toEqual(['ACTIVE=1', 'lbr', 'LBR=1']);
@@ -73,7 +73,7 @@ describe.each(['add-del', 'add-del-boot'] as const)('%s', (site) => {
     expect(did(rig)).toEqual(['LBR=0', 'ACTIVE=0']);
   });
 
-  it('always follows the task that has the event', () => {
+  it(`ACTIVE of ${site} always follows the task that has the event`, () => {
     const rig = rigOf(site);
     open(rig, 0);
     did(rig);
@@ -83,7 +83,7 @@ describe.each(['add-del', 'add-del-boot'] as const)('%s', (site) => {
     expect(did(rig)).toEqual(['ACTIVE=1', 'lbr', 'LBR=1']);
   });
 
-  it('always counts its users: only the first sets it, only the last clears it', () => {
+  it(`only the first user of ${site} sets ACTIVE, and only the last clears it`, () => {
     const rig = rigOf(site);
     open(rig, 0);
     open(rig, -1, CALLSTACK_BOTH);
@@ -97,7 +97,7 @@ describe.each(['add-del', 'add-del-boot'] as const)('%s', (site) => {
     expect([rig.m.vcpus[0].pvLbrCtrl, rig.m.cpu(0).cpuc.pv_lbr_users]).toEqual([0, 0]);
   });
 
-  it('never sets it for other modes, nor in a PMI', () => {
+  it(`${site} never sets ACTIVE for other modes, nor in a PMI`, () => {
     const rig = rigOf(site);
     open(rig, 0, ANY_USER);
     rig.m.disable(0, 0);
@@ -109,7 +109,7 @@ describe.each(['add-del', 'add-del-boot'] as const)('%s', (site) => {
     expect(active(rig)).toEqual([]);
   });
 
-  it('always leaves it to a kernel that takes over, which clears it only if it knows', () => {
+  it(`after a kexec ${site} clears ACTIVE only if it knows that it may be set`, () => {
     const rig = rigOf(site);
     open(rig, 0);
     did(rig);

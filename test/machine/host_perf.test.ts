@@ -21,7 +21,7 @@ function states({ m }: Rig, pcpu: number): string[] {
 }
 
 describe('hostKernelConfig', () => {
-  it('always has a thread for each vCPU and pCPU, and room for all events at once', () => {
+  it('the host kernel has a thread for each vCPU and pCPU, and room for all events at once', () => {
     const { m } = rigOf({ cpu: 'skylake', kernel: '4.18', vcpus: 2, tasks: 2 });
     expect(hostKernelConfig(m.config)).toEqual({
       model: cpuModel('skylake'),
@@ -38,7 +38,7 @@ describe('hostKernelConfig', () => {
 });
 
 describe('the threads', () => {
-  it('always are current where they run, all alive from the boot', () => {
+  it('the host’s threads are current where they run, and alive from the boot', () => {
     const { m } = rigOf();
     const { tasks, cpus } = m.host.kernel;
     const now = (): number[][] => [
@@ -74,7 +74,7 @@ describe('the threads', () => {
 });
 
 describe('the guest LBR event', () => {
-  it('always belongs to one vCPU, and counts while its thread runs', () => {
+  it('a guest LBR event always belongs to one vCPU, and counts while its thread runs', () => {
     const { m } = rigOf();
     const state = (): string[] => m.vcpus.map((vcpu) => m.host.guestLbrEvent(vcpu));
     expect(state()).toEqual(['none', 'none', 'none']);
@@ -93,14 +93,14 @@ describe('the guest LBR event', () => {
     expect([used, attr, cpu]).toEqual([1, perf.ATTR_PINNED | perf.ATTR_VLBR, -1]);
   });
 
-  it('always is in user call-stack mode, the one whose stack perf keeps', () => {
+  it('a guest LBR event is always in user call-stack mode, whose stack perf keeps', () => {
     const { m } = rigOf();
     m.host.createGuestLbrEvent(m.vcpus[0], 'fake-counter');
     const { PERF_SAMPLE_BRANCH_CALL_STACK: STACK, PERF_SAMPLE_BRANCH_USER: USER } = perf;
     expect(m.host.kernel.events[0].branch_sample_type).toBe(STACK | USER);
   });
 
-  it('never exists on a part without call-stack mode', () => {
+  it('a guest LBR event never exists on a CPU without call-stack mode', () => {
     const { m } = rigOf({ cpu: 'nehalem' });
     m.host.createGuestLbrEvent(m.vcpus[0], 'fake-counter');
     expect(m.host.guestLbrEvent(m.vcpus[0])).toBe('none');
@@ -108,7 +108,7 @@ describe('the guest LBR event', () => {
 });
 
 describe("the host's own events", () => {
-  it('always are told apart by pCPU, thread and kind', () => {
+  it('the host’s own events are always told apart by pCPU, thread and kind', () => {
     const rig = rigOf();
     const { m } = rig;
     expect(HOST_EVENTS.length).toBe(EVENTS.length);
@@ -136,7 +136,7 @@ describe("the host's own events", () => {
     ]);
   });
 
-  it('always have the attributes and the mode of the tools they stand for', () => {
+  it('the host’s own events have the attributes and the mode of the tools they stand for', () => {
     const { PERF_SAMPLE_BRANCH_CALL_STACK: STACK, PERF_SAMPLE_BRANCH_USER: USER } = perf;
     const { PERF_SAMPLE_BRANCH_ANY: ANY, PERF_SAMPLE_BRANCH_KERNEL: KERNEL } = perf;
     for (const name of ['haswell', 'nehalem']) {
@@ -155,7 +155,7 @@ describe("the host's own events", () => {
 });
 
 describe('hostLbrActive', () => {
-  it('always is whether one of them counts here, unless a guest event excludes it', () => {
+  it('hostLbrActive says whether a host event counts here, and no guest event does', () => {
     const { m } = rigOf();
     const now = (): boolean[] => [m.host.hostLbrActive(0), m.host.hostLbrActive(1)];
     expect(now()).toEqual([false, false]);
@@ -178,7 +178,7 @@ describe('hostLbrActive', () => {
 });
 
 describe('pmi', () => {
-  it('always takes a sample of each event that counts, and none where none does', () => {
+  it('a host PMI always samples each event that counts, and nothing where none does', () => {
     const rig = rigOf();
     const { m } = rig;
     expect([m.host.pmi(0), rig.said('host')]).toEqual([false, []]);
@@ -198,7 +198,7 @@ describe('pmi', () => {
 });
 
 describe('an access of the host kernel', () => {
-  it('always is told of an LBR MSR, of DEBUGCTL when written, and of a fault', () => {
+  it('an access of the host kernel is told: LBR MSRs, a written DEBUGCTL, and faults', () => {
     const rig = rigOf();
     const [, cpu] = rig.m.host.kernel.cpus;
     rig.m.pcpus[1].wrmsr(FROM, 7, 3);

@@ -34,7 +34,7 @@ function branches(lines: readonly string[]): number[][] {
 }
 
 describe('boot', () => {
-  it('always puts vCPU i on pCPU i in user mode, with task i current on CPU i of a guest', () => {
+  it('boot always puts vCPU i on pCPU i in user mode, with task i current on CPU i', () => {
     for (const [pcpus, on] of [
       [1, [0, -1, -1, -1]],
       [3, [0, 1, 2, -1]],
@@ -57,11 +57,11 @@ describe('boot', () => {
     }
   });
 
-  it('always resets what the policy keeps', () => {
+  it('boot always resets what the policy keeps', () => {
     expect(rigOf(never).m.vcpus.map((v) => v.msr_passthrough)).toEqual([true, true, true, true]);
   });
 
-  it('always brings the machine back to the same state', () => {
+  it('boot always brings the machine back to the same state', () => {
     for (const policy of [always, pvV2]) {
       const { m } = rigOf(policy);
       const first = digest(m);
@@ -94,7 +94,7 @@ function play(m: Machine, generator: Generator, steps: number): number[] {
 }
 
 describe('the state of a machine', () => {
-  it('always is its words: two machines, or one that is set back, go on alike', () => {
+  it('machines with the same words always go on alike, whatever they did before', () => {
     const [a, b, c] = [rigOf(always).m, rigOf(always).m, rigOf(always).m];
     const [ga, gb, gc] = [new Generator(a), new Generator(b), new Generator(c)];
     for (let run = 0; run < 5; run++) {
@@ -120,7 +120,7 @@ describe('the state of a machine', () => {
 });
 
 describe('branches', () => {
-  it('always carry VM, vCPU, task, privilege and a number of their own', () => {
+  it('a branch always carries VM, vCPU, task, privilege and a number of its own', () => {
     const { m, said } = rigOf();
     m.enterKernel(1, branch.BRANCH_SYSCALL);
     m.branches(1, branch.BRANCH_JCC, 2);
@@ -140,7 +140,7 @@ describe('branches', () => {
     expect(said('guestBranch')).toEqual([`guestBranch 2 ${branch.BRANCH_RET} 3 1 ${other} ${to}`]);
   });
 
-  it('always are recorded as told, in the guest', () => {
+  it('a branch is always recorded as it is told, in the guest', () => {
     const { m } = rigOf(never, { cpu: 'skylake' });
     m.kvm.guestWrmsr(m.vcpus[0], DEBUGCTL, msrs.DEBUGCTLMSR_LBR, 0);
     expect(m.vcpus[0].inGuest).toBe(false);
@@ -156,7 +156,7 @@ describe('branches', () => {
     expect([0, 1, 2, 3, 4].filter((seq) => mispredicted(m.config, seq))).toEqual([0, 3]);
   });
 
-  it('always move the privilege level with an entry and an exit', () => {
+  it('a branch into or out of the kernel always moves the privilege level', () => {
     const { m, said } = rigOf();
     m.enterKernel(0, branch.BRANCH_IRQ);
     expect(m.cpl(0)).toBe(0);
@@ -184,7 +184,7 @@ describe('a guest function', () => {
     [branch.BRANCH_IRET, 3],
   ];
 
-  it('always is entered from user mode and left again, by a system call or an interrupt', () => {
+  it('a guest function is entered from user mode and left again, by syscall or interrupt', () => {
     const { m, said } = rigOf();
     const calls: [number, () => void, number[][]][] = [
       [call.CALL_INSTALL, (): void => void m.open(0, 0, 0, U_CALLSTACK), SYSCALL],
@@ -209,7 +209,7 @@ describe('a guest function', () => {
     }
   });
 
-  it('never enters the kernel when it is there, nor leaves it', () => {
+  it('a guest function in the kernel never enters it, nor leaves it', () => {
     const { m, said } = rigOf();
     m.open(0, 0, 0, U_CALLSTACK);
     m.enterKernel(0, branch.BRANCH_SYSCALL);
@@ -227,7 +227,7 @@ describe('a guest function', () => {
     expect(m.cpl(0)).toBe(0);
   });
 
-  it('always reports an event that its PMU refuses, and does nothing else', () => {
+  it('an event that the PMU refuses is always reported, and changes nothing', () => {
     const { m, said } = rigOf(never, { cpu: 'nehalem' });
     const before = digest(m);
     expect(m.open(0, 0, 0, U_CALLSTACK)).toBe(-95);
@@ -239,7 +239,7 @@ describe('a guest function', () => {
 });
 
 describe('switchTask', () => {
-  it('always makes the next task current, and says where both are', () => {
+  it('switchTask always makes the next task current, and says where both are', () => {
     const { m } = rigOf();
     m.switchTask(0, 2);
     m.switchTask(1, 0);
@@ -255,7 +255,7 @@ describe('switchTask', () => {
 });
 
 describe('fork', () => {
-  it('always takes the first free task, on the CPU of its parent, and copies its events', () => {
+  it('fork takes the first free task, on the CPU of its parent, and copies its events', () => {
     const { m } = rigOf();
     m.open(1, 1, perf.ATTR_INHERIT, U_CALLSTACK);
     m.fork(1);
@@ -268,7 +268,7 @@ describe('fork', () => {
 });
 
 describe('familyTasks', () => {
-  it('always are the tasks of an event and of those inherited from it', () => {
+  it('familyTasks are the tasks of an event and of all inherited from it', () => {
     const { m } = rigOf();
     m.open(0, 2, 0, U_CALLSTACK);
     m.open(0, 0, perf.ATTR_INHERIT, U_CALLSTACK);
@@ -284,7 +284,7 @@ describe('familyTasks', () => {
 });
 
 describe('kexec', () => {
-  it('always gives the VM a new kernel, and leaves its MSRs and the other VM alone', () => {
+  it('kexec gives the VM a new kernel, and leaves its MSRs and the other VM alone', () => {
     const { m } = rigOf();
     m.open(0, 0, 0, U_CALLSTACK);
     m.open(1, 1, 0, U_CALLSTACK);
@@ -315,7 +315,7 @@ describe('kexec', () => {
 });
 
 describe('a switch of vCPUs', () => {
-  it('always comes at once, or before the access after so many', () => {
+  it('a vCPU switch always happens at once, or before the access after so many', () => {
     const { m, said } = rigOf();
     m.arm(0, 2, 2);
     expect([m.isArmed(0), m.isArmed(1)]).toEqual([true, false]);
@@ -336,7 +336,7 @@ describe('a switch of vCPUs', () => {
     expect([m.ports[0].suspended, m.cpl(0)]).toEqual([0, 3]);
   });
 
-  it('always makes the pCPU idle when the vCPU has gone elsewhere meanwhile', () => {
+  it('a vCPU switch leaves the pCPU idle if the vCPU is elsewhere meanwhile', () => {
     const { m } = rigOf();
     m.arm(0, 2, 0);
     m.switchTo(1, 2);
@@ -347,7 +347,7 @@ describe('a switch of vCPUs', () => {
     expect([m.loaded(1), m.vcpus[2].pcpu]).toEqual([null, -1]);
   });
 
-  it('never comes any more once another one came first', () => {
+  it('a vCPU switch that is armed is dropped once another one happened first', () => {
     const { m } = rigOf();
     m.arm(0, 2, 0);
     m.switchTo(0, -1);
@@ -357,7 +357,7 @@ describe('a switch of vCPUs', () => {
     expect(m.vcpus[0].pcpu).toBe(0);
   });
 
-  it('always counts accesses of the PMI handler as well', () => {
+  it('accesses of the PMI handler always count for a vCPU switch as well', () => {
     const { m } = rigOf();
     m.open(0, 0, 0, U_CALLSTACK);
     m.arm(0, -1, 3);
@@ -371,7 +371,7 @@ describe('a switch of vCPUs', () => {
 });
 
 describe('the host', () => {
-  it('always takes the vCPU out of the guest for its own work, and lets an idle pCPU be', () => {
+  it('work of the host always takes the vCPU out of the guest, and spares an idle pCPU', () => {
     const { m, said } = rigOf();
     m.exitAndEnter(0);
     expect([said(), m.vcpus[0].inGuest]).toEqual([['exited 0'], false]);
@@ -390,7 +390,7 @@ describe('the host', () => {
     expect(said('exited')).toEqual([]);
   });
 
-  it('always records its own branches under its own event only', () => {
+  it('branches of the host are always recorded under its own event only', () => {
     const { m, said } = rigOf();
     m.hostWork(0, 3);
     expect([said('hostBranch'), m.pcpus[0].stack.empty]).toEqual([[], true]);
@@ -407,7 +407,7 @@ describe('the host', () => {
     expect(branch.addressVm(stack.readHigh(TO + 2))).toBe(branch.HOST_VM);
   });
 
-  it('always tells the policy before its event comes, and after it has gone', () => {
+  it('the policy is told before a host event starts, and after it has stopped', () => {
     const seen: unknown[] = [];
     const policy: LbrPolicy = {
       ...never,
@@ -429,7 +429,7 @@ describe('the host', () => {
     expect(rig.m.host.hostEventState(1, PINNED)).toBe('on');
   });
 
-  it('always loses the records in a deep C-state, of the one pCPU', () => {
+  it('a deep C-state always loses the records of one pCPU', () => {
     const { m, said } = rigOf();
     for (const vcpu of [0, 1]) m.wrmsr(vcpu, FROM + 1, 7, 0);
     said();
@@ -440,7 +440,7 @@ describe('the host', () => {
 });
 
 describe('guestKernelConfig', () => {
-  it('always tells a guest of version 2 and of its vCPUs, whatever the CPU', () => {
+  it('a guest is always told of PMU version 2 and of its vCPUs, whatever the CPU', () => {
     const { m } = rigOf(pvV2, { cpu: 'skylake', kernel: '4.18', tasks: 4 });
     expect(guestKernelConfig(m.config)).toEqual({
       model: cpuModel('skylake'),

@@ -2,14 +2,10 @@
  * Why each clause of the sound policies is there: without it, a schedule of test/golden/clauses
  * breaks a property in its last action, or costs more; with it, the same schedule breaks nothing.
  */
+import { parseAction } from '../../src/schedule/action_text.js';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { KernelVersion } from '../../src/guest/perf/kernel.js';
-import { findPolicy } from '../../src/host/policy/index.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
-import type { PropertyName } from '../../src/judge/properties.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
-import { parseAction } from '../../src/schedule/action_text.js';
 import type { MachineConfig } from '../../src/machine/config.js';
 import { CostMeter } from '../../src/machine/cost_meter.js';
 import type { Machine } from '../../src/machine/machine.js';
@@ -19,25 +15,22 @@ import { PROPERTIES, PROPERTY, REACH } from '../../src/judge/properties.js';
 import type { Verdicts } from '../../src/judge/verdicts.js';
 import type { Clause } from './clauses.js';
 import { CLAUSES } from './clauses.js';
+import type { Kept } from '../golden/kept.js';
+import { keptConfig } from '../golden/kept.js';
+import { policyOf } from '../rig/machine.js';
 
-/** A schedule that shows what a clause is for: a replay file of the policy that has it. */
-interface Shown {
+/**
+ * A schedule that shows what a clause is for: a replay file of the policy that has it. Its property
+ * breaks without the clause; for a clause that spares cost, nothing does.
+ */
+interface Shown extends Kept {
   /** Name of the clause. */
   readonly without: string;
   readonly says: string;
-  readonly policy: string;
   /** Other policies that have it, of which the schedule shows the same. */
   readonly also: readonly string[];
-  /** What breaks without it, in the last action; for a clause that spares cost, nothing does. */
-  readonly property: PropertyName;
   /** What it spares, for each policy. */
   readonly costs?: Costs;
-  readonly cpu: string;
-  readonly kernel: KernelVersion;
-  readonly vms: number;
-  readonly vcpus: number;
-  readonly tasks: number;
-  readonly pcpus: number;
   readonly actions: readonly string[];
 }
 
@@ -62,17 +55,9 @@ function clauseOf({ without }: Shown): Clause {
 
 /** The policy with the clause and without it, both in the world that the clause is about. */
 function sides(clause: Clause, policy: string): { whole: LbrPolicy; without: LbrPolicy } {
-  const found = findPolicy(policy);
-  if (found === undefined) throw new Error(`no policy ${policy}`);
+  const found = policyOf(policy);
   const { world = (same: LbrPolicy): LbrPolicy => same } = clause;
   return { whole: world(found), without: world(clause.without(found)) };
-}
-
-function configOf(shown: Shown, policy: LbrPolicy): MachineConfig {
-  const { kernel, vms, vcpus, tasks, pcpus } = shown;
-  const model = findCpuModel(shown.cpu);
-  if (model === undefined) throw new Error(`no ${shown.cpu}`);
-  return { model, policy, kernel, vms, vcpus, tasks, pcpus };
 }
 
 /** A machine that is judged, and whose costs are counted. */
@@ -109,7 +94,7 @@ function run({ actions }: Shown, { runs, verdicts }: Watch): string[] {
 }
 
 describe('the schedules of the clauses', () => {
-  it('always show every clause, of every policy that has it, and no other', () => {
+  it('the schedules show every clause, of every policy that has it, and no other', () => {
     const shown = SHOWN.flatMap(({ without, policy, also }) =>
       [policy, ...also].map((name) => `${without} of ${name}`),
     );
@@ -117,7 +102,7 @@ describe('the schedules of the clauses', () => {
     expect([...shown].sort()).toEqual([...wanted].sort());
   });
 
-  it.each(FILES)('are named after it: %s', (name) => {
+  it.each(FILES)('the schedule %s is named after its clause', (name) => {
     const { without } = SHOWN[FILES.indexOf(name)];
     expect(name.replace(/^\d{3}-/, '')).toMatch(
       new RegExp(`^${without}(-parked|-pv-sound)?[.]json$`),
@@ -139,8 +124,8 @@ const BREAKING = RUNS.filter(({ shown }) => shown.costs === undefined);
 const COSTING = RUNS.filter(({ shown }) => shown.costs !== undefined);
 
 describe('a sound policy', () => {
-  it.each(RUNS)('never breaks anything where $clause matters: $name', ({ shown, whole }) => {
-    const watch = new Watch(configOf(shown, whole));
+  it.each(RUNS)('nothing ever breaks with $clause, where it matters: $name', ({ shown, whole }) => {
+    const watch = new Watch(keptConfig(shown, whole));
     expect(run(shown, watch).join('')).toBe('');
     const property = PROPERTY[shown.property];
     const { own, reach } = watch.verdicts;
@@ -148,20 +133,26 @@ describe('a sound policy', () => {
     expect(reach[REACH[PROPERTIES[property].reach]]).toBeGreaterThan(0);
   });
 
-  it.each(BREAKING)('always breaks in the end without $clause: $name', ({ shown, without }) => {
-    const broken = run(shown, new Watch(configOf(shown, without)));
-    expect(broken.pop()?.split(' ')).toContain(shown.property);
-    expect(broken.join(' ').split(' ')).not.toContain(shown.property);
-  });
+  it.each(BREAKING)(
+    'a property always breaks in the end without $clause: $name',
+    ({ shown, without }) => {
+      const broken = run(shown, new Watch(keptConfig(shown, without)));
+      expect(broken.pop()?.split(' ')).toContain(shown.property);
+      expect(broken.join(' ').split(' ')).not.toContain(shown.property);
+    },
+  );
 
-  it.each(COSTING)('always costs more without $clause, and nothing worse: $name', (one) => {
-    const { shown, cost } = one;
-    const spent = [one.whole, one.without].map((policy) => {
-      const watch = new Watch(configOf(shown, policy));
-      expect(run(shown, watch).join('')).toBe('');
-      return watch.spent(shown.costs?.of ?? 'accesses');
-    });
-    expect(spent).toEqual(cost);
-    expect(cost[1]).toBeGreaterThan(cost[0]);
-  });
+  it.each(COSTING)(
+    'without $clause the cost is always higher, and nothing is worse: $name',
+    (one) => {
+      const { shown, cost } = one;
+      const spent = [one.whole, one.without].map((policy) => {
+        const watch = new Watch(keptConfig(shown, policy));
+        expect(run(shown, watch).join('')).toBe('');
+        return watch.spent(shown.costs?.of ?? 'accesses');
+      });
+      expect(spent).toEqual(cost);
+      expect(cost[1]).toBeGreaterThan(cost[0]);
+    },
+  );
 });

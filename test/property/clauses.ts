@@ -14,6 +14,9 @@ import { HostKernel } from '../../src/machine/host_perf.js';
 /** The policies that have a clause. */
 const ALL: readonly string[] = ['pv-sound', 'lazy-sound', 'parked'];
 
+/** A policy as it is, with something otherwise. */
+type Change = (policy: LbrPolicy) => LbrPolicy;
+
 export interface Clause {
   readonly name: string;
   /** What the clause is, in words. */
@@ -23,9 +26,9 @@ export interface Clause {
    * What must be true of the world for the clause to matter, and is not so in the model: it is put
    * around the policy with the clause as well.
    */
-  readonly world?: (policy: LbrPolicy) => LbrPolicy;
+  readonly world?: Change;
   /** The policy without it. */
-  readonly without: (policy: LbrPolicy) => LbrPolicy;
+  readonly without: Change;
 }
 
 /** The words of all three, and those of `parked` alone. */
@@ -47,13 +50,42 @@ export function onHost(policy: LbrPolicy, change: HostChange): LbrPolicy {
   };
 }
 
-/** Runs a hook with one of the policy's words as it says, and puts back what the word was. */
-function withWord({ words }: Vcpu<Word>, word: Word, value: number, hook: () => void): void {
-  const was = words[word];
-  words[word] = value;
-  hook();
-  words[word] = was;
+type SwitchHook = 'vcpu_put' | 'vcpu_enter' | 'vcpu_exit';
+
+/** Puts something around a hook of the policy, which is `own`. */
+function around(
+  name: SwitchHook,
+  change: (own: () => void, vcpu: Vcpu<Word>, kvm: PolicyHost) => void,
+): Change {
+  return (policy) => ({
+    ...policy,
+    [name]: (kvm: PolicyHost, vcpu: Vcpu<Word>) => change(() => policy[name](kvm, vcpu), vcpu, kvm),
+  });
 }
+
+/** Gives a word of the policy another value while a hook runs. */
+const during = (name: SwitchHook, word: Word, value: number): Change =>
+  around(name, (own, vcpu) => {
+    const was = vcpu.words[word];
+    vcpu.words[word] = value;
+    own();
+    vcpu.words[word] = was;
+  });
+
+/** Gives a word of the policy another value before a hook runs. */
+const before = (name: SwitchHook, word: Word, value: number): Change =>
+  around(name, (own, vcpu) => {
+    vcpu.words[word] = value;
+    own();
+  });
+
+/** Leaves a word set after a put if it, or another one, was set before. */
+const outlasting = (word: Word, other: Word = word): Change =>
+  around('vcpu_put', (own, vcpu) => {
+    const was = vcpu.words[word] | vcpu.words[other];
+    own();
+    vcpu.words[word] = was;
+  });
 
 /** Zeroes what perf's own save would leave out: all below the first empty record. */
 function dropBelowHole(vcpu: Vcpu): void {
@@ -71,69 +103,44 @@ function dropBelowHole(vcpu: Vcpu): void {
 }
 
 /** Drops a stack at the end of a slice in which the policy takes its guest to have stopped. */
-function dropping(policy: LbrPolicy, stopped: (vcpu: Vcpu<Word>) => boolean): LbrPolicy {
-  return {
-    ...policy,
-    vcpu_put: (kvm, vcpu: Vcpu<Word>) => {
-      const drop = stopped(vcpu);
-      policy.vcpu_put(kvm, vcpu);
-      if (drop) vcpu.records.clear();
-    },
-  };
-}
+const dropping = (stopped: (vcpu: Vcpu<Word>) => boolean): Change =>
+  around('vcpu_put', (own, vcpu) => {
+    const drop = stopped(vcpu);
+    own();
+    if (drop) vcpu.records.clear();
+  });
 
 /** A branch of the host's between the borrowing and the entry, recorded if the host records. */
-function hostBranches(policy: LbrPolicy): LbrPolicy {
-  return {
-    ...policy,
-    vcpu_enter: (kvm, vcpu: Vcpu<Word>) => {
-      policy.vcpu_enter(kvm, vcpu);
-      if (vcpu.words.borrowed === 0 || !(kvm instanceof Kvm)) return;
-      const hi = branch.addressHigh(true, branch.BRANCH_REL_CALL, branch.HOST_VM, 0, 0);
-      kvm['pcpus'][vcpu.pcpu].branch(branch.BRANCH_REL_CALL, 0, 1, hi, 1, hi, false, 1);
-    },
-  };
-}
+const hostBranches: Change = around('vcpu_enter', (own, vcpu, kvm) => {
+  own();
+  if (vcpu.words.borrowed === 0 || !(kvm instanceof Kvm)) return;
+  const hi = branch.addressHigh(true, branch.BRANCH_REL_CALL, branch.HOST_VM, 0, 0);
+  kvm['pcpus'][vcpu.pcpu].branch(branch.BRANCH_REL_CALL, 0, 1, hi, 1, hi, false, 1);
+});
 
 const CLAUSES_OF_ALL: readonly Clause[] = [
   {
     name: 'restored-before-recording',
     says: 'the stack is restored before an entry with DEBUGCTL.LBR set, though nobody asked for it',
     of: ALL,
-    without: (policy) => ({
-      ...policy,
-      vcpu_enter: (kvm, vcpu) => {
-        const { guestDebugctl } = vcpu.vmcs;
-        vcpu.vmcs.guestDebugctl = guestDebugctl & ~msrs.DEBUGCTLMSR_LBR;
-        policy.vcpu_enter(kvm, vcpu);
-        vcpu.vmcs.guestDebugctl = guestDebugctl;
-      },
+    without: around('vcpu_enter', (own, { vmcs }) => {
+      const { guestDebugctl } = vmcs;
+      vmcs.guestDebugctl = guestDebugctl & ~msrs.DEBUGCTLMSR_LBR;
+      own();
+      vmcs.guestDebugctl = guestDebugctl;
     }),
   },
   {
     name: 'restored-after-an-access',
     says: 'the stack is restored before the entry that follows an intercepted access',
     of: ALL,
-    without: (policy) => ({
-      ...policy,
-      vcpu_enter: (kvm, vcpu: Vcpu<Word>) =>
-        withWord(vcpu, 'wanted', 0, () => {
-          policy.vcpu_enter(kvm, vcpu);
-        }),
-    }),
+    without: during('vcpu_enter', 'wanted', 0),
   },
   {
     name: 'access-forgotten',
     says: 'an intercepted access counts in its own slice only',
     of: ALL,
-    without: (policy) => ({
-      ...policy,
-      vcpu_put: (kvm, vcpu: Vcpu<Word>) => {
-        const wanted = vcpu.words.wanted;
-        policy.vcpu_put(kvm, vcpu);
-        vcpu.words.wanted = wanted;
-      },
-    }),
+    without: outlasting('wanted'),
   },
   {
     name: 'read-from-the-copy',
@@ -236,37 +243,19 @@ const CLAUSES_OF_ALL: readonly Clause[] = [
     name: 'restored-once',
     says: 'a stack that is in the registers is not restored again',
     of: ALL,
-    without: (policy) => ({
-      ...policy,
-      vcpu_enter: (kvm, vcpu: Vcpu<Word>) => {
-        vcpu.words.live = 0;
-        policy.vcpu_enter(kvm, vcpu);
-      },
-    }),
+    without: before('vcpu_enter', 'live', 0),
   },
   {
     name: 'saved-once',
     says: 'a stack that is not in the registers is not saved from them',
     of: ALL,
-    without: (policy) => ({
-      ...policy,
-      vcpu_put: (kvm, vcpu: Vcpu<Word>) => {
-        vcpu.words.live = 1;
-        policy.vcpu_put(kvm, vcpu);
-      },
-    }),
+    without: before('vcpu_put', 'live', 1),
   },
   {
     name: 'parked-at-put',
     says: 'the stack is parked when the thread leaves the pCPU',
     of: ALL,
-    without: (policy) => ({
-      ...policy,
-      vcpu_put: (kvm, vcpu: Vcpu<Word>) =>
-        withWord(vcpu, 'live', 0, () => {
-          policy.vcpu_put(kvm, vcpu);
-        }),
-    }),
+    without: during('vcpu_put', 'live', 0),
   },
   {
     name: 'lent',
@@ -302,13 +291,7 @@ const CLAUSES_OF_ALL: readonly Clause[] = [
     name: 'parked-before-given-back',
     says: 'the stack is parked before the registers are given back',
     of: ALL,
-    without: (policy) => ({
-      ...policy,
-      vcpu_exit: (kvm, vcpu: Vcpu<Word>) =>
-        withWord(vcpu, 'live', 0, () => {
-          policy.vcpu_exit(kvm, vcpu);
-        }),
-    }),
+    without: during('vcpu_exit', 'live', 0),
   },
   {
     name: 'recording-stops-first',
@@ -346,13 +329,9 @@ const CLAUSES_OF_ALL: readonly Clause[] = [
     name: 'no-host-pmi-while-lent',
     says: 'no PMI of the host comes between the borrowing and the entry',
     of: ALL,
-    without: (policy) => ({
-      ...policy,
-      vcpu_enter: (kvm, vcpu: Vcpu<Word>) => {
-        policy.vcpu_enter(kvm, vcpu);
-        const { perf } = kvm;
-        if (vcpu.words.borrowed !== 0 && perf instanceof HostKernel) perf.pmi(vcpu.pcpu);
-      },
+    without: around('vcpu_enter', (own, vcpu, { perf }) => {
+      own();
+      if (vcpu.words.borrowed !== 0 && perf instanceof HostKernel) perf.pmi(vcpu.pcpu);
     }),
   },
   {
@@ -368,7 +347,7 @@ const CLAUSES_OF_ONE: readonly Clause[] = [
     name: 'active-is-a-hint',
     says: 'with ACTIVE clear the stack is parked as ever, not dropped',
     of: ['pv-sound'],
-    without: (policy) => dropping(policy, (vcpu) => vcpu.pvLbrCtrl === 0),
+    without: dropping((vcpu) => vcpu.pvLbrCtrl === 0),
   },
   {
     name: 'start-clears-active',
@@ -380,59 +359,36 @@ const CLAUSES_OF_ONE: readonly Clause[] = [
     name: 'eager-while-active',
     says: 'the stack is restored without waiting for an access while ACTIVE is set',
     of: ['pv-sound'],
-    without: (policy) => ({
-      ...policy,
-      vcpu_enter: (kvm, vcpu) => {
-        const { pvLbrCtrl } = vcpu;
-        vcpu.pvLbrCtrl = 0;
-        policy.vcpu_enter(kvm, vcpu);
-        vcpu.pvLbrCtrl = pvLbrCtrl;
-      },
+    without: around('vcpu_enter', (own, vcpu) => {
+      const { pvLbrCtrl } = vcpu;
+      vcpu.pvLbrCtrl = 0;
+      own();
+      vcpu.pvLbrCtrl = pvLbrCtrl;
     }),
   },
   {
     name: 'stop-is-a-guess',
     says: 'after a slice without a sign of use the stack is parked as ever, not dropped',
     of: ['parked'],
-    without: (policy) => dropping(policy, (vcpu: Vcpu<Word>) => vcpu.words.used === 0),
+    without: dropping((vcpu) => vcpu.words.used === 0),
   },
   {
     name: 'use-forgotten',
     says: 'signs of use count in their own slice only',
     of: ['parked'],
-    without: (policy) => ({
-      ...policy,
-      vcpu_put: (kvm, vcpu: Vcpu<Word>) => {
-        const used = vcpu.words.used;
-        policy.vcpu_put(kvm, vcpu);
-        vcpu.words.used = used;
-      },
-    }),
+    without: outlasting('used'),
   },
   {
     name: 'eager-for-one-slice',
     says: 'a slice without a sign of use ends the eager restore',
     of: ['parked'],
-    without: (policy) => ({
-      ...policy,
-      vcpu_put: (kvm, vcpu: Vcpu<Word>) => {
-        const eager = vcpu.words.eager | vcpu.words.used;
-        policy.vcpu_put(kvm, vcpu);
-        vcpu.words.eager = eager;
-      },
-    }),
+    without: outlasting('eager', 'used'),
   },
   {
     name: 'eager-after-use',
     says: 'after a slice with a sign of use the stack is restored without waiting for another',
     of: ['parked'],
-    without: (policy) => ({
-      ...policy,
-      vcpu_enter: (kvm, vcpu: Vcpu<Word>) =>
-        withWord(vcpu, 'eager', 0, () => {
-          policy.vcpu_enter(kvm, vcpu);
-        }),
-    }),
+    without: during('vcpu_enter', 'eager', 0),
   },
 ];
 

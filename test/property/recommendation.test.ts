@@ -34,7 +34,7 @@ function byTitle(lines: readonly string[], titles: readonly string[]): Map<strin
 }
 
 describe('the recommendation', () => {
-  it('always shows what the benchmark prints', () => {
+  it('docs/RECOMMENDATION.md always shows what the benchmark prints', () => {
     const shown = rows(/```\n([^`]*)```/.exec(TEXT)?.[1] ?? '').filter((line) => line !== '');
     const titles = shown.filter((line) => line.startsWith('call stacks'));
     expect(titles.length).toBe(3);
@@ -44,7 +44,7 @@ describe('the recommendation', () => {
     }
   });
 
-  it('always names the schedule of every clause, and no other', () => {
+  it('docs/RECOMMENDATION.md names the schedule of every clause, and no other', () => {
     const table = TEXT.split('\n')
       .filter((line) => line.startsWith('| '))
       .join('\n');

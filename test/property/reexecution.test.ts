@@ -9,20 +9,21 @@ import { PORT } from '../../src/guest/perf/lbr_port.js';
 import { kernelDriver } from '../../src/tree/driver.js';
 import { installedBinary, installedSource } from '../rig/installed_kernel.js';
 import { BRANCH_REL_CALL } from '../../src/hw/branch.js';
-import { type CpuModel, findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
+import type { CpuModel } from '../../src/hw/cpu_models.js';
+import { withDepth } from '../../src/hw/cpu_models.js';
 import { lbrMap } from '../../src/hw/lbr_map.js';
-import type { Observer } from '../../src/host/observer.js';
 import { always } from '../../src/host/policy/always.js';
-import type { LbrPolicy } from '../../src/host/policy/policy.js';
-import { canPerform, IS_VCPU, KIND, KINDS } from '../../src/schedule/table.js';
+import { KIND, KINDS } from '../../src/schedule/table.js';
 import type { MachineConfig } from '../../src/machine/config.js';
 import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import { Generator } from '../../src/schedule/generate.js';
 import { Machine } from '../../src/machine/machine.js';
+import { canPerform, IS_VCPU } from '../../src/schedule/table.js';
 import { canSwitchTo } from '../../src/schedule/guest.js';
 import { perform } from '../../src/schedule/table.js';
-
-const SEED = Number(process.env['VLBR_SEED'] ?? 1);
+import { cpuModel } from '../rig/cpu.js';
+import { observing } from '../rig/observer.js';
+import { SEED } from '../rig/seed.js';
 
 /** Functions with up to so many accesses are interrupted before each of them. */
 const EVERY_UP_TO = 40;
@@ -31,12 +32,6 @@ const EVERY_UP_TO = 40;
 const FUNCTIONS: ReadonlySet<number> = new Set(
   [...KINDS.keys()].filter((kind) => KINDS[kind].runsFunction === true),
 );
-
-function cpuModel(name: string): CpuModel {
-  const found = findCpuModel(name);
-  if (found === undefined) throw new Error(`no CPU model ${name}`);
-  return found;
-}
 
 /** Choices as a list of numbers, which is what fast-check makes smaller; 0 when it is used up. */
 class Tape {
@@ -74,15 +69,10 @@ class Rig {
   private watched = -1;
 
   constructor(shape: Pick<MachineConfig, 'vms' | 'vcpus' | 'tasks' | 'pcpus' | 'model'>) {
-    const observer = new Proxy({} as Observer, {
-      get:
-        (_target, name) =>
-        (...args: number[]) => {
-          if (String(name).startsWith('guest')) this.heard(String(name), args);
-        },
+    const observer = observing((name, args) => {
+      if (name.startsWith('guest')) this.heard(name, args);
     });
-    const policy: LbrPolicy = always;
-    this.m = new Machine({ ...shape, kernel: '6.1', policy, driver }, observer);
+    this.m = new Machine({ ...shape, kernel: '6.1', policy: always, driver }, observer);
     this.generator = new Generator(this.m);
   }
 
@@ -285,7 +275,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
     ];
 
     it.each(models)(
-      'always goes on before any access as if nothing had been, $lbr_nr deep',
+      `an interrupted function of the ${name} goes on as if nothing had been, $lbr_nr deep`,
       (model) => {
         const rig = new Rig({ ...HOST_SHAPE, model });
         let cut = 0;
@@ -311,7 +301,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
       },
     );
 
-    it('always does after several interruptions, some without any progress', () => {
+    it(`a function of the ${name} always goes on after several interruptions`, () => {
       const rig = new Rig({ ...HOST_SHAPE, model: withDepth(cpuModel('skylake'), 4) });
       let twice = 0;
       const gaps = fc.noBias(fc.array(fc.nat(9), { minLength: 2, maxLength: 4 }));
@@ -331,7 +321,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
       expect(twice).toBeGreaterThan(25);
     });
 
-    it('always takes an NMI once, before, between or after interruptions', () => {
+    it(`an NMI is taken once, before, between or after interruptions of the ${name}`, () => {
       const rig = new Rig({ ...HOST_SHAPE, model: withDepth(cpuModel('skylake'), 4) });
       const reached = { before: 0, after: 0, inside: 0, samples: 0 };
       const gaps = fc.array(fc.nat(24), { minLength: 1, maxLength: 3 });
@@ -371,7 +361,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
   });
 
   describe('a context switch', () => {
-    it('always ends the same, wherever an NMI and an interruption fall into it', () => {
+    it(`a context switch of the ${name} ends the same, wherever it is interrupted`, () => {
       const model = withDepth(cpuModel('haswell'), 4);
       const rig = new Rig({ vms: 2, vcpus: 1, tasks: 2, pcpus: 1, model });
       const { m } = rig;
@@ -408,7 +398,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
   });
 
   describe('another vCPU of the VM', () => {
-    it('always goes on meanwhile, and is refused no task but those that are held', () => {
+    it(`while the ${name} is interrupted, other vCPUs go on, except with held tasks`, () => {
       const shape = { vms: 1, vcpus: 2, tasks: 5, pcpus: 2 };
       const rig = new Rig({ ...shape, model: withDepth(cpuModel('skylake'), 4) });
       const { m } = rig;

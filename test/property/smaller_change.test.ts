@@ -6,14 +6,14 @@ import { describe, expect, it } from 'vitest';
 import { merged } from '../../src/host/policy/merged.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
 import type { PropertyName } from '../../src/judge/properties.js';
-import { PROPERTY_NAMES } from '../../src/judge/properties.js';
 import { nothing } from '../../src/host/policy/policy.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
+import { PROPERTY_NAMES } from '../../src/judge/properties.js';
 import { lbrMap } from '../../src/hw/lbr_map.js';
 import { GP_VECTOR } from '../../src/hw/msr_port.js';
 import type { ActionName } from '../../src/schedule/table.js';
 import { drawOf } from '../../src/schedule/draw.js';
 import { DEFAULT_SHAPES, ShapeCampaign } from '../../src/campaign/campaign.js';
+import { cpuModel } from '../rig/cpu.js';
 
 /** On each shape. */
 const RUNS = 1000;
@@ -29,8 +29,7 @@ const kept: LbrPolicy = { ...checked, handleRequests: nothing };
 
 /** What is broken in schedules without actions of these kinds. */
 function broken(policy: LbrPolicy, without: readonly ActionName[]): PropertyName[] {
-  const model = findCpuModel('skylake');
-  if (model === undefined) throw new Error('no skylake');
+  const model = cpuModel('skylake');
   const found = new Set<PropertyName>();
   for (const shape of DEFAULT_SHAPES) {
     const campaign = new ShapeCampaign({ ...shape, model, kernel: '6.1', policy });
@@ -46,19 +45,19 @@ function broken(policy: LbrPolicy, without: readonly ActionName[]): PropertyName
 }
 
 describe('merged that checks writes and keeps its event', () => {
-  it('never leaks while no host event comes and nobody migrates, but loses and never stops', () => {
+  it('the smaller change never leaks without host events and migration, but loses', () => {
     const found = broken(kept, ['hostEvent', 'liveMigrate']);
     expect(found).toEqual(['no-loss/callstack', 'no-loss/any', 'no-needless-switch']);
   });
 
-  it('always breaks what merged breaks there but for no-fault, if it releases its event', () => {
+  it('the smaller change with releases breaks what merged breaks, except no-fault', () => {
     const apart: readonly ActionName[] = ['hostEvent', 'liveMigrate'];
     const now = broken(merged, apart);
     expect(now).toContain('no-leak/vm');
     expect(broken(checked, apart)).toEqual(now.filter((name) => name !== 'no-fault'));
   });
 
-  it('always loses and leaks under a host event', () => {
+  it('the smaller change always loses and leaks under a host event', () => {
     const found = broken(kept, ['liveMigrate']);
     expect(found).toEqual(expect.arrayContaining(['no-loss/callstack', 'no-leak/vm', 'balanced']));
     expect(found).not.toContain('no-fault');

@@ -3,14 +3,14 @@
  * much less, and where it stops. Schedules are drawn, so what holds here holds in those.
  */
 import { describe, expect, it } from 'vitest';
-import { findPolicy } from '../../src/host/policy/index.js';
 import type { LbrPolicy, PolicyHost } from '../../src/host/policy/policy.js';
 import { nothing } from '../../src/host/policy/policy.js';
 import { PROPERTY_NAMES } from '../../src/judge/properties.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
 import { HostKernel } from '../../src/machine/host_perf.js';
 import { DEFAULT_SHAPES, runCampaign } from '../../src/campaign/campaign.js';
 import { onHost } from './clauses.js';
+import { cpuModel } from '../rig/cpu.js';
+import { policyOf } from '../rig/machine.js';
 
 /** The policy with another way to wipe. */
 type Wiping = (policy: LbrPolicy) => LbrPolicy;
@@ -52,30 +52,25 @@ const onDemandOnly: Wiping = (policy) =>
 
 /** What is broken in so many schedules. */
 function broken(policy: LbrPolicy, cpu: string, runs: number): string[] {
-  const model = findCpuModel(cpu);
-  if (model === undefined) throw new Error(`no ${cpu}`);
+  const model = cpuModel(cpu);
   const options = { shapes: DEFAULT_SHAPES, properties: PROPERTY_NAMES, steps: 60, seed: 7 };
   return runCampaign({ ...options, model, kernel: '6.1', policies: [policy], runs, schedules: [] })
     .results.filter(({ verdict }) => verdict === 'fails')
     .map(({ property }) => property);
 }
 
-function wiped(wiping: Wiping, name: string): LbrPolicy {
-  const policy = findPolicy(name);
-  if (policy === undefined) throw new Error(`no policy ${name}`);
-  return wiping(policy);
-}
+const wiped = (wiping: Wiping, name: string): LbrPolicy => wiping(policyOf(name));
 
 const ON = ['skylake', 'nehalem'].flatMap((cpu) =>
   ['pv-sound', 'lazy-sound', 'parked'].map((name) => [name, cpu] as const),
 );
 
 describe('the wipe of a sound policy', () => {
-  it.each(ON)('never needs more than FROM: %s on %s', (name, cpu) => {
+  it.each(ON)('a wipe never needs more than FROM: %s on %s', (name, cpu) => {
     expect(broken(wiped(fromOnly, name), cpu, 2000)).toEqual([]);
   });
 
-  it.each(ON)('never needs to be, but before a host event, if perf forgets: %s on %s', (...on) => {
+  it.each(ON)('a wipe is needed before host events only, if perf forgets: %s on %s', (...on) => {
     const [name, cpu] = on;
     const policy = wiped((p) => beforeHostEvents(forgetting(p)), name);
     expect(broken(policy, cpu, 2000)).toEqual([]);
@@ -85,7 +80,7 @@ describe('the wipe of a sound policy', () => {
     ['the newest record alone', newestOnly],
     ['nothing, though perf forgets', forgetting],
     ['nothing, but before a host event', onDemandOnly],
-  ] as const)('always breaks host-intact, and nothing else, if it is of %s', (_of, wiping) => {
+  ] as const)('a wipe of %s always breaks host-intact, and nothing else', (_of, wiping) => {
     expect(broken(wiped(wiping, 'lazy-sound'), 'skylake', 4000)).toEqual(['host-intact']);
   });
 });

@@ -1,4 +1,5 @@
 /** What the judge finds: on a watched machine, and by checks that are told by hand. */
+import { CALL_SWITCH } from '../../src/machine/guest_call.js';
 import { expect } from 'vitest';
 import type { Cpu } from '../../src/guest/perf/kernel.js';
 import type { DriverKind } from '../../src/guest/perf/lbr_driver.js';
@@ -58,6 +59,12 @@ abstract class Judged {
   /** How the policy breaks a property. */
   detail(property: PropertyName): string {
     return this.verdicts.details[PROPERTY[property]];
+  }
+
+  /** Claims that the policy has broken this property alone; returns how. */
+  only(property: PropertyName): string {
+    expect(this.broken).toEqual([property]);
+    return this.detail(property);
   }
 
   /** How the guest's kernel breaks a property. */
@@ -132,4 +139,23 @@ export class CheckRig extends Judged {
     this.switches = new SwitchCheck(m.config, machine, this.ref, verdicts);
     this.switches.start();
   }
+}
+
+/** Whether the vCPUs handle an NMI that came inside another function, and what they run. */
+export interface Seen {
+  nested: boolean;
+  running: number;
+}
+
+/** A reference machine that is told by hand what its guests do. */
+export function referenceRig(
+  cpu = 'skylake',
+  seen: Seen = { nested: false, running: CALL_SWITCH },
+): CheckRig {
+  const ports = { get: () => [0, 1, 2, 3].map(() => ({ nested: seen.nested })) };
+  const runningCall = { value: () => seen.running };
+  return new CheckRig(
+    { cpu, vcpus: 2, pcpus: 2 },
+    (machine) => Object.create(machine, { ports, runningCall }) as Machine,
+  );
 }

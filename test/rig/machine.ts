@@ -39,7 +39,7 @@ export const GP = 13;
 
 /** A machine's configuration, of which what is left out is `DEFAULTS`. */
 export interface Part extends Partial<MachineConfig> {
-  /** Name of the CPU model where `model` is left out; `haswell/4` is one with four records. */
+  /** Name of the CPU model if `model` is left out: `haswell`, or `haswell/4` with four records. */
   readonly cpu?: string;
 }
 

@@ -5,7 +5,7 @@ import type { Observer } from '../../src/host/observer.js';
 export type Hears = (name: string, args: readonly number[]) => void;
 
 /** An observer that hands every call on to one function. */
-function observing(hear: Hears): Observer {
+export function observing(hear: Hears): Observer {
   return new Proxy({} as Observer, {
     get:
       (_target, name) =>

@@ -4,7 +4,9 @@ import type { Bounds, Group } from '../../src/schedule/explored.js';
 import { GROUP_NAMES } from '../../src/schedule/explored.js';
 import { DEFAULT_GROUPS } from '../../src/states/alphabet.js';
 import { MachineModel } from '../../src/states/machine_model.js';
+import type { ExploreOptions } from '../../src/states/explore.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
+import { PROPERTY_NAMES } from '../../src/judge/properties.js';
 import { POLICIES } from '../../src/host/policy/index.js';
 import { withDepth } from '../../src/hw/cpu_models.js';
 import type { Action } from '../../src/schedule/table.js';
@@ -19,6 +21,28 @@ export type Counts = readonly [vms: number, vcpus: number, tasks: number, pcpus:
 export function configOf(policy: LbrPolicy, counts: Counts, cpu = 'haswell/2'): MachineConfig {
   const [vms, vcpus, tasks, pcpus] = counts;
   return machineConfig({ vms, vcpus, tasks, pcpus, cpu, policy });
+}
+
+/** Of two VMs of one vCPU and two tasks on one pCPU, with two records: all there is to find. */
+export function exploreOptions(
+  policy: LbrPolicy,
+  groups: readonly Group[],
+  more: Partial<ExploreOptions> = {},
+): ExploreOptions {
+  return {
+    model: cpuModel('haswell/2'),
+    kernel: '6.1',
+    policy,
+    shape: { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 },
+    bounds: { groups, events: 1, calls: 2, suspended: 1 },
+    properties: PROPERTY_NAMES,
+    maxLength: Infinity,
+    memoryBytes: Infinity,
+    fingerprints: false,
+    symmetry: true,
+    untilBroken: false,
+    ...more,
+  };
 }
 
 const SHAPES: readonly Counts[] = [

@@ -193,7 +193,7 @@ function switchesArb(form: Form, minLength: number): fc.Arbitrary<SchedSwitch[]>
 }
 
 describe('parseFtrace', () => {
-  it.each(FORMS)('always returns the events that were printed: $name', (form) => {
+  it.each(FORMS)('parseFtrace always returns the events that were printed: $name', (form) => {
     const around = fc.array(fc.constantFrom(...OTHER_LINES), { maxLength: 5 });
     const state = fc.constantFrom('R', 'S', 'R+', 'D|W', 'I');
     fc.assert(
@@ -218,7 +218,7 @@ describe('parseFtrace', () => {
     );
   });
 
-  it('never accepts a line that was cut off', () => {
+  it('parseFtrace never accepts a line that was cut off', () => {
     fc.assert(
       fc.property(
         fc
@@ -240,7 +240,7 @@ describe('parseFtrace', () => {
     );
   });
 
-  it('never reads two lines that were run together as one', () => {
+  it('parseFtrace never reads two lines that were run together as one', () => {
     const form = FORMS[0] as Form;
     fc.assert(
       fc.property(switchesArb(form, 2), (events) => {
@@ -251,7 +251,7 @@ describe('parseFtrace', () => {
     );
   });
 
-  it('reads the lines of an older trace-cmd', () => {
+  it('parseFtrace reads the lines of an older trace-cmd', () => {
     const text = [
       'version = 6',
       'cpus=6',
@@ -272,11 +272,11 @@ describe('parseFtrace', () => {
     ]);
   });
 
-  it('returns nothing for an empty text', () => {
+  it('parseFtrace returns nothing for an empty text', () => {
     expect(parseFtrace('', 't')).toEqual([]);
   });
 
-  it('reads the header behind a byte order mark', () => {
+  it('parseFtrace reads the header behind a byte order mark', () => {
     const text = `\ufeffcpus=1\n${goodLine(1)}`;
     expect(() => parseFtrace(text, 't')).toThrow(/^t:2: unknown CPU 1/);
   });
@@ -297,7 +297,7 @@ describe('parseFtrace, lost events', () => {
     ['PERF_RECORD_LOST lost 9', [true, true, false]],
     ['CPU:7 [LOST 123 EVENTS]', [false, false, false]],
     ['CPU 1 is empty', [false, false, false]],
-  ])('marks the next event of the CPU: %s', (loss, expected) => {
+  ])('a report of lost events always marks the next event of the CPU: %s', (loss, expected) => {
     const text = [goodLine(0), goodLine(1), loss, goodLine(0), goodLine(1), goodLine(1)].join('\n');
     expect(parseFtrace(text, 't').map((event) => event.after_lost)).toEqual([
       false,
@@ -308,7 +308,7 @@ describe('parseFtrace, lost events', () => {
 });
 
 describe('parseFtrace, errors', () => {
-  it('names the line of a truncated event', () => {
+  it('the line of a truncated event is always named', () => {
     const text = ['# tracer: nop', goodLine(0), goodLine(1).slice(0, -4)].join('\n');
     expect(() => parseFtrace(text, 'dir/trace.txt')).toThrow(
       new TraceError(
@@ -322,7 +322,7 @@ describe('parseFtrace, errors', () => {
   });
 
   it.each(['  a-1 [001] d..2. 5.000001: sched_switch', '  1] d..2. 5.0: sched_switch: a:1 [1]'])(
-    'names the line of an event without payload or head: %s',
+    'the line of an event without payload or head is always named: %s',
     (bad) => {
       expect(() => parseFtrace(`${goodLine(0)}\n${bad}\n${goodLine(0)}`, 't')).toThrow(
         /^t:2: .*cut off/,
@@ -330,7 +330,7 @@ describe('parseFtrace, errors', () => {
     },
   );
 
-  it('refuses a CPU beyond the header of the kernel', () => {
+  it('a CPU beyond the header of the kernel is refused', () => {
     const text = ['# entries-in-buffer/entries-written: 2/2   #P:2', goodLine(1), goodLine(2)].join(
       '\r\n',
     );
@@ -344,20 +344,20 @@ describe('parseFtrace, errors', () => {
     );
   });
 
-  it('refuses a CPU beyond the header of trace-cmd', () => {
+  it('a CPU beyond the header of trace-cmd is refused', () => {
     expect(() => parseFtrace(`version = 6\ncpus=1\n${goodLine(3)}`, 'trace.txt')).toThrow(
       /^trace\.txt:3: unknown CPU 3: line 2 says that the recording has 1 CPU \(0 to 0\)/,
     );
   });
 
-  it('refuses a clock that counts ticks', () => {
+  it('a clock that counts ticks is refused', () => {
     const text = goodLine(0).replace('5.000001', '5000001');
     expect(() => parseFtrace(text, 'trace.txt')).toThrow(
       /^trace\.txt:1: the time 5000001 has no decimals.*trace-cmd record -C mono$/,
     );
   });
 
-  it('is a TraceError that tells file and line', () => {
+  it('an error of parseFtrace is a TraceError that tells file and line', () => {
     const error = new TraceError('f', 3, 'wrong');
     expect([error.name, error.file, error.line, error.message]).toEqual([
       'TraceError',
@@ -384,7 +384,7 @@ describe('readFtraceFile', () => {
     rmSync(dir, { recursive: true });
   });
 
-  it('reads text, and gzip under any name', () => {
+  it('readFtraceFile reads text, and gzip under any name', () => {
     const text = `${goodLine(0)}\n`;
     const plain = file('plain.txt', text);
     const packed = file('packed.txt', gzipSync(text));
@@ -395,7 +395,7 @@ describe('readFtraceFile', () => {
   it.each([
     ['trace.dat', Buffer.from('\x17\x08\x44tracing6\0\0', 'latin1')],
     ['trace.dat.gz', gzipSync(Buffer.from('\x17\x08\x44tracing6\0\0', 'latin1'))],
-  ])('names a binary %s, and the command that prints it', (name, bytes) => {
+  ])('readFtraceFile names a binary %s, and the command that prints it', (name, bytes) => {
     const path = file(name, bytes);
     expect(() => readFtraceFile(path)).toThrow(
       new TraceError(
@@ -413,13 +413,13 @@ describe('readFtraceFile', () => {
     ['blank.txt', ' \n\r\n', /: the file is empty; /],
     ['empty.gz', gzipSync(''), /: the file is empty; /],
     ['cut.gz', gzipSync(goodLine(0)).subarray(0, 30), /: the gzip data is damaged or cut off/],
-  ])('says what is wrong with %s', (name, bytes, message) => {
+  ])('readFtraceFile says what is wrong with %s', (name, bytes, message) => {
     const path = file(name, bytes);
     expect(() => readFtraceFile(path)).toThrow(TraceError);
     expect(() => readFtraceFile(path)).toThrow(message);
   });
 
-  it('says that a file is missing or a directory', () => {
+  it('readFtraceFile says that a file is missing or a directory', () => {
     const missing = join(dir, 'none.txt');
     expect(() => readFtraceFile(missing)).toThrow(
       new TraceError(missing, 0, 'there is no such file; check the path'),
@@ -429,7 +429,7 @@ describe('readFtraceFile', () => {
 });
 
 describe('examples/two-vms-one-cpu/host.txt.gz', () => {
-  it('holds 8,283 events over 4.0 s on CPU 1, read in well under a second', () => {
+  it('the example holds 8,283 events over 4.0 s on CPU 1, read in well under a second', () => {
     const { file, text } = readFtraceFile(EXAMPLE);
     const start_ms = performance.now();
     const events = parseFtrace(text, file);

@@ -2,50 +2,26 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
 import { addressHigh, BRANCH_NONE } from '../../src/hw/branch.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
-import type { CpuModel } from '../../src/hw/cpu_models.js';
 import { KIND_NONE, lbrMap } from '../../src/hw/lbr_map.js';
 import * as msrs from '../../src/hw/msr_index.js';
-import type { Observer } from '../../src/host/observer.js';
 import { always } from '../../src/host/policy/always.js';
 import { ACTION_NAMES, ACTIONS, KIND } from '../../src/schedule/table.js';
 import type { ActionName } from '../../src/schedule/table.js';
 import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import { Generator } from '../../src/schedule/generate.js';
-import { Machine } from '../../src/machine/machine.js';
+import type { Machine } from '../../src/machine/machine.js';
 import { canPerform, perform } from '../../src/schedule/table.js';
 import { Schedule } from '../../src/schedule/schedule.js';
-
-const SEED = Number(process.env['VLBR_SEED'] ?? 1);
-
-function cpuModel(name: string): CpuModel {
-  const found = findCpuModel(name);
-  if (found === undefined) throw new Error(`no CPU model ${name}`);
-  return found;
-}
-
-/** A linear congruential generator: dumb, and always the same. */
-function drawOf(seed: number): { below(n: number): number } {
-  let x = seed | 0;
-  return {
-    below: (n: number): number => {
-      x = (Math.imul(x, 1664525) + 1013904223) | 0;
-      return (x >>> 8) % n;
-    },
-  };
-}
+import { cpuModel } from '../rig/cpu.js';
+import { bootedMachine } from '../rig/machine.js';
+import { drawOf, SEED } from '../rig/seed.js';
 
 class Rig {
   readonly m: Machine;
   readonly generator: Generator;
 
   constructor(cpu = 'skylake') {
-    const observer = new Proxy({} as Observer, { get: () => (): void => {} });
-    const shape = { vms: 2, vcpus: 2, tasks: 3, pcpus: 2 };
-    this.m = new Machine(
-      { ...shape, model: cpuModel(cpu), kernel: '6.1', policy: always },
-      observer,
-    );
+    this.m = bootedMachine({ cpu, policy: always, vcpus: 2, tasks: 3, pcpus: 2 });
     this.generator = new Generator(this.m);
   }
 
@@ -82,7 +58,7 @@ const GROUPS: readonly (readonly ActionName[])[] = [
 const ALWAYS_THERE = ACTION_NAMES.filter((name) => !GROUPS.flat().includes(name));
 
 describe('Generator', () => {
-  it('always makes the same schedule of the same choices, on a machine used before', () => {
+  it('the same choices always make the same schedule, on a machine used before as well', () => {
     const [one, two] = [new Rig(), new Rig()];
     for (let i = 0; i < 5; i++) {
       const first = one.run(SEED + i, 120).actions();
@@ -92,7 +68,7 @@ describe('Generator', () => {
     }
   });
 
-  it('always draws something before a run begins, by the first choice each time', () => {
+  it('something is always drawn before a run begins, by the first choice each time', () => {
     const { m, generator } = new Rig();
     m.boot();
     for (let i = 0; i < 20; i++) {
@@ -103,7 +79,7 @@ describe('Generator', () => {
     }
   });
 
-  it('always lets go of a whole group of kinds in about half of the runs, each by itself', () => {
+  it('a whole group of kinds is left out of about half of the runs, each by itself', () => {
     const rig = new Rig('haswell');
     const runs = 60;
     const seen = Array.from({ length: runs }, (_, i) => {
@@ -133,7 +109,7 @@ describe('Generator', () => {
     }
   });
 
-  it('never switches vCPUs when the switches come from elsewhere', () => {
+  it('vCPUs are never switched when the switches are made elsewhere', () => {
     const rig = new Rig();
     for (let i = 0; i < 10; i++) {
       const kinds = rig.run(SEED + i, 120, false).actions();
@@ -142,7 +118,7 @@ describe('Generator', () => {
     }
   });
 
-  it('never keeps a parameter of the action before', () => {
+  it('a parameter of the action before is never kept', () => {
     const rig = new Rig();
     rig.run(SEED, 400, true, () => {
       const { kind, a, b, c } = rig.generator;
@@ -209,7 +185,7 @@ describe('drawn parameters', () => {
     survey = new Survey('haswell', 120);
   });
 
-  it('always repeat a branch a few times, now and then around the whole stack', () => {
+  it('branches repeat a few times, now and then around the whole stack', () => {
     for (const kind of ['call', 'ret', 'jmp', 'jcc', 'hostWork'] as const) {
       const n = survey.of(kind, 0);
       expect([kind, Math.min(...n.keys())]).toEqual([kind, 1]);
@@ -226,7 +202,7 @@ describe('drawn parameters', () => {
     expect(Math.max(...survey.of('call', 0).keys())).toBe(lbr_nr + 4);
   });
 
-  it('always prefer relative calls, and mix the rest', () => {
+  it('calls are mostly relative, and other branches are mixed', () => {
     const calls = survey.of('call', 1);
     expect([...calls.keys()].sort()).toEqual([0, 1, 2]);
     expect(
@@ -260,7 +236,7 @@ describe('drawn parameters', () => {
     }
   });
 
-  it('always delay some switches and NMIs by a number of accesses', () => {
+  it('some switches and NMIs are delayed by a number of accesses', () => {
     for (const [kind, param, low, high] of [
       ['run', 1, 0.15, 0.45],
       ['idle', 0, 0.15, 0.5],
@@ -283,7 +259,7 @@ describe('drawn parameters', () => {
     }
   });
 
-  it('always open mostly call-stack events, on the task that runs, another, or a CPU', () => {
+  it('events are mostly call-stack events, on the task that runs, another, or a CPU', () => {
     const tasks = survey.of('open', 0);
     expect(
       between(
@@ -321,7 +297,7 @@ describe('drawn parameters', () => {
     expect(Math.max(...odd)).toBeLessThan(2 ** perf.PERF_SAMPLE_BRANCH_MAX_SHIFT);
   });
 
-  it('always access LBR MSRs or DEBUGCTL, records most often', () => {
+  it('raw accesses are to LBR MSRs or DEBUGCTL, most often to records', () => {
     const map = lbrMap(survey.rig.m.config.model);
     for (const kind of ['rdmsr', 'wrmsr'] as const) {
       const msr = survey.of(kind, 0);
@@ -339,7 +315,7 @@ describe('drawn parameters', () => {
     }
   });
 
-  it('always write what the register takes, but for one value in sixteen', () => {
+  it('a raw write is what the register takes, except for one value in sixteen', () => {
     const map = lbrMap(survey.rig.m.config.model);
     let [bad, all, zero, owned] = [0, 0, 0, 0];
     for (const [msr, eax, edx] of survey.all('wrmsr')) {
@@ -377,7 +353,7 @@ describe('drawn parameters', () => {
     expect(new Set(debugctl.map(([, eax]) => eax))).toEqual(new Set([0, 1, 0x800, 0x801]));
   });
 
-  it('always try each event of the host, on, off and closed', () => {
+  it('each event of the host is turned on and off and closed', () => {
     const both = survey.all('hostEvent').map(([which, op]) => `${which} ${op}`);
     const all = [0, 1, 2].flatMap((which) => [0, 1, 2].map((op) => `${which} ${op}`));
     expect([...new Set(both)].sort()).toEqual(all);
@@ -385,7 +361,7 @@ describe('drawn parameters', () => {
 });
 
 describe('a run', () => {
-  it('always opens nothing but call-stack events of tasks in about half of all runs', () => {
+  it('about half of all runs open nothing but call-stack events of tasks', () => {
     const rig = new Rig('haswell');
     let [plain, other] = [0, 0];
     for (let i = 0; i < 40; i++) {
@@ -400,7 +376,7 @@ describe('a run', () => {
     expect([plain > 10, other > 10]).toEqual([true, true]);
   });
 
-  it('never does so on a part without call-stack mode', () => {
+  it('a CPU without call-stack mode never has runs of call-stack events alone', () => {
     const rig = new Rig('nehalem');
     for (let i = 0; i < 20; i++) {
       const opens = rig
@@ -411,7 +387,7 @@ describe('a run', () => {
     }
   });
 
-  it('never delays a switch in about a quarter of all runs', () => {
+  it('about a quarter of all runs never delay a switch', () => {
     const rig = new Rig();
     let calm = 0;
     for (let i = 0; i < 60; i++) {
@@ -424,7 +400,7 @@ describe('a run', () => {
     expect(between(5, calm, 30)).toBe(true);
   });
 
-  it('always has a number of accesses for who asks', () => {
+  it('drawAfter always draws a number of accesses up to some six stacks', () => {
     const { m, generator } = new Rig();
     m.boot();
     generator.begin(drawOf(SEED), true);
@@ -433,7 +409,7 @@ describe('a run', () => {
     expect(Math.max(...drawn)).toBeLessThanOrEqual(6 * 32 + 12);
   });
 
-  it('always reads INFO where there is one', () => {
+  it('INFO is often read and written where it exists', () => {
     const survey = new Survey('skylake', 25);
     const { lbr_info, lbr_nr } = survey.rig.m.config.model;
     const msr = survey.of('rdmsr', 0);

@@ -61,7 +61,7 @@ describe('hostSchedule, examples/two-vms-one-cpu', () => {
   const { file, text } = readFtraceFile(EXAMPLE);
   const switches = parseFtrace(text, file);
 
-  it('finds both VMs, as the README of the example gives them', () => {
+  it('both VMs of the example are found, as its README gives them', () => {
     expect(hostSchedule(switches, DEFAULT_VCPU_THREADS, file).vcpus).toEqual([
       { pid: 13242, comm: 'CPU 0/TCG', vm: 0, index: 0, vm_from: 'name' },
       { pid: 13244, comm: 'CPU 1/TCG', vm: 0, index: 1, vm_from: 'hand-overs' },
@@ -69,7 +69,7 @@ describe('hostSchedule, examples/two-vms-one-cpu', () => {
     ]);
   });
 
-  it('counts what a one-pass script over the text counts', () => {
+  it('hostSchedule counts what a one-pass script over the text counts', () => {
     const summary = summarize(hostSchedule(switches, DEFAULT_VCPU_THREADS, file));
     expect(summary).toEqual({
       vcpus: 3,
@@ -84,7 +84,7 @@ describe('hostSchedule, examples/two-vms-one-cpu', () => {
     });
   });
 
-  it('lets the caller say which VM a thread belongs to', () => {
+  it('the caller may say which VM a thread belongs to', () => {
     const vm_of_pid = new Map([
       [13243, 0],
       [13244, 0],
@@ -96,7 +96,7 @@ describe('hostSchedule, examples/two-vms-one-cpu', () => {
 });
 
 describe('hostSchedule, steps', () => {
-  it('drops switches between other threads, keeps a vCPU that leaves and comes back', () => {
+  it('switches between other threads are dropped, and a vCPU that returns is kept', () => {
     const result = schedule(['1 0 7', '1 7 100', '1 100 8', '1 8 0', '1 0 100', '1 100 101']);
     expect(result.pcpus).toEqual([1]);
     expect(stepsOf(result)).toEqual(['2: 1<-100', '3: 1<--', '5: 1<-100', '6: 1<-101']);
@@ -109,7 +109,7 @@ describe('hostSchedule, steps', () => {
     });
   });
 
-  it('infers who ran before the first event of a CPU', () => {
+  it('who ran before the first event of a CPU is always inferred', () => {
     const result = schedule(['3 100 0', '1 101 0', '3 0 101']);
     expect(result.pcpus).toEqual([1, 3]);
     expect(stepsOf(result)).toEqual([
@@ -121,17 +121,17 @@ describe('hostSchedule, steps', () => {
     ]);
   });
 
-  it('starts anew on a CPU that lost events', () => {
+  it('a CPU that lost events starts anew', () => {
     const result = schedule(['0 0 100', 'CPU:0 [LOST 3 EVENTS]', '0 101 0', '0 0 100']);
     expect(stepsOf(result)).toEqual(['1: 0<-100', '3: 0<-101?', '3: 0<--', '4: 0<-100']);
   });
 
-  it('lets a vCPU leave a CPU within a gap that the text reports only later', () => {
+  it('a vCPU may leave a CPU within a gap that the text reports only later', () => {
     const result = schedule(['0 0 100', '1 0 100', '1 100 0', 'CPU:0 [LOST EVENTS]', '0 0 100']);
     expect(stepsOf(result)).toEqual(['1: 0<-100', '2: 0<--?', '2: 1<-100', '3: 1<--', '5: 0<-100']);
   });
 
-  it('knows a vCPU by its pid, whenever it gets its name', () => {
+  it('a vCPU is known by its pid, whenever it gets its name', () => {
     const named = record(['0 0 100', '0 100 0', '0 0 100']);
     const late = named.replace('next_comm=CPU 0/KVM', 'next_comm=qemu-system-x86');
     const result = hostSchedule(parseFtrace(late, 't'), DEFAULT_VCPU_THREADS, 't');
@@ -139,7 +139,7 @@ describe('hostSchedule, steps', () => {
     expect(stepsOf(result)).toEqual(['1: 0<-100', '2: 0<--', '3: 0<-100']);
   });
 
-  it('never counts an idle thread as a vCPU, nor depends on the state of the expression', () => {
+  it('an idle thread is never a vCPU, and the state of the expression never matters', () => {
     const switches = parseFtrace(record(['0 0 7', '1 0 8']), 't');
     const result = hostSchedule(switches, /^other$|^swapper/g, 't');
     expect(result.vcpus.map((vcpu) => vcpu.pid)).toEqual([7, 8]);
@@ -147,70 +147,57 @@ describe('hostSchedule, steps', () => {
 });
 
 describe('hostSchedule, VMs', () => {
-  /** A recording in which the given threads each run once. */
-  const group = (threads: readonly (readonly [pid: number, comm: string])[]): string[] => {
-    const switches = threads.map(([pid, comm], i): SchedSwitch => {
-      const [prev_pid, prev_comm] = threads[i - 1] ?? [0, 'swapper/0'];
+  /** Where threads are put that each run once; a thread is its pid and its name. */
+  const group = (threads: readonly string[]): string[] => {
+    const named = ['0 swapper/0', ...threads].map((text) => {
+      const at = text.indexOf(' ');
+      return { pid: Number(text.slice(0, at)), comm: text.slice(at + 1) };
+    });
+    const switches = named.slice(1).map((next, i): SchedSwitch => {
       const common = { line: i + 1, cpu: 0, time_ns: BigInt(i), after_lost: false };
-      return { ...common, prev_pid, prev_comm, next_pid: pid, next_comm: comm };
+      const prev = { prev_pid: named[i].pid, prev_comm: named[i].comm };
+      return { ...common, ...prev, next_pid: next.pid, next_comm: next.comm };
     });
     return placesOf(hostSchedule(switches, /CPU|vcpu|^d\d+v\d+$/, 't'));
   };
 
-  it('takes the domain from Xen names', () => {
-    expect(
-      group([
-        [2401, 'd14v1'],
-        [1000, 'd0v0'],
-        [2400, 'd14v0'],
-      ]),
-    ).toEqual(['1000=0.0 name', '2400=14.0 name', '2401=14.1 name']);
+  it.each([
+    {
+      claim: 'the VM of a Xen thread is the domain in its name',
+      threads: ['2401 d14v1', '1000 d0v0', '2400 d14v0'],
+      places: '1000=0.0 name, 2400=14.0 name, 2401=14.1 name',
+    },
+    {
+      claim: 'VMs that were started one after the other are kept apart',
+      threads: [
+        '201 CPU 1/KVM',
+        '100 CPU 0/KVM',
+        '200 CPU 0/KVM',
+        '203 CPU 3/KVM',
+        '101 CPU 1/KVM',
+      ],
+      places: '100=0.0 name, 101=0.1 pids, 200=1.0 name, 201=1.1 pids, 203=1.3 pids',
+    },
+    {
+      claim: 'the nearest pid below decides when nothing else does',
+      threads: ['13242 CPU 0/TCG', '13243 CPU 0/TCG', '13244 CPU 1/TCG'],
+      places: '13242=0.0 name, 13243=1.0 name, 13244=1.1 pids',
+    },
+    {
+      claim: 'a VM that has the CPU before is preferred to one with a nearer pid',
+      threads: ['100 CPU 0/KVM', '101 CPU 1/KVM', '200 CPU 0/KVM', '201 CPU 2/KVM'],
+      places: '100=0.0 name, 101=0.1 pids, 201=0.2 pids, 200=1.0 name',
+    },
+    {
+      claim: 'a thread without a number, or without a CPU 0, gets a VM of its own',
+      threads: ['7 vcpu', '8 vcpu', '5 CPU 2/KVM'],
+      places: '5=0.2 pids, 7=1.0 pids, 8=2.0 pids',
+    },
+  ])('$claim', ({ threads, places }) => {
+    expect(group(threads).join(', ')).toBe(places);
   });
 
-  it('keeps VMs apart that were started one after the other', () => {
-    expect(
-      group([
-        [201, 'CPU 1/KVM'],
-        [100, 'CPU 0/KVM'],
-        [200, 'CPU 0/KVM'],
-        [203, 'CPU 3/KVM'],
-        [101, 'CPU 1/KVM'],
-      ]),
-    ).toEqual(['100=0.0 name', '101=0.1 pids', '200=1.0 name', '201=1.1 pids', '203=1.3 pids']);
-  });
-
-  it('takes the nearest pid below when nothing else decides', () => {
-    expect(
-      group([
-        [13242, 'CPU 0/TCG'],
-        [13243, 'CPU 0/TCG'],
-        [13244, 'CPU 1/TCG'],
-      ]),
-    ).toEqual(['13242=0.0 name', '13243=1.0 name', '13244=1.1 pids']);
-  });
-
-  it('prefers a VM that has the CPU before to one with a nearer pid', () => {
-    expect(
-      group([
-        [100, 'CPU 0/KVM'],
-        [101, 'CPU 1/KVM'],
-        [200, 'CPU 0/KVM'],
-        [201, 'CPU 2/KVM'],
-      ]),
-    ).toEqual(['100=0.0 name', '101=0.1 pids', '201=0.2 pids', '200=1.0 name']);
-  });
-
-  it('gives a thread without a number, or without a CPU 0, a VM of its own', () => {
-    expect(
-      group([
-        [7, 'vcpu'],
-        [8, 'vcpu'],
-        [5, 'CPU 2/KVM'],
-      ]),
-    ).toEqual(['5=0.2 pids', '7=1.0 pids', '8=2.0 pids']);
-  });
-
-  it('lets clear hand-overs to a main thread decide, and only clear ones', () => {
+  it('clear hand-overs to a main thread decide, and only clear ones', () => {
     const rows = (of_201: readonly number[]): string[] => {
       const list: string[] = [];
       const turn = (vcpu: number, main: number): void => {
@@ -237,7 +224,7 @@ describe('hostSchedule, VMs', () => {
     expect(last(all(61, 20))).toBe('201=1.1 pids');
   });
 
-  it('numbers its own VMs around those that the caller gave', () => {
+  it('VMs are numbered around those that the caller gave', () => {
     const rows = ['0 0 100', '0 100 101', '0 101 200', '0 200 201'];
     expect(placesOf(schedule(rows, new Map([[200, 0]])))).toEqual([
       '200=0.0 given',
@@ -259,22 +246,54 @@ describe('hostSchedule, errors', () => {
     return 'no error';
   };
 
-  it('asks for events when there is none', () => {
-    expect(failure(['# tracer: nop'])).toBe(
-      'trace.txt: there is no sched_switch event; record it, for example with ' +
+  it.each<{ claim: string; rows: string[]; message: string | RegExp }>([
+    {
+      claim: 'a recording without events is refused, and how to record is told',
+      rows: ['# tracer: nop'],
+      message:
+        'trace.txt: there is no sched_switch event; record it, for example with ' +
         'trace-cmd record -e sched:sched_switch, and print it with trace-cmd report',
-    );
-  });
-
-  it('lists the threads when none is a vCPU', () => {
-    expect(failure(['0 0 50', '0 50 7', '0 7 0'])).toBe(
-      'trace.txt: no thread name matches /CPU \\d+\\/(KVM|TCG)/, so there is no vCPU; the ' +
+    },
+    {
+      claim: 'a recording without a vCPU is refused, and its threads are listed',
+      rows: ['0 0 50', '0 50 7', '0 7 0'],
+      message:
+        'trace.txt: no thread name matches /CPU \\d+\\/(KVM|TCG)/, so there is no vCPU; the ' +
         "threads are 'qemu-system-x86', 'other'; say with --vcpu-threads REGEX which of them are " +
         'vCPUs',
-    );
+    },
+    {
+      claim: 'a vCPU on two CPUs at once is refused',
+      rows: ['0 0 100', '0 100 0', '0 0 100', '1 7 8', '1 8 100'],
+      message:
+        "trace.txt:5: vCPU thread 'CPU 0/KVM' (pid 100) runs on CPU 1 here, but since line 3 it " +
+        'runs on CPU 0; record with one clock for all CPUs (trace-cmd record -C mono) and ' +
+        'without event filters',
+    },
+    {
+      claim: 'a vCPU is refused that another CPU turns out to run since before its first event',
+      rows: ['0 0 100', '1 100 0'],
+      message: /^trace\.txt:2: vCPU thread .* since line 1 /,
+    },
+    {
+      claim: 'an outgoing thread that did not run is refused',
+      rows: ['0 0 100', '1 0 7', '0 101 0'],
+      message:
+        "trace.txt:3: pid 101 ('CPU 1/KVM') leaves CPU 0, but since line 1 pid 100 runs there; a " +
+        'line is missing in between: record sched_switch without filters, for all threads, and ' +
+        'keep the lines that report lost events',
+    },
+    {
+      claim: 'a gap on another CPU is no excuse for a thread that did not run',
+      rows: ['0 0 100', 'CPU:1 [LOST 3 EVENTS]', '0 101 0'],
+      message: /^trace\.txt:3: pid /,
+    },
+  ])('$claim', ({ rows, message }) => {
+    if (typeof message === 'string') expect(failure(rows)).toBe(message);
+    else expect(failure(rows)).toMatch(message);
   });
 
-  it('lists at most ten threads, the busiest first', () => {
+  it('at most ten threads are listed, the busiest first', () => {
     const text = Array.from({ length: 12 }, (_, i) =>
       record([`0 ${i} ${i + 1}`])
         .replace(`${nameOf(i)} prev_pid`, `t${i} prev_pid`)
@@ -285,38 +304,14 @@ describe('hostSchedule, errors', () => {
     );
   });
 
-  it('refuses a vCPU on two CPUs at once', () => {
-    expect(failure(['0 0 100', '0 100 0', '0 0 100', '1 7 8', '1 8 100'])).toBe(
-      "trace.txt:5: vCPU thread 'CPU 0/KVM' (pid 100) runs on CPU 1 here, but since line 3 it " +
-        'runs on CPU 0; record with one clock for all CPUs (trace-cmd record -C mono) and ' +
-        'without event filters',
-    );
-  });
-
-  it('refuses a vCPU that another CPU turns out to run since before its first event', () => {
-    expect(failure(['0 0 100', '1 100 0'])).toMatch(/^trace\.txt:2: vCPU thread .* since line 1 /);
-  });
-
-  it('refuses an outgoing thread that did not run', () => {
-    expect(failure(['0 0 100', '1 0 7', '0 101 0'])).toBe(
-      "trace.txt:3: pid 101 ('CPU 1/KVM') leaves CPU 0, but since line 1 pid 100 runs there; a " +
-        'line is missing in between: record sched_switch without filters, for all threads, and ' +
-        'keep the lines that report lost events',
-    );
-  });
-
-  it('refuses a gap on another CPU as an excuse', () => {
-    expect(failure(['0 0 100', 'CPU:1 [LOST 3 EVENTS]', '0 101 0'])).toMatch(/^trace\.txt:3: pid /);
-  });
-
-  it('refuses time that goes back', () => {
+  it('time that goes back is refused', () => {
     const text = `${record(['0 0 7', '0 7 100'])}\n${record(['0 100 7'])}`;
     expect(() => hostSchedule(parseFtrace(text, 't'), DEFAULT_VCPU_THREADS, 't')).toThrow(
       /^t:3: time goes back from 5\.000001000 s \(line 2\) to 5\.000000000 s; give one recording/,
     );
   });
 
-  it('refuses VMs for threads that are no vCPUs, and one vCPU twice', () => {
+  it('VMs for threads that are no vCPUs, and one vCPU twice, are refused', () => {
     const rows = ['0 0 100', '0 100 200', '0 200 7'];
     expect(failure(rows, new Map([[7, 1]]))).toBe(
       'trace.txt: pid 7 was put into VM 1, but is no vCPU thread; these are: 100 (CPU 0/KVM), ' +
@@ -333,7 +328,7 @@ describe('hostSchedule, errors', () => {
 });
 
 describe('summarize', () => {
-  it('counts by hand', () => {
+  it('summarize counts as a count by hand does', () => {
     const summary = summarize(
       schedule([
         '0 100 0', // 100 ran here from the start: inferred, no switch of its own
@@ -432,7 +427,7 @@ describe('hostSchedule, generated hosts', () => {
   const vcpu_seen = ({ switches }: Run): boolean =>
     switches.some((event) => isVcpu(event.prev_pid) || isVcpu(event.next_pid));
 
-  it('always has resident the vCPU that runs, on every CPU whose events have begun', () => {
+  it('the vCPU that runs is always resident, on every CPU whose events have begun', () => {
     let reached = 0;
     fc.assert(
       fc.property(runArb, (run) => {
@@ -452,7 +447,7 @@ describe('hostSchedule, generated hosts', () => {
     expect(reached).toBeGreaterThan(50);
   });
 
-  it('never fails over reported losses, and is right again from the next event on', () => {
+  it('reported losses never make it fail, and it is right again from the next event on', () => {
     let lost_total = 0;
     fc.assert(
       fc.property(runArb, fc.array(fc.boolean(), { minLength: 80, maxLength: 80 }), (run, lose) => {
@@ -479,7 +474,7 @@ describe('hostSchedule, generated hosts', () => {
     expect(lost_total).toBeGreaterThan(500);
   });
 
-  it('always notices an event that is missing without a report', () => {
+  it('an event that is missing without a report is always noticed', () => {
     let reached = 0;
     fc.assert(
       fc.property(runArb, fc.nat(), (run, pick) => {

@@ -2,48 +2,24 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
-import type { CpuModel } from '../../src/hw/cpu_models.js';
 import { MSR_CORE_PERF_GLOBAL_CTRL, MSR_LBR_TOS } from '../../src/hw/msr_index.js';
-import type { Observer } from '../../src/host/observer.js';
 import { lazySound } from '../../src/host/policy/lazy_sound.js';
 import { ACTION_NAMES, ACTIONS, KIND } from '../../src/schedule/table.js';
 import type { ActionName } from '../../src/schedule/table.js';
-import type { MachineConfig } from '../../src/machine/config.js';
 import { GUEST_EVENTS } from '../../src/machine/config.js';
 import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import { Generator } from '../../src/schedule/generate.js';
-import { HOST_EVENT_TASK } from '../../src/machine/host_perf.js';
-import { Machine } from '../../src/machine/machine.js';
-import { canSwitchTo } from '../../src/schedule/guest.js';
+import type { Machine } from '../../src/machine/machine.js';
 import { canPerform, IS_VCPU, perform } from '../../src/schedule/table.js';
+import { canSwitchTo } from '../../src/schedule/guest.js';
+import { bootedMachine, OF_TASK, PINNED } from '../rig/machine.js';
+import { drawOf, SEED, seeded } from '../rig/seed.js';
 
-/** The host's `perf record -b -a` pinned to a CPU, as an action names it. */
-const HOST_EVENT_PINNED = 0;
-
-const SEED = Number(process.env['VLBR_SEED'] ?? 1);
-
-function cpuModel(name: string): CpuModel {
-  const found = findCpuModel(name);
-  if (found === undefined) throw new Error(`no CPU model ${name}`);
-  return found;
-}
-
-type Shape = Pick<MachineConfig, 'vms' | 'vcpus' | 'tasks' | 'pcpus'>;
-
-function machineOf(shape: Shape, cpu = 'skylake'): Machine {
-  const observer = new Proxy({} as Observer, { get: () => (): void => {} });
-  const model = cpuModel(cpu);
-  return new Machine({ ...shape, model, kernel: '6.1', policy: lazySound }, observer);
-}
+const PART = { cpu: 'skylake', policy: lazySound };
 
 /** Two VMs of two vCPUs: v0 on p0, v1 on p1, v2 on p2, v3 off; task i is current on CPU i. */
 class Rig {
-  readonly m: Machine = machineOf({ vms: 2, vcpus: 2, tasks: 4, pcpus: 3 });
-
-  constructor() {
-    this.m.boot();
-  }
+  readonly m: Machine = bootedMachine({ ...PART, vcpus: 2, tasks: 4, pcpus: 3 });
 
   readonly can = (kind: ActionName, actor: number, a = 0, b = 0): boolean =>
     canPerform(this.m, KIND[kind], actor, a, b);
@@ -60,14 +36,14 @@ class Rig {
 }
 
 describe('IS_VCPU', () => {
-  it('always says whose action a kind is', () => {
+  it('IS_VCPU always says whose action a kind is', () => {
     const ofPcpus = ACTION_NAMES.filter((_, kind) => IS_VCPU[kind] === 0);
     expect(ofPcpus).toEqual(['run', 'idle', 'exit', 'hostEvent', 'hostWork', 'cstate']);
   });
 });
 
 describe('canPerform', () => {
-  it('never allows an actor that does not exist', () => {
+  it('an actor that does not exist is never possible', () => {
     const { can } = new Rig();
     for (const name of ACTION_NAMES) {
       const n = ACTIONS[name].actor === 'vcpu' ? 4 : 3;
@@ -76,7 +52,7 @@ describe('canPerform', () => {
     }
   });
 
-  it('never lets a vCPU act that is off, and never migrates one that is on', () => {
+  it('a vCPU that is off never acts, and one that is on is never migrated', () => {
     const { can } = new Rig();
     const guest = ['call', 'ret', 'enter', 'fork', 'rdmsr', 'wrmsr', 'halt'] as const;
     for (const name of [...guest, 'kexec'] as const) {
@@ -86,7 +62,7 @@ describe('canPerform', () => {
     expect([can('liveMigrate', 2), can('liveMigrate', 3)]).toEqual([false, true]);
   });
 
-  it('always asks for at least one branch, of a kind that exists', () => {
+  it('a branch action needs at least one branch, of a kind that exists', () => {
     const { can } = new Rig();
     for (const name of ['call', 'ret', 'jmp', 'jcc'] as const) {
       expect([name, can(name, 0, 0), can(name, 0, -1), can(name, 0, 1)]).toEqual([
@@ -107,7 +83,7 @@ describe('canPerform', () => {
     expect([0, 1].map((n) => can('hostWork', 0, n))).toEqual([false, true]);
   });
 
-  it('always lets a vCPU enter the kernel from user mode and leave it again', () => {
+  it('a vCPU may enter the kernel from user mode and leave it again', () => {
     const { can, act } = new Rig();
     expect([0, 1, 2, -1].map((kind) => can('enter', 0, kind))).toEqual([true, true, false, false]);
     expect(can('leave', 0)).toBe(false);
@@ -117,7 +93,7 @@ describe('canPerform', () => {
     expect([can('enter', 0, 0), can('leave', 0)]).toEqual([true, false]);
   });
 
-  it('always switches to a live task that runs nowhere, and calls it by where it last ran', () => {
+  it('a task switch takes a live task that runs nowhere; its kind tells where it last ran', () => {
     const { m, can, act } = new Rig();
     const tasks = [-1, 0, 1, 2, 3, 4, 99];
     // Tasks 2 and 3 have not run yet, and count as CPU 0's.
@@ -132,7 +108,7 @@ describe('canPerform', () => {
     expect(tasks.filter((t) => canSwitchTo(m, 0, t))).toEqual([1, 3]);
   });
 
-  it('never forks without a free task, nor without an event for each that is inherited', () => {
+  it('a fork needs a free task, and an event for each that is inherited', () => {
     const { can, act } = new Rig();
     for (let i = 0; i < 4; i++) act('fork', 0);
     expect([can('fork', 0), can('fork', 2)]).toEqual([false, true]);
@@ -146,7 +122,7 @@ describe('canPerform', () => {
     expect([rig.can('fork', 0), rig.can('fork', 1)]).toEqual([false, true]);
   });
 
-  it('always opens on a CPU, on the task that runs, or on one that runs nowhere', () => {
+  it('an event opens on a CPU, on the task that runs, or on one that runs nowhere', () => {
     const rig = new Rig();
     expect([-1, 0, 1, 2, 3, 4].map((task) => rig.can('open', 0, task))).toEqual([
       true,
@@ -164,7 +140,7 @@ describe('canPerform', () => {
     ]);
   });
 
-  it('always enables what is off, disables what is on, and closes both', () => {
+  it('an event that is off can be enabled, one that is on disabled, and both closed', () => {
     const rig = new Rig();
     const now = (): boolean[] => [
       rig.can('enable', 0, 0),
@@ -183,7 +159,7 @@ describe('canPerform', () => {
     expect([rig.can('close', 0, -1), rig.can('close', 0, 99)]).toEqual([false, false]);
   });
 
-  it('never reaches an event of another CPU, or of a task that runs there', () => {
+  it('an event of another CPU, or of a task that runs there, is never in reach', () => {
     const rig = new Rig();
     rig.open(1, -1);
     rig.open(1, 1);
@@ -198,7 +174,7 @@ describe('canPerform', () => {
     expect(rig.can('close', 2, 0)).toBe(false);
   });
 
-  it('never changes a family by a child, nor while a child is out of reach', () => {
+  it('a family never changes by a child, nor while a child is out of reach', () => {
     const rig = new Rig();
     rig.open(0, 0, perf.ATTR_INHERIT);
     rig.act('fork', 0);
@@ -209,7 +185,7 @@ describe('canPerform', () => {
     }
   });
 
-  it('never overflows a counter that does not count, nor while an NMI is under way', () => {
+  it('a counter overflows only while it counts, and while no NMI is under way', () => {
     const rig = new Rig();
     expect(rig.can('pmi', 0, 0)).toBe(false);
     rig.open(0, 0);
@@ -231,7 +207,7 @@ describe('canPerform', () => {
     expect(rig.can('pmi', 0, 0)).toBe(false);
   });
 
-  it('always gives a suspended vCPU nothing to do but resume, once it runs', () => {
+  it('a suspended vCPU can do nothing but resume, once it runs', () => {
     const rig = new Rig();
     rig.open(0, 0);
     expect(rig.can('resume', 0)).toBe(false);
@@ -254,7 +230,7 @@ describe('canPerform', () => {
     ]);
   });
 
-  it('never takes a task that a suspended function holds, in its own VM', () => {
+  it('a task that a suspended function holds is never taken, in its own VM', () => {
     const rig = new Rig();
     rig.open(0, 0);
     rig.act('idle', 0, 3);
@@ -268,7 +244,7 @@ describe('canPerform', () => {
     expect([rig.m.lockedTasks(0), rig.can('migrateTask', 1, 0)]).toEqual([0, true]);
   });
 
-  it('always has the other CPUs of a VM start before they do anything after a kexec', () => {
+  it('after a kexec the other CPUs of a VM start before they do anything', () => {
     const rig = new Rig();
     expect(rig.can('boot', 1)).toBe(false);
     rig.act('kexec', 0);
@@ -281,7 +257,7 @@ describe('canPerform', () => {
     expect([rig.can('boot', 1), rig.can('call', 1, 1)]).toEqual([false, true]);
   });
 
-  it('always runs a vCPU that is off, later only if something runs and nothing is armed', () => {
+  it('a vCPU that is off can run, and later only if something runs and nothing is armed', () => {
     const { can, act } = new Rig();
     expect([-1, 0, 1, 3, 4].map((v) => can('run', 0, v))).toEqual([
       false,
@@ -304,9 +280,9 @@ describe('canPerform', () => {
     expect([can('exit', 1), can('cstate', 0), can('cstate', 1)]).toEqual([true, true, false]);
   });
 
-  it('always turns a host event on when it is off, off when on, and closes what is there', () => {
+  it('a host event can go on when it is off, off when on, and close when it is there', () => {
     const { can, act } = new Rig();
-    for (const which of [HOST_EVENT_PINNED, HOST_EVENT_TASK, 2]) {
+    for (const which of [PINNED, OF_TASK, 2]) {
       const now = (): boolean[] => [0, 1, 2].map((op) => can('hostEvent', 0, which, op));
       expect(now()).toEqual([true, false, false]);
       act('hostEvent', 0, which, 0);
@@ -319,16 +295,16 @@ describe('canPerform', () => {
       expect(now()).toEqual([true, false, false]);
     }
     act('idle', 0);
-    expect(can('hostEvent', 0, HOST_EVENT_TASK, 0)).toBe(false);
-    expect(can('hostEvent', 0, HOST_EVENT_PINNED, 0)).toBe(true);
+    expect(can('hostEvent', 0, OF_TASK, 0)).toBe(false);
+    expect(can('hostEvent', 0, PINNED, 0)).toBe(true);
     expect([can('hostEvent', 0, -1, 0), can('hostEvent', 0, 3, 0)]).toEqual([false, false]);
-    act('hostEvent', 0, HOST_EVENT_PINNED, 0);
-    const op = (n: number): boolean => can('hostEvent', 0, HOST_EVENT_PINNED, n);
+    act('hostEvent', 0, PINNED, 0);
+    const op = (n: number): boolean => can('hostEvent', 0, PINNED, n);
     expect([op(-1), op(2), op(3)]).toEqual([false, true, false]);
   });
 });
 
-const SHAPES: readonly (Shape & { readonly cpu: string })[] = [
+const SHAPES = [
   { vms: 2, vcpus: 1, tasks: 2, pcpus: 1, cpu: 'skylake' },
   { vms: 1, vcpus: 2, tasks: 3, pcpus: 1, cpu: 'haswell' },
   { vms: 2, vcpus: 2, tasks: 3, pcpus: 3, cpu: 'goldmont' },
@@ -341,8 +317,8 @@ function same(a: Int32Array, b: Int32Array): boolean {
 }
 
 describe('every action that is drawn', () => {
-  it.each(SHAPES)('always is possible, and never fails, on $cpu', ({ cpu, ...shape }) => {
-    const m = machineOf(shape, cpu);
+  it.each(SHAPES)('a drawn action is always possible, and never fails, on $cpu', (shape) => {
+    const m = bootedMachine({ ...PART, ...shape });
     const generator = new Generator(m);
     fc.assert(
       fc.property(fc.noBias(fc.infiniteStream(fc.nat(0xffff))), (stream) => {
@@ -361,22 +337,18 @@ describe('every action that is drawn', () => {
           perform(m, kind, actor, a, b, c);
         }
       }),
-      { seed: SEED, numRuns: 8 },
+      seeded(8),
     );
   });
 
-  it('always is of a kind that some state makes possible, and every kind is', () => {
-    const m = machineOf({ vms: 2, vcpus: 2, tasks: 3, pcpus: 2 });
+  it('a drawn action is of a kind that some state makes possible, and every kind is drawn', () => {
+    const m = bootedMachine({ ...PART, vcpus: 2, tasks: 3, pcpus: 2 });
     const generator = new Generator(m);
     const drawn = new Float64Array(ACTION_NAMES.length);
-    let x = SEED;
-    const below = (n: number): number => {
-      x = (Math.imul(x, 1664525) + 1013904223) | 0;
-      return (x >>> 8) % n;
-    };
+    const draw = drawOf(SEED);
     for (let run = 0; run < 40; run++) {
       m.boot();
-      generator.begin({ below }, true);
+      generator.begin(draw, true);
       for (let i = 0; i < 200; i++) {
         generator.next();
         const { kind, actor, a, b, c } = generator;
@@ -387,7 +359,7 @@ describe('every action that is drawn', () => {
     expect(ACTION_NAMES.filter((_, kind) => drawn[kind] === 0)).toEqual([]);
   });
 
-  it('always is of a kind that exists', () => {
+  it('a drawn action is always of a kind that exists', () => {
     const { m } = new Rig();
     expect(() => perform(m, ACTION_NAMES.length, 0, 0, 0, 0)).toThrow(
       'a schedule holds known actions',

@@ -2,31 +2,19 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ModelInvariantError } from '../../src/hw/assert.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
-import type { Observer } from '../../src/host/observer.js';
-import { never } from '../../src/host/policy/never.js';
 import type { Action } from '../../src/schedule/table.js';
-import { actionText } from '../../src/schedule/action_text.js';
 import { ACTION_NAMES, ACTIONS, KIND, KINDS } from '../../src/schedule/table.js';
+import { actionText } from '../../src/schedule/action_text.js';
 import type { MachineConfig } from '../../src/machine/config.js';
 import { configProblem, taskSlots, totalVcpus } from '../../src/machine/config.js';
-import { Machine } from '../../src/machine/machine.js';
 import { ACTION_WORDS, Schedule, step } from '../../src/schedule/schedule.js';
-
-const SEED = Number(process.env['VLBR_SEED'] ?? 1);
-
-const word = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
-
-const action: fc.Arbitrary<Action> = fc
-  .tuple(fc.constantFrom(...ACTION_NAMES), fc.nat(7), fc.tuple(word, word, word))
-  .map(([kind, actor, words]) => ({
-    kind,
-    actor,
-    args: words.slice(0, ACTIONS[kind].params.length),
-  }));
+import { anyAction } from '../rig/actions.js';
+import { bootedMachine, machineConfig } from '../rig/machine.js';
+import { Recorder } from '../rig/observer.js';
+import { seeded } from '../rig/seed.js';
 
 /** Long lists, so that the array behind them has to grow more than once. */
-const actions = fc.array(action, { maxLength: 300, size: 'max' });
+const actions = fc.array(anyAction(7), { maxLength: 300, size: 'max' });
 
 describe('the table of actions', () => {
   it('always numbers the names in their order', () => {
@@ -40,7 +28,7 @@ describe('the table of actions', () => {
     expect(new Set(KINDS.map(({ code }) => code)).size).toBe(KINDS.length);
   });
 
-  it('always lets an action be read', () => {
+  it('actionText always lets an action be read', () => {
     const text = (kind: Action['kind'], actor: number, ...args: number[]): string =>
       actionText({ kind, actor, args });
     expect(text('call', 1, 3, 0)).toBe('v1: call n=3');
@@ -52,7 +40,7 @@ describe('the table of actions', () => {
 });
 
 describe('Schedule', () => {
-  it('always gives back the actions it was made of', () => {
+  it('a schedule always gives back the actions that it was made of', () => {
     fc.assert(
       fc.property(actions, (list) => {
         const schedule = Schedule.of(list);
@@ -61,11 +49,11 @@ describe('Schedule', () => {
         expect(schedule.copy().actions()).toEqual(list);
         list.forEach((each, i) => expect(schedule.action(i)).toEqual(each));
       }),
-      { seed: SEED, numRuns: 50 },
+      seeded(50),
     );
   });
 
-  it('always appends the part that was asked for, to what was there', () => {
+  it('append always adds the part that was asked for to what was there', () => {
     fc.assert(
       fc.property(actions, actions, fc.nat(300), fc.nat(300), (a, b, x, y) => {
         const [from, to] = [Math.min(x, y, b.length), Math.min(Math.max(x, y), b.length)];
@@ -75,11 +63,11 @@ describe('Schedule', () => {
         expect(schedule.actions()).toEqual([...a, ...b.slice(from, to)]);
         expect(other.actions()).toEqual(b);
       }),
-      { seed: SEED, numRuns: 50 },
+      seeded(50),
     );
   });
 
-  it('never shares words with its copy, nor remembers what was cleared', () => {
+  it('a copy never shares words with its schedule, nor remembers what was cleared', () => {
     const schedule = Schedule.of([{ kind: 'ret', actor: 0, args: [1] }]);
     const copy = schedule.copy();
     copy.words[2] = 9;
@@ -91,43 +79,25 @@ describe('Schedule', () => {
     expect(schedule.actions()).toEqual([{ kind: 'exit', actor: 1, args: [] }]);
   });
 
-  it('always fills missing parameters with 0', () => {
+  it('missing parameters are always filled with 0', () => {
     const schedule = Schedule.of([{ kind: 'wrmsr', actor: 5, args: [] }]);
     expect(Array.from(schedule.words.subarray(0, ACTION_WORDS))).toEqual([KIND.wrmsr, 5, 0, 0, 0]);
   });
 
-  it('always refuses an action that does not exist', () => {
+  it('an action that does not exist is always refused', () => {
     const schedule = new Schedule();
     schedule.push(ACTION_NAMES.length, 0, 0, 0, 0);
     expect(() => schedule.action(0)).toThrow(ModelInvariantError);
   });
 });
 
-const skylake = findCpuModel('skylake');
-if (skylake === undefined) throw new Error('no skylake');
-const CONFIG: MachineConfig = {
-  model: skylake,
-  kernel: '6.1',
-  policy: never,
-  vms: 2,
-  vcpus: 1,
-  tasks: 2,
-  pcpus: 1,
-};
+const CONFIG = machineConfig({ cpu: 'skylake', tasks: 2 });
 
 describe('step', () => {
-  it('always performs with every parameter, and never what is not possible', () => {
-    const writes: number[][] = [];
-    const observer = new Proxy({} as Observer, {
-      get:
-        (_target, name) =>
-        (...args: number[]) => {
-          if (name === 'guestWrite') writes.push(args);
-        },
-    });
-    const machine = new Machine(CONFIG, observer);
-    machine.boot();
-    const msr = skylake.lbr_info + 1;
+  it('step performs with every parameter, and never what is not possible', () => {
+    const recorder = new Recorder();
+    const machine = bootedMachine(CONFIG, recorder.observer);
+    const msr = CONFIG.model.lbr_info + 1;
     const schedule = Schedule.of([
       { kind: 'leave', actor: 0, args: [] },
       { kind: 'wrmsr', actor: 0, args: [msr, 5, 6] },
@@ -137,7 +107,7 @@ describe('step', () => {
     expect(step(machine, schedule, 0)).toBe(false);
     expect(machine.memory.words.every((w, at) => w === before[at])).toBe(true);
     expect([step(machine, schedule, 1), step(machine, schedule, 2)]).toEqual([true, false]);
-    expect(writes).toEqual([[0, msr, 5, 6]]);
+    expect(recorder.said('guestWrite')).toEqual([`guestWrite 0 ${msr} 5 6`]);
   });
 });
 
@@ -145,7 +115,7 @@ describe('configProblem', () => {
   const problem = (part: Partial<MachineConfig>): string | null =>
     configProblem({ ...CONFIG, tasks: 8, ...part });
 
-  it('always accepts the ends of each range, and names what lies beyond', () => {
+  it('configProblem accepts the ends of each range, and names what lies beyond', () => {
     expect(problem({ vms: 1 })).toBe(null);
     expect(problem({ vms: 6 })).toBe(null);
     expect(problem({ vms: 0 })).toBe('--vms must be between 1 and 6, not 0');
@@ -164,17 +134,15 @@ describe('configProblem', () => {
     expect(problem({ pcpus: 9 })).toBe('--pcpus must be between 1 and 8, not 9');
   });
 
-  it('always leaves a task room to fork, and every task and CPU a context of its own', () => {
+  it('taskSlots leave a task room to fork, and every task and CPU a context of its own', () => {
     expect(taskSlots({ ...CONFIG, tasks: 3 })).toBe(6);
     expect(taskSlots({ ...CONFIG, tasks: 16, vcpus: 2 })).toBe(29);
     expect(taskSlots({ ...CONFIG, tasks: 16, vcpus: 8 })).toBe(23);
     expect(totalVcpus({ ...CONFIG, vms: 3, vcpus: 4 })).toBe(12);
   });
 
-  it('always is enough for the largest machine to boot', () => {
-    const observer = new Proxy({} as Observer, { get: () => (): void => {} });
-    const machine = new Machine({ ...CONFIG, vms: 6, vcpus: 8, tasks: 16, pcpus: 8 }, observer);
-    machine.boot();
+  it('the largest machine that is accepted can boot', () => {
+    const machine = bootedMachine({ ...CONFIG, vms: 6, vcpus: 8, tasks: 16, pcpus: 8 });
     expect(machine.vcpus.map(({ pcpu }) => pcpu).slice(0, 10)).toEqual([
       0, 1, 2, 3, 4, 5, 6, 7, -1, -1,
     ]);

@@ -3,13 +3,13 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
 import type { Action, ActionName } from '../../src/schedule/table.js';
-import { ACTION_NAMES, ACTIONS } from '../../src/schedule/table.js';
+import { ACTIONS } from '../../src/schedule/table.js';
 import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import type { FailsAt } from '../../src/schedule/shrink.js';
 import { shrink } from '../../src/schedule/shrink.js';
-
-const SEED = Number(process.env['VLBR_SEED'] ?? 1);
+import { anyAction } from '../rig/actions.js';
+import { seeded } from '../rig/seed.js';
 
 const act = (kind: ActionName, ...args: number[]): Action => ({ kind, actor: 0, args });
 
@@ -33,12 +33,10 @@ const count = (actions: readonly Action[], kind: ActionName): number =>
   actions.filter((action) => action.kind === kind).length;
 
 const small = fc.integer({ min: 1, max: 60 });
-const noise: fc.Arbitrary<Action> = fc
-  .tuple(fc.constantFrom(...ACTION_NAMES), fc.tuple(small, small, small))
-  .map(([kind, words]) => act(kind, ...words.slice(0, ACTIONS[kind].params.length)));
+const noise = anyAction(0, small);
 
 describe('shrink', () => {
-  it('always finds the needles in the hay, and their smallest parameters', () => {
+  it('shrink always finds the needles in the hay, and their smallest parameters', () => {
     const hay = fc.array(noise, { maxLength: 70, size: 'max' });
     fc.assert(
       fc.property(hay, hay, small, fc.nat(59), (before, after, n, more) => {
@@ -62,11 +60,11 @@ describe('shrink', () => {
           act('hostEvent', 0, 1),
         ]);
       }),
-      { seed: SEED, numRuns: 25 },
+      seeded(25),
     );
   });
 
-  it('never grows, and never stops to fail, whatever makes it fail', () => {
+  it('shrink never grows a schedule, which still fails, whatever makes it fail', () => {
     const list = fc.array(noise, { minLength: 1, maxLength: 24, size: 'max' });
     fc.assert(
       fc.property(list, fc.nat(1000), (actions, salt) => {
@@ -86,16 +84,16 @@ describe('shrink', () => {
         }
         expect(shrink(result, failsAt).actions()).toEqual(result.actions());
       }),
-      { seed: SEED, numRuns: 60 },
+      seeded(60),
     );
   });
 
-  it('always ends with the action in which it fails', () => {
+  it('a shrunk schedule always ends with the action in which it fails', () => {
     const actions = [act('leave'), act('kexec'), act('fork'), act('kexec')];
     expect(shrunk(actions, (list) => count(list, 'kexec') > 0)).toEqual([act('kexec')]);
   });
 
-  it('always cuts pairs that are only possible together, up to 24 actions', () => {
+  it('pairs that are only possible together are always cut, up to 24 actions', () => {
     const balanced = (list: readonly Action[]): boolean =>
       count(list, 'enter') === count(list, 'leave') && count(list, 'kexec') === 1;
     const apart = [act('enter', 0), act('fork'), act('exit'), act('leave'), act('halt')];
@@ -114,14 +112,14 @@ describe('shrink', () => {
     expect(shrunk(between(22), stay(22))).toHaveLength(25);
   });
 
-  it('always cuts the first and the last pair as well', () => {
+  it('the first and the last pair are always cut as well', () => {
     const holds = (list: readonly Action[]): boolean =>
       list.length % 2 === 0 && count(list, 'exit') === 1 && count(list, 'halt') === 1;
     const actions = [act('fork'), act('exit'), act('leave'), act('halt')];
     expect(shrunk(actions, holds)).toEqual([act('exit'), act('halt')]);
   });
 
-  it('always brings a mode towards those that readers know, and never the other way', () => {
+  it('a mode always shrinks towards those that readers know, and never the other way', () => {
     const { PERF_SAMPLE_BRANCH_ANY: ANY, PERF_SAMPLE_BRANCH_USER: USER } = perf;
     const callstack = BRANCH_TYPES[0];
     const type = (start: number, holds: (value: number) => boolean): number => {
@@ -136,7 +134,7 @@ describe('shrink', () => {
     expect(type(0x7ff, (v) => (v & 0x400) !== 0)).toBe(0x7ff);
   });
 
-  it('always prefers task 0, then a CPU event, then a lower task', () => {
+  it('a task always shrinks to 0, then to a CPU event, then to a lower task', () => {
     const task = (start: number, holds: (value: number) => boolean): number => {
       const ok = (list: readonly Action[]): boolean =>
         list.some(({ kind, args }) => kind === 'open' && holds(args[0]));
@@ -150,7 +148,7 @@ describe('shrink', () => {
     expect(task(0, () => true)).toBe(0);
   });
 
-  it('never changes an MSR index, and takes words of a register for unsigned', () => {
+  it('an MSR index never shrinks, and words of a register count as unsigned', () => {
     const write = (holds: (args: readonly number[]) => boolean): readonly number[] => {
       const ok = (list: readonly Action[]): boolean =>
         list.some(({ kind, args }) => kind === 'wrmsr' && holds(args));
@@ -161,7 +159,7 @@ describe('shrink', () => {
     expect(write((args) => args[2] > 40)).toEqual([900, 0, 41]);
   });
 
-  it('always lowers to the exact bound, and to the least that the table allows', () => {
+  it('a parameter shrinks to the exact bound, and to the least that the table allows', () => {
     const least = (kind: ActionName, p: number, start: number, bound: number): number => {
       const args = ACTIONS[kind].params.map((_, i) => (i === p ? start : 1));
       const ok = (list: readonly Action[]): boolean =>

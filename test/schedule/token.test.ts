@@ -1,25 +1,14 @@
 /** Replay tokens: what goes in comes out, and what was mistyped never comes out as another. */
+import { actionText } from '../../src/schedule/action_text.js';
 import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { actionText } from '../../src/schedule/action_text.js';
-import { ACTION_NAMES, ACTIONS, KIND } from '../../src/schedule/table.js';
-import type { Action } from '../../src/schedule/table.js';
+import { ACTION_NAMES, KIND } from '../../src/schedule/table.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import type { Replay } from '../../src/schedule/token.js';
 import { decodeToken, encodeToken } from '../../src/schedule/token.js';
-
-const SEED = Number(process.env['VLBR_SEED'] ?? 1);
-
-const word = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
-
-const action: fc.Arbitrary<Action> = fc
-  .tuple(fc.constantFrom(...ACTION_NAMES), fc.nat(63), fc.tuple(word, word, word))
-  .map(([kind, actor, words]) => ({
-    kind,
-    actor,
-    args: words.slice(0, ACTIONS[kind].params.length),
-  }));
+import { anyAction } from '../rig/actions.js';
+import { seeded } from '../rig/seed.js';
 
 const name = fc.constantFrom('pv-v2', 'no-loss/any', 'skylake', '6.1', 'a', '');
 
@@ -32,7 +21,9 @@ const replay: fc.Arbitrary<Replay> = fc.record({
   vcpus: fc.nat(9),
   tasks: fc.nat(20),
   pcpus: fc.nat(9),
-  schedule: fc.array(action, { maxLength: 40, size: 'max' }).map((list) => Schedule.of(list)),
+  schedule: fc
+    .array(anyAction(63), { maxLength: 40, size: 'max' })
+    .map((list) => Schedule.of(list)),
 });
 
 /** A replay as data that can be compared. */
@@ -61,25 +52,25 @@ function tokenOf(bytes: readonly number[]): string {
 const HEAD = [...Buffer.from('never no-leak/vm skylake 6.1 2 1 2 1'), 0];
 
 describe('encodeToken', () => {
-  it('always is undone by decodeToken', () => {
+  it('decodeToken always undoes encodeToken', () => {
     fc.assert(
       fc.property(replay, (r) => {
         expect(plain(decodeToken(encodeToken(r)))).toEqual(plain(r));
       }),
-      { seed: SEED, numRuns: 300 },
+      seeded(300),
     );
   });
 
-  it('always makes one word that a shell takes as it is', () => {
+  it('a token is always one word that a shell takes as it is', () => {
     fc.assert(
       fc.property(replay, (r) => {
         expect(encodeToken(r)).toMatch(/^v1\.[A-Za-z0-9_-]+$/);
       }),
-      { seed: SEED, numRuns: 100 },
+      seeded(100),
     );
   });
 
-  it('always keeps to the format of version 1, so that tokens outlive this version', () => {
+  it('tokens always keep to the format of version 1, so that they outlive this version', () => {
     const schedule = Schedule.of([
       { kind: 'wrmsr', actor: 1, args: [0x100, -1, 3] },
       { kind: 'run', actor: 0, args: [1, 70] },
@@ -135,7 +126,7 @@ describe('decodeToken', () => {
     expect(decodeToken(KEPT)?.schedule.actions().map(actionText)).toEqual(KEPT_SAYS);
   });
 
-  it('never takes a token with one wrong character for another one', () => {
+  it('a token with one wrong character is never taken for another one', () => {
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=+/ !';
     fc.assert(
       fc.property(replay, fc.nat(), (r, salt) => {
@@ -151,11 +142,11 @@ describe('decodeToken', () => {
           else expect(now).toBe(null);
         }
       }),
-      { seed: SEED, numRuns: 60 },
+      seeded(60),
     );
   });
 
-  it('never takes a part of a token, or two characters swapped', () => {
+  it('a part of a token, or one with two characters swapped, is never taken', () => {
     const schedule = Schedule.of([{ kind: 'call', actor: 0, args: [7, 1] }]);
     const shape = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
     const names = { policy: 'never', property: 'no-leak/vm', cpu: 'skylake', kernel: '6.1' };
@@ -170,7 +161,7 @@ describe('decodeToken', () => {
     }
   });
 
-  it('never takes what has a right check sum and wrong content', () => {
+  it('a right check sum with wrong content is never taken', () => {
     const with_ = (...bytes: number[]): string => tokenOf([...HEAD, ...bytes]);
     expect(decoded(with_())).toMatchObject({ policy: 'never', pcpus: 1, schedule: [] });
     expect(decoded(with_(2 * KIND.ret, 0, 4))).toMatchObject({
@@ -184,7 +175,7 @@ describe('decodeToken', () => {
     expect(decodeToken(tokenOf(HEAD.slice(0, -1)))).toBe(null);
   });
 
-  it('always takes missing fields of the head as nothing', () => {
+  it('missing fields of the head of a token are always empty', () => {
     const head = [...Buffer.from('never'), 0];
     expect(decoded(tokenOf(head))).toEqual({
       policy: 'never',
@@ -199,7 +190,7 @@ describe('decodeToken', () => {
     });
   });
 
-  it('never takes what is no token of this version', () => {
+  it('a word that is no token of this version is never taken', () => {
     const token = tokenOf(HEAD);
     for (const text of ['', 'v1', 'v1.', 'v1.AAAA', token.slice(3), `v2${token.slice(2)}`]) {
       expect(decodeToken(text)).toBe(null);

@@ -117,7 +117,7 @@ function lamps(lasting: boolean): Model {
 }
 
 describe('findLasso', () => {
-  it('always finds a lasso when there is one, and else how often it happens at most', () => {
+  it('a lasso is found when there is one, and else how often the claim recurs at most', () => {
     const claims = fc.record({
       outside: fc.uniqueArray(fc.nat({ max: 15 }), { maxLength: 4 }).map((l) => new Set(l)),
       recurring: fc
@@ -143,7 +143,7 @@ describe('findLasso', () => {
     expect(Math.min(met.lasso, met.none)).toBeGreaterThan(20);
   });
 
-  it('always starts from a state nearest to the first, and returns by a shortest way', () => {
+  it('a lasso starts at a state nearest to the first, and returns by a shortest way', () => {
     // 0 -> 1 -> 2 -> 3 -> 1, with a detour from 3 over 4, and a second cycle 5 -> 5 far away.
     const to = [[1], [2], [3], [4, 1], [1, 5], [5]];
     const graph = { edges: to.map((list) => list.map((t) => ({ to: t, cost: 1 }))), bad: [] };
@@ -155,14 +155,14 @@ describe('findLasso', () => {
     expect(far.lasso).toEqual({ stem: [0, 0, 0, 0, 2], cycle: [0] });
   });
 
-  it('always takes the action that recurs where another leads to the same state', () => {
+  it('a lasso takes the action that recurs where another leads to the same state', () => {
     const graph = { edges: [[1, 1].map((to) => ({ to, cost: 1 })), [{ to: 0, cost: 1 }]], bad: [] };
     const search = explored(modelOf(graph, false));
     const claim = recurrenceOf({ outside: new Set(), recurring: new Set(['0 1']) });
     expect(judged(search, claim).lasso).toEqual({ stem: [], cycle: [2, 0] });
   });
 
-  it('always finds with symmetry what it finds without', () => {
+  it('a lasso is found with symmetry where one is found without', () => {
     for (const lasting of [false, true]) {
       // Lamp 1 has no name of its own with symmetry: that any lamp is lit must not recur.
       const recurs = (_from: Int32Array, action: number): boolean => action < 2;
@@ -177,7 +177,7 @@ describe('findLasso', () => {
     }
   });
 
-  it('always tells the claim of a transition before names are changed', () => {
+  it('the claim of a transition is always told before names are changed', () => {
     const search = explored(lamps(false), true);
     // No action changes both lamps, under the names that it was performed with.
     const recurs = (from: Int32Array, _action: number, to: Int32Array): boolean =>
@@ -186,7 +186,7 @@ describe('findLasso', () => {
     expect(none).toEqual({ lasso: null, most: 0 });
   });
 
-  it('never judges a graph that is not whole, or not exact', () => {
+  it('a graph that is not whole, or not exact, is never judged', () => {
     const claim = { name: 'none', within: (): boolean => true, recurs: (): boolean => false };
     const bounded = new Search(lamps(false), { maxLength: 1 });
     bounded.run();
@@ -196,7 +196,7 @@ describe('findLasso', () => {
     expect(() => judged(prints, claim)).toThrow(ModelInvariantError);
   });
 
-  it('always copes with paths as long as the graph is large', () => {
+  it('paths may be as long as the graph is large', () => {
     const length = 60_000;
     const ring: Model = {
       stateWords: 1,
@@ -216,7 +216,7 @@ describe('findLasso', () => {
     expect(judged(search, cut)).toEqual({ lasso: null, most: length - 2 });
   });
 
-  it('always ends without a result when told to, wherever it is', () => {
+  it('findLasso ends without a result when told to, wherever it is', () => {
     const line = Array.from({ length: 20000 }, (_, i) => [{ to: Math.min(i + 1, 19999), cost: 1 }]);
     const search = explored(modelOf({ edges: line, bad: [] }, false));
     const claim = recurrenceOf({ outside: new Set(), recurring: new Set() });

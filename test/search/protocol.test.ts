@@ -105,7 +105,7 @@ describe('protocol', () => {
     [1, true],
     [2, false],
   ])(
-    'always has the states of the same relation over plain objects: depth %i, bug %s',
+    'the protocol has the states of the relation over plain objects: depth %i, bug %s',
     (d, bug) => {
       const { states, edges, levels } = plainly(d, bug);
       const outcome = explore(d, bug);
@@ -115,7 +115,7 @@ describe('protocol', () => {
     },
   );
 
-  it('always has the states that SPIN, TLC and rumur report at depth 4', () => {
+  it('the protocol has the states that SPIN, TLC and rumur report at depth 4', () => {
     const kinds = PROTOCOL_ACTIONS.length;
     const outcome = explore(4, false, { kinds, kindOf: (action) => action });
     const counts = { states: 468_384, transitions: 1_382_304, length: 36 };
@@ -126,7 +126,7 @@ describe('protocol', () => {
     expect(outcome.bytes / outcome.states).toBeLessThan(50);
   });
 
-  it('always has an eighth of the states under symmetry, as no name outlives a renaming', () => {
+  it('under symmetry the protocol has an eighth of the states, as no name outlives it', () => {
     for (const depth of [1, 2, 3]) {
       const plain = explore(depth, false);
       const renamed = explore(depth, false, { symmetry: true });
@@ -138,7 +138,7 @@ describe('protocol', () => {
   });
 
   it.each([{}, { symmetry: true }, { fingerprints: true }])(
-    'always has a shortest counterexample of five steps with the seeded bug: %j',
+    'the seeded bug always has a shortest counterexample of five steps: %j',
     (options) => {
       const model = protocol(4, true);
       const search = new Search(model, { ...options, stopWhenAllBroken: true });
@@ -152,7 +152,7 @@ describe('protocol', () => {
     },
   );
 
-  it('always renames so that what is possible and what is claimed stay the same', () => {
+  it('renaming leaves what is possible and what is claimed the same', () => {
     const model = protocol(2, true);
     const search = new Search(model);
     const { states } = search.run();

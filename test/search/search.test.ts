@@ -95,7 +95,7 @@ function agrees(graph: Graph, costs: boolean, fingerprints: boolean): void {
 }
 
 describe('Search', () => {
-  it('always finds what a dumb search finds, at the same lengths', () => {
+  it('a search always finds what a dumb search finds, at the same lengths', () => {
     const flags = [fc.boolean(), fc.boolean()] as const;
     fc.assert(
       fc.property(graphs(24), ...flags, (graph, costs, fingerprints) => {
@@ -105,7 +105,7 @@ describe('Search', () => {
     );
   });
 
-  it('always covers exactly what a bound on the length allows', () => {
+  it('a bound on the length always covers exactly what it allows', () => {
     const property = fc.property(
       graphs(16),
       fc.nat({ max: 8 }),
@@ -122,20 +122,20 @@ describe('Search', () => {
     fc.assert(property, { numRuns: 300 });
   });
 
-  it('always says how many states it left at a bound', () => {
+  it('a search that stops at a bound says how many states it left', () => {
     const { outcome } = explore(counter(6), { maxLength: 10 });
     expect(outcome).toMatchObject({ end: 'bound', states: 11, length: 10, frontier: 1 });
     expect(outcome.transitions).toBe(19);
   });
 
-  it('always judges the wanted invariants, and no other', () => {
+  it('a search judges the wanted invariants, and no other', () => {
     const { outcome } = explore(counter(4), { wanted: [1] });
     expect([...outcome.broken]).toEqual([-1, 3]);
     expect([...outcome.brokenLength]).toEqual([-1, 3]);
     expect(outcome.end).toBe('exhausted');
   });
 
-  it('always stops once the wanted invariants are broken, if asked to, and not before', () => {
+  it('a search stops once the wanted invariants are broken, if asked to, and not before', () => {
     const all = explore(counter(6), { stopWhenAllBroken: true }).outcome;
     expect(all).toMatchObject({ end: 'broken', states: 6, frontier: 1 });
     expect([...all.brokenLength]).toEqual([5, 3]);
@@ -148,7 +148,7 @@ describe('Search', () => {
     expect(within.end).toBe('exhausted');
   });
 
-  it('never expands further states of a length once all is broken', () => {
+  it('no further states of a length are expanded once all is broken', () => {
     const model: Model = {
       ...subsets(6),
       invariants: [{ name: 'not three', holds: (s: Int32Array): boolean => s[0] !== 3 }],
@@ -157,7 +157,7 @@ describe('Search', () => {
     expect(outcome).toMatchObject({ end: 'broken', states: 1 + 6 + 5, frontier: 10 });
   });
 
-  it('never holds more than it is allowed to', () => {
+  it('a search never holds more than it is allowed to', () => {
     const free = explore(subsets(17, 16)).outcome;
     const limit = free.bytes >> 1;
     const { outcome } = explore(subsets(17, 16), { memoryBytes: limit });
@@ -170,7 +170,7 @@ describe('Search', () => {
     );
   });
 
-  it('always counts what the model holds besides, between growths too', () => {
+  it('a search counts what the model holds besides, between growths too', () => {
     const { outcome: free } = explore(subsets(14), { extraBytes: () => 1000 });
     expect(free.bytes - explore(subsets(14)).outcome.bytes).toBe(1000);
     let extra = 0;
@@ -182,7 +182,7 @@ describe('Search', () => {
     expect(explore(subsets(14), { ...options, poll }).outcome.end).toBe('memory');
   });
 
-  it('always tells how far it is, and ends when told to', () => {
+  it('a search tells how far it is, and ends when told to', () => {
     const seen: Progress[] = [];
     const poll = (progress: Progress): boolean => seen.push(progress) < 3;
     const { search, outcome } = explore(subsets(15), { poll });
@@ -253,7 +253,7 @@ describe('Search', () => {
     expect(explore(counter(5), { maxLength: 7 }).outcome.covered).toBe(7);
   });
 
-  it('always extends the last two lengths to all, as soon as they shrink', () => {
+  it('the estimate extends the last two lengths to all, as soon as they shrink', () => {
     const seen: Progress[] = [];
     const poll = (progress: Progress): boolean => seen.push(progress) > 0;
     const { outcome } = explore(subsets(17), { poll });
@@ -270,7 +270,7 @@ describe('Search', () => {
     expect(estimates.includes(-1) && estimates.some((n) => n > 0)).toBe(true);
   });
 
-  it('never supposes that there will be fewer states than there are', () => {
+  it('the estimate is never lower than the states that exist', () => {
     // 5000 states, then 4000, each of which leads to ten more.
     const tree: Model = {
       ...star(5000),
@@ -291,14 +291,14 @@ describe('Search', () => {
     expect(seen[1].estimate).toBe(seen[1].states);
   });
 
-  it('never says how many states there will be before there are two lengths', () => {
+  it('no estimate is given before there are two lengths', () => {
     const estimates: number[] = [];
     const poll = ({ estimate }: Progress): boolean => estimates.push(estimate) > 0;
     expect(explore(star(5000), { poll }).outcome.states).toBe(5001);
     expect(estimates).toEqual([-1]);
   });
 
-  it('always agrees with symmetry, on fewer states, and replays paths under plain names', () => {
+  it('a search with symmetry agrees, on fewer states, and replays paths in plain names', () => {
     const plain = explore(subsets(10));
     const { search, outcome } = explore(subsets(10), { symmetry: true });
     expect(plain.outcome.states).toBe(1024);
@@ -314,7 +314,7 @@ describe('Search', () => {
     expect([...state]).toEqual([8]);
   });
 
-  it('always renames the first state too', () => {
+  it('symmetry always renames the first state too', () => {
     const model: Model = { ...subsets(5), init: (s: Int32Array): void => void (s[0] = 0b10100) };
     const { search, outcome } = explore(model, { symmetry: true });
     expect(outcome.states).toBe(4);
@@ -326,7 +326,7 @@ describe('Search', () => {
     expect([...path].sort((a, b) => a - b)).toEqual([0, 1, 3]);
   });
 
-  it('always finds the same with states of many words', () => {
+  it('states of any number of words are searched alike', () => {
     for (const words of [31, 32, 33, 200]) {
       for (const fingerprints of [false, true]) {
         const { search, outcome } = explore(counter(11, words), { fingerprints });
@@ -336,21 +336,21 @@ describe('Search', () => {
     }
   });
 
-  it('always forgets states behind the frontier when it keeps fingerprints', () => {
+  it('states behind the frontier are forgotten with fingerprints', () => {
     const bytes = (fingerprints: boolean): number =>
       explore(counter(12, 2000), { fingerprints }).outcome.bytes;
     expect(bytes(false)).toBeGreaterThan(2000 * 4 * 4096);
     expect(bytes(true)).toBeLessThan(4e6);
   });
 
-  it('never forgets a state that has actions of cost 2 left', () => {
+  it('a state that has actions of cost 2 left is never forgotten', () => {
     const model: Model = { ...counter(12, 2000), cost: () => 2 };
     const { outcome } = explore(model, { fingerprints: true });
     expect(outcome).toMatchObject({ end: 'exhausted', states: 4096, length: 2 * 4095 });
     expect(outcome.bytes).toBeLessThan(4e6);
   });
 
-  it('never takes part in a broken promise of the model', () => {
+  it('a search throws if the model breaks its promises', () => {
     const { canonical: _canonical, ...nameless } = subsets(3);
     expect(() => new Search(nameless, { symmetry: true })).toThrow(ModelInvariantError);
     const long: Model = { ...subsets(3), actionsMax: 2 };
@@ -362,11 +362,11 @@ describe('Search', () => {
     expect(search.retrace(search.replay([]), [1], () => true)).toEqual([0]);
   });
 
-  it('is not exhausted before it runs', () => {
+  it('a search is not exhausted before it runs', () => {
     expect(new Search(subsets(3)).exhausted).toBe(false);
   });
 
-  it('always ends once it has so many states, and polls as often as asked', () => {
+  it('a search ends once it has so many states, and polls as often as asked', () => {
     let polls = 0;
     const poll = (): boolean => ++polls > 0;
     const { outcome } = explore(star(5000), { poll, pollStates: 1000 });

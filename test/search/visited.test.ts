@@ -19,7 +19,7 @@ function* structured(count: number, words: number): Generator<Int32Array> {
 }
 
 describe('Visited', () => {
-  it('always tells new states from old ones, as a map of strings does', () => {
+  it('the visited set tells new states from old ones, as a map of strings does', () => {
     const flags = [fc.boolean(), fc.integer({ min: 1, max: 9 })] as const;
     const property = fc.property(fc.array(fc.array(word())), ...flags, (lists, prints, words) => {
       const visited = new Visited(words, prints);
@@ -52,27 +52,30 @@ describe('Visited', () => {
     [8, false],
     [8, true],
     [40, false],
-  ])('always keeps what it has while it grows: %i words, fingerprints %s', (words, prints) => {
-    const count = 30_000;
-    const visited = new Visited(words, prints);
-    const into = new Int32Array(words);
-    let n = 0;
-    for (const state of structured(count, words)) {
-      expect(visited.insert(state, n - 1)).toBe(n);
-      n++;
-      expect(visited.room).toBeGreaterThanOrEqual(n);
-    }
-    n = 0;
-    for (const state of structured(count, words)) {
-      if (visited.find(state) !== n || visited.insert(state, 0) !== ~n) expect.fail(`state ${n}`);
-      visited.read(n, into);
-      if (into.join() !== state.join() || visited.pred(n) !== n - 1) expect.fail(`row ${n}`);
-      n++;
-    }
-    expect(visited.count).toBe(count);
-  });
+  ])(
+    'the visited set keeps what it has while it grows: %i words, fingerprints %s',
+    (words, prints) => {
+      const count = 30_000;
+      const visited = new Visited(words, prints);
+      const into = new Int32Array(words);
+      let n = 0;
+      for (const state of structured(count, words)) {
+        expect(visited.insert(state, n - 1)).toBe(n);
+        n++;
+        expect(visited.room).toBeGreaterThanOrEqual(n);
+      }
+      n = 0;
+      for (const state of structured(count, words)) {
+        if (visited.find(state) !== n || visited.insert(state, 0) !== ~n) expect.fail(`state ${n}`);
+        visited.read(n, into);
+        if (into.join() !== state.join() || visited.pred(n) !== n - 1) expect.fail(`row ${n}`);
+        n++;
+      }
+      expect(visited.count).toBe(count);
+    },
+  );
 
-  it('always knows its bytes, and those that more states will take', () => {
+  it('the visited set knows its bytes, and those that more states will take', () => {
     const visited = new Visited(8, false);
     const tables = (count: number): number => {
       let slots = 1024;
@@ -97,7 +100,7 @@ describe('Visited', () => {
     }
   });
 
-  it('never allocates before the room that it names is used up', () => {
+  it('the visited set never allocates before the room that it names is used up', () => {
     const visited = new Visited(8, false);
     let bytes = 0;
     let room = 0;
@@ -111,7 +114,7 @@ describe('Visited', () => {
     }
   });
 
-  it('always forgets whole chunks of states, with fingerprints only', () => {
+  it('the visited set forgets whole chunks of states, with fingerprints only', () => {
     const [prints, exact] = [new Visited(8, true), new Visited(8, false)];
     let n = 0;
     for (const state of structured(40_000, 8)) {
@@ -139,7 +142,7 @@ describe('Visited', () => {
 });
 
 describe('fingerprint', () => {
-  it('never gives two of many similar states one fingerprint, or half of one too often', () => {
+  it('similar states never have one fingerprint, nor half of one too often', () => {
     const print = new Int32Array(2);
     const seen = new Set<string>();
     const halves = [new Set<number>(), new Set<number>()];
@@ -154,7 +157,7 @@ describe('fingerprint', () => {
     for (const half of halves) expect(half.size).toBeGreaterThan(count - 40);
   });
 
-  it('never gives two states that differ in the top bits of words one fingerprint', () => {
+  it('states that differ in the top bits of words never have one fingerprint', () => {
     const [print, state] = [new Int32Array(2), new Int32Array(18)];
     const seen = new Set<number>();
     for (let n = 0; n < 1 << 18; n++) {
@@ -166,7 +169,7 @@ describe('fingerprint', () => {
     expect(seen.size).toBe(1 << 18);
   });
 
-  it('always changes about half of its bits with any bit of the state', () => {
+  it('about half of the bits of a fingerprint change with any bit of the state', () => {
     const [a, b] = [new Int32Array(2), new Int32Array(2)];
     const bits = (x: number): number => x.toString(2).replaceAll(/[^1]/g, '').length;
     for (let k = 0; k < 8 * 32; k++) {
@@ -184,7 +187,7 @@ describe('fingerprint', () => {
 });
 
 describe('collisionOdds', () => {
-  it('always counts pairs of states', () => {
+  it('collisionOdds always counts pairs of states', () => {
     expect(collisionOdds(1)).toBe(0);
     expect(collisionOdds(2)).toBe(2 ** -64);
     expect(collisionOdds(2 ** 20)).toBeCloseTo(2 ** -25, 12);

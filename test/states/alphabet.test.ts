@@ -56,11 +56,11 @@ const [FROM, TOS] = [msrs.MSR_LBR_NHM_FROM, msrs.MSR_LBR_TOS].map(hex);
 const [DEBUGCTL, SELECT] = [msrs.MSR_IA32_DEBUGCTLMSR, msrs.MSR_LBR_SELECT].map(hex);
 
 describe('the alphabet', () => {
-  it('always has nothing but a switch without groups', () => {
+  it('without groups the alphabet has nothing but a switch', () => {
     expect(new Walk([]).offers).toEqual(['p0: run vcpu=1']);
   });
 
-  it('always is this with the default groups, but for interruptions', () => {
+  it('the default groups have these actions, and interruptions', () => {
     const walk = new Walk(DEFAULT_GROUPS);
     const open = [OPEN, 'v0: open task=1 type=CALL_STACK|USER'];
     const first = ['p0: run vcpu=1', 'v0: taskSwitch task=1', ...open];
@@ -106,12 +106,12 @@ describe('the alphabet', () => {
       ],
     ],
   ];
-  it.each(added)('always adds to a first state with %s what it says', (group, offers) => {
+  it.each(added)('the group %s adds to a first state what it says', (group, offers) => {
     expect(new Walk([group]).offers).toEqual(expect.arrayContaining(['p0: run vcpu=1', ...offers]));
     expect(new Walk([group]).offers.length).toBe(1 + offers.length);
   });
 
-  it('always has what an event brings: ioctls, NMIs, runs of calls', () => {
+  it('an event brings ioctls, NMIs and runs of calls, each by its group', () => {
     const offers = (group: Group): string[] => {
       const before = new Walk(['events']).take(OPEN).offers;
       const walk = new Walk(['events', 'calls', group]).take(OPEN);
@@ -127,7 +127,7 @@ describe('the alphabet', () => {
     ]);
   });
 
-  it('always enables again, wakes from a deep sleep, and starts after a kexec', () => {
+  it('a disabled event can be enabled, a deep sleep can end, and a kexec leads to a start', () => {
     const off = new Walk(['events', 'ioctl']).take(OPEN).take('v0: disable event=0');
     expect(off.offers).toContain('v0: enable event=0');
     const idle = new Walk(['idle']).take('p0: idle');
@@ -135,7 +135,7 @@ describe('the alphabet', () => {
     expect(idle.take('p0: cstate').offers).toEqual(idle.offers);
   });
 
-  it('always reads INFO where there is one, and opens a ring where there is no call stack', () => {
+  it('INFO is read where it exists, and a ring is opened where there is no call stack', () => {
     expect(new Walk(['raw'], 'skylake').offers).toContain(
       `v0: rdmsr msr=${hex(msrs.MSR_LBR_INFO_0)}`,
     );
@@ -147,13 +147,13 @@ describe('the alphabet', () => {
     expect(new Walk(['cpu'], 'nehalem').offers).toEqual(['p0: run vcpu=1']);
   });
 
-  it('always inherits where there are forks', () => {
+  it('events are inherited where there are forks', () => {
     expect(new Walk(['events', 'fork']).offers).toContain(
       'v0: open task=0 attr=inherited type=CALL_STACK|USER',
     );
   });
 
-  it('always has a table of groups without repeats', () => {
+  it('the table of groups is without repeats', () => {
     expect(new Set(GROUP_NAMES).size).toBe(GROUP_NAMES.length);
   });
 });
@@ -165,11 +165,14 @@ describe('states up to a length', () => {
     ['merged', { vms: 1, vcpus: 1, tasks: 1, pcpus: 1 }, host, 6, 9097, 23862],
     ['parked', { vms: 2, vcpus: 1, tasks: 1, pcpus: 1 }, [...host, 'idle'], 5, 5294, 10678],
   ];
-  it.each(pinned)('always are as many under %s', (policy, shape, groups, length, states, edges) => {
-    const search = new Search(modelOf(policy, shape, groups), {
-      maxLength: length,
-      symmetry: true,
-    });
-    expect(search.run()).toMatchObject({ end: 'bound', states, transitions: edges });
-  });
+  it.each(pinned)(
+    'the number of states up to a length is pinned under %s',
+    (policy, shape, groups, length, states, edges) => {
+      const search = new Search(modelOf(policy, shape, groups), {
+        maxLength: length,
+        symmetry: true,
+      });
+      expect(search.run()).toMatchObject({ end: 'bound', states, transitions: edges });
+    },
+  );
 });

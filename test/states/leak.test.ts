@@ -28,7 +28,7 @@ const SCHEDULE = [
 const CONFIG = machineConfig({ cpu: 'haswell/2', tasks: 2, kernel: '4.18' });
 
 describe('a leaked record', () => {
-  it('always keeps the number that it had when it was taken', () => {
+  it('a leaked record always keeps the number that it had when it was taken', () => {
     const groups = ['calls', 'tasks', 'events', 'pmi'] as const;
     const bounds = { groups, events: 1, calls: 2, suspended: 0 };
     const model = new MachineModel(CONFIG, bounds);

@@ -112,7 +112,7 @@ function action(kind: number, actor: number, args: readonly number[]): Action {
 }
 
 describe('MachineModel', () => {
-  it('always can do what the machine can, and breaks what it breaks', () => {
+  it('an explored machine can do what the machine can, and breaks what it breaks', () => {
     const reached = new Map<string, number>();
     fc.assert(
       fc.property(explorations(60), (drawn) => {

@@ -40,14 +40,14 @@ function follow({ config, bounds, picks }: Drawn, keepsVms: boolean): void {
 }
 
 describe('canonical', () => {
-  it('always leaves what can be done as it is, up to names, and is done once', () => {
+  it('a canonical state can do the same, up to names, and is its own canonical state', () => {
     fc.assert(
       fc.property(explorations(25), fc.boolean(), (drawn, keepsVms) => follow(drawn, keepsVms)),
       seeded(60),
     );
   });
 
-  it('always keeps apart whose records a leaky policy has left where', () => {
+  it('a canonical state keeps apart whose records a leaky policy has left where', () => {
     const leaky = POLICIES.filter(({ name }) => ['never', 'pv-v2', 'merged'].includes(name));
     fc.assert(
       fc.property(explorations(25, leaky), fc.boolean(), (drawn, keepsVms) =>

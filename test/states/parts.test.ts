@@ -18,14 +18,14 @@ const wordsOf = ({ words, layout }: Kernel): number[] => [
 ];
 
 describe('settleKernel', () => {
-  it('never changes a kernel that has just booted', () => {
+  it('settleKernel never changes a kernel that has just booted', () => {
     const kernel = kernelOf();
     const before = wordsOf(kernel);
     settleKernel(kernel);
     expect(wordsOf(kernel)).toEqual(before);
   });
 
-  it('always wipes events that are closed, and never those that are open', () => {
+  it('settleKernel wipes events that are closed, and never those that are open', () => {
     const kernel = kernelOf();
     const [open, closed] = kernel.events;
     for (const { o } of [open, closed]) kernel.words.fill(5, o, o + perf_event.WORDS);
@@ -36,7 +36,7 @@ describe('settleKernel', () => {
     expect(new Set(of(closed))).toEqual(new Set([0]));
   });
 
-  it('always cuts lists to their lengths', () => {
+  it('settleKernel always cuts lists to their lengths', () => {
     const kernel = kernelOf();
     const [ctx] = kernel.contexts;
     const { cpuc } = kernel.cpus[1];
@@ -51,7 +51,7 @@ describe('settleKernel', () => {
     expect([0, 1].map((i) => cpuc.event_list(i))).toEqual([1, 0]);
   });
 
-  it('always forgets generations, unless a context is a clone', () => {
+  it('settleKernel forgets generations, unless a context is a clone', () => {
     const kernel = kernelOf();
     const [ctx, clone] = kernel.contexts;
     const set = (): void => {
@@ -67,7 +67,7 @@ describe('settleKernel', () => {
     expect([ctx.generation, ctx.parent_gen]).toEqual([0, 0]);
   });
 
-  it('always keeps of a saved stack what would be restored, and whether it is the last', () => {
+  it('settleKernel keeps of a saved stack what would be restored, and if it is the last', () => {
     const kernel = kernelOf();
     const [saved, stale, none] = kernel.data;
     const [one, two] = kernel.cpus;
@@ -98,7 +98,7 @@ describe('settleKernel', () => {
 });
 
 describe('wipeSamples', () => {
-  it('always wipes what the last sample of each CPU held', () => {
+  it('wipeSamples always wipes what the last sample of each CPU held', () => {
     const kernel = kernelOf();
     const [, cpu] = kernel.cpus;
     kernel.words.fill(4, cpu.lbr_entry(0), cpu.lbr_entry(kernel.lbrRecords));
@@ -112,7 +112,7 @@ describe('wipeSamples', () => {
 });
 
 describe('retireKernel', () => {
-  it('always wipes contexts and saved stacks, but the CPUs’ own', () => {
+  it('retireKernel wipes contexts and saved stacks, except the CPUs’ own', () => {
     const kernel = kernelOf();
     const { layout, words, tasks, cpus } = kernel;
     words.fill(6, layout.contexts, layout.events);

@@ -66,7 +66,7 @@ describe('shorten', () => {
     after = shorten(before, { ...options, policy: never });
   }, 60_000);
 
-  it('never makes a schedule longer, nor changes what holds', () => {
+  it('shorten never makes a schedule longer, nor changes what holds', () => {
     let shorter = 0;
     for (const [i, result] of after.entries()) {
       const { counterexample } = before[i];
@@ -83,7 +83,7 @@ describe('shorten', () => {
     expect(shorter).toBeGreaterThan(0);
   });
 
-  it('always calls minimal what no short schedule beats, and nothing longer than five', () => {
+  it('a schedule is minimal if no short schedule beats it, and has at most five actions', () => {
     const lengths = after.flatMap(({ property, counterexample }) =>
       counterexample === null
         ? []
@@ -98,20 +98,20 @@ describe('shorten', () => {
     }
   });
 
-  it('always finds the shortest of all, whatever the campaign has found', () => {
+  it('shorten finds the shortest of all, whatever the campaign has found', () => {
     const found = resultOf(always, 'no-needless-switch', [rdmsr, rdmsr, run(1)]);
     const [{ counterexample }] = shorten([found], { ...options, policy: always });
     expect(counterexample?.actions.map(({ kind }) => kind)).toEqual(['rdmsr', 'run']);
     expect(counterexample?.label).toBe('minimal');
   });
 
-  it('always keeps one that is as short as can be', () => {
+  it('shorten keeps a schedule that is as short as can be', () => {
     const found = resultOf(always, 'no-needless-switch', [rdmsr, run(1)]);
     const [{ counterexample }] = shorten([found], { ...options, policy: always });
     expect(counterexample).toEqual({ ...found.counterexample, label: 'minimal' });
   });
 
-  it('never calls minimal what it had no time to look at', () => {
+  it('a schedule is never called minimal if there was no time to look', () => {
     const found = resultOf(never, 'sample-true', [rdmsr, ...leak]);
     const poll = (): boolean => false;
     const [{ counterexample }] = shorten([found], { ...options, policy: never, poll });
@@ -138,7 +138,7 @@ describe('shorten', () => {
     }
   });
 
-  it('never does anything where nothing failed', () => {
+  it('shorten never does anything where nothing failed', () => {
     const results = [{ ...resultOf(always, 'no-needless-switch', [rdmsr, run(1)]) }];
     const none = results.map((result) => ({ ...result, counterexample: null }));
     expect(shorten(none, { ...options, policy: always })).toEqual(none);

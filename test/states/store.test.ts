@@ -14,7 +14,7 @@ const word = fc.oneof(fc.constant(0), fc.constantFrom(1, -1, 1 << 31), fc.intege
 const row = fc.array(word, { maxLength: LONGEST }).map((words) => Int32Array.from(words));
 
 describe('PartStore', () => {
-  it('always gives a row one number, and the row and its notes for it', () => {
+  it('a part store gives a row one number, and the row and its notes for it', () => {
     fc.assert(
       fc.property(fc.array(row, { maxLength: 60 }), (rows) => {
         const store = new PartStore(LONGEST, 2);
@@ -39,7 +39,7 @@ describe('PartStore', () => {
     );
   });
 
-  it('always keeps what it has while it grows', () => {
+  it('a part store always keeps what it has while it grows', () => {
     const store = new PartStore(LONGEST, 1);
     const before = store.bytes;
     const made = new Int32Array(LONGEST);
@@ -61,7 +61,7 @@ describe('PartStore', () => {
     expect(store.metaOf(9, 0)).toBe(5);
   });
 
-  it('never takes a row for a longer one that ends in zeros', () => {
+  it('a part store never takes a row for a longer one that ends in zeros', () => {
     const store = new PartStore(LONGEST, 0);
     const ids = [0, 1, 31, 32, 33, 64].map((n) => store.intern(new Int32Array(LONGEST), n));
     expect(ids).toEqual([0, 1, 2, 3, 4, 5]);
@@ -69,14 +69,14 @@ describe('PartStore', () => {
 });
 
 describe('grown', () => {
-  it('always has what was there, twice the room, and as much as was asked for', () => {
+  it('grown has what was there, twice the room, and as much as was asked for', () => {
     expect([...grown(Int32Array.of(1, 2), 3)]).toEqual([1, 2, 0, 0]);
     expect(grown(Int32Array.of(1, 2), 9).length).toBe(9);
   });
 });
 
 describe('WordMap', () => {
-  it('always finds what was added, and nothing else', () => {
+  it('a word map finds what was added, and nothing else', () => {
     const small = fc.integer({ min: -3, max: 3 });
     const key = fc.tuple(
       small,
@@ -102,7 +102,7 @@ describe('WordMap', () => {
     );
   });
 
-  it('always keeps what it has while it grows', () => {
+  it('a word map always keeps what it has while it grows', () => {
     const map = new WordMap(2, 1);
     const { bytes } = map;
     const N = 10_000;
@@ -142,7 +142,7 @@ const namedRow = fc
   .map(([branches, infos]) => Int32Array.from([...branches.flat(), ...infos]));
 
 describe('moveVms', () => {
-  it('always adds to the numbers of VMs, never to the host’s, and is undone by the rest', () => {
+  it('moveVms adds to the numbers of VMs, never to the host’s, and can be undone', () => {
     const names = namesOf();
     fc.assert(
       fc.property(namedRow, fc.nat({ max: 2 }), fc.nat({ max: 2 }), (was, a, b) => {
@@ -170,7 +170,7 @@ describe('moveVms', () => {
 });
 
 describe('Renumbering', () => {
-  it('always numbers from 1 in the order of meeting, around what is fixed, and once', () => {
+  it('a renumbering counts from 1 in the order of meeting, around what is fixed, and once', () => {
     const names = namesOf();
     const renumber = (one: Int32Array, fixed: number): Int32Array => {
       const renumbering = new Renumbering();
@@ -205,7 +205,7 @@ describe('Renumbering', () => {
     );
   });
 
-  it('never touches what raw writes leave, nor zeros', () => {
+  it('a renumbering never touches what raw writes leave, nor zeros', () => {
     const renumbering = new Renumbering();
     renumbering.begin(0);
     const alone = Int32Array.of(0, 7, 0x1000, 64, 63, 7, -5);
@@ -215,7 +215,7 @@ describe('Renumbering', () => {
 });
 
 describe('TaskRotation', () => {
-  it('always does by one and by another what it does by their sum', () => {
+  it('two task rotations always do what the rotation by their sum does', () => {
     const names = namesOf();
     const TASKS = 3;
     const turned = (one: Int32Array, by: number): Int32Array => {

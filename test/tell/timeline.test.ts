@@ -5,14 +5,14 @@ import {
   PERF_SAMPLE_BRANCH_CALL_STACK,
   PERF_SAMPLE_BRANCH_USER,
 } from '../../src/guest/perf/perf_event.js';
-import { findPolicy } from '../../src/host/policy/index.js';
 import type { PropertyName } from '../../src/judge/properties.js';
-import { CPU_MODELS, findCpuModel } from '../../src/hw/cpu_models.js';
+import { CPU_MODELS } from '../../src/hw/cpu_models.js';
 import { MSR_LBR_NHM_FROM, MSR_LBR_TOS } from '../../src/hw/msr_index.js';
 import { actionLines, timeline } from '../../src/tell/timeline.js';
 import type { Action, ActionName } from '../../src/schedule/table.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import type { ReplayCase } from '../../src/campaign/replay_file.js';
+import { machineConfig, policyOf } from '../rig/machine.js';
 
 const CALLSTACK = PERF_SAMPLE_BRANCH_CALL_STACK | PERF_SAMPLE_BRANCH_USER;
 const ANY = PERF_SAMPLE_BRANCH_ANY | PERF_SAMPLE_BRANCH_USER;
@@ -25,10 +25,7 @@ function replayCase(
   actions: readonly Action[],
   cpu = 'skylake',
 ): ReplayCase {
-  const policy = findPolicy(policyName);
-  const model = findCpuModel(cpu);
-  if (policy === undefined || model === undefined) throw new Error('no such policy or CPU');
-  const config = { policy, model, kernel: '6.1', vms: 2, vcpus: 1, tasks: 2, pcpus: 1 } as const;
+  const config = machineConfig({ policy: policyOf(policyName), cpu, tasks: 2 });
   return { config, property, schedule: Schedule.of(actions), whose: null };
 }
 
@@ -41,7 +38,7 @@ const LEAK: readonly Action[] = [
 ];
 
 describe('timeline', () => {
-  it('always tells who runs where, what was read, whose it was, and the registers then', () => {
+  it('a timeline tells who runs where, what was read, whose it was, and the registers', () => {
     const { lines, breaker, text } = timeline(replayCase('never', 'no-leak/vm', LEAK));
     expect(breaker).toBe('policy');
     expect(text).toMatch(/^v1: RDMSR FROM_2 returned 0x\w+, of VM 0, instead of 0x0$/);
@@ -64,14 +61,14 @@ describe('timeline', () => {
                            1: VM 0 task 0 call#3 <- foreign  31: empty"
     `);
   });
-  it('always ends at the failure: nothing after it happened yet', () => {
+  it('a timeline ends at the failure: nothing after it happened yet', () => {
     const { lines } = timeline(
       replayCase('never', 'no-leak/vm', [...LEAK, act('run', 0, 0, 0), act('call', 0, 1, 0)]),
     );
     expect(lines.some((line) => line.startsWith('  #4 '))).toBe(true);
     expect(lines.some((line) => line.startsWith('  #5 '))).toBe(false);
   });
-  it('always tells a schedule to its end when nothing breaks', () => {
+  it('a timeline tells a schedule to its end when nothing breaks', () => {
     const told = timeline(replayCase('always', 'no-leak/vm', LEAK));
     expect(told).toMatchObject({ breaker: 'nobody', text: '' });
     const text = told.lines.join('\n');
@@ -80,7 +77,7 @@ describe('timeline', () => {
     expect(text).toContain('- reads FROM_2=0');
     expect(text).not.toContain('breaks');
   });
-  it('always says where a function was interrupted, and what the policy believes', () => {
+  it('a timeline says where a function was interrupted, and what the policy believes', () => {
     const { lines } = timeline(
       replayCase('pv-v2', 'balanced', [
         act('open', 0, 0, 0, CALLSTACK),
@@ -101,7 +98,7 @@ describe('timeline', () => {
     );
     expect(text).toContain('writes PV_LBR_CTRL=ACTIVE');
   });
-  it('always shows samples, and what the host does for itself', () => {
+  it('a timeline shows samples, and what the host does for itself', () => {
     const { lines } = timeline(
       replayCase('never', 'balanced', [
         act('open', 0, 0, 0, ANY),
@@ -124,17 +121,17 @@ describe('timeline', () => {
     expect(text).toContain('the records of p0 are gone');
     expect(text).toContain('v0 (VM 0, task 0, off): liveMigrate');
   });
-  it('always shows what faults', () => {
+  it('a timeline always shows what faults', () => {
     const { lines } = timeline(
       replayCase('never', 'no-fault', [act('wrmsr', 0, MSR_LBR_NHM_FROM, 1, 0x00ff0000)]),
     );
     expect(lines).toContain('      - WRMSR FROM_0=0xff000000000001 raises #GP');
   });
-  it('always says so when an action is not possible', () => {
+  it('a timeline says so when an action is not possible', () => {
     const { lines } = timeline(replayCase('never', 'balanced', [act('leave', 0)]));
     expect(lines).toContain('      - not possible here, so passed over');
   });
-  it("always tells the guest kernel's own failures apart", () => {
+  it("a timeline tells the guest kernel's own failures apart", () => {
     // A zero-length call is a frame to the hardware, and none to the task.
     const { breaker, text } = timeline(
       replayCase('always', 'callstack-true', [
@@ -148,7 +145,7 @@ describe('timeline', () => {
     expect(breaker).toBe('kernel');
     expect(text).toContain('is not the innermost part of the call stack');
   });
-  it.each(CPU_MODELS)('never prints more than plain, short lines on $name', ({ name }) => {
+  it.each(CPU_MODELS)('a timeline never has more than plain, short lines on $name', ({ name }) => {
     const actions = [
       act('open', 0, 0, 0, ANY),
       act('call', 0, 40, 0),
@@ -171,7 +168,7 @@ describe('timeline', () => {
       for (const part of perAction) expect(part.split('\n      - ').length).toBeLessThan(8);
     }
   });
-  it('always prints the same for the same case', () => {
+  it('a timeline is always the same for the same case', () => {
     const one = (): unknown => timeline(replayCase('merged', 'no-loss/callstack', LEAK));
     expect(one()).toEqual(one());
   });

@@ -61,11 +61,11 @@ function withPath<T>(folder: string, alone: boolean, act: () => T): T {
 }
 
 describe.skipIf(missing !== '')('buildKernel', () => {
-  it('always says where the binary comes from', () => {
+  it('a binary always says where it is from', () => {
     const source = kernelSource(lbrC(), '7.2');
     expect(buildKernel(source).info).toEqual(source.info);
   });
-  it('always finds what was compiled before, and never compiles it twice', () => {
+  it('a binary that was compiled before is always found, and never compiled twice', () => {
     const source = kernelSource(lbrC({}, '/* Cached. */'), '7.2');
     const first = buildKernel(source);
     // It says which compiler it is, and compiles nothing.
@@ -76,7 +76,7 @@ describe.skipIf(missing !== '')('buildKernel', () => {
     expect(() => withPath(folder, false, () => buildKernel(other))).toThrow(KernelError);
     expect(readdirSync(cacheFolder()).filter((name) => !name.endsWith('.wasm'))).toEqual([]);
   });
-  it('never takes one text, version or compiler for another', () => {
+  it('one text, version or compiler is never taken for another', () => {
     const other = programFolder('clang', 'echo some other clang');
     const sources = [kernelSource(lbrC(), '7.2'), kernelSource(lbrC(), '7.3'), kernelSource('')];
     const paths = [...sources, ...sources].map((source, i) =>
@@ -85,7 +85,7 @@ describe.skipIf(missing !== '')('buildKernel', () => {
     expect(new Set(paths).size).toBe(paths.length);
     expect(cachedPath(kernelSource(lbrC(), '7.2'))).toBe(paths[0]);
   });
-  it('never takes what another shim compiled', async () => {
+  it('what another shim compiled is never taken', async () => {
     const copy = join(ROOT, 'copy');
     cpSync(join(REPOSITORY, 'src'), join(copy, 'src'), { recursive: true });
     symlinkSync(join(REPOSITORY, 'node_modules'), join(copy, 'node_modules'));
@@ -96,7 +96,7 @@ describe.skipIf(missing !== '')('buildKernel', () => {
     appendFileSync(join(copy, 'src/tree/shim/perf_event.h'), '\n');
     expect(build.cachedPath(source)).not.toBe(cachedPath(source));
   });
-  it('always refuses a header that would lie somewhere else', () => {
+  it('a header that would lie somewhere else is always refused', () => {
     for (const header of ['../../evil.h', '/evil.h', '..']) {
       const text = lbrC({}, `#include <${header}>`);
       expect(() => buildKernel(kernelSource(text))).toThrow(
@@ -105,7 +105,7 @@ describe.skipIf(missing !== '')('buildKernel', () => {
     }
   });
 
-  it('always includes the shim for any header in angle brackets', () => {
+  it('the shim is always included for any header in angle brackets', () => {
     expect(messageFor(`#include <asm/no/such.h>\n${lbrC()}`)).toBe('nothing is wrong');
   });
 });
@@ -122,48 +122,48 @@ describe.skipIf(missing !== '')('what is wrong with an lbr.c', () => {
     ['a type', 'frob_t x;', 'frob_t'],
     ['a structure', 'struct frob x;', 'struct frob'],
     ['the inside of a structure', 'struct frob *x = 0; x->y = 1;', 'struct frob'],
-  ])('always names %s that the shim lacks, with its line', (_what, code, name) => {
+  ])('%s that the shim lacks is always named, with its line', (_what, code, name) => {
     expect(messageFor(inReset(code))).toBe(lacks(5, name, code));
   });
-  it('always names a type of a parameter and a macro around a declaration', () => {
+  it('a type of a parameter and a macro around a declaration are always named', () => {
     const parameter = 'void frob(frob_t x);';
     expect(messageFor(lbrC({}, parameter))).toBe(lacks(3, 'frob_t', parameter));
     const macro = 'static DEFINE_FROB(x);';
     expect(messageFor(lbrC({}, macro))).toBe(lacks(3, 'DEFINE_FROB', macro));
   });
-  it('always names a header that is not there', () => {
+  it('a header that does not exist is always named', () => {
     expect(messageFor(lbrC({}, '#include "../frob.h"'))).toBe(
       'lbr.c of Linux 7.2: line 3 includes ../frob.h, which the shim does not have',
     );
   });
-  it('always names a function that is declared and nowhere defined', () => {
+  it('a function that is declared and nowhere defined is always named', () => {
     const text = inReset('perf_frob();').replace('/* Nothing. */', 'extern void perf_frob(void);');
     expect(messageFor(text)).toBe(
       'lbr.c of Linux 7.2: line 3 uses perf_frob(), which neither it nor the shim defines',
     );
   });
-  it('always names a function that perf calls and the file lacks', () => {
+  it('a function that perf calls and the file lacks is always named', () => {
     const text = lbrC().replaceAll('intel_pmu_lbr_del', 'intel_pmu_lbr_gone');
     expect(messageFor(text)).toBe(
       'lbr.c of Linux 7.2: it does not define intel_pmu_lbr_del(), which perf calls',
     );
   });
-  it('always names a function that has other parameters than the shim passes', () => {
+  it('a function with other parameters than the shim passes is always named', () => {
     const text = lbrC({ intel_pmu_lbr_sched_task: '' }).replace('sched_in)', 'sched_in, int frob)');
     expect(messageFor(text)).toMatch(
       /^lbr\.c of .* line 4 does not define intel_pmu_lbr_sched_task as the shim knows it: void/,
     );
   });
-  it('always gives the line of what is no C', () => {
+  it('a text that is no C always gets the line of its error', () => {
     expect(messageFor(inReset('x86_pmu.lbr_nr = (;'))).toBe(
       'lbr.c of Linux 7.2: line 5 does not compile: expected expression: x86_pmu.lbr_nr = (;',
     );
   });
-  it('always leaves out the version of a file without one', () => {
+  it('the version of a file without one is always left out', () => {
     const act = (): unknown => buildKernel(kernelSource(inReset('perf_frob(1);')));
     expect(messageOf(act)).toMatch(/^lbr\.c: line 5 uses perf_frob,/);
   });
-  it('never leaves a temporary folder behind', () => {
+  it('a temporary folder is never left behind', () => {
     const before = readdirSync(tmpdir()).filter((name) => name.startsWith('vlbr-'));
     vi.stubEnv('TMPDIR', join(ROOT, 'tmp'));
     mkdirSync(join(ROOT, 'tmp'));
@@ -178,7 +178,7 @@ describe.skipIf(missing !== '')('what is wrong with an lbr.c', () => {
 describe('what is wrong with the tools', () => {
   const source = kernelSource(lbrC({}, '/* No tools. */'), '7.2');
 
-  it('always says that there is no clang, and how to get it', () => {
+  it('a missing clang is always told, and how to get it', () => {
     mkdirSync(join(ROOT, 'none'));
     const act = (): string => messageOf(() => buildKernel(source));
     expect(withPath(join(ROOT, 'none'), true, act)).toBe(
@@ -188,7 +188,7 @@ describe('what is wrong with the tools', () => {
   it.each([
     `clang: error: unable to execute command: Executable "wasm-ld-14" doesn't exist!`,
     `clang: error: invalid linker name in argument '-fuse-ld=lld'\nwasm-ld: not found`,
-  ])('always says that there is no linker: %s', (stderr) => {
+  ])('a missing linker is always told: %s', (stderr) => {
     const folder = programFolder(
       'clang',
       `[ "$1" = --version ] && echo 1 && exit 0\ncat >&2 <<'END'\n${stderr}\nEND\nexit 1`,
@@ -198,11 +198,11 @@ describe('what is wrong with the tools', () => {
       'clang finds no linker; install it: apt-get install lld',
     );
   });
-  it('always says that a clang has no WebAssembly', () => {
+  it('a clang without WebAssembly is always told', () => {
     const stderr = `error: unable to create target: 'No available targets are compatible with it'`;
     expect(explain(stderr, source)).toMatch(/^this clang does not compile to WebAssembly; install/);
   });
-  it('always passes on what it does not know', () => {
+  it('an error that nobody knows is always passed on', () => {
     expect(explain('clang: error: frob\nmore\n', source)).toBe(
       'lbr.c of Linux 7.2: clang says: clang: error: frob',
     );

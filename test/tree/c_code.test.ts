@@ -50,7 +50,7 @@ function notingPort(): MsrPort & { readonly written: [eax: number, edx: number][
 }
 
 describe.skipIf(missing !== '')('C code', () => {
-  it('always has a long of 64 bits', () => {
+  it('C code always has a long of 64 bits', () => {
     const driver = driverOf({
       intel_pmu_lbr_read: 'unsigned long x = 1; x <<= 40; wrmsrl(MSR_LBR_TOS, x | BIT(33));',
     });
@@ -60,7 +60,7 @@ describe.skipIf(missing !== '')('C code', () => {
     expect(port.written).toEqual([[0, 0x102]]);
   });
 
-  it('always finds every CPU and its own, at boot and later', () => {
+  it('C code always finds every CPU and its own, at boot and later', () => {
     const driver = driverOf(
       {
         intel_pmu_lbr_init_core: `int cpu;
@@ -83,7 +83,7 @@ describe.skipIf(missing !== '')('C code', () => {
     expect(port.written.map(([eax]) => eax)).toEqual([573, 680]);
   });
 
-  it('always says for itself how many records there are, but for a depth that no CPU has', () => {
+  it('C code says how many records there are, except for a depth that no CPU has', () => {
     const bodies = {
       intel_pmu_lbr_init_core: 'x86_pmu.lbr_nr = 3;',
       intel_pmu_lbr_read: 'wrmsrl(MSR_LBR_TOS, x86_pmu.lbr_nr);',
@@ -102,7 +102,7 @@ describe.skipIf(missing !== '')('C code', () => {
     expect(port.written.map(([eax]) => eax)).toEqual([3, 2]);
   });
 
-  it('always ends in a crash when it writes through a null pointer, wherever it does', () => {
+  it('a write through a null pointer always ends in a crash, wherever it happens', () => {
     const write = '*(volatile int *)796 = 1;';
     const atBoot = driverOf({ intel_pmu_lbr_init_core: write });
     expect(() => bootedKernel(atBoot, notingPort())).toThrow(/null pointer/);
@@ -112,7 +112,7 @@ describe.skipIf(missing !== '')('C code', () => {
     expect(() => kernel.lbr.intel_pmu_setup_lbr_filter(kernel, event)).toThrow(/null pointer/);
   });
 
-  it('always gives its stack back, and what it did to static data', () => {
+  it('interrupted C code always gives its stack back, and what it did to static data', () => {
     const driver = driverOf({
       intel_pmu_lbr_read: `volatile u8 frame[2000];
         u64 tos;
@@ -146,7 +146,7 @@ describe.skipIf(missing !== '')('C code', () => {
     expect(written).toEqual([1, 2]);
   });
 
-  it('always ends with the static data of a run without interruption', () => {
+  it('interrupted C code ends with the static data of a run without interruption', () => {
     // A function of the kernel that calls lbr.c twice, and is interrupted in the second call.
     const driver = driverOf({
       intel_pmu_lbr_disable_all: 'calls++;',

@@ -62,20 +62,20 @@ const DRIFTS: readonly (readonly [macro: string, text: string, ...others: string
 ];
 
 describe('driftMacros', () => {
-  it.each(DRIFTS)('always defines %s where the text has it', (macro, text) => {
+  it.each(DRIFTS)('%s is always defined where the text has it', (macro, text) => {
     expect(driftMacros(text)).toEqual([macro]);
     expect(driftMacros(`int before;\n${text}int after;\n`)).toEqual([macro]);
   });
-  it.each(DRIFTS)('never defines %s for what only looks like it', (_macro, _text, ...others) => {
+  it.each(DRIFTS)('%s is never defined for what only looks like it', (_macro, _text, ...others) => {
     for (const other of others) expect(driftMacros(other)).toEqual([]);
   });
-  it('always finds each of several, whatever their order', () => {
+  it('each of several drifts is found, whatever their order', () => {
     const all = DRIFTS.map(([macro]) => macro);
     const texts = DRIFTS.map(([, text]) => text);
     expect(driftMacros(texts.join('')).sort()).toEqual(all.toSorted());
     expect(driftMacros(texts.toReversed().join('')).sort()).toEqual(all.toSorted());
   });
-  it('never finds anything in an empty text', () => {
+  it('no drift is ever found in an empty text', () => {
     expect(driftMacros('')).toEqual([]);
   });
 });
@@ -106,11 +106,11 @@ describe('the comments of drift.ts', () => {
 });
 
 describe('includedHeaders', () => {
-  it('always gives the headers in angle brackets, in their order', () => {
+  it('includedHeaders gives the headers in angle brackets, in their order', () => {
     const text = '#include <linux/b.h>\n#include "../a.h"\n # include<asm/c/d.h> /* why */\n';
     expect(includedHeaders(text)).toEqual(['linux/b.h', 'asm/c/d.h']);
   });
-  it('never takes a header from a comment or a string', () => {
+  it('includedHeaders never takes a header from a comment or a string', () => {
     expect(includedHeaders('// #include <a.h>\nchar *s = "#include <b.h>";\n')).toEqual([]);
   });
 });

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { DriverKind } from '../../src/guest/perf/lbr_driver.js';
 import { PORT } from '../../src/guest/perf/lbr_port.js';
-import { findPolicy, POLICIES } from '../../src/host/policy/index.js';
+import { POLICIES } from '../../src/host/policy/index.js';
 import { CPU_MODELS } from '../../src/hw/cpu_models.js';
 import type { CpuModel } from '../../src/hw/cpu_models.js';
 import { kernelDriver } from '../../src/tree/driver.js';
@@ -17,14 +17,14 @@ import type { Shape } from '../../src/campaign/campaign.js';
 import { breakerOf, parseReplayText } from '../../src/campaign/replay_file.js';
 import { Bench } from '../../src/campaign/trial.js';
 import { installedBinary, installedSource } from '../rig/installed_kernel.js';
+import { cpuModel } from '../rig/cpu.js';
+import { machineConfig, policyOf } from '../rig/machine.js';
+import { SEED } from '../rig/seed.js';
 
-const SEED = Number(process.env['VLBR_SEED'] ?? 1);
 const STEPS = 60;
 
 function configOf(policyName: string, model: CpuModel, shape: Shape): MachineConfig {
-  const policy = findPolicy(policyName);
-  if (policy === undefined) throw new Error(`no policy ${policyName}`);
-  return { ...shape, model, kernel: '6.1', policy };
+  return machineConfig({ ...shape, model, policy: policyOf(policyName) });
 }
 
 const GOLDEN_FOLDER = new URL('../golden/', import.meta.url);
@@ -61,7 +61,7 @@ describe.skipIf(installedSource === null)("the kernel's driver", () => {
   });
 
   it.each(CPU_MODELS.map((model) => [model.name, model] as const))(
-    'always makes the accesses that the port makes, on %s',
+    'the C file always makes the accesses that the port makes, on %s',
     (_, model) => {
       let compared = 0;
       for (const { name } of POLICIES) {
@@ -80,15 +80,15 @@ describe.skipIf(installedSource === null)("the kernel's driver", () => {
   );
 
   it.each(GOLDEN)(
-    'always ends as the port does on %s',
+    'the C file always ends as the port does on %s',
     (_, { config, property, schedule, whose }) => {
       const breaker = breakerOf({ config: { ...config, driver }, property, schedule, whose });
       expect(breaker).toBe(whose);
     },
   );
 
-  it('always breaks the properties that the port breaks', () => {
-    const model = CPU_MODELS.find(({ name }) => name === 'skylake') ?? CPU_MODELS[0];
+  it('the C file always breaks the properties that the port breaks', () => {
+    const model = cpuModel('skylake');
     let broken = 0;
     for (const { name } of POLICIES) {
       const config = configOf(name, model, DEFAULT_SHAPES[2]);
@@ -110,8 +110,8 @@ describe.skipIf(installedSource === null)("the kernel's driver", () => {
     expect(broken).toBeGreaterThan(100);
   });
 
-  it('always has its whole state in the block of words', () => {
-    const model = CPU_MODELS.find(({ name }) => name === 'haswell') ?? CPU_MODELS[0];
+  it('the C file always has its whole state in the block of words', () => {
+    const model = cpuModel('haswell');
     let inside = 0;
     for (const shape of DEFAULT_SHAPES) {
       const config = { ...configOf('merged', model, shape), driver };
@@ -136,8 +136,8 @@ describe.skipIf(installedSource === null)("the kernel's driver", () => {
     expect(inside).toBeGreaterThan(10);
   });
 
-  it('always leaves its static data as the boot made it', () => {
-    const model = CPU_MODELS.find(({ name }) => name === 'haswell-notsx') ?? CPU_MODELS[0];
+  it('the C file always leaves its static data as the boot made it', () => {
+    const model = cpuModel('haswell-notsx');
     const config = { ...configOf('merged', model, DEFAULT_SHAPES[2]), driver };
     const log = new AccessLog(config);
     const statics = (): Int32Array[] =>
@@ -147,7 +147,7 @@ describe.skipIf(installedSource === null)("the kernel's driver", () => {
     log.machine.boot();
     const booted = statics();
     // The host and the guests see PMUs of different versions.
-    const model4 = CPU_MODELS.find(({ name }) => name === 'skylake') ?? CPU_MODELS[0];
+    const model4 = cpuModel('skylake');
     const skylake = new AccessLog({ ...config, model: model4 });
     skylake.machine.boot();
     const { words } = skylake.machine.memory;

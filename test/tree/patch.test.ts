@@ -33,7 +33,7 @@ function withLines(...changes: readonly (readonly [number, string])[]): string {
 }
 
 describe('patchLbr', () => {
-  it('always applies a diff, whatever the folder in which lbr.c lies', () => {
+  it('patchLbr applies a diff, whatever the folder in which lbr.c lies', () => {
     const old = 'arch/x86/kernel/cpu/perf_event_intel_lbr.c';
     for (const path of [LBR_PATH, 'lbr.c', old, '/tmp/lbr-new.c', 'lbr.c.patched']) {
       const changes = [
@@ -44,7 +44,7 @@ describe('patchLbr', () => {
     }
   });
 
-  it('always applies mails, one or several in a file, and a series in order', () => {
+  it('patchLbr applies mails, one or several in a file, and a series in order', () => {
     const one = mail('one', diff(LBR_PATH, [[10, 'ten']]));
     const two = mail('two', diff(LBR_PATH, [[20, 'twenty']]));
     const both = withLines([10, 'ten'], [20, 'twenty']);
@@ -56,7 +56,7 @@ describe('patchLbr', () => {
     expect(() => patchLbr(TEXT, [file(onTop), file(one)], false)).toThrow(/does not apply/);
   });
 
-  it('always takes back what it applied, the last first', () => {
+  it('patchLbr takes back what it applied, the last first', () => {
     const one = diff(LBR_PATH, [[10, 'ten']]);
     const two = diff(LBR_PATH, [[10, 'x']]).replace('-line 10', '-ten');
     const files = [file(one), file(two)];
@@ -64,7 +64,7 @@ describe('patchLbr', () => {
     expect(patchLbr(text, files, true).text).toBe(TEXT);
   });
 
-  it('always finds a hunk whose lines have moved, and where it is not for the first time', () => {
+  it('patchLbr finds a hunk whose lines have moved, and that fits in several places', () => {
     const moved = `new\nnew\n${TEXT}`;
     const changes = [
       [10, 'ten'],
@@ -80,7 +80,7 @@ describe('patchLbr', () => {
     );
   });
 
-  it('always knows how far the hunks before have moved the lines', () => {
+  it('patchLbr knows how far the hunks before have moved the lines', () => {
     // Without that, the second hunk would fit just where it says, in the first copy.
     const block = Array.from({ length: 40 }, (_, i) => `+new ${i + 1}\n`).join('');
     const first = `@@ -4,3 +4,43 @@\n line 4\n line 5\n${block} line 6\n`;
@@ -91,7 +91,7 @@ describe('patchLbr', () => {
     expect(text.split('\n').filter((line) => line === 'line 10')).toHaveLength(1);
   });
 
-  it('always lists what it leaves out, once and in order', () => {
+  it('patchLbr lists what it leaves out, once and in order', () => {
     const text =
       diff('kernel/events/core.c', [[5, 'x']]) +
       diff(LBR_PATH, [[10, 'ten']]) +
@@ -101,7 +101,7 @@ describe('patchLbr', () => {
     expect(notModelled).toEqual(['kernel/events/core.c', 'arch/x86/events/perf_event.h']);
   });
 
-  it('always names the hunk that does not apply', () => {
+  it('patchLbr names the hunk that does not apply', () => {
     const text = diff(LBR_PATH, [
       [10, 'ten'],
       [20, 'twenty'],
@@ -109,7 +109,7 @@ describe('patchLbr', () => {
     expect(() => patched(text)).toThrow('x.patch: hunk 2 of 2 for lbr.c does not apply: @@ -19,3');
   });
 
-  it('always refuses what is no diff, and what is not about lbr.c', () => {
+  it('patchLbr refuses what is no diff, and what is not about lbr.c', () => {
     expect(() => patched('hello\n')).toThrow('x.patch: this is no unified diff');
     expect(() => patched('')).toThrow('this is no unified diff');
     expect(() => patched(diff('kernel/events/core.c', [[5, 'x']]))).toThrow(

@@ -86,7 +86,7 @@ const OF_TASK = {
 const TASK_LBR = lbrC(OF_TASK).replace('bool sched_in)', 'struct task_struct *task, bool in)');
 
 describe.skipIf(missing !== '')('the swap of two tasks', () => {
-  it('always leaves the users with the data where lbr.c has no say in it', () => {
+  it('a swap leaves the users with the data where lbr.c has no say in it', () => {
     const rig = new Rig(lbrC());
     rig.call('intel_pmu_lbr_swap_task_ctx', 0, CPUC, ...CTX);
     expect(rig.data()).toEqual([
@@ -94,7 +94,7 @@ describe.skipIf(missing !== '')('the swap of two tasks', () => {
       [DATA[0], 1],
     ]);
   });
-  it('always is what lbr.c makes of it, where it does it', () => {
+  it('a swap is what lbr.c makes of it, where lbr.c does it', () => {
     const swap = 'void intel_pmu_lbr_swap_task_ctx(struct perf_event_context *a,';
     const rest = 'struct perf_event_context *b) { wrmsrl((u32)a, (u32)b); }';
     const rig = new Rig(lbrC({}, `${swap}\n${rest}`));
@@ -120,7 +120,7 @@ describe.skipIf(missing !== '')('the swap of two tasks', () => {
       [DATA[0], 2],
     ]);
   });
-  it('never touches users where a task has no data', () => {
+  it('a swap never touches users where a task has no data', () => {
     const rig = new Rig(TASK_LBR);
     rig.words[CTX[1] / 4 + CTX_DATA] = 0;
     rig.call('intel_pmu_lbr_swap_task_ctx', 0, CPUC, ...CTX);
@@ -130,7 +130,7 @@ describe.skipIf(missing !== '')('the swap of two tasks', () => {
 });
 
 describe.skipIf(missing !== '')('a task that has its data', () => {
-  it('always is the one whose context is scheduled, and always there', () => {
+  it('the task with data is the one whose context is scheduled, and there always is one', () => {
     const rig = new Rig(TASK_LBR);
     rig.call('intel_pmu_lbr_sched_task', 0, CPUC, CTX[1], 1);
     rig.call('intel_pmu_lbr_sched_task', 0, CPUC, 0, 0);
@@ -139,7 +139,7 @@ describe.skipIf(missing !== '')('a task that has its data', () => {
       [0, 0, 0],
     ]);
   });
-  it('always is the target of a task event, and never of a CPU event', () => {
+  it('the task with data is the target of a task event, and never of a CPU event', () => {
     const rig = new Rig(TASK_LBR);
     rig.call('intel_pmu_lbr_add', 0, CPUC, EVENT);
     expect(rig.data()[0]).toEqual([DATA[0], 2]);
@@ -150,7 +150,7 @@ describe.skipIf(missing !== '')('a task that has its data', () => {
     expect(rig.data()[0]).toEqual([DATA[0], 2]);
     expect(rig.written).toHaveLength(4);
   });
-  it('never leaves anything of it in memory between calls', () => {
+  it('a task with data never leaves anything of itself in memory between calls', () => {
     const rig = new Rig(TASK_LBR);
     const before = rig.words.slice(CTX[0] / 4);
     rig.call('intel_pmu_lbr_sched_task', 0, CPUC, CTX[1], 1);
@@ -177,7 +177,7 @@ static int branch_type(unsigned long from, unsigned long to, int abort) {
 }`;
   const body = 'wrmsrl(sizeof(long), branch_type(*(u64 *)this_cpu_ptr(&cpu_hw_events), 1, 0));';
 
-  it('always finds an instruction of the kind that the address has', () => {
+  it('an lbr.c that decodes finds an instruction of the kind that the address has', () => {
     const rig = new Rig(lbrC({ intel_pmu_lbr_read: body }, decoder));
     const found = BRANCH_NAMES.map((_name, kind) => {
       rig.words[CPUC / 4] = 1;

@@ -34,18 +34,18 @@ function tree(name: string, top?: string): string {
 }
 
 describe('readKernelSource', () => {
-  it('always reads the file of a tree, and the version from its Makefile', () => {
+  it('the file of a tree is read, and the version from its Makefile', () => {
     const { text, info } = readKernelSource(tree('tree', LATEST));
     expect(text).toBe(TEXT);
     expect(info.version).toBe('7.2.31-rc4');
     expect(info.sha256).toBe(createHash('sha256').update(TEXT).digest('hex'));
   });
-  it('always reads the tree that is alone in a folder', () => {
+  it('a tree that is alone in a folder is read', () => {
     tree('outer/linux-7.2', LATEST);
     write('outer/README', 'not a tree');
     expect(readKernelSource(join(ROOT, 'outer')).info.version).toBe('7.2.31-rc4');
   });
-  it('never guesses between two trees in a folder', () => {
+  it('between two trees in a folder there is never a guess', () => {
     tree('two/a', LATEST);
     tree('two/b', LATEST);
     expect(() => readKernelSource(join(ROOT, 'two'))).toThrow(/two: this is no kernel tree/);
@@ -60,14 +60,14 @@ describe('readKernelSource', () => {
     ],
     ['that is not there', 'all:\n', 'unknown'],
     ['without a Makefile', undefined, 'unknown'],
-  ])('always gives a version %s as it is', (name, top, version) => {
+  ])('a version %s is always given as it is', (name, top, version) => {
     expect(readKernelSource(tree(`version ${name}`, top)).info.version).toBe(version);
   });
-  it('always reads the file itself, with the version of the tree around it', () => {
+  it('the file itself is read, with the version of the tree around it', () => {
     const file = join(tree('around', LATEST), LBR_PATH);
     expect(readKernelSource(file)).toEqual(readKernelSource(join(ROOT, 'around')));
   });
-  it('never takes a version from a file outside a tree', () => {
+  it('a version is never taken from a file outside a tree', () => {
     write('alone/Makefile', LATEST);
     const { text, info } = readKernelSource(write('alone/a/b/c/d/lbr.c', TEXT));
     expect([text, info.version]).toEqual([TEXT, 'unknown']);
@@ -76,7 +76,7 @@ describe('readKernelSource', () => {
     ['linux.tar', '-cf'],
     ['linux.tar.gz', '-czf'],
     ['linux.tgz', '-czf'],
-  ])('always reads a %s', (name, how) => {
+  ])('a %s is always read', (name, how) => {
     tree('packed/linux-7.2', LATEST);
     write('packed/linux-7.2/drivers/Makefile', makefile('VERSION = 1'));
     const tar = join(ROOT, name);
@@ -84,13 +84,13 @@ describe('readKernelSource', () => {
     const { text, info } = readKernelSource(tar);
     expect([text, info.version]).toEqual([TEXT, '7.2.31-rc4']);
   });
-  it('always reads a tar without a Makefile', () => {
+  it('a tar without a Makefile is always read', () => {
     tree('bare/linux-7.2');
     const tar = join(ROOT, 'bare.tar');
     execFileSync('tar', ['-cf', tar, '-C', join(ROOT, 'bare'), 'linux-7.2']);
     expect(readKernelSource(tar).info.version).toBe('unknown');
   });
-  it('always says what is wrong with a tar', () => {
+  it('the error of a tar always says what is wrong', () => {
     const other = write('other/linux-7.2/Makefile', LATEST);
     const tar = join(ROOT, 'other.tar');
     execFileSync('tar', ['-cf', tar, '-C', dirname(dirname(other)), 'linux-7.2']);
@@ -99,7 +99,7 @@ describe('readKernelSource', () => {
     const broken = write('broken.tar', 'this is no tar');
     expect(() => readKernelSource(broken)).toThrow(/broken\.tar: tar can't read it: tar: /);
   });
-  it('always says what is wrong with a path', () => {
+  it('the error of a path always says what is wrong', () => {
     const cases: readonly (readonly [path: string, message: RegExp])[] = [
       [join(ROOT, 'nowhere'), /nowhere: there is no such file or folder$/],
       [dirname(write('empty/README', '')), /empty: this is no kernel tree; arch\/x86\/.*lbr\.c is/],
@@ -114,7 +114,7 @@ describe('readKernelSource', () => {
 });
 
 describe('kernelSource', () => {
-  it('always tells texts apart by their hash, and has no version of its own', () => {
+  it('texts are told apart by their hash, and kernelSource adds no version', () => {
     expect(kernelSource('a').info.sha256).not.toBe(kernelSource('b').info.sha256);
     expect(kernelSource('a').info.version).toBe('unknown');
   });

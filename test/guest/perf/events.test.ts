@@ -19,7 +19,7 @@ const DEAD = perf.PERF_EVENT_STATE_DEAD;
 const COUNTERS = 4;
 
 describe('ctx_sched_in', () => {
-  it('always goes: pinned CPU, pinned task, flexible CPU, flexible task', () => {
+  it('events go in as: pinned CPU, pinned task, flexible CPU, flexible task', () => {
     const rig = new Rig();
     const flexTask = rig.open(2, ANY);
     const pinTask = rig.open(2, ANY, ATTR_PINNED);
@@ -30,7 +30,7 @@ describe('ctx_sched_in', () => {
     expect(rig.onPmu()).toEqual([pinCpu.id, pinTask.id, flexCpu.id, flexTask.id]);
   });
 
-  it('never moves the CPU events for a task without pinned events', () => {
+  it('CPU events never move for a task without pinned events', () => {
     const rig = new Rig();
     const flexTask = rig.open(2, ANY);
     const flexCpu = rig.open(-1, ANY);
@@ -42,7 +42,7 @@ describe('ctx_sched_in', () => {
     expect(rig.cpu.cpuctx.task_ctx).toBe(rig.ctxOf(2) + 1);
   });
 
-  it('always lets a pinned task event push out flexible CPU events', () => {
+  it('a pinned task event always pushes out flexible CPU events', () => {
     const rig = new Rig();
     const flexible = Array.from({ length: COUNTERS }, () => rig.open(-1, ANY));
     const pinned = rig.open(0, ANY, ATTR_PINNED);
@@ -51,7 +51,7 @@ describe('ctx_sched_in', () => {
     expect(rig.cpu.ctx.rotate_necessary).toBe(1);
   });
 
-  it('never lets a flexible task event push out anything', () => {
+  it('a flexible task event never pushes out anything', () => {
     const rig = new Rig();
     const flexible = Array.from({ length: COUNTERS }, () => rig.open(-1, ANY));
     const late = rig.open(0, ANY);
@@ -59,7 +59,7 @@ describe('ctx_sched_in', () => {
     expect(late.state).toBe(INACTIVE);
   });
 
-  it('never tries a flexible event after one that did not fit', () => {
+  it('a flexible event is never tried after one that did not fit', () => {
     const rig = new Rig();
     const first = rig.open(-1, ANY);
     const other = rig.open(0, CALLSTACK);
@@ -68,7 +68,7 @@ describe('ctx_sched_in', () => {
     expect([first.state, other.state, same.state]).toEqual([ACTIVE, INACTIVE, INACTIVE]);
   });
 
-  it('never schedules again because something went away', () => {
+  it('no event is ever scheduled again because another one is gone', () => {
     const rig = new Rig();
     const first = rig.open(-1, ANY);
     const waiting = rig.open(0, CALLSTACK);
@@ -81,7 +81,7 @@ describe('ctx_sched_in', () => {
 });
 
 describe('a pinned event that does not fit', () => {
-  it('always goes to ERROR, and stays there over switches, until it is enabled anew', () => {
+  it('a pinned event that does not fit stays in ERROR until it is enabled anew', () => {
     const rig = new Rig();
     const holder = rig.open(-1, ANY, ATTR_PINNED);
     const pinned = rig.open(0, CALLSTACK, ATTR_PINNED);
@@ -93,7 +93,7 @@ describe('a pinned event that does not fit', () => {
     expect([pinned.state, rig.onPmu()]).toEqual([ACTIVE, [pinned.id]]);
   });
 
-  it('always takes the pinned events behind it along', () => {
+  it('a pinned event that does not fit takes the pinned events behind it along', () => {
     const rig = new Rig();
     rig.open(-1, ANY, ATTR_PINNED);
     const events = [CALLSTACK, ANY].map((type) => rig.open(2, type, ATTR_PINNED));
@@ -101,7 +101,7 @@ describe('a pinned event that does not fit', () => {
     expect(events.map((e) => e.state)).toEqual([ERROR, ERROR]);
   });
 
-  it('never is disabled: ERROR lies below OFF', () => {
+  it('a pinned event in ERROR is never disabled: ERROR lies below OFF', () => {
     const rig = new Rig();
     rig.open(-1, ANY, ATTR_PINNED);
     const pinned = rig.open(0, CALLSTACK, ATTR_PINNED);
@@ -111,7 +111,7 @@ describe('a pinned event that does not fit', () => {
 });
 
 describe('group_sched_in', () => {
-  it('always takes back what the failed commit counted', () => {
+  it('group_sched_in always takes back what a failed commit counted', () => {
     const rig = new Rig();
     rig.open(-1, ANY, ATTR_PINNED);
     const failed = rig.open(0, CALLSTACK);
@@ -124,7 +124,7 @@ describe('group_sched_in', () => {
   });
 
   // A quirk of the real kernel: nobody puts br_sel back, and it is the software filter.
-  it('always leaves the software filter of the event that failed', () => {
+  it('a failed group_sched_in always leaves the software filter of the event that failed', () => {
     const rig = new Rig();
     rig.open(0, CALLSTACK, ATTR_PINNED);
     rig.open(0, ANY);
@@ -132,7 +132,7 @@ describe('group_sched_in', () => {
   });
 
   // It follows that the del of the event that is on finds no call-stack user to count down.
-  it('always loses count of call-stack users after such a failure', () => {
+  it('after a failed group_sched_in the count of call-stack users is always wrong', () => {
     const rig = new Rig();
     rig.open(0, CALLSTACK, ATTR_PINNED);
     rig.open(0, ANY);
@@ -142,7 +142,7 @@ describe('group_sched_in', () => {
 });
 
 describe('perf_install_in_context', () => {
-  it('always schedules the context of a first event, even a disabled one', () => {
+  it('a first event always gets its context scheduled, even if it is disabled', () => {
     const rig = new Rig();
     const event = rig.open(0, CALLSTACK, ATTR_DISABLED);
     const ctx = rig.kernel.contexts[rig.ctxOf(0)];
@@ -153,7 +153,7 @@ describe('perf_install_in_context', () => {
     expect([rig.take(), ctx.nr_events]).toEqual([[], 2]);
   });
 
-  it('never touches the PMU for a task that does not run here', () => {
+  it('an event of a task that does not run here never touches the PMU', () => {
     const rig = new Rig();
     const event = rig.open(2, CALLSTACK);
     const ctx = rig.kernel.contexts[rig.ctxOf(2)];
@@ -163,7 +163,7 @@ describe('perf_install_in_context', () => {
 });
 
 describe('perf_event_open', () => {
-  it('always leaves the slot and the context alone when the PMU refuses', () => {
+  it('an event that the PMU refuses leaves the slot and the context alone', () => {
     const rig = new Rig();
     rig.open(0, CALLSTACK);
     const { generation } = rig.kernel.contexts[rig.ctxOf(0)];
@@ -175,7 +175,7 @@ describe('perf_event_open', () => {
     expect(syscall.perf_event_open(none.cpu, 0, 0, 0, ANY)).toBe(-EOPNOTSUPP);
   });
 
-  it('always gives a context one buffer for call stacks, once somebody wants it', () => {
+  it('a context gets one buffer for call stacks, once an event wants it', () => {
     const rig = new Rig();
     rig.open(0, ANY);
     const ctx = rig.kernel.contexts[rig.ctxOf(0)];
@@ -190,7 +190,7 @@ describe('perf_event_open', () => {
 });
 
 describe('enableFamily and disableFamily', () => {
-  it('always reach the event and every one inherited from it, and no other', () => {
+  it('enable and disable reach the event, all inherited from it, and no other', () => {
     const rig = new Rig();
     const event = rig.open(0, CALLSTACK, ATTR_INHERIT);
     const children = [rig.fork(), rig.fork()];
@@ -203,7 +203,7 @@ describe('enableFamily and disableFamily', () => {
     expect([event, ...family].map((e) => e.state)).toEqual([ACTIVE, INACTIVE, INACTIVE]);
   });
 
-  it('never change an event twice', () => {
+  it('enable and disable never change an event twice', () => {
     const rig = new Rig();
     const event = rig.open(0, CALLSTACK);
     rig.take();
@@ -216,7 +216,7 @@ describe('enableFamily and disableFamily', () => {
     expect([event.state, rig.idle()]).toEqual([OFF, true]);
   });
 
-  it('never revive a dead event', () => {
+  it('enable never revives a dead event', () => {
     const rig = new Rig();
     const event = rig.open(0, CALLSTACK, ATTR_DISABLED);
     event.state = DEAD;
@@ -226,7 +226,7 @@ describe('enableFamily and disableFamily', () => {
 });
 
 describe('perf_event_release_kernel', () => {
-  it('always takes the children along, and leaves nothing counted', () => {
+  it('a close takes the inherited events along, and leaves nothing counted', () => {
     const rig = new Rig();
     const event = rig.open(0, CALLSTACK, ATTR_INHERIT);
     const child = rig.fork();
@@ -238,7 +238,7 @@ describe('perf_event_release_kernel', () => {
     expect([rig.usersOf(0), rig.usersOf(child)]).toEqual([0, 0]);
   });
 
-  it('never reaches the children of an event that had the slot before', () => {
+  it('a close never reaches the children of an event that had the slot before', () => {
     const rig = new Rig();
     const event = rig.open(0, CALLSTACK, ATTR_INHERIT);
     rig.fork();
@@ -249,14 +249,14 @@ describe('perf_event_release_kernel', () => {
   });
 
   // Whoever sees the event between its last turn and its end must not send a signal for it.
-  it('always takes the event off as one that is to be disabled', () => {
+  it('a close always takes the event off as one that is to be disabled', () => {
     const rig = new Rig();
     const [active, asleep] = [rig.open(0, CALLSTACK), rig.open(2, CALLSTACK)];
     for (const event of [active, asleep]) rig.close(event);
     expect([active.pending_disable, asleep.pending_disable]).toEqual([0, 1]);
   });
 
-  it('always puts a context to rest with its last event, and not before', () => {
+  it('a close rests the context with its last event, and never before', () => {
     const rig = new Rig();
     const [first, second] = [rig.open(0, CALLSTACK), rig.open(0, CALLSTACK)];
     const ctx = rig.kernel.contexts[rig.ctxOf(0)];
@@ -276,7 +276,7 @@ describe('perf_event_release_kernel', () => {
 });
 
 describe('perf_event_init_task', () => {
-  it('always clones the context when every event is inherited', () => {
+  it('a fork clones the context when every event is inherited', () => {
     const rig = new Rig();
     rig.open(0, ANY, ATTR_INHERIT);
     rig.open(0, CALLSTACK, ATTR_INHERIT | ATTR_PINNED);
@@ -290,7 +290,7 @@ describe('perf_event_init_task', () => {
     expect(ctx.task_ctx_data).not.toBe(parentCtx.task_ctx_data);
   });
 
-  it('never clones it when one event stays behind', () => {
+  it('a fork never clones the context when one event stays behind', () => {
     const rig = new Rig();
     rig.open(0, ANY, ATTR_INHERIT);
     rig.open(0, ANY);
@@ -298,7 +298,7 @@ describe('perf_event_init_task', () => {
     expect([ctx.nr_events, ctx.parent_ctx]).toEqual([1, 0]);
   });
 
-  it('never gives a child a context when it inherits nothing', () => {
+  it('a child never gets a context when it inherits nothing', () => {
     const rig = new Rig();
     expect(rig.kernel.tasks[rig.fork()].perf_event_ctxp).toBe(0);
     rig.open(0, ANY);
@@ -309,7 +309,7 @@ describe('perf_event_init_task', () => {
     expect(rig.kernel.tasks[rig.fork()].perf_event_ctxp).toBe(0);
   });
 
-  it('always flattens: a clone of a clone is a clone of the first, and its events too', () => {
+  it('a clone of a clone is a clone of the first context, and so are its events', () => {
     const rig = new Rig();
     const event = rig.open(0, CALLSTACK, ATTR_INHERIT);
     const first = rig.kernel.contexts[rig.ctxOf(0)];
@@ -320,7 +320,7 @@ describe('perf_event_init_task', () => {
     expect(rig.kernel.events[grandchild.event(0)].parent).toBe(event.id + 1);
   });
 
-  it('always lets a child follow the state of its parent, not its attribute', () => {
+  it('an inherited event always has the state of its parent, whatever its attribute', () => {
     const rig = new Rig();
     const states = [ACTIVE, OFF, ERROR, INACTIVE].map((state) => {
       const attr = ATTR_INHERIT | (state === OFF ? 0 : ATTR_DISABLED);

@@ -28,7 +28,7 @@ import { ANY, CALLSTACK, DEPTH, Rig } from '../../rig/kernel.js';
 const { PERF_EVENT_STATE_ACTIVE: ACTIVE, PERF_EVENT_STATE_INACTIVE: INACTIVE } = perf;
 
 describe('perf_event_set_state', () => {
-  it('never takes an event that stays ACTIVE for one that has run', () => {
+  it('an event that stays ACTIVE is never taken for one that has run', () => {
     const rig = new Rig();
     const event = rig.open(0, CALLSTACK);
     core.perf_event_set_state(event, ACTIVE);
@@ -37,7 +37,7 @@ describe('perf_event_set_state', () => {
     expect([event.state, event.total_time_running]).toEqual([INACTIVE, 1]);
   });
 
-  it('never takes an event that becomes ACTIVE for one that has run', () => {
+  it('an event that becomes ACTIVE is never taken for one that has run', () => {
     const rig = new Rig();
     const event = rig.open(2, CALLSTACK);
     core.perf_event_set_state(event, ACTIVE);
@@ -46,7 +46,7 @@ describe('perf_event_set_state', () => {
 });
 
 describe('a PMU without room for another event', () => {
-  it('always leaves the event as it was, and nothing counted', () => {
+  it('a PMU without room leaves the event as it was, and nothing counted', () => {
     const rig = new Rig();
     const { cpuc, cpuctx } = rig.cpu;
     cpuc.n_events = rig.kernel.config.events;
@@ -66,7 +66,7 @@ describe('a PMU without room for another event', () => {
 });
 
 describe('x86_schedule_events', () => {
-  it('never has two guest LBR events on, whose fake counter is one', () => {
+  it('two guest LBR events are never on together, since their fake counter is one', () => {
     const rig = new Rig();
     const attr = perf.ATTR_PINNED | perf.ATTR_VLBR;
     const [first, second] = [rig.open(0, CALLSTACK, attr), rig.open(0, CALLSTACK, attr)];
@@ -78,7 +78,7 @@ describe('x86_schedule_events', () => {
 });
 
 describe('intel_get_event_constraints', () => {
-  it('never takes the shared register twice for one event', () => {
+  it('an event never takes the shared register twice', () => {
     const rig = new Rig();
     const event = rig.open(0, CALLSTACK);
     expect([rig.cpu.cpuc.lbr_sel_ref, event.branch_reg_alloc]).toEqual([1, 1]);
@@ -88,7 +88,7 @@ describe('intel_get_event_constraints', () => {
     expect([rig.cpu.cpuc.lbr_sel_ref, rig.cpu.cpuc.lbr_sel_config]).toEqual([1, 0]);
   });
 
-  it('never gives back a register that an event does not have', () => {
+  it('an event never gives back a register that it does not have', () => {
     const rig = new Rig();
     rig.open(0, CALLSTACK);
     const other = rig.create(2, CALLSTACK);
@@ -98,7 +98,7 @@ describe('intel_get_event_constraints', () => {
 });
 
 describe('handle_pmi_common', () => {
-  it('never samples for the guest LBR event, whose counter is no bit of STATUS', () => {
+  it('a PMI never samples for the guest LBR event, whose counter is no bit of STATUS', () => {
     const rig = new Rig();
     rig.open(0, CALLSTACK, perf.ATTR_PINNED | perf.ATTR_VLBR);
     rig.open(-1, ANY);
@@ -109,7 +109,7 @@ describe('handle_pmi_common', () => {
 });
 
 describe('intel_pmu_lbr_reset', () => {
-  it('always forgets whose stack was saved last, and does nothing without LBR', () => {
+  it('a reset forgets whose stack was saved last, and does nothing without LBR', () => {
     for (const lbr_nr of [DEPTH, 0]) {
       const rig = new Rig({ model: { ...modelOf('haswell'), lbr_nr } });
       const { cpuc } = rig.cpu;
@@ -125,7 +125,7 @@ describe('intel_pmu_lbr_reset', () => {
 });
 
 describe('intel_pmu_lbr_read_32', () => {
-  it('always fills the five words of each entry, newest first, and no other word', () => {
+  it('intel_pmu_lbr_read_32 fills the five words of each entry, newest first, and no more', () => {
     const model = { ...modelOf('core2'), lbr_nr: DEPTH, lbr_format: 0 };
     const rig = new Rig({ model });
     const { kernel, cpu } = rig;
@@ -168,13 +168,13 @@ describe('intel_pmu_lbr_read_64', () => {
     { cpu: 'core2', entry: [0x9abc1234, 0x1234f678, 0] },
     { cpu: 'skylake', entry: [0x9abc1234, 0x1234f678, BRANCH_PREDICTED | BRANCH_IN_TX | 0x30] },
   ];
-  it.each(rows)('always has the sign take the place of the flags of $cpu', ({ cpu, entry }) => {
+  it.each(rows)('in entries of $cpu the sign takes the place of the flags', ({ cpu, entry }) => {
     expect(entryOf(cpu)).toEqual(entry);
   });
 });
 
 describe('intel_pmu_setup_lbr_filter', () => {
-  it('always refuses what a map says the hardware filter can not express', () => {
+  it('a filter that the map calls impossible for hardware is always refused', () => {
     const { kernel } = new Rig();
     const event = kernel.events[0];
     event.branch_sample_type = ANY | perf.PERF_SAMPLE_BRANCH_COND;
@@ -228,7 +228,7 @@ describe('intel_pmu_lbr_filter', () => {
     return nr;
   }
 
-  it('always leaves the words that closing one gap after the other leaves', () => {
+  it('the software filter leaves the words that closing one gap after the other leaves', () => {
     const { PERF_SAMPLE_BRANCH_USER: USER, PERF_SAMPLE_BRANCH_KERNEL: KERNEL } = perf;
     for (let kernelBits = 0; kernelBits < 2 ** DEPTH; kernelBits++) {
       const { entries } = read(USER | KERNEL, kernelBits);
@@ -240,7 +240,7 @@ describe('intel_pmu_lbr_filter', () => {
 });
 
 describe('branch_type', () => {
-  it('always is none for an address of 0, on either side and in either word', () => {
+  it('branch_type is none for an address of 0, on either side and in either word', () => {
     const JCC = X86_BR_JCC | X86_BR_USER;
     const cases = [
       [0, 0, 1, 0],
@@ -259,7 +259,7 @@ describe('branch_type', () => {
 });
 
 describe('Kernel', () => {
-  it('always has room for as many records as its driver says, and words of its own', () => {
+  it('a kernel has room for as many records as its driver says, and words of its own', () => {
     const layout = new Layout();
     layout.take(7);
     const { config } = new Rig().kernel;
@@ -276,7 +276,7 @@ describe('Kernel', () => {
 
 describe('pvLbrAdd and pvLbrDel', () => {
   it.each(['none', 'add-del', 'add-del-boot'] as const)(
-    'always count call-stack users alone, and none without the feature: %s',
+    'pv_lbr_users counts call-stack users alone, and none without the feature: %s',
     (pv) => {
       const rig = new Rig({ pv });
       const [mine, other] = [rig.open(0, CALLSTACK), rig.open(-1, CALLSTACK)];
@@ -304,7 +304,7 @@ describe('x86PmuOf', () => {
 });
 
 describe('KERNEL_VERSIONS', () => {
-  it('always begin with the one that is the reference', () => {
+  it('KERNEL_VERSIONS begins with the version that is the reference', () => {
     expect(KERNEL_VERSIONS).toEqual(['6.1', '4.18']);
   });
 });

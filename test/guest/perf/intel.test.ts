@@ -23,7 +23,7 @@ const FROZEN_HI = msrs.GLOBAL_STATUS_LBRS_FROZEN_HI;
 const READ_EMPTY = ['r TOS', 'r FROM0', 'r TO0'];
 
 describe('x86_schedule_events', () => {
-  it('always has four counters, and gives each event one of its own', () => {
+  it('there are four counters, and each event that counts has one of its own', () => {
     const rig = new Rig();
     const events = [0, 1, 2, 3, 4].map(() => rig.open(0, ANY));
     const slots = (): number[] => [0, 1, 2, 3].map((slot) => rig.cpu.cpuc.events(slot) - 1);
@@ -37,7 +37,7 @@ describe('x86_schedule_events', () => {
     for (const slot of [0, 1, 2, 3]) expect(rig.kernel.events[slots()[slot]].idx).toBe(slot);
   });
 
-  it('always lets events with one LBR_SELECT share it, and refuses another', () => {
+  it('events with one LBR_SELECT share it, and another filter is refused', () => {
     const rig = new Rig();
     const [first, second] = [rig.open(0, CALLSTACK), rig.open(-1, CALLSTACK)];
     const other = rig.open(0, ANY);
@@ -55,7 +55,7 @@ describe('x86_schedule_events', () => {
   });
 
   // The configuration has a bit above LBR_SELECT that only Linux knows.
-  it('never lets an event without flags and cycles share with one that reads them', () => {
+  it('an event without flags and cycles never shares with one that reads them', () => {
     const rig = new Rig({ model: { ...modelOf('skylake'), lbr_nr: DEPTH } });
     rig.open(0, ANY);
     const bare = perf.PERF_SAMPLE_BRANCH_NO_CYCLES | perf.PERF_SAMPLE_BRANCH_NO_FLAGS;
@@ -63,7 +63,7 @@ describe('x86_schedule_events', () => {
     expect(rig.open(-1, ANY).state).toBe(PERF_EVENT_STATE_ACTIVE);
   });
 
-  it('always gives back the register that events of a failed commit took', () => {
+  it('events of a failed commit always give back the shared register', () => {
     const rig = new Rig();
     const full = [0, 1, 2, 3].map(() => rig.open(0, ANY));
     const fifth = rig.open(0, ANY);
@@ -72,7 +72,7 @@ describe('x86_schedule_events', () => {
     expect(rig.idle()).toBe(true);
   });
 
-  it('never shares anything on a CPU without a hardware filter', () => {
+  it('events never share a register on a CPU without a hardware filter', () => {
     const rig = new Rig({ model: modelOf('core2') });
     const kernel = perf.PERF_SAMPLE_BRANCH_ANY | perf.PERF_SAMPLE_BRANCH_KERNEL;
     expect([rig.open(0, ANY).state, rig.open(0, kernel).state]).toEqual([1, 1]);
@@ -81,7 +81,7 @@ describe('x86_schedule_events', () => {
 });
 
 describe('x86_pmu_enable', () => {
-  it('never starts a PMU that runs', () => {
+  it('x86_pmu_enable never starts a PMU that runs', () => {
     const rig = new Rig();
     rig.open(0, CALLSTACK);
     rig.take();
@@ -91,7 +91,7 @@ describe('x86_pmu_enable', () => {
 });
 
 describe('x86_pmu_del', () => {
-  it('always forgets an event that came and went while the PMU was off', () => {
+  it('an event that was added and removed while the PMU was off is always forgotten', () => {
     const rig = new Rig();
     const [gone, holder] = [rig.open(0, ANY), rig.open(-1, ANY)];
     for (const event of [gone, holder]) rig.disable(event);
@@ -124,7 +124,7 @@ describe('intel_pmu_handle_irq', () => {
     return rig;
   }
 
-  it('always reads LBR before the ack, and looks at STATUS again after it', () => {
+  it('the PMI handler always reads LBR before the ack, and STATUS again after it', () => {
     const rig = running();
     rig.port.set(msrs.MSR_CORE_PERF_GLOBAL_STATUS, 1, FROZEN_HI);
     intel.intel_pmu_handle_irq(rig.cpu);
@@ -134,7 +134,7 @@ describe('intel_pmu_handle_irq', () => {
     expect(rig.samples).toEqual([[0, 0]]);
   });
 
-  it('always sets DEBUGCTL.LBR again, and not LBR_SELECT, before version 4', () => {
+  it('before version 4 the PMI handler sets DEBUGCTL.LBR again, and not LBR_SELECT', () => {
     const rig = running({ pmu_version: 3 });
     rig.port.set(msrs.MSR_CORE_PERF_GLOBAL_STATUS, 2);
     rig.port.set(msrs.MSR_IA32_DEBUGCTLMSR, 0);
@@ -154,7 +154,7 @@ describe('intel_pmu_handle_irq', () => {
     expect(rig.samples).toEqual([[1, 0]]);
   });
 
-  it('always goes round again for an overflow that came meanwhile', () => {
+  it('the PMI handler always goes round again for an overflow that happened meanwhile', () => {
     const rig = running();
     rig.port.set(msrs.MSR_CORE_PERF_GLOBAL_STATUS, 1);
     rig.port.late = 3;
@@ -165,13 +165,13 @@ describe('intel_pmu_handle_irq', () => {
     expect(rig.samples.map(([event]) => event)).toEqual([0, 0, 1]);
   });
 
-  it('never reads LBR or acknowledges anything when no bit is set', () => {
+  it('the PMI handler never reads LBR or acknowledges anything when no bit is set', () => {
     const rig = running();
     intel.intel_pmu_handle_irq(rig.cpu);
     expect(rig.take()).toEqual([CTRL_OFF, 'r STATUS', CTRL_ON]);
   });
 
-  it('always goes round for a bit in the high half alone', () => {
+  it('the PMI handler always goes round for a bit in the high half alone', () => {
     const rig = running();
     rig.port.set(msrs.MSR_CORE_PERF_GLOBAL_STATUS, 0, FROZEN_HI);
     intel.intel_pmu_handle_irq(rig.cpu);
@@ -179,7 +179,7 @@ describe('intel_pmu_handle_irq', () => {
     expect(rig.samples).toEqual([]);
   });
 
-  it('never starts a PMU that it did not find started', () => {
+  it('the PMI handler never starts a PMU that it did not find started', () => {
     const rig = running();
     rig.cpu.cpuc.enabled = 0;
     rig.port.set(msrs.MSR_CORE_PERF_GLOBAL_STATUS, 1);
@@ -188,7 +188,7 @@ describe('intel_pmu_handle_irq', () => {
     expect(rig.cpu.cpuc.enabled).toBe(0);
   });
 
-  it('always counts as stopped while it runs', () => {
+  it('the PMU always counts as stopped while the PMI handler runs', () => {
     const rig = running();
     rig.port.set(msrs.MSR_CORE_PERF_GLOBAL_STATUS, 1);
     intel.intel_pmu_handle_irq(rig.cpu);
@@ -197,7 +197,7 @@ describe('intel_pmu_handle_irq', () => {
     expect(rig.cpu.cpuc.enabled).toBe(1);
   });
 
-  it('never samples for a counter that no event is on', () => {
+  it('the PMI handler never samples for a counter that no event is on', () => {
     const rig = running();
     rig.port.set(msrs.MSR_CORE_PERF_GLOBAL_STATUS, 0xc);
     intel.intel_pmu_handle_irq(rig.cpu);
@@ -207,7 +207,7 @@ describe('intel_pmu_handle_irq', () => {
 });
 
 describe("KVM's guest LBR event", () => {
-  it('always takes no counter and no shared register, and bars the host from LBR', () => {
+  it('the guest LBR event takes no counter and no register, and bars the host from LBR', () => {
     const rig = new Rig();
     const host = [0, 1, 2, 3].map(() => rig.open(-1, ANY));
     rig.take();
@@ -223,7 +223,7 @@ describe("KVM's guest LBR event", () => {
     expect(rig.take()).toEqual([CTRL_OFF, 'r STATUS', CTRL_ON]);
   });
 
-  it('always has LBR_SELECT saved and restored with its records, from its first switch on', () => {
+  it('LBR_SELECT is saved and restored with the records of the guest LBR event', () => {
     const rig = new Rig();
     rig.open(0, CALLSTACK, GUEST_LBR);
     rig.port.set(msrs.MSR_LBR_NHM_FROM, 5, 0x7800);
@@ -241,13 +241,13 @@ describe("KVM's guest LBR event", () => {
     expect([rig.cpu.cpuc.lbr_select, rig.cpu.cpuc.guest_mask_vlbr]).toEqual([1, 1]);
   });
 
-  it('always zeroes LBR_SELECT in a reset while it is on', () => {
+  it('a reset zeroes LBR_SELECT while the guest LBR event is on', () => {
     const rig = new Rig();
     rig.open(0, CALLSTACK, GUEST_LBR);
     expect(rig.take().slice(-2)).toEqual(['w SELECT 0', CTRL_ON]);
   });
 
-  it('never loses its place when another event goes', () => {
+  it('the guest LBR event never loses its place when another event is closed', () => {
     const rig = new Rig();
     const host = rig.open(-1, ANY);
     const guest = rig.open(0, CALLSTACK, GUEST_LBR);
@@ -258,7 +258,7 @@ describe("KVM's guest LBR event", () => {
     expect([guest_mask_vlbr, lbr_select, rig.idle()]).toEqual([0, 0, true]);
   });
 
-  it('always fails when somebody pinned holds every counter but not for that reason', () => {
+  it('a pinned event fails if all counters are pinned, but the guest LBR event does not', () => {
     const rig = new Rig();
     for (let i = 0; i < 4; i++) rig.open(-1, ANY, ATTR_PINNED);
     expect(rig.open(0, ANY, ATTR_PINNED).state).toBe(PERF_EVENT_STATE_ERROR);
@@ -267,7 +267,7 @@ describe("KVM's guest LBR event", () => {
 });
 
 describe('intel_pmu_cpu_starting', () => {
-  it('always clears DEBUGCTL.LBR alone, and the stack', () => {
+  it('a starting CPU clears DEBUGCTL.LBR alone, and the stack', () => {
     const rig = new Rig();
     const set = msrs.DEBUGCTLMSR_LBR | msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
     rig.port.set(msrs.MSR_IA32_DEBUGCTLMSR, set, 7);
@@ -275,7 +275,7 @@ describe('intel_pmu_cpu_starting', () => {
     expect(rig.take()).toEqual(['r DEBUGCTL', 'w DEBUGCTL 700000800', ...RESET]);
   });
 
-  it('never writes DEBUGCTL when LBR is off', () => {
+  it('a starting CPU never writes DEBUGCTL when LBR is off', () => {
     const rig = new Rig();
     rig.port.set(msrs.MSR_IA32_DEBUGCTLMSR, msrs.DEBUGCTLMSR_FREEZE_IN_SMM);
     intel.intel_pmu_cpu_starting(rig.cpu);
@@ -302,12 +302,12 @@ describe('the paravirtual ACTIVE bit', () => {
   const ON = ['w DEBUGCTL 1', CTRL_ON];
   const PMI = [CTRL_OFF, CTRL_ON];
 
-  it('never is there without the feature', () => {
+  it('ACTIVE is never written without the feature', () => {
     const both = [...OFF, ...ON, ...OFF, CTRL_ON, CTRL_OFF, ...ON, ...PMI, ...OFF, ...ON];
     expect(life('none')).toEqual([...ON, ...both, ...OFF, CTRL_ON]);
   });
 
-  it('always is set before the first add and cleared after the last del', () => {
+  it('add-del sets ACTIVE before the first add and clears it after the last del', () => {
     // The second event has the first rescheduled; a close only takes its own event off.
     const second = [...OFF, ACTIVE_OFF, ACTIVE_ON, ...ON];
     const away = [...OFF, ACTIVE_OFF, CTRL_ON, CTRL_OFF, ACTIVE_ON, ...ON];
@@ -317,7 +317,7 @@ describe('the paravirtual ACTIVE bit', () => {
     expect(life('add-del-boot')).toEqual([ACTIVE_OFF, ...expected]);
   });
 
-  it('always comes before the reset of a first add, and goes after LBR is off', () => {
+  it('ACTIVE is set before the reset of a first add, and cleared after LBR is off', () => {
     const rig = new Rig({ pv: 'add-del' });
     const event = rig.open(0, CALLSTACK);
     expect(rig.take().slice(0, 2)).toEqual([ACTIVE_ON, 'w FROM0 0']);

@@ -199,11 +199,11 @@ const REACH: readonly (readonly [string, RegExp, RegExp])[] = [
 ];
 
 describe('the recording', () => {
-  it('holds every CPU model', () => {
+  it('the recording of lbr.c holds every CPU model', () => {
     expect(NAMES).toEqual(expect.arrayContaining(CPU_MODELS.map((model) => model.name)));
   });
 
-  it.each(REACH)('reaches %s', (_, name, msrs) => {
+  it.each(REACH)('the recording of lbr.c reaches %s', (_, name, msrs) => {
     const calls = GOLDEN.traces.flatMap((trace) => trace.calls);
     const hits = calls.filter((c) => name.test(c.call.join(' ')) && msrs.test(c.msrs ?? ''));
     expect(hits.length).toBeGreaterThan(5);
@@ -211,11 +211,11 @@ describe('the recording', () => {
 });
 
 describe.each(NAMES)('lbr.c on %s', (name) => {
-  it('always makes the accesses of the C, in its order, and leaves what the C leaves', () => {
+  it(`on ${name} the port always makes the accesses of lbr.c, and leaves what it leaves`, () => {
     for (const trace of GOLDEN.traces) if (trace.model === name) new Replay(trace).run();
   });
 
-  it('always sets up the filters of the C for each bit and each pair of bits', () => {
+  it(`on ${name} the port sets up the filters of lbr.c for each bit and pair of bits`, () => {
     const kernel = bootKernel({ model: modelOf(name), pmu_version: 4 }, new RecordedPort());
     for (const [type, ret, reg, idx, config] of GOLDEN.filters[name]) {
       const set = setUp(kernel, kernel.events[0], type);
@@ -224,7 +224,7 @@ describe.each(NAMES)('lbr.c on %s', (name) => {
     }
   });
 
-  it('always sets up the filters of the C for each branch_sample_type that can matter', () => {
+  it(`on ${name} the port sets up the filters of lbr.c for each type that can matter`, () => {
     const kernel = bootKernel({ model: modelOf(name), pmu_version: 4 }, new RecordedPort());
     const count = 1 << DIGEST_BITS;
     const all = new Int32Array(5 * count);
@@ -236,7 +236,7 @@ describe.each(NAMES)('lbr.c on %s', (name) => {
 });
 
 describe('branch_type', () => {
-  it('always names each kind of branch, between the rings, as utils.c does', () => {
+  it('branch_type always names each kind of branch, between the rings, as utils.c does', () => {
     for (const [from, to, abort, type] of GOLDEN.branch_types) {
       const got = branch_type(...words64(from), ...words64(to), abort !== 0);
       expect(got, `${from} to ${to}, abort ${abort}`).toBe(type);
@@ -245,7 +245,7 @@ describe('branch_type', () => {
 });
 
 describe('common_branch_type', () => {
-  it('always gives the PERF_BR_* value of utils.c', () => {
+  it('common_branch_type always gives the PERF_BR_* value of utils.c', () => {
     for (const [type, common] of GOLDEN.common_branch_types) {
       expect(common_branch_type(type), `type ${type.toString(16)}`).toBe(common);
     }

@@ -78,7 +78,7 @@ function fieldsOf(name: keyof typeof FIELDS): { field: string; at: number; refer
 }
 
 describe.each(STRUCTS)('$name', ({ name, words, of }) => {
-  it('always has each field in a word of its own, inside the structure', () => {
+  it(`each field of ${name} has a word of its own, inside the structure`, () => {
     expect(SIZES[name]).toBe(words);
     for (const { field, at, refers } of fieldsOf(name)) {
       const w = new Int32Array(100);
@@ -92,7 +92,7 @@ describe.each(STRUCTS)('$name', ({ name, words, of }) => {
     }
   });
 
-  it('always reads what stands in the word of the field', () => {
+  it(`each field of ${name} always reads what stands in its word`, () => {
     for (const { field, at, refers } of fieldsOf(name)) {
       const w = new Int32Array(100);
       w[at] = refers ? addressOf(TABLE_AT) : -7;
@@ -101,14 +101,14 @@ describe.each(STRUCTS)('$name', ({ name, words, of }) => {
     }
   });
 
-  it('always knows its number and its address', () => {
+  it(`${name} always knows its number and its address`, () => {
     const object = of(new Int32Array(100));
     expect([object.id, object.o, object.address]).toEqual([3, AT, addressOf(AT)]);
   });
 });
 
 describe('lists behind a structure', () => {
-  it('always begin with the word behind it, and never overlap', () => {
+  it('the lists of cpu_hw_events begin with the word behind it, and never overlap', () => {
     const w = new Int32Array(200);
     const cpuc = new cpu_hw_events(w, AT, 0, table);
     const after = AT + cpu_hw_events.WORDS;
@@ -122,7 +122,7 @@ describe('lists behind a structure', () => {
     expect([0, 1, 2].map((i) => cpuc.lbr_entry(3, i) - after)).toEqual([8, 13, 18]);
   });
 
-  it('always are numbered from the first event of a context, and from its newest record', () => {
+  it('the lists of a context and of a saved stack are numbered from their first entry', () => {
     const w = new Int32Array(200);
     const ctx = new perf_event_context(w, AT, 0, table);
     for (let i = 0; i < 3; i++) ctx.setEvent(i, 70 + i);
@@ -135,7 +135,7 @@ describe('lists behind a structure', () => {
 });
 
 describe('ObjectTable', () => {
-  it('always turns a number into an address and back, and null into 0', () => {
+  it('ObjectTable always turns a number into an address and back, and null into 0', () => {
     expect([table.address(0), table.plusOne(0)]).toEqual([0, 0]);
     for (const plusOne of [1, 2, 30]) {
       const address = addressOf(TABLE_AT + (plusOne - 1) * TABLE_WORDS);
@@ -144,7 +144,7 @@ describe('ObjectTable', () => {
     }
   });
 
-  it('always finds the object that an address inside it belongs to', () => {
+  it('ObjectTable always finds the object that an address inside it belongs to', () => {
     const inside = addressOf(TABLE_AT + 2 * TABLE_WORDS + TABLE_WORDS - 1);
     expect(table.plusOne(inside)).toBe(3);
   });

@@ -43,7 +43,7 @@ const RESTORE = steps(
 );
 
 describe('a switch from a task with a call stack to one without events', () => {
-  it('always saves with the PMU off, and leaves LBR off', () => {
+  it('a switch away from a call stack saves with the PMU off, and leaves LBR off', () => {
     const rig = new Rig();
     rig.open(0, CALLSTACK);
     pushFrames(rig);
@@ -53,14 +53,14 @@ describe('a switch from a task with a call stack to one without events', () => {
     expect(rig.cpu.cpuctx.task_ctx).toBe(0);
   });
 
-  it('always spares the restore when nobody saved here since', () => {
+  it('a switch back spares the restore when nobody saved here since', () => {
     const rig = away();
     rig.take();
     rig.switchTo(0);
     expect(rig.take()).toEqual([CTRL_OFF, 'r FROM1', ...START]);
   });
 
-  it('always restores when a C-state wiped the stack', () => {
+  it('a switch back always restores when a C-state wiped the stack', () => {
     const rig = away();
     for (let i = 0; i < DEPTH; i++) rig.port.set(msrs.MSR_LBR_NHM_FROM + i, 0);
     rig.take();
@@ -68,7 +68,7 @@ describe('a switch from a task with a call stack to one without events', () => {
     expect(rig.take()).toEqual([CTRL_OFF, 'r FROM1', ...RESTORE, ...START]);
   });
 
-  it('never takes a record with a zero low half for a wiped one', () => {
+  it('a record with a zero low half is never taken for a wiped one', () => {
     const rig = away();
     rig.port.set(msrs.MSR_LBR_NHM_FROM + 1, 0, 0x7800);
     rig.take();
@@ -76,7 +76,7 @@ describe('a switch from a task with a call stack to one without events', () => {
     expect(rig.take()).toEqual([CTRL_OFF, 'r FROM1', ...START]);
   });
 
-  it('always takes TSX flags alone for a wiped record where TSX is off', () => {
+  it('where TSX is off, TSX flags alone are always taken for a wiped record', () => {
     const rig = away({ model: { ...modelOf('haswell-notsx'), lbr_nr: DEPTH } });
     const flags = msrs.LBR_FROM_FLAG_IN_TX_HI | msrs.LBR_FROM_FLAG_ABORT_HI;
     rig.port.set(msrs.MSR_LBR_NHM_FROM + 1, 0, flags);
@@ -85,14 +85,14 @@ describe('a switch from a task with a call stack to one without events', () => {
     expect(rig.take()).toEqual([CTRL_OFF, 'r FROM1', ...RESTORE, ...START]);
   });
 
-  it('always restores in 4.18, which has no shortcut', () => {
+  it('a switch back always restores in 4.18, which has no shortcut', () => {
     const rig = away({ version: '4.18' });
     rig.take();
     rig.switchTo(0);
     expect(rig.take()).toEqual([CTRL_OFF, ...RESTORE, ...START]);
   });
 
-  it('always restores on the other CPU', () => {
+  it('a switch to the other CPU always restores', () => {
     const rig = away();
     rig.cpu = rig.kernel.cpus[1];
     rig.take();
@@ -103,7 +103,7 @@ describe('a switch from a task with a call stack to one without events', () => {
 });
 
 describe('a switch between two tasks with call stacks of their own', () => {
-  it('always saves the one, resets for the other, and restores the first', () => {
+  it('a switch between call stacks saves the one and resets for the other', () => {
     const rig = new Rig();
     rig.open(0, CALLSTACK);
     rig.open(2, CALLSTACK);
@@ -118,7 +118,7 @@ describe('a switch between two tasks with call stacks of their own', () => {
 });
 
 describe('the callback of a CPU event', () => {
-  it('always wipes the stack when a task comes in, and does nothing when one goes', () => {
+  it('the callback of a CPU event wipes for a task that starts, and for none that stops', () => {
     const rig = new Rig();
     rig.open(-1, ANY);
     rig.take();
@@ -127,7 +127,7 @@ describe('the callback of a CPU event', () => {
     expect(rig.take()).toEqual([...stop, ...START_ANY, ...stop, ...RESET, ...START_ANY]);
   });
 
-  it('always comes once only when the task has a context: that one carries it', () => {
+  it('the callback of a CPU event is not called again for a task with a context', () => {
     const rig = new Rig();
     rig.open(-1, ANY);
     rig.open(2, ANY);
@@ -140,7 +140,7 @@ describe('the callback of a CPU event', () => {
     expect(rig.take()).toEqual([...stop, ...START_ANY, ...stop, ...RESET, ...START_ANY]);
   });
 
-  it('never comes without LBR events', () => {
+  it('the callback is never called without LBR events', () => {
     const rig = new Rig();
     rig.switchTo(2);
     rig.close(rig.open(2, CALLSTACK));
@@ -162,7 +162,7 @@ describe('a switch between clones', () => {
     return { rig, child };
   }
 
-  it('always swaps: saves before, resets after, and never takes an event off the PMU', () => {
+  it('a switch between clones saves, swaps and resets, and takes no event off the PMU', () => {
     const { rig, child } = family();
     const before = rig.onPmu();
     rig.switchOut(child);
@@ -172,7 +172,7 @@ describe('a switch between clones', () => {
     expect(rig.onPmu()).toEqual(before);
   });
 
-  it('always gives back each task its own stack', () => {
+  it('a switch between clones always gives back each task its own stack', () => {
     const { rig, child } = family();
     rig.switchTo(child);
     rig.take();
@@ -181,7 +181,7 @@ describe('a switch between clones', () => {
     expect(rig.take()).toEqual([...STOP, ...save, ...START, ...STOP, ...RESTORE, ...START]);
   });
 
-  it('always exchanges contexts and buffers, and leaves users with their events', () => {
+  it('a switch between clones swaps contexts and buffers, and users stay with events', () => {
     const { rig, child } = family();
     const [a, b] = [rig.ctxOf(0), rig.ctxOf(child)].map((id) => rig.kernel.contexts[id]);
     const data = [a.task_ctx_data, b.task_ctx_data];
@@ -193,7 +193,7 @@ describe('a switch between clones', () => {
     expect([a.is_active !== 0, b.is_active, rig.cpu.cpuctx.task_ctx]).toEqual([true, 0, a.id + 1]);
   });
 
-  it('never calls back when none of the events is on', () => {
+  it('a switch between clones never calls back when none of the events is on', () => {
     const { rig, child } = family();
     rig.disable(rig.kernel.events[0]);
     rig.take();
@@ -202,7 +202,7 @@ describe('a switch between clones', () => {
     expect(rig.ctxOf(child)).toBe(0);
   });
 
-  it('never loses a user over many swaps', () => {
+  it('a user is never lost over many switches between clones', () => {
     const { rig, child } = family();
     const tasks = [0, child, rig.fork()];
     for (const next of [1, 2, 0, 2, 1, 0, 1, 0, 2]) rig.switchTo(tasks[next]);
@@ -226,13 +226,13 @@ describe('context_equiv', () => {
     return rig;
   }
 
-  it('always holds of parent and child, both ways', () => {
+  it('parent and child are always equivalent, both ways', () => {
     const rig = inherited();
     const child = rig.fork();
     expect([swaps(rig, child), swaps(rig, 0)]).toEqual([true, true]);
   });
 
-  it('always holds of siblings, and of a grandchild', () => {
+  it('siblings and a grandchild are always equivalent', () => {
     const rig = inherited();
     const [first, second] = [rig.fork(), rig.fork()];
     expect(swaps(rig, first)).toBe(true);
@@ -240,13 +240,13 @@ describe('context_equiv', () => {
     expect([swaps(rig, second), swaps(rig, grandchild), swaps(rig, 0)]).toEqual([true, true, true]);
   });
 
-  it('never holds of tasks that have nothing to do with each other', () => {
+  it('tasks that have nothing to do with each other are never equivalent', () => {
     const rig = inherited();
     rig.open(2, CALLSTACK);
     expect([swaps(rig, 2), swaps(rig, 0)]).toEqual([false, false]);
   });
 
-  it('never holds any more once an event is opened in the child', () => {
+  it('tasks are never equivalent once an event is opened in the child', () => {
     const rig = inherited();
     const [child, sibling] = [rig.fork(), rig.fork()];
     rig.open(child, ANY);
@@ -254,14 +254,14 @@ describe('context_equiv', () => {
     expect([swaps(rig, child), swaps(rig, sibling)]).toEqual([false, false]);
   });
 
-  it('always holds between siblings still when their parent has changed', () => {
+  it('siblings are still equivalent when their parent has changed', () => {
     const rig = inherited();
     const [first, second] = [rig.fork(), rig.fork()];
     rig.open(0, CALLSTACK, ATTR_INHERIT);
     expect([swaps(rig, first), swaps(rig, second), swaps(rig, 0)]).toEqual([false, true, false]);
   });
 
-  it('never holds between children of different generations', () => {
+  it('children of different generations are never equivalent', () => {
     const rig = inherited();
     const first = rig.fork();
     rig.close(rig.open(0, CALLSTACK, ATTR_INHERIT));
@@ -269,7 +269,7 @@ describe('context_equiv', () => {
     expect([swaps(rig, first), swaps(rig, second), swaps(rig, 0)]).toEqual([false, false, true]);
   });
 
-  it('never holds when the event was closed in between', () => {
+  it('tasks are never equivalent when the event was closed in between', () => {
     const rig = inherited();
     rig.open(0, CALLSTACK);
     const child = rig.fork();
@@ -278,7 +278,7 @@ describe('context_equiv', () => {
 });
 
 describe('perf_pmu_disable and perf_pmu_enable', () => {
-  it('always nest: the first stops, the last starts', () => {
+  it('perf_pmu_disable and perf_pmu_enable nest: the first stops, the last starts', () => {
     const rig = new Rig();
     rig.open(0, CALLSTACK);
     rig.take();
@@ -293,13 +293,13 @@ describe('perf_pmu_disable and perf_pmu_enable', () => {
 });
 
 describe('opening and closing in the running task', () => {
-  it('always resets for the first user, and starts LBR before the counters', () => {
+  it('an open always resets for the first user, and starts LBR before the counters', () => {
     const rig = new Rig();
     rig.open(0, CALLSTACK);
     expect(rig.take()).toEqual([...RESET, ...START]);
   });
 
-  it('never resets for the second', () => {
+  it('an open never resets for the second user', () => {
     const rig = new Rig();
     rig.open(0, CALLSTACK);
     rig.take();
@@ -307,7 +307,7 @@ describe('opening and closing in the running task', () => {
     expect(rig.take()).toEqual([...STOP, ...START]);
   });
 
-  it('never resets for a first user that has run', () => {
+  it('an enable never resets for a first user that has run', () => {
     const rig = new Rig();
     const event = rig.open(0, CALLSTACK);
     rig.disable(event);
@@ -316,7 +316,7 @@ describe('opening and closing in the running task', () => {
     expect(rig.take()).toEqual([CTRL_OFF, ...START]);
   });
 
-  it('always stops LBR with the last user, and leaves the records', () => {
+  it('a close stops LBR with the last user, and leaves the records', () => {
     const rig = new Rig();
     const event = rig.open(0, CALLSTACK);
     rig.take();

@@ -160,7 +160,7 @@ class Replay {
 const NAMES = [...new Set(TRACES.map((trace) => trace.model))];
 
 describe.each(NAMES)('perf on %s', (name) => {
-  it('always makes the accesses of the C, in its order, and leaves what the C leaves', () => {
+  it(`on ${name} perf always makes the accesses of the C, and leaves what the C leaves`, () => {
     for (const trace of TRACES) if (trace.model === name) new Replay(trace).run();
   });
 });
@@ -172,7 +172,7 @@ describe('the recording', () => {
   const changes = (call: Call, pattern: RegExp, value: number): boolean =>
     Object.entries(call.state ?? {}).some(([key, v]) => pattern.test(key) && v === value);
 
-  it('reaches what is hard to reach', () => {
+  it('the recording of perf reaches what is hard to reach', () => {
     const swap = (call: Call): boolean =>
       Object.keys(call.state ?? {}).some((key) => /^ctx\d\.task$/.test(key));
     const callstack = ({ call }: Call): boolean => (call[4] & PERF_SAMPLE_BRANCH_CALL_STACK) !== 0;

@@ -38,7 +38,7 @@ function places(models: readonly string[], kernels: readonly string[] = KERNELS)
 }
 
 describe('Where', () => {
-  it('always is a question of the CPU, and for the shortcut of the kernel as well', () => {
+  it('Where asks about the CPU, and WITH_SHORTCUT about the kernel as well', () => {
     for (const model of CPU_MODELS) {
       const has = WITH_STACK.includes(model.name);
       for (const kernel of KERNELS) {
@@ -52,14 +52,14 @@ describe('Where', () => {
 });
 
 describe('knownFailure', () => {
-  it('always expects the entry that v1-vmx-area fails where TSX is off on Haswell, alone', () => {
+  it('a failing entry is expected of v1-vmx-area alone, on Haswell without TSX', () => {
     for (const property of ['no-leak/vm', 'no-leak/task', 'recorder-owned', 'no-fault'] as const) {
       expect(expected(v1VmxArea, property)).toEqual(places(['haswell-notsx']));
       for (const policy of [v1Vmx, v1VmxSwap]) expect(expected(policy, property)).toEqual([]);
     }
   });
 
-  it('always expects of v1 what no schedule can spare it, everywhere', () => {
+  it('what no schedule can spare v1 is expected of v1 on every CPU and kernel', () => {
     for (const policy of [v1Vmx, v1VmxArea]) {
       for (const property of ['no-loss/any', 'host-intact', 'owner-only'] as const) {
         expect(expected(policy, property)).toEqual(places(ALL));
@@ -69,18 +69,18 @@ describe('knownFailure', () => {
     expect(expected(v1VmxSwap, 'owner-only')).toEqual([]);
   });
 
-  it("always expects of v1-vmx-swap what perf's shortcut does, where there is one", () => {
+  it('what perf’s shortcut does is expected of v1-vmx-swap where there is a shortcut', () => {
     expect(expected(v1VmxSwap, 'host-intact')).toEqual(places(WITH_STACK, AFTER_4_18));
   });
 
-  it('always expects a needless switch of an event policy where there can be an event', () => {
+  it('an event policy is expected to switch in vain where there can be an event', () => {
     for (const policy of [v4, v4Select, v6, v7, v8, v10]) {
       expect(expected(policy, 'no-needless-switch')).toEqual(places(WITH_STACK));
     }
     expect(expected(v8Posted, 'no-needless-switch')).toEqual([]);
   });
 
-  it('always expects vCPUs of one VM to meet, by the shortcut or for want of an event', () => {
+  it('vCPUs of one VM are expected to meet by the shortcut, or for want of an event', () => {
     for (const policy of [v6, v7]) {
       expect(expected(policy, 'no-leak/task').toSorted()).toEqual(
         [...places(WITHOUT), ...places(WITH_STACK, AFTER_4_18)].toSorted(),
@@ -96,7 +96,7 @@ describe('knownFailure', () => {
     }
   });
 
-  it('always expects of v8 an unbalanced perf and wrong samples where it has call stacks', () => {
+  it('v8 is expected to unbalance perf and to sample wrongly where it has call stacks', () => {
     for (const policy of [v8, v8Posted]) {
       for (const property of ['balanced', 'sample-true'] as const) {
         expect(expected(policy, property)).toEqual(places(WITH_STACK));
@@ -128,20 +128,20 @@ describe('needlessSwitches', () => {
   }
 
   it.each([v4, v4Select, v6, v7, v8, v10, merged])(
-    'always is how often $name works for a guest that has stopped',
+    'needlessSwitches of $name is how often it works for a guest that has stopped',
     (policy) => {
       expect(worked(policy)).toBe(policy.needlessSwitches);
     },
   );
 
-  it('never is exceeded by v8-posted, which forgets the last use before the slice ends', () => {
+  it('v8-posted never exceeds needlessSwitches: it forgets the last use within the slice', () => {
     expect(worked(v8Posted)).toBe(2);
     expect(v8Posted.needlessSwitches).toBeGreaterThanOrEqual(2);
   });
 });
 
 describe('notApplicable', () => {
-  it('always spares v8 on a CPU without call stacks whatever needs an owner', () => {
+  it('on a CPU without call stacks v8 is never judged by what needs an owner', () => {
     const needOwner: readonly PropertyName[] = [
       'no-loss/any',
       'no-leak/vm',
@@ -163,7 +163,7 @@ describe('notApplicable', () => {
     }
   });
 
-  it('always prefers the reason that holds on every CPU', () => {
+  it('notApplicable always prefers the reason that holds on every CPU', () => {
     const twice: LbrPolicy = { ...never, withoutCallstack: { 'owner-only': 'there is none' } };
     for (const name of ['skylake', 'nehalem']) {
       expect(notApplicable(twice, 'owner-only', cpuModel(name))).toBe(
@@ -176,7 +176,7 @@ describe('notApplicable', () => {
     }
   });
 
-  it('never is declared twice, for all CPUs and for those without call stacks', () => {
+  it('no property is declared not applicable twice, for all CPUs and for some', () => {
     for (const { notApplicable: everywhere, withoutCallstack = {} } of POLICIES) {
       for (const name of Object.keys(withoutCallstack)) expect(everywhere).not.toHaveProperty(name);
     }

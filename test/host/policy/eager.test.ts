@@ -12,7 +12,7 @@ const RECORDS = 33;
 const ALL = 34;
 
 describe('never', () => {
-  it('always leaves to the next vCPU, and to the host, what is in the registers', () => {
+  it('the policy "never" leaves the registers to the next vCPU, and to the host', () => {
     const rig = new Rig(never);
     expect([rig.intercepted(0), rig.intercepted(1)]).toEqual([false, false]);
     rig.set(0, FROM + 1, 77);
@@ -27,7 +27,7 @@ describe('never', () => {
     expect([rig.workAtBoot, rig.kvmWork()]).toEqual([[], []]);
   });
 
-  it('never keeps anything over a live migration, and passes through again', () => {
+  it('the policy "never" loses the stack in a live migration, and passes through again', () => {
     const rig = new Rig(never);
     rig.set(0, DEBUGCTL, 1);
     rig.m.switchTo(0, -1);
@@ -37,13 +37,13 @@ describe('never', () => {
     expect(rig.intercepted(0)).toBe(false);
   });
 
-  it('never believes anything', () => {
+  it('the policy "never" does not know whether a guest uses LBR', () => {
     expect(never.inUse(new Rig(never).m.vcpus[0])).toBe(null);
   });
 });
 
 describe('always', () => {
-  it('always restores before the first entry, and saves and scrubs at the end of a slice', () => {
+  it('the policy "always" restores before the first entry, and parks when a slice ends', () => {
     const rig = new Rig(always);
     expect(rig.workAtBoot).toEqual([`v0 writes ${ALL}`]);
     expect(rig.intercepted(0)).toBe(false);
@@ -65,14 +65,14 @@ describe('always', () => {
     expect(rig.get(1, FROM + 1)).toBe(78);
   });
 
-  it('never works at an exit and re-entry while no host event counts', () => {
+  it('the policy "always" does nothing at an exit and re-entry without a host event', () => {
     const rig = new Rig(always);
     rig.m.exitAndEnter(0);
     rig.get(0, TOS);
     expect(rig.kvmWork()).toEqual([]);
   });
 
-  it('always follows the vCPU to another pCPU', () => {
+  it('under the policy "always" the stack follows the vCPU to another pCPU', () => {
     const rig = new Rig(always, { pcpus: 2 });
     rig.set(0, FROM + 1, 77);
     rig.m.switchTo(0, -1);
@@ -83,7 +83,7 @@ describe('always', () => {
     expect(rig.get(0, FROM + 1)).toBe(77);
   });
 
-  it('always parks before a host event comes, and borrows from it around each entry', () => {
+  it('the policy "always" parks for a host event, and borrows around each entry', () => {
     const rig = new Rig(always);
     rig.set(0, FROM + 1, 77);
     rig.kvmWork();
@@ -106,7 +106,7 @@ describe('always', () => {
     }
   });
 
-  it('never borrows any more once the host event has gone', () => {
+  it('the policy "always" borrows no longer once the host event is closed', () => {
     const rig = new Rig(always);
     rig.m.hostEvent(0, PINNED, ON);
     rig.get(0, TOS);
@@ -118,7 +118,7 @@ describe('always', () => {
     expect(rig.m.kvm.lentOut(0)).toBe(false);
   });
 
-  it('always carries the stack over a live migration', () => {
+  it('under the policy "always" the stack survives a live migration', () => {
     const rig = new Rig(always);
     rig.set(0, FROM + 1, 77);
     rig.set(0, DEBUGCTL, 1);
@@ -129,7 +129,7 @@ describe('always', () => {
 });
 
 describe('pv-v2', () => {
-  it('never does anything while ACTIVE is 0', () => {
+  it('pv-v2 never does anything while ACTIVE is 0', () => {
     const rig = new Rig(pvV2);
     expect(pvV2.inUse(rig.m.vcpus[0])).toBe(false);
     rig.set(0, FROM + 1, 77);
@@ -139,7 +139,7 @@ describe('pv-v2', () => {
     expect([rig.intercepted(0), rig.intercepted(1)]).toEqual([false, false]);
   });
 
-  it('always saves and restores all but LBR_SELECT while it is 1, and never scrubs', () => {
+  it('while ACTIVE is 1, pv-v2 saves and restores all but LBR_SELECT, and never scrubs', () => {
     const rig = new Rig(pvV2);
     rig.set(0, MSR_KVM_PV_LBR_CTRL, 1);
     expect(pvV2.inUse(rig.m.vcpus[0])).toBe(true);
@@ -159,7 +159,7 @@ describe('pv-v2', () => {
     expect(rig.intercepted(0)).toBe(false);
   });
 
-  it('never saves after ACTIVE was cleared', () => {
+  it('pv-v2 never saves after ACTIVE was cleared', () => {
     const rig = new Rig(pvV2);
     rig.set(0, MSR_KVM_PV_LBR_CTRL, 1);
     rig.set(0, MSR_KVM_PV_LBR_CTRL, 0);
@@ -168,7 +168,7 @@ describe('pv-v2', () => {
     expect(rig.kvmWork()).toEqual([]);
   });
 
-  it('never carries ACTIVE over a live migration', () => {
+  it('pv-v2 never carries ACTIVE over a live migration', () => {
     const rig = new Rig(pvV2);
     rig.set(0, MSR_KVM_PV_LBR_CTRL, 1);
     rig.m.switchTo(0, -1);
@@ -176,7 +176,7 @@ describe('pv-v2', () => {
     expect([rig.m.vcpus[0].pvLbrCtrl, rig.intercepted(0)]).toEqual([0, false]);
   });
 
-  it('always goes on under a host event, which is what makes it unsound', () => {
+  it('pv-v2 is unsound since it saves and restores under a host event as well', () => {
     const rig = new Rig(pvV2);
     rig.set(0, MSR_KVM_PV_LBR_CTRL, 1);
     rig.m.hostEvent(0, PINNED, ON);

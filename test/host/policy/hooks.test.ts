@@ -19,7 +19,7 @@ const asked = ({ said }: HookedRig): string[] => said('debugctlAccess', 'setDebu
 const hooked = (): HookedRig => new HookedRig('none', { cpu: 'haswell' });
 
 describe('debugctlAccess', () => {
-  it('always is asked before a read, and before a write that then reaches the VMCS', () => {
+  it('debugctlAccess is asked before a read, and before a write that reaches the VMCS', () => {
     const rig = hooked();
     expect([rig.write(0, DEBUGCTL, LBR), asked(rig)]).toEqual([
       0,
@@ -37,7 +37,7 @@ describe('debugctlAccess', () => {
     ]);
   });
 
-  it('always may refuse both, which leaves the VMCS as it is', () => {
+  it('debugctlAccess may refuse a read and a write, which leaves the VMCS as it is', () => {
     const rig = hooked();
     rig.write(0, DEBUGCTL, LBR | FREEZE);
     asked(rig);
@@ -51,7 +51,7 @@ describe('debugctlAccess', () => {
     expect(rig.read(0, DEBUGCTL)).toBe(LBR | FREEZE);
   });
 
-  it('never is asked about a value that KVM does not take, nor about other MSRs', () => {
+  it('debugctlAccess is never asked about a value that KVM refuses, nor about other MSRs', () => {
     const rig = hooked();
     expect([rig.write(0, DEBUGCTL, LBR, 1), rig.write(0, DEBUGCTL, 1 << 6)]).toEqual([GP, GP]);
     for (const passthrough of [true, false]) {
@@ -63,7 +63,7 @@ describe('debugctlAccess', () => {
     expect([rig.debugctl, asked(rig)]).toEqual([0, []]);
   });
 
-  it('never refuses anything where a policy does not say', () => {
+  it('a policy that does not say otherwise never refuses an access to DEBUGCTL', () => {
     const rig = new Rig(never);
     expect(PASS_THROUGH.debugctlAccess(rig.m.kvm, rig.m.vcpus[0])).toBe(0);
     expect([rig.write(0, DEBUGCTL, LBR), rig.read(0, DEBUGCTL)]).toEqual([0, LBR]);
@@ -72,7 +72,7 @@ describe('debugctlAccess', () => {
 });
 
 describe('lbrEnabled', () => {
-  it('always is DEBUGCTL.LBR of the VMCS, and nothing else', () => {
+  it('lbrEnabled is DEBUGCTL.LBR of the VMCS, and nothing else', () => {
     const vcpu = new Rig(never).m.vcpus[0];
     for (let bit = 0; bit < 16; bit++) {
       vcpu.vmcs.guestDebugctl = 1 << bit;
@@ -84,7 +84,7 @@ describe('lbrEnabled', () => {
 });
 
 describe('interceptSelect', () => {
-  it('always traps LBR_SELECT alone, both ways, and leaves the flag of the rest', () => {
+  it('interceptSelect traps LBR_SELECT alone, both ways, and leaves the flag of the rest', () => {
     const rig = new Rig(never, { cpu: 'skylake' });
     const [vcpu, other] = rig.m.vcpus;
     expect(rig.open).toEqual(['FROM', 'TO', 'INFO', 'TOS', 'SELECT']);
@@ -100,7 +100,7 @@ describe('interceptSelect', () => {
     expect(rig.open).toEqual(['FROM', 'TO', 'INFO', 'TOS', 'SELECT']);
   });
 
-  it('always is nothing where there is no LBR_SELECT', () => {
+  it('interceptSelect does nothing on a CPU without LBR_SELECT', () => {
     for (const cpu of ['core2', 'atom', 'silvermont']) {
       const rig = new Rig(never, { cpu });
       rig.m.kvm.interceptSelect(rig.m.vcpus[0]);
@@ -130,15 +130,18 @@ function stacks(model: CpuModel): { readonly to: LbrStack; readonly from: LbrSta
 }
 
 describe('LbrStack.loadRaw', () => {
-  it.each(CPU_MODELS)('always takes all that $name has, and LBR_SELECT only if asked', (model) => {
-    const { to, from } = stacks(model);
-    expect([to.loadRaw(from, true), wordsOf(to)]).toEqual([0, wordsOf(from)]);
-    const bare = stacks(model);
-    expect(bare.to.loadRaw(bare.from, false)).toBe(0);
-    expect(wordsOf(bare.to)).toEqual([...wordsOf(from).slice(0, -1), 0]);
-  });
+  it.each(CPU_MODELS)(
+    'loadRaw always takes all registers of $name, and LBR_SELECT only if asked',
+    (model) => {
+      const { to, from } = stacks(model);
+      expect([to.loadRaw(from, true), wordsOf(to)]).toEqual([0, wordsOf(from)]);
+      const bare = stacks(model);
+      expect(bare.to.loadRaw(bare.from, false)).toBe(0);
+      expect(wordsOf(bare.to)).toEqual([...wordsOf(from).slice(0, -1), 0]);
+    },
+  );
 
-  it('never fixes up what was captured, as load does, and is refused where TSX is off', () => {
+  it('loadRaw never fixes up a capture as load does, so it is refused where TSX is off', () => {
     for (const tsx of [true, false]) {
       const model = cpuModel(tsx ? 'haswell' : 'haswell-notsx');
       const { to, from } = stacks(model);
@@ -151,7 +154,7 @@ describe('LbrStack.loadRaw', () => {
     }
   });
 
-  it('never has a fix-up where the format has no such bits, whether TSX is there or not', () => {
+  it('load never fixes up a format without TSX bits, whether the CPU has TSX or not', () => {
     for (const model of CPU_MODELS) {
       const { to, from } = stacks(model);
       from.write(model.lbr_from + 1, 7, CAPTURED);
@@ -160,7 +163,7 @@ describe('LbrStack.loadRaw', () => {
     }
   });
 
-  it('always goes on after a refusal, with the TO of that record too', () => {
+  it('loadRaw always goes on after a refusal, with the TO of the same record first', () => {
     const { to, from } = stacks(cpuModel('haswell-notsx'));
     from.write(FROM + 3, 7, CAPTURED);
     const there = wordsOf(from);
@@ -173,7 +176,7 @@ describe('LbrStack.loadRaw', () => {
 });
 
 describe('LbrRegisters.loadAtEntry', () => {
-  it('always writes every LBR register of the one pCPU, LBR_SELECT too, and tells of them', () => {
+  it('LbrRegisters.load writes every LBR register of one pCPU, and reports them', () => {
     for (const [name, count] of [
       ['haswell', 34],
       ['skylake', 98],
@@ -190,7 +193,7 @@ describe('LbrRegisters.loadAtEntry', () => {
     }
   });
 
-  it('always says that hardware refused a value, and never reports a fault of the host', () => {
+  it('LbrRegisters.load says that hardware refused a value, and reports no host fault', () => {
     const { registers, cpus, copy, on, said } = new HostRegisters('haswell-notsx');
     copy.write(FROM + 1, 7, CAPTURED);
     registers.loadAtEntry(on[0]);
@@ -210,7 +213,7 @@ describe('loadAtEntry', () => {
     return { rig, vcpu };
   }
 
-  it('always loads the records of the vCPU into its pCPU, as they are', () => {
+  it('loadAtEntry always loads the records of the vCPU into its pCPU, as they are', () => {
     const { rig, vcpu } = recorded('haswell');
     rig.m.kvm.loadAtEntry(vcpu);
     expect(rig.work()).toEqual(['p1: v2 writes 34']);
@@ -219,7 +222,7 @@ describe('loadAtEntry', () => {
     expect([other.stack.empty, other.stack.lbr_select]).toEqual([true, 0]);
   });
 
-  it('always fails the entry of that vCPU if a value is refused', () => {
+  it('loadAtEntry always fails the entry of the vCPU if a value is refused', () => {
     const { rig, vcpu } = recorded('haswell-notsx');
     rig.m.kvm.loadAtEntry(vcpu);
     expect(rig.work()).toEqual(['p1: v2 writes 34', 'entry of v2 failed']);

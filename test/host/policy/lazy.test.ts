@@ -18,7 +18,7 @@ const SAVED = 'v0 reads 34';
 const PARKED = [SAVED, RESTORED];
 
 describe('lazy-literal', () => {
-  it('always intercepts at the beginning of a slice, and restores nothing (L1)', () => {
+  it('lazy-literal always intercepts when a slice begins, and restores nothing (L1)', () => {
     const rig = new Rig(lazyLiteral);
     expect([rig.intercepted(), rig.inUse, rig.workAtBoot]).toEqual([true, false, []]);
     rig.get(0, TOS);
@@ -27,7 +27,7 @@ describe('lazy-literal', () => {
     expect([rig.intercepted(), rig.inUse]).toEqual([true, false]);
   });
 
-  it('always restores on the first access, makes it, and passes through from then on (L2)', () => {
+  it('lazy-literal restores on the first access, makes it, and then passes through (L2)', () => {
     for (const access of ['read', 'write'] as const) {
       const rig = new Rig(lazyLiteral);
       rig.m.vcpus[0].records.write(FROM + 2, 77, 0);
@@ -43,7 +43,7 @@ describe('lazy-literal', () => {
     }
   });
 
-  it('always saves a slice with an access, and never one without (L3)', () => {
+  it('lazy-literal always saves a slice with an access, and never one without (L3)', () => {
     const rig = new Rig(lazyLiteral);
     rig.set(0, FROM + 2, 77);
     rig.set(0, SELECT, 9);
@@ -55,7 +55,7 @@ describe('lazy-literal', () => {
     expect([rig.get(0, FROM + 2), rig.get(0, SELECT)]).toEqual([77, 9]);
   });
 
-  it('always covers up what was recorded before the first access', () => {
+  it('lazy-literal always covers up what was recorded before the first access', () => {
     const rig = new Rig(lazyLiteral);
     rig.set(0, DEBUGCTL, LBR);
     rig.m.branches(0, BRANCH_JCC, 2);
@@ -63,13 +63,13 @@ describe('lazy-literal', () => {
     expect(rig.get(0, TOS)).toBe(0);
   });
 
-  it('always hands a fault of the access on', () => {
+  it('lazy-literal always hands on the fault of an access', () => {
     const rig = new Rig(lazyLiteral);
     expect(rig.write(0, SELECT, 0, 1)).toBe(13);
     expect(rig.kvmWork()).toEqual([RESTORED, 'v0 writes one']);
   });
 
-  it('never keeps the stack over a live migration, and intercepts again', () => {
+  it('lazy-literal never keeps the stack over a live migration, and intercepts again', () => {
     const rig = new Rig(lazyLiteral);
     rig.set(0, FROM + 2, 77);
     rig.migrate();
@@ -80,7 +80,7 @@ describe('lazy-literal', () => {
 const SOUND = [lazySound, pvSound, parked];
 
 describe.each(SOUND)('$name', (policy) => {
-  it('never works for a guest that does not use LBR', () => {
+  it(`${policy.name} never works for a guest that does not use LBR`, () => {
     const rig = new Rig(policy);
     rig.nextSlice();
     rig.m.exitAndEnter(0);
@@ -89,7 +89,7 @@ describe.each(SOUND)('$name', (policy) => {
     expect(rig.workAtBoot).toEqual([]);
   });
 
-  it('always answers a trapped access from the parked copy, and restores before the entry', () => {
+  it(`${policy.name} answers a trapped read from the copy, and restores at the entry`, () => {
     const rig = new Rig(policy);
     rig.m.vcpus[0].records.write(FROM + 2, 77, 3);
     rig.m.vcpus[0].records.write(TOS, 4, 0);
@@ -103,7 +103,7 @@ describe.each(SOUND)('$name', (policy) => {
     expect(rig.kvmWork()).toEqual([]);
   });
 
-  it('always takes a trapped write into the parked copy, and a bad one nowhere', () => {
+  it(`${policy.name} takes a trapped write into the parked copy, and a bad one nowhere`, () => {
     const rig = new Rig(policy);
     const before = rig.m.vcpus[0].records.lbr_select;
     expect(rig.write(0, SELECT, 1, 1)).toBe(13);
@@ -117,7 +117,7 @@ describe.each(SOUND)('$name', (policy) => {
     expect(rig.kvmWork()).toEqual([RESTORED]);
   });
 
-  it('always restores before an entry with DEBUGCTL.LBR set, without an access', () => {
+  it(`${policy.name} always restores before an entry with DEBUGCTL.LBR set`, () => {
     const rig = new Rig(policy);
     rig.m.vcpus[0].records.write(TOS, 4, 0);
     rig.set(0, DEBUGCTL, LBR);
@@ -130,14 +130,14 @@ describe.each(SOUND)('$name', (policy) => {
     expect([rig.intercepted(), rig.get(0, TOS)]).toEqual([false, 6]);
   });
 
-  it('never restores for FREEZE_LBRS_ON_PMI alone', () => {
+  it(`${policy.name} never restores for FREEZE_LBRS_ON_PMI alone`, () => {
     const rig = new Rig(policy);
     rig.set(0, DEBUGCTL, msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI);
     rig.enter();
     expect([rig.kvmWork(), rig.intercepted()]).toEqual([[], true]);
   });
 
-  it('always saves, wipes and intercepts at the end of a slice in which it was live', () => {
+  it(`${policy.name} saves, wipes and intercepts when a slice with a live stack ends`, () => {
     const rig = new Rig(policy);
     rig.set(0, FROM + 2, 77);
     rig.get(0, FROM + 2);
@@ -151,7 +151,7 @@ describe.each(SOUND)('$name', (policy) => {
     expect(rig.m.vcpus[0].records.lbr_select).toBe(9);
   });
 
-  it('always carries the stack over a live migration, and intercepts again', () => {
+  it(`${policy.name} carries the stack over a live migration, and intercepts again`, () => {
     const rig = new Rig(policy);
     rig.set(0, FROM + 2, 77);
     rig.get(0, FROM + 2);
@@ -163,7 +163,7 @@ describe.each(SOUND)('$name', (policy) => {
     expect(rig.get(0, FROM + 2)).toBe(77);
   });
 
-  it('always parks before a host event comes, and borrows from it around each entry', () => {
+  it(`${policy.name} parks before a host event counts, and borrows around each entry`, () => {
     const rig = new Rig(policy);
     rig.set(0, FROM + 2, 77);
     rig.set(0, DEBUGCTL, LBR);
@@ -186,7 +186,7 @@ describe.each(SOUND)('$name', (policy) => {
     expect([rig.get(0, FROM + 2), rig.kvmWork()]).toEqual([77, [RESTORED]]);
   });
 
-  it('never parks anything when a host event comes to an idle pCPU, or goes', () => {
+  it(`${policy.name} never parks for a host event on an idle pCPU, nor when one stops`, () => {
     const rig = new Rig(policy);
     rig.set(0, FROM + 2, 77);
     rig.get(0, FROM + 2);
@@ -217,7 +217,7 @@ function used(policy: LbrPolicy): Rig {
 }
 
 describe('lazy-sound', () => {
-  it('never restores in the next slice without a new sign of use', () => {
+  it('lazy-sound never restores in the next slice without a new sign of use', () => {
     const rig = used(lazySound);
     expect(rig.inUse).toBe(true);
     rig.nextSlice();
@@ -231,7 +231,7 @@ describe('lazy-sound', () => {
 });
 
 describe('pv-sound', () => {
-  it('always restores eagerly while ACTIVE is set', () => {
+  it('pv-sound always restores eagerly while ACTIVE is set', () => {
     const rig = new Rig(pvSound);
     rig.set(0, MSR_KVM_PV_LBR_CTRL, 1);
     expect([rig.inUse, rig.kvmWork()]).toEqual([true, []]);
@@ -247,7 +247,7 @@ describe('pv-sound', () => {
     expect(rig.kvmWork()).toEqual([]);
   });
 
-  it('never restores in the next slice without ACTIVE or a new sign of use', () => {
+  it('pv-sound never restores in the next slice without ACTIVE or a new sign of use', () => {
     const rig = used(pvSound);
     rig.nextSlice();
     expect(rig.kvmWork()).toEqual(PARKED);
@@ -255,7 +255,7 @@ describe('pv-sound', () => {
     expect(rig.kvmWork()).toEqual([]);
   });
 
-  it('always carries ACTIVE over a live migration', () => {
+  it('pv-sound always carries ACTIVE over a live migration', () => {
     const rig = new Rig(pvSound);
     rig.set(0, MSR_KVM_PV_LBR_CTRL, 1);
     rig.m.switchTo(0, -1);
@@ -267,7 +267,7 @@ describe('pv-sound', () => {
 });
 
 describe('parked', () => {
-  it('always is eager for one slice after a sign of use, and then waits for the next', () => {
+  it('parked is eager for one slice after a sign of use, and then waits for the next', () => {
     const rig = used(parked);
     expect(rig.inUse).toBe(true);
     rig.nextSlice();
@@ -279,7 +279,7 @@ describe('parked', () => {
     expect(rig.kvmWork()).toEqual([]);
   });
 
-  it('always takes DEBUGCTL.LBR at an entry for a sign of use', () => {
+  it('parked always takes DEBUGCTL.LBR at an entry for a sign of use', () => {
     const rig = new Rig(parked);
     rig.set(0, DEBUGCTL, LBR);
     rig.enter();
@@ -289,7 +289,7 @@ describe('parked', () => {
     expect([rig.kvmWork(), rig.inUse]).toEqual([[...PARKED, RESTORED], true]);
   });
 
-  it('never takes a trapped access that no entry followed for one', () => {
+  it('parked never takes a trapped access that no entry followed for a sign of use', () => {
     const rig = new Rig(parked);
     rig.get(0, TOS);
     rig.nextSlice();

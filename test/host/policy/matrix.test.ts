@@ -53,15 +53,15 @@ function declared(policy: LbrPolicy): string {
 }
 
 describe('the matrix of declarations', () => {
-  it('always has a row for each policy, and for nothing else', () => {
+  it('the matrix has a row for each policy, and for nothing else', () => {
     expect(Object.keys(MATRIX)).toEqual(POLICIES.map(({ name }) => name));
   });
 
-  it.each(POLICIES)('always is for $name what stands here', (policy) => {
+  it.each(POLICIES)('the declarations of $name are the row of the matrix', (policy) => {
     expect(declared(policy)).toBe(MATRIX[policy.name]);
   });
 
-  it.each(POLICIES)('always gives a reason for what $name breaks or is not asked', (policy) => {
+  it.each(POLICIES)('each failure or exemption that $name declares has a reason', (policy) => {
     const whys = Object.values(policy.knownFailures).map(({ why }) => why);
     const { notApplicable: never, withoutCallstack = {} } = policy;
     for (const text of [...whys, ...Object.values(never), ...Object.values(withoutCallstack)]) {
@@ -69,13 +69,13 @@ describe('the matrix of declarations', () => {
     }
   });
 
-  it.each(POLICIES)('always names each word that $name keeps for a vCPU', ({ words }) => {
+  it.each(POLICIES)('each word that $name keeps for a vCPU has a name', ({ words }) => {
     for (const word of words) expect(word).toMatch(/^[a-z_]+$/);
   });
 });
 
 describe('words', () => {
-  it('always are as many as a policy remembers: each one is state of every vCPU', () => {
+  it('a policy keeps as few words as it needs, since each is state of every vCPU', () => {
     const counts = POLICIES.map(({ name, words }) => `${name} ${words.length}`);
     expect(counts.join(', ')).toBe(
       'never 0, always 3, v1-vmx 0, v1-vmx-swap 1, v1-vmx-area 0, pv-v2 0, lazy-literal 0, v4 3, ' +

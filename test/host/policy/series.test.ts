@@ -29,13 +29,13 @@ describe.each(EVENTS)('the turns of $name', (policy) => {
     return rig;
   }
 
-  it('always begin with intercepts after a slice with use, and keep the event', () => {
+  it(`${policy.name} intercepts after a slice with use, and keeps the event`, () => {
     const rig = used();
     expect(rig.hook('vcpu_load')).toEqual(['intercept']);
     expect([rig.event, rig.inUse]).toEqual(['active', true]);
   });
 
-  it('always end an event after one slice without use, with LBR off', () => {
+  it(`${policy.name} always ends an event after one slice without use, with LBR off`, () => {
     const rig = used();
     rig.debugctl = FREEZE;
     rig.hook('vcpu_load');
@@ -44,7 +44,7 @@ describe.each(EVENTS)('the turns of $name', (policy) => {
     expect(rig.hook('vcpu_load')).toEqual([]);
   });
 
-  it('never end an event while LBR is on, but for v4', () => {
+  it(`${policy.name} keeps an event while LBR is on, unless it is v4`, () => {
     const rig = used();
     rig.debugctl = LBR;
     rig.hook('vcpu_load');
@@ -52,7 +52,7 @@ describe.each(EVENTS)('the turns of $name', (policy) => {
     expect(rig.inUse).toBe(policy !== v4);
   });
 
-  it('never take an access of the last slice for one of this slice', () => {
+  it(`${policy.name} never takes an access of the last slice for one of this slice`, () => {
     const rig = used();
     rig.hook('vcpu_load');
     const [, steps] = rig.read(TOS);
@@ -61,7 +61,7 @@ describe.each(EVENTS)('the turns of $name', (policy) => {
     expect(rig.event).toBe('active');
   });
 
-  it('always release the event with a reset, and touch nothing else', () => {
+  it(`a reset of ${policy.name} releases the event, and touches nothing else`, () => {
     const rig = used();
     expect(rig.reset()).toEqual(['release']);
     expect(rig.inUse).toBe(false);
@@ -70,7 +70,7 @@ describe.each(EVENTS)('the turns of $name', (policy) => {
     expect(rig.hook('vcpu_load')).toEqual([]);
   });
 
-  it('never do anything at a put or an exit, nor send any state', () => {
+  it(`${policy.name} never does anything at a put or an exit, nor sends any state`, () => {
     const rig = used();
     expect([rig.hook('vcpu_put'), rig.hook('vcpu_exit')]).toEqual([[], []]);
     expect(rig.hook('handleRequests')).toEqual([]);
@@ -85,7 +85,7 @@ describe.each([
 ])('$policy.name', ({ policy, opens }) => {
   const first = [...opens, 'create flexible'];
 
-  it('always accesses the register first, then opens it and creates the event', () => {
+  it(`${policy.name} accesses the register, then opens it, then creates the event`, () => {
     const rig = new HookRig(policy);
     expect([rig.inUse, rig.read(TOS)]).toEqual([false, [OK, ['rdmsr TOS', ...first]]]);
     expect(rig.read(TOS)).toEqual([OK, ['rdmsr TOS']]);
@@ -95,7 +95,7 @@ describe.each([
     expect(writer.write(TOS)).toEqual([0, ['wrmsr TOS 7 8']]);
   });
 
-  it('always takes an access to DEBUGCTL for use, once in a slice', () => {
+  it(`${policy.name} takes an access to DEBUGCTL for use, once in a slice`, () => {
     const rig = new HookRig(policy);
     expect(rig.accessDebugctl()).toEqual([0, first]);
     expect(rig.accessDebugctl()).toEqual([0, []]);
@@ -103,7 +103,7 @@ describe.each([
     expect(rig.accessDebugctl()).toEqual([0, opens]);
   });
 
-  it('never knows INFO', () => {
+  it(`INFO is never an LBR MSR for ${policy.name}`, () => {
     const rig = new HookRig(policy);
     expect([rig.read(INFO), rig.write(INFO)]).toEqual([
       [REFUSED, []],
@@ -112,7 +112,7 @@ describe.each([
     expect(rig.hook('vcpu_load')).toEqual([]);
   });
 
-  it('always asks perf again in the next slice when it has refused the event', () => {
+  it(`${policy.name} asks perf again in the next slice after it refused the event`, () => {
     const rig = new HookRig(policy);
     rig.comes = 'none';
     rig.read(TOS);
@@ -128,14 +128,14 @@ describe.each([v4, v4Select])('$name', (policy) => {
   const kindly = policy === v4Select;
   const opens = ['pass through', 'intercept SELECT'];
 
-  it('always creates the event with a first access that finds user call-stack mode', () => {
+  it(`${policy.name} creates its event with a first access in user call-stack mode`, () => {
     const rig = new HookRig(policy);
     const first = ['wrmsr SELECT 965 0', 'create flexible', ...opens];
     expect(rig.write(SELECT, CALLSTACK, 0)).toEqual([0, first]);
     expect([rig.inUse, rig.read(TOS)]).toEqual([true, [OK, ['rdmsr TOS']]]);
   });
 
-  it('always knows the mode by EN_CALLSTACK with the kernel kept out, from SELECT alone', () => {
+  it(`${policy.name} knows the mode by EN_CALLSTACK without the kernel, from SELECT alone`, () => {
     const modes = [
       { select: msrs.LBR_CALL_STACK, event: false },
       { select: msrs.LBR_KERNEL, event: false },
@@ -153,7 +153,7 @@ describe.each([v4, v4Select])('$name', (policy) => {
     expect(rig.inUse).toBe(false);
   });
 
-  it('never creates it for a mode that has ended', () => {
+  it(`${policy.name} never creates an event for a mode that has ended`, () => {
     const rig = new HookRig(policy);
     rig.write(SELECT, CALLSTACK, 0);
     rig.write(SELECT, msrs.LBR_KERNEL, 0);
@@ -162,7 +162,7 @@ describe.each([v4, v4Select])('$name', (policy) => {
     expect(rig.read(TOS)[1]).toEqual(['rdmsr TOS', ...opens]);
   });
 
-  it('never asks about the mode after the first access of a slice, unless read kindly', () => {
+  it(`${policy.name} asks about the mode once a slice, or always if read kindly`, () => {
     const rig = new HookRig(policy);
     expect(rig.read(TOS)).toEqual([OK, ['rdmsr TOS', ...opens]]);
     const late = kindly ? ['create flexible'] : [];
@@ -173,7 +173,7 @@ describe.each([v4, v4Select])('$name', (policy) => {
     expect(rig.accessDebugctl()).toEqual([0, [...next, ...opens]]);
   });
 
-  it('never raises a fault of its own', () => {
+  it(`${policy.name} never raises a fault by itself`, () => {
     const rig = new HookRig(policy);
     rig.comes = 'none';
     expect(rig.write(INFO)).toEqual([0, ['wrmsr INFO 7 8', ...opens]]);
@@ -182,7 +182,7 @@ describe.each([v4, v4Select])('$name', (policy) => {
 });
 
 describe.each([v8, v8Posted])('$name', (policy) => {
-  it('always creates an exclusive event before the access', () => {
+  it(`${policy.name} always creates an exclusive event before the access`, () => {
     const rig = new HookRig(policy);
     const first = ['create exclusive', 'pass through'];
     expect(rig.read(TOS)).toEqual([OK, [...first, 'rdmsr TOS']]);
@@ -192,21 +192,24 @@ describe.each([v8, v8Posted])('$name', (policy) => {
     expect(new HookRig(policy).accessDebugctl()).toEqual([0, first]);
   });
 
-  it.each(['inactive', 'none'] as const)('always raises #GP while the event is %s', (state) => {
-    const rig = new HookRig(policy);
-    rig.comes = state;
-    expect(rig.read(TOS)).toEqual([REFUSED, ['create exclusive']]);
-    const again = state === 'none' ? ['create exclusive'] : [];
-    expect([rig.write(TOS), rig.accessDebugctl()]).toEqual([
-      [GP, again],
-      [GP, again],
-    ]);
-    expect(rig.inUse).toBe(state === 'inactive');
-    // Nothing of this was a use.
-    expect(rig.hook('vcpu_load')).toEqual(state === 'inactive' ? ['release'] : []);
-  });
+  it.each(['inactive', 'none'] as const)(
+    `every access raises #GP while the event of ${policy.name} is %s`,
+    (state) => {
+      const rig = new HookRig(policy);
+      rig.comes = state;
+      expect(rig.read(TOS)).toEqual([REFUSED, ['create exclusive']]);
+      const again = state === 'none' ? ['create exclusive'] : [];
+      expect([rig.write(TOS), rig.accessDebugctl()]).toEqual([
+        [GP, again],
+        [GP, again],
+      ]);
+      expect(rig.inUse).toBe(state === 'inactive');
+      // Nothing of this was a use.
+      expect(rig.hook('vcpu_load')).toEqual(state === 'inactive' ? ['release'] : []);
+    },
+  );
 
-  it('never knows INFO, nor creates an event for it', () => {
+  it(`INFO is never an LBR MSR for ${policy.name}, and makes no event`, () => {
     const rig = new HookRig(policy);
     expect([rig.read(INFO), rig.write(INFO)]).toEqual([
       [REFUSED, []],
@@ -215,7 +218,7 @@ describe.each([v8, v8Posted])('$name', (policy) => {
     expect(rig.inUse).toBe(false);
   });
 
-  it('always takes the registers back before an entry, by what the event is', () => {
+  it(`${policy.name} takes the registers back before an entry by what the event is`, () => {
     for (const state of ['active', 'inactive'] as const) {
       const rig = new HookRig(policy);
       rig.read(TOS);
@@ -228,7 +231,7 @@ describe.each([v8, v8Posted])('$name', (policy) => {
     }
   });
 
-  it('never takes back before an entry what was not given', () => {
+  it(`${policy.name} never takes back before an entry what was not given`, () => {
     const rig = new HookRig(policy);
     for (const state of ['none', 'inactive', 'active'] as const) {
       rig.event = state;
@@ -254,24 +257,27 @@ describe('v10', () => {
     return rig;
   }
 
-  it('always releases the event at the first request after a switch, LBR off and no access', () => {
+  it('v10 releases the event at the first request after a switch, LBR off and no access', () => {
     const rig = back();
     expect(rig.hook('handleRequests')).toEqual(['release']);
     rig.event = 'active';
     expect(rig.hook('handleRequests')).toEqual([]);
   });
 
-  it.each(['read', 'write', 'debugctl'] as const)('never after a trapped %s', (access) => {
-    const rig = back();
-    if (access === 'read') rig.read(TOS);
-    else if (access === 'write') rig.write(TOS);
-    else rig.wroteDebugctl(0);
-    expect(rig.hook('handleRequests')).toEqual([]);
-    // It counts for one look.
-    expect([rig.hook('vcpu_load'), rig.hook('handleRequests')]).toEqual([[], ['release']]);
-  });
+  it.each(['read', 'write', 'debugctl'] as const)(
+    'v10 never releases the event after a trapped %s',
+    (access) => {
+      const rig = back();
+      if (access === 'read') rig.read(TOS);
+      else if (access === 'write') rig.write(TOS);
+      else rig.wroteDebugctl(0);
+      expect(rig.hook('handleRequests')).toEqual([]);
+      // It counts for one look.
+      expect([rig.hook('vcpu_load'), rig.hook('handleRequests')]).toEqual([[], ['release']]);
+    },
+  );
 
-  it('never while LBR is on', () => {
+  it('v10 never releases the event while LBR is on', () => {
     const rig = back();
     rig.debugctl = LBR;
     expect(rig.hook('handleRequests')).toEqual([]);
@@ -281,7 +287,7 @@ describe('v10', () => {
     expect(rig.hook('handleRequests')).toEqual(['release']);
   });
 
-  it('always keeps an access for the look after the next switch', () => {
+  it('v10 always keeps an access for the look after the next switch', () => {
     const rig = new HookRig(v10);
     expect(rig.hook('vcpu_load')).toEqual([]);
     rig.read(TOS);
@@ -292,14 +298,14 @@ describe('v10', () => {
     expect(rig.hook('handleRequests')).toEqual(['release']);
   });
 
-  it('always creates the event for any write of DEBUGCTL, once', () => {
+  it('v10 creates its event for any write of DEBUGCTL, once', () => {
     const rig = new HookRig(v10);
     expect(rig.wroteDebugctl(0)).toEqual(['create fake-counter']);
     expect(rig.wroteDebugctl(LBR)).toEqual([]);
     expect(rig.accessDebugctl()).toEqual([0, []]);
   });
 
-  it('always reads and writes as merged does', () => {
+  it('v10 always reads and writes as merged does', () => {
     const rig = new HookRig(v10);
     expect(rig.read(TOS)).toEqual([OK, ['create fake-counter', 'rdmsr TOS']]);
     expect(rig.write(SELECT)).toEqual([0, ['wrmsr SELECT 7 8']]);

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { findPolicy, POLICIES } from '../../../src/host/policy/index.js';
 
 describe('POLICIES', () => {
-  it('always has each policy once, by the name that finds it', () => {
+  it('POLICIES has each policy once, and findPolicy finds it by its name', () => {
     const names = POLICIES.map(({ name }) => name);
     expect(names).toEqual([
       'never',
@@ -38,7 +38,7 @@ describe('POLICIES', () => {
     expect(new Set(policy.words).size).toBe(policy.words.length);
   });
 
-  it('always calls a policy paravirtual that tells its guest of the MSR', () => {
+  it('a policy that tells its guest of the MSR is always called paravirtual', () => {
     const pv = POLICIES.filter((policy) => policy.pv !== 'none');
     expect(pv.map(({ name, pv: site }) => [name, site])).toEqual([
       ['pv-v2', 'add-del'],

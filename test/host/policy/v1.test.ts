@@ -26,7 +26,7 @@ function found(rig: Rig): (number | 'gp')[] {
 }
 
 describe.each(ALL)('$name', (policy) => {
-  it('always passes everything through, and never takes the guest to have stopped', () => {
+  it(`${policy.name} passes everything through, and never takes the guest to have stopped`, () => {
     for (const cpu of ['haswell', 'skylake']) {
       const rig = new Rig(policy, { cpu });
       expect([rig.open.filter((name) => name !== 'INFO'), rig.inUse]).toEqual([OPEN, null]);
@@ -35,7 +35,7 @@ describe.each(ALL)('$name', (policy) => {
     }
   });
 
-  it('always saves once at an exit and restores once at an entry, and not in between', () => {
+  it(`${policy.name} saves once at an exit and restores once at an entry, and that is all`, () => {
     const rig = new Rig(policy);
     const [vcpu] = rig.m.vcpus;
     fill(rig, 8);
@@ -53,7 +53,7 @@ describe.each(ALL)('$name', (policy) => {
     expect(rig.work()).toEqual([SAVED]);
   });
 
-  it('always brings back the whole stack, LBR_SELECT included, whatever is there meanwhile', () => {
+  it(`${policy.name} always brings back the whole stack, LBR_SELECT included`, () => {
     for (const cpu of ['haswell', 'nehalem', 'knl']) {
       const rig = new Rig(policy, { cpu });
       const last = cpuModel(cpu).lbr_nr - 1;
@@ -70,7 +70,7 @@ describe.each(ALL)('$name', (policy) => {
     }
   });
 
-  it('always brings back INFO and the high halves', () => {
+  it(`${policy.name} always brings back INFO and the high halves`, () => {
     const rig = new Rig(policy, { cpu: 'skylake' });
     rig.write(0, INFO + 31, 9, msrs.LBR_INFO_MISPRED_HI);
     rig.write(0, FROM + 31, 7, 3);
@@ -81,7 +81,7 @@ describe.each(ALL)('$name', (policy) => {
     expect([kvm.guestRdmsr(vcpus[0], FROM + 31), kvm.edx]).toEqual([7, 3]);
   });
 
-  it('never keeps anything over a live migration', () => {
+  it(`${policy.name} never keeps anything over a live migration`, () => {
     const rig = new Rig(policy);
     fill(rig, 8);
     rig.write(0, DEBUGCTL, LBR);
@@ -89,7 +89,7 @@ describe.each(ALL)('$name', (policy) => {
     expect([found(rig), rig.debugctl]).toEqual([[0, 0, 0, 0, 0, 0], 0]);
   });
 
-  it('always makes a bad write the fault of the guest, since it is passed through', () => {
+  it(`a bad write faults the guest under ${policy.name}, since it is passed through`, () => {
     const rig = new Rig(policy);
     expect([rig.write(0, SELECT, 0, 1), rig.work()]).toEqual([GP, []]);
   });
@@ -107,18 +107,21 @@ function beside(policy: LbrPolicy, which: number): Rig {
 }
 
 describe('a host event that counts', () => {
-  it.each([v1Vmx, v1VmxArea])('always loses its records to the guest under $name', (policy) => {
-    for (const which of [PINNED, OF_TASK, FLEXIBLE]) {
-      const rig = beside(policy, which);
-      rig.enter();
-      rig.m.kvm.exit(rig.m.vcpus[0]);
-      expect([rig.work(), rig.m.kvm.lentOut(0)]).toEqual([[LOADED, SAVED], false]);
-      const { stack } = rig.m.pcpus[0];
-      expect([stack.readLow(FROM), stack.tos, stack.lbr_select]).toEqual([8, 12, 13]);
-    }
-  });
+  it.each([v1Vmx, v1VmxArea])(
+    'a host event that counts always loses its records to the guest under $name',
+    (policy) => {
+      for (const which of [PINNED, OF_TASK, FLEXIBLE]) {
+        const rig = beside(policy, which);
+        rig.enter();
+        rig.m.kvm.exit(rig.m.vcpus[0]);
+        expect([rig.work(), rig.m.kvm.lentOut(0)]).toEqual([[LOADED, SAVED], false]);
+        const { stack } = rig.m.pcpus[0];
+        expect([stack.readLow(FROM), stack.tos, stack.lbr_select]).toEqual([8, 12, 13]);
+      }
+    },
+  );
 
-  it('always lends its records under v1-vmx-swap from entry to exit, and has them back', () => {
+  it('under v1-vmx-swap a host event lends its records from entry to exit', () => {
     for (const which of [PINNED, OF_TASK, FLEXIBLE]) {
       const rig = beside(v1VmxSwap, which);
       const [vcpu] = rig.m.vcpus;
@@ -138,7 +141,7 @@ describe('a host event that counts', () => {
     }
   });
 
-  it('never is borrowed from once it has gone, nor given back what nobody lent', () => {
+  it('v1-vmx-swap never borrows from a closed host event, nor gives back what nobody lent', () => {
     const rig = beside(v1VmxSwap, PINNED);
     rig.enter();
     rig.m.hostEvent(0, PINNED, CLOSE);
@@ -165,7 +168,7 @@ describe('an entry after a record with a kernel address', () => {
     return rig;
   }
 
-  it('always fails under v1-vmx-area where TSX is off, and a register keeps what it had', () => {
+  it('without TSX the entry of v1-vmx-area fails after a kernel record, which stays out', () => {
     const rig = recorded(v1VmxArea, 'haswell-notsx');
     rig.m.pcpus[0].stack.clear();
     rig.m.pcpus[0].wrmsr(FROM + 2, 66, 0);
@@ -177,7 +180,7 @@ describe('an entry after a record with a kernel address', () => {
     expect([stack.readLow(TO + 2), stack.readLow(FROM + 1), stack.tos]).toEqual([2, 1, 2]);
   });
 
-  it('never fails with TSX on, nor where KVM writes the registers with its fix-up', () => {
+  it('the entry never fails with TSX, nor where KVM fixes up what it writes', () => {
     for (const [policy, cpu] of [
       [v1VmxArea, 'haswell'],
       [v1VmxArea, 'skylake'],

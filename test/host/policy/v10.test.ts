@@ -13,13 +13,13 @@ const FREEZE = msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
 const OPEN = ['FROM', 'TO', 'TOS', 'SELECT'];
 
 describe('the words of v10', () => {
-  it('always are those of merged and its own', () => {
+  it('the words of v10 are those of merged and one more', () => {
     expect(v10.words).toEqual(['need_cleanup', 'in_use']);
   });
 });
 
 describe('setDebugctl', () => {
-  it('always creates the event, whatever is written, and counts as use', () => {
+  it('any write of DEBUGCTL creates the event of v10, and counts as use', () => {
     for (const value of [LBR, FREEZE, 0]) {
       const rig = new Rig(v10);
       expect([rig.event, rig.words, rig.open, rig.inUse]).toEqual(['none', [], [], false]);
@@ -31,12 +31,12 @@ describe('setDebugctl', () => {
     }
   });
 
-  it('never is called by a read, which creates nothing and counts for nothing', () => {
+  it('a read of DEBUGCTL creates no event of v10, and counts for nothing', () => {
     const rig = new Rig(v10);
     expect([rig.read(0, DEBUGCTL), rig.event, rig.words]).toEqual([0, 'none', []]);
   });
 
-  it('always counts as use where perf refuses the event as well', () => {
+  it('a write of DEBUGCTL counts as use for v10 even if perf refuses the event', () => {
     const rig = new Rig(v10, { cpu: 'nehalem' });
     expect([rig.write(0, DEBUGCTL, LBR), rig.debugctl]).toEqual([0, LBR]);
     expect([rig.event, rig.words, rig.work()]).toEqual(['none', ['in_use'], []]);
@@ -46,7 +46,7 @@ describe('setDebugctl', () => {
 });
 
 describe('a trapped access', () => {
-  it('always counts as use, is made after perf has wiped the stack, and opens it next', () => {
+  it('a trapped access counts as use, finds a wiped stack, and opens the registers', () => {
     const read = new Rig(v10);
     read.m.pcpus[0].wrmsr(FROM + 1, 66, 0);
     expect([read.read(0, FROM + 1), read.work()]).toEqual([0, ['perf writes', 'v0 reads one']]);
@@ -60,12 +60,12 @@ describe('a trapped access', () => {
     expect(write.work()).toEqual(['perf writes', 'v0 writes one']);
   });
 
-  it('always may be one to INFO', () => {
+  it('a trapped access to INFO counts as use for v10', () => {
     const rig = new Rig(v10, { cpu: 'skylake' });
     expect([rig.write(0, INFO, 7), rig.read(0, INFO), rig.words]).toEqual([0, 7, ['in_use']]);
   });
 
-  it('always hands the high half on, and makes the host fault by a value that is refused', () => {
+  it('v10 hands the high half on, and a value that is refused faults the host', () => {
     const rig = new Rig(v10);
     rig.write(0, FROM + 1, 77, 3);
     rig.m.kvm.exit(rig.m.vcpus[0]);
@@ -77,7 +77,7 @@ describe('a trapped access', () => {
     expect(rig.work()).toEqual(['v0 writes one', 'host fault']);
   });
 
-  it('always reads 0 and drops writes where perf refuses the event', () => {
+  it('without an event v10 reads 0 and drops writes', () => {
     const rig = new Rig(v10, { cpu: 'nehalem' });
     rig.m.pcpus[0].wrmsr(FROM + 1, 66, 0);
     expect([rig.read(0, FROM + 1), rig.words]).toEqual([0, ['in_use']]);
@@ -87,7 +87,7 @@ describe('a trapped access', () => {
 });
 
 describe('cleanup', () => {
-  it('always forgets the use at the first switch, and ends the event at the second', () => {
+  it('v10 forgets a use at the first switch, and ends the event at the second', () => {
     for (const access of [
       (rig: Rig) => rig.read(0, TOS),
       (rig: Rig) => rig.write(0, TOS, 1),
@@ -114,7 +114,7 @@ describe('cleanup', () => {
     }
   });
 
-  it('never sees an access that is passed through', () => {
+  it('v10 never sees an access that is passed through', () => {
     const rig = new Rig(v10);
     rig.read(0, TOS);
     rig.nextSlice();
@@ -123,7 +123,7 @@ describe('cleanup', () => {
     expect(rig.event).toBe('none');
   });
 
-  it('never forgets a use as long as there is no event to clean up', () => {
+  it('v10 never forgets a use while there is no event to clean up', () => {
     const rig = new Rig(v10);
     rig.read(0, TOS);
     v10.reset(rig.m.kvm, rig.m.vcpus[0]);
@@ -154,12 +154,12 @@ describe('cleanup', () => {
     });
   }
 
-  it('always keeps the event for one switch after a trapped access, or while LBR is on', () => {
+  it('the event of v10 lasts one switch after a trapped access, or while LBR is on', () => {
     fc.assert(fc.property(anySlices, follows), seeded(100));
     follows(['read', 'read', 'read', 'off', 'idle', 'idle', 'on', 'idle', 'idle', 'off', 'idle']);
   });
 
-  it('always lets perf keep stack and LBR_SELECT through the slice that it grants', () => {
+  it('perf keeps stack and LBR_SELECT through the slice that v10 grants', () => {
     for (const [policy, kept] of [
       [v10, [77, 5]],
       [merged, [0, 0]],
@@ -177,13 +177,13 @@ describe('cleanup', () => {
 });
 
 describe('the event of v10', () => {
-  it('always counts beside an event of the host that is pinned to the CPU', () => {
+  it('the event of v10 counts beside a host event that is pinned to the CPU', () => {
     const rig = new Rig(v10);
     rig.m.hostEvent(0, PINNED, ON);
     expect([rig.read(0, TOS), rig.event, rig.counting]).toEqual([0, 'active', ['guest', 'pinned']]);
   });
 
-  it('never outlives a live migration, nor does what the policy remembers', () => {
+  it('a live migration ends the event of v10 and all that it remembers', () => {
     const rig = new Rig(v10);
     rig.write(0, DEBUGCTL, LBR);
     rig.migrate();

@@ -15,7 +15,7 @@ describe.each([
   { policy: v1VmxSwap, enters: ['restore all'] },
   { policy: v1VmxArea, enters: ['load at entry'] },
 ])('$policy.name', ({ policy, enters }) => {
-  it('always saves at an exit, and restores at an entry', () => {
+  it(`${policy.name} always saves at an exit, and restores at an entry`, () => {
     const rig = new HookRig(policy);
     for (let i = 0; i < 2; i++) {
       expect(rig.hook('vcpu_enter')).toEqual(enters);
@@ -23,7 +23,7 @@ describe.each([
     }
   });
 
-  it('never asks whether the host has an event, but to swap with it', () => {
+  it(`${policy.name} asks whether the host has an event only to swap with it`, () => {
     const rig = new HookRig(policy);
     const swaps = policy === v1VmxSwap;
     rig.hostLbr = true;
@@ -35,14 +35,14 @@ describe.each([
     expect(rig.hook('vcpu_enter')).toEqual(enters);
   });
 
-  it('never does anything when a vCPU comes or goes', () => {
+  it(`${policy.name} never does anything when a vCPU is scheduled in or out`, () => {
     const rig = new HookRig(policy);
     expect([rig.hook('vcpu_load'), rig.hook('vcpu_put')]).toEqual([[], []]);
     expect([rig.hook('handleRequests'), rig.wroteDebugctl(1)]).toEqual([[], []]);
     expect([rig.accessDebugctl(), rig.inUse, policy.pv]).toEqual([[0, []], null, 'none']);
   });
 
-  it('always passes the registers through, and sends nothing', () => {
+  it(`${policy.name} passes the registers through, and sends nothing`, () => {
     const rig = new HookRig(policy);
     expect(rig.reset()).toEqual(['pass through']);
     expect(rig.read(MSR_LBR_TOS)).toEqual([{ ...READ, vector: 0 }, ['rdmsr TOS']]);
@@ -53,7 +53,7 @@ describe.each([
 
 describe('recordsStale', () => {
   it.each([always, pvSound, lazySound, parked])(
-    'always holds of $name while the stack is in the registers',
+    'recordsStale always holds of $name while the stack is in the registers',
     (policy) => {
       const rig = new HookRig(policy);
       const stale = (): boolean | undefined => policy.recordsStale?.(rig.vcpu);
@@ -66,7 +66,7 @@ describe('recordsStale', () => {
     },
   );
 
-  it('never is claimed by a policy that reads them at its next entry', () => {
+  it('a policy that reads the records at its next entry never calls them stale', () => {
     for (const policy of [never, v1Vmx, v1VmxSwap, v1VmxArea]) {
       expect(policy.recordsStale).toBeUndefined();
     }
@@ -79,10 +79,7 @@ describe('reset', () => {
     { policy: never, steps: ['pass through'] },
     { policy: lazySound, steps: [] },
     { policy: parked, steps: [] },
-  ])(
-    'always leaves the bitmap of $policy.name as its first slice wants it',
-    ({ policy, steps }) => {
-      expect(new HookRig(policy).reset()).toEqual(steps);
-    },
-  );
+  ])('reset leaves the bitmap of $policy.name as its first slice wants it', ({ policy, steps }) => {
+    expect(new HookRig(policy).reset()).toEqual(steps);
+  });
 });

@@ -96,7 +96,7 @@ function reportOf(differences: readonly Difference[]): Conform {
 describe.skipIf(typeof source === 'string')('the port of lbr.c of Linux 6.1', () => {
   const known = source as KernelSource;
 
-  it(`never differs in ${KERNEL_RUNS} sequences, nor for any branch_sample_type`, () => {
+  it(`the port never differs from 6.1 in ${KERNEL_RUNS} sequences, nor for any type`, () => {
     const kernel = kernelDriver(buildKernel(known));
     const comparison = comparisonOf(PORT, kernel, KERNEL_RUNS);
     for (const _ of comparison.work());
@@ -107,7 +107,7 @@ describe.skipIf(typeof source === 'string')('the port of lbr.c of Linux 6.1', ()
     expect(comparison.filters.calls).toBeGreaterThan(10 << 19);
   });
 
-  it('is compared on the whole legacy path', () => {
+  it('the port is compared with 6.1 on the whole legacy path', () => {
     const counting = new CoverageRun(known);
     try {
       for (let run = 0; run < COVERAGE_RUNS; run++) counting.run(drawSequence(1, run, SUBJECTS));
@@ -121,7 +121,7 @@ describe.skipIf(typeof source === 'string')('the port of lbr.c of Linux 6.1', ()
     }
   });
 
-  it('always shows what sequences do not reach', () => {
+  it('the comparison always shows what sequences do not reach', () => {
     const counting = new CoverageRun(known);
     try {
       counting.run({ ...drawSequence(1, 0, SUBJECTS), calls: [] });
@@ -133,7 +133,7 @@ describe.skipIf(typeof source === 'string')('the port of lbr.c of Linux 6.1', ()
     }
   });
 
-  it('always differs from the C code when it is broken', () => {
+  it('a broken port always differs from the C code', () => {
     const port = broken((lbr) => ({
       intel_pmu_lbr_reset: (cpu) => {
         lbr.intel_pmu_lbr_reset(cpu);
@@ -151,7 +151,7 @@ describe.skipIf(typeof source === 'string')('the port of lbr.c of Linux 6.1', ()
 });
 
 describe('a broken port', () => {
-  it('is found by an access too many, and by the call that makes it', () => {
+  it('a broken port is found by an access too many, and by the call that makes it', () => {
     const { sequence, divergence } = firstOf((lbr) => ({
       intel_pmu_lbr_del: (cpu, event) => {
         lbr.intel_pmu_lbr_del(cpu, event);
@@ -165,7 +165,7 @@ describe('a broken port', () => {
     expect(divergence.accesses.kernel).toEqual([]);
   });
 
-  it('is found by a wrong value, and shown beside the right one', () => {
+  it('a broken port is found by a wrong value, which is shown beside the right one', () => {
     const difference = firstOf((lbr) => ({
       intel_pmu_lbr_enable_all: (cpu, pmi) => {
         const { port } = cpu;
@@ -185,7 +185,7 @@ describe('a broken port', () => {
     );
   });
 
-  it('is found by a wrong word, which is named', () => {
+  it('a broken port is found by a wrong word, which is named', () => {
     const difference = firstOf((lbr) => ({
       intel_pmu_lbr_read: (cpu) => {
         lbr.intel_pmu_lbr_read(cpu);
@@ -199,7 +199,7 @@ describe('a broken port', () => {
     expect(textOf([difference])).toContain('The accesses of the call are the same:');
   });
 
-  it('is found by a word beyond the records that the model has', () => {
+  it('a broken port is found by a word beyond the records that the model has', () => {
     const { sequence, divergence } = firstOf((lbr) => ({
       intel_pmu_lbr_disable_all: (cpu) => {
         lbr.intel_pmu_lbr_disable_all(cpu);
@@ -211,7 +211,7 @@ describe('a broken port', () => {
     expect(sequence.calls).toHaveLength(1);
   });
 
-  it('is found by what it returns, whichever branch_sample_type it takes', () => {
+  it('a broken port is found by what it returns, for any branch_sample_type', () => {
     const port = broken((lbr) => ({
       intel_pmu_setup_lbr_filter: (kernel, event) => {
         const ret = lbr.intel_pmu_setup_lbr_filter(kernel, event);
@@ -229,7 +229,7 @@ describe('a broken port', () => {
     expect(textOf([difference])).toMatch(/Returned: port -1, lbr\.c -?\d+/);
   });
 
-  it('is found by an exception', () => {
+  it('a broken port is found by an exception', () => {
     const swap = (): never => {
       throw new RangeError('out of it');
     };
@@ -240,14 +240,14 @@ describe('a broken port', () => {
     expect(differencesOf(both, both, 100).length).toBeGreaterThan(0);
   });
 
-  it('never fills the report with one difference', () => {
+  it('the report is never filled with one difference', () => {
     const wrong = broken(() => ({ intel_pmu_lbr_reset: (cpu) => cpu.wrmsrl(0, 0, 0) }));
     const differences = differencesOf(wrong, PORT, 200);
     expect(differences.length).toBeLessThanOrEqual(REPORTED_MAX);
     expect(differences[0].count).toBeGreaterThan(1);
   });
 
-  it('is reported as JSON with everything to run it again', () => {
+  it('a broken port is reported as JSON with everything to run it again', () => {
     const difference = firstOf((lbr) => ({
       intel_pmu_lbr_disable_all: (cpu) => {
         lbr.intel_pmu_lbr_disable_all(cpu);
@@ -277,7 +277,7 @@ describe('a broken port', () => {
 });
 
 describe('no difference', () => {
-  it('is ever found between the port and itself', () => {
+  it('no difference is ever found between the port and itself', () => {
     expect(differencesOf(PORT, PORT, 200)).toEqual([]);
   });
 });
@@ -306,36 +306,42 @@ describe('vlbr conform', () => {
     return { code, out, err };
   }
 
-  it.skipIf(typeof source === 'string')('always ends with 0 without a difference', async () => {
-    const { code, out } = await run('--cpu', 'knl', '--runs', '60', '--seed', '9', '--json');
-    expect(code).toBe(0);
-    const report = JSON.parse(out);
-    expect(report).toMatchObject({
-      schema: 'vlbr/conform/1',
-      seed: 9,
-      cpus: ['knl', 'knl/reports-lip'],
-      schedules: 60,
-      filterCalls: 1 << 19,
-      coverageProblem: null,
-      differences: [],
-      interrupted: false,
-    });
-    expect(report.coverage.sequences).toBe(60);
-    expect(report.coverage.notReached.length).toBeGreaterThan(0);
-  });
+  it.skipIf(typeof source === 'string')(
+    'vlbr conform always ends with 0 without a difference',
+    async () => {
+      const { code, out } = await run('--cpu', 'knl', '--runs', '60', '--seed', '9', '--json');
+      expect(code).toBe(0);
+      const report = JSON.parse(out);
+      expect(report).toMatchObject({
+        schema: 'vlbr/conform/1',
+        seed: 9,
+        cpus: ['knl', 'knl/reports-lip'],
+        schedules: 60,
+        filterCalls: 1 << 19,
+        coverageProblem: null,
+        differences: [],
+        interrupted: false,
+      });
+      expect(report.coverage.sequences).toBe(60);
+      expect(report.coverage.notReached.length).toBeGreaterThan(0);
+    },
+  );
 
-  it.skipIf(typeof source === 'string')('always ends with what is known on Ctrl-C', async () => {
-    const pressed = setTimeout(() => process.emit('SIGINT'), 1500);
-    const before = process.listeners('SIGINT').length;
-    const { code, out, err } = await run('--cpu', 'core2', '--runs', '100000000');
-    clearTimeout(pressed);
-    expect(code).toBe(130);
-    expect(out).toContain('interrupted: this is what was known until then');
-    expect(err).toContain('Ctrl-C once more');
-    expect(process.listeners('SIGINT').length).toBe(before);
-  });
+  it.skipIf(typeof source === 'string')(
+    'vlbr conform always ends with what is known on Ctrl-C',
+    async () => {
+      const pressed = setTimeout(() => process.emit('SIGINT'), 1500);
+      const before = process.listeners('SIGINT').length;
+      const { code, out, err } = await run('--cpu', 'core2', '--runs', '100000000');
+      clearTimeout(pressed);
+      expect(code).toBe(130);
+      expect(out).toContain('interrupted: this is what was known until then');
+      expect(err).toContain('Ctrl-C once more');
+      expect(process.listeners('SIGINT').length).toBe(before);
+    },
+  );
 
-  it('always says what is wrong with the command line', async () => {
+  it('vlbr conform always says what is wrong with the command line', async () => {
     await expect(run('--cpu', 'skylak')).rejects.toThrow(/Did you mean skylake\?/);
     await expect(run('--kernel-src', 'no-such-tree')).rejects.toThrow(UsageError);
     await expect(run('--runs', '0')).rejects.toThrow(/whole number from 1/);

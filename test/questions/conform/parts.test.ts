@@ -25,13 +25,13 @@ function many(runs: number): Sequence[] {
 }
 
 describe('drawSequence', () => {
-  it('always draws the same for the same seed and run, and something else for another', () => {
+  it('a sequence is the same for the same seed and run, and another for another', () => {
     expect(many(50)).toEqual(many(50));
     expect(drawSequence(4, 0, SUBJECTS)).not.toEqual(drawSequence(3, 0, SUBJECTS));
     expect(drawSequence(3, SUBJECTS.length, [SUBJECTS[0]])).not.toEqual(many(1)[0]);
   });
 
-  it('always reaches every function, subject and PMU version', () => {
+  it('sequences always reach every function, subject and PMU version', () => {
     const drawn = many(3 * SUBJECTS.length);
     const functions = drawn.flatMap(({ calls }) => calls.map(({ fn }) => fn));
     expect(new Set(functions)).toEqual(new Set(Object.keys(sequences.FUNCTIONS)));
@@ -42,14 +42,14 @@ describe('drawSequence', () => {
     for (const { name } of CPU_MODELS) expect(names).toContain(name);
   });
 
-  it('always draws as many arguments as the function takes', () => {
+  it('a call always has as many arguments as the function takes', () => {
     for (const { fn, args } of many(100).flatMap(({ calls }) => calls)) {
       expect([fn, args.length]).toEqual([fn, sequences.FUNCTIONS[fn].length]);
       for (const argument of args) expect(Number.isInteger(argument)).toBe(true);
     }
   });
 
-  it('never begins without an event that was set up', () => {
+  it('a sequence never begins without an event that was set up', () => {
     for (const { calls } of many(100)) {
       const first = calls.findIndex(({ fn }) => fn !== 'setTaskData');
       expect(calls[first].fn).toBe('intel_pmu_setup_lbr_filter');
@@ -58,7 +58,7 @@ describe('drawSequence', () => {
 });
 
 describe('callText', () => {
-  it('always names what the arguments are', () => {
+  it('callText always names what the arguments are', () => {
     const text = (fn: Call['fn'], ...args: number[]): string => sequences.callText({ fn, args });
     expect(text('intel_pmu_lbr_sched_task', 1, -1, 0)).toBe(
       'intel_pmu_lbr_sched_task(cpu1, NULL, false)',
@@ -78,7 +78,7 @@ describe('RegisterFile', () => {
     return { registers, log };
   }
 
-  it('never depends on the order in which registers are first read', () => {
+  it('a register file never depends on the order in which registers are first read', () => {
     const [a, b] = [file().registers, file().registers];
     const indices = Array.from({ length: 32 }, (_, i) => MSR_LBR_NHM_FROM + i);
     const forward = indices.map((msr) => a.rdmsr(msr));
@@ -89,7 +89,7 @@ describe('RegisterFile', () => {
     expect(indices.map((msr) => other.rdmsr(msr))).not.toEqual(forward);
   });
 
-  it('always logs what is read and written, with indices as unsigned words', () => {
+  it('a register file logs what is read and written, with indices as unsigned words', () => {
     const { registers, log } = file();
     registers.wrmsr(MSR_LBR_TOS, 0xffffffff, 2);
     expect(registers.rdmsr(MSR_LBR_TOS)).toBe(-1);
@@ -98,7 +98,7 @@ describe('RegisterFile', () => {
     expect(log).toEqual([1, MSR_LBR_TOS, -1, 2, 0, MSR_LBR_TOS, -1, 2, 1, 0xffffffff, 0, 0]);
   });
 
-  it('always changes by some stir, the same way on both sides', () => {
+  it('a stir always changes a register file in the same way on both sides', () => {
     const values = (kinds: readonly number[]): number[] => {
       const { registers, log } = file();
       for (let i = 0; i < 32; i++) registers.rdmsr(MSR_LBR_NHM_FROM + i);
@@ -115,7 +115,7 @@ describe('RegisterFile', () => {
 });
 
 describe('shrinkSequence', () => {
-  it('always leaves just the calls that are needed, and tame registers if they will do', () => {
+  it('shrinkSequence leaves just the calls that are needed, and tame registers if they do', () => {
     const calls = Array.from({ length: 60 }, (_, i): Call => ({ fn: 'setRan', args: [i, 0] }));
     const registers = { seed: 1, full: true, wildRecords: true, wildTos: true };
     const sequence: Sequence = { cpu: 'skylake', pmuVersion: 4, registers, calls };
@@ -133,7 +133,7 @@ describe('shrinkSequence', () => {
 });
 
 describe('wordName', () => {
-  it('always gives every word a name of its own', () => {
+  it('wordName always gives every word a name of its own', () => {
     const config = { model, cpus: 2, tasks: 4, events: 4, pmu_version: 4 };
     const whole = { ...config, version: '6.1', pv: 'none' } as const;
     const layout = new Layout();
@@ -160,7 +160,7 @@ describe('accessColumns', () => {
   const reads = (...eax: number[]): Access[] =>
     eax.map((word) => ({ write: false, msr: MSR_LBR_TOS, eax: word, edx: 0 }));
 
-  it('always shows the access that differs with those around it', () => {
+  it('accessColumns shows the access that differs with those around it', () => {
     const port = reads(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11);
     const kernel = [...reads(0, 1, 2, 3, 4, 5, 60, 7), { ...reads(8)[0], edx: 1, write: true }];
     expect(accessColumns(model, column('port', port), column('lbr.c', kernel), 6)).toEqual([
@@ -178,7 +178,7 @@ describe('accessColumns', () => {
     ]);
   });
 
-  it('always says when there are none, and shows the last when none differs', () => {
+  it('accessColumns says when there are none, and shows the last when none differs', () => {
     expect(accessColumns(model, column('a', []), column('b', []), -1)).toEqual([
       '     neither accesses an MSR',
     ]);
@@ -190,7 +190,7 @@ describe('accessColumns', () => {
 });
 
 describe('gcdaBytes', () => {
-  it('always writes the words of the format, counters in 64 bits', () => {
+  it('gcdaBytes writes the words of the format, counters in 64 bits', () => {
     const functions = [
       { ident: 7, funcChecksum: 0xfffffff0, cfgChecksum: 9, arcs: [5, 2 ** 32 + 1] },
       { ident: 8, funcChecksum: 1, cfgChecksum: 2, arcs: [] },
@@ -235,7 +235,7 @@ branch  1 never executed
 describe('parseGcov', () => {
   const lines = parseGcov(GCOV, 'lbr.c');
 
-  it('always takes the lines of the one file, with function and branches', () => {
+  it('parseGcov takes the lines of the one file, with function and branches', () => {
     expect(lines.map(({ line, count, function: name }) => [line, count, name])).toEqual([
       [2, 12, 'first'],
       [3, 12, 'first'],
@@ -259,7 +259,7 @@ describe('parseGcov', () => {
     expect(parseGcov(GCOV, 'elsewhere.c')).toEqual([]);
   });
 
-  it('always counts what is of other hardware apart, and names what was not reached', () => {
+  it('parseGcov counts other hardware apart, and names what was not reached', () => {
     expect(coverageOf(lines, 4)).toEqual({
       sequences: 4,
       lines: { reached: 4, total: 8 },

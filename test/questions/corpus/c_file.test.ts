@@ -46,26 +46,29 @@ describe.skipIf(installedSource === null)("defects in a kernel's lbr.c", () => {
     laboratory = await Laboratory.open(ROOT, installedSource);
   }, HOOK_MS);
 
-  it.each(NAMED)('are always killed by a property that %s names', async (_name, trial) => {
-    const options = await laboratory.prepare(trial, 4000, 1);
-    const work = hunt(options);
-    let now = work.next();
-    while (now.done !== true) now = work.next();
-    const { outcome } = now.value;
-    if (outcome.verdict !== 'killed') throw new Error(`it is ${outcome.verdict}`);
-    const { property, counterexample } = outcome.kill;
-    expect(trial.suspect.properties).toContain(property);
-    expect(counterexample.actions.length).toBeLessThanOrEqual(SHORT_ENOUGH);
-    // Neither the file as it is nor the port breaks it there.
-    for (const driver of [options.good.driver ?? PORT, PORT]) {
-      const { config, schedule } = withDriver(replayToken(counterexample.token), driver);
-      const bench = new Bench(config);
-      expect(bench.breaksAt(schedule, PROPERTY[property])).toBe(-1);
-      expect(bench.guestBreaksAt(schedule, PROPERTY[property])).toBe(-1);
-    }
-  });
+  it.each(NAMED)(
+    'a defect in lbr.c is always killed by a property that %s names',
+    async (_name, trial) => {
+      const options = await laboratory.prepare(trial, 4000, 1);
+      const work = hunt(options);
+      let now = work.next();
+      while (now.done !== true) now = work.next();
+      const { outcome } = now.value;
+      if (outcome.verdict !== 'killed') throw new Error(`it is ${outcome.verdict}`);
+      const { property, counterexample } = outcome.kill;
+      expect(trial.suspect.properties).toContain(property);
+      expect(counterexample.actions.length).toBeLessThanOrEqual(SHORT_ENOUGH);
+      // Neither the file as it is nor the port breaks it there.
+      for (const driver of [options.good.driver ?? PORT, PORT]) {
+        const { config, schedule } = withDriver(replayToken(counterexample.token), driver);
+        const bench = new Bench(config);
+        expect(bench.breaksAt(schedule, PROPERTY[property])).toBe(-1);
+        expect(bench.guestBreaksAt(schedule, PROPERTY[property])).toBe(-1);
+      }
+    },
+  );
 
-  it.each(NAMED)('are always a loss in a review of %s', async (name, trial) => {
+  it.each(NAMED)('a defect in lbr.c is always a loss in a review of %s', async (name, trial) => {
     const options = await laboratory.prepare(trial, 1, 1);
     expect(lostIn(options, RUNS_OF.get(name) ?? 300)).not.toEqual([]);
   });

@@ -75,7 +75,7 @@ beforeAll(() => {
 afterAll(() => rmSync(clone, { recursive: true, force: true }));
 
 describe('vlbr corpus', () => {
-  it('always finds the defects that are asked for, in the order of the corpus', () => {
+  it('vlbr corpus finds the defects that are asked for, in the order of the corpus', () => {
     const { status, stdout, stderr } = vlbr('--id', 'D05', 'B17', '--id', 'D04', '--json');
     const { schema, trials, outside, survivors, interrupted } = json(stdout);
     expect([status, stderr, schema]).toEqual([0, '', 'vlbr/corpus/1']);
@@ -84,7 +84,7 @@ describe('vlbr corpus', () => {
     expect([survivors, interrupted]).toEqual([[], false]);
   });
 
-  it('always tells the same in words, and colours no pipe', () => {
+  it('vlbr corpus tells the same in words, and colours no pipe', () => {
     const { status, stdout } = vlbr('--id', 'D04');
     expect(status).toBe(0);
     expect(stdout).toMatch(/^D04 +host +sample-true /m);
@@ -94,14 +94,14 @@ describe('vlbr corpus', () => {
     expect(stdout).not.toContain('\u001b');
   });
 
-  it('always says the same for the same seed, and another seed finds it, too', () => {
+  it('vlbr corpus is the same for the same seed, and another seed finds the defects too', () => {
     const run = (seed: string): string => vlbr('--id', 'D05', '--seed', seed, '--json').stdout;
     expect(timeless(run('3'))).toBe(timeless(run('3')));
     expect(timeless(run('4'))).not.toBe(timeless(run('3')));
     expect(json(run('4')).survivors).toEqual([]);
   });
 
-  it('always exits with 1 if a patch changes nothing, and names it', () => {
+  it('vlbr corpus exits with 1 if a patch changes nothing, and names it', () => {
     const nothing =
       '--- a/src/host/policy/never.ts\n+++ b/src/host/policy/never.ts\n@@ -1,2 +1,3 @@\n' +
       " import type { LbrPolicy } from './policy.js';\n" +
@@ -115,7 +115,7 @@ describe('vlbr corpus', () => {
     });
   });
 
-  it('always takes a patch that does not fit src for a mistake of usage', () => {
+  it('a patch that does not fit src is a mistake of usage', () => {
     withPatch('D05', '--- a/src/host/kvm.ts\n+++ b/src/host/kvm.ts\n@@ -1 +1 @@\n-x\n+y\n', () => {
       expectUsageError(vlbr('--id', 'D05'), /D05\.patch does not apply to src\/host\/kvm\.ts/);
     });
@@ -125,7 +125,7 @@ describe('vlbr corpus', () => {
     });
   });
 
-  it('always says what is wrong with the command line', () => {
+  it('vlbr corpus always says what is wrong with the command line', () => {
     expectUsageError(vlbr('--id', 'A1'), /there is no defect 'A1'\. Did you mean A01\?/);
     expectUsageError(vlbr('--id', ''), /there is no defect ''/);
     expectUsageError(vlbr('--kernel-src', '/nowhere', '--id', 'A01'), /\/nowhere/);
@@ -142,7 +142,7 @@ describe('vlbr corpus', () => {
     expect(vlbr('--help').stdout).toMatch(/Exit codes:/);
   });
 
-  it('always says that it needs a clone where there is none', () => {
+  it('vlbr corpus says that it needs a clone where there is none', () => {
     const bare = mkdtempSync(join(tmpdir(), 'vlbr-bare-'));
     try {
       cpSync(join(clone, 'dist'), join(bare, 'dist'), { recursive: true });
@@ -171,7 +171,7 @@ describe('vlbr corpus', () => {
     }
   });
 
-  it('always ends at Ctrl-C with what it knows', async () => {
+  it('vlbr corpus ends at Ctrl-C with what it knows', async () => {
     const never = ['corpus', '--id', 'D04', 'D05', '--runs', '1000000000', '--json'];
     const nothing = '--- a/src/host/kvm.ts\n+++ b/src/host/kvm.ts\n@@ -1 +1,2 @@\n+// x\n /**\n';
     writeFileSync(patchPath('D05'), nothing);
@@ -189,18 +189,15 @@ describe('vlbr corpus', () => {
     expect(notTried).toContain('D05.dual');
   });
 
-  it.each([3000, 4500])(
-    'never calls it an error that Ctrl-C ends a bundler, %i ms on',
-    async (ms) => {
-      // A group of its own, all of which gets the signal, as from a terminal.
-      const cli = join(clone, 'dist', 'cli.js');
-      const child = spawn(process.execPath, [cli, 'corpus'], { detached: true, stdio: 'ignore' });
-      const { pid = 0 } = child;
-      expect(pid).toBeGreaterThan(0);
-      const timer = setTimeout(() => process.kill(-pid, 'SIGINT'), ms);
-      const code = await new Promise((resolve) => child.on('close', resolve));
-      clearTimeout(timer);
-      expect(code).toBe(130);
-    },
-  );
+  it.each([3000, 4500])('a Ctrl-C that ends a bundler is never an error, %i ms on', async (ms) => {
+    // A group of its own, all of which gets the signal, as from a terminal.
+    const cli = join(clone, 'dist', 'cli.js');
+    const child = spawn(process.execPath, [cli, 'corpus'], { detached: true, stdio: 'ignore' });
+    const { pid = 0 } = child;
+    expect(pid).toBeGreaterThan(0);
+    const timer = setTimeout(() => process.kill(-pid, 'SIGINT'), ms);
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    clearTimeout(timer);
+    expect(code).toBe(130);
+  });
 });

@@ -71,29 +71,29 @@ function onCpu(replay: ReplayCase, cpu: string): ReplayCase {
 }
 
 describe('corpus.json', () => {
-  it('always has each collected defect once', () => {
+  it('corpus.json has each collected defect once', () => {
     expect(DEFECTS.map(({ id }) => id)).toEqual(IDS);
     expect(IDS).toHaveLength(31);
   });
 
-  it('always has those outside that are known to be', () => {
+  it('corpus.json calls those defects outside that are known to be', () => {
     expect(DEFECTS.filter(({ kind }) => kind === 'outside').map(({ id }) => id)).toEqual(OUTSIDE);
   });
 
-  it('never has a patch that no entry asks for', () => {
+  it('there is never a patch that no entry asks for', () => {
     const patches = readdirSync(corpusFolder(ROOT)).filter((name) => name.endsWith('.patch'));
     const wanted = TRIALS.filter(({ patch }) => patch !== null).map((t) => `${trialName(t)}.patch`);
     expect(patches.sort()).toEqual(wanted.sort());
   });
 
-  it('always points at rows of FIDELITY.md that are there', () => {
+  it('corpus.json points at rows of FIDELITY.md that exist', () => {
     const rows = readFileSync(join(ROOT, 'docs', 'FIDELITY.md'), 'utf8');
     for (const { fidelity } of DEFECTS) {
       for (const row of fidelity) expect(rows).toContain(`\n**${row}** `);
     }
   });
 
-  it('always has patches that say what they put back, in lines that fit a mail', () => {
+  it('each patch says what it puts back, in lines that fit a mail', () => {
     for (const trial of TRIALS.filter(({ patch }) => patch !== null)) {
       const [head = ''] = (trial.patch ?? '').split('\n---\n');
       expect(head).toMatch(/^Subject: .+\nCommit: .+\nFixed-in: .+\nPuts-back: .+\n\n[A-Z]/);
@@ -115,7 +115,7 @@ describe('corpus.json', () => {
 describe('the suite', () => {
   const mutants = IN_MODEL.filter(({ defect }) => defect.kind === 'mutant');
   it.each(mutants.map((trial) => [trialName(trial), trial] as const))(
-    'always kills %s by a property that it names',
+    'the suite kills %s by a property that it names',
     async (_name, trial) => {
       const report = await hunted(trial);
       const { outcome } = report;
@@ -136,7 +136,7 @@ describe('the suite', () => {
 
   const present = IN_MODEL.filter(({ defect }) => defect.kind === 'present');
   it.each(present.map((trial) => [trialName(trial), trial] as const))(
-    'always sees %s in the model as it stands, on the CPU that it is about',
+    'the suite sees %s in the model as it stands, on the CPU that it is about',
     async (_name, trial) => {
       const { outcome } = await hunted(trial);
       if (outcome.verdict !== 'killed') throw new Error(`it is ${outcome.verdict}`);
@@ -162,7 +162,7 @@ const NO_CHANGE = `--- a/src/host/policy/never.ts
 describe('hunt', () => {
   const FEW = 150;
 
-  it('never kills what changes nothing, even under a policy that fails by itself', async () => {
+  it('hunt never kills what changes nothing, even if the policy fails by itself', async () => {
     const trial = variant('D01', NO_CHANGE, [
       'no-loss/any',
       'no-leak/vm',
@@ -174,26 +174,26 @@ describe('hunt', () => {
     expect(runs).toBe(FEW);
   });
 
-  it('never counts a property that the entry does not name', async () => {
+  it('hunt never counts a property that the entry does not name', async () => {
     const trial = variant('A04', patchText(ROOT, 'A04') ?? '', ['balanced', 'no-leak/vm']);
     expect((await hunted(trial, FEW)).outcome.verdict).toBe('survived');
   });
 
-  it('never counts an oops where no-fault is not what the entry names', async () => {
+  it('hunt never counts an oops where the entry does not name no-fault', async () => {
     const trial = variant('B08', patchText(ROOT, 'B08') ?? '', ['no-leak/task']);
     const report = await hunted(trial, FEW);
     expect(report.outcome.verdict).toBe('oops');
     expect(isCaught({ trial, report, elapsed_s: 0 })).toBe(false);
   });
 
-  it('never takes what is there anyway for a defect if the other CPU has it as well', async () => {
+  it('hunt never takes for a defect what the other CPU has as well', async () => {
     const found = IN_MODEL.find(({ defect }) => defect.id === 'D06');
     if (found === undefined) throw new Error('D06 is in scope');
     const trial = { ...found, suspect: { ...found.suspect, contrast: found.suspect.cpu } };
     expect((await hunted(trial, FEW)).outcome.verdict).toBe('survived');
   });
 
-  it('always keeps to the machine that the entry asks for', async () => {
+  it('hunt always keeps to the machine that the entry asks for', async () => {
     const shape = { vms: 1, vcpus: 1, tasks: 2, pcpus: 1 };
     const trial = variant('D04', patchText(ROOT, 'D04') ?? '', ['sample-true']);
     const asked = { ...trial, suspect: { ...trial.suspect, shape } };
@@ -202,7 +202,7 @@ describe('hunt', () => {
     expect(outcome.kill.counterexample.shape).toEqual(shape);
   });
 
-  it('always gives the same report for the same seed', async () => {
+  it('hunt always gives the same report for the same seed', async () => {
     const told = async (): Promise<unknown> => {
       const { outcome, runs, steps } = await hunted(
         variant('D04', patchText(ROOT, 'D04') ?? '', ['no-loss/any']),

@@ -56,7 +56,7 @@ const parsed = (change: object): Defect[] => parseCorpus(corpus({ ...DEFECT, ...
 const suspect = (change: object): Defect[] => parsed({ suspects: [{ ...SUSPECT, ...change }] });
 
 describe('parseCorpus', () => {
-  it('always takes what is right', () => {
+  it('parseCorpus always takes what is right', () => {
     expect(parsed({})).toEqual([DEFECT]);
     const outside = { kind: 'outside', suspects: [], reason: 'there is none', fidelity: ['F1'] };
     expect(parsed(outside)[0]?.kind).toBe('outside');
@@ -85,20 +85,20 @@ describe('parseCorpus', () => {
     ['a mutant with a contrast', () => suspect({ contrast: 'haswell' }), /for what is present/],
     ['what is present without one', () => parsed({ kind: 'present' }), /for what is present/],
   ];
-  it.each(wrong)('never takes %s', (_name, read, message) => {
+  it.each(wrong)('parseCorpus never takes %s', (_name, read, message) => {
     expect(read).toThrow(CorpusError);
     expect(read).toThrow(message);
   });
 });
 
 describe('readCorpus', () => {
-  it('always says that it needs a clone where there is no corpus', () => {
+  it('readCorpus says that it needs a clone where there is no corpus', () => {
     expect(() => readCorpus(root)).toThrow(/needs a clone of its repository, with npm ci/);
   });
 });
 
 describe('trialsOf', () => {
-  it('always has one trial for the model, and one for lbr.c where there is a patch of it', () => {
+  it('there is one trial for the model, and one for lbr.c where it has a patch', () => {
     file('test/corpus/X01.patch', 'a');
     expect(trialsOf(root, parsed({})).map(trialName)).toEqual(['X01']);
     file('test/corpus/X01.lbr.c.patch', 'b');
@@ -106,7 +106,7 @@ describe('trialsOf', () => {
     expect(patchText(root, 'X01.lbr.c')).toBe('b');
   });
 
-  it('never goes without the patch of a mutant, nor takes one for what is present', () => {
+  it('a mutant always has a patch, and what is present never has one', () => {
     expect(() => trialsOf(root, parsed({}))).toThrow(/X01\.patch is missing/);
     file('test/corpus/X01.patch', 'a');
     const present = parsed({ kind: 'present', suspects: [{ ...SUSPECT, contrast: 'haswell' }] });
@@ -130,23 +130,23 @@ Why.
 describe('patchedSource', () => {
   const patched = (text: string): unknown => patchedSource(root, 'X01', text);
 
-  it('always applies a diff below a mail header', () => {
+  it('patchedSource always applies a diff below a mail header', () => {
     file('src/hw/a.ts', 'one\ntwo\n');
     expect(patched(PATCH)).toEqual(new Map([['src/hw/a.ts', 'one\nthree\n']]));
   });
 
-  it('always finds the lines where others were put before them', () => {
+  it('patchedSource finds the lines where others were put before them', () => {
     file('src/hw/a.ts', 'zero\none\ntwo\n');
     expect(patched(PATCH)).toEqual(new Map([['src/hw/a.ts', 'zero\none\nthree\n']]));
   });
 
-  it('always applies two diffs of one file', () => {
+  it('patchedSource always applies two diffs of one file', () => {
     file('src/hw/a.ts', 'one\ntwo\n');
     const again = PATCH.slice(PATCH.indexOf('--- a/')).replace('-two\n+three', '-three\n+four');
     expect(patched(`${PATCH}${again}`)).toEqual(new Map([['src/hw/a.ts', 'one\nfour\n']]));
   });
 
-  it('never takes a patch that does not fit, or is of something else', () => {
+  it('patchedSource never takes a patch that does not fit, or of another file', () => {
     file('src/hw/a.ts', 'one\n2\n');
     file('README.md', 'one\ntwo\n');
     const wrong: readonly (readonly [string, RegExp])[] = [
@@ -165,7 +165,7 @@ describe('patchedSource', () => {
 });
 
 describe('loadModel', () => {
-  it('always says that it needs a clone where there is no src or no bundler', async () => {
+  it('loadModel says that it needs a clone where there is no src or no bundler', async () => {
     await expect(loadModel(root, new Map())).rejects.toThrow(/there is no src in .* needs a clone/);
     file('src/questions/corpus/model.ts', '');
     file('package.json', '{}');

@@ -74,7 +74,7 @@ function text(of: CorpusReport): string {
 }
 
 describe('corpusText', () => {
-  it('always tells what has killed each, after how much, and on which schedule', () => {
+  it('the text tells what has killed each, after how much, and on which schedule', () => {
     const shown = text(report([killed, oops, present]));
     expect(shown.split('\n')[0]).toBe(
       "vlbr corpus: 4 real defects, 3 within the model's reach; seed 7; up to 1,000 runs for each",
@@ -95,13 +95,13 @@ describe('corpusText', () => {
     );
   });
 
-  it('always says why a defect is outside the model', () => {
+  it('the text says why a defect is outside the model', () => {
     expect(text(report([killed]))).toMatch(
       /^ {2}B17 {2}guest perf: .*\n.*\(docs\/FIDELITY\.md: F1\)$/m,
     );
   });
 
-  it('always shows a schedule once where port and lbr.c are killed alike', () => {
+  it('the text shows a schedule once where port and lbr.c are killed alike', () => {
     const shown = text(report([killed, as(killed, { target: 'lbr.c' })]));
     expect(shown).toMatch(/^D04\.lbr\.c: .*\n {2}the schedule of D04 above$/m);
     expect(shown.match(/=> breaks/g)).toHaveLength(1);
@@ -113,7 +113,7 @@ describe('corpusText', () => {
     );
   });
 
-  it('always names what was not found', () => {
+  it('the text always names what was not found', () => {
     const shown = text(report([killed, as(oops, {}, SURVIVED)]));
     expect(shown).toMatch(/^B08 +guest perf +SURVIVED +1,000 +60,000 +1\.3$/m);
     expect(shown).toMatch(/no schedule was found that breaks no-fault on it alone/);
@@ -122,14 +122,14 @@ describe('corpusText', () => {
     );
   });
 
-  it('never takes an oops for what the entry names if it does not', () => {
+  it('an oops never counts as what the entry names if the entry does not name it', () => {
     const { defect: of, suspect } = oops.trial;
     const other = as(oops, { defect: of, suspect: { ...suspect, properties: ['balanced'] } });
     expect(text(report([other]))).toMatch(/^B08 +guest perf +OOPS /m);
     expect(survivorsOf(report([other]))).toEqual([other]);
   });
 
-  it('never takes a claim of the model that fails for a fault of the kernel', () => {
+  it('a claim that fails for a fault of the kernel never counts', () => {
     const { outcome } = oops.report;
     if (outcome.verdict !== 'oops') throw new Error('B08 oopses');
     const crash = { ...outcome.crash, error: 'ModelInvariantError: what must hold' };
@@ -138,7 +138,7 @@ describe('corpusText', () => {
     expect(json(report([other])).survivors).toEqual(['B08']);
   });
 
-  it('always says what was not tried, and why', () => {
+  it('the text says what was not tried, and why', () => {
     const more = { kernel: null, kernelProblem: 'no kernel source', notTried: ['A01.lbr.c'] };
     const shown = text(report([killed], { ...more, interrupted: true }));
     expect(shown).toMatch(/^patches of lbr\.c not tried: no kernel source$/m);
@@ -149,7 +149,7 @@ describe('corpusText', () => {
     );
   });
 
-  it('never is wider than a terminal, its words to replay aside, nor other than ASCII', () => {
+  it('the text is never wider than a terminal, except for replays, nor other than ASCII', () => {
     for (const line of lines(report([killed, oops, present, as(oops, {}, SURVIVED)]))) {
       if (!line.startsWith('  v1.')) expect(line.length).toBeLessThanOrEqual(WIDTH);
       expect(line).toMatch(/^[ -~]*$/);
@@ -182,7 +182,7 @@ function json(of: CorpusReport): Json {
 }
 
 describe('corpusJson', () => {
-  it('always holds each trial, with a schedule in words and one to replay', () => {
+  it('the JSON holds each trial, with a schedule in words and one to replay', () => {
     const { schema, trials, outside, survivors, ok } = json(report([killed, oops, present]));
     expect(schema).toBe('vlbr/corpus/1');
     expect(trials.map(({ name, verdict }) => [name, verdict])).toEqual([
@@ -201,7 +201,7 @@ describe('corpusJson', () => {
     expect([survivors, ok]).toEqual([[], true]);
   });
 
-  it('always has what survived', () => {
+  it('the JSON has what survived', () => {
     const { trials, survivors, ok } = json(report([as(killed, {}, SURVIVED)]));
     expect(trials[0]).toMatchObject({ verdict: 'survived', caught: false, counterexample: null });
     expect([survivors, ok]).toEqual([['D04'], false]);

@@ -9,20 +9,16 @@ import { MachineModel } from '../../../src/states/machine_model.js';
 import { Search } from '../../../src/search/search.js';
 import type { DriverKind } from '../../../src/guest/perf/lbr_driver.js';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
-import { findPolicy } from '../../../src/host/policy/index.js';
-import { PROPERTY_NAMES } from '../../../src/judge/properties.js';
-import { findCpuModel, withDepth } from '../../../src/hw/cpu_models.js';
 import { kernelDriver } from '../../../src/tree/driver.js';
 import { installedBinary, installedSource } from '../../rig/installed_kernel.js';
+import { policyOf } from '../../rig/machine.js';
+import { configOf, exploreOptions } from '../../rig/states.js';
 
-const shape = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
-
-function modelOf(policyName: string, driver: DriverKind, groups: readonly Group[]): MachineModel {
-  const policy = findPolicy(policyName) ?? raise();
-  const model = withDepth(findCpuModel('haswell') ?? raise(), 2);
+function modelOf(policy: string, driver: DriverKind, groups: readonly Group[]): MachineModel {
+  const config = { ...configOf(policyOf(policy), [2, 1, 2, 1]), driver };
   const bounds = { groups, events: 1, calls: 2, suspended: 1 };
   // A C driver's parts stay where they are, so VMs keep their numbers.
-  return new MachineModel({ ...shape, model, kernel: '6.1', policy, driver }, bounds, true);
+  return new MachineModel(config, bounds, true);
 }
 
 describe.skipIf(installedSource === null)('exploration with the C file', () => {
@@ -31,34 +27,27 @@ describe.skipIf(installedSource === null)('exploration with the C file', () => {
     kernel = kernelDriver(installedBinary());
   });
 
-  it.each(['pv-sound', 'merged'])('always has the states of the port under %s', (policy) => {
-    const counts = [PORT, kernel].map((driver) => {
-      const model = modelOf(policy, driver, ['calls', 'tasks', 'events', 'pmi']);
-      const search = new Search(model, { symmetry: true, maxLength: 9 });
-      const { end, states, transitions, brokenLength } = search.run();
-      return { end, states, transitions, brokenLength };
-    });
-    expect(counts[0].states).toBeGreaterThan(1000);
-    expect(counts[1]).toEqual(counts[0]);
-  });
-
-  it('always finds the shortest counterexamples of the port', () => {
-    const policy = findPolicy('lazy-literal') ?? raise();
-    const [lengths, same] = [PORT, kernel].map((driver) => {
-      const { results, complete } = explore({
-        model: withDepth(findCpuModel('haswell') ?? raise(), 2),
-        kernel: '6.1',
-        driver,
-        policy,
-        shape,
-        bounds: { groups: ['calls', 'tasks', 'events'], events: 1, calls: 2, suspended: 1 },
-        properties: PROPERTY_NAMES,
-        maxLength: 5,
-        memoryBytes: Infinity,
-        fingerprints: false,
-        symmetry: true,
-        untilBroken: false,
+  it.each(['pv-sound', 'merged'])(
+    'the C file always has the states of the port under %s',
+    (policy) => {
+      const counts = [PORT, kernel].map((driver) => {
+        const model = modelOf(policy, driver, ['calls', 'tasks', 'events', 'pmi']);
+        const search = new Search(model, { symmetry: true, maxLength: 9 });
+        const { end, states, transitions, brokenLength } = search.run();
+        return { end, states, transitions, brokenLength };
       });
+      expect(counts[0].states).toBeGreaterThan(1000);
+      expect(counts[1]).toEqual(counts[0]);
+    },
+  );
+
+  it('the C file always has the shortest counterexamples of the port', () => {
+    const policy = policyOf('lazy-literal');
+    const [lengths, same] = [PORT, kernel].map((driver) => {
+      const more = { driver, maxLength: 5 };
+      const { results, complete } = explore(
+        exploreOptions(policy, ['calls', 'tasks', 'events'], more),
+      );
       expect(complete).toBe(true);
       return results.map(({ property, verdict, counterexample }) => [
         property,
@@ -70,7 +59,3 @@ describe.skipIf(installedSource === null)('exploration with the C file', () => {
     expect(same).toEqual(lengths);
   });
 });
-
-function raise(): never {
-  throw new Error('there are such things');
-}

@@ -61,7 +61,7 @@ describe('vlbr explore', () => {
     rmSync(BUILD, { recursive: true, force: true });
   });
 
-  it('always looks at every schedule of a sound policy, and exits 0', () => {
+  it('vlbr explore looks at every schedule of a sound policy, and exits 0', () => {
     const { status, stdout, stderr } = vlbr(...SMALL, '--policy', 'pv-sound');
     expect([status, stderr]).toEqual([0, '']);
     expect(stdout).toMatch(/^pv-sound +complete +[\d,]+ +[\d,]+ +\d+ +\d+\.\d +[\d,]+ +\d+$/m);
@@ -69,7 +69,7 @@ describe('vlbr explore', () => {
     expect(stdout).toMatch(/^ {2}after a guest has stopped for good: at most \d/m);
     expect(stdout).toMatch(/^1 complete, 0 truncated, 0 unexpected failures/m);
   });
-  it('always finds schedules that replay shows again, the same in each run', () => {
+  it('vlbr explore finds schedules that replay shows again, the same in each run', () => {
     const args = [...SMALL, '--policy', 'never,pv-v2', '--bound', '8', '--json'];
     const [first, again] = [vlbr(...args), vlbr(...args)];
     expect([first.status, first.stderr]).toEqual([0, '']);
@@ -90,14 +90,14 @@ describe('vlbr explore', () => {
     });
     expect(leaks).toEqual([6, 8]);
   });
-  it('always exits 4 when the memory ran out', () => {
+  it('vlbr explore exits 4 when the memory ran out', () => {
     const { status, stdout } = vlbr(...SMALL, '--policy', 'pv-v2', '--memory', '2');
     expect(status).toBe(4);
     expect(stdout).toMatch(/^pv-v2: truncated: the memory ran out$/m);
     expect(stdout).toMatch(/^filter-true +unknown$/m);
     expect(stdout).not.toMatch(/^holds/m);
   });
-  it('always ends with a report when it is interrupted', async () => {
+  it('vlbr explore always ends with a report when it is interrupted', async () => {
     const child = spawn(process.execPath, [CLI, 'explore', '--policy', 'merged', '--json']);
     let stdout = '';
     let stderr = '';
@@ -141,13 +141,13 @@ describe('vlbr explore', () => {
     ['--driver kernel --kernel 4.18', /--kernel 4\.18 is a variant of the port/],
     ['--kernel-src /nowhere', /\/nowhere/],
   ];
-  it.each(bad)('always explains: vlbr explore %s', (args, message) => {
+  it.each(bad)('a usage error of vlbr explore is always explained: %s', (args, message) => {
     const { status, stdout, stderr } = vlbr('explore', ...args.split(' '));
     expect(stderr).toMatch(message);
     expect(stderr).not.toMatch(/^\s+at /m);
     expect([status, stdout]).toEqual([2, '']);
   });
-  it('always says in its help what may happen, and what exit codes mean', () => {
+  it('vlbr explore --help says what may happen, and what exit codes mean', () => {
     const { status, stdout } = vlbr('explore', '--help');
     expect(status).toBe(0);
     for (const name of GROUP_NAMES) expect(stdout).toMatch(new RegExp(`^ {2}${name} +\\S`, 'm'));
@@ -178,7 +178,7 @@ const OPTIONS: ExploreOptions = {
 };
 
 describe('jobOf', () => {
-  it('always names what crosses to a worker', () => {
+  it('jobOf always names what crosses to a worker', () => {
     expect(jobOf(OPTIONS)).toEqual({
       cpus: ['haswell/4'],
       kernel: '6.1',
@@ -202,7 +202,7 @@ describe('jobOf', () => {
     expect(job.bounds.calls).toBe(3);
     expect(job.cpus).toEqual(['core2']);
   });
-  it('always takes groups in their order, by name or together', () => {
+  it('jobOf takes groups in their order, by name or together', () => {
     const groups = (actions: string): readonly string[] =>
       jobOf({ ...OPTIONS, actions }).bounds.groups;
     expect(groups('tasks,calls')).toEqual(['calls', 'tasks']);
@@ -212,7 +212,7 @@ describe('jobOf', () => {
 });
 
 describe('the advice after an exception', () => {
-  it('always is a command that is about the policy alone', () => {
+  it('the advice after an exception is a command that is about the policy alone', () => {
     const advice = adviceOf({ policy: 'never' });
     expect(advice).toEqual(['the same command with --policy never shows it again']);
   });
@@ -235,7 +235,7 @@ describe('the exit code', () => {
     ['1 if anything else fails, whatever was cut short', [cut, broken], false, 1],
     ['130 if it was interrupted', [broken], true, 130],
   ] as const;
-  it.each(codes)('always is %s', (_, results, interrupted, code) => {
+  it.each(codes)('the exit code of an exploration is %s', (_, results, interrupted, code) => {
     expect(exitCodeOf({ results, interrupted })).toBe(code);
   });
 });
@@ -250,7 +250,7 @@ describe('the line of progress', () => {
     vi.restoreAllMocks();
   });
 
-  it('always adds up, and estimates what is to come when every policy can', () => {
+  it('the line of progress adds up, and estimates the rest when every policy can', () => {
     const [a, b] = [progressOf('a'), progressOf('b', { phase: 'done', estimate: 1000 })];
     expect(exploreState([a, b], 2, 2)).toEqual({
       value: 2000,
@@ -259,17 +259,17 @@ describe('the line of progress', () => {
     });
     expect(exploreState([progressOf('a', { estimate: 900 })], 1, 1).total).toBe(1000);
   });
-  it('never estimates while a policy waits or can not say', () => {
+  it('the line of progress never estimates while a policy waits or can not say', () => {
     const text = '1.00k states | 400 to expand | 1.00k states/s | 2 MB | a';
     expect(exploreState([progressOf('a')], 2, 1)).toEqual({ value: 1000, total: 0, text });
     const unknown = exploreState([progressOf('a', { estimate: -1 })], 1, 1);
     expect(unknown).toEqual({ value: 1000, total: 0, text });
   });
-  it('always says when only cycles are left to find', () => {
+  it('the line of progress says when only cycles are left to find', () => {
     const { text } = exploreState([progressOf('a', { phase: 'cycles' })], 1, 0);
     expect(text).toMatch(/ \| 0 to expand \| 1\.00M states\/s \| 2 MB \| a \(cycles\)$/);
   });
-  it('always is on a terminal only, and gone at the end', () => {
+  it('the line of progress is on a terminal only, and gone at the end', () => {
     const written: string[] = [];
     vi.spyOn(process.stderr, 'write').mockImplementation((text) => written.push(String(text)) > 0);
     const terminal = [process.stdout.isTTY, process.stderr.isTTY] as const;

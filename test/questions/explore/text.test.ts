@@ -131,7 +131,7 @@ const lines = (of: Exploration): string[] => exploreText(of, coloursFor(false));
 const flat = (of: Exploration): string => lines(of).join(' ').replaceAll(/\s+/g, ' ');
 
 describe('the report of an exploration', () => {
-  it('always says what was bounded before anything else', () => {
+  it('the report says what was bounded before anything else', () => {
     const text = flat(exploration([timed('exhausted')]));
     expect(text).toMatch(
       /^vlbr explore: 2 VMs x 1 vCPU x 2 tasks on 1 pCPU, haswell with an LBR of 2 \(no silicon/,
@@ -142,12 +142,12 @@ describe('the report of an exploration', () => {
     expect(text).toContain('told apart by all that is in them, and taken for one if they differ');
     expect(text).toContain('up to 4,096 MB of them for each policy');
   });
-  it('never says that silicon has a depth which it has not, nor that it lacks its own', () => {
+  it('a depth that silicon has is never said to be none of silicon', () => {
     const text = flat(exploration([timed('exhausted')], { model: cpu('core2') }));
     expect(text).toContain('core2 with an LBR of 4 ');
     expect(text).not.toContain('silicon');
   });
-  it('always names the C file that ran, and the options that replay needs for it', () => {
+  it('the report names the C file that ran, and the options that replay needs for it', () => {
     const source = { version: '6.1.9', sha256: 'c'.repeat(64) };
     const more = { source, driverWords: ['--driver', 'kernel'], symmetry: false };
     const text = lines(exploration([timed('exhausted', { results: [LEAK] })], more));
@@ -155,7 +155,7 @@ describe('the report of an exploration', () => {
     expect(text.find((line) => line.includes('vlbr replay'))).toMatch(/ --driver kernel$/);
     expect(text.join('\n')).not.toContain('names only');
   });
-  it('always counts for each policy', () => {
+  it('the report always counts for each policy', () => {
     const text = lines(exploration([timed('exhausted')]));
     const head = text.findIndex((line) => line.includes('transitions'));
     expect(text[head]).toMatch(
@@ -164,7 +164,7 @@ describe('the report of an exploration', () => {
     expect(text[head + 1]).toMatch(/^never +complete +2,000 +5,000 +15 +0\.5 +4,000 +100$/);
     expect(text.at(-1)).toBe('1 complete, 0 truncated, 0 unexpected failures; 1.5 s');
   });
-  it('always says of what holds for which schedules', () => {
+  it('the report says for which schedules a property holds', () => {
     const all = flat(exploration([timed('exhausted')]));
     expect(all).toContain('never: complete: no schedule is left holds for every schedule of 2 VMs');
     expect(all).toMatch(/pmi, inside: no-leak\/vm/);
@@ -179,7 +179,7 @@ describe('the report of an exploration', () => {
     ['memory', 'the memory ran out'],
     ['states', 'more states than one search can number'],
     ['interrupted', 'interrupted'],
-  ] as const)('never says that anything holds when it was cut short: %s', (end, why) => {
+  ] as const)('nothing ever holds when the search was cut short: %s', (end, why) => {
     const cut = timed(end, { outcome: outcome(end, { frontier: 7 }) });
     const text = flat(exploration([cut]));
     expect(text).not.toMatch(/holds/i);
@@ -194,7 +194,7 @@ describe('the report of an exploration', () => {
     const cut = timed('memory', { outcome: outcome('memory', { frontier: 1, covered: 0 }) });
     expect(flat(exploration([cut]))).toContain('1 state was not expanded; schedules of at most 0');
   });
-  it('always shows a failure by its shortest schedule, once', () => {
+  it('a failure is always shown by its shortest schedule, once', () => {
     const both = exploration([timed('broken', { results: [LEAK, LOSS] })]);
     const text = lines(both);
     expect(text).toContain('never: complete: everything asked for is broken');
@@ -221,7 +221,7 @@ describe('the report of an exploration', () => {
     const wide = text.filter((line) => line.length > WIDTH && !line.includes('vlbr replay'));
     expect(wide).toEqual([]);
   });
-  it('never takes a schedule for that of another property when it is another', () => {
+  it('a schedule is never taken for that of another property when it is another', () => {
     const other = counterexample('no-loss/any');
     const longer = [...ACTIONS, { kind: 'call' as const, actor: 0, args: [1, 0] }];
     const results = [LEAK, { ...LOSS, counterexample: { ...other, actions: longer } }];
@@ -229,7 +229,7 @@ describe('the report of an exploration', () => {
     expect(text).not.toContain('the schedule of');
     expect(text.match(/=> breaks no-/g)).toHaveLength(2);
   });
-  it('always says which known failures are not within the bounds', () => {
+  it('the report says which known failures are not within the bounds', () => {
     const results = [
       result('no-leak/vm', 'holds', { known: true, reason: 'why' }),
       result('no-loss/any', 'vacuous', { known: true, reason: 'why' }),
@@ -244,7 +244,7 @@ describe('the report of an exploration', () => {
     const cut = flat(exploration([timed('memory', { results })]));
     expect(cut).toContain(`not found before it was cut short, ${where}`);
   });
-  it('always says why a property says nothing, and of whom if not of all', () => {
+  it('the report says why a property says nothing, and of whom if not of all', () => {
     const results = [result('no-leak/vm', 'not applicable', { reason: 'it’s none' })];
     const [a, b] = [timed('exhausted', { results }), timed('exhausted', { policy: 'always' })];
     expect(lines(exploration([a]))).toContain("n/a no-leak/vm: it's none");
@@ -252,7 +252,7 @@ describe('the report of an exploration', () => {
     expect(lines(exploration([a])).join('\n')).toMatch(/^no-leak\/vm +n\/a$/m);
     expect(lines(exploration([a])).join('\n')).not.toMatch(/^(holds|unknown|vacuous|FAILS)/m);
   });
-  it('always tells of actions that were never possible', () => {
+  it('the report tells of actions that were never possible', () => {
     const explored = timed('exhausted', { neverPossible: ['fork', 'exit'] });
     expect(lines(exploration([explored]))).toContain(
       '  never possible within the bounds: fork, exit',
@@ -265,7 +265,7 @@ describe('the report of an exploration', () => {
     }
     expect(flat(exploration([timed('exhausted')]))).not.toContain('never possible');
   });
-  it('always prints the odds of fingerprints, and calls no schedule minimal with them', () => {
+  it('the report prints the odds of fingerprints, and calls no schedule minimal then', () => {
     const found = timed('broken', { results: [LEAK] });
     const text = flat(exploration([found], { fingerprints: true }));
     expect(text).toContain('states: told apart by 64 bits each');
@@ -276,7 +276,7 @@ describe('the report of an exploration', () => {
     expect(flat(exploration([one], { fingerprints: true }))).toContain('odds of 0 ');
     expect(flat(exploration([found]))).not.toContain('odds');
   });
-  it('always lists what an interruption left out', () => {
+  it('the report lists what an interruption left out', () => {
     const more = { interrupted: true, policies: ['never', 'always', 'merged'] };
     const text = lines(exploration([timed('exhausted')], more));
     expect(text.slice(-3)).toEqual([
@@ -288,7 +288,7 @@ describe('the report of an exploration', () => {
       'not begun: always, merged'.replace('begun: ', 'begun: never, '),
     );
   });
-  it('always has colours on a terminal that say how it went', () => {
+  it('the report has colours on a terminal that say how it went', () => {
     const colours = {
       ...coloursFor(false),
       green: wrapIn('g'),
@@ -318,7 +318,7 @@ const wrapIn = (tag: string) => (text: string | number | null | undefined) =>
 describe('what goes on for ever', () => {
   const results = [result('no-needless-switch', 'holds')];
 
-  it('always is one line where it ends', () => {
+  it('needless work that ends is always told in one line', () => {
     const one = { recurs: false, most: 1, stem: [], cycle: [] };
     const after = '  after a guest has stopped for good: at most';
     const text = lines(exploration([timed('exhausted', { results, liveness: one })]));
@@ -328,7 +328,7 @@ describe('what goes on for ever', () => {
     );
     expect(none).toContain(`${after} 0 saves or restores on any schedule, for ever`);
   });
-  it('always shows the cycle where it does not', () => {
+  it('needless work that goes on for ever is shown as a cycle', () => {
     const cycle: Action[] = [
       { kind: 'run', actor: 0, args: [1, 0] },
       { kind: 'call', actor: 1, args: [1, 0] },
@@ -349,7 +349,7 @@ describe('what goes on for ever', () => {
     ) as Json;
     expect(json.results[0].liveness).toMatchObject({ recurs: true, most: null, cycle });
   });
-  it('never is passed over in silence where it could not be judged', () => {
+  it('needless work that could not be judged is never passed over in silence', () => {
     expect(flat(exploration([timed('bound', { results })]))).toContain(
       'what goes on for ever was not judged: that takes every schedule of any length',
     );
@@ -370,7 +370,7 @@ interface Json {
 describe('exploreJson', () => {
   const json = (of: Exploration): Json => JSON.parse(JSON.stringify(exploreJson(of))) as Json;
 
-  it('always has every documented key', () => {
+  it('the JSON always has every documented key', () => {
     const liveness = { recurs: false, most: 2, stem: [], cycle: [] };
     const found = timed('exhausted', { results: [LEAK], liveness, neverPossible: ['fork'] });
     expect(json(exploration([found]))).toEqual({
@@ -432,7 +432,7 @@ describe('exploreJson', () => {
       ],
     });
   });
-  it('always says how far a search came that was cut short', () => {
+  it('the JSON says how far a search got that was cut short', () => {
     const cut = timed('memory', { outcome: outcome('memory', { frontier: 7 }) });
     const of = exploration([cut], { policies: ['never', 'always'], interrupted: true });
     expect(json(of)).toMatchObject({ interrupted: true, notBegun: ['always'] });
@@ -447,7 +447,7 @@ describe('exploreJson', () => {
       verdicts: [{ verdict: 'unknown', minimal: false, counterexample: null }],
     });
   });
-  it('always has the odds with fingerprints, a length with a bound, and silicon as it is', () => {
+  it('the JSON has the odds with fingerprints, a length with a bound, and the silicon', () => {
     const more = { fingerprints: true, maxLength: 9, model: cpu('core2'), symmetry: false };
     const { results } = json(exploration([timed('bound', { results: [LEAK] })], more));
     expect(results[0]).toMatchObject({ collisionOdds: (2000 * 1999) / 2 / 2 ** 64 });
@@ -455,7 +455,7 @@ describe('exploreJson', () => {
     expect(results[0].bounds).toMatchObject({ fingerprints: true, symmetry: false });
     expect(results[0].verdicts).toMatchObject([{ minimal: false }]);
   });
-  it('never divides by a time that is none', () => {
+  it('the JSON never divides by a time that is none', () => {
     const { explored } = timed('exhausted');
     const { results } = json(exploration([{ explored, seconds: 0 }]));
     expect(results[0]).toMatchObject({ statesPerSecond: 2_000_000 });

@@ -75,7 +75,7 @@ describe.skipIf(installedSource === null)("the command line with a kernel's lbr.
     rmSync(folder, { recursive: true, force: true });
   });
 
-  it('always builds, says what it built, and writes it where it is told to', () => {
+  it('vlbr kernel build says what it built, and writes it where it is told to', () => {
     const built = vlbr('kernel', 'build', '--src', 'tree');
     expect([built.status, built.stderr]).toEqual([0, '']);
     expect(built.stdout).toContain('lbr.c of Linux 6.1.99-x, sha256 ');
@@ -86,7 +86,7 @@ describe.skipIf(installedSource === null)("the command line with a kernel's lbr.
     expect(readFileSync(join(folder, 'lbr.wasm')).length).toBe(bytes);
   });
 
-  it('always gives the verdicts and the schedules of the port', () => {
+  it('with the C file vlbr gives the verdicts and the schedules of the port', () => {
     vlbr('kernel', 'build', '--src', 'tree', '-o', 'kept.wasm');
     const common = ['verify', '--policy', 'merged,pv-sound', '--runs', '150', '--json'];
     const report = (...more: readonly string[]): Record<string, unknown> => {
@@ -107,7 +107,7 @@ describe.skipIf(installedSource === null)("the command line with a kernel's lbr.
     }
   });
 
-  it('always refuses what does not go together, or is not there', () => {
+  it('vlbr refuses what does not go together, or does not exist', () => {
     const wrong: readonly (readonly [RegExp, ...string[]])[] = [
       [/--kernel-src is for --driver kernel/, 'verify', '--driver', 'port', '--kernel-src', 'tree'],
       [
@@ -132,7 +132,7 @@ describe.skipIf(installedSource === null)("the command line with a kernel's lbr.
     }
   });
 
-  it('always reports what a patch loses, and replays it with the patched file', () => {
+  it('vlbr review reports what a patch loses, and replays it with the patched file', () => {
     const patch = file('tos.patch', patchOf(RESTORE_TOS, ''));
     const args = ['review', '--kernel-src', 'tree', patch, '--policy', 'always', '--runs', '400'];
     const { status, stdout } = vlbr(...args, '--json');
@@ -154,7 +154,7 @@ describe.skipIf(installedSource === null)("the command line with a kernel's lbr.
     expect(shown.stdout).toMatch(/^lost: .*callstack-true/m);
   });
 
-  it('always says what a fix fixed, by a patch that is taken back or by a second tree', () => {
+  it('vlbr review says what a fix fixed, by a patch taken back or by a second tree', () => {
     const broken = file('broken/lbr.c', text.replace(RESTORE_TOS, ''));
     const fix = createTwoFilesPatch('lbr.c', 'lbr.c', text.replace(RESTORE_TOS, ''), text);
     const common = ['--policy', 'always', '--runs', '400', '--json'];
@@ -168,7 +168,7 @@ describe.skipIf(installedSource === null)("the command line with a kernel's lbr.
     }
   });
 
-  it('always loses nothing by a change that means the same, and shows where accesses part', () => {
+  it('vlbr review finds no loss in a change that means the same, and shows where it parts', () => {
     // Two reads of one record in another order.
     const reordered = patchOf(
       /^(\tlbr->to = .*;\n)(\tif \(need_info\)\n\t\tlbr->info = .*;\n)/m,
@@ -188,7 +188,7 @@ describe.skipIf(installedSource === null)("the command line with a kernel's lbr.
     expect(shown).toMatch(/ {2}> (host )?RDMSR TO_\d+ .*RDMSR INFO_/);
   });
 
-  it('always takes a write through a null pointer for a crash', () => {
+  it('a write through a null pointer always counts as a crash', () => {
     const patch = patchOf(/^void intel_pmu_lbr_reset\(void\)\n\{\n/m, '$&\t*(int *)16 = 1;\n');
     const args = ['--kernel-src', 'tree', file('null.patch', patch), '--policy', 'always'];
     const { status, stdout } = vlbr(
@@ -212,7 +212,7 @@ describe.skipIf(installedSource === null)("the command line with a kernel's lbr.
     expect(shown).toContain('the lbr.c after the patch crashes: KernelCrash');
   });
 
-  it('always names the hunk that does not apply, and what does not compile', () => {
+  it('vlbr names the hunk that does not apply, and what does not compile', () => {
     const stale = patchOf(RESTORE_TOS, '').replace('-\twrmsrl(x86_pmu', '-\twrmsr(x86_pmu');
     const refused = vlbr('review', '--kernel-src', 'tree', file('stale.patch', stale));
     expect(refused.stderr).toMatch(/hunk 1 of 1 for lbr\.c does not apply: @@ -\d+/);

@@ -63,7 +63,7 @@ const EMPTY = {
 };
 
 describe('replay tokens and files', () => {
-  it('always read back as what was written', () => {
+  it('a replay token or file always reads back as what was written', () => {
     fc.assert(
       fc.property(anyCase, (one) => {
         expect(plain(replayToken(tokenOf(one)))).toEqual(plain(one));
@@ -72,7 +72,7 @@ describe('replay tokens and files', () => {
       }),
     );
   });
-  it('never are taken when a letter of a token is wrong', () => {
+  it('a token with a wrong letter is never taken', () => {
     const token = tokenOf(parseReplayText(JSON.stringify(EMPTY))[0]);
     fc.assert(
       fc.property(fc.integer({ min: 3, max: token.length - 2 }), (at) => {
@@ -82,7 +82,7 @@ describe('replay tokens and files', () => {
       }),
     );
   });
-  it('always are found in a report and in text', () => {
+  it('tokens are always found in a report and in text', () => {
     const token = tokenOf(parseReplayText(JSON.stringify(EMPTY))[0]);
     const results = [{ counterexample: null }, { counterexample: { token } }];
     expect(parseReplayText(JSON.stringify({ schema: 'vlbr/verify/1', results })).length).toBe(1);
@@ -115,7 +115,7 @@ describe('replay tokens and files', () => {
     [action('call', 0, [2_000_000_000, 0]), /action 1: call: n is 2000000000/],
     [action('open', 0, [0, 8, 1]), /action 1: open: attr is 8/],
   ];
-  it.each(broken)('always are refused with %j', (change, message) => {
+  it.each(broken)('a replay file with %j is always refused', (change, message) => {
     const parse = (): unknown => parseReplayText(JSON.stringify({ ...EMPTY, ...change }));
     expect(parse).toThrow(ReplayError);
     expect(parse).toThrow(message);
@@ -125,13 +125,13 @@ describe('replay tokens and files', () => {
     ['{', /no JSON/],
     ['[1]', /no replay token/],
     ['hello', /no replay token/],
-  ])('always are refused as %j', (text, message) => {
+  ])('a replay file that is %j is always refused', (text, message) => {
     expect(() => parseReplayText(text)).toThrow(message);
   });
 });
 
 describe('endsAsExpected', () => {
-  it('always wants a known failure to fail, and nothing else to', () => {
+  it('endsAsExpected wants a known failure to fail, and nothing else to', () => {
     const [known] = parseReplayText(JSON.stringify(EMPTY));
     const [sound] = parseReplayText(JSON.stringify({ ...EMPTY, policy: 'always' }));
     expect(breakerOf(known)).toBe('nobody');
@@ -141,7 +141,7 @@ describe('endsAsExpected', () => {
     expect(endsAsExpected(sound, 'policy')).toBe(false);
     expect(endsAsExpected(sound, 'kernel')).toBe(true);
   });
-  it('always wants what the file says, if it says so', () => {
+  it('endsAsExpected wants what the file says, if it says so', () => {
     for (const whose of BREAKERS) {
       const [one] = parseReplayText(JSON.stringify({ ...EMPTY, whose }));
       expect(BREAKERS.filter((breaker) => endsAsExpected(one, breaker))).toEqual([whose]);

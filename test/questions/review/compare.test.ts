@@ -2,9 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { DriverKind } from '../../../src/guest/perf/lbr_driver.js';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
-import { findPolicy } from '../../../src/host/policy/index.js';
 import { PROPERTY_NAMES } from '../../../src/judge/properties.js';
-import { findCpuModel, withDepth } from '../../../src/hw/cpu_models.js';
 import { MSR_LBR_TOS } from '../../../src/hw/msr_index.js';
 import { DEFAULT_SHAPES } from '../../../src/campaign/campaign.js';
 import type { Action } from '../../../src/schedule/table.js';
@@ -25,17 +23,16 @@ import { shortestParting, vacuousOf } from '../../../src/questions/review/compar
 import { replayToken, withDriver } from '../../../src/campaign/replay_file.js';
 import { breakerOf } from '../../../src/campaign/replay_file.js';
 import { CRASHING, NO_EVENTS, NO_RESTORE, ONE_MORE_READ } from '../../rig/broken_port.js';
+import { cpuModel } from '../../rig/cpu.js';
+import { policyOf } from '../../rig/machine.js';
 
 function options(policyName: string, driver: DriverKind, before = PORT): CompareOptions {
-  const model = findCpuModel('haswell');
-  const policy = findPolicy(policyName);
-  if (model === undefined || policy === undefined) throw new Error('the test names what exists');
   return {
-    model: withDepth(model, 4),
+    model: cpuModel('haswell/4'),
     kernel: '6.1',
     shapes: DEFAULT_SHAPES,
     properties: PROPERTY_NAMES,
-    policy,
+    policy: policyOf(policyName),
     before,
     driver,
     runs: 300,
@@ -60,14 +57,14 @@ describe('a comparison', () => {
 });
 
 describe('compareDrivers', () => {
-  it('always finds nothing between a driver and itself', () => {
+  it('nothing is ever found between a driver and itself', () => {
     for (const policy of ['merged', 'pv-sound']) {
       const { changes, vacuous } = compareDrivers(options(policy, PORT));
       expect([changes, vacuous]).toEqual([[], []]);
     }
   });
 
-  it('always finds what a driver without restore loses, by a schedule that proves it', () => {
+  it('what a driver without restore loses is found, by a schedule that proves it', () => {
     const { changes } = compareDrivers(options('always', NO_RESTORE));
     const found = changes.find(({ property }) => property === 'callstack-true');
     if (found === undefined) throw new Error('callstack-true is not lost');
@@ -83,7 +80,7 @@ describe('compareDrivers', () => {
     expect([run(PORT), run(NO_RESTORE)]).toEqual(['nobody', 'kernel']);
   });
 
-  it('always calls the same thing a gain the other way round', () => {
+  it('a loss is always a gain the other way round', () => {
     const { changes } = compareDrivers(options('always', PORT, NO_RESTORE));
     const found = changes.filter(({ property }) => property === 'callstack-true');
     // What the kernel's own restore does wrong (schedule 013) is no loss, though it is new.
@@ -95,7 +92,7 @@ describe('compareDrivers', () => {
     expect(kept).toEqual([]);
   });
 
-  it('always says when a property has nothing to judge any more', () => {
+  it('a property that has nothing to judge any more is always told', () => {
     const { changes, vacuous } = compareDrivers(options('always', NO_EVENTS));
     expect(vacuous).toContain('callstack-true');
     expect(vacuous).toContain('balanced');
@@ -106,7 +103,7 @@ describe('compareDrivers', () => {
     expect(compareDrivers(options('always', PORT, NO_EVENTS)).vacuous).toEqual([]);
   });
 
-  it('always ends early with what is known', () => {
+  it('a comparison that ends early always has what is known', () => {
     const seen: number[] = [];
     const progress = (now: { readonly runs: number }): boolean => {
       seen.push(now.runs);
@@ -119,7 +116,7 @@ describe('compareDrivers', () => {
 });
 
 describe('a driver that crashes', () => {
-  it('always ends the comparison, with the shortest schedule on which it does', () => {
+  it('a crash ends the comparison, with the shortest schedule on which it happens', () => {
     const review = reviewPolicy(options('always', CRASHING));
     const { crashes, changes, vacuous } = review.comparison;
     expect([changes, vacuous, review.accesses]).toEqual([[], [], null]);
@@ -144,7 +141,7 @@ function accessesOf(driver: DriverKind): AccessComparison {
 }
 
 describe('compareAccesses', () => {
-  it('always finds no difference between a driver and itself, and counts its switches', () => {
+  it('accesses of a driver never differ from its own, and its switches are counted', () => {
     const { parted, parting, accesses, schedules, costs } = accessesOf(PORT);
     expect([parted, parting]).toEqual([0, null]);
     expect(schedules).toBe(100);
@@ -157,7 +154,7 @@ describe('compareAccesses', () => {
     expect(perVcpuSwitch.writes).toBeGreaterThan(1);
   });
 
-  it('always leaves out of a task switch what an NMI does inside it', () => {
+  it('accesses of an NMI inside a task switch are never counted for the switch', () => {
     const { model, kernel, policy } = options('always', PORT);
     const shape = { vms: 1, vcpus: 1, tasks: 2, pcpus: 1 };
     const config = { ...shape, model, kernel, policy };
@@ -174,7 +171,7 @@ describe('compareAccesses', () => {
     expect([inside.taskSwitches, inside.perTaskSwitch.reads > 1]).toEqual([1, true]);
   });
 
-  it('always finds the first access that differs, and what it costs', () => {
+  it('the first access that differs is always found, and what it costs', () => {
     const { parting, parted, costs } = accessesOf(ONE_MORE_READ);
     if (parting === null) throw new Error('the accesses do not part');
     expect(parted).toBeGreaterThan(10);
@@ -191,7 +188,7 @@ describe('compareAccesses', () => {
 });
 
 describe('a review', () => {
-  it('always puts the policies together', () => {
+  it('a review always puts the policies together', () => {
     const policies = ['always', 'pv-sound', 'merged'];
     const reviews = policies.map((policy) => reviewPolicy(options(policy, NO_RESTORE)));
     const findings = findingsOf(reviews);
@@ -213,7 +210,7 @@ describe('a review', () => {
     expect(parting?.actions.length).toBe(Math.min(...lengths));
   });
 
-  it('always has nothing to say of a driver that only reads once more', () => {
+  it('a review has nothing to say of a driver that only reads once more', () => {
     const reviews = ['always', 'pv-sound', 'lazy-sound'].map((policy) =>
       reviewPolicy(options(policy, ONE_MORE_READ)),
     );
@@ -222,7 +219,7 @@ describe('a review', () => {
     expect(shortestParting(reviews)).not.toBeNull();
   });
 
-  it('always takes a property that became vacuous for a loss', () => {
+  it('a review always takes a property that became vacuous for a loss', () => {
     const reviews = [reviewPolicy(options('always', NO_EVENTS))];
     expect(vacuousOf(reviews).map(({ property }) => property)).toContain('callstack-true');
     expect(losesAnything(reviews)).toBe(true);

@@ -2,9 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { DriverKind } from '../../../src/guest/perf/lbr_driver.js';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
-import { findPolicy } from '../../../src/host/policy/index.js';
 import { PROPERTY_NAMES } from '../../../src/judge/properties.js';
-import { findCpuModel } from '../../../src/hw/cpu_models.js';
 import { coloursFor } from '../../../src/console/colours.js';
 import { reviewJson } from '../../../src/questions/review/json.js';
 import type { Review } from '../../../src/questions/review/text.js';
@@ -14,11 +12,11 @@ import { DEFAULT_SHAPES } from '../../../src/campaign/campaign.js';
 import type { PolicyReview } from '../../../src/questions/review/comparison.js';
 import { reviewPolicy, shortestParting } from '../../../src/questions/review/comparison.js';
 import { CRASHING, NO_EVENTS, NO_RESTORE, ONE_MORE_READ } from '../../rig/broken_port.js';
+import { cpuModel } from '../../rig/cpu.js';
+import { policyOf } from '../../rig/machine.js';
 
 function reviewed(before: DriverKind, driver: DriverKind, name = 'always'): PolicyReview {
-  const model = findCpuModel('haswell');
-  const policy = findPolicy(name);
-  if (model === undefined || policy === undefined) throw new Error('the test names what exists');
+  const [model, policy] = [cpuModel('haswell'), policyOf(name)];
   const what = { model, policy, before, driver, properties: PROPERTY_NAMES };
   return reviewPolicy({
     ...what,
@@ -69,7 +67,7 @@ interface Json {
 const json = (of: Review): Json => JSON.parse(JSON.stringify(reviewJson(of))) as Json;
 
 describe('the report of a review', () => {
-  it('always shows what is lost, by a schedule that can be replayed', () => {
+  it('a review shows what is lost, by a schedule that can be replayed', () => {
     const lost = review(PORT, NO_RESTORE, { notModelled: ['kernel/x.c'] });
     const text = lines(lost);
     expect(text[0]).toBe('vlbr review: haswell; seed 1; 200 runs on each side under always');
@@ -95,7 +93,7 @@ describe('the report of a review', () => {
     expect(json(lost).lost.map(({ property }) => property)).toContain('callstack-true');
   });
 
-  it('always shows what a fix gains, on the side that it mends', () => {
+  it('a review shows what a fix gains, on the side that it mends', () => {
     const fixed = review(NO_RESTORE, PORT);
     const text = lines(fixed);
     expect(text.some((line) => /^gained +callstack-true/.test(line))).toBe(true);
@@ -109,7 +107,7 @@ describe('the report of a review', () => {
     expect(reverse[2]).toBe('without: fix.patch (sha256 bbbbbbbbbbbb)');
   });
 
-  it('always says that nothing changes, and what does all the same', () => {
+  it('a review says that nothing changes, and what does all the same', () => {
     const same = lines(review(PORT, PORT));
     expect(same).toContain('No property is lost or gained.');
     expect(same.join('\n')).toMatch(/MSR accesses: the same in all of 100 schedules \([\d,]+ acc/);
@@ -139,14 +137,14 @@ describe('the report of a review', () => {
     expect((before[at] ?? after[at]).action).toBe(shown.length - 1);
   });
 
-  it('always takes properties that say nothing any more for lost', () => {
+  it('a review takes properties that say nothing any more for lost', () => {
     const text = lines(review(PORT, NO_EVENTS)).join('\n');
     expect(text).toMatch(/^LOST {2}callstack-true says nothing any more: its situation/m);
     expect(text).toMatch(/^lost: .*callstack-true/m);
     expect(json(review(PORT, NO_EVENTS)).vacuous.map((v) => v.property)).toContain('balanced');
   });
 
-  it('always says what a crash is, and nothing else', () => {
+  it('a review of a crash says what it is, and nothing else', () => {
     const crash = review(PORT, CRASHING);
     const text = lines(crash);
     const head = text.indexOf('the lbr.c after the patch crashes: RangeError: unreachable');
@@ -164,7 +162,7 @@ describe('the report of a review', () => {
     expect(json(mended).ok).toBe(true);
   });
 
-  it('always puts policies that fail anyway in a line of their own, and tells of a Ctrl-C', () => {
+  it('a review names policies that fail anyway apart, and tells of a Ctrl-C', () => {
     const both = ['always', 'merged'].map((name) => reviewed(PORT, NO_RESTORE, name));
     // Without a loss of the kernel's own, the policies' come first.
     const alone = both.map(({ comparison, accesses }) => ({

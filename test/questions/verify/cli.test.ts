@@ -91,7 +91,7 @@ describe('vlbr verify --json', () => {
     first = ended();
   }, HOOK_MS);
 
-  it('always prints one object with every documented key, and nothing else', () => {
+  it('vlbr verify --json prints one object with every documented key, and nothing else', () => {
     const json = verifyJson(first.stdout);
     expect(first.stderr).toBe('');
     for (const key of ['schema', 'kernel', 'driver', 'cpu', 'seed', 'elapsed_s', 'steps']) {
@@ -113,17 +113,17 @@ describe('vlbr verify --json', () => {
       expect(result.counterexample === null).toBe(result.verdict !== 'fails');
     }
   });
-  it('always counts the unexpected verdicts, and exits 1 if and only if there are any', () => {
+  it('vlbr verify --json counts unexpected verdicts, and exits 1 if and only if it has any', () => {
     const json = verifyJson(first.stdout);
     const unexpected = json.results.filter(({ verdict, expected }) => verdict !== expected);
     expect(json.unexpected).toBe(unexpected.length);
     expect(first.status).toBe(unexpected.length > 0 ? 1 : 0);
   });
-  it('always prints the same bytes for the same seed, but for the time', () => {
+  it('vlbr verify --json prints the same bytes for the same seed, except for the time', () => {
     const bytes = (text: string): string => text.replace(/"elapsed_s": [\d.]+/, '');
     expect(bytes(ended().stdout)).toBe(bytes(first.stdout));
   });
-  it('never has a counterexample that its token does not show again', () => {
+  it('a counterexample in JSON is always one that its token shows again', () => {
     const found = verifyJson(first.stdout).results.flatMap(({ property, counterexample }) =>
       counterexample === null ? [] : [{ property, counterexample }],
     );
@@ -140,12 +140,12 @@ describe('vlbr verify --json', () => {
       });
     }
   });
-  it('always exits 1 when a known failure was not met', () => {
+  it('vlbr verify exits 1 when a known failure was not met', () => {
     const short = vlbr('verify', '--policy', 'never', '--runs', '1', '--json');
     expect(verifyJson(short.stdout).unexpected).toBeGreaterThan(0);
     expect(short.status).toBe(1);
   });
-  it('always replays a report as a whole', () => {
+  it('vlbr replay always replays a report as a whole', () => {
     const path = file('report.json', first.stdout);
     const { status, stdout } = vlbr('replay', path);
     expect(stdout).toMatch(/^never, no-leak\/vm: skylake, Linux 6\.1 guest$/m);
@@ -155,7 +155,7 @@ describe('vlbr verify --json', () => {
 });
 
 describe('vlbr verify', () => {
-  it('always prints the matrix, what was run, timelines, each with a line to replay it', () => {
+  it('vlbr verify prints the matrix, what was run, and timelines that can be replayed', () => {
     const { stdout, stderr } = vlbr(...SMALL, '--runs', '40');
     expect(stderr).toBe('');
     for (const line of stdout.split('\n')) {
@@ -171,18 +171,18 @@ describe('vlbr verify', () => {
     const [, token = ''] = /vlbr replay (\S+)/.exec(stdout) ?? [];
     expect(vlbr('replay', token).status).toBe(0);
   });
-  it('always shortens what it has found, unless told not to', () => {
+  it('vlbr verify shortens what it has found, unless told not to', () => {
     const args = ['verify', '--policy', 'never', '--property', 'no-leak/vm', '--runs', '40'];
     expect(vlbr(...args).stdout).toContain('never breaks no-leak/vm: 3 actions (minimal)');
     const found = vlbr(...args, '--no-shorten').stdout;
     expect(found).toMatch(/^never breaks no-leak\/vm: \d+ actions \(shrunk\)$/m);
     expect(found).toContain('shrunk: the shortest schedule found');
   });
-  it('always takes one machine when a part of it is given', () => {
+  it('vlbr verify takes one machine when a part of it is given', () => {
     const { stdout } = vlbr(...SMALL, '--runs', '1', '--vcpus', '3');
     expect(stdout).toContain('machines: 2 VMs of 3 vCPUs and 3 tasks on 1 pCPU');
   });
-  it('always ends with a report when it is interrupted', async () => {
+  it('vlbr verify always ends with a report when it is interrupted', async () => {
     const args = [CLI, 'verify', '--policy', 'always', '--runs', '1000000', '--json'];
     const child = spawn(process.execPath, args);
     let stdout = '';
@@ -210,7 +210,7 @@ describe('vlbr verify --schedule', () => {
     line(0, '1.000003', 'CPU 1/KVM', 'CPU 0/KVM'),
   ];
 
-  it('always runs on the recorded machine', () => {
+  it('vlbr verify --schedule always runs on the recorded machine', () => {
     const path = file('good.txt', good.join('\n'));
     const { stdout } = vlbr(...SMALL, '--runs', '2', '--schedule', path);
     expect(stdout).toContain(`schedule: ${path}: 2 vCPUs of 1 VM on 1 pCPU, 3 vCPU switches`);
@@ -262,12 +262,15 @@ describe('vlbr verify --schedule', () => {
     ['no vCPU', line(0, '1.1', 'a', 'b'), /--vcpu-threads REGEX/],
     ['a binary trace.dat', Uint8Array.from([0x17, 8, 0x44, ...Buffer.from('tracing')]), /binary/],
   ];
-  it.each(broken)('always refuses %s before anything runs', (what, text, message) => {
-    const path = file(`${what.replaceAll(' ', '-')}.txt`, text);
-    const ended = vlbr('verify', '--schedule', path);
-    expectUsageError(ended, message);
-    expect(ended.stderr).toContain(path);
-  });
+  it.each(broken)(
+    'vlbr verify --schedule refuses %s before anything runs',
+    (what, text, message) => {
+      const path = file(`${what.replaceAll(' ', '-')}.txt`, text);
+      const ended = vlbr('verify', '--schedule', path);
+      expectUsageError(ended, message);
+      expect(ended.stderr).toContain(path);
+    },
+  );
 });
 
 describe('usage errors', () => {
@@ -297,10 +300,10 @@ describe('usage errors', () => {
     ['list everything', /policies, properties, cpus/],
     ['frobnicate', /unknown command 'frobnicate'/],
   ];
-  it.each(bad)('always explain: vlbr %s', (args, message) => {
+  it.each(bad)('a usage error is always explained: vlbr %s', (args, message) => {
     expectUsageError(vlbr(...args.split(' ')), message);
   });
-  it('always come with the help when there is no command', () => {
+  it('without a command vlbr always prints its help', () => {
     const { status, stdout, stderr } = vlbr();
     expect([status, stdout]).toEqual([2, '']);
     expect(stderr).toContain('Usage: vlbr');
@@ -308,25 +311,28 @@ describe('usage errors', () => {
 });
 
 describe('vlbr --help, --version and list', () => {
-  it('always says what each option is, its unit and its default', () => {
+  it('vlbr --help says what each option is, its unit and its default', () => {
     const { status, stdout } = vlbr('verify', '--help');
     expect(status).toBe(0);
     for (const words of ['--runs <n>', 'of 60 actions (default: 4000)', '"skylake"', '130']) {
       expect(stdout).toContain(words);
     }
   });
-  it('always knows its version', () => {
+  it('vlbr --version is always the version of the package', () => {
     expect(vlbr('--version').stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
-  it.each(['policies', 'properties', 'cpus'])('always lists %s, as a table and as JSON', (what) => {
-    const json = JSON.parse(vlbr('list', what, '--json').stdout) as Record<string, unknown>;
-    const table = vlbr('list', what).stdout;
-    const names = (json[what] as { readonly name: string }[]).map(({ name }) => name);
-    expect(json.schema).toBe('vlbr/list/1');
-    expect(names.length).toBeGreaterThan(7);
-    for (const name of names) expect(table).toMatch(new RegExp(`^${name} `, 'm'));
-  });
-  it('never complains when its reader goes away', async () => {
+  it.each(['policies', 'properties', 'cpus'])(
+    'vlbr list always lists %s, as a table and as JSON',
+    (what) => {
+      const json = JSON.parse(vlbr('list', what, '--json').stdout) as Record<string, unknown>;
+      const table = vlbr('list', what).stdout;
+      const names = (json[what] as { readonly name: string }[]).map(({ name }) => name);
+      expect(json.schema).toBe('vlbr/list/1');
+      expect(names.length).toBeGreaterThan(7);
+      for (const name of names) expect(table).toMatch(new RegExp(`^${name} `, 'm'));
+    },
+  );
+  it('vlbr never complains when the reader of its output ends', async () => {
     const child = spawn(process.execPath, [CLI, ...SMALL, '--runs', '1']);
     child.stdout.destroy();
     let stderr = '';

@@ -2,7 +2,6 @@
 import { describe, expect, it } from 'vitest';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
 import type { PropertyName } from '../../../src/judge/properties.js';
-import { CPU_MODELS } from '../../../src/hw/cpu_models.js';
 import { coloursFor } from '../../../src/console/colours.js';
 import { verifyJson } from '../../../src/questions/verify/json.js';
 import type { Campaign } from '../../../src/questions/verify/text.js';
@@ -12,8 +11,9 @@ import { encodeToken } from '../../../src/schedule/token.js';
 import type { Counterexample, Report, Result, Verdict } from '../../../src/campaign/campaign.js';
 import { DEFAULT_SHAPES } from '../../../src/campaign/campaign.js';
 import { REACH_NAMES } from '../../../src/judge/properties.js';
+import { cpuModel } from '../../rig/cpu.js';
 
-const model = CPU_MODELS.find(({ name }) => name === 'skylake') ?? CPU_MODELS[0];
+const model = cpuModel('skylake');
 
 function counterexample(policy: string, property: PropertyName): Counterexample {
   const [shape] = DEFAULT_SHAPES;
@@ -71,7 +71,7 @@ const MIXED = [
 ];
 
 describe('verifyText', () => {
-  it('always has properties as rows and policies as columns, and marks the unexpected', () => {
+  it('the report has properties as rows, policies as columns, and marks the unexpected', () => {
     const printed = text(campaign(MIXED));
     expect(printed).toMatch(/^ +never +always$/m);
     expect(printed).toMatch(/^no-leak\/vm +FAILS +holds$/m);
@@ -83,14 +83,14 @@ describe('verifyText', () => {
     expect(printed).toContain('may need more --runs');
     expect(printed.split('\n').at(-1)).toBe('6 verdicts, 3 unexpected');
   });
-  it('always says how much ran, of what, and what it met', () => {
+  it('the report says how much ran, of what, and what it met', () => {
     const printed = text(campaign(MIXED));
     expect(printed).toContain('random: 10 runs, 595 actions (mean 59.5 a run); 2.0 s in all');
     expect(printed).toContain('0 % skipped');
     expect(printed).toContain('call 1,234   ret      5');
     for (const name of REACH_NAMES) expect(printed).toMatch(new RegExp(`^${name} `, 'm'));
   });
-  it('always ends each counterexample with its line to replay, and shows a schedule once', () => {
+  it('each counterexample ends with its line to replay, and a schedule is shown once', () => {
     const printed = text(campaign(MIXED));
     for (const { counterexample: found } of MIXED) {
       if (found !== null) expect(printed).toContain(`\n  vlbr replay ${found.token}\n`);
@@ -99,7 +99,7 @@ describe('verifyText', () => {
     expect(printed).toContain('  the schedule of no-leak/vm above');
     expect(printed).toContain("  known: nobody's job");
   });
-  it('always labels counterexamples, and says what the labels mean', () => {
+  it('each counterexample has a label, and the report says what the labels mean', () => {
     const broken = result('never', 'no-leak/vm', 'fails', 'fails');
     const other = result('pv-v2', 'no-leak/vm', 'fails', 'fails');
     const found = counterexample('never', 'no-leak/vm');
@@ -114,16 +114,16 @@ describe('verifyText', () => {
     expect(text(campaign([other]))).not.toMatch(/^minimal:/m);
   });
 
-  it('always tells the guest kernel’s own failures apart', () => {
+  it('the report always tells the guest kernel’s own failures apart', () => {
     const finding = { property: 'balanced', counterexample: counterexample('never', 'balanced') };
     const printed = text(campaign([], { kernelFindings: [finding] as Report['kernelFindings'] }));
     expect(printed).toContain("the guest's kernel breaks balanced");
     expect(printed).toContain('counts against no policy');
   });
-  it('always says when it was interrupted', () => {
+  it('the report always says when it was interrupted', () => {
     expect(text(campaign(MIXED, { interrupted: true }))).toContain('interrupted: these are the');
   });
-  it('never needs more than 100 columns for many policies', () => {
+  it('the report never needs more than 100 columns for many policies', () => {
     const many = Array.from({ length: 14 }, (_, i) =>
       result(`policy-${i}`, 'no-leak/vm', i % 2 === 0 ? 'holds' : 'vacuous', 'holds'),
     );
@@ -134,7 +134,7 @@ describe('verifyText', () => {
 });
 
 describe('verifyJson', () => {
-  it('always counts the unexpected, and gives each counterexample its timeline', () => {
+  it('the JSON counts the unexpected, and gives each counterexample its timeline', () => {
     const json = verifyJson(campaign(MIXED)) as Record<string, unknown>;
     expect(json).toMatchObject({ schema: 'vlbr/verify/1', driver: 'port', unexpected: 3 });
     expect(unexpectedOf(campaign(MIXED).report).length).toBe(3);

@@ -1,0 +1,165 @@
+/**
+ * What counts as a difference between two sides: here schedules say by themselves where they fail,
+ * so that every answer is known.
+ */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { ShapeCampaign } from '../../src/campaign/campaign.js';
+import type { Breaking } from '../../src/campaign/side.js';
+import { onlyOnOne, Side } from '../../src/campaign/side.js';
+import { PROPERTY_NAMES } from '../../src/judge/properties.js';
+import { accessesMost } from '../../src/machine/guest_call.js';
+import type { Action } from '../../src/schedule/table.js';
+import { drawOf } from '../../src/schedule/draw.js';
+import { interruptionsIn, Schedule } from '../../src/schedule/schedule.js';
+import { seeded } from '../rig/seed.js';
+
+const P = 3;
+const BY: readonly Breaking[] = ['policy', 'kernel'];
+
+/** Accesses after which each switch of a schedule comes. */
+function timesOf(schedule: Schedule): number[] {
+  return schedule.actions().map(({ args }) => args[1]);
+}
+
+/** A switch after so many accesses, for each time, to the vCPU of a number. */
+function scheduleOf(times: readonly number[], vcpu = 0): Schedule {
+  return Schedule.of(
+    times.map((after): Action => ({ kind: 'run', actor: 0, args: [vcpu, after] })),
+  );
+}
+
+type Fails = (schedule: Schedule) => boolean;
+
+/** A side on which property P fails, by one of the two who may break it, where `fails` says so. */
+class Rig {
+  readonly side: Side;
+  private now = new Schedule();
+
+  constructor(by: Breaking, fails: Fails) {
+    const at = (who: Breaking) => (schedule: Schedule, property: number) =>
+      who === by && property === P && fails(schedule) ? schedule.length : -1;
+    const broken = (who: Breaking): Uint8Array =>
+      Uint8Array.from(PROPERTY_NAMES, (_, p) => (at(who)(this.now, p) < 0 ? 0 : 1));
+    const monitor = Object.defineProperty({}, 'verdicts', {
+      get: () => ({ broken: broken('policy'), own: broken('kernel') }),
+    });
+    const step = (schedule: Schedule): void => void (this.now = schedule);
+    const runs = { breaksAt: at('policy'), guestBreaksAt: at('kernel') };
+    const bench = { ...runs, monitor, boot: () => {}, step };
+    const campaign = Object.defineProperty({ bench, run: () => {} }, 'lastSchedule', {
+      get: () => this.now,
+    });
+    this.side = new Side(campaign as unknown as ShapeCampaign);
+  }
+
+  /** A run that comes upon a schedule, and tries it on the other side. */
+  run(schedule: Schedule, other: Rig): void {
+    this.now = schedule;
+    this.side.run(drawOf(1, 1), 1, false, other.side);
+  }
+}
+
+describe('onlyOnOne', () => {
+  const times = fc.array(fc.integer({ min: 2, max: 9 }), { minLength: 2, maxLength: 4 });
+
+  /** What is left of a schedule that fails on one side with all of its interruptions. */
+  function left(by: Breaking, found: readonly number[], good: (now: readonly number[]) => boolean) {
+    const all: Fails = (schedule) => {
+      const now = timesOf(schedule);
+      return now.length === found.length && now.every((after) => after > 0);
+    };
+    const [one, other] = [new Rig(by, all), new Rig(by, (schedule) => good(timesOf(schedule)))];
+    const short = onlyOnOne(scheduleOf(found), one.side, other.side, by, P);
+    return short === null ? null : timesOf(short);
+  }
+
+  it('always moves each interruption by itself, over every access of the longest function', () => {
+    const most = accessesMost(32);
+    const moved = fc.oneof(fc.nat(12), fc.constantFrom(most - 1, most, most + 1, most + 9));
+    fc.assert(
+      fc.property(times, fc.nat(), moved, fc.constantFrom(...BY), (found, n, at, by) => {
+        fc.pre(at !== 1);
+        const which = n % found.length;
+        const only = left(by, found, (now) => now.every((t, i) => t === (i === which ? at : 1)));
+        expect(only).toEqual(at <= most ? null : found.map(() => 1));
+      }),
+      seeded(60),
+    );
+  });
+
+  it('always tries the schedule without any of its interruptions', () => {
+    fc.assert(
+      fc.property(times, fc.constantFrom(...BY), (found, by) => {
+        expect(left(by, found, (now) => now.every((t) => t === 0))).toBeNull();
+      }),
+      seeded(30),
+    );
+  });
+
+  it('always is the shortest that fails on the one side, if nothing makes the other fail', () => {
+    fc.assert(
+      fc.property(times, fc.constantFrom(...BY), (found, by) => {
+        expect(left(by, found, () => false)).toEqual(found.map(() => 1));
+        expect(left(by, found, () => true)).toBeNull();
+      }),
+      seeded(10),
+    );
+  });
+});
+
+describe('candidates', () => {
+  /** What a schedule does on the other side, and what it does without its interruptions. */
+  const fate = fc.record({
+    other: fc.constantFrom(false, false, false, true),
+    plain: fc.boolean(),
+    otherPlain: fc.boolean(),
+  });
+  /** The number of a schedule, and whether it has its interruptions. */
+  const nameOf = (schedule: Schedule): [number, boolean] => {
+    return [schedule.action(0).args[0], interruptionsIn(schedule).length > 0];
+  };
+
+  it('always are first those that fail on this side only even without interruptions', () => {
+    const fates = fc.array(fate, { maxLength: 14 });
+    fc.assert(
+      fc.property(fates, fc.constantFrom(...BY), (list, by) => {
+        const one = new Rig(by, (schedule) => {
+          const [i, interrupted] = nameOf(schedule);
+          return interrupted || list[i].plain;
+        });
+        const other = new Rig(by, (schedule) => {
+          const [i, interrupted] = nameOf(schedule);
+          return interrupted ? list[i].other : list[i].otherPlain;
+        });
+        list.forEach((_, i) => one.run(scheduleOf([3, 1], i), other));
+        const alone = list.flatMap((is, i) => (is.other ? [] : [{ ...is, i }]));
+        const telling = alone.filter(({ plain, otherPlain }) => plain && !otherPlain).slice(0, 3);
+        // Once there are three of them, no more is tried.
+        const end = telling.length === 3 ? telling[2].i : list.length;
+        const rest = alone.filter(({ plain, otherPlain, i }) => i < end && !(plain && !otherPlain));
+        expect(one.side.candidates(by, P).map(nameOf)).toEqual([
+          ...telling.map(({ i }) => [i, false]),
+          ...rest.slice(0, 3).map(({ i }) => [i, true]),
+        ]);
+        for (const who of BY) {
+          if (who !== by) expect(one.side.candidates(who, P)).toEqual([]);
+        }
+        expect(one.side.candidates(by, P + 1)).toEqual([]);
+      }),
+      seeded(200),
+    );
+  });
+
+  it('never are looked for in more than 300 failing runs', () => {
+    for (const [runs, found] of [
+      [299, 1],
+      [300, 0],
+    ]) {
+      const one = new Rig('policy', () => true);
+      const other = new Rig('policy', (schedule) => nameOf(schedule)[0] < runs);
+      for (let i = 0; i <= runs; i++) one.run(scheduleOf([0], i), other);
+      expect(one.side.candidates('policy', P).length).toBe(found);
+    }
+  });
+});

@@ -1,0 +1,24 @@
+/** Random actions, possible or not. */
+import fc from 'fast-check';
+import type { Action } from '../../src/schedule/table.js';
+import { ACTION_NAMES, ACTIONS } from '../../src/schedule/table.js';
+
+/** Any word of 32 bits, signed. */
+const anyWord: fc.Arbitrary<number> = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
+
+/**
+ * @param actorMax - the largest actor.
+ * @param param - draws a parameter, whatever its range.
+ */
+export function anyAction(
+  actorMax: number,
+  param: fc.Arbitrary<number> = anyWord,
+): fc.Arbitrary<Action> {
+  return fc
+    .tuple(fc.constantFrom(...ACTION_NAMES), fc.nat(actorMax), fc.tuple(param, param, param))
+    .map(([kind, actor, words]) => ({
+      kind,
+      actor,
+      args: words.slice(0, ACTIONS[kind].params.length),
+    }));
+}

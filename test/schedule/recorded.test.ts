@@ -1,0 +1,194 @@
+/** Recorded switches: how a recording is cut, and that a run makes them, in order and no others. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { ShapeCampaign } from '../../src/campaign/campaign.js';
+import type { Observer } from '../../src/host/observer.js';
+import type { MachineConfig } from '../../src/machine/config.js';
+import { Machine } from '../../src/machine/machine.js';
+import { drawOf } from '../../src/schedule/draw.js';
+import type { HostSchedule, ScheduleStep } from '../../src/schedule/host_schedule.js';
+import type { RecordedWindow } from '../../src/schedule/recorded.js';
+import { recordedWindows } from '../../src/schedule/recorded.js';
+import type { Schedule } from '../../src/schedule/schedule.js';
+import { step } from '../../src/schedule/schedule.js';
+import { configOf } from '../rig/states.js';
+import { policyOf } from '../rig/machine.js';
+import { SEED, seeded } from '../rig/seed.js';
+
+/** Runs in which what is drawn is counted. */
+const RUNS = 100;
+/** Steps in a window. */
+const WINDOW = 24;
+
+/** VMs by their numbers in the recording, each with the indices of its vCPUs, in no order. */
+const vms = fc.uniqueArray(
+  fc.record({
+    vm: fc.constantFrom(0, 1, 2, 5, 9),
+    indices: fc.uniqueArray(fc.nat(2), { minLength: 1, maxLength: 3 }),
+  }),
+  { minLength: 1, maxLength: 3, selector: ({ vm }) => vm },
+);
+
+const recording: fc.Arbitrary<HostSchedule> = vms.chain((list) => {
+  const vcpus = list.flatMap(({ vm, indices }) =>
+    indices.map((index) => ({ vm, index, pid: 0, comm: '', vm_from: 'given' as const })),
+  );
+  const steps = fc.array(
+    fc.record({
+      pcpu: fc.nat(1),
+      vcpu: fc.integer({ min: -1, max: vcpus.length - 1 }),
+      time_us: fc.constant(0),
+      line: fc.constant(0),
+      inferred: fc.boolean(),
+    }),
+    { maxLength: 3 * WINDOW, size: 'max' },
+  );
+  return steps.map((all) => ({ file: '', vcpus, pcpus: [0, 4], steps: all }));
+});
+
+/** What the vCPU of a step is in the machine: VMs are numbered in the order of the vCPUs. */
+function numberOf({ vcpus }: HostSchedule, { vcpu }: ScheduleStep): number {
+  if (vcpu < 0) return -1;
+  const order = [...new Set(vcpus.map(({ vm }) => vm))];
+  const most = Math.max(...vcpus.map(({ index }) => index)) + 1;
+  return order.indexOf(vcpus[vcpu].vm) * most + vcpus[vcpu].index;
+}
+
+describe('recordedWindows', () => {
+  it('always keeps every step, in order, under numbers of the machine that it asks for', () => {
+    fc.assert(
+      fc.property(recording, (recorded) => {
+        const windows = recordedWindows(recorded);
+        const { vcpus, steps } = recorded;
+        expect(windows.flatMap((window) => window.steps)).toEqual(
+          steps.map((one) => ({ pcpu: one.pcpu, vcpu: numberOf(recorded, one) })),
+        );
+        const most = Math.max(...vcpus.map(({ index }) => index)) + 1;
+        const shape = { vms: new Set(vcpus.map(({ vm }) => vm)).size, vcpus: most };
+        for (const [i, window] of windows.entries()) {
+          expect(window.shape).toEqual({ ...shape, tasks: most + 1, pcpus: 2 });
+          const last = i === windows.length - 1;
+          expect(window.steps.length).toBe(last ? steps.length - i * WINDOW : WINDOW);
+        }
+      }),
+      seeded(200),
+    );
+  });
+
+  it('always begins a window with those who were there last', () => {
+    fc.assert(
+      fc.property(recording, (recorded) => {
+        for (const [i, { residents }] of recordedWindows(recorded).entries()) {
+          const before = recorded.steps.slice(0, i * WINDOW);
+          const there = [0, 1].map((pcpu) => {
+            const last = before.findLast((one) => one.pcpu === pcpu);
+            return last === undefined ? -1 : numberOf(recorded, last);
+          });
+          expect(residents).toEqual(there);
+        }
+      }),
+      seeded(200),
+    );
+  });
+});
+
+/** Who comes to a pCPU, or leaves it to nobody: a change of one pCPU. */
+type Change = readonly [pcpu: number, vcpu: number];
+
+/** What a window asks for, from the pCPUs as they are at the boot. */
+function changesOf({ residents, steps }: RecordedWindow, booted: readonly number[]): Change[] {
+  const there = [...booted];
+  const changes: Change[] = [];
+  const put = (pcpu: number, vcpu: number): void => {
+    if (there[pcpu] === vcpu) return;
+    there[pcpu] = vcpu;
+    changes.push([pcpu, vcpu]);
+  };
+  residents.forEach((vcpu, p) => there[p] !== vcpu && put(p, -1));
+  residents.forEach((vcpu, p) => put(p, vcpu));
+  for (const { pcpu, vcpu } of steps) {
+    // A vCPU that has not left another pCPU leaves it now.
+    there.forEach((other, p) => other === vcpu && vcpu >= 0 && p !== pcpu && put(p, -1));
+    put(pcpu, vcpu);
+  }
+  return changes;
+}
+
+/** What a schedule makes of it on a machine, and how many changes came inside a function. */
+class Replay {
+  readonly booted: readonly number[];
+  readonly changes: Change[] = [];
+  inside = 0;
+  private readonly machine: Machine;
+
+  constructor(config: MachineConfig, schedule: Schedule) {
+    const deaf = new Proxy({} as Observer, { get: () => (): void => {} });
+    this.machine = new Machine(config, deaf);
+    this.machine.boot();
+    this.booted = this.there;
+    let before = this.booted;
+    schedule.actions().forEach(({ kind }, i) => {
+      expect(step(this.machine, schedule, i)).toBe(true);
+      const { there } = this;
+      there.forEach((vcpu, p) => vcpu !== before[p] && this.changes.push([p, vcpu]));
+      if (String(there) !== String(before) && kind !== 'run' && kind !== 'idle') this.inside++;
+      before = there;
+    });
+  }
+
+  private get there(): number[] {
+    return this.machine.pcpus.map((_, p) => this.machine.loaded(p)?.id ?? -1);
+  }
+}
+
+/** No vCPU is on two pCPUs at the beginning of a window. */
+function possible({ residents: [a, b] }: RecordedWindow): boolean {
+  return a < 0 || a !== b;
+}
+
+describe('a recorded run', () => {
+  it('always makes the recorded switches, in their order, and no others', () => {
+    let [inside, armed] = [0, 0];
+    fc.assert(
+      fc.property(recording, fc.nat(), (recorded, run) => {
+        for (const window of recordedWindows(recorded).filter(possible)) {
+          const { vms: n, vcpus, tasks, pcpus } = window.shape;
+          const config = configOf(policyOf('never'), [n, vcpus, tasks, pcpus]);
+          const campaign = new ShapeCampaign(config);
+          campaign.run(drawOf(SEED, run), 60, window);
+          const { lastSchedule } = campaign;
+          const replay = new Replay(config, lastSchedule);
+          expect(replay.changes).toEqual(changesOf(window, replay.booted));
+          inside += replay.inside;
+          armed += lastSchedule.actions().filter(({ kind, args }) => {
+            return (kind === 'run' && args[1] > 0) || (kind === 'idle' && args[0] > 0);
+          }).length;
+        }
+      }),
+      seeded(60),
+    );
+    expect(inside).toBeGreaterThan(5);
+    // Some switches that were armed had to be made at last, since no function came.
+    expect(armed).toBeGreaterThan(inside);
+  });
+
+  it('always lets the guests work between two switches, by four actions at the most', () => {
+    const steps = [0, 1, 0, 1, 0, 1, 0, 1].map((vcpu) => ({ pcpu: 0, vcpu }));
+    const shape = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
+    const campaign = new ShapeCampaign(configOf(policyOf('never'), [2, 1, 2, 1]));
+    const gaps = new Set<number>();
+    let armed = 0;
+    for (let run = 0; run < RUNS; run++) {
+      campaign.run(drawOf(SEED, run), 60, { shape, residents: [-1], steps });
+      const actions = campaign.lastSchedule.actions();
+      const switches = actions.flatMap(({ kind }, i) => (kind === 'run' ? [i] : []));
+      armed += switches.filter((i) => actions[i].args[1] > 0).length;
+      switches.slice(1).forEach((at, i) => gaps.add(at - switches[i] - 1));
+    }
+    expect([...gaps].sort()).toEqual([1, 2, 3, 4]);
+    // Every second one draws, in three of four runs, and half of what is drawn is 0: 3/16.
+    const share = armed / (RUNS * (steps.length - 1));
+    expect(share).toBeGreaterThan(0.1);
+    expect(share).toBeLessThan(0.25);
+  });
+});
