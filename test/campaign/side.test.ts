@@ -7,12 +7,12 @@ import { describe, expect, it } from 'vitest';
 import type { ShapeCampaign } from '../../src/campaign/campaign.js';
 import type { Breaking } from '../../src/campaign/side.js';
 import { onlyOnOne, Side } from '../../src/campaign/side.js';
-import { PROPERTY_NAMES } from '../../src/host/policy/policy.js';
+import { PROPERTY_NAMES } from '../../src/judge/properties.js';
 import { accessesMost } from '../../src/machine/guest_call.js';
-import type { Action } from '../../src/schedule/actions.js';
+import type { Action } from '../../src/schedule/table.js';
 import { drawOf } from '../../src/schedule/draw.js';
 import { interruptionsIn, Schedule } from '../../src/schedule/schedule.js';
-import { seeded } from '../rig/states.js';
+import { seeded } from '../rig/seed.js';
 
 const P = 3;
 const BY: readonly Breaking[] = ['policy', 'kernel'];

@@ -2,22 +2,21 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ShapeCampaign } from '../../src/campaign/campaign.js';
-import type { Observer } from '../../src/host/observer.js';
 import type { MachineConfig } from '../../src/machine/config.js';
 import { Machine } from '../../src/machine/machine.js';
 import { drawOf } from '../../src/schedule/draw.js';
 import type { HostSchedule, ScheduleStep } from '../../src/schedule/host_schedule.js';
 import type { RecordedWindow } from '../../src/schedule/recorded.js';
-import { recordedWindows } from '../../src/schedule/recorded.js';
+import { recordedWindows, WINDOW_STEPS, windowsIn } from '../../src/schedule/recorded.js';
 import type { Schedule } from '../../src/schedule/schedule.js';
 import { step } from '../../src/schedule/schedule.js';
-import { configOf, policyOf, SEED, seeded } from '../rig/states.js';
+import { policyOf } from '../rig/machine.js';
+import { DEAF } from '../rig/observer.js';
+import { SEED, seeded } from '../rig/seed.js';
+import { configOf } from '../rig/states.js';
 
 /** Runs in which what is drawn is counted. */
 const RUNS = 100;
-/** Steps in a window. */
-const WINDOW = 24;
-
 /** VMs by their numbers in the recording, each with the indices of its vCPUs, in no order. */
 const vms = fc.uniqueArray(
   fc.record({
@@ -39,7 +38,7 @@ const recording: fc.Arbitrary<HostSchedule> = vms.chain((list) => {
       line: fc.constant(0),
       inferred: fc.boolean(),
     }),
-    { maxLength: 3 * WINDOW, size: 'max' },
+    { maxLength: 3 * WINDOW_STEPS, size: 'max' },
   );
   return steps.map((all) => ({ file: '', vcpus, pcpus: [0, 4], steps: all }));
 });
@@ -61,12 +60,13 @@ describe('recordedWindows', () => {
         expect(windows.flatMap((window) => window.steps)).toEqual(
           steps.map((one) => ({ pcpu: one.pcpu, vcpu: numberOf(recorded, one) })),
         );
+        expect(windowsIn(recorded)).toBe(windows.length);
         const most = Math.max(...vcpus.map(({ index }) => index)) + 1;
         const shape = { vms: new Set(vcpus.map(({ vm }) => vm)).size, vcpus: most };
         for (const [i, window] of windows.entries()) {
           expect(window.shape).toEqual({ ...shape, tasks: most + 1, pcpus: 2 });
           const last = i === windows.length - 1;
-          expect(window.steps.length).toBe(last ? steps.length - i * WINDOW : WINDOW);
+          expect(window.steps.length).toBe(last ? steps.length - i * WINDOW_STEPS : WINDOW_STEPS);
         }
       }),
       seeded(200),
@@ -77,7 +77,7 @@ describe('recordedWindows', () => {
     fc.assert(
       fc.property(recording, (recorded) => {
         for (const [i, { residents }] of recordedWindows(recorded).entries()) {
-          const before = recorded.steps.slice(0, i * WINDOW);
+          const before = recorded.steps.slice(0, i * WINDOW_STEPS);
           const there = [0, 1].map((pcpu) => {
             const last = before.findLast((one) => one.pcpu === pcpu);
             return last === undefined ? -1 : numberOf(recorded, last);
@@ -120,8 +120,7 @@ class Replay {
   private readonly machine: Machine;
 
   constructor(config: MachineConfig, schedule: Schedule) {
-    const deaf = new Proxy({} as Observer, { get: () => (): void => {} });
-    this.machine = new Machine(config, deaf);
+    this.machine = new Machine(config, DEAF);
     this.machine.boot();
     this.booted = this.there;
     let before = this.booted;

@@ -3,11 +3,12 @@
  * known. Wherever an exploration looks them up, working them out anew must say the same.
  */
 import { describe, expect, it, vi } from 'vitest';
-import type { Group } from '../../src/states/alphabet.js';
+import type { Group } from '../../src/schedule/explored.js';
 import type { MachineModel } from '../../src/states/machine_model.js';
 import { WordMap } from '../../src/states/word_map.js';
+import { policyOf } from '../rig/machine.js';
 import type { Counts } from '../rig/states.js';
-import { configOf, policyOf, Walker } from '../rig/states.js';
+import { configOf, Walker } from '../rig/states.js';
 
 /** Runs something while every map forgets a key as soon as it was asked for it once. */
 function forgetting<T>(run: () => T): T {

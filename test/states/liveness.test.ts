@@ -5,15 +5,12 @@ import { always } from '../../src/host/policy/always.js';
 import { lazySound } from '../../src/host/policy/lazy_sound.js';
 import { parked } from '../../src/host/policy/parked.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
-import type { Group } from '../../src/states/alphabet.js';
 import type { Liveness } from '../../src/states/explore.js';
 import { explore } from '../../src/states/explore.js';
 import { Bench } from '../../src/campaign/trial.js';
 import { Schedule } from '../../src/schedule/schedule.js';
-import { modelOf } from '../rig/judge.js';
-import { explorations, seeded, Walker } from '../rig/states.js';
-
-const GROUPS: readonly Group[] = ['events', 'calls'];
+import { seeded } from '../rig/seed.js';
+import { exploreOptions, explorations, Walker } from '../rig/states.js';
 
 /** A policy for the first vCPU of each VM, and another one for the second. */
 function mixed(...policies: readonly [first: LbrPolicy, second: LbrPolicy]): LbrPolicy {
@@ -36,19 +33,13 @@ function mixed(...policies: readonly [first: LbrPolicy, second: LbrPolicy]): Lbr
 }
 
 function livenessOf(policy: LbrPolicy, vms = 1): Liveness {
-  const { liveness } = explore({
-    model: modelOf('haswell/2'),
-    kernel: '6.1',
-    policy,
-    shape: { vms, vcpus: 2, tasks: 2, pcpus: 1 },
-    bounds: { groups: GROUPS, events: 1, calls: 1, suspended: 0 },
-    properties: ['no-needless-switch'],
-    maxLength: Infinity,
-    memoryBytes: Infinity,
-    fingerprints: false,
-    symmetry: true,
-    untilBroken: false,
-  });
+  const { liveness } = explore(
+    exploreOptions(policy, [], {
+      shape: { vms, vcpus: 2, tasks: 2, pcpus: 1 },
+      bounds: { groups: ['events', 'calls'], events: 1, calls: 1, suspended: 0 },
+      properties: ['no-needless-switch'],
+    }),
+  );
   if (liveness === null) throw new Error('the search is exhausted');
   return liveness;
 }
