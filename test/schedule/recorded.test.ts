@@ -52,7 +52,7 @@ function numberOf({ vcpus }: HostSchedule, { vcpu }: ScheduleStep): number {
 }
 
 describe('recordedWindows', () => {
-  it('always keeps every step, in order, under numbers of the machine that it asks for', () => {
+  it('recordedWindows keeps every step in order, under numbers of the machine it asks for', () => {
     fc.assert(
       fc.property(recording, (recorded) => {
         const windows = recordedWindows(recorded);
@@ -73,7 +73,7 @@ describe('recordedWindows', () => {
     );
   });
 
-  it('always begins a window with those who were there last', () => {
+  it('a window begins with the vCPUs that were on the pCPUs last', () => {
     fc.assert(
       fc.property(recording, (recorded) => {
         for (const [i, { residents }] of recordedWindows(recorded).entries()) {
@@ -144,7 +144,7 @@ function possible({ residents: [a, b] }: RecordedWindow): boolean {
 }
 
 describe('a recorded run', () => {
-  it('always makes the recorded switches, in their order, and no others', () => {
+  it('a recorded run makes the recorded switches, in their order, and no others', () => {
     let [inside, armed] = [0, 0];
     fc.assert(
       fc.property(recording, fc.nat(), (recorded, run) => {
@@ -169,7 +169,7 @@ describe('a recorded run', () => {
     expect(armed).toBeGreaterThan(inside);
   });
 
-  it('always lets the guests work between two switches, by four actions at the most', () => {
+  it('a recorded run has one to four actions of the guests between two switches', () => {
     const steps = [0, 1, 0, 1, 0, 1, 0, 1].map((vcpu) => ({ pcpu: 0, vcpu }));
     const shape = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
     const campaign = new ShapeCampaign(configOf(policyOf('never'), [2, 1, 2, 1]));

@@ -45,20 +45,20 @@ function livenessOf(policy: LbrPolicy, vms = 1): Liveness {
 }
 
 describe('no-needless-switch for ever', () => {
-  it('always is asked of the first vCPU and of the second', () => {
+  it('needless work for ever is found on the first vCPU and on the second', () => {
     expect(livenessOf(mixed(lazySound, lazySound))).toMatchObject({ recurs: false, most: 1 });
     for (const policy of [mixed(always, lazySound), mixed(lazySound, always)]) {
       expect(livenessOf(policy)).toMatchObject({ recurs: true, most: Infinity });
     }
   });
 
-  it('always is asked of vCPUs whose VM has another number in each state', () => {
+  it('needless work for ever is found though the number of the VM changes', () => {
     // With two VMs the one that runs is number 0.
     expect(livenessOf(mixed(lazySound, parked), 2)).toMatchObject({ recurs: false, most: 2 });
     expect(livenessOf(mixed(lazySound, always), 2).recurs).toBe(true);
   });
 
-  it('always counts the switches of the vCPU that has most', () => {
+  it('liveness counts the needless switches of the vCPU that has most', () => {
     for (const policy of [mixed(parked, lazySound), mixed(lazySound, parked)]) {
       expect(livenessOf(policy)).toMatchObject({ recurs: false, most: 2 });
     }
@@ -66,7 +66,7 @@ describe('no-needless-switch for ever', () => {
 });
 
 describe('MachineModel', () => {
-  it('always says of each vCPU whether it has stopped, and whether an action is in vain', () => {
+  it('MachineModel says of each vCPU whether it has stopped, and what is in vain for it', () => {
     const met = new Set<string>();
     fc.assert(
       fc.property(explorations(40), (drawn) => {
