@@ -89,7 +89,7 @@ const FIRST_RELEASE: Readonly<Record<string, string>> = {
 };
 
 describe('the comments of drift.ts', () => {
-  const text = readFileSync(new URL('../../src/kernel/drift.ts', import.meta.url), 'utf8');
+  const text = readFileSync(new URL('../../src/tree/drift.ts', import.meta.url), 'utf8');
 
   it('always name a commit together with the release that first had it', () => {
     // Each comment goes with the entry below it.
