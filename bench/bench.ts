@@ -21,7 +21,7 @@ import { Generator } from '../src/schedule/generate.js';
 import { canPerform, perform } from '../src/schedule/table.js';
 import { Schedule, step } from '../src/schedule/schedule.js';
 import { Bench } from '../src/campaign/trial.js';
-import { R } from '../src/judge/verdicts.js';
+import { REACH } from '../src/judge/properties.js';
 
 const STEPS = 60;
 const ROUNDS = 5;
@@ -44,11 +44,11 @@ function configOf(policy: string, depth: number, driver: DriverKind = PORT): Mac
 
 function measure(bench: Bench, work: () => number): Measured {
   const { reach } = bench.monitor.verdicts;
-  const before = reach[R['lbr-access']];
+  const before = reach[REACH['lbr-access']];
   const start = performance.now();
   const steps = work();
   const seconds = (performance.now() - start) / 1000;
-  return { steps, accesses: reach[R['lbr-access']] - before, seconds };
+  return { steps, accesses: reach[REACH['lbr-access']] - before, seconds };
 }
 
 /** Generates and checks, as `vlbr verify` does; keeps the schedules for `replay`. */

@@ -26,7 +26,6 @@ const SLICES = 60;
 const DEEDS = 8;
 const TASKS = 2;
 
-const CALL_STACK: number = perf.PERF_SAMPLE_BRANCH_CALL_STACK | perf.PERF_SAMPLE_BRANCH_USER;
 const RING: number = perf.PERF_SAMPLE_BRANCH_ANY | perf.PERF_SAMPLE_BRANCH_USER;
 
 interface Guest {
@@ -41,10 +40,20 @@ interface Guest {
 
 const GUESTS: readonly Guest[] = [
   { name: 'never uses LBR', type: null, until: SLICES, contended: false },
-  { name: 'call stacks all the time', type: CALL_STACK, until: SLICES, contended: false },
-  { name: 'call stacks at first, then nothing', type: CALL_STACK, until: 10, contended: false },
+  { name: 'call stacks all the time', type: perf.CALLSTACK_USER, until: SLICES, contended: false },
+  {
+    name: 'call stacks at first, then nothing',
+    type: perf.CALLSTACK_USER,
+    until: 10,
+    contended: false,
+  },
   { name: 'all branches (ring mode)', type: RING, until: SLICES, contended: false },
-  { name: 'call stacks, under a host event', type: CALL_STACK, until: SLICES, contended: true },
+  {
+    name: 'call stacks, under a host event',
+    type: perf.CALLSTACK_USER,
+    until: SLICES,
+    contended: true,
+  },
 ];
 
 /** One deed of a guest. Those that are not possible are passed over, under every policy alike. */

@@ -39,7 +39,7 @@ function accessesOf({ ports }: Machine, vcpu: number): number {
 
 /** Gives a stack without records the TOS that it happens to have on the other machine. */
 function takeTos(met: Watched, alone: Watched, vcpu: number): void {
-  const tos = met.monitor.freeTos(vcpu);
+  const tos = met.monitor.reference.freeTos(vcpu);
   const own = alone.machine.pcpus[vcpu];
   if (tos >= 0 && own.stack.empty) own.wrmsr(MSR_LBR_TOS, tos, 0);
 }

@@ -19,13 +19,7 @@ import { Schedule } from '../schedule/schedule.js';
 import { encodeToken } from '../schedule/token.js';
 import type { HostSchedule } from '../schedule/host_schedule.js';
 import type { Property, PropertyName, ReachName } from '../judge/properties.js';
-import {
-  PROPERTIES,
-  PROPERTY_NAMES,
-  propertyIndex,
-  REACH_NAMES,
-  reachIndex,
-} from '../judge/properties.js';
+import { PROPERTIES, PROPERTY_NAMES, PROPERTY, REACH_NAMES, REACH } from '../judge/properties.js';
 import type { RecordedWindow } from '../schedule/recorded.js';
 import { RecordedRun, recordedWindows } from '../schedule/recorded.js';
 import { Bench } from './trial.js';
@@ -94,8 +88,7 @@ export type Shape = Pick<MachineConfig, 'vms' | 'vcpus' | 'tasks' | 'pcpus'>;
 
 /**
  * The shapes that runs take turns with when none is asked for: two VMs or two vCPUs of one VM that
- * share a pCPU, VMs of
- * two vCPUs whose tasks migrate, and vCPUs that migrate between pCPUs.
+ * share a pCPU, VMs of two vCPUs whose tasks migrate, and vCPUs that migrate between pCPUs.
  */
 export const DEFAULT_SHAPES: readonly Shape[] = [
   { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 },
@@ -103,6 +96,9 @@ export const DEFAULT_SHAPES: readonly Shape[] = [
   { vms: 2, vcpus: 2, tasks: 3, pcpus: 2 },
   { vms: 3, vcpus: 1, tasks: 2, pcpus: 2 },
 ];
+
+/** For runs that leave a guest alone: each of its vCPUs has a pCPU. */
+export const GUESTS_ONLY: Shape = { vms: 1, vcpus: 2, tasks: 3, pcpus: 2 };
 
 export interface CampaignOptions {
   readonly model: CpuModel;
@@ -246,7 +242,7 @@ export class ShapeCampaign {
 
   /** How often a situation arose, over all runs. */
   reached(name: ReachName): number {
-    return this.bench.monitor.verdicts.reach[reachIndex(name)];
+    return this.bench.monitor.verdicts.reach[REACH[name]];
   }
 
   /** A schedule that fails here, for a report. */
@@ -352,7 +348,7 @@ class PolicyCampaign {
   }
 
   kernelFinding(property: PropertyName): Counterexample | null {
-    return this.shortest(propertyIndex(property), true);
+    return this.shortest(PROPERTY[property], true);
   }
 
   result(property: Property): Result {
@@ -366,7 +362,7 @@ class PolicyCampaign {
       const verdict = 'not applicable';
       return { ...common, verdict, expected: verdict, reason: nothing, counterexample: null };
     }
-    const counterexample = this.shortest(propertyIndex(name), false);
+    const counterexample = this.shortest(PROPERTY[name], false);
     const known = knownFailure(policy, name, model, kernel);
     const verdict =
       counterexample !== null ? 'fails' : reach[property.reach] === 0 ? 'vacuous' : 'holds';

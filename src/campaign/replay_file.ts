@@ -19,7 +19,7 @@ import { configProblem } from '../machine/config.js';
 import { Schedule } from '../schedule/schedule.js';
 import type { Replay } from '../schedule/token.js';
 import { decodeToken, encodeToken } from '../schedule/token.js';
-import { PROPERTY_NAMES, propertyIndex } from '../judge/properties.js';
+import { PROPERTY_NAMES, PROPERTY } from '../judge/properties.js';
 import { Bench } from './trial.js';
 
 export const SCHEDULE_SCHEMA = 'vlbr/schedule/1';
@@ -47,7 +47,7 @@ export interface ReplayCase {
 
 /** Says who breaks the property of a case, by running it. */
 export function breakerOf({ config, property, schedule }: ReplayCase): Breaker {
-  const index = propertyIndex(property);
+  const index = PROPERTY[property];
   const bench = new Bench(config);
   if (bench.breaksAt(schedule, index) >= 0) return 'policy';
   return bench.guestBreaksAt(schedule, index) >= 0 ? 'kernel' : 'nobody';

@@ -7,7 +7,6 @@
 import { assert } from '../hw/assert.js';
 import * as msrs from '../hw/msr_index.js';
 import type { CpuModel } from '../hw/cpu_models.js';
-import type { LogicalProcessor } from '../hw/logical_processor.js';
 import { GLOBAL_CTRL_HI, GLOBAL_CTRL_LO } from '../hw/logical_processor.js';
 import type { LbrMap } from '../hw/lbr_map.js';
 import { KIND_NONE, lbrMap } from '../hw/lbr_map.js';
@@ -18,9 +17,8 @@ import {
   KVM_PV_LBR_CTRL_ACTIVE,
   MSR_KVM_PV_LBR_CTRL,
 } from '../guest/pv/kvm_para.js';
-import type { LbrRegisters } from './lbr_registers.js';
-import type { Observer } from './observer.js';
-import { HOST } from './observer.js';
+import type { LbrHardware } from './lbr_registers.js';
+import { LbrRegisters } from './lbr_registers.js';
 import type { HostPerf, LbrPolicy, PolicyHost } from './policy/policy.js';
 import type { Vcpu } from './vcpu.js';
 
@@ -38,32 +36,24 @@ export function kvmCpuidFeatures(policy: LbrPolicy): number {
   return policy.pv === 'none' ? 0 : 1 << KVM_FEATURE_PV_LBR_CTRL;
 }
 
-export class Kvm implements PolicyHost {
+/**
+ * KVM's part that reaches the LBR, for all vCPUs of all VMs. What it does to LBR registers when a
+ * policy asks is LbrRegisters.
+ */
+export class Kvm extends LbrRegisters implements PolicyHost {
   readonly policy: LbrPolicy;
   readonly perf: HostPerf;
-  /** High half of the last value read, for a guest as for a policy. */
-  edx = 0;
+  /** Of the last RDMSR of a guest. */
   vector: Vector = 0;
   private readonly model: CpuModel;
   private readonly map: LbrMap;
-  private readonly pcpus: readonly LogicalProcessor[];
-  private readonly registers: LbrRegisters;
-  private readonly observer: Observer;
 
-  constructor(
-    policy: LbrPolicy,
-    perf: HostPerf,
-    pcpus: readonly LogicalProcessor[],
-    registers: LbrRegisters,
-    observer: Observer,
-  ) {
+  constructor(policy: LbrPolicy, perf: HostPerf, hardware: LbrHardware) {
+    super(hardware);
     this.policy = policy;
     this.perf = perf;
-    this.model = pcpus[0].model;
+    this.model = hardware.pcpus[0].model;
     this.map = lbrMap(this.model);
-    this.pcpus = pcpus;
-    this.registers = registers;
-    this.observer = observer;
   }
 
   /**
@@ -256,36 +246,6 @@ export class Kvm implements PolicyHost {
     if (carried) this.policy.set_state(this, vcpu);
   }
 
-  rdmsr(vcpu: Vcpu, msr: number): number {
-    const eax = this.registers.read(vcpu.pcpu, vcpu.id, msr);
-    this.edx = this.registers.edx;
-    return eax;
-  }
-
-  wrmsr(vcpu: Vcpu, msr: number, eax: number, edx: number): void {
-    this.registers.write(vcpu.pcpu, vcpu.id, msr, eax, edx);
-  }
-
-  wrmsr_safe(vcpu: Vcpu, msr: number, eax: number, edx: number): Vector {
-    return this.registers.writeSafe(vcpu.pcpu, vcpu.id, msr, eax, edx);
-  }
-
-  saveStack(vcpu: Vcpu, select: boolean): void {
-    this.registers.save(vcpu.pcpu, vcpu.id, vcpu.records, select);
-  }
-
-  restoreStack(vcpu: Vcpu, select: boolean): void {
-    this.registers.restore(vcpu.pcpu, vcpu.id, vcpu.records, select);
-  }
-
-  scrubStack(vcpu: Vcpu): void {
-    this.registers.scrub(vcpu.pcpu, vcpu.id);
-  }
-
-  scrubPcpu(pcpu: number): void {
-    this.registers.scrub(pcpu, HOST);
-  }
-
   setPassthrough(vcpu: Vcpu, on: boolean): void {
     if (vcpu.msr_passthrough === on) return;
     vcpu.msr_passthrough = on;
@@ -294,17 +254,5 @@ export class Kvm implements PolicyHost {
 
   interceptSelect(vcpu: Vcpu): void {
     if (this.model.select !== 'none') vcpu.vmcs.setIntercept(msrs.MSR_LBR_SELECT, true);
-  }
-
-  loadAtEntry(vcpu: Vcpu): void {
-    if (!this.registers.load(vcpu.pcpu, vcpu.id, vcpu.records)) this.observer.entryFailed(vcpu.id);
-  }
-
-  borrowLbr(vcpu: Vcpu): void {
-    this.registers.borrow(vcpu.pcpu);
-  }
-
-  giveBackLbr(vcpu: Vcpu): void {
-    this.registers.giveBack(vcpu.pcpu);
   }
 }

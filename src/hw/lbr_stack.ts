@@ -2,10 +2,7 @@ import { LBR_FORMAT_EIP_FLAGS2, type CpuModel } from './cpu_models.js';
 import type { LbrMap } from './lbr_map.js';
 import { KIND_INFO, KIND_SELECT, KIND_TOS, lbrMap, recordWords } from './lbr_map.js';
 import type { Layout, Memory } from './memory.js';
-import { LBR_INFO_CYCLES } from './msr_index.js';
-
-/** Bits 60 and 59 of FROM, in edx. */
-const SIGNEXT_2MSB_HI: number = (1 << (60 - 32)) | (1 << (59 - 32));
+import { LBR_FROM_SIGNEXT_2MSB_HI, LBR_INFO_CYCLES } from './msr_index.js';
 
 /** Defined flags of INFO, in edx. */
 const INFO_FLAGS_HI: number = 0xe0000000 | 0;
@@ -134,7 +131,7 @@ export class LbrStack {
       const at = this.records + i * this.stride;
       const there = other.records + i * this.stride;
       let fromHi = other.words[there + 1];
-      if (fixup) fromHi |= (fromHi & SIGNEXT_2MSB_HI) << 2;
+      if (fixup) fromHi |= (fromHi & LBR_FROM_SIGNEXT_2MSB_HI) << 2;
       if (this.map.fromFaults(fromHi)) {
         refused = lbr_from + i;
       } else {

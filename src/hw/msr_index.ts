@@ -52,6 +52,8 @@ export const MSR_LBR_NHM_TO = 0x6c0;
 
 /** Flags of a FROM register, formats EIP_FLAGS, EIP_FLAGS2 and TIME (bits 63, 62, 61). */
 export const LBR_FROM_FLAG_MISPRED_HI: number = 1 << (63 - 32);
+/** Linux: LBR_FROM_SIGNEXT_2MSB, bits 60 and 59, which hold the sign where 62:61 are flags. */
+export const LBR_FROM_SIGNEXT_2MSB_HI: number = (1 << (60 - 32)) | (1 << (59 - 32));
 export const LBR_FROM_FLAG_IN_TX_HI: number = 1 << (62 - 32);
 export const LBR_FROM_FLAG_ABORT_HI: number = 1 << (61 - 32);
 

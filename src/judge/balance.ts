@@ -1,8 +1,7 @@
 /** Whether a kernel's counts of LBR users agree with the events that count: `balanced`. */
 import type { Cpu, Kernel } from '../guest/perf/kernel.js';
-import { PERF_EVENT_STATE_ACTIVE } from '../guest/perf/perf_event.js';
+import { isUserCallstack, PERF_EVENT_STATE_ACTIVE } from '../guest/perf/perf_event.js';
 import type { perf_event } from '../guest/perf/perf_structs.js';
-import { isUserCallstack } from './callstack_user.js';
 
 /** Whether an event counts on a CPU, given by its number. */
 export function countsOn(event: perf_event, cpu: number): boolean {

@@ -3,7 +3,7 @@
  * the reference registers whenever a kernel function has returned, so that a PMI's legacy freeze is
  * over by then. It is the guest kernel's own doing, unless the VM is no longer the same guest.
  */
-import { EINVAL, EOPNOTSUPP } from '../guest/perf/errno.js';
+import { EINVAL, EOPNOTSUPP } from '../guest/perf/perf_event.js';
 import * as perf from '../guest/perf/perf_event.js';
 import { BRANCH_IRET, BRANCH_NAMES } from '../hw/branch.js';
 import type { LogicalProcessor } from '../hw/logical_processor.js';
@@ -12,7 +12,7 @@ import { totalVcpus } from '../machine/config.js';
 import { callstackAsked, kindsAsked, levelAsked } from './asked.js';
 import { countsOn } from './balance.js';
 import { Check } from './check.js';
-import { P, R } from './verdicts.js';
+import { PROPERTY, REACH } from './properties.js';
 
 /** What a call stack goes with: levels, and what narrows no branch down by its kind. */
 const CALLSTACK_EXCLUDES: number =
@@ -53,7 +53,7 @@ export class FilterCheck extends Check {
   }
 
   private breaks(vcpu: number, text: () => string): void {
-    this.reference.wrongAnywhere(vcpu, P['filter-true'], () => `v${vcpu}: ${text()}`);
+    this.reference.wrongAnywhere(vcpu, PROPERTY['filter-true'], () => `v${vcpu}: ${text()}`);
   }
 
   /** A kernel function has returned. */
@@ -70,7 +70,7 @@ export class FilterCheck extends Check {
       if (!callstackAsked(type)) ring++;
       this.select(vcpu, registers, type);
     }
-    if (counts > 0) this.verdicts.reach[R['filter-judged']]++;
+    if (counts > 0) this.verdicts.reach[REACH['filter-judged']]++;
     const { debugctl } = registers;
     const on = (debugctl & msrs.DEBUGCTLMSR_LBR) !== 0;
     if (on !== counts > 0) {

@@ -4,7 +4,6 @@
  */
 import type { Observer } from '../host/observer.js';
 import * as msrs from '../hw/msr_index.js';
-import type { LogicalProcessor } from '../hw/logical_processor.js';
 import type { MachineConfig } from '../machine/config.js';
 import { totalVcpus } from '../machine/config.js';
 import { CALL_SWITCH } from '../machine/guest_call.js';
@@ -13,23 +12,24 @@ import { assert } from '../hw/assert.js';
 import { callstackUsersBalanced, countingEvents, cpuBalanced } from './balance.js';
 import { checkDeclared } from './declared.js';
 import { FilterCheck } from './filter_check.js';
-import type { History } from './history.js';
+import type { History } from './check.js';
 import { Reference } from './reference.js';
 import { RegisterCheck } from './register_check.js';
 import { SampleCheck } from './sample_check.js';
 import { SampleTruth } from './sample_truth.js';
 import { SwitchCheck } from './switch_check.js';
-import { P, R, Verdicts } from './verdicts.js';
+import { Verdicts } from './verdicts.js';
+import { PROPERTY, REACH } from './properties.js';
 
 export class Monitor implements Observer {
   readonly verdicts: Verdicts = new Verdicts();
   private machine: Machine | null = null;
-  private readonly references: Reference;
+  readonly reference: Reference;
   private readonly registers: RegisterCheck;
-  private readonly samples: SampleCheck;
+  readonly samples: SampleCheck;
   private readonly truth: SampleTruth;
   private readonly filters: FilterCheck;
-  private readonly switches: SwitchCheck;
+  readonly switches: SwitchCheck;
   /** Per vCPU: whether the kernel function that runs has written records, and its LBR reads. */
   private readonly wiped: Uint8Array;
   private readonly reads: Int32Array;
@@ -41,13 +41,13 @@ export class Monitor implements Observer {
     checkDeclared(config.policy);
     const machine = (): Machine => this.watched();
     const { verdicts } = this;
-    this.references = new Reference(config, machine, verdicts);
-    const { references } = this;
-    this.registers = new RegisterCheck(config, machine, references, verdicts);
-    this.samples = new SampleCheck(config, machine, references, verdicts);
-    this.truth = new SampleTruth(config, machine, references, verdicts);
-    this.filters = new FilterCheck(config, machine, references, verdicts);
-    this.switches = new SwitchCheck(config, machine, references, verdicts);
+    this.reference = new Reference(config, machine, verdicts);
+    const { reference } = this;
+    this.registers = new RegisterCheck(config, machine, reference, verdicts);
+    this.samples = new SampleCheck(config, machine, reference, verdicts);
+    this.truth = new SampleTruth(config, machine, reference, verdicts);
+    this.filters = new FilterCheck(config, machine, reference, verdicts);
+    this.switches = new SwitchCheck(config, machine, reference, verdicts);
     this.wiped = new Uint8Array(totalVcpus(config));
     this.lastCtx = new Int32Array(totalVcpus(config));
     this.reads = new Int32Array(totalVcpus(config));
@@ -57,7 +57,7 @@ export class Monitor implements Observer {
   start(machine: Machine): void {
     this.machine = machine;
     this.verdicts.clear();
-    this.references.start();
+    this.reference.start();
     this.registers.start();
     this.samples.start();
     this.filters.start();
@@ -70,7 +70,7 @@ export class Monitor implements Observer {
   /** All that the verdict of the next action hangs on, beside the machine. */
   get histories(): History[] {
     return [
-      ...this.references.histories,
+      ...this.reference.histories,
       ...this.registers.histories,
       ...this.samples.histories,
       ...this.switches.histories,
@@ -84,7 +84,7 @@ export class Monitor implements Observer {
   forget(): void {
     this.verdicts.clear();
     this.switches.inVain = 0;
-    this.references.forget();
+    this.reference.forget();
     this.samples.forget();
     this.filters.start();
     this.wiped.fill(0);
@@ -92,30 +92,10 @@ export class Monitor implements Observer {
     this.reads.fill(0);
   }
 
-  /** Forgets what nothing will be asked about again, so that fewer states are told apart. */
-  settle(vm: number): void {
-    this.samples.settle(vm);
-  }
-
   /** Forgets what matters no more about a VM none of whose vCPUs will use LBR. */
   retire(vm: number): void {
     this.samples.retire(vm);
-    for (const vcpu of this.watched().vcpus) if (vcpu.vm === vm) this.references.retire(vcpu.id);
-  }
-
-  /** Whether a guest has used LBR, and does not any more. */
-  stopped(vcpu: number): boolean {
-    return this.switches.stopped(vcpu);
-  }
-
-  /** vCPUs that were saved or restored in vain since `forget`, one bit each. */
-  get inVain(): number {
-    return this.switches.inVain;
-  }
-
-  /** Calls that a VM's task is deep, as far as hardware can know of them. */
-  frames(vm: number, task: number): number {
-    return this.samples.frames(vm, task);
+    for (const vcpu of this.watched().vcpus) if (vcpu.vm === vm) this.reference.retire(vcpu.id);
   }
 
   private watched(): Machine {
@@ -123,31 +103,21 @@ export class Monitor implements Observer {
     return this.machine;
   }
 
-  /** The reference machine's registers of a vCPU. */
-  reference(vcpu: number): LogicalProcessor {
-    return this.references.of(vcpu);
-  }
-
-  /** TOS of a vCPU on a pCPU, if it has no records and TOS may be anything; else -1. */
-  freeTos(vcpu: number): number {
-    return this.references.freeTos(vcpu);
-  }
-
   private touched(vcpu: number): void {
     this.switches.touched(vcpu);
-    this.verdicts.reach[R['lbr-access']]++;
+    this.verdicts.reach[REACH['lbr-access']]++;
   }
 
   guestRead(vcpu: number, msr: number, eax: number, edx: number): void {
-    if (this.references.isLbr(msr)) {
+    if (this.reference.isLbr(msr)) {
       this.touched(vcpu);
       this.reads[vcpu]++;
     }
-    this.references.read(vcpu, msr, eax, edx);
+    this.reference.read(vcpu, msr, eax, edx);
   }
 
   guestWrite(vcpu: number, msr: number, eax: number, edx: number): void {
-    if (this.references.isLbr(msr)) {
+    if (this.reference.isLbr(msr)) {
       this.touched(vcpu);
       if (msr !== msrs.MSR_LBR_SELECT) this.wiped[vcpu] = 1;
       const { pcpu, inGuest } = this.watched().vcpus[vcpu];
@@ -155,12 +125,12 @@ export class Monitor implements Observer {
     } else if (msr === msrs.MSR_IA32_DEBUGCTLMSR && (eax & msrs.DEBUGCTLMSR_LBR) !== 0) {
       this.touched(vcpu);
     }
-    this.references.write(vcpu, msr, eax, edx);
+    this.reference.write(vcpu, msr, eax, edx);
   }
 
   guestFault(vcpu: number, msr: number, write: boolean, eax: number, edx: number): void {
-    if (this.references.isLbr(msr)) this.touched(vcpu);
-    this.references.fault(vcpu, msr, write, eax, edx);
+    if (this.reference.isLbr(msr)) this.touched(vcpu);
+    this.reference.fault(vcpu, msr, write, eax, edx);
   }
 
   guestBranch(
@@ -174,8 +144,8 @@ export class Monitor implements Observer {
     const { pcpu } = this.watched().vcpus[vcpu];
     const cpu = this.watched().pcpus[pcpu];
     if (cpu.recording) this.registers.records(vcpu, pcpu, cpu.captures(kind, cpl));
-    if (this.references.of(vcpu).recording) this.touched(vcpu);
-    this.references.branch(vcpu, kind, cpl, seq, fromHi, toHi);
+    if (this.reference.of(vcpu).recording) this.touched(vcpu);
+    this.reference.branch(vcpu, kind, cpl, seq, fromHi, toHi);
     if (cpl !== 0) this.samples.userBranch(vcpu, kind, seq);
   }
 
@@ -194,13 +164,13 @@ export class Monitor implements Observer {
 
   hostFault(pcpu: number, msr: number, write: boolean): void {
     this.verdicts.breaks(
-      P['no-fault'],
+      PROPERTY['no-fault'],
       () => `p${pcpu}: #GP in the host on ${write ? 'WRMSR' : 'RDMSR'} 0x${msr.toString(16)}`,
     );
   }
 
   entryFailed(vcpu: number): void {
-    this.verdicts.breaks(P['no-fault'], () => `v${vcpu}: VM entry failed`);
+    this.verdicts.breaks(PROPERTY['no-fault'], () => `v${vcpu}: VM entry failed`);
   }
 
   exited(vcpu: number): void {
@@ -214,14 +184,14 @@ export class Monitor implements Observer {
     if (cpu.cpuc.n_events === 0 && cpu.cpuc.lbr_users === 0) return;
     if (!cpuBalanced(cpu) || !callstackUsersBalanced(cpu.kernel)) {
       this.verdicts.breaks(
-        P.balanced,
+        PROPERTY.balanced,
         () => `p${pcpu}: the host's lbr_users or lbr_callstack_users are not its events'`,
       );
     }
   }
 
   guestPmi(vcpu: number, counter: number): void {
-    this.references.pmi(vcpu, counter);
+    this.reference.pmi(vcpu, counter);
   }
 
   guestSample(vcpu: number, event: number): void {
@@ -248,17 +218,18 @@ export class Monitor implements Observer {
   guestIdle(vcpu: number): void {
     const cpu = this.watched().cpu(vcpu);
     const { cpuc, kernel } = cpu;
-    if (cpuc.lbr_users !== 0 || cpuc.n_events !== 0) this.verdicts.reach[R['balance-checked']]++;
+    if (cpuc.lbr_users !== 0 || cpuc.n_events !== 0)
+      this.verdicts.reach[REACH['balance-checked']]++;
     // Counts do not depend on what is read: what is wrong with them is the guest kernel's own. What
     // a function of another vCPU has in hand is half done, and is looked at when that has returned.
     const inHand = this.watched().lockedTasks(vcpu);
     if (!cpuBalanced(cpu) || !callstackUsersBalanced(kernel, inHand)) {
       this.verdicts.breaksOwn(
-        P.balanced,
+        PROPERTY.balanced,
         () => `v${vcpu}: ${countingEvents(cpu)} events count, lbr_users is ${cpuc.lbr_users}`,
       );
     }
-    this.references.idle(vcpu);
+    this.reference.idle(vcpu);
     this.filters.idle(vcpu);
     this.samples.idle(vcpu, kernel);
     this.countSwitch(vcpu);
@@ -274,10 +245,10 @@ export class Monitor implements Observer {
     const ctxp = kernel.tasks[cpuctx.current].perf_event_ctxp;
     const switched = this.watched().runningCall(vcpu) === CALL_SWITCH;
     if (switched && ctxp !== 0 && cpuctx.task_ctx === ctxp) {
-      if (this.lastCtx[vcpu] === ctxp) reach[R['clone-swap']]++;
+      if (this.lastCtx[vcpu] === ctxp) reach[REACH['clone-swap']]++;
       const data = kernel.ctx(ctxp).task_ctx_data;
       const letBe = this.wiped[vcpu] === 0 && this.reads[vcpu] > 0 && cpuc.lbr_users > 0;
-      if (data !== 0 && cpuc.last_task_ctx === data && letBe) reach[R['guest-shortcut']]++;
+      if (data !== 0 && cpuc.last_task_ctx === data && letBe) reach[REACH['guest-shortcut']]++;
     }
     this.lastCtx[vcpu] = cpuctx.task_ctx;
     this.wiped[vcpu] = 0;

@@ -171,12 +171,12 @@ export const PROPERTIES: readonly Property[] = PROPERTY_NAMES.map((name) => ({
   ...STATEMENTS[name],
 }));
 
-/** Number of a property, its index in PROPERTY_NAMES. */
-export function propertyIndex(name: PropertyName): number {
-  return PROPERTY_NAMES.indexOf(name);
+function numbersOf<Name extends string>(names: readonly Name[]): Record<Name, number> {
+  return Object.fromEntries(names.map((name, i) => [name, i])) as Record<Name, number>;
 }
 
-/** Number of a reach counter, its index in REACH_NAMES. */
-export function reachIndex(name: ReachName): number {
-  return REACH_NAMES.indexOf(name);
-}
+/** Numbers of the properties by name, which are their indices in PROPERTY_NAMES. */
+export const PROPERTY: Readonly<Record<PropertyName, number>> = numbersOf(PROPERTY_NAMES);
+
+/** Numbers of the reach counters by name, which are their indices in REACH_NAMES. */
+export const REACH: Readonly<Record<ReachName, number>> = numbersOf(REACH_NAMES);

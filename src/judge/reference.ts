@@ -19,9 +19,9 @@ import { cyclesOf, mispredicted, totalVcpus } from '../machine/config.js';
 import { CALL_RDMSR, CALL_WRMSR } from '../machine/guest_call.js';
 import type { Machine } from '../machine/machine.js';
 import { guestKernelConfig } from '../machine/machine_layout.js';
-import type { History } from './history.js';
+import type { History } from './check.js';
 import type { Verdicts } from './verdicts.js';
-import { P, R } from './verdicts.js';
+import { PROPERTY, REACH } from './properties.js';
 
 const IN_TX_OR_ABORT_HI: number = msrs.LBR_FROM_FLAG_IN_TX_HI | msrs.LBR_FROM_FLAG_ABORT_HI;
 
@@ -228,10 +228,10 @@ export class Reference {
 
   private countRead(vcpu: number, empty: boolean): void {
     const { reach } = this.verdicts;
-    reach[R['foreign-in-registers']]++;
+    reach[REACH['foreign-in-registers']]++;
     if (empty) return;
-    reach[R['read-after-other']]++;
-    if (this.inCallstackMode(vcpu)) reach[R['callstack-read-after-other']]++;
+    reach[REACH['read-after-other']]++;
+    if (this.inCallstackMode(vcpu)) reach[REACH['callstack-read-after-other']]++;
   }
 
   /**
@@ -268,13 +268,13 @@ export class Reference {
       `instead of ${hex64(wanted, wantedHi)}`;
     this.tainted[this.vm(vcpu)] = 1;
     this.wrongReads[vcpu] = 1;
-    verdicts.breaks(P['no-loss/any'], text);
+    verdicts.breaks(PROPERTY['no-loss/any'], text);
     if (this.isLbr(msr)) {
-      if (this.inCallstackMode(vcpu)) verdicts.breaks(P['no-loss/callstack'], text);
+      if (this.inCallstackMode(vcpu)) verdicts.breaks(PROPERTY['no-loss/callstack'], text);
       const lost = (wanted | wantedHi) !== 0;
-      if (lost && this.dropped[vcpu] !== 0) verdicts.breaks(P['no-premature-stop'], text);
+      if (lost && this.dropped[vcpu] !== 0) verdicts.breaks(PROPERTY['no-premature-stop'], text);
     }
-    if (owner >= 0 && owner !== this.vm(vcpu)) verdicts.breaks(P['no-leak/vm'], text);
+    if (owner >= 0 && owner !== this.vm(vcpu)) verdicts.breaks(PROPERTY['no-leak/vm'], text);
   }
 
   write(vcpu: number, msr: number, eax: number, edx: number): void {
@@ -290,7 +290,7 @@ export class Reference {
     if (vector === 0) return;
     this.tainted[this.vm(vcpu)] = 1;
     this.verdicts.breaks(
-      P['no-fault'],
+      PROPERTY['no-fault'],
       () => `v${vcpu}: WRMSR 0x${msr.toString(16)} took a value that it should refuse`,
     );
   }
@@ -310,9 +310,9 @@ export class Reference {
     if (!faultsThere) {
       this.tainted[this.vm(vcpu)] = 1;
       if (!write && this.isCompared(msr) && !this.isZero(vcpu, msr)) this.wrongReads[vcpu] = 1;
-      this.verdicts.breaks(P['no-fault'], text);
+      this.verdicts.breaks(PROPERTY['no-fault'], text);
     } else if (!this.rawAccess(vcpu)) {
-      this.wrongAnywhere(vcpu, P['no-fault'], text);
+      this.wrongAnywhere(vcpu, PROPERTY['no-fault'], text);
     }
   }
 
@@ -364,7 +364,7 @@ export class Reference {
     const registers = this.registers[vcpu];
     const before = registers.debugctl;
     registers.counterOverflow(counter);
-    if (registers.debugctl !== before) this.verdicts.reach[R['legacy-freeze']]++;
+    if (registers.debugctl !== before) this.verdicts.reach[REACH['legacy-freeze']]++;
   }
 }
 

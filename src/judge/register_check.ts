@@ -5,8 +5,8 @@
 import * as branch from '../hw/branch.js';
 import { HOST } from '../host/observer.js';
 import { Check } from './check.js';
-import type { History } from './history.js';
-import { P, R } from './verdicts.js';
+import type { History } from './check.js';
+import { PROPERTY, REACH } from './properties.js';
 
 /** Nobody's records. */
 const NOBODY = -2;
@@ -43,11 +43,11 @@ export class RegisterCheck extends Check {
   /** Hardware is on for this vCPU: whose records does it add to? */
   records(vcpu: number, pcpu: number, captured: boolean): void {
     const { reference, verdicts } = this;
-    if (reference.otherWasThere(vcpu)) verdicts.reach[R['recorded-after-other']]++;
+    if (reference.otherWasThere(vcpu)) verdicts.reach[REACH['recorded-after-other']]++;
     reference.beforeRecord(vcpu);
     if (this.holder[pcpu] !== vcpu && this.foreign(vcpu, pcpu)) {
       verdicts.breaks(
-        P['recorder-owned'],
+        PROPERTY['recorder-owned'],
         () => `v${vcpu} is recorded on p${pcpu} on top of records that are not its own`,
       );
     }
@@ -72,18 +72,18 @@ export class RegisterCheck extends Check {
       return;
     }
     const { verdicts } = this;
-    verdicts.reach[R['policy-access']] += accesses;
+    verdicts.reach[REACH['policy-access']] += accesses;
     if (write && this.holder[pcpu] !== onBehalf) this.holder[pcpu] = NOBODY;
     const machine = this.machine();
     const loaded = machine.loaded(pcpu);
     if (loaded === null || loaded.id !== onBehalf) {
       verdicts.breaks(
-        P['owner-only'],
+        PROPERTY['owner-only'],
         () => `p${pcpu}: LBR MSRs accessed for v${onBehalf}, which is not loaded`,
       );
-    } else if (machine.host.hostLbrActive(pcpu) && !machine.lentOut(pcpu)) {
+    } else if (machine.host.hostLbrActive(pcpu) && !machine.kvm.lentOut(pcpu)) {
       verdicts.breaks(
-        P['owner-only'],
+        PROPERTY['owner-only'],
         () => `p${pcpu}: LBR MSRs accessed for v${onBehalf} while they are the host event's`,
       );
     }
@@ -98,19 +98,19 @@ export class RegisterCheck extends Check {
     const was = this.debugctl[pcpu];
     if (is !== was) {
       this.verdicts.breaks(
-        P['host-intact'],
+        PROPERTY['host-intact'],
         () => `p${pcpu}: DEBUGCTL is 0x${is.toString(16)} after an exit, not 0x${was.toString(16)}`,
       );
     }
     const contended = this.machine().host.hostLbrActive(pcpu);
-    if (contended) this.verdicts.reach[R['contended-entry']]++;
+    if (contended) this.verdicts.reach[REACH['contended-entry']]++;
   }
 
   hostSample(pcpu: number): void {
     const cpu = this.machine().host.kernel.cpus[pcpu];
     const w = cpu.kernel.words;
     if (this.guestRecorded[pcpu] !== 0) {
-      this.verdicts.reach[R['host-sample-after-guest']]++;
+      this.verdicts.reach[REACH['host-sample-after-guest']]++;
       this.guestRecorded[pcpu] = 0;
     }
     for (let i = 0; i < cpu.cpuc.lbr_stack_nr; i++) {
@@ -118,7 +118,7 @@ export class RegisterCheck extends Check {
       const hi = w[at + 1];
       if ((w[at] | hi) === 0 || branch.addressVm(hi) === branch.HOST_VM) continue;
       this.verdicts.breaks(
-        P['host-intact'],
+        PROPERTY['host-intact'],
         () => `p${pcpu}: a host sample holds a branch of VM ${branch.addressVm(hi)}`,
       );
       return;
@@ -131,7 +131,7 @@ export class RegisterCheck extends Check {
     const { lbr_select } = this.machine().pcpus[pcpu].stack;
     if (this.reference.model.select !== 'none' && lbr_select !== (cpuc.lbr_sel_config & 0x3ff)) {
       this.verdicts.breaks(
-        P['host-intact'],
+        PROPERTY['host-intact'],
         () =>
           `p${pcpu}: the host is recorded with a guest's LBR_SELECT 0x${lbr_select.toString(16)}`,
       );

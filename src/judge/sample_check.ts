@@ -1,13 +1,12 @@
 /** What the samples of a guest's events hold: `no-leak/task` and `callstack-true`. */
 import type { Kernel } from '../guest/perf/kernel.js';
-import { PERF_EVENT_STATE_ACTIVE } from '../guest/perf/perf_event.js';
+import { CALLSTACK_USER, PERF_EVENT_STATE_ACTIVE } from '../guest/perf/perf_event.js';
+import type { History } from './check.js';
 import * as branch from '../hw/branch.js';
 import { taskSlots, totalVcpus } from '../machine/config.js';
-import { CALLSTACK_USER } from './callstack_user.js';
 import { Check } from './check.js';
-import type { History } from './history.js';
 import { ShadowStacks } from './shadow_stack.js';
-import { P, R } from './verdicts.js';
+import { PROPERTY, REACH } from './properties.js';
 
 export class SampleCheck extends Check {
   private readonly tasks: number = taskSlots(this.config);
@@ -70,7 +69,7 @@ export class SampleCheck extends Check {
     if (kind === branch.BRANCH_REL_CALL || kind === branch.BRANCH_IND_CALL) {
       this.shadow.push(stack, seq);
       const full = this.shadow.tracked(stack) === this.reference.model.lbr_nr;
-      if (full) this.verdicts.reach[R.wrapped]++;
+      if (full) this.verdicts.reach[REACH.wrapped]++;
     } else if (kind === branch.BRANCH_RET) {
       this.shadow.pop(stack);
     } else if (kind === branch.BRANCH_ZERO_CALL) {
@@ -84,7 +83,7 @@ export class SampleCheck extends Check {
     const { kernel, cpuc, cpuctx } = cpu;
     const { current } = cpuctx;
     if (this.lastTask[vcpu] !== current) {
-      if (this.lastTask[vcpu] >= 0) this.verdicts.reach[R['sample-after-other-task']]++;
+      if (this.lastTask[vcpu] >= 0) this.verdicts.reach[REACH['sample-after-other-task']]++;
       this.lastTask[vcpu] = current;
     }
     for (let i = 0; i < cpuc.lbr_stack_nr; i++) {
@@ -112,14 +111,14 @@ export class SampleCheck extends Check {
     const brought =
       branch.addressVcpu(hi) !== this.machine().vcpus[vcpu].cpu &&
       !this.reference.of(vcpu).stack.has(lo, there);
-    if (brought) this.reference.wrongSample(vcpu, P['no-leak/task'], text);
-    else this.reference.wrongAnywhere(vcpu, P['no-leak/task'], text);
+    if (brought) this.reference.wrongSample(vcpu, PROPERTY['no-leak/task'], text);
+    else this.reference.wrongAnywhere(vcpu, PROPERTY['no-leak/task'], text);
   }
 
   private callstack(vcpu: number): void {
     const cpu = this.machine().cpu(vcpu);
     const nr = cpu.cpuc.lbr_stack_nr;
-    if (nr > 0) this.verdicts.reach[R['callstack-sample']]++;
+    if (nr > 0) this.verdicts.reach[REACH['callstack-sample']]++;
     const stack = this.stackOf(vcpu, cpu.cpuctx.current);
     let good = nr <= this.shadow.depth(stack);
     for (let i = 0; good && i < nr; i++) {
@@ -134,7 +133,7 @@ export class SampleCheck extends Check {
     if (good) return;
     this.reference.wrongSample(
       vcpu,
-      P['callstack-true'],
+      PROPERTY['callstack-true'],
       () => `v${vcpu}: a sample of ${nr} frames is not the innermost part of the call stack`,
     );
   }

@@ -24,7 +24,7 @@ import {
 } from './asked.js';
 import { countsOn } from './balance.js';
 import { Check } from './check.js';
-import { P, R } from './verdicts.js';
+import { PROPERTY, REACH } from './properties.js';
 
 /** Flags of an entry that are not its cycles and type. */
 const FLAGS: number = (1 << perf.BRANCH_CYCLES_SHIFT) - 1;
@@ -46,13 +46,13 @@ export class SampleTruth extends Check {
     const cpu = this.machine().cpu(vcpu);
     const type = cpu.kernel.events[event].branch_sample_type;
     if (!this.judged(vcpu, cpu, type)) return;
-    this.verdicts.reach[R['sample-judged']]++;
+    this.verdicts.reach[REACH['sample-judged']]++;
     const wrong = this.compare(cpu, this.reference.of(vcpu).stack, type);
     if (wrong === '') return;
     const { at } = this;
     this.reference.wrongSample(
       vcpu,
-      P['sample-true'],
+      PROPERTY['sample-true'],
       () => `v${vcpu}: entry ${at} of a sample of type 0x${type.toString(16)} ${wrong}`,
     );
   }

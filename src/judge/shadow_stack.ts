@@ -1,4 +1,4 @@
-import type { History } from './history.js';
+import type { History } from './check.js';
 
 /**
  * The call stacks that the guests' tasks really have, kept apart from everything under test:

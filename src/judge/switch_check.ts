@@ -6,10 +6,10 @@ import type { Cpu } from '../guest/perf/kernel.js';
 import { HOST } from '../host/observer.js';
 import { totalVcpus } from '../machine/config.js';
 import { countsOn } from './balance.js';
-import { isUserCallstack } from './callstack_user.js';
+import { isUserCallstack } from '../guest/perf/perf_event.js';
+import type { History } from './check.js';
 import { Check } from './check.js';
-import type { History } from './history.js';
-import { P, R } from './verdicts.js';
+import { PROPERTY, REACH } from './properties.js';
 
 /** Call-stack users that count on a CPU. */
 function callstackUsers(cpu: Cpu): number {
@@ -69,13 +69,13 @@ export class SwitchCheck extends Check {
     if (hasEvent && hostWork[pcpu] > 0) {
       work[vcpu] = 1;
       // One access: perf has looked at TOS and let the records be.
-      if (scheduledIn && hostWork[pcpu] === 1) reach[R['host-shortcut']]++;
+      if (scheduledIn && hostWork[pcpu] === 1) reach[REACH['host-shortcut']]++;
     }
     hostWork[pcpu] = 0;
     if (machine.ports[vcpu].suspended !== 0 && !scheduledIn) {
-      reach[R['switch-in-function']]++;
+      reach[REACH['switch-in-function']]++;
       const users = machine.cpu(vcpu).cpuc.lbr_users;
-      if (users > 0 && !this.reference.lbrOn(vcpu)) reach[R['switch-in-lbr-off-window']]++;
+      if (users > 0 && !this.reference.lbrOn(vcpu)) reach[REACH['switch-in-lbr-off-window']]++;
     }
     this.needlessCheck(vcpu);
     if (this.config.policy.pv !== 'none') this.activeCheck(vcpu);
@@ -93,14 +93,14 @@ export class SwitchCheck extends Check {
     const worked = this.work[vcpu] !== 0;
     this.work[vcpu] = 0;
     if (!this.stopped(vcpu)) return;
-    this.verdicts.reach[R['switch-after-stop']]++;
+    this.verdicts.reach[REACH['switch-after-stop']]++;
     if (!worked) return;
     this.inVain |= 1 << vcpu;
     const k = this.config.policy.needlessSwitches;
     this.needless[vcpu] = Math.min(k + 1, this.needless[vcpu] + 1);
     if (this.needless[vcpu] <= k) return;
     this.verdicts.breaks(
-      P['no-needless-switch'],
+      PROPERTY['no-needless-switch'],
       () => `v${vcpu}: ${k + 1} switches saved or restored after its guest had stopped`,
     );
   }
@@ -109,7 +109,7 @@ export class SwitchCheck extends Check {
     const machine = this.machine();
     if (machine.booting(vcpu)) return;
     const active = machine.vcpus[vcpu].pvLbrCtrl !== 0;
-    if (active) this.verdicts.reach[R['switch-while-active']]++;
+    if (active) this.verdicts.reach[REACH['switch-while-active']]++;
     const users = callstackUsers(machine.cpu(vcpu));
     const inside = machine.ports[vcpu].suspended !== 0;
     const { reference } = this;
@@ -117,7 +117,7 @@ export class SwitchCheck extends Check {
     const wrong = inside ? !active && recorded : active !== users > 0;
     if (!wrong) return;
     this.verdicts.breaks(
-      P['active-agrees'],
+      PROPERTY['active-agrees'],
       () => `v${vcpu}: ACTIVE is ${active ? 1 : 0} with ${users} call-stack users`,
     );
   }
@@ -125,6 +125,6 @@ export class SwitchCheck extends Check {
   /** Notes when the policy takes the guest to have stopped while there are records to keep. */
   stopCheck(vcpu: number): void {
     if (this.config.policy.inUse(this.machine().vcpus[vcpu]) !== false) return;
-    if (this.reference.drop(vcpu)) this.verdicts.reach[R['stop-with-records']]++;
+    if (this.reference.drop(vcpu)) this.verdicts.reach[REACH['stop-with-records']]++;
   }
 }

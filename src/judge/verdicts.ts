@@ -1,15 +1,4 @@
-import type { PropertyName, ReachName } from './properties.js';
-import { PROPERTY_NAMES, propertyIndex, REACH_NAMES, reachIndex } from './properties.js';
-
-/** Numbers of the properties, by name. */
-export const P: Readonly<Record<PropertyName, number>> = Object.fromEntries(
-  PROPERTY_NAMES.map((name) => [name, propertyIndex(name)]),
-) as Record<PropertyName, number>;
-
-/** Numbers of the reach counters, by name. */
-export const R: Readonly<Record<ReachName, number>> = Object.fromEntries(
-  REACH_NAMES.map((name) => [name, reachIndex(name)]),
-) as Record<ReachName, number>;
+import { PROPERTY_NAMES, REACH_NAMES } from './properties.js';
 
 /** What the checks of one run have found. */
 export class Verdicts {

@@ -22,8 +22,7 @@ import type { Vcpu } from '../host/vcpu.js';
 import type { MachineConfig } from './config.js';
 import { totalVcpus } from './config.js';
 
-const { PERF_SAMPLE_BRANCH_ANY, PERF_SAMPLE_BRANCH_CALL_STACK } = perf;
-const { PERF_SAMPLE_BRANCH_KERNEL, PERF_SAMPLE_BRANCH_USER } = perf;
+const { PERF_SAMPLE_BRANCH_ANY, PERF_SAMPLE_BRANCH_KERNEL, PERF_SAMPLE_BRANCH_USER } = perf;
 
 /**
  * The host's own LBR users: `perf record -b -a` pinned to a CPU (`:D`), `--call-graph lbr -p` on a
@@ -39,8 +38,6 @@ export const HOST_EVENT_ON = 0;
 export const HOST_EVENT_OFF = 1;
 export const HOST_EVENT_CLOSE = 2;
 export const HOST_EVENT_OPS = ['on', 'off', 'close'] as const;
-
-const CALLSTACK_USER: number = PERF_SAMPLE_BRANCH_CALL_STACK | PERF_SAMPLE_BRANCH_USER;
 
 /** The attributes of KVM's own event. */
 const GUEST_LBR_ATTR: Readonly<Record<GuestLbrEvent, number>> = {
@@ -160,7 +157,7 @@ export class HostKernel implements HostPerf {
   createGuestLbrEvent(vcpu: Vcpu, kind: GuestLbrEvent): void {
     const cpu = this.cpuOf(vcpu.id);
     const attr = GUEST_LBR_ATTR[kind];
-    if (syscall.perf_event_open(cpu, vcpu.id, vcpu.id, attr, CALLSTACK_USER) !== 0) return;
+    if (syscall.perf_event_open(cpu, vcpu.id, vcpu.id, attr, perf.CALLSTACK_USER) !== 0) return;
     core.perf_install_in_context(cpu, this.kernel.events[vcpu.id]);
   }
 
@@ -206,7 +203,7 @@ export class HostKernel implements HostPerf {
     const plm = PERF_SAMPLE_BRANCH_USER | PERF_SAMPLE_BRANCH_KERNEL;
     const isCpu = which !== HOST_EVENT_TASK;
     const callstack = this.kernel.config.model.callstack;
-    const type = isCpu || !callstack ? PERF_SAMPLE_BRANCH_ANY | plm : CALLSTACK_USER;
+    const type = isCpu || !callstack ? PERF_SAMPLE_BRANCH_ANY | plm : perf.CALLSTACK_USER;
     const attr = which === HOST_EVENT_PINNED ? perf.ATTR_PINNED : 0;
     const task = isCpu ? -1 : cpu.cpuctx.current;
     // The port can serve it; a driver that is under review may refuse.

@@ -12,7 +12,6 @@ import { LbrStack } from '../hw/lbr_stack.js';
 import { LogicalProcessor } from '../hw/logical_processor.js';
 import type { Memory } from '../hw/memory.js';
 import { Kvm } from '../host/kvm.js';
-import { LbrRegisters } from '../host/lbr_registers.js';
 import type { Observer } from '../host/observer.js';
 import { Vcpu } from '../host/vcpu.js';
 import type { MachineConfig } from './config.js';
@@ -42,7 +41,6 @@ export class Machine implements PortOwner {
   /** Where things lie in the block. */
   readonly layout: MachineLayout;
   private readonly observer: Observer;
-  private readonly registers: LbrRegisters;
   private readonly w: Int32Array;
   /** Word offsets: the sequence number of each VM, then the words of vCPUs and pCPUs. */
   private readonly seq: number;
@@ -62,13 +60,13 @@ export class Machine implements PortOwner {
     this.w = this.memory.words;
     for (const at of layout.pcpus) this.pcpus.push(new LogicalProcessor(this.memory, model, at));
     const lent = layout.lent.map((at) => LbrStack.at(this.memory, model, at));
-    this.registers = new LbrRegisters(this.w, this.pcpus, lent, layout.lentFlags, observer);
     const { memory, pcpus } = this;
+    const lentFlags = this.w.subarray(layout.lentFlags, layout.lentFlags + pcpus.length);
     const hostOutput = {
       sample: (cpu: Cpu, event: perf_event): void => observer.hostSample(cpu.id, event.id),
     };
     this.host = new HostKernel(memory, layout.host, config, pcpus, observer, hostOutput);
-    this.kvm = new Kvm(policy, this.host, pcpus, this.registers, observer);
+    this.kvm = new Kvm(policy, this.host, { pcpus, lent, lentFlags, observer });
     for (let i = 0; i < totalVcpus(config); i++) {
       const vm = Math.trunc(i / config.vcpus);
       const vcpu = new Vcpu(memory, model, layout.vcpus[i], i, vm, i % config.vcpus);
@@ -183,10 +181,6 @@ export class Machine implements PortOwner {
   /** Whether a switch is to come after some more MSR accesses of the vCPU that runs. */
   isArmed(pcpu: number): boolean {
     return this.w[this.armed(pcpu) + sim.ARMED_AFTER] !== 0;
-  }
-
-  lentOut(pcpu: number): boolean {
-    return this.registers.lentOut(pcpu);
   }
 
   /** Kernel: sched/core.c:context_switch() on the host. `next` is a vCPU, or -1 for idle. */

@@ -16,7 +16,7 @@ import type { MachineConfig } from '../machine/config.js';
 import { Schedule } from '../schedule/schedule.js';
 import type { Counterexample, Shape } from '../campaign/campaign.js';
 import { ShapeCampaign } from '../campaign/campaign.js';
-import { PROPERTIES, propertyIndex, reachIndex } from '../judge/properties.js';
+import { PROPERTIES, PROPERTY, REACH } from '../judge/properties.js';
 import { Bench } from '../campaign/trial.js';
 import type { Bounds } from '../schedule/explored.js';
 import { actionsOf } from './alphabet.js';
@@ -103,7 +103,7 @@ export function explore(options: ExploreOptions): Explored {
     extraBytes: () => explored.bytes,
     fingerprints: options.fingerprints,
     symmetry: options.symmetry,
-    wanted: wanted.map(propertyIndex),
+    wanted: wanted.map((name) => PROPERTY[name]),
     stopWhenAllBroken: options.untilBroken,
     kindOf: (action) => explored.table.kind(action),
     kinds: ACTION_NAMES.length,
@@ -136,7 +136,7 @@ function asksLiveness({ properties, bounds, fingerprints }: ExploreOptions, end:
 
 /** Why a property says nothing here, or null. */
 function silence({ policy, model }: ExploreOptions, name: PropertyName): string | null {
-  const property = PROPERTIES[propertyIndex(name)];
+  const property = PROPERTIES[PROPERTY[name]];
   return notApplicable(policy, name, model) ?? property.notApplicable(model);
 }
 
@@ -151,7 +151,7 @@ function resultOf(
   const why = silence(options, name);
   const nothing = { property: name, counterexample: null, known: false };
   if (why !== null) return { ...nothing, verdict: 'not applicable', reason: why };
-  const p = propertyIndex(name);
+  const p = PROPERTY[name];
   const known = knownFailure(options.policy, name, options.model, options.kernel);
   const found = { property: name, reason: known ?? '', known: known !== null };
   if (outcome.broken[p] >= 0) {
@@ -159,7 +159,7 @@ function resultOf(
     return { ...found, verdict: 'fails', counterexample: confirmed(config, schedule, p) };
   }
   const { reach } = model.parts.monitor.verdicts;
-  const met = reach[reachIndex(PROPERTIES[p].reach)] > 0;
+  const met = reach[REACH[PROPERTIES[p].reach]] > 0;
   const whole = outcome.end === 'exhausted' || outcome.end === 'bound';
   const verdict = !whole ? 'unknown' : met ? 'holds' : 'vacuous';
   return { ...found, verdict, counterexample: null };

@@ -68,8 +68,8 @@ export class MachineModel implements Model {
     this.alphabet = new Alphabet(
       machine,
       bounds,
-      (vcpu) => monitor.reference(vcpu).recording,
-      (vm, task) => monitor.frames(vm, task),
+      (vcpu) => monitor.reference.of(vcpu).recording,
+      (vm, task) => monitor.samples.frames(vm, task),
       this.parts.opened,
     );
     this.rotated = new Int32Array(config.vms);
@@ -256,7 +256,7 @@ export class MachineModel implements Model {
     value[0] = parts.vm;
     value[1] = parts.host;
     value[2] = this.broken();
-    value[3] = monitor.inVain;
+    value[3] = monitor.switches.inVain;
     value[4] = machine.pending === NONE ? -1 : table.arrival(machine.pendingPcpu, machine.pending);
     this.steps.add(key, value);
     return this.steps.find(key);

@@ -308,7 +308,7 @@ export class Parts {
   private settleVm(vm: number): void {
     const { machine, monitor, config } = this;
     machine.settle(vm);
-    monitor.settle(vm);
+    monitor.samples.settle(vm);
     const kernel = machine.guests[vm];
     const vcpus = machine.vcpus.filter((vcpu) => vcpu.vm === vm);
     wipeSamples(kernel);
@@ -340,7 +340,7 @@ export class Parts {
     if (!own) wipeSamples(kernel);
     settleKernel(kernel);
     this.lent.forEach((stack, pcpu) => {
-      if (!machine.lentOut(pcpu)) stack.clear();
+      if (!machine.kvm.lentOut(pcpu)) stack.clear();
     });
   }
 
@@ -410,7 +410,8 @@ export class Parts {
   private stoppedOf(vm: number): number {
     const { vcpus } = this.config;
     let bits = 0;
-    for (let i = 0; i < vcpus; i++) if (this.monitor.stopped(vm * vcpus + i)) bits |= 1 << i;
+    for (let i = 0; i < vcpus; i++)
+      if (this.monitor.switches.stopped(vm * vcpus + i)) bits |= 1 << i;
     return bits;
   }
 

@@ -13,7 +13,7 @@ import { taskSlots } from '../machine/config.js';
 import { PORT_WORDS } from '../machine/guest_port.js';
 import type { Machine } from '../machine/machine.js';
 import { SIM_VCPU_WORDS } from '../machine/machine_layout.js';
-import type { History } from '../judge/history.js';
+import type { History } from '../judge/check.js';
 import type { Monitor } from '../judge/monitor.js';
 
 interface Piece {
@@ -174,7 +174,7 @@ function addHistory(
   for (let i = vm * vcpus; i < (vm + 1) * vcpus; i++) {
     const at = shape.addShare(words, i, 1, vms * vcpus);
     if (holds !== 'registers') continue;
-    const { stack, o } = monitor.reference(i);
+    const { stack, o } = monitor.reference.of(i);
     shape.names.addRecords(at + stack.records - o, config.model);
   }
 }

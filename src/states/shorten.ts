@@ -16,7 +16,7 @@ import type { Schedule } from '../schedule/schedule.js';
 import { interruptionsIn } from '../schedule/schedule.js';
 import type { Counterexample, Result, Shape } from '../campaign/campaign.js';
 import { ShapeCampaign } from '../campaign/campaign.js';
-import { propertyIndex } from '../judge/properties.js';
+import { PROPERTY } from '../judge/properties.js';
 import { Bench } from '../campaign/trial.js';
 import { type Group, GROUP_NAMES } from '../schedule/explored.js';
 import { POLL_STATES, scheduleTo } from './explore.js';
@@ -101,14 +101,14 @@ function searchShort(
   const search = new Search(small, {
     maxLength,
     symmetry: true,
-    wanted: [...found.keys()].map(propertyIndex),
+    wanted: [...found.keys()].map((name) => PROPERTY[name]),
     stopWhenAllBroken: true,
     pollStates: POLL_STATES,
     ...(poll === undefined ? {} : { poll }),
   });
   const { broken, brokenLength, end, covered } = search.run();
   for (const [property, known] of found) {
-    const p = propertyIndex(property);
+    const p = PROPERTY[property];
     known.atLeast = Math.min(known.atLeast, broken[p] < 0 ? covered + 1 : brokenLength[p]);
     if (broken[p] < 0 || brokenLength[p] >= known.counterexample.actions.length) continue;
     const schedule = onSilicon(real, scheduleTo(small, search, broken[p]), p);

@@ -37,7 +37,7 @@ export function registerLines(
     if (!msr_passthrough || !records.empty) {
       columns.push({ title: `saved for v${vcpu}`, stack: records, debugctl: '-' });
     }
-    const { stack, debugctl } = monitor.reference(vcpu);
+    const { stack, debugctl } = monitor.reference.of(vcpu);
     columns.push({ title: `reference v${vcpu}`, stack, debugctl: debugctlBits(debugctl) });
   }
   const viewer = vcpu === HOST ? NEUTRAL : { vm: machine.vcpus[vcpu].vm, task: -1 };

@@ -7,7 +7,7 @@ import { ACTIONS } from '../schedule/table.js';
 import { tee } from '../host/observer.js';
 import { step } from '../schedule/schedule.js';
 import { Monitor } from '../judge/monitor.js';
-import { propertyIndex } from '../judge/properties.js';
+import { PROPERTY } from '../judge/properties.js';
 import type { Breaker, ReplayCase } from '../campaign/replay_file.js';
 import { breakerOf } from '../campaign/replay_file.js';
 import { Bench } from '../campaign/trial.js';
@@ -89,7 +89,7 @@ function finish(lines: readonly string[], breaker: Breaker, text: string): Timel
 }
 
 function watchOf({ property }: ReplayCase, breaker: Breaker): Watch | null {
-  return breaker === 'nobody' ? null : { property: propertyIndex(property), by: breaker };
+  return breaker === 'nobody' ? null : { property: PROPERTY[property], by: breaker };
 }
 
 /** Where the vCPUs are when the schedule begins. */

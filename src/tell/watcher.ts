@@ -151,7 +151,7 @@ export class Watcher extends Observer {
   }
 
   override guestRead(vcpu: number, msr: number, eax: number, edx: number): void {
-    const own = this.monitor.reference(vcpu);
+    const own = this.monitor.reference.of(vcpu);
     const wanted = own.rdmsr(msr);
     const judged = msr === MSR_IA32_DEBUGCTLMSR || isLbrMsr(this.model, msr);
     const agrees = !judged || (wanted === eax && own.edx === edx);

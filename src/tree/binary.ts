@@ -1,5 +1,5 @@
 /** A compiled lbr.c, which says itself where it comes from. */
-import { STATICS_END } from './memory_map.js';
+import { STATICS_END } from './driver.js';
 import type { WasmExports, WasmGlobal, WasmMemory, WasmModule } from './webassembly.js';
 import { WebAssembly } from './webassembly.js';
 

@@ -16,9 +16,16 @@ import { LBR_INITS, siliconOf } from '../hw/cpu_models.js';
 import type { Layout } from '../hw/memory.js';
 import { addressOf, BLOCK_ADDRESS, Memory } from '../hw/memory.js';
 import type { KernelBinary } from './binary.js';
-import { CPUS_MAX, PAGE_BYTES, STACK_BYTES, STATICS_END } from './memory_map.js';
 import type { WasmGlobal, WasmMemory } from './webassembly.js';
 import { WebAssembly } from './webassembly.js';
+
+// Memory holds static data from the linker's base up, a stack for each CPU, and then the block.
+export const PAGE_BYTES = 0x10000;
+/** Static data ends here at the latest, and the stacks begin. */
+export const STATICS_END = 0x10000;
+export const STACK_BYTES = 0x1000;
+/** CPUs that have room for a stack: 6 VMs of 8 vCPUs, and 8 pCPUs. */
+export const CPUS_MAX: number = (BLOCK_ADDRESS - STATICS_END) / STACK_BYTES;
 
 /** MAX_LBR_ENTRIES. */
 const RECORDS = 32;

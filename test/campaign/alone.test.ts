@@ -15,7 +15,7 @@ import { Schedule } from '../../src/schedule/schedule.js';
 import { configAlone, stepBoth } from '../../src/campaign/alone.js';
 import type { Shape } from '../../src/campaign/campaign.js';
 import { DEFAULT_SHAPES, runCampaign, ShapeCampaign } from '../../src/campaign/campaign.js';
-import { propertyIndex } from '../../src/judge/properties.js';
+import { PROPERTY } from '../../src/judge/properties.js';
 import { breakerOf } from '../../src/campaign/replay_file.js';
 import { Bench } from '../../src/campaign/trial.js';
 import { afterRead } from '../rig/judge.js';
@@ -63,7 +63,7 @@ describe('the machine without a host', () => {
           if (alone.machine.ports[id].suspended !== 0) suspended++;
           const cpu = alone.machine.pcpus[id];
           const debugctl = inGuest ? cpu.debugctl : vmcs.guestDebugctl;
-          const wanted = met.monitor.reference(id);
+          const wanted = met.monitor.reference.of(id);
           const same = registersOf(cpu, debugctl) === registersOf(wanted, wanted.debugctl);
           if (!same) expect(schedule.actions().slice(0, i + 1)).toBe(`to leave v${id} the same`);
         }
@@ -149,8 +149,8 @@ describe('a failure of the kernel itself', () => {
     const bench = new Bench(config);
     const schedule = Schedule.of([open, pmi, ...impossible]);
     const reached = [...bench.monitor.verdicts.reach];
-    expect(bench.breaksAlone(schedule, 1, propertyIndex('balanced'))).toBe(false);
-    expect(bench.breaksAlone(schedule, schedule.length, propertyIndex('balanced'))).toBe(true);
+    expect(bench.breaksAlone(schedule, 1, PROPERTY['balanced'])).toBe(false);
+    expect(bench.breaksAlone(schedule, schedule.length, PROPERTY['balanced'])).toBe(true);
     expect([...bench.monitor.verdicts.reach]).toEqual(reached);
     expect(PROPERTY_NAMES.every((_, p) => bench.monitor.verdicts.own[p] === 0)).toBe(true);
   });

@@ -1,6 +1,6 @@
 /** How the facility is set up for what counts: filter-true, with drivers broken on purpose. */
 import { describe, expect, it } from 'vitest';
-import { EINVAL, EOPNOTSUPP } from '../../src/guest/perf/errno.js';
+import { EINVAL, EOPNOTSUPP } from '../../src/guest/perf/perf_event.js';
 import type { Cpu } from '../../src/guest/perf/kernel.js';
 import type { DriverKind } from '../../src/guest/perf/lbr_driver.js';
 import { PORT } from '../../src/guest/perf/lbr_port.js';

@@ -5,7 +5,7 @@ import * as branch from '../../src/hw/branch.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import type { PropertyName } from '../../src/judge/properties.js';
 import { CALL_RDMSR, CALL_SWITCH, CALL_WRMSR } from '../../src/machine/guest_call.js';
-import { P } from '../../src/judge/verdicts.js';
+import { PROPERTY } from '../../src/judge/properties.js';
 import { type CheckRig, referenceRig, type Seen } from '../rig/judge.js';
 import { DEBUGCTL, FROM, INFO, LBR, SELECT, TO, TOS } from '../rig/machine.js';
 
@@ -202,7 +202,7 @@ describe('wrongSample', () => {
       const rig = referenceRig('skylake', seen);
       prepare(rig, seen);
       const before = rig.broken;
-      rig.ref.wrongSample(0, P['callstack-true'], () => 'text');
+      rig.ref.wrongSample(0, PROPERTY['callstack-true'], () => 'text');
       return [rig.broken.filter((name) => !before.includes(name)), rig.own];
     };
     const status = (rig: CheckRig): void => rig.ref.read(0, STATUS, 1, 0);
@@ -320,7 +320,7 @@ describe('fault', () => {
   const sampled = (prepare: (rig: CheckRig) => void): string => {
     const rig = referenceRig();
     prepare(rig);
-    rig.ref.wrongSample(0, P['callstack-true'], () => 'text');
+    rig.ref.wrongSample(0, PROPERTY['callstack-true'], () => 'text');
     return rig.breaker('callstack-true');
   };
 
@@ -405,7 +405,7 @@ describe('start', () => {
     rig.ref.read(0, FROM, 0, 0);
     expect([rig.ref.lbrOn(0), rig.broken]).toEqual([false, []]);
     expect([...rig.ref['other'], ...rig.ref['dropped']].every((flag) => flag === 0)).toBe(true);
-    rig.ref.wrongSample(0, P['callstack-true'], () => '');
+    rig.ref.wrongSample(0, PROPERTY['callstack-true'], () => '');
     expect([rig.broken, rig.own]).toEqual([[], ['callstack-true']]);
   });
 });

@@ -12,7 +12,7 @@ import { never } from '../../src/host/policy/never.js';
 import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import { Machine } from '../../src/machine/machine.js';
 import { Monitor } from '../../src/judge/monitor.js';
-import { P } from '../../src/judge/verdicts.js';
+import { PROPERTY } from '../../src/judge/properties.js';
 import { cpuModel } from '../rig/cpu.js';
 
 const SEED = Number(process.env['VLBR_SEED'] ?? 1);
@@ -98,10 +98,10 @@ describe('no-leak/task', () => {
         expect(machine.open(vcpu, current, 0, ANY_USER)).toBe(0);
         const { vm, cpu } = machine.vcpus[vcpu];
         fill(machine.pcpus[0].stack, hardware, vm);
-        fill(monitor.reference(vcpu).stack, reference, vm);
+        fill(monitor.reference.of(vcpu).stack, reference, vm);
         machine.pmi(vcpu, 0, 0);
         const { broken, own } = monitor.verdicts;
-        const p = P['no-leak/task'];
+        const p = PROPERTY['no-leak/task'];
         const blamed = broken[p] !== 0 ? 'policy' : own[p] !== 0 ? 'kernel' : 'nobody';
         expect(blamed).toBe(answersFor(cpu, current, hardware, reference));
         seen.add(`${blamed} ${cpu}`);
@@ -126,7 +126,7 @@ describe('callstack-true', () => {
         hardware.write(from, hardware.readLow(from), high);
       }
       machine.pmi(0, 0, 0);
-      expect(monitor.verdicts.broken[P['callstack-true']]).toBe(otherVm ? 1 : 0);
+      expect(monitor.verdicts.broken[PROPERTY['callstack-true']]).toBe(otherVm ? 1 : 0);
     }
   });
 });

@@ -4,13 +4,13 @@ import { describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
 import { Bench } from '../../src/campaign/trial.js';
 import { pvSound } from '../../src/host/policy/pv_sound.js';
-import { propertyIndex } from '../../src/judge/properties.js';
+import { PROPERTY } from '../../src/judge/properties.js';
 import { parseAction } from '../../src/schedule/action_text.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import type { Machine } from '../../src/machine/machine.js';
 import { callstackUsersBalanced, countingEvents, cpuBalanced } from '../../src/judge/balance.js';
-import { CALLSTACK_USER, isUserCallstack } from '../../src/judge/callstack_user.js';
+import { CALLSTACK_USER, isUserCallstack } from '../../src/guest/perf/perf_event.js';
 import { ShadowStacks } from '../../src/judge/shadow_stack.js';
 import { bootedMachine, machineConfig } from '../rig/machine.js';
 import { seeded } from '../rig/seed.js';
@@ -211,10 +211,10 @@ describe('callstackUsersBalanced', () => {
       'v1: open task=-1 type=CALL_STACK|USER',
     ];
     const bench = new Bench(machineConfig({ vms: 1, vcpus: 2, tasks: 3, policy: pvSound }));
-    bench.breaksAt(Schedule.of(actions.map(parseAction)), propertyIndex('balanced'));
+    bench.breaksAt(Schedule.of(actions.map(parseAction)), PROPERTY['balanced']);
     expect(bench.machine.ports[0].suspended).not.toBe(0);
     expect(bench.machine.ports[1].suspended).toBe(0);
     expect(callstackUsersBalanced(bench.machine.guests[0])).toBe(false);
-    expect(bench.monitor.verdicts.own[propertyIndex('balanced')]).toBe(0);
+    expect(bench.monitor.verdicts.own[PROPERTY['balanced']]).toBe(0);
   });
 });

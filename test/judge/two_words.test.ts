@@ -5,7 +5,8 @@ import { addressHigh, BRANCH_REL_CALL } from '../../src/hw/branch.js';
 import { MSR_LBR_NHM_FROM as FROM } from '../../src/hw/msr_index.js';
 import { Monitor } from '../../src/judge/monitor.js';
 import { Reference } from '../../src/judge/reference.js';
-import { P, R, Verdicts } from '../../src/judge/verdicts.js';
+import { PROPERTY, REACH } from '../../src/judge/properties.js';
+import { Verdicts } from '../../src/judge/verdicts.js';
 import { Machine } from '../../src/machine/machine.js';
 import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import { configOf } from '../rig/states.js';
@@ -31,7 +32,7 @@ describe('a record whose low word is 0', () => {
   it('a record whose low word is 0 is a leak when another VM reads it', () => {
     const { reference, verdicts } = told();
     reference.read(0, FROM, 0, callOf(1));
-    expect(verdicts.broken[P['no-leak/vm']]).toBe(1);
+    expect(verdicts.broken[PROPERTY['no-leak/vm']]).toBe(1);
   });
 
   it('a record whose low word is 0 can be lost by a policy that dropped it too early', () => {
@@ -39,7 +40,7 @@ describe('a record whose low word is 0', () => {
     reference.write(0, FROM, 0, callOf(0));
     expect(reference.drop(0)).toBe(true);
     reference.read(0, FROM, 0, 0);
-    expect(verdicts.broken[P['no-premature-stop']]).toBe(1);
+    expect(verdicts.broken[PROPERTY['no-premature-stop']]).toBe(1);
   });
 
   it('a record whose low word is 0 counts as read, and shows that nothing was dropped', () => {
@@ -49,7 +50,7 @@ describe('a record whose low word is 0', () => {
     expect(reference.drop(0)).toBe(true);
     reference.read(0, FROM, 0, callOf(0));
     // Nothing is dropped now, so that it can be dropped anew.
-    expect([verdicts.reach[R['read-after-other']], reference.drop(0)]).toEqual([1, true]);
+    expect([verdicts.reach[REACH['read-after-other']], reference.drop(0)]).toEqual([1, true]);
   });
 
   it('a record whose low word is 0 never ends the call stack that a sample must hold', () => {
@@ -59,12 +60,12 @@ describe('a record whose low word is 0', () => {
     machine.boot();
     expect(machine.open(0, 0, 0, BRANCH_TYPES[0])).toBe(0);
     machine.branches(0, BRANCH_REL_CALL, 3);
-    for (const stack of [machine.pcpus[0].stack, monitor.reference(0).stack]) {
+    for (const stack of [machine.pcpus[0].stack, monitor.reference.of(0).stack]) {
       stack.write(FROM + stack.tos - 1, 0, callOf(0));
     }
     machine.pmi(0, 0, 0);
     const { broken, own, reach } = monitor.verdicts;
-    const p = P['sample-true'];
-    expect([broken[p], own[p], reach[R['sample-judged']]]).toEqual([0, 0, 1]);
+    const p = PROPERTY['sample-true'];
+    expect([broken[p], own[p], reach[REACH['sample-judged']]]).toEqual([0, 0, 1]);
   });
 });

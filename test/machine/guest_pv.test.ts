@@ -4,7 +4,6 @@ import {
   KVM_FEATURE_PV_LBR_CTRL,
   KVM_PV_LBR_CTRL_ACTIVE,
   MSR_KVM_PV_LBR_CTRL,
-  PV_SITES,
 } from '../../src/guest/pv/kvm_para.js';
 import type { PvSite } from '../../src/guest/pv/kvm_para.js';
 import * as perf from '../../src/guest/perf/perf_event.js';
@@ -49,7 +48,6 @@ describe('the ABI', () => {
   it('the ABI is always the one that a host and a guest were built with', () => {
     expect(MSR_KVM_PV_LBR_CTRL).toBe(1263947262);
     expect([KVM_PV_LBR_CTRL_ACTIVE, KVM_FEATURE_PV_LBR_CTRL]).toEqual([1, 30]);
-    expect(PV_SITES).toEqual(['none', 'add-del', 'add-del-boot', 'enable-disable', 'sticky']);
   });
 });
 
@@ -118,59 +116,5 @@ describe.each(['add-del', 'add-del-boot'] as const)('%s', (site) => {
     rig.m.kexec(0);
     expect(active(rig)).toEqual(site === 'add-del-boot' ? ['ACTIVE=0'] : []);
     expect(rig.m.vcpus[0].pvLbrCtrl).toBe(site === 'add-del-boot' ? 0 : 1);
-  });
-});
-
-describe('enable-disable', () => {
-  it('ACTIVE of enable-disable goes with DEBUGCTL.LBR, except in a PMI', () => {
-    const rig = rigOf('enable-disable');
-    open(rig, 0);
-    expect(did(rig)).toEqual(['lbr', 'ACTIVE=1', 'lbr', 'LBR=1']);
-    rig.m.pmi(0, 0, 0);
-    expect(active(rig)).toEqual([]);
-    rig.m.switchTask(0, 1);
-    const out = did(rig);
-    expect(out.slice(0, 3)).toEqual(['LBR=0', 'ACTIVE=0', 'lbr']);
-    expect(out).not.toContain('ACTIVE=1');
-    rig.m.switchTask(0, 0);
-    expect(active(rig)).toEqual(['ACTIVE=1']);
-  });
-
-  it('enable-disable never touches ACTIVE for other modes, nor at the start of a CPU', () => {
-    const rig = rigOf('enable-disable');
-    open(rig, 0, ANY_USER);
-    rig.m.close(0, 0);
-    rig.m.kexec(0);
-    expect(active(rig)).toEqual([]);
-  });
-});
-
-describe('sticky', () => {
-  it('sticky sets ACTIVE as add-del does, and clears it at a close that leaves no user', () => {
-    const rig = rigOf('sticky');
-    open(rig, 0);
-    open(rig, -1);
-    expect(active(rig)[0]).toBe('ACTIVE=1');
-    rig.m.switchTask(0, 1);
-    rig.m.switchTask(0, 0);
-    rig.m.disable(0, 1);
-    rig.m.enable(0, 1);
-    expect(active(rig)).not.toContain('ACTIVE=0');
-    rig.m.close(0, 0);
-    expect(active(rig)).not.toContain('ACTIVE=0');
-    rig.m.close(0, 1);
-    expect(active(rig)).toEqual(['ACTIVE=0']);
-  });
-
-  it('sticky never clears ACTIVE at the close of another mode, nor at the start of a CPU', () => {
-    const rig = rigOf('sticky');
-    open(rig, 0);
-    rig.m.disable(0, 0);
-    open(rig, 0, ANY_USER);
-    did(rig);
-    rig.m.close(0, 1);
-    rig.m.kexec(0);
-    expect(active(rig)).toEqual([]);
-    expect(rig.m.vcpus[0].pvLbrCtrl).toBe(1);
   });
 });

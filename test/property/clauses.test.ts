@@ -11,7 +11,7 @@ import { CostMeter } from '../../src/machine/cost_meter.js';
 import type { Machine } from '../../src/machine/machine.js';
 import { Schedule, step } from '../../src/schedule/schedule.js';
 import { Monitor } from '../../src/judge/monitor.js';
-import { PROPERTIES, propertyIndex, reachIndex } from '../../src/judge/properties.js';
+import { PROPERTIES, PROPERTY, REACH } from '../../src/judge/properties.js';
 import type { Verdicts } from '../../src/judge/verdicts.js';
 import type { Clause } from './clauses.js';
 import { CLAUSES } from './clauses.js';
@@ -127,10 +127,10 @@ describe('a sound policy', () => {
   it.each(RUNS)('nothing ever breaks with $clause, where it matters: $name', ({ shown, whole }) => {
     const watch = new Watch(keptConfig(shown, whole));
     expect(run(shown, watch).join('')).toBe('');
-    const property = propertyIndex(shown.property);
+    const property = PROPERTY[shown.property];
     const { own, reach } = watch.verdicts;
     expect(own[property]).toBe(0);
-    expect(reach[reachIndex(PROPERTIES[property].reach)]).toBeGreaterThan(0);
+    expect(reach[REACH[PROPERTIES[property].reach]]).toBeGreaterThan(0);
   });
 
   it.each(BREAKING)(

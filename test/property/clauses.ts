@@ -281,7 +281,7 @@ const CLAUSES_OF_ALL: readonly Clause[] = [
     without: (policy) =>
       onHost(policy, (kvm) => ({
         borrowLbr: (vcpu) => {
-          const lent = kvm instanceof Kvm && kvm['registers'].lentOut(vcpu.pcpu);
+          const lent = kvm instanceof Kvm && kvm.lentOut(vcpu.pcpu);
           if (!lent) kvm.borrowLbr(vcpu);
         },
         giveBackLbr: nothing,

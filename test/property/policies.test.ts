@@ -12,7 +12,7 @@ import { totalVcpus } from '../../src/machine/config.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import type { KernelFinding, Report } from '../../src/campaign/campaign.js';
 import { DEFAULT_SHAPES, runCampaign } from '../../src/campaign/campaign.js';
-import { propertyIndex } from '../../src/judge/properties.js';
+import { PROPERTY } from '../../src/judge/properties.js';
 import { replayToken } from '../../src/campaign/replay_file.js';
 import { Bench } from '../../src/campaign/trial.js';
 import { ScheduleArbitrary } from './schedule_arbitrary.js';
@@ -65,7 +65,7 @@ function failsWithoutHost({ property, counterexample }: KernelFinding): boolean 
   const { pv } = config.policy;
   const pcpus = totalVcpus(config);
   const bench = new Bench({ ...config, policy: { ...always, pv }, pcpus });
-  const p = propertyIndex(property);
+  const p = PROPERTY[property];
   return bench.breaksAt(Schedule.of(ofGuests), p) < 0 && bench.monitor.verdicts.own[p] !== 0;
 }
 

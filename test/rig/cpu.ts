@@ -61,6 +61,9 @@ export function wordsOf(stack: LbrStack): number[] {
   return [...words, stack.tos, stack.lbr_select];
 }
 
+/** The vCPU on whose behalf registers are accessed. */
+export const VCPU = 5;
+
 /** The LBR registers of two pCPUs as host code reaches them, and a copy of a stack in memory. */
 export class HostRegisters {
   readonly model: CpuModel;
@@ -70,6 +73,8 @@ export class HostRegisters {
   readonly lent: readonly LbrStack[];
   readonly copy: LbrStack;
   readonly registers: LbrRegisters;
+  /** Owners of what the registers of each pCPU hold: a vCPU, whose stack in memory is `copy`. */
+  readonly on: readonly { id: number; pcpu: number; records: LbrStack }[];
   /** What the registers told their observer since the last call. */
   readonly said: () => string[];
 
@@ -86,7 +91,9 @@ export class HostRegisters {
     this.said = said;
     this.cpus = at.map((o) => new LogicalProcessor(memory, model, o));
     [this.copy, ...this.lent] = stacks.map((o) => LbrStack.at(memory, model, o));
-    this.registers = new LbrRegisters(memory.words, this.cpus, this.lent, flags, observer);
+    this.on = [0, 1].map((pcpu) => ({ id: VCPU, pcpu, records: this.copy }));
+    const lentFlags = memory.words.subarray(flags, flags + 2);
+    this.registers = new LbrRegisters({ pcpus: this.cpus, lent: this.lent, lentFlags, observer });
   }
 }
 

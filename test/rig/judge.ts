@@ -6,7 +6,7 @@ import type { DriverKind } from '../../src/guest/perf/lbr_driver.js';
 import { withDepth } from '../../src/hw/cpu_models.js';
 import { always } from '../../src/host/policy/always.js';
 import type { PropertyName } from '../../src/judge/properties.js';
-import { PROPERTY_NAMES } from '../../src/judge/properties.js';
+import { PROPERTY, PROPERTY_NAMES, REACH } from '../../src/judge/properties.js';
 import { Machine } from '../../src/machine/machine.js';
 import { KIND } from '../../src/schedule/table.js';
 import { canPerform } from '../../src/schedule/table.js';
@@ -15,7 +15,7 @@ import type { ReachName } from '../../src/judge/properties.js';
 import { Reference } from '../../src/judge/reference.js';
 import { RegisterCheck } from '../../src/judge/register_check.js';
 import { SwitchCheck } from '../../src/judge/switch_check.js';
-import { P, R, Verdicts } from '../../src/judge/verdicts.js';
+import { Verdicts } from '../../src/judge/verdicts.js';
 import { broken } from './broken_port.js';
 import { cpuModel } from './cpu.js';
 import type { Part } from './machine.js';
@@ -58,7 +58,7 @@ abstract class Judged {
 
   /** How the policy breaks a property. */
   detail(property: PropertyName): string {
-    return this.verdicts.details[P[property]];
+    return this.verdicts.details[PROPERTY[property]];
   }
 
   /** Claims that the policy has broken this property alone; returns how. */
@@ -69,12 +69,12 @@ abstract class Judged {
 
   /** How the guest's kernel breaks a property. */
   ownDetail(property: PropertyName): string {
-    return this.verdicts.ownDetails[P[property]];
+    return this.verdicts.ownDetails[PROPERTY[property]];
   }
 
   /** How often a risky situation arose. */
   reach(name: ReachName): number {
-    return this.verdicts.reach[R[name]];
+    return this.verdicts.reach[REACH[name]];
   }
 }
 

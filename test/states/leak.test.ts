@@ -4,7 +4,7 @@ import { MachineModel } from '../../src/states/machine_model.js';
 import { actionText } from '../../src/schedule/action_text.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import { Bench } from '../../src/campaign/trial.js';
-import { P } from '../../src/judge/verdicts.js';
+import { PROPERTY } from '../../src/judge/properties.js';
 import { machineConfig } from '../rig/machine.js';
 
 /** v1 saves what v0 has recorded, and brings it back once v0 has recorded another branch there. */
@@ -47,7 +47,7 @@ describe('a leaked record', () => {
       bench.step(Schedule.of(model.actionsOf(state, action)), 0);
       model.apply(state, action);
     }
-    expect(bench.monitor.verdicts.broken[P['no-loss/callstack']]).toBe(1);
+    expect(bench.monitor.verdicts.broken[PROPERTY['no-loss/callstack']]).toBe(1);
     const broken = model.invariants.filter((claim) => !claim.holds(state)).map(({ name }) => name);
     expect(broken).toContain('no-loss/callstack');
     expect(broken).toContain('sample-true');

@@ -38,8 +38,8 @@ class Plain {
     this.alphabet = new Alphabet(
       machine,
       bounds,
-      (vcpu) => monitor.reference(vcpu).recording,
-      (vm, task) => monitor.frames(vm, task),
+      (vcpu) => monitor.reference.of(vcpu).recording,
+      (vm, task) => monitor.samples.frames(vm, task),
       this.opened,
     );
     this.spare = new Machine(config, DEAF);

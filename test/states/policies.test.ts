@@ -10,7 +10,7 @@ import type { PropertyName } from '../../src/judge/properties.js';
 import type { Action } from '../../src/schedule/table.js';
 import { actionText } from '../../src/schedule/action_text.js';
 import { Schedule } from '../../src/schedule/schedule.js';
-import { propertyIndex } from '../../src/judge/properties.js';
+import { PROPERTY } from '../../src/judge/properties.js';
 import { Bench } from '../../src/campaign/trial.js';
 import { cpuModel } from '../rig/cpu.js';
 import { policyOf } from '../rig/machine.js';
@@ -52,7 +52,7 @@ function lengths(one: Explored): Partial<Record<PropertyName, number>> {
     if (counterexample === null) continue;
     const bench = new Bench(configOf(policyOf(one.policy), [2, 1, 2, 1]));
     const schedule = Schedule.of(counterexample.actions);
-    expect(bench.breaksAt(schedule, propertyIndex(property))).toBe(schedule.length);
+    expect(bench.breaksAt(schedule, PROPERTY[property])).toBe(schedule.length);
     found[property] = schedule.length;
   }
   return found;
@@ -194,7 +194,7 @@ describe('a policy that is not sound', () => {
       bench.monitor.forget();
       const schedule = Schedule.of(actions);
       for (let i = 0; i < schedule.length; i++) expect(bench.step(schedule, i)).toBe(true);
-      return bench.monitor.inVain;
+      return bench.monitor.switches.inVain;
     };
     inVain(liveness?.stem ?? []);
     const rounds = Array.from({ length: 5 }, () => inVain(liveness?.cycle ?? []));

@@ -11,7 +11,7 @@ import type { Action } from '../../src/schedule/table.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import type { Counterexample, Result } from '../../src/campaign/campaign.js';
 import { DEFAULT_SHAPES, runCampaign, ShapeCampaign } from '../../src/campaign/campaign.js';
-import { propertyIndex } from '../../src/judge/properties.js';
+import { PROPERTY } from '../../src/judge/properties.js';
 import { replayToken } from '../../src/campaign/replay_file.js';
 import { Bench } from '../../src/campaign/trial.js';
 import { cpuModel } from '../rig/cpu.js';
@@ -29,7 +29,7 @@ function campaign(policy: LbrPolicy, runs: number): readonly Result[] {
 function resultOf(policy: LbrPolicy, property: PropertyName, actions: Action[]): Result {
   const config = { ...shape, model, kernel: '6.1', policy } as const;
   const schedule = Schedule.of(actions);
-  const p = propertyIndex(property);
+  const p = PROPERTY[property];
   expect(new Bench(config).breaksAt(schedule, p)).toBe(actions.length);
   const counterexample = new ShapeCampaign(config).counterexample(schedule, p, false);
   expect(counterexample.label).toBe('shrunk');
@@ -50,8 +50,8 @@ function check(property: PropertyName, { token, actions, text }: Counterexample)
   const { config, schedule } = replayToken(token);
   const bench = new Bench(config);
   expect(schedule.actions()).toEqual(actions);
-  expect(bench.breaksAt(schedule, propertyIndex(property))).toBe(actions.length);
-  expect(bench.monitor.verdicts.details[propertyIndex(property)]).toBe(text);
+  expect(bench.breaksAt(schedule, PROPERTY[property])).toBe(actions.length);
+  expect(bench.monitor.verdicts.details[PROPERTY[property]]).toBe(text);
 }
 
 const options = { model, kernel: '6.1' } as const;

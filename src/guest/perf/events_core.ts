@@ -3,11 +3,10 @@
  * swap and the sched_task callbacks, for one PMU. Left out: groups of more than one event,
  * cgroups, rotation, time (FIDELITY, "Guest kernel").
  */
-import { EAGAIN } from './errno.js';
+import { EAGAIN } from './perf_event.js';
 import type { Cpu } from './kernel.js';
 import * as perf from './perf_event.js';
 import type { perf_event, perf_event_context } from './perf_structs.js';
-import { perf_pmu_disable, perf_pmu_enable } from './pmu_count.js';
 import * as x86 from './x86_core.js';
 
 const { EVENT_ALL, EVENT_CPU, EVENT_FLEXIBLE, EVENT_PINNED, EVENT_TIME } = perf;
@@ -19,6 +18,16 @@ export function perf_event_set_state(event: perf_event, state: number): void {
   if (event.state === state) return;
   if (event.state === PERF_EVENT_STATE_ACTIVE) event.total_time_running = 1;
   event.state = state;
+}
+
+/** Kernel: core.c:perf_pmu_disable(). Calls nest; the first one stops the PMU. */
+export function perf_pmu_disable(cpu: Cpu): void {
+  if (cpu.cpuctx.pmu_disable_count++ === 0) x86.x86_pmu_disable(cpu);
+}
+
+/** Kernel: core.c:perf_pmu_enable(). The last one starts the PMU. */
+export function perf_pmu_enable(cpu: Cpu): void {
+  if (--cpu.cpuctx.pmu_disable_count === 0) x86.x86_pmu_enable(cpu);
 }
 
 function isPinned(event: perf_event): boolean {

@@ -2,7 +2,6 @@
  * Models the parts of kernel/events/core.c, Linux 6.1, that allocate and free: opening, closing
  * and inheriting events. None of them accesses an MSR, so the host can't interrupt them.
  */
-import { pvLbrClose } from '../pv/kvm_pv_lbr.js';
 import { __perf_event_disable, __perf_event_enable } from './events_core.js';
 import { list_add_event, perf_remove_from_context, unclone_ctx } from './events_core.js';
 import { intel_vlbr_constraints } from './intel_core.js';
@@ -120,7 +119,6 @@ export function disableFamily(cpu: Cpu, event: perf_event): void {
 
 function removeAndFree(cpu: Cpu, event: perf_event): void {
   perf_remove_from_context(cpu, event);
-  pvLbrClose(cpu, event);
   event.used = 0;
   event.ctx = 0;
 }

@@ -15,12 +15,10 @@ import { COUNTER_SLOTS, NUM_COUNTERS } from './cpu_structs.js';
 export function intel_pmu_disable_all(cpu: Cpu): void {
   cpu.wrmsrl(msrs.MSR_CORE_PERF_GLOBAL_CTRL, 0, 0);
   cpu.kernel.lbr.intel_pmu_lbr_disable_all(cpu);
-  pv.pvLbrEnable(cpu, false);
 }
 
 /** Kernel: core.c:__intel_pmu_enable_all(). */
 function __intel_pmu_enable_all(cpu: Cpu, pmi: boolean): void {
-  if (!pmi) pv.pvLbrEnable(cpu, true);
   cpu.kernel.lbr.intel_pmu_lbr_enable_all(cpu, pmi);
   cpu.wrmsrl(msrs.MSR_CORE_PERF_GLOBAL_CTRL, GLOBAL_CTRL_LO, GLOBAL_CTRL_HI);
 }

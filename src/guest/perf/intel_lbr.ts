@@ -20,9 +20,6 @@ import { branch_user_callstack } from './x86_br.js';
 import type { x86_pmu } from './x86_pmu.js';
 import { LBR_NO_INFO_HI } from './x86_pmu.js';
 
-/** LBR_FROM_SIGNEXT_2MSB: bits 60 and 59. */
-const LBR_FROM_SIGNEXT_2MSB_HI: number = (1 << (60 - 32)) | (1 << (59 - 32));
-
 const { DEBUGCTLMSR_LBR, DEBUGCTLMSR_FREEZE_LBRS_ON_PMI } = msrs;
 
 /** Kernel: lbr.c:__intel_pmu_lbr_enable(). */
@@ -88,7 +85,7 @@ function intel_pmu_lbr_tos(cpu: Cpu): number {
 
 /** Kernel: lbr.c:lbr_from_signext_quirk_wr(), on the high word. */
 export function lbr_from_signext_quirk_wr(quirk: boolean, edx: number): number {
-  return quirk ? edx | ((edx & LBR_FROM_SIGNEXT_2MSB_HI) << 2) : edx;
+  return quirk ? edx | ((edx & msrs.LBR_FROM_SIGNEXT_2MSB_HI) << 2) : edx;
 }
 
 /** Kernel: lbr.c:lbr_from_signext_quirk_rd(), on the high word. */

@@ -3,7 +3,7 @@
  * and the hardware filter when an event is created, and the software filter at a read.
  */
 import { LBR_CALL_STACK } from '../../hw/msr_index.js';
-import { EINVAL, EOPNOTSUPP } from './errno.js';
+import { EINVAL, EOPNOTSUPP } from './perf_event.js';
 import type { Cpu, Kernel } from './kernel.js';
 import * as perf from './perf_event.js';
 import type { perf_event } from './perf_structs.js';

@@ -25,6 +25,19 @@ export const PERF_SAMPLE_BRANCH_HW_INDEX: number = 1 << 17;
 export const PERF_SAMPLE_BRANCH_PRIV_SAVE: number = 1 << 18;
 export const PERF_SAMPLE_BRANCH_MAX_SHIFT = 19;
 
+/** branch_sample_type of `perf record --call-graph lbr`. */
+export const CALLSTACK_USER: number = PERF_SAMPLE_BRANCH_CALL_STACK | PERF_SAMPLE_BRANCH_USER;
+
+/** Whether a branch_sample_type makes its event a user of call-stack mode. */
+export function isUserCallstack(type: number): boolean {
+  return (type & CALLSTACK_USER) === CALLSTACK_USER;
+}
+
+/** Error numbers, include/uapi/asm-generic/errno-base.h and errno.h. */
+export const EAGAIN = 11;
+export const EINVAL = 22;
+export const EOPNOTSUPP = 95;
+
 /** enum perf_event_state. */
 export const PERF_EVENT_STATE_DEAD = -4;
 export const PERF_EVENT_STATE_ERROR = -2;

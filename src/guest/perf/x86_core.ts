@@ -2,13 +2,18 @@
  * Models arch/x86/events/core.c, Linux 6.1: the struct pmu callbacks. Left out: the counters' own
  * MSRs, so starting and stopping an event is an entry in cpuc.events (FIDELITY, "Guest kernel").
  */
-import { EAGAIN, EINVAL } from './errno.js';
+import { perf_pmu_disable, perf_pmu_enable } from './events_core.js';
 import * as intel from './intel_core.js';
 import type { Cpu } from './kernel.js';
-import { ATTR_VLBR, IDX_UNASSIGNED, INTEL_PMC_IDX_FIXED_VLBR } from './perf_event.js';
+import {
+  ATTR_VLBR,
+  EAGAIN,
+  EINVAL,
+  IDX_UNASSIGNED,
+  INTEL_PMC_IDX_FIXED_VLBR,
+} from './perf_event.js';
 import type { perf_event } from './perf_structs.js';
 import { NUM_COUNTERS } from './cpu_structs.js';
-import { perf_pmu_disable, perf_pmu_enable } from './pmu_count.js';
 
 /** Kernel: core.c:x86_pmu_disable(). */
 export function x86_pmu_disable(cpu: Cpu): void {

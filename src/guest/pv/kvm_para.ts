@@ -18,8 +18,5 @@ export const KVM_FEATURE_PV_LBR_CTRL = 30;
  * - `add-del`: on the first and last call-stack user scheduled on the vCPU, as the patch's commit
  *   message has it. A kexec'd kernel inherits the bit.
  * - `add-del-boot`: the same, and a starting CPU clears the bit first.
- * - `enable-disable`: with DEBUGCTL.LBR, which the thread rejects as a signal.
- * - `sticky`: set as in add-del, cleared only by the close of an event that leaves no user.
  */
-export const PV_SITES = ['none', 'add-del', 'add-del-boot', 'enable-disable', 'sticky'] as const;
-export type PvSite = (typeof PV_SITES)[number];
+export type PvSite = 'none' | 'add-del' | 'add-del-boot';

@@ -14,30 +14,14 @@ function setActive(cpu: Cpu, active: boolean): void {
 
 /** Called before the event's LBR use begins, so that the host never sees use without ACTIVE. */
 export function pvLbrAdd(cpu: Cpu, event: perf_event): void {
-  const site = cpu.kernel.config.pv;
-  if (site === 'none' || !branch_user_callstack(event.branch_reg_reg)) return;
-  const first = cpu.cpuc.pv_lbr_users++ === 0;
-  if (first && site !== 'enable-disable') setActive(cpu, true);
+  if (cpu.kernel.config.pv === 'none' || !branch_user_callstack(event.branch_reg_reg)) return;
+  if (cpu.cpuc.pv_lbr_users++ === 0) setActive(cpu, true);
 }
 
 /** Called after the event's LBR use has ended. */
 export function pvLbrDel(cpu: Cpu, event: perf_event): void {
-  const site = cpu.kernel.config.pv;
-  if (site === 'none' || !branch_user_callstack(event.branch_reg_reg)) return;
-  const last = --cpu.cpuc.pv_lbr_users === 0;
-  if (last && (site === 'add-del' || site === 'add-del-boot')) setActive(cpu, false);
-}
-
-/** Called when DEBUGCTL.LBR is about to be set, or was cleared, outside a PMI. */
-export function pvLbrEnable(cpu: Cpu, enable: boolean): void {
-  if (cpu.kernel.config.pv !== 'enable-disable') return;
-  if (cpu.cpuc.pv_lbr_users > 0) setActive(cpu, enable);
-}
-
-/** Called when an event was closed. */
-export function pvLbrClose(cpu: Cpu, event: perf_event): void {
-  if (cpu.kernel.config.pv !== 'sticky' || !branch_user_callstack(event.branch_reg_reg)) return;
-  if (cpu.cpuc.pv_lbr_users === 0) setActive(cpu, false);
+  if (cpu.kernel.config.pv === 'none' || !branch_user_callstack(event.branch_reg_reg)) return;
+  if (--cpu.cpuc.pv_lbr_users === 0) setActive(cpu, false);
 }
 
 /** Called when a CPU starts. */

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type * as Esbuild from 'esbuild';
-import { CorpusError } from './errors.js';
+import { CorpusError } from './corpus_file.js';
 import type * as model from './model.js';
 import type { PatchedFiles } from './patched_source.js';
 

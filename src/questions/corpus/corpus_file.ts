@@ -9,7 +9,11 @@ import { PROPERTY_NAMES } from '../../judge/properties.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { configProblem } from '../../machine/config.js';
 import type { Shape } from '../../campaign/campaign.js';
-import { CorpusError } from './errors.js';
+
+/** The corpus, or what it is built from, is not as it has to be; the message says what to do. */
+export class CorpusError extends Error {
+  override readonly name: string = 'CorpusError';
+}
 
 /** Where a defect is looked for. */
 export interface Place {

@@ -9,7 +9,7 @@ import { PROPERTY_NAMES } from '../../judge/properties.js';
 import { drawOf } from '../../schedule/draw.js';
 import type { Schedule } from '../../schedule/schedule.js';
 import type { Counterexample, Shape } from '../../campaign/campaign.js';
-import { ACTIONS_PER_RUN, DEFAULT_SHAPES } from '../../campaign/campaign.js';
+import { ACTIONS_PER_RUN, DEFAULT_SHAPES, GUESTS_ONLY } from '../../campaign/campaign.js';
 import type { Breaking, Crash } from '../../campaign/side.js';
 import { onlyOnOne, Side } from '../../campaign/side.js';
 import type { Bench } from '../../campaign/trial.js';
@@ -64,9 +64,6 @@ const SHOWN_OF = 3;
 
 /** Runs after the first short schedule: another one may take very long to come. */
 const RUNS_MORE = 50;
-
-/** On which every second run leaves the guests alone, unless a shape is asked for. */
-const GUESTS_ONLY: Shape = { vms: 1, vcpus: 2, tasks: 3, pcpus: 2 };
 
 interface Pair {
   readonly bad: Side;

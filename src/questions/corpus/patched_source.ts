@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { StructuredPatch } from 'diff';
 import { applyPatch, parsePatch } from 'diff';
-import { CorpusError } from './errors.js';
+import { CorpusError } from './corpus_file.js';
 
 /** Texts of the files that a patch changes, by their path from the root of the clone. */
 export type PatchedFiles = ReadonlyMap<string, string>;

@@ -7,8 +7,7 @@ import { kernelSource } from '../../tree/source.js';
 import type { Model } from './bundle.js';
 import { loadModel } from './bundle.js';
 import type { Defect, Suspect } from './corpus_file.js';
-import { patchText } from './corpus_file.js';
-import { CorpusError } from './errors.js';
+import { CorpusError, patchText } from './corpus_file.js';
 import type { HuntOptions, HuntReport, Variant } from './hunt.js';
 import { patchedSource } from './patched_source.js';
 

@@ -15,7 +15,7 @@ import type { Draw } from '../../schedule/draw.js';
 import type { Schedule } from '../../schedule/schedule.js';
 import type { CampaignOptions, Counterexample, Shape } from '../../campaign/campaign.js';
 import { drawOf } from '../../schedule/draw.js';
-import { ShapeCampaign } from '../../campaign/campaign.js';
+import { GUESTS_ONLY, ShapeCampaign } from '../../campaign/campaign.js';
 import type { Breaking, Crash } from '../../campaign/side.js';
 import { onlyOnOne, Side } from '../../campaign/side.js';
 import { PROPERTIES } from '../../judge/properties.js';
@@ -56,9 +56,6 @@ export interface Comparison {
   readonly steps: number;
   readonly interrupted: boolean;
 }
-
-/** On which every second run leaves the guests alone. */
-const GUESTS_ONLY: Shape = { vms: 1, vcpus: 2, tasks: 3, pcpus: 2 };
 
 /** Between the runs of two policies or CPUs, for the seed: none repeats what another has seen. */
 const RUNS_APART = 1_000_003;

@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import * as syscall from '../../../src/guest/perf/events_syscall.js';
-import { EINVAL, EOPNOTSUPP } from '../../../src/guest/perf/errno.js';
+import { EINVAL, EOPNOTSUPP } from '../../../src/guest/perf/perf_event.js';
 import * as perf from '../../../src/guest/perf/perf_event.js';
 import { X86_BR_ANY, X86_BR_USER } from '../../../src/guest/perf/x86_br.js';
 import { ANY, CALLSTACK, Rig } from '../../rig/kernel.js';

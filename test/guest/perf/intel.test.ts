@@ -4,9 +4,10 @@
  * where the paravirtual ACTIVE bit comes in.
  */
 import { describe, expect, it } from 'vitest';
+import type { PvSite } from '../../../src/guest/pv/kvm_para.js';
 import * as intel from '../../../src/guest/perf/intel_core.js';
 import * as perf from '../../../src/guest/perf/perf_event.js';
-import { perf_pmu_disable, perf_pmu_enable } from '../../../src/guest/perf/pmu_count.js';
+import { perf_pmu_disable, perf_pmu_enable } from '../../../src/guest/perf/events_core.js';
 import * as x86 from '../../../src/guest/perf/x86_core.js';
 import * as msrs from '../../../src/hw/msr_index.js';
 import { modelOf, print64 } from '../../golden/accesses.js';
@@ -284,7 +285,7 @@ describe('intel_pmu_cpu_starting', () => {
 
 describe('the paravirtual ACTIVE bit', () => {
   /** What it sees of a call-stack event that comes, is switched out and in, and is closed. */
-  function life(pv: 'add-del' | 'add-del-boot' | 'enable-disable' | 'sticky' | 'none'): string[] {
+  function life(pv: PvSite): string[] {
     const rig = new Rig({ pv });
     intel.intel_pmu_cpu_starting(rig.cpu);
     const event = rig.open(0, CALLSTACK, ATTR_INHERIT);
@@ -314,20 +315,6 @@ describe('the paravirtual ACTIVE bit', () => {
     const expected = [ACTIVE_ON, ...ON, ...second, ...away, ...PMI, ...close];
     expect(life('add-del')).toEqual(expected);
     expect(life('add-del-boot')).toEqual([ACTIVE_OFF, ...expected]);
-  });
-
-  it('enable-disable always has ACTIVE follow DEBUGCTL.LBR, except in a PMI', () => {
-    const off = [...OFF, ACTIVE_OFF];
-    const on = [ACTIVE_ON, ...ON];
-    const both = [...on, ...off, ...on, ...off, CTRL_ON, CTRL_OFF, ...on, ...PMI];
-    expect(life('enable-disable')).toEqual([...both, ...off, ...on, ...off, CTRL_ON]);
-  });
-
-  it('sticky never clears ACTIVE before the last close', () => {
-    const second = [...OFF, ACTIVE_ON, ...ON];
-    const away = [...OFF, CTRL_ON, CTRL_OFF, ACTIVE_ON, ...ON];
-    const close = [...OFF, ...ON, ...OFF, CTRL_ON, ACTIVE_OFF];
-    expect(life('sticky')).toEqual(steps(ACTIVE_ON, ON, second, away, PMI, close));
   });
 
   it('ACTIVE is set before the reset of a first add, and cleared after LBR is off', () => {

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import * as msrs from '../../../src/hw/msr_index.js';
 import type { KernelConfig } from '../../../src/guest/perf/kernel.js';
 import * as perf from '../../../src/guest/perf/perf_event.js';
-import { perf_pmu_disable, perf_pmu_enable } from '../../../src/guest/perf/pmu_count.js';
+import { perf_pmu_disable, perf_pmu_enable } from '../../../src/guest/perf/events_core.js';
 import { modelOf } from '../../golden/accesses.js';
 import { ANY, ANY_SELECT, CALLSTACK, CALLSTACK_SELECT, CTRL_OFF } from '../../rig/kernel.js';
 import { CTRL_ON, DEPTH, RESET, Rig, steps } from '../../rig/kernel.js';

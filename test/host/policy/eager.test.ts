@@ -115,7 +115,7 @@ describe('always', () => {
     rig.get(0, TOS);
     rig.m.exitAndEnter(0);
     expect(rig.kvmWork()).toEqual([`v0 writes ${ALL}`]);
-    expect(rig.m.lentOut(0)).toBe(false);
+    expect(rig.m.kvm.lentOut(0)).toBe(false);
   });
 
   it('under the policy "always" the stack survives a live migration', () => {

@@ -8,7 +8,7 @@ import * as msrs from '../../../src/hw/msr_index.js';
 import { never } from '../../../src/host/policy/never.js';
 import { PASS_THROUGH, REFUSED } from '../../../src/host/policy/policy.js';
 import type { Vcpu } from '../../../src/host/vcpu.js';
-import { cpuModel, HostRegisters, wordsOf } from '../../rig/cpu.js';
+import { cpuModel, HostRegisters, VCPU, wordsOf } from '../../rig/cpu.js';
 import { DEBUGCTL, FROM, GP, HookedRig, LBR, Rig, SELECT, TO, TOS } from '../../rig/machine.js';
 
 const FREEZE = msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
@@ -175,29 +175,29 @@ describe('LbrStack.loadRaw', () => {
   });
 });
 
-describe('LbrRegisters.load', () => {
+describe('LbrRegisters.loadAtEntry', () => {
   it('LbrRegisters.load writes every LBR register of one pCPU, and reports them', () => {
     for (const [name, count] of [
       ['haswell', 34],
       ['skylake', 98],
       ['core2', 9],
     ] as const) {
-      const { model, registers, cpus, copy, said } = new HostRegisters(name);
+      const { model, registers, cpus, copy, on, said } = new HostRegisters(name);
       copy.write(model.lbr_from + 1, 7, 3);
       copy.write(TOS, 1, 0);
       if (model.select !== 'none') copy.write(SELECT, 5, 0);
-      expect(registers.load(1, 6, copy)).toBe(true);
-      expect(said()).toEqual([`hostStack 1 6 ${count} true`]);
+      registers.loadAtEntry(on[1]);
+      expect(said()).toEqual([`hostStack 1 ${VCPU} ${count} true`]);
       expect(wordsOf(cpus[1].stack)).toEqual(wordsOf(copy));
       expect(cpus[0].stack.empty).toBe(true);
     }
   });
 
   it('LbrRegisters.load says that hardware refused a value, and reports no host fault', () => {
-    const { registers, cpus, copy, said } = new HostRegisters('haswell-notsx');
+    const { registers, cpus, copy, on, said } = new HostRegisters('haswell-notsx');
     copy.write(FROM + 1, 7, CAPTURED);
-    expect(registers.load(0, 6, copy)).toBe(false);
-    expect(said()).toEqual(['hostStack 0 6 34 true']);
+    registers.loadAtEntry(on[0]);
+    expect(said()).toEqual([`hostStack 0 ${VCPU} 34 true`, `entryFailed ${VCPU}`]);
     expect(cpus[0].stack.readLow(FROM + 1)).toBe(0);
   });
 });

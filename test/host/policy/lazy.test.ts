@@ -175,10 +175,10 @@ describe.each(SOUND)('$name', (policy) => {
     const host = [rig.m.pcpus[0].stack.tos, rig.m.pcpus[0].debugctl];
     for (let i = 0; i < 2; i++) {
       expect(rig.get(0, FROM + 2)).toBe(77);
-      expect([rig.kvmWork(), rig.m.lentOut(0)]).toEqual([['host reads 34', RESTORED], true]);
+      expect([rig.kvmWork(), rig.m.kvm.lentOut(0)]).toEqual([['host reads 34', RESTORED], true]);
       rig.m.kvm.exit(rig.m.vcpus[0]);
       expect(rig.kvmWork()).toEqual([...PARKED, 'host writes 34']);
-      expect([rig.m.lentOut(0), rig.intercepted()]).toEqual([false, true]);
+      expect([rig.m.kvm.lentOut(0), rig.intercepted()]).toEqual([false, true]);
       expect([rig.m.pcpus[0].stack.tos, rig.m.pcpus[0].debugctl]).toEqual(host);
     }
     rig.m.hostEvent(0, PINNED, OFF);

@@ -114,7 +114,7 @@ describe('a host event that counts', () => {
         const rig = beside(policy, which);
         rig.enter();
         rig.m.kvm.exit(rig.m.vcpus[0]);
-        expect([rig.work(), rig.m.lentOut(0)]).toEqual([[LOADED, SAVED], false]);
+        expect([rig.work(), rig.m.kvm.lentOut(0)]).toEqual([[LOADED, SAVED], false]);
         const { stack } = rig.m.pcpus[0];
         expect([stack.readLow(FROM), stack.tos, stack.lbr_select]).toEqual([8, 12, 13]);
       }
@@ -130,11 +130,11 @@ describe('a host event that counts', () => {
       for (let i = 0; i < 2; i++) {
         rig.enter();
         expect(rig.work()).toEqual(['host reads 34', LOADED]);
-        expect([rig.words, rig.m.lentOut(0)]).toEqual([['borrowed'], true]);
+        expect([rig.words, rig.m.kvm.lentOut(0)]).toEqual([['borrowed'], true]);
         expect(found(rig)).toEqual([8, 9, 10, 11, 12, 13]);
         rig.m.kvm.exit(vcpu);
         expect(rig.work()).toEqual([SAVED, 'host writes 34']);
-        expect([rig.words, rig.m.lentOut(0)]).toEqual([[], false]);
+        expect([rig.words, rig.m.kvm.lentOut(0)]).toEqual([[], false]);
         const now = [stack.readLow(FROM), stack.tos, stack.lbr_select, rig.m.pcpus[0].debugctl];
         expect(now).toEqual(host);
       }
@@ -145,10 +145,10 @@ describe('a host event that counts', () => {
     const rig = beside(v1VmxSwap, PINNED);
     rig.enter();
     rig.m.hostEvent(0, PINNED, CLOSE);
-    expect([rig.m.lentOut(0), rig.words]).toEqual([false, []]);
+    expect([rig.m.kvm.lentOut(0), rig.words]).toEqual([false, []]);
     rig.work();
     rig.m.exitAndEnter(0);
-    expect([rig.work(), rig.words, rig.m.lentOut(0)]).toEqual([[LOADED, SAVED], [], false]);
+    expect([rig.work(), rig.words, rig.m.kvm.lentOut(0)]).toEqual([[LOADED, SAVED], [], false]);
     expect(found(rig)).toEqual([8, 9, 10, 11, 12, 13]);
   });
 });

@@ -6,14 +6,14 @@ import type { HuntOptions } from '../../../src/questions/corpus/hunt.js';
 import { hunt, SHORT_ENOUGH } from '../../../src/questions/corpus/hunt.js';
 import { Laboratory, trialName, trialsOf } from '../../../src/questions/corpus/trial.js';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
+import { findPolicy } from '../../../src/host/policy/index.js';
+import { findCpuModel } from '../../../src/hw/cpu_models.js';
 import { DEFAULT_SHAPES } from '../../../src/campaign/campaign.js';
 import { compareDrivers } from '../../../src/questions/review/compare.js';
-import { propertyIndex } from '../../../src/judge/properties.js';
+import { PROPERTY } from '../../../src/judge/properties.js';
 import { replayToken, withDriver } from '../../../src/campaign/replay_file.js';
 import { Bench } from '../../../src/campaign/trial.js';
 import { installedSource } from '../../rig/installed_kernel.js';
-import { cpuModel } from '../../rig/cpu.js';
-import { policyOf } from '../../rig/machine.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const HOOK_MS = 120_000;
@@ -28,7 +28,9 @@ const RUNS_OF: ReadonlyMap<string, number> = new Map([
 
 /** Properties that a review of the patch says are lost. */
 function lostIn({ bad, good, place, properties }: HuntOptions, runs: number): readonly string[] {
-  const [model, policy] = [cpuModel(place.cpu), policyOf(place.policy)];
+  const model = findCpuModel(place.cpu);
+  const policy = findPolicy(place.policy);
+  if (model === undefined || policy === undefined) throw new Error('the corpus names what exists');
   const { kernel } = place;
   const sides = { driver: bad.driver ?? PORT, before: good.driver ?? PORT };
   const what = { model, kernel, policy, ...sides, properties };
@@ -60,8 +62,8 @@ describe.skipIf(installedSource === null)("defects in a kernel's lbr.c", () => {
       for (const driver of [options.good.driver ?? PORT, PORT]) {
         const { config, schedule } = withDriver(replayToken(counterexample.token), driver);
         const bench = new Bench(config);
-        expect(bench.breaksAt(schedule, propertyIndex(property))).toBe(-1);
-        expect(bench.guestBreaksAt(schedule, propertyIndex(property))).toBe(-1);
+        expect(bench.breaksAt(schedule, PROPERTY[property])).toBe(-1);
+        expect(bench.guestBreaksAt(schedule, PROPERTY[property])).toBe(-1);
       }
     },
   );

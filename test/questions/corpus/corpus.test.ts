@@ -12,11 +12,11 @@ import { hunt, SHORT_ENOUGH } from '../../../src/questions/corpus/hunt.js';
 import type { Trial } from '../../../src/questions/corpus/trial.js';
 import { isCaught, Laboratory, trialName, trialsOf } from '../../../src/questions/corpus/trial.js';
 import type { PropertyName } from '../../../src/judge/properties.js';
-import { propertyIndex } from '../../../src/judge/properties.js';
+import { findCpuModel } from '../../../src/hw/cpu_models.js';
+import { PROPERTY } from '../../../src/judge/properties.js';
 import type { ReplayCase } from '../../../src/campaign/replay_file.js';
 import { replayToken } from '../../../src/campaign/replay_file.js';
 import { Bench } from '../../../src/campaign/trial.js';
-import { cpuModel } from '../../rig/cpu.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const RUNS = 4000;
@@ -59,13 +59,15 @@ function variant(id: string, patch: string, properties: readonly PropertyName[])
 /** Whether anybody breaks the property on the model of this repository, which is not a bundle. */
 function breaks(replay: ReplayCase, property: PropertyName): boolean {
   const bench = new Bench(replay.config);
-  const p = propertyIndex(property);
+  const p = PROPERTY[property];
   const { schedule } = replay;
   return bench.breaksAt(schedule, p) >= 0 || bench.guestBreaksAt(schedule, p) >= 0;
 }
 
 function onCpu(replay: ReplayCase, cpu: string): ReplayCase {
-  return { ...replay, config: { ...replay.config, model: cpuModel(cpu) } };
+  const model = findCpuModel(cpu);
+  if (model === undefined) throw new Error(`there is a ${cpu}`);
+  return { ...replay, config: { ...replay.config, model } };
 }
 
 describe('corpus.json', () => {

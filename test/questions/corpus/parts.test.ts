@@ -5,8 +5,12 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadModel } from '../../../src/questions/corpus/bundle.js';
 import type { Defect } from '../../../src/questions/corpus/corpus_file.js';
-import { parseCorpus, patchText, readCorpus } from '../../../src/questions/corpus/corpus_file.js';
-import { CorpusError } from '../../../src/questions/corpus/errors.js';
+import {
+  CorpusError,
+  parseCorpus,
+  patchText,
+  readCorpus,
+} from '../../../src/questions/corpus/corpus_file.js';
 import { patchedSource } from '../../../src/questions/corpus/patched_source.js';
 import { trialName, trialsOf } from '../../../src/questions/corpus/trial.js';
 

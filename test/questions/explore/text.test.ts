@@ -4,6 +4,9 @@ import { DEFAULT_GROUPS } from '../../../src/states/alphabet.js';
 import type { Explored, ExploreResult } from '../../../src/states/explore.js';
 import type { End, Outcome } from '../../../src/search/search.js';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
+import { findPolicy } from '../../../src/host/policy/index.js';
+import type { CpuModel } from '../../../src/hw/cpu_models.js';
+import { findCpuModel } from '../../../src/hw/cpu_models.js';
 import { coloursFor } from '../../../src/console/colours.js';
 import { exploreJson } from '../../../src/questions/explore/json.js';
 import type { Exploration, TimedExploration } from '../../../src/questions/explore/text.js';
@@ -13,14 +16,16 @@ import type { Action } from '../../../src/schedule/table.js';
 import { Schedule } from '../../../src/schedule/schedule.js';
 import type { Counterexample } from '../../../src/campaign/campaign.js';
 import { ShapeCampaign } from '../../../src/campaign/campaign.js';
-import { propertyIndex } from '../../../src/judge/properties.js';
-import { cpuModel } from '../../rig/cpu.js';
-import { machineConfig } from '../../rig/machine.js';
-import { exploreOptions } from '../../rig/states.js';
-import { never } from '../../../src/host/policy/never.js';
+import { PROPERTY } from '../../../src/judge/properties.js';
 
 const SHAPE = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
 const CALL_STACK_USER = 0x801;
+
+function cpu(name: string): CpuModel {
+  const model = findCpuModel(name);
+  if (model === undefined) throw new Error('the test names what exists');
+  return model;
+}
 
 /** What `never` breaks first: VM 0 finds the call of VM 1. */
 const ACTIONS: readonly Action[] = [
@@ -33,9 +38,11 @@ const ACTIONS: readonly Action[] = [
 ];
 
 function counterexample(property: 'no-leak/vm' | 'no-loss/any'): Counterexample {
-  const config = machineConfig({ ...SHAPE, cpu: 'haswell/2' });
+  const policy = findPolicy('never');
+  if (policy === undefined) throw new Error('the test names what exists');
+  const config = { ...SHAPE, model: cpu('haswell/2'), kernel: '6.1' as const, policy };
   const schedule = Schedule.of(ACTIONS);
-  return new ShapeCampaign(config).counterexample(schedule, propertyIndex(property), false);
+  return new ShapeCampaign(config).counterexample(schedule, PROPERTY[property], false);
 }
 
 const LEAK: ExploreResult = {
@@ -98,20 +105,18 @@ function exploration(
   results: readonly TimedExploration[],
   more: Partial<Exploration> = {},
 ): Exploration {
-  const { model, kernel, shape, bounds, ...rest } = exploreOptions(never, DEFAULT_GROUPS);
-  const { maxLength, fingerprints, symmetry } = rest;
   return {
-    model,
-    kernel,
-    shape,
-    bounds,
-    maxLength,
-    fingerprints,
-    symmetry,
+    model: cpu('haswell/2'),
+    kernel: '6.1',
     driver: PORT,
     source: null,
     driverWords: [],
+    shape: SHAPE,
+    bounds: { groups: DEFAULT_GROUPS, events: 1, calls: 2, suspended: 1 },
+    maxLength: Infinity,
     memoryMB: 4096,
+    fingerprints: false,
+    symmetry: true,
     policies: results.map(({ explored }) => explored.policy),
     results,
     interrupted: false,
@@ -138,7 +143,7 @@ describe('the report of an exploration', () => {
     expect(text).toContain('up to 4,096 MB of them for each policy');
   });
   it('a depth that silicon has is never said to be none of silicon', () => {
-    const text = flat(exploration([timed('exhausted')], { model: cpuModel('core2') }));
+    const text = flat(exploration([timed('exhausted')], { model: cpu('core2') }));
     expect(text).toContain('core2 with an LBR of 4 ');
     expect(text).not.toContain('silicon');
   });
@@ -443,7 +448,7 @@ describe('exploreJson', () => {
     });
   });
   it('the JSON has the odds with fingerprints, a length with a bound, and the silicon', () => {
-    const more = { fingerprints: true, maxLength: 9, model: cpuModel('core2'), symmetry: false };
+    const more = { fingerprints: true, maxLength: 9, model: cpu('core2'), symmetry: false };
     const { results } = json(exploration([timed('bound', { results: [LEAK] })], more));
     expect(results[0]).toMatchObject({ collisionOdds: (2000 * 1999) / 2 / 2 ** 64 });
     expect(results[0].bounds).toMatchObject({ length: 9, cpu: 'core2', silicon: true });
