@@ -87,8 +87,8 @@ describe('MachineModel', () => {
           for (let i = 0; i < schedule.length; i++) bench.step(schedule, i);
           model.apply(state, action);
           const stopped = ids.map((id) => model.stopped(state, id));
-          expect(stopped).toEqual(ids.map((id) => monitor.stopped(id)));
-          expect(inVain).toEqual(ids.map((id) => (monitor.inVain & (1 << id)) !== 0));
+          expect(stopped).toEqual(ids.map((id) => monitor.switches.stopped(id)));
+          expect(inVain).toEqual(ids.map((id) => (monitor.switches.inVain & (1 << id)) !== 0));
           for (const id of ids) met.add(`${id} ${stopped[id]} ${inVain[id]}`);
         }
       }),

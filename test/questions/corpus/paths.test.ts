@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { CorpusError } from '../../../src/questions/corpus/errors.js';
+import { CorpusError } from '../../../src/questions/corpus/corpus_file.js';
 import { patchedSource } from '../../../src/questions/corpus/patched_source.js';
 
 const root = mkdtempSync(join(tmpdir(), 'vlbr-paths-'));
