@@ -22,9 +22,12 @@ function pathOf({ oldFileName = '', newFileName = '' }: StructuredPatch): string
   return name.replace(/^[ab]\//, '').replace(/\t.*$/, '');
 }
 
+/** AMD's driver, which has a file of the same name. */
+const OF_AMD = /(^|\/)amd\/[^/]*$/;
+
 /** lbr.c, perf_event_intel_lbr.c as before 4.7, and copies of it such as lbr-new.c. */
 function isLbr(path: string): boolean {
-  return /(^|\/)[^/]*lbr[^/]*\.c[^/]*$/.test(path);
+  return /(?<![a-z])lbr(?![a-z])[^/]*\.c(?!\w)[^/]*$/.test(path) && !OF_AMD.test(path);
 }
 
 /** The signature at the end of each mail, which a parser takes for a line that is removed. */

@@ -112,16 +112,17 @@ function byVersion(a: string, b: string): number {
  * The tree that Debian's package has put on this machine: Linux 6.1, the version that the port
  * is of, or else the newest.
  *
+ * @param folder - where the packages put their trees.
  * @throws KernelError when there is none.
  */
-export function installedKernel(): string {
-  const found = existsSync(DEBIAN_FOLDER) ? readdirSync(DEBIAN_FOLDER) : [];
+export function installedKernel(folder: string = DEBIAN_FOLDER): string {
+  const found = existsSync(folder) ? readdirSync(folder) : [];
   const trees = found.filter((name) => /^linux-source-\d+\.\d+(\.tar\.\w+)?$/.test(name));
   const reference = trees.filter((name) => /^linux-source-6\.1(\.tar|$)/.test(name));
   const best = (reference.length > 0 ? reference : trees).sort(byVersion).at(-1);
-  if (best !== undefined) return join(DEBIAN_FOLDER, best);
+  if (best !== undefined) return join(folder, best);
   throw new KernelError(
-    `no kernel source in ${DEBIAN_FOLDER}; install one (apt-get install linux-source-6.1), or ` +
+    `no kernel source in ${folder}; install one (apt-get install linux-source-6.1), or ` +
       'say where a tree is with --kernel-src',
   );
 }

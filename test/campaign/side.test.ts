@@ -74,7 +74,7 @@ describe('onlyOnOne', () => {
     return short === null ? null : timesOf(short);
   }
 
-  it('always moves each interruption by itself, over every access of the longest function', () => {
+  it('onlyOnOne moves each interruption by itself, over all accesses of a function', () => {
     const most = accessesMost(32);
     const moved = fc.oneof(fc.nat(12), fc.constantFrom(most - 1, most, most + 1, most + 9));
     fc.assert(
@@ -88,7 +88,7 @@ describe('onlyOnOne', () => {
     );
   });
 
-  it('always tries the schedule without any of its interruptions', () => {
+  it('onlyOnOne always tries the schedule without any of its interruptions', () => {
     fc.assert(
       fc.property(times, fc.constantFrom(...BY), (found, by) => {
         expect(left(by, found, (now) => now.every((t) => t === 0))).toBeNull();
@@ -97,7 +97,7 @@ describe('onlyOnOne', () => {
     );
   });
 
-  it('always is the shortest that fails on the one side, if nothing makes the other fail', () => {
+  it('onlyOnOne gives the shortest that fails on one side, if nothing makes the other fail', () => {
     fc.assert(
       fc.property(times, fc.constantFrom(...BY), (found, by) => {
         expect(left(by, found, () => false)).toEqual(found.map(() => 1));
@@ -120,7 +120,7 @@ describe('candidates', () => {
     return [schedule.action(0).args[0], interruptionsIn(schedule).length > 0];
   };
 
-  it('always are first those that fail on this side only even without interruptions', () => {
+  it('the first candidates fail on their side only, even without interruptions', () => {
     const fates = fc.array(fate, { maxLength: 14 });
     fc.assert(
       fc.property(fates, fc.constantFrom(...BY), (list, by) => {
@@ -151,7 +151,7 @@ describe('candidates', () => {
     );
   });
 
-  it('never are looked for in more than 300 failing runs', () => {
+  it('candidates are looked for in 300 failing runs, and not in more', () => {
     for (const [runs, found] of [
       [299, 1],
       [300, 0],

@@ -57,9 +57,11 @@ describe('compact', () => {
 describe('plural', () => {
   it('plural always agrees with its number', () => {
     expect([plural(1, 'run'), plural(2000, 'run')]).toEqual(['1 run', '2,000 runs']);
-    expect([plural(0, 'MSR access'), plural(2, 'branch')]).toEqual([
-      '0 MSR accesses',
+    expect(['MSR access', 'branch', 'schedule', 'session'].map((noun) => plural(2, noun))).toEqual([
+      '2 MSR accesses',
       '2 branches',
+      '2 schedules',
+      '2 sessions',
     ]);
   });
 });

@@ -36,7 +36,7 @@ const context = fc.record({
 });
 
 describe('callstackUsersBalanced', () => {
-  it('always minds the users of every context that has room for them, with events or none', () => {
+  it('callstackUsersBalanced asks every context with room for users, with events or none', () => {
     const kernel = kernelOf();
     const met = new Set<string>();
     const drawn = fc.record({
@@ -75,7 +75,7 @@ describe('callstackUsersBalanced', () => {
 });
 
 describe('countsOn', () => {
-  it('always takes an event to count on the CPU that it is active on, and nowhere else', () => {
+  it('countsOn is true of an event on the CPU where it is active, and nowhere else', () => {
     const [one] = kernelOf().events;
     fc.assert(
       fc.property(event, fc.nat(1), ({ used, state, oncpu }, cpu) => {

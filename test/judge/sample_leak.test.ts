@@ -87,7 +87,7 @@ function watched(): [Monitor, Machine] {
 }
 
 describe('no-leak/task', () => {
-  it('always blames the host for a record of another vCPU that no task has brought along', () => {
+  it('no-leak/task blames the host for what another vCPU recorded and no task has moved', () => {
     const [monitor, machine] = watched();
     const seen = new Set<string>();
     fc.assert(
@@ -113,7 +113,7 @@ describe('no-leak/task', () => {
 });
 
 describe('callstack-true', () => {
-  it('never holds for frames of another VM, though its branches have the same numbers', () => {
+  it('callstack-true never holds for frames of another VM that have the same numbers', () => {
     for (const otherVm of [false, true]) {
       const [monitor, machine] = watched();
       expect(machine.open(0, 0, 0, CALLSTACK_USER)).toBe(0);

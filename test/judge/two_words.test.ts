@@ -29,13 +29,13 @@ function told(): { readonly reference: Reference; readonly verdicts: Verdicts } 
 }
 
 describe('a record whose low word is 0', () => {
-  it('is always a leak when another VM reads it', () => {
+  it('a record whose low word is 0 is a leak when another VM reads it', () => {
     const { reference, verdicts } = told();
     reference.read(0, FROM, 0, callOf(1));
     expect(verdicts.broken[PROPERTY['no-leak/vm']]).toBe(1);
   });
 
-  it('is always one that a policy has lost when it dropped the stack too early', () => {
+  it('a record whose low word is 0 can be lost by a policy that dropped it too early', () => {
     const { reference, verdicts } = told();
     reference.write(0, FROM, 0, callOf(0));
     expect(reference.drop(0)).toBe(true);
@@ -43,7 +43,7 @@ describe('a record whose low word is 0', () => {
     expect(verdicts.broken[PROPERTY['no-premature-stop']]).toBe(1);
   });
 
-  it('always counts as read, and shows that nothing was dropped', () => {
+  it('a record whose low word is 0 counts as read, and shows that nothing was dropped', () => {
     const { reference, verdicts } = told();
     reference.write(0, FROM, 0, callOf(0));
     reference.noteHolder(1);
@@ -53,7 +53,7 @@ describe('a record whose low word is 0', () => {
     expect([verdicts.reach[REACH['read-after-other']], reference.drop(0)]).toEqual([1, true]);
   });
 
-  it('never ends the call stack that a sample must hold', () => {
+  it('a record whose low word is 0 never ends the call stack that a sample must hold', () => {
     const monitor = new Monitor(CONFIG);
     const machine = new Machine(CONFIG, monitor);
     monitor.start(machine);

@@ -2,24 +2,21 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ShapeCampaign } from '../../src/campaign/campaign.js';
-import type { Observer } from '../../src/host/observer.js';
 import type { MachineConfig } from '../../src/machine/config.js';
 import { Machine } from '../../src/machine/machine.js';
 import { drawOf } from '../../src/schedule/draw.js';
 import type { HostSchedule, ScheduleStep } from '../../src/schedule/host_schedule.js';
 import type { RecordedWindow } from '../../src/schedule/recorded.js';
-import { recordedWindows } from '../../src/schedule/recorded.js';
+import { recordedWindows, WINDOW_STEPS, windowsIn } from '../../src/schedule/recorded.js';
 import type { Schedule } from '../../src/schedule/schedule.js';
 import { step } from '../../src/schedule/schedule.js';
-import { configOf } from '../rig/states.js';
 import { policyOf } from '../rig/machine.js';
+import { DEAF } from '../rig/observer.js';
 import { SEED, seeded } from '../rig/seed.js';
+import { configOf } from '../rig/states.js';
 
 /** Runs in which what is drawn is counted. */
 const RUNS = 100;
-/** Steps in a window. */
-const WINDOW = 24;
-
 /** VMs by their numbers in the recording, each with the indices of its vCPUs, in no order. */
 const vms = fc.uniqueArray(
   fc.record({
@@ -41,7 +38,7 @@ const recording: fc.Arbitrary<HostSchedule> = vms.chain((list) => {
       line: fc.constant(0),
       inferred: fc.boolean(),
     }),
-    { maxLength: 3 * WINDOW, size: 'max' },
+    { maxLength: 3 * WINDOW_STEPS, size: 'max' },
   );
   return steps.map((all) => ({ file: '', vcpus, pcpus: [0, 4], steps: all }));
 });
@@ -55,7 +52,7 @@ function numberOf({ vcpus }: HostSchedule, { vcpu }: ScheduleStep): number {
 }
 
 describe('recordedWindows', () => {
-  it('always keeps every step, in order, under numbers of the machine that it asks for', () => {
+  it('recordedWindows keeps every step in order, under numbers of the machine it asks for', () => {
     fc.assert(
       fc.property(recording, (recorded) => {
         const windows = recordedWindows(recorded);
@@ -63,23 +60,24 @@ describe('recordedWindows', () => {
         expect(windows.flatMap((window) => window.steps)).toEqual(
           steps.map((one) => ({ pcpu: one.pcpu, vcpu: numberOf(recorded, one) })),
         );
+        expect(windowsIn(recorded)).toBe(windows.length);
         const most = Math.max(...vcpus.map(({ index }) => index)) + 1;
         const shape = { vms: new Set(vcpus.map(({ vm }) => vm)).size, vcpus: most };
         for (const [i, window] of windows.entries()) {
           expect(window.shape).toEqual({ ...shape, tasks: most + 1, pcpus: 2 });
           const last = i === windows.length - 1;
-          expect(window.steps.length).toBe(last ? steps.length - i * WINDOW : WINDOW);
+          expect(window.steps.length).toBe(last ? steps.length - i * WINDOW_STEPS : WINDOW_STEPS);
         }
       }),
       seeded(200),
     );
   });
 
-  it('always begins a window with those who were there last', () => {
+  it('a window begins with the vCPUs that were on the pCPUs last', () => {
     fc.assert(
       fc.property(recording, (recorded) => {
         for (const [i, { residents }] of recordedWindows(recorded).entries()) {
-          const before = recorded.steps.slice(0, i * WINDOW);
+          const before = recorded.steps.slice(0, i * WINDOW_STEPS);
           const there = [0, 1].map((pcpu) => {
             const last = before.findLast((one) => one.pcpu === pcpu);
             return last === undefined ? -1 : numberOf(recorded, last);
@@ -122,8 +120,7 @@ class Replay {
   private readonly machine: Machine;
 
   constructor(config: MachineConfig, schedule: Schedule) {
-    const deaf = new Proxy({} as Observer, { get: () => (): void => {} });
-    this.machine = new Machine(config, deaf);
+    this.machine = new Machine(config, DEAF);
     this.machine.boot();
     this.booted = this.there;
     let before = this.booted;
@@ -147,7 +144,7 @@ function possible({ residents: [a, b] }: RecordedWindow): boolean {
 }
 
 describe('a recorded run', () => {
-  it('always makes the recorded switches, in their order, and no others', () => {
+  it('a recorded run makes the recorded switches, in their order, and no others', () => {
     let [inside, armed] = [0, 0];
     fc.assert(
       fc.property(recording, fc.nat(), (recorded, run) => {
@@ -172,7 +169,7 @@ describe('a recorded run', () => {
     expect(armed).toBeGreaterThan(inside);
   });
 
-  it('always lets the guests work between two switches, by four actions at the most', () => {
+  it('a recorded run has one to four actions of the guests between two switches', () => {
     const steps = [0, 1, 0, 1, 0, 1, 0, 1].map((vcpu) => ({ pcpu: 0, vcpu }));
     const shape = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
     const campaign = new ShapeCampaign(configOf(policyOf('never'), [2, 1, 2, 1]));

@@ -6,9 +6,9 @@ import { describe, expect, it, vi } from 'vitest';
 import type { Group } from '../../src/schedule/explored.js';
 import type { MachineModel } from '../../src/states/machine_model.js';
 import { WordMap } from '../../src/states/word_map.js';
+import { policyOf } from '../rig/machine.js';
 import type { Counts } from '../rig/states.js';
 import { configOf, Walker } from '../rig/states.js';
-import { policyOf } from '../rig/machine.js';
 
 /** Runs something while every map forgets a key as soon as it was asked for it once. */
 function forgetting<T>(run: () => T): T {
@@ -76,29 +76,32 @@ const CASES: readonly (readonly [counts: Counts, groups: readonly Group[], polic
 ];
 
 describe('what is known', () => {
-  it.each(CASES)('always is what is found anew: %j, %j, %s', (counts, groups, policy) => {
-    const config = { ...configOf(policyOf(policy), counts), kernel: '4.18' } as const;
-    const bounds = { groups, events: 1, calls: 2, suspended: 1 };
-    const walker = new Walker({ config, bounds });
-    const known = new Map<string, number>();
-    let steps = 0;
-    let compared = 0;
-    for (const state of reached(walker, STATES)) {
-      const actions = walker.actions(state);
-      const due = ++steps % EVERY === 0;
-      if (due) expect(forgetting(() => walker.actions(state))).toEqual(actions);
-      for (const action of actions) {
-        const [key, elsewhere] = keyOf(walker.model, state, action);
-        const other = (known.get(key) ?? elsewhere) !== elsewhere;
-        known.set(key, elsewhere);
-        if (!due && !other) continue;
-        compared++;
-        const after = walker.after(state, action);
-        const named = walker.canonical(after);
-        const anew = forgetting(() => walker.after(state, action));
-        expect([anew, forgetting(() => walker.canonical(anew))]).toEqual([after, named]);
+  it.each(CASES)(
+    'what an exploration looks up is what it finds anew: %j, %j, %s',
+    (counts, groups, policy) => {
+      const config = { ...configOf(policyOf(policy), counts), kernel: '4.18' } as const;
+      const bounds = { groups, events: 1, calls: 2, suspended: 1 };
+      const walker = new Walker({ config, bounds });
+      const known = new Map<string, number>();
+      let steps = 0;
+      let compared = 0;
+      for (const state of reached(walker, STATES)) {
+        const actions = walker.actions(state);
+        const due = ++steps % EVERY === 0;
+        if (due) expect(forgetting(() => walker.actions(state))).toEqual(actions);
+        for (const action of actions) {
+          const [key, elsewhere] = keyOf(walker.model, state, action);
+          const other = (known.get(key) ?? elsewhere) !== elsewhere;
+          known.set(key, elsewhere);
+          if (!due && !other) continue;
+          compared++;
+          const after = walker.after(state, action);
+          const named = walker.canonical(after);
+          const anew = forgetting(() => walker.after(state, action));
+          expect([anew, forgetting(() => walker.canonical(anew))]).toEqual([after, named]);
+        }
       }
-    }
-    expect(compared).toBeGreaterThan(STATES / EVERY);
-  });
+      expect(compared).toBeGreaterThan(STATES / EVERY);
+    },
+  );
 });

@@ -5,16 +5,12 @@ import { always } from '../../src/host/policy/always.js';
 import { lazySound } from '../../src/host/policy/lazy_sound.js';
 import { parked } from '../../src/host/policy/parked.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
-import type { Group } from '../../src/schedule/explored.js';
 import type { Liveness } from '../../src/states/explore.js';
 import { explore } from '../../src/states/explore.js';
 import { Bench } from '../../src/campaign/trial.js';
 import { Schedule } from '../../src/schedule/schedule.js';
-import { cpuModel } from '../rig/cpu.js';
-import { explorations, Walker } from '../rig/states.js';
 import { seeded } from '../rig/seed.js';
-
-const GROUPS: readonly Group[] = ['events', 'calls'];
+import { exploreOptions, explorations, Walker } from '../rig/states.js';
 
 /** A policy for the first vCPU of each VM, and another one for the second. */
 function mixed(...policies: readonly [first: LbrPolicy, second: LbrPolicy]): LbrPolicy {
@@ -37,38 +33,32 @@ function mixed(...policies: readonly [first: LbrPolicy, second: LbrPolicy]): Lbr
 }
 
 function livenessOf(policy: LbrPolicy, vms = 1): Liveness {
-  const { liveness } = explore({
-    model: cpuModel('haswell/2'),
-    kernel: '6.1',
-    policy,
-    shape: { vms, vcpus: 2, tasks: 2, pcpus: 1 },
-    bounds: { groups: GROUPS, events: 1, calls: 1, suspended: 0 },
-    properties: ['no-needless-switch'],
-    maxLength: Infinity,
-    memoryBytes: Infinity,
-    fingerprints: false,
-    symmetry: true,
-    untilBroken: false,
-  });
+  const { liveness } = explore(
+    exploreOptions(policy, [], {
+      shape: { vms, vcpus: 2, tasks: 2, pcpus: 1 },
+      bounds: { groups: ['events', 'calls'], events: 1, calls: 1, suspended: 0 },
+      properties: ['no-needless-switch'],
+    }),
+  );
   if (liveness === null) throw new Error('the search is exhausted');
   return liveness;
 }
 
 describe('no-needless-switch for ever', () => {
-  it('always is asked of the first vCPU and of the second', () => {
+  it('needless work for ever is found on the first vCPU and on the second', () => {
     expect(livenessOf(mixed(lazySound, lazySound))).toMatchObject({ recurs: false, most: 1 });
     for (const policy of [mixed(always, lazySound), mixed(lazySound, always)]) {
       expect(livenessOf(policy)).toMatchObject({ recurs: true, most: Infinity });
     }
   });
 
-  it('always is asked of vCPUs whose VM has another number in each state', () => {
+  it('needless work for ever is found though the number of the VM changes', () => {
     // With two VMs the one that runs is number 0.
     expect(livenessOf(mixed(lazySound, parked), 2)).toMatchObject({ recurs: false, most: 2 });
     expect(livenessOf(mixed(lazySound, always), 2).recurs).toBe(true);
   });
 
-  it('always counts the switches of the vCPU that has most', () => {
+  it('liveness counts the needless switches of the vCPU that has most', () => {
     for (const policy of [mixed(parked, lazySound), mixed(lazySound, parked)]) {
       expect(livenessOf(policy)).toMatchObject({ recurs: false, most: 2 });
     }
@@ -76,7 +66,7 @@ describe('no-needless-switch for ever', () => {
 });
 
 describe('MachineModel', () => {
-  it('always says of each vCPU whether it has stopped, and whether an action is in vain', () => {
+  it('MachineModel says of each vCPU whether it has stopped, and what is in vain for it', () => {
     const met = new Set<string>();
     fc.assert(
       fc.property(explorations(40), (drawn) => {

@@ -36,7 +36,7 @@ const reads = (vcpu: number): Action => ({
 const run = (vcpu: number): Action => ({ kind: 'run', actor: 0, args: [vcpu, 0] });
 
 describe('a record whose low word is 0', () => {
-  it('is never taken for an empty one when a guest reads it', () => {
+  it('a record whose low word is 0 never is an empty one to a guest that reads it', () => {
     const text = told('never', 'no-leak/vm', [writes(0, 0), run(1), reads(1)]);
     expect(text).toContain('- writes FROM_0=task 0 call#0\n');
     expect(text).toContain('- reads FROM_0=VM 0 task 0 call#0 <- foreign [reference: FROM_0=0]');
@@ -46,12 +46,12 @@ describe('a record whose low word is 0', () => {
     expect(text).toMatch(/newest +0: VM 0 task 0 call#0 <- foreign +0: empty/);
   });
 
-  it('is never taken for an empty one when a policy moves a stack', () => {
+  it('a record whose low word is 0 never is an empty one to a policy that moves a stack', () => {
     const text = told('always', 'no-leak/vm', [writes(0, 0), run(1)]);
     expect(text).toContain('for v0: 1 record (task 0 call#0)');
   });
 
-  it('is never taken for an empty one when a kernel saves its stack', () => {
+  it('a record whose low word is 0 never is an empty one to a kernel that saves its stack', () => {
     const open: Action = { kind: 'open', actor: 0, args: [0, 0, CALLSTACK] };
     const away: Action = { kind: 'taskSwitch', actor: 0, args: [1] };
     const text = told('never', 'no-leak/vm', [open, writes(0, 0), away]);
@@ -63,12 +63,12 @@ describe('two records', () => {
   it.each([
     ['low', writes(0, 6, 1), 'task 0 call#6 [reference: FROM_0=task 0 call#5]'],
     ['high', writes(0, 5, 0), 'VM 0 task 0 call#5 <- foreign [reference: FROM_0=task 0 call#5]'],
-  ])('are always told apart where only their %s words differ', (_, other, text) => {
+  ])('two records are told apart where only their %s words differ', (_, other, text) => {
     const schedule = [run(1), writes(1, 5), run(0), other, run(1), reads(1)];
     expect(told('never', 'no-loss/any', schedule)).toContain(`- reads FROM_0=${text}`);
   });
 
-  it('are never told apart where both words are the same', () => {
+  it('two records are the same where both of their words are', () => {
     const schedule = [run(1), writes(1, 5), run(0), writes(0, 5, 1), run(1), reads(1)];
     const text = told('never', 'no-loss/any', schedule);
     expect(text.slice(text.indexOf('- reads'))).toBe('- reads FROM_0=task 0 call#5');

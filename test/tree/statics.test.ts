@@ -86,7 +86,7 @@ const NULL_WORDS = 256;
 const times = (n: number): number[] => NUMBERS.map((i) => n * i);
 
 describe.skipIf(missing !== '')('the static data of C code', () => {
-  it('always keeps every word from one call to the next, for each kernel by itself', () => {
+  it('static data keeps every word from one call to the next, for each kernel by itself', () => {
     const both = new Kernels(COUNTING, 2);
     expect([both.call(0), both.call(0), both.call(1), both.call(0)]).toEqual(
       [1, 2, 1, 3].map(times),
@@ -95,7 +95,7 @@ describe.skipIf(missing !== '')('the static data of C code', () => {
     expect([both.call(0), both.call(1)]).toEqual([1, 2].map(times));
   });
 
-  it('always keeps every word while another kernel runs inside an access', () => {
+  it('static data keeps every word while another kernel runs inside an access', () => {
     const both = new Kernels(COUNTING, 2);
     let inner: number[] = [];
     both.onRead = (kernel) => {
@@ -106,7 +106,7 @@ describe.skipIf(missing !== '')('the static data of C code', () => {
     for (const n of [1, 2, 3]) expect([both.call(0), inner]).toEqual([times(n), times(2 * n)]);
   });
 
-  it('never changes by a call that an exception has unwound', () => {
+  it('static data never changes by a call that an exception has unwound', () => {
     const both = new Kernels(COUNTING, 2);
     expect(both.call(0)).toEqual(times(1));
     const stop = new Error('stop');
@@ -122,7 +122,7 @@ describe.skipIf(missing !== '')('the static data of C code', () => {
 });
 
 describe.skipIf(missing !== '')('the null page of C code', () => {
-  it('always ends the machine when any of its words is written, and is clean again', () => {
+  it('a write to any word of the null page ends the machine, and the page is clean again', () => {
     const one = new Kernels(WRITING, 1);
     const faults: number[] = [];
     for (let word = 1; word <= NULL_WORDS + 1; word++) {

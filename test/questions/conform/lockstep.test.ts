@@ -36,11 +36,11 @@ function lockstep(
 }
 
 describe('lockstep', () => {
-  it('never finds anything between two drivers that do the same', () => {
+  it('lockstep never finds anything between two drivers that do the same', () => {
     expect(lockstep(() => {})()).toBeNull();
   });
 
-  it('always finds the word that differs, whichever it is, but for what is C code’s alone', () => {
+  it('lockstep finds the word that differs, unless the word is of the C code alone', () => {
     let at = 0;
     const layouts: KernelLayout[] = [];
     const run = lockstep(({ kernel }) => {
@@ -69,7 +69,7 @@ describe('lockstep', () => {
     ['is to another MSR', (cpu) => void cpu.wrmsrl(MSR + 1, 5, 6)],
     ['has another low word', (cpu) => void cpu.wrmsrl(MSR, 4, 6)],
     ['has another high word', (cpu) => void cpu.wrmsrl(MSR, 5, 7)],
-  ])('always finds the access that differs: one side’s access %s', (_, other) => {
+  ])('lockstep finds the access that differs where one side’s %s', (_, other) => {
     const write = (cpu: Cpu): void => void cpu.wrmsrl(MSR, 5, 6);
     // The last access is what one side makes otherwise. A read finds what was written before.
     const after = (last: (cpu: Cpu) => void) => (cpu: Cpu) => {

@@ -28,7 +28,7 @@ const CHANGES: readonly ((of: Access) => Partial<Access>)[] = [
 ];
 
 describe('partsAt', () => {
-  it('always is the first access that hardware can tell from the other side’s', () => {
+  it('two lists part at the first access that hardware can tell from the other side’s', () => {
     const lists = fc.array(access, { minLength: 1, maxLength: 6 });
     fc.assert(
       fc.property(lists, fc.nat(), fc.constantFrom(...CHANGES), (list, n, change) => {
@@ -40,7 +40,7 @@ describe('partsAt', () => {
     );
   });
 
-  it('never depends on which function or action makes an access', () => {
+  it('where two lists part never depends on which function or action makes an access', () => {
     fc.assert(
       fc.property(fc.array(access, { maxLength: 6 }), (list) => {
         const other = list.map((one) => ({ ...one, fn: one.fn + 1, action: one.action + 1 }));
@@ -50,7 +50,7 @@ describe('partsAt', () => {
     );
   });
 
-  it('always is where the shorter of two lists ends, if they do not part before', () => {
+  it('two lists part where the shorter one ends, if they do not part before', () => {
     fc.assert(
       fc.property(fc.array(access, { minLength: 1, maxLength: 6 }), fc.nat(), (list, n) => {
         const at = n % list.length;
