@@ -1,7 +1,7 @@
 /**
  * A schedule's guests without a host: each vCPU has a pCPU of its own, nobody saves, restores or
- * takes away anything, and of the actions only those of the guests are left. What the guest's
- * kernel breaks by itself it breaks there as well.
+ * takes away anything, and only the guests' actions are left. What the guest's kernel breaks by
+ * itself, it breaks there as well.
  */
 import { never } from '../host/policy/never.js';
 import { KIND } from '../schedule/table.js';
@@ -37,13 +37,6 @@ function accessesOf({ ports }: Machine, vcpu: number): number {
   return suspended === 0 ? 0 : accesses;
 }
 
-/** Gives a stack without records the TOS that it happens to have on the other machine. */
-function takeTos(met: Watched, alone: Watched, vcpu: number): void {
-  const tos = met.monitor.reference.freeTos(vcpu);
-  const own = alone.machine.pcpus[vcpu];
-  if (tos >= 0 && own.stack.empty) own.wrmsr(MSR_LBR_TOS, tos, 0);
-}
-
 /**
  * Performs the i-th action on the machine of a schedule and, if it was possible and is the guest's,
  * on the one that has no host. If the action has left the vCPU inside a kernel function, the vCPU
@@ -59,9 +52,14 @@ export function stepBoth(met: Watched, alone: Watched, schedule: Schedule, i: nu
     return;
   }
   const before = accessesOf(met.machine, actor);
-  takeTos(met, alone, actor);
+  // Forgets the TOS of an earlier action.
+  met.monitor.reference.newTos(actor);
   perform(met.machine, kind, actor, a, b, c);
   const { machine } = alone;
+  // A stack without records may have any TOS: let it be the same on both machines.
+  const tos = met.monitor.reference.newTos(actor);
+  const cpu = machine.pcpus[actor];
+  if (tos >= 0 && cpu.stack.empty) cpu.wrmsr(MSR_LBR_TOS, tos, 0);
   const inside = met.machine.ports[actor].suspended !== 0;
   if (inside) machine.arm(actor, -1, accessesOf(met.machine, actor) - before);
   if (canPerform(machine, kind, actor, a, b)) perform(machine, kind, actor, a, b, c);

@@ -9,7 +9,6 @@ import * as branch from '../hw/branch.js';
 import { LBR_FORMAT_EIP_FLAGS2, type CpuModel } from '../hw/cpu_models.js';
 import type { LbrMap } from '../hw/lbr_map.js';
 import { KIND_FROM, KIND_INFO, KIND_NONE, KIND_TO, lbrMap } from '../hw/lbr_map.js';
-import type { LbrStack } from '../hw/lbr_stack.js';
 import { LogicalProcessor } from '../hw/logical_processor.js';
 import { Layout, Memory } from '../hw/memory.js';
 import * as msrs from '../hw/msr_index.js';
@@ -67,6 +66,8 @@ export class Reference extends Remembering {
   private readonly mayBeEmpty: Uint8Array = this.hint(new Uint8Array(totalVcpus(this.config)), 1);
   /** Per vCPU: somebody else has had records in registers since this vCPU's were there. */
   private readonly other: Uint8Array = this.hint(new Uint8Array(totalVcpus(this.config)));
+  /** Per vCPU: see `newTos`. */
+  private readonly takenTos: Int32Array = new Int32Array(totalVcpus(this.config)).fill(-1);
   /** Per vCPU: the policy took its guest to have stopped while it had records. */
   private readonly dropped: Uint8Array = this.bytes('vcpu');
 
@@ -186,7 +187,7 @@ export class Reference extends Remembering {
     if (eax === wanted && ((edx ^ wantedHi) & ~this.freeBits(msr)) === 0) {
       if (lbr && !empty) this.dropped[vcpu] = 0;
     } else if (msr === msrs.MSR_LBR_TOS && this.bothEmpty(vcpu)) {
-      registers.wrmsr(msr, eax, 0);
+      this.takeTos(vcpu, eax);
     } else {
       this.wrongRead(vcpu, msr, eax, edx, wanted, wantedHi);
     }
@@ -215,18 +216,22 @@ export class Reference extends Remembering {
    * perf's own reset leaves it as it was, and no record is lost by it.
    */
   private bothEmpty(vcpu: number): boolean {
-    return this.registers[vcpu].stack.empty && this.stackOf(vcpu).empty;
-  }
-
-  /** TOS of a vCPU that is on a pCPU, if it may be anything (see `bothEmpty`); else -1. */
-  freeTos(vcpu: number): number {
-    return this.bothEmpty(vcpu) ? this.stackOf(vcpu).tos : -1;
-  }
-
-  /** Where the guest's records are. */
-  private stackOf(vcpu: number): LbrStack {
     const { pcpu, records, msr_passthrough } = this.machine().vcpus[vcpu];
-    return msr_passthrough ? this.machine().pcpus[pcpu].stack : records;
+    if (!this.registers[vcpu].stack.empty) return false;
+    return (msr_passthrough ? this.machine().pcpus[pcpu].stack : records).empty;
+  }
+
+  /** Gives a stack without records the TOS that the machine happens to have. */
+  private takeTos(vcpu: number, tos: number): void {
+    this.registers[vcpu].wrmsr(msrs.MSR_LBR_TOS, tos, 0);
+    this.takenTos[vcpu] = tos;
+  }
+
+  /** The TOS that a vCPU's stack was given last while empty, if since the last call; else -1. */
+  newTos(vcpu: number): number {
+    const tos = this.takenTos[vcpu];
+    this.takenTos[vcpu] = -1;
+    return tos;
   }
 
   private wrongRead(
@@ -332,7 +337,7 @@ export class Reference extends Remembering {
     if (this.mayBeEmpty[vcpu] === 0) return;
     if (this.bothEmpty(vcpu)) {
       const { pcpu } = this.machine().vcpus[vcpu];
-      this.registers[vcpu].wrmsr(msrs.MSR_LBR_TOS, this.machine().pcpus[pcpu].stack.tos, 0);
+      this.takeTos(vcpu, this.machine().pcpus[pcpu].stack.tos);
     }
   }
 

@@ -2,13 +2,15 @@
 import { describe, expect, it } from 'vitest';
 import type { Cpu } from '../../src/guest/perf/kernel.js';
 import { addressVm } from '../../src/hw/branch.js';
-import { KIND_NONE, lbrMap } from '../../src/hw/lbr_map.js';
 import type { LogicalProcessor } from '../../src/hw/logical_processor.js';
-import { MSR_LBR_TOS } from '../../src/hw/msr_index.js';
-import { findPolicy } from '../../src/host/policy/index.js';
+import { MSR_LBR_SELECT } from '../../src/hw/msr_index.js';
+import { findPolicy, POLICIES } from '../../src/host/policy/index.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
+import type { PropertyName } from '../../src/judge/properties.js';
 import { PROPERTY_NAMES } from '../../src/judge/properties.js';
 import type { Action } from '../../src/schedule/table.js';
+import { ACTIONS } from '../../src/schedule/table.js';
+import { actionText } from '../../src/schedule/action_text.js';
 import type { MachineConfig } from '../../src/machine/config.js';
 import { drawOf } from '../../src/schedule/draw.js';
 import { Schedule } from '../../src/schedule/schedule.js';
@@ -30,56 +32,64 @@ function policy(name: string): LbrPolicy {
   return found;
 }
 
-function configOf(name: string, shape: Shape): MachineConfig {
-  return { ...shape, model: cpuModel('skylake'), kernel: '6.1', policy: policy(name) };
+function configOf(name: string, shape: Shape, cpu = 'skylake'): MachineConfig {
+  return { ...shape, model: cpuModel(cpu), kernel: '6.1', policy: policy(name) };
 }
 
-const LBR_MSRS = Array.from({ length: 0x1000 }, (_, msr) => msr).filter(
-  (msr) => lbrMap(cpuModel('skylake')).kind(msr) !== KIND_NONE,
-);
-
-/** DEBUGCTL and every LBR register; the TOS of an empty stack is left out. */
+/**
+ * DEBUGCTL, LBR_SELECT and the records, newest first: the slot of a record says nothing, since an
+ * empty stack may have any TOS.
+ */
 function registersOf(cpu: LogicalProcessor, debugctl: number): string {
-  const msrs = cpu.stack.empty ? LBR_MSRS.filter((msr) => msr !== MSR_LBR_TOS) : LBR_MSRS;
+  const { lbr_from, lbr_to, lbr_nr } = cpu.model;
+  const { tos } = cpu.stack;
+  const records = Array.from({ length: lbr_nr }, (_, i) => (tos - i + lbr_nr) % lbr_nr);
+  const msrs = [MSR_LBR_SELECT, ...records.flatMap((slot) => [lbr_from + slot, lbr_to + slot])];
   return [debugctl, ...msrs.flatMap((msr) => [cpu.rdmsr(msr), cpu.edx])].join(' ');
 }
 
 describe('the machine without a host', () => {
-  const runs = (name: string, shape: Shape): number => {
-    const config = configOf(name, shape);
+  /** Follows runs for as long as no guest is another; returns how many actions ended suspended. */
+  const follow = (name: string, shape: Shape): number => {
+    const config = configOf(name, shape, 'haswell');
     const campaign = new ShapeCampaign(config);
     const met = new Bench(config);
     const alone = new Bench(configAlone(config));
+    const { broken } = met.monitor.verdicts;
+    const { machine } = alone;
+    const parted: string[] = [];
     let suspended = 0;
-    for (let run = 0; run < 10; run++) {
+    for (let run = 0; run < 8; run++) {
       campaign.run(drawOf(7, run), 60, null);
       met.boot();
       alone.boot();
-      const schedule = campaign.lastSchedule;
-      for (let i = 0; i < schedule.length; i++) {
-        stepBoth(met, alone, schedule, i);
-        for (const { id, inGuest, vmcs, pcpu } of alone.machine.vcpus) {
-          if (pcpu !== id) expect(pcpu).toBe(id);
-          if (alone.machine.ports[id].suspended !== 0) suspended++;
-          const cpu = alone.machine.pcpus[id];
-          const debugctl = inGuest ? cpu.debugctl : vmcs.guestDebugctl;
-          const wanted = met.monitor.reference.of(id);
-          const same = registersOf(cpu, debugctl) === registersOf(wanted, wanted.debugctl);
-          if (!same) expect(schedule.actions().slice(0, i + 1)).toBe(`to leave v${id} the same`);
-        }
+      const actions = campaign.lastSchedule.actions();
+      const other = (): boolean =>
+        broken[PROPERTY['no-loss/any']] !== 0 || broken[PROPERTY['no-fault']] !== 0;
+      for (let i = 0; i < actions.length && !other(); i++) {
+        const { kind, actor } = actions[i];
+        // A raw write is to a slot.
+        if (kind === 'wrmsr') break;
+        stepBoth(met, alone, campaign.lastSchedule, i);
+        if (ACTIONS[kind].actor === 'pcpu' || other()) continue;
+        const { inGuest, vmcs, pcpu } = machine.vcpus[actor];
+        const debugctl = inGuest ? machine.pcpus[actor].debugctl : vmcs.guestDebugctl;
+        const wanted = met.monitor.reference.of(actor);
+        const now = `${pcpu} ${registersOf(machine.pcpus[actor], debugctl)}`;
+        const same = `${actor} ${registersOf(wanted, wanted.debugctl)}`;
+        if (now !== same) parted.push(...actions.slice(0, i + 1).map(actionText), now, same);
+        if (machine.ports[actor].suspended !== 0) suspended++;
       }
       expect(alone.monitor.verdicts.broken.every((bit) => bit === 0)).toBe(true);
+      expect(parted).toEqual([]);
     }
     return suspended;
   };
 
-  it.each(['always', 'pv-sound', 'lazy-sound', 'parked'])(
-    'always has the registers of the reference machine, action by action, under %s',
-    (name) => {
-      const suspended = DEFAULT_SHAPES.map((shape) => runs(name, shape));
-      expect(Math.min(...suspended)).toBeGreaterThan(0);
-    },
-  );
+  it.each(POLICIES)('always has the registers of the reference machine, under $name', (one) => {
+    const suspended = DEFAULT_SHAPES.map((shape) => follow(one.name, shape));
+    expect(Math.max(...suspended)).toBeGreaterThan(0);
+  });
 });
 
 describe('a failure of the kernel itself', () => {
@@ -108,8 +118,11 @@ describe('a failure of the kernel itself', () => {
     if (cpu.cpuc.lbr_stack_nr === 0) cpu.cpuc.lbr_users++;
   });
 
-  const breaker = (config: MachineConfig, actions: readonly Action[]): string =>
-    breakerOf({ config, property: 'balanced', schedule: Schedule.of(actions), whose: null });
+  const breaker = (
+    config: MachineConfig,
+    actions: readonly Action[],
+    property: PropertyName = 'balanced',
+  ): string => breakerOf({ config, property, schedule: Schedule.of(actions), whose: null });
 
   it('never is one that it takes a host to bring about', () => {
     const never = { ...configOf('never', TWO_VMS), driver: MISCOUNTS_NONE };
@@ -118,6 +131,24 @@ describe('a failure of the kernel itself', () => {
     expect(breaker(never, [open, run(1), other, run(0), pmi])).toBe('kernel');
     expect(breaker({ ...never, policy: policy('always') }, wiped)).toBe('nobody');
     expect(breaker(never, [open, pmi])).toBe('kernel');
+  });
+
+  it('always is seen wherever the top of an empty stack happens to be', () => {
+    // An NMI finds a reset half done: whether it finds the old record hangs on the slot.
+    const actions: readonly Action[] = [
+      open,
+      run(1),
+      { ...other, args: [-1, 0, CALLSTACK_USER] },
+      run(0),
+      { kind: 'ret', actor: 0, args: [2] },
+      run(1),
+      other,
+      { kind: 'pmi', actor: 1, args: [0, 20] },
+      { ...call, actor: 1 },
+      { kind: 'taskSwitch', actor: 1, args: [1] },
+    ];
+    const config = configOf('v4', TWO_VMS);
+    expect(breaker(config, actions, 'no-leak/task')).toBe('kernel');
   });
 
   it('never is found by a campaign in which a host brings it about', () => {
