@@ -5,6 +5,7 @@
 import type { KernelVersion } from '../guest/perf/kernel.js';
 import { driverOf } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
+import { assert } from '../hw/assert.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 import { knownFailure, notApplicable } from '../judge/declared.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
@@ -119,10 +120,10 @@ export interface CampaignOptions {
   /** Called between runs; returning false ends the campaign with what is known. */
   readonly progress?: (progress: Progress) => boolean;
   /**
-   * Called whenever a schedule is run from its start, also while failures are made short, which may
-   * take longer than all the runs and is no progress that could be counted.
+   * Called whenever a schedule is run from its start, also while failures are made short: that may
+   * take longer than all the runs. Returning false ends the work with what is known.
    */
-  readonly alive?: () => void;
+  readonly alive?: () => boolean;
 }
 
 /** A schedule that fails, and the shape of machine on which it does. */
@@ -160,7 +161,7 @@ export class ShapeCampaign {
   }
 
   /** @param alive - as in `CampaignOptions`. */
-  constructor(config: MachineConfig, alive?: () => void) {
+  constructor(config: MachineConfig, alive?: () => boolean) {
     this.config = config;
     this.shape = config;
     this.bench = new Bench(config, alive);
@@ -237,7 +238,12 @@ export class ShapeCampaign {
   private shrinkAll(kept: readonly Schedule[], failsAt: FailsAt): Failure[] {
     return kept
       .filter((schedule) => failsAt(schedule) >= 0)
-      .map((schedule) => ({ shape: this.shape, schedule: shrink(schedule, failsAt) }));
+      .map((schedule) => ({ shape: this.shape, schedule: this.shrink(schedule, failsAt) }));
+  }
+
+  /** A shorter schedule that fails; the work may be told to end meanwhile. */
+  shrink(schedule: Schedule, failsAt: FailsAt): Schedule {
+    return shrink(schedule, failsAt, this.bench.alive);
   }
 
   /** How often a situation arose, over all runs. */
@@ -304,30 +310,64 @@ function keepOne(kept: Schedule[], schedule: Schedule): void {
 
 /** What is known of one policy. */
 class PolicyCampaign {
-  readonly policy: LbrPolicy;
-  readonly shapes: readonly ShapeCampaign[];
-  runs = 0;
+  private readonly policy: LbrPolicy;
   private readonly options: CampaignOptions;
+  private readonly windows: readonly RecordedWindow[];
+  private readonly shapes: readonly ShapeCampaign[];
+  private runs = 0;
 
-  constructor(policy: LbrPolicy, options: CampaignOptions, shapes: readonly Shape[]) {
+  constructor(policy: LbrPolicy, options: CampaignOptions) {
     this.policy = policy;
     this.options = options;
+    this.windows = options.schedules.flatMap(recordedWindows);
     const { model, kernel, alive } = options;
     const common = { model, kernel, policy, driver: driverOf(options) };
+    const shapes = this.windows.length === 0 ? options.shapes : distinctShapes(this.windows);
     this.shapes = shapes.map((shape) => new ShapeCampaign({ ...shape, ...common }, alive));
   }
 
-  run(index: number, shape: number, window: RecordedWindow | null): void {
-    this.shapes[shape].run(drawOf(this.options.seed, index), this.options.steps, window);
-    this.runs++;
+  /** All runs, and what came of them. */
+  report(): Report {
+    const { options, policy, windows } = this;
+    const wanted = Math.max(options.runs, windows.length);
+    let goOn = true;
+    while (this.runs < wanted && goOn) {
+      this.run(this.runs++);
+      const { runs, steps, found } = this;
+      const now = { policy: policy.name, runs, runsWanted: wanted, steps, found };
+      goOn = options.progress?.(now) ?? true;
+    }
+    const properties = PROPERTIES.filter(({ name }) => options.properties.includes(name));
+    const results = properties.map((property) => this.result(property));
+    const kernelFindings = properties.flatMap(({ name }) => this.kernelFinding(name));
+    const interrupted = !goOn || options.alive?.() === false;
+    const { runs, steps } = this;
+    return { results, kernelFindings, runs, steps, actions: this.actions(), interrupted };
   }
 
-  get steps(): number {
+  private run(index: number): void {
+    const { shapes, windows } = this;
+    const { seed, steps } = this.options;
+    const window = windows.length === 0 ? null : windows[index % windows.length];
+    const campaign =
+      window === null
+        ? shapes[index % shapes.length]
+        : shapes.find(({ shape }) => sameShape(shape, window.shape));
+    assert(campaign !== undefined, 'each window has a machine of its shape');
+    campaign.run(drawOf(seed, index), steps, window);
+  }
+
+  private actions(): Record<string, number> {
+    const count = (i: number): number => this.shapes.reduce((sum, s) => sum + s.counts[i], 0);
+    return Object.fromEntries(ACTION_NAMES.map((name, i) => [name, count(i)]));
+  }
+
+  private get steps(): number {
     return this.shapes.reduce((sum, shape) => sum + shape.steps, 0);
   }
 
   /** Properties broken so far. */
-  get found(): number {
+  private get found(): number {
     return PROPERTY_NAMES.filter((_, p) => this.shapes.some((s) => s.failures[p].length > 0))
       .length;
   }
@@ -347,11 +387,12 @@ class PolicyCampaign {
     return from.counterexample(best.schedule, property, own);
   }
 
-  kernelFinding(property: PropertyName): Counterexample | null {
-    return this.shortest(PROPERTY[property], true);
+  private kernelFinding(property: PropertyName): KernelFinding[] {
+    const counterexample = this.shortest(PROPERTY[property], true);
+    return counterexample === null ? [] : [{ property, counterexample }];
   }
 
-  result(property: Property): Result {
+  private result(property: Property): Result {
     const { name } = property;
     const { policy } = this;
     const { model, kernel } = this.options;
@@ -369,7 +410,10 @@ class PolicyCampaign {
     // A recording or a machine of the user's need not bring a known failure out, nor meet every
     // risk: only the default shapes are made to.
     const { schedules, shapes } = this.options;
-    const given = schedules.length > 0 || !sameShapes(shapes, DEFAULT_SHAPES);
+    const isDefault =
+      shapes.length === DEFAULT_SHAPES.length &&
+      shapes.every((shape) => isIn(DEFAULT_SHAPES, shape));
+    const given = schedules.length > 0 || !isDefault;
     const lenient = given && (known !== null || verdict === 'vacuous');
     const expected = lenient ? verdict : known === null ? 'holds' : 'fails';
     return { ...common, verdict, expected, reason: known ?? '', counterexample };
@@ -384,72 +428,48 @@ class PolicyCampaign {
 
 /** Runs the suite. Same options, same report, whatever the machine it runs on. */
 export function runCampaign(options: CampaignOptions): Report {
-  const windows = options.schedules.flatMap(recordedWindows);
-  const shapes = windows.length === 0 ? options.shapes : distinctShapes(windows);
-  const wanted = Math.max(options.runs, windows.length);
-  const campaigns: PolicyCampaign[] = [];
-  let interrupted = false;
+  const reports: Report[] = [];
+  let cut = false;
   for (const policy of options.policies) {
-    const campaign = new PolicyCampaign(policy, options, shapes);
-    campaigns.push(campaign);
-    for (let run = 0; run < wanted && !interrupted; run++) {
-      const window = windows.length === 0 ? null : windows[run % windows.length];
-      const shape = window === null ? run % shapes.length : indexOfShape(shapes, window.shape);
-      campaign.run(run, shape, window);
-      const { steps, found } = campaign;
-      const progress = { policy: policy.name, runs: run + 1, runsWanted: wanted, steps, found };
-      interrupted = options.progress !== undefined && !options.progress(progress);
-    }
+    cut ||= reports.at(-1)?.interrupted ?? false;
+    reports.push(new PolicyCampaign(policy, cut ? { ...options, runs: 0 } : options).report());
   }
-  const properties = PROPERTIES.filter((p) => options.properties.includes(p.name));
-  const results = campaigns.flatMap((campaign) => properties.map((p) => campaign.result(p)));
-  const kernelFindings = findings(campaigns, properties);
-  return { ...totals(campaigns), results, kernelFindings, interrupted };
+  return mergedReports(reports, options.properties);
 }
 
-function sameShapes(a: readonly Shape[], b: readonly Shape[]): boolean {
-  return a.length === b.length && a.every((shape) => indexOfShape(b, shape) >= 0);
+/** One report out of one for each policy, in the order of the policies. */
+export function mergedReports(
+  reports: readonly Report[],
+  properties: readonly PropertyName[],
+): Report {
+  const sum = (of: (report: Report) => number): number =>
+    reports.reduce((total, report) => total + of(report), 0);
+  // What the kernel does wrong by itself, it does under every policy: one of them is enough.
+  const findings = reports.flatMap((report) => report.kernelFindings);
+  return {
+    results: reports.flatMap((report) => report.results),
+    kernelFindings: properties.flatMap((name) =>
+      findings.filter(({ property }) => property === name).slice(0, 1),
+    ),
+    runs: sum((report) => report.runs),
+    steps: sum((report) => report.steps),
+    actions: Object.fromEntries(
+      ACTION_NAMES.map((name) => [name, sum((report) => report.actions[name])]),
+    ),
+    interrupted: reports.some((report) => report.interrupted),
+  };
 }
 
-function indexOfShape(shapes: readonly Shape[], shape: Shape): number {
-  return shapes.findIndex(
-    (s) =>
-      s.vms === shape.vms &&
-      s.vcpus === shape.vcpus &&
-      s.tasks === shape.tasks &&
-      s.pcpus === shape.pcpus,
-  );
+function sameShape(a: Shape, b: Shape): boolean {
+  return a.vms === b.vms && a.vcpus === b.vcpus && a.tasks === b.tasks && a.pcpus === b.pcpus;
+}
+
+function isIn(shapes: readonly Shape[], shape: Shape): boolean {
+  return shapes.some((other) => sameShape(other, shape));
 }
 
 function distinctShapes(windows: readonly RecordedWindow[]): Shape[] {
   const shapes: Shape[] = [];
-  for (const { shape } of windows) if (indexOfShape(shapes, shape) < 0) shapes.push(shape);
+  for (const { shape } of windows) if (!isIn(shapes, shape)) shapes.push(shape);
   return shapes;
-}
-
-function totals(campaigns: readonly PolicyCampaign[]): Pick<Report, 'runs' | 'steps' | 'actions'> {
-  const shapes = campaigns.flatMap((campaign) => campaign.shapes);
-  const count = (i: number): number => shapes.reduce((sum, shape) => sum + shape.counts[i], 0);
-  return {
-    runs: campaigns.reduce((sum, campaign) => sum + campaign.runs, 0),
-    steps: campaigns.reduce((sum, campaign) => sum + campaign.steps, 0),
-    actions: Object.fromEntries(ACTION_NAMES.map((name, i) => [name, count(i)])),
-  };
-}
-
-/** What the guest's kernel breaks by itself, from the first policy that met it. */
-function findings(
-  campaigns: readonly PolicyCampaign[],
-  properties: readonly Property[],
-): KernelFinding[] {
-  const found: KernelFinding[] = [];
-  for (const { name } of properties) {
-    for (const campaign of campaigns) {
-      const counterexample = campaign.kernelFinding(name);
-      if (counterexample === null) continue;
-      found.push({ property: name, counterexample });
-      break;
-    }
-  }
-  return found;
 }

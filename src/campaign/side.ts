@@ -10,7 +10,6 @@ import { accessesMost } from '../machine/guest_call.js';
 import { interruptionsIn } from '../schedule/schedule.js';
 import type { ShapeCampaign } from './campaign.js';
 import type { FailsAt } from '../schedule/shrink.js';
-import { shrink } from '../schedule/shrink.js';
 import type { Verdicts } from '../judge/verdicts.js';
 
 /** Who breaks a property: the policy, or the guest's kernel as it would on any machine. */
@@ -163,7 +162,7 @@ export class Side {
   shortCrash(side: Crash['side']): Crash | null {
     if (this.crash === null) return null;
     const { campaign } = this;
-    const schedule = shrink(this.crash.schedule, (s) => campaign.crashesAt(s));
+    const schedule = campaign.shrink(this.crash.schedule, (s) => campaign.crashesAt(s));
     const token = campaign.token(schedule, 0);
     return { side, cpu: campaign.cpu, error: this.crash.error, actions: schedule.actions(), token };
   }
@@ -184,6 +183,6 @@ export function onlyOnOne(
     return at >= 0 && goodAt(schedule) < 0 ? at : -1;
   };
   if (differs(found) < 0) return null;
-  const short = shrink(found, differs);
+  const short = bad.campaign.shrink(found, differs);
   return failsAtAnotherTime(short, goodAt) ? null : short;
 }

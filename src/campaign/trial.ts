@@ -10,12 +10,12 @@ export class Bench {
   readonly monitor: Monitor;
   readonly machine: Machine;
   private readonly config: MachineConfig;
-  private readonly alive: () => void;
+  /** As in `CampaignOptions`. */
+  readonly alive: () => boolean;
   /** Made when they are needed: the machine once more, and the one that has no host. */
   private pair: { readonly met: Bench; readonly alone: Bench } | null = null;
 
-  /** @param alive - is called at each boot: a sign that the work goes on. */
-  constructor(config: MachineConfig, alive: () => void = () => {}) {
+  constructor(config: MachineConfig, alive: () => boolean = () => true) {
     this.config = config;
     this.alive = alive;
     this.monitor = new Monitor(config);

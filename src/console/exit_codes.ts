@@ -7,7 +7,7 @@ export const EXIT_USAGE = 2;
 export const EXIT_BUG = 3;
 /** An exploration that was cut short. */
 export const EXIT_TRUNCATED = 4;
-/** 128 + SIGINT, as shells report it. */
+/** 128 + SIGINT, as shells report it; SIGTERM ends with the same. */
 export const EXIT_INTERRUPTED = 130;
 
 /** What a code says, whatever the command. */
@@ -20,7 +20,7 @@ const MEANINGS: readonly (readonly [code: number, says: string])[] = [
   ],
   [EXIT_BUG, "a bug of vlbr, or a crash of a kernel's lbr.c that was to be run; no verdict"],
   [EXIT_TRUNCATED, 'vlbr explore: nothing unexpected, but not every schedule was looked at'],
-  [EXIT_INTERRUPTED, 'interrupted (Ctrl-C); the report says what was known until then'],
+  [EXIT_INTERRUPTED, 'interrupted (Ctrl-C, SIGTERM); the report says what is known'],
 ];
 
 /**

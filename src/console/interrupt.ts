@@ -1,10 +1,12 @@
-/** Ctrl-C: the first one ends the work with what is known, the second one the process. */
+/** Ctrl-C and SIGTERM: the first ends the work with what is known, the second the process. */
 import { setImmediate } from 'node:timers/promises';
 import { EXIT_INTERRUPTED } from './exit_codes.js';
 import type { ProgressLine } from './progress.js';
 import { progressLine } from './progress.js';
 
-/** Hears Ctrl-C from when it is made until it is ended. */
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+
+/** Hears both signals from when it is made until it is ended. */
 export class Interrupt<P> {
   /** One word, which worker threads share. It is not 0 once the work is to end. */
   readonly stop: Int32Array = new Int32Array(new SharedArrayBuffer(4));
@@ -13,7 +15,7 @@ export class Interrupt<P> {
   /** @param line - shows how far the work is; it is taken off the terminal when the work ends. */
   constructor(line: ProgressLine<P>) {
     this.line = line;
-    process.on('SIGINT', this.hear);
+    for (const signal of SIGNALS) process.on(signal, this.hear);
   }
 
   get interrupted(): boolean {
@@ -27,7 +29,7 @@ export class Interrupt<P> {
   };
 
   end(): void {
-    process.off('SIGINT', this.hear);
+    for (const signal of SIGNALS) process.off(signal, this.hear);
     this.line.end();
   }
 }
@@ -42,7 +44,7 @@ export interface Step {
 /** Milliseconds of work between two looks at the keyboard and at the terminal. */
 const BREATH_MS = 50;
 
-/** Work in pieces in the main thread. Between the pieces, Ctrl-C is heard. */
+/** Work in pieces in the main thread. Between the pieces, the signals are heard. */
 export class Breather extends Interrupt<Step> {
   private breathed: number = performance.now();
 

@@ -47,10 +47,15 @@ export async function inWorkers<J extends Job, P extends { readonly policy: stri
   };
   const interrupt = new Interrupt(line);
   const maxThreads = Math.min(requests.length, availableParallelism(), THREADS_MAX);
-  const pool = new Tinypool({ minThreads: 0, maxThreads });
+  const pool = new Tinypool({ minThreads: maxThreads, maxThreads, useAtomics: false });
   try {
     const replies = await Promise.all(
-      requests.map((request) => judged<J, P, R>(pool, request, work, interrupt.stop, onProgress)),
+      requests.map((request, i) => {
+        const silence = new Silence(work.silence_ms);
+        // The first ones are begun at once: a thread that does not even start is noticed.
+        if (i < maxThreads) silence.broken();
+        return judged<J, P, R>(pool, request, work, interrupt.stop, silence, onProgress);
+      }),
     );
     return { results: replies.flat(), interrupted: interrupt.interrupted };
   } finally {
@@ -65,10 +70,10 @@ async function judged<J extends Job, P, R>(
   request: Request,
   { worker, job, silence_ms, advice }: Work<J, P>,
   stop: Int32Array,
+  silence: Silence,
   onProgress: (progress: P) => void,
 ): Promise<R[]> {
   const { port1, port2 } = new MessageChannel();
-  const silence = new Silence(silence_ms);
   const hear = (message: P | 'begun'): void => {
     silence.broken();
     if (message !== 'begun') onProgress(message);

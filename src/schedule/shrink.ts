@@ -98,14 +98,24 @@ function equal(a: Schedule, b: Schedule): boolean {
   return true;
 }
 
-/** @param start - a schedule that fails. Returns one that fails and can't be cut any more. */
-export function shrink(start: Schedule, failsAt: FailsAt): Schedule {
-  let best = failing(start, failsAt) ?? start;
+/**
+ * Returns a schedule that fails and can't be cut any more.
+ *
+ * @param start - a schedule that fails.
+ * @param goOn - once it returns false, the shortest schedule until then is returned.
+ */
+export function shrink(
+  start: Schedule,
+  failsAt: FailsAt,
+  goOn: () => boolean = () => true,
+): Schedule {
+  const stillFailsAt: FailsAt = (schedule) => (goOn() ? failsAt(schedule) : -1);
+  let best = failing(start, stillFailsAt) ?? start;
   for (;;) {
     const before = best;
-    best = cutChunks(best, failsAt);
-    best = reduceParams(best, failsAt);
-    best = cutPairs(best, failsAt);
+    best = cutChunks(best, stillFailsAt);
+    best = reduceParams(best, stillFailsAt);
+    best = cutPairs(best, stillFailsAt);
     if (equal(before, best)) return best;
   }
 }

@@ -2,11 +2,12 @@
 import { describe, expect, it } from 'vitest';
 import { PORT } from '../../src/guest/perf/lbr_port.js';
 import { POLICIES } from '../../src/host/policy/index.js';
-import { PROPERTY_NAMES } from '../../src/judge/properties.js';
+import { PROPERTY, PROPERTY_NAMES } from '../../src/judge/properties.js';
 import { ACTIONS } from '../../src/schedule/table.js';
 import type { Action } from '../../src/schedule/table.js';
 import { Schedule } from '../../src/schedule/schedule.js';
-import type { CampaignOptions } from '../../src/campaign/campaign.js';
+import type { CampaignOptions, Progress, Report } from '../../src/campaign/campaign.js';
+import { Bench } from '../../src/campaign/trial.js';
 import { drawOf } from '../../src/schedule/draw.js';
 import { DEFAULT_SHAPES, runCampaign, ShapeCampaign } from '../../src/campaign/campaign.js';
 import { replayToken } from '../../src/campaign/replay_file.js';
@@ -184,7 +185,7 @@ describe('runCampaign', () => {
 
   it('always gives a sign of life at each replay while it makes failures short', () => {
     let signs = 0;
-    const alive = (): void => void signs++;
+    const alive = (): boolean => ++signs > 0;
     // Progress ends with the runs.
     const progress = (): boolean => (signs = 0) === 0;
     const properties = ['no-loss/any'] as const;
@@ -198,6 +199,29 @@ describe('runCampaign', () => {
     const report = runCampaign(options({ progress, policies: POLICIES }));
     expect([report.interrupted, report.runs]).toEqual([true, 7]);
     expect(runCampaign(options()).interrupted).toBe(false);
+  });
+
+  it('a campaign always keeps the failures that it was told to stop making short', () => {
+    let [shrinking, asked] = [false, 0];
+    const progress = ({ runs, runsWanted }: Progress): boolean => {
+      shrinking = runs === runsWanted;
+      return true;
+    };
+    const alive = (): boolean => !shrinking || asked++ === 0;
+    const whole = runCampaign(options());
+    const cut = runCampaign(options({ progress, alive }));
+    expect(cut.interrupted).toBe(true);
+    const actions = ({ results }: Report): number =>
+      results.reduce((sum, { counterexample }) => sum + (counterexample?.actions.length ?? 0), 0);
+    expect(actions(cut)).toBeGreaterThan(4 * actions(whole));
+    expect(cut.results.map(({ verdict }) => verdict)).toEqual(
+      whole.results.map(({ verdict }) => verdict),
+    );
+    for (const { counterexample } of cut.results) {
+      if (counterexample === null) continue;
+      const { config, property, schedule } = replayToken(counterexample.token);
+      expect(new Bench(config).breaksAt(schedule, PROPERTY[property])).toBeGreaterThan(0);
+    }
   });
 
   it('known failures are expected on their own machines only', () => {

@@ -12,6 +12,7 @@ import { accessesMost } from '../../src/machine/guest_call.js';
 import type { Action } from '../../src/schedule/table.js';
 import { drawOf } from '../../src/schedule/draw.js';
 import { interruptionsIn, Schedule } from '../../src/schedule/schedule.js';
+import { shrink } from '../../src/schedule/shrink.js';
 import { seeded } from '../rig/seed.js';
 
 const P = 3;
@@ -47,7 +48,7 @@ class Rig {
     const step = (schedule: Schedule): void => void (this.now = schedule);
     const runs = { breaksAt: at('policy'), guestBreaksAt: at('kernel') };
     const bench = { ...runs, monitor, boot: () => {}, step };
-    const campaign = Object.defineProperty({ bench, run: () => {} }, 'lastSchedule', {
+    const campaign = Object.defineProperty({ bench, shrink, run: () => {} }, 'lastSchedule', {
       get: () => this.now,
     });
     this.side = new Side(campaign as unknown as ShapeCampaign);

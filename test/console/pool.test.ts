@@ -1,5 +1,5 @@
 /** The pool of workers: silence, progress, exceptions and Ctrl-C. */
-import { rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
@@ -184,6 +184,15 @@ describe('a pool', () => {
     await expect(ended).rejects.toThrow(/Cannot find module .*nothing\.js/);
   });
 
+  it('always ends if its workers hang before they say a word', async () => {
+    const path = join(BUILD, 'hangs.mjs');
+    writeFileSync(path, 'for (;;);\nexport function judge() {}\n');
+    const job = { cpus: ['skylake'], policies: ['never'], binary: null };
+    const work = { worker: pathToFileURL(path), job, silence_ms: SILENCE_MS, advice: () => [] };
+    const ended = inWorkers<Job, Told, string>(work, { update: () => {}, end: () => {} });
+    await expect(ended).rejects.toThrow('does not return');
+  });
+
   it('always has a compiled lbr.c that is none be a bug, and not a verdict', async () => {
     const error: unknown = await pool({ never: 'talk 0' }, { binary: Uint8Array.of(0) }).catch(
       (e: unknown) => e,
@@ -191,25 +200,28 @@ describe('a pool', () => {
     expect(error).toMatchObject({ name: 'WorkerBug', inKernel: true, advice: ['never null'] });
   });
 
-  it('always ends with what is known at Ctrl-C, and begins nothing more', async () => {
-    const said: string[] = [];
-    vi.spyOn(process.stderr, 'write').mockImplementation((text) => said.push(String(text)) > 0);
-    let [told, ends] = [0, 0];
-    const update = (): void => {
-      if (told++ === 0) process.emit('SIGINT');
-    };
-    const end = (): void => void ends++;
-    const acts = Object.fromEntries(POLICIES.map(({ name }) => [name, 'talk 60000']));
-    const listeners = process.listenerCount('SIGINT');
-    const found = await pool(acts, { update, end, silence_ms: Infinity });
-    expect(found.interrupted).toBe(true);
-    expect(said).toEqual(['vlbr: ending with what is known; Ctrl-C once more to stop at once\n']);
-    expect(ends).toBe(2);
-    expect(found.results.length).toBeGreaterThan(0);
-    expect(found.results.length).toBeLessThanOrEqual(8);
-    for (const result of found.results) expect(result).toMatch(/ was stopped on skylake$/);
-    expect(process.listenerCount('SIGINT')).toBe(listeners);
-  });
+  it.each(['SIGINT', 'SIGTERM'] as const)(
+    'always ends with what is known at %s',
+    async (signal) => {
+      const said: string[] = [];
+      vi.spyOn(process.stderr, 'write').mockImplementation((text) => said.push(String(text)) > 0);
+      let [told, ends] = [0, 0];
+      const update = (): void => {
+        if (told++ === 0) process.emit(signal);
+      };
+      const end = (): void => void ends++;
+      const acts = Object.fromEntries(POLICIES.map(({ name }) => [name, 'talk 60000']));
+      const listeners = process.listenerCount(signal);
+      const found = await pool(acts, { update, end, silence_ms: Infinity });
+      expect(found.interrupted).toBe(true);
+      expect(said).toEqual(['vlbr: ending with what is known; Ctrl-C once more to stop at once\n']);
+      expect(ends).toBe(2);
+      expect(found.results.length).toBeGreaterThan(0);
+      expect(found.results.length).toBeLessThanOrEqual(8);
+      for (const result of found.results) expect(result).toMatch(/ was stopped on skylake$/);
+      expect(process.listenerCount(signal)).toBe(listeners);
+    },
+  );
 
   it('always ends the process at the second Ctrl-C', async () => {
     vi.spyOn(process.stderr, 'write').mockReturnValue(true);

@@ -88,6 +88,22 @@ describe('shrink', () => {
     );
   });
 
+  it('shrink always ends with what still fails, and tries nothing more, once told to', () => {
+    const actions = Array.from({ length: 40 }, () => act('call', 9, 2));
+    const failsAt = failsWhen((list) => count(list, 'call') >= 20);
+    for (let most = 0; most < 12; most++) {
+      let tries = 0;
+      let asked = 0;
+      const counted: FailsAt = (schedule) => {
+        tries++;
+        return failsAt(schedule);
+      };
+      const short = shrink(Schedule.of(actions), counted, () => asked++ < most);
+      expect(tries).toBe(most);
+      expect(failsAt(short)).toBeGreaterThan(0);
+    }
+  });
+
   it('a shrunk schedule always ends with the action in which it fails', () => {
     const actions = [act('leave'), act('kexec'), act('fork'), act('kexec')];
     expect(shrunk(actions, (list) => count(list, 'kexec') > 0)).toEqual([act('kexec')]);

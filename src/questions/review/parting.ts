@@ -10,7 +10,6 @@ import { drawOf } from '../../schedule/draw.js';
 import { ShapeCampaign } from '../../campaign/campaign.js';
 import type { CompareOptions } from './compare.js';
 import type { Crash } from '../../campaign/side.js';
-import { shrink } from '../../schedule/shrink.js';
 import type { Schedule } from '../../schedule/schedule.js';
 
 /** A short schedule on which accesses part. */
@@ -46,13 +45,11 @@ class Logs {
   readonly campaign: ShapeCampaign;
   readonly before: AccessLog;
   readonly after: AccessLog;
-  private readonly alive: () => void;
 
   constructor(options: CompareOptions, shape: Shape) {
-    const { model, kernel, policy, before, alive = () => {} } = options;
+    const { model, kernel, policy, before, alive } = options;
     const on = (driver: DriverKind) => ({ ...shape, model, kernel, policy, driver });
     this.campaign = new ShapeCampaign(on(before), alive);
-    this.alive = alive;
     this.before = new AccessLog(on(before));
     this.after = new AccessLog(on(driverOf(options)));
   }
@@ -70,7 +67,7 @@ class Logs {
 
   private run(side: Crash['side'], schedule: Schedule): readonly Access[] {
     const { campaign } = this;
-    this.alive();
+    campaign.bench.alive();
     try {
       return this[side].run(schedule);
     } catch (error) {
@@ -90,7 +87,7 @@ class Logs {
 
   /** Compares a short schedule whose accesses part. */
   parting(found: Schedule, policy: string): Parting {
-    const schedule = shrink(found, (s) => this.partsAfter(s));
+    const schedule = this.campaign.shrink(found, (s) => this.partsAfter(s));
     const before = this.run('before', schedule);
     const after = this.run('after', schedule);
     const at = partsAt(before, after);

@@ -12,17 +12,20 @@ import { configProblem } from '../../machine/config.js';
 import { parseFtrace, readFtraceFile, TraceError } from '../../schedule/ftrace.js';
 import type { HostSchedule } from '../../schedule/host_schedule.js';
 import { DEFAULT_VCPU_THREADS, hostSchedule } from '../../schedule/host_schedule.js';
-import type { Shape } from '../../campaign/campaign.js';
-import { DEFAULT_SHAPES } from '../../campaign/campaign.js';
+import type { Report, Shape } from '../../campaign/campaign.js';
+import { DEFAULT_SHAPES, mergedReports } from '../../campaign/campaign.js';
 import { recordedShape } from '../../schedule/recorded.js';
 import { entryOf, namesOf } from '../../console/arguments.js';
-import { runJob } from './campaigns.js';
+import { campaignsInWorkers } from '../../console/campaigns.js';
 import type { VerifyJob } from './worker.js';
 import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
 import { UsageError } from '../../console/errors.js';
 import type { DriverOptions } from '../../console/kernel_source.js';
 import { askedBinary, driverFor, driverWords } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
+
+/** The build puts the worker's code beside this. */
+const WORKER: URL = new URL('./verify_worker.js', import.meta.url);
 
 /** The options as commander hands them over. */
 export interface VerifyOptions extends DriverOptions {
@@ -138,4 +141,11 @@ function askedOf(schedule: HostSchedule): { readonly where: string; readonly sha
     throw new UsageError(`${file}: no vCPU is ever switched, so there is nothing to run`);
   }
   return { where: `${file}: the recorded machine is too large`, shape: recordedShape(schedule) };
+}
+
+/** Judges every policy of the job. @throws WorkerBug when a worker met an exception. */
+async function runJob(job: VerifyJob): Promise<Report> {
+  const { results, interrupted } = await campaignsInWorkers<VerifyJob, Report>(WORKER, job);
+  const report = mergedReports(results, job.properties);
+  return { ...report, interrupted: interrupted || report.interrupted };
 }
