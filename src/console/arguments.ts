@@ -1,6 +1,7 @@
 /** Turns the words of a command line into what they name. */
 import { InvalidArgumentError, Option } from 'commander';
 import { distance } from 'fastest-levenshtein';
+import { KERNEL_VERSIONS } from '../guest/perf/kernel.js';
 import { UsageError } from './errors.js';
 
 /** A parser for a whole number within bounds, for commander. */
@@ -51,8 +52,8 @@ export function driverOption(): Option {
 /** The option --kernel. */
 export function kernelOption(): Option {
   return new Option('--kernel <version>', "version of the guest's perf code")
-    .choices(['6.1', '4.18'])
-    .default('6.1');
+    .choices(KERNEL_VERSIONS)
+    .default(KERNEL_VERSIONS[0]);
 }
 
 /** Collects the values of an option that may be given more than once. */

@@ -1,6 +1,6 @@
 /** The options that say which kernel's lbr.c to run. */
 import { readFileSync } from 'node:fs';
-import type { KernelVersion } from '../guest/perf/kernel.js';
+import { KERNEL_VERSIONS, type KernelVersion } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import { PORT } from '../guest/perf/lbr_port.js';
 import type { KernelBinary } from '../tree/binary.js';
@@ -28,10 +28,10 @@ export function askedBinary({ driver, kernelSrc, kernel }: DriverOptions): Kerne
     throw new UsageError('--kernel-src is for --driver kernel');
   }
   if (driver !== 'kernel' && kernelSrc === undefined) return null;
-  if (kernel === '4.18') {
+  if (kernel !== KERNEL_VERSIONS[0]) {
     throw new UsageError(
-      '--kernel 4.18 is a variant of the port; for the C file of a 4.18 kernel, leave it out and ' +
-        'give the tree with --kernel-src',
+      `--kernel ${kernel} is a variant of the port; for the C file of a ${kernel} kernel, leave it ` +
+        'out and give the tree with --kernel-src',
     );
   }
   return kernelAt(kernelSrc).binary;

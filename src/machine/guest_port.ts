@@ -253,7 +253,6 @@ export class GuestPort implements MsrPort {
     assert(this.position >= this.replayed, 'a function that runs again makes the same accesses');
     this.w[this.o + FN] = 0;
     this.quiet = true;
-    this.inNmi = false;
   }
 
   /** The function was unwound. */

@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import type { PvSite } from '../../src/guest/pv/kvm_para.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import type { Vector } from '../../src/hw/msr_port.js';
-import type { Observer } from '../../src/host/observer.js';
+import { Observer } from '../../src/host/observer.js';
 import { findPolicy } from '../../src/host/policy/index.js';
 import { never } from '../../src/host/policy/never.js';
 import type { HostPerf, LbrPolicy, PolicyHost } from '../../src/host/policy/policy.js';
@@ -12,7 +12,7 @@ import type { Vcpu } from '../../src/host/vcpu.js';
 import type { MachineConfig } from '../../src/machine/config.js';
 import { Machine } from '../../src/machine/machine.js';
 import { cpuModel } from './cpu.js';
-import { DEAF, Recorder } from './observer.js';
+import { Recorder } from './observer.js';
 
 export const FROM: number = msrs.MSR_LBR_NHM_FROM;
 export const TO: number = msrs.MSR_LBR_NHM_TO;
@@ -51,7 +51,7 @@ export function machineConfig({ cpu = 'haswell', ...part }: Part = {}): MachineC
 }
 
 /** A machine that has booted. */
-export function bootedMachine(part: Part = {}, observer: Observer = DEAF): Machine {
+export function bootedMachine(part: Part = {}, observer: Observer = new Observer()): Machine {
   const machine = new Machine(machineConfig(part), observer);
   machine.boot();
   return machine;

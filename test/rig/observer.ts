@@ -1,4 +1,4 @@
-/** Observers for tests: one that hands on what it hears, one that is deaf, one that records. */
+/** Observers for tests: one that hands on what it hears, and one that records. */
 import type { Observer } from '../../src/host/observer.js';
 
 /** Called with the name of what an observer is told, and with the arguments. */
@@ -13,11 +13,6 @@ export function observing(hear: Hears): Observer {
         hear(String(name), args),
   });
 }
-
-/** Hears nothing. */
-export const DEAF: Observer = new Proxy({} as Observer, {
-  get: () => (): void => {},
-});
 
 /**
  * Keeps what a machine tells as lines: the name of the call and its arguments, with blanks between

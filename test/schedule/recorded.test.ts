@@ -11,7 +11,7 @@ import { recordedWindows, WINDOW_STEPS, windowsIn } from '../../src/schedule/rec
 import type { Schedule } from '../../src/schedule/schedule.js';
 import { step } from '../../src/schedule/schedule.js';
 import { policyOf } from '../rig/machine.js';
-import { DEAF } from '../rig/observer.js';
+import { Observer } from '../../src/host/observer.js';
 import { SEED, seeded } from '../rig/seed.js';
 import { configOf } from '../rig/states.js';
 
@@ -120,7 +120,7 @@ class Replay {
   private readonly machine: Machine;
 
   constructor(config: MachineConfig, schedule: Schedule) {
-    this.machine = new Machine(config, DEAF);
+    this.machine = new Machine(config, new Observer());
     this.machine.boot();
     this.booted = this.there;
     let before = this.booted;

@@ -12,7 +12,7 @@ import { perform } from '../../src/schedule/table.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import { Bench } from '../../src/campaign/trial.js';
 import type { Drawn } from '../rig/states.js';
-import { DEAF } from '../rig/observer.js';
+import { Observer } from '../../src/host/observer.js';
 import { seeded } from '../rig/seed.js';
 import { explorations, textOf, Walker } from '../rig/states.js';
 
@@ -42,7 +42,7 @@ class Plain {
       (vm, task) => monitor.samples.frames(vm, task),
       this.opened,
     );
-    this.spare = new Machine(config, DEAF);
+    this.spare = new Machine(config, new Observer());
   }
 
   /** Performs what a schedule has for an action. Returns the properties that it broke. */

@@ -1,6 +1,7 @@
 /** Actions of a guest's users of perf, and the overflow of a counter. */
 import { freeEvent } from '../../guest/perf/events_syscall.js';
 import * as perf from '../../guest/perf/perf_event.js';
+import { CALLSTACK_USER } from '../../guest/perf/perf_event.js';
 import { accessesMost } from '../../machine/guest_call.js';
 import type { Machine } from '../../machine/machine.js';
 import type { ActionKind } from '../action.js';
@@ -22,7 +23,6 @@ type EventAction = 'open' | 'enable' | 'disable' | 'close' | 'pmi';
 
 const U = perf.PERF_SAMPLE_BRANCH_USER;
 const K = perf.PERF_SAMPLE_BRANCH_KERNEL;
-const CALLSTACK_USER: number = perf.PERF_SAMPLE_BRANCH_CALL_STACK | U;
 
 /** branch_sample_type values that perf users ask for; the first is drawn most often. */
 export const BRANCH_TYPES: readonly number[] = [
