@@ -30,8 +30,8 @@ export function askedBinary({ driver, kernelSrc, kernel }: DriverOptions): Kerne
   if (driver !== 'kernel' && kernelSrc === undefined) return null;
   if (kernel !== KERNEL_VERSIONS[0]) {
     throw new UsageError(
-      `--kernel ${kernel} is a variant of the port; for the C file of a ${kernel} kernel, leave it ` +
-        'out and give the tree with --kernel-src',
+      `--kernel ${kernel} is a variant of the port; for the C file of a ${kernel} kernel, leave ` +
+        'it out and give the tree with --kernel-src',
     );
   }
   return kernelAt(kernelSrc).binary;

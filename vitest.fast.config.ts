@@ -1,0 +1,25 @@
+import { configDefaults, mergeConfig, type ViteUserConfig } from 'vitest/config';
+import config from './vitest.config.js';
+
+/**
+ * What a contributor runs between two edits: all tests but these, which take a compiler, start
+ * the command line, or judge whole campaigns. `npm test` has them.
+ */
+const SLOW: readonly string[] = [
+  'test/readme_examples.test.ts',
+  'test/findings.test.ts',
+  'test/console/pool.test.ts',
+  'test/hw/lbr_model.test.ts',
+  'test/property/{policies,smaller_change,wiping}.test.ts',
+  'test/questions/**/{c_file,cli}.test.ts',
+  'test/questions/{conform,corpus,review}/*.test.ts',
+  'test/search/protocol.test.ts',
+  'test/states/{known_steps,machine_bisim,machine_names,policies,shorten}.test.ts',
+  'test/tree/{build,c_code,driver,places,shim}.test.ts',
+];
+
+const fast: ViteUserConfig = mergeConfig(config, {
+  test: { exclude: [...configDefaults.exclude, ...SLOW] },
+});
+
+export default fast;
