@@ -2,23 +2,59 @@
  * Models the per-CPU structures of arch/x86/events/perf_event.h and include/linux/perf_event.h,
  * Linux 6.1, that the LBR path uses; references as in perf_structs.ts.
  */
+import type { StructClass } from '../../hw/struct.js';
+import { struct, wordOf } from '../../hw/struct.js';
 import { BRANCH_ENTRY_WORDS } from './perf_event.js';
 import type { ObjectTable } from './struct.js';
-import { Struct } from './struct.js';
 
 /** Counters: four general ones, then the fake one of the guest LBR event. */
 export const NUM_COUNTERS = 4;
 export const COUNTER_SLOTS: number = NUM_COUNTERS + 1;
 
-/** Words of cpu_hw_events.last_task_ctx and of perf_cpu_context.current. */
-export const LAST_TASK_CTX_AT = 8;
-export const CURRENT_AT = 4;
+const CPU_HW_EVENTS = {
+  enabled: 'int',
+  n_events: 'int',
+  n_added: 'int',
+  n_txn: 'int',
+  /** 1 inside a scheduling transaction (PERF_PMU_TXN_ADD). */
+  txn_flags: 'int',
+  lbr_users: 'int',
+  br_sel: 'int',
+  lbr_select: 'int',
+  /** An x86_perf_task_context, plus one. */
+  last_task_ctx: 'int',
+  last_log_id: 'int',
+  /** shared_regs->regs[EXTRA_REG_LBR].ref. */
+  lbr_sel_ref: 'int',
+  /** shared_regs->regs[EXTRA_REG_LBR].config, low word. */
+  lbr_sel_config: 'int',
+  lbr_sel_config_hi: 'int',
+  /** Bit INTEL_PMC_IDX_FIXED_VLBR of intel_ctrl_guest_mask. */
+  guest_mask_vlbr: 'int',
+  lbr_stack_nr: 'int',
+  lbr_stack_hw_idx: 'int',
+  active_mask: 'int',
+  /** Call-stack users that the guest's paravirtual driver has counted on this CPU. */
+  pv_lbr_users: 'int',
+  // From here on, C code's alone.
+  lbr_sel: 'int',
+  lbr_entries: 'int',
+  lbr_xsave: 'int',
+  lbr_pebs_users: 'int',
+  n_pebs: 'int',
+  n_large_pebs: 'int',
+  lbr_counters: 'int',
+} as const;
 
-/** struct cpu_hw_events, and the LBR entry of its shared_regs. */
-export class cpu_hw_events extends Struct {
-  /** Words before events[], event_list[] and lbr_entries[]; the last seven are lbr.c's alone. */
-  static readonly WORDS = 25;
+/** Word of the reference that is kept as an address. */
+export const LAST_TASK_CTX_AT: number = wordOf(CPU_HW_EVENTS, 'last_task_ctx');
+const CpuWords: StructClass<typeof CPU_HW_EVENTS> = struct(CPU_HW_EVENTS);
 
+/**
+ * struct cpu_hw_events, and the LBR entry of its shared_regs. events[], event_list[] and
+ * lbr_entries[] come behind its WORDS.
+ */
+export class cpu_hw_events extends CpuWords {
   private readonly data: ObjectTable;
 
   constructor(w: Int32Array, o: number, id: number, data: ObjectTable) {
@@ -47,150 +83,27 @@ export class cpu_hw_events extends Struct {
     return this.o + cpu_hw_events.WORDS + COUNTER_SLOTS + events + i * BRANCH_ENTRY_WORDS;
   }
 
-  get enabled(): number {
-    return this.w[this.o];
-  }
-  set enabled(v: number) {
-    this.w[this.o] = v;
-  }
-  get n_events(): number {
-    return this.w[this.o + 1];
-  }
-  set n_events(v: number) {
-    this.w[this.o + 1] = v;
-  }
-  get n_added(): number {
-    return this.w[this.o + 2];
-  }
-  set n_added(v: number) {
-    this.w[this.o + 2] = v;
-  }
-  get n_txn(): number {
-    return this.w[this.o + 3];
-  }
-  set n_txn(v: number) {
-    this.w[this.o + 3] = v;
-  }
-  /** 1 inside a scheduling transaction (PERF_PMU_TXN_ADD). */
-  get txn_flags(): number {
-    return this.w[this.o + 4];
-  }
-  set txn_flags(v: number) {
-    this.w[this.o + 4] = v;
-  }
-  get lbr_users(): number {
-    return this.w[this.o + 5];
-  }
-  set lbr_users(v: number) {
-    this.w[this.o + 5] = v;
-  }
-  get br_sel(): number {
-    return this.w[this.o + 6];
-  }
-  set br_sel(v: number) {
-    this.w[this.o + 6] = v;
-  }
-  get lbr_select(): number {
-    return this.w[this.o + 7];
-  }
-  set lbr_select(v: number) {
-    this.w[this.o + 7] = v;
-  }
-  /** An x86_perf_task_context, plus one. */
-  get last_task_ctx(): number {
+  override get last_task_ctx(): number {
     return this.data.plusOne(this.w[this.o + LAST_TASK_CTX_AT]);
   }
-  set last_task_ctx(v: number) {
+  override set last_task_ctx(v: number) {
     this.w[this.o + LAST_TASK_CTX_AT] = this.data.address(v);
   }
-  get last_log_id(): number {
-    return this.w[this.o + 9];
-  }
-  set last_log_id(v: number) {
-    this.w[this.o + 9] = v;
-  }
-  /** shared_regs->regs[EXTRA_REG_LBR].ref. */
-  get lbr_sel_ref(): number {
-    return this.w[this.o + 10];
-  }
-  set lbr_sel_ref(v: number) {
-    this.w[this.o + 10] = v;
-  }
-  /** shared_regs->regs[EXTRA_REG_LBR].config, low word. */
-  get lbr_sel_config(): number {
-    return this.w[this.o + 11];
-  }
-  set lbr_sel_config(v: number) {
-    this.w[this.o + 11] = v;
-  }
-  get lbr_sel_config_hi(): number {
-    return this.w[this.o + 12];
-  }
-  set lbr_sel_config_hi(v: number) {
-    this.w[this.o + 12] = v;
-  }
-  /** Bit INTEL_PMC_IDX_FIXED_VLBR of intel_ctrl_guest_mask. */
-  get guest_mask_vlbr(): number {
-    return this.w[this.o + 13];
-  }
-  set guest_mask_vlbr(v: number) {
-    this.w[this.o + 13] = v;
-  }
-  get lbr_stack_nr(): number {
-    return this.w[this.o + 14];
-  }
-  set lbr_stack_nr(v: number) {
-    this.w[this.o + 14] = v;
-  }
-  get lbr_stack_hw_idx(): number {
-    return this.w[this.o + 15];
-  }
-  set lbr_stack_hw_idx(v: number) {
-    this.w[this.o + 15] = v;
-  }
-  /** Call-stack users that the guest's paravirtual driver has counted on this CPU. */
-  get pv_lbr_users(): number {
-    return this.w[this.o + 17];
-  }
-  set pv_lbr_users(v: number) {
-    this.w[this.o + 17] = v;
-  }
 }
+
+const PERF_CPU_CONTEXT = {
+  /** The task context that is scheduled, plus one. */
+  task_ctx: 'int',
+  sched_cb_usage: 'int',
+  perf_sched_cb_usages: 'int',
+  pmu_disable_count: 'int',
+  /** current, as a task number. */
+  current: 'int',
+} as const;
+
+/** Word of the number of the task that runs. */
+export const CURRENT_AT: number = wordOf(PERF_CPU_CONTEXT, 'current');
+const CpuContextWords: StructClass<typeof PERF_CPU_CONTEXT> = struct(PERF_CPU_CONTEXT);
 
 /** struct perf_cpu_context, pmu_disable_count and perf_sched_cb_usages of one CPU. */
-export class perf_cpu_context extends Struct {
-  static readonly WORDS = 5;
-
-  /** The task context that is scheduled, plus one. */
-  get task_ctx(): number {
-    return this.w[this.o];
-  }
-  set task_ctx(v: number) {
-    this.w[this.o] = v;
-  }
-  get sched_cb_usage(): number {
-    return this.w[this.o + 1];
-  }
-  set sched_cb_usage(v: number) {
-    this.w[this.o + 1] = v;
-  }
-  get perf_sched_cb_usages(): number {
-    return this.w[this.o + 2];
-  }
-  set perf_sched_cb_usages(v: number) {
-    this.w[this.o + 2] = v;
-  }
-  get pmu_disable_count(): number {
-    return this.w[this.o + 3];
-  }
-  set pmu_disable_count(v: number) {
-    this.w[this.o + 3] = v;
-  }
-  /** current, as a task number. */
-  get current(): number {
-    return this.w[this.o + CURRENT_AT];
-  }
-  set current(v: number) {
-    this.w[this.o + CURRENT_AT] = v;
-  }
-}
+export class perf_cpu_context extends CpuContextWords {}

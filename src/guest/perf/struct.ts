@@ -1,23 +1,5 @@
-/** What the kernel's structures are made of here: words of the block, and references. */
+/** References between the kernel's structures. */
 import { addressOf } from '../../hw/memory.js';
-
-/** An object at a word offset of the block. */
-export abstract class Struct {
-  readonly id: number;
-  protected readonly w: Int32Array;
-  readonly o: number;
-
-  constructor(w: Int32Array, o: number, id: number) {
-    this.w = w;
-    this.o = o;
-    this.id = id;
-  }
-
-  /** Where C code finds it. */
-  get address(): number {
-    return addressOf(this.o);
-  }
-}
 
 /** Where all objects of a kind lie, one after the other. */
 export class ObjectTable {

@@ -3,12 +3,11 @@ import type { KernelLayout } from '../../guest/perf/kernel.js';
 import { BRANCH_ENTRY_WORDS, LBR_ENTRY_WORDS } from '../../guest/perf/perf_event.js';
 import { COUNTER_SLOTS, cpu_hw_events, perf_cpu_context } from '../../guest/perf/cpu_structs.js';
 import * as structs from '../../guest/perf/perf_structs.js';
-import { ObjectTable } from '../../guest/perf/struct.js';
+import type { ObjectTable } from '../../guest/perf/struct.js';
 import { CONTEXTS, CPUS, EVENTS } from './sequence.js';
 
-/** The last words of cpu_hw_events, which the C code alone has. */
-const PRIVATE_WORDS = 7;
-const PRIVATE_FROM: number = cpu_hw_events.WORDS - PRIVATE_WORDS;
+/** The first of the last words of cpu_hw_events, which the C code alone has. */
+const PRIVATE_FROM: number = cpu_hw_events.FIELDS.indexOf('lbr_sel');
 
 /** Word offsets [from, to) that are compared: everything but what is the C code's alone. */
 function comparedRanges(layout: KernelLayout): readonly (readonly [number, number])[] {
@@ -58,29 +57,6 @@ export class WordComparison {
   }
 }
 
-interface StructClass {
-  readonly WORDS: number;
-  readonly prototype: object;
-  new (w: Int32Array, o: number, id: number, table: ObjectTable): object;
-}
-
-/** The accessor that reads each word of a structure; '' for a word without one. */
-function accessorNames(struct: StructClass): string[] {
-  const words = new Int32Array(struct.WORDS);
-  const object = new struct(words, 0, 0, new ObjectTable(0, 1));
-  const getters = Object.entries(Object.getOwnPropertyDescriptors(struct.prototype));
-  return Array.from(words, (_, at) => {
-    words.fill(0);
-    words[at] = 1 << 20;
-    const reads = getters.find(([, { get }]) => get !== undefined && get.call(object) !== 0);
-    return reads?.[0] ?? '';
-  });
-}
-
-function fieldOf(struct: StructClass, at: number): string {
-  return accessorNames(struct)[at] || `word ${at}`;
-}
-
 const ENTRY_FIELDS = ['from', 'from, high', 'to', 'to, high'];
 const LBR_FIELDS: readonly string[] = [...ENTRY_FIELDS, 'info', 'info, high'];
 const BRANCH_FIELDS: readonly string[] = [...ENTRY_FIELDS, 'flags and cycles'];
@@ -92,13 +68,13 @@ function entryField(name: string, at: number, words: number, fields: readonly st
 /** A word of one CPU's part. */
 function percpuName(layout: KernelLayout, at: number): string {
   const { WORDS } = cpu_hw_events;
-  if (at < WORDS) return `cpu_hw_events.${fieldOf(cpu_hw_events, at)}`;
+  if (at < WORDS) return `cpu_hw_events.${cpu_hw_events.FIELDS[at]}`;
   const slots = at - WORDS;
   if (slots < COUNTER_SLOTS) return `cpu_hw_events.events[${slots}]`;
   const list = slots - COUNTER_SLOTS;
   if (list < EVENTS) return `cpu_hw_events.event_list[${list}]`;
   const cpuctx = at - (layout.percpuWords - perf_cpu_context.WORDS);
-  if (cpuctx >= 0) return `perf_cpu_context.${fieldOf(perf_cpu_context, cpuctx)}`;
+  if (cpuctx >= 0) return `perf_cpu_context.${perf_cpu_context.FIELDS[cpuctx]}`;
   return entryField('cpu_hw_events.lbr_entries', list - EVENTS, BRANCH_ENTRY_WORDS, BRANCH_FIELDS);
 }
 
@@ -109,26 +85,26 @@ export function wordName(layout: KernelLayout, offset: number): string {
   if (offset >= events) {
     const at = offset - events;
     const event = Math.floor(at / perf_event.WORDS);
-    return `event${event}: perf_event.${fieldOf(perf_event, at % perf_event.WORDS)}`;
+    return `event${event}: perf_event.${perf_event.FIELDS[at % perf_event.WORDS]}`;
   }
   if (offset >= data) {
     const at = (offset - data) % dataWords;
     const which = `data${Math.floor((offset - data) / dataWords)}: x86_perf_task_context.`;
     const { WORDS } = x86_perf_task_context;
-    if (at < WORDS) return which + fieldOf(x86_perf_task_context, at);
+    if (at < WORDS) return which + x86_perf_task_context.FIELDS[at];
     return which + entryField('lbr', at - WORDS, LBR_ENTRY_WORDS, LBR_FIELDS);
   }
   if (offset >= contexts) {
     const at = (offset - contexts) % contextWords;
     const ctx = Math.floor((offset - contexts) / contextWords);
     const { WORDS } = perf_event_context;
-    const field = at < WORDS ? fieldOf(perf_event_context, at) : `event_list[${at - WORDS}]`;
+    const field = at < WORDS ? perf_event_context.FIELDS[at] : `event_list[${at - WORDS}]`;
     return `${ctx < CONTEXTS ? `ctx${ctx}` : `cpu${ctx - CONTEXTS}`}: perf_event_context.${field}`;
   }
   if (offset >= tasks) {
     const at = offset - tasks;
     const task = Math.floor(at / task_struct.WORDS);
-    return `task${task}: task_struct.${fieldOf(task_struct, at % task_struct.WORDS)}`;
+    return `task${task}: task_struct.${task_struct.FIELDS[at % task_struct.WORDS]}`;
   }
   const at = offset - percpu;
   return `cpu${Math.floor(at / percpuWords)}: ${percpuName(layout, at % percpuWords)}`;

@@ -6,12 +6,16 @@ import { describe, expect, it } from 'vitest';
 import {
   COUNTER_SLOTS,
   cpu_hw_events,
+  CURRENT_AT,
+  LAST_TASK_CTX_AT,
   NUM_COUNTERS,
   perf_cpu_context,
 } from '../../../src/guest/perf/cpu_structs.js';
 import {
+  EVENT_CTX_AT,
   perf_event,
   perf_event_context,
+  TASK_CTX_DATA_AT,
   task_struct,
   x86_perf_task_context,
 } from '../../../src/guest/perf/perf_structs.js';
@@ -24,22 +28,23 @@ const TABLE_AT = 1000;
 const TABLE_WORDS = 9;
 const table = new ObjectTable(TABLE_AT, TABLE_WORDS);
 
-/** Fields in the order of their words; `-` is a word that no field has. */
+/** Fields in the order of their words; a `*` marks a reference that is kept as an address. */
 const FIELDS = {
   task_struct: 'perf_event_ctxp on_cpu cpu alive',
   perf_event_context:
     'task parent_ctx parent_gen generation nr_events nr_active is_active *task_ctx_data ' +
-    'rotate_necessary used',
+    'rotate_necessary used pmu',
   x86_perf_task_context:
     'lbr_sel lbr_sel_hi tos valid_lbrs lbr_callstack_users lbr_stack_state log_id',
   perf_event:
     'state *ctx cpu oncpu attr branch_sample_type branch_reg_reg branch_reg_config ' +
     'branch_reg_config_hi branch_reg_idx branch_reg_alloc idx lbr_select_flag ' +
-    'total_time_running pending_disable parent used',
+    'total_time_running pending_disable parent used pmu group_leader',
   cpu_hw_events:
     'enabled n_events n_added n_txn txn_flags lbr_users br_sel lbr_select *last_task_ctx ' +
     'last_log_id lbr_sel_ref lbr_sel_config lbr_sel_config_hi guest_mask_vlbr lbr_stack_nr ' +
-    'lbr_stack_hw_idx - pv_lbr_users',
+    'lbr_stack_hw_idx active_mask pv_lbr_users ' +
+    'lbr_sel lbr_entries lbr_xsave lbr_pebs_users n_pebs n_large_pebs lbr_counters',
   perf_cpu_context: 'task_ctx sched_cb_usage perf_sched_cb_usages pmu_disable_count current',
 };
 
@@ -60,26 +65,26 @@ const STRUCTS = [
   { name: 'perf_cpu_context', words: 5, of: (w: Int32Array) => new perf_cpu_context(w, AT, 3) },
 ] as const;
 
-const SIZES = {
-  task_struct: task_struct.WORDS,
-  perf_event_context: perf_event_context.WORDS,
-  x86_perf_task_context: x86_perf_task_context.WORDS,
-  perf_event: perf_event.WORDS,
-  cpu_hw_events: cpu_hw_events.WORDS,
-  perf_cpu_context: perf_cpu_context.WORDS,
+const CLASSES = {
+  task_struct,
+  perf_event_context,
+  x86_perf_task_context,
+  perf_event,
+  cpu_hw_events,
+  perf_cpu_context,
 };
 
-/** Fields of a structure with their words; a `*` marks a reference that is kept as an address. */
+/** Fields of a structure with their words. */
 function fieldsOf(name: keyof typeof FIELDS): { field: string; at: number; refers: boolean }[] {
   return FIELDS[name]
     .split(' ')
-    .map((text, i) => ({ field: text.replace('*', ''), at: AT + i, refers: text[0] === '*' }))
-    .filter(({ field }) => field !== '-');
+    .map((text, i) => ({ field: text.replace('*', ''), at: AT + i, refers: text[0] === '*' }));
 }
 
 describe.each(STRUCTS)('$name', ({ name, words, of }) => {
   it(`each field of ${name} has a word of its own, inside the structure`, () => {
-    expect(SIZES[name]).toBe(words);
+    expect(CLASSES[name].WORDS).toBe(words);
+    expect(CLASSES[name].FIELDS).toEqual(fieldsOf(name).map(({ field }) => field));
     for (const { field, at, refers } of fieldsOf(name)) {
       const w = new Int32Array(100);
       const object = of(w) as unknown as Record<string, number>;
@@ -104,6 +109,13 @@ describe.each(STRUCTS)('$name', ({ name, words, of }) => {
   it(`${name} always knows its number and its address`, () => {
     const object = of(new Int32Array(100));
     expect([object.id, object.o, object.address]).toEqual([3, AT, addressOf(AT)]);
+  });
+});
+
+describe('words of references', () => {
+  it('a word that is looked for by its number is always that of its field', () => {
+    const found = [TASK_CTX_DATA_AT, EVENT_CTX_AT, LAST_TASK_CTX_AT, CURRENT_AT];
+    expect(found).toEqual([7, 1, 8, 4]);
   });
 });
 
