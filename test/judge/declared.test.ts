@@ -1,4 +1,4 @@
-/** What a policy declares about where it fails, and what the judge makes of it. */
+/** Failures that a policy declares, and the judge's verdict on them. */
 import { describe, expect, it } from 'vitest';
 import type { CpuModel } from '../../src/hw/cpu_models.js';
 import { CPU_MODELS, findCpuModel } from '../../src/hw/cpu_models.js';

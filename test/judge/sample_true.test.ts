@@ -1,4 +1,4 @@
-/** What samples hold, record by record: sample-true, with drivers that are broken on purpose. */
+/** sample-true checks each record of a sample. The drivers here are broken on purpose. */
 import { describe, expect, it } from 'vitest';
 import type { Cpu } from '../../src/guest/perf/kernel.js';
 import * as perf from '../../src/guest/perf/perf_event.js';
@@ -25,7 +25,9 @@ const NEAR = [
   branch.BRANCH_RET,
 ];
 
-/** Samples after every few branches of all kinds, in user mode and in the kernel. */
+/**
+ * Makes branches of all kinds in user mode and in the kernel, and takes a sample after every few.
+ */
 function exercise(rig: WatchedRig): void {
   for (const [i, kind] of NEAR.entries()) {
     rig.m.branches(0, kind, 1 + (i % 2));
@@ -38,7 +40,10 @@ function exercise(rig: WatchedRig): void {
   }
 }
 
-/** A sample of three calls, read by a broken driver; returns what is wrong with it. */
+/**
+ * Takes a sample of three calls with a broken driver. Returns the detail of a broken sample-true,
+ * or ''.
+ */
 function verdictOn(change: (cpu: Cpu) => void, type = ANY | U, cpu = 'skylake'): string {
   const rig = new WatchedRig({ driver: afterRead(change), cpu });
   rig.open(type);
@@ -50,7 +55,9 @@ function verdictOn(change: (cpu: Cpu) => void, type = ANY | U, cpu = 'skylake'):
   return breaker === 'nobody' ? '' : rig.ownDetail('sample-true');
 }
 
-/** Changes a word of an entry: 0 and 1 are the source, 2 and 3 the target, 4 the flags. */
+/**
+ * Flips bits of a word of an entry: words 0 and 1 are the source, 2 and 3 the target, 4 the flags.
+ */
 function flip(entry: number, word: number, bits: number): (cpu: Cpu) => void {
   return (cpu) => {
     cpu.kernel.words[cpu.lbr_entry(entry) + word] ^= bits;
@@ -105,7 +112,7 @@ describe('sample-true', () => {
         port.intel_pmu_lbr_read(cpu);
       },
     }));
-    // Without a hardware filter, so that the software's is all there is.
+    // This CPU has no hardware filter, so only the software filter works.
     const rig = new WatchedRig({ driver: unfiltered, cpu: 'core2' });
     rig.open(perf.PERF_SAMPLE_BRANCH_COND | U);
     rig.m.branches(0, branch.BRANCH_REL_CALL, 1);
@@ -125,7 +132,7 @@ describe('sample-true', () => {
     expect(verdictOn(clear)).toContain('wrong flags');
     expect(verdictOn(clear, ANY | U | perf.PERF_SAMPLE_BRANCH_NO_FLAGS)).toContain('wrong cycles');
     expect(verdictOn(clear, ANY | U | perf.PERF_SAMPLE_BRANCH_NO_CYCLES)).toContain('wrong flags');
-    // Silicon that tells neither.
+    // This CPU records neither flag.
     expect(verdictOn(clear, ANY | U, 'core2')).toBe('');
   });
 
@@ -219,7 +226,7 @@ describe('what 6.1 itself makes of sample-true', () => {
     rig.m.branches(0, branch.BRANCH_JCC, 1);
     rig.sample();
     expect(rig.breaker('sample-true')).toBe('nobody');
-    // LBR_SELECT is taken, but intel_pmu_lbr_add() has stored what the newcomer asks for.
+    // LBR_SELECT is taken, but intel_pmu_lbr_add() has stored the new event's br_sel.
     rig.open(CALLSTACK);
     rig.m.branches(0, branch.BRANCH_JCC, 1);
     rig.sample();

@@ -18,14 +18,16 @@ import { Bench } from '../../src/campaign/trial.js';
 import { ScheduleArbitrary } from './schedule_arbitrary.js';
 
 /**
- * Actions in the longest counterexample that a reader should have to follow: 12, and two more for
- * each idle slice that a policy waits before it drops a stack.
+ * The most actions that a reader should have to follow in a counterexample: 12, plus 2 for each
+ * idle slice that the policy waits before it drops a stack.
  */
 function counterexampleMax({ name }: LbrPolicy): number {
   return ['v6', 'v7', 'v10'].includes(name) ? 16 : 12;
 }
 
-/** Actions of a vCPU that are the host's: HLT only asks it for another thread. */
+/**
+ * Actions whose actor is a vCPU but which the host performs: HLT asks the host for another thread.
+ */
 const OF_HOST: readonly ActionName[] = ['halt', 'liveMigrate'];
 
 const SEED = Number(process.env['VLBR_SEED'] ?? 1);
@@ -56,7 +58,7 @@ function campaign(
   });
 }
 
-/** Whether the kernel breaks it where each vCPU owns a pCPU and the schedule has no host action. */
+/** Whether the kernel breaks the property where each vCPU owns a pCPU and the host does nothing. */
 function failsWithoutHost({ property, counterexample }: KernelFinding): boolean {
   const { config, schedule } = replayToken(counterexample.token);
   const ofGuests = schedule
@@ -69,14 +71,14 @@ function failsWithoutHost({ property, counterexample }: KernelFinding): boolean 
   return bench.breaksAt(Schedule.of(ofGuests), p) < 0 && bench.monitor.verdicts.own[p] !== 0;
 }
 
-/** The kernel findings that take a host, each with its schedule. */
+/** Kernel findings that do not come up without a host, each with its schedule. */
 function notTheKernels({ kernelFindings }: Report): string[] {
   return kernelFindings
     .filter((finding) => !failsWithoutHost(finding))
     .map((finding) => `${finding.property}: vlbr replay ${finding.counterexample.token}`);
 }
 
-/** The verdicts that are not as declared, each with its schedule. */
+/** Verdicts that differ from the declared ones, each with its schedule. */
 function unexpected(report: Report): string[] {
   return report.results
     .filter((r) => r.verdict !== r.expected)
@@ -96,7 +98,8 @@ describe('the matrix on skylake with Linux 6.1', () => {
         expect(counterexample?.actions.length ?? 0).toBeLessThanOrEqual(counterexampleMax(policy));
       }
       expect(ACTION_NAMES.filter((name) => report.actions[name] === 0)).toEqual([]);
-      // A fault of Linux 6.1 that every policy meets; and none that the policy has a part in.
+      // Every policy meets this fault of Linux 6.1. The list must hold no failure to which the
+      // policy contributes.
       expect(report.kernelFindings.map(({ property }) => property)).toContain('balanced');
       expect(notTheKernels(report)).toEqual([]);
     });
