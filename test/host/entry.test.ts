@@ -1,4 +1,4 @@
-/** What KVM offers to the policies of the series: a veto on DEBUGCTL, SELECT alone, MSR areas. */
+/** What KVM offers the posted versions: a veto on DEBUGCTL, LBR_SELECT alone, MSR areas. */
 import { describe, expect, it } from 'vitest';
 import * as msrs from '../../src/hw/msr_index.js';
 import { kvmCpuidFeatures } from '../../src/host/kvm.js';
@@ -12,7 +12,7 @@ const BTF = msrs.DEBUGCTLMSR_BTF;
 
 const rigOf = (cpu: string): HookedRig => new HookedRig('none', { vms: 1, cpu });
 
-/** What a rig tells, its VM exits apart. */
+/** Lines of the rig without the VM exits. */
 function told({ said }: HookedRig): string[] {
   const exits = ['exited', 'vcpu_exit', 'handleRequests', 'vcpu_enter'];
   return said().filter((line) => !exits.includes(line.split(' ')[0]));
@@ -82,7 +82,9 @@ describe('interceptSelect', () => {
 });
 
 describe('loadAtEntry', () => {
-  /** A vCPU whose saved stack holds a kernel address as hardware without TSX captures it. */
+  /**
+   * A vCPU whose saved stack holds a kernel address in the form that hardware without TSX captures.
+   */
   function captured(cpu: string): HookedRig {
     const rig = rigOf(cpu);
     const [{ records }] = rig.m.vcpus;

@@ -1,4 +1,4 @@
-/** KVM's run loop: VM entry and exit, the virtual PMI, threads that come and go, migration. */
+/** KVM's run loop: VM entry and exit, the virtual PMI, switches of threads, migration. */
 import { describe, expect, it } from 'vitest';
 import { KVM_PV_LBR_CTRL_ACTIVE, MSR_KVM_PV_LBR_CTRL } from '../../src/guest/pv/kvm_para.js';
 import { ModelInvariantError } from '../../src/hw/assert.js';
@@ -10,7 +10,6 @@ import { DEBUGCTL, HookedRig, LBR } from '../rig/machine.js';
 const BTF = msrs.DEBUGCTLMSR_BTF;
 const FREEZE = msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
 
-/** A vCPU under the policy of HookedRig. */
 type HookedVcpu = Vcpu<'a' | 'b'>;
 
 describe('setPassthrough', () => {

@@ -1,8 +1,8 @@
-/** What hears a machine: the silent base, and two observers joined. */
+/** The silent base class of observers, and two observers joined. */
 import { describe, expect, it } from 'vitest';
 import { Observer, tee } from '../../src/host/observer.js';
 
-/** Calls of every method, with arguments that tell them apart. */
+/** Calls of every method, with distinct arguments. */
 const CALLS: readonly (readonly [name: keyof Observer, args: readonly unknown[]])[] = [
   ['guestRead', [1, 2, 3, 4]],
   ['guestWrite', [1, 2, 3, 4]],
@@ -28,7 +28,7 @@ function make(observer: Observer, name: keyof Observer, args: readonly unknown[]
   return Reflect.apply(observer[name], observer, args);
 }
 
-/** Notes each call, after its own name. */
+/** Logs each call, with `who` in front. */
 function noting(who: string, log: string[]): Observer {
   return new Proxy(new Observer(), {
     get:

@@ -1,9 +1,8 @@
-/** What a policy remembers of a vCPU: words of the block, by the names that it declares. */
+/** The words in which a policy keeps its state of a vCPU, by the names that the policy declares. */
 import { describe, expect, it } from 'vitest';
 import { policyWords } from '../../src/host/policy_words.js';
 import { Layout, Memory } from '../../src/hw/memory.js';
 
-/** A block of 20 words. */
 function blockOf(): Memory {
   const layout = new Layout();
   layout.take(20);

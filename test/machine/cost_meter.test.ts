@@ -1,4 +1,4 @@
-/** What is counted of the cost of LBR: stacks that the host moves, accesses, and exits. */
+/** The cost of LBR: stacks that the host saves and restores, accesses, and exits. */
 import { describe, expect, it } from 'vitest';
 import { Observer } from '../../src/host/observer.js';
 import { always } from '../../src/host/policy/always.js';
@@ -9,10 +9,10 @@ import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
 import { MSR_IA32_DEBUGCTLMSR, MSR_LBR_SELECT, MSR_LBR_TOS } from '../../src/hw/msr_index.js';
 import { CostMeter } from '../../src/machine/cost_meter.js';
 
-/** Registers of the whole stack: FROM, TO and INFO of 4 records, TOS and LBR_SELECT. */
+/** Registers of a stack: FROM, TO and INFO of 4 records, TOS and LBR_SELECT. */
 const STACK = 14;
 
-/** Two VMs of one vCPU and two tasks on one pCPU, with stacks of four records; v0 runs. */
+/** Two VMs of one vCPU and two tasks on one pCPU, with stacks of four records. v0 runs. */
 function meterOf(policy: LbrPolicy, beside?: Observer): CostMeter {
   const skylake = findCpuModel('skylake');
   if (skylake === undefined) throw new Error('no skylake');
@@ -79,7 +79,7 @@ describe('CostMeter', () => {
     }
     both.meter = meterOf(always, new Beside());
     both.meter.machine.switchTo(0, 1);
-    // One at the boot, and then the save, the wipe and the restore of the switch.
+    // The boot makes one. The switch makes three: a save, a wipe and a restore.
     expect(restores).toEqual([-1, 1, 1, 1]);
     expect(both.meter.restores).toBe(2);
   });

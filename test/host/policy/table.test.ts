@@ -1,4 +1,3 @@
-/** The table of policies. */
 import { describe, expect, it } from 'vitest';
 import { findPolicy, POLICIES } from '../../../src/host/policy/index.js';
 
