@@ -1,4 +1,7 @@
-/** docs/FIDELITY.md: its rows are in order, referred to as they are, and found by property. */
+/**
+ * docs/FIDELITY.md: its rows are in order, references to rows are right, and each property is
+ * covered.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { PROPERTY_NAMES } from '../src/judge/properties.js';
@@ -9,7 +12,7 @@ function read(path: string): string {
   return readFileSync(new URL(path, ROOT), 'utf8');
 }
 
-/** Paths of the files below a folder, with this end. */
+/** Paths of the files below a folder whose names end in `end`. */
 function filesUnder(folder: string, end: string): string[] {
   return readdirSync(new URL(folder, ROOT), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith(end))
@@ -18,7 +21,7 @@ function filesUnder(folder: string, end: string): string[] {
 
 const FIDELITY = read('docs/FIDELITY.md');
 
-/** Text of each row, by its number; lines are joined. */
+/** Text of each row by its number, as one line. */
 const ROWS = new Map(
   [...FIDELITY.matchAll(/^\*\*F(\d+)\*\* ([^]*?)(?=\n\n|\n$)/gm)].map(([, number, text]) => [
     Number(number),
@@ -26,7 +29,7 @@ const ROWS = new Map(
   ]),
 );
 
-/** Whether what a row could blind names the property, or the pair that it is one of. */
+/** Whether the row's "could blind" names the property, or the pair that it belongs to. */
 function couldBlind(text: string, property: string): boolean {
   const [, blind = ''] = text.split('*Could blind:*');
   return [property, property.split('/')[0]].some((name) => blind.includes(`\`${name}\``));

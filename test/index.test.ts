@@ -1,11 +1,11 @@
-/** What the library exports, and what it says of itself. */
+/** The exports of the library, compared with the comment in its file. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import * as library from '../src/index.js';
 
 const TEXT = readFileSync(new URL('../src/index.ts', import.meta.url), 'utf8');
 
-/** The comment at its top: what is there, and what is not. */
+/** The comment at the top of src/index.ts lists what is exported, then what is not. */
 const [HERE, NOT_HERE] = TEXT.slice(0, TEXT.indexOf('*/'))
   .replaceAll(/\s+\*?\s*/g, ' ')
   .split('Not here:');

@@ -1,6 +1,6 @@
 /**
- * The examples of README, word for word: each command of a `sh` block is run, and each block below
- * one is compared with what its last command prints. `...` stands for lines that are left out.
+ * Runs the examples of README. Each command of a `sh` block is run. A block below it must equal the
+ * output of its last command; `...` stands for left-out lines.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
@@ -20,17 +20,17 @@ import { installedSource } from './rig/installed_kernel.js';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const README = readFileSync(join(ROOT, 'README.md'), 'utf8');
 
-/** A build of its own: dist/ may be in use by whoever runs the tests. */
+/** A separate build, since dist/ may be in use while the tests run. */
 const BUILD = join(ROOT, '.cache', `readme-test-${process.pid}`);
 const HOOK_MS = 120_000;
 
-/** Commands that are not run here, and why. */
+/** Commands that are not run, with the reason. */
 const NOT_RUN: ReadonlyMap<string, string> = new Map([
   ['npm ci && npm start', 'it fetches packages; its verdicts are those of policies.test.ts'],
   ['npm ci && npm test', 'it fetches packages, and this test is a part of it'],
 ]);
 
-/** Blocks that are no output of the commands above them, by how they begin, and why. */
+/** Blocks that are no output of a command, by their first words, with the reason. */
 const NOT_SHOWN: ReadonlyMap<string, string> = new Map([
   ['                    never', 'test/readme.test.ts compares the matrix with the declarations'],
 ]);
@@ -40,7 +40,7 @@ const NEEDS_KERNEL = /--driver kernel|--kernel-src|\bconform\b|linux-source/;
 
 interface Example {
   readonly commands: readonly string[];
-  /** What is shown of what the last command prints; null if nothing is. */
+  /** The shown output of the last command; null if none is shown. */
   readonly shown: string | null;
 }
 
@@ -64,7 +64,7 @@ const EXAMPLES: readonly Example[] = FENCES.flatMap(({ language, text }, i) => {
   return [{ commands: text.trimEnd().split('\n'), shown: has ? below.text : null }];
 });
 
-/** What matches a text of which some lines are shown, from the first to the last. */
+/** A pattern for an output of which the first, the last and some other lines are shown. */
 function patternOf(shown: string): RegExp {
   const parts = shown
     .trimEnd()
@@ -75,7 +75,7 @@ function patternOf(shown: string): RegExp {
 
 let folder = '';
 
-/** Runs a command where README has it run: in a clone, after a build. */
+/** Runs a command in a clone after a build, as README says. */
 function run(command: string): { readonly status: number | null; readonly stdout: string } {
   const env = { ...process.env, XDG_CACHE_HOME: join(folder, 'cache') };
   const options = { cwd: folder, encoding: 'utf8', env } as const;
@@ -97,7 +97,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Why a command can't be run here; empty if it can. */
+/** Why a command cannot run on this machine; empty if it can. */
 function missingFor(command: string): string {
   if (!NEEDS_KERNEL.test(command)) return '';
   if (installedSource === null) return 'clang or the source of a kernel is missing';

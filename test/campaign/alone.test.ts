@@ -1,4 +1,6 @@
-/** A schedule's guests without a host: what decides whether a failure is their kernel's own. */
+/**
+ * Runs the guests of a schedule without a host, to decide whether a failure is the kernel's own.
+ */
 import { describe, expect, it } from 'vitest';
 import type { Cpu } from '../../src/guest/perf/kernel.js';
 import { addressVm } from '../../src/hw/branch.js';
@@ -38,7 +40,7 @@ const LBR_MSRS = Array.from({ length: 0x1000 }, (_, msr) => msr).filter(
   (msr) => lbrMap(cpuModel('skylake')).kind(msr) !== KIND_NONE,
 );
 
-/** DEBUGCTL and every LBR register; the TOS of an empty stack is left out. */
+/** DEBUGCTL and every LBR register, except the TOS of an empty stack. */
 function registersOf(cpu: LogicalProcessor, debugctl: number): string {
   const msrs = cpu.stack.empty ? LBR_MSRS.filter((msr) => msr !== MSR_LBR_TOS) : LBR_MSRS;
   return [debugctl, ...msrs.flatMap((msr) => [cpu.rdmsr(msr), cpu.edx])].join(' ');
@@ -93,17 +95,17 @@ describe('a failure of the kernel itself', () => {
   });
   const other: Action = { ...open, actor: 1 };
 
-  /** VMs whose records a sample holds. */
+  /** Number of VMs whose records a sample holds. */
   const vmsIn = (cpu: Cpu): number => {
     const entries = Array.from({ length: cpu.cpuc.lbr_stack_nr }, (_, i) => cpu.lbr_entry(i));
     const full = entries.filter((at) => cpu.kernel.words[at] !== 0);
     return new Set(full.map((at) => addressVm(cpu.kernel.words[at + 1]))).size;
   };
-  /** A driver that loses count when it has read records of two VMs. */
+  /** A driver that miscounts users after it has read records of two VMs. */
   const MISCOUNTS = afterRead((cpu) => {
     if (vmsIn(cpu) > 1) cpu.cpuc.lbr_users++;
   });
-  /** One that loses count when it has read no record. */
+  /** A driver that miscounts users after it has read no record. */
   const MISCOUNTS_NONE = afterRead((cpu) => {
     if (cpu.cpuc.lbr_stack_nr === 0) cpu.cpuc.lbr_users++;
   });
@@ -121,7 +123,7 @@ describe('a failure of the kernel itself', () => {
   });
 
   it('never is found by a campaign in which a host brings it about', () => {
-    // A CPU without call stacks, where Linux does not lose count by itself.
+    // This CPU has no call-stack mode, so Linux itself never miscounts.
     const options = {
       model: cpuModel('nehalem'),
       kernel: '6.1' as const,

@@ -1,4 +1,4 @@
-/** The campaign: what a run is made of, and what a report says of the runs. */
+/** The campaign: how a run is made, and what the report says about the runs. */
 import { describe, expect, it } from 'vitest';
 import { PORT } from '../../src/guest/perf/lbr_port.js';
 import { POLICIES } from '../../src/host/policy/index.js';
@@ -43,7 +43,7 @@ describe('drawOf', () => {
   });
 
   it('a draw never has bits that depend on the parity of the run', () => {
-    // What a run goes without is drawn first, one bit each.
+    // A run first draws the groups that it leaves out, one bit each.
     for (const nth of [0, 1, 2]) {
       const agree = Array.from({ length: 2000 }, (_, run) => {
         const draw = drawOf(1, run);
@@ -100,7 +100,7 @@ describe('a run with the guests left alone', () => {
   it('a family run never has a second event of its own', () => {
     let opens = 0;
     for (const [run, actions] of runs.entries()) {
-      // The first number drawn says whether the run is one of a family.
+      // The first draw decides whether the run has a single family.
       if (drawOf(1, run).below(2) !== 0) continue;
       let there = 0;
       for (const { kind } of actions) {
@@ -185,7 +185,7 @@ describe('runCampaign', () => {
   it('always gives a sign of life at each replay while it makes failures short', () => {
     let signs = 0;
     const alive = (): void => void signs++;
-    // Progress ends with the runs.
+    // The last progress report comes at the end of the runs, before shrinking.
     const progress = (): boolean => (signs = 0) === 0;
     const properties = ['no-loss/any'] as const;
     runCampaign(options({ alive, progress, properties, runs: 12 }));
@@ -201,7 +201,7 @@ describe('runCampaign', () => {
   });
 
   it('known failures are expected on their own machines only', () => {
-    // One vCPU that has its pCPU for itself loses nothing, so nothing known comes out.
+    // One vCPU with a pCPU of its own loses nothing, so no known failure shows.
     const alone = { vms: 1, vcpus: 1, tasks: 1, pcpus: 1 };
     const { results } = runCampaign(options({ shapes: [alone], runs: 4 }));
     expect(results.filter(({ verdict, expected }) => verdict !== expected)).toEqual([]);

@@ -1,6 +1,6 @@
 /**
- * What counts as a difference between two sides: here schedules say by themselves where they fail,
- * so that every answer is known.
+ * What counts as a difference between two sides. Here a function says which schedules fail, so
+ * every answer is known.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -17,12 +17,12 @@ import { seeded } from '../rig/seed.js';
 const P = 3;
 const BY: readonly Breaking[] = ['policy', 'kernel'];
 
-/** Accesses after which each switch of a schedule comes. */
+/** The `after` of each switch in a schedule. */
 function timesOf(schedule: Schedule): number[] {
   return schedule.actions().map(({ args }) => args[1]);
 }
 
-/** A switch after so many accesses, for each time, to the vCPU of a number. */
+/** A schedule of switches to one vCPU, one switch for each `after` in `times`. */
 function scheduleOf(times: readonly number[], vcpu = 0): Schedule {
   return Schedule.of(
     times.map((after): Action => ({ kind: 'run', actor: 0, args: [vcpu, after] })),
@@ -31,7 +31,7 @@ function scheduleOf(times: readonly number[], vcpu = 0): Schedule {
 
 type Fails = (schedule: Schedule) => boolean;
 
-/** A side on which property P fails, by one of the two who may break it, where `fails` says so. */
+/** A side on which `by` breaks property P in the schedules for which `fails` is true. */
 class Rig {
   readonly side: Side;
   private now = new Schedule();
@@ -53,7 +53,7 @@ class Rig {
     this.side = new Side(campaign as unknown as ShapeCampaign);
   }
 
-  /** A run that comes upon a schedule, and tries it on the other side. */
+  /** Finds a schedule in a run, and tries it on the other side. */
   run(schedule: Schedule, other: Rig): void {
     this.now = schedule;
     this.side.run(drawOf(1, 1), 1, false, other.side);
@@ -63,7 +63,7 @@ class Rig {
 describe('onlyOnOne', () => {
   const times = fc.array(fc.integer({ min: 2, max: 9 }), { minLength: 2, maxLength: 4 });
 
-  /** What is left of a schedule that fails on one side with all of its interruptions. */
+  /** Shrinks the times of a schedule that fails on one side only with all of its interruptions. */
   function left(by: Breaking, found: readonly number[], good: (now: readonly number[]) => boolean) {
     const all: Fails = (schedule) => {
       const now = timesOf(schedule);
@@ -109,7 +109,7 @@ describe('onlyOnOne', () => {
 });
 
 describe('candidates', () => {
-  /** What a schedule does on the other side, and what it does without its interruptions. */
+  /** Whether a schedule fails on the other side, and on each side without its interruptions. */
   const fate = fc.record({
     other: fc.constantFrom(false, false, false, true),
     plain: fc.boolean(),
@@ -135,7 +135,7 @@ describe('candidates', () => {
         list.forEach((_, i) => one.run(scheduleOf([3, 1], i), other));
         const alone = list.flatMap((is, i) => (is.other ? [] : [{ ...is, i }]));
         const telling = alone.filter(({ plain, otherPlain }) => plain && !otherPlain).slice(0, 3);
-        // Once there are three of them, no more is tried.
+        // The search stops at the third.
         const end = telling.length === 3 ? telling[2].i : list.length;
         const rest = alone.filter(({ plain, otherPlain, i }) => i < end && !(plain && !otherPlain));
         expect(one.side.candidates(by, P).map(nameOf)).toEqual([

@@ -1,4 +1,4 @@
-/** What the words of a command line name. */
+/** Parsing of command-line arguments. */
 import fc from 'fast-check';
 import { InvalidArgumentError } from 'commander';
 import { describe, expect, it } from 'vitest';

@@ -20,7 +20,7 @@ const BUILD = fileURLToPath(new URL(`../../.cache/pool-test-${process.pid}`, imp
 const WORKER = join(BUILD, 'pool_worker.js');
 const CAMPAIGN = join(BUILD, 'worker.js');
 
-/** What the pool is told to take for an endless loop. */
+/** The silence after which the pool assumes an endless loop. */
 const SILENCE_MS = 2000;
 const LONG_MS = 2.5 * SILENCE_MS;
 
@@ -60,7 +60,7 @@ function pool(acts: TestJob['acts'], asked: Asked = {}): Promise<PoolResults<str
   return inWorkers<TestJob, Told, string>(work, { update, end });
 }
 
-/** What `vlbr kernel build` would make of a file without a function. */
+/** The output of `vlbr kernel build` for a file without functions. */
 function noCode(): Uint8Array {
   const global = [0x7f, 0, 0x41, 0, 0x0b];
   const exported = ['__global_base', '__data_end'].flatMap((name, i) => {
@@ -71,7 +71,7 @@ function noCode(): Uint8Array {
   return withInfo(module, { version: '6.1', sha256: '0'.repeat(64) });
 }
 
-/** Holds this thread up, as Ctrl-Z does until the process is brought back. */
+/** Blocks this thread, as Ctrl-Z does until the process continues. */
 function block(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
@@ -84,7 +84,7 @@ describe('a pool with a limit on silence', () => {
 
   it('never takes for silence what this thread was too busy to hear', async () => {
     let told = 0;
-    // After a check, the loop looks at its timers before it takes messages.
+    // setImmediate() runs before the timers are checked and before further messages are read.
     const update = (): void => {
       if (told++ === 0) setImmediate(() => block(1.5 * SILENCE_MS));
     };
@@ -150,7 +150,7 @@ describe('the worker of a campaign', () => {
     const line = { update, end: (): void => {} };
     const { results } = await inWorkers<VerifyJob, Progress, Report>(work, line);
     expect(results).toMatchObject([{ runs: 300, interrupted: false }]);
-    // Shrinking takes a second or two, and a worker tells how far it is ten times a second.
+    // Shrinking takes a second or two. A worker reports ten times a second.
     expect(ends).toBeGreaterThan(2);
   });
 });

@@ -1,4 +1,4 @@
-/** Numbers, lines, tables and names: what every report is made of. */
+/** Numbers, lines, tables and names: the parts of every report. */
 import { stripVTControlCharacters } from 'node:util';
 import fc from 'fast-check';
 import pc from 'picocolors';

@@ -1,4 +1,4 @@
-/** Actions as people write them: what is printed is read, and what is wrong is told. */
+/** The text form of actions: what is printed reads back, and errors are reported. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MSR_LBR_TOS } from '../../src/hw/msr_index.js';
@@ -7,7 +7,7 @@ import { actionProblem, actionText, parseAction } from '../../src/schedule/actio
 import type { Param } from '../../src/schedule/param.js';
 import { type Action, ACTION_NAMES, ACTIONS } from '../../src/schedule/table.js';
 
-/** Every value that a replay file may give a parameter, as a schedule stores it. */
+/** Every value that a replay file may give a parameter. */
 function valueOf({ min, max }: Param): fc.Arbitrary<number> {
   const value = fc.oneof(
     fc.integer({ min, max }),

@@ -1,6 +1,6 @@
 /**
- * An lbr.c is compiled and its coverage read wherever vlbr is started, wherever temporary files are
- * kept, and whatever the lines of the file end with.
+ * An lbr.c is compiled and its coverage read from any working directory, with any folder for
+ * temporary files, and with any line ends.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -20,7 +20,7 @@ import { patchLbr } from '../../src/tree/patch.js';
 import { kernelSource, LBR_PATH, readKernelSource } from '../../src/tree/source.js';
 import { clangOf, lbrC } from '../rig/stub_lbr.js';
 
-// Without symbolic links, as the system gives the working directory.
+// Resolves symbolic links, as the system does for the working directory.
 const ROOT = realpathSync(mkdtempSync(join(tmpdir(), 'vlbr-places-')));
 const HOME = process.cwd();
 
@@ -36,7 +36,7 @@ function coverageTool(): string {
 
 const missing = clangOf(ROOT).missing || coverageTool();
 
-/** An lbr.c with something to count. */
+/** An lbr.c with a line to count. */
 const TEXT = lbrC({ intel_pmu_lbr_reset: 'if (x86_pmu.lbr_nr)\n\tx86_pmu.lbr_nr = 0;' });
 
 function folder(name: string): string {
@@ -45,7 +45,7 @@ function folder(name: string): string {
   return path;
 }
 
-/** What a sequence without calls reaches: the functions that a starting CPU calls. */
+/** The coverage of a sequence without calls: functions that a starting CPU calls. */
 function coverageOf(text: string): Coverage {
   const counting = new CoverageRun(kernelSource(text));
   try {
@@ -124,7 +124,7 @@ describe('an lbr.c whose lines end with CR and LF', () => {
 ${LINES.join('\n')}\n`;
   const DOS = UNIX.replaceAll('\n', '\r\n');
 
-  /** A tree with the text. */
+  /** A tree whose lbr.c has this text. */
   function tree(name: string, text: string): string {
     const path = join(folder(`${name}/${LBR_PATH}`), '..');
     rmSync(join(path, 'lbr.c'), { recursive: true });
@@ -149,7 +149,7 @@ ${LINES.join('\n')}\n`;
     const diff = `--- a/${LBR_PATH}\n+++ b/${LBR_PATH}\n${hunk}`;
     const dosHunk = hunk.replace(/^([ +-].*)$/gm, '$1\r');
     const texts = [diff, diff.replaceAll('\n', '\r\n'), diff.replace(hunk, dosHunk)];
-    // A file that is edited on two systems has both.
+    // A file that is edited on two systems has both kinds of line ends.
     const mixed = UNIX.replace('/* line 3 */\n', '/* line 3 */\r\n');
     for (const before of [UNIX, DOS, mixed]) {
       for (const text of texts) {

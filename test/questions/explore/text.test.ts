@@ -1,4 +1,4 @@
-/** The report of an exploration, from results that were made by hand. */
+/** The report of an exploration, from hand-made results. */
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_GROUPS } from '../../../src/states/alphabet.js';
 import type { Explored, ExploreResult } from '../../../src/states/explore.js';
@@ -27,7 +27,7 @@ function cpu(name: string): CpuModel {
   return model;
 }
 
-/** What `never` breaks first: VM 0 finds the call of VM 1. */
+/** The shortest failure of `never`: VM 0 reads a call of VM 1. */
 const ACTIONS: readonly Action[] = [
   { kind: 'open', actor: 0, args: [0, 0, CALL_STACK_USER] },
   { kind: 'run', actor: 0, args: [1, 0] },
@@ -127,7 +127,7 @@ function exploration(
 
 const lines = (of: Exploration): string[] => exploreText(of, coloursFor(false));
 
-/** The report as one line, however it was wrapped. */
+/** The report as one line, without line breaks. */
 const flat = (of: Exploration): string => lines(of).join(' ').replaceAll(/\s+/g, ' ');
 
 describe('the report of an exploration', () => {

@@ -1,4 +1,4 @@
-/** The built command line, run as a user runs it: exit codes, streams and what they hold. */
+/** The built command line, run as a user runs it: exit codes and output. */
 import type { StdioOptions } from 'node:child_process';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,11 +9,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as exits from '../../../src/console/exit_codes.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-/** A build of its own: dist/ may be in use by whoever runs the tests. */
+/** A separate build, since dist/ may be in use while the tests run. */
 const BUILD = join(ROOT, '.cache', `cli-test-${process.pid}`);
 const CLI = join(BUILD, 'cli.js');
 
-/** A build takes a second, and much longer on a machine that is busy. */
+/** A build takes a second, and much longer on a busy machine. */
 const HOOK_MS = 120_000;
 
 let folder = '';
@@ -36,7 +36,7 @@ interface Ended {
 }
 
 function vlbr(...args: readonly string[]): Ended {
-  // A CI machine's environment, where some libraries would colour a pipe.
+  // In a CI environment, some libraries colour a pipe.
   const env = { ...process.env, CI: '1', FORCE_COLOR: '1' };
   return spawnSync(process.execPath, [CLI, ...args], { encoding: 'utf8', env });
 }
@@ -47,7 +47,7 @@ function file(name: string, text: string | Uint8Array): string {
   return path;
 }
 
-/** Fails as a usage error does: a message that says what, nothing else, and no stack. */
+/** Expects a usage error: a message that matches, nothing else, and no stack. */
 function expectUsageError(ended: Ended, message: RegExp): void {
   expect(ended.stderr).toMatch(message);
   expect(ended.stderr).toMatch(/^vlbr: /);
@@ -218,7 +218,7 @@ describe('vlbr verify --schedule', () => {
 
   describe('with more windows than --runs', () => {
     const VM0 = 'CPU 0/KVM';
-    /** Two windows in which one vCPU has the pCPU alone, then one in which two VMs share it. */
+    /** In two windows one vCPU has the pCPU alone. In a third, two VMs share it. */
     const recorded = Array.from({ length: 72 }, (_, i) => {
       const alone = i < 48;
       const threads = alone ? [VM0, 'idle'] : [VM0, OTHER_VM];
