@@ -1,8 +1,8 @@
 /**
- * The C file of a kernel as the driver of a machine's kernels. It works on the machine's own block:
- * the C structures of the shim lie over the words of src/guest/perf/perf_structs.ts, so a snapshot
- * of the block includes the state of the C code. If an exception unwinds the C code, its writes to
- * the block stay, as with the port, but its writes to static data are undone.
+ * The C file of a kernel as the driver of a machine's kernels. The driver works on the machine's
+ * own block: the C structures of the shim lie over the words of src/guest/perf/perf_structs.ts, so
+ * a snapshot of the block includes the state of the C code. If an exception unwinds the C code, its
+ * writes to the block stay, as with the port, but its writes to static data are undone.
  *
  * Each CPU has an instance with a stack of its own. All instances share one memory, and so one
  * place for static data. The static data of the kernel that runs is copied there; otherwise it lies

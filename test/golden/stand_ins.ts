@@ -1,7 +1,7 @@
 /**
- * Policies for tests alone. Each is `merged` with one change. They show hazards of code other than
- * Linux 6.1's, and situations that the model's host cannot bring about. A run makes its own object,
- * since one of these policies keeps a memory.
+ * Policies for tests alone. Each is `merged` with one change. The changes show hazards of code
+ * other than Linux 6.1's, and situations that the model's host cannot bring about. A run makes its
+ * own object, since one of these policies keeps a memory.
  */
 import { intel_pmu_create_guest_lbr_event, merged } from '../../src/host/policy/merged.js';
 import type { HostPerf, LbrPolicy, MsrValue, PolicyHost } from '../../src/host/policy/policy.js';

@@ -70,8 +70,8 @@ type Contents = ReadonlyMap<number, Pair>;
 
 /**
  * Moves one stack into another, with any contents, and compares. `move` returns what the first
- * stack must then hold. It gets the contents of both before the move (`before`, `source`); `all`
- * says whether LBR_SELECT moves, too.
+ * stack must then hold. The arguments `before` and `source` are the contents of both before the
+ * move; `all` says whether LBR_SELECT moves, too.
  */
 function eachMove(
   model: CpuModel,

@@ -1,4 +1,4 @@
-/** The reference machine: what it takes for a wrong read, a leak or a wrong fault. */
+/** The reference machine: which reads, leaks and faults count as wrong. */
 import { describe, expect, it } from 'vitest';
 import { MSR_KVM_PV_LBR_CTRL } from '../../src/guest/pv/kvm_para.js';
 import * as branch from '../../src/hw/branch.js';

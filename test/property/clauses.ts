@@ -24,8 +24,8 @@ export interface Clause {
   readonly says: string;
   readonly of: readonly string[];
   /**
-   * A change of the world without which the clause would not matter: the model's host does not do
-   * this. It applies to the policy with the clause as well.
+   * A change of the world without which the clause would not matter, since the model's host does
+   * not do this. The change applies to the policy with the clause as well.
    */
   readonly world?: Change;
   /** Takes the clause out of the policy. */

@@ -12,7 +12,7 @@ const ROOT = new URL('../../', import.meta.url);
 const TEXT = readFileSync(new URL('docs/RECOMMENDATION.md', ROOT), 'utf8');
 const BENCHMARKS = readFileSync(new URL('docs/BENCHMARKS.md', ROOT), 'utf8');
 
-/** Output of the benchmark. It is the same in every run. */
+/** Output of the benchmark, the same in every run. */
 const PRINTED = execFileSync(process.execPath, ['--import', 'tsx', 'bench/cost_of_policies.ts'], {
   cwd: fileURLToPath(ROOT),
 }).toString();

@@ -1,6 +1,6 @@
 /**
- * A host that logs each step, for hooks of policies that a test calls directly. It shows every step
- * in order, and reaches states that are rare on a whole machine.
+ * A host that logs each step, for hooks of policies that a test calls directly. The log has every
+ * step in order, and a test can set states that are rare on a whole machine.
  */
 import { Layout, Memory } from '../../src/hw/memory.js';
 import * as msrs from '../../src/hw/msr_index.js';

@@ -1,5 +1,5 @@
 /**
- * Small C files in place of lbr.c. They define the functions that perf calls, with nearly empty
+ * Small C files in place of lbr.c, which define the functions that perf calls, with nearly empty
  * bodies.
  */
 import { execFileSync } from 'node:child_process';

@@ -86,7 +86,7 @@ describe('encodeToken', () => {
   });
 });
 
-/** A token of an older version, with one action of each kind. It must still decode. */
+/** A token of an older version, with one action of each kind, which must still decode. */
 const KEPT =
   'v1.bmV2ZXIgbm8tbGVhay92bSBza3lsYWtlIDYuMSAyIDEgMiAxAAAAAgICAgIEBAICBgACCAIACgQMAAAOAgA' +
   'QBBIAAQIEFAIAFgQAGAAAGgIAAhwEAB4AAAIEIAIiBCQAJgIoBAACKgAALAIuBAACMAACMgI0BNQSpks';

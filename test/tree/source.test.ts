@@ -26,7 +26,7 @@ function makefile(...lines: string[]): string {
 
 const LATEST = makefile('VERSION = 7', 'PATCHLEVEL = 2', 'SUBLEVEL = 31', 'EXTRAVERSION = -rc4');
 
-/** A tree of this name. It has a Makefile if `top` is given. */
+/** A tree of this name, with a Makefile if `top` is given. */
 function tree(name: string, top?: string): string {
   write(join(name, LBR_PATH), TEXT);
   if (top !== undefined) write(join(name, 'Makefile'), top);

@@ -115,7 +115,7 @@ export class CoverageRun {
     return side;
   }
 
-  /** Adds the counters. They lie in the static data, so each boot resets them to 0. */
+  /** Adds the counters, which lie in the static data: each boot resets them to 0. */
   private add({ kernel }: Side): void {
     const { words, layout } = kernel;
     for (const [i, { at, counters }] of this.table.functions.entries()) {

@@ -1,6 +1,6 @@
 /**
- * What changes when one driver replaces another. Both run the suite with the same seeds, and each
- * failing schedule of one driver is tried on the other.
+ * What changes when one driver replaces another. Both drivers run the suite with the same seeds,
+ * and each failing schedule of one driver is tried on the other.
  */
 import { driverOf } from '../../guest/perf/kernel.js';
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';

@@ -58,7 +58,8 @@ function findingOf(changes: readonly Change[]): Finding {
 
 /**
  * Whether a finding is reported in full. If a policy fails the property on both sides, any change
- * of guest behaviour moves the failure to other schedules. Such a finding is listed, but not told.
+ * of guest behaviour moves the failure to other schedules. Such a finding is listed without its
+ * schedule.
  */
 export function isMain({ by, elsewhere }: Finding): boolean {
   return by === 'kernel' || !elsewhere;

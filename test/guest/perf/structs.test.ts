@@ -118,7 +118,7 @@ describe('lists behind a structure', () => {
     expect([...w.subarray(after, after + 9)]).toEqual([50, 51, 52, 53, 54, 60, 61, 62, 0]);
     expect([0, 4].map((slot) => cpuc.events(slot))).toEqual([50, 54]);
     expect([0, 2].map((i) => cpuc.event_list(i))).toEqual([60, 62]);
-    // Entries have five words. They follow the counters and the event list, here of three events.
+    // Entries have five words and follow the counters and the event list, here of three events.
     expect([0, 1, 2].map((i) => cpuc.lbr_entry(3, i) - after)).toEqual([8, 13, 18]);
   });
 

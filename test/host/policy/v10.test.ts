@@ -134,7 +134,8 @@ describe('cleanup', () => {
 
   /**
    * After a write of DEBUGCTL, or an access that trapped because there was no event, the event
-   * lasts through the next slice. It also lasts as long as LBR is on, and not one slice more.
+   * lasts through the next slice. The event also lasts as long as LBR is on, and not one slice
+   * more.
    */
   function follows(slices: readonly Slice[]): void {
     const rig = new Rig(v10);

@@ -213,8 +213,8 @@ describe.each(BOTH)('a host event and that of $name', (policy) => {
     rig.work();
     expect([rig.read(0, TOS), rig.event, rig.words]).toEqual(['gp', 'inactive', ['lbr_event']]);
     expect([rig.counting, rig.open]).toEqual([['pinned'], []]);
-    // The guest's event is in ERROR. It stays there when the host event goes; an idle slice
-    // replaces it.
+    // The guest's event is in ERROR. The event stays there when the host event goes, until an idle
+    // slice.
     rig.m.hostEvent(0, PINNED, CLOSE);
     expect([rig.read(0, TOS), rig.event, rig.counting]).toEqual(['gp', 'inactive', []]);
     rig.nextSlice();

@@ -1,7 +1,7 @@
 /**
- * The comparison of the port with a kernel's lbr.c. It must find no difference on Linux 6.1, and
- * must find each difference that there is. The latter needs no kernel: a broken port is compared
- * with the port.
+ * The comparison of the port with a kernel's lbr.c must find no difference on Linux 6.1, and must
+ * find each difference that there is. For the latter a broken port is compared with the port, so no
+ * kernel is needed.
  */
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it, vi } from 'vitest';
