@@ -36,14 +36,14 @@ function couldBlind(text: string, property: string): boolean {
 }
 
 describe('docs/FIDELITY.md', () => {
-  it('always has its rows in the order of their numbers, each number once', () => {
+  it('docs/FIDELITY.md has its rows in the order of their numbers, each number once', () => {
     const numbers = [...ROWS.keys()];
     expect(numbers.length).toBeGreaterThan(70);
     expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b));
     expect(FIDELITY.match(/^\*\*F\d+\*\*/gm)).toHaveLength(numbers.length);
   });
 
-  it('always says what a simplification could blind, except where a section says why', () => {
+  it('docs/FIDELITY.md says what each row could blind, unless its section does', () => {
     const silent = [...ROWS].filter(([, text]) => !text.includes('*Could blind:*'));
     const sections = [/^4[01]$/, /^7\d$/, /^10\d$/];
     expect(
@@ -51,7 +51,7 @@ describe('docs/FIDELITY.md', () => {
     ).toEqual([]);
   });
 
-  it('always lists the rows of each property in its table', () => {
+  it('docs/FIDELITY.md lists the rows of each property in its table', () => {
     const listed = FIDELITY.match(/^\| `.*$/gm);
     const wanted = PROPERTY_NAMES.map((property) => {
       const rows = [...ROWS].filter(([, text]) => couldBlind(text, property));
@@ -60,7 +60,7 @@ describe('docs/FIDELITY.md', () => {
     expect(listed).toEqual(wanted.map(([property, rows]) => `| \`${property}\` | ${rows} |`));
   });
 
-  it('always has the row that a source file or a document refers to', () => {
+  it('docs/FIDELITY.md has every row to which a source file or a document refers', () => {
     const files = [...filesUnder('src/', '.ts'), ...filesUnder('docs/', '.md'), 'README.md'];
     const named = files.flatMap((path) => read(path).match(/\bF\d{1,3}\b/g) ?? []);
     expect(named.length).toBeGreaterThan(0);

@@ -85,18 +85,18 @@ function shortest(policy: LbrPolicy): string[] {
 }
 
 describe('docs/FINDINGS.md', () => {
-  it('always names each schedule in the text, and none that is not there', () => {
+  it('docs/FINDINGS.md mentions each schedule in its text, and no other', () => {
     const named = new Set(TEXT.match(/(?<![\d,])0\d\d\b/g));
     expect([...named].filter((number) => !GOLDEN.includes(number))).toEqual([]);
     expect(GOLDEN.filter((number) => !named.has(number))).toEqual([]);
   });
 
-  it('always has every schedule in its index, with what golden/ says of its end', () => {
+  it('docs/FINDINGS.md has each schedule in its index, with the ending of its file', () => {
     const rows = FINDINGS.slice(TEXT.length).match(/^\| \[.*$/gm);
     expect(rows).toEqual([...FILES].sort().map(indexRow));
   });
 
-  it('always names the variant of a policy whose schedule it gives, as README does', () => {
+  it('docs/FINDINGS.md and README name the variant of a policy that a schedule is for', () => {
     const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
     // A block is a paragraph, a list item or a table row.
     const blocks = [readme, FINDINGS].flatMap((text) => text.split(/\n(?=\n|[-|] |\d\. )/));

@@ -18,7 +18,7 @@ describe('the library', () => {
     ['vlbr explore', 'explore'],
     ['vlbr kernel build', 'buildKernel'],
     ['vlbr list', 'POLICIES'],
-  ])('always has the work of %s, as it says', (command, name) => {
+  ])('the library has the work of %s, as its comment says', (command, name) => {
     expect(HERE).toContain(`\`${command}\``);
     expect(library).toHaveProperty(name);
   });
@@ -28,13 +28,13 @@ describe('the library', () => {
     ['vlbr corpus', 'hunt'],
     ['shorter schedules', 'shorten'],
     ['reports', 'verifyText'],
-  ])('never has what it leaves out, %s, and says so', (what, name) => {
+  ])('the library lacks %s, as its comment says', (what, name) => {
     expect(NOT_HERE).toContain(what);
     expect(HERE).not.toContain(what);
     expect(library).not.toHaveProperty(name);
   });
 
-  it('never claims to be everything that the command line does', () => {
+  it('the library never claims to do everything that the command line does', () => {
     expect(TEXT).not.toMatch(/everything that the\s+\*? ?command line does/);
   });
 });

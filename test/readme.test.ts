@@ -32,7 +32,7 @@ describe('README', () => {
     }
   });
 
-  it('always gives the number of properties that there are, as every document does', () => {
+  it('README.md and every document give the right number of properties', () => {
     const words = ['ten', 'eleven', 'twelve', 'thirteen', 'fourteen', 'fifteen', 'sixteen'];
     const documents = ['README', 'CHANGELOG', 'ARCHITECTURE', 'docs/RECOMMENDATION'];
     const counts = [...documents, 'docs/FINDINGS', 'docs/FIDELITY'].flatMap((name) => {

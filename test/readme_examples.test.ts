@@ -109,7 +109,7 @@ function missingFor(command: string): string {
 describe('the examples of README', () => {
   const RUN = EXAMPLES.filter(({ commands }) => !commands.every((one) => NOT_RUN.has(one)));
 
-  it('always are either run or exempt, and so is every block of output', () => {
+  it('each command and each block of output in README is either tested or exempt', () => {
     const exempt = EXAMPLES.flatMap(({ commands }) => commands).filter((one) => NOT_RUN.has(one));
     expect(exempt).toEqual([...NOT_RUN.keys()]);
     const shown = EXAMPLES.filter((example) => example.shown !== null).length;
@@ -126,7 +126,7 @@ describe('the examples of README', () => {
     if (missing !== '') {
       console.warn(`\n*** SKIPPED: an example of README is not run, since ${missing}: ${first}\n`);
     }
-    it.skipIf(missing !== '')(`always come out as expected: ${first}`, () => {
+    it.skipIf(missing !== '')(`the example has the output that README shows: ${first}`, () => {
       const ended = commands.map(run);
       expect(ended.map(({ status }) => status)).toEqual(commands.map(() => 0));
       const printed = `${ended.at(-1)?.stdout.trimEnd() ?? ''}\n`;
@@ -134,7 +134,7 @@ describe('the examples of README', () => {
     });
   }
 
-  it('always have a replay file that vlbr replays', () => {
+  it('the replay file in README can be replayed', () => {
     const files = FENCES.filter(({ language }) => language === 'json');
     expect(files).toHaveLength(1);
     for (const { text } of files) {
@@ -145,7 +145,7 @@ describe('the examples of README', () => {
     }
   });
 
-  it('always are compared line by line, from the first to the last', () => {
+  it('examples are compared line by line, from the first to the last', () => {
     const printed = 'a.\nb\n\nc\nd\n';
     const same = [printed, 'a.\n...\nd\n', '...\nb\n\nc\n...\n', 'a.\n...\n', '...\n'];
     for (const shown of same) expect(printed).toMatch(patternOf(shown));
@@ -154,7 +154,7 @@ describe('the examples of README', () => {
     expect(printed).not.toMatch(patternOf('...\nc\n...\nb\n...\n'));
   });
 
-  it('never name a script that package.json does not have', () => {
+  it('README never names a script that package.json does not have', () => {
     const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
       readonly scripts: Readonly<Record<string, string>>;
     };
@@ -165,7 +165,7 @@ describe('the examples of README', () => {
 });
 
 describe('what README says of the command line', () => {
-  it('always is the list of exit codes that the help has', () => {
+  it('README and the help have the same list of exit codes', () => {
     const help = run('node dist/cli.js --help').stdout;
     const listed = [...help.matchAll(/^ {2}(\d+) +(.*)$/gm)].map(([, code, says]) => [code, says]);
     const table = [...README.matchAll(/^\| (\d+) \| (.*) \|$/gm)].map((row) => row.slice(1));
@@ -173,7 +173,7 @@ describe('what README says of the command line', () => {
     expect(table).toEqual(listed);
   });
 
-  it('always is every schema of its JSON', () => {
+  it('README lists every schema of the JSON', () => {
     const written = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.ts'))
       .map((name) => readFileSync(join(ROOT, 'src', name), 'utf8'));
@@ -183,7 +183,7 @@ describe('what README says of the command line', () => {
     expect(new Set(schemasIn(README))).toEqual(all);
   });
 
-  it('always is every option that its examples in the text have', () => {
+  it('every option in the text of README exists', () => {
     const words = [...README.matchAll(/`vlbr (\w+)((?: [^`]*)?)`/g)];
     expect(words.length).toBeGreaterThan(5);
     for (const [, command, rest] of words) {

@@ -87,7 +87,7 @@ const FILE =
   /(?<![\w./-])(?:src|test|docs|bench|examples)\/[\w./-]*\.(?:ts|md|json|gz|c|h|mjs|patch)\b/g;
 
 describe('what is referred to', () => {
-  it('always is looked for in every document, and in the comments of every program', () => {
+  it('references are checked in every document and in the comments of every program', () => {
     const paths = prose.map(({ path }) => path);
     for (const path of [
       ...DOCUMENTS.values(),
@@ -101,7 +101,7 @@ describe('what is referred to', () => {
     );
   });
 
-  it('always is a heading, if it is a section', () => {
+  it('a section that is referred to is always a heading', () => {
     expect(
       offences(SECTION, ([, name, section]) => !isSection(DOCUMENTS.get(name) ?? '', section)),
     ).toEqual([]);
@@ -109,13 +109,13 @@ describe('what is referred to', () => {
     expect(isSection('README.md', 'Nowhere')).toBe(false);
   });
 
-  it('always is there, if it is a file', () => {
+  it('a file that is referred to always exists', () => {
     expect(offences(FILE, ([path]) => !MADE.test(path) && !existsSync(join(ROOT, path)))).toEqual(
       [],
     );
   });
 
-  it('always is the end of a path, if it is the name of a program in a document', () => {
+  it('a program that a document names always exists', () => {
     const paths = programs.map((path) => `/${path}`);
     const named = documents.flatMap((path) =>
       [...read(path).matchAll(/`([\w./-]+\.ts)[:`]/g)].map(([, name]) => name),
@@ -124,7 +124,7 @@ describe('what is referred to', () => {
     expect(named.filter((name) => !paths.some((path) => path.endsWith(`/${name}`)))).toEqual([]);
   });
 
-  it('always is there, if it is a link', () => {
+  it('the target of a link always exists', () => {
     const broken = offences(/\]\(([^)\s]+)\)/g, ([, target], { path }) => {
       if (/^https?:/.test(target)) return false;
       const [name, anchor] = target.split('#');
@@ -141,7 +141,7 @@ describe('what is referred to', () => {
     expect(broken).toEqual([]);
   });
 
-  it('always is a row of FIDELITY, if it is a number of one', () => {
+  it('a number of FIDELITY that is referred to always has a row', () => {
     const rows = new Set(
       [...read('docs/FIDELITY.md').matchAll(/^\*\*(F\d+)\*\*/gm)].map((m) => m[1]),
     );
@@ -149,7 +149,7 @@ describe('what is referred to', () => {
     expect(offences(/(?<![\w/])F\d{1,3}\b/g, ([row]) => !rows.has(row))).toEqual([]);
   });
 
-  it('never is a document that is not in the repository', () => {
+  it('a document outside the repository is never referred to', () => {
     const sources = programs.map((path) => ({ path, text: read(path) }));
     const all = [...sources, ...prose];
     for (const name of NOT_HERE) {

@@ -76,7 +76,7 @@ describe('the machine without a host', () => {
   };
 
   it.each(['always', 'pv-sound', 'lazy-sound', 'parked'])(
-    'always has the registers of the reference machine, action by action, under %s',
+    'the machine without a host has the registers of the reference machine under %s',
     (name) => {
       const suspended = DEFAULT_SHAPES.map((shape) => runs(name, shape));
       expect(Math.min(...suspended)).toBeGreaterThan(0);
@@ -113,7 +113,7 @@ describe('a failure of the kernel itself', () => {
   const breaker = (config: MachineConfig, actions: readonly Action[]): string =>
     breakerOf({ config, property: 'balanced', schedule: Schedule.of(actions), whose: null });
 
-  it('never is one that it takes a host to bring about', () => {
+  it('a failure that needs a host is never the kernel’s own', () => {
     const never = { ...configOf('never', TWO_VMS), driver: MISCOUNTS_NONE };
     const wiped = [open, call, run(1), other, run(0), pmi];
     expect(breaker(never, wiped)).toBe('nobody');
@@ -122,7 +122,7 @@ describe('a failure of the kernel itself', () => {
     expect(breaker(never, [open, pmi])).toBe('kernel');
   });
 
-  it('never is found by a campaign in which a host brings it about', () => {
+  it('a campaign never reports a failure that needs a host as the kernel’s own', () => {
     // This CPU has no call-stack mode, so Linux itself never miscounts.
     const options = {
       model: cpuModel('nehalem'),

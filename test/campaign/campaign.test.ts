@@ -36,7 +36,7 @@ function numbers(seed: number, run: number): number[] {
 }
 
 describe('drawOf', () => {
-  it('a draw is always the same for a seed and a run, and another for others', () => {
+  it('the draws of a seed and a run always repeat, and differ from those of others', () => {
     expect(numbers(1, 2)).toEqual(numbers(1, 2));
     expect(numbers(1, 3)).not.toEqual(numbers(1, 2));
     expect(numbers(2, 2)).not.toEqual(numbers(1, 2));
@@ -182,7 +182,7 @@ describe('runCampaign', () => {
     }
   });
 
-  it('always gives a sign of life at each replay while it makes failures short', () => {
+  it('a campaign always gives a sign of life at each replay while it shrinks failures', () => {
     let signs = 0;
     const alive = (): void => void signs++;
     // The last progress report comes at the end of the runs, before shrinking.
@@ -192,7 +192,7 @@ describe('runCampaign', () => {
     expect(signs).toBeGreaterThan(100);
   });
 
-  it('a campaign always ends where it is told to, and says so', () => {
+  it('a campaign that is stopped always ends early, and says so', () => {
     let asked = 0;
     const progress = (): boolean => ++asked < 7;
     const report = runCampaign(options({ progress, policies: POLICIES }));

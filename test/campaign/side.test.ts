@@ -97,7 +97,7 @@ describe('onlyOnOne', () => {
     );
   });
 
-  it('onlyOnOne gives the shortest that fails on one side, if nothing makes the other fail', () => {
+  it('onlyOnOne shrinks a failure of one side, unless the other side always fails', () => {
     fc.assert(
       fc.property(times, fc.constantFrom(...BY), (found, by) => {
         expect(left(by, found, () => false)).toEqual(found.map(() => 1));
@@ -151,7 +151,7 @@ describe('candidates', () => {
     );
   });
 
-  it('candidates are looked for in 300 failing runs, and not in more', () => {
+  it('candidates come from at most 300 failing runs', () => {
     for (const [runs, found] of [
       [299, 1],
       [300, 0],

@@ -77,12 +77,12 @@ function block(ms: number): void {
 }
 
 describe('a pool with a limit on silence', () => {
-  it('never ends a worker that takes longer than the limit and goes on telling', async () => {
+  it('a pool never ends a worker that keeps reporting, however long it runs', async () => {
     const { results } = await pool({ never: `talk ${LONG_MS}` });
     expect(results).toEqual(['never is done on skylake']);
   });
 
-  it('never takes for silence what this thread was too busy to hear', async () => {
+  it('a pool never takes a message that its own thread read late for silence', async () => {
     let told = 0;
     // setImmediate() runs before the timers are checked and before further messages are read.
     const update = (): void => {
@@ -93,13 +93,13 @@ describe('a pool with a limit on silence', () => {
     expect(results).toEqual(['never is done on skylake']);
   });
 
-  it('never counts the time that a policy waits for a worker', async () => {
+  it('a pool never counts the time that a policy waits for a worker', async () => {
     const acts = Object.fromEntries(POLICIES.map(({ name }) => [name, 'talk 400']));
     const { results } = await pool(acts, { silence_ms: 1500 });
     expect(results).toHaveLength(POLICIES.length);
   });
 
-  it('always ends a worker that says nothing, and says which policy it was', async () => {
+  it('a pool always ends a silent worker, and names its policy', async () => {
     const began = performance.now();
     const silence_ms = 600;
     const ended = pool({ never: 'hush 60000' }, { silence_ms });
@@ -112,24 +112,24 @@ describe('a pool with a limit on silence', () => {
     expect(took).toBeLessThan(30_000);
   });
 
-  it('always names lbr.c where a compiled one runs', async () => {
+  it('a pool always names lbr.c as the suspect if a compiled lbr.c runs', async () => {
     const ended = pool({ never: 'hush 60000' }, { silence_ms: 300, binary: noCode() });
     await expect(ended).rejects.toThrow('lbr.c does not return');
   });
 
-  it('always ends a worker that falls silent after another has talked', async () => {
+  it('a pool always ends a silent worker, even if another one reported', async () => {
     const ended = pool({ never: 'talk 300', always: 'hush 60000' }, { silence_ms: 900 });
     await expect(ended).rejects.toThrow('under always on skylake');
   });
 
-  it('never ends a silent worker if there is no limit', async () => {
+  it('a pool without a limit never ends a silent worker', async () => {
     const { results } = await pool({ never: 'hush 500' }, { silence_ms: Infinity });
     expect(results).toEqual(['never is done on skylake']);
   });
 });
 
 describe('the worker of a campaign', () => {
-  it('always goes on telling while it makes counterexamples short', async () => {
+  it('a worker always keeps reporting while it shrinks counterexamples', async () => {
     const job: VerifyJob = {
       cpus: ['skylake'],
       policies: ['never'],
@@ -156,7 +156,7 @@ describe('the worker of a campaign', () => {
 });
 
 describe('a pool', () => {
-  it('always gives results in the order of the job, whoever is first', async () => {
+  it('a pool always gives results in the order of the job', async () => {
     const acts = { never: 'talk 600', always: 'talk 0', merged: 'talk 300' };
     const { results, interrupted } = await pool(acts, { cpus: ['haswell', 'skylake'] });
     expect(results).toEqual(
@@ -167,7 +167,7 @@ describe('a pool', () => {
     expect(interrupted).toBe(false);
   });
 
-  it('always hands on the stack and the token of an exception, with advice', async () => {
+  it('a pool always passes on the stack and the token of an exception, with advice', async () => {
     const error: unknown = await pool({ never: 'crash' }).catch((e: unknown) => e);
     expect(error).toBeInstanceOf(WorkerBug);
     if (!(error instanceof WorkerBug)) return;
@@ -176,7 +176,7 @@ describe('a pool', () => {
     expect(error.inKernel).toBe(false);
   });
 
-  it('always fails if there is no code for its workers', async () => {
+  it('a pool always fails if there is no code for its workers', async () => {
     const worker = pathToFileURL(join(BUILD, 'nothing.js'));
     const job = { cpus: ['skylake'], policies: ['never', 'always', 'merged'], binary: null };
     const work = { worker, job, silence_ms: SILENCE_MS, advice: () => [] };
@@ -184,14 +184,14 @@ describe('a pool', () => {
     await expect(ended).rejects.toThrow(/Cannot find module .*nothing\.js/);
   });
 
-  it('always has a compiled lbr.c that is none be a bug, and not a verdict', async () => {
+  it('a compiled lbr.c without functions is always a bug, and not a verdict', async () => {
     const error: unknown = await pool({ never: 'talk 0' }, { binary: Uint8Array.of(0) }).catch(
       (e: unknown) => e,
     );
     expect(error).toMatchObject({ name: 'WorkerBug', inKernel: true, advice: ['never null'] });
   });
 
-  it('always ends with what is known at Ctrl-C, and begins nothing more', async () => {
+  it('a pool ends at Ctrl-C with the results so far, and starts no more work', async () => {
     const said: string[] = [];
     vi.spyOn(process.stderr, 'write').mockImplementation((text) => said.push(String(text)) > 0);
     let [told, ends] = [0, 0];
@@ -211,7 +211,7 @@ describe('a pool', () => {
     expect(process.listenerCount('SIGINT')).toBe(listeners);
   });
 
-  it('always ends the process at the second Ctrl-C', async () => {
+  it('a second Ctrl-C always ends the process', async () => {
     vi.spyOn(process.stderr, 'write').mockReturnValue(true);
     const exit = vi.spyOn(process, 'exit').mockReturnValue(undefined as never);
     let told = 0;
@@ -225,7 +225,7 @@ describe('a pool', () => {
     expect(exit.mock.calls).toEqual([[130]]);
   });
 
-  it('always tells the last that a worker has said before its answer', async () => {
+  it('a pool always delivers the last report of a worker before its result', async () => {
     const seen = new Set<string>();
     const update = (all: readonly Told[]): void => {
       for (const { policy } of all) seen.add(policy);

@@ -144,7 +144,7 @@ describe.each(MODELS)('whole stacks of $name', ({ name, all, records }) => {
     expect(cpus[1].debugctl).toBe(kept);
   });
 
-  it('are never reached for a vCPU that is not on a pCPU', () => {
+  it('the registers are never accessed for a vCPU that is not on a pCPU', () => {
     const { registers, copy } = new HostRegisters(name);
     const off = { id: VCPU, pcpu: -1, records: copy };
     const message = 'LBR registers are those of the pCPU that a vCPU is loaded on';
@@ -156,7 +156,7 @@ describe.each(MODELS)('whole stacks of $name', ({ name, all, records }) => {
     expect(() => registers.borrowLbr(off)).toThrow(message);
   });
 
-  it('are never lent twice, nor given back when they are not lent', () => {
+  it('the registers are never lent twice, nor given back when they are not lent', () => {
     const { registers, on } = new HostRegisters(name);
     expect(() => registers.giveBackLbr(on[1])).toThrow(ModelInvariantError);
     registers.borrowLbr(on[1]);

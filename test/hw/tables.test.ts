@@ -145,7 +145,7 @@ describe('CPU_MODELS', () => {
     expect(CPU_MODELS.map((model) => model.uarch)).toEqual(UARCHS);
   });
 
-  it('always record an abort twice on Haswell, and on no other', () => {
+  it('the table has aborts recorded twice on Haswell, and on no other CPU', () => {
     const twice = CPU_MODELS.filter((model) => model.doubleAbort);
     expect(twice.map(({ name }) => name)).toEqual(['haswell', 'haswell-notsx']);
   });

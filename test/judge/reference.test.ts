@@ -145,7 +145,7 @@ describe('read', () => {
     }
   });
 
-  it('a read after somebody else was in the registers is always counted', () => {
+  it('a read after another holder of the registers is always counted', () => {
     const rig = referenceRig();
     const now = (): number[] =>
       (['foreign-in-registers', 'read-after-other', 'callstack-read-after-other'] as const).map(
@@ -326,7 +326,7 @@ describe('fault', () => {
     return rig.breaker('callstack-true');
   };
 
-  it('a fault that the reference machine lacks makes another guest of the VM', () => {
+  it('a VM diverges by a fault that the reference machine does not raise', () => {
     const write = (vcpu: number, edx: number) => (rig: CheckRig) =>
       rig.ref.fault(vcpu, SELECT, true, 1, edx);
     expect(sampled(() => {})).toBe('kernel');
@@ -365,7 +365,7 @@ describe('fault', () => {
     expect(sampled((rig) => rig.ref.fault(0, STATUS, false, 0, 0))).toBe('nobody');
   });
 
-  it('a fault is never the kernel’s own once the guest has become another', () => {
+  it('a fault is never the kernel’s own once the guest has diverged', () => {
     const rig = referenceRig();
     wrongRead(rig);
     rig.ref.fault(0, SELECT, true, 0, 1);

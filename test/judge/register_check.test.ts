@@ -66,7 +66,7 @@ describe('records', () => {
     expect(rig.broken).toEqual([]);
   });
 
-  it('recording after somebody else was there is always counted', () => {
+  it('a recording after another holder of the registers is always counted', () => {
     const rig = rigOf();
     rig.registers.records(0, 0, true);
     expect(rig.reach('recorded-after-other')).toBe(0);
@@ -114,7 +114,7 @@ describe('hostAccess', () => {
     expect(rig.only('owner-only')).toContain("while they are the host event's");
   });
 
-  it('never counts what the host does for itself as the policy’s', () => {
+  it('accesses that the host makes for itself never count against the policy', () => {
     const rig = rigOf();
     rig.registers.hostAccess(1, HOST, 3, false);
     rig.registers.hostAccess(1, HOST, 4, true);

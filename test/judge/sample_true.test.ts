@@ -258,7 +258,7 @@ describe('what a branch_sample_type asks for', () => {
     expect(typeAsked(ANY, branch.addressHigh(false, branch.BRANCH_RET, 0, 0, 0))).toBe(0);
   });
 
-  it('everything is left in only if nothing is to be looked at', () => {
+  it('a type keeps every record only if it filters by neither kind nor level', () => {
     expect(everythingAsked(ANY | U | K)).toBe(true);
     expect(everythingAsked(ANY | U)).toBe(false);
     expect(everythingAsked(ANY | U | K | perf.PERF_SAMPLE_BRANCH_TYPE_SAVE)).toBe(false);

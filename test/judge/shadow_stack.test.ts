@@ -190,7 +190,7 @@ describe('callstackUsersBalanced', () => {
     expect(callstackUsersBalanced(kernel)).toBe(false);
   });
 
-  it('never looks at what belongs to a task that a function under way holds', () => {
+  it('callstackUsersBalanced skips tasks that a suspended function has locked', () => {
     const m = counting();
     m.open(1, 1, 0, BRANCH_TYPES[0]);
     const [kernel] = m.guests;
@@ -200,7 +200,7 @@ describe('callstackUsersBalanced', () => {
     expect(callstackUsersBalanced(kernel, ~(1 << 1))).toBe(false);
   });
 
-  it('what another vCPU has half done never counts against the kernel', () => {
+  it('a half-done function of another vCPU never counts against the kernel', () => {
     // vCPU 1 returns from its call while vCPU 0 has activated an event and not yet counted it.
     const actions = [
       'p0: run vcpu=1',

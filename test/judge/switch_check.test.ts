@@ -118,7 +118,7 @@ describe('host-shortcut', () => {
 });
 
 describe('hostAccess', () => {
-  it('always notes work by the vCPU that it was for, and the host’s own by pCPU, up to two', () => {
+  it('hostAccess notes work by its vCPU, and the host’s own by pCPU, up to two', () => {
     const { switches } = new CheckRig();
     const noted = (): number[][] => [[...switches['work']], [...switches['hostWork']]];
     expect(noted()).toEqual([[0, 0], [0]]);

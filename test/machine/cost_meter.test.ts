@@ -24,7 +24,7 @@ function meterOf(policy: LbrPolicy, beside?: Observer): CostMeter {
 }
 
 describe('CostMeter', () => {
-  it('always counts a switch of always as one stack saved, one wiped and one restored', () => {
+  it('CostMeter counts a switch under `always` as a save, a wipe and a restore', () => {
     const meter = meterOf(always);
     expect([meter.saves, meter.wipes, meter.restores, meter.vcpuSwitches]).toEqual([0, 0, 1, 1]);
     meter.machine.switchTo(0, 1);
@@ -34,7 +34,7 @@ describe('CostMeter', () => {
     expect(cycles).toBe(80 * STACK + 120 * 3 * STACK);
   });
 
-  it("always counts what the host's perf saves, restores and wipes for merged", () => {
+  it("CostMeter counts what the host's perf saves, restores and wipes for `merged`", () => {
     const meter = meterOf(merged);
     expect([meter.saves, meter.wipes, meter.restores]).toEqual([0, 0, 0]);
     const { machine } = meter;
@@ -48,7 +48,7 @@ describe('CostMeter', () => {
     expect([meter.saves, meter.wipes, meter.restores]).toEqual([2, 2, 1]);
   });
 
-  it('always counts the LBR accesses of guests, and apart those that exited', () => {
+  it('CostMeter counts the LBR accesses of guests, and those that exited separately', () => {
     const meter = meterOf(lazyLiteral);
     for (let i = 0; i < 3; i++) meter.machine.rdmsr(0, MSR_LBR_TOS);
     meter.machine.rdmsr(0, MSR_IA32_DEBUGCTLMSR);
@@ -57,7 +57,7 @@ describe('CostMeter', () => {
     expect([meter.guestAccesses, meter.exits]).toEqual([3, 1]);
   });
 
-  it('always counts what a guest does to switch tasks, and no other access', () => {
+  it('CostMeter counts the accesses of a guest’s task switch, and no other access', () => {
     const meter = meterOf(always);
     const { machine, tasks } = meter;
     machine.open(0, 0, 0, 2049);
@@ -69,7 +69,7 @@ describe('CostMeter', () => {
     expect(tasks.cycles).toBeGreaterThan(80 * tasks.reads + 120 * tasks.writes);
   });
 
-  it('always tells another observer of the same machine first', () => {
+  it('CostMeter calls another observer of the same machine before it counts', () => {
     const restores: number[] = [];
     const both: { meter?: CostMeter } = {};
     class Beside extends Observer {

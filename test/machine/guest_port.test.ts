@@ -155,7 +155,7 @@ describe('an interruption', () => {
     }
   });
 
-  it('what is only done again is never told', () => {
+  it('re-executed accesses are never reported twice', () => {
     const { m, said } = rigOf();
     m.arm(0, -1, 4);
     m.switchTask(0, 2);
@@ -243,7 +243,7 @@ describe('guest functions', () => {
     expect(() => m.ports[0].rewind()).toThrow('a port belongs to a CPU');
   });
 
-  it('never begin while another is under way, nor go on when none is', () => {
+  it('a guest function never begins while another is suspended, nor resumes if none is', () => {
     const { m } = rigOf();
     const [port] = m.ports;
     expect(() => port.rewind()).toThrow('only a suspended function runs again');
@@ -256,7 +256,7 @@ describe('guest functions', () => {
     expect(() => port.beginQuiet()).toThrow(underWay);
   });
 
-  it('never end before they have made the accesses that they had made', () => {
+  it('a re-executed guest function must repeat all its accesses', () => {
     const { m } = rigOf();
     const [port] = m.ports;
     m.arm(0, -1, 2);
@@ -267,7 +267,7 @@ describe('guest functions', () => {
     expect(() => port.end()).toThrow('a function that runs again makes the same accesses');
   });
 
-  it('never switch away from a task that does not run, nor to one that does', () => {
+  it('a task switch never leaves a task that does not run, nor goes to one that does', () => {
     const { m } = rigOf();
     const [cpu] = m.guests[0].cpus;
     expect(() => call.runGuestCall(cpu, call.CALL_SWITCH, 2, 3, 0)).toThrow(

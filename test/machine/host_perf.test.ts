@@ -66,7 +66,7 @@ describe('the threads', () => {
     expect(now()[0]).toEqual([0, 1]);
   });
 
-  it('never run on two pCPUs at once', () => {
+  it('a host thread never runs on two pCPUs at once', () => {
     const { m } = rigOf();
     expect(() => m.host.schedIn(0, 1)).toThrow('a thread runs on one pCPU at a time');
     expect(() => m.host.schedIn(0, 2)).not.toThrow();

@@ -17,7 +17,7 @@ import { seeded } from '../rig/seed.js';
 const actions = fc.array(anyAction(7), { maxLength: 300, size: 'max' });
 
 describe('the table of actions', () => {
-  it('always numbers the names in their order', () => {
+  it('the table numbers the names of actions in their order', () => {
     ACTION_NAMES.forEach((name, i) => {
       expect(KIND[name]).toBe(i);
       expect(ACTIONS[name].params.length).toBeLessThanOrEqual(3);

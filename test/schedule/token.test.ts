@@ -122,7 +122,7 @@ const KEPT_SAYS: readonly string[] = [
 ];
 
 describe('decodeToken', () => {
-  it('reads a token that somebody kept, whatever actions there are by now', () => {
+  it('decodeToken reads an old token, whatever actions have been added since', () => {
     expect(decodeToken(KEPT)?.schedule.actions().map(actionText)).toEqual(KEPT_SAYS);
   });
 

@@ -200,7 +200,7 @@ describe('Search', () => {
     expect(last.length).toBe(outcome.length);
   });
 
-  it('never says that lengths are covered of which it has not judged every state', () => {
+  it('a search never counts a length as covered before it has judged every state of it', () => {
     const property = fc.property(
       graphs(16),
       fc.nat({ max: 16 }),
@@ -231,7 +231,7 @@ describe('Search', () => {
     fc.assert(property, { numRuns: 400 });
   });
 
-  it('always counts as covered each length whose states are all found, and no more', () => {
+  it('a search counts a length as covered exactly if all its states are found', () => {
     const interruptedAfter = (model: Model, expansions: number): Outcome => {
       let polls = 0;
       const poll = (): boolean => polls++ < expansions - 1;

@@ -118,7 +118,7 @@ describe('shorten', () => {
     expect(counterexample).toEqual(found.counterexample);
   });
 
-  it('never calls anything minimal once it was interrupted, however late', () => {
+  it('shorten calls nothing minimal after an interruption, however late', () => {
     const found = [resultOf(never, 'sample-true', [rdmsr, ...leak])];
     let asked = 0;
     const shortened = (answers: number): Result[] => {

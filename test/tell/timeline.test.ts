@@ -175,7 +175,7 @@ describe('timeline', () => {
 });
 
 describe('actionLines', () => {
-  it('always shows every action, also those behind a failure, and nothing else', () => {
+  it('actionLines shows every action, also those after a failure, and nothing else', () => {
     const replay = replayCase('never', 'no-leak/vm', [...LEAK, act('call', 1, 1, 0)]);
     expect(actionLines(replay)).toEqual([
       '  2 VMs of 1 vCPU, 1 pCPU: v0 (VM 0) on p0, v1 (VM 1) off',

@@ -91,7 +91,7 @@ const FIRST_RELEASE: Readonly<Record<string, string>> = {
 describe('the comments of drift.ts', () => {
   const text = readFileSync(new URL('../../src/tree/drift.ts', import.meta.url), 'utf8');
 
-  it('always name a commit together with the release that first had it', () => {
+  it('the comments of drift.ts name each commit with the first release that has it', () => {
     // A comment belongs to the entry below it.
     const comments = text.split(/^ {2}\{$|^ {2}\{ macro.*$/m);
     const labels = comments.filter((comment) => /\b[0-9a-f]{12}\b/.test(comment));

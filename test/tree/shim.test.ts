@@ -102,7 +102,7 @@ describe.skipIf(missing !== '')('the swap of two tasks', () => {
     expect(rig.written).toEqual([[CTX[0], CTX[1], 0]]);
     expect(rig.data().map(([at]) => at)).toEqual(DATA);
   });
-  it('never touches users only because the data belongs to a task', () => {
+  it('a swap never touches users only because the data belongs to a task', () => {
     const { intel_pmu_lbr_sched_task } = OF_TASK;
     const text = lbrC({ intel_pmu_lbr_sched_task });
     const rig = new Rig(text.replace('bool sched_in)', 'struct task_struct *task, bool in)'));
@@ -112,7 +112,7 @@ describe.skipIf(missing !== '')('the swap of two tasks', () => {
       [DATA[0], 1],
     ]);
   });
-  it('always keeps the users with the context where they are counted for a target', () => {
+  it('a swap keeps users with the context if lbr.c counts them for a target', () => {
     const rig = new Rig(TASK_LBR);
     rig.call('intel_pmu_lbr_swap_task_ctx', 0, CPUC, ...CTX);
     expect(rig.data()).toEqual([

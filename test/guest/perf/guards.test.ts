@@ -298,7 +298,7 @@ describe('pvLbrAdd and pvLbrDel', () => {
 });
 
 describe('x86PmuOf', () => {
-  it('never goes by what a model or its microarchitecture is called', () => {
+  it('x86PmuOf never looks at the name of a model or its microarchitecture', () => {
     for (const name of ['haswell', 'skylake']) {
       const { config } = new Rig({ model: modelOf(name) }).kernel;
       const model = { ...config.model, name: 'x', uarch: name === 'haswell' ? 'x' : 'Haswell' };

@@ -190,7 +190,7 @@ describe('the report of an exploration', () => {
     expect(text).toContain('schedules of at most 14 actions were all looked at');
     expect(text).toMatch(/0 complete, 1 truncated, 0 unexpected failures; 1\.5 s$/);
   });
-  it('always says which lengths were covered, and speaks of one state as one', () => {
+  it('the report says which lengths were covered, and prints one state in the singular', () => {
     const cut = timed('memory', { outcome: outcome('memory', { frontier: 1, covered: 0 }) });
     expect(flat(exploration([cut]))).toContain('1 state was not expanded; schedules of at most 0');
   });

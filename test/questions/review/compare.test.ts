@@ -42,7 +42,7 @@ function options(policyName: string, driver: DriverKind, before = PORT): Compare
 }
 
 describe('a comparison', () => {
-  it('always gives a sign of life at each replay, after the runs as well', () => {
+  it('a comparison gives a sign of life at each replay, after the runs as well', () => {
     let signs = 0;
     const alive = (): void => void signs++;
     const progress = (): boolean => (signs = 0) === 0;

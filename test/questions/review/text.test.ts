@@ -120,7 +120,7 @@ describe('the report of a review', () => {
     expect(json(review(PORT, ONE_MORE_READ)).accesses.parting.at).toBeGreaterThanOrEqual(0);
   });
 
-  it('always shows the schedule on which accesses part', () => {
+  it('a review always shows the schedule in which accesses part', () => {
     const of = review(PORT, ONE_MORE_READ);
     const text = lines(of);
     const head = text.findIndex((line) => line.startsWith('the shortest is this, haswell, under'));
