@@ -90,7 +90,7 @@ describe('the emulated PMU', () => {
     expect(rdmsr(0, msrs.MSR_CORE_PERF_GLOBAL_STATUS)).toEqual([0b1000, 0, 0]);
     expect(rdmsr(0, msr)).toEqual([0, 0, 0]);
     for (const [n, bit] of bits.entries()) {
-      // Bits 62 and 63 are OvfBuffer and CondChgd. Bits 32 and up belong to the fixed counters.
+      // Bits 62 and 63 are OvfBuffer and CondChgd. Bits 34:32 belong to the fixed counters.
       expect(write(0, msr, 0, bit)).toBe(n < 3 || n >= 30 ? 0 : GP);
       if (n >= 4) expect(write(0, msr, bit, 0)).toBe(GP);
     }

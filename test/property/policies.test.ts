@@ -133,7 +133,7 @@ describe('the matrix on other CPUs and kernels', () => {
 
 describe('schedules drawn by fast-check', () => {
   for (const policy of SOUND) {
-    it(`recorded schedules never break ${policy.name}`, () => {
+    it(`schedules drawn by fast-check never break ${policy.name}`, () => {
       const shape = { vms: 2, vcpus: 2, tasks: 3, pcpus: 2 };
       const config = { ...shape, model: model('haswell'), kernel: '6.1' as const, policy };
       const bench = new Bench(config);

@@ -159,7 +159,7 @@ export class Rig {
     this.m.switchTo(0, 0);
   }
 
-  /** Makes v0 exit and enter, so that pending requests are handled. */
+  /** Enters the guest of v0, so that what the policy has put off is done. */
   enter(): void {
     this.m.kvm.enter(this.m.vcpus[0]);
   }

@@ -1,5 +1,5 @@
 /**
- * Runs a sequence on two drivers side by side. After every call it compares the MSR accesses in
+ * Runs a sequence on two drivers side by side. Compares, after every call, the MSR accesses in
  * order, the result, and every word of the kernel.
  */
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
