@@ -1,7 +1,4 @@
-/**
- * docs/FIDELITY.md: its rows are in order, references to rows are right, and each property is
- * covered.
- */
+/** docs/FIDELITY.md: order of the rows, references to rows, and coverage of properties. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { PROPERTY_NAMES } from '../src/judge/properties.js';

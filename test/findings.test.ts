@@ -51,9 +51,7 @@ function indexRow(name: string): string {
   return `| ${[link, policy, property, OUTCOME[whose], standIn].join(' | ')} |`;
 }
 
-/**
- * This test explores up to this many actions. For longer schedules the document gives a command.
- */
+/** The most actions that this test explores. The document gives a command for the rest. */
 const BOUND = 7;
 
 /** The cells of the table, one row for each policy. */

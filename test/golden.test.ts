@@ -16,9 +16,7 @@ import { STAND_INS } from './golden/stand_ins.js';
 interface Ending {
   /** Who breaks the property; `nobody` if it holds. */
   readonly whose: 'policy' | 'kernel' | 'nobody';
-  /**
-   * A situation that must have arisen by the end, so that a property that holds was really at risk.
-   */
+  /** A situation that must have arisen by the end: a property that holds was really at risk. */
   readonly reach?: ReachName;
 }
 

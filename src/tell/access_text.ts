@@ -32,8 +32,7 @@ function accessText(model: CpuModel, access: ShownAccess | undefined): string {
 }
 
 /**
- * The accesses of both lists in two columns, around the first that differs. If none differs, shows
- * the last ones.
+ * The accesses of both lists in two columns, around the first that differs, else at the end.
  *
  * @param at - index of the first access that differs, or -1.
  */

@@ -74,9 +74,7 @@ const DEBUGCTL_BITS: Bits = [
   [msrs.DEBUGCTLMSR_FREEZE_PERFMON_ON_PMI, 'FREEZE_PERFMON'],
 ];
 
-/**
- * The bits of LBR_SELECT. A set bit suppresses what it names; the last bit enables call-stack mode.
- */
+/** A set bit of LBR_SELECT suppresses what it names; the last bit is call-stack mode. */
 const SELECT_BITS: Bits = [
   [msrs.LBR_KERNEL, 'kernel'],
   [msrs.LBR_USER, 'user'],

@@ -55,9 +55,7 @@ function isDebugctl(access: Access): boolean {
   return access.msr === MSR_IA32_DEBUGCTLMSR;
 }
 
-/**
- * Neighbours with the same key share a line. For remarks, `withRepeats` compares the lines instead.
- */
+/** Neighbours with the same key share a line. `withRepeats` joins equal remarks instead. */
 function groupOf(entry: Entry): string | Entry {
   switch (entry.kind) {
     case 'guest':

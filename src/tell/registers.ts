@@ -58,9 +58,7 @@ function pcpuColumn(machine: Machine, pcpu: number, vcpu: number): Column {
   return { title, stack, debugctl: `${bits} (v${loaded.id}: ${guests})` };
 }
 
-/**
- * Rows of the table: control registers, then records by age, down to the last that any stack has.
- */
+/** Rows of the table: control registers, then records by age, to the last of any stack. */
 function rowsOf(columns: readonly Column[], viewer: Viewer): string[][] {
   const hasSelect = columns.some(({ stack }) => stack.model.select !== 'none');
   const rows = [['DEBUGCTL', ...columns.map(({ debugctl }) => debugctl)]];

@@ -45,9 +45,7 @@ const LINK: readonly string[] = [
   '-Wl,-z,stack-size=16',
 ];
 
-/**
- * Flags for an lbr.c that counts executed code. -fgnu89-inline gives `inline` the kernel's meaning.
- */
+/** Makes lbr.c count executed code. -fgnu89-inline gives `inline` the kernel's meaning. */
 const INSTRUMENT: readonly string[] = [
   '-O0',
   '-fgnu89-inline',

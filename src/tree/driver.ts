@@ -20,8 +20,7 @@ import type { KernelBinary } from './binary.js';
 import type { WasmGlobal, WasmMemory } from './webassembly.js';
 import { WebAssembly } from './webassembly.js';
 
-// The memory holds static data from the linker's base up, then a stack for each CPU, then the
-// block.
+// Memory holds static data from the linker's base up, a stack for each CPU, then the block.
 export const PAGE_BYTES = 0x10000;
 /** Upper limit of static data; the stacks follow. */
 export const STATICS_END = 0x10000;
@@ -120,8 +119,7 @@ class SharedMemory extends Memory {
     const { staticsFrom, staticWords } = this.binary;
     const from = staticsFrom / 4;
     if (outer !== null) {
-      // One place is enough: a guest's MSR access may start the host's perf, but the host never
-      // calls a guest.
+      // One place is enough: a guest's access may run the host's perf, but never the reverse.
       for (let i = 0; i < staticWords; i++) this.underWay[i] = this.all[from + i];
     }
     const at = BLOCK_ADDRESS / 4 + driver.statics;

@@ -1,7 +1,4 @@
-/**
- * Explains in one line why an lbr.c could not be compiled: what the shim lacks, and which code uses
- * it.
- */
+/** Explains why an lbr.c does not compile: what the shim lacks, and which code uses it. */
 import type { KernelSource } from './source.js';
 
 /** What clang quotes in its messages, in order. The first group is the name. */

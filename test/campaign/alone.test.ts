@@ -1,6 +1,4 @@
-/**
- * Runs the guests of a schedule without a host, to decide whether a failure is the kernel's own.
- */
+/** Guests of a schedule without a host: this decides if a failure is the kernel's own. */
 import { describe, expect, it } from 'vitest';
 import type { Cpu } from '../../src/guest/perf/kernel.js';
 import { addressVm } from '../../src/hw/branch.js';

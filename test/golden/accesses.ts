@@ -26,19 +26,14 @@ export function print64(lo: number, hi: number): string {
   return ((BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0)).toString(16);
 }
 
-/**
- * Answers reads from the recording. Fails at the first access that differs from the recorded one.
- */
+/** Answers reads from the recording. Fails at the first access that differs. */
 export class RecordedPort implements MsrPort {
   edx = 0;
   readonly vector: Vector = 0;
   private accesses: readonly string[] = [];
   private done = 0;
 
-  /**
-   * @param msrs - accesses in order, separated by blanks, such as `r1c9=3`: `r` or `w`, index, `=`,
-   * value.
-   */
+  /** @param msrs - accesses in order, such as `r1c9=3 w1d9=0`: `r` or `w`, index, value. */
   begin(msrs = ''): void {
     this.accesses = msrs === '' ? [] : msrs.split(' ');
     this.done = 0;

@@ -27,9 +27,7 @@ function mergedOn(differs: (perf: HostPerf) => Partial<HostPerf>): LbrPolicy {
   };
 }
 
-/**
- * perf cannot schedule the guest LBR event of these vCPUs: the event is in ERROR from its creation.
- */
+/** perf cannot schedule the guest LBR event of these vCPUs: it is in ERROR from the start. */
 function eventInError(which: (vcpu: Vcpu) => boolean): LbrPolicy {
   return mergedOn((perf) => ({
     createGuestLbrEvent: (vcpu: Vcpu<'own'>, kind) => {
@@ -87,10 +85,7 @@ function hostTakesLbr(rearms: boolean): LbrPolicy {
   };
 }
 
-/**
- * Another thread creates vCPU 0's event, and KVM binds the event to `current`. Here `current` is
- * the thread of vCPU 1.
- */
+/** Another thread (vCPU 1's) creates vCPU 0's event, and KVM binds the event to `current`. */
 function eventOfAnotherThread(): LbrPolicy {
   const vcpus: Vcpu[] = [];
   const other = (vcpu: Vcpu): Vcpu => (vcpu.id === 0 ? vcpus[1] : vcpu);
@@ -117,8 +112,7 @@ function staleDebugctl(): LbrPolicy {
       merged.vcpu_load(kvm, vcpu);
       vcpu.words.read = 0;
     },
-    // The first entry follows the load at once, so the value that KVM reads there is the value at
-    // the load.
+    // The first entry follows the load at once, so this is the value at the load.
     vcpu_enter: (kvm, vcpu: Vcpu<'host_debugctl' | 'read'>) => {
       if (vcpu.words.read === 0) vcpu.words.host_debugctl = vcpu.host_debugctl;
       vcpu.words.read = 1;
@@ -128,9 +122,7 @@ function staleDebugctl(): LbrPolicy {
   };
 }
 
-/**
- * A VMM that migrates DEBUGCTL by itself, although KVM does not list the MSR. No LBR state arrives.
- */
+/** A VMM that migrates DEBUGCTL, although KVM does not list the MSR, and no LBR state. */
 function debugctlMigrates(): LbrPolicy {
   return {
     ...merged,
@@ -138,8 +130,7 @@ function debugctlMigrates(): LbrPolicy {
       vcpu.records.clear();
       return true;
     },
-    // The VMM writes DEBUGCTL by KVM_SET_MSRS at the destination. This write takes the path of a
-    // guest's write.
+    // The VMM writes DEBUGCTL by KVM_SET_MSRS, which takes the path of a guest's write.
     vcpu_load: (kvm, vcpu) => {
       merged.vcpu_load(kvm, vcpu);
       merged.setDebugctl(kvm, vcpu);

@@ -82,9 +82,7 @@ describe('interceptSelect', () => {
 });
 
 describe('loadAtEntry', () => {
-  /**
-   * A vCPU whose saved stack holds a kernel address in the form that hardware without TSX captures.
-   */
+  /** A vCPU whose saved stack holds a kernel address as hardware without TSX captures it. */
   function captured(cpu: string): HookedRig {
     const rig = rigOf(cpu);
     const [{ records }] = rig.m.vcpus;

@@ -1,6 +1,4 @@
-/**
- * The host's own accesses to LBR MSRs: for which vCPU, how many, and the values that they leave.
- */
+/** The host's own accesses to LBR MSRs: for which vCPU, how many, with what result. */
 import { describe, expect, it } from 'vitest';
 import { ModelInvariantError } from '../../src/hw/assert.js';
 import { addressHigh, BRANCH_JCC } from '../../src/hw/branch.js';
@@ -190,8 +188,7 @@ describe('restoreStack', () => {
     copy.write(FROM + 3, 1, 2);
     copy.write(TOS, 3, 0);
     copy.write(SELECT, 5, 0);
-    // Not canonical: bits 63:48 do not repeat bit 47. A guest cannot write such a value, but a VMM
-    // could.
+    // Not canonical: bits 63:48 do not repeat bit 47. Only a VMM could supply such a value.
     memory.words[copy.records + 1] = 0x00ff0000;
     registers.restoreStack(on[0], true);
     expect(said()).toEqual([`hostFault 0 ${FROM} true`, `hostStack 0 ${VCPU} 98 true`]);

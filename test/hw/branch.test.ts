@@ -1,7 +1,4 @@
-/**
- * Addresses that name their owner: decoding returns what was encoded, whatever a record format
- * changes.
- */
+/** Addresses that name their owner: decoding returns what was encoded, in any format. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as branch from '../../src/hw/branch.js';

@@ -23,9 +23,7 @@ const [SELECT, TOS, DEBUGCTL, CAPABILITIES, STATUS, CTRL, OVF_CTRL, STATUS_SET] 
 ].map((s) => Number.parseInt(s, 16));
 
 const [REL_CALL, IND_CALL, RET, ZERO_CALL] = [1, 2, 3, 6];
-/**
- * LBR_SELECT bits that suppress a kind. In the Nehalem layout the jump bits suppress more kinds.
- */
+/** LBR_SELECT bits that suppress a kind. Nehalem's jump bits suppress more kinds. */
 const SUPPRESS = [[2], [3], [4], [5], [6], [7], [3], [8], [8], [8], [8]];
 const NEHALEM = [[2], [3, 7], [4, 6], [5, 6, 7], [6], [7], [3, 7], [8], [8], [8], [8]];
 

@@ -239,8 +239,7 @@ describe('differsFrom', () => {
       const half = fc.constantFrom<Pair>([0, 0], [1, 0], [0, 1], [1, 1], [-1, -1]);
       const words = fc.array(half, { minLength: model.lbr_nr, maxLength: model.lbr_nr });
       const property = fc.property(words, words, words, (mine, theirs, noise) => {
-        // The stack at the higher offset is tested, since a bound without the offset would end too
-        // early there.
+        // The stack at the higher offset: a bound that omits the offset ends too early here.
         const [other, stack] = new Rig(model).stacks;
         for (let i = 0; i < model.lbr_nr; i++) {
           stack.write(model.lbr_from + i, ...mine[i]);

@@ -34,9 +34,7 @@ function lbrMsrs(model: CpuModel): number[] {
   return [...recordsOf(model), ...controls, msrs.MSR_LBR_TOS];
 }
 
-/**
- * Every index below 4096 that is no LBR register of the model. All of these MSRs must always exit.
- */
+/** Every index below 4096 that is no LBR register of the model: these must always exit. */
 function otherMsrs(model: CpuModel): number[] {
   const known = new Set(lbrMsrs(model));
   return Array.from({ length: 4096 }, (_, msr) => msr).filter((msr) => !known.has(msr));

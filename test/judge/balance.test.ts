@@ -1,7 +1,4 @@
-/**
- * `balanced` on random contexts, events and counts, compared with rules that this file states
- * again.
- */
+/** `balanced` on random contexts, events and counts, compared with rules stated here. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';

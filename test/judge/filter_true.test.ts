@@ -41,10 +41,7 @@ function flipDebugctl(bits: number): DriverKind {
   });
 }
 
-/**
- * Opens an event of this type. Returns the detail of a broken filter-true, or '' if the property
- * holds.
- */
+/** Opens an event of this type. Returns how filter-true breaks, or ''. */
 function verdictOn(driver: DriverKind, type: number, cpu = 'skylake'): string {
   const rig = new WatchedRig({ driver, cpu });
   rig.open(type);
@@ -54,10 +51,7 @@ function verdictOn(driver: DriverKind, type: number, cpu = 'skylake'): string {
   return breaker === 'nobody' ? '' : rig.ownDetail('filter-true');
 }
 
-/**
- * Lets perf_event_open() return `ret` for a type. Returns the detail of a broken filter-true, or
- * ''.
- */
+/** Lets perf_event_open() return `ret` for a type. Returns how filter-true breaks, or ''. */
 function openVerdict(type: number, ret: number, cpu = 'skylake'): string {
   const rig = new WatchedRig({ cpu });
   rig.monitor.guestOpened(0, type, ret);

@@ -117,8 +117,7 @@ describe('read', () => {
       rig.ref.write(0, DEBUGCTL, LBR, 0);
       rig.ref.read(0, DEBUGCTL, LBR, 0);
     };
-    // The return of a real record proves that the stack was not dropped. An empty record proves
-    // nothing.
+    // A real record's return proves that nothing was dropped. An empty one proves nothing.
     expect(lose(1, 7, right)).toBe(false);
     expect(lose(1, 7, other)).toBe(true);
     expect(lose(1, 7, debugctl)).toBe(true);
@@ -223,8 +222,7 @@ describe('wrongSample', () => {
       }),
     ).toEqual([[], []]);
     expect(after((_rig, seen) => void (seen.nested = true))).toEqual([[], ['callstack-true']]);
-    // A wrong read by another vCPU of the same VM taints the VM. A wrong read by another VM does
-    // not.
+    // A wrong read by another vCPU taints its own VM only.
     expect(after((rig) => rig.ref.read(1, FROM, 1, 0))).toEqual([[], []]);
     expect(after((rig) => rig.ref.read(2, FROM, 1, 0))).toEqual([[], ['callstack-true']]);
     expect(after((rig) => rig.ref.read(1, STATUS, 1, 0))).toEqual([[], ['callstack-true']]);
@@ -331,11 +329,9 @@ describe('fault', () => {
       rig.ref.fault(vcpu, SELECT, true, 1, edx);
     expect(sampled(() => {})).toBe('kernel');
     expect(sampled(write(0, 0))).toBe('nobody');
-    // A wrong fault of another vCPU of the VM taints the whole VM. A wrong fault in another VM does
-    // not.
+    // A wrong fault of another vCPU taints its own VM only.
     expect([sampled(write(1, 0)), sampled(write(2, 0))]).toEqual(['nobody', 'kernel']);
-    // A fault on both machines changes nothing. A write that only the reference machine refuses
-    // does.
+    // A fault on both machines changes nothing; a write that only the reference refuses does.
     expect(sampled(write(0, 1))).toBe('kernel');
     expect(sampled((rig) => rig.ref.write(0, SELECT, 0, 1))).toBe('nobody');
   });
@@ -355,8 +351,7 @@ describe('fault', () => {
       ref.fault(0, FROM, false, 0, 0);
     });
     expect(high).toBe('policy');
-    // Reads before the PMI handler have no part in the sample. MSRs other than LBR's have none
-    // either.
+    // Reads before the PMI handler have no part in the sample; nor have other MSRs.
     const before = sampled((rig) => {
       read(FROM, 1)(rig);
       rig.ref.read(0, STATUS, 1, 0);

@@ -1,7 +1,4 @@
-/**
- * recorder-owned, owner-only and host-intact: whose records the registers hold, and who accesses
- * them.
- */
+/** recorder-owned, owner-only, host-intact: whose records registers hold, who accesses them. */
 import { describe, expect, it } from 'vitest';
 import * as branch from '../../src/hw/branch.js';
 import { HOST } from '../../src/host/observer.js';

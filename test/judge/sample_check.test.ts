@@ -1,7 +1,4 @@
-/**
- * no-leak/task and callstack-true on hand-made schedules: each with a sample that breaks them, and
- * one that does not.
- */
+/** no-leak/task and callstack-true on hand-made schedules that keep or break them. */
 import { describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
 import * as branch from '../../src/hw/branch.js';
@@ -117,8 +114,7 @@ describe('callstack-true', () => {
       return rig.broken.includes('callstack-true');
     };
     expect(short(() => {})).toBe(true);
-    // callstack-true tolerates a short stack if hardware cannot know the exact depth. Causes are:
-    // raw accesses by the guest,
+    // A short stack is tolerated if hardware cannot know the exact depth: raw accesses,
     expect(short((rig) => rig.m.rdmsr(0, TOS))).toBe(false);
     expect(short((rig) => rig.m.wrmsr(0, TOS, 0, 0))).toBe(false);
     // a call to the next instruction, which hardware takes for a frame,

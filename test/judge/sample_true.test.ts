@@ -25,9 +25,7 @@ const NEAR = [
   branch.BRANCH_RET,
 ];
 
-/**
- * Makes branches of all kinds in user mode and in the kernel, and takes a sample after every few.
- */
+/** Makes branches of all kinds, in user mode and kernel, and samples after every few. */
 function exercise(rig: WatchedRig): void {
   for (const [i, kind] of NEAR.entries()) {
     rig.m.branches(0, kind, 1 + (i % 2));
@@ -40,10 +38,7 @@ function exercise(rig: WatchedRig): void {
   }
 }
 
-/**
- * Takes a sample of three calls with a broken driver. Returns the detail of a broken sample-true,
- * or ''.
- */
+/** Samples three calls with a broken driver. Returns how sample-true breaks, or ''. */
 function verdictOn(change: (cpu: Cpu) => void, type = ANY | U, cpu = 'skylake'): string {
   const rig = new WatchedRig({ driver: afterRead(change), cpu });
   rig.open(type);
@@ -55,9 +50,7 @@ function verdictOn(change: (cpu: Cpu) => void, type = ANY | U, cpu = 'skylake'):
   return breaker === 'nobody' ? '' : rig.ownDetail('sample-true');
 }
 
-/**
- * Flips bits of a word of an entry: words 0 and 1 are the source, 2 and 3 the target, 4 the flags.
- */
+/** Flips bits of an entry: words 0 and 1 are the source, 2 and 3 the target, 4 the flags. */
 function flip(entry: number, word: number, bits: number): (cpu: Cpu) => void {
   return (cpu) => {
     cpu.kernel.words[cpu.lbr_entry(entry) + word] ^= bits;

@@ -1,6 +1,4 @@
-/**
- * The real call stacks, compared with plain arrays; and the kernel's counts of call-stack users.
- */
+/** The real call stacks, compared with arrays; the kernel's counts of call-stack users. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
@@ -108,9 +106,7 @@ describe('isUserCallstack', () => {
   });
 });
 
-/**
- * One VM of two vCPUs. Three events count on CPU 0: two in call-stack mode, one in another mode.
- */
+/** One VM of two vCPUs. On CPU 0 two call-stack events count and one of another mode. */
 function counting(): Machine {
   const m = bootedMachine({ cpu: 'skylake', vms: 1, vcpus: 2, tasks: 2, pcpus: 2 });
   for (const type of [BRANCH_TYPES[0], BRANCH_TYPES[0]]) expect(m.open(0, 0, 0, type)).toBe(0);

@@ -1,7 +1,4 @@
-/**
- * What is checked when a vCPU is switched in or out: no-needless-switch, active-agrees, and the
- * notes of stops.
- */
+/** Checks at vCPU switches: no-needless-switch, active-agrees, and the notes of stops. */
 import { describe, expect, it } from 'vitest';
 import { HOST } from '../../src/host/observer.js';
 import { MSR_KVM_PV_LBR_CTRL } from '../../src/guest/pv/kvm_para.js';

@@ -1,6 +1,4 @@
-/**
- * SDM Vol. 3B, "LBR Stack" and "LBR Stack and Intel 64 Processors": one test for each paragraph.
- */
+/** SDM Vol. 3B, "LBR Stack" and "LBR Stack and Intel 64 Processors", a test per paragraph. */
 import { describe, expect, it } from 'vitest';
 import { BRANCH_JCC } from '../../src/hw/branch.js';
 import type { LogicalProcessor } from '../../src/hw/logical_processor.js';

@@ -21,8 +21,7 @@ function capture(cpu: LogicalProcessor, mispredicted: boolean): void {
 }
 
 describe('WRMSR of a FROM register', () => {
-  // HSD172, HSM182, BDM127: without TSX, bits 62:61 must repeat bit 47, but hardware captures them
-  // as 0.
+  // HSD172, HSM182, BDM127: without TSX, bits 62:61 must repeat bit 47; captured as 0.
   it('a kernel FROM that RDMSR gave is refused on haswell-notsx, and never on haswell', () => {
     for (const mispredicted of [false, true]) {
       const vectors = ['haswell', 'haswell-notsx'].map((name) => {
@@ -69,8 +68,7 @@ describe('WRMSR of a FROM register', () => {
 });
 
 describe('WRMSR of a TO register', () => {
-  // SKL047 describes the check of TO. In format TIME, bits 63:48 hold cycles, so no such check is
-  // possible.
+  // SKL047 describes the check of TO. Format TIME has cycles in bits 63:48, so no check.
   it('a TO that is not canonical is always refused, except on Goldmont', () => {
     for (const name of ['nehalem', 'haswell', 'haswell-notsx', 'skylake', 'knl']) {
       expect(processor(name).wrmsr(TO, 0, 0x8000)).toBe(13);

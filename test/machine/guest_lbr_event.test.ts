@@ -1,6 +1,4 @@
-/**
- * The three kinds of guest LBR event on the host's perf, and which host events count beside them.
- */
+/** The three kinds of guest LBR event on the host's perf, and who counts beside them. */
 import { describe, expect, it } from 'vitest';
 import { intel_get_event_constraints } from '../../src/guest/perf/intel_core.js';
 import { intel_vlbr_constraints } from '../../src/guest/perf/intel_core.js';

@@ -10,9 +10,7 @@ import type { Machine } from '../../src/machine/machine.js';
 import { DEBUGCTL, Rig, TOS } from '../rig/machine.js';
 import { Recorder } from '../rig/observer.js';
 
-/**
- * One VM of two vCPUs and four tasks on two pCPUs, with stacks of four records and an open event.
- */
+/** One VM of two vCPUs and four tasks on two pCPUs, with stacks of four and an open event. */
 function rigOf(recorder?: Recorder): Rig {
   const part = { vms: 1, vcpus: 2, tasks: 4, pcpus: 2, cpu: 'skylake/4' };
   const rig = new Rig(always, part, recorder);

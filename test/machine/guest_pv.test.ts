@@ -34,10 +34,7 @@ function accessText(line: string, { m }: Rig): string | null {
   return isLbr && lbrMap(m.config.model).kind(at) !== KIND_NONE ? 'lbr' : null;
 }
 
-/**
- * The guest's accesses to LBR MSRs (a run of them counts as one), DEBUGCTL and ACTIVE since the
- * last call.
- */
+/** The guest's accesses to LBR MSRs (a run counts once), DEBUGCTL and ACTIVE. */
 function did(rig: Rig): string[] {
   const texts = rig.said('guest').flatMap((line) => accessText(line, rig) ?? []);
   return texts.filter((text, i) => text !== 'lbr' || texts[i - 1] !== 'lbr');

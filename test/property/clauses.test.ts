@@ -82,9 +82,7 @@ class Watch {
   }
 }
 
-/**
- * Performs all actions, which must be possible. Returns the first property that each action breaks.
- */
+/** Performs all actions, which must be possible. Returns what each action breaks first. */
 function run({ actions }: Shown, { runs, verdicts }: Watch): string[] {
   const schedule = Schedule.of(actions.map(parseAction));
   return actions.map((_, i) => {

@@ -88,9 +88,7 @@ const outlasting = (word: Word, other: Word = word): Change =>
     vcpu.words[word] = was;
   });
 
-/**
- * Zeroes the records that perf's own save would leave out: those from the first empty record down.
- */
+/** Zeroes the records that perf's own save leaves out: from the first empty one down. */
 function dropBelowHole(vcpu: Vcpu): void {
   const { records } = vcpu;
   const { lbr_from, lbr_to, lbr_info, lbr_nr } = records.model;
@@ -113,10 +111,7 @@ const dropping = (stopped: (vcpu: Vcpu<Word>) => boolean): Change =>
     if (drop) vcpu.records.clear();
   });
 
-/**
- * The host branches between the lending and the entry. Hardware records the branch if DEBUGCTL.LBR
- * is set.
- */
+/** The host branches between lending and entry. DEBUGCTL.LBR decides if this is recorded. */
 const hostBranches: Change = around('vcpu_enter', (own, vcpu, kvm) => {
   own();
   if (vcpu.words.borrowed === 0 || !(kvm instanceof Kvm)) return;

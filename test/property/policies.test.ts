@@ -25,9 +25,7 @@ function counterexampleMax({ name }: LbrPolicy): number {
   return ['v6', 'v7', 'v10'].includes(name) ? 16 : 12;
 }
 
-/**
- * Actions whose actor is a vCPU but which the host performs: HLT asks the host for another thread.
- */
+/** Actions of a vCPU that the host performs: HLT asks the host for another thread. */
 const OF_HOST: readonly ActionName[] = ['halt', 'liveMigrate'];
 
 const SEED = Number(process.env['VLBR_SEED'] ?? 1);
@@ -98,8 +96,7 @@ describe('the matrix on skylake with Linux 6.1', () => {
         expect(counterexample?.actions.length ?? 0).toBeLessThanOrEqual(counterexampleMax(policy));
       }
       expect(ACTION_NAMES.filter((name) => report.actions[name] === 0)).toEqual([]);
-      // Every policy meets this fault of Linux 6.1. The list must hold no failure to which the
-      // policy contributes.
+      // Every policy meets this fault of Linux 6.1, and no failure here may be a policy's.
       expect(report.kernelFindings.map(({ property }) => property)).toContain('balanced');
       expect(notTheKernels(report)).toEqual([]);
     });

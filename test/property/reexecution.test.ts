@@ -389,8 +389,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
         for (let k = 0; k < longest; k++) {
           const nmi = { event: 0, after: after + 1 };
           const run = interrupted(rig, state, step, nmi, [k, k % 5], new Tape([]));
-          // An interruption may move the NMI by up to two accesses. The NMI is taken once and as a
-          // whole.
+          // An interruption may move the NMI by two accesses, but not repeat or split it.
           expect(Math.abs(run.pmiAt - after)).toBeLessThanOrEqual(2);
           expect(run.outcome).toEqual(plain[run.pmiAt]);
         }

@@ -44,10 +44,7 @@ export function recording(model: CpuModel | string, select?: number): LogicalPro
 const bank = (base: number, { lbr_nr }: CpuModel): number[] =>
   base === 0 ? [] : Array.from({ length: lbr_nr }, (_, i) => base + i);
 
-/**
- * Indices of the FROM, TO and INFO registers, in slot order. The INFO list is empty if the CPU has
- * none.
- */
+/** Indices of the FROM, TO and INFO registers, in slot order; INFO may have none. */
 export const froms = (model: CpuModel): number[] => bank(model.lbr_from, model);
 export const tos = (model: CpuModel): number[] => bank(model.lbr_to, model);
 export const infos = (model: CpuModel): number[] => bank(model.lbr_info, model);

@@ -7,10 +7,7 @@ export interface Edge {
   readonly cost: number;
 }
 
-/**
- * `edges[s][a]` is the state to which action a leads from state s. The number of an action also
- * gives its cost.
- */
+/** `edges[s][a]` is where action a leads from state s. The action's number gives its cost. */
 export interface Graph {
   readonly edges: readonly (readonly Edge[])[];
   /** For each invariant, the states that break it. */

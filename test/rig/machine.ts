@@ -96,9 +96,7 @@ export class Rig {
     this.workAtBoot = this.work();
   }
 
-  /**
-   * The host's work on LBR MSRs since the last call. A run of accesses by host perf counts as one.
-   */
+  /** The host's work on LBR MSRs since the last call. A run of perf's accesses counts once. */
   readonly work = (): string[] => {
     const several = this.m.pcpus.length > 1;
     const told: string[] = [];

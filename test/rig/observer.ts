@@ -40,10 +40,7 @@ export class Recorder {
     this.lines.push(line);
   }
 
-  /**
-   * Returns the lines since the last call whose start is in `starts`. By default returns all of
-   * them.
-   */
+  /** Returns the lines since the last call whose start is in `starts`; by default all. */
   readonly said = (...starts: readonly string[]): string[] => {
     const lines = this.lines.splice(0);
     if (starts.length === 0) return lines;

@@ -114,10 +114,7 @@ export class Walker {
     return [...this.out.subarray(0, this.model.actions(state, this.out))];
   }
 
-  /**
-   * Picks a kind of action, then an action. In three of four cases it avoids actions that interrupt
-   * a function.
-   */
+  /** Picks an action by its kind. Interrupts a function in one of four cases only. */
   pick(actions: readonly number[], pick: number): number {
     const { model } = this;
     const plain = actions.filter((action) => model.cost(action) === 1);

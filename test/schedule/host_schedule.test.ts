@@ -23,9 +23,7 @@ function nameOf(pid: number): string {
   return NAMES.get(pid) ?? 'other';
 }
 
-/**
- * Prints a recording with an event each microsecond. A row is `cpu prev next`, or a verbatim line.
- */
+/** Prints a recording, an event a microsecond. A row is `cpu prev next`, or a whole line. */
 function record(rows: readonly string[]): string {
   const lines = rows.map((row, i) => {
     const match = /^(\d+) (\d+) (\d+)$/.exec(row);
@@ -453,8 +451,7 @@ describe('hostSchedule, generated hosts', () => {
     let lost_total = 0;
     fc.assert(
       fc.property(runArb, fc.array(fc.boolean(), { minLength: 80, maxLength: 80 }), (run, lose) => {
-        // Only an event with a later one on its CPU may be lost, since the later one carries the
-        // mark.
+        // Only an event with a later one on its CPU may be lost: the later one has the mark.
         const last_of_cpu = new Map(run.switches.map((event, i) => [event.cpu, i]));
         const lossy = new Set<number>();
         const kept: SchedSwitch[] = [];

@@ -17,9 +17,7 @@ import { drawOf, SEED, seeded } from '../rig/seed.js';
 
 const PART = { cpu: 'skylake', policy: lazySound };
 
-/**
- * Two VMs of two vCPUs: v0 runs on p0, v1 on p1, v2 on p2; v3 is off. Task i is current on CPU i.
- */
+/** Two VMs of two vCPUs: v0 on p0, v1 on p1, v2 on p2; v3 is off. Task i runs on CPU i. */
 class Rig {
   readonly m: Machine = bootedMachine({ ...PART, vcpus: 2, tasks: 4, pcpus: 3 });
 
@@ -222,8 +220,7 @@ describe('canPerform', () => {
     for (const kind of ['call', 'fork', 'halt', 'kexec', 'boot'] as const) {
       expect([kind, rig.can(kind, 0, 1)]).toEqual([kind, false]);
     }
-    // A kexec may stop other CPUs, but not inside a kernel function of its VM. A kexec of another
-    // VM is possible.
+    // A kexec may not stop a CPU inside a kernel function of its VM. Another VM's kexec is free.
     expect([rig.can('kexec', 1), rig.can('kexec', 2)]).toEqual([false, true]);
     rig.act('resume', 0);
     expect([rig.can('resume', 0), rig.can('call', 0, 1), rig.can('kexec', 1)]).toEqual([

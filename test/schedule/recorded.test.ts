@@ -1,7 +1,4 @@
-/**
- * Recorded switches: how a recording is cut into windows. A run must make exactly the recorded
- * switches, in their order.
- */
+/** Recorded switches: how a recording is cut, and that a run makes exactly these switches. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ShapeCampaign } from '../../src/campaign/campaign.js';

@@ -54,9 +54,7 @@ function arrowsOf(graph: Graph, claim: Claim): Arrow[] {
   );
 }
 
-/**
- * Weights of heaviest paths, relaxed until nothing changes. More rounds than edges mean a cycle.
- */
+/** Weights of heaviest paths, relaxed to the end. More rounds than edges mean a cycle. */
 function heaviest(graph: Graph, arrows: readonly Arrow[]): number {
   const weight = graph.edges.map(() => 0);
   const limit = arrows.length;

@@ -16,9 +16,7 @@ function explore(model: Model, options?: SearchOptions): { search: Search; outco
 const costOf = (model: Model, path: readonly number[]): number =>
   path.reduce((sum, action) => sum + (model.cost?.(action) ?? 1), 0);
 
-/**
- * A counter of `bits` bits that the actions `up` and `down` move and that stops at its last value.
- */
+/** A counter of `bits` bits with actions `up` and `down`, which stops at its last value. */
 function counter(bits: number, words = 1): Model {
   const last = 2 ** bits - 1;
   return {

@@ -46,10 +46,7 @@ function* reached(walker: Walker, most: number): Generator<Int32Array> {
   }
 }
 
-/**
- * Names a step by the parts that it touches. Also returns the branches of its VM that other VMs
- * hold.
- */
+/** Names a step by its parts. Also returns the branches of its VM that other VMs hold. */
 function keyOf(
   { parts, table }: MachineModel,
   state: Int32Array,
@@ -66,9 +63,7 @@ function keyOf(
 }
 
 const STATES = 1500;
-/**
- * One of EVERY states is checked in full. Steps whose branches another VM holds are always checked.
- */
+/** One of EVERY states is checked, and each step whose branches another VM holds. */
 const EVERY = 12;
 
 const PLAIN: readonly Group[] = ['calls', 'tasks', 'events', 'pmi'];

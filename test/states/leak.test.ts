@@ -7,9 +7,7 @@ import { Bench } from '../../src/campaign/trial.js';
 import { PROPERTY } from '../../src/judge/properties.js';
 import { machineConfig } from '../rig/machine.js';
 
-/**
- * v1 saves a record of v0. v0 records another branch in the same place. v1 restores the old record.
- */
+/** v1 saves a record of v0, v0 records another branch there, v1 restores the old record. */
 const SCHEDULE = [
   'v0: open task=0 type=CALL_STACK|USER',
   'p0: run vcpu=1',

@@ -1,7 +1,4 @@
-/**
- * States that differ in names only: all offer the same actions as their canonical form, and the
- * canonical form maps to itself.
- */
+/** States that differ in names only offer the same actions and have one canonical form. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { POLICIES } from '../../src/host/policy/index.js';

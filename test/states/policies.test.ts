@@ -1,7 +1,4 @@
-/**
- * Whole explorations: number of states, properties that hold, and shortest schedules to those that
- * break.
- */
+/** Whole explorations: number of states, verdicts, and shortest counterexamples. */
 import type { Vcpu } from '../../src/host/vcpu.js';
 import { describe, expect, it } from 'vitest';
 import type { Group } from '../../src/schedule/explored.js';

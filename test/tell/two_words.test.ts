@@ -1,7 +1,4 @@
-/**
- * A register is two words. Either word alone must be enough to report a record, and to tell two
- * records apart.
- */
+/** A register is two words. Either word alone suffices to report or distinguish records. */
 import { describe, expect, it } from 'vitest';
 import {
   PERF_SAMPLE_BRANCH_CALL_STACK,

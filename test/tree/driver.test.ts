@@ -1,7 +1,4 @@
-/**
- * The C file in the machine: it behaves as the port does, and its state lies in the machine's
- * block.
- */
+/** The C file in the machine behaves as the port, and its state lies in the block. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { DriverKind } from '../../src/guest/perf/lbr_driver.js';
@@ -120,8 +117,7 @@ describe.skipIf(installedSource === null)("the kernel's driver", () => {
       const config = { ...configOf('merged', model, shape), driver };
       const [first, second] = [new AccessLog(config), new AccessLog(config)];
       eachSchedule(config, 40, (schedule) => {
-        // The second half of a schedule runs on the machine of the first half and on a fresh
-        // machine.
+        // The second half runs on the machine of the first half and on a fresh machine.
         const half = STEPS >> 1;
         first.machine.boot();
         second.run(schedule);

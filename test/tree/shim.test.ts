@@ -162,10 +162,7 @@ describe.skipIf(missing !== '')('a task that has its data', () => {
 });
 
 describe.skipIf(missing !== '')('an lbr.c that decodes branches', () => {
-  /**
-   * Decodes at the address in the first two words of the CPU: opcode, ModRM, and whether the offset
-   * is 0.
-   */
+  /** Decodes at the address in the CPU's first words: opcode, ModRM, and if the offset is 0. */
   const decoder = `
 static int branch_type(unsigned long from, unsigned long to, int abort) {
   struct insn insn;

@@ -44,10 +44,7 @@ export interface Progress {
   readonly wanted: number;
 }
 
-/**
- * Two differences are of one kind if this key is the same: the function, what differs, and the
- * field.
- */
+/** Differences of one kind have one key: the function, what differs, and the field. */
 function keyOf(sequence: Sequence, divergence: Divergence): string {
   const { fn } = sequence.calls[divergence.call];
   const field = divergence.in === 'word' ? (divergence.word?.name ?? '') : '';

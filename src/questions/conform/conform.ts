@@ -31,11 +31,7 @@ export interface ConformOptions {
 /** Sequences that are run again for coverage. More sequences reach no more of lbr.c. */
 const COVERAGE_RUNS_MAX = 3000;
 
-/**
- * Returns the exit code.
- *
- * @throws UsageError before anything has run.
- */
+/** Returns the exit code. @throws UsageError before anything has run. */
 export async function conform(options: ConformOptions): Promise<number> {
   const { seed, runs } = options;
   const known = SUBJECTS.map(({ name }) => name);

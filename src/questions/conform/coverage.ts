@@ -128,11 +128,7 @@ export class CoverageRun {
     }
   }
 
-  /**
-   * The coverage so far.
-   *
-   * @throws KernelError if llvm-cov is missing or prints no line of lbr.c.
-   */
+  /** The coverage so far. @throws KernelError if llvm-cov is missing or prints no line. */
   report(): Coverage {
     const { version, checksum, functions } = this.table;
     const counts: FileCounts = {

@@ -88,9 +88,7 @@ function branchSampleType(dice: Dice, callstack: boolean): number {
   }
 }
 
-/**
- * Draws one sequence. Remembers which events are added, so that most calls of del follow an add.
- */
+/** Draws one sequence. Knows which events are added, so that most calls of del follow an add. */
 class Drawing {
   readonly calls: Call[] = [];
   private readonly dice: Dice;
@@ -179,10 +177,7 @@ class Drawing {
     }
   }
 
-  /**
-   * A task leaves, another one may run in between, and the first may return, on this CPU or the
-   * other.
-   */
+  /** A task leaves, another may run, and the first may return on this CPU or the other. */
   private switchTasks(): void {
     const { dice } = this;
     const ctx = dice.oneIn(2) ? dice.below(2) : this.anyCtx();

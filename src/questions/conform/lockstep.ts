@@ -66,8 +66,7 @@ class Pair {
 
   constructor(subject: Subject, pmuVersion: Sequence['pmuVersion'], drivers: Drivers) {
     const { kernel } = drivers;
-    // The port reserves as many records in a task's data as the C code, so that the layouts are
-    // equal.
+    // The port reserves as many records in a task's data as the C code: the layouts are equal.
     const port: DriverKind = { ...drivers.port, records: kernel.records };
     this.port = new Side(subject, subject.model, pmuVersion, port);
     this.kernel = new Side(subject, toldModel(subject), pmuVersion, kernel);
@@ -134,11 +133,7 @@ export class Lockstep {
     this.drivers = drivers;
   }
 
-  /**
-   * Returns the first difference, or null.
-   *
-   * @param counts - where the work is counted; by default in the campaign's counts.
-   */
+  /** Returns the first difference, or null. `counts` is where the work is counted. */
   run(sequence: Sequence, counts: Counts = this.counts): Divergence | null {
     return this.pair(sequence).run(sequence, counts);
   }

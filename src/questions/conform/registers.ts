@@ -12,9 +12,7 @@ import type { MsrPort, Vector } from '../../hw/msr_port.js';
 import type { RegisterSpec } from './sequence.js';
 import { STIR_BRANCHES } from './sequence.js';
 
-/**
- * Kinds of access in a log. A log has ACCESS_WORDS words for each access: kind, index, eax, edx.
- */
+/** Kinds of access in a log, which has ACCESS_WORDS words for each: kind, index, eax, edx. */
 export const READ = 0;
 const WRITE = 1;
 export const ACCESS_WORDS = 4;

@@ -33,11 +33,7 @@ export interface CorpusOptions {
 /** If another process ended by a signal, the same signal reaches this process within this time. */
 const SIGNAL_MS = 200;
 
-/**
- * Returns the exit code.
- *
- * @throws UsageError if something is missing or does not fit.
- */
+/** Returns the exit code. @throws UsageError if something is missing or does not fit. */
 export async function corpus(options: CorpusOptions): Promise<number> {
   const began = performance.now();
   try {
@@ -105,8 +101,7 @@ interface Tree {
 const NO_TREE: Tree = { tree: null, problem: '' };
 
 /**
- * The lbr.c to which patches are applied, or the reason why there is none. Trials that need no
- * lbr.c run all the same.
+ * The lbr.c to which patches are applied, or the reason why there is none.
  *
  * @throws UsageError if the tree that the user asked for cannot be used.
  */
@@ -131,10 +126,7 @@ class Hunter extends Breather {
     this.seed = seed;
   }
 
-  /**
-   * Calls `work`. Ctrl-C also ends the bundler and the compiler, and their error is then ignored.
-   * Returns null if interrupted.
-   */
+  /** Calls `work`. Ctrl-C also ends its bundler or compiler: returns null, not their error. */
   async unlessInterrupted<T>(work: () => T | Promise<T>): Promise<T | null> {
     if (this.interrupted) return null;
     try {

@@ -10,9 +10,7 @@ import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { configProblem } from '../../machine/config.js';
 import type { Shape } from '../../campaign/campaign.js';
 
-/**
- * The corpus, or the clone that it is built from, is not as required. The message says what to do.
- */
+/** The corpus or its clone is not as required. The message says what to do. */
 export class CorpusError extends Error {
   override readonly name: string = 'CorpusError';
 }
@@ -30,9 +28,7 @@ export interface Place {
 export interface Suspect extends Place {
   /** Name of the patch without `.patch`: the defect's id, perhaps with a suffix. */
   readonly name: string;
-  /**
-   * Properties of vlbr that stand for the property in the defect's report. One of them must break.
-   */
+  /** Properties that stand for the one in the defect's report. One of them must break. */
   readonly properties: readonly PropertyName[];
   /** For a defect that is present: a CPU on which it does no harm. */
   readonly contrast?: string;
@@ -71,11 +67,7 @@ export function patchText(root: string, name: string): string | null {
   return existsSync(path) ? readFileSync(path, 'utf8') : null;
 }
 
-/**
- * Every defect, in the order of the file.
- *
- * @throws CorpusError if the file is missing or wrong.
- */
+/** Every defect, in the order of the file. @throws CorpusError if it is missing or wrong. */
 export function readCorpus(root: string): Defect[] {
   const path = join(corpusFolder(root), 'corpus.json');
   if (!existsSync(path)) {

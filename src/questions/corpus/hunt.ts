@@ -51,16 +51,12 @@ export type Outcome =
 
 export interface HuntReport {
   readonly outcome: Outcome;
-  /**
-   * Runs on the mutant until the first short schedule, or all runs; and the actions in all of them.
-   */
+  /** Runs on the mutant until the first short schedule, else all; and actions in all runs. */
   readonly runs: number;
   readonly steps: number;
 }
 
-/**
- * A schedule of up to this many actions ends the search. A longer one is kept for the time being.
- */
+/** A schedule of up to this many actions ends the search. A longer one is kept. */
 export const SHORT_ENOUGH = 12;
 
 /** The shortest of this many schedules, each found in another run, is shown. */

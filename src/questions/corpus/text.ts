@@ -23,9 +23,7 @@ export interface CorpusReport {
   /** Why there was no lbr.c. */
   readonly kernelProblem: string;
   readonly judged: readonly Judged[];
-  /**
-   * Trials that were not made: patches of lbr.c if there was none, and all trials after a Ctrl-C.
-   */
+  /** Trials that were not made, for want of an lbr.c or after a Ctrl-C. */
   readonly notTried: readonly string[];
   readonly interrupted: boolean;
   readonly elapsed_s: number;
@@ -207,9 +205,7 @@ function closingLines(report: CorpusReport, colours: Colours): string[] {
   return [...lines, ...wrap(parts.join('; '), '', '  ').map((line) => paint(line))];
 }
 
-/**
- * A defect may have several trials, such as one for the port and one for lbr.c. All must find it.
- */
+/** A defect may have several trials, for the port and for lbr.c. All must find it. */
 function countText({ defects, judged }: CorpusReport): string {
   const missed = survivorsOf({ judged });
   const killed = defectCount(judged) - defectCount(missed);

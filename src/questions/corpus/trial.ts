@@ -84,11 +84,7 @@ export class Laboratory {
     return new Laboratory(root, await loadModel(root, new Map()), tree);
   }
 
-  /**
-   * Checks that every patch applies.
-   *
-   * @throws CorpusError or KernelError if one does not.
-   */
+  /** Checks that every patch applies. @throws CorpusError or KernelError if one does not. */
   check(trials: readonly Trial[]): void {
     for (const { suspect, target, patch } of trials) {
       if (patch === null) continue;
@@ -97,11 +93,7 @@ export class Laboratory {
     }
   }
 
-  /**
-   * Builds both sides of a trial.
-   *
-   * @throws CorpusError or KernelError if this fails.
-   */
+  /** Builds both sides of a trial. @throws CorpusError or KernelError if this fails. */
   async prepare(trial: Trial, runs: number, seed: number): Promise<HuntOptions> {
     const { suspect: place } = trial;
     const [bad, good] = trial.target === 'model' ? await this.models(trial) : this.drivers(trial);

@@ -27,10 +27,7 @@ export interface Change {
   readonly kind: ChangeKind;
   /** The property also fails on the other side, but in other schedules. */
   readonly elsewhere: boolean;
-  /**
-   * The property fails on Linux 6.1 in this schedule as well, so the fault was there before the
-   * patch.
-   */
+  /** The property fails on Linux 6.1 in this schedule as well: the patch did not add the fault. */
   readonly onLinux61: boolean;
   readonly policy: string;
   readonly cpu: string;

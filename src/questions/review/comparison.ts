@@ -93,10 +93,7 @@ function isUncovered(change: Change, all: readonly Change[]): boolean {
   );
 }
 
-/**
- * Losses before gains; in each, the kernel's own failures before those of policies, then by
- * property.
- */
+/** Losses first, the kernel's own before those of policies, then by property. */
 export function findingsOf(reviews: readonly PolicyReview[]): Finding[] {
   const found = reviews.flatMap(({ comparison }) => comparison.changes);
   const all = found.filter((change) => !isUncovered(change, found));

@@ -43,11 +43,7 @@ interface Sources {
   readonly notModelled: readonly string[];
 }
 
-/**
- * Returns the exit code.
- *
- * @throws UsageError before anything has run.
- */
+/** Returns the exit code. @throws UsageError before anything has run. */
 export async function review(patches: readonly string[], options: ReviewOptions): Promise<number> {
   const { runs, seed, reverse = false } = options;
   const cpus = namesOf(

@@ -149,10 +149,7 @@ struct static_key_false { bool enabled; };
 #define static_branch_unlikely(key) ((key)->enabled)
 #define static_branch_enable(key) ((key)->enabled = true)
 
-/*
- * Per-CPU variables are arrays, except cpu_hw_events, which is the model's. A kernel has up to 8
- * CPUs.
- */
+/* Per-CPU variables are arrays; cpu_hw_events is the model's. A kernel has up to 8 CPUs. */
 #define VLBR_CPUS 8
 #define DEFINE_PER_CPU(type, name) __typeof__(type) name[VLBR_CPUS]
 extern u32 vlbr_cpu;
@@ -415,9 +412,7 @@ static inline void __intel_pmu_lbr_disable(void)
 #endif
 
 #ifndef VLBR_OWN_BRANCH_KINDS
-/*
- * Branch types. The address names the kind of its branch (src/hw/branch.ts), so nothing is decoded.
- */
+/* Branch types. An address names its branch's kind (src/hw/branch.ts); nothing is decoded. */
 enum {
 	X86_BR_NONE = 0, X86_BR_USER = 1 << 0, X86_BR_KERNEL = 1 << 1, X86_BR_CALL = 1 << 2,
 	X86_BR_RET = 1 << 3, X86_BR_SYSCALL = 1 << 4, X86_BR_SYSRET = 1 << 5, X86_BR_INT = 1 << 6,

@@ -64,8 +64,7 @@ describe('ctx_sched_in', () => {
     const first = rig.open(-1, ANY);
     const other = rig.open(0, CALLSTACK);
     const same = rig.open(0, ANY);
-    // `same` would fit, but perf stops trying flexible events of the task after `other`, which does
-    // not.
+    // `same` would fit, but perf tries no more flexible events of the task after `other`.
     expect([first.state, other.state, same.state]).toEqual([ACTIVE, INACTIVE, INACTIVE]);
   });
 
@@ -249,8 +248,7 @@ describe('perf_event_release_kernel', () => {
     expect([event.state, rig.idle()]).toEqual([DEAD, true]);
   });
 
-  // Code that runs between the last sched_out of the event and its end must not send a signal for
-  // it.
+  // Code that finds the event before its end must not send a signal for it.
   it('a close always takes the event off as one that is to be disabled', () => {
     const rig = new Rig();
     const [active, asleep] = [rig.open(0, CALLSTACK), rig.open(2, CALLSTACK)];

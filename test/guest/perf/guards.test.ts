@@ -82,8 +82,7 @@ describe('intel_get_event_constraints', () => {
     const rig = new Rig();
     const event = rig.open(0, CALLSTACK);
     expect([rig.cpu.cpuc.lbr_sel_ref, event.branch_reg_alloc]).toEqual([1, 1]);
-    // An event that holds the register keeps it, even if the register has another configuration
-    // now.
+    // The event keeps the register, even if the register has another configuration now.
     rig.cpu.cpuc.lbr_sel_config = 0;
     expect(intel.intel_get_event_constraints(rig.cpu, event)).toBe(true);
     expect([rig.cpu.cpuc.lbr_sel_ref, rig.cpu.cpuc.lbr_sel_config]).toEqual([1, 0]);
@@ -162,8 +161,7 @@ describe('intel_pmu_lbr_read_64', () => {
 
   const { BRANCH_MISPRED, BRANCH_PREDICTED, BRANCH_IN_TX } = perf;
   const rows = [
-    // The bits of FROM above the address are 3 flags, 1 flag or none. Goldmont's TO has 16 bits of
-    // cycles.
+    // FROM has 3 flags, 1 flag or none above the address. Goldmont's TO has 16 bits of cycles.
     { cpu: 'haswell', entry: [0xfabc1234, 0x1234f678, BRANCH_MISPRED] },
     { cpu: 'nehalem', entry: [0x1abc1234, 0x1234f678, BRANCH_MISPRED] },
     { cpu: 'goldmont', entry: [0x1abc1234, 0xfffff678, BRANCH_MISPRED | 0x12340] },
@@ -194,10 +192,7 @@ describe('intel_pmu_setup_lbr_filter', () => {
 describe('intel_pmu_lbr_filter', () => {
   const WORDS = perf.BRANCH_ENTRY_WORDS;
 
-  /**
-   * Reads a stack in which branch i ends in the kernel if bit i of `kernelBits` is set. Returns the
-   * entries, newest first.
-   */
+  /** Reads a stack whose branch i ends in the kernel if bit i is set. Newest entry first. */
   function read(type: number, kernelBits: number): { entries: number[][]; nr: number } {
     // The registers of this model hold addresses only.
     const model = { ...modelOf('core2'), lbr_nr: DEPTH };

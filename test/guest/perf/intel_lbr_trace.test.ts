@@ -40,10 +40,7 @@ interface Golden {
 
 const GOLDEN = readGolden('lbr_accesses') as Golden;
 
-/**
- * The digests cover the bits of branch_sample_type below HW_INDEX. The list of pairs covers
- * HW_INDEX and PRIV_SAVE.
- */
+/** The digests leave HW_INDEX, PRIV_SAVE and the bits above to the list of pairs. */
 const DIGEST_BITS = 17;
 
 function stateOf(kernel: Kernel): Record<string, number> {

@@ -136,8 +136,7 @@ describe('the callback of a CPU event', () => {
     const stop = [CTRL_OFF, 'r DEBUGCTL', 'w DEBUGCTL 0'];
     expect(rig.take()).toEqual([...stop, ...START_ANY, ...stop, ...RESET, ...START_ANY]);
     rig.switchTo(0);
-    // The callback of sched_out saves nothing, since the context goes with its task. sched_in runs
-    // without a context.
+    // sched_out's callback saves nothing, as the context goes too. sched_in runs without one.
     expect(rig.take()).toEqual([...stop, ...START_ANY, ...stop, ...RESET, ...START_ANY]);
   });
 

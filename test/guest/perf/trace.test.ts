@@ -25,10 +25,7 @@ type Trace = RecordedTrace<Call>;
 const { traces: TRACES } = readGolden('perf_accesses') as { readonly traces: readonly Trace[] };
 
 const SIZES = { cpus: 2, tasks: 6, events: 12 };
-/**
- * Number of compared entries of event_list. A failed transaction can leave a stale entry behind
- * them.
- */
+/** Compared entries of event_list. A failed transaction can leave a stale one behind them. */
 const LISTED = 6;
 
 const CPUC = [

@@ -6,10 +6,7 @@ import { v6, v7 } from '../../../src/host/policy/v6.js';
 import { v8, v8Posted } from '../../../src/host/policy/v8.js';
 import { Rig, SELECT } from '../../rig/machine.js';
 
-/**
- * What the host does for the write. v4 creates no event, v6 and v7 create one after the write, the
- * other policies before it.
- */
+/** The host's work for the write. v4 creates no event, v6 and v7 after the write, others before. */
 const WORK = [
   { policy: v4, work: ['v0 writes one', 'host fault'] },
   { policy: v4Select, work: ['v0 writes one', 'host fault'] },

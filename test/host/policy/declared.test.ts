@@ -1,6 +1,4 @@
-/**
- * On which CPU models and kernels a policy declares a failure, or that a property does not apply.
- */
+/** On which CPUs and kernels a policy declares a failure, or a property not applicable. */
 import { describe, expect, it } from 'vitest';
 import { CPU_MODELS } from '../../../src/hw/cpu_models.js';
 import { POLICIES } from '../../../src/host/policy/index.js';

@@ -1,7 +1,4 @@
-/**
- * What KVM offers the posted versions: a hook of DEBUGCTL, LBR_SELECT alone, the VM-entry load
- * area.
- */
+/** What KVM offers the posted versions: hook of DEBUGCTL, LBR_SELECT alone, load area. */
 import { describe, expect, it } from 'vitest';
 import { CPU_MODELS } from '../../../src/hw/cpu_models.js';
 import type { CpuModel } from '../../../src/hw/cpu_models.js';
@@ -112,10 +109,7 @@ describe('interceptSelect', () => {
   });
 });
 
-/**
- * A kernel address as the CPU captures it. Without TSX, WRMSR wants another form of the same
- * address.
- */
+/** A kernel address as the CPU captures it, and as WRMSR wants it without TSX. */
 const CAPTURED = 0x1fffff01;
 const EXTENDED = CAPTURED | msrs.LBR_FROM_FLAG_IN_TX_HI | msrs.LBR_FROM_FLAG_ABORT_HI;
 

@@ -1,7 +1,4 @@
-/**
- * v4, v6 and v7: the host event that a trapped access creates, and the number of slices that it
- * lasts.
- */
+/** v4, v6 and v7: a trapped access creates a host event, which lasts some slices. */
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BRANCH_JCC } from '../../../src/hw/branch.js';

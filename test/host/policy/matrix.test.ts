@@ -17,9 +17,7 @@ const MACHINES = [
   ['nehalem', '6.1'],
 ] as const;
 
-/**
- * One letter for each property, in their order. F: declared to fail; -: not applicable; .: holds.
- */
+/** A letter for each property, in order. F: declared to fail; -: not applicable; .: holds. */
 const MATRIX: Readonly<Record<string, string>> = {
   never: 'FFFFFFF-F-.-... FFFFFFF-F-.-... FFFFFFF-F-.-... FFFFFFF-F-.-...',
   always: '.........-F-... .........-F-... .........-F-... .........-F-...',

@@ -1,6 +1,4 @@
-/**
- * v1 saves the stack at every VM exit and restores it at every VM entry. There are three readings.
- */
+/** v1 saves the stack at every VM exit and restores it at every VM entry; three readings. */
 import { describe, expect, it } from 'vitest';
 import { BRANCH_SYSCALL, BRANCH_IRET } from '../../../src/hw/branch.js';
 import * as msrs from '../../../src/hw/msr_index.js';

@@ -1,7 +1,4 @@
-/**
- * v8 creates an exclusive event before the access, and raises #GP without the event. Its check has
- * two readings.
- */
+/** v8 creates an exclusive event before the access, else raises #GP; both readings. */
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { LazyVcpu } from '../../../src/host/policy/lazy_event.js';
@@ -213,8 +210,7 @@ describe.each(BOTH)('a host event and that of $name', (policy) => {
     rig.work();
     expect([rig.read(0, TOS), rig.event, rig.words]).toEqual(['gp', 'inactive', ['lbr_event']]);
     expect([rig.counting, rig.open]).toEqual([['pinned'], []]);
-    // The guest's event is in ERROR. The event stays there when the host event goes, until an idle
-    // slice.
+    // The guest's event stays in ERROR when the host event goes, until an idle slice.
     rig.m.hostEvent(0, PINNED, CLOSE);
     expect([rig.read(0, TOS), rig.event, rig.counting]).toEqual(['gp', 'inactive', []]);
     rig.nextSlice();

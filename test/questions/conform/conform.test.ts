@@ -49,10 +49,7 @@ if (typeof source === 'string') {
   );
 }
 
-/**
- * On one subject the C code takes an LBR format other than the hardware's. The port always takes
- * the hardware's.
- */
+/** For one subject the C code corrects the reported LBR format. The port does not. */
 const OF_THE_PORT = SUBJECTS.filter(({ model, reported }) => reported === model.lbr_format);
 
 function comparisonOf(port: DriverKind, kernel: DriverKind, runs: number): Conformance {

@@ -1,6 +1,4 @@
-/**
- * Lockstep compares every word of each access, and every word of the kernel's memory after a call.
- */
+/** Lockstep compares every word of each access, and of the kernel's memory after a call. */
 import { describe, expect, it } from 'vitest';
 import { cpu_hw_events } from '../../../src/guest/perf/cpu_structs.js';
 import type { Cpu, KernelLayout } from '../../../src/guest/perf/kernel.js';
@@ -27,10 +25,7 @@ function resetting(more: (cpu: Cpu) => void): DriverKind {
   }));
 }
 
-/**
- * Two drivers with an additional step in each reset. The returned function performs two resets on
- * both.
- */
+/** Two drivers with a further step in each reset. Returns a function that resets twice. */
 function lockstep(
   port: (cpu: Cpu) => void,
   kernel: (cpu: Cpu) => void = () => {},

@@ -20,10 +20,7 @@ const HOOK_MS = 120_000;
 const TRIALS = trialsOf(ROOT, readCorpus(ROOT)).filter(({ target }) => target === 'lbr.c');
 const NAMED = TRIALS.map((trial) => [trialName(trial), trial] as const);
 
-/**
- * The number of runs, for patches that show only after a fork, or in two samples of certain types
- * in turn.
- */
+/** Runs for patches that show only after a fork, or in certain samples in turn. */
 const RUNS_OF: ReadonlyMap<string, number> = new Map([
   ['B01.lbr.c', 800],
   ['B15.lbr.c', 2400],

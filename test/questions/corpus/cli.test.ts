@@ -190,8 +190,7 @@ describe('vlbr corpus', () => {
   });
 
   it.each([3000, 4500])('a Ctrl-C that ends a bundler is never an error, %i ms on', async (ms) => {
-    // The command gets its own process group. A signal to the group reaches every process, as
-    // Ctrl-C in a terminal does.
+    // The command has its own process group, all of which gets the signal, as at a terminal.
     const cli = join(clone, 'dist', 'cli.js');
     const child = spawn(process.execPath, [cli, 'corpus'], { detached: true, stdio: 'ignore' });
     const { pid = 0 } = child;

@@ -57,10 +57,7 @@ function variant(id: string, patch: string, properties: readonly PropertyName[])
   return { ...found, patch, suspect: { ...found.suspect, properties } };
 }
 
-/**
- * Whether the property breaks on this repository's model, which is run from its sources, not as a
- * bundle.
- */
+/** Whether the property breaks on this repository's model, run from its sources. */
 function breaks(replay: ReplayCase, property: PropertyName): boolean {
   const bench = new Bench(replay.config);
   const p = PROPERTY[property];

@@ -83,8 +83,7 @@ describe('compareDrivers', () => {
   it('a loss is always a gain the other way round', () => {
     const { changes } = compareDrivers(options('always', PORT, NO_RESTORE));
     const found = changes.filter(({ property }) => property === 'callstack-true');
-    // The port's restore has a kernel fault of its own (schedule 013). This failure is a gain, not
-    // a loss.
+    // The port's restore has a kernel fault of its own (013), which is a gain and no loss.
     expect(found.filter(({ kind }) => kind === 'gained').map(({ by }) => by)).toEqual(['kernel']);
     const lost = changes.filter(({ kind, by }) => kind === 'lost' && by === 'kernel');
     expect(lost.every(({ onLinux61 }) => onLinux61)).toBe(true);
