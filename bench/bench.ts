@@ -1,8 +1,8 @@
 /**
- * Speed on one core: schedule steps and guest MSR accesses a second, all properties checked, beside
- * a plain fast-check run (`fc.commands` and `fc.modelRun`) of the same actions on the same machine.
- * Every figure of a line comes from the same process, taken in turns, so ratios hold on a machine
- * whose speed drifts.
+ * Speed on one core: schedule steps and guest MSR accesses a second with all properties checked,
+ * beside a plain fast-check run (`fc.commands` and `fc.modelRun`) of the same actions on the same
+ * machine. One process measures the figures of a line in turns, so ratios hold even if the
+ * machine's speed drifts.
  */
 import fc from 'fast-check';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
@@ -26,7 +26,7 @@ import { REACH } from '../src/judge/properties.js';
 const STEPS = 60;
 const ROUNDS = 5;
 
-/** Steps performed, LBR accesses of guests, and seconds. */
+/** Performed steps, LBR accesses of guests, and seconds. */
 interface Measured {
   steps: number;
   accesses: number;
@@ -51,7 +51,7 @@ function measure(bench: Bench, work: () => number): Measured {
   return { steps, accesses: reach[REACH['lbr-access']] - before, seconds };
 }
 
-/** Generates and checks, as `vlbr verify` does; keeps the schedules for `replay`. */
+/** Generates and checks, as `vlbr verify` does. Keeps the schedules for `replayed`. */
 function generated(bench: Bench, runs: number, seed: number, kept: Schedule[]): Measured {
   const rng = xoroshiro128plus(seed);
   const draw = { below: (n: number): number => (rng.next() >>> 0) % n };
@@ -73,7 +73,7 @@ function generated(bench: Bench, runs: number, seed: number, kept: Schedule[]): 
   });
 }
 
-/** Runs schedules that exist: the model and the checks, without generation. */
+/** Runs given schedules: the model and the checks, without generation. */
 function replayed(bench: Bench, schedules: readonly Schedule[]): Measured {
   return measure(bench, () => {
     let steps = 0;
@@ -113,7 +113,7 @@ class ActionCommand implements fc.Command<Model, Bench> {
   }
 }
 
-/** Parameters as a plain arbitrary would draw them, without a look at the machine. */
+/** Parameters as a plain arbitrary draws them, without regard to the machine's state. */
 function paramOf(name: string): fc.Arbitrary<number> {
   if (name === 'n') return fc.integer({ min: 1, max: 4 });
   if (name === 'after') return fc.integer({ min: 0, max: 60 });
@@ -162,7 +162,7 @@ function line(policy: string, depth: number): void {
     const own = generated(bench, 1500, round + 1, schedules);
     const model = replayed(bench, schedules);
     const plain = plainFastCheck(bench, 300, round + 1);
-    if (round === 0) continue; // The first round warms the compiler up.
+    if (round === 0) continue; // The first round warms up the compiler.
     rates.own.push(rate(own));
     rates.model.push(rate(model));
     rates.plain.push(rate(plain));
@@ -182,7 +182,7 @@ function line(policy: string, depth: number): void {
   console.log(cells.join(''));
 }
 
-/** The C file of the kernel beside the port, on the same schedules. */
+/** The kernel's C file beside the port, on the same schedules. */
 function driverLine(policy: string, depth: number, driver: DriverKind): void {
   const port = new Bench(configOf(policy, depth));
   const kernel = new Bench(configOf(policy, depth, driver));
@@ -205,7 +205,7 @@ function driverLine(policy: string, depth: number, driver: DriverKind): void {
   console.log(cells.join(''));
 }
 
-/** The installed kernel's driver, or null and a line that says why there is none. */
+/** The driver of the installed kernel. If there is none, prints the reason and returns null. */
 function installedDriver(): DriverKind | null {
   try {
     return kernelDriver(buildKernel(readKernelSource(installedKernel())));

@@ -1,7 +1,6 @@
 /**
- * What each policy costs a host, for five kinds of guest: two VMs of one vCPU share a pCPU, and
- * every policy is given the same schedules. Nothing here depends on the time of day: the same
- * seeds, the same table.
+ * What each policy costs a host, for five kinds of guest. Two VMs of one vCPU share a pCPU, and
+ * every policy gets the same schedules. The table depends on the seeds only.
  */
 import type { LbrPolicy } from '../src/host/policy/policy.js';
 import { PROPERTY_NAMES } from '../src/judge/properties.js';
@@ -20,9 +19,9 @@ import { ACTION_WORDS, Schedule, step } from '../src/schedule/schedule.js';
 import { Monitor } from '../src/judge/monitor.js';
 
 const SCHEDULES = 30;
-/** Slices of a schedule: the vCPUs take turns. */
+/** Slices of a schedule. The vCPUs take turns. */
 const SLICES = 60;
-/** Things that a guest does in a slice. */
+/** Actions of a guest in a slice. */
 const DEEDS = 8;
 const TASKS = 2;
 
@@ -30,11 +29,11 @@ const RING: number = perf.PERF_SAMPLE_BRANCH_ANY | perf.PERF_SAMPLE_BRANCH_USER;
 
 interface Guest {
   readonly name: string;
-  /** branch_sample_type of an event for each task, or null. */
+  /** branch_sample_type of each task's event; null for a guest without events. */
   readonly type: number | null;
-  /** The slice in which its events are closed. */
+  /** The slice in which the guest closes its events. */
   readonly until: number;
-  /** Whether an LBR event of the host's own is pinned to the pCPU. */
+  /** Whether an LBR event of the host itself is pinned to the pCPU. */
   readonly contended: boolean;
 }
 
@@ -56,7 +55,7 @@ const GUESTS: readonly Guest[] = [
   },
 ];
 
-/** One deed of a guest. Those that are not possible are passed over, under every policy alike. */
+/** One action of a guest. If it is not possible, it is skipped under every policy. */
 function deed(schedule: Schedule, draw: Draw, vcpu: number): void {
   switch (draw.below(8)) {
     case 0:
@@ -72,12 +71,12 @@ function deed(schedule: Schedule, draw: Draw, vcpu: number): void {
   }
 }
 
-/** An overflow of whichever of the events counts. */
+/** An overflow of the event that counts. */
 function pushPmi(schedule: Schedule, vcpu: number): void {
   for (let event = 0; event < TASKS; event++) schedule.push(KIND.pmi, vcpu, event, 0, 0);
 }
 
-/** The end of a slice: one in four times the other vCPU comes while the guest switches tasks. */
+/** The end of a slice. In one of four cases the switch interrupts a task switch of the guest. */
 function pushSwitch(schedule: Schedule, draw: Draw, vcpu: number): void {
   const next = 1 - vcpu;
   if (draw.below(4) === 0) {
@@ -104,11 +103,11 @@ function scheduleOf(guest: Guest, draw: Draw): Schedule {
   return schedule;
 }
 
-/** Judges a machine, and counts what the LBR of its guests costs the host. */
+/** Judges a machine and counts the host's cost of its guests' LBR. */
 class Costs extends CostMeter {
   /** Guest LBR events created on the host's perf. */
   events = 0;
-  /** Schedules in which some property was broken, its cost apart. */
+  /** Schedules in which some property broke, apart from its cost. */
   wrong = 0;
   private hostWorks = false;
   private readonly monitor: Monitor;
@@ -136,7 +135,7 @@ class Costs extends CostMeter {
     if (broken.some((b, p) => b !== 0 && PROPERTY_NAMES[p] !== 'no-needless-switch')) this.wrong++;
   }
 
-  /** Samples that the host takes of its own work are nobody's cost here. */
+  /** Leaves out the samples that the host takes for itself: no guest causes this cost. */
   override hostAccess(pcpu: number, onBehalf: number, msr: number, write: boolean): void {
     if (onBehalf !== HOST || !this.hostWorks) super.hostAccess(pcpu, onBehalf, msr, write);
   }

@@ -1,10 +1,10 @@
 /**
  * Speed and memory of the exploration engine on the protocol of bench/protocol, on one core, beside
- * SPIN, rumur and TLC where they are installed. Every run is a process of its own; the contenders
- * take turns, so ratios hold on a machine whose speed drifts, and figures are medians of all turns.
- * All must report the same number of states, or the run fails.
+ * SPIN, rumur and TLC where they are installed. Every run is a separate process. The programs take
+ * turns, so ratios hold even if the machine's speed drifts. Figures are medians of all turns. All
+ * programs must report the same number of states, or the benchmark fails.
  *
- *   npx tsx bench/explore.ts [rounds]     TLC is looked for in the file that TLA2TOOLS names
+ *   npx tsx bench/explore.ts [rounds]     TLC is taken from the file that TLA2TOOLS names
  */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -19,7 +19,7 @@ import { protocol } from './protocol/protocol.js';
 const FILE = fileURLToPath(import.meta.url);
 const MODELS = fileURLToPath(new URL('protocol/', import.meta.url));
 const DEPTHS = [4, 8];
-/** What the protocol has, without symmetry, at each depth. */
+/** The number of the protocol's states without symmetry, at each depth. */
 const STATES: Readonly<Record<number, number>> = { 4: 468_384, 8: 3_463_200 };
 const OWN_MODES = ['exact', 'fingerprints', 'symmetry'] as const;
 
@@ -31,7 +31,7 @@ interface Run {
 
 interface Contender {
   readonly name: string;
-  /** Whether it reports all states, rather than one of those that differ in names only. */
+  /** Whether the program counts all states, without symmetry reduction. */
   readonly whole: boolean;
   readonly spin: boolean;
   readonly run: () => Run;
@@ -46,7 +46,7 @@ const contender = (name: string, run: () => Run, spin = false, whole = true): Co
   runs: [],
 });
 
-/** Runs a program to its end. Its output, or null when it is not installed. */
+/** Runs a program to its end. Returns its output, or null if it is not installed. */
 function output(command: string, args: readonly string[], cwd: string): string | null {
   const done = spawnSync(command, args, { cwd, encoding: 'utf8', maxBuffer: 1 << 28 });
   if (done.error !== undefined) return null;
@@ -66,14 +66,14 @@ function number(text: string, pattern: RegExp): number {
   return Number(digits.replaceAll(',', ''));
 }
 
-/** What a program says again and again on its way holds for the whole run where it says it last. */
+/** The last match: a program that reports repeatedly reports the whole run last. */
 function lastOf(text: string, pattern: RegExp): string {
   const [last] = [...text.matchAll(pattern)].slice(-1);
   assert(last !== undefined, `${pattern.source} is in: ${text}`);
   return last[0];
 }
 
-/** One search, in the process that this file starts for it; prints a Run. */
+/** One search in the process that this file started for it. Prints a Run. */
 function searchOnce(depth: number, mode: string): void {
   const options = { fingerprints: mode === 'fingerprints', symmetry: mode === 'symmetry' };
   const start = performance.now();
@@ -89,7 +89,7 @@ function own(depth: number, mode: string): Contender {
   return contender(`vlbr, ${mode}`, run, false, mode !== 'symmetry');
 }
 
-/** SPIN's usual exact searches; the seconds and the memory are those that it reports itself. */
+/** SPIN's usual exact searches, with the seconds and the memory that SPIN reports. */
 function spins(depth: number, work: string): Contender[] {
   const model = readFileSync(join(MODELS, 'lbr.pml'), 'utf8');
   writeFileSync(join(work, 'lbr.pml'), model);
@@ -110,7 +110,7 @@ function spins(depth: number, work: string): Contender[] {
   });
 }
 
-/** rumur on two threads or one, as it chooses; it doesn't say how much memory it takes. */
+/** rumur on one or two threads, as it decides. rumur does not report its memory. */
 function rumurs(depth: number, work: string): Contender[] {
   const model = readFileSync(join(MODELS, 'lbr.m'), 'utf8').replace(/D: 4;/, `D: ${depth};`);
   writeFileSync(join(work, 'lbr.m'), model);

@@ -1,8 +1,8 @@
 /**
  * Speed and memory of exploring the machine itself: haswell's call stack with 4 records, 2 VMs of 1
- * vCPU and 2 tasks on 1 pCPU, every interruption of a guest function; with the port and, where it
- * can be built, with the C file of the installed kernel. The C file's VMs keep their numbers, so it
- * has more states; it is searched up to a length.
+ * vCPU and 2 tasks on 1 pCPU, and every interruption of a guest function. The driver is the port,
+ * then, where clang can build it, the C file of the installed kernel. VMs of the C file keep their
+ * numbers, so there are more states, and the search is bounded.
  */
 import { DEFAULT_GROUPS } from '../src/states/alphabet.js';
 import { MachineModel } from '../src/states/machine_model.js';

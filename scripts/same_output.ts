@@ -1,11 +1,11 @@
 /**
  * Shows that a change of the code changes no verdict: runs the same commands in this clone and in
- * another one, both built, and compares what they print.
+ * another one, both built, and compares their output.
  *
  *   npm run build && npm run same -- ../vlbr-before
  *
- * JSON must be the same byte for byte, times and paths aside. With `--tokens`, replay tokens are
- * compared by what they say: each clone reads its own.
+ * JSON must be the same byte for byte, except for times and paths. With `--tokens`, replay tokens
+ * are compared by their content: each clone decodes its own.
  */
 import { execFile } from 'node:child_process';
 import { join, resolve } from 'node:path';
@@ -13,7 +13,7 @@ import { parseArgs, promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** What is run; each prints one JSON object. */
+/** The commands. Each prints one JSON object. */
 const COMMANDS: readonly string[] = [
   ...[1, 2, 3].map((seed) => `verify --policy all --seed ${seed}`),
   ...[1, 2, 3].map((seed) => `verify --policy all --seed ${seed} --cpu haswell`),
@@ -35,7 +35,7 @@ interface Said {
   readonly json: unknown;
 }
 
-/** A token of a counterexample as the case that it stands for, as its own clone reads it. */
+/** The case that a counterexample's token stands for, as its own clone decodes it. */
 async function caseOf(clone: string, token: string): Promise<unknown> {
   const { stdout } = await run('node', ['dist/cli.js', 'replay', token, '--json'], {
     cwd: clone,
@@ -44,7 +44,7 @@ async function caseOf(clone: string, token: string): Promise<unknown> {
   return JSON.parse(stdout);
 }
 
-/** Replaces what may differ. */
+/** Replaces values that may differ. */
 async function plain(clone: string, value: unknown, tokens: boolean): Promise<unknown> {
   if (Array.isArray(value)) {
     return Promise.all(value.map((item: unknown) => plain(clone, item, tokens)));

@@ -1,4 +1,4 @@
-/** docs/FIDELITY.md: its rows are in order, referred to as they are, and found by property. */
+/** docs/FIDELITY.md: order of the rows, references to rows, and coverage of properties. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { PROPERTY_NAMES } from '../src/judge/properties.js';
@@ -9,7 +9,7 @@ function read(path: string): string {
   return readFileSync(new URL(path, ROOT), 'utf8');
 }
 
-/** Paths of the files below a folder, with this end. */
+/** Paths of the files below a folder whose names end in `end`. */
 function filesUnder(folder: string, end: string): string[] {
   return readdirSync(new URL(folder, ROOT), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith(end))
@@ -18,7 +18,7 @@ function filesUnder(folder: string, end: string): string[] {
 
 const FIDELITY = read('docs/FIDELITY.md');
 
-/** Text of each row, by its number; lines are joined. */
+/** Text of each row by its number, as one line. */
 const ROWS = new Map(
   [...FIDELITY.matchAll(/^\*\*F(\d+)\*\* ([^]*?)(?=\n\n|\n$)/gm)].map(([, number, text]) => [
     Number(number),
@@ -26,21 +26,21 @@ const ROWS = new Map(
   ]),
 );
 
-/** Whether what a row could blind names the property, or the pair that it is one of. */
+/** Whether the row's "could blind" names the property, or the pair that it belongs to. */
 function couldBlind(text: string, property: string): boolean {
   const [, blind = ''] = text.split('*Could blind:*');
   return [property, property.split('/')[0]].some((name) => blind.includes(`\`${name}\``));
 }
 
 describe('docs/FIDELITY.md', () => {
-  it('always has its rows in the order of their numbers, each number once', () => {
+  it('docs/FIDELITY.md has its rows in the order of their numbers, each number once', () => {
     const numbers = [...ROWS.keys()];
     expect(numbers.length).toBeGreaterThan(70);
     expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b));
     expect(FIDELITY.match(/^\*\*F\d+\*\*/gm)).toHaveLength(numbers.length);
   });
 
-  it('always says what a simplification could blind, except where a section says why', () => {
+  it('docs/FIDELITY.md says what each row could blind, unless its section does', () => {
     const silent = [...ROWS].filter(([, text]) => !text.includes('*Could blind:*'));
     const sections = [/^4[01]$/, /^7\d$/, /^10\d$/];
     expect(
@@ -48,7 +48,7 @@ describe('docs/FIDELITY.md', () => {
     ).toEqual([]);
   });
 
-  it('always lists the rows of each property in its table', () => {
+  it('docs/FIDELITY.md lists the rows of each property in its table', () => {
     const listed = FIDELITY.match(/^\| `.*$/gm);
     const wanted = PROPERTY_NAMES.map((property) => {
       const rows = [...ROWS].filter(([, text]) => couldBlind(text, property));
@@ -57,7 +57,7 @@ describe('docs/FIDELITY.md', () => {
     expect(listed).toEqual(wanted.map(([property, rows]) => `| \`${property}\` | ${rows} |`));
   });
 
-  it('always has the row that a source file or a document refers to', () => {
+  it('docs/FIDELITY.md has every row to which a source file or a document refers', () => {
     const files = [...filesUnder('src/', '.ts'), ...filesUnder('docs/', '.md'), 'README.md'];
     const named = files.flatMap((path) => read(path).match(/\bF\d{1,3}\b/g) ?? []);
     expect(named.length).toBeGreaterThan(0);

@@ -1,6 +1,6 @@
 /**
- * docs/FINDINGS.md: its text names every schedule, its index says what each of them shows, and its
- * table is what exploration finds.
+ * docs/FINDINGS.md: its text mentions every schedule, its index states what each schedule shows,
+ * and its table agrees with exploration.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
@@ -15,7 +15,7 @@ import { exploreOptions } from './rig/states.js';
 
 const FINDINGS = readFileSync(new URL('../docs/FINDINGS.md', import.meta.url), 'utf8');
 
-/** What comes before the index: the index alone would name every schedule. */
+/** The text before the index. The index itself mentions every schedule. */
 const [TEXT] = FINDINGS.split('\n## Index of the schedules\n');
 
 const FILES = readdirSync(new URL('golden/', import.meta.url)).filter((name) =>
@@ -23,7 +23,7 @@ const FILES = readdirSync(new URL('golden/', import.meta.url)).filter((name) =>
 );
 const GOLDEN = FILES.map((name) => name.slice(0, 3));
 
-/** What a golden file says of its end. */
+/** The fields of a golden file that the index shows. */
 interface Golden {
   readonly policy: string;
   readonly property: string;
@@ -33,7 +33,7 @@ interface Golden {
 
 const OUTCOME = { policy: 'breaks', kernel: 'kernel breaks', nobody: 'holds' } as const;
 
-/** The policy of each schedule, by its number. */
+/** The policy of each schedule, by the schedule's number. */
 const POLICY_OF: ReadonlyMap<string, string> = new Map(
   FILES.map((name) => {
     const text = readFileSync(new URL(`golden/${name}`, import.meta.url), 'utf8');
@@ -51,10 +51,10 @@ function indexRow(name: string): string {
   return `| ${[link, policy, property, OUTCOME[whose], standIn].join(' | ')} |`;
 }
 
-/** Longer schedules are left to the command that the document gives. */
+/** The most actions that this test explores. The document gives a command for the rest. */
 const BOUND = 7;
 
-/** The cells of its table, by policy and in the order of its head. */
+/** The cells of the table, one row for each policy. */
 const ROWS: string[][] = FINDINGS.split('\n')
   .filter((line) => line.startsWith('| '))
   .map((line) =>
@@ -66,7 +66,7 @@ const ROWS: string[][] = FINDINGS.split('\n')
 const HEAD = ROWS.find(([first]) => first === 'policy') ?? [];
 const PROPERTIES = PROPERTY_NAMES.filter((name) => HEAD.includes(name));
 
-/** The shortest counterexamples of at most BOUND actions, `-` for none. */
+/** Lengths of the shortest counterexamples of at most BOUND actions; `-` for none. */
 function shortest(policy: LbrPolicy): string[] {
   const options = exploreOptions(policy, DEFAULT_GROUPS, {
     properties: PROPERTIES,
@@ -83,20 +83,20 @@ function shortest(policy: LbrPolicy): string[] {
 }
 
 describe('docs/FINDINGS.md', () => {
-  it('always names each schedule in the text, and none that is not there', () => {
+  it('docs/FINDINGS.md mentions each schedule in its text, and no other', () => {
     const named = new Set(TEXT.match(/(?<![\d,])0\d\d\b/g));
     expect([...named].filter((number) => !GOLDEN.includes(number))).toEqual([]);
     expect(GOLDEN.filter((number) => !named.has(number))).toEqual([]);
   });
 
-  it('always has every schedule in its index, with what golden/ says of its end', () => {
+  it('docs/FINDINGS.md has each schedule in its index, with the ending of its file', () => {
     const rows = FINDINGS.slice(TEXT.length).match(/^\| \[.*$/gm);
     expect(rows).toEqual([...FILES].sort().map(indexRow));
   });
 
-  it('always names the variant of a policy whose schedule it gives, as README does', () => {
+  it('docs/FINDINGS.md and README name the variant of a policy that a schedule is for', () => {
     const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
-    // A paragraph, an item of a list, or a row of a table.
+    // A block is a paragraph, a list item or a table row.
     const blocks = [readme, FINDINGS].flatMap((text) => text.split(/\n(?=\n|[-|] |\d\. )/));
     const silent = blocks.flatMap((block) =>
       (block.match(/(?<![\d,])0\d\d\b/g) ?? []).flatMap((number) => {

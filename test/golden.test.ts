@@ -14,32 +14,32 @@ import { STAND_INS } from './golden/stand_ins.js';
 
 /** How a schedule ends under one policy. */
 interface Ending {
-  /** Whose failure it is; `nobody` for a schedule under which the property holds. */
+  /** Who breaks the property; `nobody` if it holds. */
   readonly whose: 'policy' | 'kernel' | 'nobody';
-  /** A situation that must have arisen by the end, so that what holds is not idle. */
+  /** A situation that must have arisen by the end: a property that holds was really at risk. */
   readonly reach?: ReachName;
 }
 
 /** A schedule that was found once, and what it shows. */
 interface Golden extends Ending, Kept {
   readonly says: string;
-  /** The row of the hazard catalogue that it is about. */
+  /** The row of the hazard catalogue that the schedule illustrates. */
   readonly hazard?: string;
-  /** The same schedule under policies of golden/stand_ins.ts. */
+  /** Endings of the same schedule under policies of golden/stand_ins.ts. */
   readonly standIns?: readonly (Ending & { readonly name: string })[];
   readonly actions: readonly string[];
 }
 
-/** A row of the hazard catalogue, and what became of it. */
+/** A row of the hazard catalogue with its verdict. */
 interface Hazard {
   readonly id: string;
   readonly verdict: 'confirmed' | 'refuted' | 'outside';
   /** Files that show the verdict. */
   readonly schedules: readonly string[];
-  /** Files that show how little is missing for the opposite. */
+  /** Files that show the opposite after a small change. */
   readonly contrast?: readonly string[];
   readonly reason: string;
-  /** The row of docs/FIDELITY.md that puts it outside. */
+  /** The row of docs/FIDELITY.md that says why the hazard is outside the model. */
   readonly fidelity?: string;
 }
 
@@ -51,7 +51,7 @@ function read(name: string): Golden {
   return JSON.parse(readFileSync(new URL(name, DIR), 'utf8')) as Golden;
 }
 
-/** Runs a golden to its end, which must be the one that is said, and come with its last action. */
+/** Runs a golden schedule. Expects its declared ending, which only the last action may cause. */
 function play(golden: Golden, policy: LbrPolicy | undefined, ending: Ending): Bench {
   if (policy === undefined) throw new Error('a golden names a policy that exists');
   const bench = new Bench(keptConfig(golden, policy));
@@ -99,12 +99,12 @@ describe('schedules found once', () => {
   });
 });
 
-/** Whether the golden breaks its property, under its own policy or a stand-in. */
+/** Whether the property breaks under the schedule's own policy or a stand-in. */
 function breaks({ whose, standIns = [] }: Golden): boolean {
   return whose !== 'nobody' || standIns.some((standIn) => standIn.whose !== 'nobody');
 }
 
-/** Whether the property holds, and the situation that could have broken it arose. */
+/** Whether the property holds although it was at risk. */
 function holdsThough({ whose, reach, standIns = [] }: Golden): boolean {
   const met = [{ whose, reach }, ...standIns].some(
     (ending) => ending.whose === 'nobody' && ending.reach !== undefined,
@@ -151,7 +151,7 @@ describe('the hazard catalogue', () => {
   }
 });
 
-/** Whether the property holds under the golden's own policy. */
+/** Whether the property holds under the schedule's own policy. */
 function holds({ whose }: Golden): boolean {
   return whose === 'nobody';
 }

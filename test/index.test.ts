@@ -1,11 +1,11 @@
-/** What the library exports, and what it says of itself. */
+/** The exports of the library, compared with the comment in its file. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import * as library from '../src/index.js';
 
 const TEXT = readFileSync(new URL('../src/index.ts', import.meta.url), 'utf8');
 
-/** The comment at its top: what is there, and what is not. */
+/** The comment at the top of src/index.ts lists what is exported, then what is not. */
 const [HERE, NOT_HERE] = TEXT.slice(0, TEXT.indexOf('*/'))
   .replaceAll(/\s+\*?\s*/g, ' ')
   .split('Not here:');
@@ -18,7 +18,7 @@ describe('the library', () => {
     ['vlbr explore', 'explore'],
     ['vlbr kernel build', 'buildKernel'],
     ['vlbr list', 'POLICIES'],
-  ])('always has the work of %s, as it says', (command, name) => {
+  ])('the library has the work of %s, as its comment says', (command, name) => {
     expect(HERE).toContain(`\`${command}\``);
     expect(library).toHaveProperty(name);
   });
@@ -28,13 +28,13 @@ describe('the library', () => {
     ['vlbr corpus', 'hunt'],
     ['shorter schedules', 'shorten'],
     ['reports', 'verifyText'],
-  ])('never has what it leaves out, %s, and says so', (what, name) => {
+  ])('the library lacks %s, as its comment says', (what, name) => {
     expect(NOT_HERE).toContain(what);
     expect(HERE).not.toContain(what);
     expect(library).not.toHaveProperty(name);
   });
 
-  it('never claims to be everything that the command line does', () => {
+  it('the library never claims to do everything that the command line does', () => {
     expect(TEXT).not.toMatch(/everything that the\s+\*? ?command line does/);
   });
 });

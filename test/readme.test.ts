@@ -8,7 +8,7 @@ import { PROPERTIES } from '../src/judge/properties.js';
 
 const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
 
-/** The names over the columns of its table, which comes in parts. */
+/** The header lines of the table, which is printed in parts. */
 const COLUMNS = README.split('\n').filter((line) => /^ {10,}\S/.test(line));
 
 describe('README', () => {
@@ -21,7 +21,7 @@ describe('README', () => {
     const skylake = findCpuModel('skylake');
     if (skylake === undefined) throw new Error('skylake is the CPU of the table');
     for (const property of PROPERTIES) {
-      // The table comes in parts, one below the other.
+      // The table is printed in parts, one below the other.
       const rows = README.split('\n').filter((line) => line.startsWith(`${property.name} `));
       const cells = POLICIES.map((policy) => {
         if (notApplicable(policy, property.name, skylake) !== null) return 'n/a';
@@ -32,7 +32,7 @@ describe('README', () => {
     }
   });
 
-  it('always gives the number of properties that there are, as every document does', () => {
+  it('README.md and every document give the right number of properties', () => {
     const words = ['ten', 'eleven', 'twelve', 'thirteen', 'fourteen', 'fifteen', 'sixteen'];
     const documents = ['README', 'CHANGELOG', 'ARCHITECTURE', 'docs/RECOMMENDATION'];
     const counts = [...documents, 'docs/FINDINGS', 'docs/FIDELITY'].flatMap((name) => {

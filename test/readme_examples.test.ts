@@ -1,6 +1,6 @@
 /**
- * The examples of README, word for word: each command of a `sh` block is run, and each block below
- * one is compared with what its last command prints. `...` stands for lines that are left out.
+ * Runs the examples of README. Each command of a `sh` block is run. A block below it must equal the
+ * output of its last command; `...` stands for left-out lines.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
@@ -20,17 +20,17 @@ import { installedSource } from './rig/installed_kernel.js';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const README = readFileSync(join(ROOT, 'README.md'), 'utf8');
 
-/** A build of its own: dist/ may be in use by whoever runs the tests. */
+/** A separate build, since dist/ may be in use while the tests run. */
 const BUILD = join(ROOT, '.cache', `readme-test-${process.pid}`);
 const HOOK_MS = 120_000;
 
-/** Commands that are not run here, and why. */
+/** Commands that are not run, with the reason. */
 const NOT_RUN: ReadonlyMap<string, string> = new Map([
   ['npm ci && npm start', 'it fetches packages; its verdicts are those of policies.test.ts'],
   ['npm ci && npm test', 'it fetches packages, and this test is a part of it'],
 ]);
 
-/** Blocks that are no output of the commands above them, by how they begin, and why. */
+/** Blocks that are no output of a command, by their first words, with the reason. */
 const NOT_SHOWN: ReadonlyMap<string, string> = new Map([
   ['                    never', 'test/readme.test.ts compares the matrix with the declarations'],
 ]);
@@ -40,7 +40,7 @@ const NEEDS_KERNEL = /--driver kernel|--kernel-src|\bconform\b|linux-source/;
 
 interface Example {
   readonly commands: readonly string[];
-  /** What is shown of what the last command prints; null if nothing is. */
+  /** The shown output of the last command; null if none is shown. */
   readonly shown: string | null;
 }
 
@@ -64,7 +64,7 @@ const EXAMPLES: readonly Example[] = FENCES.flatMap(({ language, text }, i) => {
   return [{ commands: text.trimEnd().split('\n'), shown: has ? below.text : null }];
 });
 
-/** What matches a text of which some lines are shown, from the first to the last. */
+/** A pattern for an output of which the first, the last and some other lines are shown. */
 function patternOf(shown: string): RegExp {
   const parts = shown
     .trimEnd()
@@ -75,7 +75,7 @@ function patternOf(shown: string): RegExp {
 
 let folder = '';
 
-/** Runs a command where README has it run: in a clone, after a build. */
+/** Runs a command in a clone after a build, as README says. */
 function run(command: string): { readonly status: number | null; readonly stdout: string } {
   const env = { ...process.env, XDG_CACHE_HOME: join(folder, 'cache') };
   const options = { cwd: folder, encoding: 'utf8', env } as const;
@@ -97,7 +97,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Why a command can't be run here; empty if it can. */
+/** Why a command cannot run on this machine; empty if it can. */
 function missingFor(command: string): string {
   if (!NEEDS_KERNEL.test(command)) return '';
   if (installedSource === null) return 'clang or the source of a kernel is missing';
@@ -109,7 +109,7 @@ function missingFor(command: string): string {
 describe('the examples of README', () => {
   const RUN = EXAMPLES.filter(({ commands }) => !commands.every((one) => NOT_RUN.has(one)));
 
-  it('always are either run or exempt, and so is every block of output', () => {
+  it('each command and each block of output in README is either tested or exempt', () => {
     const exempt = EXAMPLES.flatMap(({ commands }) => commands).filter((one) => NOT_RUN.has(one));
     expect(exempt).toEqual([...NOT_RUN.keys()]);
     const shown = EXAMPLES.filter((example) => example.shown !== null).length;
@@ -126,7 +126,7 @@ describe('the examples of README', () => {
     if (missing !== '') {
       console.warn(`\n*** SKIPPED: an example of README is not run, since ${missing}: ${first}\n`);
     }
-    it.skipIf(missing !== '')(`always come out as expected: ${first}`, () => {
+    it.skipIf(missing !== '')(`the example has the output that README shows: ${first}`, () => {
       const ended = commands.map(run);
       expect(ended.map(({ status }) => status)).toEqual(commands.map(() => 0));
       const printed = `${ended.at(-1)?.stdout.trimEnd() ?? ''}\n`;
@@ -134,7 +134,7 @@ describe('the examples of README', () => {
     });
   }
 
-  it('always have a replay file that vlbr replays', () => {
+  it('the replay file in README can be replayed', () => {
     const files = FENCES.filter(({ language }) => language === 'json');
     expect(files).toHaveLength(1);
     for (const { text } of files) {
@@ -145,7 +145,7 @@ describe('the examples of README', () => {
     }
   });
 
-  it('always are compared line by line, from the first to the last', () => {
+  it('examples are compared line by line, from the first to the last', () => {
     const printed = 'a.\nb\n\nc\nd\n';
     const same = [printed, 'a.\n...\nd\n', '...\nb\n\nc\n...\n', 'a.\n...\n', '...\n'];
     for (const shown of same) expect(printed).toMatch(patternOf(shown));
@@ -154,7 +154,7 @@ describe('the examples of README', () => {
     expect(printed).not.toMatch(patternOf('...\nc\n...\nb\n...\n'));
   });
 
-  it('never name a script that package.json does not have', () => {
+  it('README never names a script that package.json does not have', () => {
     const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
       readonly scripts: Readonly<Record<string, string>>;
     };
@@ -165,7 +165,7 @@ describe('the examples of README', () => {
 });
 
 describe('what README says of the command line', () => {
-  it('always is the list of exit codes that the help has', () => {
+  it('README and the help have the same list of exit codes', () => {
     const help = run('node dist/cli.js --help').stdout;
     const listed = [...help.matchAll(/^ {2}(\d+) +(.*)$/gm)].map(([, code, says]) => [code, says]);
     const table = [...README.matchAll(/^\| (\d+) \| (.*) \|$/gm)].map((row) => row.slice(1));
@@ -173,7 +173,7 @@ describe('what README says of the command line', () => {
     expect(table).toEqual(listed);
   });
 
-  it('always is every schema of its JSON', () => {
+  it('README lists every schema of the JSON', () => {
     const written = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.ts'))
       .map((name) => readFileSync(join(ROOT, 'src', name), 'utf8'));
@@ -183,7 +183,7 @@ describe('what README says of the command line', () => {
     expect(new Set(schemasIn(README))).toEqual(all);
   });
 
-  it('always is every option that its examples in the text have', () => {
+  it('every option in the text of README exists', () => {
     const words = [...README.matchAll(/`vlbr (\w+)((?: [^`]*)?)`/g)];
     expect(words.length).toBeGreaterThan(5);
     for (const [, command, rest] of words) {

@@ -1,6 +1,6 @@
 /**
- * What comments and documents refer to is in the repository: sections by their headings, files by
- * their paths, simplifications by their numbers in docs/FIDELITY.md.
+ * Whatever comments and documents refer to must exist in the repository: sections by their
+ * headings, files by their paths, simplifications by their numbers in docs/FIDELITY.md.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -20,16 +20,16 @@ const DOCUMENTS: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * Documents in which vlbr was thought out, and which no clone has. The character classes keep the
- * patterns from matching themselves.
+ * Names of design notes that are not in the repository. The character classes keep the patterns
+ * from matching themselves.
  */
 const NOT_HERE: readonly RegExp[] = [/\bDESIG[N]\b/, /\bpolicie[s]\.md\b/];
 
-/** Written by a build or by tools; never in a fresh clone. */
+/** Files made by a build or by tools; a fresh clone has none of them. */
 const MADE = /^(dist|coverage|\.cache)\//;
 
 interface Prose {
-  /** From the root of the repository. */
+  /** Path from the root of the repository. */
   readonly path: string;
   readonly text: string;
 }
@@ -38,7 +38,7 @@ function read(path: string): string {
   return readFileSync(join(ROOT, path), 'utf8');
 }
 
-/** The comments of a program, line by line; other lines are empty. */
+/** The comments of a program, line by line. Lines without comments are empty. */
 function comments(text: string): string {
   return text
     .split('\n')
@@ -69,13 +69,13 @@ function headings(path: string): string[] {
   return [...read(path).matchAll(/^#+ (.*)$/gm)].map(([, heading]) => heading);
 }
 
-/** A heading may have more behind the name, in parentheses or behind a comma. */
+/** A heading may go on after the name, with a parenthesis or a comma. */
 function isSection(path: string, name: string): boolean {
   const wanted = name.replaceAll(/\s+/g, ' ');
   return headings(path).some((heading) => heading.replace(/ \(.*|, .*/, '') === wanted);
 }
 
-/** Places in prose that a pattern finds and a rule refuses, with the file. */
+/** Matches of a pattern in comments and documents that `refuses` rejects, each with its file. */
 function offences(pattern: RegExp, refuses: (found: RegExpMatchArray, at: Prose) => boolean) {
   return prose.flatMap((at) =>
     [...at.text.matchAll(pattern)].filter((found) => refuses(found, at)).map(([f]) => [at.path, f]),
@@ -87,7 +87,7 @@ const FILE =
   /(?<![\w./-])(?:src|test|docs|bench|examples)\/[\w./-]*\.(?:ts|md|json|gz|c|h|mjs|patch)\b/g;
 
 describe('what is referred to', () => {
-  it('always is looked for in every document, and in the comments of every program', () => {
+  it('references are checked in every document and in the comments of every program', () => {
     const paths = prose.map(({ path }) => path);
     for (const path of [
       ...DOCUMENTS.values(),
@@ -101,7 +101,7 @@ describe('what is referred to', () => {
     );
   });
 
-  it('always is a heading, if it is a section', () => {
+  it('a section that is referred to is always a heading', () => {
     expect(
       offences(SECTION, ([, name, section]) => !isSection(DOCUMENTS.get(name) ?? '', section)),
     ).toEqual([]);
@@ -109,13 +109,13 @@ describe('what is referred to', () => {
     expect(isSection('README.md', 'Nowhere')).toBe(false);
   });
 
-  it('always is there, if it is a file', () => {
+  it('a file that is referred to always exists', () => {
     expect(offences(FILE, ([path]) => !MADE.test(path) && !existsSync(join(ROOT, path)))).toEqual(
       [],
     );
   });
 
-  it('always is the end of a path, if it is the name of a program in a document', () => {
+  it('a program that a document names always exists', () => {
     const paths = programs.map((path) => `/${path}`);
     const named = documents.flatMap((path) =>
       [...read(path).matchAll(/`([\w./-]+\.ts)[:`]/g)].map(([, name]) => name),
@@ -124,7 +124,7 @@ describe('what is referred to', () => {
     expect(named.filter((name) => !paths.some((path) => path.endsWith(`/${name}`)))).toEqual([]);
   });
 
-  it('always is there, if it is a link', () => {
+  it('the target of a link always exists', () => {
     const broken = offences(/\]\(([^)\s]+)\)/g, ([, target], { path }) => {
       if (/^https?:/.test(target)) return false;
       const [name, anchor] = target.split('#');
@@ -141,7 +141,7 @@ describe('what is referred to', () => {
     expect(broken).toEqual([]);
   });
 
-  it('always is a row of FIDELITY, if it is a number of one', () => {
+  it('a number of FIDELITY that is referred to always has a row', () => {
     const rows = new Set(
       [...read('docs/FIDELITY.md').matchAll(/^\*\*(F\d+)\*\*/gm)].map((m) => m[1]),
     );
@@ -149,13 +149,13 @@ describe('what is referred to', () => {
     expect(offences(/(?<![\w/])F\d{1,3}\b/g, ([row]) => !rows.has(row))).toEqual([]);
   });
 
-  it('never is a document that is not in the repository', () => {
+  it('a document outside the repository is never referred to', () => {
     const sources = programs.map((path) => ({ path, text: read(path) }));
     const all = [...sources, ...prose];
     for (const name of NOT_HERE) {
       expect(all.filter(({ text }) => name.test(text)).map(({ path }) => path)).toEqual([]);
     }
-    // Nor its sections, however it is called.
+    // Section numbers would point to those notes, too.
     expect(offences(/\bsection [A-Z0-9]\b/g, () => true)).toEqual([]);
   });
 });

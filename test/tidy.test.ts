@@ -1,9 +1,8 @@
 /**
- * Style as a test: the rule written is the rule checked.
+ * Style rules as tests.
  *
- * Each rule is a function from one file to its offences, so that the rules are themselves tested on
- * bad snippets (last block). Words that a rule bans are spelled here so that it does not hit this
- * file.
+ * Each rule is a function from a file to its offences, so that the last block can test the rules on
+ * bad snippets. Forbidden words are spelled here so that a rule does not match this file.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
@@ -13,12 +12,12 @@ import { describe, expect, it } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-/** `under N lines`: the first count that is too many. */
+/** The first line count that is too high. */
 const FILE_LINES_LIMIT = 500;
 const FUNCTION_LINES_LIMIT = 70;
 const COLUMNS_MAX = 100;
 
-/** `path:function` of kernel functions that are as long in the kernel. */
+/** `path:function` of functions that are as long in the kernel. */
 const LONG_KERNEL_FUNCTIONS: ReadonlySet<string> = new Set([]);
 
 /** Files in src/host/policy/ that are not policies. */
@@ -30,9 +29,9 @@ const SHARED_POLICY_FILES: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The rooms of src/, from the ground up: a room imports only those below it. `schedule` (what may
- * happen) and `judge` (what must hold) know nothing of each other, `search` knows nothing of LBR,
- * and no question imports another.
+ * The rooms of src/, from the ground up: a room imports only rooms before it. `schedule` (what may
+ * happen) and `judge` (what must hold) do not know each other, `search` knows nothing of LBR, and
+ * no question imports another.
  */
 const ROOMS: readonly string[] = [
   'hw',
@@ -52,20 +51,20 @@ const ROOMS: readonly string[] = [
   'index.ts',
 ];
 
-/** Pairs of rooms of which the first must not import the second, though it lies higher. */
+/** Pairs of rooms: the first must not import the second, although the order allows it. */
 const APART: ReadonlySet<string> = new Set(['judge schedule', 'host guest', 'guest search']);
 
-/** The model's folders: here a run must depend on its schedule alone. */
+/** Folders of the model, in which a run must depend on its schedule only. */
 const DETERMINISTIC = /^src\/(hw|search|guest|host|machine|schedule|judge|states)\//;
 const BANNED_MEMBERS: ReadonlySet<string> = new Set(['Math.random', 'Date.now', 'performance.now']);
 const BANNED_NAMES: ReadonlySet<string> = new Set(['setTimeout', 'setInterval', 'setImmediate']);
 
-/** Written once, in src/hw/msr_index.ts; as strings here, so that they are not literals. */
+/** Indices that only src/hw/msr_index.ts may contain, as strings, so that they pass here. */
 const MSR_INDICES: ReadonlySet<number> = new Set(
   ['0x1c8', '0x1c9', '0x1d9', '0x345', '0x680', '0x6c0', '0xdc0'].map(Number),
 );
 
-/** Character classes keep each pattern from matching its own source. */
+/** The character classes keep the patterns from matching themselves. */
 const LEFTOVERS: readonly RegExp[] = [
   /\bTO[D]O\b/,
   /\bFIX[M]E\b/,
@@ -75,7 +74,7 @@ const LEFTOVERS: readonly RegExp[] = [
 ];
 
 interface File {
-  /** From the root of the repository, with `/`. */
+  /** Path from the root of the repository, with `/`. */
   readonly path: string;
   readonly text: string;
 }
@@ -101,7 +100,7 @@ function lines(text: string): string[] {
   return text.replace(/\n$/, '').split('\n');
 }
 
-/** Calls `visit` for every node of the file, with the line it starts on (from 1). */
+/** Calls `visit` for every node of the file with the node's first line, counted from 1. */
 function walk(file: File, visit: (node: ts.Node, line: number) => void): void {
   const source = ts.createSourceFile(file.path, file.text, ts.ScriptTarget.ES2022, true);
   const descend = (node: ts.Node): void => {
@@ -162,7 +161,7 @@ function importsOf(file: File): { readonly name: string; readonly line: number }
   return found;
 }
 
-/** The first folder below src/, or the file's name when it lies in src/ itself; '' outside src/. */
+/** The first folder below src/; the file name for a file in src/ itself; '' outside src/. */
 function roomOf(path: string): string {
   const [top, layer] = path.split('/');
   return top === 'src' && layer !== undefined ? layer : '';
@@ -188,7 +187,7 @@ const importOffences: Rule = (file) => {
   if (roomOf(file.path) === '') return [];
   return importsOf(file).flatMap(({ name, line }) => {
     const offence = `${file.path}:${line}: imports ${name}`;
-    // Silicon depends on nothing, packages and node: included.
+    // src/hw imports nothing outside itself, not even packages or node: modules.
     if (!name.startsWith('.')) return roomOf(file.path) === 'hw' ? [offence] : [];
     return mayImport(file.path, posix.join(posix.dirname(file.path), name)) ? [] : [offence];
   });

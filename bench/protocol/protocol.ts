@@ -1,12 +1,12 @@
 /**
- * A small protocol that many model checkers are given here: one physical CPU with an LBR stack, two
- * VMs of two tasks each, a paravirtual ACTIVE bit for each VM, and a host that saves and restores
- * the stack on a switch only if ACTIVE is set, and resets it otherwise. The same relation is in
- * lbr.pml (SPIN), Lbr.tla (TLC) and lbr.m (Murphi).
+ * A small protocol for comparing model checkers: one physical CPU with an LBR stack, two VMs of two
+ * tasks each, a paravirtual ACTIVE bit for each VM, and a host. On a switch the host saves and
+ * restores the stack if ACTIVE is set, and resets it otherwise. lbr.pml (SPIN), Lbr.tla (TLC) and
+ * lbr.m (Murphi) have the same transition relation.
  *
- * A state is eight words: the control bits, then the stack, the host's image of it for each VM, and
- * the saved call stack of each task. An entry of a stack has three bits: one that says it is in
- * use, and two for the task that it came from (2 * VM + task), newest lowest.
+ * A state is eight words: the control bits, the stack, the host's image of the stack for each VM,
+ * and the saved call stack of each task. A stack entry has three bits: one marks it as used, two
+ * name the task that made it (2 * VM + task). The newest entry is in the lowest bits.
  */
 import type { Invariant, Model } from '../../src/search/model.js';
 
@@ -22,11 +22,10 @@ export const PROTOCOL_ACTIONS = [
 const [TASK_SWITCH, BRANCH, ENABLE_PLAIN, ENABLE_CALLSTACK] = [0, 1, 2, 3];
 const [FINISH, DISABLE, VCPU_SWITCH] = [4, 5, 6];
 
-/** The words of a state. */
 const [CONTROL, LBR, HOST_IMAGE, SAVED] = [0, 1, 2, 4];
 const WORDS = 8;
 
-/** Where in the control word the bits of VM or task 0 are; the next one's are above them. */
+/** Bit positions in the control word, for VM or task 0. The next VM or task follows above. */
 const CT = 1;
 const ACTIVE = 3;
 const PEND = 5; // Two bits: 0 nothing, 1 or 2 enabling plain or callstack, 3 disabling.
@@ -34,11 +33,11 @@ const MODE = 9; // Two bits: 0 off, 1 plain, 2 callstack.
 const IMAGE_VALID = 17;
 const SAVED_VALID = 19;
 
-/** The bit of each entry that says it is in use. */
+/** The bit of each entry that marks it as used. */
 const IN_USE = 0o4444444444;
 const ALL_TASKS = 0o1111111111;
 
-/** What the control word says of the VM and the task that run. */
+/** Fields of the control word: the current VM, the current task of a VM, and the state of both. */
 const vmOf = (c: number): number => c & 1;
 const taskOf = (c: number, vm: number): number => 2 * vm + ((c >> (CT + vm)) & 1);
 const pendOf = (c: number, vm: number): number => (c >> (PEND + 2 * vm)) & 3;
@@ -130,7 +129,7 @@ function listActions(s: Int32Array, out: Int32Array): number {
   return n;
 }
 
-/** Renames the tasks in a stack: those of VM 0, those of VM 1, and the VMs. */
+/** Renames the tasks in a stack, then the VMs. */
 function renameStack(stack: number, tasks0: number, tasks1: number, vms: number): number {
   const used = stack & IN_USE;
   const ofVm1 = used & (stack << 1);
@@ -138,7 +137,7 @@ function renameStack(stack: number, tasks0: number, tasks1: number, vms: number)
   return stack ^ ((ofVm0 >>> 2) & tasks0) ^ ((ofVm1 >>> 2) & tasks1) ^ ((used >>> 1) & vms);
 }
 
-/** Exchanges the `width` bits at `at` with those right above them. */
+/** Exchanges the `width` bits at `at` with the bits right above them. */
 function swapBits(c: number, at: number, width: number): number {
   const differ = ((c >> at) ^ (c >> (at + width))) & ((1 << width) - 1);
   return c ^ (differ << at) ^ (differ << (at + width));
@@ -150,7 +149,7 @@ function swapWords(s: Int32Array, a: number, b: number): void {
   s[b] = word;
 }
 
-/** Makes the current VM number 0, and the current task of each VM its number 0. */
+/** Renames so that the current VM is number 0, and the current task of each VM is number 0. */
 function canonical(s: Int32Array): void {
   let c = s[CONTROL];
   if ((c & 7) === 0) return;
@@ -178,7 +177,7 @@ function canonical(s: Int32Array): void {
   s[CONTROL] = c & ~7;
 }
 
-/** A task that has LBR enabled sees no entry but its own. */
+/** A task with LBR enabled sees only its own entries. */
 function ownOnly(s: Int32Array): boolean {
   const c = s[CONTROL];
   const task = taskOf(c, vmOf(c));
@@ -189,8 +188,10 @@ function ownOnly(s: Int32Array): boolean {
   return true;
 }
 
-/** @param depth Entries of the LBR stack, 1 to 10.
- * @param bug Whether ACTIVE is set after the LBR is on, and the host resets nothing. */
+/**
+ * @param depth - entries of the LBR stack, 1 to 10.
+ * @param bug - ACTIVE is set only after LBR is on, and the host resets nothing.
+ */
 export function protocol(depth: number, bug: boolean): Model {
   const full = 2 ** (3 * depth) - 1;
   const invariants: readonly Invariant[] = [{ name: 'own-only', holds: ownOnly }];

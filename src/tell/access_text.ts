@@ -1,15 +1,14 @@
-/** Two lists of MSR accesses side by side, around the first that differs. */
+/** Two lists of MSR accesses side by side, around the first access that differs. */
 import type { CpuModel } from '../hw/cpu_models.js';
 import { msrName, plainHex } from './msr_name.js';
 import { plural } from '../console/text.js';
 
-/** An access as this needs it. */
 interface ShownAccess {
   readonly write: boolean;
   readonly msr: number;
   readonly eax: number;
   readonly edx: number;
-  /** By the host, of which nobody says what it reads and writes. */
+  /** Made by the host; its values are not recorded. */
   readonly byHost?: boolean;
 }
 
@@ -18,7 +17,7 @@ export interface AccessColumn {
   readonly accesses: readonly ShownAccess[];
 }
 
-/** Accesses shown before the first that differs, and from it on. */
+/** Accesses shown before the first that differs, and from this one on. */
 const BEFORE = 4;
 const AFTER = 4;
 const COLUMN = 46;
@@ -33,9 +32,9 @@ function accessText(model: CpuModel, access: ShownAccess | undefined): string {
 }
 
 /**
- * The accesses of both in two columns, around the one that differs; the last ones if none does.
+ * The accesses of both lists in two columns, around the first that differs, else at the end.
  *
- * @param at - index of the access that differs first, or -1.
+ * @param at - index of the first access that differs, or -1.
  */
 export function accessColumns(
   model: CpuModel,

@@ -1,4 +1,4 @@
-/** The first line of an action in a timeline: who does it, where, and what it is. */
+/** The first line of an action in a timeline: who acts, where, and what the action is. */
 import { freeEvent } from '../guest/perf/events_syscall.js';
 import type { Machine } from '../machine/machine.js';
 import { plural } from '../console/text.js';
@@ -17,7 +17,7 @@ const HOST_EVENTS = [
 ];
 const HOST_OPS = ['on', 'off', 'closed'];
 
-/** To be called before the action is performed. */
+/** Call before the action is performed. */
 export function actionLine(machine: Machine, { kind, actor, args }: Action): string {
   const [a = 0, b = 0, c = 0] = args;
   if (ACTIONS[kind].actor === 'pcpu') {
@@ -31,7 +31,6 @@ export function actionLine(machine: Machine, { kind, actor, args }: Action): str
   return `${who}: ${SENTENCES[kind](machine, actor, a, b, c)}`;
 }
 
-/** What an action is, in words. */
 type Sentence = (m: Machine, actor: number, a: number, b: number, c: number) => string;
 
 const switchTask =

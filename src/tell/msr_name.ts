@@ -15,7 +15,7 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [MSR_KVM_PV_LBR_CTRL, 'PV_LBR_CTRL'],
 ]);
 
-/** Slot of the LBR stack that a FROM, TO or INFO register belongs to; -1 for any other MSR. */
+/** Slot of the LBR stack to which a FROM, TO or INFO register belongs; -1 for any other MSR. */
 export function msrSlot(model: CpuModel, msr: number): number {
   switch (map.lbrMap(model).kind(msr)) {
     case map.KIND_FROM:
@@ -29,17 +29,15 @@ export function msrSlot(model: CpuModel, msr: number): number {
   }
 }
 
-/** Whether an MSR is one of the LBR's registers on this model. */
 export function isLbrMsr(model: CpuModel, msr: number): boolean {
   return map.lbrMap(model).kind(msr) !== map.KIND_NONE;
 }
 
-/** Whether an MSR is the FROM register of a record on this model. */
 export function isFromMsr(model: CpuModel, msr: number): boolean {
   return map.lbrMap(model).kind(msr) === map.KIND_FROM;
 }
 
-/** Name of an MSR on this model; its index for one that the model does not know. */
+/** Name of an MSR on this model; the index of an MSR that the model does not know. */
 export function msrName(model: CpuModel, msr: number): string {
   switch (map.lbrMap(model).kind(msr)) {
     case map.KIND_SELECT:
@@ -57,7 +55,7 @@ export function msrName(model: CpuModel, msr: number): string {
   }
 }
 
-/** Puts names in the place of the MSR indices that a sentence speaks of, and shortens values. */
+/** Replaces the MSR indices in a sentence by names, and shortens values. */
 export function nameMsrs(model: CpuModel, text: string): string {
   return text
     .replace(
@@ -76,7 +74,7 @@ const DEBUGCTL_BITS: Bits = [
   [msrs.DEBUGCTLMSR_FREEZE_PERFMON_ON_PMI, 'FREEZE_PERFMON'],
 ];
 
-/** LBR_SELECT's bits suppress what they name, but for the last. */
+/** A set bit of LBR_SELECT suppresses what it names; the last bit is call-stack mode. */
 const SELECT_BITS: Bits = [
   [msrs.LBR_KERNEL, 'kernel'],
   [msrs.LBR_USER, 'user'],
@@ -93,7 +91,7 @@ function namesOf(bits: Bits, value: number): string[] {
   return bits.filter(([bit]) => (value & bit) !== 0).map(([, name]) => name);
 }
 
-/** DEBUGCTL as the names of its bits, for a column: `LBR|FREEZE_LBRS`, `0`. */
+/** Names of DEBUGCTL's bits, for a column: `LBR|FREEZE_LBRS`, `0`. */
 export function debugctlBits(value: number): string {
   const known = DEBUGCTL_BITS.reduce((sum, [bit]) => sum | bit, 0);
   const names = namesOf(DEBUGCTL_BITS, value);
@@ -101,13 +99,13 @@ export function debugctlBits(value: number): string {
   return names.length === 0 ? '0' : names.join('|');
 }
 
-/** DEBUGCTL in a sentence, which says what is not there, too: `0 (LBR off)`. */
+/** DEBUGCTL for a sentence. Says if LBR is off: `0 (LBR off)`. */
 export function debugctlText(value: number): string {
   const bits = debugctlBits(value);
   return (value & msrs.DEBUGCTLMSR_LBR) === 0 ? `${bits} (LBR off)` : bits;
 }
 
-/** LBR_SELECT as what it keeps out: `0x1 (no kernel)`; `0x3c5 (call stack)` speaks for itself. */
+/** LBR_SELECT with the branches that it suppresses: `0x1 (no kernel)`, `0x3c5 (call stack)`. */
 export function selectText(value: number): string {
   if (value === 0) return '0 (all)';
   if ((value & msrs.LBR_CALL_STACK) !== 0) return `${hex(value)} (call stack)`;
@@ -124,7 +122,7 @@ export function plainHex(eax: number, edx: number): string {
   return hex64(eax, edx).replace(/^0x0+(?=.)/, '0x');
 }
 
-/** The value of a register that is not part of a record. */
+/** The value of a register outside the records. */
 export function valueText(msr: number, eax: number, edx: number): string {
   if (msr === msrs.MSR_IA32_DEBUGCTLMSR) return debugctlText(eax);
   if (msr === MSR_KVM_PV_LBR_CTRL) {

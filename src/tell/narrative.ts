@@ -1,4 +1,4 @@
-/** Puts what a watcher noted into words: one line for each run of accesses of one kind. */
+/** Turns a watcher's notes into sentences: one line for each run of accesses of one kind. */
 import { BRANCH_NAMES } from '../hw/branch.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 import { MSR_IA32_DEBUGCTLMSR } from '../hw/msr_index.js';
@@ -13,14 +13,14 @@ import type { Branch, Entry, GuestAccess, HostAccess, HostStack } from './watche
 
 type Access = GuestAccess | HostAccess;
 
-/** Records that one line names. */
+/** Records that a line names at most. */
 const RECORDS_MAX = 3;
 
 /**
- * Lines for what happened in one action, in its order.
+ * Lines for the events of one action, in their order.
  *
- * @param about - what the action is about: with `msr` every access counts, the counters' MSRs
- * included; with `branch` every branch does, recorded or not.
+ * @param about - the subject of the action. With `msr` every access is told, those of the counters'
+ * MSRs included; with `branch` every branch, recorded or not.
  */
 export function narrate(
   machine: Machine,
@@ -44,7 +44,7 @@ export function narrate(
   return withRepeats(lines);
 }
 
-/** Whether an access is worth a reader's time: counters' MSRs and DEBUGCTL reads are not. */
+/** Whether an access is told. Accesses to the counters' MSRs and reads of DEBUGCTL are not. */
 function tells(model: CpuModel, entry: GuestAccess): boolean {
   if (entry.fault || entry.reference !== null) return true;
   if (isLbrMsr(model, entry.msr)) return true;
@@ -55,7 +55,7 @@ function isDebugctl(access: Access): boolean {
   return access.msr === MSR_IA32_DEBUGCTLMSR;
 }
 
-/** Neighbours with the same key share a line; remarks are compared by `withRepeats` instead. */
+/** Neighbours with the same key share a line. `withRepeats` joins equal remarks instead. */
 function groupOf(entry: Entry): string | Entry {
   switch (entry.kind) {
     case 'guest':
@@ -131,7 +131,7 @@ function guestText(machine: Machine, group: readonly GuestAccess[]): string {
   return `${text} [reference: ${name}=${oneValue(model, wrong.msr, eax, edx, viewer)}]`;
 }
 
-/** Single accesses are made by the host's perf and by an intercepted access that is passed on. */
+/** Single accesses come from the host's perf, or from an intercepted access that KVM passes on. */
 function hostText(machine: Machine, group: readonly HostAccess[]): string {
   const [{ pcpu, onBehalf, write }] = group;
   const { model } = machine.config;
@@ -149,7 +149,7 @@ function stackText(machine: Machine, entry: HostStack): string {
   return `${who} ${verb} all ${what}: ${listed(names, viewer)}`;
 }
 
-/** Whose code it is, on whose behalf, and to whom records are foreign. */
+/** Who accesses the registers, for which vCPU, and who looks at the records. */
 function hostWords(
   machine: Machine,
   onBehalf: number,
@@ -159,7 +159,7 @@ function hostWords(
   return { who: 'policy', whom: ` for v${onBehalf}`, viewer };
 }
 
-/** The pieces of a run of accesses: registers of records in one, others by themselves. */
+/** The parts of a run of accesses: record registers in one part, each other register in its own. */
 function parts(model: CpuModel, group: readonly Access[], viewer: Viewer): string[] {
   const pieces: string[] = [];
   for (let i = 0; i < group.length;) {
@@ -177,7 +177,7 @@ function parts(model: CpuModel, group: readonly Access[], viewer: Viewer): strin
   return pieces;
 }
 
-/** Records of which the FROM register was accessed, in the order of the accesses. */
+/** Records whose FROM register was accessed, in the order of the accesses. */
 function recordsOf(model: CpuModel, group: readonly Access[]): Access[] {
   return group.filter(({ msr }) => isFromMsr(model, msr));
 }
@@ -195,7 +195,7 @@ function recordsText(model: CpuModel, group: readonly Access[], viewer: Viewer):
   return `slots ${slots}: ${listed(froms, viewer)}`;
 }
 
-/** `2 records (task 0 call#2, task 0 call#1)`, as far as a line has room. */
+/** `2 records (task 0 call#2, task 0 call#1)`, with the records that fit into a line. */
 function listed(froms: readonly Pick<Access, 'eax' | 'edx'>[], viewer: Viewer): string {
   const full = froms.filter(({ eax, edx }) => (eax | edx) !== 0);
   if (full.length === 0) return 'no records';
@@ -210,7 +210,7 @@ function oneValue(model: CpuModel, msr: number, eax: number, edx: number, viewer
     : valueText(msr, eax, edx);
 }
 
-/** Says `(n times)` instead of the same line n times. */
+/** Joins n equal lines in a row into one with `(n times)`. */
 function withRepeats(lines: readonly string[]): string[] {
   const out: string[] = [];
   for (let i = 0; i < lines.length;) {

@@ -1,24 +1,24 @@
-/** LBR records in words: whose branch it is, what kind, and its number within its VM. */
+/** LBR records in words: who made the branch, its kind, and its number within its VM. */
 import * as branch from '../hw/branch.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 import { KIND_INFO, lbrMap } from '../hw/lbr_map.js';
 import type { LbrStack } from '../hw/lbr_stack.js';
 import { hex } from '../hw/u64.js';
 
-/** Who looks at a record: what is not theirs is marked. */
+/** Who looks at a record. Records of others are marked as foreign. */
 export interface Viewer {
-  /** Number of the VM, HOST_VM for the host; -1 for one to whom nothing is foreign. */
+  /** Number of the VM, or HOST_VM for the host; -1 if nothing is foreign. */
   readonly vm: number;
-  /** Number of the task, where records of the VM's other tasks are foreign, too; else -1. */
+  /** Number of the task if records of the VM's other tasks are foreign; else -1. */
   readonly task: number;
 }
 
-/** Nobody's view: says whose each record is, and marks none. */
+/** Marks no record as foreign; every record is told with its VM. */
 export const NEUTRAL: Viewer = { vm: -1, task: -1 };
 
 const MARK = ' <- foreign';
 
-/** One record, by its FROM register or by its TO register alone: `task 0 call#2`, `empty`. */
+/** A record in words, from its FROM or its TO register alone: `task 0 call#2`, `empty`. */
 export function branchText(lo: number, hi: number, viewer: Viewer): string {
   if ((lo | hi) === 0) return 'empty';
   const vm = branch.addressVm(hi);
@@ -41,20 +41,19 @@ export function registerText(
 ): string {
   if ((eax | edx) === 0) return '0';
   if (lbrMap(model).kind(msr) !== KIND_INFO) return branchText(eax, edx, viewer);
-  // The model puts the owner into the cycle count (branch.ts:branchCycles()).
+  // The model encodes the owner in the cycle count (branch.ts:branchCycles()).
   const vm = (eax >>> 13) & 7;
   const whose = vm === branch.HOST_VM ? "the host's" : `VM ${vm}'s`;
   return vm === viewer.vm ? hex(eax) : `${hex(eax)}, ${whose}`;
 }
 
-/** One of a stack's records. */
 export interface StackRecord {
   readonly slot: number;
   readonly lo: number;
   readonly hi: number;
 }
 
-/** The records of a stack, newest first, from TOS once around; the empty ones are in it. */
+/** The records of a stack, newest first, once around from TOS. Empty records are included. */
 export function stackRecords(stack: LbrStack): StackRecord[] {
   const { lbr_nr, lbr_from } = stack.model;
   return Array.from({ length: lbr_nr }, (_, i) => {

@@ -1,4 +1,4 @@
-/** The LBR registers of a pCPU beside those that the vCPU would have on a pCPU of its own. */
+/** The LBR registers of a pCPU, beside those that the vCPU would have on a pCPU of its own. */
 import type { LbrStack } from '../hw/lbr_stack.js';
 import { HOST } from '../host/observer.js';
 import type { Machine } from '../machine/machine.js';
@@ -8,10 +8,10 @@ import type { Viewer } from './record_text.js';
 import { branchText, NEUTRAL, stackRecords } from './record_text.js';
 import { splitTable } from '../console/table.js';
 
-/** Records of each stack that are printed, newest first. */
+/** Records of each stack to print, newest first. */
 const RECORDS_MAX = 6;
 
-/** One column of the table: a stack, and the DEBUGCTL that goes with it, if any. */
+/** A column of the table: a stack, and the DEBUGCTL that goes with it, if any. */
 interface Column {
   readonly title: string;
   readonly stack: LbrStack;
@@ -21,8 +21,8 @@ interface Column {
 /**
  * Register state as lines.
  *
- * @param pcpu - -1 when the vCPU is on none.
- * @param vcpu - the vCPU that it is about, or HOST.
+ * @param pcpu - -1 if the vCPU is on none.
+ * @param vcpu - the vCPU whose registers are told, or HOST.
  */
 export function registerLines(
   machine: Machine,
@@ -53,12 +53,12 @@ function pcpuColumn(machine: Machine, pcpu: number, vcpu: number): Column {
   const title = `p${pcpu}, ${where}${traps ? ', intercepted' : ''}`;
   const bits = debugctlBits(debugctl);
   if (loaded === null || inGuest) return { title, stack, debugctl: bits };
-  // The register is the host's meanwhile; the VMCS has the guest's.
+  // Outside the guest, DEBUGCTL is the host's, and the VMCS has the guest's.
   const guests = debugctlBits(loaded.vmcs.guestDebugctl);
   return { title, stack, debugctl: `${bits} (v${loaded.id}: ${guests})` };
 }
 
-/** Rows of the table: control registers, then records by age, as long as some stack has one. */
+/** Rows of the table: control registers, then records by age, to the last of any stack. */
 function rowsOf(columns: readonly Column[], viewer: Viewer): string[][] {
   const hasSelect = columns.some(({ stack }) => stack.model.select !== 'none');
   const rows = [['DEBUGCTL', ...columns.map(({ debugctl }) => debugctl)]];

@@ -1,6 +1,6 @@
 /**
- * A schedule as a timeline: who runs where, what each MSR access did, and the registers at the
- * moment the property broke. The schedule is run again to see it.
+ * A schedule as a timeline: who runs where, what each MSR access did, and the registers when the
+ * property broke. The schedule is run again for this.
  */
 import { Machine } from '../machine/machine.js';
 import { ACTIONS } from '../schedule/table.js';
@@ -21,16 +21,16 @@ import { Watcher } from './watcher.js';
 export interface Timeline {
   readonly lines: readonly string[];
   readonly breaker: Breaker;
-  /** What broke, in one line; empty when nothing did. */
+  /** The failure in one line; empty if nothing broke. */
   readonly text: string;
 }
 
-/** Lines that one action may take, its first one aside. */
+/** Lines that an action may take at most, apart from its first. */
 const LINES_MAX = 6;
 
 const INDENT = '      ';
 
-/** Runs a case and tells what happened. Same case, same lines. */
+/** Runs a case and tells its events. The same case gives the same lines. */
 export function timeline(replay: ReplayCase): Timeline {
   const { config, property, schedule } = replay;
   const breaker = breakerOf(replay);
@@ -64,8 +64,8 @@ export function timeline(replay: ReplayCase): Timeline {
 }
 
 /**
- * The actions of a case and nothing else: what comes of them is left out, and nothing is judged. It
- * begins with where the vCPUs are.
+ * The actions of a case, without their effects or a verdict. The first line has the places of the
+ * vCPUs.
  */
 export function actionLines({ config, schedule }: ReplayCase): string[] {
   const bench = new Bench(config);
@@ -79,7 +79,7 @@ export function actionLines({ config, schedule }: ReplayCase): string[] {
   return lines.map(ascii);
 }
 
-/** @param i - of the action, from 0. */
+/** @param i - index of the action. */
 function numbered(i: number, text: string): string[] {
   return wrap(text, `  ${`#${i + 1}`.padEnd(INDENT.length - 2)}`, INDENT);
 }
@@ -92,7 +92,7 @@ function watchOf({ property }: ReplayCase, breaker: Breaker): Watch | null {
   return breaker === 'nobody' ? null : { property: PROPERTY[property], by: breaker };
 }
 
-/** Where the vCPUs are when the schedule begins. */
+/** The places of the vCPUs at the start of the schedule. */
 function bootLine(machine: Machine): string {
   const { vms, vcpus, pcpus } = machine.config;
   const where = machine.vcpus.map(({ id, vm, pcpu }) =>
@@ -102,7 +102,7 @@ function bootLine(machine: Machine): string {
   return `  ${what}: ${where.join(', ')}`;
 }
 
-/** Keeps the beginning and the end: what broke is in the last line. */
+/** Keeps the start and the end: the last line tells what broke. */
 function shortened(lines: readonly string[]): string[] {
   if (lines.length <= LINES_MAX) return [...lines];
   const left = lines.length - LINES_MAX + 1;

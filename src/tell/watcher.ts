@@ -1,6 +1,6 @@
 /**
- * Watches a machine for a reader: notes what happens in each action, and the registers at the
- * moment a property breaks. The monitor, which judges, must hear of everything before it does.
+ * Watches a machine for a reader: notes the events of each action, and the registers when a
+ * property breaks. The monitor, which judges, must receive each event before the watcher does.
  */
 import * as branch from '../hw/branch.js';
 import { LBR_CALL_STACK, MSR_IA32_DEBUGCTLMSR } from '../hw/msr_index.js';
@@ -14,7 +14,6 @@ import { branchText, stackRecords } from './record_text.js';
 import { registerLines } from './registers.js';
 import { plural } from '../console/text.js';
 
-/** A guest's MSR access. */
 export interface GuestAccess {
   readonly kind: 'guest';
   readonly vcpu: number;
@@ -23,11 +22,10 @@ export interface GuestAccess {
   readonly fault: boolean;
   readonly eax: number;
   readonly edx: number;
-  /** What the reference machine has, where that is something else; null where it agrees. */
+  /** The reference machine's value if it differs; null if it is the same. */
   readonly reference: { readonly eax: number; readonly edx: number } | null;
 }
 
-/** An access to an LBR MSR by the host. */
 export interface HostAccess {
   readonly kind: 'host';
   readonly pcpu: number;
@@ -39,7 +37,7 @@ export interface HostAccess {
   readonly edx: number;
 }
 
-/** The host read or wrote a whole stack; `records` are those in the registers afterwards. */
+/** The host read or wrote a whole stack. `records` are those in the registers afterwards. */
 export interface HostStack {
   readonly kind: 'stack';
   readonly pcpu: number;
@@ -49,7 +47,7 @@ export interface HostStack {
   readonly records: readonly StackRecord[];
 }
 
-/** A branch of a guest, and what the hardware made of it. */
+/** A branch of a guest, and how hardware recorded it. */
 export interface Branch {
   readonly kind: 'branch';
   readonly branch: number;
@@ -58,13 +56,13 @@ export interface Branch {
   readonly tos: number;
 }
 
-/** A vCPU's thread comes to a pCPU or leaves it. */
+/** A vCPU's thread is switched in on a pCPU, or out. */
 export interface Switch {
   readonly kind: 'switch';
   readonly text: string;
 }
 
-/** Anything else, in words. */
+/** Any other event, in words. */
 export interface Remark {
   readonly kind: 'text';
   readonly text: string;
@@ -72,22 +70,21 @@ export interface Remark {
 
 export type Entry = GuestAccess | HostAccess | HostStack | Branch | Switch | Remark;
 
-/** What to look out for. */
+/** The failure to look out for. */
 export interface Watch {
-  /** Index of the property. */
   readonly property: number;
-  /** Who is to break it. */
+  /** Who breaks the property. */
   readonly by: 'policy' | 'kernel';
 }
 
-/** Entries of samples that are printed. */
+/** Entries of a sample to print. */
 const SAMPLE_MAX = 4;
 
 export class Watcher extends Observer {
-  /** What happened since this was last taken. */
+  /** Events since the last `take`. */
   private entries: Entry[] = [];
   private exits = 0;
-  /** What broke and the registers then; null until it does. */
+  /** The failure and the registers at that time; null until the property breaks. */
   failure: { readonly text: string; readonly registers: readonly string[] } | null = null;
   private readonly monitor: Monitor;
   private readonly watch: Watch | null;
@@ -110,7 +107,7 @@ export class Watcher extends Observer {
     return machine;
   }
 
-  /** What happened since the last call. */
+  /** Returns the events since the last call. */
   take(): { readonly entries: readonly Entry[]; readonly exits: number } {
     const { entries, exits } = this;
     this.entries = [];
@@ -126,7 +123,7 @@ export class Watcher extends Observer {
     this.note({ kind: 'text', text });
   }
 
-  /** Looks whether the property broke just now. */
+  /** Notes the failure if the property has just broken. */
   private check(pcpu: number, vcpu: number): void {
     const { monitor, watch } = this;
     if (this.failure !== null || watch === null) return;
@@ -268,7 +265,7 @@ export class Watcher extends Observer {
   }
 }
 
-/** The function in which a vCPU is suspended, and how far it is; empty when it is in none. */
+/** The function in which a vCPU is suspended, and its progress; empty if there is none. */
 export function suspendedText(machine: Machine, vcpu: number): string {
   const { suspended, accesses } = machine.ports[vcpu];
   if (suspended === 0) return '';
@@ -276,7 +273,7 @@ export function suspendedText(machine: Machine, vcpu: number): string {
   return `${CALL_NAMES[suspended]}(), ${when} of its MSR accesses`;
 }
 
-/** The branch stack of a sample that a kernel emits now. */
+/** The branch stack of the sample that a kernel is emitting. */
 function sampleText(cpu: ReturnType<Machine['cpu']>, viewer: Viewer): string {
   const { words } = cpu.kernel;
   const all = Array.from({ length: cpu.cpuc.lbr_stack_nr }, (_, i) => {

@@ -1,13 +1,13 @@
-/** A compiled lbr.c, which says itself where it comes from. */
+/** A compiled lbr.c, which carries a note of its origin. */
 import { STATICS_END } from './driver.js';
 import type { WasmExports, WasmGlobal, WasmMemory, WasmModule } from './webassembly.js';
 import { WebAssembly } from './webassembly.js';
 
-/** Where a C file comes from. */
+/** Origin of a C file. */
 export interface KernelInfo {
-  /** VERSION of the kernel's Makefile, as `6.1.192`; `unknown` for a file without a tree. */
+  /** Version in the kernel's Makefile, such as `6.1.192`; `unknown` for a file without a tree. */
   readonly version: string;
-  /** Of lbr.c, in hexadecimal. */
+  /** Hash of lbr.c, in hexadecimal. */
   readonly sha256: string;
 }
 
@@ -20,7 +20,7 @@ export interface KernelBinary {
   readonly staticWords: number;
 }
 
-/** Bytes that are no compiled lbr.c. */
+/** The bytes are no compiled lbr.c. */
 export class KernelBinaryError extends Error {
   override readonly name: string = 'KernelBinaryError';
 }
@@ -28,7 +28,7 @@ export class KernelBinaryError extends Error {
 /** The custom section that holds a KernelInfo as JSON. */
 const SECTION = 'vlbr.kernel';
 
-/** A number as WebAssembly writes sizes: LEB128. */
+/** A number in the form in which WebAssembly writes sizes: LEB128. */
 function leb128(value: number): number[] {
   const bytes: number[] = [];
   let rest = value;
@@ -40,7 +40,6 @@ function leb128(value: number): number[] {
   return bytes;
 }
 
-/** Appends a custom section to a module. */
 export function withInfo(wasm: Uint8Array, info: KernelInfo): Uint8Array {
   const name = Buffer.from(SECTION);
   const body = Buffer.concat([Uint8Array.from(leb128(name.length)), name, json(info)]);
@@ -55,7 +54,7 @@ function none(): number {
   return 0;
 }
 
-/** An instance without a machine: MSRs read 0, and nobody hears what it does. */
+/** An instance without a machine: reads of MSRs give 0, writes do nothing. */
 export function inertInstance(module: WasmModule, memory: WasmMemory): WasmExports {
   const vlbr = { rdmsr: none, rdmsr_edx: none, wrmsr: none };
   const { exports } = new WebAssembly.Instance(module, {
@@ -65,7 +64,7 @@ export function inertInstance(module: WasmModule, memory: WasmMemory): WasmExpor
   return exports;
 }
 
-/** @throws KernelBinaryError when this is no module that `vlbr kernel build` made. */
+/** @throws KernelBinaryError if `vlbr kernel build` did not make this module. */
 export function kernelBinary(bytes: Uint8Array): KernelBinary {
   const module = compiled(bytes);
   const [section] = WebAssembly.Module.customSections(module, SECTION);

@@ -1,4 +1,4 @@
-/** Compiles lbr.c, as it is, to WebAssembly; what was compiled once is kept. */
+/** Compiles an unchanged lbr.c to WebAssembly. Compiled modules are kept in a cache. */
 import type { StdioOptions } from 'node:child_process';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -18,7 +18,7 @@ import type { KernelSource } from './source.js';
 /** The build puts a copy beside the code. */
 const SHIM: string = fileURLToPath(new URL('./shim/', import.meta.url));
 
-/** As the kernel is compiled, as far as it changes what code means. */
+/** The kernel's own flags, as far as they change the meaning of code. */
 const COMPILE: readonly string[] = [
   '--target=wasm32',
   '-std=gnu11',
@@ -35,17 +35,17 @@ const COMPILE: readonly string[] = [
 
 const LINK: readonly string[] = [
   '-Wl,--no-entry',
-  // What is below is the null page, in which nothing may come to lie.
+  // The bytes below are the null page, where nothing may lie.
   '-Wl,--global-base=1024',
   '-Wl,--import-memory',
   '-Wl,--export=__stack_pointer',
   '-Wl,--export=__global_base',
   '-Wl,--export=__data_end',
-  // Stacks are the loader's business; the linker's own is not used.
+  // driver.ts places the stacks, so the linker's own stack is not used.
   '-Wl,-z,stack-size=16',
 ];
 
-/** For lbr.c when it is to count what runs; `inline` is then what the kernel means by it. */
+/** Makes lbr.c count executed code. -fgnu89-inline gives `inline` the kernel's meaning. */
 const INSTRUMENT: readonly string[] = [
   '-O0',
   '-fgnu89-inline',
@@ -53,19 +53,19 @@ const INSTRUMENT: readonly string[] = [
   '-ftest-coverage',
 ];
 
-/** The file of an instrumented build that says which counter is where in the source. */
+/** The file of an instrumented build that gives the source place of each counter. */
 export const COVERAGE_NOTES = 'lbr.gcno';
 
-/** The folder for what was compiled. */
+/** The folder of the cache. */
 export function cacheFolder(): string {
   return envPaths('vlbr', { suffix: '' }).cache;
 }
 
 /**
- * Compiles a source, or finds it among what was compiled before.
+ * Compiles a source, or takes the compiled module from the cache.
  *
- * @throws KernelError when a tool is missing, or the file can't be compiled: the message names the
- * first thing that stands in the way.
+ * @throws KernelError if a tool is missing or the file cannot be compiled. The message names the
+ * first problem.
  */
 export function buildKernel(source: KernelSource): KernelBinary {
   const kept = cachedPath(source);
@@ -76,9 +76,9 @@ export function buildKernel(source: KernelSource): KernelBinary {
   return binary;
 }
 
-/** Keeps what was compiled; where that can't be, it is compiled again the next time. */
+/** Writes a module to the cache. If that fails, the next run compiles again. */
 function keep(path: string, bytes: Uint8Array): void {
-  // Another process may be at the same file.
+  // Another process may be writing the same file.
   const temporary = `${path}.${process.pid}`;
   try {
     mkdirSync(dirname(path), { recursive: true });
@@ -89,12 +89,12 @@ function keep(path: string, bytes: Uint8Array): void {
   }
 }
 
-/** Where what is compiled from a source is kept. */
+/** The path in the cache for a source. */
 export function cachedPath(source: KernelSource): string {
   return join(cacheFolder(), `${contentKey(source)}.wasm`);
 }
 
-/** Everything that the compiled module depends on. */
+/** A hash of everything on which the compiled module depends. */
 function contentKey({ text, info }: KernelSource): string {
   const hash = createHash('sha256');
   const shim = readdirSync(SHIM).sort();
@@ -113,9 +113,9 @@ function compileKernel(source: KernelSource): Uint8Array {
 }
 
 /**
- * Compiles a source so that it counts what runs.
+ * Compiles a source so that it counts executed code.
  *
- * @param folder - an empty one, in which clang leaves what `llvm-cov gcov` reads: COVERAGE_NOTES.
+ * @param folder - an empty folder. clang leaves COVERAGE_NOTES there, which `llvm-cov gcov` reads.
  * @throws KernelError as buildKernel() does.
  */
 export function buildInstrumented(source: KernelSource, folder: string): KernelBinary {
@@ -123,11 +123,12 @@ export function buildInstrumented(source: KernelSource, folder: string): KernelB
 }
 
 /**
- * The compiler runs in the folder and is given paths from there, so that nothing that it writes
- * depends on where the folder lies. Clang shortens a path that begins like its own working
- * directory; `llvm-cov`, which runs in the folder, would not find the file by what is left.
+ * clang runs in `folder` and is given relative paths, so that its output does not depend on the
+ * place of the folder. From an absolute path clang would cut what it shares with the working
+ * directory, and `llvm-cov`, which also runs in the folder, could not find the rest.
  *
- * @param lbrFlags - for lbr.c alone; `parts` are linked with it and the driver.
+ * @param lbrFlags - flags for lbr.c only.
+ * @param parts - further C files to link.
  */
 function compileIn(
   folder: string,
@@ -144,7 +145,7 @@ function compileIn(
   return withInfo(readFileSync(join(folder, 'out.wasm')), source.info);
 }
 
-/** Places lbr.c where its `#include "../perf_event.h"` and every other include finds the shim. */
+/** Places lbr.c so that `#include "../perf_event.h"` and every other include find the shim. */
 function layOut(folder: string, text: string): void {
   for (const name of readdirSync(SHIM)) {
     writeFileSync(join(folder, name), readFileSync(join(SHIM, name)));
@@ -152,7 +153,7 @@ function layOut(folder: string, text: string): void {
   const include = resolve(folder, 'include');
   for (const header of includedHeaders(text)) {
     const path = resolve(include, header);
-    // A file that is reviewed must not choose what is written where.
+    // The reviewed file must not choose where files are written.
     if (!path.startsWith(`${include}${sep}`)) {
       throw new KernelError(`lbr.c includes <${header}>, which the shim does not have`);
     }
@@ -165,8 +166,8 @@ function layOut(folder: string, text: string): void {
 }
 
 /**
- * @param folder - where it runs and keeps temporary files. TMPDIR may be relative to our working
- * directory, and clang replaces each `%` in it with a random digit.
+ * @param folder - working directory and place of temporary files. TMPDIR may be relative to the
+ * working directory of this process, and clang replaces each `%` in TMPDIR with a random digit.
  */
 function clang(args: readonly string[], folder?: string): string {
   const there = folder && { cwd: folder, env: { ...process.env, TMPDIR: '.' } };

@@ -1,11 +1,12 @@
 /**
- * The C file of a kernel as the driver of a machine's kernels. It works on the machine's own block:
- * the C structures of the shim lie over the words of src/guest/perf/perf_structs.ts, so a snapshot
- * of the block is one of the C code, and unwinding it by an exception leaves what it had written
- * there, as with the port; what it had done to static data is undone.
+ * The C file of a kernel as the driver of a machine's kernels. The driver works on the machine's
+ * own block: the C structures of the shim lie over the words of src/guest/perf/perf_structs.ts, so
+ * a snapshot of the block includes the state of the C code. If an exception unwinds the C code, its
+ * writes to the block stay, as with the port, but its writes to static data are undone.
  *
- * Each CPU has an instance with a stack of its own. They share the memory, and so one place for
- * static data, where that of the kernel that runs is put; at rest it is among its kernel's words.
+ * Each CPU has an instance with a stack of its own. All instances share one memory, and so one
+ * place for static data. The static data of the kernel that runs is copied there; otherwise it lies
+ * among its kernel's words.
  */
 import { perf_sched_cb_dec, perf_sched_cb_inc } from '../guest/perf/events_core.js';
 import type { Cpu, Kernel } from '../guest/perf/kernel.js';
@@ -19,21 +20,21 @@ import type { KernelBinary } from './binary.js';
 import type { WasmGlobal, WasmMemory } from './webassembly.js';
 import { WebAssembly } from './webassembly.js';
 
-// Memory holds static data from the linker's base up, a stack for each CPU, and then the block.
+// Memory holds static data from the linker's base up, a stack for each CPU, then the block.
 export const PAGE_BYTES = 0x10000;
-/** Static data ends here at the latest, and the stacks begin. */
+/** Upper limit of static data; the stacks follow. */
 export const STATICS_END = 0x10000;
 export const STACK_BYTES = 0x1000;
-/** CPUs that have room for a stack: 6 VMs of 8 vCPUs, and 8 pCPUs. */
+/** Number of stacks: for 6 VMs of 8 vCPUs, and 8 pCPUs. */
 const CPUS_MAX: number = (BLOCK_ADDRESS - STATICS_END) / STACK_BYTES;
 
 /** MAX_LBR_ENTRIES. */
 const RECORDS = 32;
 
-/** A function of lbr.c on a CPU: objects are addresses, a truth value is 0 or 1. */
+/** A function of lbr.c on a CPU. Objects are addresses, a truth value is 0 or 1. */
 type Call = (cpu: number, cpuc: number, a: number, b: number) => number;
 
-/** What shim/driver.c exports. */
+/** Exports of shim/driver.c. */
 interface DriverExports {
   readonly __stack_pointer: WasmGlobal;
   boot(
@@ -57,7 +58,7 @@ interface DriverExports {
   readonly intel_pmu_setup_lbr_filter: Call;
 }
 
-/** The C code did what would have stopped a kernel. */
+/** The C code did something that stops a kernel. */
 export class KernelCrash extends Error {
   override readonly name: string = 'KernelCrash';
 }
@@ -70,9 +71,9 @@ class SharedMemory extends Memory {
   private instances = 0;
   /** Static data as the binary has it. */
   private pristine: Int32Array = new Int32Array(0);
-  /** Static data of the kernel that waits for the one that runs. */
+  /** Static data of the outer kernel while an inner one runs. */
   private readonly underWay: Int32Array;
-  /** The kernel whose code runs, and whose static data is in place. */
+  /** The kernel that runs: its static data is in place. */
   private active: CDriver | null = null;
 
   constructor(layout: Layout, binary: KernelBinary) {
@@ -85,7 +86,7 @@ class SharedMemory extends Memory {
     this.underWay = new Int32Array(binary.staticWords);
   }
 
-  /** Makes the instance of a CPU. Static data must be at rest. */
+  /** Makes the instance of a CPU. No kernel may be running. */
   instantiate(cpu: Cpu): { readonly exports: DriverExports; readonly stack: number } {
     const { exports } = new WebAssembly.Instance(this.binary.module, {
       env: { memory: this.memory },
@@ -111,14 +112,14 @@ class SharedMemory extends Memory {
     this.all.set(this.pristine, this.binary.staticsFrom / 4);
   }
 
-  /** Puts the kernel's static data in place. Returns the kernel to give to `leave`. */
+  /** Puts the kernel's static data in place. Returns the outer kernel, for `leave`. */
   enter(driver: CDriver): CDriver | null {
     const outer = this.active;
     if (outer === driver) return outer;
     const { staticsFrom, staticWords } = this.binary;
     const from = staticsFrom / 4;
     if (outer !== null) {
-      // A guest that accesses an MSR may make the host run its own perf; the host calls no guest.
+      // One place is enough: a guest's access may run the host's perf, but never the reverse.
       for (let i = 0; i < staticWords; i++) this.underWay[i] = this.all[from + i];
     }
     const at = BLOCK_ADDRESS / 4 + driver.statics;
@@ -137,9 +138,9 @@ class SharedMemory extends Memory {
   }
 
   /**
-   * Looks at the null page, which this memory has like any other.
+   * Checks the null page, which WebAssembly memory lets anyone write.
    *
-   * @throws KernelCrash when something was written there, where a kernel would have faulted.
+   * @throws KernelCrash if something was written there: a kernel would have faulted.
    */
   checkNullPage(): void {
     const { all } = this;
@@ -151,14 +152,14 @@ class SharedMemory extends Memory {
     }
   }
 
-  /** An exception has unwound the code that ran. */
+  /** Call after an exception has unwound the C code: no kernel is running any more. */
   unwound(): void {
     this.active = null;
   }
 }
 
 class CDriver implements LbrDriver {
-  /** Word offset of the static data at rest. */
+  /** Word offset of the kernel's own copy of its static data. */
   readonly statics: number;
   private readonly kernel: Kernel;
   private readonly shared: SharedMemory;
@@ -188,7 +189,7 @@ class CDriver implements LbrDriver {
     shared.leave(this, outer);
   }
 
-  /** What the kernel does of LBR when it boots, and when its CPUs come up. */
+  /** LBR set-up of the kernel at boot and when its CPUs start. */
   private init(): void {
     const { kernel } = this;
     const { model } = kernel.config;
@@ -196,13 +197,13 @@ class CDriver implements LbrDriver {
     const init = LBR_INITS.indexOf(model.lbrInit);
     const [first] = this.exports;
     for (const cpu of kernel.cpus) first.online(cpu.id, cpu.cpuc.address);
-    // The depth is the C file's to say, but for one that no silicon has.
+    // lbr.c sets the depth, unless this model has a depth that no silicon has.
     const nr = siliconOf(model)?.lbr_nr === lbr_nr ? -1 : lbr_nr;
     first.boot(init, model.lbr_format, version, model.tsx, lbr_double_abort, nr);
     for (const cpu of kernel.cpus) first.prepare(cpu.cpuc.address, addressOf(cpu.lbr_entry(0)));
   }
 
-  /** Cleans up what an exception has unwound on a CPU. */
+  /** Cleans up a CPU after an exception has unwound its C code. */
   private unwind(cpu: Cpu): void {
     this.exports[cpu.id].__stack_pointer.value = this.stacks[cpu.id];
     this.shared.unwound();

@@ -1,4 +1,4 @@
-/** Something is wrong with the tools, the tree or the patch that were given; says what to do. */
+/** The given tools, tree or patch cannot be used. The message says what to do. */
 export class KernelError extends Error {
   override readonly name: string = 'KernelError';
 }

@@ -1,7 +1,7 @@
-/** Says in one line why an lbr.c could not be compiled: what the shim lacks, and who uses it. */
+/** Explains why an lbr.c does not compile: what the shim lacks, and which code uses it. */
 import type { KernelSource } from './source.js';
 
-/** What clang quotes, in the order of its messages: the first group is the name. */
+/** What clang quotes in its messages, in order. The first group is the name. */
 const MISSING: readonly RegExp[] = [
   /^(?:implicit declaration of|call to undeclared) function '(\w+)'/,
   /^use of undeclared identifier '(\w+)'/,
@@ -11,14 +11,14 @@ const MISSING: readonly RegExp[] = [
   /(?:incomplete|never completed).*'((?:struct|union|enum) \w+)'/,
 ];
 
-/** A macro that nobody defines, around the name of what it would declare. */
+/** Start of clang's message about an undefined macro around a name, such as `EXPORT_SYMBOL(f)`. */
 const NOT_A_MACRO = /^a parameter list without types/;
 
-/** lbr.c and the shim both have it, and they differ. */
+/** lbr.c and the shim both define the name, with different meanings. */
 const OTHERWISE =
   /^(?:conflicting types for|redefinition of|static declaration of|redeclaration of) '(\w+)'/;
 
-/** What clang says when it, or what it calls, is not fit for WebAssembly. */
+/** Messages of clang or its linker if they lack support for WebAssembly. */
 const TOOLS: readonly (readonly [RegExp, string])[] = [
   [
     /unable to execute command|(?:wasm-ld|lld).*(?:not found|No such file|doesn't exist)/,
@@ -30,7 +30,7 @@ const TOOLS: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
-/** Where a name is first used as a function, from 1; 0 if it is not. */
+/** The line, from 1, in which a name is first used as a function; 0 if there is none. */
 function lineOfCall(text: string, name: string): number {
   return text.split('\n').findIndex((line) => new RegExp(`\\b${name}\\s*\\(`).test(line)) + 1;
 }
@@ -41,7 +41,7 @@ function undefinedSymbol(name: string, text: string): string {
   return `line ${line} uses ${name}(), which neither it nor the shim defines`;
 }
 
-/** What a message of clang is about, after `line N`. */
+/** The subject of clang's message, to follow `line N`. */
 function complaint(message: string, code: string): string {
   const header = /^'([^']+)' file not found/.exec(message)?.[1];
   if (header !== undefined) return `includes ${header}, which the shim does not have`;
@@ -55,7 +55,7 @@ function complaint(message: string, code: string): string {
   return `does not compile: ${message}: ${code}`;
 }
 
-/** What of lbr.c does not compile, or is missing. */
+/** What is missing from lbr.c, or does not compile. */
 function trouble(stderr: string, text: string): string {
   const symbol = /undefined symbol: (\S+)/.exec(stderr)?.[1];
   if (symbol !== undefined) return undefinedSymbol(symbol, text);
@@ -68,8 +68,8 @@ function trouble(stderr: string, text: string): string {
 }
 
 /**
- * @param stderr - of clang, which has failed; its first error counts.
- * @param source - what it was given.
+ * @param stderr - output of clang, which has failed. Its first error is explained.
+ * @param source - the source that clang compiled.
  */
 export function explain(stderr: string, { text, info }: KernelSource): string {
   const tool = TOOLS.find(([pattern]) => pattern.test(stderr));

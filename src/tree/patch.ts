@@ -12,25 +12,25 @@ export interface PatchFile {
 
 export interface Patched {
   readonly text: string;
-  /** Files of the patches that are not lbr.c, each once, in order. */
+  /** The other files that the patches change, each once, in order. */
   readonly notModelled: readonly string[];
 }
 
-/** The path that a diff is about, without the `a/` or `b/` before it. */
+/** The path of a diff, without the leading `a/` or `b/`. */
 function pathOf({ oldFileName = '', newFileName = '' }: StructuredPatch): string {
   const name = newFileName === '/dev/null' ? oldFileName : newFileName;
   return name.replace(/^[ab]\//, '').replace(/\t.*$/, '');
 }
 
-/** AMD's driver, which has a file of the same name. */
+/** AMD's driver has a file of the same name. */
 const OF_AMD = /(^|\/)amd\/[^/]*$/;
 
-/** lbr.c, perf_event_intel_lbr.c as before 4.7, and copies of it such as lbr-new.c. */
+/** lbr.c, perf_event_intel_lbr.c from before 4.7, and copies such as lbr-new.c. */
 function isLbr(path: string): boolean {
   return /(?<![a-z])lbr(?![a-z])[^/]*\.c(?!\w)[^/]*$/.test(path) && !OF_AMD.test(path);
 }
 
-/** The signature at the end of each mail, which a parser takes for a line that is removed. */
+/** The signature at the end of each mail. The parser would take it for a removed line. */
 const SIGNATURE = /^-- \n.*\n+(?=From [0-9a-f]{40} |$(?![^]))/gm;
 
 function parsed({ name, text }: PatchFile): StructuredPatch[] {
@@ -45,7 +45,7 @@ function parsed({ name, text }: PatchFile): StructuredPatch[] {
   return real;
 }
 
-/** Applies one diff, a hunk at a time, so that the first that does not fit can be named. */
+/** Applies one diff hunk by hunk, so that an error can name the first hunk that does not fit. */
 function applied(text: string, patch: StructuredPatch, name: string): string {
   let now = text;
   let shift = 0;
@@ -68,8 +68,8 @@ function applied(text: string, patch: StructuredPatch, name: string): string {
 /**
  * Applies patches to a text of lbr.c.
  *
- * @param reverse - takes them back, the last one first.
- * @throws KernelError when one is no diff, does not apply, or none of them is about lbr.c.
+ * @param reverse - takes the patches back, the last one first.
+ * @throws KernelError if a file is no diff, a patch does not apply, or no patch changes lbr.c.
  */
 export function patchLbr(text: string, files: readonly PatchFile[], reverse: boolean): Patched {
   const notModelled = new Set<string>();

@@ -1,4 +1,4 @@
-/** Finds lbr.c in what the user points to: a kernel tree, Debian's tar of one, or the file. */
+/** Finds lbr.c at the user's path: in a kernel tree, in Debian's tar of one, or the file itself. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
@@ -14,7 +14,7 @@ export const LBR_PATH = 'arch/x86/events/intel/lbr.c';
 const DEBIAN_FOLDER = '/usr/src';
 
 export interface KernelSource {
-  /** Its lines end with `\n`, whatever they end with in the file. */
+  /** The text with `\n` line ends, whatever the file has. */
   readonly text: string;
   readonly info: KernelInfo;
 }
@@ -22,10 +22,10 @@ export interface KernelSource {
 class NotThere extends KernelError {}
 
 /**
- * A text as a source; `version` is unknown unless it comes from a tree.
+ * A text as a source. `version` is unknown unless the text comes from a tree.
  *
- * Features are probed, patches applied and coverage read line by line, so `\r\n` and `\r` become
- * `\n`. The hash is that of the text as it is given: `sha256sum` prints the same for its file.
+ * Probes of features, patches and coverage work line by line, so `\r\n` and `\r` become `\n`. The
+ * hash is that of the given text, as `sha256sum` prints it for the file.
  */
 export function kernelSource(text: string, version = 'unknown'): KernelSource {
   const sha256 = createHash('sha256').update(text).digest('hex');
@@ -36,7 +36,7 @@ export function kernelSource(text: string, version = 'unknown'): KernelSource {
  * Reads lbr.c.
  *
  * @param path - a tree, a `.tar.*` of one, or the file itself.
- * @throws KernelError when there is none.
+ * @throws KernelError if there is no lbr.c.
  */
 export function readKernelSource(path: string): KernelSource {
   if (!existsSync(path)) throw new KernelError(`${path}: there is no such file or folder`);
@@ -49,7 +49,7 @@ export function readKernelSource(path: string): KernelSource {
 function fromTree(tree: string): KernelSource {
   const file = join(tree, LBR_PATH);
   if (existsSync(file)) return fromFile(file);
-  // A folder with nothing but an unpacked tree in it, as tar leaves it.
+  // tar may leave a folder whose only content is the unpacked tree.
   const inner = readdirSync(tree).filter((name) => existsSync(join(tree, name, LBR_PATH)));
   if (inner.length === 1) return fromFile(join(tree, inner[0], LBR_PATH));
   throw new NotThere(`${tree}: this is no kernel tree; ${LBR_PATH} is missing`);
@@ -74,7 +74,7 @@ function versionOf(makefile: string): string {
   return numbers.filter((part) => part !== '').join('.') + value('EXTRAVERSION') || 'unknown';
 }
 
-/** Runs tar; that a file is not in the archive is for the caller to see. */
+/** Runs tar. A file that is missing from the archive is no error here; the caller checks. */
 function untar(args: readonly string[], tar: string): void {
   try {
     execFileSync('tar', args, { stdio: ['ignore', 'ignore', 'pipe'] });
@@ -82,13 +82,13 @@ function untar(args: readonly string[], tar: string): void {
     const stderr = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : '';
     const lines = stderr.split('\n');
     const missing = lines.filter((line) => line.endsWith(': Not found in archive'));
-    // Its last line says that there were errors.
+    // The last line of tar's output only says that there were errors.
     if (missing.length > 0 && missing.length === lines.length - 1) return;
     throw new KernelError(`${tar}: tar can't read it: ${lines[0]}`);
   }
 }
 
-/** Unpacks the two files that are needed, which lie near the front of a kernel's tar. */
+/** Unpacks the two needed files, which lie near the front of a kernel's tar. */
 function fromTar(tar: string): KernelSource {
   const folder = mkdtempSync(join(tmpdir(), 'vlbr-'));
   const wanted = [`*/${LBR_PATH}`, '*/Makefile'].flatMap((p) => ['--wildcards', p]);
@@ -109,11 +109,10 @@ function byVersion(a: string, b: string): number {
 }
 
 /**
- * The tree that Debian's package has put on this machine: Linux 6.1, the version that the port
- * is of, or else the newest.
+ * The tree of Debian's package: Linux 6.1, the version of the port, or else the newest.
  *
  * @param folder - where the packages put their trees.
- * @throws KernelError when there is none.
+ * @throws KernelError if there is no tree.
  */
 export function installedKernel(folder: string = DEBIAN_FOLDER): string {
   const found = existsSync(folder) ? readdirSync(folder) : [];

@@ -1,9 +1,8 @@
 /**
- * The parts of WebAssembly that are used here. Node has it; its types come with the DOM's, which
- * neither this code nor a program that uses the library should need.
+ * The parts of WebAssembly that are used here. Node has it, but its types come with those of the
+ * DOM, which neither this code nor a program that uses the library should need.
  */
 
-/** A compiled module. */
 export interface WasmModule {
   readonly [Symbol.toStringTag]?: string;
 }
@@ -16,7 +15,7 @@ export interface WasmGlobal {
   value: number;
 }
 
-/** What an instance exports, by name. */
+/** Exports of an instance, by name. */
 export type WasmExports = Readonly<Record<string, unknown>>;
 
 interface WasmInstance {
@@ -25,7 +24,7 @@ interface WasmInstance {
 
 interface WebAssemblyApi {
   readonly Module: {
-    /** @throws when the bytes are no module. */
+    /** @throws if the bytes are no module. */
     new (bytes: Uint8Array): WasmModule;
     customSections(module: WasmModule, name: string): ArrayBuffer[];
   };

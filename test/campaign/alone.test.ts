@@ -1,4 +1,4 @@
-/** A schedule's guests without a host: what decides whether a failure is their kernel's own. */
+/** Guests of a schedule without a host: this decides if a failure is the kernel's own. */
 import { describe, expect, it } from 'vitest';
 import type { Cpu } from '../../src/guest/perf/kernel.js';
 import { addressVm } from '../../src/hw/branch.js';
@@ -103,17 +103,17 @@ describe('a failure of the kernel itself', () => {
   });
   const other: Action = { ...open, actor: 1 };
 
-  /** VMs whose records a sample holds. */
+  /** Number of VMs whose records a sample holds. */
   const vmsIn = (cpu: Cpu): number => {
     const entries = Array.from({ length: cpu.cpuc.lbr_stack_nr }, (_, i) => cpu.lbr_entry(i));
     const full = entries.filter((at) => cpu.kernel.words[at] !== 0);
     return new Set(full.map((at) => addressVm(cpu.kernel.words[at + 1]))).size;
   };
-  /** A driver that loses count when it has read records of two VMs. */
+  /** A driver that miscounts users after it has read records of two VMs. */
   const MISCOUNTS = afterRead((cpu) => {
     if (vmsIn(cpu) > 1) cpu.cpuc.lbr_users++;
   });
-  /** One that loses count when it has read no record. */
+  /** A driver that miscounts users after it has read no record. */
   const MISCOUNTS_NONE = afterRead((cpu) => {
     if (cpu.cpuc.lbr_stack_nr === 0) cpu.cpuc.lbr_users++;
   });
@@ -124,7 +124,7 @@ describe('a failure of the kernel itself', () => {
     property: PropertyName = 'balanced',
   ): string => breakerOf({ config, property, schedule: Schedule.of(actions), whose: null });
 
-  it('never is one that it takes a host to bring about', () => {
+  it('a failure that needs a host is never the kernel’s own', () => {
     const never = { ...configOf('never', TWO_VMS), driver: MISCOUNTS_NONE };
     const wiped = [open, call, run(1), other, run(0), pmi];
     expect(breaker(never, wiped)).toBe('nobody');
@@ -133,7 +133,7 @@ describe('a failure of the kernel itself', () => {
     expect(breaker(never, [open, pmi])).toBe('kernel');
   });
 
-  it('always is seen wherever the top of an empty stack happens to be', () => {
+  it('the kernel’s own failure is seen wherever the top of an empty stack is', () => {
     // An NMI finds a reset half done: whether it finds the old record hangs on the slot.
     const actions: readonly Action[] = [
       open,
@@ -151,7 +151,7 @@ describe('a failure of the kernel itself', () => {
     expect(breaker(config, actions, 'no-leak/task')).toBe('kernel');
   });
 
-  it('never is found by a campaign in which a host brings it about', () => {
+  it('a campaign never reports a failure that needs a host as the kernel’s own', () => {
     // A CPU without call stacks, where Linux does not lose count by itself.
     const options = {
       model: cpuModel('nehalem'),

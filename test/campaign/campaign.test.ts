@@ -1,4 +1,4 @@
-/** The campaign: what a run is made of, and what a report says of the runs. */
+/** The campaign: how a run is made, and what the report says about the runs. */
 import { describe, expect, it } from 'vitest';
 import { PORT } from '../../src/guest/perf/lbr_port.js';
 import { POLICIES } from '../../src/host/policy/index.js';
@@ -37,14 +37,14 @@ function numbers(seed: number, run: number): number[] {
 }
 
 describe('drawOf', () => {
-  it('a draw is always the same for a seed and a run, and another for others', () => {
+  it('the draws of a seed and a run always repeat, and differ from those of others', () => {
     expect(numbers(1, 2)).toEqual(numbers(1, 2));
     expect(numbers(1, 3)).not.toEqual(numbers(1, 2));
     expect(numbers(2, 2)).not.toEqual(numbers(1, 2));
   });
 
   it('a draw never has bits that depend on the parity of the run', () => {
-    // What a run goes without is drawn first, one bit each.
+    // A run first draws the groups that it leaves out, one bit each.
     for (const nth of [0, 1, 2]) {
       const agree = Array.from({ length: 2000 }, (_, run) => {
         const draw = drawOf(1, run);
@@ -101,7 +101,7 @@ describe('a run with the guests left alone', () => {
   it('a family run never has a second event of its own', () => {
     let opens = 0;
     for (const [run, actions] of runs.entries()) {
-      // The first number drawn says whether the run is one of a family.
+      // The first draw decides whether the run has a single family.
       if (drawOf(1, run).below(2) !== 0) continue;
       let there = 0;
       for (const { kind } of actions) {
@@ -183,7 +183,7 @@ describe('runCampaign', () => {
     }
   });
 
-  it('always gives a sign of life at each replay while it makes failures short', () => {
+  it('a campaign always gives a sign of life at each replay while it shrinks failures', () => {
     let signs = 0;
     const alive = (): boolean => ++signs > 0;
     // Progress ends with the runs.
@@ -193,7 +193,7 @@ describe('runCampaign', () => {
     expect(signs).toBeGreaterThan(100);
   });
 
-  it('a campaign always ends where it is told to, and says so', () => {
+  it('a campaign that is stopped always ends early, and says so', () => {
     let asked = 0;
     const progress = (): boolean => ++asked < 7;
     const report = runCampaign(options({ progress, policies: POLICIES }));
@@ -225,7 +225,7 @@ describe('runCampaign', () => {
   });
 
   it('known failures are expected on their own machines only', () => {
-    // One vCPU that has its pCPU for itself loses nothing, so nothing known comes out.
+    // One vCPU with a pCPU of its own loses nothing, so no known failure shows.
     const alone = { vms: 1, vcpus: 1, tasks: 1, pcpus: 1 };
     const { results } = runCampaign(options({ shapes: [alone], runs: 4 }));
     expect(results.filter(({ verdict, expected }) => verdict !== expected)).toEqual([]);

@@ -1,6 +1,6 @@
 /**
- * What counts as a difference between two sides: here schedules say by themselves where they fail,
- * so that every answer is known.
+ * What counts as a difference between two sides. Here a function says which schedules fail, so
+ * every answer is known.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -18,12 +18,12 @@ import { seeded } from '../rig/seed.js';
 const P = 3;
 const BY: readonly Breaking[] = ['policy', 'kernel'];
 
-/** Accesses after which each switch of a schedule comes. */
+/** The `after` of each switch in a schedule. */
 function timesOf(schedule: Schedule): number[] {
   return schedule.actions().map(({ args }) => args[1]);
 }
 
-/** A switch after so many accesses, for each time, to the vCPU of a number. */
+/** A schedule of switches to one vCPU, one switch for each `after` in `times`. */
 function scheduleOf(times: readonly number[], vcpu = 0): Schedule {
   return Schedule.of(
     times.map((after): Action => ({ kind: 'run', actor: 0, args: [vcpu, after] })),
@@ -32,7 +32,7 @@ function scheduleOf(times: readonly number[], vcpu = 0): Schedule {
 
 type Fails = (schedule: Schedule) => boolean;
 
-/** A side on which property P fails, by one of the two who may break it, where `fails` says so. */
+/** A side on which `by` breaks property P in the schedules for which `fails` is true. */
 class Rig {
   readonly side: Side;
   private now = new Schedule();
@@ -54,7 +54,7 @@ class Rig {
     this.side = new Side(campaign as unknown as ShapeCampaign);
   }
 
-  /** A run that comes upon a schedule, and tries it on the other side. */
+  /** Finds a schedule in a run, and tries it on the other side. */
   run(schedule: Schedule, other: Rig): void {
     this.now = schedule;
     this.side.run(drawOf(1, 1), 1, false, other.side);
@@ -64,7 +64,7 @@ class Rig {
 describe('onlyOnOne', () => {
   const times = fc.array(fc.integer({ min: 2, max: 9 }), { minLength: 2, maxLength: 4 });
 
-  /** What is left of a schedule that fails on one side with all of its interruptions. */
+  /** Shrinks the times of a schedule that fails on one side only with all of its interruptions. */
   function left(by: Breaking, found: readonly number[], good: (now: readonly number[]) => boolean) {
     const all: Fails = (schedule) => {
       const now = timesOf(schedule);
@@ -98,7 +98,7 @@ describe('onlyOnOne', () => {
     );
   });
 
-  it('onlyOnOne gives the shortest that fails on one side, if nothing makes the other fail', () => {
+  it('onlyOnOne shrinks a failure of one side, unless the other side always fails', () => {
     fc.assert(
       fc.property(times, fc.constantFrom(...BY), (found, by) => {
         expect(left(by, found, () => false)).toEqual(found.map(() => 1));
@@ -110,7 +110,7 @@ describe('onlyOnOne', () => {
 });
 
 describe('candidates', () => {
-  /** What a schedule does on the other side, and what it does without its interruptions. */
+  /** Whether a schedule fails on the other side, and on each side without its interruptions. */
   const fate = fc.record({
     other: fc.constantFrom(false, false, false, true),
     plain: fc.boolean(),
@@ -136,7 +136,7 @@ describe('candidates', () => {
         list.forEach((_, i) => one.run(scheduleOf([3, 1], i), other));
         const alone = list.flatMap((is, i) => (is.other ? [] : [{ ...is, i }]));
         const telling = alone.filter(({ plain, otherPlain }) => plain && !otherPlain).slice(0, 3);
-        // Once there are three of them, no more is tried.
+        // The search stops at the third.
         const end = telling.length === 3 ? telling[2].i : list.length;
         const rest = alone.filter(({ plain, otherPlain, i }) => i < end && !(plain && !otherPlain));
         expect(one.side.candidates(by, P).map(nameOf)).toEqual([
@@ -152,7 +152,7 @@ describe('candidates', () => {
     );
   });
 
-  it('candidates are looked for in 300 failing runs, and not in more', () => {
+  it('candidates come from at most 300 failing runs', () => {
     for (const [runs, found] of [
       [299, 1],
       [300, 0],

@@ -1,4 +1,4 @@
-/** What the words of a command line name. */
+/** Parsing of command-line arguments. */
 import fc from 'fast-check';
 import { InvalidArgumentError } from 'commander';
 import { describe, expect, it } from 'vitest';
@@ -16,7 +16,7 @@ describe('namesOf', () => {
       }),
     );
   });
-  it('namesOf takes all, and what stands before a slash', () => {
+  it('namesOf accepts `all`, and a group before a slash', () => {
     expect(namesOf('property', 'all', NAMES)).toEqual(NAMES);
     expect(namesOf('property', 'no-loss', NAMES)).toEqual(['no-loss/callstack', 'no-loss/any']);
   });
@@ -32,7 +32,7 @@ describe('entryOf', () => {
   it('entryOf always finds what exists', () => {
     expect(entryOf('CPU', 'haswell', table)).toBe(table[1]);
   });
-  it('entryOf suggests what is near, and never what is not', () => {
+  it('entryOf suggests a similar name, and never a dissimilar one', () => {
     expect(() => entryOf('CPU', 'skylak', table)).toThrow(/Did you mean skylake\?/);
     expect(() => entryOf('CPU', 'sky', table)).toThrow(/Did you mean skylake\?/);
     expect(() => entryOf('CPU', 'pentium', table)).toThrow(

@@ -20,7 +20,7 @@ const BUILD = fileURLToPath(new URL(`../../.cache/pool-test-${process.pid}`, imp
 const WORKER = join(BUILD, 'pool_worker.js');
 const CAMPAIGN = join(BUILD, 'worker.js');
 
-/** What the pool is told to take for an endless loop. */
+/** The silence after which the pool assumes an endless loop. */
 const SILENCE_MS = 2000;
 const LONG_MS = 2.5 * SILENCE_MS;
 
@@ -60,7 +60,7 @@ function pool(acts: TestJob['acts'], asked: Asked = {}): Promise<PoolResults<str
   return inWorkers<TestJob, Told, string>(work, { update, end });
 }
 
-/** What `vlbr kernel build` would make of a file without a function. */
+/** The output of `vlbr kernel build` for a file without functions. */
 function noCode(): Uint8Array {
   const global = [0x7f, 0, 0x41, 0, 0x0b];
   const exported = ['__global_base', '__data_end'].flatMap((name, i) => {
@@ -71,20 +71,20 @@ function noCode(): Uint8Array {
   return withInfo(module, { version: '6.1', sha256: '0'.repeat(64) });
 }
 
-/** Holds this thread up, as Ctrl-Z does until the process is brought back. */
+/** Blocks this thread, as Ctrl-Z does until the process continues. */
 function block(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
 describe('a pool with a limit on silence', () => {
-  it('never ends a worker that takes longer than the limit and goes on telling', async () => {
+  it('a pool never ends a worker that keeps reporting, however long it runs', async () => {
     const { results } = await pool({ never: `talk ${LONG_MS}` });
     expect(results).toEqual(['never is done on skylake']);
   });
 
-  it('never takes for silence what this thread was too busy to hear', async () => {
+  it('a pool never takes a message that its own thread read late for silence', async () => {
     let told = 0;
-    // After a check, the loop looks at its timers before it takes messages.
+    // setImmediate() runs before the timers are checked and before further messages are read.
     const update = (): void => {
       if (told++ === 0) setImmediate(() => block(1.5 * SILENCE_MS));
     };
@@ -93,13 +93,13 @@ describe('a pool with a limit on silence', () => {
     expect(results).toEqual(['never is done on skylake']);
   });
 
-  it('never counts the time that a policy waits for a worker', async () => {
+  it('a pool never counts the time that a policy waits for a worker', async () => {
     const acts = Object.fromEntries(POLICIES.map(({ name }) => [name, 'talk 400']));
     const { results } = await pool(acts, { silence_ms: 1500 });
     expect(results).toHaveLength(POLICIES.length);
   });
 
-  it('always ends a worker that says nothing, and says which policy it was', async () => {
+  it('a pool always ends a silent worker, and names its policy', async () => {
     const began = performance.now();
     const silence_ms = 600;
     const ended = pool({ never: 'hush 60000' }, { silence_ms });
@@ -112,24 +112,24 @@ describe('a pool with a limit on silence', () => {
     expect(took).toBeLessThan(30_000);
   });
 
-  it('always names lbr.c where a compiled one runs', async () => {
+  it('a pool always names lbr.c as the suspect if a compiled lbr.c runs', async () => {
     const ended = pool({ never: 'hush 60000' }, { silence_ms: 300, binary: noCode() });
     await expect(ended).rejects.toThrow('lbr.c does not return');
   });
 
-  it('always ends a worker that falls silent after another has talked', async () => {
+  it('a pool always ends a silent worker, even if another one reported', async () => {
     const ended = pool({ never: 'talk 300', always: 'hush 60000' }, { silence_ms: 900 });
     await expect(ended).rejects.toThrow('under always on skylake');
   });
 
-  it('never ends a silent worker if there is no limit', async () => {
+  it('a pool without a limit never ends a silent worker', async () => {
     const { results } = await pool({ never: 'hush 500' }, { silence_ms: Infinity });
     expect(results).toEqual(['never is done on skylake']);
   });
 });
 
 describe('the worker of a campaign', () => {
-  it('always goes on telling while it makes counterexamples short', async () => {
+  it('a worker always keeps reporting while it shrinks counterexamples', async () => {
     const job: VerifyJob = {
       cpus: ['skylake'],
       policies: ['never'],
@@ -150,13 +150,13 @@ describe('the worker of a campaign', () => {
     const line = { update, end: (): void => {} };
     const { results } = await inWorkers<VerifyJob, Progress, Report>(work, line);
     expect(results).toMatchObject([{ runs: 300, interrupted: false }]);
-    // Shrinking takes a second or two, and a worker tells how far it is ten times a second.
+    // Shrinking takes a second or two. A worker reports ten times a second.
     expect(ends).toBeGreaterThan(2);
   });
 });
 
 describe('a pool', () => {
-  it('always gives results in the order of the job, whoever is first', async () => {
+  it('a pool always gives results in the order of the job', async () => {
     const acts = { never: 'talk 600', always: 'talk 0', merged: 'talk 300' };
     const { results, interrupted } = await pool(acts, { cpus: ['haswell', 'skylake'] });
     expect(results).toEqual(
@@ -167,7 +167,7 @@ describe('a pool', () => {
     expect(interrupted).toBe(false);
   });
 
-  it('always hands on the stack and the token of an exception, with advice', async () => {
+  it('a pool always passes on the stack and the token of an exception, with advice', async () => {
     const error: unknown = await pool({ never: 'crash' }).catch((e: unknown) => e);
     expect(error).toBeInstanceOf(WorkerBug);
     if (!(error instanceof WorkerBug)) return;
@@ -176,7 +176,7 @@ describe('a pool', () => {
     expect(error.inKernel).toBe(false);
   });
 
-  it('always fails if there is no code for its workers', async () => {
+  it('a pool always fails if there is no code for its workers', async () => {
     const worker = pathToFileURL(join(BUILD, 'nothing.js'));
     const job = { cpus: ['skylake'], policies: ['never', 'always', 'merged'], binary: null };
     const work = { worker, job, silence_ms: SILENCE_MS, advice: () => [] };
@@ -184,7 +184,7 @@ describe('a pool', () => {
     await expect(ended).rejects.toThrow(/Cannot find module .*nothing\.js/);
   });
 
-  it('always ends if its workers hang before they say a word', async () => {
+  it('a pool always ends if its workers hang before they say a word', async () => {
     const path = join(BUILD, 'hangs.mjs');
     writeFileSync(path, 'for (;;);\nexport function judge() {}\n');
     const job = { cpus: ['skylake'], policies: ['never'], binary: null };
@@ -193,7 +193,7 @@ describe('a pool', () => {
     await expect(ended).rejects.toThrow('does not return');
   });
 
-  it('always has a compiled lbr.c that is none be a bug, and not a verdict', async () => {
+  it('a compiled lbr.c without functions is always a bug, and not a verdict', async () => {
     const error: unknown = await pool({ never: 'talk 0' }, { binary: Uint8Array.of(0) }).catch(
       (e: unknown) => e,
     );
@@ -201,7 +201,7 @@ describe('a pool', () => {
   });
 
   it.each(['SIGINT', 'SIGTERM'] as const)(
-    'always ends with what is known at %s',
+    'a pool ends at %s with the results so far, and starts no more work',
     async (signal) => {
       const said: string[] = [];
       vi.spyOn(process.stderr, 'write').mockImplementation((text) => said.push(String(text)) > 0);
@@ -223,7 +223,7 @@ describe('a pool', () => {
     },
   );
 
-  it('always ends the process at the second Ctrl-C', async () => {
+  it('a second Ctrl-C always ends the process', async () => {
     vi.spyOn(process.stderr, 'write').mockReturnValue(true);
     const exit = vi.spyOn(process, 'exit').mockReturnValue(undefined as never);
     let told = 0;
@@ -237,7 +237,7 @@ describe('a pool', () => {
     expect(exit.mock.calls).toEqual([[130]]);
   });
 
-  it('always tells the last that a worker has said before its answer', async () => {
+  it('a pool always delivers the last report of a worker before its result', async () => {
     const seen = new Set<string>();
     const update = (all: readonly Told[]): void => {
       for (const { policy } of all) seen.add(policy);

@@ -1,4 +1,4 @@
-/** Numbers, lines, tables and names: what every report is made of. */
+/** Numbers, lines, tables and names: the parts of every report. */
 import { stripVTControlCharacters } from 'node:util';
 import fc from 'fast-check';
 import pc from 'picocolors';
@@ -103,7 +103,7 @@ describe('tableLines', () => {
       'x        FAILS',
     ]);
   });
-  it('a table always gives coloured cells the room of what they show', () => {
+  it('a table never counts colour codes in the width of a cell', () => {
     const plain = tableLines(['a', 'b'], [['x', 'y']]);
     const { red } = pc.createColors(true);
     const coloured = tableLines(['a', 'b'], [[red('x'), 'y']]);
@@ -160,7 +160,7 @@ describe('nameMsrs', () => {
 });
 
 describe('values of registers', () => {
-  it('values of registers are always in words', () => {
+  it('valueText and its like always print register values in words', () => {
     const on = msrs.DEBUGCTLMSR_LBR | msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
     expect(debugctlText(on)).toBe('LBR|FREEZE_LBRS');
     expect(debugctlText(0)).toBe('0 (LBR off)');
@@ -196,7 +196,7 @@ describe('slotRanges', () => {
 });
 
 describe('coloursFor', () => {
-  it('coloursFor never colours what is no terminal', () => {
+  it('coloursFor never gives colours to a pipe', () => {
     expect(coloursFor(false).red('x')).toBe('x');
     expect(coloursFor(undefined).red('x')).toBe('x');
   });

@@ -1,6 +1,6 @@
 /**
- * Reads the recordings of the kernel's own C in this folder, and stands in for the hardware while
- * the port repeats what they hold.
+ * Reads the recordings of the kernel's own C in this folder. RecordedPort stands in for the
+ * hardware while the port repeats a recording.
  */
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
@@ -9,31 +9,31 @@ import type { CpuModel } from '../../src/hw/cpu_models.js';
 import { CPU_MODELS, LBR_FORMAT_32, LBR_FORMAT_INFO2 } from '../../src/hw/cpu_models.js';
 import type { MsrPort, Vector } from '../../src/hw/msr_port.js';
 
-/** Reads `name`.json.gz; the caller says what is in it. */
+/** Reads `name`.json.gz. The caller knows the type of the content. */
 export function readGolden(name: string): unknown {
   const file = new URL(`${name}.json.gz`, import.meta.url);
   return JSON.parse(gunzipSync(readFileSync(file)).toString());
 }
 
-/** The low and the high word of a hexadecimal number of up to 64 bits. */
+/** Splits a hexadecimal number of up to 64 bits into its low and its high word. */
 export function words64(hex: string): [number, number] {
   const digits = hex.padStart(16, '0');
   return [Number.parseInt(digits.slice(8), 16) | 0, Number.parseInt(digits.slice(0, 8), 16) | 0];
 }
 
-/** Prints two words as the recordings do, without leading zeros. */
+/** Prints two words in the form of the recordings: hexadecimal without leading zeros. */
 export function print64(lo: number, hi: number): string {
   return ((BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0)).toString(16);
 }
 
-/** Answers reads from the recording, and objects to the first access that is not the recorded. */
+/** Answers reads from the recording. Fails at the first access that differs. */
 export class RecordedPort implements MsrPort {
   edx = 0;
   readonly vector: Vector = 0;
   private accesses: readonly string[] = [];
   private done = 0;
 
-  /** @param msrs - accesses in order, `r` or `w`, index, `=`, value, separated by blanks. */
+  /** @param msrs - accesses in order, such as `r1c9=3 w1d9=0`: `r` or `w`, index, value. */
   begin(msrs = ''): void {
     this.accesses = msrs === '' ? [] : msrs.split(' ');
     this.done = 0;
@@ -67,42 +67,42 @@ export class RecordedPort implements MsrPort {
   }
 }
 
-/** The model of a recording, of which a few are not in the table. */
+/** The CPU model that a recording names. A few of these models are not in the table. */
 export function modelOf(name: string): CpuModel {
   const model = CPU_MODELS.find((m) => m.name === name);
   if (model !== undefined) return model;
   const like = CPU_MODELS.find((m) => m.name === (name === 'format-info2' ? 'skylake' : 'core2'));
   if (like === undefined) throw new Error(`no model ${name}`);
-  // Formats that no model of the table has, and a CPU whose LBR MSRs the kernel found missing.
+  // No model of the table has these formats or lacks the LBR MSRs.
   if (name === 'format-info2') return { ...like, lbr_format: LBR_FORMAT_INFO2 };
   return name === 'format-32' ? { ...like, lbr_format: LBR_FORMAT_32 } : { ...like, lbr_nr: 0 };
 }
 
-/** One call of a recording: the function and its arguments, and what it did. */
+/** One call of a recording: the function, its arguments and its effects. */
 export interface RecordedCall {
   readonly call: readonly [string, ...number[]];
-  /** Its MSR accesses, as `RecordedPort.begin` takes them. */
+  /** MSR accesses of the call, as `RecordedPort.begin` takes them. */
   readonly msrs?: string;
-  /** What it changed, by name. */
+  /** State that the call changed, by name. */
   readonly state?: Readonly<Record<string, number>>;
 }
 
-/** The calls that were made on one CPU model. */
+/** The recorded calls on one CPU model. */
 export interface RecordedTrace<C extends RecordedCall> {
   readonly model: string;
-  /** Of the PMU. */
+  /** Version of the PMU. */
   readonly version: number;
   readonly lbr_nr: number;
   readonly calls: readonly C[];
 }
 
 /**
- * Repeats a trace: each call has to make the accesses that were recorded, in their order, and to
- * leave what was left.
+ * Repeats a trace. Each call must make the recorded accesses in their order and leave the recorded
+ * state.
  *
  * @param perform - makes one call.
- * @param stateOf - what is compared after each call, by name.
- * @param expected - what is there before the first call; 0 for a name that is not in it.
+ * @param stateOf - the state to compare after each call, by name.
+ * @param expected - the state before the first call; a name that is missing here stands for 0.
  */
 export function repeat<C extends RecordedCall>(
   trace: RecordedTrace<C>,

@@ -1,4 +1,4 @@
-/** Schedules that are kept in files of this folder, and the machines that they run on. */
+/** Schedules that are kept in files of this folder, and the machines that run them. */
 import type { KernelVersion } from '../../src/guest/perf/kernel.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
 import type { PropertyName } from '../../src/judge/properties.js';
@@ -8,7 +8,7 @@ import { machineConfig } from '../rig/machine.js';
 export interface Kept {
   /** Name of the policy. */
   readonly policy: string;
-  /** What breaks in the last action, or holds. */
+  /** The last action breaks this property, unless the file says that the property holds. */
   readonly property: PropertyName;
   readonly cpu: string;
   readonly kernel: KernelVersion;

@@ -1,14 +1,14 @@
 /**
- * Policies for tests alone: `merged` with one thing otherwise, for hazards of code that is not
- * Linux 6.1's, and for situations that the model's host can't bring about. Each is made anew for
- * each run, since one of them has a memory.
+ * Policies for tests alone. Each is `merged` with one change. The changes show hazards of code
+ * other than Linux 6.1's, and situations that the model's host cannot bring about. A run makes its
+ * own object, since one of these policies keeps a memory.
  */
 import { intel_pmu_create_guest_lbr_event, merged } from '../../src/host/policy/merged.js';
 import type { HostPerf, LbrPolicy, MsrValue, PolicyHost } from '../../src/host/policy/policy.js';
 import { msrValue } from '../../src/host/policy/policy.js';
 import type { Vcpu } from '../../src/host/vcpu.js';
 
-/** `merged` on a host's perf some functions of which differ. */
+/** `merged` on a host whose perf replaces some functions. */
 function mergedOn(differs: (perf: HostPerf) => Partial<HostPerf>): LbrPolicy {
   const on = (kvm: PolicyHost): PolicyHost => {
     const perf = Object.assign(Object.create(kvm.perf) as HostPerf, differs(kvm.perf));
@@ -27,7 +27,7 @@ function mergedOn(differs: (perf: HostPerf) => Partial<HostPerf>): LbrPolicy {
   };
 }
 
-/** The guest LBR event of these vCPUs can't be scheduled: it is in ERROR as soon as it exists. */
+/** perf cannot schedule the guest LBR event of these vCPUs: it is in ERROR from the start. */
 function eventInError(which: (vcpu: Vcpu) => boolean): LbrPolicy {
   return mergedOn((perf) => ({
     createGuestLbrEvent: (vcpu: Vcpu<'own'>, kind) => {
@@ -54,7 +54,7 @@ function creationFails(): LbrPolicy {
   }));
 }
 
-/** vCPU 1 is given its DEBUGCTL as nested.c gives it to an L2: no event is made for it. */
+/** nested.c sets DEBUGCTL of an L2 without creating an event. vCPU 1 gets its DEBUGCTL this way. */
 function debugctlOfL2(): LbrPolicy {
   return {
     ...merged,
@@ -65,8 +65,10 @@ function debugctlOfL2(): LbrPolicy {
 }
 
 /**
- * The host's perf as the comments of intel_pmu_create_guest_lbr_event() have it: a host event
- * that comes puts the guest's into ERROR. `rearms` is whether the next entry then intercepts.
+ * The host's perf as the comments of intel_pmu_create_guest_lbr_event() describe it: a host event
+ * that starts puts the guest's event into ERROR.
+ *
+ * @param rearms - the next entry intercepts the LBR MSRs again.
  */
 function hostTakesLbr(rearms: boolean): LbrPolicy {
   const base = eventInError(() => false);
@@ -83,7 +85,7 @@ function hostTakesLbr(rearms: boolean): LbrPolicy {
   };
 }
 
-/** vCPU 0's event is made by another thread, which is vCPU 1's here: KVM takes `current`. */
+/** Another thread (vCPU 1's) creates vCPU 0's event, and KVM binds the event to `current`. */
 function eventOfAnotherThread(): LbrPolicy {
   const vcpus: Vcpu[] = [];
   const other = (vcpu: Vcpu): Vcpu => (vcpu.id === 0 ? vcpus[1] : vcpu);
@@ -100,7 +102,7 @@ function eventOfAnotherThread(): LbrPolicy {
   };
 }
 
-/** Before commit 189ecdb3e112: the host's DEBUGCTL is read when the vCPU is loaded, no more. */
+/** Before commit 189ecdb3e112 KVM read the host's DEBUGCTL only when it loaded the vCPU. */
 function staleDebugctl(): LbrPolicy {
   const words = [...merged.words, 'host_debugctl', 'read'];
   return {
@@ -110,7 +112,7 @@ function staleDebugctl(): LbrPolicy {
       merged.vcpu_load(kvm, vcpu);
       vcpu.words.read = 0;
     },
-    // The first entry comes right after the load: what KVM has just read is what it was then.
+    // The first entry follows the load at once, so this is the value at the load.
     vcpu_enter: (kvm, vcpu: Vcpu<'host_debugctl' | 'read'>) => {
       if (vcpu.words.read === 0) vcpu.words.host_debugctl = vcpu.host_debugctl;
       vcpu.words.read = 1;
@@ -120,7 +122,7 @@ function staleDebugctl(): LbrPolicy {
   };
 }
 
-/** A VMM that migrates DEBUGCTL on its own, though KVM does not list it; of LBR nothing arrives. */
+/** A VMM that migrates DEBUGCTL, although KVM does not list the MSR, and no LBR state. */
 function debugctlMigrates(): LbrPolicy {
   return {
     ...merged,
@@ -128,7 +130,7 @@ function debugctlMigrates(): LbrPolicy {
       vcpu.records.clear();
       return true;
     },
-    // The thread at the other end writes it by KVM_SET_MSRS, which goes the way of a guest's write.
+    // The VMM writes DEBUGCTL by KVM_SET_MSRS, which takes the path of a guest's write.
     vcpu_load: (kvm, vcpu) => {
       merged.vcpu_load(kvm, vcpu);
       merged.setDebugctl(kvm, vcpu);
@@ -136,7 +138,7 @@ function debugctlMigrates(): LbrPolicy {
   };
 }
 
-/** v12 and v13: `if (!event && !create()) goto dummy`, and create() returns 0 when it succeeds. */
+/** v12 and v13 test `if (!event && !create()) goto dummy`, but create() returns 0 on success. */
 function invertedTest(): LbrPolicy {
   const dummy = (kvm: PolicyHost, vcpu: Vcpu): boolean => {
     if (kvm.perf.guestLbrEvent(vcpu) !== 'none') return false;
@@ -152,7 +154,7 @@ function invertedTest(): LbrPolicy {
   };
 }
 
-/** Every stand-in, by the name that a golden calls it by. */
+/** Every stand-in, by its name in the golden files. */
 export const STAND_INS: ReadonlyMap<string, () => LbrPolicy> = new Map([
   ['event-in-error', () => eventInError(() => true)],
   ['event-of-v1-in-error', () => eventInError(({ id }) => id === 1)],

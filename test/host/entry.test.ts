@@ -1,4 +1,4 @@
-/** What KVM offers to the policies of the series: a veto on DEBUGCTL, SELECT alone, MSR areas. */
+/** What KVM offers the posted versions: a veto on DEBUGCTL, LBR_SELECT alone, MSR areas. */
 import { describe, expect, it } from 'vitest';
 import * as msrs from '../../src/hw/msr_index.js';
 import { kvmCpuidFeatures } from '../../src/host/kvm.js';
@@ -12,7 +12,7 @@ const BTF = msrs.DEBUGCTLMSR_BTF;
 
 const rigOf = (cpu: string): HookedRig => new HookedRig('none', { vms: 1, cpu });
 
-/** What a rig tells, its VM exits apart. */
+/** Lines of the rig without the VM exits. */
 function told({ said }: HookedRig): string[] {
   const exits = ['exited', 'vcpu_exit', 'handleRequests', 'vcpu_enter'];
   return said().filter((line) => !exits.includes(line.split(' ')[0]));

@@ -1,4 +1,4 @@
-/** KVM's run loop: VM entry and exit, the virtual PMI, threads that come and go, migration. */
+/** KVM's run loop: VM entry and exit, the virtual PMI, switches of threads, migration. */
 import { describe, expect, it } from 'vitest';
 import { KVM_PV_LBR_CTRL_ACTIVE, MSR_KVM_PV_LBR_CTRL } from '../../src/guest/pv/kvm_para.js';
 import { ModelInvariantError } from '../../src/hw/assert.js';
@@ -10,7 +10,6 @@ import { DEBUGCTL, HookedRig, LBR } from '../rig/machine.js';
 const BTF = msrs.DEBUGCTLMSR_BTF;
 const FREEZE = msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
 
-/** A vCPU under the policy of HookedRig. */
 type HookedVcpu = Vcpu<'a' | 'b'>;
 
 describe('setPassthrough', () => {
@@ -67,7 +66,7 @@ describe('enter and exit', () => {
     expect(said()).toEqual([]);
   });
 
-  it('always take the snapshot of DEBUGCTL between handleRequests and vcpu_enter', () => {
+  it('enter always reads the host’s DEBUGCTL between handleRequests and vcpu_enter', () => {
     const rig = new HookedRig();
     const [vcpu] = rig.m.vcpus;
     const [cpu] = rig.m.pcpus;
@@ -191,7 +190,7 @@ describe('schedOut and schedIn', () => {
 });
 
 describe('a vCPU', () => {
-  it('never leaves a pCPU from inside its guest, nor one that it is not on', () => {
+  it('a vCPU never leaves a pCPU from inside its guest, nor one that it is not on', () => {
     const { m } = new HookedRig();
     const [vcpu, other] = m.vcpus;
     expect(vcpu.inGuest).toBe(true);
@@ -201,7 +200,7 @@ describe('a vCPU', () => {
     expect(() => m.kvm.schedOut(vcpu)).not.toThrow();
   });
 
-  it('never is loaded twice, enters its guest or migrates where it is not', () => {
+  it('a vCPU is never loaded twice, and never enters its guest or migrates while off', () => {
     const { m } = new HookedRig();
     const [vcpu, other] = m.vcpus;
     expect(() => m.kvm.schedIn(vcpu, 0)).toThrow('a vCPU is loaded on one pCPU at a time');

@@ -1,4 +1,4 @@
-/** The host's own accesses to LBR MSRs: on whose behalf, how many, and what they leave behind. */
+/** The host's own accesses to LBR MSRs: for which vCPU, how many, with what result. */
 import { describe, expect, it } from 'vitest';
 import { ModelInvariantError } from '../../src/hw/assert.js';
 import { addressHigh, BRANCH_JCC } from '../../src/hw/branch.js';
@@ -7,7 +7,7 @@ import { HOST } from '../../src/host/observer.js';
 import { HostRegisters, VCPU, wordsOf } from '../rig/cpu.js';
 import { FROM, SELECT, TO, TOS } from '../rig/machine.js';
 
-/** Fills the registers of a pCPU with values that tell them apart. */
+/** Fills the registers of a pCPU with distinct values. */
 function fill({ cpus, model }: HostRegisters, pcpu: number, seed: number): void {
   const { lbr_nr, lbr_from, lbr_to, lbr_info } = model;
   const cpu = cpus[pcpu];
@@ -20,7 +20,7 @@ function fill({ cpus, model }: HostRegisters, pcpu: number, seed: number): void 
   if (model.select !== 'none') cpu.wrmsr(SELECT, seed & 0xff, 0);
 }
 
-/** LBR MSRs of each model, and how many of them there are without LBR_SELECT. */
+/** LBR MSRs of each model, and their number without LBR_SELECT. */
 const MODELS = [
   { name: 'skylake', all: 98, records: 97 },
   { name: 'haswell', all: 34, records: 33 },
@@ -142,7 +142,7 @@ describe.each(MODELS)('whole stacks of $name', ({ name, all, records }) => {
     expect(cpus[1].debugctl).toBe(kept);
   });
 
-  it('are never reached for a vCPU that is not on a pCPU', () => {
+  it('the registers are never accessed for a vCPU that is not on a pCPU', () => {
     const { registers, copy } = new HostRegisters(name);
     const off = { id: VCPU, pcpu: -1, records: copy };
     const message = 'LBR registers are those of the pCPU that a vCPU is loaded on';
@@ -154,7 +154,7 @@ describe.each(MODELS)('whole stacks of $name', ({ name, all, records }) => {
     expect(() => registers.borrowLbr(off)).toThrow(message);
   });
 
-  it('are never lent twice, nor given back when they are not lent', () => {
+  it('the registers are never lent twice, nor given back when they are not lent', () => {
     const { registers, on } = new HostRegisters(name);
     expect(() => registers.giveBackLbr(on[1])).toThrow(ModelInvariantError);
     registers.borrowLbr(on[1]);
@@ -179,7 +179,7 @@ describe('restoreStack', () => {
     registers.restoreStack(on[1], true);
     expect(said().filter((line) => line.startsWith('hostFault'))).toEqual([]);
     expect(cpus[1].rdmsr(FROM + 1)).toBe(9);
-    // The misprediction flag is 0, and bits 62:61 are ones again.
+    // The misprediction flag is 0. Bits 62:61 are ones again.
     expect(cpus[1].edx).toBe(kernel & 0x7fffffff);
   });
 
@@ -188,7 +188,7 @@ describe('restoreStack', () => {
     copy.write(FROM + 3, 1, 2);
     copy.write(TOS, 3, 0);
     copy.write(SELECT, 5, 0);
-    // Not canonical: bits 63:48 do not repeat bit 47. A guest can't write it, an ABI could.
+    // Not canonical: bits 63:48 do not repeat bit 47. Only a VMM could supply such a value.
     memory.words[copy.records + 1] = 0x00ff0000;
     registers.restoreStack(on[0], true);
     expect(said()).toEqual([`hostFault 0 ${FROM} true`, `hostStack 0 ${VCPU} 98 true`]);

@@ -1,4 +1,4 @@
-/** The MSRs that KVM emulates for a guest, and the way of an LBR MSR access to its policy. */
+/** The MSRs that KVM emulates, and how an access to an LBR MSR reaches the policy. */
 import { describe, expect, it } from 'vitest';
 import { KVM_PV_LBR_CTRL_ACTIVE, MSR_KVM_PV_LBR_CTRL } from '../../src/guest/pv/kvm_para.js';
 import * as msrs from '../../src/hw/msr_index.js';
@@ -90,7 +90,7 @@ describe('the emulated PMU', () => {
     expect(rdmsr(0, msrs.MSR_CORE_PERF_GLOBAL_STATUS)).toEqual([0b1000, 0, 0]);
     expect(rdmsr(0, msr)).toEqual([0, 0, 0]);
     for (const [n, bit] of bits.entries()) {
-      // OvfBuffer and CondChgd, bits 62 and 63, beside the fixed counters.
+      // Bits 62 and 63 are OvfBuffer and CondChgd. Bits 34:32 belong to the fixed counters.
       expect(write(0, msr, 0, bit)).toBe(n < 3 || n >= 30 ? 0 : GP);
       if (n >= 4) expect(write(0, msr, bit, 0)).toBe(GP);
     }

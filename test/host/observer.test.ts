@@ -1,8 +1,8 @@
-/** What hears a machine: the silent base, and two observers joined. */
+/** The silent base class of observers, and two observers joined. */
 import { describe, expect, it } from 'vitest';
 import { Observer, tee } from '../../src/host/observer.js';
 
-/** Calls of every method, with arguments that tell them apart. */
+/** Calls of every method, with distinct arguments. */
 const CALLS: readonly (readonly [name: keyof Observer, args: readonly unknown[]])[] = [
   ['guestRead', [1, 2, 3, 4]],
   ['guestWrite', [1, 2, 3, 4]],
@@ -28,7 +28,7 @@ function make(observer: Observer, name: keyof Observer, args: readonly unknown[]
   return Reflect.apply(observer[name], observer, args);
 }
 
-/** Notes each call, after its own name. */
+/** Logs each call, with `who` in front. */
 function noting(who: string, log: string[]): Observer {
   return new Proxy(new Observer(), {
     get:
@@ -39,7 +39,7 @@ function noting(who: string, log: string[]): Observer {
 }
 
 describe('Observer', () => {
-  it('always takes every call in silence', () => {
+  it('the base Observer always accepts every call and does nothing', () => {
     const names = Object.getOwnPropertyNames(Observer.prototype).slice(1);
     expect(names.toSorted()).toEqual(CALLS.map(([name]) => name).toSorted());
     for (const [name, args] of CALLS) expect(make(new Observer(), name, args)).toBeUndefined();
@@ -47,13 +47,13 @@ describe('Observer', () => {
 });
 
 describe('tee', () => {
-  it.each(CALLS)('always tells the first observer and then the second of %s', (name, args) => {
+  it.each(CALLS)('tee always calls the first observer, then the second, for %s', (name, args) => {
     const log: string[] = [];
     make(tee(noting('a', log), noting('b', log)), name, args);
     expect(log).toEqual([['a', name, ...args].join(' '), ['b', name, ...args].join(' ')]);
   });
 
-  it('always calls a method on the observer that has it', () => {
+  it('tee always calls a method on the observer that it belongs to', () => {
     class Counter extends Observer {
       reads = 0;
       override guestRead(): void {

@@ -1,9 +1,8 @@
-/** What a policy remembers of a vCPU: words of the block, by the names that it declares. */
+/** The words in which a policy keeps its state of a vCPU, by the names that the policy declares. */
 import { describe, expect, it } from 'vitest';
 import { policyWords } from '../../src/host/policy_words.js';
 import { Layout, Memory } from '../../src/hw/memory.js';
 
-/** A block of 20 words. */
 function blockOf(): Memory {
   const layout = new Layout();
   layout.take(20);
@@ -11,7 +10,7 @@ function blockOf(): Memory {
 }
 
 describe('policyWords', () => {
-  it('always reads and writes the words of the block, in the order of the names', () => {
+  it('policyWords always reads and writes the words of the block, in the order of names', () => {
     const memory = blockOf();
     const a = policyWords<'live' | 'used'>(memory, 10, ['live', 'used']);
     const b = policyWords<'live' | 'used'>(memory, 12, ['live', 'used']);
@@ -22,7 +21,7 @@ describe('policyWords', () => {
     expect([a.live, a.used, b.live, b.used]).toEqual([5, 7, -1, 0]);
   });
 
-  it('never takes a name to be at the place that it has under another policy', () => {
+  it('policyWords never uses the place that a name has under another policy', () => {
     const memory = blockOf();
     const two = policyWords<'a' | 'b'>(memory, 0, ['a', 'b']);
     const swapped = policyWords<'a' | 'b'>(memory, 0, ['b', 'a']);
@@ -31,7 +30,7 @@ describe('policyWords', () => {
     expect([swapped.a, swapped.b]).toEqual([2, 1]);
   });
 
-  it('always refuses to write a word that was not declared', () => {
+  it('policyWords always refuses to write a word that was not declared', () => {
     const words: Record<string, number> = policyWords<'live'>(blockOf(), 0, ['live']);
     expect(() => {
       words.lvie = 1;

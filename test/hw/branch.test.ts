@@ -1,4 +1,4 @@
-/** Addresses that say whose they are: what goes in comes out, whatever a record does to it. */
+/** Addresses that name their owner: decoding returns what was encoded, in any format. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as branch from '../../src/hw/branch.js';
@@ -110,7 +110,7 @@ describe('addressHigh', () => {
     expect(seen.size).toBe(2 ** 16);
   });
 
-  // The layout is drawn in the file's header and shows in printed traces.
+  // The layout is documented in the file's header and appears in printed traces.
   it('an address has kind in bits 14..11, vm in 10..8, vcpu in 7..5 and task in 4..0', () => {
     expect(addressHigh(false, 1, 0, 0, 0)).toBe(2 ** 11);
     expect(addressHigh(false, 0, 1, 0, 0)).toBe(2 ** 8);

@@ -1,6 +1,6 @@
 /**
- * Where each MSR index leads, and which values the registers refuse: the rules that a processor
- * and the copies that hypervisors keep have in common. Expected answers are literal tables.
+ * Which register each MSR index means, and which values the registers refuse. A processor and the
+ * copies in hypervisors share these rules. Expected answers are literal tables.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -30,7 +30,7 @@ function kindsOf(model: CpuModel): Map<number, number> {
   return kinds;
 }
 
-/** Past the end of the map as well: an index there must be nothing, not a hole. */
+/** Indices past the end of the map must map to nothing, too. */
 const INDICES = [...Array.from({ length: 8192 }, (_, msr) => msr), 2 ** 31, 2 ** 32 - 1];
 
 describe('recordWords', () => {
@@ -122,7 +122,7 @@ describe('bit', () => {
 
 const UPPER = Array.from({ length: 16 }, (_, i) => 48 + i);
 
-/** Bits above 47 of FROM, and of TO, that need not repeat bit 47. */
+/** Bits above 47 of FROM and of TO that need not repeat bit 47. */
 const FREE: Readonly<Record<string, readonly [from: readonly number[], to: readonly number[]]>> = {
   nehalem: [[63], []],
   sandybridge: [[63], []],

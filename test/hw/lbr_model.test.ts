@@ -1,8 +1,8 @@
 /**
- * One logical processor against an oracle that is dumber than it: plain objects and 64-bit BigInt
- * values, rules spelled from the SDM once more. The oracle takes a CPU model's row as given
- * (hw_tables pins the rows) and nothing else from src/hw. MSR indices are parsed from strings,
- * because only src/hw/msr_index.ts may spell them as literals.
+ * One logical processor, compared with a simpler oracle of plain objects and 64-bit BigInt values,
+ * which states the SDM's rules again. The oracle uses the rows of CPU models (tables.test.ts pins
+ * the rows) and nothing else of src/hw. MSR indices are parsed from strings, because only
+ * src/hw/msr_index.ts may have them as literals.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -23,7 +23,7 @@ const [SELECT, TOS, DEBUGCTL, CAPABILITIES, STATUS, CTRL, OVF_CTRL, STATUS_SET] 
 ].map((s) => Number.parseInt(s, 16));
 
 const [REL_CALL, IND_CALL, RET, ZERO_CALL] = [1, 2, 3, 6];
-/** LBR_SELECT bits that suppress a kind; the Nehalem layout lets its jump bits reach further. */
+/** LBR_SELECT bits that suppress a kind. Nehalem's jump bits suppress more kinds. */
 const SUPPRESS = [[2], [3], [4], [5], [6], [7], [3], [8], [8], [8], [8]];
 const NEHALEM = [[2], [3, 7], [4, 6], [5, 6, 7], [6], [7], [3, 7], [8], [8], [8], [8]];
 
@@ -49,14 +49,14 @@ interface Branch {
   readonly to: bigint;
   readonly mispredicted: boolean;
   readonly cycles: number;
-  /** More than one branch a step, so that call-stack mode, too, reaches the depth and wraps. */
+  /** Several branches a step, so that call-stack mode, too, fills the stack and wraps. */
   readonly times: number;
 }
 
 type Op =
   | Branch
   | { readonly op: 'wrmsr'; readonly msr: number; readonly value: bigint }
-  /** Software that saves a register and restores it, perhaps into another slot. */
+  /** Software saves a register and restores it, perhaps into another slot. */
   | { readonly op: 'copy'; readonly source: number; readonly target: number }
   | { readonly op: 'overflow'; readonly counter: number }
   | { readonly op: 'cstate' }
@@ -80,7 +80,7 @@ class Oracle {
     this.slots = Array.from({ length: this.model.lbr_nr }, () => ({ from: 0n, to: 0n, info: 0n }));
   }
 
-  /** Which word of which slot an MSR is; undefined when it is no record register here. */
+  /** The word and slot of an MSR; undefined if this CPU has no such record register. */
   slotOf(
     msr: number,
   ): { readonly word: 'from' | 'to' | 'info'; readonly slot: number } | undefined {
@@ -93,7 +93,7 @@ class Oracle {
     return undefined;
   }
 
-  /** undefined is #GP. */
+  /** undefined means #GP. */
   rdmsr(msr: number): bigint | undefined {
     if (msr === DEBUGCTL) return this.debugctl;
     if (msr === SELECT) return this.model.select === 'none' ? undefined : this.select;
@@ -213,7 +213,7 @@ class Oracle {
   }
 }
 
-/** Two processors side by side with guard words around them: neither may write outside itself. */
+/** Two processors side by side, with guard words that catch writes outside their memory. */
 class Rig {
   readonly oracles: readonly [Oracle, Oracle];
   readonly cpus: readonly [LogicalProcessor, LogicalProcessor];
@@ -285,10 +285,10 @@ class Rig {
 const low = (value: bigint): number => Number(BigInt.asIntN(32, value));
 const high = (value: bigint): number => Number(BigInt.asIntN(32, value >> 32n));
 
-/** The whole range that the model's registers lie in, and then some. */
+/** The range of the model's registers, and more. */
 const EVERY_INDEX: readonly number[] = Array.from({ length: 0x1000 }, (_, msr) => msr);
 
-/** Every register of the model, and the indices right outside its banks, in mixed order. */
+/** Every register of the model and the indices next to its banks, in mixed order. */
 function indicesOf({ lbr_from, lbr_to, lbr_info, lbr_nr }: CpuModel): number[] {
   const banks = [lbr_from, lbr_to, lbr_info].filter((base) => base > 0);
   const records = banks.flatMap((base) =>
@@ -297,7 +297,7 @@ function indicesOf({ lbr_from, lbr_to, lbr_info, lbr_nr }: CpuModel): number[] {
   return [...records, DEBUGCTL, STATUS, TOS, CTRL, SELECT, CAPABILITIES, OVF_CTRL, STATUS_SET, 0];
 }
 
-/** The table, and rows that no silicon has: formats that no row uses and depths for benchmarks. */
+/** The table, and rows that no silicon has: unused formats, and depths for benchmarks. */
 const MODELS: readonly CpuModel[] = [
   ...CPU_MODELS,
   { ...cpuModel('core2'), name: 'core2, format 32', lbr_format: 0 },
@@ -311,7 +311,7 @@ const MODELS: readonly CpuModel[] = [
 const anyAddress = fc.bigInt({ min: 0n, max: bit(48) - 1n }).map(canonical);
 const anyBits = (list: readonly number[]): fc.Arbitrary<bigint> =>
   fc.subarray([...list]).map((some) => bits(some));
-/** A good value, at times with one bit turned over: the rules differ in single bits. */
+/** A good value, sometimes with one bit flipped, since the rules differ in single bits. */
 const spoiled = (good: fc.Arbitrary<bigint>): fc.Arbitrary<bigint> =>
   fc.oneof(
     { weight: 3, arbitrary: good },
@@ -335,7 +335,7 @@ function valueFor(msr: number): fc.Arbitrary<bigint> {
     const callStacks = fc.constantFrom(0x3c4n, 0x3c5n, 0x3c6n, 0n);
     return spoiled(fc.oneof(callStacks, anyBits([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])));
   }
-  // Mostly the write that thaws: a frozen stack has little left to compare.
+  // Mostly the write that thaws, since a frozen stack leaves little to compare.
   if (msr === OVF_CTRL) return fc.oneof(fc.constant(LBR_FRZ | CTR_FRZ | 15n), spoiled(counters));
   if (msr === TOS) return fc.oneof(fc.bigInt({ min: 0n, max: 65n }), recordValue);
   if ([STATUS, CTRL, STATUS_SET].includes(msr)) return spoiled(counters);
@@ -397,7 +397,7 @@ describe('LogicalProcessor', () => {
         }
       });
       fc.assert(property, { numRuns: 100 });
-      // A run that never got here would have compared nothing worth comparing.
+      // A run without these events would have compared little.
       expect(sum.wraps).toBeGreaterThan(0);
       expect(sum.faults).toBeGreaterThan(0);
       expect(sum.pops > 0).toBe(model.callstack);
@@ -409,7 +409,7 @@ describe('LogicalProcessor', () => {
 });
 
 describe('wrmsr', () => {
-  /** Every single bit alone and cleared alone, on top of a user and of a kernel address. */
+  /** Each bit set alone and cleared alone, in a user and in a kernel address. */
   const values = Array.from({ length: 64 }, (_, n) =>
     [0n, bit(64) - 1n, canonical(bit(47))].map((v) => v ^ bit(n)),
   )

@@ -1,6 +1,6 @@
 /**
- * The LBR stack in memory, the shape that a processor's registers and the copies that hypervisors
- * save have in common. What WRMSR refuses is in lbr_map.test.ts.
+ * The LBR stack in memory: processors keep their registers in it, hypervisors their copies.
+ * lbr_map.test.ts covers the values that WRMSR refuses.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -20,7 +20,7 @@ function registersOf(model: CpuModel): number[] {
   return [...recordsOf(model), ...controls];
 }
 
-/** Two stacks with a guard word around each, as a hypervisor's memory would hold them. */
+/** Two stacks with a guard word around each, as in a hypervisor's memory. */
 class Rig {
   readonly guarded = new GuardedMemory();
   readonly stacks: readonly [LbrStack, LbrStack];
@@ -38,25 +38,25 @@ const ZERO: Pair = [0, 0];
 const contents = (stack: LbrStack, msrs: readonly number[]): (readonly [number, Pair])[] =>
   msrs.map((msr) => [msr, [stack.readLow(msr), stack.readHigh(msr)]]);
 
-/** What a register keeps of a value. */
+/** The value that a register stores. */
 function kept(model: CpuModel, msr: number, eax: number, edx: number): Pair {
   if (msr === MSR_LBR_TOS) return [((eax % model.lbr_nr) + model.lbr_nr) % model.lbr_nr, 0];
   if (msr === MSR_LBR_SELECT) return [eax, 0];
-  // INFO has a 16-bit cycle count and three flags at the top; the rest reads as zero.
+  // INFO has a 16-bit cycle count and three flags at the top. The other bits read as zero.
   return infos(model).includes(msr) ? [eax & 65535, (edx >> 29) << 29] : [eax, edx];
 }
 
 const anyWord = fc.oneof(fc.integer(), fc.constantFrom(0, -1, 1, -(2 ** 31), -32768, 0x1fffffff));
 const anyPair = fc.tuple(anyWord, anyWord);
 
-/** A value for each register of the model, empty slots among them. */
+/** A value for each register of the model. Some slots are empty. */
 function anyContents(model: CpuModel): fc.Arbitrary<Map<number, Pair>> {
   const pair = fc.oneof(fc.constant(ZERO), anyPair);
   const tuple = fc.tuple(...registersOf(model).map((msr) => fc.tuple(fc.constant(msr), pair)));
   return tuple.map((pairs) => new Map<number, Pair>(pairs));
 }
 
-/** Writes all the values and returns what the stack then holds. */
+/** Writes all values. Returns the values that the stack then holds. */
 function fill(stack: LbrStack, values: ReadonlyMap<number, Pair>): Map<number, Pair> {
   const stored = new Map<number, Pair>();
   for (const [msr, [eax, edx]] of values) {
@@ -69,8 +69,9 @@ function fill(stack: LbrStack, values: ReadonlyMap<number, Pair>): Map<number, P
 type Contents = ReadonlyMap<number, Pair>;
 
 /**
- * Moves one stack into another, both with any contents, and compares: `move` returns what the
- * first then has to hold. It is told what both held, and whether LBR_SELECT is to be moved.
+ * Moves one stack into another, with any contents, and compares. `move` returns what the first
+ * stack must then hold. The arguments `before` and `source` are the contents of both before the
+ * move; `all` says whether LBR_SELECT moves, too.
  */
 function eachMove(
   model: CpuModel,
@@ -91,15 +92,15 @@ function eachMove(
 }
 
 describe('allocate', () => {
-  // States are copied and compared as whole blocks: a word that no register uses costs every time.
+  // States are copied and compared as whole blocks, so an unused word costs time in each state.
   it.each(MODELS)('allocate never reserves a word that no register of $name uses', (model) => {
     const records = recordsOf(model).length * 2;
     const layout = new Layout();
     expect(LbrStack.allocate(layout, model)).toBe(0);
-    // LBR_SELECT and TOS.
+    // The 2 words are LBR_SELECT and TOS.
     expect(layout.size).toBe(2 + records);
     expect(LogicalProcessor.allocate(layout, model)).toBe(2 + records);
-    // DEBUGCTL, LBR_SELECT and TOS in a word each, GLOBAL_STATUS and GLOBAL_CTRL in two.
+    // DEBUGCTL, LBR_SELECT and TOS take a word each, GLOBAL_STATUS and GLOBAL_CTRL two each.
     expect(layout.size).toBe(2 + records + 7 + records);
   });
 });
@@ -149,7 +150,7 @@ describe('LbrStack', () => {
       const layout = new Layout();
       const offset = LogicalProcessor.allocate(layout, model);
       const cpu = new LogicalProcessor(new Memory(layout), model, offset);
-      // What MsrPort promises about the last RDMSR holds before the first one, too.
+      // MsrPort defines edx and vector before the first RDMSR, too.
       expect([cpu.edx, cpu.vector]).toEqual([0, 0]);
       expect([cpu.model, cpu.stack.model]).toEqual([model, model]);
       for (const [i, msr] of registersOf(model).entries()) {
@@ -178,7 +179,7 @@ describe('copyFrom', () => {
   );
 });
 
-/** HSD172 again, the software side: lbr.c:lbr_from_signext_quirk_wr() on parts without TSX. */
+/** The repair of HSD172 in software: lbr.c:lbr_from_signext_quirk_wr() on parts without TSX. */
 function repaired(model: CpuModel, msr: number, [low, high]: Pair): Pair {
   if (model.name !== 'haswell-notsx' || !froms(model).includes(msr)) return [low, high];
   const [bit60, bit59] = [(high >>> 28) & 1, (high >>> 27) & 1];
@@ -238,12 +239,12 @@ describe('differsFrom', () => {
       const half = fc.constantFrom<Pair>([0, 0], [1, 0], [0, 1], [1, 1], [-1, -1]);
       const words = fc.array(half, { minLength: model.lbr_nr, maxLength: model.lbr_nr });
       const property = fc.property(words, words, words, (mine, theirs, noise) => {
-        // The stack at the higher offset: a bound that forgets the offset ends too early there.
+        // The stack at the higher offset: a bound that omits the offset ends too early here.
         const [other, stack] = new Rig(model).stacks;
         for (let i = 0; i < model.lbr_nr; i++) {
           stack.write(model.lbr_from + i, ...mine[i]);
           other.write(model.lbr_from + i, ...theirs[i]);
-          // TO alone makes no difference: an empty record is one whose FROM is 0.
+          // A difference in TO alone does not count: a record is empty if its FROM is 0.
           stack.write(model.lbr_to + i, ...noise[i]);
         }
         const asked: number[] = [];

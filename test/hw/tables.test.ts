@@ -1,7 +1,7 @@
 /**
- * The model's constants against literal tables written a second time, as the SDM and the kernel
- * print them: a typing error must be made twice, in two notations, to go unseen. MSR indices are
- * parsed from strings, because only src/hw/msr_index.ts may spell them as literals.
+ * The model's constants, compared with literal tables that are written a second time in the
+ * notation of the SDM and the kernel. A typing error would have to be made in both. MSR indices are
+ * parsed from strings, because only src/hw/msr_index.ts may have them as literals.
  */
 import { describe, expect, it } from 'vitest';
 import { assert, ModelInvariantError, unreachable } from '../../src/hw/assert.js';
@@ -22,7 +22,7 @@ import { hex, hex64 } from '../../src/hw/u64.js';
 const index = (digits: string): number => Number.parseInt(digits, 16);
 /** A bit of eax. */
 const low = (n: number): number => 2 ** n;
-/** A bit of the register above 31, as the signed word that edx is. */
+/** A bit of edx, numbered from 32, as a signed word. */
 const high = (n: number): number => Number(BigInt.asIntN(32, 1n << BigInt(n - 32)));
 
 describe('msr_index', () => {
@@ -99,7 +99,7 @@ type Row = readonly [
   models: string,
 ];
 
-/** SDM Vol. 3B, "LBR Stack Size and TOS Pointer Range", and the kernel where the SDM is silent. */
+/** SDM Vol. 3B, "LBR Stack Size and TOS Pointer Range"; the kernel where the SDM is silent. */
 const ROWS: readonly Row[] = [
   ['core2', 4, 1, '40', '60', '0', 'none', false, 2, false, false, '0F 17 1D'],
   ['atom', 8, 1, '40', '60', '0', 'none', false, 3, false, false, '1C 26 27 35 36'],
@@ -145,7 +145,7 @@ describe('CPU_MODELS', () => {
     expect(CPU_MODELS.map((model) => model.uarch)).toEqual(UARCHS);
   });
 
-  it('always record an abort twice on Haswell, and on no other', () => {
+  it('the table has aborts recorded twice on Haswell, and on no other CPU', () => {
     const twice = CPU_MODELS.filter((model) => model.doubleAbort);
     expect(twice.map(({ name }) => name)).toEqual(['haswell', 'haswell-notsx']);
   });

@@ -1,4 +1,4 @@
-/** The VMX controls that reach the LBR: IA32_DEBUGCTL in the VMCS, and the MSR bitmap. */
+/** The VMX controls that concern LBR: IA32_DEBUGCTL in the VMCS, and the MSR bitmap. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ModelInvariantError } from '../../src/hw/assert.js';
@@ -34,7 +34,7 @@ function lbrMsrs(model: CpuModel): number[] {
   return [...recordsOf(model), ...controls, msrs.MSR_LBR_TOS];
 }
 
-/** Every index below 4096 that no LBR register of the model has: all of them must always exit. */
+/** Every index below 4096 that is no LBR register of the model: these must always exit. */
 function otherMsrs(model: CpuModel): number[] {
   const known = new Set(lbrMsrs(model));
   return Array.from({ length: 4096 }, (_, msr) => msr).filter((msr) => !known.has(msr));
@@ -44,7 +44,7 @@ const intercepts = (vmcs: Vmcs, list: readonly number[]): (readonly [boolean, bo
   list.map((msr) => [vmcs.interceptsRead(msr), vmcs.interceptsWrite(msr)]);
 
 describe('allocate', () => {
-  // States are copied and compared as whole blocks: a word that no field uses costs every time.
+  // States are copied and compared as whole blocks, so an unused word costs time in each state.
   it('a VMCS never has a word beyond DEBUGCTL and two bitmaps of the largest model', () => {
     const layout = new Layout();
     expect([Vmcs.allocate(layout), Vmcs.allocate(layout), layout.size]).toEqual([0, 9, 18]);
@@ -135,7 +135,7 @@ describe('setIntercepts', () => {
   it.each(CPU_MODELS)(
     'setIntercepts always leaves on $name the state that setIntercept of each leaves',
     (model) => {
-      // Equal sets must be equal words, or two runs in one state would count as two states.
+      // Equal bitmaps must have equal words, or one state would count as two.
       const [once, each] = [new Rig(model), new Rig(model)];
       for (const intercept of [false, true]) {
         once.vmcs.setIntercepts(intercept);

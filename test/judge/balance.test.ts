@@ -1,4 +1,4 @@
-/** `balanced`: any contexts, events and counts, against rules that are written down here. */
+/** `balanced` on random contexts, events and counts, compared with rules stated here. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
@@ -31,7 +31,7 @@ const event = fc.record({
 const context = fc.record({
   hasData: fc.boolean(),
   list: fc.uniqueArray(fc.nat(3), { maxLength: 3 }),
-  /** How far the count is from what it should be: most often not at all. */
+  /** Difference between the count and its right value; mostly 0. */
   off: fc.constantFrom(0, 0, 0, 0, 1, -1),
 });
 

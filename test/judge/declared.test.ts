@@ -1,4 +1,4 @@
-/** What a policy declares about where it fails, and what the judge makes of it. */
+/** Failures that a policy declares, and the judge's verdict on them. */
 import { describe, expect, it } from 'vitest';
 import type { CpuModel } from '../../src/hw/cpu_models.js';
 import { CPU_MODELS, findCpuModel } from '../../src/hw/cpu_models.js';
@@ -19,11 +19,11 @@ const SKYLAKE = cpuModel('skylake');
 const NEHALEM = cpuModel('nehalem');
 
 describe('checkDeclared', () => {
-  it.each(POLICIES)('never finds a name that is no property with policy $name', (policy) => {
+  it.each(POLICIES)('checkDeclared finds only names of properties in policy $name', (policy) => {
     expect(() => checkDeclared(policy)).not.toThrow();
   });
 
-  it('always names the policy, the list and the name that is no property', () => {
+  it('checkDeclared names the policy, the list and the name that is no property', () => {
     const why = 'it reads what another left';
     const known = { ...never, name: 'mine', knownFailures: { 'no-leak': { why } } };
     expect(() => checkDeclared(known)).toThrow(
@@ -40,7 +40,7 @@ describe('checkDeclared', () => {
     );
   });
 
-  it('always stops a machine from being judged under such a policy', () => {
+  it('checkDeclared stops a machine from being judged under such a policy', () => {
     const policy = { ...never, notApplicable: { balance: 'it keeps no counts' } };
     const shape = { vms: 1, vcpus: 1, tasks: 1, pcpus: 1 };
     const config = { ...shape, model: SKYLAKE, kernel: '6.1' as const, policy };
@@ -50,20 +50,20 @@ describe('checkDeclared', () => {
 });
 
 describe('knownFailure', () => {
-  it('always gives the reason, and null for what is not declared', () => {
+  it('knownFailure gives the declared reason, or null', () => {
     expect(knownFailure(never, 'no-leak/vm', NEHALEM, '4.18')).toBe(
       never.knownFailures['no-leak/vm']?.why,
     );
     expect(knownFailure(never, 'balanced', SKYLAKE, '6.1')).toBe(null);
   });
 
-  it('never expects a failure that needs call-stack mode where there is none', () => {
+  it('knownFailure never expects a failure that needs call-stack mode on a CPU without it', () => {
     expect(knownFailure(merged, 'no-leak/vm', SKYLAKE, '4.18')).not.toBe(null);
     expect(knownFailure(merged, 'no-leak/vm', NEHALEM, '4.18')).toBe(null);
     expect(knownFailure(merged, 'no-fault', NEHALEM, '6.1')).not.toBe(null);
   });
 
-  it('never expects a failure that needs the restore shortcut of a kernel without it', () => {
+  it('knownFailure never expects a failure of the restore shortcut in a kernel without it', () => {
     expect(knownFailure(merged, 'no-leak/task', SKYLAKE, '6.1')).not.toBe(null);
     expect(knownFailure(merged, 'no-leak/task', SKYLAKE, '4.18')).toBe(null);
     expect(knownFailure(merged, 'no-leak/task', NEHALEM, '6.1')).toBe(null);
@@ -71,14 +71,14 @@ describe('knownFailure', () => {
 });
 
 describe('notApplicable', () => {
-  it('always gives the declared reason', () => {
+  it('notApplicable gives the declared reason', () => {
     expect(notApplicable(never, 'active-agrees', SKYLAKE)).toBe(
       never.notApplicable['active-agrees'],
     );
     expect(notApplicable(never, 'no-leak/vm', SKYLAKE)).toBe(null);
   });
 
-  it('never judges who touches the registers of a policy that does not touch them', () => {
+  it('owner-only does not apply to a policy that never touches the registers', () => {
     for (const model of CPU_MODELS) {
       const reason = notApplicable(merged, 'owner-only', model);
       if (model.callstack) expect(reason).toBe(null);

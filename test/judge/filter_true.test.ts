@@ -1,4 +1,4 @@
-/** How the facility is set up for what counts: filter-true, with drivers broken on purpose. */
+/** filter-true, tried with drivers that are broken on purpose. */
 import { describe, expect, it } from 'vitest';
 import { EINVAL, EOPNOTSUPP } from '../../src/guest/perf/perf_event.js';
 import type { Cpu } from '../../src/guest/perf/kernel.js';
@@ -19,7 +19,7 @@ const ANY = perf.PERF_SAMPLE_BRANCH_ANY;
 const STACK = perf.PERF_SAMPLE_BRANCH_CALL_STACK;
 const { MSR_LBR_SELECT, MSR_IA32_DEBUGCTLMSR } = msrs;
 
-/** The port with something done after each time that it turns LBR on. */
+/** The port with `change` applied after each time that it turns LBR on. */
 function afterEnable(change: (cpu: Cpu) => void): DriverKind {
   return broken((port) => ({
     intel_pmu_lbr_enable_all: (cpu, pmi) => {
@@ -41,7 +41,7 @@ function flipDebugctl(bits: number): DriverKind {
   });
 }
 
-/** How opening an event of this type breaks filter-true; nothing if it does not. */
+/** Opens an event of this type. Returns how filter-true breaks, or ''. */
 function verdictOn(driver: DriverKind, type: number, cpu = 'skylake'): string {
   const rig = new WatchedRig({ driver, cpu });
   rig.open(type);
@@ -51,7 +51,7 @@ function verdictOn(driver: DriverKind, type: number, cpu = 'skylake'): string {
   return breaker === 'nobody' ? '' : rig.ownDetail('filter-true');
 }
 
-/** How perf_event_open() returning this for a type breaks filter-true. */
+/** Lets perf_event_open() return `ret` for a type. Returns how filter-true breaks, or ''. */
 function openVerdict(type: number, ret: number, cpu = 'skylake'): string {
   const rig = new WatchedRig({ cpu });
   rig.monitor.guestOpened(0, type, ret);
@@ -87,7 +87,7 @@ describe('filter-true', () => {
     expect(verdictOn(flipSelect(msrs.LBR_USER), ANY | U)).toContain('drops jcc of user mode');
     expect(verdictOn(flipSelect(msrs.LBR_KERNEL), ANY | U | K)).toContain("drops the kernel's jcc");
     expect(verdictOn(flipSelect(msrs.LBR_RETURN), STACK | U)).toContain('drops ret of user mode');
-    // Nehalem's jump bits reach calls as well.
+    // Nehalem's jump bits record calls as well.
     const calls = perf.PERF_SAMPLE_BRANCH_ANY_CALL | U;
     expect(verdictOn(flipSelect(msrs.LBR_IND_JMP), calls, 'nehalem')).toContain('drops ind-call');
     expect(verdictOn(flipSelect(msrs.LBR_IND_JMP), calls)).toBe('');

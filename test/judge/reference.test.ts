@@ -1,4 +1,4 @@
-/** The reference machine: what it takes for a wrong read, a leak, a wrong fault, and what not. */
+/** The reference machine: which reads, leaks and faults count as wrong. */
 import { describe, expect, it } from 'vitest';
 import { MSR_KVM_PV_LBR_CTRL } from '../../src/guest/pv/kvm_para.js';
 import * as branch from '../../src/hw/branch.js';
@@ -14,7 +14,7 @@ const STATUS = msrs.MSR_CORE_PERF_GLOBAL_STATUS;
 
 const address = (vm: number): number => branch.addressHigh(false, branch.BRANCH_JCC, vm, 0, 0);
 
-/** Has vCPU 0 in call-stack mode. */
+/** Puts vCPU 0 into call-stack mode. */
 function callstackMode({ m, ref }: CheckRig): void {
   m.cpu(0).cpuc.lbr_users = 1;
   ref.write(0, SELECT, msrs.LBR_CALL_STACK, 0);
@@ -83,7 +83,7 @@ describe('read', () => {
     ];
     for (const [msr, eax, edx, leak, text] of cases) {
       const rig = referenceRig();
-      // Something is there, so that an empty value is wrong as well.
+      // The reference holds a record here, so a read of 0 is wrong as well.
       rig.ref.write(0, FROM + 9, 1, 0);
       rig.ref.read(0, msr, eax, edx);
       expect(rig.broken).toEqual(leak ? ['no-loss/any', 'no-leak/vm'] : ['no-loss/any']);
@@ -117,7 +117,7 @@ describe('read', () => {
       rig.ref.write(0, DEBUGCTL, LBR, 0);
       rig.ref.read(0, DEBUGCTL, LBR, 0);
     };
-    // A record that came back shows that nothing was dropped; an empty one shows nothing.
+    // A real record's return proves that nothing was dropped. An empty one proves nothing.
     expect(lose(1, 7, right)).toBe(false);
     expect(lose(1, 7, other)).toBe(true);
     expect(lose(1, 7, debugctl)).toBe(true);
@@ -144,7 +144,7 @@ describe('read', () => {
     }
   });
 
-  it('a read after somebody else was in the registers is always counted', () => {
+  it('a read after another holder of the registers is always counted', () => {
     const rig = referenceRig();
     const now = (): number[] =>
       (['foreign-in-registers', 'read-after-other', 'callstack-read-after-other'] as const).map(
@@ -171,7 +171,7 @@ describe('read', () => {
     rig.ref.read(0, TOS, 5, 0);
     expect([rig.broken, rig.ref.of(0).stack.tos]).toEqual([[], 5]);
     rig.ref.read(0, TOS, 5, 0);
-    // Another register of an empty stack does matter.
+    // TOS of an empty stack is free; its other registers are compared.
     rig.ref.read(0, FROM, 5, 0);
     expect(rig.broken).toEqual(['no-loss/any']);
   });
@@ -208,7 +208,7 @@ describe('wrongSample', () => {
     const status = (rig: CheckRig): void => rig.ref.read(0, STATUS, 1, 0);
     expect(after(() => {})).toEqual([[], ['callstack-true']]);
     expect(after((rig) => wrongRead(rig))).toEqual([['callstack-true'], []]);
-    // Reads before the handler of this PMI count for nothing, but the guest is no longer the same.
+    // Reads before this PMI's handler have no part in the sample, but they made the guest diverge.
     expect(
       after((rig) => {
         wrongRead(rig);
@@ -222,7 +222,7 @@ describe('wrongSample', () => {
       }),
     ).toEqual([[], []]);
     expect(after((_rig, seen) => void (seen.nested = true))).toEqual([[], ['callstack-true']]);
-    // What another vCPU of the VM read wrongly taints the VM; that of another VM does not.
+    // A wrong read by another vCPU taints its own VM only.
     expect(after((rig) => rig.ref.read(1, FROM, 1, 0))).toEqual([[], []]);
     expect(after((rig) => rig.ref.read(2, FROM, 1, 0))).toEqual([[], ['callstack-true']]);
     expect(after((rig) => rig.ref.read(1, STATUS, 1, 0))).toEqual([[], ['callstack-true']]);
@@ -316,7 +316,7 @@ describe('fault', () => {
     }
   });
 
-  /** A wrong sample of vCPU 0, after what `prepare` does: who is it that breaks callstack-true? */
+  /** Calls `prepare`, then gives vCPU 0 a wrong sample. Returns who breaks callstack-true. */
   const sampled = (prepare: (rig: CheckRig) => void): string => {
     const rig = referenceRig();
     prepare(rig);
@@ -324,14 +324,14 @@ describe('fault', () => {
     return rig.breaker('callstack-true');
   };
 
-  it('a fault that the reference machine lacks makes another guest of the VM', () => {
+  it('a VM diverges by a fault that the reference machine does not raise', () => {
     const write = (vcpu: number, edx: number) => (rig: CheckRig) =>
       rig.ref.fault(vcpu, SELECT, true, 1, edx);
     expect(sampled(() => {})).toBe('kernel');
     expect(sampled(write(0, 0))).toBe('nobody');
-    // Another vCPU of the VM does it to both; that of another VM does not.
+    // A wrong fault of another vCPU taints its own VM only.
     expect([sampled(write(1, 0)), sampled(write(2, 0))]).toEqual(['nobody', 'kernel']);
-    // A write that both machines refuse changes nothing; one that is taken instead does.
+    // A fault on both machines changes nothing; a write that only the reference refuses does.
     expect(sampled(write(0, 1))).toBe('kernel');
     expect(sampled((rig) => rig.ref.write(0, SELECT, 0, 1))).toBe('nobody');
   });
@@ -343,7 +343,7 @@ describe('fault', () => {
     };
     for (const msr of [FROM, TOS, DEBUGCTL]) {
       expect([msr, sampled(read(msr, 1))]).toEqual([msr, 'policy']);
-      // The guest gets the 0 that it would have got; but a #GP with it.
+      // The value 0 is right, but the #GP is not.
       expect([msr, sampled(read(msr, 0))]).toEqual([msr, 'nobody']);
     }
     const high = sampled(({ ref }) => {
@@ -351,7 +351,7 @@ describe('fault', () => {
       ref.fault(0, FROM, false, 0, 0);
     });
     expect(high).toBe('policy');
-    // Reads before the PMI handler's count for nothing, and a sample is made of LBR MSRs alone.
+    // Reads before the PMI handler have no part in the sample; nor have other MSRs.
     const before = sampled((rig) => {
       read(FROM, 1)(rig);
       rig.ref.read(0, STATUS, 1, 0);
@@ -360,12 +360,12 @@ describe('fault', () => {
     expect(sampled((rig) => rig.ref.fault(0, STATUS, false, 0, 0))).toBe('nobody');
   });
 
-  it('a fault is never the kernel’s own once the guest has become another', () => {
+  it('a fault is never the kernel’s own once the guest has diverged', () => {
     const rig = referenceRig();
     wrongRead(rig);
     rig.ref.fault(0, SELECT, true, 0, 1);
     expect(rig.own).toEqual([]);
-    // The other VM's guest is still the same.
+    // The guest of the other VM has not diverged.
     rig.ref.fault(2, SELECT, true, 0, 1);
     expect(rig.own).toEqual(['no-fault']);
   });

@@ -1,4 +1,4 @@
-/** The reference machine's records: it records as the machine does, and takes over a free TOS. */
+/** The reference machine records as the machine does, and takes over a free TOS. */
 import { describe, expect, it } from 'vitest';
 import * as branch from '../../src/hw/branch.js';
 import { referenceRig } from '../rig/judge.js';
@@ -48,7 +48,7 @@ describe('beforeRecord', () => {
     const record = (rig: CheckRig): void => {
       on(rig);
       rig.ref.branch(0, branch.BRANCH_JCC, 3, 1, own, own);
-      // So that looking would find it empty.
+      // The reference stack is empty from here on.
       rig.ref.of(0).stack.clear();
     };
     expect(tosAfter(record)).toBe(0);

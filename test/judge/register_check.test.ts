@@ -1,4 +1,4 @@
-/** Whose records registers hold, and who touches them: recorder-owned, owner-only, host-intact. */
+/** recorder-owned, owner-only, host-intact: whose records registers hold, who accesses them. */
 import { describe, expect, it } from 'vitest';
 import * as branch from '../../src/hw/branch.js';
 import { HOST } from '../../src/host/observer.js';
@@ -8,7 +8,7 @@ import { FROM, ON, PINNED, SELECT, TOS } from '../rig/machine.js';
 const address = (vm: number, vcpu: number): number =>
   branch.addressHigh(false, branch.BRANCH_JCC, vm, vcpu, 0);
 
-/** On a machine on which v0 and v1 run; v2 and v3 are off. */
+/** v0 and v1 run; v2 and v3 are off. */
 const rigOf = (cpu = 'skylake'): CheckRig => new CheckRig({ cpu, vcpus: 2, pcpus: 2 });
 
 describe('holds', () => {
@@ -38,7 +38,7 @@ describe('records', () => {
 
   it('recorder-owned fails for records of another vCPU, VM or the host below a new one', () => {
     expect([foreign(0, 1), foreign(1, 0), foreign(branch.HOST_VM, 0)]).toEqual([true, true, true]);
-    // Old records of its own break no-loss, when they are read.
+    // A vCPU's own old records break no-loss once it reads them, not this property.
     expect(foreign(0, 0)).toBe(false);
   });
 
@@ -63,7 +63,7 @@ describe('records', () => {
     expect(rig.broken).toEqual([]);
   });
 
-  it('recording after somebody else was there is always counted', () => {
+  it('a recording after another holder of the registers is always counted', () => {
     const rig = rigOf();
     rig.registers.records(0, 0, true);
     expect(rig.reach('recorded-after-other')).toBe(0);
@@ -111,7 +111,7 @@ describe('hostAccess', () => {
     expect(rig.only('owner-only')).toContain("while they are the host event's");
   });
 
-  it('never counts what the host does for itself as the policy’s', () => {
+  it('accesses that the host makes for itself never count against the policy', () => {
     const rig = rigOf();
     rig.registers.hostAccess(1, HOST, 3, false);
     rig.registers.hostAccess(1, HOST, 4, true);
@@ -214,7 +214,7 @@ describe('hostBranch', () => {
   it('a host branch always asks for the filter that the host’s perf asked for', () => {
     for (const [cpu, asked, is, good] of [
       ['skylake', 0x1c4, 0x1c4, true],
-      // Bits that Linux alone knows stay out of the register.
+      // Linux never writes its software-only bits to the register.
       ['skylake', 0x1c4 | 0x400, 0x1c4, true],
       ['skylake', 0x1c4, 0x2, false],
       ['skylake', 0, 0x200, false],

@@ -1,4 +1,4 @@
-/** What samples hold: no-leak/task and callstack-true, on hand-made schedules, both ways. */
+/** no-leak/task and callstack-true on hand-made schedules that keep or break them. */
 import { describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
 import * as branch from '../../src/hw/branch.js';
@@ -12,20 +12,20 @@ const ANY_USER = BRANCH_TYPES[1];
 const CALLSTACK_BOTH = BRANCH_TYPES[3];
 const { BRANCH_REL_CALL: CALL, BRANCH_IND_CALL, BRANCH_ZERO_CALL, BRANCH_RET, BRANCH_JCC } = branch;
 
-/** A watched machine under a policy that leaves the registers as they are. */
+/** A watched machine under `never`, which leaves the registers as they are. */
 const leaky = (): WatchedRig => new WatchedRig({ policy: never });
 
 function calls({ m }: WatchedRig, n: number, vcpu = 0): void {
   m.branches(vcpu, CALL, n);
 }
 
-/** Makes a record of a guest differ from that of the reference machine, unseen by it. */
+/** Changes a record of a guest behind the back of the reference machine. */
 function tamper({ m }: WatchedRig, slot: number, seq: number): void {
   const { stack } = m.pcpus[m.vcpus[0].pcpu];
   stack.write(FROM + slot, seq, stack.readHigh(FROM + slot));
 }
 
-/** v0 makes calls, v1 makes others while v0 is out, and v0 takes a sample. */
+/** v0 makes calls and leaves, v1 makes other calls, v0 returns and takes a sample. */
 function sampleAfterOther(rig: WatchedRig, type: number, others: number, otherTask: number): void {
   rig.open(type);
   calls(rig, 3);
@@ -62,7 +62,7 @@ describe('callstack-true', () => {
     for (const [slot, seq] of [
       [1, 77],
       [2, 77],
-      // An empty slot ends the stack: a frame is missing from below it.
+      // An empty slot ends the stack, so a frame below it is missing.
       [2, 0],
     ]) {
       const rig = leaky();
@@ -107,14 +107,14 @@ describe('callstack-true', () => {
       rig.open(CALLSTACK_USER);
       prepare(rig);
       calls(rig, 3);
-      // The oldest frame is lost.
+      // Loses the oldest frame.
       const oldest = (rig.m.pcpus[0].stack.tos - 2) & 3;
       rig.m.pcpus[0].stack.write(FROM + oldest, 0, 0);
       rig.sample();
       return rig.broken.includes('callstack-true');
     };
     expect(short(() => {})).toBe(true);
-    // Whatever makes the exact number unpredictable makes it lenient: raw accesses by the guest,
+    // A short stack is tolerated if hardware cannot know the exact depth: raw accesses,
     expect(short((rig) => rig.m.rdmsr(0, TOS))).toBe(false);
     expect(short((rig) => rig.m.wrmsr(0, TOS, 0, 0))).toBe(false);
     // a call to the next instruction, which hardware takes for a frame,
@@ -127,14 +127,14 @@ describe('callstack-true', () => {
     expect(short(extra(CALLSTACK_USER, 1))).toBe(false);
     expect(short(extra(ANY_USER, 0))).toBe(false);
     expect(short(extra(CALLSTACK_USER, -1))).toBe(false);
-    // an event that stops to count for its task, and comes back.
+    // an event that stops counting for its task and starts again.
     expect(
       short((rig) => {
         rig.m.disable(0, 0);
         rig.m.enable(0, 0);
       }),
     ).toBe(false);
-    // Nothing of the other VM does.
+    // The same actions of the other VM have no effect.
     expect(
       short((rig) => {
         rig.m.switchTo(0, 1);

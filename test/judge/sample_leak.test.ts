@@ -1,6 +1,7 @@
 /**
- * Whose records in a sample are told from whose: which ones `no-leak/task` blames on the host and
- * which on the guest's kernel, against a rule that is written down here; and those of another VM.
+ * Foreign records in a sample: `no-leak/task` must blame the host for some and the guest's kernel
+ * for others. A rule that this file states again says for which. Records of another VM are tried,
+ * too.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -20,7 +21,7 @@ const [CALLSTACK_USER, ANY_USER] = BRANCH_TYPES;
 const DEPTH = 4;
 const VCPUS = 2;
 
-/** Which branch it is, and who executed it. */
+/** A branch and who executed it. */
 interface BranchRecord {
   readonly seq: number;
   readonly vm: number;
@@ -36,14 +37,14 @@ const record: fc.Arbitrary<BranchRecord> = fc.record({
 });
 const stack = fc.array(record, { minLength: DEPTH, maxLength: DEPTH });
 
-/** Few words, so that records of the two stacks are often the same in all but one respect. */
+/** Few distinct words, so that the two stacks often agree in all respects except one. */
 const stacks: fc.Arbitrary<readonly [hardware: BranchRecord[], reference: BranchRecord[]]> =
   fc.oneof(
     stack.map((same): [BranchRecord[], BranchRecord[]] => [same, same]),
     fc.tuple(stack, stack),
   );
 
-/** Fills a stack, the newest record first. VM numbers count from the VM that is sampled. */
+/** Fills a stack, newest record first. VM 0 is the VM that is sampled. */
 function fill(to: LbrStack, records: readonly BranchRecord[], ofVm: number): void {
   for (const [i, { seq, vm, vcpu, task }] of records.entries()) {
     const slot = (to.tos - i) & (DEPTH - 1);
@@ -54,7 +55,7 @@ function fill(to: LbrStack, records: readonly BranchRecord[], ofVm: number): voi
   }
 }
 
-/** Who answers for a sample that a vCPU of VM 0 takes of a task. */
+/** Returns who is to blame for a sample that a vCPU of VM 0 takes of a task. */
 function answersFor(
   vcpu: number,
   current: number,
@@ -65,7 +66,7 @@ function answersFor(
   if (foreign === undefined) return 'nobody';
   const moved = reference.some(({ seq, task }) => seq === foreign.seq && task === foreign.task);
   if (foreign.vcpu !== vcpu && !moved) return 'policy';
-  // A guest that has read something wrong is not the reference's any more.
+  // A guest that has read a wrong value has diverged from the reference.
   const same = JSON.stringify(hardware) === JSON.stringify(reference);
   return same ? 'kernel' : 'nobody';
 }
@@ -75,7 +76,7 @@ function boot(monitor: Monitor, machine: Machine): void {
   machine.boot();
 }
 
-/** Two VMs of two vCPUs on one pCPU, under a policy that leaves the registers alone. */
+/** Two VMs of two vCPUs on one pCPU, under `never`. */
 function watched(): [Monitor, Machine] {
   const shape = { vms: 2, vcpus: VCPUS, tasks: 3, pcpus: 1 };
   const model = withDepth(cpuModel('skylake'), DEPTH);

@@ -1,4 +1,4 @@
-/** What samples hold, record by record: sample-true, with drivers that are broken on purpose. */
+/** sample-true checks each record of a sample. The drivers here are broken on purpose. */
 import { describe, expect, it } from 'vitest';
 import type { Cpu } from '../../src/guest/perf/kernel.js';
 import * as perf from '../../src/guest/perf/perf_event.js';
@@ -25,7 +25,7 @@ const NEAR = [
   branch.BRANCH_RET,
 ];
 
-/** Samples after every few branches of all kinds, in user mode and in the kernel. */
+/** Makes branches of all kinds, in user mode and kernel, and samples after every few. */
 function exercise(rig: WatchedRig): void {
   for (const [i, kind] of NEAR.entries()) {
     rig.m.branches(0, kind, 1 + (i % 2));
@@ -38,7 +38,7 @@ function exercise(rig: WatchedRig): void {
   }
 }
 
-/** A sample of three calls, read by a broken driver; returns what is wrong with it. */
+/** Samples three calls with a broken driver. Returns how sample-true breaks, or ''. */
 function verdictOn(change: (cpu: Cpu) => void, type = ANY | U, cpu = 'skylake'): string {
   const rig = new WatchedRig({ driver: afterRead(change), cpu });
   rig.open(type);
@@ -50,7 +50,7 @@ function verdictOn(change: (cpu: Cpu) => void, type = ANY | U, cpu = 'skylake'):
   return breaker === 'nobody' ? '' : rig.ownDetail('sample-true');
 }
 
-/** Changes a word of an entry: 0 and 1 are the source, 2 and 3 the target, 4 the flags. */
+/** Flips bits of an entry: words 0 and 1 are the source, 2 and 3 the target, 4 the flags. */
 function flip(entry: number, word: number, bits: number): (cpu: Cpu) => void {
   return (cpu) => {
     cpu.kernel.words[cpu.lbr_entry(entry) + word] ^= bits;
@@ -105,7 +105,7 @@ describe('sample-true', () => {
         port.intel_pmu_lbr_read(cpu);
       },
     }));
-    // Without a hardware filter, so that the software's is all there is.
+    // This CPU has no hardware filter, so only the software filter works.
     const rig = new WatchedRig({ driver: unfiltered, cpu: 'core2' });
     rig.open(perf.PERF_SAMPLE_BRANCH_COND | U);
     rig.m.branches(0, branch.BRANCH_REL_CALL, 1);
@@ -125,7 +125,7 @@ describe('sample-true', () => {
     expect(verdictOn(clear)).toContain('wrong flags');
     expect(verdictOn(clear, ANY | U | perf.PERF_SAMPLE_BRANCH_NO_FLAGS)).toContain('wrong cycles');
     expect(verdictOn(clear, ANY | U | perf.PERF_SAMPLE_BRANCH_NO_CYCLES)).toContain('wrong flags');
-    // Silicon that tells neither.
+    // This CPU records neither flag.
     expect(verdictOn(clear, ANY | U, 'core2')).toBe('');
   });
 
@@ -219,7 +219,7 @@ describe('what 6.1 itself makes of sample-true', () => {
     rig.m.branches(0, branch.BRANCH_JCC, 1);
     rig.sample();
     expect(rig.breaker('sample-true')).toBe('nobody');
-    // LBR_SELECT is taken, but intel_pmu_lbr_add() has stored what the newcomer asks for.
+    // LBR_SELECT is taken, but intel_pmu_lbr_add() has stored the new event's br_sel.
     rig.open(CALLSTACK);
     rig.m.branches(0, branch.BRANCH_JCC, 1);
     rig.sample();
@@ -251,7 +251,7 @@ describe('what a branch_sample_type asks for', () => {
     expect(typeAsked(ANY, branch.addressHigh(false, branch.BRANCH_RET, 0, 0, 0))).toBe(0);
   });
 
-  it('everything is left in only if nothing is to be looked at', () => {
+  it('a type keeps every record only if it filters by neither kind nor level', () => {
     expect(everythingAsked(ANY | U | K)).toBe(true);
     expect(everythingAsked(ANY | U)).toBe(false);
     expect(everythingAsked(ANY | U | K | perf.PERF_SAMPLE_BRANCH_TYPE_SAVE)).toBe(false);

@@ -1,4 +1,4 @@
-/** The real call stacks, against plain arrays; and what the kernels' counts must agree with. */
+/** The real call stacks, compared with arrays; the kernel's counts of call-stack users. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
@@ -25,11 +25,11 @@ const op: fc.Arbitrary<Op> = fc.tuple(
 
 interface Frame {
   readonly seq: number;
-  /** Hardware can know of it. */
+  /** Hardware recorded the call and can still hold it. */
   known: boolean;
 }
 
-/** As many known frames as hardware has room for, the innermost ones. */
+/** Keeps `known` only for the innermost `limit` frames: hardware has room for no more. */
 function forget(stack: readonly Frame[], limit: number): void {
   for (const [i, frame] of stack.entries()) {
     if (i < stack.length - limit) frame.known = false;
@@ -106,7 +106,7 @@ describe('isUserCallstack', () => {
   });
 });
 
-/** One VM of two vCPUs; two call-stack events and one of another mode count on CPU 0. */
+/** One VM of two vCPUs. On CPU 0 two call-stack events count and one of another mode. */
 function counting(): Machine {
   const m = bootedMachine({ cpu: 'skylake', vms: 1, vcpus: 2, tasks: 2, pcpus: 2 });
   for (const type of [BRANCH_TYPES[0], BRANCH_TYPES[0]]) expect(m.open(0, 0, 0, type)).toBe(0);
@@ -170,7 +170,7 @@ describe('callstackUsersBalanced', () => {
     expect(callstackUsersBalanced(kernel)).toBe(false);
     users.lbr_callstack_users = 0;
     expect(callstackUsersBalanced(kernel)).toBe(true);
-    // A context without space for a call stack has no users to count.
+    // A context without task_ctx_data has no call-stack users to count.
     ctx.task_ctx_data = 0;
     users.lbr_callstack_users = 5;
     expect(callstackUsersBalanced(kernel)).toBe(true);
@@ -186,7 +186,7 @@ describe('callstackUsersBalanced', () => {
     expect(callstackUsersBalanced(kernel)).toBe(false);
   });
 
-  it('never looks at what belongs to a task that a function under way holds', () => {
+  it('callstackUsersBalanced skips tasks that a suspended function has locked', () => {
     const m = counting();
     m.open(1, 1, 0, BRANCH_TYPES[0]);
     const [kernel] = m.guests;
@@ -196,8 +196,8 @@ describe('callstackUsersBalanced', () => {
     expect(callstackUsersBalanced(kernel, ~(1 << 1))).toBe(false);
   });
 
-  it('what another vCPU has half done never counts against the kernel', () => {
-    // vCPU 0 is between making an event count and counting it when vCPU 1 returns from its call.
+  it('a half-done function of another vCPU never counts against the kernel', () => {
+    // vCPU 1 returns from its call while vCPU 0 has activated an event and not yet counted it.
     const actions = [
       'p0: run vcpu=1',
       'v1: open task=1 type=CALL_STACK|USER',

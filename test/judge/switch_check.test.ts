@@ -1,4 +1,4 @@
-/** When a vCPU comes and goes: no-needless-switch, active-agrees, the notes of stops. */
+/** Checks at vCPU switches: no-needless-switch, active-agrees, and the notes of stops. */
 import { describe, expect, it } from 'vitest';
 import { HOST } from '../../src/host/observer.js';
 import { MSR_KVM_PV_LBR_CTRL } from '../../src/guest/pv/kvm_para.js';
@@ -16,7 +16,7 @@ const CALLSTACK_USER = BRANCH_TYPES[0];
 
 const rigOf = (policy: LbrPolicy = never): CheckRig => new CheckRig({ policy });
 
-/** A switch of v0 for which the host has worked, or not. */
+/** Switches v0. `worked` says whether the host saved or restored LBR registers for this switch. */
 function switch_({ switches }: CheckRig, worked: boolean): void {
   if (worked) switches.hostAccess(0, 0, 5);
   switches.vcpuSwitch(0, 0, false);
@@ -74,7 +74,7 @@ describe('no-needless-switch', () => {
       prepare(rig);
       switch_(rig, true);
       expect([rig.broken, rig.reach('switch-after-stop')]).toEqual([[], 0]);
-      // The work was for that switch: it does not count for the next one.
+      // Work for one switch does not count for the next.
       expect(rig.switches['work'][0]).toBe(0);
     }
   });
@@ -115,7 +115,7 @@ describe('host-shortcut', () => {
 });
 
 describe('hostAccess', () => {
-  it('always notes work by the vCPU that it was for, and the host’s own by pCPU, up to two', () => {
+  it('hostAccess notes work by its vCPU, and the host’s own by pCPU, up to two', () => {
     const { switches } = new CheckRig();
     const noted = (): number[][] => [[...switches['work']], [...switches['hostWork']]];
     expect(noted()).toEqual([[0, 0], [0]]);
@@ -150,7 +150,7 @@ describe('switch-in-function', () => {
 });
 
 describe('active-agrees', () => {
-  /** Verdict and reach of a switch of v0. */
+  /** Verdict and reach count after a switch of v0. */
   const now = (rig: CheckRig): [boolean, number] => {
     rig.switches.vcpuSwitch(0, 0, false);
     return [rig.broken.includes('active-agrees'), rig.reach('switch-while-active')];

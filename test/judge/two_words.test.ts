@@ -1,4 +1,4 @@
-/** A register is two words: the checks never take one whose low word is 0 for an empty one. */
+/** A register is two words. No check may take a register for empty because its low word is 0. */
 import { describe, expect, it } from 'vitest';
 import type { Observer } from '../../src/host/observer.js';
 import { addressHigh, BRANCH_REL_CALL } from '../../src/hw/branch.js';
@@ -14,10 +14,10 @@ import { policyOf } from '../rig/machine.js';
 
 const CONFIG = configOf(policyOf('never'), [2, 1, 2, 1], 'skylake/4');
 
-/** The high word of a call that task 0 of a VM makes. */
+/** High word of the address of a call by task 0 of a VM. */
 const callOf = (vm: number): number => addressHigh(false, BRANCH_REL_CALL, vm, 0, 0);
 
-/** A reference that is told by hand what the guests did. */
+/** A reference machine; the test tells it by hand what the guests did. */
 function told(): { readonly reference: Reference; readonly verdicts: Verdicts } {
   const deaf = new Proxy({} as Observer, { get: () => (): void => {} });
   const machine = new Machine(CONFIG, deaf);
@@ -49,7 +49,7 @@ describe('a record whose low word is 0', () => {
     reference.noteHolder(1);
     expect(reference.drop(0)).toBe(true);
     reference.read(0, FROM, 0, callOf(0));
-    // Nothing is dropped now, so that it can be dropped anew.
+    // The earlier drop is forgotten, so the stack can be dropped once more.
     expect([verdicts.reach[REACH['read-after-other']], reference.drop(0)]).toEqual([1, true]);
   });
 

@@ -1,6 +1,6 @@
 /**
- * Call-stack mode. SDM Vol. 3B, "Last Branch, Call Stack, Interrupt, and Exception Recording for
- * Processors Based on Haswell Microarchitecture", a test per bullet.
+ * Call-stack mode: one test for each bullet of SDM Vol. 3B, "Last Branch, Call Stack, Interrupt,
+ * and Exception Recording for Processors Based on Haswell Microarchitecture".
  */
 import { describe, expect, it } from 'vitest';
 import * as branch from '../../src/hw/branch.js';
@@ -12,7 +12,7 @@ import { recording } from '../rig/cpu.js';
 
 const { BRANCH_IND_CALL, BRANCH_JCC, BRANCH_REL_CALL, BRANCH_RET, BRANCH_ZERO_CALL } = branch;
 
-/** What the SDM asks for: everything suppressed but calls and returns, user space only. */
+/** The setting that the SDM asks for: only calls and returns, in user mode only. */
 const USER_CALLS: number =
   msrs.LBR_CALL_STACK |
   msrs.LBR_KERNEL |
@@ -31,7 +31,7 @@ function run(cpu: LogicalProcessor, kind: number, from: number, cpl = 3): void {
 
 const tos = (cpu: LogicalProcessor): number => cpu.rdmsr(msrs.MSR_LBR_TOS);
 
-/** Low words of FROM, newest first, as software walks them: from TOS down to an empty one. */
+/** Low words of FROM, newest first. Walks from TOS down to an empty record, as software does. */
 function frames(cpu: LogicalProcessor): number[] {
   const { lbr_from, lbr_nr } = cpu.model;
   const found: number[] = [];
@@ -43,7 +43,7 @@ function frames(cpu: LogicalProcessor): number[] {
   return found;
 }
 
-/** Every word of a slot, high halves and LBR_INFO included. */
+/** Every word of a slot, with the high halves and LBR_INFO. */
 function slot(cpu: LogicalProcessor, i: number): number[] {
   const { lbr_from, lbr_to, lbr_info } = cpu.model;
   const banks = lbr_info === 0 ? [lbr_from, lbr_to] : [lbr_from, lbr_to, lbr_info];
@@ -67,7 +67,7 @@ describe.each(MODELS)('call-stack mode of $name', (model) => {
     expect(frames(cpu)).toEqual([20, 10]);
   });
 
-  // "The last captured branch record is flushed from the on-chip registers" by a near return.
+  // A near return: "The last captured branch record is flushed from the on-chip registers".
   it(`a return zeroes every word of the newest record on ${model.name}, and no other`, () => {
     const cpu = boot(model);
     run(cpu, BRANCH_REL_CALL, 10);
@@ -80,7 +80,7 @@ describe.each(MODELS)('call-stack mode of $name', (model) => {
     expect(frames(cpu)).toEqual([10]);
   });
 
-  // "LIFO manner": a return is not compared with its call.
+  // "LIFO manner": hardware does not compare a return with its call.
   it(`a return always pops the newest call on ${model.name}, whatever its addresses`, () => {
     const cpu = boot(model);
     for (const from of [10, 20, 30]) run(cpu, BRANCH_REL_CALL, from);
@@ -89,7 +89,7 @@ describe.each(MODELS)('call-stack mode of $name', (model) => {
     expect(frames(cpu)).toEqual([40, 20, 10]);
   });
 
-  // A full stack overwrites its oldest frame; what was overwritten does not come back.
+  // A full stack overwrites its oldest frame, which is lost for good.
   it(`the call stack of ${model.name} wraps at the depth and unwinds to nothing`, () => {
     const cpu = boot(model);
     const calls = Array.from({ length: depth + 3 }, (_, i) => i + 1);
@@ -103,7 +103,7 @@ describe.each(MODELS)('call-stack mode of $name', (model) => {
     expect(tos(cpu)).toBe(3);
   });
 
-  // A return whose call was lost finds the stack empty; the SDM is silent, TOS moves all the same.
+  // A return whose call was lost finds the stack empty. The SDM is silent; TOS moves all the same.
   it(`a return from an empty stack still moves TOS down on ${model.name}`, () => {
     const cpu = boot(model);
     run(cpu, BRANCH_RET, 99);
@@ -112,7 +112,7 @@ describe.each(MODELS)('call-stack mode of $name', (model) => {
     expect([tos(cpu), frames(cpu)]).toEqual([0, [10]]);
   });
 
-  // Specification update HSD080: a call to the next instruction is pushed, despite the SDM.
+  // Specification update HSD080: a call to the next instruction is pushed, contrary to the SDM.
   it(`a zero-length call is always pushed on ${model.name}, and the next return pops it`, () => {
     const cpu = boot(model);
     run(cpu, BRANCH_REL_CALL, 10);
@@ -135,7 +135,7 @@ describe.each(MODELS)('call-stack mode of $name', (model) => {
     expect([tos(cpu), frames(cpu), slot(cpu, 1)]).toEqual([1, [10], before]);
   });
 
-  // NEAR_RET must be 0 for returns to pop.
+  // NEAR_RET must be 0, or returns do not pop.
   it(`a return that NEAR_RET suppresses never pops on ${model.name}`, () => {
     const cpu = boot(model, USER_CALLS | msrs.LBR_RETURN);
     run(cpu, BRANCH_REL_CALL, 10);
@@ -143,7 +143,7 @@ describe.each(MODELS)('call-stack mode of $name', (model) => {
     expect(frames(cpu)).toEqual([10]);
   });
 
-  // With EN_CALLSTACK clear a return is a branch like any other.
+  // With EN_CALLSTACK clear, a return is recorded like any other branch.
   it(`a return outside call-stack mode is always recorded on ${model.name}`, () => {
     const cpu = boot(model, USER_CALLS & ~msrs.LBR_CALL_STACK);
     run(cpu, BRANCH_REL_CALL, 10);
@@ -151,7 +151,7 @@ describe.each(MODELS)('call-stack mode of $name', (model) => {
     expect([tos(cpu), frames(cpu)]).toEqual([2, [20, 10]]);
   });
 
-  // While DEBUGCTL.LBR is clear, pushes and pops are lost alike.
+  // While DEBUGCTL.LBR is clear, pushes and pops are both lost.
   it(`a return never pops on ${model.name} while recording is off`, () => {
     const cpu = boot(model);
     run(cpu, BRANCH_REL_CALL, 10);

@@ -1,4 +1,4 @@
-/** SDM Vol. 3B, "Freezing LBR and Performance Counters on PMI", a test per paragraph. */
+/** SDM Vol. 3B, "Freezing LBR and Performance Counters on PMI": one test for each paragraph. */
 import { describe, expect, it } from 'vitest';
 import { BRANCH_JCC } from '../../src/hw/branch.js';
 import { CPU_MODELS } from '../../src/hw/cpu_models.js';
@@ -85,7 +85,7 @@ describe.each(LEGACY)('legacy freeze on $name', (model) => {
     expect(records(cpu)).toBe(true);
   });
 
-  // LBR_FRZ, CTR_FRZ and STATUS_SET came with version 4.
+  // LBR_FRZ, CTR_FRZ and STATUS_SET exist from version 4 on.
   it(`${model.name} never has the freeze bits of version 4`, () => {
     const cpu = boot(model, FREEZE_BOTH);
     cpu.counterOverflow(0);

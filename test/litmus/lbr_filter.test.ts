@@ -1,4 +1,4 @@
-/** SDM Vol. 3B, "Filtering of Last Branch Records", a test per paragraph. */
+/** SDM Vol. 3B, "Filtering of Last Branch Records": one test for each paragraph. */
 import { describe, expect, it } from 'vitest';
 import * as branch from '../../src/hw/branch.js';
 import type { LogicalProcessor } from '../../src/hw/logical_processor.js';
@@ -7,7 +7,7 @@ import { processor, recording } from '../rig/cpu.js';
 
 const KINDS = branch.BRANCH_NAMES.map((_, kind) => kind);
 
-/** Names of the kinds that leave a record when they end in ring `cpl`. */
+/** Names of the kinds that are recorded when they end in ring `cpl`. */
 function recorded(cpu: LogicalProcessor, cpl: number): string[] {
   return KINDS.filter((kind) => {
     const before = cpu.rdmsr(msrs.MSR_LBR_TOS);
@@ -27,7 +27,7 @@ describe('LBR_SELECT', () => {
     }
   });
 
-  // CPL_EQ_0 and CPL_NEQ_0: bits that suppress a ring.
+  // CPL_EQ_0 and CPL_NEQ_0 suppress a ring.
   it('CPL_EQ_0 suppresses ring 0, and CPL_NEQ_0 the other rings', () => {
     for (const cpl of [0, 1, 2, 3]) {
       const [kernel, user] = [
@@ -40,7 +40,7 @@ describe('LBR_SELECT', () => {
     }
   });
 
-  // The ring that counts is the one in which the branch ends.
+  // The filter looks at the ring in which the branch ends.
   it('a user-only filter may record a kernel address: SYSRET ends in ring 3', () => {
     const cpu = recording('haswell', msrs.LBR_KERNEL);
     cpu.branch(branch.BRANCH_SYSCALL, 0, 1, 0, 2, -1, false, 1);
@@ -50,7 +50,7 @@ describe('LBR_SELECT', () => {
     expect([cpu.rdmsr(msrs.MSR_LBR_NHM_FROM + 1), cpu.edx]).toEqual([2, 0x1fffffff]);
   });
 
-  // The class bits, Sandy Bridge and later: JMP classes exclude calls and returns.
+  // The class bits of Sandy Bridge and later: the JMP classes exclude calls and returns.
   it.each([
     ['JCC', msrs.LBR_JCC, ['jcc']],
     ['NEAR_REL_CALL', msrs.LBR_REL_CALL, ['call', 'call+0']],
@@ -65,7 +65,7 @@ describe('LBR_SELECT', () => {
     }
   });
 
-  // Linux lbr.c, nhm_lbr_sel_map: on Nehalem the jump classes reach calls and returns as well.
+  // Linux lbr.c, nhm_lbr_sel_map: Nehalem's jump classes include calls and returns.
   it('the jump bits of the Nehalem layout always suppress calls and returns as well', () => {
     for (const name of ['nehalem', 'silvermont']) {
       const relative = recorded(recording(name, msrs.LBR_REL_JMP), 3);
@@ -75,7 +75,7 @@ describe('LBR_SELECT', () => {
     }
   });
 
-  // A suppressed branch is as if it had not been taken.
+  // A suppressed branch leaves no trace.
   it('a branch that is suppressed never moves TOS or a record', () => {
     const cpu = recording('skylake', msrs.LBR_JCC);
     cpu.branch(branch.BRANCH_REL_JMP, 3, 7, 0, 8, 0, false, 9);
@@ -97,7 +97,7 @@ describe('LBR_SELECT', () => {
     }
   });
 
-  // "The rest must be zero": bit 9 exists only where call-stack mode does.
+  // "The rest must be zero": bit 9 exists only on CPUs with call-stack mode.
   it('EN_CALLSTACK is always refused where there is no call-stack mode', () => {
     const old = recording('sandybridge', 0x1ff);
     expect(old.wrmsr(msrs.MSR_LBR_SELECT, msrs.LBR_CALL_STACK, 0)).toBe(13);

@@ -19,7 +19,7 @@ function userBranch(cpu: LogicalProcessor, from: number): void {
 }
 
 describe('LBR stack', () => {
-  // "IA32_DEBUGCTL MSR": LBR (bit 0) set means that the last branches are recorded.
+  // "IA32_DEBUGCTL MSR": if LBR (bit 0) is set, the last branches are recorded.
   it('nothing is ever recorded while DEBUGCTL.LBR is clear', () => {
     const cpu = recording('haswell');
     cpu.wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, msrs.DEBUGCTLMSR_BTF, 0);
@@ -29,7 +29,7 @@ describe('LBR stack', () => {
     expect(cpu.rdmsr(FROM) | cpu.rdmsr(FROM + 1)).toBe(0);
   });
 
-  // "LBR Stack": TOS names the newest record, so it moves before the record is written.
+  // "LBR Stack": TOS names the newest record, so TOS moves before the record is written.
   it('the first record of a clean stack is always in slot 1', () => {
     const cpu = recording('haswell');
     userBranch(cpu, 0x10);
@@ -59,7 +59,7 @@ describe('LBR stack', () => {
     },
   );
 
-  // "LBR Stack Size and TOS Pointer Range": only the low log2(depth) bits of TOS are there.
+  // "LBR Stack Size and TOS Pointer Range": TOS has only its low log2(depth) bits.
   it('TOS always keeps its low bits alone', () => {
     const cpu = recording('nehalem');
     expect(cpu.wrmsr(msrs.MSR_LBR_TOS, 0x35, 1)).toBe(0);
@@ -80,7 +80,7 @@ describe('LBR formats', () => {
       },
     },
     {
-      // Format 3: FROM[63] is MISPRED, FROM[62:48] the sign.
+      // Format 3: FROM[63] is MISPRED, FROM[62:48] repeats the sign.
       claim: 'format EIP_FLAGS always has MISPRED in FROM[63]',
       cpus: ['nehalem'],
       records: [false, true],
@@ -91,7 +91,7 @@ describe('LBR formats', () => {
       },
     },
     {
-      // Format 4: FROM[62:61] are IN_TX and ABORT, off here, so not a copy of the sign.
+      // Format 4: FROM[62:61] are IN_TX and ABORT, here 0, so they do not repeat the sign.
       claim: 'format EIP_FLAGS2 always has FROM[62:61] clear outside transactions',
       cpus: ['haswell', 'haswell-notsx'],
       records: [false, true],

@@ -1,6 +1,7 @@
 /**
- * What WRMSR refuses, and what a deep C-state takes. SDM Vol. 3B, "LBR Stack and Intel 64
- * Processors", "LBR Behavior and Deep C-State"; specification updates where they say more.
+ * The values that WRMSR refuses, and the registers that a deep C-state clears. SDM Vol. 3B, "LBR
+ * Stack and Intel 64 Processors", "LBR Behavior and Deep C-State"; specification updates where they
+ * say more.
  */
 import { describe, expect, it } from 'vitest';
 import { BRANCH_JCC } from '../../src/hw/branch.js';
@@ -13,14 +14,14 @@ import { processor } from '../rig/cpu.js';
 
 const { MSR_LBR_NHM_FROM: FROM, MSR_LBR_NHM_TO: TO, MSR_LBR_INFO_0: INFO } = msrs;
 
-/** Records a kernel branch; a user filter would not, so LBR_SELECT is left 0. */
+/** Records a kernel branch. LBR_SELECT stays 0, since a user filter would suppress the branch. */
 function capture(cpu: LogicalProcessor, mispredicted: boolean): void {
   cpu.wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, msrs.DEBUGCTLMSR_LBR, 0);
   cpu.branch(BRANCH_JCC, 0, 0x10, -1, 0x20, -1, mispredicted, 5);
 }
 
 describe('WRMSR of a FROM register', () => {
-  // HSD172, HSM182, BDM127: without TSX, bits 62:61 must repeat bit 47, yet are captured as 0.
+  // HSD172, HSM182, BDM127: without TSX, bits 62:61 must repeat bit 47; captured as 0.
   it('a kernel FROM that RDMSR gave is refused on haswell-notsx, and never on haswell', () => {
     for (const mispredicted of [false, true]) {
       const vectors = ['haswell', 'haswell-notsx'].map((name) => {
@@ -32,7 +33,7 @@ describe('WRMSR of a FROM register', () => {
     }
   });
 
-  // The repair that Linux makes, lbr_from_signext_quirk_wr(): bits 60:59 copied to 62:61.
+  // Linux repairs the value in lbr_from_signext_quirk_wr(): it copies bits 60:59 to 62:61.
   it('haswell-notsx accepts the repaired FROM, and a user address as it is', () => {
     const cpu = processor('haswell-notsx');
     capture(cpu, false);
@@ -43,7 +44,6 @@ describe('WRMSR of a FROM register', () => {
     expect(cpu.wrmsr(FROM + 2, 1, 0x20007fff)).toBe(13);
   });
 
-  // A faulting WRMSR changes nothing.
   it('a WRMSR that faults never changes the register', () => {
     const cpu = processor('skylake');
     expect(cpu.wrmsr(FROM, 7, 0x7fff)).toBe(0);
@@ -51,7 +51,7 @@ describe('WRMSR of a FROM register', () => {
     expect([cpu.rdmsr(FROM), cpu.edx]).toEqual([7, 0x7fff]);
   });
 
-  // What hardware recorded, a hypervisor can move: everywhere else, read back and written.
+  // On every other CPU a hypervisor can write back what it has read.
   it.each(CPU_MODELS.filter((model) => model.name !== 'haswell-notsx'))(
     '$name always takes back the FROM and TO that it captured, kernel or user',
     (model) => {
@@ -68,7 +68,7 @@ describe('WRMSR of a FROM register', () => {
 });
 
 describe('WRMSR of a TO register', () => {
-  // SKL047 names the check on TO; in format TIME bits 63:48 hold cycles, so it cannot hold there.
+  // SKL047 describes the check of TO. Format TIME has cycles in bits 63:48, so no check.
   it('a TO that is not canonical is always refused, except on Goldmont', () => {
     for (const name of ['nehalem', 'haswell', 'haswell-notsx', 'skylake', 'knl']) {
       expect(processor(name).wrmsr(TO, 0, 0x8000)).toBe(13);
@@ -79,7 +79,7 @@ describe('WRMSR of a TO register', () => {
 });
 
 describe('WRMSR of an INFO register', () => {
-  // Bits 60:16 are reserved; no source says that they fault, and they read as zero here.
+  // Bits 60:16 are reserved. No source says that they fault; here they read as zero.
   it('a WRMSR of INFO always keeps cycles and flags and drops the rest', () => {
     const cpu = processor('skylake');
     expect(cpu.wrmsr(INFO + 31, -1, -1)).toBe(0);

@@ -1,4 +1,4 @@
-/** What is counted of the cost of LBR: stacks that the host moves, accesses, and exits. */
+/** The cost of LBR: stacks that the host saves and restores, accesses, and exits. */
 import { describe, expect, it } from 'vitest';
 import { Observer } from '../../src/host/observer.js';
 import { always } from '../../src/host/policy/always.js';
@@ -9,10 +9,10 @@ import { findCpuModel, withDepth } from '../../src/hw/cpu_models.js';
 import { MSR_IA32_DEBUGCTLMSR, MSR_LBR_SELECT, MSR_LBR_TOS } from '../../src/hw/msr_index.js';
 import { CostMeter } from '../../src/machine/cost_meter.js';
 
-/** Registers of the whole stack: FROM, TO and INFO of 4 records, TOS and LBR_SELECT. */
+/** Registers of a stack: FROM, TO and INFO of 4 records, TOS and LBR_SELECT. */
 const STACK = 14;
 
-/** Two VMs of one vCPU and two tasks on one pCPU, with stacks of four records; v0 runs. */
+/** Two VMs of one vCPU and two tasks on one pCPU, with stacks of four records. v0 runs. */
 function meterOf(policy: LbrPolicy, beside?: Observer): CostMeter {
   const skylake = findCpuModel('skylake');
   if (skylake === undefined) throw new Error('no skylake');
@@ -24,7 +24,7 @@ function meterOf(policy: LbrPolicy, beside?: Observer): CostMeter {
 }
 
 describe('CostMeter', () => {
-  it('always counts a switch of always as one stack saved, one wiped and one restored', () => {
+  it('CostMeter counts a switch under `always` as a save, a wipe and a restore', () => {
     const meter = meterOf(always);
     expect([meter.saves, meter.wipes, meter.restores, meter.vcpuSwitches]).toEqual([0, 0, 1, 1]);
     meter.machine.switchTo(0, 1);
@@ -34,7 +34,7 @@ describe('CostMeter', () => {
     expect(cycles).toBe(80 * STACK + 120 * 3 * STACK);
   });
 
-  it("always counts what the host's perf saves, restores and wipes for merged", () => {
+  it("CostMeter counts what the host's perf saves, restores and wipes for `merged`", () => {
     const meter = meterOf(merged);
     expect([meter.saves, meter.wipes, meter.restores]).toEqual([0, 0, 0]);
     const { machine } = meter;
@@ -48,7 +48,7 @@ describe('CostMeter', () => {
     expect([meter.saves, meter.wipes, meter.restores]).toEqual([2, 2, 1]);
   });
 
-  it('always counts the LBR accesses of guests, and apart those that exited', () => {
+  it('CostMeter counts the LBR accesses of guests, and those that exited separately', () => {
     const meter = meterOf(lazyLiteral);
     for (let i = 0; i < 3; i++) meter.machine.rdmsr(0, MSR_LBR_TOS);
     meter.machine.rdmsr(0, MSR_IA32_DEBUGCTLMSR);
@@ -57,7 +57,7 @@ describe('CostMeter', () => {
     expect([meter.guestAccesses, meter.exits]).toEqual([3, 1]);
   });
 
-  it('always counts what a guest does to switch tasks, and no other access', () => {
+  it('CostMeter counts the accesses of a guest’s task switch, and no other access', () => {
     const meter = meterOf(always);
     const { machine, tasks } = meter;
     machine.open(0, 0, 0, 2049);
@@ -69,7 +69,7 @@ describe('CostMeter', () => {
     expect(tasks.cycles).toBeGreaterThan(80 * tasks.reads + 120 * tasks.writes);
   });
 
-  it('always tells another observer of the same machine first', () => {
+  it('CostMeter calls another observer of the same machine before it counts', () => {
     const restores: number[] = [];
     const both: { meter?: CostMeter } = {};
     class Beside extends Observer {
@@ -79,7 +79,7 @@ describe('CostMeter', () => {
     }
     both.meter = meterOf(always, new Beside());
     both.meter.machine.switchTo(0, 1);
-    // One at the boot, and then the save, the wipe and the restore of the switch.
+    // The boot makes one. The switch makes three: a save, a wipe and a restore.
     expect(restores).toEqual([-1, 1, 1, 1]);
     expect(both.meter.restores).toBe(2);
   });

@@ -18,7 +18,7 @@ function create(rig: Rig, kind: GuestLbrEvent): perf_event {
   return rig.m.host.kernel.events[vcpu.id];
 }
 
-/** Which of the host's events meets KVM's, and what becomes of both. */
+/** A host event, a kind of KVM's event, which events count, and the state of KVM's event. */
 const MEETINGS = [
   { kind: 'flexible', which: PINNED, counts: ['guest', 'pinned'], state: ACTIVE },
   { kind: 'flexible', which: FLEXIBLE, counts: ['flexible', 'guest'], state: ACTIVE },
@@ -86,17 +86,17 @@ describe('a guest LBR event', () => {
       guestFirst.m.hostEvent(0, which, ON);
       expect([guestFirst.counting, first.state]).toEqual([counts, state]);
 
-      // A switch away and back finds the same.
+      // A switch away and back changes nothing.
       guestFirst.nextSlice();
       expect([guestFirst.counting, first.state]).toEqual([counts, state]);
       const { cpuc } = guestFirst.m.host.kernel.cpus[0];
       expect(cpuc.lbr_sel_ref).toBe(counts.length - (kind === 'exclusive' ? 0 : 1));
-      // Where KVM's counts, the host's own have no LBR.
+      // While KVM's event counts, no host event has LBR.
       expect(guestFirst.m.host.hostLbrActive(0)).toBe(state !== ACTIVE);
 
       guestFirst.m.hostEvent(0, which, CLOSE);
       guestFirst.nextSlice();
-      // A pinned event in ERROR is not tried again.
+      // perf does not try a pinned event in ERROR again.
       expect(first.state).toBe(state === ERROR ? ERROR : ACTIVE);
       guestFirst.m.host.releaseGuestLbrEvent(guestFirst.m.vcpus[0]);
       expect([cpuc.lbr_sel_ref, cpuc.lbr_users, guestFirst.counting]).toEqual([0, 0, []]);

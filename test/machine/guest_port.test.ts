@@ -1,4 +1,4 @@
-/** A guest's way to its MSRs: what may come between two accesses, and what a function holds. */
+/** A guest's accesses to MSRs: what can happen between two accesses, and what a function locks. */
 import { describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
 import { ModelInvariantError } from '../../src/hw/assert.js';
@@ -10,7 +10,7 @@ import type { Machine } from '../../src/machine/machine.js';
 import { DEBUGCTL, Rig, TOS } from '../rig/machine.js';
 import { Recorder } from '../rig/observer.js';
 
-/** One VM of two vCPUs on two pCPUs, four tasks, a stack of four records, and an event. */
+/** One VM of two vCPUs and four tasks on two pCPUs, with stacks of four and an open event. */
 function rigOf(recorder?: Recorder): Rig {
   const part = { vms: 1, vcpus: 2, tasks: 4, pcpus: 2, cpu: 'skylake/4' };
   const rig = new Rig(always, part, recorder);
@@ -34,7 +34,7 @@ describe('an NMI', () => {
       const lines = said('guestRead', 'guestPmi').filter(
         (line) => line.startsWith('guestPmi') || line.startsWith(`guestRead 0 ${TOS} `),
       );
-      // The handler reads TOS as well, once.
+      // The PMI handler reads TOS once, too.
       const before = lines.findIndex((line) => line.startsWith('guestPmi'));
       expect([before, m.ports[0].nmiArmed]).toEqual([at, pending > 0]);
       for (let i = 0; i < pending; i++) m.rdmsr(0, TOS);
@@ -70,7 +70,7 @@ describe('an NMI', () => {
   });
 
   it('an NMI inside a function is told apart from a PMI that interrupts no function', () => {
-    /** Whether an NMI was being handled inside another function at each sample. */
+    /** For each sample, whether its NMI came inside another function. */
     const nested: boolean[] = [];
     const recorder = new Recorder((name, [vcpu]) => {
       if (name === 'guestSample') nested.push(rig.m.ports[vcpu].nested);
@@ -153,7 +153,7 @@ describe('an interruption', () => {
     }
   });
 
-  it('what is only done again is never told', () => {
+  it('re-executed accesses are never reported twice', () => {
     const { m, said } = rigOf();
     m.arm(0, -1, 4);
     m.switchTask(0, 2);
@@ -171,7 +171,7 @@ describe('an interruption', () => {
 });
 
 describe('lockedTasks', () => {
-  /** Tasks that a function holds when it is interrupted before its first access. */
+  /** Tasks that a function has locked when it is interrupted before its first access. */
   function held(run: (m: Machine) => void, prepare = (_m: Machine): void => {}): number {
     const { m } = rigOf();
     prepare(m);
@@ -203,7 +203,7 @@ describe('lockedTasks', () => {
       ),
     ).toBe(0b10001);
     expect(held((m) => void m.open(0, 0, 0, BRANCH_TYPES[0]))).toBe(0b1);
-    // An event of a task that does not run changes the context of that one.
+    // Opening an event for another task changes that task's context.
     const other = (m: Machine): void => void m.open(0, 2, 0, BRANCH_TYPES[0]);
     const both = (m: Machine): void => {
       m.open(0, 0, perf.ATTR_INHERIT, BRANCH_TYPES[0]);
@@ -213,7 +213,7 @@ describe('lockedTasks', () => {
       m.switchTask(0, 0);
     };
     expect(held((m) => m.close(0, 1), both)).toBe(0b10001);
-    // The handler of a PMI changes none: it stops and starts, and reads.
+    // A PMI handler locks nothing: it stops the PMU, reads, and starts the PMU.
     expect(held((m) => m.pmi(0, 0, 0))).toBe(0);
   });
 
@@ -241,7 +241,7 @@ describe('guest functions', () => {
     expect(() => m.ports[0].rewind()).toThrow('a port belongs to a CPU');
   });
 
-  it('never begin while another is under way, nor go on when none is', () => {
+  it('a guest function never begins while another is suspended, nor resumes if none is', () => {
     const { m } = rigOf();
     const [port] = m.ports;
     expect(() => port.rewind()).toThrow('only a suspended function runs again');
@@ -254,7 +254,7 @@ describe('guest functions', () => {
     expect(() => port.beginQuiet()).toThrow(underWay);
   });
 
-  it('never end before they have made the accesses that they had made', () => {
+  it('a re-executed guest function must repeat all its accesses', () => {
     const { m } = rigOf();
     const [port] = m.ports;
     m.arm(0, -1, 2);
@@ -265,7 +265,7 @@ describe('guest functions', () => {
     expect(() => port.end()).toThrow('a function that runs again makes the same accesses');
   });
 
-  it('never switch away from a task that does not run, nor to one that does', () => {
+  it('a task switch never leaves a task that does not run, nor goes to one that does', () => {
     const { m } = rigOf();
     const [cpu] = m.guests[0].cpus;
     expect(() => call.runGuestCall(cpu, call.CALL_SWITCH, 2, 3, 0)).toThrow(

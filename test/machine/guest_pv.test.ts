@@ -1,4 +1,4 @@
-/** Where a guest's driver sets and clears ACTIVE: each site, in the order of its MSR accesses. */
+/** Where a guest's driver sets and clears ACTIVE, for each site, and between which MSR accesses. */
 import { describe, expect, it } from 'vitest';
 import {
   KVM_FEATURE_PV_LBR_CTRL,
@@ -16,14 +16,14 @@ const CALLSTACK_USER = BRANCH_TYPES[0];
 const CALLSTACK_BOTH = CALLSTACK_USER | perf.PERF_SAMPLE_BRANCH_KERNEL;
 const ANY_USER = BRANCH_TYPES[1];
 
-/** One VM of one vCPU whose driver has the given site. */
+/** One VM of one vCPU whose driver writes ACTIVE at `pv`. */
 const rigOf = (pv: PvSite): Rig => new Rig({ ...never, pv }, { vms: 1, tasks: 2 });
 
 function open({ m }: Rig, task: number, type = CALLSTACK_USER): void {
   expect(m.open(0, task, 0, type)).toBe(0);
 }
 
-/** An access of the guest as its place in the driver's order, or null for one to another MSR. */
+/** Short name of a guest's access; null for an MSR that the test does not follow. */
 function accessText(line: string, { m }: Rig): string | null {
   const [name, , msr, eax] = line.split(' ');
   const [at, value] = [Number(msr), Number(eax)];
@@ -34,13 +34,13 @@ function accessText(line: string, { m }: Rig): string | null {
   return isLbr && lbrMap(m.config.model).kind(at) !== KIND_NONE ? 'lbr' : null;
 }
 
-/** What the guest did to LBR MSRs (told as one), DEBUGCTL and ACTIVE since the last call. */
+/** The guest's accesses to LBR MSRs (a run counts once), DEBUGCTL and ACTIVE. */
 function did(rig: Rig): string[] {
   const texts = rig.said('guest').flatMap((line) => accessText(line, rig) ?? []);
   return texts.filter((text, i) => text !== 'lbr' || texts[i - 1] !== 'lbr');
 }
 
-/** What it did to ACTIVE alone. */
+/** The guest's writes of ACTIVE only. */
 const active = (rig: Rig): string[] =>
   did(rig).filter((line) => line.startsWith('ACTIVE') || line === 'fault');
 

@@ -1,4 +1,4 @@
-/** The host's perf: KVM's guest LBR event, the host's own LBR users, and who is told of what. */
+/** The host's perf: KVM's guest LBR event, the host's own LBR events, and who is notified. */
 import { describe, expect, it } from 'vitest';
 import { PORT } from '../../src/guest/perf/lbr_port.js';
 import * as perf from '../../src/guest/perf/perf_event.js';
@@ -11,10 +11,10 @@ import { FLEXIBLE, FROM, OF_TASK, PINNED, Rig } from '../rig/machine.js';
 
 const EVENTS = [PINNED, OF_TASK, FLEXIBLE];
 
-/** Three VMs of one vCPU on two pCPUs: v0 on p0, v1 on p1; v2 is off. */
+/** Three VMs of one vCPU on two pCPUs: v0 runs on p0, v1 on p1, v2 is off. */
 const rigOf = (part: Part = {}): Rig => new Rig(never, { vms: 3, pcpus: 2, ...part });
 
-/** The states of the three events of a pCPU. */
+/** States of the three host events of a pCPU. */
 function states({ m }: Rig, pcpu: number): string[] {
   const known = m.loaded(pcpu) === null ? [PINNED, FLEXIBLE] : EVENTS;
   return known.map((which) => m.host.hostEventState(pcpu, which));
@@ -66,7 +66,7 @@ describe('the threads', () => {
     expect(now()[0]).toEqual([0, 1]);
   });
 
-  it('never run on two pCPUs at once', () => {
+  it('a host thread never runs on two pCPUs at once', () => {
     const { m } = rigOf();
     expect(() => m.host.schedIn(0, 1)).toThrow('a thread runs on one pCPU at a time');
     expect(() => m.host.schedIn(0, 2)).not.toThrow();
@@ -127,7 +127,7 @@ describe("the host's own events", () => {
     expect(states(rig, 1)).toEqual(['none', 'on', 'off']);
     m.host.hostEventOn(1, FLEXIBLE);
     expect(states(rig, 1)).toEqual(['none', 'on', 'on']);
-    // The event of a thread goes with it.
+    // A thread's event leaves the pCPU with the thread.
     m.switchTo(1, -1);
     m.switchTo(0, 1);
     expect([states(rig, 0), states(rig, 1)]).toEqual([

@@ -1,4 +1,4 @@
-/** The machine: boot, branches, guest functions, their way in and out, kexec, the host's work. */
+/** The machine: boot, branches, guest functions, user mode and kernel, kexec, the host's work. */
 import { describe, expect, it } from 'vitest';
 import { PORT } from '../../src/guest/perf/lbr_port.js';
 import * as perf from '../../src/guest/perf/perf_event.js';
@@ -22,11 +22,11 @@ import { drawOf, SEED } from '../rig/seed.js';
 
 const U_CALLSTACK = BRANCH_TYPES[0];
 
-/** Two VMs of two vCPUs on two pCPUs: v0 on p0 and v1 on p1; v2 and v3 are off. */
+/** Two VMs of two vCPUs on two pCPUs: v0 runs on p0, v1 on p1, v2 and v3 are off. */
 const rigOf = (policy: LbrPolicy = never, part: Part = {}): Rig =>
   new Rig(policy, { vcpus: 2, tasks: 3, pcpus: 2, ...part });
 
-/** [kind, cpl] of the branches among logged lines. */
+/** [kind, cpl] of each branch among logged lines. */
 function branches(lines: readonly string[]): number[][] {
   return lines
     .filter((line) => line.startsWith('guestBranch'))
@@ -77,14 +77,14 @@ describe('boot', () => {
   });
 });
 
-/** A number that is another one whenever a word is (but for one case in 2 to the 32). */
+/** A hash of the machine's memory. */
 function digest(m: Machine): number {
   let h = 0;
   for (const word of m.memory.words) h = Math.imul(h ^ word, 0x01000193) ^ (h >>> 15);
   return h;
 }
 
-/** Performs so many drawn actions, and returns the digest of the state after each. */
+/** Performs `steps` drawn actions. Returns the digest after each. */
 function play(m: Machine, generator: Generator, steps: number): number[] {
   return Array.from({ length: steps }, () => {
     generator.next();
@@ -103,7 +103,7 @@ describe('the state of a machine', () => {
       gb.begin(drawOf(SEED + run), true);
       for (let part = 0; part < 4; part++) {
         expect(play(b, gb, 20)).toEqual(play(a, ga, 20));
-        // A machine that has been elsewhere takes over the state of another one, whatever it is in.
+        // A machine with another history takes over the state completely.
         const state = a.memory.words.slice();
         gc.begin(drawOf(SEED + 77), true);
         play(c, gc, 20);
@@ -203,7 +203,7 @@ describe('a guest function', () => {
       const lines = said();
       expect([fn, branches(lines)]).toEqual([fn, around]);
       expect(lines.filter((line) => line.startsWith('guestIdle'))).toEqual(['guestIdle 0']);
-      // Idle comes when the function has returned, and before the way back to user mode.
+      // guestIdle comes after the function has returned and before the return to user mode.
       expect(lines.indexOf('guestIdle 0')).toBeLessThan(lines.length - 1);
       expect([m.runningCall(0), m.cpl(0)]).toEqual([fn, 3]);
     }

@@ -1,6 +1,7 @@
 /**
- * Why each clause of the sound policies is there: without it, a schedule of test/golden/clauses
- * breaks a property in its last action, or costs more; with it, the same schedule breaks nothing.
+ * Why each clause of the sound policies is needed. Without the clause, the last action of a
+ * schedule in test/golden/clauses breaks a property or costs more. With the clause, the same
+ * schedule breaks nothing.
  */
 import { parseAction } from '../../src/schedule/action_text.js';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -20,16 +21,16 @@ import { keptConfig } from '../golden/kept.js';
 import { policyOf } from '../rig/machine.js';
 
 /**
- * A schedule that shows what a clause is for: a replay file of the policy that has it. Its property
- * breaks without the clause; for a clause that spares cost, nothing does.
+ * A replay file of the policy that has the clause. Without the clause the file's property breaks.
+ * If the clause only saves cost, nothing breaks.
  */
 interface Shown extends Kept {
-  /** Name of the clause. */
+  /** Name of the clause that is taken out. */
   readonly without: string;
   readonly says: string;
-  /** Other policies that have it, of which the schedule shows the same. */
+  /** Other policies with this clause, for which the schedule shows the same. */
   readonly also: readonly string[];
-  /** What it spares, for each policy. */
+  /** Cost without and with the clause, for each policy. */
   readonly costs?: Costs;
   readonly actions: readonly string[];
 }
@@ -53,14 +54,14 @@ function clauseOf({ without }: Shown): Clause {
   return clause;
 }
 
-/** The policy with the clause and without it, both in the world that the clause is about. */
+/** The policy with the clause and without it, both in the world of the clause. */
 function sides(clause: Clause, policy: string): { whole: LbrPolicy; without: LbrPolicy } {
   const found = policyOf(policy);
   const { world = (same: LbrPolicy): LbrPolicy => same } = clause;
   return { whole: world(found), without: world(clause.without(found)) };
 }
 
-/** A machine that is judged, and whose costs are counted. */
+/** A judged machine with a cost meter. */
 class Watch {
   readonly verdicts: Verdicts;
   readonly runs: Machine;
@@ -81,7 +82,7 @@ class Watch {
   }
 }
 
-/** Runs all actions, each of which must be possible. Returns what each of them breaks first. */
+/** Performs all actions, which must be possible. Returns what each action breaks first. */
 function run({ actions }: Shown, { runs, verdicts }: Watch): string[] {
   const schedule = Schedule.of(actions.map(parseAction));
   return actions.map((_, i) => {
@@ -110,7 +111,7 @@ describe('the schedules of the clauses', () => {
   });
 });
 
-/** Each schedule with each policy that it is about, and what it costs that one. */
+/** Each schedule with each policy that it applies to. */
 const RUNS = SHOWN.flatMap((shown) =>
   [shown.policy, ...shown.also].map((name, i) => ({
     shown,
@@ -124,7 +125,7 @@ const BREAKING = RUNS.filter(({ shown }) => shown.costs === undefined);
 const COSTING = RUNS.filter(({ shown }) => shown.costs !== undefined);
 
 describe('a sound policy', () => {
-  it.each(RUNS)('nothing ever breaks with $clause, where it matters: $name', ({ shown, whole }) => {
+  it.each(RUNS)('with $clause the schedule breaks nothing: $name', ({ shown, whole }) => {
     const watch = new Watch(keptConfig(shown, whole));
     expect(run(shown, watch).join('')).toBe('');
     const property = PROPERTY[shown.property];
@@ -134,7 +135,7 @@ describe('a sound policy', () => {
   });
 
   it.each(BREAKING)(
-    'a property always breaks in the end without $clause: $name',
+    'without $clause the last action breaks the property: $name',
     ({ shown, without }) => {
       const broken = run(shown, new Watch(keptConfig(shown, without)));
       expect(broken.pop()?.split(' ')).toContain(shown.property);
@@ -142,17 +143,14 @@ describe('a sound policy', () => {
     },
   );
 
-  it.each(COSTING)(
-    'without $clause the cost is always higher, and nothing is worse: $name',
-    (one) => {
-      const { shown, cost } = one;
-      const spent = [one.whole, one.without].map((policy) => {
-        const watch = new Watch(keptConfig(shown, policy));
-        expect(run(shown, watch).join('')).toBe('');
-        return watch.spent(shown.costs?.of ?? 'accesses');
-      });
-      expect(spent).toEqual(cost);
-      expect(cost[1]).toBeGreaterThan(cost[0]);
-    },
-  );
+  it.each(COSTING)('without $clause the cost is higher, and nothing breaks: $name', (one) => {
+    const { shown, cost } = one;
+    const spent = [one.whole, one.without].map((policy) => {
+      const watch = new Watch(keptConfig(shown, policy));
+      expect(run(shown, watch).join('')).toBe('');
+      return watch.spent(shown.costs?.of ?? 'accesses');
+    });
+    expect(spent).toEqual(cost);
+    expect(cost[1]).toBeGreaterThan(cost[0]);
+  });
 });

@@ -1,6 +1,7 @@
 /**
- * The clauses of the sound policies: each as the change that takes it out of a policy, so that a
- * schedule can show what it is there for. Most lie in what the three have in common.
+ * The clauses of the sound policies. Each clause is given as the change that removes it from a
+ * policy, so that a schedule can show why it is needed. Most clauses lie in code that the three
+ * policies share.
  */
 import type { Vcpu } from '../../src/host/vcpu.js';
 import { Kvm } from '../../src/host/kvm.js';
@@ -11,32 +12,32 @@ import * as msrs from '../../src/hw/msr_index.js';
 import { lbrMap } from '../../src/hw/lbr_map.js';
 import { HostKernel } from '../../src/machine/host_perf.js';
 
-/** The policies that have a clause. */
+/** All policies that have clauses. */
 const ALL: readonly string[] = ['pv-sound', 'lazy-sound', 'parked'];
 
-/** A policy as it is, with something otherwise. */
+/** Returns the policy with a change. */
 type Change = (policy: LbrPolicy) => LbrPolicy;
 
 export interface Clause {
   readonly name: string;
-  /** What the clause is, in words. */
+  /** The clause in words. */
   readonly says: string;
   readonly of: readonly string[];
   /**
-   * What must be true of the world for the clause to matter, and is not so in the model: it is put
-   * around the policy with the clause as well.
+   * A change of the world without which the clause would not matter, since the model's host does
+   * not do this. The change applies to the policy with the clause as well.
    */
   readonly world?: Change;
-  /** The policy without it. */
+  /** Takes the clause out of the policy. */
   readonly without: Change;
 }
 
-/** The words of all three, and those of `parked` alone. */
+/** Words of all three policies, then the words of `parked` alone. */
 type Word = 'live' | 'borrowed' | 'wanted' | 'used' | 'eager';
 
 type HostChange = (kvm: PolicyHost) => Partial<PolicyHost>;
 
-/** The same policy on a host of which some functions are others. */
+/** The same policy on a host with some functions replaced. */
 export function onHost(policy: LbrPolicy, change: HostChange): LbrPolicy {
   const other = (kvm: PolicyHost): PolicyHost =>
     Object.assign(Object.create(kvm) as PolicyHost, change(kvm));
@@ -52,7 +53,7 @@ export function onHost(policy: LbrPolicy, change: HostChange): LbrPolicy {
 
 type SwitchHook = 'vcpu_put' | 'vcpu_enter' | 'vcpu_exit';
 
-/** Puts something around a hook of the policy, which is `own`. */
+/** Wraps a hook of the policy. The wrapper calls the original as `own`. */
 function around(
   name: SwitchHook,
   change: (own: () => void, vcpu: Vcpu<Word>, kvm: PolicyHost) => void,
@@ -79,7 +80,7 @@ const before = (name: SwitchHook, word: Word, value: number): Change =>
     own();
   });
 
-/** Leaves a word set after a put if it, or another one, was set before. */
+/** Leaves `word` set after a put if `word` or `other` was set before. */
 const outlasting = (word: Word, other: Word = word): Change =>
   around('vcpu_put', (own, vcpu) => {
     const was = vcpu.words[word] | vcpu.words[other];
@@ -87,7 +88,7 @@ const outlasting = (word: Word, other: Word = word): Change =>
     vcpu.words[word] = was;
   });
 
-/** Zeroes what perf's own save would leave out: all below the first empty record. */
+/** Zeroes the records that perf's own save leaves out: from the first empty one down. */
 function dropBelowHole(vcpu: Vcpu): void {
   const { records } = vcpu;
   const { lbr_from, lbr_to, lbr_info, lbr_nr } = records.model;
@@ -102,7 +103,7 @@ function dropBelowHole(vcpu: Vcpu): void {
   }
 }
 
-/** Drops a stack at the end of a slice in which the policy takes its guest to have stopped. */
+/** Drops a stack at the end of a slice if the policy takes its guest to have stopped. */
 const dropping = (stopped: (vcpu: Vcpu<Word>) => boolean): Change =>
   around('vcpu_put', (own, vcpu) => {
     const drop = stopped(vcpu);
@@ -110,7 +111,7 @@ const dropping = (stopped: (vcpu: Vcpu<Word>) => boolean): Change =>
     if (drop) vcpu.records.clear();
   });
 
-/** A branch of the host's between the borrowing and the entry, recorded if the host records. */
+/** The host branches between lending and entry. DEBUGCTL.LBR decides if this is recorded. */
 const hostBranches: Change = around('vcpu_enter', (own, vcpu, kvm) => {
   own();
   if (vcpu.words.borrowed === 0 || !(kvm instanceof Kvm)) return;
@@ -392,5 +393,4 @@ const CLAUSES_OF_ONE: readonly Clause[] = [
   },
 ];
 
-/** Every clause. */
 export const CLAUSES: readonly Clause[] = [...CLAUSES_OF_ALL, ...CLAUSES_OF_ONE];

@@ -18,14 +18,14 @@ import { Bench } from '../../src/campaign/trial.js';
 import { ScheduleArbitrary } from './schedule_arbitrary.js';
 
 /**
- * Actions in the longest counterexample that a reader should have to follow: 12, and two more for
- * each idle slice that a policy waits before it drops a stack.
+ * The most actions that a reader should have to follow in a counterexample: 12, plus 2 for each
+ * idle slice that the policy waits before it drops a stack.
  */
 function counterexampleMax({ name }: LbrPolicy): number {
   return ['v6', 'v7', 'v10'].includes(name) ? 16 : 12;
 }
 
-/** Actions of a vCPU that are the host's: HLT only asks it for another thread. */
+/** Actions of a vCPU that the host performs: HLT asks the host for another thread. */
 const OF_HOST: readonly ActionName[] = ['halt', 'liveMigrate'];
 
 const SEED = Number(process.env['VLBR_SEED'] ?? 1);
@@ -56,7 +56,7 @@ function campaign(
   });
 }
 
-/** Whether the kernel breaks it where each vCPU owns a pCPU and the schedule has no host action. */
+/** Whether the kernel breaks the property where each vCPU owns a pCPU and the host does nothing. */
 function failsWithoutHost({ property, counterexample }: KernelFinding): boolean {
   const { config, schedule } = replayToken(counterexample.token);
   const ofGuests = schedule
@@ -69,14 +69,14 @@ function failsWithoutHost({ property, counterexample }: KernelFinding): boolean 
   return bench.breaksAt(Schedule.of(ofGuests), p) < 0 && bench.monitor.verdicts.own[p] !== 0;
 }
 
-/** The kernel findings that take a host, each with its schedule. */
+/** Kernel findings that do not come up without a host, each with its schedule. */
 function notTheKernels({ kernelFindings }: Report): string[] {
   return kernelFindings
     .filter((finding) => !failsWithoutHost(finding))
     .map((finding) => `${finding.property}: vlbr replay ${finding.counterexample.token}`);
 }
 
-/** The verdicts that are not as declared, each with its schedule. */
+/** Verdicts that differ from the declared ones, each with its schedule. */
 function unexpected(report: Report): string[] {
   return report.results
     .filter((r) => r.verdict !== r.expected)
@@ -89,20 +89,20 @@ function unexpected(report: Report): string[] {
 
 describe('the matrix on skylake with Linux 6.1', () => {
   for (const policy of POLICIES) {
-    it(`always gives ${policy.name} the verdicts it declares, by short schedules`, () => {
+    it(`${policy.name} has the verdicts that it declares, with short schedules`, () => {
       const report = campaign([policy], 'skylake', '6.1', 4000);
       expect(unexpected(report)).toEqual([]);
       for (const { counterexample } of report.results) {
         expect(counterexample?.actions.length ?? 0).toBeLessThanOrEqual(counterexampleMax(policy));
       }
       expect(ACTION_NAMES.filter((name) => report.actions[name] === 0)).toEqual([]);
-      // A fault of Linux 6.1 that every policy meets; and none that the policy has a part in.
+      // Every policy meets this fault of Linux 6.1, and no failure here may be a policy's.
       expect(report.kernelFindings.map(({ property }) => property)).toContain('balanced');
       expect(notTheKernels(report)).toEqual([]);
     });
   }
 
-  it('never finds the guest kernel without fault where it is known to have one', () => {
+  it('every campaign finds the known fault of the guest kernel', () => {
     const found = campaign(SOUND, 'skylake', '6.1', 1000).kernelFindings.map((f) => f.property);
     expect(found).toEqual(['no-leak/task', 'callstack-true', 'sample-true', 'balanced']);
   });
@@ -110,18 +110,18 @@ describe('the matrix on skylake with Linux 6.1', () => {
 
 describe('the matrix on other CPUs and kernels', () => {
   for (const cpu of CPU_MODELS.filter((m) => m.name !== 'skylake')) {
-    it(`never breaks a sound policy on ${cpu.name}`, () => {
+    it(`a campaign never breaks a sound policy on ${cpu.name}`, () => {
       expect(unexpected(campaign(SOUND, cpu.name, '6.1', 400))).toEqual([]);
     });
   }
 
-  it('always gives every policy the verdicts it declares with Linux 4.18', () => {
+  it('every policy has the verdicts that it declares with Linux 4.18', () => {
     const report = campaign(POLICIES, 'skylake', '4.18', 4000);
     expect(unexpected(report)).toEqual([]);
     expect(notTheKernels(report)).toEqual([]);
   });
 
-  it('always gives every policy the verdicts it declares without call-stack mode', () => {
+  it('every policy has the verdicts that it declares without call-stack mode', () => {
     const report = campaign(POLICIES, 'nehalem', '6.1', 4000);
     expect(unexpected(report)).toEqual([]);
     expect(notTheKernels(report)).toEqual([]);
@@ -130,7 +130,7 @@ describe('the matrix on other CPUs and kernels', () => {
 
 describe('schedules drawn by fast-check', () => {
   for (const policy of SOUND) {
-    it(`never break ${policy.name}`, () => {
+    it(`schedules drawn by fast-check never break ${policy.name}`, () => {
       const shape = { vms: 2, vcpus: 2, tasks: 3, pcpus: 2 };
       const config = { ...shape, model: model('haswell'), kernel: '6.1' as const, policy };
       const bench = new Bench(config);

@@ -1,6 +1,6 @@
 /**
- * docs/RECOMMENDATION.md: its figures are the benchmark's, its files are there. The cycles of
- * docs/BENCHMARKS.md are the same benchmark's.
+ * The figures of docs/RECOMMENDATION.md and the cycles of docs/BENCHMARKS.md must be those of the
+ * benchmark. The files that RECOMMENDATION names must exist.
  */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -12,17 +12,17 @@ const ROOT = new URL('../../', import.meta.url);
 const TEXT = readFileSync(new URL('docs/RECOMMENDATION.md', ROOT), 'utf8');
 const BENCHMARKS = readFileSync(new URL('docs/BENCHMARKS.md', ROOT), 'utf8');
 
-/** What the benchmark prints; it is the same whenever it is run. */
+/** Output of the benchmark, the same in every run. */
 const PRINTED = execFileSync(process.execPath, ['--import', 'tsx', 'bench/cost_of_policies.ts'], {
   cwd: fileURLToPath(ROOT),
 }).toString();
 
-/** Lines of a text, whatever the columns are aligned to. */
+/** Lines of a text with runs of blanks reduced to one, so that the alignment does not matter. */
 function rows(text: string): string[] {
   return text.split('\n').map((line) => line.trim().replace(/ +/g, ' '));
 }
 
-/** The lines after each title, up to the next empty one. */
+/** The lines after each title, up to the next empty line. */
 function byTitle(lines: readonly string[], titles: readonly string[]): Map<string, string[]> {
   const found = new Map<string, string[]>();
   let title = '';
@@ -54,7 +54,6 @@ describe('the recommendation', () => {
   });
 });
 
-/** The cells of a line of a table. */
 function cells(line: string): string[] {
   return line
     .split('|')
@@ -63,7 +62,7 @@ function cells(line: string): string[] {
 }
 
 describe('the benchmarks', () => {
-  it('always show the cycles that the benchmark prints, of each policy and kind of guest', () => {
+  it('docs/BENCHMARKS.md shows the cycles that the benchmark prints for each policy', () => {
     const [head = '', , ...shown] = BENCHMARKS.split('\n')
       .filter((line) => line.startsWith('|'))
       .slice(-2 - POLICIES.length);

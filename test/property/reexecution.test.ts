@@ -1,6 +1,7 @@
 /**
- * A guest function that the host interrupts goes on exactly as if it had not been. Policy `always`
- * keeps every register, so whatever a guest sees differently is the doing of the re-execution.
+ * A guest function that the host interrupts continues exactly as if it had not been interrupted.
+ * Policy `always` keeps every register, so each difference that a guest sees comes from
+ * re-execution.
  */
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -25,15 +26,15 @@ import { cpuModel } from '../rig/cpu.js';
 import { observing } from '../rig/observer.js';
 import { SEED } from '../rig/seed.js';
 
-/** Functions with up to so many accesses are interrupted before each of them. */
+/** A function of at most this many accesses is interrupted before each of them. */
 const EVERY_UP_TO = 40;
 
-/** Actions that run a guest kernel function. */
+/** Actions that run a function of the guest kernel. */
 const FUNCTIONS: ReadonlySet<number> = new Set(
   [...KINDS.keys()].filter((kind) => KINDS[kind].runsFunction === true),
 );
 
-/** Choices as a list of numbers, which is what fast-check makes smaller; 0 when it is used up. */
+/** Answers choices from a list of numbers, which fast-check can shrink. A used-up list yields 0. */
 class Tape {
   private at = 0;
   private readonly numbers: readonly number[];
@@ -45,7 +46,7 @@ class Tape {
   readonly below = (n: number): number => (this.numbers[this.at++] ?? 0) % n;
 }
 
-/** The depth of the story before the function matters, so the list is as long as can be. */
+/** The state before the function matters, so the list is as long as fast-check allows. */
 const tape = fc
   .noBias(fc.array(fc.nat(0xffff), { minLength: 200, maxLength: 900, size: 'max' }))
   .map((numbers) => new Tape(numbers));
@@ -58,13 +59,13 @@ interface Step {
   readonly c: number;
 }
 
-/** A machine, what the guests of one VM do on it, and whatever schedule a tape makes. */
+/** A machine. A tape decides what the guests of one VM do, and the schedule. */
 class Rig {
   readonly m: Machine;
   readonly generator: Generator;
   private log: string[] = [];
   private accesses = 0;
-  /** Accesses of the watched vCPU before its PMI, or -1. */
+  /** Accesses of the watched vCPU before its PMI; -1 if there was none. */
   private pmiAt = -1;
   private watched = -1;
 
@@ -83,7 +84,7 @@ class Rig {
     this.log.push([name, ...args].join(' '));
   }
 
-  /** Forgets what was heard, and listens to one vCPU from now on. */
+  /** Clears the log and listens to one vCPU from now on. */
   listen(vcpu: number): void {
     this.log = [];
     this.accesses = 0;
@@ -103,7 +104,7 @@ class Rig {
     return this.pmiAt;
   }
 
-  /** Draws an action that comes at once: nothing is armed. */
+  /** Draws an action that takes effect at once: the delay of a switch or a PMI is set to 0. */
   draw(): Step {
     this.generator.next();
     const { kind, actor, a, b, c } = this.generator;
@@ -117,14 +118,14 @@ class Rig {
     perform(this.m, kind, actor, a, b, c);
   }
 
-  /** A random state. */
+  /** Brings the machine into a random state. */
   prefix(choices: Tape, steps: number): void {
     this.m.boot();
     this.generator.begin(choices, true);
     for (let i = 0; i < steps; i++) this.perform(this.draw());
   }
 
-  /** A function that some vCPU could run now, mostly a long one; null if the tape finds none. */
+  /** A function that some vCPU can run now, preferably a long one; null if the tape finds none. */
   function(choices: Tape): Step | null {
     const raw = choices.below(6) === 0;
     for (let i = 0; i < 80; i++) {
@@ -135,7 +136,7 @@ class Rig {
     return null;
   }
 
-  /** Goes on with everything but the VM of a vCPU that was interrupted. */
+  /** Performs actions that leave the VM of the interrupted vCPU alone. */
   elsewhere(vm: number, steps: number): void {
     const { m } = this;
     for (let i = 0; i < steps; i++) {
@@ -153,7 +154,7 @@ class Rig {
     return Array.from(this.m.memory.words.subarray(start, start + size));
   }
 
-  /** What a vCPU that is off would find when it comes back. */
+  /** Everything that a vCPU which is off will find when it runs again. */
   vcpuState(vcpu: number): number[] {
     const { m } = this;
     const { vmcs, records, global_ctrl, global_status, pvLbrCtrl } = m.vcpus[vcpu];
@@ -176,7 +177,7 @@ class Rig {
   }
 }
 
-/** How a function ended: what its vCPU did, and what it left. */
+/** What a function's vCPU did, and the state that the function left. */
 interface Outcome {
   readonly did: readonly string[];
   readonly kernel: readonly number[];
@@ -192,13 +193,13 @@ function outcome(rig: Rig, vcpu: number): Outcome {
   return { did, kernel, vcpu: rig.vcpuState(vcpu) };
 }
 
-/** Puts the machine into a state, and has an NMI come later if asked. */
+/** Puts the machine into a state and, unless `nmi` is null, arms an NMI. */
 function prepare(m: Machine, state: Int32Array, vcpu: number, nmi: Nmi | null): void {
   m.memory.words.set(state);
   if (nmi !== null) m.pmi(vcpu, nmi.event, nmi.after);
 }
 
-/** An event whose counter overflows, and the accesses before its NMI, which are at least 1. */
+/** An event whose counter overflows, and the accesses before its NMI (at least 1). */
 interface Nmi {
   readonly event: number;
   readonly after: number;
@@ -212,7 +213,7 @@ function uninterrupted(rig: Rig, state: Int32Array, step: Step, nmi: Nmi | null)
   return outcome(rig, step.actor);
 }
 
-/** Interrupts the function again and again, each time after so many new accesses. */
+/** Interrupts the function repeatedly, each time after the next of `gaps` new accesses. */
 function interrupted(
   rig: Rig,
   state: Int32Array,
@@ -249,7 +250,7 @@ function interrupted(
   return { outcome: outcome(rig, v), times, pmiAt };
 }
 
-/** The event of the task that runs whose counter can overflow, or -1. */
+/** An active event of the current task whose counter can overflow, or -1. */
 function countingEvent(m: Machine, vcpu: number): number {
   const { events } = m.cpu(vcpu).kernel;
   return events.findIndex((event) => canPerform(m, KIND.pmi, vcpu, event.id, 0));
@@ -257,7 +258,6 @@ function countingEvent(m: Machine, vcpu: number): number {
 
 const HOST_SHAPE = { vms: 2, vcpus: 2, tasks: 3, pcpus: 2 };
 
-/** The driver that the rig's kernels run. */
 let driver: DriverKind = PORT;
 
 const DRIVERS = installedSource === null ? ['port'] : ['port', 'kernel'];
@@ -340,7 +340,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
             if (event < 0 || step.kind === KIND.pmi) return;
             const state = rig.m.memory.words.slice();
             const run = interrupted(rig, state, step, { event, after: n }, cuts, choices);
-            // Where the NMI came, it comes in the run that nothing interrupts.
+            // The NMI is armed for the same access in the uninterrupted run.
             const nmi = run.pmiAt < 0 ? null : { event, after: run.pmiAt + 1 };
             if (nmi === null) return;
             const plain = uninterrupted(rig, state, step, nmi);
@@ -389,7 +389,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
         for (let k = 0; k < longest; k++) {
           const nmi = { event: 0, after: after + 1 };
           const run = interrupted(rig, state, step, nmi, [k, k % 5], new Tape([]));
-          // An interruption may bring the NMI an access nearer; it comes once, and is taken whole.
+          // An interruption may move the NMI by two accesses, but not repeat or split it.
           expect(Math.abs(run.pmiAt - after)).toBeLessThanOrEqual(2);
           expect(run.outcome).toEqual(plain[run.pmiAt]);
         }
@@ -452,12 +452,12 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
   });
 });
 
-/** Branches of the other vCPU take sequence numbers, so the next ones get others. */
+/** Removes sequence numbers, since branches of the other vCPU use some up. */
 function withoutSeq(line: string): string {
   return line.startsWith('guestBranch') ? line.split(' ').slice(0, 4).join(' ') : line;
 }
 
-/** Offset and size of the memory that a function of this vCPU may touch. */
+/** Offset and size of each part of the memory that a function of this vCPU may touch. */
 function heldWords(m: Machine, vcpu: number, held: number): (readonly [number, number])[] {
   const { kernel, cpuc, ctx } = m.cpu(vcpu);
   const { layout } = kernel;

@@ -7,7 +7,7 @@ import { Bench } from '../../src/campaign/trial.js';
 
 /**
  * Schedules for fast-check. Each action is drawn from those that the machine can perform next, so
- * nothing is generated to be skipped; smaller schedules lack some of the actions.
+ * no action is generated and skipped. Shrinking removes actions.
  */
 export class ScheduleArbitrary extends fc.Arbitrary<Schedule> {
   private readonly bench: Bench;

@@ -1,6 +1,7 @@
 /**
- * The smaller change to today's code: merged that refuses what hardware would refuse, and keeps a
- * guest's LBR event once there is one. It is no sound policy, and this says how far it goes.
+ * A smaller change to today's code than a sound policy: `merged` that refuses what hardware would
+ * refuse, and keeps a guest's LBR event once it exists. This file shows what the change fixes and
+ * what it leaves broken.
  */
 import { describe, expect, it } from 'vitest';
 import { merged } from '../../src/host/policy/merged.js';
@@ -15,7 +16,7 @@ import { drawOf } from '../../src/schedule/draw.js';
 import { DEFAULT_SHAPES, ShapeCampaign } from '../../src/campaign/campaign.js';
 import { cpuModel } from '../rig/cpu.js';
 
-/** On each shape. */
+/** Runs on each shape. */
 const RUNS = 1000;
 
 const checked: LbrPolicy = {
@@ -27,7 +28,7 @@ const checked: LbrPolicy = {
 };
 const kept: LbrPolicy = { ...checked, handleRequests: nothing };
 
-/** What is broken in schedules without actions of these kinds. */
+/** Properties that break in schedules without these kinds of actions. */
 function broken(policy: LbrPolicy, without: readonly ActionName[]): PropertyName[] {
   const model = cpuModel('skylake');
   const found = new Set<PropertyName>();

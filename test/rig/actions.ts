@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { Action } from '../../src/schedule/table.js';
 import { ACTION_NAMES, ACTIONS } from '../../src/schedule/table.js';
 
-/** Any word of 32 bits, signed. */
+/** Any signed word of 32 bits. */
 const anyWord: fc.Arbitrary<number> = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
 
 /**

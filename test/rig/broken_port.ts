@@ -1,9 +1,9 @@
-/** Drivers that are wrong on purpose: the port with some of its functions replaced. */
+/** Drivers that are broken on purpose: the port with some functions replaced. */
 import type { DriverKind, LbrDriver } from '../../src/guest/perf/lbr_driver.js';
 import { PORT } from '../../src/guest/perf/lbr_port.js';
 import { MSR_LBR_TOS } from '../../src/hw/msr_index.js';
 
-/** @param change - the functions to replace, given the port's own. */
+/** @param change - the functions to replace, made from the port's own. */
 export function broken(change: (port: LbrDriver) => Partial<LbrDriver>): DriverKind {
   return {
     ...PORT,
@@ -14,7 +14,7 @@ export function broken(change: (port: LbrDriver) => Partial<LbrDriver>): DriverK
   };
 }
 
-/** Wipes the records where it should bring them back. */
+/** Clears the records instead of restoring them. */
 export const NO_RESTORE: DriverKind = broken((port) => ({
   intel_pmu_lbr_sched_task: (cpu, ctx, sched_in) => {
     if (sched_in) port.intel_pmu_lbr_reset(cpu);
@@ -22,7 +22,7 @@ export const NO_RESTORE: DriverKind = broken((port) => ({
   },
 }));
 
-/** Reads TOS once more, which nobody can tell but by looking at the accesses. */
+/** Reads TOS once too often, which shows in the accesses only. */
 export const ONE_MORE_READ: DriverKind = broken((port) => ({
   intel_pmu_lbr_sched_task: (cpu, ctx, sched_in) => {
     if (cpu.cpuc.lbr_users > 0) cpu.rdmsrl(MSR_LBR_TOS);
@@ -30,10 +30,9 @@ export const ONE_MORE_READ: DriverKind = broken((port) => ({
   },
 }));
 
-/** Refuses every event. */
 export const NO_EVENTS: DriverKind = broken(() => ({ intel_pmu_setup_lbr_filter: () => -95 }));
 
-/** Stops dead in the first read of the LBR. */
+/** Crashes in the first read of the LBR. */
 export const CRASHING: DriverKind = broken(() => ({
   intel_pmu_lbr_read: () => {
     throw new RangeError('unreachable');

@@ -1,4 +1,4 @@
-/** CPU models by name, processors that are on their own, LBR registers, and guarded memory. */
+/** CPU models by name, standalone processors, LBR registers, and guarded memory. */
 import { expect } from 'vitest';
 import type { CpuModel } from '../../src/hw/cpu_models.js';
 import { findCpuModel } from '../../src/hw/cpu_models.js';
@@ -10,9 +10,9 @@ import { LbrRegisters } from '../../src/host/lbr_registers.js';
 import { Recorder } from './observer.js';
 
 /**
- * The CPU model of a name; `haswell/4` is a haswell with four records.
+ * The CPU model of this name. `haswell/4` is a haswell with four records.
  *
- * @throws Error if there is none.
+ * @throws Error if there is no such model.
  */
 export function cpuModel(name: string): CpuModel {
   const found = findCpuModel(name);
@@ -20,7 +20,7 @@ export function cpuModel(name: string): CpuModel {
   return found;
 }
 
-/** A processor after its reset, with a memory of its own. */
+/** A processor after reset, with a memory of its own. */
 export function processor(model: CpuModel | string): LogicalProcessor {
   const silicon = typeof model === 'string' ? cpuModel(model) : model;
   const layout = new Layout();
@@ -29,10 +29,10 @@ export function processor(model: CpuModel | string): LogicalProcessor {
 }
 
 /**
- * A processor that records.
+ * A processor with DEBUGCTL.LBR set.
  *
- * @param select - what to write to LBR_SELECT, which the CPU must take; by default nothing is
- *   written, since not every CPU has the register.
+ * @param select - value of LBR_SELECT, which the CPU must accept. By default nothing is written,
+ * since some CPUs lack the register.
  */
 export function recording(model: CpuModel | string, select?: number): LogicalProcessor {
   const cpu = processor(model);
@@ -44,7 +44,7 @@ export function recording(model: CpuModel | string, select?: number): LogicalPro
 const bank = (base: number, { lbr_nr }: CpuModel): number[] =>
   base === 0 ? [] : Array.from({ length: lbr_nr }, (_, i) => base + i);
 
-/** Indices of the FROM, TO and INFO registers, first slot first; a CPU may have no INFO. */
+/** Indices of the FROM, TO and INFO registers, in slot order; INFO may have none. */
 export const froms = (model: CpuModel): number[] => bank(model.lbr_from, model);
 export const tos = (model: CpuModel): number[] => bank(model.lbr_to, model);
 export const infos = (model: CpuModel): number[] => bank(model.lbr_info, model);
@@ -61,21 +61,21 @@ export function wordsOf(stack: LbrStack): number[] {
   return [...words, stack.tos, stack.lbr_select];
 }
 
-/** The vCPU on whose behalf registers are accessed. */
+/** The vCPU for which registers are accessed. */
 export const VCPU = 5;
 
-/** The LBR registers of two pCPUs as host code reaches them, and a copy of a stack in memory. */
+/** The LBR registers of two pCPUs as host code reaches them, and a stack in memory (`copy`). */
 export class HostRegisters {
   readonly model: CpuModel;
   readonly memory: Memory;
   readonly cpus: readonly LogicalProcessor[];
-  /** Where each pCPU's stack is kept while it is lent. */
+  /** Place of each pCPU's stack while its registers are lent. */
   readonly lent: readonly LbrStack[];
   readonly copy: LbrStack;
   readonly registers: LbrRegisters;
-  /** Owners of what the registers of each pCPU hold: a vCPU, whose stack in memory is `copy`. */
+  /** For each pCPU, the vCPU that owns the registers. Its stack in memory is `copy`. */
   readonly on: readonly { id: number; pcpu: number; records: LbrStack }[];
-  /** What the registers told their observer since the last call. */
+  /** What the observer has heard since the last call. */
   readonly said: () => string[];
 
   constructor(cpu: string) {
@@ -97,19 +97,20 @@ export class HostRegisters {
   }
 }
 
-/** The value of the first guard word; each further one is one more. */
+/** The value of the first guard word. Each further guard is one larger. */
 export const FIRST_GUARD = 97;
 
 /**
- * A memory with a guard word before, between and behind its parts: no part may write outside
- * itself. The guards differ, so that a loop that runs past the end of two parts finds a difference.
+ * A memory with a guard word before, between and behind its parts, so that a write outside a part
+ * shows. The guards differ, so that a comparison which runs past the end of two parts finds a
+ * difference.
  */
 export class GuardedMemory {
   private readonly layout = new Layout();
   private readonly guards: number[] = [this.layout.take(1)];
   private memory: Memory | undefined;
 
-  /** Reserves a part; returns its word offset. All parts come before the first use of `whole`. */
+  /** Reserves a part and returns its word offset. Reserve all parts before you use `whole`. */
   place(allocate: (layout: Layout) => number): number {
     const offset = allocate(this.layout);
     this.guards.push(this.layout.take(1));
@@ -124,7 +125,7 @@ export class GuardedMemory {
     return this.memory;
   }
 
-  /** Claims that every guard word is as it was. */
+  /** Expects every guard word to be unchanged. */
   expectGuards(): void {
     const { words } = this.whole;
     expect(this.guards.map((guard) => words[guard])).toEqual(

@@ -1,4 +1,4 @@
-/** Random small graphs as models, and a dumb opinion of what a search should find in them. */
+/** Random small graphs as models, with simple algorithms that say what a search should find. */
 import fc from 'fast-check';
 import type { Model } from '../../src/search/model.js';
 
@@ -7,17 +7,17 @@ export interface Edge {
   readonly cost: number;
 }
 
-/** `edges[s][a]`: where action a leads from state s; the action's number says its cost too. */
+/** `edges[s][a]` is where action a leads from state s. The action's number gives its cost. */
 export interface Graph {
   readonly edges: readonly (readonly Edge[])[];
-  /** For each invariant the states that break it. */
+  /** For each invariant, the states that break it. */
   readonly bad: readonly ReadonlySet<number>[];
 }
 
 export const WORDS = 3;
 const PER_STATE = 4;
 
-/** Words that differ in few bits, the top ones among them, so that weak hashes would show. */
+/** States differ in few bits, the top bits among them, to expose weak hashes. */
 function write(state: Int32Array, s: number): void {
   state[0] = s << 28;
   state[1] = s >> 4;
@@ -66,7 +66,7 @@ export function graphs(statesMax: number): fc.Arbitrary<Graph> {
   });
 }
 
-/** The length of a shortest schedule to each state, or Infinity: relaxes until nothing changes. */
+/** Length of a shortest schedule to each state, or Infinity. Relaxes until nothing changes. */
 export function distances(graph: Graph, costs: boolean): number[] {
   const found = graph.edges.map((_edges, s) => (s === 0 ? 0 : Infinity));
   for (let changed = true; changed;) {

@@ -1,6 +1,6 @@
 /**
- * A host that does what it is told and writes it down, for hooks of policies that are called by
- * themselves: it shows each step, its order, and the states that a whole machine rarely gets into.
+ * A host that logs each step, for hooks of policies that a test calls directly. The log has every
+ * step in order, and a test can set states that are rare on a whole machine.
  */
 import { Layout, Memory } from '../../src/hw/memory.js';
 import * as msrs from '../../src/hw/msr_index.js';
@@ -18,17 +18,17 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [msrs.MSR_LBR_SELECT, 'SELECT'],
 ]);
 
-/** What every RDMSR of the host gives. */
+/** Result of every RDMSR of the host. */
 export const READ = { eax: 0x11, edx: 0x22 };
 
-/** The pCPU that the vCPU is on; the host's own event counts there alone. */
+/** The pCPU of the vCPU. The host's own event counts only there. */
 const PCPU = 1;
 
 export class HookRig implements PolicyHost {
   readonly perf: HostPerf;
   readonly vcpu: Vcpu;
   edx = 0;
-  /** State of the guest LBR event, and the one that it has when it is created. */
+  /** Current state of the guest LBR event, and (`comes`) its state right after a creation. */
   event: EventState = 'none';
   comes: EventState = 'active';
   hostLbr = false;
@@ -56,7 +56,7 @@ export class HookRig implements PolicyHost {
     };
   }
 
-  /** Notes a step, which may leave anything in `edx`. */
+  /** Logs a step. Changes `edx`, as any step may. */
   private did(step: string): void {
     this.log.push(step);
     this.edx = 0xbad;
@@ -103,7 +103,7 @@ export class HookRig implements PolicyHost {
     this.did('give back');
   }
 
-  /** The steps since the last call. */
+  /** Returns the steps since the last call. */
   readonly steps = (): string[] => this.log.splice(0);
 
   get inUse(): boolean | null {
@@ -114,7 +114,7 @@ export class HookRig implements PolicyHost {
     this.vcpu.vmcs.guestDebugctl = value;
   }
 
-  /** What a hook that may be called at any time does. */
+  /** Calls a switch hook. Returns its steps. */
   hook(name: 'vcpu_load' | 'vcpu_put' | 'handleRequests' | 'vcpu_enter' | 'vcpu_exit'): string[] {
     this.policy[name](this, this.vcpu);
     return this.steps();
@@ -125,18 +125,18 @@ export class HookRig implements PolicyHost {
     return this.steps();
   }
 
-  /** A trapped read: what it gives, and what is done for it. */
+  /** A trapped read. Returns its result and its steps. */
   read(msr: number): [Readonly<MsrValue>, string[]] {
     const { eax, edx, vector } = this.policy.get_msr(this, this.vcpu, msr);
     return [{ eax, edx, vector }, this.steps()];
   }
 
-  /** A trapped write of 7 and 8, or of what is given: its vector, and what is done for it. */
+  /** A trapped write. Returns its vector and its steps. */
   write(msr: number, eax = 7, edx = 8): [Vector, string[]] {
     return [this.policy.set_msr(this, this.vcpu, msr, eax, edx), this.steps()];
   }
 
-  /** An access to DEBUGCTL, and for a write of it what follows once the VMCS has the value. */
+  /** An access to DEBUGCTL, then setDebugctl as after a write. Returns the vector and the steps. */
   accessDebugctl(): [Vector, string[]] {
     return [this.policy.debugctlAccess(this, this.vcpu), this.steps()];
   }

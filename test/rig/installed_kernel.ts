@@ -1,4 +1,4 @@
-/** The kernel whose C file the tests run, if this machine has a tree and a compiler. */
+/** The kernel whose lbr.c the tests run, if this machine has a source tree and a compiler. */
 import { execFileSync } from 'node:child_process';
 import type { KernelBinary } from '../../src/tree/binary.js';
 import { buildKernel } from '../../src/tree/build.js';
@@ -19,7 +19,7 @@ function found(): KernelSource | null {
   }
 }
 
-/** Its source; null, and said loudly, where there is none. */
+/** The source. If it is null, the reason has been printed. */
 export const installedSource: KernelSource | null = found();
 
 export function installedBinary(): KernelBinary {

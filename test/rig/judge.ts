@@ -1,4 +1,4 @@
-/** What the judge finds: on a watched machine, and by checks that are told by hand. */
+/** What the judge finds, on a watched machine or by checks that the test calls itself. */
 import { CALL_SWITCH } from '../../src/machine/guest_call.js';
 import { expect } from 'vitest';
 import type { Cpu } from '../../src/guest/perf/kernel.js';
@@ -21,7 +21,7 @@ import { cpuModel } from './cpu.js';
 import type { Part } from './machine.js';
 import { bootedMachine, machineConfig } from './machine.js';
 
-/** The port with something done after each read of the stack. */
+/** The port with `change` applied after each read of the stack. */
 export function afterRead(change: (cpu: Cpu) => void): DriverKind {
   return broken((port) => ({
     intel_pmu_lbr_read: (cpu) => {
@@ -31,7 +31,6 @@ export function afterRead(change: (cpu: Cpu) => void): DriverKind {
   }));
 }
 
-/** Verdicts by name. */
 abstract class Judged {
   abstract readonly verdicts: Verdicts;
 
@@ -40,47 +39,47 @@ abstract class Judged {
     return PROPERTY_NAMES.filter((_, p) => this.verdicts.broken[p] !== 0);
   }
 
-  /** Properties that the guest's kernel has broken by itself. */
+  /** Properties that the guest's kernel has broken on its own. */
   get own(): PropertyName[] {
     return PROPERTY_NAMES.filter((_, p) => this.verdicts.own[p] !== 0);
   }
 
-  /** Who has broken a property: nobody, the policy, or the guest's kernel. */
+  /** Who has broken a property: 'nobody', 'policy' or 'kernel'. */
   breaker(property: PropertyName): string {
     if (this.broken.includes(property)) return 'policy';
     return this.own.includes(property) ? 'kernel' : 'nobody';
   }
 
-  /** Every property that is broken, by whomever. */
+  /** Every broken property, whoever broke it. */
   get allBroken(): PropertyName[] {
     return PROPERTY_NAMES.filter((name) => this.breaker(name) !== 'nobody');
   }
 
-  /** How the policy breaks a property. */
+  /** Detail of a failure of the policy. */
   detail(property: PropertyName): string {
     return this.verdicts.details[PROPERTY[property]];
   }
 
-  /** Claims that the policy has broken this property alone; returns how. */
+  /** Expects the policy to have broken this property alone. Returns the detail. */
   only(property: PropertyName): string {
     expect(this.broken).toEqual([property]);
     return this.detail(property);
   }
 
-  /** How the guest's kernel breaks a property. */
+  /** Detail of a failure of the guest's kernel. */
   ownDetail(property: PropertyName): string {
     return this.verdicts.ownDetails[PROPERTY[property]];
   }
 
-  /** How often a risky situation arose. */
+  /** Number of times that a risky situation arose. */
   reach(name: ReachName): number {
     return this.verdicts.reach[REACH[name]];
   }
 }
 
 /**
- * A machine that a monitor watches: by default two VMs of one vCPU and three tasks on one pCPU,
- * under `always`. Stacks have four records. Events are opened and sampled by hand.
+ * A machine under a monitor. By default it has two VMs of one vCPU and three tasks on one pCPU,
+ * under `always`. Stacks have four records. The test opens events and takes samples.
  */
 export class WatchedRig extends Judged {
   readonly m: Machine;
@@ -100,12 +99,12 @@ export class WatchedRig extends Judged {
     return this.monitor.verdicts;
   }
 
-  /** Opens an event of a task, or of the CPU (-1). */
+  /** Opens an event of a task, or of the CPU if `task` is -1. */
   open(type: number, task = 0, vcpu = 0, attr = 0): void {
     expect(this.m.open(vcpu, task, attr, type)).toBe(0);
   }
 
-  /** Takes a sample of the first event that counts, after so many accesses of other functions. */
+  /** Takes a sample of the first active event, after `after` accesses of other functions. */
   sample(after = 0): void {
     const { events } = this.m.cpu(0).kernel;
     const slot = events.findIndex(({ id }) => canPerform(this.m, KIND.pmi, 0, id, after));
@@ -115,8 +114,8 @@ export class WatchedRig extends Judged {
 }
 
 /**
- * The reference machine and the checks of registers and switches, which are told by hand what
- * happened; the machine only stands by.
+ * The reference machine and the checks of registers and switches. The test tells them what
+ * happened; no machine runs.
  */
 export class CheckRig extends Judged {
   readonly m: Machine;
@@ -125,7 +124,7 @@ export class CheckRig extends Judged {
   readonly registers: RegisterCheck;
   readonly switches: SwitchCheck;
 
-  /** @param seen - what the reference machine and the checks see of the machine. */
+  /** @param seen - the machine as the reference machine and the checks see it. */
   constructor(part: Part = {}, seen: (machine: Machine) => Machine = (machine) => machine) {
     super();
     this.m = bootedMachine({ tasks: 2, ...part });
@@ -141,13 +140,13 @@ export class CheckRig extends Judged {
   }
 }
 
-/** Whether the vCPUs handle an NMI that came inside another function, and what they run. */
+/** Whether vCPUs handle an NMI inside another function, and which function they run. */
 export interface Seen {
   nested: boolean;
   running: number;
 }
 
-/** A reference machine that is told by hand what its guests do. */
+/** A reference machine; the test tells it what its guests do. */
 export function referenceRig(
   cpu = 'skylake',
   seen: Seen = { nested: false, running: CALL_SWITCH },

@@ -1,4 +1,4 @@
-/** One kernel on registers that keep what was written last, with a log of every access. */
+/** One kernel on registers that return the value written last, with a log of every access. */
 import * as core from '../../src/guest/perf/events_core.js';
 import * as syscall from '../../src/guest/perf/events_syscall.js';
 import { Kernel, KernelLayout } from '../../src/guest/perf/kernel.js';
@@ -12,12 +12,12 @@ import * as msrs from '../../src/hw/msr_index.js';
 import type { MsrPort, Vector } from '../../src/hw/msr_port.js';
 import { modelOf, print64 } from '../golden/accesses.js';
 
-/** As deep as a stack has to be to have a newest, a middle and an oldest record. */
+/** The smallest depth with room for a newest, a middle and an oldest record. */
 export const DEPTH = 4;
 
 export const CALLSTACK: number = perf.PERF_SAMPLE_BRANCH_CALL_STACK | perf.PERF_SAMPLE_BRANCH_USER;
 export const ANY: number = perf.PERF_SAMPLE_BRANCH_ANY | perf.PERF_SAMPLE_BRANCH_USER;
-/** LBR_SELECT for them, as the log prints it. */
+/** LBR_SELECT of CALLSTACK as the log prints it. */
 export const CALLSTACK_SELECT = '3c5';
 export const ANY_SELECT = '1';
 
@@ -35,12 +35,12 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   ]).flat(),
 ]);
 
-/** Logs `r NAME` and `w NAME VALUE`, in hexadecimal; a write of OVF_CTRL clears STATUS. */
+/** Logs `r NAME` and `w NAME VALUE`, in hexadecimal. A write of OVF_CTRL clears STATUS. */
 export class LoggedPort implements MsrPort {
   edx = 0;
   readonly vector: Vector = 0;
   log: string[] = [];
-  /** STATUS bits that come up when STATUS is acknowledged: an overflow during the handler. */
+  /** STATUS bits that are set when STATUS is acknowledged, for an overflow during the handler. */
   late = 0;
   private readonly registers = new Map<number, readonly [number, number]>();
 
@@ -71,21 +71,21 @@ export class LoggedPort implements MsrPort {
   }
 }
 
-/** Joins lines of a log and lists of them. */
+/** Joins log lines and lists of log lines. */
 export function steps(...parts: readonly (string | readonly string[])[]): string[] {
   return parts.flat();
 }
 
-/** The ACTIVE bit as the log prints it. */
+/** The write of ACTIVE as the log prints it. */
 export const ACTIVE_ON: string = `w ACTIVE ${KVM_PV_LBR_CTRL_ACTIVE}`;
 export const ACTIVE_OFF = 'w ACTIVE 0';
 
-/** What stops the PMU of version 4, what starts it, and a reset of the stack. */
+/** Accesses of a PMU of version 4 that stop it and start it, and of a stack reset. */
 export const CTRL_OFF = 'w CTRL 0';
 export const CTRL_ON = 'w CTRL 70000000f';
 export const RESET: readonly string[] = [0, 1, 2, 3].flatMap((i) => [`w FROM${i} 0`, `w TO${i} 0`]);
 
-/** Boots a kernel of its own, by default with two CPUs, on a port that all its CPUs share. */
+/** Boots a kernel, by default with two CPUs that share one port. */
 export function bootKernel(
   config: Pick<KernelConfig, 'model' | 'pmu_version'> & Partial<KernelConfig>,
   port: MsrPort,
@@ -102,7 +102,6 @@ export function bootKernel(
   return kernel;
 }
 
-/** Makes task i current on CPU i. */
 export function startTasks({ cpus, tasks }: Kernel): void {
   for (const { id, cpuctx } of cpus) {
     cpuctx.current = id;
@@ -111,12 +110,10 @@ export function startTasks({ cpus, tasks }: Kernel): void {
   }
 }
 
-/** Takes the current task off a CPU, with its events. */
 export function switchOut(cpu: Cpu, next: number): void {
   core.__perf_event_task_sched_out(cpu, cpu.cpuctx.current, next);
 }
 
-/** Puts another task on. */
 export function switchIn(cpu: Cpu, next: number): void {
   const { tasks } = cpu.kernel;
   tasks[cpu.cpuctx.current].on_cpu = 0;
@@ -129,12 +126,12 @@ export class Rig {
   readonly port: LoggedPort = new LoggedPort();
   readonly kernel: Kernel;
   cpu: Cpu;
-  /** Events that were sampled, with the number of records each got. */
+  /** Sampled events, each with the number of records in its sample. */
   samples: [number, number][] = [];
   /** cpuc.enabled at the last sample. */
   enabledInSample = -1;
 
-  /** Boots a Haswell with tasks 0 and 1 current on CPUs 0 and 1, and task 2 asleep. */
+  /** Boots a Haswell. Tasks 0 and 1 run on CPUs 0 and 1, task 2 sleeps. */
   constructor(config: Partial<KernelConfig> = {}) {
     const model = { ...modelOf('haswell'), lbr_nr: DEPTH };
     const whole = { model, pmu_version: 4, cpus: 2, tasks: 8, events: 12, ...config };
@@ -155,7 +152,7 @@ export class Rig {
     return log;
   }
 
-  /** Creates an event without installing it: a task's, or the CPU's when `task` is -1. */
+  /** Creates an event without installing it. The event is the CPU's if `task` is -1. */
   create(task: number, type: number, attr = 0): perf_event {
     const id = syscall.freeEvent(this.kernel);
     const ret = syscall.perf_event_open(this.cpu, id, task, attr, type);
@@ -181,7 +178,7 @@ export class Rig {
     syscall.disableFamily(this.cpu, event);
   }
 
-  /** Forks the current task; returns the child. */
+  /** Forks the current task. Returns the child. */
   fork(): number {
     const child = syscall.freeTask(this.kernel);
     syscall.perf_event_init_task(this.kernel, this.cpu.cpuctx.current, child);
@@ -201,24 +198,24 @@ export class Rig {
     this.switchIn(next);
   }
 
-  /** Number of the context of a task, of which there must be one. */
+  /** Number of a task's context, which must exist. */
   ctxOf(task: number): number {
     return this.kernel.tasks[task].perf_event_ctxp - 1;
   }
 
-  /** Users that count on the call stack of a task. */
+  /** The number of users of a task's call stack. */
   usersOf(task: number): number {
     const { task_ctx_data } = this.kernel.contexts[this.ctxOf(task)];
     return this.kernel.data[task_ctx_data - 1].lbr_callstack_users;
   }
 
-  /** Events on the CPU's PMU, in the order in which they came. */
+  /** Events on the CPU's PMU, in the order of arrival. */
   onPmu(): number[] {
     const { cpuc } = this.cpu;
     return Array.from({ length: cpuc.n_events }, (_, i) => cpuc.event_list(i));
   }
 
-  /** Claims that nothing is left over that was taken and never given back. */
+  /** Whether every shared resource has been given back. */
   idle(): boolean {
     const { cpuc, cpuctx } = this.cpu;
     const counts = [

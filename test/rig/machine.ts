@@ -1,4 +1,4 @@
-/** A machine for tests, with a record of what it tells; also by the hooks of its policy. */
+/** A machine that logs what its observer hears, and a machine that logs the hooks of its policy. */
 import { expect } from 'vitest';
 import type { PvSite } from '../../src/guest/pv/kvm_para.js';
 import * as msrs from '../../src/hw/msr_index.js';
@@ -22,24 +22,24 @@ export const SELECT: number = msrs.MSR_LBR_SELECT;
 export const DEBUGCTL: number = msrs.MSR_IA32_DEBUGCTLMSR;
 export const LBR: number = msrs.DEBUGCTLMSR_LBR;
 
-/** LBR_SELECT in user call-stack mode, as Linux has it. */
+/** LBR_SELECT of user call-stack mode, as Linux writes it. */
 export const CALLSTACK_SELECT: number = msrs.LBR_CALL_STACK | msrs.LBR_KERNEL;
 
-/** The host's own LBR users, as an action names them: `HOST_EVENT_*`. */
+/** The host's own LBR events, in the numbers of an action: `HOST_EVENT_*`. */
 export const PINNED = 0;
 export const OF_TASK = 1;
 export const FLEXIBLE = 2;
 
-/** What `Machine.hostEvent` is to do with one of them. */
+/** Operations of `Machine.hostEvent`. */
 export const ON = 0;
 export const OFF = 1;
 export const CLOSE = 2;
 
 export const GP = 13;
 
-/** A machine's configuration, of which what is left out is `DEFAULTS`. */
+/** A machine's configuration. `DEFAULTS` fills in what is missing. */
 export interface Part extends Partial<MachineConfig> {
-  /** Name of the CPU model if `model` is left out: `haswell`, or `haswell/4` with four records. */
+  /** Name of the CPU model if `model` is missing: `haswell`, or `haswell/4` with four records. */
   readonly cpu?: string;
 }
 
@@ -64,7 +64,7 @@ export function policyOf(name: string): LbrPolicy {
   return found;
 }
 
-/** A recorded line as work of the host on LBR MSRs, or null if it is none. */
+/** A log line as the host's work on LBR MSRs; null for any other line. */
 function workText(line: string, namesPcpu: boolean): string | null {
   const [name, first, second, third, last] = line.split(' ');
   if (name === 'hostFault') return 'host fault';
@@ -78,13 +78,13 @@ function workText(line: string, namesPcpu: boolean): string | null {
 }
 
 /**
- * A booted machine and what it tells: every line by itself (`said`), or what the host does to LBR
- * MSRs in short (`work`, `kvmWork`). Both take from one list, and the boot is not in it.
+ * A booted machine and its log. `said` returns lines; `work` and `kvmWork` return a summary of the
+ * host's work on LBR MSRs. All of them take lines from one list, which starts after the boot.
  */
 export class Rig {
   readonly m: Machine;
   readonly policy: LbrPolicy;
-  /** What the host did to LBR MSRs while the machine booted. */
+  /** The host's work on LBR MSRs during the boot. */
   readonly workAtBoot: readonly string[];
   readonly said: Recorder['said'];
   protected readonly recorder: Recorder;
@@ -97,7 +97,7 @@ export class Rig {
     this.workAtBoot = this.work();
   }
 
-  /** What the host did to LBR MSRs since the last call; accesses of its perf are told as one. */
+  /** The host's work on LBR MSRs since the last call. A run of perf's accesses counts once. */
   readonly work = (): string[] => {
     const several = this.m.pcpus.length > 1;
     const told: string[] = [];
@@ -108,7 +108,7 @@ export class Rig {
     return told;
   };
 
-  /** The same without what its perf did. */
+  /** As `work`, without the work of host perf. */
   readonly kvmWork = (): string[] => this.work().filter((text) => !text.startsWith('perf'));
 
   /** [eax, edx, vector] of a guest's RDMSR. */
@@ -130,7 +130,7 @@ export class Rig {
     expect(this.write(vcpu, msr, eax, edx)).toBe(0);
   }
 
-  /** eax of a guest's RDMSR, whose high half is 0, or 'gp'. */
+  /** eax of a guest's RDMSR, or 'gp'. The high half must be 0. */
   read(vcpu: number, msr: number): number | 'gp' {
     const [eax, edx, vector] = this.rdmsr(vcpu, msr);
     if (vector !== 0) {
@@ -145,30 +145,29 @@ export class Rig {
   readonly write = (vcpu: number, msr: number, eax: number, edx = 0): number =>
     this.m.kvm.guestWrmsr(this.m.vcpus[vcpu], msr, eax, edx);
 
-  /** The next slice of v0, after one of v1 in which nothing happens. */
+  /** Runs v1 for a slice without work, then starts the next slice of v0. */
   nextSlice(): void {
     this.m.switchTo(0, 1);
     this.m.switchTo(0, 0);
   }
 
-  /** Moves v0 to another host: out, over, and in again. */
+  /** Moves v0 to another host by live migration. */
   migrate(): void {
     this.m.switchTo(0, -1);
     this.m.liveMigrate(0);
     this.m.switchTo(0, 0);
   }
 
-  /** Whatever v0 waits for happens at its next entry. */
+  /** Enters the guest of v0, so that what the policy has put off is done. */
   enter(): void {
     this.m.kvm.enter(this.m.vcpus[0]);
   }
 
-  /** The guest LBR event of v0. */
   get event(): ReturnType<HostPerf['guestLbrEvent']> {
     return this.m.host.guestLbrEvent(this.m.vcpus[0]);
   }
 
-  /** The words that the policy has set for v0, by name. */
+  /** Names of the policy's words of v0 that are not 0. */
   get words(): string[] {
     const words: Readonly<Record<string, number>> = this.m.vcpus[0].words;
     const set = this.policy.words.filter((name) => words[name] !== 0);
@@ -187,7 +186,7 @@ export class Rig {
     return open.map(([name]) => name);
   }
 
-  /** Whether the LBR MSRs of a vCPU exit, which its flag must say as well. */
+  /** Whether the LBR MSRs of a vCPU exit. The vCPU's flag must agree. */
   intercepted(vcpu = 0): boolean {
     const { vmcs, msr_passthrough } = this.m.vcpus[vcpu];
     expect([vmcs.interceptsRead(TOS), vmcs.interceptsWrite(TOS)]).toEqual([
@@ -201,12 +200,12 @@ export class Rig {
     return this.policy.inUse(this.m.vcpus[0]);
   }
 
-  /** DEBUGCTL as the VMCS has it. */
+  /** DEBUGCTL in the VMCS of v0. */
   get debugctl(): number {
     return this.m.vcpus[0].vmcs.guestDebugctl;
   }
 
-  /** Which of the host's own LBR events on the pCPU, and KVM's for v0, count now. */
+  /** The LBR events that count on the pCPU: the host's own and KVM's for v0. */
   get counting(): string[] {
     const { cpuc } = this.m.host.kernel.cpus[0];
     const [vcpus, pcpus] = [this.m.vcpus.length, this.m.pcpus.length];
@@ -221,13 +220,13 @@ export class Rig {
   }
 }
 
-/** The policy `never` with hooks that are recorded, and may do something beside. */
+/** The policy `never`, with hooks that are logged and can do more. */
 class Hooks {
-  /** What a hook does once it is recorded, by its name. */
+  /** What a hook does after it is logged, by the hook's name. */
   on: Partial<Record<string, (vcpu: Vcpu) => void>> = {};
-  /** What a trapped access raises. */
+  /** The vector of a trapped access. */
   vector: Vector = 0;
-  /** Whether the policy sends its state when the vCPU moves. */
+  /** Whether the policy sends its state when the vCPU migrates. */
   sends = false;
   private readonly recorder: Recorder;
 
@@ -279,9 +278,9 @@ class Hooks {
 }
 
 /**
- * A rig whose policy only tells which of its hooks are called: `vcpu_exit 0`, `get_msr 457`,
- * `setDebugctl 0 at 1` with the vCPU and the DEBUGCTL of its VMCS. A trapped read finds the MSR's
- * index plus 1 and plus 2 in eax and edx. The CPU is a Skylake.
+ * A rig whose policy logs the calls of its hooks: `vcpu_exit 0`, `get_msr 457`, `setDebugctl 0 at
+ * 1`. The last has the vCPU and the DEBUGCTL of its VMCS. A trapped read returns the MSR's index
+ * plus 1 in eax and plus 2 in edx. The CPU is a Skylake.
  */
 export class HookedRig extends Rig {
   readonly hooks: Hooks;

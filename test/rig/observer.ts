@@ -1,10 +1,10 @@
 /** Observers for tests: one that hands on what it hears, and one that records. */
 import type { Observer } from '../../src/host/observer.js';
 
-/** Called with the name of what an observer is told, and with the arguments. */
+/** Receives the name of an observer's method and the arguments of the call. */
 export type Hears = (name: string, args: readonly number[]) => void;
 
-/** An observer that hands every call on to one function. */
+/** An observer that forwards every call to one function. */
 export function observing(hear: Hears): Observer {
   return new Proxy({} as Observer, {
     get:
@@ -15,14 +15,14 @@ export function observing(hear: Hears): Observer {
 }
 
 /**
- * Keeps what a machine tells as lines: the name of the call and its arguments, with blanks between
- * them, for example `guestRead 0 1664 7 9`.
+ * Records calls of an observer as lines: name and arguments with blanks between them, for example
+ * `guestRead 0 1664 7 9`.
  */
 export class Recorder {
   readonly observer: Observer;
   private readonly lines: string[] = [];
 
-  /** @param also - hears each call as well, after its line was kept. */
+  /** @param also - receives each call after its line is recorded. */
   constructor(also: Hears = () => {}) {
     this.observer = observing((name, args) => {
       this.note([name, ...args].join(' '));
@@ -30,12 +30,12 @@ export class Recorder {
     });
   }
 
-  /** Adds a line of the test's own. */
+  /** Adds a line of the test. */
   note(line: string): void {
     this.lines.push(line);
   }
 
-  /** Returns the lines since the last call that start with one of `starts`; by default all. */
+  /** Returns the lines since the last call whose start is in `starts`; by default all. */
   readonly said = (...starts: readonly string[]): string[] => {
     const lines = this.lines.splice(0);
     if (starts.length === 0) return lines;

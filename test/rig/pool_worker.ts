@@ -1,9 +1,9 @@
-/** A worker for tests of the pool: the job says what it does with each policy. */
+/** A worker for tests of the pool. The job says what the worker does with each policy. */
 import type { Job, Judge, Tell } from '../../src/console/worker.js';
 import { judgeBy } from '../../src/console/worker.js';
 
 export interface TestJob extends Job {
-  /** For each policy a verb, and for how many milliseconds. */
+  /** For each policy, what the worker does: `talk` or `hush`, and for how many milliseconds. */
   readonly acts: Readonly<Record<string, string>>;
 }
 
@@ -11,7 +11,7 @@ export interface Told {
   readonly policy: string;
 }
 
-/** Milliseconds between two signs of life. */
+/** Milliseconds between two messages. */
 const PAUSE_MS = 50;
 
 const clock = new Int32Array(new SharedArrayBuffer(4));
@@ -20,7 +20,7 @@ function sleep(ms: number): void {
   Atomics.wait(clock, 0, 0, ms);
 }
 
-/** Tells that it is alive, for so long or until it is to end. */
+/** Sends messages for `ms` milliseconds, or until the worker is told to stop. */
 function talk(policy: string, ms: number, tell: Tell<Told>): string {
   for (let waited = 0; waited < ms; waited += PAUSE_MS) {
     if (!tell({ policy }, true)) return `${policy} was stopped`;

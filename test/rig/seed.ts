@@ -1,14 +1,14 @@
-/** Chance for the tests: a seed that the environment may set, and draws that repeat. */
+/** The seed of random tests, which the environment can set, and a repeatable generator. */
 
-/** `VLBR_SEED`, or 1. A failure that depends on it names it. */
+/** `VLBR_SEED`, or 1. */
 export const SEED: number = Number(process.env['VLBR_SEED'] ?? 1);
 
-/** Parameters of a property: fast-check names the seed when the property fails. */
+/** Parameters of a property. fast-check prints the seed if the property fails. */
 export function seeded(numRuns: number): { readonly seed: number; readonly numRuns: number } {
   return { seed: SEED, numRuns };
 }
 
-/** A linear congruential generator: it is dumb, and the same seed draws the same numbers. */
+/** A linear congruential generator. The same seed yields the same numbers. */
 export function drawOf(seed: number): { below(n: number): number } {
   let x = seed | 0;
   return {

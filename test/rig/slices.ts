@@ -1,21 +1,20 @@
-/** Slices of v0 in which its guest uses LBR in one way, for policies that wait for idle slices. */
+/** Slices of v0 with one use of LBR each, for policies that count idle slices. */
 import * as fc from 'fast-check';
 import type { Rig } from './machine.js';
 import { DEBUGCTL, LBR, TOS } from './machine.js';
 
 const SLICES = ['idle', 'read', 'on', 'off'] as const;
 
-/** What a slice holds: nothing, a read of TOS, or a write of DEBUGCTL with LBR 1 or 0. */
+/** The use of LBR in a slice: none, a read of TOS, or a write of DEBUGCTL with LBR 1 or 0. */
 export type Slice = (typeof SLICES)[number];
 
-/** Up to twelve slices. */
 export const anySlices: fc.Arbitrary<Slice[]> = fc.array(fc.constantFrom(...SLICES), {
   minLength: 1,
   maxLength: 12,
   size: 'max',
 });
 
-/** Does what a slice holds; no access may fault. */
+/** Performs the slice. No access may fault. */
 export function performSlice(rig: Rig, slice: Slice): void {
   if (slice === 'read') rig.get(0, TOS);
   if (slice === 'on') rig.set(0, DEBUGCTL, LBR);

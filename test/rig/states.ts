@@ -1,4 +1,4 @@
-/** Random explorations: what machine, which actions, and how far. */
+/** Random explorations: their machines, actions and paths. */
 import fc from 'fast-check';
 import type { Bounds, Group } from '../../src/schedule/explored.js';
 import { GROUP_NAMES } from '../../src/schedule/explored.js';
@@ -15,7 +15,6 @@ import type { MachineConfig } from '../../src/machine/config.js';
 import { cpuModel } from './cpu.js';
 import { machineConfig } from './machine.js';
 
-/** VMs, vCPUs of each, tasks of each, and pCPUs. */
 export type Counts = readonly [vms: number, vcpus: number, tasks: number, pcpus: number];
 
 export function configOf(policy: LbrPolicy, counts: Counts, cpu = 'haswell/2'): MachineConfig {
@@ -23,7 +22,7 @@ export function configOf(policy: LbrPolicy, counts: Counts, cpu = 'haswell/2'): 
   return machineConfig({ vms, vcpus, tasks, pcpus, cpu, policy });
 }
 
-/** Of two VMs of one vCPU and two tasks on one pCPU, with two records: all there is to find. */
+/** Options of a whole exploration: two VMs of one vCPU and two tasks, one pCPU, two records. */
 export function exploreOptions(
   policy: LbrPolicy,
   groups: readonly Group[],
@@ -58,11 +57,11 @@ const CPUS = ['haswell', 'skylake', 'nehalem', 'haswell-notsx', 'goldmont', 'cor
 export interface Drawn {
   readonly config: MachineConfig;
   readonly bounds: Bounds;
-  /** Which of the possible actions each step takes. */
+  /** The choice of each step among the possible actions. */
   readonly picks: readonly number[];
 }
 
-/** Most of what is there without asking, and half of the rest. */
+/** Most of the default groups, and half of the others. */
 const someGroups: fc.Arbitrary<Group[]> = fc
   .tuple(...GROUP_NAMES.map(() => fc.nat({ max: 7 })))
   .map((drawn) =>
@@ -95,7 +94,7 @@ export function explorations(
     }));
 }
 
-/** A model with room for what it is asked. */
+/** A machine as states and actions, in a form that is handy for tests. */
 export class Walker {
   readonly model: MachineModel;
   private readonly out: Int32Array;
@@ -115,7 +114,7 @@ export class Walker {
     return [...this.out.subarray(0, this.model.actions(state, this.out))];
   }
 
-  /** One of the actions: of a kind first, and in one of four cases inside a function. */
+  /** Picks an action by its kind. Interrupts a function in one of four cases only. */
   pick(actions: readonly number[], pick: number): number {
     const { model } = this;
     const plain = actions.filter((action) => model.cost(action) === 1);

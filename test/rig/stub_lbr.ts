@@ -1,15 +1,15 @@
 /**
- * Small files that are an lbr.c as far as perf is concerned: they define what it calls, and do next
- * to nothing.
+ * Small C files in place of lbr.c, which define the functions that perf calls, with nearly empty
+ * bodies.
  */
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * Tries the compiler and its linker, and says loudly when there is none.
+ * Tries the compiler and its linker. Prints a message if there is none.
  *
- * @param folder - for what it compiles.
+ * @param folder - receives the files that are compiled.
  */
 export function clangOf(folder: string): { readonly path: string; readonly missing: string } {
   const probe = join(folder, 'probe.c');
@@ -26,7 +26,7 @@ export function clangOf(folder: string): { readonly path: string; readonly missi
   }
 }
 
-/** What perf calls. */
+/** The functions that perf calls. */
 const CALLED: readonly string[] = [
   ...['core', 'atom', 'slm', 'nhm', 'snb', 'hsw', 'skl', 'knl'].map(
     (cpu) => `void intel_pmu_lbr_init_${cpu}(void)`,
@@ -41,7 +41,7 @@ const CALLED: readonly string[] = [
   'int intel_pmu_setup_lbr_filter(struct perf_event *event)',
 ];
 
-/** An lbr.c in which a function, or several, has a body; the first line of a body is line 5. */
+/** An lbr.c in which one or more functions have a body. The first line of a body is line 5. */
 export function lbrC(
   bodies: Readonly<Record<string, string>> = {},
   before = '/* Nothing. */',

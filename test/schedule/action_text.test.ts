@@ -1,4 +1,4 @@
-/** Actions as people write them: what is printed is read, and what is wrong is told. */
+/** The text form of actions: what is printed reads back, and errors are reported. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MSR_LBR_TOS } from '../../src/hw/msr_index.js';
@@ -7,7 +7,7 @@ import { actionProblem, actionText, parseAction } from '../../src/schedule/actio
 import type { Param } from '../../src/schedule/param.js';
 import { type Action, ACTION_NAMES, ACTIONS } from '../../src/schedule/table.js';
 
-/** Every value that a replay file may give a parameter, as a schedule stores it. */
+/** Every value that a replay file may give a parameter. */
 function valueOf({ min, max }: Param): fc.Arbitrary<number> {
   const value = fc.oneof(
     fc.integer({ min, max }),
@@ -26,7 +26,7 @@ const anyAction: fc.Arbitrary<Action> = fc.constantFrom(...ACTION_NAMES).chain((
 );
 
 describe('the text of an action', () => {
-  it('is read as the action that it was printed from, whatever the action', () => {
+  it('the text of any action reads back as the same action', () => {
     fc.assert(
       fc.property(anyAction, (action) => {
         expect(parseAction(actionText(action))).toEqual(action);
@@ -36,7 +36,7 @@ describe('the text of an action', () => {
     );
   });
 
-  it('is different for different actions', () => {
+  it('different actions have different texts', () => {
     fc.assert(
       fc.property(anyAction, anyAction, (one, two) => {
         const same = JSON.stringify(one) === JSON.stringify(two);
@@ -46,7 +46,7 @@ describe('the text of an action', () => {
     );
   });
 
-  it('takes numbers where there are names, blanks, and parameters in any order', () => {
+  it('the text of an action may have numbers for names, blanks, and any order', () => {
     const open = { kind: 'open', actor: 0, args: [1, 2, 0x801] };
     expect(parseAction('v0: open task=1 attr=inherited type=CALL_STACK|USER')).toEqual(open);
     expect(parseAction(' v0:  open type=0x801 attr=2  task=1 ')).toEqual(open);
@@ -77,13 +77,13 @@ describe('the text of an action', () => {
     ['v0: open task=0 type=STACK', /type=STACK must be one or more of CALL_STACK\|ANY/],
     ['v0: open task=0 type=', /type= must be one or more of/],
     ['v0: rdmsr msr=LBR', /msr=LBR must be a number such as 0x1d9/],
-  ])('is refused as %j', (line, message) => {
+  ])('the text of an action is refused as %j', (line, message) => {
     expect(() => parseAction(line)).toThrow(message);
   });
 });
 
 describe('the numbers of an action', () => {
-  it('are refused outside of their ranges, each by its name', () => {
+  it('a number of an action outside its range is refused by its name', () => {
     for (const kind of ACTION_NAMES) {
       const { params } = ACTIONS[kind];
       const least = params.map(({ min }) => min);

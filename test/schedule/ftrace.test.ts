@@ -9,11 +9,11 @@ import { parseFtrace, readFtraceFile, TraceError } from '../../src/schedule/ftra
 
 const EXAMPLE = new URL('../../examples/two-vms-one-cpu/host.txt.gz', import.meta.url).pathname;
 
-/** A tool's way to print one event, and how many decimals it gives. */
+/** The format in which a tool prints an event, with its number of decimals. */
 interface Form {
   readonly name: string;
   readonly decimals: 6 | 9;
-  /** The compact payload cannot tell padding from a name's leading spaces. */
+  /** In the compact payload, padding looks like leading spaces of a name. */
   readonly compact: boolean;
   print(event: SchedSwitch, state: string): string[];
 }
@@ -45,7 +45,7 @@ function compact(event: SchedSwitch, state: string): string {
   );
 }
 
-/** The head of ftrace and trace-cmd lines: `comm-pid`, then columns as given. */
+/** The head of ftrace and trace-cmd lines: `comm-pid`, then the given columns. */
 function ftraceHead(event: SchedSwitch, columns: string, decimals: 6 | 9): string {
   const task = `${head(event).padStart(16)}-${String(event.prev_pid).padEnd(7)}`;
   return `${task} ${columns} ${time(event, decimals)}: sched_switch:`;
@@ -134,7 +134,7 @@ const FORMS: readonly Form[] = [
   },
 ];
 
-/** Lines that are no sched_switch and must be passed over. */
+/** Lines that are no sched_switch. The parser must skip them. */
 const OTHER_LINES: readonly string[] = [
   '',
   '# tracer: nop',
@@ -227,10 +227,10 @@ describe('parseFtrace', () => {
         fc.nat(),
         ([form, events], cut) => {
           const [event] = events as [SchedSwitch];
-          // A compact line with a name such as 'a:1 [120] S' is complete where the name is cut.
+          // A compact line whose name has a ']' may look complete where it is cut.
           const next_comm = event.next_comm.replaceAll(']', ')');
           const [line = ''] = form.print({ ...event, next_comm }, 'S');
-          // A cut inside the last number leaves a shorter number, which nothing can tell.
+          // A cut inside the last number only makes the number shorter, so nobody can detect it.
           const first = line.indexOf('sched_switch:', line.indexOf(': ')) + 'sched_switch:'.length;
           const last = line.search(/(next_prio=-?\d+|\[-?\d+\])$/);
           const at = first + (cut % (last - first));
@@ -282,7 +282,6 @@ describe('parseFtrace', () => {
   });
 });
 
-/** A correct line on a CPU. */
 function goodLine(cpu_number: number): string {
   return `  a-1 [00${cpu_number}] d..2. 5.000001: sched_switch: a:1 [120] S ==> b:2 [120]`;
 }

@@ -25,7 +25,7 @@ class Rig {
     this.generator = new Generator(this.m);
   }
 
-  /** Runs from the boot; `visit` sees each action before it is performed. */
+  /** Draws and performs actions from the boot. `visit` sees each action before it is performed. */
   run(seed: number, steps: number, switches = true, visit = (): void => {}): Schedule {
     const { m, generator } = this;
     const schedule = new Schedule();
@@ -42,7 +42,7 @@ class Rig {
   }
 }
 
-/** Kinds that a run may go without, in groups, as the design of the generator has them. */
+/** Groups of kinds that a run may leave out, written down again. */
 const GROUPS: readonly (readonly ActionName[])[] = [
   ['hostEvent', 'hostWork'],
   ['kexec'],
@@ -89,17 +89,17 @@ describe('Generator', () => {
     const withAny = (names: readonly ActionName[]): number =>
       seen.filter((kinds) => names.some((name) => kinds.has(name))).length;
     for (const name of ALWAYS_THERE) {
-      // A kexec is needed for the one, an event that counts for others.
+      // `boot` needs a kexec; `resume` and `migrateTask` need other conditions that are rare.
       const least = ['boot', 'resume', 'migrateTask'].includes(name) ? 5 : 40;
       expect([name, withAny([name]) > least]).toEqual([name, true]);
     }
     for (const group of GROUPS) {
       const n = withAny(group);
-      // Host work is what is left to do when a pCPU has nothing else.
+      // Host work is the only action left if a pCPU has nothing else to do.
       const most = group.includes('hostWork') ? runs : runs - 15;
       expect([group, n > 10, n <= most]).toEqual([group, true, true]);
     }
-    // Groups go independently: each two of them are met together, and apart.
+    // Groups are left out independently: each pair occurs both together and apart.
     for (const a of ['kexec', 'wrmsr', 'rdmsr', 'fork', 'close', 'enter'] as const) {
       for (const b of ['wrmsr', 'rdmsr', 'fork', 'close', 'enter'] as const) {
         if (a === b) continue;
@@ -132,7 +132,7 @@ describe('Generator', () => {
   });
 });
 
-/** What parameters are drawn over many runs, by kind. */
+/** The parameters drawn over many runs, by kind. */
 class Survey {
   readonly rig: Rig;
   private readonly values: Map<string, number> = new Map();
@@ -148,7 +148,7 @@ class Survey {
     }
   }
 
-  /** How often each parameter (0 is a) of a kind had each value. */
+  /** How often a parameter (0 is a) of a kind had each value. */
   of(kind: ActionName, param: number): Map<number, number> {
     const found = new Map<number, number>();
     for (const [key, n] of this.values) {
@@ -159,14 +159,14 @@ class Survey {
     return found;
   }
 
-  /** The parameters [a, b, c] that a kind was drawn with, each once. */
+  /** The distinct parameter triples [a, b, c] of a kind. */
   all(kind: ActionName): number[][] {
     const keys = [...this.values.keys()].filter((key) => key.startsWith(`${kind} `));
     return keys.map((key) => key.split(' ').slice(2).map(Number));
   }
 }
 
-/** Whether a value makes up a share between `low` and `high` of all. */
+/** Whether the values that `pick` accepts make up a share between `low` and `high`. */
 function share(found: Map<number, number>, pick: (value: number) => boolean): number {
   let [all, some] = [0, 0];
   for (const [value, n] of found) {
@@ -418,7 +418,7 @@ describe('a run', () => {
     expect(infos.length).toBeGreaterThan(2);
     for (const [, eax, edx] of infos) {
       expect([0, 0x00ff0000]).toContain(edx);
-      // The VM in bits 15:13, one of the two.
+      // Bits 15:13 hold the VM, here 0 or 1.
       expect(eax >>> 13).toBeLessThan(2);
       expect(eax & 0x1000).toBe(0x1000);
     }

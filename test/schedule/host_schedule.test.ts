@@ -7,7 +7,7 @@ import { DEFAULT_VCPU_THREADS, hostSchedule, summarize } from '../../src/schedul
 
 const EXAMPLE = new URL('../../examples/two-vms-one-cpu/host.txt.gz', import.meta.url).pathname;
 
-/** Names of the threads of hand-written recordings; any other pid is a thread named `other`. */
+/** Thread names of hand-written recordings, by pid. Any other pid has the name `other`. */
 const NAMES: ReadonlyMap<number, string> = new Map([
   [0, 'swapper/0'],
   [50, 'qemu-system-x86'],
@@ -23,7 +23,7 @@ function nameOf(pid: number): string {
   return NAMES.get(pid) ?? 'other';
 }
 
-/** Prints a recording; `cpu prev next` per event, one microsecond apart, or a line as it is. */
+/** Prints a recording, an event a microsecond. A row is `cpu prev next`, or a whole line. */
 function record(rows: readonly string[]): string {
   const lines = rows.map((row, i) => {
     const match = /^(\d+) (\d+) (\d+)$/.exec(row);
@@ -44,7 +44,7 @@ function schedule(rows: readonly string[], vm_of_pid?: ReadonlyMap<number, numbe
   return hostSchedule(switches, DEFAULT_VCPU_THREADS, 'trace.txt', vm_of_pid);
 }
 
-/** Steps as `line: pcpu<-comm pid`, with `?` for an inferred one. */
+/** Steps as `line: pcpu<-comm pid`, with `?` for an inferred step. */
 function stepsOf({ steps, vcpus, pcpus }: HostSchedule): string[] {
   return steps.map(({ line, pcpu, vcpu, inferred }) => {
     const pid = vcpus[vcpu]?.pid ?? '-';
@@ -52,7 +52,7 @@ function stepsOf({ steps, vcpus, pcpus }: HostSchedule): string[] {
   });
 }
 
-/** VM and index by pid. */
+/** VM and vCPU index by pid. */
 function placesOf({ vcpus }: HostSchedule): string[] {
   return vcpus.map((vcpu) => `${vcpu.pid}=${vcpu.vm}.${vcpu.index} ${vcpu.vm_from}`);
 }
@@ -147,7 +147,7 @@ describe('hostSchedule, steps', () => {
 });
 
 describe('hostSchedule, VMs', () => {
-  /** Where threads are put that each run once; a thread is its pid and its name. */
+  /** Places of threads that run once each. A thread is its pid and its name. */
   const group = (threads: readonly string[]): string[] => {
     const named = ['0 swapper/0', ...threads].map((text) => {
       const at = text.indexOf(' ');
@@ -218,7 +218,7 @@ describe('hostSchedule, VMs', () => {
     expect(last(all(50, 19))).toBe('201=1.1 pids');
     expect(last([...all(50, 15), ...all(60, 5)])).toBe('201=0.1 hand-overs');
     expect(last([...all(50, 14), ...all(60, 6)])).toBe('201=1.1 pids');
-    // With one main thread for both VMs, or for none of them, it says nothing.
+    // Hand-overs say nothing if a main thread serves both VMs, or none of them.
     const shared = rows(all(50, 20)).map((row) => row.replace(/\b60\b/, '50'));
     expect(placesOf(schedule(shared))).toContain('201=1.1 pids');
     expect(last(all(61, 20))).toBe('201=1.1 pids');
@@ -331,14 +331,14 @@ describe('summarize', () => {
   it('summarize counts as a count by hand does', () => {
     const summary = summarize(
       schedule([
-        '0 100 0', // 100 ran here from the start: inferred, no switch of its own
+        '0 100 0', // 100 ran here from the start: its step is inferred
         '0 0 100', // the same vCPU again: no change
-        '0 100 200', // a change, across VMs
+        '0 100 200', // a change to another VM
         '0 200 7',
-        '0 7 8', // no vCPU: not counted
+        '0 7 8', // neither is a vCPU: not counted
         '1 0 100', // 100 migrates
         '1 100 101', // a change within the VM
-        '0 8 200', // the same vCPU again, other threads in between
+        '0 8 200', // the same vCPU again, after other threads
       ]),
     );
     expect(summary).toEqual({
@@ -355,14 +355,14 @@ describe('summarize', () => {
   });
 });
 
-/** A host that always obeys the rules, as the oracle: who runs on each CPU after each event. */
+/** The oracle: a host that always obeys the rules. */
 interface Run {
   readonly switches: readonly SchedSwitch[];
-  /** Per event: the pid that runs on each CPU after it. */
+  /** For each event, the pid that runs on each CPU after it. */
   readonly running: readonly (readonly number[])[];
 }
 
-/** Each pick is a CPU and a thread to run next; threads that run elsewhere are passed over. */
+/** Each pick is a CPU and the thread to run next. A thread that runs elsewhere is skipped. */
 function simulate(cpus: number, picks: readonly (readonly [number, number])[]): Run {
   const pids = [0, 7, 8, 100, 101, 200, 201];
   const now = [100, 0, 7, 201].slice(0, cpus);
@@ -393,14 +393,14 @@ const runArb: fc.Arbitrary<Run> = fc
   )
   .map(([cpus, picks]) => simulate(cpus, picks));
 
-/** Plays the steps up to a line, checks each on the way, and returns the pid per CPU number. */
+/** Plays the steps up to a line and checks each. Returns the pid on each CPU. */
 function residents({ steps, vcpus, pcpus }: HostSchedule, line: number): Map<number, number> {
   const resident = new Map<number, number>();
   for (const step of steps) {
     if (step.line > line) break;
     const cpu = pcpus[step.pcpu] ?? -1;
     const pid = vcpus[step.vcpu]?.pid ?? 0;
-    // Plain checks: this runs for every step of every prefix, where expect() would take seconds.
+    // This runs for every step of every prefix, where expect() would take seconds.
     if ((resident.get(cpu) ?? 0) === pid) throw new Error(`no change in line ${step.line}`);
     if (pid !== 0 && [...resident.values()].includes(pid)) {
       throw new Error(`pid ${pid} is on two CPUs in line ${step.line}`);
@@ -410,7 +410,7 @@ function residents({ steps, vcpus, pcpus }: HostSchedule, line: number): Map<num
   return resident;
 }
 
-/** True for the pids that are vCPUs in simulate(). */
+/** True for the vCPUs of simulate(). */
 function isVcpu(pid: number): boolean {
   return pid >= 100;
 }
@@ -451,7 +451,7 @@ describe('hostSchedule, generated hosts', () => {
     let lost_total = 0;
     fc.assert(
       fc.property(runArb, fc.array(fc.boolean(), { minLength: 80, maxLength: 80 }), (run, lose) => {
-        // Only an event with a later one on its CPU may be lost, since that one carries the mark.
+        // Only an event with a later one on its CPU may be lost: the later one has the mark.
         const last_of_cpu = new Map(run.switches.map((event, i) => [event.cpu, i]));
         const lossy = new Set<number>();
         const kept: SchedSwitch[] = [];

@@ -1,4 +1,4 @@
-/** What a name or a line of a recording only looks like is never taken for it. */
+/** A name or line of a recording that merely resembles a known form is never taken for it. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { SchedSwitch } from '../../src/schedule/ftrace.js';
@@ -7,7 +7,7 @@ import type { VcpuThread } from '../../src/schedule/host_schedule.js';
 import { hostSchedule } from '../../src/schedule/host_schedule.js';
 import { seeded } from '../rig/seed.js';
 
-/** A line of a switch on a CPU, as the kernel writes it. */
+/** A sched_switch line as the kernel writes it. */
 function line(cpu: number, payload: string): string {
   return `  x-7 [00${cpu}] d..2. 5.000000: ${payload}`;
 }
@@ -17,7 +17,7 @@ const SWITCH = `sched_switch: ${FIELDS} next_prio=120`;
 
 const parse = (...lines: readonly string[]): SchedSwitch[] => parseFtrace(lines.join('\n'), 'file');
 
-/** The vCPU that a thread of this name is taken for; all that matters is the name. */
+/** The vCPU that a thread of this name is taken for. */
 function vcpuOf(comm: string): VcpuThread {
   const next = { next_comm: comm, next_pid: 9, after_lost: false };
   const event = { line: 1, cpu: 0, time_ns: 1n, prev_comm: 'idle', prev_pid: 0, ...next };
@@ -32,7 +32,7 @@ describe("a thread's name", () => {
       fc.property(number, number, around, around, (domain, vcpu, before, after) => {
         fc.pre(before !== '7' && after !== '7');
         const { vm, index, vm_from } = vcpuOf(`${before}d${domain}v${vcpu}${after}`);
-        // Of any other name, the last number is the vCPU's, and there is one VM.
+        // In any other name the last number is the vCPU's, and there is one VM.
         const xen = before === '' && after === '';
         expect([vm, index]).toEqual([xen ? domain : 0, vcpu]);
         expect(vm_from === 'name').toBe(xen || vcpu === 0);

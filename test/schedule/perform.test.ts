@@ -1,4 +1,4 @@
-/** When an action is possible: one rule that generation, replay and shrinking all ask. */
+/** When an action is possible: generation, replay and shrinking all use one rule. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
@@ -17,7 +17,7 @@ import { drawOf, SEED, seeded } from '../rig/seed.js';
 
 const PART = { cpu: 'skylake', policy: lazySound };
 
-/** Two VMs of two vCPUs: v0 on p0, v1 on p1, v2 on p2, v3 off; task i is current on CPU i. */
+/** Two VMs of two vCPUs: v0 on p0, v1 on p1, v2 on p2; v3 is off. Task i runs on CPU i. */
 class Rig {
   readonly m: Machine = bootedMachine({ ...PART, vcpus: 2, tasks: 4, pcpus: 3 });
 
@@ -29,7 +29,7 @@ class Rig {
     perform(this.m, KIND[kind], actor, a, b, c);
   };
 
-  /** Opens a call-stack event; it gets the first free slot. */
+  /** Opens a call-stack event, which takes the first free slot. */
   open(vcpu: number, task: number, attr = 0): void {
     this.act('open', vcpu, task, attr, BRANCH_TYPES[0]);
   }
@@ -96,7 +96,7 @@ describe('canPerform', () => {
   it('a task switch takes a live task that runs nowhere; its kind tells where it last ran', () => {
     const { m, can, act } = new Rig();
     const tasks = [-1, 0, 1, 2, 3, 4, 99];
-    // Tasks 2 and 3 have not run yet, and count as CPU 0's.
+    // Tasks 2 and 3 have not run yet, so they count as CPU 0's.
     expect(tasks.filter((t) => can('taskSwitch', 0, t))).toEqual([2, 3]);
     expect(tasks.filter((t) => can('migrateTask', 0, t))).toEqual([]);
     expect(tasks.filter((t) => can('taskSwitch', 1, t))).toEqual([]);
@@ -220,7 +220,7 @@ describe('canPerform', () => {
     for (const kind of ['call', 'fork', 'halt', 'kexec', 'boot'] as const) {
       expect([kind, rig.can(kind, 0, 1)]).toEqual([kind, false]);
     }
-    // A kexec stops other CPUs, but not inside a kernel function; that of another VM may come.
+    // A kexec may not stop a CPU inside a kernel function of its VM. Another VM's kexec is free.
     expect([rig.can('kexec', 1), rig.can('kexec', 2)]).toEqual([false, true]);
     rig.act('resume', 0);
     expect([rig.can('resume', 0), rig.can('call', 0, 1), rig.can('kexec', 1)]).toEqual([
@@ -329,7 +329,7 @@ describe('every action that is drawn', () => {
           const { kind, actor, a, b, c } = generator;
           const before = m.memory.words.slice();
           expect(canPerform(m, kind, actor, a, b)).toBe(true);
-          // Asking changes nothing, whatever the answer.
+          // canPerform never changes the machine.
           for (let k = 0; k < ACTION_NAMES.length; k++) {
             canPerform(m, k, 0, a, b);
           }

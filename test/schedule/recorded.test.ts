@@ -1,4 +1,4 @@
-/** Recorded switches: how a recording is cut, and that a run makes them, in order and no others. */
+/** Recorded switches: how a recording is cut, and that a run makes exactly these switches. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ShapeCampaign } from '../../src/campaign/campaign.js';
@@ -15,9 +15,8 @@ import { Observer } from '../../src/host/observer.js';
 import { SEED, seeded } from '../rig/seed.js';
 import { configOf } from '../rig/states.js';
 
-/** Runs in which what is drawn is counted. */
 const RUNS = 100;
-/** VMs by their numbers in the recording, each with the indices of its vCPUs, in no order. */
+/** VMs by their numbers in the recording, each with the indices of its vCPUs in any order. */
 const vms = fc.uniqueArray(
   fc.record({
     vm: fc.constantFrom(0, 1, 2, 5, 9),
@@ -43,7 +42,7 @@ const recording: fc.Arbitrary<HostSchedule> = vms.chain((list) => {
   return steps.map((all) => ({ file: '', vcpus, pcpus: [0, 4], steps: all }));
 });
 
-/** What the vCPU of a step is in the machine: VMs are numbered in the order of the vCPUs. */
+/** The machine's number of a step's vCPU. The machine numbers VMs in the order of the vCPUs. */
 function numberOf({ vcpus }: HostSchedule, { vcpu }: ScheduleStep): number {
   if (vcpu < 0) return -1;
   const order = [...new Set(vcpus.map(({ vm }) => vm))];
@@ -90,10 +89,10 @@ describe('recordedWindows', () => {
   });
 });
 
-/** Who comes to a pCPU, or leaves it to nobody: a change of one pCPU. */
+/** A pCPU and the vCPU that now runs there; -1 if it is idle. */
 type Change = readonly [pcpu: number, vcpu: number];
 
-/** What a window asks for, from the pCPUs as they are at the boot. */
+/** The changes that a window asks for, starting from the pCPUs after the boot. */
 function changesOf({ residents, steps }: RecordedWindow, booted: readonly number[]): Change[] {
   const there = [...booted];
   const changes: Change[] = [];
@@ -105,14 +104,14 @@ function changesOf({ residents, steps }: RecordedWindow, booted: readonly number
   residents.forEach((vcpu, p) => there[p] !== vcpu && put(p, -1));
   residents.forEach((vcpu, p) => put(p, vcpu));
   for (const { pcpu, vcpu } of steps) {
-    // A vCPU that has not left another pCPU leaves it now.
+    // A vCPU that is still on another pCPU leaves it first.
     there.forEach((other, p) => other === vcpu && vcpu >= 0 && p !== pcpu && put(p, -1));
     put(pcpu, vcpu);
   }
   return changes;
 }
 
-/** What a schedule makes of it on a machine, and how many changes came inside a function. */
+/** Replays a schedule. Notes each change of a pCPU, and how many changes fell inside a function. */
 class Replay {
   readonly booted: readonly number[];
   readonly changes: Change[] = [];
@@ -138,7 +137,7 @@ class Replay {
   }
 }
 
-/** No vCPU is on two pCPUs at the beginning of a window. */
+/** Whether no vCPU is on two pCPUs at the start of a window. */
 function possible({ residents: [a, b] }: RecordedWindow): boolean {
   return a < 0 || a !== b;
 }
@@ -165,7 +164,7 @@ describe('a recorded run', () => {
       seeded(60),
     );
     expect(inside).toBeGreaterThan(5);
-    // Some switches that were armed had to be made at last, since no function came.
+    // If no function comes, an armed switch is made at the end of its gap.
     expect(armed).toBeGreaterThan(inside);
   });
 
@@ -183,7 +182,7 @@ describe('a recorded run', () => {
       switches.slice(1).forEach((at, i) => gaps.add(at - switches[i] - 1));
     }
     expect([...gaps].sort()).toEqual([1, 2, 3, 4]);
-    // Every second one draws, in three of four runs, and half of what is drawn is 0: 3/16.
+    // Half of the switches draw a delay, in three of four runs, and half of the delays are 0: 3/16.
     const share = armed / (RUNS * (steps.length - 1));
     expect(share).toBeGreaterThan(0.1);
     expect(share).toBeLessThan(0.25);

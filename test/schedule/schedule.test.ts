@@ -1,4 +1,4 @@
-/** Schedules as data: actions, the list that holds them, and the configurations of machines. */
+/** Schedules as data: actions, the list that holds them, and machine configurations. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ModelInvariantError } from '../../src/hw/assert.js';
@@ -13,11 +13,11 @@ import { bootedMachine, machineConfig } from '../rig/machine.js';
 import { Recorder } from '../rig/observer.js';
 import { seeded } from '../rig/seed.js';
 
-/** Long lists, so that the array behind them has to grow more than once. */
+/** The lists are long, so the array behind a schedule grows more than once. */
 const actions = fc.array(anyAction(7), { maxLength: 300, size: 'max' });
 
 describe('the table of actions', () => {
-  it('always numbers the names in their order', () => {
+  it('the table numbers the names of actions in their order', () => {
     ACTION_NAMES.forEach((name, i) => {
       expect(KIND[name]).toBe(i);
       expect(ACTIONS[name].params.length).toBeLessThanOrEqual(3);

@@ -1,4 +1,4 @@
-/** Shrinking: what comes out still fails, is never larger, and has nothing that could go. */
+/** Shrinking: the result still fails, is never larger, and has nothing left to remove. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
@@ -13,7 +13,7 @@ import { seeded } from '../rig/seed.js';
 
 const act = (kind: ActionName, ...args: number[]): Action => ({ kind, actor: 0, args });
 
-/** A predicate over the actions up to and with each; where it first holds, the schedule fails. */
+/** A schedule fails at its first action for which `holds` is true of the actions up to there. */
 function failsWhen(holds: (actions: readonly Action[]) => boolean): FailsAt {
   return (schedule) => {
     const all = schedule.actions();
@@ -68,7 +68,7 @@ describe('shrink', () => {
     const list = fc.array(noise, { minLength: 1, maxLength: 24, size: 'max' });
     fc.assert(
       fc.property(list, fc.nat(1000), (actions, salt) => {
-        // Fails by an arbitrary rule that knows nothing of order.
+        // Fails by an arbitrary rule that does not depend on order.
         const sum = (some: readonly Action[]): number =>
           some.reduce((x, { kind, args }) => x * 31 + kind.length + (args[0] ?? 0), salt) % 3;
         const holds = (some: readonly Action[]): boolean => sum(some) === 0;
@@ -114,7 +114,7 @@ describe('shrink', () => {
       count(list, 'enter') === count(list, 'leave') && count(list, 'kexec') === 1;
     const apart = [act('enter', 0), act('fork'), act('exit'), act('leave'), act('halt')];
     expect(shrunk([...apart, act('kexec')], balanced)).toEqual([act('kexec')]);
-    // Actions that have to stay make the schedule too long for trying every pair.
+    // Many necessary actions make the schedule too long for trying every pair.
     const stay = (n: number) => (list: readonly Action[]) =>
       balanced(list) && count(list, 'boot') === n;
     const boots = (n: number): Action[] => Array.from({ length: n }, () => act('boot'));

@@ -1,4 +1,4 @@
-/** Replay tokens: what goes in comes out, and what was mistyped never comes out as another. */
+/** Replay tokens: encoding is reversible, and a mistyped token is never decoded as another one. */
 import { actionText } from '../../src/schedule/action_text.js';
 import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
@@ -26,12 +26,12 @@ const replay: fc.Arbitrary<Replay> = fc.record({
     .map((list) => Schedule.of(list)),
 });
 
-/** A replay as data that can be compared. */
+/** A replay as plain data for comparison. */
 function plain(r: Replay | null): unknown {
   return r === null ? null : { ...r, schedule: r.schedule.actions() };
 }
 
-/** What a token says, or null for one that is refused in either way. */
+/** The content of a token; null for a refused token, whichever way it is refused. */
 function decoded(token: string): unknown {
   try {
     return plain(decodeToken(token));
@@ -41,7 +41,7 @@ function decoded(token: string): unknown {
   }
 }
 
-/** A token of these bytes, with the check sum computed as its definition says (FNV-1a). */
+/** A token of these bytes, with the check sum computed by its definition (FNV-1a). */
 function tokenOf(bytes: readonly number[]): string {
   let h = 2166136261n;
   for (const b of bytes) h = ((h ^ BigInt(b)) * 16777619n) % 2n ** 32n;
@@ -86,7 +86,7 @@ describe('encodeToken', () => {
   });
 });
 
-/** A token that was printed before actions were objects, with one of each. */
+/** A token of an older version, with one action of each kind, which must still decode. */
 const KEPT =
   'v1.bmV2ZXIgbm8tbGVhay92bSBza3lsYWtlIDYuMSAyIDEgMiAxAAAAAgICAgIEBAICBgACCAIACgQMAAAOAgA' +
   'QBBIAAQIEFAIAFgQAGAAAGgIAAhwEAB4AAAIEIAIiBCQAJgIoBAACKgAALAIuBAACMAACMgI0BNQSpks';
@@ -122,7 +122,7 @@ const KEPT_SAYS: readonly string[] = [
 ];
 
 describe('decodeToken', () => {
-  it('reads a token that somebody kept, whatever actions there are by now', () => {
+  it('decodeToken reads an old token, whatever actions have been added since', () => {
     expect(decodeToken(KEPT)?.schedule.actions().map(actionText)).toEqual(KEPT_SAYS);
   });
 
@@ -136,7 +136,7 @@ describe('decodeToken', () => {
           const wrong = alphabet[(i * 31 + salt) % alphabet.length];
           if (wrong === token[i]) continue;
           const now = decoded(token.slice(0, i) + wrong + token.slice(i + 1));
-          // The last character has bits that mean nothing, and + is another way to write -.
+          // Some bits of the last character have no meaning. `+/` are other spellings of `-_`.
           const same = i === token.length - 1 || '+/'.includes(wrong);
           if (now !== null && same) expect(now).toEqual(right);
           else expect(now).toBe(null);
@@ -195,7 +195,7 @@ describe('decodeToken', () => {
     for (const text of ['', 'v1', 'v1.', 'v1.AAAA', token.slice(3), `v2${token.slice(2)}`]) {
       expect(decodeToken(text)).toBe(null);
     }
-    // The shortest that could be one: a NUL alone has five bytes with its check sum.
+    // A NUL with its check sum makes five bytes, the shortest possible token.
     expect(decodeToken(tokenOf([0]))).toBe(null);
     expect(decodeToken(tokenOf([65, 0]))).not.toBe(null);
   });

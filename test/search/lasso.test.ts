@@ -1,4 +1,4 @@
-/** What can go on for ever, beside a transitive closure over the same random graphs. */
+/** Cycles in random graphs, compared with a transitive closure. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ModelInvariantError } from '../../src/hw/assert.js';
@@ -41,7 +41,7 @@ interface Arrow {
   readonly weight: number;
 }
 
-/** The edges among states that can be reached and are within. */
+/** The edges among reachable states that are within the claim. */
 function arrowsOf(graph: Graph, claim: Claim): Arrow[] {
   const lengths = distances(graph, false);
   const in_ = (s: number): boolean => lengths[s] < Infinity && !claim.outside.has(s);
@@ -54,7 +54,7 @@ function arrowsOf(graph: Graph, claim: Claim): Arrow[] {
   );
 }
 
-/** Heaviest paths, relaxed until nothing changes; more than there are edges means a cycle. */
+/** Weights of heaviest paths, relaxed to the end. More rounds than edges mean a cycle. */
 function heaviest(graph: Graph, arrows: readonly Arrow[]): number {
   const weight = graph.edges.map(() => 0);
   const limit = arrows.length;
@@ -96,7 +96,7 @@ function checkLasso(search: Search, claim: Recurrence, outcome: LassoOutcome): v
   expect(recurred).toBeGreaterThan(0);
 }
 
-/** Two lamps: each can be lit when dark; lit ones go out, both at once or one at a time. */
+/** Two lamps. A dark lamp can be lit. Lit lamps go out, both at once or one at a time. */
 function lamps(lasting: boolean): Model {
   return {
     stateWords: 2,
@@ -144,7 +144,7 @@ describe('findLasso', () => {
   });
 
   it('a lasso starts at a state nearest to the first, and returns by a shortest way', () => {
-    // 0 -> 1 -> 2 -> 3 -> 1, with a detour from 3 over 4, and a second cycle 5 -> 5 far away.
+    // 0 -> 1 -> 2 -> 3 -> 1, a detour from 3 over 4, and a separate cycle 5 -> 5.
     const to = [[1], [2], [3], [4, 1], [1, 5], [5]];
     const graph = { edges: to.map((list) => list.map((t) => ({ to: t, cost: 1 }))), bad: [] };
     const recurring = new Set(['5 0', '3 0', '2 0']);
@@ -164,7 +164,7 @@ describe('findLasso', () => {
 
   it('a lasso is found with symmetry where one is found without', () => {
     for (const lasting of [false, true]) {
-      // Lamp 1 has no name of its own with symmetry: that any lamp is lit must not recur.
+      // With symmetry the two lamps are interchangeable, so the claim is about any lamp.
       const recurs = (_from: Int32Array, action: number): boolean => action < 2;
       const claim = { name: 'lit', within: (): boolean => true, recurs };
       for (const symmetry of [false, true]) {
@@ -179,7 +179,7 @@ describe('findLasso', () => {
 
   it('the claim of a transition is always told before names are changed', () => {
     const search = explored(lamps(false), true);
-    // No action changes both lamps, under the names that it was performed with.
+    // An action changes one lamp only, unless names change during the action.
     const recurs = (from: Int32Array, _action: number, to: Int32Array): boolean =>
       from[0] !== to[0] && from[1] !== to[1];
     const none = judged(search, { name: 'both', within: (): boolean => true, recurs });

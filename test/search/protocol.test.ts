@@ -1,4 +1,4 @@
-/** The protocol of the benchmark: the counts that other model checkers report for it, and more. */
+/** The protocol of the benchmark must have the state counts that other model checkers report. */
 import { describe, expect, it } from 'vitest';
 import { PROTOCOL_ACTIONS, protocol } from '../../bench/protocol/protocol.js';
 import { Search } from '../../src/search/search.js';
@@ -7,7 +7,7 @@ import type { Outcome, SearchOptions } from '../../src/search/search.js';
 const explore = (depth: number, bug: boolean, options?: SearchOptions): Outcome =>
   new Search(protocol(depth, bug), options).run();
 
-/** The protocol written as plainly as can be: stacks are lists of owners, newest first. */
+/** The protocol in its plainest form: stacks are lists of owners, newest first. */
 interface Plain {
   vm: number;
   stack: number[];

@@ -1,4 +1,4 @@
-/** Breadth-first search beside a dumb search over the same random graphs. */
+/** Breadth-first search, compared with a simple search over the same random graphs. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ModelInvariantError } from '../../src/hw/assert.js';
@@ -16,7 +16,7 @@ function explore(model: Model, options?: SearchOptions): { search: Search; outco
 const costOf = (model: Model, path: readonly number[]): number =>
   path.reduce((sum, action) => sum + (model.cost?.(action) ?? 1), 0);
 
-/** A counter of so many bits that `up` and `down` move, and that ends at its last value. */
+/** A counter of `bits` bits with actions `up` and `down`, which stops at its last value. */
 function counter(bits: number, words = 1): Model {
   const last = 2 ** bits - 1;
   return {
@@ -38,7 +38,7 @@ function counter(bits: number, words = 1): Model {
   };
 }
 
-/** Every number of so many bits: bit k can be set as long as it is clear. */
+/** Every number of `bits` bits. An action sets a bit that is clear. */
 function subsets(bits: number, words = 1): Model {
   return {
     stateWords: words,
@@ -51,7 +51,7 @@ function subsets(bits: number, words = 1): Model {
       return n;
     },
     apply: (s: Int32Array, action: number): void => void (s[0] |= 1 << action),
-    // Which bits are set is a matter of names; how many are set is not.
+    // States with equally many set bits are the same state under different names.
     canonical(s: Int32Array): void {
       let count = 0;
       for (let k = 0; k < bits; k++) count += (s[0] >> k) & 1;
@@ -143,7 +143,7 @@ describe('Search', () => {
     expect(one).toMatchObject({ end: 'broken', states: 4 });
     const none = explore(counter(6), { stopWhenAllBroken: true, wanted: [] }).outcome;
     expect(none.end).toBe('exhausted');
-    // The last state of a length may be the one that breaks the last of them.
+    // The last state of a length may break the last open invariant.
     const within = explore(subsets(3, 2), { stopWhenAllBroken: true }).outcome;
     expect(within.end).toBe('exhausted');
   });
@@ -198,7 +198,7 @@ describe('Search', () => {
     expect(last.length).toBe(outcome.length);
   });
 
-  it('never says that lengths are covered of which it has not judged every state', () => {
+  it('a search never counts a length as covered before it has judged every state of it', () => {
     const property = fc.property(
       graphs(16),
       fc.nat({ max: 16 }),
@@ -229,17 +229,17 @@ describe('Search', () => {
     fc.assert(property, { numRuns: 400 });
   });
 
-  it('always counts as covered each length whose states are all found, and no more', () => {
+  it('a search counts a length as covered exactly if all its states are found', () => {
     const interruptedAfter = (model: Model, expansions: number): Outcome => {
       let polls = 0;
       const poll = (): boolean => polls++ < expansions - 1;
       return explore(model, { poll, pollStates: 1 }).outcome;
     };
     for (const n of [1, 2, 3, 9]) {
-      // On a line, each expansion finds the one state of the next length.
+      // In a line, each expansion finds the one state of the next length.
       const line = interruptedAfter(counter(5), n);
       expect([line.end, line.length, line.covered]).toEqual(['interrupted', n, n]);
-      // Of the subsets of ten, the first expansion finds all of size 1, and ten more all of size 2.
+      // Subsets of ten: the first expansion finds all of size 1, the next ten find all of size 2.
       const { covered } = interruptedAfter(subsets(10), n);
       expect(covered).toBe(1);
     }
@@ -271,7 +271,7 @@ describe('Search', () => {
   });
 
   it('the estimate is never lower than the states that exist', () => {
-    // 5000 states, then 4000, each of which leads to ten more.
+    // 5000 states, then 4000 states that lead to ten more each.
     const tree: Model = {
       ...star(5000),
       stateWords: 2,
@@ -384,7 +384,7 @@ function choose(n: number, k: number): number {
   return Math.round(product);
 }
 
-/** One state that leads to so many that lead nowhere. */
+/** A state that leads to `leaves` states without actions. */
 function star(leaves: number): Model {
   return {
     ...counter(1, WORDS),

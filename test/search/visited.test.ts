@@ -1,9 +1,9 @@
-/** The visited set beside a Map over strings. */
+/** The visited set, compared with a Map from strings. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { collisionOdds, fingerprint, Visited } from '../../src/search/visited.js';
 
-/** States that a weak hash would mix up: few bits, the top ones too, and words exchanged. */
+/** States that a weak hash would mix up: few bits set, the top bits too, and words exchanged. */
 function word(): fc.Arbitrary<number> {
   const bit = fc.nat({ max: 31 }).map((k) => 1 << k);
   return fc.oneof(fc.constant(0), bit, fc.integer({ min: -2, max: 2 }));
@@ -82,7 +82,7 @@ describe('Visited', () => {
       while (count > (slots / 8) * 5) slots *= 2;
       return slots * 4;
     };
-    // A chunk has 2^17 words: 2^14 rows of 8 words, and 2^17 predecessors.
+    // A chunk has 2^17 words, enough for 2^14 rows of 8 words or for 2^17 predecessors.
     const wanted = (count: number): number =>
       tables(count) + Math.ceil(count / 2 ** 14) * 2 ** 19 + Math.ceil(count / 2 ** 17) * 2 ** 19;
     for (const count of [1, 640, 641, 16_384, 16_385, 131_072, 131_073]) {
@@ -94,7 +94,7 @@ describe('Visited', () => {
       n++;
       if ([1, 640, 641, 16_384, 16_385].includes(n)) {
         expect(visited.bytes).toBe(wanted(n));
-        // Never below what is held already.
+        // The answer is never below the memory that is already held.
         expect(visited.bytesFor(0)).toBe(wanted(n));
       }
     }
@@ -132,7 +132,7 @@ describe('Visited', () => {
     expect(prints.bytes).toBe(before - 2 ** 20);
     exact.forget(40_000);
     expect(exact.bytes).toBe(all);
-    // What was forgotten is still known.
+    // States whose rows are gone are still found by their fingerprints.
     n = 0;
     for (const state of structured(40_000, 8)) if (prints.find(state) !== n++) expect.fail(`${n}`);
     const into = new Int32Array(8);
@@ -153,7 +153,7 @@ describe('fingerprint', () => {
       halves.forEach((half, k) => half.add(print[k]));
     }
     expect(seen.size).toBe(count);
-    // About count^2 / 2^33, five, would be had by chance.
+    // Chance alone causes about count^2 / 2^33 = 5 collisions.
     for (const half of halves) expect(half.size).toBeGreaterThan(count - 40);
   });
 

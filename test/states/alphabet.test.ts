@@ -1,4 +1,4 @@
-/** What an exploration tries, word for word, and how many states that makes of small machines. */
+/** The actions that an exploration tries, in words, and the number of states of small machines. */
 import { describe, expect, it } from 'vitest';
 import type { Group } from '../../src/schedule/explored.js';
 import { GROUP_NAMES } from '../../src/schedule/explored.js';
@@ -23,7 +23,7 @@ function modelOf(
   return new MachineModel(config, { groups, events: 1, calls: 2, suspended: 0 });
 }
 
-/** A model that is walked by hand. */
+/** A model; the test walks through its states by hand. */
 class Walk {
   private readonly model: MachineModel;
   private readonly state: Int32Array;
@@ -68,10 +68,10 @@ describe('the alphabet', () => {
     const calls = ['v0: call', 'v0: ret'];
     const more = ['v0: taskSwitch task=1', 'v0: close event=0', 'v0: pmi event=0'];
     expect(walk.take(OPEN).offers).toEqual([first[0], ...calls, ...more]);
-    // Two calls are as many as the bound has.
+    // The bound allows two calls.
     walk.take(calls[0]).take(calls[0]);
     expect(walk.offers).toEqual([first[0], calls[1], ...more]);
-    // Nothing is recorded for the other task, and no second event may be opened.
+    // No record is kept for the other task, and the bound allows one event.
     walk.take('v0: taskSwitch task=1').take('v0: taskSwitch task=0');
     walk.take('v0: close event=0');
     expect(walk.offers).toEqual([first[0], 'v0: taskSwitch task=1']);

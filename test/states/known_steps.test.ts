@@ -1,6 +1,6 @@
 /**
- * What an action does, what is possible and what a state is called are looked up once they are
- * known. Wherever an exploration looks them up, working them out anew must say the same.
+ * An exploration caches the effect of an action, the possible actions and the name of a state.
+ * Working them out anew must give the same.
  */
 import { describe, expect, it, vi } from 'vitest';
 import type { Group } from '../../src/schedule/explored.js';
@@ -10,7 +10,7 @@ import { policyOf } from '../rig/machine.js';
 import type { Counts } from '../rig/states.js';
 import { configOf, Walker } from '../rig/states.js';
 
-/** Runs something while every map forgets a key as soon as it was asked for it once. */
+/** Runs `run` while every map forgets a key once it has been looked up. */
 function forgetting<T>(run: () => T): T {
   const { find, add } = WordMap.prototype;
   let added = '';
@@ -32,7 +32,7 @@ function forgetting<T>(run: () => T): T {
   }
 }
 
-/** Some of the states up to so many, each under the names that a path gives it. */
+/** Up to `most` reached states, each under the names of the path to it. */
 function* reached(walker: Walker, most: number): Generator<Int32Array> {
   const seen = new Set<string>();
   const queue = [walker.first()];
@@ -46,7 +46,7 @@ function* reached(walker: Walker, most: number): Generator<Int32Array> {
   }
 }
 
-/** Names a step by the parts that it touches, and says which branches of its VM are elsewhere. */
+/** Names a step by its parts. Also returns the branches of its VM that other VMs hold. */
 function keyOf(
   { parts, table }: MachineModel,
   state: Int32Array,
@@ -63,7 +63,7 @@ function keyOf(
 }
 
 const STATES = 1500;
-/** Of so many states, one is looked at whole: steps whose branches are elsewhere always are. */
+/** One of EVERY states is checked, and each step whose branches another VM holds. */
 const EVERY = 12;
 
 const PLAIN: readonly Group[] = ['calls', 'tasks', 'events', 'pmi'];

@@ -1,4 +1,4 @@
-/** A record that another VM has taken is never mistaken for a later one. */
+/** A record that leaked to another VM is never mistaken for a later record. */
 import { describe, expect, it } from 'vitest';
 import { MachineModel } from '../../src/states/machine_model.js';
 import { actionText } from '../../src/schedule/action_text.js';
@@ -7,7 +7,7 @@ import { Bench } from '../../src/campaign/trial.js';
 import { PROPERTY } from '../../src/judge/properties.js';
 import { machineConfig } from '../rig/machine.js';
 
-/** v1 saves what v0 has recorded, and brings it back once v0 has recorded another branch there. */
+/** v1 saves a record of v0, v0 records another branch there, v1 restores the old record. */
 const SCHEDULE = [
   'v0: open task=0 type=CALL_STACK|USER',
   'p0: run vcpu=1',

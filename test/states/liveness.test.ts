@@ -1,4 +1,4 @@
-/** What goes on for ever is asked of every vCPU of a VM. */
+/** A liveness claim is checked for every vCPU of a VM. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { always } from '../../src/host/policy/always.js';
@@ -12,7 +12,7 @@ import { Schedule } from '../../src/schedule/schedule.js';
 import { seeded } from '../rig/seed.js';
 import { exploreOptions, explorations, Walker } from '../rig/states.js';
 
-/** A policy for the first vCPU of each VM, and another one for the second. */
+/** A policy that acts as the first of `policies` for the first vCPU of each VM, and so on. */
 function mixed(...policies: readonly [first: LbrPolicy, second: LbrPolicy]): LbrPolicy {
   const [first, second] = policies;
   expect(first.words.slice(0, second.words.length)).toEqual(
@@ -53,7 +53,7 @@ describe('no-needless-switch for ever', () => {
   });
 
   it('needless work for ever is found though the number of the VM changes', () => {
-    // With two VMs the one that runs is number 0.
+    // With two VMs, the running VM is number 0.
     expect(livenessOf(mixed(lazySound, parked), 2)).toMatchObject({ recurs: false, most: 2 });
     expect(livenessOf(mixed(lazySound, always), 2).recurs).toBe(true);
   });

@@ -1,4 +1,4 @@
-/** The explored machine beside the one that `verify` runs: actions and verdicts, step by step. */
+/** The explored machine beside the machine of `verify`: same actions and verdicts at each step. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Offer } from '../../src/states/alphabet.js';
@@ -19,13 +19,13 @@ import { explorations, textOf, Walker } from '../rig/states.js';
 /** More accesses than any function makes. */
 const FAR = 10_000;
 
-/** The machine as `verify` runs it, and what an exploration may try on it. */
+/** The machine as `verify` runs it, with the actions that an exploration may try. */
 class Plain {
   private readonly bench: Bench;
   private readonly drawn: Drawn;
   private readonly opened: Int32Array;
   private readonly alphabet: Alphabet;
-  /** To find out how many accesses a function makes. */
+  /** A scratch machine for counting the accesses of a function. */
   private readonly spare: Machine;
 
   constructor(drawn: Drawn) {
@@ -45,7 +45,7 @@ class Plain {
     this.spare = new Machine(config, new Observer());
   }
 
-  /** Performs what a schedule has for an action. Returns the properties that it broke. */
+  /** Performs an action's part of a schedule. Returns the properties that broke. */
   perform(actions: readonly Action[]): PropertyName[] {
     const { machine, monitor } = this.bench;
     monitor.verdicts.clear();
@@ -82,7 +82,7 @@ class Plain {
     return texts.sort();
   }
 
-  /** The same function with a switch before each of its accesses. */
+  /** Runs the same function with a switch before each of its accesses. */
   private interrupted(p: number, v: number, kind: number, args: readonly number[]): string[] {
     const { machine } = this.bench;
     const others = machine.ports.filter(({ suspended }, id) => suspended !== 0 && id !== v);
@@ -136,7 +136,7 @@ describe('MachineModel', () => {
       }),
       seeded(150),
     );
-    // The comparison says something about what was broken at some time.
+    // The comparison is worthless unless these properties broke at some time.
     expect([...reached.keys()]).toEqual(
       expect.arrayContaining([
         'no-loss/callstack',

@@ -1,4 +1,4 @@
-/** States that differ in names only: the canonical one can do the same, and stays what it is. */
+/** States that differ in names only offer the same actions and have one canonical form. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { POLICIES } from '../../src/host/policy/index.js';
@@ -6,7 +6,7 @@ import type { Drawn } from '../rig/states.js';
 import { seeded } from '../rig/seed.js';
 import { explorations, Walker } from '../rig/states.js';
 
-/** What the actions of a state lead to, up to names. */
+/** The canonical form of each successor of a state, with the action that leads there. */
 function successors(walker: Walker, state: Int32Array): Map<string, string> {
   const found = new Map<string, string>();
   for (const action of walker.actions(state)) {
@@ -16,14 +16,14 @@ function successors(walker: Walker, state: Int32Array): Map<string, string> {
   return found;
 }
 
-/** What one of two states leads to and the other doesn't. */
+/** Entries of `one` that `other` lacks. */
 function onlyOne(one: Map<string, string>, other: Map<string, string>): string[] {
   return [...one].filter(([key]) => !other.has(key)).map(([, text]) => text);
 }
 
 function follow({ config, bounds, picks }: Drawn, keepsVms: boolean): void {
-  // While a task that was forked is current the others are not renamed: states are told apart
-  // that need not be.
+  // While a forked task is current, tasks are not renamed. Then equal states may count as
+  // different.
   const groups = bounds.groups.filter((group) => group !== 'fork');
   const walker = new Walker({ config, bounds: { ...bounds, groups } }, keepsVms);
   let state = walker.first();

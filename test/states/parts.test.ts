@@ -1,4 +1,4 @@
-/** What is wiped of a kernel since nothing reads it again, and what is not. */
+/** Words of a kernel that are wiped because nothing reads them again, and words that are kept. */
 import { describe, expect, it } from 'vitest';
 import type { Kernel } from '../../src/guest/perf/kernel.js';
 import { LBR_NONE, LBR_VALID } from '../../src/guest/perf/perf_event.js';

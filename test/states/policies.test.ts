@@ -1,4 +1,4 @@
-/** Whole explorations: how many states, what holds, and the shortest schedules to what does not. */
+/** Whole explorations: number of states, verdicts, and shortest counterexamples. */
 import type { Vcpu } from '../../src/host/vcpu.js';
 import { describe, expect, it } from 'vitest';
 import type { Group } from '../../src/schedule/explored.js';
@@ -30,7 +30,7 @@ function explored(
   return explore(exploreOptions(whole, groups, { bounds, ...more }));
 }
 
-/** The properties with another verdict than `holds`. */
+/** Properties whose verdict is not `holds`. */
 function others({ results }: Explored): Partial<Record<PropertyName, string>> {
   const entries = results.filter(({ verdict }) => verdict !== 'holds');
   return Object.fromEntries(entries.map(({ property, verdict }) => [property, verdict]));
@@ -45,7 +45,7 @@ const counts = ({ outcome, complete, exhausted }: Explored): unknown[] => [
 
 const worst = ({ liveness }: Explored): unknown => [liveness?.recurs, liveness?.most];
 
-/** Lengths of the counterexamples, each of which must break its property at its very end. */
+/** Length of each counterexample, whose last action must be the one that breaks the property. */
 function lengths(one: Explored): Partial<Record<PropertyName, number>> {
   const found: Partial<Record<PropertyName, number>> = {};
   for (const { property, counterexample } of one.results) {
@@ -58,7 +58,7 @@ function lengths(one: Explored): Partial<Record<PropertyName, number>> {
   return found;
 }
 
-/** Saves and restores only a stack that is being recorded on when its vCPU leaves. */
+/** Saves and restores only a stack that is recording when its vCPU leaves. */
 const TRUSTING: LbrPolicy = {
   ...policyOf('never'),
   name: 'trusting',
@@ -189,7 +189,7 @@ describe('a policy that is not sound', () => {
     expect([liveness?.recurs, liveness?.most]).toEqual([true, Infinity]);
     const bench = new Bench(configOf(policyOf('always'), [2, 1, 2, 1]));
     bench.boot();
-    /** vCPUs that the actions have saved or restored in vain. */
+    /** Bit mask of the vCPUs for which the actions saved or restored an unused stack. */
     const inVain = (actions: readonly Action[]): number => {
       bench.monitor.forget();
       const schedule = Schedule.of(actions);
@@ -218,7 +218,7 @@ describe('a policy that is not sound', () => {
       'v0: resume',
       'v0: taskSwitch task=1',
     ]);
-    // With the shortcut perf counts on a stack that the policy has let go.
+    // The shortcut relies on a stack that the policy has given up.
     expect(schedule(run('6.1', OUTSIDE))?.length).toBe(7);
   });
 });

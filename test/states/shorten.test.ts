@@ -1,4 +1,4 @@
-/** Counterexamples of a campaign, made minimal or told to be shrunk. */
+/** Counterexamples of a campaign: exploration makes them minimal or labels them shrunk. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { shorten, SMALL_MACHINES } from '../../src/states/shorten.js';
 import { always } from '../../src/host/policy/always.js';
@@ -25,7 +25,7 @@ function campaign(policy: LbrPolicy, runs: number): readonly Result[] {
   return runCampaign({ ...options, runs }).results;
 }
 
-/** A result with a schedule of the test's own. */
+/** A result whose schedule comes from the test. */
 function resultOf(policy: LbrPolicy, property: PropertyName, actions: Action[]): Result {
   const config = { ...shape, model, kernel: '6.1', policy } as const;
   const schedule = Schedule.of(actions);
@@ -45,7 +45,7 @@ function resultOf(policy: LbrPolicy, property: PropertyName, actions: Action[]):
   };
 }
 
-/** What a counterexample says of itself is so: it breaks the property, at its end. */
+/** Checks that a counterexample's claims are true: its last action breaks the property. */
 function check(property: PropertyName, { token, actions, text }: Counterexample): void {
   const { config, schedule } = replayToken(token);
   const bench = new Bench(config);
@@ -118,7 +118,7 @@ describe('shorten', () => {
     expect(counterexample).toEqual(found.counterexample);
   });
 
-  it('never calls anything minimal once it was interrupted, however late', () => {
+  it('shorten calls nothing minimal after an interruption, however late', () => {
     const found = [resultOf(never, 'sample-true', [rdmsr, ...leak])];
     let asked = 0;
     const shortened = (answers: number): Result[] => {
@@ -145,7 +145,7 @@ describe('shorten', () => {
   });
 });
 
-/** The host records into a stack that a sample of the guest's is then taken from. */
+/** The host records into a stack, and a sample of the guest is then taken from this stack. */
 const leak: Action[] = [
   { kind: 'hostEvent', actor: 0, args: [0, 0] },
   { kind: 'open', actor: 0, args: [0, 0, 0x801] },

@@ -1,4 +1,4 @@
-/** What an exploration keeps: rows, and what it knows of keys, beside plain maps. */
+/** The stores of an exploration, for rows and for results by key, compared with plain maps. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { grown, PartStore } from '../../src/states/part_store.js';
@@ -9,7 +9,7 @@ import { addressHigh, addressTask, addressVm, BRANCH_NONE, HOST_VM } from '../..
 import { seeded } from '../rig/seed.js';
 
 const LONGEST = 100;
-/** Mostly zeros, and words that differ in their sign alone. */
+/** Mostly zeros, and words that differ in their sign bit only. */
 const word = fc.oneof(fc.constant(0), fc.constantFrom(1, -1, 1 << 31), fc.integer());
 const row = fc.array(word, { maxLength: LONGEST }).map((words) => Int32Array.from(words));
 
@@ -117,7 +117,7 @@ describe('WordMap', () => {
   });
 });
 
-/** Rows of branches, each a low word and a high one, and of INFO registers at the end. */
+/** Rows of branches, each of a low and a high word, with INFO registers at the end. */
 const INFOS = 4;
 const BRANCHES = 6;
 function namesOf(): Names {
@@ -233,7 +233,7 @@ describe('TaskRotation', () => {
           const wanted = moves ? (task - a + TASKS) % TASKS : task;
           expect(addressTask(once[at + 1])).toBe(wanted);
         }
-        // A task that was forked is not turned to.
+        // Forked tasks are not renamed.
         expect(turned(was, TASKS)).toEqual(was);
       }),
       seeded(200),

@@ -1,4 +1,4 @@
-/** Timelines of schedules that are written here, so that what they must say is known. */
+/** Timelines of hand-written schedules, whose text is known. */
 import { describe, expect, it } from 'vitest';
 import {
   PERF_SAMPLE_BRANCH_ANY,
@@ -29,7 +29,7 @@ function replayCase(
   return { config, property, schedule: Schedule.of(actions), whose: null };
 }
 
-/** One VM's call stack is read by another, which opens an event of its own meanwhile. */
+/** A VM reads a call stack of another VM after it has opened an event of its own. */
 const LEAK: readonly Action[] = [
   act('open', 0, 0, 0, CALLSTACK),
   act('call', 0, 2, 0),
@@ -132,7 +132,7 @@ describe('timeline', () => {
     expect(lines).toContain('      - not possible here, so passed over');
   });
   it("a timeline tells the guest kernel's own failures apart", () => {
-    // A zero-length call is a frame to the hardware, and none to the task.
+    // Hardware takes a zero-length call for a frame; the task has no such frame.
     const { breaker, text } = timeline(
       replayCase('always', 'callstack-true', [
         act('open', 0, 0, 0, CALLSTACK),
@@ -175,7 +175,7 @@ describe('timeline', () => {
 });
 
 describe('actionLines', () => {
-  it('always shows every action, also those behind a failure, and nothing else', () => {
+  it('actionLines shows every action, also those after a failure, and nothing else', () => {
     const replay = replayCase('never', 'no-leak/vm', [...LEAK, act('call', 1, 1, 0)]);
     expect(actionLines(replay)).toEqual([
       '  2 VMs of 1 vCPU, 1 pCPU: v0 (VM 0) on p0, v1 (VM 1) off',

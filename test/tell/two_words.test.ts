@@ -1,4 +1,4 @@
-/** A register is two words: a record is told, and told from another, by either of them alone. */
+/** A register is two words. Either word alone suffices to report or distinguish records. */
 import { describe, expect, it } from 'vitest';
 import {
   PERF_SAMPLE_BRANCH_CALL_STACK,
@@ -15,14 +15,14 @@ import { policyOf } from '../rig/machine.js';
 
 const CALLSTACK = PERF_SAMPLE_BRANCH_CALL_STACK | PERF_SAMPLE_BRANCH_USER;
 
-/** The lines of a timeline as one text, long ones joined again. */
+/** The timeline as one text, without line breaks. */
 function told(policy: string, property: PropertyName, actions: readonly Action[]): string {
   const config = configOf(policyOf(policy), [2, 1, 2, 1], 'skylake/4');
   const { lines } = timeline({ config, property, schedule: Schedule.of(actions), whose: null });
   return lines.join('\n').replaceAll(/\n {8,}(?=[a-z])/g, ' ');
 }
 
-/** A raw write of FROM_0: the call with this number, of task 0 of a VM. */
+/** A raw write of FROM_0: call number `seq` by task 0 of a VM. */
 function writes(vcpu: number, seq: number, vm = vcpu): Action {
   const high = addressHigh(false, BRANCH_REL_CALL, vm, 0, 0);
   return { kind: 'wrmsr', actor: vcpu, args: [MSR_LBR_NHM_FROM, seq, high] };

@@ -1,6 +1,6 @@
 /**
- * Compiling an lbr.c. The files here are small ones of these tests' own: they define what perf
- * calls, and do next to nothing.
+ * Compiling an lbr.c. The files here are small: they define the functions that perf calls, with
+ * nearly empty bodies.
  */
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
 import { appendFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -49,7 +49,7 @@ afterAll(() => {
   rmSync(ROOT, { recursive: true });
 });
 
-/** Runs with `folder` before PATH, or in its place. */
+/** Calls `act` with `folder` before PATH, or with `folder` as the whole PATH. */
 function withPath<T>(folder: string, alone: boolean, act: () => T): T {
   const path = process.env.PATH ?? '';
   vi.stubEnv('PATH', alone ? folder : `${folder}${delimiter}${path}`);
@@ -68,7 +68,7 @@ describe.skipIf(missing !== '')('buildKernel', () => {
   it('a binary that was compiled before is always found, and never compiled twice', () => {
     const source = kernelSource(lbrC({}, '/* Cached. */'), '7.2');
     const first = buildKernel(source);
-    // It says which compiler it is, and compiles nothing.
+    // This clang prints its version but compiles nothing.
     const folder = programFolder('clang', `[ "$1" = --version ] && exec ${clang} "$1"; exit 1`);
     const second = withPath(folder, false, () => buildKernel(source));
     expect(Buffer.compare(second.bytes, first.bytes)).toBe(0);

@@ -1,6 +1,6 @@
 /**
- * C code in the place of lbr.c: what it finds of CPUs and types, and what is left when it is
- * interrupted, its stack and its static data.
+ * C code in place of lbr.c: its view of CPUs and types, and its stack and static data after an
+ * interruption.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -39,7 +39,7 @@ function driverOf(
 const bootedKernel = (driver: DriverKind, port: MsrPort): Kernel =>
   bootKernel({ model, tasks: 2, events: 2, pmu_version: 2, driver }, port);
 
-/** A port that keeps what is written. */
+/** A port that records what is written. */
 function notingPort(): MsrPort & { readonly written: [eax: number, edx: number][] } {
   const written: [number, number][] = [];
   const wrmsr = (_msr: number, eax: number, edx: number): Vector => {
@@ -77,7 +77,7 @@ describe.skipIf(missing !== '')('C code', () => {
     );
     const port = notingPort();
     const kernel = bootedKernel(driver, port);
-    // A second boot finds nothing of the first.
+    // A second boot must not see data of the first.
     kernel.clear();
     for (const cpu of kernel.cpus) kernel.lbr.intel_pmu_lbr_read(cpu);
     expect(port.written.map(([eax]) => eax)).toEqual([573, 680]);
@@ -136,7 +136,7 @@ describe.skipIf(missing !== '')('C code', () => {
       },
     };
     const kernel = bootedKernel(driver, port);
-    // 200 frames of 2000 bytes are many times what there is of stack.
+    // 200 frames of 2000 bytes are far larger than the stack.
     for (let i = 0; i < 200; i++) {
       expect(() => kernel.lbr.intel_pmu_lbr_read(kernel.cpus[i % 2])).toThrow(stop);
     }
@@ -147,7 +147,7 @@ describe.skipIf(missing !== '')('C code', () => {
   });
 
   it('interrupted C code ends with the static data of a run without interruption', () => {
-    // A function of the kernel that calls lbr.c twice, and is interrupted in the second call.
+    // A kernel function calls lbr.c twice and is interrupted in the second call.
     const driver = driverOf({
       intel_pmu_lbr_disable_all: 'calls++;',
       intel_pmu_lbr_enable_all: `u64 tos;

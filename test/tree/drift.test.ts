@@ -1,9 +1,9 @@
-/** What is read off the text of an lbr.c. The snippets are in these tests' own words. */
+/** What drift.ts finds in the text of an lbr.c. The snippets are written for this test. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { driftMacros, includedHeaders } from '../../src/tree/drift.js';
 
-/** A macro, a text that has what it stands for, and texts that only look like it. */
+/** A macro, a text with its pattern, and texts that merely resemble the pattern. */
 const DRIFTS: readonly (readonly [macro: string, text: string, ...others: string[]])[] = [
   [
     'VLBR_SWAP_TASK_CTX',
@@ -54,7 +54,7 @@ const DRIFTS: readonly (readonly [macro: string, text: string, ...others: string
   [
     'VLBR_TARGET_HAS_USERS',
     '\tstruct task_struct *task = event->hw.target;\n',
-    // Data that belongs to a task does not say for whom users are counted.
+    // perf_ctx_data shows where a task's data lies, not for whom users are counted.
     '\tdata = deref(task->perf_ctx_data);\n',
     '\tdata = event->ctx->task_ctx_data;\n',
     '\ttask = hw_target(event);\n',
@@ -80,7 +80,7 @@ describe('driftMacros', () => {
   });
 });
 
-/** The release that first had a commit; in trees before it, only as a backport. */
+/** The first release with each commit. An older tree has the commit only as a backport. */
 const FIRST_RELEASE: Readonly<Record<string, string>> = {
   '4462fbfe6ec1': '6.1',
   '1fbc6c8e5289': '6.15',
@@ -91,8 +91,8 @@ const FIRST_RELEASE: Readonly<Record<string, string>> = {
 describe('the comments of drift.ts', () => {
   const text = readFileSync(new URL('../../src/tree/drift.ts', import.meta.url), 'utf8');
 
-  it('always name a commit together with the release that first had it', () => {
-    // Each comment goes with the entry below it.
+  it('the comments of drift.ts name each commit with the first release that has it', () => {
+    // A comment belongs to the entry below it.
     const comments = text.split(/^ {2}\{$|^ {2}\{ macro.*$/m);
     const labels = comments.filter((comment) => /\b[0-9a-f]{12}\b/.test(comment));
     const commits = labels.flatMap((label) => label.match(/\b[0-9a-f]{12}\b/g) ?? []);

@@ -1,4 +1,4 @@
-/** The C file in the machine: it behaves as the port does, and its state is the machine's. */
+/** The C file in the machine behaves as the port, and its state lies in the block. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { DriverKind } from '../../src/guest/perf/lbr_driver.js';
@@ -29,7 +29,7 @@ function configOf(policyName: string, model: CpuModel, shape: Shape): MachineCon
 
 const GOLDEN_FOLDER = new URL('../golden/', import.meta.url);
 
-/** The schedules that were kept; those for the driver of 4.18 have no C file here. */
+/** The kept schedules, except those for 4.18, for which there is no C file here. */
 const GOLDEN = readdirSync(GOLDEN_FOLDER)
   .filter((name) => /^\d{3}-.*\.json$/.test(name))
   .flatMap((name) =>
@@ -39,13 +39,13 @@ const GOLDEN = readdirSync(GOLDEN_FOLDER)
   )
   .filter(([, { config }]) => config.kernel === '6.1');
 
-/** The machine's block; comparing words one by one takes the runner seconds. */
+/** The machine's block as bytes. Comparing single words takes the test runner seconds. */
 function bytesOf({ machine }: AccessLog): Buffer {
   const { buffer, byteOffset, byteLength } = machine.memory.words;
   return Buffer.from(buffer, byteOffset, byteLength);
 }
 
-/** Calls `visit` with generated schedules for a machine. */
+/** Calls `visit` with generated schedules. */
 function eachSchedule(config: MachineConfig, runs: number, visit: (s: Schedule) => void): void {
   const campaign = new ShapeCampaign(config);
   for (let run = 0; run < runs; run++) {
@@ -117,7 +117,7 @@ describe.skipIf(installedSource === null)("the kernel's driver", () => {
       const config = { ...configOf('merged', model, shape), driver };
       const [first, second] = [new AccessLog(config), new AccessLog(config)];
       eachSchedule(config, 40, (schedule) => {
-        // The rest of a schedule, on the machine that ran its beginning and on one that did not.
+        // The second half runs on the machine of the first half and on a fresh machine.
         const half = STEPS >> 1;
         first.machine.boot();
         second.run(schedule);
@@ -146,7 +146,7 @@ describe.skipIf(installedSource === null)("the kernel's driver", () => {
       );
     log.machine.boot();
     const booted = statics();
-    // The host and the guests see PMUs of different versions.
+    // Host and guests have PMUs of different versions.
     const model4 = cpuModel('skylake');
     const skylake = new AccessLog({ ...config, model: model4 });
     skylake.machine.boot();

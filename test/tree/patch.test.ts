@@ -14,7 +14,7 @@ function diff(path: string, replaced: readonly (readonly [number, string])[]): s
   return `diff --git a/${path} b/${path}\n--- a/${path}\n+++ b/${path}\n${hunks.join('')}`;
 }
 
-/** As git format-patch writes it. */
+/** A patch as git format-patch writes it. */
 function mail(subject: string, body: string): string {
   const hash = '0123456789abcdef0123456789abcdef01234567';
   const from = `From ${hash} Mon Sep 17 00:00:00 2001\nFrom: A <a@b>\n`;
@@ -81,7 +81,7 @@ describe('patchLbr', () => {
   });
 
   it('patchLbr knows how far the hunks before have moved the lines', () => {
-    // Without that, the second hunk would fit just where it says, in the first copy.
+    // Without the shift, the second hunk would match in the first copy, at the line that it names.
     const block = Array.from({ length: 40 }, (_, i) => `+new ${i + 1}\n`).join('');
     const first = `@@ -4,3 +4,43 @@\n line 4\n line 5\n${block} line 6\n`;
     const second = `@@ -49,3 +89,3 @@\n line 9\n-line 10\n+ten\n line 11\n`;

@@ -1,4 +1,4 @@
-/** What a name or a text only looks like is never taken for it. */
+/** A name or text that merely resembles a pattern is never taken for it. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -14,7 +14,7 @@ afterAll(() => rmSync(ROOT, { recursive: true }));
 
 let folders = 0;
 
-/** A folder with files of these names, all of them the same text. */
+/** A folder with files of these names and of one text. */
 function folderOf(names: readonly string[], text = ''): string {
   const folder = join(ROOT, String(folders++));
   mkdirSync(folder);
@@ -25,7 +25,7 @@ function folderOf(names: readonly string[], text = ''): string {
   return folder;
 }
 
-/** What Debian's packages put beside the trees, and copies that somebody has made. */
+/** Files that Debian's packages put beside the trees, and copies that a user might make. */
 const BESIDE: readonly string[] = [
   'linux-patch-6.1-rt.patch.xz',
   'linux-config-6.1',
@@ -120,7 +120,7 @@ describe('a patch', () => {
   });
 });
 
-/** A macro, what it stands for, and what has that in a name; drift.test.ts has more of them. */
+/** A macro, its pattern, and a name that contains the pattern. drift.test.ts has more. */
 const DRIFTS: readonly (readonly [macro: string, text: string, ...others: string[]])[] = [
   ['VLBR_LONG_LONG', 'long long x;', 'xlong long x;', 'long longer x;'],
   ['VLBR_SWAP_TASK_CTX', 'void intel_pmu_lbr_swap_task_ctx(int a)'],

@@ -1,6 +1,6 @@
 /**
- * An lbr.c is compiled and its coverage read wherever vlbr is started, wherever temporary files are
- * kept, and whatever the lines of the file end with.
+ * An lbr.c is compiled and its coverage read from any working directory, with any folder for
+ * temporary files, and with any line ends.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -20,7 +20,7 @@ import { patchLbr } from '../../src/tree/patch.js';
 import { kernelSource, LBR_PATH, readKernelSource } from '../../src/tree/source.js';
 import { clangOf, lbrC } from '../rig/stub_lbr.js';
 
-// Without symbolic links, as the system gives the working directory.
+// Resolves symbolic links, as the system does for the working directory.
 const ROOT = realpathSync(mkdtempSync(join(tmpdir(), 'vlbr-places-')));
 const HOME = process.cwd();
 
@@ -36,7 +36,7 @@ function coverageTool(): string {
 
 const missing = clangOf(ROOT).missing || coverageTool();
 
-/** An lbr.c with something to count. */
+/** An lbr.c with a line to count. */
 const TEXT = lbrC({ intel_pmu_lbr_reset: 'if (x86_pmu.lbr_nr)\n\tx86_pmu.lbr_nr = 0;' });
 
 function folder(name: string): string {
@@ -45,7 +45,7 @@ function folder(name: string): string {
   return path;
 }
 
-/** What a sequence without calls reaches: the functions that a starting CPU calls. */
+/** The coverage of a sequence without calls: functions that a starting CPU calls. */
 function coverageOf(text: string): Coverage {
   const counting = new CoverageRun(kernelSource(text));
   try {
@@ -65,7 +65,7 @@ afterAll(() => rmSync(ROOT, { recursive: true }));
 describe.skipIf(missing !== '')('the coverage of lbr.c', () => {
   const expected = missing === '' ? coverageOf(TEXT) : null;
 
-  it('always counts the lines of the file', () => {
+  it('coverage counts the lines of the file itself', () => {
     expect(expected?.lines.total).toBeGreaterThan(10);
     expect(expected?.lines.reached).toBeLessThan(expected?.lines.total ?? 0);
   });
@@ -76,13 +76,16 @@ describe.skipIf(missing !== '')('the coverage of lbr.c', () => {
     ['a folder beside that of temporary files', folder('a/c'), folder('a/b')],
     ['the root of the file system', '/', folder('a')],
   ];
-  it.each(places)('never depends on vlbr being started in %s', (_name, cwd, temporary) => {
-    vi.stubEnv('TMPDIR', temporary);
-    process.chdir(cwd);
-    expect(coverageOf(TEXT)).toEqual(expected);
-  });
+  it.each(places)(
+    'coverage never depends on the working directory: %s',
+    (_name, cwd, temporary) => {
+      vi.stubEnv('TMPDIR', temporary);
+      process.chdir(cwd);
+      expect(coverageOf(TEXT)).toEqual(expected);
+    },
+  );
 
-  it('always takes a TMPDIR that is relative, a symbolic link, or spelled oddly', () => {
+  it('coverage works with a TMPDIR that is relative, a symbolic link, or spelled oddly', () => {
     const odd = folder('odd "name" \\ 100% {a,b}');
     symlinkSync(folder('a'), join(ROOT, 'link'));
     for (const temporary of [odd, join(ROOT, 'link'), relative(ROOT, odd), '.', './a/../a/']) {
@@ -94,19 +97,19 @@ describe.skipIf(missing !== '')('the coverage of lbr.c', () => {
     }
   });
 
-  it('always is the same for lines that end with CR and LF, with CR, or with either', () => {
+  it('coverage is the same for lines that end with CR and LF, with CR, or with either', () => {
     const [crlf, cr] = [TEXT.replaceAll('\n', '\r\n'), TEXT.replaceAll('\n', '\r')];
     const mixed = TEXT.replace(/\n/g, (end, at: number) => (at % 2 === 0 ? '\r\n' : end));
     expect(mixed).not.toBe(crlf);
     for (const text of [crlf, cr, mixed]) expect(coverageOf(text)).toEqual(expected);
   });
 
-  it('always counts a line with a character that ends lines elsewhere', () => {
+  it('coverage counts a line with a character that ends lines elsewhere', () => {
     const text = TEXT.replace('if (x86_pmu.lbr_nr)', '$& /* \u2028 \u2029 \u0085 */');
     expect(coverageOf(text)).toEqual(expected);
   });
 
-  it('never is a bug of vlbr when the tool shows nothing of lbr.c', () => {
+  it('a coverage tool that shows nothing of lbr.c is never reported as a bug of vlbr', () => {
     const tool = join(folder('bin'), 'llvm-cov');
     writeFileSync(tool, '#!/bin/sh\necho "        -:    0:Source:elsewhere.c"\n', { mode: 0o755 });
     vi.stubEnv('PATH', `${folder('bin')}:${process.env.PATH}`);
@@ -124,7 +127,7 @@ describe('an lbr.c whose lines end with CR and LF', () => {
 ${LINES.join('\n')}\n`;
   const DOS = UNIX.replaceAll('\n', '\r\n');
 
-  /** A tree with the text. */
+  /** A tree whose lbr.c has this text. */
   function tree(name: string, text: string): string {
     const path = join(folder(`${name}/${LBR_PATH}`), '..');
     rmSync(join(path, 'lbr.c'), { recursive: true });
@@ -134,7 +137,7 @@ ${LINES.join('\n')}\n`;
     return join(ROOT, name);
   }
 
-  it('always is read as the same text, with the hash of the file as it lies there', () => {
+  it('an lbr.c with CR and LF reads as the same text, with the hash of its own bytes', () => {
     const [unix, dos] = [UNIX, DOS].map((text, i) => readKernelSource(tree(`tree${i}`, text)));
     expect(dos.text).toBe(unix.text);
     expect([dos.info.version, unix.info.version]).toEqual(['6.1.7', '6.1.7']);
@@ -144,12 +147,12 @@ ${LINES.join('\n')}\n`;
     expect(includedHeaders(dos.text)).toEqual(['linux/a.h']);
   });
 
-  it('always takes patches with either end of lines, and takes them back', () => {
+  it('an lbr.c with CR and LF takes patches with either line end, and takes them back', () => {
     const hunk = '@@ -8,3 +8,3 @@\n /* line 2 */\n-/* line 3 */\n+/* new */\n /* line 4 */\n';
     const diff = `--- a/${LBR_PATH}\n+++ b/${LBR_PATH}\n${hunk}`;
     const dosHunk = hunk.replace(/^([ +-].*)$/gm, '$1\r');
     const texts = [diff, diff.replaceAll('\n', '\r\n'), diff.replace(hunk, dosHunk)];
-    // A file that is edited on two systems has both.
+    // A file that is edited on two systems has both kinds of line ends.
     const mixed = UNIX.replace('/* line 3 */\n', '/* line 3 */\r\n');
     for (const before of [UNIX, DOS, mixed]) {
       for (const text of texts) {

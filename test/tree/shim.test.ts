@@ -1,4 +1,4 @@
-/** What the shim bridges between the perf of the model and an lbr.c of another version. */
+/** How the shim adapts the perf of the model to an lbr.c of another version. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,12 +19,12 @@ afterAll(() => {
   rmSync(ROOT, { recursive: true });
 });
 
-/** Where objects are in these tests; two contexts, their tasks' data, an event and a CPU. */
+/** Addresses of the test's objects: two contexts, their tasks' data, an event and a CPU. */
 const CTX = [0x20000, 0x20100] as const;
 const DATA = [0x21000, 0x22000] as const;
 const EVENT = 0x23000;
 const CPUC = 0x24000;
-/** Words of the structures: perf_structs.ts. */
+/** Word offsets of fields, from perf_structs.ts. */
 const CTX_DATA = 7;
 const DATA_USERS = 4;
 const EVENT_CTX = 1;
@@ -32,7 +32,7 @@ const EVENT_CPU = 2;
 
 type Call = (...args: number[]) => number;
 
-/** An lbr.c that was compiled and can be called. What it writes to MSRs is in `written`. */
+/** A compiled lbr.c that can be called. `written` holds its MSR writes. */
 class Rig {
   readonly words: Int32Array;
   readonly written: [msr: number, low: number, high: number][] = [];
@@ -65,14 +65,14 @@ class Rig {
     return (this.exports[name] as Call)(...args);
   }
 
-  /** The data of both contexts, and the users that each has. */
+  /** The data of both contexts, each with its number of users. */
   data(): number[][] {
     const found = CTX.map((ctx) => this.words[ctx / 4 + CTX_DATA]);
     return found.map((at) => [at, this.words[at / 4 + DATA_USERS]]);
   }
 }
 
-/** As from 6.15 on, a task has its data. */
+/** An lbr.c as from 6.15 on: the data belongs to the task. */
 const OF_TASK = {
   intel_pmu_lbr_sched_task: `
     struct perf_ctx_data *d = task->perf_ctx_data;
@@ -102,7 +102,7 @@ describe.skipIf(missing !== '')('the swap of two tasks', () => {
     expect(rig.written).toEqual([[CTX[0], CTX[1], 0]]);
     expect(rig.data().map(([at]) => at)).toEqual(DATA);
   });
-  it('never touches users only because the data belongs to a task', () => {
+  it('a swap never touches users only because the data belongs to a task', () => {
     const { intel_pmu_lbr_sched_task } = OF_TASK;
     const text = lbrC({ intel_pmu_lbr_sched_task });
     const rig = new Rig(text.replace('bool sched_in)', 'struct task_struct *task, bool in)'));
@@ -112,7 +112,7 @@ describe.skipIf(missing !== '')('the swap of two tasks', () => {
       [DATA[0], 1],
     ]);
   });
-  it('always keeps the users with the context where they are counted for a target', () => {
+  it('a swap keeps users with the context if lbr.c counts them for a target', () => {
     const rig = new Rig(TASK_LBR);
     rig.call('intel_pmu_lbr_swap_task_ctx', 0, CPUC, ...CTX);
     expect(rig.data()).toEqual([
@@ -162,7 +162,7 @@ describe.skipIf(missing !== '')('a task that has its data', () => {
 });
 
 describe.skipIf(missing !== '')('an lbr.c that decodes branches', () => {
-  /** What it finds at the address in two words of the CPU: opcode, ModRM, whether relative to 0. */
+  /** Decodes at the address in the CPU's first words: opcode, ModRM, and if the offset is 0. */
   const decoder = `
 static int branch_type(unsigned long from, unsigned long to, int abort) {
   struct insn insn;
@@ -199,7 +199,7 @@ static int branch_type(unsigned long from, unsigned long to, int abort) {
       iret: 0xcf,
     };
     expect(Object.fromEntries(BRANCH_NAMES.map((name, i) => [name, found[i]]))).toEqual(expected);
-    // An address fits in a long there.
+    // A long has 8 bytes, so an address fits.
     expect(rig.written[0][0]).toBe(8);
   });
 });

@@ -1,4 +1,4 @@
-/** Where an lbr.c is found: a tree, a tar of one, or the file. */
+/** Where an lbr.c can lie: in a tree, in a tar of a tree, or as a single file. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -26,7 +26,7 @@ function makefile(...lines: string[]): string {
 
 const LATEST = makefile('VERSION = 7', 'PATCHLEVEL = 2', 'SUBLEVEL = 31', 'EXTRAVERSION = -rc4');
 
-/** A tree of that name, with or without a Makefile. */
+/** A tree of this name, with a Makefile if `top` is given. */
 function tree(name: string, top?: string): string {
   write(join(name, LBR_PATH), TEXT);
   if (top !== undefined) write(join(name, 'Makefile'), top);

@@ -1,4 +1,4 @@
-/** The words that C code leaves: each kernel's own, all of them, and none below its data. */
+/** Static data of C code: each kernel keeps its own, complete, and a write below it is noticed. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,11 +22,11 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** Words of static data that the code below counts in. */
+/** Words of static data in the code below. */
 const WORDS = 9;
 const NUMBERS = Array.from({ length: WORDS }, (_, i) => i + 1);
 
-/** Adds to each of its words, and writes them to an MSR once it has read another. */
+/** Adds to each word, reads an MSR, then writes every word to an MSR. */
 const COUNTING = lbrC(
   {
     intel_pmu_lbr_read: `u64 tos;
@@ -38,18 +38,18 @@ const COUNTING = lbrC(
   `static int counts[${WORDS}];`,
 );
 
-/** Writes to the word whose number an MSR has, from 1 on, and to none if it has 0. */
+/** Writes to word n - 1 of memory, where n is the value of an MSR. If n is 0, writes nothing. */
 const WRITING = lbrC({
   intel_pmu_lbr_read: `u64 at;
     rdmsrl(MSR_LBR_TOS, at);
     if (at) ((volatile int *)0)[at - 1] = 1;`,
 });
 
-/** Kernels of one CPU in one memory, and what each has written to MSRs. */
+/** Kernels of one CPU in one memory, with the values that each has written to MSRs. */
 class Kernels {
   readonly kernels: Kernel[];
   readonly written: number[][];
-  /** What a read of an MSR comes to. */
+  /** The result of an MSR read. */
   onRead: (kernel: number) => number = () => 0;
 
   constructor(text: string, n: number) {
@@ -72,7 +72,7 @@ class Kernels {
     for (const kernel of this.kernels) kernel.clear();
   }
 
-  /** Calls the code of a kernel. Returns what it writes to MSRs. */
+  /** Calls the C code of a kernel. Returns the values that it writes to MSRs. */
   call(kernel: number): number[] {
     const { lbr, cpus } = this.kernels[kernel];
     lbr.intel_pmu_lbr_read(cpus[0]);
@@ -99,7 +99,7 @@ describe.skipIf(missing !== '')('the static data of C code', () => {
     const both = new Kernels(COUNTING, 2);
     let inner: number[] = [];
     both.onRead = (kernel) => {
-      // Twice, so that the two kernels have different numbers.
+      // Two calls make the numbers of the two kernels differ.
       if (kernel === 0) inner = [...both.call(1), ...both.call(1)].slice(WORDS);
       return 0;
     };

@@ -1,6 +1,6 @@
 /**
- * Compares the port with a kernel's lbr.c: on every branch_sample_type, and on sequences of calls.
- * A difference is kept with the shortest sequence that shows it.
+ * Compares the port with a kernel's lbr.c, on every branch_sample_type and on sequences of calls.
+ * Keeps each kind of difference with the shortest sequence that shows it.
  */
 import { PERF_SAMPLE_BRANCH_MAX_SHIFT } from '../../guest/perf/perf_event.js';
 import { drawSequence } from './draw.js';
@@ -11,10 +11,10 @@ import type { Call, Sequence } from './sequence.js';
 import { shrinkSequence } from './shrink_calls.js';
 import type { Subject } from './subjects.js';
 
-/** Kinds of difference that are made short and reported; a broken driver has many. */
+/** Kinds of difference that are shrunk and reported. A broken driver has many. */
 export const REPORTED_MAX = 12;
 
-/** Of the sequences that show the same, those that are made short: the shortest is kept. */
+/** Sequences that are shrunk for one kind of difference. The shortest result is kept. */
 const SHRUNK_MAX = 8;
 
 /** branch_sample_types that are tried between two chances to stop. */
@@ -24,16 +24,16 @@ const TYPES: number = 1 << PERF_SAMPLE_BRANCH_MAX_SHIFT;
 export interface ConformOptions {
   readonly subjects: readonly Subject[];
   readonly seed: number;
-  /** Sequences. */
+  /** Number of sequences. */
   readonly runs: number;
   readonly drivers: Drivers;
 }
 
-/** One kind of difference: one function that differs in one way. */
+/** One kind of difference: a function that differs in one respect. */
 export interface Difference {
-  /** Sequences that showed it. */
+  /** Number of sequences that show the difference. */
   readonly count: number;
-  /** The shortest one found. */
+  /** The shortest sequence that was found. */
   readonly sequence: Sequence;
   readonly divergence: Divergence;
 }
@@ -44,14 +44,14 @@ export interface Progress {
   readonly wanted: number;
 }
 
-/** What makes two differences the same: the function, what of it differs, and the field. */
+/** Differences of one kind have one key: the function, what differs, and the field. */
 function keyOf(sequence: Sequence, divergence: Divergence): string {
   const { fn } = sequence.calls[divergence.call];
   const field = divergence.in === 'word' ? (divergence.word?.name ?? '') : '';
   return [fn, divergence.in, field.replaceAll(/\d+/g, '')].join(' ');
 }
 
-/** Subjects whose event set-up has nothing in common but what is the same for all. */
+/** One subject for each distinct set-up of filters. */
 function distinctFilters(subjects: readonly Subject[]): Subject[] {
   const byFilter = new Map<string, Subject>();
   for (const subject of subjects) {
@@ -74,7 +74,7 @@ export class Conformance {
     this.lockstep = new Lockstep(options.drivers);
   }
 
-  /** What the sequences came to. */
+  /** Counts of the sequences. */
   get counts(): Readonly<Counts> {
     return this.lockstep.counts;
   }
@@ -83,7 +83,7 @@ export class Conformance {
     return [...this.found.values()];
   }
 
-  /** Does the work, and can be left between any two steps. */
+  /** Compares. The caller may stop between any two steps. */
   *work(): Generator<Progress> {
     yield* this.filterWork();
     yield* this.sequenceWork();

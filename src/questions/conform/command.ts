@@ -22,7 +22,7 @@ const EXITS = exitCodesText({
   [EXIT_TRUNCATED]: null,
 });
 
-/** @param done - is told the exit code. */
+/** @param done - receives the exit code. */
 export function conformCommand(done: (code: number) => void): Command {
   return new Command('conform')
     .description("compare the port of lbr.c with a kernel's own, call by call")

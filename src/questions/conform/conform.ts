@@ -20,7 +20,6 @@ import { Breather } from '../../console/interrupt.js';
 import { kernelAt } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
 
-/** The options as commander hands them over. */
 export interface ConformOptions {
   readonly kernelSrc?: string;
   readonly cpu: string;
@@ -29,7 +28,7 @@ export interface ConformOptions {
   readonly json?: boolean;
 }
 
-/** Sequences that are run again to see what of lbr.c they reach; more reach no more. */
+/** Sequences that are run again for coverage. More sequences reach no more of lbr.c. */
 const COVERAGE_RUNS_MAX = 3000;
 
 /** Returns the exit code. @throws UsageError before anything has run. */
@@ -67,7 +66,7 @@ export async function conform(options: ConformOptions): Promise<number> {
   return differences.length === 0 ? EXIT_EXPECTED : EXIT_UNEXPECTED;
 }
 
-/** Runs the first sequences again on a build that counts, or says why it can't. */
+/** Runs the first sequences again on an instrumented build. If this fails, returns the reason. */
 async function coverageOf(
   source: KernelSource | null,
   campaign: CampaignOptions,
@@ -85,7 +84,7 @@ async function coverageOf(
   }
 }
 
-/** The coverage; null when it was interrupted. */
+/** The coverage; null after an interruption. */
 async function counted(
   source: KernelSource,
   { seed, runs, subjects }: CampaignOptions,
@@ -107,7 +106,7 @@ async function counted(
   }
 }
 
-/** Does the work until it is done or interrupted. */
+/** Takes steps until the work is done or interrupted. */
 async function doAll(work: Iterable<Step>, worker: Breather): Promise<void> {
   for (const step of work) {
     if (!(await worker.breathe(step))) return;

@@ -1,6 +1,6 @@
 /**
- * How much of lbr.c sequences reach: they run on a build of it that counts, and `llvm-cov gcov`
- * says what the counters mean.
+ * How much of lbr.c sequences reach: they run on an instrumented build, and `llvm-cov gcov` reads
+ * its counters.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -22,26 +22,25 @@ import { subjectOf, toldModel } from './subjects.js';
 import type { WasmGlobal } from '../../tree/webassembly.js';
 import { WebAssembly } from '../../tree/webassembly.js';
 
-/** Reached, of how many. */
 export interface Share {
   readonly reached: number;
   readonly total: number;
 }
 
 export interface Coverage {
-  /** Sequences that were run again for it. */
+  /** Number of sequences that were run again. */
   readonly sequences: number;
   readonly lines: Share;
   readonly branches: Share;
-  /** The same without what belongs to Architectural LBR and PEBS. */
+  /** Lines outside Architectural LBR and PEBS. */
   readonly legacyLines: Share;
   readonly legacyBranches: Share;
   readonly legacyFunctions: number;
-  /** Functions of the legacy path that were not reached whole, with the lines that were not. */
+  /** Functions of the legacy path that were not reached completely, each with the missing lines. */
   readonly notReached: readonly { readonly function: string; readonly lines: readonly number[] }[];
 }
 
-/** Where the counters of a function are in the static data. */
+/** Where the counters of a function lie in the static data. */
 interface CounterTable {
   readonly version: number;
   readonly checksum: number;
@@ -49,13 +48,13 @@ interface CounterTable {
     readonly ident: number;
     readonly funcChecksum: number;
     readonly cfgChecksum: number;
-    /** Word offset from the start of the static data, and number of counters of two words. */
+    /** Word offset from the start of the static data, and number of counters of two words each. */
     readonly at: number;
     readonly counters: number;
   }[];
 }
 
-/** Reads shim/gcov.c's table, in an instance of its own. */
+/** Reads the table of shim/gcov.c in an instance of its own. */
 function counterTable({ module, staticsFrom }: KernelBinary): CounterTable {
   const memory = new WebAssembly.Memory({ initial: BLOCK_ADDRESS / PAGE_BYTES });
   const exports = inertInstance(module, memory);
@@ -71,7 +70,7 @@ function counterTable({ module, staticsFrom }: KernelBinary): CounterTable {
   return { version, checksum, functions };
 }
 
-/** Runs sequences on an instrumented build. What it keeps on disk goes with `close`. */
+/** Runs sequences on an instrumented build. `close` deletes its files. */
 export class CoverageRun {
   private readonly folder: string;
   private readonly binary: KernelBinary;
@@ -80,7 +79,7 @@ export class CoverageRun {
   private readonly sides = new Map<string, Side>();
   private sequences = 0;
 
-  /** @throws KernelError when it can't be compiled. */
+  /** @throws KernelError if lbr.c cannot be compiled. */
   constructor(source: KernelSource) {
     this.folder = mkdtempSync(join(tmpdir(), 'vlbr-'));
     try {
@@ -116,7 +115,7 @@ export class CoverageRun {
     return side;
   }
 
-  /** Adds the counters, which lie in the static data and so begin at 0 with every boot. */
+  /** Adds the counters, which lie in the static data: each boot resets them to 0. */
   private add({ kernel }: Side): void {
     const { words, layout } = kernel;
     for (const [i, { at, counters }] of this.table.functions.entries()) {
@@ -129,7 +128,7 @@ export class CoverageRun {
     }
   }
 
-  /** What was reached so far. @throws KernelError when llvm-cov is missing, or shows nothing. */
+  /** The coverage so far. @throws KernelError if llvm-cov is missing or prints no line. */
   report(): Coverage {
     const { version, checksum, functions } = this.table;
     const counts: FileCounts = {
@@ -150,8 +149,8 @@ const OTHER_FUNCTION =
   /arch_lbr|xsave|xrstor|store_lbr|pebs|_lbr_buffers|get_lbr_|x86_perf_get_lbr|counters|brstack/;
 
 /**
- * What stands in a line, or in the condition right above it, that is theirs: their names, a request
- * that only their map can refuse, and records that they have read already.
+ * Text in a line, or in the condition above it, of these features: their names, a request that only
+ * their map refuses, and a use of records that they have already read.
  */
 const OTHER_TEXT = /pebs|arch_lbr|LBR_NOT_SUPP|return lbr->/i;
 const CONDITION = /^\s*(?:\} else )?if \(|\) \{$/;

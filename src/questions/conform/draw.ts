@@ -1,6 +1,6 @@
 /**
- * Draws sequences. A run's sequence depends on the seed and the number of the run alone. Nothing is
- * drawn on which the kernel itself would fault: every event has a context.
+ * Draws sequences. The sequence of a run depends only on the seed and the run's number. Since every
+ * event has a context, no drawn call makes the kernel itself fault.
  */
 import * as perf from '../../guest/perf/perf_event.js';
 import { generatorOf } from '../../schedule/draw.js';
@@ -9,7 +9,7 @@ import { CONTEXTS, CPUS, EVENTS, STIR_BRANCHES, STIRS } from './sequence.js';
 import type { Subject } from './subjects.js';
 import { PMU_VERSIONS } from './subjects.js';
 
-/** Task data, one for each context: contexts may swap theirs, or be without. */
+/** One task data for each context. Contexts may swap their data or have none. */
 const DATA = CONTEXTS;
 
 const LENGTH_MIN = 10;
@@ -22,7 +22,6 @@ class Dice {
     this.rng = generatorOf(seed, run);
   }
 
-  /** A word. */
   word(): number {
     return this.rng.next() | 0;
   }
@@ -31,7 +30,7 @@ class Dice {
     return (this.rng.next() >>> 0) % n;
   }
 
-  /** True once in `n` times. */
+  /** True with probability 1/n. */
   oneIn(n: number): boolean {
     return this.below(n) === 0;
   }
@@ -45,7 +44,7 @@ class Dice {
   }
 }
 
-/** Bits that change how records are read or shown, not which are asked for. */
+/** Bits that change how records are read or shown, but not which branches are asked for. */
 const EXTRAS: readonly number[] = [
   perf.PERF_SAMPLE_BRANCH_NO_FLAGS,
   perf.PERF_SAMPLE_BRANCH_NO_CYCLES,
@@ -60,7 +59,7 @@ function levels(dice: Dice): number {
   return 1 + dice.below(3);
 }
 
-/** A call stack as perf asks for it, if the CPU has one. */
+/** A call stack as perf asks for it, if the CPU has call-stack mode. */
 function callStackType(dice: Dice, callstack: boolean, plm: number): number {
   const what = callstack ? perf.PERF_SAMPLE_BRANCH_CALL_STACK : perf.PERF_SAMPLE_BRANCH_ANY;
   return what | plm | (dice.oneIn(3) ? dice.pick(EXTRAS) : 0);
@@ -89,7 +88,7 @@ function branchSampleType(dice: Dice, callstack: boolean): number {
   }
 }
 
-/** Draws one sequence; knows which events are added, so that most deletions have their addition. */
+/** Draws one sequence. Knows which events are added, so that most calls of del follow an add. */
 class Drawing {
   readonly calls: Call[] = [];
   private readonly dice: Dice;
@@ -101,7 +100,7 @@ class Drawing {
 
   private readonly callstack: boolean;
 
-  /** @param callstack - whether the CPU has call-stack mode. */
+  /** @param callstack - the CPU has call-stack mode. */
   constructor(dice: Dice, callstack: boolean) {
     this.dice = dice;
     this.callstack = callstack;
@@ -138,7 +137,7 @@ class Drawing {
     this.call('intel_pmu_setup_lbr_filter', event, ctx, type, select, dice.flag());
   }
 
-  /** A task's own call stack, as `perf record --call-graph lbr` has it. */
+  /** A task's own call stack, as `perf record --call-graph lbr` opens it. */
   private setUpCallStack(event: number): void {
     const { dice } = this;
     const type = callStackType(dice, this.callstack, perf.PERF_SAMPLE_BRANCH_USER);
@@ -178,7 +177,7 @@ class Drawing {
     }
   }
 
-  /** A task goes, perhaps another one comes and goes, and perhaps it is back: here or elsewhere. */
+  /** A task leaves, another may run, and the first may return on this CPU or the other. */
   private switchTasks(): void {
     const { dice } = this;
     const ctx = dice.oneIn(2) ? dice.below(2) : this.anyCtx();
@@ -191,7 +190,7 @@ class Drawing {
     }
     if (dice.oneIn(3)) this.stir();
     if (dice.oneIn(6)) {
-      // It may also come back from the other CPU, where it was saved again.
+      // The task may also run on the other CPU and be saved there before it returns.
       this.cpu = 1 - this.cpu;
       if (dice.oneIn(2)) {
         this.call('intel_pmu_lbr_sched_task', this.cpu, ctx, 1);
@@ -225,7 +224,7 @@ class Drawing {
     this.call('stir', this.cpu, this.dice.below(STIRS.length), this.dice.below(64));
   }
 
-  /** What the rest of the kernel does. */
+  /** An action of the kernel outside lbr.c. */
   private around(): void {
     const { dice } = this;
     const event = dice.below(EVENTS);
@@ -261,7 +260,7 @@ class Drawing {
   }
 }
 
-/** Draws the sequence of a run; runs take turns with the subjects and the PMU versions. */
+/** Draws the sequence of a run. Successive runs go through the subjects and the PMU versions. */
 export function drawSequence(seed: number, run: number, subjects: readonly Subject[]): Sequence {
   const dice = new Dice(seed, run);
   const subject = subjects[run % subjects.length];

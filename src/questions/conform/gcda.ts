@@ -1,14 +1,13 @@
 /**
- * Writes the counters of an instrumented build as a .gcda file, which is what `llvm-cov gcov`
- * reads. Format: gcc/gcov-io.h, little-endian words; of the records of that format those that
- * llvm-cov needs.
+ * Writes the counters of an instrumented build as a .gcda file for `llvm-cov gcov`. The format is
+ * that of gcc/gcov-io.h, in little-endian words, reduced to the records that llvm-cov needs.
  */
 const MAGIC = 0x67636461;
 const TAG_FUNCTION = 0x01000000;
 const TAG_ARCS = 0x01a10000;
 const TAG_END = 0;
 
-/** One function, by the numbers that the compiler gave it. */
+/** A function, by the numbers that the compiler gave it. */
 export interface FunctionCounts {
   readonly ident: number;
   readonly funcChecksum: number;
@@ -18,13 +17,12 @@ export interface FunctionCounts {
 }
 
 export interface FileCounts {
-  /** As the compiler spells its format's version. */
+  /** The compiler's number of the format's version. */
   readonly version: number;
   readonly checksum: number;
   readonly functions: readonly FunctionCounts[];
 }
 
-/** The bytes of the file. */
 export function gcdaBytes({ version, checksum, functions }: FileCounts): Uint8Array {
   const words = [MAGIC, version, checksum];
   for (const { ident, funcChecksum, cfgChecksum, arcs } of functions) {

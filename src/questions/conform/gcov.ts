@@ -2,29 +2,28 @@
 import { spawnSync } from 'node:child_process';
 import { KernelError } from '../../tree/errors.js';
 
-/** Debian's versioned names are tried when there is no plain one. */
+/** Debian's versioned names are tried if there is no plain one. */
 const TOOLS: readonly string[] = [
   'llvm-cov',
   ...Array.from({ length: 14 }, (_, i) => `llvm-cov-${24 - i}`),
 ];
 
-/** A line of the source that code was made of. */
+/** A source line for which code was generated. */
 export interface LineCount {
-  /** From 1. */
+  /** Line number, from 1. */
   readonly line: number;
   readonly text: string;
   readonly count: number;
-  /** Branches that leave it, and how many of them were ever taken. */
+  /** The number of branches from this line, and of those that were ever taken. */
   readonly branches: number;
   readonly branchesTaken: number;
-  /** The function that it is part of. */
   readonly function: string;
 }
 
 /**
- * The annotated source that `llvm-cov gcov -b -t` prints for a folder's file.
+ * The annotated source that `llvm-cov gcov -b -t` prints for a file of the folder.
  *
- * @throws KernelError when the tool is missing or fails.
+ * @throws KernelError if the tool is missing or fails.
  */
 export function gcovText(folder: string, file: string): string {
   for (const tool of TOOLS) {
@@ -39,15 +38,15 @@ export function gcovText(folder: string, file: string): string {
   throw new KernelError('llvm-cov is not installed; install it: apt-get install llvm');
 }
 
-/** Whether a section of the text is about a file. */
+/** The file that a section of the text is about, if the line starts a section. */
 function sourceOf(line: string): string | undefined {
   return /^\s*-:\s*0:Source:(.*)$/s.exec(line)?.[1];
 }
 
 /**
- * Reads the lines of one source file; headers have sections of their own in the text.
+ * Reads the lines of one source file. Headers have sections of their own in the text.
  *
- * @param name - the last part of the source's path.
+ * @param name - last part of the source's path.
  */
 export function parseGcov(text: string, name: string): LineCount[] {
   const lines: LineCount[] = [];
@@ -58,7 +57,7 @@ export function parseGcov(text: string, name: string): LineCount[] {
     if (source !== undefined) inFile = source.split(/[/\\]/).at(-1) === name;
     if (!inFile) continue;
     current = /^function (\S+) called/.exec(row)?.[1] ?? current;
-    // With `s`, since a dot leaves out U+2028 and others, which may stand in a comment.
+    // Flag `s` lets a dot match U+2028 and its like, which a comment may contain.
     const [, count, line, code] = /^\s*(\d+|#####|=====)\*?:\s*(\d+):(.*)$/s.exec(row) ?? [];
     if (count !== undefined) {
       const times = /^\d/.test(count) ? Number(count) : 0;

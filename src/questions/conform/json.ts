@@ -10,7 +10,7 @@ import { msrName } from '../../tell/msr_name.js';
 
 const CONFORM_SCHEMA = 'vlbr/conform/1';
 
-/** Everything but `elapsed_s` depends on the options, the seed and the kernel alone. */
+/** Only `elapsed_s` depends on anything other than the options, the seed and the kernel. */
 export function conformJson(conform: Conform): object {
   const { kernel, seed, cpus, counts, filterCalls, coverage, coverageProblem } = conform;
   const { version, sha256 } = kernel;

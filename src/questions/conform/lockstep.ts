@@ -1,6 +1,6 @@
 /**
- * Runs a sequence on two drivers side by side and compares after every call what each of them did:
- * the MSR accesses in order, what was returned, and every word of the kernel.
+ * Runs a sequence on two drivers side by side. Compares, after every call, the MSR accesses in
+ * order, the result, and every word of the kernel.
  */
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
 import { ACCESS_WORDS } from './registers.js';
@@ -11,13 +11,13 @@ import type { Subject } from './subjects.js';
 import { subjectOf, toldModel } from './subjects.js';
 import { WordComparison, wordName, wordValue } from './words.js';
 
-/** The two drivers: the one that is judged, and the C code, which is right. */
+/** The driver under test, and the C code, which is right by definition. */
 export interface Drivers {
   readonly port: DriverKind;
   readonly kernel: DriverKind;
 }
 
-/** An MSR access: whether it writes, which MSR, and the value's halves. */
+/** An MSR access: whether it writes, which MSR, and the two halves of the value. */
 export interface Access {
   readonly write: boolean;
   readonly msr: number;
@@ -25,7 +25,7 @@ export interface Access {
   readonly edx: number;
 }
 
-/** A call that differed: in its accesses, else in what it returned, else in a word. */
+/** A call that differs: in its accesses, else in its result, else in a word. */
 export interface Divergence {
   /** Index of the call in its sequence. */
   readonly call: number;
@@ -33,18 +33,18 @@ export interface Divergence {
   /** Index of the first access that differs, or -1. */
   readonly access: number;
   readonly returned: Both<Result>;
-  /** The first word that differs, if any does. */
+  /** The first word that differs, if any. */
   readonly word: ({ readonly name: string } & Both<number | string>) | null;
   readonly accesses: Both<readonly Access[]>;
 }
 
-/** What the port has and what the C code has. */
+/** The port's value and the C code's value. */
 export interface Both<T> {
   readonly port: T;
   readonly kernel: T;
 }
 
-/** How much was compared. */
+/** Amount of work that was compared. */
 export interface Counts {
   sequences: number;
   calls: number;
@@ -58,7 +58,7 @@ function accesses(log: readonly number[]): Access[] {
   });
 }
 
-/** A subject on both drivers, used for one sequence after the other. */
+/** Both drivers on one subject, reused for every sequence. */
 class Pair {
   private readonly port: Side;
   private readonly kernel: Side;
@@ -66,7 +66,7 @@ class Pair {
 
   constructor(subject: Subject, pmuVersion: Sequence['pmuVersion'], drivers: Drivers) {
     const { kernel } = drivers;
-    // As many records in each task's data as the C code has, so that the layouts are the same.
+    // The port reserves as many records in a task's data as the C code: the layouts are equal.
     const port: DriverKind = { ...drivers.port, records: kernel.records };
     this.port = new Side(subject, subject.model, pmuVersion, port);
     this.kernel = new Side(subject, toldModel(subject), pmuVersion, kernel);
@@ -94,7 +94,7 @@ class Pair {
     counts.calls++;
     counts.msrAccesses += this.kernel.log.length / ACCESS_WORDS;
     const access = this.differingAccess();
-    // An exception is never right, not even on both sides.
+    // An exception is never right, even on both sides.
     const sameReturn = returned.port === returned.kernel && typeof returned.port === 'number';
     const at = this.words.firstDifference();
     if (access < 0 && sameReturn && at < 0) return null;
@@ -123,7 +123,7 @@ class Pair {
   }
 }
 
-/** Runs sequences, whatever their subjects. */
+/** Runs sequences of any subject. */
 export class Lockstep {
   readonly counts: Counts = { sequences: 0, calls: 0, msrAccesses: 0 };
   private readonly drivers: Drivers;
@@ -133,7 +133,7 @@ export class Lockstep {
     this.drivers = drivers;
   }
 
-  /** Returns the first difference, or null. `counts` may be others than those of the campaign. */
+  /** Returns the first difference, or null. `counts` is where the work is counted. */
   run(sequence: Sequence, counts: Counts = this.counts): Divergence | null {
     return this.pair(sequence).run(sequence, counts);
   }

@@ -1,6 +1,6 @@
 /**
- * The MSRs of a CPU while drivers are compared: they hold what was written last, and before that
- * what follows from a seed, whoever asks first.
+ * The MSRs of a CPU while drivers are compared. An MSR holds the value written last. Before a
+ * write, its value follows from a seed, independent of the order of reads.
  */
 import * as branch from '../../hw/branch.js';
 import type { CpuModel } from '../../hw/cpu_models.js';
@@ -17,10 +17,10 @@ export const READ = 0;
 const WRITE = 1;
 export const ACCESS_WORDS = 4;
 
-/** What a record of zeroes is mixed in with: once in this many. */
+/** One in this many records is empty. */
 const HOLE_ONE_IN = 8;
 
-/** Nothing but what hardware would leave. */
+/** Only values that hardware would leave. */
 export const TAME: RegisterSpec = { seed: 0, full: false, wildRecords: false, wildTos: false };
 
 const DEBUGCTLS: readonly number[] = [0, 1, 0x801, 0x800, 0x1801, 0x4001];
@@ -65,7 +65,7 @@ export class RegisterFile implements MsrPort {
   private readonly generations = new Map<number, number>();
   private spec: RegisterSpec = TAME;
 
-  /** @param log - takes the accesses; the CPUs of a kernel share it. */
+  /** @param log - receives the accesses. The CPUs of a kernel share it. */
   constructor(model: CpuModel, cpu: number, log: number[]) {
     this.model = model;
     this.cpu = cpu;
@@ -109,7 +109,7 @@ export class RegisterFile implements MsrPort {
     this.generations.set(msr, (this.generations.get(msr) ?? 0) + 1);
   }
 
-  /** Hardware or another writer at work: in one of the STIRS, which `n` may tell more of. */
+  /** Changes registers without the driver, in one of the ways of STIRS. `n` selects a detail. */
   stir(kind: number, n: number): void {
     const { model, values } = this;
     const tos = this.value(MSR_LBR_TOS)[0];
@@ -138,7 +138,7 @@ export class RegisterFile implements MsrPort {
     }
   }
 
-  /** Registers of records that anybody has accessed. */
+  /** Registers of records that have been accessed or set. */
   private records(): number[] {
     return [...this.values.keys()].filter((msr) => {
       const kind = this.lbr.kind(msr);
@@ -178,7 +178,7 @@ export class RegisterFile implements MsrPort {
     return [mixer.below(mixer.oneIn(8) ? 64 : Math.max(1, model.lbr_nr)), 0];
   }
 
-  /** An address, or now and then something else. */
+  /** An address, with a low probability another value. */
   private address(kind: number): Value {
     const { mixer, spec } = this;
     if (!spec.full && mixer.oneIn(HOLE_ONE_IN)) return [0, 0];

@@ -1,15 +1,15 @@
 /**
- * A sequence of calls of lbr.c's functions, and of what happens around them, as plain data: the
- * same sequence does the same to the port and to the C code.
+ * A sequence of calls of lbr.c's functions, and of changes around them, as plain data. The same
+ * sequence has the same effect on the port and on the C code.
  */
 import type { PmuVersion } from './subjects.js';
 
-/** How many there are of what calls name. */
+/** Numbers of the objects that a call can name. */
 export const CPUS = 2;
 export const CONTEXTS = 4;
 export const EVENTS = 4;
 
-/** What an argument is, for printing. */
+/** Kind of an argument, for printing. */
 type ArgumentKind = 'cpu' | 'event' | 'ctx' | 'data' | 'flag' | 'hex' | 'number' | 'stir';
 
 /** The functions of lbr.c that perf calls. */
@@ -24,13 +24,13 @@ export type DriverFunction =
   | 'intel_pmu_lbr_sched_task'
   | 'intel_pmu_lbr_swap_task_ctx';
 
-/** What other code writes into the kernel's words. */
+/** Changes that other code makes in the kernel's memory. */
 export type Poke =
   'setTaskData' | 'garbleTaskData' | 'useFilter' | 'setFilter' | 'setGuestMask' | 'setRan';
 
 export type FunctionName = DriverFunction | Poke | 'stir';
 
-/** Ways in which they do, by number: see RegisterFile.stir(). */
+/** Changes of registers without the driver, by number: see RegisterFile.stir(). */
 export const STIRS: readonly string[] = [
   'deep C-state',
   'other records',
@@ -39,12 +39,12 @@ export const STIRS: readonly string[] = [
   'other DEBUGCTL',
   'other LBR_SELECT',
 ];
-/** Branches are recorded: a driver that has just reset the stack is in want of them. */
+/** Records some branches. Right after a reset the stack would otherwise stay empty. */
 export const STIR_BRANCHES = 2;
 
 /** The arguments of each function. */
 export const FUNCTIONS: Readonly<Record<FunctionName, readonly ArgumentKind[]>> = {
-  /** After the event has got its context, its branch_sample_type, its flag and whether it ran. */
+  /** First sets the event's context, branch_sample_type, flag and whether it has run. */
   intel_pmu_setup_lbr_filter: ['event', 'ctx', 'hex', 'flag', 'flag'],
   intel_pmu_lbr_add: ['cpu', 'event'],
   intel_pmu_lbr_del: ['cpu', 'event'],
@@ -52,20 +52,19 @@ export const FUNCTIONS: Readonly<Record<FunctionName, readonly ArgumentKind[]>> 
   intel_pmu_lbr_disable_all: ['cpu'],
   intel_pmu_lbr_read: ['cpu'],
   intel_pmu_lbr_reset: ['cpu'],
-  /** Context -1 is none. */
+  /** Context -1 means none. */
   intel_pmu_lbr_sched_task: ['cpu', 'ctx', 'flag'],
   intel_pmu_lbr_swap_task_ctx: ['cpu', 'ctx', 'ctx'],
-  /** Gives the context that data, or none for -1. */
+  /** Gives the context this data, or none for -1. */
   setTaskData: ['ctx', 'data'],
-  /** Leaves arbitrary values in a task's data: lbr_sel, tos, valid_lbrs, and the opt part. */
+  /** Puts arbitrary values into a task's data: lbr_sel, tos, valid_lbrs, and the opt part. */
   garbleTaskData: ['data', 'hex', 'hex', 'hex', 'number', 'number', 'flag', 'hex'],
-  /** The shared register takes what the event asks for. */
+  /** The shared register takes the event's configuration. */
   useFilter: ['cpu', 'event'],
   /** The shared register takes any value, low word first. */
   setFilter: ['cpu', 'hex', 'hex'],
   setGuestMask: ['cpu', 'flag'],
   setRan: ['event', 'flag'],
-  /** Registers change without the driver. */
   stir: ['cpu', 'stir', 'number'],
 };
 
@@ -74,7 +73,7 @@ export interface Call {
   readonly args: readonly number[];
 }
 
-/** What the MSRs hold before anybody has written them follows from this alone. */
+/** Determines what the MSRs hold before the first write. */
 export interface RegisterSpec {
   readonly seed: number;
   /** No record is empty. */
@@ -108,7 +107,7 @@ function argumentText(kind: ArgumentKind, value: number): string {
   }
 }
 
-/** A call as it would be written: `intel_pmu_lbr_add(cpu0, event1)`. */
+/** A call as text: `intel_pmu_lbr_add(cpu0, event1)`. */
 export function callText({ fn, args }: Call): string {
   const kinds = FUNCTIONS[fn];
   return `${fn}(${args.map((value, i) => argumentText(kinds[i], value)).join(', ')})`;

@@ -1,15 +1,15 @@
-/** Makes a sequence that shows a difference short. */
+/** Shrinks a sequence that shows a difference. */
 import { TAME } from './registers.js';
 import type { Sequence } from './sequence.js';
 
-/** Index of the call at which a sequence shows the difference that is looked for, or -1. */
+/** Index of the call at which a sequence shows the wanted difference, or -1. */
 export type DivergesAt = (sequence: Sequence) => number;
 
 function upTo(sequence: Sequence, call: number): Sequence {
   return { ...sequence, calls: sequence.calls.slice(0, call + 1) };
 }
 
-/** Drops calls, many at a time and then one by one, until every one of them is needed. */
+/** Drops calls, many at a time and then one by one, until every remaining call is needed. */
 export function shrinkSequence(sequence: Sequence, divergesAt: DivergesAt): Sequence {
   let best = upTo(sequence, divergesAt(sequence));
   const attempt = (candidate: Sequence): boolean => {

@@ -1,4 +1,4 @@
-/** One of the two drivers that are compared, in a kernel of its own. */
+/** One of the two compared drivers, in a kernel of its own. */
 import { Kernel, KernelLayout } from '../../guest/perf/kernel.js';
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
 import type { CpuModel } from '../../hw/cpu_models.js';
@@ -9,12 +9,12 @@ import type { Call, Poke, Sequence } from './sequence.js';
 import { CONTEXTS, CPUS, EVENTS } from './sequence.js';
 import type { PmuVersion, Subject } from './subjects.js';
 
-/** What a call returned, or the exception that ended it. */
+/** The result of a call, or the exception that ended it. */
 export type Result = number | string;
 
 export class Side {
   readonly kernel: Kernel;
-  /** The accesses of the last call: see ACCESS_WORDS. */
+  /** Accesses of the last call: see ACCESS_WORDS. */
   readonly log: number[] = [];
   private readonly registers: readonly RegisterFile[];
 
@@ -31,14 +31,14 @@ export class Side {
     this.kernel = new Kernel(memory, kernelLayout, whole, this.registers, { sample: () => {} });
   }
 
-  /** A boot. Every event is in some context, as in a kernel. */
+  /** Boots. Every event is in some context, as in a kernel. */
   begin({ registers }: Sequence): void {
     for (const file of this.registers) file.begin(registers);
     this.kernel.clear();
     for (const event of this.kernel.events) event.ctx = 1;
   }
 
-  /** Makes one call; what it accesses is in `log` then. */
+  /** Makes one call. `log` then has its accesses. */
   perform(call: Call): Result {
     this.log.length = 0;
     try {
@@ -99,7 +99,7 @@ export class Side {
     return kernel.lbr.intel_pmu_setup_lbr_filter(kernel, event);
   }
 
-  /** What other code writes into the kernel's words. */
+  /** Changes the kernel's memory as other code would. */
   private poke(fn: Poke, args: readonly number[]): void {
     const { cpus, contexts, events, data } = this.kernel;
     const [a, b, c] = args;

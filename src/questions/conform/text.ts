@@ -1,4 +1,4 @@
-/** What a comparison of the port with a kernel's lbr.c found, for people. */
+/** The report of `vlbr conform` as text. */
 import type { CpuModel } from '../../hw/cpu_models.js';
 import type { KernelInfo } from '../../tree/binary.js';
 import type { Difference } from './campaign.js';
@@ -16,19 +16,19 @@ export interface Conform {
   readonly seed: number;
   /** Names of the subjects. */
   readonly cpus: readonly string[];
-  /** Of the sequences. */
+  /** Counts of the sequences. */
   readonly counts: Readonly<Counts>;
   /** Calls of the set-up with every branch_sample_type. */
   readonly filterCalls: number;
   readonly coverage: Coverage | null;
-  /** Why there is no coverage; empty when there is some, or when there was no time for it. */
+  /** Why there is no coverage; empty if there is some, or if the run was interrupted first. */
   readonly coverageProblem: string;
   readonly differences: readonly Difference[];
   readonly interrupted: boolean;
   readonly elapsed_s: number;
 }
 
-/** Lines of one function that are listed. */
+/** Lines to list for one function. */
 const LINES_LISTED = 8;
 
 const INDENT = '   ';
@@ -55,7 +55,7 @@ function divergenceLines(model: CpuModel, divergence: Divergence): string[] {
   return lines;
 }
 
-/** One difference: on what, after which calls, and in what. */
+/** A difference: the subject, the calls before it, and what differs. */
 function differenceLines(difference: Difference, number: number): string[] {
   const { count, sequence, divergence } = difference;
   const { model } = subjectOf(sequence.cpu);
@@ -102,7 +102,6 @@ function coverageLines(conform: Conform): string[] {
   ];
 }
 
-/** The report. */
 export function conformText(conform: Conform, colours: Colours): string[] {
   const { kernel, seed, cpus, counts, filterCalls, differences, interrupted } = conform;
   const version = kernel.version === 'unknown' ? 'lbr.c' : `lbr.c of Linux ${kernel.version}`;

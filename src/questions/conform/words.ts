@@ -1,4 +1,4 @@
-/** Compares the words of two kernels of one layout, and gives a word its name. */
+/** Compares the memory of two kernels of one layout word by word, and names words. */
 import type { KernelLayout } from '../../guest/perf/kernel.js';
 import { BRANCH_ENTRY_WORDS, LBR_ENTRY_WORDS } from '../../guest/perf/perf_event.js';
 import { COUNTER_SLOTS, cpu_hw_events, perf_cpu_context } from '../../guest/perf/cpu_structs.js';
@@ -9,7 +9,7 @@ import { CONTEXTS, CPUS, EVENTS } from './sequence.js';
 /** The first of the last words of cpu_hw_events, which the C code alone has. */
 const PRIVATE_FROM: number = cpu_hw_events.FIELDS.indexOf('lbr_sel');
 
-/** Word offsets [from, to) that are compared: everything but what is the C code's alone. */
+/** Word offsets [from, to) to compare: everything except the words that only the C code uses. */
 function comparedRanges(layout: KernelLayout): readonly (readonly [number, number])[] {
   const ranges: (readonly [number, number])[] = [];
   let from = layout.start;
@@ -25,7 +25,7 @@ function bytes(words: Int32Array, from: number, to: number): Buffer {
   return Buffer.from(words.buffer, words.byteOffset + 4 * from, 4 * (to - from));
 }
 
-/** Finds the first word in which two kernels differ. Their layouts are the same. */
+/** Finds the first word that differs between two kernels of the same layout. */
 export class WordComparison {
   private readonly ranges: readonly {
     readonly from: number;
@@ -45,7 +45,7 @@ export class WordComparison {
     }));
   }
 
-  /** Word offset, or -1 when there is no difference. */
+  /** Word offset of the first difference, or -1. */
   firstDifference(): number {
     for (const { from, a, b } of this.ranges) {
       if (a.equals(b)) continue;
@@ -65,7 +65,7 @@ function entryField(name: string, at: number, words: number, fields: readonly st
   return `${name}[${Math.floor(at / words)}].${fields[at % words]}`;
 }
 
-/** A word of one CPU's part. */
+/** Name of a word in a CPU's part. */
 function percpuName(layout: KernelLayout, at: number): string {
   const { WORDS } = cpu_hw_events;
   if (at < WORDS) return `cpu_hw_events.${cpu_hw_events.FIELDS[at]}`;
@@ -78,7 +78,7 @@ function percpuName(layout: KernelLayout, at: number): string {
   return entryField('cpu_hw_events.lbr_entries', list - EVENTS, BRANCH_ENTRY_WORDS, BRANCH_FIELDS);
 }
 
-/** The word at an offset as a kernel developer would name it. */
+/** The name that a kernel developer would use for the word at an offset. */
 export function wordName(layout: KernelLayout, offset: number): string {
   const { percpu, percpuWords, tasks, contexts, contextWords, data, dataWords, events } = layout;
   const { x86_perf_task_context, perf_event_context, perf_event, task_struct } = structs;
@@ -110,7 +110,7 @@ export function wordName(layout: KernelLayout, offset: number): string {
   return `cpu${Math.floor(at / percpuWords)}: ${percpuName(layout, at % percpuWords)}`;
 }
 
-/** A word that is a pointer as the object that it points to, any other one as a number. */
+/** A pointer as the object that it points to, any other word as a number. */
 export function wordValue(layout: KernelLayout, name: string, word: number): number | string {
   const object = (table: ObjectTable, kind: string): string =>
     word === 0 ? 'NULL' : `${kind}${table.plusOne(word) - 1}`;

@@ -1,4 +1,4 @@
-/** Makes a module of the model's sources, patched or as they are, and loads it. */
+/** Bundles the model's sources, patched or unmodified, and loads the bundle. */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -9,12 +9,12 @@ import { CorpusError } from './corpus_file.js';
 import type * as model from './model.js';
 import type { PatchedFiles } from './patched_source.js';
 
-/** A model that is loaded: the unmodified one, or a mutant. */
+/** A loaded model: the unmodified one, or a mutant. */
 export type Model = typeof model;
 
 const ENTRY = join('src', 'questions', 'corpus', 'model.ts');
 
-/** The bundler of the clone, which comes with `npm ci`. */
+/** The bundler of the clone, which `npm ci` installs. */
 function bundlerOf(root: string): typeof Esbuild {
   const needs = 'vlbr corpus needs a clone of its repository, with npm ci done in it';
   if (!existsSync(join(root, ENTRY))) throw new CorpusError(`there is no src in ${root}: ${needs}`);
@@ -27,9 +27,9 @@ function bundlerOf(root: string): typeof Esbuild {
 }
 
 /**
- * Loads the model of a clone with some of its files replaced.
+ * Loads the model of a clone with some files replaced.
  *
- * @throws CorpusError when the clone lacks something, or the sources do not build.
+ * @throws CorpusError if the clone lacks something, or the sources do not build.
  */
 export async function loadModel(root: string, patched: PatchedFiles): Promise<Model> {
   const { build } = bundlerOf(root);
@@ -54,7 +54,7 @@ export async function loadModel(root: string, patched: PatchedFiles): Promise<Mo
     plugins: [replace],
   };
   const { outputFiles = [] } = await build(options).catch((error: unknown) => {
-    // Its first line only counts the others.
+    // The first line only counts the errors.
     const [head, ...errors] = String(error).trim().split('\n');
     throw new CorpusError(`src does not build: ${errors.length === 0 ? head : errors.join('; ')}`);
   });

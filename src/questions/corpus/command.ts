@@ -22,7 +22,7 @@ const EXITS = exitCodesText({
   [EXIT_TRUNCATED]: null,
 });
 
-/** @param done - is told the exit code. */
+/** @param done - receives the exit code. */
 export function corpusCommand(done: (code: number) => void): Command {
   return new Command('corpus')
     .description('put real defects back, one at a time, and see that the suite finds them')

@@ -1,4 +1,4 @@
-/** `vlbr corpus`: whether the suite finds defects that were real. */
+/** `vlbr corpus`: does the suite find real defects? */
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -22,7 +22,6 @@ import { Breather } from '../../console/interrupt.js';
 import { explained } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
 
-/** The options as commander hands them over. */
 export interface CorpusOptions {
   readonly id?: readonly string[];
   readonly kernelSrc?: string;
@@ -31,10 +30,10 @@ export interface CorpusOptions {
   readonly json?: boolean;
 }
 
-/** By then a signal that another process has ended of has been heard here. */
+/** If another process ended by a signal, the same signal reaches this process within this time. */
 const SIGNAL_MS = 200;
 
-/** Returns the exit code. @throws UsageError when something is missing or does not fit. */
+/** Returns the exit code. @throws UsageError if something is missing or does not fit. */
 export async function corpus(options: CorpusOptions): Promise<number> {
   const began = performance.now();
   try {
@@ -79,7 +78,7 @@ async function reportOf(options: CorpusOptions): Promise<Omit<CorpusReport, 'ela
   }
 }
 
-/** @throws UsageError for an id that there is not. */
+/** @throws UsageError for an unknown id. */
 function askedDefects(all: readonly Defect[], ids: readonly string[]): readonly Defect[] {
   if (ids.length === 0) return all;
   const known = all.map(({ id }) => id);
@@ -87,14 +86,13 @@ function askedDefects(all: readonly Defect[], ids: readonly string[]): readonly 
   return all.filter(({ id }) => wanted.includes(id));
 }
 
-/** Reads a tree, and says now whether there is a compiler. */
+/** Reads a tree and compiles its lbr.c, so that a missing compiler is reported early. */
 function readTree(from: string): KernelSource {
   const tree = readKernelSource(from);
   buildKernel(tree);
   return tree;
 }
 
-/** An lbr.c that patches are tried on, or why there is none. */
 interface Tree {
   readonly tree: KernelSource | null;
   readonly problem: string;
@@ -103,9 +101,9 @@ interface Tree {
 const NO_TREE: Tree = { tree: null, problem: '' };
 
 /**
- * The lbr.c that patches are tried on, or why there is none: without one the rest is tried.
+ * The lbr.c to which patches are applied, or the reason why there is none.
  *
- * @throws UsageError when one was asked for that can't be had.
+ * @throws UsageError if the tree that the user asked for cannot be used.
  */
 function treeOf(asked: string | undefined): Tree {
   if (asked !== undefined) return { tree: explained(asked, () => readTree(asked)), problem: '' };
@@ -117,7 +115,7 @@ function treeOf(asked: string | undefined): Tree {
   }
 }
 
-/** Runs trials in pieces. */
+/** Runs trials step by step, so that Ctrl-C is noticed in between. */
 class Hunter extends Breather {
   private readonly runs: number;
   private readonly seed: number;
@@ -128,20 +126,20 @@ class Hunter extends Breather {
     this.seed = seed;
   }
 
-  /** Ctrl-C reaches the bundler and the compiler, too: what they say of it is no error. */
+  /** Calls `work`. Ctrl-C also ends its bundler or compiler: returns null, not their error. */
   async unlessInterrupted<T>(work: () => T | Promise<T>): Promise<T | null> {
     if (this.interrupted) return null;
     try {
       return await work();
     } catch (error) {
-      // Theirs may be heard of before our own.
+      // The other process may report its end before this process receives the signal.
       await setTimeout(SIGNAL_MS);
       if (this.interrupted) return null;
       throw error;
     }
   }
 
-  /** Judges one trial after the other, until it is interrupted. */
+  /** Judges one trial after the other until it is interrupted. */
   async judgeAll(laboratory: Laboratory, trials: readonly Trial[]): Promise<Judged[]> {
     laboratory.check(trials);
     const judged: Judged[] = [];
@@ -153,7 +151,7 @@ class Hunter extends Breather {
     return judged;
   }
 
-  /** Returns null if it was interrupted before there was a verdict. */
+  /** Returns null if it was interrupted before the verdict. */
   private async judge(
     laboratory: Laboratory,
     trial: Trial,

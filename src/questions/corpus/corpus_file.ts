@@ -1,4 +1,4 @@
-/** Reads test/corpus/corpus.json: which real defects there are, and where each is to be seen. */
+/** Reads test/corpus/corpus.json: the real defects, and where each can be seen. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { KernelVersion } from '../../guest/perf/kernel.js';
@@ -10,7 +10,7 @@ import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { configProblem } from '../../machine/config.js';
 import type { Shape } from '../../campaign/campaign.js';
 
-/** The corpus, or what it is built from, is not as it has to be; the message says what to do. */
+/** The corpus or its clone is not as required. The message says what to do. */
 export class CorpusError extends Error {
   override readonly name: string = 'CorpusError';
 }
@@ -20,27 +20,27 @@ export interface Place {
   readonly policy: string;
   readonly cpu: string;
   readonly kernel: KernelVersion;
-  /** The machine, if it has to be a certain one. */
+  /** The machine, if the defect needs a certain one. */
   readonly shape?: Shape;
 }
 
-/** A way in which a defect is looked for. */
+/** A way to look for a defect. */
 export interface Suspect extends Place {
-  /** Name of its patch, without `.patch`: the defect's id, or that with a suffix. */
+  /** Name of the patch without `.patch`: the defect's id, perhaps with a suffix. */
   readonly name: string;
-  /** Properties of ours that the defect's own property stands for; one of them has to break. */
+  /** Properties that stand for the one in the defect's report. One of them must break. */
   readonly properties: readonly PropertyName[];
   /** For a defect that is present: a CPU on which it does no harm. */
   readonly contrast?: string;
 }
 
 /**
- * `mutant`: a patch puts it back. `present`: Linux 6.1 or the policy has it, so the unmodified
- * model must show it. `outside`: it lies where the model ends.
+ * `mutant`: a patch puts the defect back. `present`: Linux 6.1 or the policy has it, so the
+ * unmodified model must show it. `outside`: the model does not reach that far.
  */
 export type DefectKind = 'mutant' | 'present' | 'outside';
 
-/** One real defect, as somebody has fixed it. */
+/** One real defect, which somebody has fixed. */
 export interface Defect {
   readonly id: string;
   readonly subject: string;
@@ -48,15 +48,15 @@ export interface Defect {
   readonly component: string;
   readonly property_class: string;
   readonly kind: DefectKind;
-  /** Empty for what is outside. */
+  /** Empty for a defect outside the model. */
   readonly suspects: readonly Suspect[];
-  /** Why it is outside; else what stands for what, where that needs words. */
+  /** Why the defect is outside; else a note on the properties that stand for it, where needed. */
   readonly reason: string;
   /** Rows of docs/FIDELITY.md. */
   readonly fidelity: readonly string[];
 }
 
-/** Where the corpus lies in a clone. */
+/** The folder of the corpus in a clone. */
 export function corpusFolder(root: string): string {
   return join(root, 'test', 'corpus');
 }
@@ -67,7 +67,7 @@ export function patchText(root: string, name: string): string | null {
   return existsSync(path) ? readFileSync(path, 'utf8') : null;
 }
 
-/** Every defect, in the order of the file. @throws CorpusError when it is missing or wrong. */
+/** Every defect, in the order of the file. @throws CorpusError if it is missing or wrong. */
 export function readCorpus(root: string): Defect[] {
   const path = join(corpusFolder(root), 'corpus.json');
   if (!existsSync(path)) {
@@ -79,7 +79,7 @@ export function readCorpus(root: string): Defect[] {
   return parseCorpus(readFileSync(path, 'utf8'));
 }
 
-/** @throws CorpusError where the text is not what it should be. */
+/** @throws CorpusError if the text is not a valid corpus. */
 export function parseCorpus(text: string): Defect[] {
   let read: unknown;
   try {

@@ -1,6 +1,6 @@
 /**
- * The suite against one mutant: generated schedules, until one breaks a property that the defect's
- * entry names, and does not break it on the unmodified model.
+ * Runs the suite against one mutant: draws schedules until one breaks a property that the defect's
+ * entry names. The unmodified model must not break it in the same schedule.
  */
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
 import { assert } from '../../hw/assert.js';
@@ -16,7 +16,7 @@ import type { Bench } from '../../campaign/trial.js';
 import type { Model } from './bundle.js';
 import type { Place } from './corpus_file.js';
 
-/** A model on one of its CPUs, with what runs in place of lbr.c: by default its port. */
+/** A model on one of its CPUs. `driver` replaces the port as lbr.c. */
 export interface Variant {
   readonly model: Model;
   readonly cpu: string;
@@ -28,7 +28,7 @@ export interface HuntOptions {
   readonly good: Variant;
   readonly place: Place;
   readonly properties: readonly PropertyName[];
-  /** Most runs. */
+  /** Runs at most. */
   readonly runs: number;
   readonly seed: number;
 }
@@ -45,24 +45,24 @@ export interface Kill {
 
 export type Outcome =
   | { readonly verdict: 'killed'; readonly kill: Kill }
-  /** It threw, as a kernel oopses. */
+  /** The mutant threw an exception, which stands for a kernel oops. */
   | { readonly verdict: 'oops'; readonly crash: Crash }
   | { readonly verdict: 'survived' };
 
 export interface HuntReport {
   readonly outcome: Outcome;
-  /** Runs on the mutant until the first short schedule, or in all; and actions in all of them. */
+  /** Runs on the mutant until the first short schedule, else all; and actions in all runs. */
   readonly runs: number;
   readonly steps: number;
 }
 
-/** A schedule of so many actions is short enough to end the search; a longer one is kept. */
+/** A schedule of up to this many actions ends the search. A longer one is kept. */
 export const SHORT_ENOUGH = 12;
 
-/** Of so many schedules, each found in another run, the shortest is shown. */
+/** The shortest of this many schedules, each found in another run, is shown. */
 const SHOWN_OF = 3;
 
-/** Runs after the first short schedule: another one may take very long to come. */
+/** Limit of runs after the first short schedule, since further schedules may be rare. */
 const RUNS_MORE = 50;
 
 interface Pair {
@@ -78,17 +78,17 @@ function sideOf({ model, cpu, driver }: Variant, place: Place, shape: Shape): Si
   return new Side(new model.ShapeCampaign(driver === undefined ? config : { ...config, driver }));
 }
 
-/** Machines of all shapes, on both sides. */
+/** Machines of all shapes, with and without the defect. */
 class Hunt {
   readonly pairs: readonly Pair[];
   best: Kill | null = null;
   private kills = 0;
-  /** Runs so far, and those at the first short schedule. */
+  /** Number of runs so far, and at the first short schedule. */
   private runs = 0;
   private firstShort = -1;
   private readonly options: HuntOptions;
   private readonly guestsOnly: Pair | null;
-  /** Schedules that were made short already. */
+  /** Schedules that have been shrunk already. */
   private readonly tried: Set<Schedule> = new Set();
 
   constructor(options: HuntOptions) {
@@ -103,7 +103,7 @@ class Hunt {
     this.pairs = (shape === undefined ? DEFAULT_SHAPES : [shape]).map(pair);
   }
 
-  /** Runs that it took. */
+  /** Runs until the first short schedule; all runs if there is none. */
   get runsToKill(): number {
     return this.firstShort < 0 ? this.runs : this.firstShort;
   }
@@ -113,7 +113,7 @@ class Hunt {
     return all.reduce((sum, { bad }) => sum + bad.campaign.steps, 0);
   }
 
-  /** One run. Returns the side that crashed in it, if it did. */
+  /** Makes one run. Returns the side if it crashed. */
   run(index: number): Side | null {
     const alone = index % 2 === 1 ? this.guestsOnly : null;
     const pair = alone ?? this.pairs[(index >> 1) % this.pairs.length];
@@ -125,7 +125,7 @@ class Hunt {
     return bad.crash === null ? null : bad;
   }
 
-  /** Looks at what the last run has brought. */
+  /** Shrinks the failures of the last run. */
   private look(pair: Pair): void {
     for (const property of this.options.properties) {
       for (const by of ['policy', 'kernel'] as const) this.lookAt(pair, by, property);
@@ -154,12 +154,12 @@ class Hunt {
   }
 }
 
-/** Yields the number of runs after each of them. Same options, same report. */
+/** Yields the number of runs after each run. The same options give the same report. */
 export function* hunt(options: HuntOptions): Generator<number, HuntReport> {
   const search = new Hunt(options);
   for (let run = 0; run < options.runs && !search.done; run++) {
     const crashed = search.run(run);
-    // Nothing more runs there. What was found until then counts for more.
+    // The crashed machine can run no further. An earlier kill takes precedence over the crash.
     if (crashed !== null && search.best !== null) break;
     const crash = crashed?.shortCrash('after') ?? null;
     const { steps } = search;

@@ -7,7 +7,7 @@ import { tokenOf } from './text.js';
 
 export const CORPUS_SCHEMA = 'vlbr/corpus/1';
 
-/** Everything but the `elapsed_s` depends on the options and the seed alone. */
+/** Only `elapsed_s` depends on anything other than the options and the seed. */
 export function corpusJson(report: CorpusReport): object {
   const { seed, runs, kernel, kernelProblem, judged, notTried } = report;
   return {

@@ -1,6 +1,5 @@
 /**
- * The model as one module: what a mutant is bundled from, and what the unmodified model that it is
- * held against is bundled from as well.
+ * The model as one module. Both the mutants and the unmodified model are bundled from this file.
  */
 export { findPolicy } from '../../host/policy/index.js';
 export { findCpuModel } from '../../hw/cpu_models.js';

@@ -1,4 +1,4 @@
-/** Applies a patch of the corpus to the sources of the model, in memory. */
+/** Applies a patch of the corpus to the model's sources, in memory. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { StructuredPatch } from 'diff';
@@ -8,7 +8,7 @@ import { CorpusError } from './corpus_file.js';
 /** Texts of the files that a patch changes, by their path from the root of the clone. */
 export type PatchedFiles = ReadonlyMap<string, string>;
 
-/** @throws CorpusError when it is no diff of src/, or does not apply to it as it stands. */
+/** @throws CorpusError if the text is no diff of src/, or does not apply. */
 export function patchedSource(root: string, name: string, text: string): PatchedFiles {
   const files = new Map<string, string>();
   for (const patch of hunksOf(name, text)) {

@@ -13,28 +13,28 @@ import { ascii, grouped, plural, wrap } from '../../console/text.js';
 import { sourceText } from '../../tell/source_text.js';
 
 export interface CorpusReport {
-  /** Those that were asked for, in the order of the corpus. */
+  /** The requested defects, in the order of the corpus. */
   readonly defects: readonly Defect[];
   readonly seed: number;
-  /** Most runs for each. */
+  /** Most runs for each trial. */
   readonly runs: number;
-  /** The lbr.c that its patches were tried on; null if none was. */
+  /** The lbr.c to which patches were applied; null if there was none. */
   readonly kernel: KernelInfo | null;
-  /** Why none was. */
+  /** Why there was no lbr.c. */
   readonly kernelProblem: string;
   readonly judged: readonly Judged[];
-  /** Names of what was not tried: patches of lbr.c without one, and all after a Ctrl-C. */
+  /** Trials that were not made, for want of an lbr.c or after a Ctrl-C. */
   readonly notTried: readonly string[];
   readonly interrupted: boolean;
   readonly elapsed_s: number;
 }
 
-/** What the suite has missed. */
+/** Trials in which the suite did not find the defect. */
 export function survivorsOf({ judged }: Pick<CorpusReport, 'judged'>): readonly Judged[] {
   return judged.filter((one) => !isCaught(one));
 }
 
-/** The defects that the model can't have, which nothing is tried for. */
+/** Defects outside the model, for which there is no trial. */
 export function outsideOf({ defects }: Pick<CorpusReport, 'defects'>): readonly Defect[] {
   return defects.filter(({ kind }) => kind === 'outside');
 }
@@ -94,7 +94,7 @@ function tableOf({ judged }: CorpusReport, colours: Colours): string[] {
   return ['', ...tableLines(head, rows)];
 }
 
-/** In the column of what has killed it. */
+/** The entry of the column that says how the defect was found. */
 function verdictWord(one: Judged): string {
   const { trial, report } = one;
   const { outcome } = report;
@@ -116,7 +116,7 @@ function outsideLines(report: CorpusReport, colours: Colours): string[] {
   return ['', colours.bold("out of the model's reach"), ...lines];
 }
 
-/** The actions of a kill, in the words of `vlbr verify`. They are run again on the mutant. */
+/** The actions of a kill, in the words of `vlbr verify`. Runs the schedule again on the mutant. */
 export function killLines({ report: { outcome } }: Judged): string[] {
   if (outcome.verdict === 'survived') return [];
   if (outcome.verdict === 'oops') return outcome.crash.actions.map((action) => actionText(action));
@@ -150,13 +150,13 @@ function scheduleLines(judged: Judged, before: readonly Judged[], colours: Colou
   return [...head, ...actions, ...what, `  ${tokenOf(judged)}`];
 }
 
-/** Whether both were killed alike, as a patch of the port and one of lbr.c mostly are. */
+/** Whether both trials ended in the same way. A patch of the port and one of lbr.c mostly do. */
 function sameKill(a: Judged, b: Judged): boolean {
   const token = tokenOf(a);
   return token !== '' && token === tokenOf(b) && brokenText(a) === brokenText(b);
 }
 
-/** What broke, in one line; empty for a survivor. */
+/** The failure in one line; empty for a survivor. */
 function brokenText({ trial, report: { outcome } }: Judged): string {
   if (outcome.verdict === 'survived') return '';
   if (outcome.verdict === 'oops') return ascii(`oops: ${outcome.crash.error}`);
@@ -166,7 +166,7 @@ function brokenText({ trial, report: { outcome } }: Judged): string {
   return ascii(`breaks ${property}: ${model === undefined ? text : nameMsrs(model, text)}`);
 }
 
-/** What `vlbr replay` takes; empty for a survivor. */
+/** The replay token; empty for a survivor. */
 export function tokenOf({ report: { outcome } }: Judged): string {
   if (outcome.verdict === 'killed') return outcome.kill.counterexample.token;
   return outcome.verdict === 'oops' ? outcome.crash.token : '';
@@ -205,7 +205,7 @@ function closingLines(report: CorpusReport, colours: Colours): string[] {
   return [...lines, ...wrap(parts.join('; '), '', '  ').map((line) => paint(line))];
 }
 
-/** A defect may have several trials, as one for the port and one for lbr.c: all must kill it. */
+/** A defect may have several trials, for the port and for lbr.c. All must find it. */
 function countText({ defects, judged }: CorpusReport): string {
   const missed = survivorsOf({ judged });
   const killed = defectCount(judged) - defectCount(missed);

@@ -1,4 +1,4 @@
-/** One defect, looked for in one way: in the model, or in a kernel's own lbr.c. */
+/** A trial looks for one defect in one way: in the model, or in a kernel's own lbr.c. */
 import { buildKernel } from '../../tree/build.js';
 import { kernelDriver } from '../../tree/driver.js';
 import { patchLbr } from '../../tree/patch.js';
@@ -14,9 +14,8 @@ import { patchedSource } from './patched_source.js';
 export interface Trial {
   readonly defect: Defect;
   readonly suspect: Suspect;
-  /** What the patch changes. */
   readonly target: 'model' | 'lbr.c';
-  /** Text of the patch; null for a defect that is there anyway. */
+  /** Text of the patch; null for a defect that is present without one. */
   readonly patch: string | null;
 }
 
@@ -26,19 +25,19 @@ export interface Judged {
   readonly elapsed_s: number;
 }
 
-/** What is called by the same name in a table. */
+/** The name of a trial in tables. */
 export function trialName({ suspect, target }: Trial): string {
   return target === 'model' ? suspect.name : `${suspect.name}.lbr.c`;
 }
 
-/** What JavaScript says where C would dereference a null pointer. */
+/** JavaScript's message where C would dereference a null pointer. */
 const NULL_DEREFERENCE = /^TypeError: Cannot (?:read|set) properties of (?:null|undefined)/;
 
 /** Whether the suite has found the defect by a property that its entry names. */
 export function isCaught({ trial, report: { outcome } }: Judged): boolean {
   if (outcome.verdict !== 'oops') return outcome.verdict === 'killed';
-  // That is a fault in the kernel, so it is what no-fault stands for. A claim of the model's own
-  // that does not hold any more says nothing of the kind.
+  // A null dereference is a fault of the kernel, for which no-fault stands. A broken assertion of
+  // the model is not.
   const faults = NULL_DEREFERENCE.test(outcome.crash.error);
   return faults && trial.suspect.properties.includes('no-fault');
 }
@@ -46,7 +45,7 @@ export function isCaught({ trial, report: { outcome } }: Judged): boolean {
 /**
  * Every way to look for these defects, in order.
  *
- * @throws CorpusError when a patch is missing.
+ * @throws CorpusError if a patch is missing.
  */
 export function trialsOf(root: string, defects: readonly Defect[]): Trial[] {
   return defects.flatMap((defect) =>
@@ -65,7 +64,7 @@ export function trialsOf(root: string, defects: readonly Defect[]): Trial[] {
   );
 }
 
-/** What trials are built from. */
+/** Builds both sides of trials. */
 export class Laboratory {
   private readonly root: string;
   private readonly unmodified: Model;
@@ -79,13 +78,13 @@ export class Laboratory {
 
   /**
    * @param root - a clone of the repository.
-   * @param tree - the lbr.c that patches of it are for, if there is one.
+   * @param tree - the lbr.c to which patches of lbr.c apply, if there is one.
    */
   static async open(root: string, tree: KernelSource | null): Promise<Laboratory> {
     return new Laboratory(root, await loadModel(root, new Map()), tree);
   }
 
-  /** Makes sure that every patch applies. @throws CorpusError or KernelError when one does not. */
+  /** Checks that every patch applies. @throws CorpusError or KernelError if one does not. */
   check(trials: readonly Trial[]): void {
     for (const { suspect, target, patch } of trials) {
       if (patch === null) continue;
@@ -94,7 +93,7 @@ export class Laboratory {
     }
   }
 
-  /** Builds both sides of a trial. @throws CorpusError or KernelError when that can't be done. */
+  /** Builds both sides of a trial. @throws CorpusError or KernelError if this fails. */
   async prepare(trial: Trial, runs: number, seed: number): Promise<HuntOptions> {
     const { suspect: place } = trial;
     const [bad, good] = trial.target === 'model' ? await this.models(trial) : this.drivers(trial);
@@ -121,7 +120,7 @@ export class Laboratory {
     ];
   }
 
-  /** lbr.c with a patch, and as it is. */
+  /** lbr.c with the patch, and without it. */
   private patchedTree(name: string, patch: string): [KernelSource, KernelSource] {
     const { tree } = this;
     if (tree === null) throw new CorpusError(`${name}: there is no lbr.c`);

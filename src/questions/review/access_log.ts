@@ -1,6 +1,6 @@
 /**
- * Which MSRs are accessed when a schedule runs: by the guests' kernels in order, and how many by
- * whom. Two drivers differ in what they do to hardware exactly where these differ.
+ * The MSR accesses of a schedule: those of the guests' kernels in order, and how many each side
+ * makes. Two drivers treat hardware alike if these are the same.
  */
 import type { Accesses } from '../../machine/cost_meter.js';
 import { CostMeter } from '../../machine/cost_meter.js';
@@ -9,39 +9,39 @@ import { step } from '../../schedule/schedule.js';
 
 /** An access by a guest's kernel, or by the host's perf or KVM to an LBR MSR of a pCPU. */
 export interface Access {
-  /** vCPU over all VMs, or pCPU. */
+  /** The vCPU, counted over all VMs; for the host, the pCPU. */
   readonly cpu: number;
   readonly byHost: boolean;
   /** The guest kernel function that runs, CALL_*; 0 for the host. */
   readonly fn: number;
-  /** Number of the action in the schedule, from 0. */
+  /** Index of the action in the schedule. */
   readonly action: number;
   readonly msr: number;
   readonly write: boolean;
-  /** What was read or written; the host's are not told of. */
+  /** The value of a guest's access; 0 for the host, whose values are not recorded. */
   readonly eax: number;
   readonly edx: number;
 }
 
-/** Accesses and the cycles they are taken to cost. */
+/** Accesses, and the cycles that they are assumed to cost. */
 export type Cost = Readonly<Pick<Accesses, 'reads' | 'writes' | 'cycles'>>;
 
-/** Means over the switches of some schedules. */
+/** Mean costs of the switches in some schedules. */
 export interface SwitchCosts {
   readonly taskSwitches: number;
   readonly vcpuSwitches: number;
-  /** The guest kernel's, for each switch from one task to another. */
+  /** Cost of the guest kernel for each switch from one task to another. */
   readonly perTaskSwitch: Cost;
-  /** The host's, for each time a vCPU is scheduled in, out or exits between. */
+  /** Cost of the host for each time that a vCPU is switched in, switched out or exits. */
   readonly perVcpuSwitch: Cost;
 }
 
-/** Runs schedules on one machine and notes its accesses. */
+/** Runs schedules on one machine and records its accesses. */
 export class AccessLog extends CostMeter {
   accesses: Access[] = [];
   private action = 0;
 
-  /** Runs a schedule from the boot, and returns the accesses. */
+  /** Runs a schedule from the boot. Returns the accesses. */
   run(schedule: Schedule): readonly Access[] {
     this.accesses = [];
     this.machine.boot();
@@ -51,7 +51,7 @@ export class AccessLog extends CostMeter {
     return this.accesses;
   }
 
-  /** Over all schedules that were run on some machines. */
+  /** Costs over all schedules that were run on some machines. */
   static costs(logs: readonly CostMeter[]): SwitchCosts {
     const total = (of: (log: CostMeter) => number): number =>
       logs.reduce((sum, log) => sum + of(log), 0);

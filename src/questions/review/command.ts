@@ -25,7 +25,7 @@ const EXITS = exitCodesText({
   [EXIT_TRUNCATED]: null,
 });
 
-/** @param done - is told the exit code. */
+/** @param done - receives the exit code. */
 export function reviewCommand(done: (code: number) => void): Command {
   return new Command('review')
     .description('say which properties a patch of lbr.c loses or gains')

@@ -1,6 +1,6 @@
 /**
- * What changes when one driver takes the place of another: the suite on both with the same seeds,
- * and every failing schedule of the one tried on the other.
+ * What changes when one driver replaces another. Both drivers run the suite with the same seeds,
+ * and each failing schedule of one driver is tried on the other.
  */
 import { driverOf } from '../../guest/perf/kernel.js';
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
@@ -20,35 +20,34 @@ import type { Breaking, Crash } from '../../campaign/side.js';
 import { onlyOnOne, Side } from '../../campaign/side.js';
 import { PROPERTIES } from '../../judge/properties.js';
 
-/** A property that is `lost` fails on a schedule on which it held; `gained` is the opposite. */
+/** `lost`: the property fails in a schedule in which it held before. `gained`: the opposite. */
 export type ChangeKind = 'lost' | 'gained';
 
 export interface Change {
   readonly kind: ChangeKind;
-  /** It fails on the other side, too, but on other schedules. */
+  /** The property also fails on the other side, but in other schedules. */
   readonly elsewhere: boolean;
-  /** Linux 6.1 fails on this schedule as well: a known fault shows that did not before. */
+  /** The property fails on Linux 6.1 in this schedule as well: the patch did not add the fault. */
   readonly onLinux61: boolean;
   readonly policy: string;
   readonly cpu: string;
   readonly by: Breaking;
   readonly property: PropertyName;
-  /** A schedule that fails on one side only. */
   readonly counterexample: Counterexample;
 }
 
 export interface CompareOptions extends Omit<CampaignOptions, 'policies' | 'schedules'> {
   readonly policy: LbrPolicy;
-  /** What `driver` takes the place of. */
+  /** The driver that `driver` replaces. */
   readonly before: DriverKind;
 }
 
 export interface Comparison {
   readonly policy: string;
   readonly cpu: string;
-  /** The shortest of those that the runs came upon; nothing is judged after one. */
+  /** The shortest crash of each side. After a crash, nothing else is judged. */
   readonly crashes: readonly Crash[];
-  /** Properties that say nothing any more, since the situation they judge does not arise. */
+  /** Properties whose risky situation no longer arises, so that they say nothing. */
   readonly vacuous: readonly PropertyName[];
   readonly changes: readonly Change[];
   /** Runs on each side. */
@@ -57,7 +56,7 @@ export interface Comparison {
   readonly interrupted: boolean;
 }
 
-/** Between the runs of two policies or CPUs, for the seed: none repeats what another has seen. */
+/** Distance between the run numbers of two policies or CPUs, so that their schedules differ. */
 const RUNS_APART = 1_000_003;
 
 /** Both sides of one shape, and Linux 6.1 itself. */
@@ -86,7 +85,7 @@ interface Found {
   readonly onLinux61: boolean;
 }
 
-/** What Linux 6.1 does not do itself says more; then, the shorter is better. */
+/** Prefers a failure that Linux 6.1 does not share; among equals, the shorter schedule. */
 function better(a: Found | null, b: Found): Found {
   if (a === null || (a.onLinux61 && !b.onLinux61)) return b;
   if (b.onLinux61 && !a.onLinux61) return a;
@@ -154,7 +153,7 @@ class PolicyComparison {
     });
   }
 
-  /** Properties whose situation arose before, and does not after. */
+  /** Properties whose risky situation arose before the change, but not after. */
   vacuous(): PropertyName[] {
     const { policy, model, properties } = this.options;
     return PROPERTIES.filter(({ name, reach, notApplicable: says }) => {
@@ -166,14 +165,14 @@ class PolicyComparison {
     }).map(({ name }) => name);
   }
 
-  /** What fails on one side only: on `after`, or the other way round. */
+  /** Failures on one side only: for a loss on `after`, for a gain on `before`. */
   private change(by: Breaking, property: PropertyName, isLoss: boolean): Change[] {
     const { policy, model, kernel } = this.options;
     const p = PROPERTY_NAMES.indexOf(property);
     const fails = (side: 'before' | 'after'): boolean =>
       this.pairs.some((pair) => pair[side].fails(by, p));
     const [bad, good] = isLoss ? (['after', 'before'] as const) : (['before', 'after'] as const);
-    // A failure that is known is there, whether these runs came upon it or not.
+    // A declared failure counts as present, whether these runs found it or not.
     const known = by === 'policy' && knownFailure(policy, property, model, kernel) !== null;
     const elsewhere = fails(good) || known;
     let best: Found | null = null;
@@ -195,7 +194,7 @@ class PolicyComparison {
   }
 }
 
-/** Compares two drivers under one policy. Same options, same result. */
+/** Compares two drivers under one policy. The same options give the same result. */
 export function compareDrivers(options: CompareOptions): Comparison {
   const comparison = new PolicyComparison(options);
   const { runs, progress, policy } = options;
@@ -207,7 +206,7 @@ export function compareDrivers(options: CompareOptions): Comparison {
     interrupted = progress !== undefined && !progress(now);
   }
   const { steps } = comparison;
-  // A machine that has crashed is not to be asked for anything more; one may crash only now.
+  // A machine that has crashed can judge nothing more. changes() may itself find a crash.
   const found = comparison.crashed ? [] : comparison.changes();
   const crashes = comparison.crashes();
   const judged = crashes.length === 0;

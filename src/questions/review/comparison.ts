@@ -1,4 +1,4 @@
-/** What a change of lbr.c does to the properties: the findings of all policies put together. */
+/** How a change of lbr.c affects the properties: the findings of all policies together. */
 import type { PropertyName } from '../../judge/properties.js';
 import { PROPERTY_NAMES } from '../../judge/properties.js';
 import type { Counterexample } from '../../campaign/campaign.js';
@@ -8,7 +8,7 @@ import { compareDrivers } from './compare.js';
 import type { AccessComparison, Parting } from './parting.js';
 import { compareAccesses } from './parting.js';
 
-/** One policy's. */
+/** The review of one policy on one CPU. */
 export interface PolicyReview {
   readonly comparison: Comparison;
   /** Null if a driver crashed. */
@@ -20,22 +20,22 @@ export function reviewPolicy(options: CompareOptions): PolicyReview {
   if (comparison.crashes.length > 0) return { comparison, accesses: null };
   const { crash, accesses } = compareAccesses(options);
   if (crash === null) return { comparison, accesses };
-  // Those schedules are others, so they may be the first to crash.
+  // compareAccesses() runs other schedules, so its crash may be the first.
   return { comparison: { ...comparison, crashes: [crash], changes: [], vacuous: [] }, accesses };
 }
 
 /** A property that is lost or gained. */
 export interface Finding {
   readonly kind: ChangeKind;
-  /** What the guest's kernel breaks by itself is one finding, under whichever policies it came. */
+  /** A failure of the guest's kernel is one finding, whatever the number of policies. */
   readonly by: Breaking;
   readonly policies: readonly string[];
-  /** CPUs on which it was found. */
+  /** CPUs on which the finding was made. */
   readonly cpus: readonly string[];
   readonly property: PropertyName;
-  /** It fails on the other side, too, but on other schedules. */
+  /** The property also fails on the other side, but in other schedules. */
   readonly elsewhere: boolean;
-  /** Linux 6.1 fails on this schedule as well. */
+  /** Linux 6.1 fails in this schedule as well. */
   readonly onLinux61: boolean;
   /** The shortest schedule that fails on one side only. */
   readonly counterexample: Counterexample;
@@ -57,14 +57,15 @@ function findingOf(changes: readonly Change[]): Finding {
 }
 
 /**
- * Whether a finding stands for itself. A policy that fails a property anyway fails it on other
- * schedules as soon as guests behave in any other way; that is a finding, but not a first one.
+ * Whether a finding is reported in full. If a policy fails the property on both sides, any change
+ * of guest behaviour moves the failure to other schedules. Such a finding is listed without its
+ * schedule.
  */
 export function isMain({ by, elsewhere }: Finding): boolean {
   return by === 'kernel' || !elsewhere;
 }
 
-/** Drops gains that come with a loss of the same: they only say that it fails elsewhere now. */
+/** Drops gains of a property that is also lost: the failure has only moved to other schedules. */
 function withoutMoved(findings: readonly Finding[]): Finding[] {
   return findings.filter(
     ({ kind, elsewhere, by, property, policies }) =>
@@ -81,8 +82,8 @@ function withoutMoved(findings: readonly Finding[]): Finding[] {
 }
 
 /**
- * Whether a loss is what Linux 6.1 does itself, and something is gained: then a fault of the
- * kernel's that is known shows where the one that was mended had covered it up.
+ * Whether a loss is a known fault of Linux 6.1 that was hidden until now. The change then fixes a
+ * fault, which counts as a gain, and the schedule goes on to the known fault behind it.
  */
 function isUncovered(change: Change, all: readonly Change[]): boolean {
   if (change.kind === 'gained' || !change.onLinux61) return false;
@@ -92,7 +93,7 @@ function isUncovered(change: Change, all: readonly Change[]): boolean {
   );
 }
 
-/** Losses first, the kernel's own before those of the policies, and then by property. */
+/** Losses first, the kernel's own before those of policies, then by property. */
 export function findingsOf(reviews: readonly PolicyReview[]): Finding[] {
   const found = reviews.flatMap(({ comparison }) => comparison.changes);
   const all = found.filter((change) => !isUncovered(change, found));
@@ -116,7 +117,7 @@ export function findingsOf(reviews: readonly PolicyReview[]): Finding[] {
   return withoutMoved(findings);
 }
 
-/** Properties that say nothing any more, with the policies under which that is so. */
+/** Properties that say nothing any more, with the policies concerned. */
 export function vacuousOf(
   reviews: readonly PolicyReview[],
 ): { readonly property: PropertyName; readonly policies: readonly string[] }[] {
@@ -127,7 +128,7 @@ export function vacuousOf(
   });
 }
 
-/** The shortest schedule on which accesses part, over all policies. */
+/** The shortest schedule in which accesses part, over all policies. */
 export function shortestParting(reviews: readonly PolicyReview[]): Parting | null {
   return reviews.reduce<Parting | null>((best, { accesses }) => {
     const parting = accesses?.parting ?? null;
@@ -136,7 +137,7 @@ export function shortestParting(reviews: readonly PolicyReview[]): Parting | nul
   }, null);
 }
 
-/** The shortest schedule on which a side crashes, over all policies; null if it does not. */
+/** The shortest schedule in which a side crashes, over all policies; null if none does. */
 export function crashOf(reviews: readonly PolicyReview[], side: Crash['side']): Crash | null {
   const found = reviews.flatMap(({ comparison }) =>
     comparison.crashes.filter((crash) => crash.side === side),
@@ -144,7 +145,6 @@ export function crashOf(reviews: readonly PolicyReview[], side: Crash['side']): 
   return found.sort((a, b) => a.actions.length - b.actions.length)[0] ?? null;
 }
 
-/** Whether anything that held does not hold any more. */
 export function losesAnything(reviews: readonly PolicyReview[]): boolean {
   if (crashOf(reviews, 'after') !== null) return true;
   return findingsOf(reviews).some(({ kind }) => kind === 'lost') || vacuousOf(reviews).length > 0;

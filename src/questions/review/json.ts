@@ -13,10 +13,10 @@ import { timeline } from '../../tell/timeline.js';
 
 export const REVIEW_SCHEMA = 'vlbr/review/1';
 
-/** Accesses given on each side of the first that differs. */
+/** The number of accesses printed on each side, around the first that differs. */
 const AROUND = 8;
 
-/** Everything but `elapsed_s` and the paths depends on the options and the seed alone. */
+/** Only `elapsed_s` and the paths depend on anything other than the options and the seed. */
 export function reviewJson(review: Review): object {
   const { cpus, seed, runs, before, after, patches, reverse, notModelled, reviews } = review;
   const findings = findingsOf(reviews);

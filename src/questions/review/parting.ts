@@ -12,7 +12,7 @@ import type { CompareOptions } from './compare.js';
 import type { Crash } from '../../campaign/side.js';
 import type { Schedule } from '../../schedule/schedule.js';
 
-/** A short schedule on which accesses part. */
+/** A short schedule in which accesses part. */
 export interface Parting {
   readonly policy: string;
   readonly cpu: string;
@@ -29,18 +29,17 @@ export interface AccessComparison {
   readonly policy: string;
   readonly cpu: string;
   readonly schedules: number;
-  /** Accesses compared, those of one side. */
+  /** Number of compared accesses, counted on one side. */
   readonly accesses: number;
-  /** Schedules on which accesses part. */
+  /** Number of schedules in which accesses part. */
   readonly parted: number;
   readonly parting: Parting | null;
   readonly costs: { readonly before: SwitchCosts; readonly after: SwitchCosts };
 }
 
-/** Schedules that are run: what differs at all mostly differs at once. */
+/** Number of schedules to run. Few are enough: a difference nearly always shows at once. */
 const SCHEDULES = 100;
 
-/** Both drivers on machines of one shape. */
 class Logs {
   readonly campaign: ShapeCampaign;
   readonly before: AccessLog;
@@ -54,13 +53,13 @@ class Logs {
     this.after = new AccessLog(on(driverOf(options)));
   }
 
-  /** Draws a schedule, on the machine before. */
+  /** Draws a schedule on the machine of `before`. */
   generate(draw: Draw, steps: number): Schedule {
     const { campaign } = this;
     try {
       campaign.run(draw, steps, null);
     } catch {
-      // It is run again, and crashes again, where that is told.
+      // The schedule crashes again when run() repeats it, and run() reports the crash.
     }
     return campaign.lastSchedule;
   }
@@ -77,7 +76,7 @@ class Logs {
     }
   }
 
-  /** Number of actions up to where the accesses part, or -1. */
+  /** Number of actions up to the first access that differs, or -1. */
   partsAfter(schedule: Schedule): number {
     const a = this.run('before', schedule);
     const b = this.run('after', schedule);
@@ -85,7 +84,7 @@ class Logs {
     return at < 0 ? -1 : Math.min(a[at]?.action ?? Infinity, b[at]?.action ?? Infinity) + 1;
   }
 
-  /** Compares a short schedule whose accesses part. */
+  /** Shrinks a schedule and compares its accesses. */
   parting(found: Schedule, policy: string): Parting {
     const schedule = this.campaign.shrink(found, (s) => this.partsAfter(s));
     const before = this.run('before', schedule);
@@ -97,7 +96,7 @@ class Logs {
   }
 }
 
-/** What went wrong on one side, with the schedule. */
+/** A crash on one side, with the schedule. */
 class SideCrash extends Error {
   readonly crash: Crash;
 
@@ -107,7 +106,7 @@ class SideCrash extends Error {
   }
 }
 
-/** Runs the same schedules on both drivers. Same options, same result. */
+/** Runs the same schedules on both drivers. The same options give the same result. */
 export function compareAccesses(
   options: CompareOptions,
 ):
@@ -140,7 +139,7 @@ function accessesOf(options: CompareOptions): AccessComparison {
     before: AccessLog.costs(logs.map(({ before }) => before)),
     after: AccessLog.costs(logs.map(({ after }) => after)),
   };
-  // Only now: shrinking runs schedules, too, and their switches are not to be counted.
+  // Shrinking comes after the costs, since it runs schedules whose switches must not count.
   const parting = first === null ? null : first.log.parting(first.schedule, policy.name);
   const where = { policy: policy.name, cpu: options.model.name };
   return { ...where, schedules: SCHEDULES, accesses, parted, parting, costs };

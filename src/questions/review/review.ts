@@ -1,4 +1,4 @@
-/** `vlbr review`: what a patch of lbr.c does to the properties. */
+/** `vlbr review`: how a patch of lbr.c affects the properties. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { POLICIES } from '../../host/policy/index.js';
 import { PROPERTY_NAMES } from '../../judge/properties.js';
@@ -23,7 +23,7 @@ import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/
 import { explained } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
 
-/** The build puts the worker's code beside this. */
+/** The build puts the worker's code beside this file. */
 const WORKER: URL = new URL('./review_worker.js', import.meta.url);
 
 export interface ReviewOptions {
@@ -37,7 +37,6 @@ export interface ReviewOptions {
   readonly json?: boolean;
 }
 
-/** Both texts of lbr.c. */
 interface Sources {
   readonly before: KernelSource;
   readonly after: KernelSource;
@@ -93,7 +92,7 @@ function sideOf(source: KernelSource): ReviewSide & { readonly bytes: Uint8Array
 }
 
 /**
- * Before and after. With `reverse`, the tree has the patches already, and before is the tree
+ * Both texts of lbr.c. With `reverse` the tree already has the patches, so `before` is the tree
  * without them.
  */
 function sourcesOf(
@@ -113,7 +112,7 @@ function sourcesOf(
   return { before: tree, after: patched, notModelled };
 }
 
-/** Whether an argument is a second tree, a tar of one or an lbr.c, and not a patch. */
+/** Whether an argument is a second tree, a tar of one or an lbr.c, rather than a patch. */
 function isTree(path: string): boolean {
   if (!existsSync(path)) return false;
   return statSync(path).isDirectory() || /\.c$|\.tar(\.\w+)?$|\.t[gx]z$/.test(path);

@@ -19,11 +19,10 @@ import { ascii, grouped, plural, wrap } from '../../console/text.js';
 import { actionLines, timeline } from '../../tell/timeline.js';
 import { sourceText } from '../../tell/source_text.js';
 
-/** One side of a review. */
 export interface ReviewSide {
   readonly info: KernelInfo;
   readonly driver: DriverKind;
-  /** What `vlbr replay` takes as --kernel-src. */
+  /** The path that `vlbr replay` takes as --kernel-src. */
   readonly path: string;
 }
 
@@ -34,7 +33,7 @@ export interface Review {
   readonly runs: number;
   readonly before: ReviewSide;
   readonly after: ReviewSide;
-  /** What was applied, or taken back, by name. */
+  /** Names of the patches that were applied or taken back. */
   readonly patches: readonly string[];
   readonly reverse: boolean;
   readonly notModelled: readonly string[];
@@ -45,7 +44,7 @@ export interface Review {
 
 export function reviewText(review: Review, colours: Colours): string[] {
   const findings = findingsOf(review.reviews);
-  // Without a loss that stands for itself, those of policies that fail anyway have to do.
+  // If no loss is a main finding, the losses of policies that fail on both sides are shown in full.
   const alone = findings.some((finding) => finding.kind === 'lost' && isMain(finding));
   const shown = (finding: Finding): boolean =>
     isMain(finding) || (finding.kind === 'lost' && !alone);
@@ -92,7 +91,6 @@ function policiesText(reviews: readonly PolicyReview[]): string {
   return names.length === 1 ? names[0] : `each of ${names.length} policies`;
 }
 
-/** Who breaks it. */
 function whoText({ by, policies }: Finding): string {
   return by === 'kernel' ? "the guest's kernel itself" : policies.join(', ');
 }
@@ -124,7 +122,7 @@ function findingTable(
   ];
 }
 
-/** What makes a finding less than it seems. */
+/** What weakens a finding. */
 function noteText({ kind, elsewhere, onLinux61 }: Finding): string {
   const other = kind === 'lost' ? 'failed elsewhere before' : 'still fails elsewhere';
   const notes = [...(elsewhere ? [other] : []), ...(onLinux61 ? ['as in Linux 6.1'] : [])];
@@ -155,7 +153,7 @@ function vacuousLines({ reviews }: Review): string[] {
   );
 }
 
-/** A driver that crashed: where it did, nothing else was judged. */
+/** The crashes of a driver. Nothing else is judged after a crash. */
 function crashLines({ reviews, before, after }: Review, colours: Colours): string[] {
   return (['before', 'after'] as const).flatMap((side) => {
     const crash = crashOf(reviews, side);
@@ -172,7 +170,7 @@ function crashLines({ reviews, before, after }: Review, colours: Colours): strin
   });
 }
 
-/** The timeline of a finding, if it is the shortest for its property. */
+/** The timeline of a finding, if its schedule is the shortest for its property. */
 function scheduleLines(
   review: Review,
   told: readonly Finding[],
@@ -240,7 +238,7 @@ function whereText({ before, after, at, policy, cpu }: Parting): string {
   return `${cpu}, under ${policy}, ${where} on ${access.byHost ? 'p' : 'v'}${access.cpu}`;
 }
 
-/** The actions, of which the last is the one in which accesses part. */
+/** The actions of a schedule. Accesses part in the last one. */
 function partingSchedule(review: Review, { token }: Parting): string[] {
   return actionLines(withDriver(replayToken(token), review.before.driver));
 }
@@ -260,7 +258,7 @@ function costPair(a: Cost, b: Cost): string[] {
   return [costText(a, b, accessCount), cycles];
 }
 
-/** Only the policies under which something changes; the guest's own cost is the same under all. */
+/** The policies under which a cost changes. The guest's own cost is the same under all policies. */
 function costLines({ reviews }: Review): string[] {
   const all = reviews.flatMap(({ accesses }) => accesses ?? []);
   if (all.length === 0) return ['Costs were not compared.'];
@@ -271,7 +269,7 @@ function costLines({ reviews }: Review): string[] {
     : ['Costs of task switches and of vCPU switches: unchanged.'];
 }
 
-/** The rows in which something changes on one CPU; none if nothing does. */
+/** The rows of one CPU in which a cost changes. */
 function costTable(all: readonly AccessComparison[], cpu: string): string[] {
   const compared = all.filter((a) => a.cpu === cpu);
   const rows = compared.map(({ policy, costs }) => {
@@ -293,7 +291,7 @@ function costTable(all: readonly AccessComparison[], cpu: string): string[] {
   ];
 }
 
-/** Names what was lost and what was gained. */
+/** Names the lost and the gained properties. */
 function closingLines(review: Review, findings: readonly Finding[], colours: Colours): string[] {
   const of = (kind: Finding['kind'], main: boolean): string[] => [
     ...new Set(

@@ -1,7 +1,7 @@
 /*
- * Stands between lbr.c and the model: what core.c and utils.c of the kernel define for lbr.c, and
- * an export for each of its functions that perf calls. An object is passed as its address in the
- * block, and every call names its CPU, since all CPUs of a machine share this memory.
+ * Connects lbr.c with the model: defines what core.c and utils.c of the kernel define for lbr.c,
+ * and exports each function of lbr.c that perf calls. An object is passed as its address in the
+ * block. Every call names its CPU, since all CPUs of a machine share this memory.
  */
 #define VLBR_DRIVER
 #include "perf_event.h"
@@ -39,7 +39,7 @@ void *memcpy(void *dest, const void *src, size_t n)
 }
 
 #ifndef VLBR_OWN_BRANCH_TYPE
-/* The kind of the branch at an address, src/hw/branch.ts, as decode_branch_type() would find it. */
+/* The kind in the address of a branch (src/hw/branch.ts), as decode_branch_type() would find it. */
 static int vlbr_decode(u64 from)
 {
 	static const int types[16] = {
@@ -87,7 +87,7 @@ int common_branch_type(int type)
 
 #define EXPORT(name) __attribute__((export_name(#name)))
 
-/* Calls on a CPU may nest: an NMI comes between two MSR accesses. */
+/* Calls on a CPU may nest, since an NMI may come between two MSR accesses. */
 #define ON_CPU(cpu, cpuc, call) do { \
 	u32 outer = vlbr_cpu; \
 	struct cpu_hw_events *outer_cpuc = vlbr_cpuc; \
@@ -98,7 +98,7 @@ int common_branch_type(int type)
 	vlbr_cpuc = outer_cpuc; \
 } while (0)
 
-/* A CPU is there: all are, from 0 up, before boot(). */
+/* Brings a CPU online. All CPUs are online before boot(), from 0 up. */
 EXPORT(online)
 void vlbr_online(u32 cpu, struct cpu_hw_events *cpuc)
 {
@@ -107,8 +107,8 @@ void vlbr_online(u32 cpu, struct cpu_hw_events *cpuc)
 }
 
 /*
- * core.c:intel_pmu_init(), for LBR, on CPU 0. `model` picks the init function, in the order of
- * LBR_INITS in src/hw/cpu_models.ts. A negative `lbr_nr` leaves the depth to that function.
+ * core.c:intel_pmu_init(), for LBR, on CPU 0. `model` selects the init function, in the order of
+ * LBR_INITS in src/hw/cpu_models.ts. If `lbr_nr` is negative, that function sets the depth.
  */
 EXPORT(boot)
 void vlbr_boot(int model, int lbr_format, int version, bool tsx, bool double_abort, int lbr_nr)
@@ -122,7 +122,7 @@ void vlbr_boot(int model, int lbr_format, int version, bool tsx, bool double_abo
 	x86_pmu.version = version;
 	x86_pmu.intel_cap.lbr_format = lbr_format;
 	x86_pmu.lbr_double_abort = double_abort;
-	/* A Bonnell without LBR is an earlier one. */
+	/* A Bonnell without LBR has an earlier stepping. */
 	if (!lbr_nr)
 		boot_cpu_data.x86_stepping = 9;
 #ifdef VLBR_LBR_HOOKS
@@ -192,7 +192,7 @@ void vlbr_sched_task(u32 cpu, struct cpu_hw_events *cpuc, struct perf_event_cont
 		     bool sched_in)
 {
 #ifdef VLBR_SCHED_TASK_OF_TASK
-	/* A task is always given. One whose context is not scheduled has no data. */
+	/* lbr.c expects a task always. A task whose context is not scheduled has no data. */
 	struct task_struct *task = ctx ? ctx : (struct task_struct *)&vlbr_no_task;
 
 	ON_CPU(cpu, cpuc, intel_pmu_lbr_sched_task(ctx, task, sched_in));
@@ -209,15 +209,16 @@ void vlbr_swap_task_ctx(u32 cpu, struct cpu_hw_events *cpuc, struct perf_event_c
 	ON_CPU(cpu, cpuc, intel_pmu_lbr_swap_task_ctx(prev, next));
 #else
 	/*
-	 * Before 5.5, core.c:perf_event_context_sched_out() does it. From 6.15 on the data stays with
-	 * its task, which the model finds by its context, and the contexts are exchanged.
+	 * Before 5.5, core.c:perf_event_context_sched_out() exchanges the data. From 6.15 on, data
+	 * stays with its task. The model finds a task by its context, so it exchanges the data when
+	 * contexts are exchanged.
 	 */
 	swap(prev->task_ctx_data, next->task_ctx_data);
 #ifdef VLBR_TARGET_HAS_USERS
 	/*
-	 * Not what the kernel does: it exchanges nothing, for users are counted for the task that an
-	 * event was opened for. The model does not know that task, and takes the one that has the
-	 * event's context now. Users that stayed where they are would be out of balance (F87).
+	 * The kernel exchanges nothing here, since it counts users for the task for which an event
+	 * was opened. The model does not know this task and takes the task that has the event's
+	 * context now. Users that stayed would be out of balance (F87).
 	 */
 	if (prev->task_ctx_data && next->task_ctx_data)
 		swap(task_context_opt(prev->task_ctx_data)->lbr_callstack_users,

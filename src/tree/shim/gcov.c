@@ -1,7 +1,7 @@
 /*
- * What clang's -fprofile-arcs expects of a run-time library. It notes where the counters of each
- * function are; who reads them, and writes them to a file, is src/questions/conform/coverage.ts. Only
- * an instrumented build has this.
+ * What clang's -fprofile-arcs expects of a run-time library. This file only notes where the
+ * counters of each function lie; src/questions/conform/coverage.ts reads them and writes them to a
+ * file. Only an instrumented build contains this file.
  */
 #include "perf_event.h"
 

@@ -1,8 +1,8 @@
 /*
- * What branch_type() needs where it is part of lbr.c, as it was before 6.1: the instruction decoder
- * (arch/x86/include/asm/insn.h), and the memory that it reads. There is no code to decode in the
- * model; the address of a branch names its kind (src/hw/branch.ts), and an instruction of that kind
- * is what the decoder finds there.
+ * What branch_type() needs before 6.1, when it was part of lbr.c: the instruction decoder
+ * (arch/x86/include/asm/insn.h) and the memory that it reads. The model has no code to decode. The
+ * address of a branch names its kind (src/hw/branch.ts), and the decoder finds an instruction of
+ * this kind.
  */
 #ifndef VLBR_INSN_H
 #define VLBR_INSN_H
@@ -39,10 +39,10 @@ static inline int vlbr_insn_init(struct insn *insn, u64 address)
 	return 0;
 }
 
-/* The pointer that it is given has half the bits of an address: `from` has them all. */
+/* The pointer argument holds half of the address, so use `from`, which holds all of it. */
 #define insn_init(insn, addr, len, is64) \
 	((void)(addr), (void)(len), (void)(is64), (void)vlbr_insn_init(insn, from))
-/* Up to 5.10 nobody looks at what they return; in 5.15 it is an error. */
+/* Up to 5.10 lbr.c ignores the result; in 5.15 a nonzero result is an error. */
 static inline int insn_get_opcode(struct insn *insn) { return 0; }
 static inline int insn_get_modrm(struct insn *insn) { return 0; }
 static inline int insn_get_immediate(struct insn *insn) { return 0; }
@@ -53,7 +53,7 @@ static inline int insn_get_immediate(struct insn *insn) { return 0; }
 #define kernel_text_address(address) true
 #define in_gate_area_no_mm(address) false
 
-/* Addresses of branches are passed as unsigned long there. */
+/* These versions pass addresses of branches as unsigned long. */
 #define long long long
 
 #endif

@@ -1,15 +1,15 @@
 /*
- * What lbr.c finds in place of the kernel's headers: the types, constants and inline functions it
- * uses, with the names and values of Linux 6.1 (include/linux/perf_event.h, msr-index.h,
- * arch/x86/events/perf_event.h) unless a comment says otherwise, and those that other versions have
- * on top. Every header that lbr.c includes is this one.
+ * Replaces every header that lbr.c includes. Has the types, constants and inline functions that
+ * lbr.c uses, with the names and values of Linux 6.1 (include/linux/perf_event.h, msr-index.h,
+ * arch/x86/events/perf_event.h) unless a comment says otherwise, and additional ones of other
+ * versions.
  *
  * The structures lie over those of the model, word for word (src/guest/perf/perf_structs.ts), so
- * that the driver works on the machine's own block of memory. Members that lbr.c does not use are
- * words of the model under the model's name. A u64 is aligned like a word.
+ * that the driver works on the machine's own block of memory. A member that lbr.c does not use has
+ * the model's name. A u64 is aligned like a word.
  *
- * VLBR_* macros are what the build found in lbr.c (src/tree/drift.ts); VLBR_OWN_* stand for
- * what it defines itself, which driver.c still needs.
+ * The build defines VLBR_* macros after a look at lbr.c (src/tree/drift.ts). VLBR_OWN_* says that
+ * lbr.c itself defines something that driver.c needs.
  */
 #ifndef VLBR_PERF_EVENT_H
 #define VLBR_PERF_EVENT_H
@@ -65,7 +65,7 @@ typedef _Bool bool;
 #define pr_cont(...) do {} while (0)
 #define pr_info(...) do {} while (0)
 #define pr_warn(...) do {} while (0)
-/* What a warning warns of shows in the model's properties. */
+/* The model's properties show whatever a warning would report. */
 #define WARN_ON(x) (!!(x))
 #define WARN_ON_ONCE(x) (!!(x))
 #define WARN_ONCE(x, ...) (!!(x))
@@ -84,7 +84,7 @@ static inline int fls(u32 x) { return x ? 32 - __builtin_clz(x) : 0; }
 static inline int __ffs(u32 x) { return __builtin_ctz(x); }
 static inline int ffs(u32 x) { return x ? __builtin_ctz(x) + 1 : 0; }
 
-/* MSRs. A value crosses into the model as a low and a high word; a faulting read gives 0. */
+/* MSRs. A value enters the model as a low and a high word. A faulting read gives 0. */
 #define VLBR_IMPORT(name) __attribute__((import_module("vlbr"), import_name(#name))) extern
 VLBR_IMPORT(rdmsr) u32 vlbr_rdmsr(u32 msr);
 VLBR_IMPORT(rdmsr_edx) u32 vlbr_rdmsr_edx(void);
@@ -129,7 +129,7 @@ static inline void vlbr_wrmsrq(u32 msr, u64 val) { vlbr_wrmsr(msr, val, val >> 3
 #define LBR_INFO_BR_CNTR_FULL_MASK \
 	GENMASK_ULL(LBR_INFO_BR_CNTR_NUM * LBR_INFO_BR_CNTR_BITS - 1, 0)
 
-/* CPU features. Architectural LBR is other hardware, so its code is compiled away. */
+/* CPU features. Architectural LBR is other hardware, so the compiler removes its code. */
 #define X86_FEATURE_ARCH_LBR 1
 #define X86_FEATURE_XSAVES 2
 #define X86_FEATURE_HLE 3
@@ -149,7 +149,7 @@ struct static_key_false { bool enabled; };
 #define static_branch_unlikely(key) ((key)->enabled)
 #define static_branch_enable(key) ((key)->enabled = true)
 
-/* Per-CPU variables are arrays, and cpu_hw_events is the model's. A kernel has up to 8 CPUs. */
+/* Per-CPU variables are arrays; cpu_hw_events is the model's. A kernel has up to 8 CPUs. */
 #define VLBR_CPUS 8
 #define DEFINE_PER_CPU(type, name) __typeof__(type) name[VLBR_CPUS]
 extern u32 vlbr_cpu;
@@ -167,7 +167,7 @@ extern u32 vlbr_nr_cpus;
 #define smp_processor_id() vlbr_cpu
 #define cpu_to_node(cpu) 0
 
-/* Memory: task contexts are allocated by the model. */
+/* Memory: the model allocates task contexts. */
 struct kmem_cache;
 #define GFP_KERNEL 0
 #define __GFP_ZERO 0
@@ -207,7 +207,7 @@ enum {
 };
 #define PERF_BRANCH_ENTRY_INFO_BITS_MAX 33
 
-/* Bits of `info` above new_type stand for those above priv in the kernel, which hold nothing. */
+/* `info` also covers the kernel's bits above priv, which hold nothing. */
 struct perf_branch_entry {
 	u64 from;
 	u64 to;
@@ -220,16 +220,16 @@ static inline void perf_clear_branch_entry_bitfields(struct perf_branch_entry *b
 }
 
 struct pmu { struct kmem_cache *task_ctx_cache; };
-/* EXTRA_REG_NONE is 0 here, as it is in a cleared word. */
+/* EXTRA_REG_NONE is 0 here, the value of a cleared word. */
 enum extra_reg_type { EXTRA_REG_NONE = 0, EXTRA_REG_LBR = 1 };
 struct hw_perf_event_extra { u32 reg; u64 config; int idx; int alloc; };
 /* The only flag of hw.flags that the model has. */
 #define PERF_X86_EVENT_LBR_SELECT 0x1
-/* From 6.15 on, a task's data hangs off the task. What is there is the data itself. */
+/* From 6.15 on, the task points to its data. Here the pointer leads to the data itself. */
 struct perf_ctx_data { u8 data[0]; };
 /*
- * A context per task: the one that holds the events is the one that holds the task's data, and it
- * is also all that lbr.c sees of the task.
+ * There is one context for each task. The context that holds the events also holds the task's data,
+ * and lbr.c sees nothing else of the task.
  */
 struct perf_event_context {
 	int task, parent_ctx, parent_gen, generation, nr_events, nr_active, is_active;
@@ -239,7 +239,7 @@ struct perf_event_context {
 };
 #define perf_event_pmu_context perf_event_context
 #define task_struct perf_event_context
-/* A task without a context, and the one that is interrupted. */
+/* Stands for a task without a context, and for the interrupted task. */
 extern const struct task_struct vlbr_no_task;
 /* A task's event has CPU -1. */
 #define PERF_ATTACH_TASK (1U << 31)
@@ -288,7 +288,7 @@ struct lbr_entry { u64 from, to, info; };
 struct pebs_lbr { struct lbr_entry lbr[0]; };
 struct er_account { u32 ref; u64 config; };
 struct x86_perf_task_context_opt { int lbr_callstack_users, lbr_stack_state, log_id; };
-/* Up to 5.8, an array for each of FROM, TO and INFO; they take the place of the records. */
+/* Up to 5.8 there is one array each for FROM, TO and INFO, in place of the records. */
 struct x86_perf_task_context {
 	u64 lbr_sel;
 	int tos;
@@ -339,7 +339,7 @@ union cpuid28_ecx { struct { u32 lbr_mispred:1, lbr_timed_lbr:1, lbr_br_type:1, 
 #define PMU_FL_BR_CNTR 0x800
 #define PMU_FL_DYN_CONSTRAINT 0x1000
 
-/* The guest LBR event's bit is the only one of the mask that the model has, and bit 0 here. */
+/* The mask has one bit in the model, bit 0, which is the guest LBR event's. */
 #define INTEL_PMC_IDX_FIXED_VLBR 0
 #define INTEL_FIXED_VLBR_EVENT 0x1b00
 #define FIXED_EVENT_FLAGS 0
@@ -360,7 +360,7 @@ struct cpu_hw_events {
 	u32 intel_ctrl_guest_mask;
 	struct perf_branch_stack lbr_stack;
 	int active_mask, pv_lbr_users;
-	/* From here on, lbr.c's alone. */
+	/* Only lbr.c uses the words from here on. */
 	union { struct er_account *lbr_sel, *lbr_ctl; };
 	struct perf_branch_entry *lbr_entries;
 	void *lbr_xsave;
@@ -402,7 +402,7 @@ static inline bool x86_pmu_has_lbr_callstack(void)
 static inline bool kernel_ip(u64 ip) { return (s64)ip < 0; }
 static inline void __intel_pmu_arch_lbr_disable(void) {}
 #ifndef VLBR_OWN_LBR_DISABLE
-/* Reads, clears both bits, writes: perf_event.h at 6.1. */
+/* Reads, clears both bits, writes: perf_event.h of 6.1. */
 static inline void __intel_pmu_lbr_disable(void)
 {
 	const u64 off = DEBUGCTLMSR_LBR | DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
@@ -412,7 +412,7 @@ static inline void __intel_pmu_lbr_disable(void)
 #endif
 
 #ifndef VLBR_OWN_BRANCH_KINDS
-/* Branch types. Addresses name the kind of their branch (src/hw/branch.ts); nothing is decoded. */
+/* Branch types. An address names its branch's kind (src/hw/branch.ts); nothing is decoded. */
 enum {
 	X86_BR_NONE = 0, X86_BR_USER = 1 << 0, X86_BR_KERNEL = 1 << 1, X86_BR_CALL = 1 << 2,
 	X86_BR_RET = 1 << 3, X86_BR_SYSCALL = 1 << 4, X86_BR_SYSRET = 1 << 5, X86_BR_INT = 1 << 6,
@@ -438,7 +438,7 @@ int branch_type(u64 from, u64 to, int abort);
 int common_branch_type(int type);
 #endif
 
-/* What perf calls. An lbr.c that defines it otherwise is not compiled. */
+/* The functions that perf calls. An lbr.c that defines one of them otherwise does not compile. */
 void intel_pmu_lbr_init_core(void);
 void intel_pmu_lbr_init_atom(void);
 void intel_pmu_lbr_init_slm(void);
@@ -474,7 +474,7 @@ void intel_pmu_lbr_sched_task(struct perf_event_context *ctx, bool sched_in);
 void intel_pmu_lbr_swap_task_ctx(struct perf_event_context *prev, struct perf_event_context *next);
 #endif
 
-/* A long of x86-64 has 64 bits. A file that says long long somewhere is left with 32. */
+/* A long of x86-64 has 64 bits. In a file that itself says long long, a long keeps 32 bits. */
 #if !defined(VLBR_DRIVER) && !defined(VLBR_LONG_LONG) && !defined(long)
 #define long long long
 #endif

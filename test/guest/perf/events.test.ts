@@ -1,6 +1,6 @@
 /**
- * What kernel/events/core.c of Linux 6.1 promises about scheduling, cloning, closing and inheriting
- * events, a test per promise. guest_perf_trace.test.ts compares with the C as a whole.
+ * What kernel/events/core.c of Linux 6.1 promises when events are scheduled, cloned, closed and
+ * inherited: one test for each promise. trace.test.ts compares the port with the C as a whole.
  */
 import { describe, expect, it } from 'vitest';
 import * as syscall from '../../../src/guest/perf/events_syscall.js';
@@ -15,7 +15,7 @@ const INACTIVE = perf.PERF_EVENT_STATE_INACTIVE;
 const OFF = perf.PERF_EVENT_STATE_OFF;
 const ERROR = perf.PERF_EVENT_STATE_ERROR;
 const DEAD = perf.PERF_EVENT_STATE_DEAD;
-/** Without a hardware filter to share, only the counters are scarce. */
+/** The CPU has no hardware filter, so events compete only for its four counters. */
 const COUNTERS = 4;
 
 describe('ctx_sched_in', () => {
@@ -64,7 +64,7 @@ describe('ctx_sched_in', () => {
     const first = rig.open(-1, ANY);
     const other = rig.open(0, CALLSTACK);
     const same = rig.open(0, ANY);
-    // `same` would fit, but comes after `other` in its class.
+    // `same` would fit, but perf tries no more flexible events of the task after `other`.
     expect([first.state, other.state, same.state]).toEqual([ACTIVE, INACTIVE, INACTIVE]);
   });
 
@@ -123,7 +123,7 @@ describe('group_sched_in', () => {
     expect(rig.kernel.contexts[rig.ctxOf(0)].nr_active).toBe(0);
   });
 
-  // A quirk of the real kernel: nobody puts br_sel back, and it is the software filter.
+  // A quirk of Linux: group_sched_in() does not restore br_sel, which is the software filter.
   it('a failed group_sched_in always leaves the software filter of the event that failed', () => {
     const rig = new Rig();
     rig.open(0, CALLSTACK, ATTR_PINNED);
@@ -131,7 +131,7 @@ describe('group_sched_in', () => {
     expect(rig.cpu.cpuc.br_sel).toBe(X86_BR_USER | X86_BR_ANY);
   });
 
-  // It follows that the del of the event that is on finds no call-stack user to count down.
+  // As a result, the del of the event that is on does not lower the count of call-stack users.
   it('after a failed group_sched_in the count of call-stack users is always wrong', () => {
     const rig = new Rig();
     rig.open(0, CALLSTACK, ATTR_PINNED);
@@ -248,7 +248,7 @@ describe('perf_event_release_kernel', () => {
     expect([event.state, rig.idle()]).toEqual([DEAD, true]);
   });
 
-  // Whoever sees the event between its last turn and its end must not send a signal for it.
+  // Code that finds the event before its end must not send a signal for it.
   it('a close always takes the event off as one that is to be disabled', () => {
     const rig = new Rig();
     const [active, asleep] = [rig.open(0, CALLSTACK), rig.open(2, CALLSTACK)];
@@ -284,7 +284,7 @@ describe('perf_event_init_task', () => {
     const child = rig.fork();
     const [parentCtx, ctx] = [0, child].map((task) => rig.kernel.contexts[rig.ctxOf(task)]);
     expect([ctx.parent_ctx, ctx.parent_gen]).toEqual([parentCtx.id + 1, parentCtx.generation]);
-    // Pinned ones come first, whatever the order of their parents.
+    // Pinned events are inherited first, whatever the order in the parent.
     const types = [0, 1].map((i) => rig.kernel.events[ctx.event(i)].branch_sample_type);
     expect(types).toEqual([CALLSTACK, ANY]);
     expect(ctx.task_ctx_data).not.toBe(parentCtx.task_ctx_data);

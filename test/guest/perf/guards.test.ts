@@ -1,6 +1,6 @@
 /**
- * Guards of the kernel that the paths through perf reach rarely or never: each function by itself,
- * in the state that its guard is there for.
+ * Guards of the kernel that calls through perf reach rarely or never. Each test calls a function
+ * directly, in the state that its guard is for.
  */
 import { describe, expect, it } from 'vitest';
 import { EOPNOTSUPP } from '../../../src/guest/perf/perf_event.js';
@@ -51,7 +51,7 @@ describe('a PMU without room for another event', () => {
     const { cpuc, cpuctx } = rig.cpu;
     cpuc.n_events = rig.kernel.config.events;
     const event = rig.open(0, CALLSTACK);
-    // Neither lbr.c nor the list hears of it.
+    // lbr.c and the event list do not change.
     expect(rig.take().filter((line) => line.startsWith('w FROM'))).toEqual([]);
     expect([cpuc.br_sel, event.branch_reg_alloc]).toEqual([0, 0]);
     expect([event.state, event.oncpu, event.total_time_running]).toEqual([INACTIVE, -1, 0]);
@@ -82,7 +82,7 @@ describe('intel_get_event_constraints', () => {
     const rig = new Rig();
     const event = rig.open(0, CALLSTACK);
     expect([rig.cpu.cpuc.lbr_sel_ref, event.branch_reg_alloc]).toEqual([1, 1]);
-    // Whoever has it keeps it, even if another configuration was put there.
+    // The event keeps the register, even if the register has another configuration now.
     rig.cpu.cpuc.lbr_sel_config = 0;
     expect(intel.intel_get_event_constraints(rig.cpu, event)).toBe(true);
     expect([rig.cpu.cpuc.lbr_sel_ref, rig.cpu.cpuc.lbr_sel_config]).toEqual([1, 0]);
@@ -143,7 +143,7 @@ describe('intel_pmu_lbr_read_32', () => {
 });
 
 describe('intel_pmu_lbr_read_64', () => {
-  /** High words of FROM and of TO as an entry has them, and its flags, of one that was read. */
+  /** High words of FROM and TO in the entry that was read, and the entry's flags. */
   function entryOf(cpu: string): number[] {
     const model = { ...modelOf(cpu), lbr_nr: DEPTH };
     const rig = new Rig({ model });
@@ -161,7 +161,7 @@ describe('intel_pmu_lbr_read_64', () => {
 
   const { BRANCH_MISPRED, BRANCH_PREDICTED, BRANCH_IN_TX } = perf;
   const rows = [
-    // What lies above the address in FROM is 3 flags, 1, or none; in TO, 16 bits of cycles.
+    // FROM has 3 flags, 1 flag or none above the address. Goldmont's TO has 16 bits of cycles.
     { cpu: 'haswell', entry: [0xfabc1234, 0x1234f678, BRANCH_MISPRED] },
     { cpu: 'nehalem', entry: [0x1abc1234, 0x1234f678, BRANCH_MISPRED] },
     { cpu: 'goldmont', entry: [0x1abc1234, 0xfffff678, BRANCH_MISPRED | 0x12340] },
@@ -192,9 +192,9 @@ describe('intel_pmu_setup_lbr_filter', () => {
 describe('intel_pmu_lbr_filter', () => {
   const WORDS = perf.BRANCH_ENTRY_WORDS;
 
-  /** Entries of a stack in which branch i ends in the kernel if bit i is set, newest first. */
+  /** Reads a stack whose branch i ends in the kernel if bit i is set. Newest entry first. */
   function read(type: number, kernelBits: number): { entries: number[][]; nr: number } {
-    // Its registers hold addresses and nothing else.
+    // The registers of this model hold addresses only.
     const model = { ...modelOf('core2'), lbr_nr: DEPTH };
     const rig = new Rig({ model });
     rig.open(0, perf.PERF_SAMPLE_BRANCH_ANY | type);
@@ -212,7 +212,7 @@ describe('intel_pmu_lbr_filter', () => {
     return { entries, nr: rig.cpu.cpuc.lbr_stack_nr };
   }
 
-  /** As the C does it: a dropped entry has its FROM zeroed, and gaps are closed one by one. */
+  /** Works as the C does: zeroes FROM of a dropped entry, then closes gaps one by one. */
   function compress(entries: number[][], dropped: readonly boolean[]): number {
     for (const [i, drop] of dropped.entries()) if (drop) entries[i].splice(0, 2, 0, 0);
     let nr = entries.length;
@@ -293,7 +293,7 @@ describe('pvLbrAdd and pvLbrDel', () => {
 });
 
 describe('x86PmuOf', () => {
-  it('never goes by what a model or its microarchitecture is called', () => {
+  it('x86PmuOf never looks at the name of a model or its microarchitecture', () => {
     for (const name of ['haswell', 'skylake']) {
       const { config } = new Rig({ model: modelOf(name) }).kernel;
       const model = { ...config.model, name: 'x', uarch: name === 'haswell' ? 'x' : 'Haswell' };

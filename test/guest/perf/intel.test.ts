@@ -1,7 +1,7 @@
 /**
  * What arch/x86/events/core.c and intel/core.c of Linux 6.1 do between perf's core and lbr.c:
- * counters, the LBR_SELECT that events share, the PMI, KVM's guest LBR event, a starting CPU; and
- * where the paravirtual ACTIVE bit comes in.
+ * counters, the shared LBR_SELECT, the PMI, KVM's guest LBR event, the start of a CPU. Also the
+ * places where the paravirtual ACTIVE bit is written.
  */
 import { describe, expect, it } from 'vitest';
 import type { PvSite } from '../../../src/guest/pv/kvm_para.js';
@@ -19,7 +19,7 @@ const { ATTR_INHERIT, ATTR_PINNED, ATTR_VLBR } = perf;
 const { PERF_EVENT_STATE_ACTIVE, PERF_EVENT_STATE_ERROR, PERF_EVENT_STATE_INACTIVE } = perf;
 const GUEST_LBR = ATTR_PINNED | ATTR_VLBR;
 const FROZEN_HI = msrs.GLOBAL_STATUS_LBRS_FROZEN_HI;
-/** An empty stack, as a read in call-stack mode sees it. */
+/** Accesses of a read of an empty stack in call-stack mode. */
 const READ_EMPTY = ['r TOS', 'r FROM0', 'r TO0'];
 
 describe('x86_schedule_events', () => {
@@ -31,7 +31,7 @@ describe('x86_schedule_events', () => {
     expect([events[4].state, slots()]).toEqual([PERF_EVENT_STATE_INACTIVE, [0, 1, 2, 3]]);
     rig.close(events[1]);
     expect(slots()).toEqual([0, -1, 2, 3]);
-    // Whatever comes makes room for the event that has waited longest.
+    // A new event makes room for the event that has waited longest.
     const late = rig.open(0, ANY);
     expect([late.state, slots().toSorted()]).toEqual([PERF_EVENT_STATE_INACTIVE, [0, 2, 3, 4]]);
     for (const slot of [0, 1, 2, 3]) expect(rig.kernel.events[slots()[slot]].idx).toBe(slot);
@@ -54,7 +54,7 @@ describe('x86_schedule_events', () => {
     expect(print64(cpuc.lbr_sel_config, 0)).toBe(ANY_SELECT);
   });
 
-  // The configuration has a bit above LBR_SELECT that only Linux knows.
+  // br_sel has a bit above LBR_SELECT that only Linux uses.
   it('an event without flags and cycles never shares with one that reads them', () => {
     const rig = new Rig({ model: { ...modelOf('skylake'), lbr_nr: DEPTH } });
     rig.open(0, ANY);
@@ -96,7 +96,7 @@ describe('x86_pmu_del', () => {
     const [gone, holder] = [rig.open(0, ANY), rig.open(-1, ANY)];
     for (const event of [gone, holder]) rig.disable(event);
     rig.enable(holder);
-    // Both were on counter 0 once; now it is the other's.
+    // Both events had counter 0 at some time. Now `holder` has it.
     holder.idx = gone.idx;
     rig.cpu.cpuc.setEvents(1, 0);
     rig.cpu.cpuc.setEvents(gone.idx, holder.id + 1);
@@ -129,7 +129,7 @@ describe('intel_pmu_handle_irq', () => {
     rig.port.set(msrs.MSR_CORE_PERF_GLOBAL_STATUS, 1, FROZEN_HI);
     intel.intel_pmu_handle_irq(rig.cpu);
     const ack = `w OVF_CTRL ${print64(1, FROZEN_HI)}`;
-    // Version 4: the ack has unfrozen LBR, so DEBUGCTL is left alone.
+    // In version 4 the ack unfreezes LBR, so the handler leaves DEBUGCTL alone.
     expect(rig.take()).toEqual(steps(CTRL_OFF, 'r STATUS', READ_EMPTY, ack, 'r STATUS', CTRL_ON));
     expect(rig.samples).toEqual([[0, 0]]);
   });
@@ -215,7 +215,7 @@ describe("KVM's guest LBR event", () => {
     expect([guest.state, guest.idx]).toEqual([1, perf.INTEL_PMC_IDX_FIXED_VLBR]);
     expect(host.map((e) => e.state)).toEqual([1, 1, 1, 1]);
     expect(rig.cpu.cpuc.guest_mask_vlbr).toBe(1);
-    // A pinned event pushes the flexible ones out, so it is the first user, and a new one.
+    // A pinned event pushes the flexible events out, so it is the first user and gets a reset.
     expect(rig.take()).toEqual(
       steps(CTRL_OFF, 'r DEBUGCTL', 'w DEBUGCTL 0', RESET, 'w SELECT 0', CTRL_ON),
     );
@@ -284,7 +284,7 @@ describe('intel_pmu_cpu_starting', () => {
 });
 
 describe('the paravirtual ACTIVE bit', () => {
-  /** What it sees of a call-stack event that comes, is switched out and in, and is closed. */
+  /** MSR accesses while a call-stack event is opened, switched out and in, and closed. */
   function life(pv: PvSite): string[] {
     const rig = new Rig({ pv });
     intel.intel_pmu_cpu_starting(rig.cpu);
@@ -308,7 +308,7 @@ describe('the paravirtual ACTIVE bit', () => {
   });
 
   it('add-del sets ACTIVE before the first add and clears it after the last del', () => {
-    // The second event has the first rescheduled; a close only takes its own event off.
+    // Opening the second event reschedules the first. Closing an event removes that event only.
     const second = [...OFF, ACTIVE_OFF, ACTIVE_ON, ...ON];
     const away = [...OFF, ACTIVE_OFF, CTRL_ON, CTRL_OFF, ACTIVE_ON, ...ON];
     const close = [...OFF, ...ON, ...OFF, ACTIVE_OFF, CTRL_ON];

@@ -1,7 +1,7 @@
 /**
- * The port of lbr.c against the C itself: test/golden/lbr_accesses.json.gz holds calls of Linux
- * 6.1's lbr.c, compiled to WebAssembly, with every MSR access they made and what they left behind.
- * The port has to make the same accesses in the same order, and leave the same.
+ * Compares the port of lbr.c with the C. test/golden/lbr_accesses.json.gz holds calls of Linux
+ * 6.1's lbr.c, compiled to WebAssembly, with their MSR accesses and the state after each call. The
+ * port must make the same accesses in the same order and leave the same state.
  */
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
@@ -17,7 +17,7 @@ import { modelOf, print64, readGolden, RecordedPort, repeat } from '../../golden
 import { words64 } from '../../golden/accesses.js';
 import { bootKernel } from '../../rig/kernel.js';
 
-/** One call of the recording; which of the fields it has depends on the function. */
+/** A call of the recording. Its function decides which fields it has. */
 interface Call extends RecordedCall {
   readonly ret?: number;
   readonly reg?: number;
@@ -40,7 +40,7 @@ interface Golden {
 
 const GOLDEN = readGolden('lbr_accesses') as Golden;
 
-/** HW_INDEX and PRIV_SAVE, the bits above, are left to the list of pairs. */
+/** The digests leave HW_INDEX, PRIV_SAVE and the bits above to the list of pairs. */
 const DIGEST_BITS = 17;
 
 function stateOf(kernel: Kernel): Record<string, number> {
@@ -65,7 +65,7 @@ function stateOf(kernel: Kernel): Record<string, number> {
   return state;
 }
 
-/** Prints 64-bit fields that lie one after the other in a kernel's memory. */
+/** Prints consecutive 64-bit fields of a kernel's memory. */
 function print(words: Int32Array, at: number, fields: number): string {
   const values = Array.from({ length: fields }, (_, i) =>
     print64(words[at + 2 * i], words[at + 2 * i + 1]),
@@ -88,7 +88,7 @@ function savedEntries(kernel: Kernel, id: number): string[] {
   );
 }
 
-/** What perf_event_open() makes of a branch_sample_type, in the order of the digests. */
+/** What perf_event_open() derives from a branch_sample_type, in the order of the digests. */
 function setUp(kernel: Kernel, event: perf_event, type: number): number[] {
   kernel.words.fill(0, event.o, event.o + perf_event.WORDS);
   event.branch_sample_type = type;
@@ -183,8 +183,8 @@ class Replay {
 const NAMES = [...new Set(GOLDEN.traces.map((trace) => trace.model))];
 
 /**
- * Risky situations: the call, and what its accesses look like. FROM and TO have indices that begin
- * with 4 or 6, LBR_SELECT is 1c8, TOS is 1c9, DEBUGCTL is 1d9.
+ * Risky situations: a name, a pattern of the call, a pattern of its accesses. Indices of FROM and
+ * TO begin with 4 or 6; LBR_SELECT is 1c8, TOS is 1c9, DEBUGCTL is 1d9.
  */
 const REACH: readonly (readonly [string, RegExp, RegExp])[] = [
   ['a restore that the shortcut spares', /^sched \d 1$/, /^r[46][0-9a-f]+=[1-9a-f]\S*$/],

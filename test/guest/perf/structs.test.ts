@@ -1,6 +1,6 @@
 /**
- * Where each field of the guest's structures lies: a second list of the words, in the order of the
- * C structures in src/tree/shim/perf_event.h, which lie over the same memory.
+ * The word of each field of the guest's structures. This file lists the words again, in the order
+ * of the C structures in src/tree/shim/perf_event.h, which lie over the same memory.
  */
 import { describe, expect, it } from 'vitest';
 import {
@@ -22,7 +22,7 @@ import {
 import { ObjectTable } from '../../../src/guest/perf/struct.js';
 import { addressOf } from '../../../src/hw/memory.js';
 
-/** Word offset of the object that is looked at, and of the first of those that it refers to. */
+/** Word offset of the object under test. */
 const AT = 40;
 const TABLE_AT = 1000;
 const TABLE_WORDS = 9;
@@ -130,7 +130,7 @@ describe('lists behind a structure', () => {
     expect([...w.subarray(after, after + 9)]).toEqual([50, 51, 52, 53, 54, 60, 61, 62, 0]);
     expect([0, 4].map((slot) => cpuc.events(slot))).toEqual([50, 54]);
     expect([0, 2].map((i) => cpuc.event_list(i))).toEqual([60, 62]);
-    // Entries of five words come behind the counters and the list of three events.
+    // Entries have five words and follow the counters and the event list, here of three events.
     expect([0, 1, 2].map((i) => cpuc.lbr_entry(3, i) - after)).toEqual([8, 13, 18]);
   });
 

@@ -1,6 +1,6 @@
 /**
- * The context switch of kernel/events/core.c, Linux 6.1, down to its MSR accesses: which callback
- * comes when, and when two tasks swap contexts in place of switching events.
+ * The context switch of kernel/events/core.c, Linux 6.1, with its MSR accesses: the order of
+ * callbacks, and when two tasks swap contexts instead of switching events.
  */
 import { describe, expect, it } from 'vitest';
 import * as msrs from '../../../src/hw/msr_index.js';
@@ -13,12 +13,12 @@ import { CTRL_ON, DEPTH, RESET, Rig, steps } from '../../rig/kernel.js';
 
 const { ATTR_INHERIT } = perf;
 
-/** What stops and starts the PMU around a switch; DEBUGCTL is 1 while a call stack is recorded. */
+/** Stopping the PMU around a switch. DEBUGCTL is 1 while a call stack is recorded. */
 const STOP = [CTRL_OFF, 'r DEBUGCTL', 'w DEBUGCTL 0'];
 const START = [`w SELECT ${CALLSTACK_SELECT}`, 'r DEBUGCTL', 'w DEBUGCTL 1', CTRL_ON];
 const START_ANY = [`w SELECT ${ANY_SELECT}`, 'r DEBUGCTL', 'w DEBUGCTL 801', CTRL_ON];
 
-/** Three frames, newest at TOS 1, as a task would have left them. */
+/** Puts three frames into the registers, newest at TOS 1, as a task would have left them. */
 function pushFrames(rig: Rig): void {
   rig.port.set(msrs.MSR_LBR_TOS, 1);
   for (const i of [0, 1, DEPTH - 1]) {
@@ -27,7 +27,7 @@ function pushFrames(rig: Rig): void {
   }
 }
 
-/** Task 0, which has a call stack, has gone and left the CPU to task 2, which has no events. */
+/** Task 0, which has a call stack, has left the CPU to task 2, which has no events. */
 function away(config: Partial<KernelConfig> = {}): Rig {
   const rig = new Rig(config);
   rig.open(0, CALLSTACK);
@@ -97,7 +97,7 @@ describe('a switch from a task with a call stack to one without events', () => {
     rig.cpu = rig.kernel.cpus[1];
     rig.take();
     rig.switchTo(0);
-    // A PMU that was never started is not stopped either.
+    // The PMU is off, so nothing stops it first.
     expect(rig.take()).toEqual([...RESTORE, ...START]);
   });
 });
@@ -110,7 +110,7 @@ describe('a switch between two tasks with call stacks of their own', () => {
     pushFrames(rig);
     rig.take();
     rig.switchTo(2);
-    // The event of the second task has not run: the add resets, and so does the callback.
+    // The event of the second task is new: both its add and the callback reset the stack.
     expect(rig.take()).toEqual([...STOP, ...SAVE, CTRL_ON, CTRL_OFF, ...RESET, ...RESET, ...START]);
     rig.switchTo(0);
     expect(rig.take()).toEqual(steps(STOP, 'r TOS', 'r FROM1', CTRL_ON, CTRL_OFF, RESTORE, START));
@@ -136,7 +136,7 @@ describe('the callback of a CPU event', () => {
     const stop = [CTRL_OFF, 'r DEBUGCTL', 'w DEBUGCTL 0'];
     expect(rig.take()).toEqual([...stop, ...START_ANY, ...stop, ...RESET, ...START_ANY]);
     rig.switchTo(0);
-    // Out with the context, whose callback saves nothing, then in without one.
+    // sched_out's callback saves nothing, as the context goes too. sched_in runs without one.
     expect(rig.take()).toEqual([...stop, ...START_ANY, ...stop, ...RESET, ...START_ANY]);
   });
 
@@ -152,7 +152,7 @@ describe('the callback of a CPU event', () => {
 });
 
 describe('a switch between clones', () => {
-  /** Task 0 with a call stack, and its child, with nothing of its own. */
+  /** Task 0 with a call stack, and its child without events of its own. */
   function family(): { readonly rig: Rig; readonly child: number } {
     const rig = new Rig();
     rig.open(0, CALLSTACK, ATTR_INHERIT);
@@ -213,7 +213,7 @@ describe('a switch between clones', () => {
 });
 
 describe('context_equiv', () => {
-  /** Whether a switch from the current task swaps contexts. */
+  /** Whether a switch from the current task to `next` swaps contexts. */
   function swaps(rig: Rig, next: number): boolean {
     const [from, to] = [rig.ctxOf(rig.cpu.cpuctx.current), rig.ctxOf(next)];
     rig.switchTo(next);

@@ -1,8 +1,8 @@
 /**
- * The port of perf's core and of the x86 PMU drivers against the C itself: in
- * test/golden/perf_accesses.json.gz are functions of Linux 6.1, compiled to WebAssembly, that open,
- * switch, fork, enable, disable, close and overflow events on two CPUs, with every MSR access and
- * every change of state. The port has to do the same in the same order.
+ * Compares the port of perf's core and the x86 PMU drivers with the C.
+ * test/golden/perf_accesses.json.gz holds calls of Linux 6.1, compiled to WebAssembly, that open,
+ * switch, fork, enable, disable, close and overflow events on two CPUs. A call has its MSR accesses
+ * and its changes of state. The port must do the same in the same order.
  */
 import { describe, expect, it } from 'vitest';
 import * as core from '../../../src/guest/perf/events_core.js';
@@ -14,7 +14,7 @@ import type { RecordedCall, RecordedTrace } from '../../golden/accesses.js';
 import { modelOf, readGolden, RecordedPort, repeat } from '../../golden/accesses.js';
 import { bootKernel, startTasks, switchIn, switchOut } from '../../rig/kernel.js';
 
-/** One call of the recording; `ret` is of an open, `samples` of a PMI. */
+/** A call of the recording. Only an open has `ret`, only a PMI has `samples`. */
 interface Call extends RecordedCall {
   readonly ret?: number;
   readonly samples?: readonly number[];
@@ -25,7 +25,7 @@ type Trace = RecordedTrace<Call>;
 const { traces: TRACES } = readGolden('perf_accesses') as { readonly traces: readonly Trace[] };
 
 const SIZES = { cpus: 2, tasks: 6, events: 12 };
-/** Entries of event_list that are compared; a transaction may hold one event too many. */
+/** Compared entries of event_list. A failed transaction can leave a stale one behind them. */
 const LISTED = 6;
 
 const CPUC = [
@@ -85,7 +85,7 @@ function stateOf(kernel: Kernel): Record<string, number> {
   for (const task of kernel.tasks) state[`task${task.id}.perf_event_ctxp`] = task.perf_event_ctxp;
   for (const ctx of kernel.contexts) {
     for (const field of CTX) state[`ctx${ctx.id}.${field}`] = ctx[field];
-    // What a context that is no clone any more was cloned from does not matter.
+    // parent_gen means nothing once the context is no clone.
     state[`ctx${ctx.id}.parent_gen`] = ctx.parent_ctx === 0 ? 0 : ctx.parent_gen;
   }
   for (const data of kernel.data) {
@@ -179,7 +179,7 @@ describe('the recording', () => {
     expect(count('switch', swap)).toBeGreaterThan(100);
     expect(count('open', (call) => call.ret !== 0)).toBeGreaterThan(10);
     expect(count('open', callstack)).toBeGreaterThan(100);
-    // PERF_EVENT_STATE_ERROR
+    // -2 is PERF_EVENT_STATE_ERROR.
     expect(count('install', (call) => changes(call, /state$/, -2))).toBeGreaterThan(5);
     expect(count('switch', (call) => changes(call, /state$/, -2))).toBeGreaterThan(5);
     expect(count('switch', (call) => changes(call, /rotate/, 1))).toBeGreaterThan(10);

@@ -1,4 +1,4 @@
-/** A value that LBR_SELECT refuses, written while the register is trapped: who faults. */
+/** A guest writes a value that LBR_SELECT refuses, while the register is trapped. Who faults? */
 import { describe, expect, it } from 'vitest';
 import { merged } from '../../../src/host/policy/merged.js';
 import { v4, v4Select } from '../../../src/host/policy/v4.js';
@@ -6,7 +6,7 @@ import { v6, v7 } from '../../../src/host/policy/v6.js';
 import { v8, v8Posted } from '../../../src/host/policy/v8.js';
 import { Rig, SELECT } from '../../rig/machine.js';
 
-/** What the host does: v4 makes no event for it, v6 makes one later, the others before. */
+/** The host's work for the write. v4 creates no event, v6 and v7 after the write, others before. */
 const WORK = [
   { policy: v4, work: ['v0 writes one', 'host fault'] },
   { policy: v4Select, work: ['v0 writes one', 'host fault'] },

@@ -1,4 +1,4 @@
-/** Where a failure is expected and where a property says nothing: by CPU model and by kernel. */
+/** On which CPUs and kernels a policy declares a failure, or a property not applicable. */
 import { describe, expect, it } from 'vitest';
 import { CPU_MODELS } from '../../../src/hw/cpu_models.js';
 import { POLICIES } from '../../../src/host/policy/index.js';
@@ -23,7 +23,7 @@ const ALL = CPU_MODELS.map(({ name }) => name);
 const WITHOUT = ALL.filter((name) => !WITH_STACK.includes(name));
 const AFTER_4_18 = ['6.1'];
 
-/** Every CPU and kernel on which the policy is expected to break the property. */
+/** Every CPU and kernel for which the policy declares that it breaks the property. */
 function expected(policy: LbrPolicy, property: PropertyName): string[] {
   return CPU_MODELS.flatMap((model) =>
     KERNELS.filter((kernel) => knownFailure(policy, property, model, kernel) !== null).map(
@@ -107,7 +107,7 @@ describe('knownFailure', () => {
 });
 
 describe('needlessSwitches', () => {
-  /** How often perf still works for v0 at its goings and comings after its guest has stopped. */
+  /** Number of switches at which perf still works for v0 after its guest has stopped. */
   function worked(policy: LbrPolicy): number {
     const rig = new Rig(policy);
     rig.write(0, SELECT, CALLSTACK_SELECT);

@@ -1,4 +1,4 @@
-/** The policies that never look for a sign of use: never, always, and PV as posted in 2018. */
+/** The policies that do not look for signs of use: never, always, and PV as posted in 2018. */
 import { describe, expect, it } from 'vitest';
 import { MSR_KVM_PV_LBR_CTRL } from '../../../src/guest/pv/kvm_para.js';
 import * as msrs from '../../../src/hw/msr_index.js';
@@ -7,7 +7,7 @@ import { never } from '../../../src/host/policy/never.js';
 import { pvV2 } from '../../../src/host/policy/pv_v2.js';
 import { CLOSE, DEBUGCTL, FROM, ON, PINNED, Rig, SELECT, TOS } from '../../rig/machine.js';
 
-/** FROM, TO and TOS of haswell; LBR_SELECT is one more. */
+/** FROM, TO and TOS of haswell. ALL counts LBR_SELECT as well. */
 const RECORDS = 33;
 const ALL = 34;
 

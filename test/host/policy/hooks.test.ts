@@ -1,4 +1,4 @@
-/** What KVM has for the policies of the series: a hook of DEBUGCTL, LBR_SELECT, the load area. */
+/** What KVM offers the posted versions: hook of DEBUGCTL, LBR_SELECT alone, load area. */
 import { describe, expect, it } from 'vitest';
 import { CPU_MODELS } from '../../../src/hw/cpu_models.js';
 import type { CpuModel } from '../../../src/hw/cpu_models.js';
@@ -13,7 +13,7 @@ import { DEBUGCTL, FROM, GP, HookedRig, LBR, Rig, SELECT, TO, TOS } from '../../
 
 const FREEZE = msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
 
-/** The calls of the two hooks of DEBUGCTL, with what the VMCS then has. */
+/** The calls of the two DEBUGCTL hooks, each with the value in the VMCS. */
 const asked = ({ said }: HookedRig): string[] => said('debugctlAccess', 'setDebugctl');
 
 const hooked = (): HookedRig => new HookedRig('none', { cpu: 'haswell' });
@@ -109,11 +109,11 @@ describe('interceptSelect', () => {
   });
 });
 
-/** A kernel address as the part captures it, and as WRMSR of the same wants it without TSX. */
+/** A kernel address as the CPU captures it, and as WRMSR wants it without TSX. */
 const CAPTURED = 0x1fffff01;
 const EXTENDED = CAPTURED | msrs.LBR_FROM_FLAG_IN_TX_HI | msrs.LBR_FROM_FLAG_ABORT_HI;
 
-/** Two stacks in memory, `from` with values that tell its registers apart. */
+/** Two stacks in memory. The registers of `from` hold distinct values. */
 function stacks(model: CpuModel): { readonly to: LbrStack; readonly from: LbrStack } {
   const layout = new Layout();
   const at = [0, 1].map(() => LbrStack.allocate(layout, model));
@@ -203,7 +203,7 @@ describe('LbrRegisters.loadAtEntry', () => {
 });
 
 describe('loadAtEntry', () => {
-  /** v2 is on p1, with records that tell. */
+  /** v2 runs on p1, and its registers hold distinct values. */
   function recorded(cpu: string): { readonly rig: Rig; readonly vcpu: Vcpu } {
     const rig = new Rig(never, { cpu, pcpus: 2, vms: 3 });
     rig.m.switchTo(1, 2);

@@ -11,10 +11,10 @@ import { pvSound } from '../../../src/host/policy/pv_sound.js';
 import { CLOSE, DEBUGCTL, FROM, LBR, OFF, ON, PINNED, Rig } from '../../rig/machine.js';
 import { SELECT, TOS } from '../../rig/machine.js';
 
-/** What the host does to all 34 LBR MSRs of haswell for v0. */
+/** The host accesses all 34 LBR MSRs of haswell for v0. */
 const RESTORED = 'v0 writes 34';
 const SAVED = 'v0 reads 34';
-/** Saved and then wiped, which is a write of all of them. */
+/** A save, then a wipe, which writes all the registers. */
 const PARKED = [SAVED, RESTORED];
 
 describe('lazy-literal', () => {
@@ -201,13 +201,13 @@ describe.each(SOUND)('$name', (policy) => {
     rig.get(0, FROM + 2);
     rig.enter();
     rig.kvmWork();
-    // The event is off already, so the stack stays live.
+    // The host event is off already, so the stack stays live.
     rig.m.hostEvent(0, PINNED, CLOSE);
     expect([rig.kvmWork(), rig.intercepted()]).toEqual([[], false]);
   });
 });
 
-/** A vCPU whose stack is live, with nothing recorded: it was read, and DEBUGCTL.LBR is 0. */
+/** A vCPU with a live, empty stack: the guest has read a register, and DEBUGCTL.LBR is 0. */
 function used(policy: LbrPolicy): Rig {
   const rig = new Rig(policy);
   rig.get(0, TOS);

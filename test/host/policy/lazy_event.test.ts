@@ -1,4 +1,4 @@
-/** v4, v6 and v7: the host event that a trapped access makes, and the slices that it lasts. */
+/** v4, v6 and v7: a trapped access creates a host event, which lasts some slices. */
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BRANCH_JCC } from '../../../src/hw/branch.js';
@@ -16,8 +16,9 @@ import { anySlices, performSlice } from '../../rig/slices.js';
 const { LBR_CALL_STACK, LBR_KERNEL, LBR_USER } = msrs;
 
 /**
- * Runs v0 slice by slice, and compares with what the last access alone says: the registers are
- * open in its own slice, and the event lasts that slice and the next, or for as long as LBR is on.
+ * Runs v0 slice by slice, and compares with a rule that looks only at the last access. The
+ * registers are open in the slice of that access. The event lasts through this slice and the next,
+ * and with `lbrKeeps` as long as LBR is on.
  */
 function follows(policy: LbrPolicy, slices: readonly Slice[], lbrKeeps: boolean): void {
   const rig = new Rig(policy);
@@ -92,7 +93,7 @@ describe('intel_pmu_sched_in', () => {
     const [vcpu] = new Rig(v6).m.vcpus as lazy.LazyVcpu[];
     for (const debugctl of [0, LBR]) {
       vcpu.vmcs.guestDebugctl = debugctl;
-      // Any call on it throws.
+      // This host throws on any call.
       lazy.intel_pmu_sched_in({} as PolicyHost, vcpu);
       v4.vcpu_load({} as PolicyHost, vcpu);
     }
@@ -235,7 +236,7 @@ describe.each([v4, v4Select, v6, v7])('the event of $name', (policy) => {
       const name = which === PINNED ? 'pinned' : 'flexible';
       const both = ['guest', name].toSorted();
       expect([rig.event, rig.counting]).toEqual(['active', both]);
-      // Nobody asks whether the event counts: registers and DEBUGCTL stay the guest's.
+      // v4 to v7 do not check whether the event counts, so the guest keeps registers and DEBUGCTL.
       rig.m.pcpus[0].wrmsr(FROM + 1, 66, 0);
       expect([rig.read(0, FROM + 1), rig.write(0, FROM + 1, 67)]).toEqual([66, 0]);
       expect(rig.m.pcpus[0].rdmsr(FROM + 1)).toBe(67);
@@ -384,7 +385,7 @@ describe('the mode of v4', () => {
 
   it.each(V4)('$name never has an event on a CPU without call stacks', (policy) => {
     const rig = new Rig(policy, { cpu: 'nehalem' });
-    // Nehalem's LBR_SELECT has no such bit: the host faults, and the event is refused.
+    // Nehalem's LBR_SELECT lacks this bit, so the host faults and perf refuses the event.
     expect(rig.write(0, SELECT, CALLSTACK_SELECT)).toBe(0);
     expect(rig.work()).toEqual(['v0 writes one', 'host fault']);
     expect([rig.event, rig.inUse, rig.open]).toEqual(['none', false, ['FROM', 'TO', 'TOS']]);

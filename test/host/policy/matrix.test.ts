@@ -1,6 +1,7 @@
 /**
- * What each policy declares, written a second time as the matrix shows it, for four machines. The
- * campaigns of test/property hold the declarations against runs; this is what to change with them.
+ * What each policy declares, stated again as the matrix shows it, for four machines. The campaigns
+ * of test/property compare the declarations with runs. Change this table together with a
+ * declaration.
  */
 import { describe, expect, it } from 'vitest';
 import { knownFailure, notApplicable } from '../../../src/judge/declared.js';
@@ -9,7 +10,6 @@ import type { LbrPolicy } from '../../../src/host/policy/policy.js';
 import { PROPERTY_NAMES } from '../../../src/judge/properties.js';
 import { cpuModel } from '../../rig/cpu.js';
 
-/** CPU model and kernel of each column of `MATRIX`. */
 const MACHINES = [
   ['skylake', '6.1'],
   ['skylake', '4.18'],
@@ -17,7 +17,7 @@ const MACHINES = [
   ['nehalem', '6.1'],
 ] as const;
 
-/** A letter for each property, in their order: F it fails, - says nothing, . it holds. */
+/** A letter for each property, in order. F: declared to fail; -: not applicable; .: holds. */
 const MATRIX: Readonly<Record<string, string>> = {
   never: 'FFFFFFF-F-.-... FFFFFFF-F-.-... FFFFFFF-F-.-... FFFFFFF-F-.-...',
   always: '.........-F-... .........-F-... .........-F-... .........-F-...',
@@ -39,7 +39,6 @@ const MATRIX: Readonly<Record<string, string>> = {
   parked: '.........-..... .........-..... .........-..... .........-.....',
 };
 
-/** The row of a policy. */
 function declared(policy: LbrPolicy): string {
   const columns = MACHINES.map(([cpu, kernel]) => {
     const model = cpuModel(cpu);

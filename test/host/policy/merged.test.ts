@@ -1,4 +1,4 @@
-/** The policy merged in 5.12: a guest LBR event on the host's perf, released lazily. */
+/** The policy merged in 5.12: a guest LBR event on the host's perf, which is released lazily. */
 import { describe, expect, it } from 'vitest';
 import { BRANCH_JCC } from '../../../src/hw/branch.js';
 import * as msrs from '../../../src/hw/msr_index.js';
@@ -6,7 +6,7 @@ import { merged } from '../../../src/host/policy/merged.js';
 import type { HostPerf, PolicyHost } from '../../../src/host/policy/policy.js';
 import { DEBUGCTL, FROM, LBR, ON, PINNED, Rig, SELECT, TOS } from '../../rig/machine.js';
 
-/** Gives v0 records that can be told from zeros. */
+/** Gives v0 nonzero records. */
 function fill(rig: Rig): void {
   rig.set(0, FROM + 1, 77);
   rig.set(0, FROM, 76);
@@ -117,7 +117,7 @@ describe('cleanup', () => {
 });
 
 describe('without ownership', () => {
-  // A part without call-stack mode, where perf refuses the event.
+  // Core 2 has no call-stack mode, so perf refuses the event.
   it('without an event merged reads 0, drops any write, and never passes through', () => {
     const rig = new Rig(merged, { cpu: 'nehalem' });
     rig.m.pcpus[0].wrmsr(FROM + 1, 66, 0);

@@ -1,4 +1,4 @@
-/** Hooks of the policies of the lazy series, v4 to v10, each by itself on a host that logs. */
+/** Hooks of the lazy policies v4 to v10, called directly on a host that logs its work. */
 import { describe, expect, it } from 'vitest';
 import type { Vcpu } from '../../../src/host/vcpu.js';
 import * as msrs from '../../../src/hw/msr_index.js';
@@ -204,7 +204,7 @@ describe.each([v8, v8Posted])('$name', (policy) => {
         [GP, again],
       ]);
       expect(rig.inUse).toBe(state === 'inactive');
-      // Nothing of this was a use.
+      // A refused access does not count as use.
       expect(rig.hook('vcpu_load')).toEqual(state === 'inactive' ? ['release'] : []);
     },
   );
@@ -226,7 +226,7 @@ describe.each([v8, v8Posted])('$name', (policy) => {
       const cancels = (state === 'active') === (policy === v8Posted);
       expect(rig.hook('vcpu_enter')).toEqual(cancels ? ['intercept'] : []);
       expect(rig.hook('vcpu_enter')).toEqual([]);
-      // What was taken back is no use of this slice.
+      // Since the registers were intercepted again, this slice has no use.
       expect(rig.hook('vcpu_load')).toEqual([cancels ? 'release' : 'intercept']);
     }
   });
@@ -248,7 +248,7 @@ describe.each([v8, v8Posted])('$name', (policy) => {
 });
 
 describe('v10', () => {
-  /** A vCPU with an event that came back to its pCPU, LBR off. */
+  /** A vCPU with an event, after a switch away and back, with LBR off. */
   function back(): HookRig {
     const rig = new HookRig(v10);
     rig.read(TOS);
@@ -272,7 +272,7 @@ describe('v10', () => {
       else if (access === 'write') rig.write(TOS);
       else rig.wroteDebugctl(0);
       expect(rig.hook('handleRequests')).toEqual([]);
-      // It counts for one look.
+      // The access protects the event from one check only.
       expect([rig.hook('vcpu_load'), rig.hook('handleRequests')]).toEqual([[], ['release']]);
     },
   );

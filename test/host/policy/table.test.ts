@@ -1,4 +1,3 @@
-/** The table of policies. */
 import { describe, expect, it } from 'vitest';
 import { findPolicy, POLICIES } from '../../../src/host/policy/index.js';
 
@@ -29,7 +28,7 @@ describe('POLICIES', () => {
     expect(findPolicy('lazy')).toBeUndefined();
   });
 
-  it.each(POLICIES)('always says in words what $name is', (policy) => {
+  it.each(POLICIES)('the table says in words what $name is', (policy) => {
     for (const text of [policy.summary, policy.cites, policy.assumes]) {
       expect(text.length).toBeGreaterThan(10);
     }

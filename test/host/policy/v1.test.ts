@@ -1,4 +1,4 @@
-/** v1: the stack goes at every VM exit and comes at every VM entry; its three readings. */
+/** v1 saves the stack at every VM exit and restores it at every VM entry; three readings. */
 import { describe, expect, it } from 'vitest';
 import { BRANCH_SYSCALL, BRANCH_IRET } from '../../../src/hw/branch.js';
 import * as msrs from '../../../src/hw/msr_index.js';
@@ -9,7 +9,7 @@ import { CLOSE, DEBUGCTL, FLEXIBLE, FROM, GP, INFO, LBR } from '../../rig/machin
 import { OF_TASK, ON, PINNED, Rig, SELECT, TO, TOS } from '../../rig/machine.js';
 
 const ALL = [v1Vmx, v1VmxSwap, v1VmxArea];
-/** What the host does to all LBR MSRs for v0 at an entry and at an exit. */
+/** The host accesses all LBR MSRs for v0, at an entry and at an exit. */
 const LOADED = 'v0 writes 34';
 const SAVED = 'v0 reads 34';
 const OPEN = ['FROM', 'TO', 'TOS', 'SELECT'];
@@ -20,7 +20,7 @@ function fill(rig: Rig, seed: number): void {
   }
 }
 
-/** What v0 finds of it, read without an exit. */
+/** Values of v0's registers, read without an exit. */
 function found(rig: Rig): (number | 'gp')[] {
   return [FROM, TO, FROM + 15, TO + 15, TOS, SELECT].map((msr) => rig.read(0, msr));
 }
@@ -95,7 +95,7 @@ describe.each(ALL)('$name', (policy) => {
   });
 });
 
-/** A host event that counts, with records of its own, and a vCPU that is out. */
+/** A host event counts and has records of its own. The vCPU is out. */
 function beside(policy: LbrPolicy, which: number): Rig {
   const rig = new Rig(policy);
   fill(rig, 8);
@@ -154,7 +154,7 @@ describe('a host event that counts', () => {
 });
 
 describe('an entry after a record with a kernel address', () => {
-  /** The guest is in its kernel and back, with LBR on, and then out. */
+  /** With LBR on, the guest enters its kernel and returns. Then the vCPU exits. */
   function recorded(policy: LbrPolicy, cpu: string): Rig {
     const rig = new Rig(policy, { cpu });
     rig.write(0, DEBUGCTL, LBR);

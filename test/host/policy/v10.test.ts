@@ -1,4 +1,4 @@
-/** v10: as merged, but any write of DEBUGCTL makes the event, and a trapped access keeps it. */
+/** v10: as merged, but any write of DEBUGCTL creates the event, and a trapped access keeps it. */
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as msrs from '../../../src/hw/msr_index.js';
@@ -103,7 +103,7 @@ describe('cleanup', () => {
       expect(rig.words).toEqual(['need_cleanup', 'in_use']);
       rig.enter();
       expect([rig.words, rig.event, rig.open]).toEqual([[], 'active', OPEN]);
-      // Without a switch nothing is cleaned up, however often the guest comes and goes.
+      // Only a switch triggers the cleanup, so VM exits and entries alone keep the event.
       for (let i = 0; i < 3; i++) {
         rig.m.exitAndEnter(0);
         rig.enter();
@@ -133,8 +133,9 @@ describe('cleanup', () => {
   });
 
   /**
-   * The event lasts through the slice after a write of DEBUGCTL, or after an access that trapped
-   * for want of an event, and as long as LBR is on; not one slice more.
+   * After a write of DEBUGCTL, or an access that trapped because there was no event, the event
+   * lasts through the next slice. The event also lasts as long as LBR is on, and not one slice
+   * more.
    */
   function follows(slices: readonly Slice[]): void {
     const rig = new Rig(v10);

@@ -1,4 +1,4 @@
-/** The readings of v1: the guest's stack moves at every VM entry and exit. */
+/** The readings of v1, which move the guest's stack at every VM entry and exit. */
 import { describe, expect, it } from 'vitest';
 import { MSR_LBR_SELECT, MSR_LBR_TOS } from '../../../src/hw/msr_index.js';
 import { always } from '../../../src/host/policy/always.js';
@@ -29,7 +29,7 @@ describe.each([
     rig.hostLbr = true;
     expect(rig.hook('vcpu_enter')).toEqual(swaps ? ['borrow', ...enters] : enters);
     expect(rig.hook('vcpu_exit')).toEqual(swaps ? ['save all', 'give back'] : ['save all']);
-    // What was given back once is not given back again.
+    // A stack that was already given back is not given back again.
     expect(rig.hook('vcpu_exit')).toEqual(['save all']);
     rig.vcpu.pcpu = 0;
     expect(rig.hook('vcpu_enter')).toEqual(enters);

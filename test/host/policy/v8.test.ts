@@ -1,4 +1,4 @@
-/** v8: an exclusive event before the access, and #GP without it; in both readings of its check. */
+/** v8 creates an exclusive event before the access, else raises #GP; both readings. */
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { LazyVcpu } from '../../../src/host/policy/lazy_event.js';
@@ -16,7 +16,7 @@ const BOTH: readonly LbrPolicy[] = [v8, v8Posted];
 const USED = ['lbr_used', 'lbr_event'];
 const OPEN = ['FROM', 'TO', 'TOS', 'SELECT'];
 
-/** A rig whose guest has read TOS, and is out. */
+/** A rig whose guest has read TOS. The vCPU is out. */
 function withEvent(policy: LbrPolicy): Rig {
   const rig = new Rig(policy);
   expect(rig.read(0, TOS)).toBe(0);
@@ -86,7 +86,7 @@ describe.each(BOTH)('the first access under $name', (policy) => {
 });
 
 describe('a slice of v8', () => {
-  /** Compares each slice with what the last access alone says. */
+  /** Compares each slice with a rule that looks only at the last access. */
   function follows(slices: readonly Slice[]): void {
     const rig = new Rig(v8);
     let last = -2;
@@ -177,7 +177,7 @@ describe('the check before entry', () => {
           const perf = { guestLbrEvent: () => state } as Partial<HostPerf> as HostPerf;
           vcpu.words.lbr_used = used;
           vcpu.words.lbr_event = event;
-          // Any call on it throws.
+          // This host throws on any call.
           policy.vcpu_enter({ perf } as PolicyHost, vcpu);
           expect([vcpu.words.lbr_used, vcpu.words.lbr_event]).toEqual([used, event]);
         }
@@ -210,7 +210,7 @@ describe.each(BOTH)('a host event and that of $name', (policy) => {
     rig.work();
     expect([rig.read(0, TOS), rig.event, rig.words]).toEqual(['gp', 'inactive', ['lbr_event']]);
     expect([rig.counting, rig.open]).toEqual([['pinned'], []]);
-    // It is in ERROR: the host's going alone does not bring it back, an idle slice does.
+    // The guest's event stays in ERROR when the host event goes, until an idle slice.
     rig.m.hostEvent(0, PINNED, CLOSE);
     expect([rig.read(0, TOS), rig.event, rig.counting]).toEqual(['gp', 'inactive', []]);
     rig.nextSlice();
@@ -234,7 +234,7 @@ describe.each(BOTH)('a host event and that of $name', (policy) => {
       rig.nextSlice();
       expect([rig.event, rig.counting]).toEqual(['active', ['guest']]);
       policy.reset(rig.m.kvm, rig.m.vcpus[0]);
-      // Nothing but its own coming makes room for it: rotation is not modelled.
+      // The model has no rotation, so the host event is scheduled only when it is enabled again.
       for (const op of [OFF, ON]) rig.m.hostEvent(0, which, op);
       expect([rig.event, rig.counting]).toEqual(['none', [name]]);
     }

@@ -1,7 +1,7 @@
 /**
- * The comparison of the port with a kernel's lbr.c: that it finds no difference on the reference
- * version, and that it finds one wherever there is one. The latter needs no kernel: a broken port
- * is compared with the port.
+ * The comparison of the port with a kernel's lbr.c must find no difference on Linux 6.1, and must
+ * find each difference that there is. For the latter a broken port is compared with the port, so no
+ * kernel is needed.
  */
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it, vi } from 'vitest';
@@ -30,7 +30,7 @@ import { broken } from '../../rig/broken_port.js';
 const KERNEL_RUNS = 4000;
 const COVERAGE_RUNS = 1500;
 
-/** The reference source, or why there is none, or no tool for all that is done with it. */
+/** The reference source, or the reason why it or a tool is missing. */
 function reference(): KernelSource | string {
   try {
     for (const tool of ['clang', 'wasm-ld', 'llvm-cov']) execFileSync(tool, ['--version']);
@@ -49,7 +49,7 @@ if (typeof source === 'string') {
   );
 }
 
-/** The port does not know better than the hardware, as the C code does on one subject. */
+/** For one subject the C code corrects the reported LBR format. The port does not. */
 const OF_THE_PORT = SUBJECTS.filter(({ model, reported }) => reported === model.lbr_format);
 
 function comparisonOf(port: DriverKind, kernel: DriverKind, runs: number): Conformance {
@@ -57,14 +57,13 @@ function comparisonOf(port: DriverKind, kernel: DriverKind, runs: number): Confo
   return new Conformance({ subjects, seed: 1, runs, drivers: { port, kernel } });
 }
 
-/** What sequences find. */
 function differencesOf(port: DriverKind, kernel: DriverKind, runs: number): readonly Difference[] {
   const comparison = comparisonOf(port, kernel, runs);
   for (const _ of comparison.sequenceWork());
   return comparison.differences;
 }
 
-/** The first difference of a broken port in its first sequences, made short. */
+/** The first difference of a broken port within a few sequences, shrunk. */
 function firstOf(changes: (lbr: LbrDriver) => Partial<LbrDriver>): Difference {
   const lockstep = new Lockstep({ port: broken(changes), kernel: PORT });
   const found = differencesOf(broken(changes), PORT, 300);
@@ -169,7 +168,7 @@ describe('a broken port', () => {
     const difference = firstOf((lbr) => ({
       intel_pmu_lbr_enable_all: (cpu, pmi) => {
         const { port } = cpu;
-        // Only the high word of what is written to LBR_SELECT is wrong.
+        // Only the high word written to LBR_SELECT is wrong.
         const wrmsr = (msr: number, eax: number, edx: number): 0 | 13 =>
           port.wrmsr(msr, eax, msr === MSR_LBR_SELECT ? 1 : edx);
         const wrong = { vector: 0, rdmsr: (msr: number) => port.rdmsr(msr), wrmsr } as const;
@@ -235,7 +234,7 @@ describe('a broken port', () => {
     };
     const { divergence } = firstOf(() => ({ intel_pmu_lbr_swap_task_ctx: swap }));
     expect(divergence.returned).toEqual({ port: 'RangeError: out of it', kernel: 0 });
-    // Nor is it right if both do it.
+    // An exception is wrong even if both sides throw it.
     const both = broken(() => ({ intel_pmu_lbr_swap_task_ctx: swap }));
     expect(differencesOf(both, both, 100).length).toBeGreaterThan(0);
   });
@@ -283,7 +282,7 @@ describe('no difference', () => {
 });
 
 describe('vlbr conform', () => {
-  /** Runs the command, and returns its exit code and what it printed. */
+  /** Runs the command. Returns its exit code and its output. */
   async function run(...words: string[]): Promise<{ code: number; out: string; err: string }> {
     let [code, out, err] = [-1, '', ''];
     const stdout = vi.spyOn(process.stdout, 'write').mockImplementation((text) => {

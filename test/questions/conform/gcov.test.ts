@@ -1,8 +1,8 @@
-/** What gcov writes about a file, however the file's own text looks. */
+/** Reads what gcov prints about a file, whatever the file's own text looks like. */
 import { describe, expect, it } from 'vitest';
 import { parseGcov } from '../../../src/questions/conform/gcov.js';
 
-/** A line of code that ran twice. */
+/** A line of code that ran twice, as gcov prints it. */
 const ran = (line: number, code: string): string => `        2:${String(line).padStart(5)}:${code}`;
 
 const CODE: readonly string[] = [

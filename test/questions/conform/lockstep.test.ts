@@ -1,4 +1,4 @@
-/** Lockstep minds every word of what a call does: of its accesses, and of the kernel it leaves. */
+/** Lockstep compares every word of each access, and of the kernel's memory after a call. */
 import { describe, expect, it } from 'vitest';
 import { cpu_hw_events } from '../../../src/guest/perf/cpu_structs.js';
 import type { Cpu, KernelLayout } from '../../../src/guest/perf/kernel.js';
@@ -15,7 +15,7 @@ import { broken } from '../../rig/broken_port.js';
 const MSR = MSR_IA32_PERF_CAPABILITIES;
 const RESET: Call = { fn: 'intel_pmu_lbr_reset', args: [0] };
 
-/** The port, and something more after each reset. */
+/** The port with an additional step after each reset. */
 function resetting(more: (cpu: Cpu) => void): DriverKind {
   return broken((own) => ({
     intel_pmu_lbr_reset: (cpu) => {
@@ -25,7 +25,7 @@ function resetting(more: (cpu: Cpu) => void): DriverKind {
   }));
 }
 
-/** Two drivers that do more than to reset. What is returned runs two resets on both. */
+/** Two drivers with a further step in each reset. Returns a function that resets twice. */
 function lockstep(
   port: (cpu: Cpu) => void,
   kernel: (cpu: Cpu) => void = () => {},
@@ -57,7 +57,7 @@ describe('lockstep', () => {
       else
         expect([found.call, found.in, found.word?.name]).toEqual([0, 'word', wordName(layout, at)]);
     }
-    // The last seven words of each CPU's cpu_hw_events.
+    // Lockstep leaves out the last seven words of each CPU's cpu_hw_events.
     const end = percpu + cpu_hw_events.WORDS;
     const alone = [end, end + percpuWords].flatMap((e) => [7, 6, 5, 4, 3, 2, 1].map((i) => e - i));
     expect(free).toEqual(alone);
@@ -71,7 +71,7 @@ describe('lockstep', () => {
     ['has another high word', (cpu) => void cpu.wrmsrl(MSR, 5, 7)],
   ])('lockstep finds the access that differs where one side’s %s', (_, other) => {
     const write = (cpu: Cpu): void => void cpu.wrmsrl(MSR, 5, 6);
-    // The last access is what one side makes otherwise. A read finds what was written before.
+    // Only the last access differs between the two sides. A read returns the value written before.
     const after = (last: (cpu: Cpu) => void) => (cpu: Cpu) => {
       write(cpu);
       last(cpu);

@@ -1,4 +1,4 @@
-/** The parts of the comparison: what is drawn, how it is made short, named and counted. */
+/** The parts of the comparison: drawing calls, shrinking them, names of words, and coverage. */
 import { describe, expect, it } from 'vitest';
 import { Kernel, KernelLayout } from '../../../src/guest/perf/kernel.js';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';

@@ -1,4 +1,4 @@
-/** The real defects in a kernel's own lbr.c: each patch of the corpus, put into 6.1's. */
+/** The real defects in a kernel's lbr.c: each patch of the corpus is applied to the file of 6.1. */
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readCorpus } from '../../../src/questions/corpus/corpus_file.js';
@@ -20,13 +20,13 @@ const HOOK_MS = 120_000;
 const TRIALS = trialsOf(ROOT, readCorpus(ROOT)).filter(({ target }) => target === 'lbr.c');
 const NAMED = TRIALS.map((trial) => [trialName(trial), trial] as const);
 
-/** Runs of a review, where it takes a fork, or two samples of certain types one after the other. */
+/** Runs for patches that show only after a fork, or in certain samples in turn. */
 const RUNS_OF: ReadonlyMap<string, number> = new Map([
   ['B01.lbr.c', 800],
   ['B15.lbr.c', 2400],
 ]);
 
-/** Properties that a review of the patch says are lost. */
+/** Properties that a review of the patch reports as lost. */
 function lostIn({ bad, good, place, properties }: HuntOptions, runs: number): readonly string[] {
   const model = findCpuModel(place.cpu);
   const policy = findPolicy(place.policy);
@@ -58,7 +58,7 @@ describe.skipIf(installedSource === null)("defects in a kernel's lbr.c", () => {
       const { property, counterexample } = outcome.kill;
       expect(trial.suspect.properties).toContain(property);
       expect(counterexample.actions.length).toBeLessThanOrEqual(SHORT_ENOUGH);
-      // Neither the file as it is nor the port breaks it there.
+      // Neither the unpatched file nor the port breaks the property in this schedule.
       for (const driver of [options.good.driver ?? PORT, PORT]) {
         const { config, schedule } = withDriver(replayToken(counterexample.token), driver);
         const bench = new Bench(config);

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const HOOK_MS = 120_000;
 
-/** A clone of its own, so that its corpus can be spoilt. */
+/** A separate clone, whose corpus the tests may change. */
 let clone = '';
 
 interface Ended {
@@ -24,7 +24,7 @@ function vlbr(...args: readonly string[]): Ended {
   return spawnSync(process.execPath, [cli, 'corpus', ...args], { encoding: 'utf8', env });
 }
 
-/** Fails as a usage error does: a message that says what, nothing else, and no stack. */
+/** Expects a usage error: a message that matches, nothing else, and no stack. */
 function expectUsageError(ended: Ended, message: RegExp): void {
   expect(ended.stderr).toMatch(message);
   expect(ended.stderr).toMatch(/^vlbr: /);
@@ -44,14 +44,14 @@ interface Json {
 
 const json = (text: string): Json => JSON.parse(text) as Json;
 
-/** Without the times, which alone may differ. */
+/** Removes the times, which alone may differ. */
 const timeless = (text: string): string => text.replace(/"elapsed_s": [\d.]+/g, '');
 
 function patchPath(name: string): string {
   return join(clone, 'test', 'corpus', `${name}.patch`);
 }
 
-/** Runs something while a patch of the clone has another text. */
+/** Calls `run` while a patch of the clone has another text. */
 function withPatch(name: string, text: string, run: () => void): void {
   try {
     writeFileSync(patchPath(name), text);
@@ -190,7 +190,7 @@ describe('vlbr corpus', () => {
   });
 
   it.each([3000, 4500])('a Ctrl-C that ends a bundler is never an error, %i ms on', async (ms) => {
-    // A group of its own, all of which gets the signal, as from a terminal.
+    // The command has its own process group, all of which gets the signal, as at a terminal.
     const cli = join(clone, 'dist', 'cli.js');
     const child = spawn(process.execPath, [cli, 'corpus'], { detached: true, stdio: 'ignore' });
     const { pid = 0 } = child;

@@ -1,6 +1,7 @@
 /**
- * The real defects: each that the model can have is put back, and the suite must find it by a
- * property that its entry names, on a short schedule which the model as it stands survives.
+ * The real defects. Each defect that the model can have is put back. The suite must find it by a
+ * property that its entry names, with a short schedule under which the unchanged model breaks
+ * nothing.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,13 +23,13 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const RUNS = 4000;
 const HOOK_MS = 120_000;
 
-/** Every defect that was collected, in scope or not. */
+/** All collected defects, in scope or not. */
 const IDS: readonly string[] = (
   'A01 A03 A04 A06 A08 A10 A12 A13 B01 B04 B06 B08 B12 B15 B17 B18 B19 ' +
   'D01 D02 D04 D05 D06 D07 D08 D11 D12 D14 D15 H01 H02 H03'
 ).split(' ');
 
-/** Those that lie where the model ends; one that comes into reach is to be put back. */
+/** Defects outside the model. If the model grows to cover one, it must be put back. */
 const OUTSIDE: readonly string[] = 'B04 B17 B19 D07 D08 D11 D12 D14 D15 H02 H03'.split(' ');
 
 const DEFECTS = readCorpus(ROOT);
@@ -49,14 +50,14 @@ async function hunted(trial: Trial, runs = RUNS): Promise<HuntReport> {
   }
 }
 
-/** A trial of another patch, or for another property, in the place of a defect's. */
+/** A trial like that of a defect, with another patch or other properties. */
 function variant(id: string, patch: string, properties: readonly PropertyName[]): Trial {
   const found = IN_MODEL.find(({ defect }) => defect.id === id);
   if (found === undefined) throw new Error(`${id} is in scope`);
   return { ...found, patch, suspect: { ...found.suspect, properties } };
 }
 
-/** Whether anybody breaks the property on the model of this repository, which is not a bundle. */
+/** Whether the property breaks on this repository's model, run from its sources. */
 function breaks(replay: ReplayCase, property: PropertyName): boolean {
   const bench = new Bench(replay.config);
   const p = PROPERTY[property];
@@ -128,7 +129,7 @@ describe('the suite', () => {
       } else if (outcome.verdict === 'oops') {
         expect(trial.suspect.properties).toContain('no-fault');
         expect(outcome.crash.actions.length).toBeLessThanOrEqual(SHORT_ENOUGH);
-        // It does not throw here, nor does it do anything else that is a fault.
+        // The unpatched model neither throws nor faults in this schedule.
         expect(breaks(replayToken(outcome.crash.token), 'no-fault')).toBe(false);
       }
     },
@@ -149,7 +150,7 @@ describe('the suite', () => {
   );
 });
 
-/** A patch that changes a comment. */
+/** A patch that changes a comment only. */
 const NO_CHANGE = `--- a/src/host/policy/never.ts
 +++ b/src/host/policy/never.ts
 @@ -2,3 +2,3 @@

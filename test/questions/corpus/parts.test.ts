@@ -1,4 +1,4 @@
-/** What is wrong with a corpus, a patch or a clone, and how that is said. */
+/** Errors in a corpus, a patch or a clone, and their messages. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';

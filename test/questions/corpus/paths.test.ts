@@ -1,4 +1,4 @@
-/** A patch of the corpus reads and changes sources of the model, and no other file. */
+/** A patch of the corpus may read and change sources of the model, and no other file. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -9,7 +9,7 @@ import { patchedSource } from '../../../src/questions/corpus/patched_source.js';
 const root = mkdtempSync(join(tmpdir(), 'vlbr-paths-'));
 afterAll(() => rmSync(root, { recursive: true }));
 
-/** A diff of a file that is there. */
+/** A diff of an existing file. */
 function diffOf(path: string): string {
   mkdirSync(dirname(join(root, path)), { recursive: true });
   writeFileSync(join(root, path), 'one\ntwo\n');

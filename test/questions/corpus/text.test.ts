@@ -1,4 +1,4 @@
-/** The report of `vlbr corpus`, from trials that were made, and from some that are made up. */
+/** The report of `vlbr corpus`, from real trials and from invented ones. */
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Defect } from '../../../src/questions/corpus/corpus_file.js';
@@ -34,7 +34,7 @@ async function judged(laboratory: Laboratory, id: string): Promise<Judged> {
 
 const SURVIVED: HuntReport = { outcome: { verdict: 'survived' }, runs: 1000, steps: 60_000 };
 
-/** The same, with the patch of lbr.c or with another outcome. */
+/** The same trial with the patch of lbr.c, or with another outcome. */
 function as(one: Judged, trial: Partial<Trial>, made: HuntReport = one.report): Judged {
   return { ...one, trial: { ...one.trial, ...trial }, report: made };
 }
@@ -105,7 +105,7 @@ describe('corpusText', () => {
     const shown = text(report([killed, as(killed, { target: 'lbr.c' })]));
     expect(shown).toMatch(/^D04\.lbr\.c: .*\n {2}the schedule of D04 above$/m);
     expect(shown.match(/=> breaks/g)).toHaveLength(1);
-    // One defect, however it was tried.
+    // A defect that was tried in two ways counts once.
     const once = report([killed, as(killed, { target: 'lbr.c' })], { defects: [defect('D04')] });
     expect(lines(once)[0]).toBe('vlbr corpus: 1 real defect; seed 7; up to 1,000 runs for each');
     expect(lines(once).at(-1)).toBe(

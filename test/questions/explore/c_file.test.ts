@@ -1,6 +1,7 @@
 /**
- * Exploration with the C file in place of the port: the same states, and the same counterexamples.
- * Inside a function a compiler may write memory earlier or later, so suspended states may differ.
+ * Exploration with the C file in place of the port must find the same states and the same
+ * counterexamples. A compiler may move memory writes inside a function, so suspended states may
+ * differ.
  */
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Group } from '../../../src/schedule/explored.js';
@@ -17,7 +18,7 @@ import { configOf, exploreOptions } from '../../rig/states.js';
 function modelOf(policy: string, driver: DriverKind, groups: readonly Group[]): MachineModel {
   const config = { ...configOf(policyOf(policy), [2, 1, 2, 1]), driver };
   const bounds = { groups, events: 1, calls: 2, suspended: 1 };
-  // A C driver's parts stay where they are, so VMs keep their numbers.
+  // The C code holds addresses of its VM's memory, so VM numbers must not be canonicalised.
   return new MachineModel(config, bounds, true);
 }
 

@@ -1,4 +1,4 @@
-/** `vlbr explore`, built and run as a user runs it, and what its parts do by themselves. */
+/** `vlbr explore`, built and run as a user runs it, and its parts called directly. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ import type { ExploreResult } from '../../../src/states/explore.js';
 import { GROUP_NAMES } from '../../../src/schedule/explored.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-/** A build of its own: dist/ may be in use by whoever runs the tests. */
+/** A separate build, since dist/ may be in use while the tests run. */
 const BUILD = join(ROOT, '.cache', `explore-test-${process.pid}`);
 const CLI = join(BUILD, 'cli.js');
 const HOOK_MS = 120_000;

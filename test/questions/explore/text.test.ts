@@ -1,4 +1,4 @@
-/** The report of an exploration, from results that were made by hand. */
+/** The report of an exploration, from hand-made results. */
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_GROUPS } from '../../../src/states/alphabet.js';
 import type { Explored, ExploreResult } from '../../../src/states/explore.js';
@@ -27,7 +27,7 @@ function cpu(name: string): CpuModel {
   return model;
 }
 
-/** What `never` breaks first: VM 0 finds the call of VM 1. */
+/** The shortest failure of `never`: VM 0 reads a call of VM 1. */
 const ACTIONS: readonly Action[] = [
   { kind: 'open', actor: 0, args: [0, 0, CALL_STACK_USER] },
   { kind: 'run', actor: 0, args: [1, 0] },
@@ -127,7 +127,7 @@ function exploration(
 
 const lines = (of: Exploration): string[] => exploreText(of, coloursFor(false));
 
-/** The report as one line, however it was wrapped. */
+/** The report as one line, without line breaks. */
 const flat = (of: Exploration): string => lines(of).join(' ').replaceAll(/\s+/g, ' ');
 
 describe('the report of an exploration', () => {
@@ -190,7 +190,7 @@ describe('the report of an exploration', () => {
     expect(text).toContain('schedules of at most 14 actions were all looked at');
     expect(text).toMatch(/0 complete, 1 truncated, 0 unexpected failures; 1\.5 s$/);
   });
-  it('always says which lengths were covered, and speaks of one state as one', () => {
+  it('the report says which lengths were covered, and prints one state in the singular', () => {
     const cut = timed('memory', { outcome: outcome('memory', { frontier: 1, covered: 0 }) });
     expect(flat(exploration([cut]))).toContain('1 state was not expanded; schedules of at most 0');
   });

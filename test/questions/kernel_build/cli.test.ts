@@ -35,14 +35,14 @@ function file(name: string, content: string): string {
   return path;
 }
 
-/** A patch of lbr.c that replaces what a pattern finds, which has to be there. */
+/** A patch that replaces the match of a pattern in lbr.c. The pattern must match. */
 function patchOf(pattern: RegExp, by: string): string {
   const changed = text.replace(pattern, by);
   expect(changed).not.toBe(text);
   return createTwoFilesPatch(`a/${LBR_PATH}`, `b/${LBR_PATH}`, text, changed);
 }
 
-/** What restores TOS. */
+/** The line that restores TOS. */
 const RESTORE_TOS = /^\twrmsrl\(x86_pmu\.lbr_tos, tos\);\n/m;
 
 interface FindingJson {
@@ -169,7 +169,7 @@ describe.skipIf(installedSource === null)("the command line with a kernel's lbr.
   });
 
   it('vlbr review finds no loss in a change that means the same, and shows where it parts', () => {
-    // Two reads of one record in another order.
+    // Exchanges two reads of one record.
     const reordered = patchOf(
       /^(\tlbr->to = .*;\n)(\tif \(need_info\)\n\t\tlbr->info = .*;\n)/m,
       '$2$1',

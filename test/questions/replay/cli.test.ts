@@ -1,4 +1,4 @@
-/** Replay files and tokens: what is written reads back, and what is broken is refused. */
+/** Replay files and tokens: what is written reads back, and broken input is refused. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { POLICIES } from '../../../src/host/policy/index.js';
@@ -42,7 +42,7 @@ const anyCase: fc.Arbitrary<ReplayCase> = fc.record({
   whose: fc.constant(null),
 });
 
-/** What a case is, for comparison: the words behind a schedule's end do not matter. */
+/** A case in a form that can be compared. Words behind the end of its schedule are left out. */
 const plain = ({ config, property, schedule }: ReplayCase): object => ({
   config,
   property,

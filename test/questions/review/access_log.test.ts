@@ -1,4 +1,4 @@
-/** Two lists of accesses part at the first one that differs, in whatever it differs. */
+/** Two lists of accesses part at the first access that differs in any respect. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MSR_LBR_SELECT, MSR_LBR_TOS } from '../../../src/hw/msr_index.js';
@@ -17,7 +17,7 @@ const access: fc.Arbitrary<Access> = fc.record({
   edx: fc.integer(),
 });
 
-/** What changes one respect of an access that hardware can tell. */
+/** Each function changes one respect of an access that hardware can notice. */
 const CHANGES: readonly ((of: Access) => Partial<Access>)[] = [
   ({ cpu }) => ({ cpu: cpu + 1 }),
   ({ byHost }) => ({ byHost: !byHost }),

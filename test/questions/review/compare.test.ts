@@ -1,4 +1,4 @@
-/** Two drivers compared: the port, and ports that were broken on purpose. */
+/** Comparisons of two drivers: the port, and ports that are broken on purpose. */
 import { describe, expect, it } from 'vitest';
 import type { DriverKind } from '../../../src/guest/perf/lbr_driver.js';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
@@ -42,7 +42,7 @@ function options(policyName: string, driver: DriverKind, before = PORT): Compare
 }
 
 describe('a comparison', () => {
-  it('always gives a sign of life at each replay, after the runs as well', () => {
+  it('a comparison gives a sign of life at each replay, after the runs as well', () => {
     let signs = 0;
     const alive = (): boolean => ++signs > 0;
     const progress = (): boolean => (signs = 0) === 0;
@@ -51,7 +51,7 @@ describe('a comparison', () => {
     expect(signs).toBeGreaterThan(50);
     signs = 0;
     compareAccesses(of);
-    // 100 schedules on two sides, which are then made short.
+    // Shrinking replays 100 schedules on both sides.
     expect(signs).toBeGreaterThan(300);
   });
 });
@@ -83,7 +83,7 @@ describe('compareDrivers', () => {
   it('a loss is always a gain the other way round', () => {
     const { changes } = compareDrivers(options('always', PORT, NO_RESTORE));
     const found = changes.filter(({ property }) => property === 'callstack-true');
-    // What the kernel's own restore does wrong (schedule 013) is no loss, though it is new.
+    // The port's restore has a kernel fault of its own (013), which is a gain and no loss.
     expect(found.filter(({ kind }) => kind === 'gained').map(({ by }) => by)).toEqual(['kernel']);
     const lost = changes.filter(({ kind, by }) => kind === 'lost' && by === 'kernel');
     expect(lost.every(({ onLinux61 }) => onLinux61)).toBe(true);
@@ -97,7 +97,7 @@ describe('compareDrivers', () => {
     expect(vacuous).toContain('callstack-true');
     expect(vacuous).toContain('balanced');
     expect(vacuous).not.toContain('no-loss/any');
-    // Nothing is lost but what says that events are not to be refused.
+    // Refused events break filter-true and nothing else.
     const lost = changes.filter(({ kind, elsewhere }) => kind === 'lost' && !elsewhere);
     expect(lost.map(({ property }) => property)).toEqual(['filter-true']);
     expect(compareDrivers(options('always', PORT, NO_EVENTS)).vacuous).toEqual([]);
@@ -123,7 +123,7 @@ describe('a driver that crashes', () => {
     expect(crashes.map(({ side, error }) => [side, error])).toEqual([
       ['after', 'RangeError: unreachable'],
     ]);
-    // An event that counts, and an overflow of its counter.
+    // The actions are an open and an overflow of its counter.
     expect(crashes[0].actions.length).toBe(2);
     expect(crashOf([review], 'after')).toEqual(crashes[0]);
     expect(crashOf([review], 'before')).toBeNull();
@@ -182,7 +182,7 @@ describe('compareAccesses', () => {
     expect(before.slice(0, at)).toEqual(after.slice(0, at));
     const [a, b] = [costs.before.perTaskSwitch, costs.after.perTaskSwitch];
     expect(b.reads).toBeGreaterThan(a.reads);
-    // Interruptions fall elsewhere, and so do some of the other accesses.
+    // Interruptions fall on other accesses, which also changes some of the other accesses.
     expect(Math.abs(b.writes - a.writes)).toBeLessThan(0.02 * a.writes);
   });
 });
@@ -197,7 +197,7 @@ describe('a review', () => {
     const { policies: under } = own.find(({ property }) => property === 'callstack-true') ?? own[0];
     expect(under).toEqual(expect.arrayContaining(['always', 'pv-sound']));
     expect(losesAnything(reviews)).toBe(true);
-    // What moved from one schedule to another is no gain.
+    // A failure that only moved to another schedule is no gain.
     const gains = findings.filter((f) => f.kind === 'gained' && f.elsewhere);
     for (const { by, property, policies: names } of gains) {
       const twin = findings.find(

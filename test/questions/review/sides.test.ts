@@ -1,4 +1,4 @@
-/** A review says of which side everything is: whose file, whose driver and whose path. */
+/** A review names the side of everything it reports: whose file, driver and path. */
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_SHAPES } from '../../../src/campaign/campaign.js';
 import { coloursFor } from '../../../src/console/colours.js';

@@ -1,4 +1,4 @@
-/** The report of a review, from comparisons of the port with ports that were broken on purpose. */
+/** The report of a review, from comparisons of the port with ports that are broken on purpose. */
 import { describe, expect, it } from 'vitest';
 import type { DriverKind } from '../../../src/guest/perf/lbr_driver.js';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
@@ -86,7 +86,7 @@ describe('the report of a review', () => {
     expect(text.some((line) => line.startsWith('     > '))).toBe(true);
     expect(text.at(-1)).toMatch(/gained: /);
     expect(text.join('\n')).toMatch(/^lost: .*callstack-true/m);
-    // A token is one word, however long.
+    // A token is one word and is never wrapped.
     const wide = text.filter((line) => line.length > WIDTH && !line.includes('vlbr replay'));
     expect(wide).toEqual([]);
     expect(json(lost)).toMatchObject({ schema: 'vlbr/review/1', ok: false, crashes: [] });
@@ -120,7 +120,7 @@ describe('the report of a review', () => {
     expect(json(review(PORT, ONE_MORE_READ)).accesses.parting.at).toBeGreaterThanOrEqual(0);
   });
 
-  it('always shows the schedule on which accesses part', () => {
+  it('a review always shows the schedule in which accesses part', () => {
     const of = review(PORT, ONE_MORE_READ);
     const text = lines(of);
     const head = text.findIndex((line) => line.startsWith('the shortest is this, haswell, under'));
@@ -128,7 +128,7 @@ describe('the report of a review', () => {
     const schedule = text.slice(head + 1, columns);
     expect(schedule[0]).toMatch(/^ {2}\d VMs? of .*: v0 \(VM 0\) on p0/);
     const shown = schedule.filter((line) => /^ {2}#\d+ +[vp]\d/.test(line));
-    // What comes of each action is not said: the accesses stand right below.
+    // The schedule does not tell effects of actions, since the accesses follow below it.
     expect(schedule.filter((line) => /^ {6}- /.test(line))).toEqual([]);
     const parting = shortestParting(of.reviews);
     if (parting === null) throw new Error('one more read is a difference');
@@ -164,7 +164,7 @@ describe('the report of a review', () => {
 
   it('a review names policies that fail anyway apart, and tells of a Ctrl-C', () => {
     const both = ['always', 'merged'].map((name) => reviewed(PORT, NO_RESTORE, name));
-    // Without a loss of the kernel's own, the policies' come first.
+    // Without a loss of the kernel's own, the losses of policies come first.
     const alone = both.map(({ comparison, accesses }) => ({
       comparison: {
         ...comparison,

@@ -1,4 +1,4 @@
-/** The built command line, run as a user runs it: exit codes, streams and what they hold. */
+/** The built command line, run as a user runs it: exit codes and output. */
 import type { StdioOptions } from 'node:child_process';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,11 +9,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as exits from '../../../src/console/exit_codes.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-/** A build of its own: dist/ may be in use by whoever runs the tests. */
+/** A separate build, since dist/ may be in use while the tests run. */
 const BUILD = join(ROOT, '.cache', `cli-test-${process.pid}`);
 const CLI = join(BUILD, 'cli.js');
 
-/** A build takes a second, and much longer on a machine that is busy. */
+/** A build takes a second, and much longer on a busy machine. */
 const HOOK_MS = 120_000;
 
 let folder = '';
@@ -36,7 +36,7 @@ interface Ended {
 }
 
 function vlbr(...args: readonly string[]): Ended {
-  // A CI machine's environment, where some libraries would colour a pipe.
+  // In a CI environment, some libraries colour a pipe.
   const env = { ...process.env, CI: '1', FORCE_COLOR: '1' };
   return spawnSync(process.execPath, [CLI, ...args], { encoding: 'utf8', env });
 }
@@ -47,7 +47,7 @@ function file(name: string, text: string | Uint8Array): string {
   return path;
 }
 
-/** Fails as a usage error does: a message that says what, nothing else, and no stack. */
+/** Expects a usage error: a message that matches, nothing else, and no stack. */
 function expectUsageError(ended: Ended, message: RegExp): void {
   expect(ended.stderr).toMatch(message);
   expect(ended.stderr).toMatch(/^vlbr: /);
@@ -218,7 +218,7 @@ describe('vlbr verify --schedule', () => {
 
   describe('with more windows than --runs', () => {
     const VM0 = 'CPU 0/KVM';
-    /** Two windows in which one vCPU has the pCPU alone, then one in which two VMs share it. */
+    /** In two windows one vCPU has the pCPU alone. In a third, two VMs share it. */
     const recorded = Array.from({ length: 72 }, (_, i) => {
       const alone = i < 48;
       const threads = alone ? [VM0, 'idle'] : [VM0, OTHER_VM];
@@ -231,19 +231,22 @@ describe('vlbr verify --schedule', () => {
       return ['verify', ...what, '--schedule', path, ...more];
     };
 
-    it.each([1, 2])('always runs every window, the last one too: --runs %i', (runs) => {
-      const json = verifyJson(vlbr(...args('--runs', String(runs), '--json')).stdout);
-      expect(json.schedules).toMatchObject([{ vms: 2, vcpu_switches: 72, windows: 3 }]);
-      expect(json.results).toMatchObject([{ runs: 3, verdict: 'fails' }]);
-    });
-    it('never changes what the windows show by a lower --runs', () => {
+    it.each([1, 2])(
+      'vlbr verify --schedule runs every window, the last one too: --runs %i',
+      (runs) => {
+        const json = verifyJson(vlbr(...args('--runs', String(runs), '--json')).stdout);
+        expect(json.schedules).toMatchObject([{ vms: 2, vcpu_switches: 72, windows: 3 }]);
+        expect(json.results).toMatchObject([{ runs: 3, verdict: 'fails' }]);
+      },
+    );
+    it('a lower --runs never changes the verdicts of the windows', () => {
       const results = ['1', '2', '3'].map(
         (runs) => verifyJson(vlbr(...args('--runs', runs, '--json')).stdout).results,
       );
       expect(results[0]).toEqual(results[2]);
       expect(results[1]).toEqual(results[2]);
     });
-    it('always says how many runs that takes, unless --runs allows as many', () => {
+    it('vlbr verify says how many runs the windows take, if that is more than --runs', () => {
       const says = 'runs: 3 for each policy, and not 2, since what is recorded fills 3 windows of';
       expect(vlbr(...args('--runs', '2')).stdout).toContain(says);
       expect(vlbr(...args('--runs', '3')).stdout).not.toMatch(/^runs: /m);
@@ -351,7 +354,7 @@ describe('the exit codes', () => {
     return [...list.matchAll(/^ {2}(\d+) +\S/gm)].map(([, code]) => Number(code));
   };
 
-  it('are all in the help of vlbr', () => {
+  it('the exit codes are all in the help of vlbr', () => {
     const { EXIT_EXPECTED, EXIT_UNEXPECTED, EXIT_USAGE, EXIT_BUG } = exits;
     const { EXIT_TRUNCATED, EXIT_INTERRUPTED } = exits;
     const all = [EXIT_EXPECTED, EXIT_UNEXPECTED, EXIT_USAGE, EXIT_BUG, EXIT_TRUNCATED];
@@ -367,21 +370,24 @@ describe('the exit codes', () => {
     ['corpus', [0, 1, 2, 3, 130]],
     ['kernel build', [0, 2, 3]],
     ['list', [0, 2, 3]],
-  ])('are in the help of vlbr %s, as far as it ends with them', (command, codes) => {
+  ])('the help of vlbr %s has the exit codes of this command', (command, codes) => {
     expect(codesIn(vlbr(...command.split(' '), '--help').stdout)).toEqual(codes);
   });
 
-  it.skipIf(!existsSync('/dev/full'))('never say that a full disk is a verdict', () => {
-    const full = openSync('/dev/full', 'w');
-    const stdio: StdioOptions = ['ignore', full, 'pipe'];
-    const ended = spawnSync(process.execPath, [CLI, 'list', 'cpus'], { encoding: 'utf8', stdio });
-    closeSync(full);
-    expect(ended.stderr).toMatch(/^vlbr: the output can't be written: ENOSPC/);
-    expect(ended.stderr).not.toMatch(/^\s+at /m);
-    expect(ended.status).toBe(2);
-  });
+  it.skipIf(!existsSync('/dev/full'))(
+    'the exit code for a full disk is never that of a verdict',
+    () => {
+      const full = openSync('/dev/full', 'w');
+      const stdio: StdioOptions = ['ignore', full, 'pipe'];
+      const ended = spawnSync(process.execPath, [CLI, 'list', 'cpus'], { encoding: 'utf8', stdio });
+      closeSync(full);
+      expect(ended.stderr).toMatch(/^vlbr: the output can't be written: ENOSPC/);
+      expect(ended.stderr).not.toMatch(/^\s+at /m);
+      expect(ended.status).toBe(2);
+    },
+  );
 
-  it('never say that an exception outside of every command is a verdict', () => {
+  it('the exit code for an exception outside every command is never that of a verdict', () => {
     const thrower = file(
       'thrower.mjs',
       "import { isMainThread } from 'node:worker_threads';\n" +

@@ -1,4 +1,4 @@
-/** The report of a campaign, from results that are written here. */
+/** The report of a campaign, from hand-made results. */
 import { describe, expect, it } from 'vitest';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
 import type { PropertyName } from '../../../src/judge/properties.js';
