@@ -1,8 +1,8 @@
 /**
  * Models the run loop of KVM on VMX, Linux 6.1, as far as it reaches the LBR: VM entry and exit
  * (vmx.c:vmx_vcpu_run(), x86.c:vcpu_enter_guest()), intercepted MSR accesses, DEBUGCTL emulation
- * (vmx.c:vmx_set_msr()), the virtual PMI and its legacy freeze (pmu_intel.c), and the threads'
- * comings and goings. What a policy decides is left to the policy.
+ * (vmx.c:vmx_set_msr()), the virtual PMI and its legacy freeze (pmu_intel.c), and the scheduling of
+ * vCPU threads. The policy makes the decisions.
  */
 import { assert } from '../hw/assert.js';
 import * as msrs from '../hw/msr_index.js';
@@ -37,8 +37,8 @@ export function kvmCpuidFeatures(policy: LbrPolicy): number {
 }
 
 /**
- * KVM's part that reaches the LBR, for all vCPUs of all VMs. What it does to LBR registers when a
- * policy asks is LbrRegisters.
+ * The part of KVM that reaches the LBR, for all vCPUs of all VMs. LbrRegisters makes the accesses
+ * that a policy asks for.
  */
 export class Kvm extends LbrRegisters implements PolicyHost {
   readonly policy: LbrPolicy;

@@ -1,6 +1,6 @@
 /**
- * The host's accesses to the LBR MSRs of its pCPUs: one place that knows how a whole stack is
- * saved and restored, on whose behalf, and what the host's own event lends.
+ * The host's accesses to the LBR MSRs of its pCPUs. Only this file knows how a whole stack is saved
+ * and restored, for whom, and what the host's own event lends.
  *
  * Every slot is saved, not only those above the first empty one: a guest may leave holes.
  */

@@ -6,7 +6,6 @@
 export class Observer {
   /** A guest's RDMSR returned; the access did not fault. */
   guestRead(_vcpu: number, _msr: number, _eax: number, _edx: number): void {}
-  /** A guest's WRMSR was accepted. */
   guestWrite(_vcpu: number, _msr: number, _eax: number, _edx: number): void {}
   /** A guest's access raised #GP; eax and edx are what a WRMSR was to write, else 0. */
   guestFault(_vcpu: number, _msr: number, _write: boolean, _eax: number, _edx: number): void {}
@@ -34,7 +33,6 @@ export class Observer {
   ): void {}
   /** The host's kernel wrote DEBUGCTL for itself. */
   hostDebugctl(_pcpu: number, _value: number): void {}
-  /** A host access raised #GP. */
   hostFault(_pcpu: number, _msr: number, _write: boolean): void {}
   /** A VM entry was refused for a reserved bit. */
   entryFailed(_vcpu: number): void {}
@@ -58,7 +56,6 @@ export class Observer {
   guestIdle(_vcpu: number): void {}
 }
 
-/** What observers hear of. */
 const HEARD = Object.getOwnPropertyNames(Observer.prototype).filter(
   (name) => name !== 'constructor',
 ) as (keyof Observer)[];

@@ -2,13 +2,13 @@ import { LBR_FAR, LBR_IND_CALL, LBR_IND_JMP, LBR_JCC } from './msr_index.js';
 import { LBR_REL_CALL, LBR_REL_JMP, LBR_RETURN } from './msr_index.js';
 
 /**
- * Every branch of the model carries who executed it in its addresses, so whose record a record
- * is can be read off the record. An address is canonical; its high word holds
+ * The addresses of a branch name the VM, vCPU and task that executed it, so each record shows whose
+ * it is. An address is canonical. Its high word holds
  *
  *   31..15 sign (kernel or user) | 14..11 kind | 10..8 vm | 7..5 vcpu | 4..0 task
  *
- * and its low word a sequence number, which is never 0, so an address is never 0 either.
- * The kind stands in for the instruction bytes that a kernel would decode at that address.
+ * The low word is a sequence number, which is never 0, so an address is never 0. The kind stands in
+ * for the instruction bytes that a kernel would decode at that address.
  */
 export const BRANCH_JCC = 0;
 export const BRANCH_REL_CALL = 1;
@@ -98,7 +98,7 @@ export function addressIsKernel(edx: number): boolean {
 }
 
 /**
- * INFO cycle count of a record: the reader of an INFO register can be told whose it is, too.
+ * Encodes the VM in a record's cycle count, so that an INFO register, too, shows whose it is.
  *
  * Returns a value in [1, 0xffff]: vm in 15..13, low bits of the sequence below.
  */

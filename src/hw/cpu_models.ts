@@ -18,10 +18,10 @@ export const LBR_FORMAT_INFO2 = 7;
 export const LBR_INITS = ['core', 'atom', 'slm', 'nhm', 'snb', 'hsw', 'skl', 'knl'] as const;
 export type LbrInit = (typeof LBR_INITS)[number];
 
-/** Which LBR_SELECT a model has: none, Nehalem's (bits 6 and 7 reach calls and returns), or not. */
+/** Layout of LBR_SELECT. In `nhm`, bits 6 and 7 also suppress calls and returns. */
 export type SelectLayout = 'none' | 'nhm' | 'snb';
 
-/** What the LBR facility of one CPU model is. */
+/** The LBR facility of one CPU model. */
 export interface CpuModel {
   readonly name: string;
   readonly uarch: string;
@@ -29,7 +29,6 @@ export interface CpuModel {
   readonly models: string;
   /** Depth of the stack: a power of two. */
   readonly lbr_nr: number;
-  /** LBR_FORMAT_*. */
   readonly lbr_format: number;
   readonly lbr_from: number;
   readonly lbr_to: number;
@@ -210,7 +209,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
   },
 ];
 
-/** What stands between a model's name and a depth that no silicon has. */
+/** Separates a model's name from a depth that no silicon has. */
 const DEPTH_MARK = '/';
 
 /** Finds a model by name, `haswell` or, with another depth, `haswell/4`. */
@@ -222,7 +221,7 @@ export function findCpuModel(name: string): CpuModel | undefined {
   return known ? withDepth(model, Number(depth)) : undefined;
 }
 
-/** The model as silicon has it, whatever depth this one has. */
+/** The real CPU model from which a model with another depth was made. */
 export function siliconOf({ name }: CpuModel): CpuModel | undefined {
   return CPU_MODELS.find((model) => model.name === name.split(DEPTH_MARK)[0]);
 }

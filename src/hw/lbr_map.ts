@@ -1,6 +1,6 @@
 /**
- * Where each MSR index leads on a CPU model, and which values the registers take: worked out once
- * for a model, since every access asks.
+ * For one CPU model: the register that each MSR index selects, and the values that it accepts. The
+ * tables are computed once per model, because every access reads them.
  */
 import type { CpuModel } from './cpu_models.js';
 import {
@@ -11,7 +11,7 @@ import {
 } from './cpu_models.js';
 import { MSR_LBR_SELECT, MSR_LBR_TOS } from './msr_index.js';
 
-/** Kinds of MSR index: not an LBR register, or which one. */
+/** Kinds of MSR index; KIND_NONE is not an LBR MSR. */
 export const KIND_NONE = 0;
 export const KIND_FROM = 1;
 export const KIND_TO = 2;
@@ -32,7 +32,7 @@ export function selectValid(model: CpuModel): number {
   return model.callstack ? 0x3ff : 0x1ff;
 }
 
-/** The bits of edx from 16 up to `high`: they have to repeat bit 15, bit 47 of the register. */
+/** Bits 16 to `high` of edx. They must repeat bit 15, which is bit 47 of the register. */
 function signMask(high: number): number {
   return (0xffffffff >>> (31 - high)) & 0xffff0000;
 }
@@ -67,13 +67,12 @@ function notExtended(edx: number, mask: number): boolean {
 
 /** The LBR MSRs of one CPU model: `lbrMap` makes one for a model and keeps it. */
 export class LbrMap {
-  /** KIND_* of an index. */
+  /** KIND_* of each index. */
   private readonly kinds: Uint8Array = new Uint8Array(INDEX_MAX);
   /** Word offset of a record's register from the first record. */
   private readonly offsets: Uint16Array = new Uint16Array(INDEX_MAX);
   /** Number of an index among the LBR MSRs, for the MSR bitmap. */
   private readonly bits: Uint8Array = new Uint8Array(INDEX_MAX);
-  /** Number of LBR MSRs. */
   readonly count: number;
   private readonly fromMask: number;
   private readonly toMask: number;
@@ -146,7 +145,6 @@ export class LbrMap {
 
 const MAPS: WeakMap<CpuModel, LbrMap> = new WeakMap();
 
-/** The map of a model. */
 export function lbrMap(model: CpuModel): LbrMap {
   let map = MAPS.get(model);
   if (map === undefined) {

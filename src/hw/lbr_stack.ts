@@ -8,14 +8,13 @@ import { LBR_FROM_SIGNEXT_2MSB_HI, LBR_INFO_CYCLES } from './msr_index.js';
 const INFO_FLAGS_HI: number = 0xe0000000 | 0;
 
 /**
- * An LBR stack in memory: LBR_SELECT, TOS and the records. The registers of a logical processor
- * and the copies that hypervisors save have this one shape.
+ * An LBR stack in memory: LBR_SELECT, TOS and the records. The registers of a logical processor and
+ * the copies that hypervisors save have the same layout.
  */
 export class LbrStack {
   readonly model: CpuModel;
   private readonly map: LbrMap;
   private readonly words: Int32Array;
-  /** Word offset of the first record. */
   readonly records: number;
   private readonly select: number;
   private readonly tosWord: number;
@@ -43,7 +42,6 @@ export class LbrStack {
     return offset + 2;
   }
 
-  /** The stack that `allocate` laid out at `offset`. */
   static at(memory: Memory, model: CpuModel, offset: number): LbrStack {
     return new LbrStack(memory, model, offset, offset + 1, LbrStack.recordsOf(offset));
   }
@@ -86,19 +84,17 @@ export class LbrStack {
     }
   }
 
-  /** Zeroes the records, TOS and LBR_SELECT. */
   clear(): void {
     this.words[this.select] = 0;
     this.wipe();
   }
 
-  /** Zeroes the records and TOS. */
   wipe(): void {
     this.words[this.tosWord] = 0;
     this.words.fill(0, this.records, this.records + this.size);
   }
 
-  /** Takes over all registers of another stack, as RDMSR of each would read them. */
+  /** Copies all registers of another stack, as RDMSR of each would read them. */
   copyFrom(other: LbrStack, select: boolean): void {
     if (select) this.words[this.select] = other.words[other.select];
     this.words[this.tosWord] = other.words[other.tosWord];
@@ -108,11 +104,11 @@ export class LbrStack {
   }
 
   /**
-   * Takes over all registers of another stack by WRMSR, which may refuse a FROM or a TO, with the
-   * fix-up that parts without TSX need: WRMSR wants bits sign-extended that a capture leaves 0
+   * Writes all registers of another stack with WRMSR, which may refuse a FROM or a TO. A part
+   * without TSX captures FROM with bits that WRMSR wants sign-extended; this method extends them
    * (HSD172, HSM182).
    *
-   * Returns the index of an MSR that refused its value, which it then keeps, or 0.
+   * Returns the index of an MSR that refused its value and kept its old one, or 0.
    */
   load(other: LbrStack, select: boolean): number {
     const { lbr_format, tsx } = this.model;
@@ -171,7 +167,6 @@ export class LbrStack {
     return false;
   }
 
-  /** Whether there is no record. */
   get empty(): boolean {
     for (let i = this.records; i < this.records + this.size; i += this.stride) {
       if ((this.words[i] | this.words[i + 1]) !== 0) return false;

@@ -180,11 +180,11 @@ export class LogicalProcessor implements MsrPort {
   }
 
   /**
-   * Records a taken branch, if the facility is on and the filter lets it through. The privilege
-   * that counts is `cpl`, the one in force when the branch has ended.
+   * Records a taken branch, if the facility is on and the filter lets the branch through. `cpl` is
+   * the privilege level after the branch.
    *
-   * SDM: Vol. 3B, "LBR Stack"; call-stack mode: "Last Branch, Call Stack, Interrupt, and
-   * Exception Recording for Processors Based on Haswell Microarchitecture".
+   * SDM: Vol. 3B, "LBR Stack"; call-stack mode: "Last Branch, Call Stack, Interrupt, and Exception
+   * Recording for Processors Based on Haswell Microarchitecture".
    *
    * @param cycles - core cycles since the last record, in [0, 0xffff].
    */
@@ -213,7 +213,7 @@ export class LogicalProcessor implements MsrPort {
     this.store(this.records + next * this.stride, fromLo, fromHi, toLo, toHi, mispredicted, cycles);
   }
 
-  /** Lays a record down in its format. SDM: Vol. 3B, "LBR Stack and Intel 64 Processors". */
+  /** Stores a record in the model's format. SDM: Vol. 3B, "LBR Stack and Intel 64 Processors". */
   private store(
     at: number,
     fromLo: number,

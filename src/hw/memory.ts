@@ -10,7 +10,7 @@ import { assert } from './assert.js';
 export class Memory {
   readonly words: Int32Array;
 
-  /** @param words - where the block is to be; by default in an array of its own. */
+  /** @param words - the block; by default a new array. */
   constructor(layout: Layout, words: Int32Array = new Int32Array(layout.size)) {
     assert(words.length === layout.size, 'the block has the size of its layout');
     this.words = words;
@@ -18,8 +18,8 @@ export class Memory {
 }
 
 /**
- * Byte address of the block for code that follows addresses. What is below belongs to that code:
- * its static data, and a stack for each CPU.
+ * Byte address of the block for compiled code. The code's static data and one stack per CPU lie
+ * below the block.
  */
 export const BLOCK_ADDRESS = 0x50000;
 

@@ -4,8 +4,8 @@ export type Vector = 0 | 13;
 export const GP_VECTOR = 13;
 
 /**
- * How software reaches MSRs: bare hardware for the host's kernel, KVM for a guest's. The value
- * travels as (eax, edx), as in the instructions.
+ * How software reaches MSRs: the host's kernel on hardware, a guest's kernel through KVM. A value
+ * is a pair (eax, edx), as in the instructions.
  */
 export interface MsrPort {
   /** High half of the value that the last `rdmsr` returned. */

@@ -74,12 +74,10 @@ export class Vmcs {
     }
   }
 
-  /** Whether RDMSR exits. */
   interceptsRead(msr: number): boolean {
     return this.intercepts(msr, this.o + BITMAP_READ);
   }
 
-  /** Whether WRMSR exits. */
   interceptsWrite(msr: number): boolean {
     return this.intercepts(msr, this.o + BITMAP_WRITE);
   }

@@ -8,7 +8,6 @@ export function countsOn(event: perf_event, cpu: number): boolean {
   return event.used !== 0 && event.state === PERF_EVENT_STATE_ACTIVE && event.oncpu === cpu;
 }
 
-/** Events that count on a CPU. */
 export function countingEvents({ id, kernel }: Cpu): number {
   let n = 0;
   for (const event of kernel.events) if (countsOn(event, id)) n++;

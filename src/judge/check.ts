@@ -6,8 +6,8 @@ import type { Verdicts } from './verdicts.js';
 
 /**
  * What a check remembers from one action to the next: the same number of elements for each vCPU,
- * VM, task slot (over all VMs) or pCPU. With the machine's block it is all that the verdict of an
- * action hangs on, so that exploration can put both back.
+ * VM, task slot (over all VMs) or pCPU. The verdict of an action depends on this and on the
+ * machine's block alone, so exploration can restore both.
  */
 export interface History {
   readonly per: 'vcpu' | 'vm' | 'task' | 'pcpu';

@@ -70,14 +70,15 @@ export class Monitor implements Observer {
     this.reads.fill(0);
   }
 
-  /** All that the verdict of the next action hangs on, beside the machine. */
+  /** Everything outside the machine on which the verdict of the next action depends. */
   get histories(): History[] {
     return this.checks.flatMap(({ histories }) => histories);
   }
 
   /**
-   * To be called when a state has been put back, between two actions: forgets what is no part of
-   * it. Reach counters go on as if others had been in the registers, and other tasks sampled.
+   * To be called between two actions, after a state was restored: forgets what the state does not
+   * include. Reach counters then assume that others used the registers and that other tasks were
+   * sampled.
    */
   forget(): void {
     this.verdicts.clear();

@@ -24,10 +24,10 @@ import { PROPERTY, REACH } from './properties.js';
 
 const IN_TX_OR_ABORT_HI: number = msrs.LBR_FROM_FLAG_IN_TX_HI | msrs.LBR_FROM_FLAG_ABORT_HI;
 
-/** DEBUGCTL bits that KVM lets a guest have. */
+/** DEBUGCTL bits that KVM lets a guest set. */
 const GUEST_DEBUGCTL: number = msrs.DEBUGCTLMSR_LBR | msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
 
-/** Those that it may write: BTF is dropped without a fault. */
+/** DEBUGCTL bits that a guest may write; BTF is dropped without a fault. */
 const GUEST_DEBUGCTL_OK: number = GUEST_DEBUGCTL | msrs.DEBUGCTLMSR_BTF;
 
 /** MSRs besides the LBR's that a guest has; perf writes nothing to them that faults. */
@@ -58,7 +58,7 @@ export class Reference extends Remembering {
    * has faulted on one of the two machines alone. It is no longer the same guest.
    */
   private readonly tainted: Uint8Array = this.bytes('vm');
-  /** Per VM: it has written an MSR that its perf has no part in. */
+  /** Per VM: it has written an MSR outside of its perf. */
   private readonly rawWrites: Uint8Array = this.bytes('vm');
   /** Per vCPU: it has read something wrong since its PMI handler last read the status. */
   private readonly wrongReads: Uint8Array = this.bytes('vcpu');
@@ -73,7 +73,7 @@ export class Reference extends Remembering {
 
   constructor(config: MachineConfig, machine: () => Machine, verdicts: Verdicts) {
     super(config);
-    // The reference machine's PMU is the one the guest is told of, in silicon.
+    // The reference CPU really has the PMU version that KVM advertises to the guest.
     const { pmu_version } = guestKernelConfig(config);
     this.model = { ...config.model, pmu_version };
     this.map = lbrMap(this.model);
@@ -87,7 +87,7 @@ export class Reference extends Remembering {
     for (const o of at) this.registers.push(new LogicalProcessor(memory, this.model, o));
   }
 
-  /** Takes others to have been in the registers, and forgets hints. */
+  /** Assumes that others have used the registers, and forgets hints. */
   forget(): void {
     this.other.fill(1);
     this.mayBeEmpty.fill(1);
@@ -103,10 +103,7 @@ export class Reference extends Remembering {
     return this.other[vcpu] !== 0;
   }
 
-  /**
-   * The policy takes the guest to have stopped. Returns whether it drops records by that which it
-   * had not dropped before.
-   */
+  /** The policy takes the guest to have stopped. Returns whether this drops records anew. */
   drop(vcpu: number): boolean {
     if (this.dropped[vcpu] !== 0 || this.registers[vcpu].stack.empty) return false;
     this.dropped[vcpu] = 1;
@@ -169,7 +166,10 @@ export class Reference extends Remembering {
     else this.wrongAnywhere(vcpu, property, detail);
   }
 
-  /** What is wrong on the reference machine as well, unless the guest is no longer the same. */
+  /**
+   * Reports a failure as the guest kernel's own. Says nothing once the VM is tainted, since the
+   * guest may have diverged.
+   */
   wrongAnywhere(vcpu: number, property: number, detail: () => string): void {
     if (this.tainted[this.vm(vcpu)] === 0) this.verdicts.breaksOwn(property, detail);
   }
@@ -297,7 +297,6 @@ export class Reference extends Remembering {
     }
   }
 
-  /** Whether a register of the reference machine holds 0. */
   private isZero(vcpu: number, msr: number): boolean {
     const registers = this.registers[vcpu];
     return (registers.rdmsr(msr) | registers.edx) === 0;
@@ -321,18 +320,24 @@ export class Reference extends Remembering {
     if (kind === branch.BRANCH_RET) this.forgetDropped(vcpu);
   }
 
-  /** The guest itself has got rid of the last of what was dropped: nobody will ask for it. */
+  /**
+   * The guest has emptied its stack, so no later read can ask for the records that the policy
+   * dropped.
+   */
   private forgetDropped(vcpu: number): void {
     if (this.dropped[vcpu] !== 0 && this.registers[vcpu].stack.empty) this.dropped[vcpu] = 0;
   }
 
-  /** Forgets all about the vCPU but whether it is recorded, for it will never read a record. */
+  /** Forgets the vCPU, which will never read a record; keeps only whether branches are recorded. */
   retire(vcpu: number): void {
     this.registers[vcpu].stack.clear();
     this.dropped[vcpu] = 0;
   }
 
-  /** Hardware is about to record for the vCPU: if its stack is empty, TOS is where it is. */
+  /**
+   * To be called before hardware records. The TOS of an empty stack is arbitrary, so the reference
+   * takes over the real one.
+   */
   beforeRecord(vcpu: number): void {
     if (this.mayBeEmpty[vcpu] === 0) return;
     if (this.bothEmpty(vcpu)) {

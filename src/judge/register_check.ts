@@ -7,7 +7,6 @@ import { HOST } from '../host/observer.js';
 import { Check } from './check.js';
 import { PROPERTY, REACH } from './properties.js';
 
-/** Nobody's records. */
 const NOBODY = -2;
 
 export class RegisterCheck extends Check {
@@ -18,14 +17,14 @@ export class RegisterCheck extends Check {
   /** Per pCPU: a guest was recorded since the host last took a sample. */
   private readonly guestRecorded: Uint8Array = this.bytes('pcpu');
 
-  /** Records of a vCPU are in the registers of a pCPU: those of every other one are not. */
+  /** The registers of a pCPU hold records of this vCPU, and of no other. */
   holds(pcpu: number, vcpu: number): void {
     if (this.holder[pcpu] === vcpu) return;
     this.holder[pcpu] = vcpu;
     this.reference.noteHolder(vcpu);
   }
 
-  /** Hardware is on for this vCPU: whose records does it add to? */
+  /** Hardware records for this vCPU: checks to whose records it adds. */
   records(vcpu: number, pcpu: number, captured: boolean): void {
     const { reference, verdicts } = this;
     if (reference.otherWasThere(vcpu)) verdicts.reach[REACH['recorded-after-other']]++;
@@ -50,7 +49,7 @@ export class RegisterCheck extends Check {
     );
   }
 
-  /** The host has accessed so many LBR MSRs of a pCPU, for a vCPU or for itself. */
+  /** The host has made `accesses` accesses to LBR MSRs of a pCPU, for a vCPU or for itself. */
   hostAccess(pcpu: number, onBehalf: number, accesses: number, write: boolean): void {
     if (onBehalf === HOST) {
       if (write) this.holder[pcpu] = NOBODY;
@@ -110,7 +109,7 @@ export class RegisterCheck extends Check {
     }
   }
 
-  /** The host is being recorded: by its own filter, and from now on the records are its own. */
+  /** The host is being recorded: the filter must be its own, and so are all later records. */
   hostBranch(pcpu: number): void {
     const { cpuc } = this.machine().host.kernel.cpus[pcpu];
     const { lbr_select } = this.machine().pcpus[pcpu].stack;

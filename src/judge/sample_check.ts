@@ -56,7 +56,6 @@ export class SampleCheck extends Check {
     return this.reference.vm(vcpu) * this.tasks + task;
   }
 
-  /** A branch that ended in user mode. */
   userBranch(vcpu: number, kind: number, seq: number): void {
     const stack = this.stackOf(vcpu, this.machine().cpu(vcpu).cpuctx.current);
     if (kind === branch.BRANCH_REL_CALL || kind === branch.BRANCH_IND_CALL) {

@@ -1,6 +1,6 @@
 /**
- * What happens when a vCPU comes and goes: `no-needless-switch`, `active-agrees`, and the notes
- * that `no-premature-stop` needs.
+ * What happens when a vCPU is scheduled in or out: `no-needless-switch`, `active-agrees`, and the
+ * notes that `no-premature-stop` needs.
  */
 import type { Cpu } from '../guest/perf/kernel.js';
 import { HOST } from '../host/observer.js';
@@ -9,7 +9,6 @@ import { isUserCallstack } from '../guest/perf/perf_event.js';
 import { Check } from './check.js';
 import { PROPERTY, REACH } from './properties.js';
 
-/** Call-stack users that count on a CPU. */
 function callstackUsers(cpu: Cpu): number {
   let users = 0;
   for (const event of cpu.kernel.events) {
@@ -37,7 +36,7 @@ export class SwitchCheck extends Check {
     this.needless[vcpu] = 0;
   }
 
-  /** The host has accessed so many LBR MSRs of a pCPU, for a vCPU or for itself. */
+  /** The host has made `accesses` accesses to LBR MSRs of a pCPU, for a vCPU or for itself. */
   hostAccess(pcpu: number, onBehalf: number, accesses: number): void {
     if (onBehalf === HOST) this.hostWork[pcpu] = Math.min(2, this.hostWork[pcpu] + accesses);
     else this.work[onBehalf] = 1;

@@ -5,7 +5,7 @@ import type { CpuModel } from '../hw/cpu_models.js';
 import { LBR_FORMAT_TIME } from '../hw/cpu_models.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
 
-/** What a machine is made of; everything else about it is in its block of memory. */
+/** What a machine is made of; the rest of it is in its block of memory. */
 export interface MachineConfig {
   readonly model: CpuModel;
   readonly kernel: KernelVersion;
@@ -35,7 +35,7 @@ export function taskSlots(config: MachineConfig): number {
   return Math.min(2 * config.tasks, 31 - config.vcpus);
 }
 
-/** Whether a branch counts as mispredicted: any rule will do that both machines follow. */
+/** Whether a branch counts as mispredicted. Any rule works that both machines follow. */
 export function mispredicted(config: MachineConfig, seq: number): boolean {
   return config.plainBranches !== true && seq % 3 === 0;
 }
@@ -48,7 +48,6 @@ export function cyclesOf(config: MachineConfig, vm: number, seq: number): number
   return plain ? PLAIN_CYCLES : branchCycles(vm, seq);
 }
 
-/** vCPUs over all VMs. */
 export function totalVcpus(config: MachineConfig): number {
   return config.vms * config.vcpus;
 }

@@ -45,7 +45,7 @@ function context_switch(cpu: Cpu, prev: number, next: number): void {
   core.__perf_event_task_sched_in(cpu, next);
 }
 
-/** MSR accesses of the longest function, or more, where a stack has so many records. */
+/** An upper bound of the MSR accesses of one function, on a stack of `lbr_nr` records. */
 export function accessesMost(lbr_nr: number): number {
   return 6 * lbr_nr + 24;
 }

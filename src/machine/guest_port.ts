@@ -39,7 +39,7 @@ const NMIS_MAX = 4;
 /** Tasks and contexts whose memory the function may touch: the locks it holds. */
 const TASKS: number = NMI_AT + NMIS_MAX;
 const CONTEXTS: number = TASKS + 1;
-/** An NMI to deliver after so many more accesses, plus one; 0 is none. */
+/** Accesses until the armed NMI, plus one; 0 if no NMI is armed. */
 const NMI_AFTER: number = CONTEXTS + 1;
 const NMI_COUNTER: number = NMI_AFTER + 1;
 /** Words of a port before its log. */
@@ -176,7 +176,7 @@ export class GuestPort implements MsrPort {
     return this.w[this.o + NMI_AFTER] !== 0;
   }
 
-  /** A kexec stops the counters: a PMI that is yet to come does not. */
+  /** A kexec stops the counters, so it must also drop a PMI that has not arrived yet. */
   disarmNmi(): void {
     this.w[this.o + NMI_AFTER] = 0;
   }
@@ -248,14 +248,12 @@ export class GuestPort implements MsrPort {
     this.start();
   }
 
-  /** The function returned. */
   end(): void {
     assert(this.position >= this.replayed, 'a function that runs again makes the same accesses');
     this.w[this.o + FN] = 0;
     this.quiet = true;
   }
 
-  /** The function was unwound. */
   suspend(): void {
     assert(this.w[this.o + FN] !== 0, 'only a function that may be interrupted is suspended');
     this.w[this.o + ACCESSES] = this.position;

@@ -39,7 +39,6 @@ export const HOST_EVENT_OFF = 1;
 export const HOST_EVENT_CLOSE = 2;
 export const HOST_EVENT_OPS = ['on', 'off', 'close'] as const;
 
-/** The attributes of KVM's own event. */
 const GUEST_LBR_ATTR: Readonly<Record<GuestLbrEvent, number>> = {
   flexible: perf.ATTR_VLBR,
   exclusive: perf.ATTR_PINNED | perf.ATTR_VLBR | perf.ATTR_VLBR_EXCLUDES,
@@ -130,7 +129,6 @@ export class HostKernel implements HostPerf {
     for (const cpu of this.kernel.cpus) cpu.cpuctx.current = this.idle(cpu.id);
   }
 
-  /** The idle thread of a pCPU. */
   idle(pcpu: number): number {
     return this.vcpus + pcpu;
   }

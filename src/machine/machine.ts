@@ -1,6 +1,6 @@
 /**
- * The machine put together: pCPUs, the host's kernel and KVM, and the guests' kernels, in one
- * block of memory. It performs actions; which ones are possible is asked of `perform.ts`.
+ * The machine put together: pCPUs, the host's kernel and KVM, and the guests' kernels, in one block
+ * of memory. It performs actions; schedule/table.ts says which are possible.
  */
 import type { Cpu, KernelLayout } from '../guest/perf/kernel.js';
 import { driverOf, Kernel } from '../guest/perf/kernel.js';
@@ -214,7 +214,7 @@ export class Machine implements PortOwner {
     this.kvm.enter(this.vcpus[next]);
   }
 
-  /** Switches to a vCPU after so many more MSR accesses of the guest that runs on the pCPU. */
+  /** Arms a switch to vCPU `next`, to come after `after` more MSR accesses of the pCPU's guest. */
   arm(pcpu: number, next: number, after: number): void {
     const at = this.armed(pcpu);
     this.w[at + sim.ARMED_AFTER] = after + 1;
@@ -270,19 +270,16 @@ export class Machine implements PortOwner {
     this.pcpus[vcpu.pcpu].branch(kind, cpl, seq, fromHi, seq, toHi, missed, cycles);
   }
 
-  /** n near branches at the vCPU's privilege level. */
   branches(vcpu: number, kind: number, n: number): void {
     const kernel = this.cpl(vcpu) === 0;
     for (let i = 0; i < n; i++) this.takeBranch(this.vcpus[vcpu], kind, kernel, kernel);
   }
 
-  /** Enters the kernel by SYSCALL or by an interrupt. */
   enterKernel(vcpu: number, kind: number): void {
     this.takeBranch(this.vcpus[vcpu], kind, false, true);
     this.setCpl(vcpu, 0);
   }
 
-  /** Returns to user mode by SYSRET or IRET. */
   leaveKernel(vcpu: number, kind: number): void {
     this.setCpl(vcpu, 3);
     this.takeBranch(this.vcpus[vcpu], kind, true, false);
@@ -332,7 +329,6 @@ export class Machine implements PortOwner {
     else if (epilogue === EPILOGUE_SYSRET) this.leaveKernel(vcpu, branch.BRANCH_SYSRET);
   }
 
-  /** Goes on in the function in which the vCPU was preempted. */
   resume(vcpu: number): void {
     const port = this.ports[vcpu];
     const { suspended, argA, argB, argC, epilogue } = port;
@@ -402,7 +398,7 @@ export class Machine implements PortOwner {
     this.guestCall(vcpu, call.CALL_CLOSE, event, 0, 0, branch.BRANCH_SYSCALL);
   }
 
-  /** Overflows the counter of an event that counts; the NMI comes after so many accesses. */
+  /** Overflows the counter of an active event. The PMI is taken after `after` more MSR accesses. */
   pmi(vcpu: number, event: number, after: number): void {
     const counter = this.cpu(vcpu).kernel.events[event].idx;
     if (after > 0) {
@@ -430,7 +426,7 @@ export class Machine implements PortOwner {
     this.guestCall(vcpu, call.CALL_WRMSR, msr, eax, edx, branch.BRANCH_SYSCALL);
   }
 
-  /** A new kernel takes over the VM: its memory is its own, the MSRs are what they were. */
+  /** Starts a new kernel in the VM: its memory is cleared, and the MSRs keep their values. */
   kexec(vcpu: number): void {
     const { vm } = this.vcpus[vcpu];
     this.bootGuest(this.guests[vm]);

@@ -43,7 +43,6 @@ export const SIM_PCPU_WORDS = 2;
 
 /** Word offsets; where there are several of a thing, one for each. */
 export class MachineLayout {
-  /** The whole block. */
   readonly block: Layout = new Layout();
   /** The number of the last branch of each VM. */
   readonly seq: number;
@@ -57,7 +56,6 @@ export class MachineLayout {
   readonly lentFlags: number;
   readonly pcpusEnd: number;
   readonly vcpus: readonly VcpuLayout[];
-  /** Words of each vCPU. */
   readonly vcpuWords: number;
   readonly host: KernelLayout;
   readonly guests: readonly KernelLayout[];

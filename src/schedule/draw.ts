@@ -7,7 +7,7 @@ export interface Draw {
   below(n: number): number;
 }
 
-/** MurmurHash3's finalizer: neighbouring numbers come out unlike in every bit. */
+/** MurmurHash3's finalizer: hashes of neighbouring numbers are unlike in all bits. */
 function mix(x: number): number {
   let h = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);

@@ -69,7 +69,6 @@ interface Style extends RunStyle {
 }
 
 export class Generator implements Drawing {
-  /** The action drawn last. */
   kind = 0;
   actor = 0;
   a = 0;

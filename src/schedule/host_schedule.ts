@@ -18,7 +18,6 @@ export const DEFAULT_VCPU_THREADS: RegExp = /CPU \d+\/(KVM|TCG)/;
  */
 export type VmEvidence = 'given' | 'name' | 'hand-overs' | 'pids';
 
-/** A vCPU thread of the recording. */
 export interface VcpuThread {
   readonly pid: number;
   /** The first name under which the thread matched. */
@@ -32,7 +31,6 @@ export interface VcpuThread {
 
 /** From this moment on, until the next step of the same pCPU, `vcpu` is resident on `pcpu`. */
 export interface ScheduleStep {
-  /** Index into `pcpus`. */
   readonly pcpu: number;
   /** Index into `vcpus`; -1 for any other thread, idle included. */
   readonly vcpu: number;
@@ -46,7 +44,6 @@ export interface ScheduleStep {
   readonly inferred: boolean;
 }
 
-/** The vCPU switches of a recording. */
 export interface HostSchedule {
   readonly file: string;
   /** Sorted by VM, index and pid. */
@@ -425,7 +422,6 @@ function findGaps(switches: readonly SchedSwitch[]): Uint8Array {
   return gap_follows;
 }
 
-/** Counts over a schedule. */
 export interface ScheduleSummary {
   readonly vcpus: number;
   readonly vms: number;

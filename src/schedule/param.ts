@@ -55,7 +55,6 @@ export const HEX: Form = {
   expects: 'a number such as 0x1d9',
 };
 
-/** One word for each value, from 0 on. */
 export function words(...names: readonly string[]): Form {
   return {
     text: (value) => names[value] ?? String(value),
@@ -91,7 +90,6 @@ export function flags(bits: BitNames): Form {
   };
 }
 
-/** How often. */
 export const n: Param = {
   name: 'n',
   min: 1,

@@ -38,7 +38,6 @@ export interface RecordedWindow {
   readonly steps: readonly { readonly pcpu: number; readonly vcpu: number }[];
 }
 
-/** Cuts a recording into windows. */
 export function recordedWindows(schedule: HostSchedule): RecordedWindow[] {
   const shape = recordedShape(schedule);
   const order = [...new Set(schedule.vcpus.map((v) => v.vm))];
@@ -55,7 +54,7 @@ export function recordedWindows(schedule: HostSchedule): RecordedWindow[] {
   return windows;
 }
 
-/** Actions between two recorded switches: at most so many. */
+/** Most actions between two recorded switches. */
 const WORK_MAX = 4;
 
 export class RecordedRun {

@@ -47,7 +47,6 @@ export class Schedule {
     return copy;
   }
 
-  /** The i-th action as plain data. */
   action(i: number): Action {
     const at = i * ACTION_WORDS;
     const kind = ACTION_NAMES[this.words[at]];

@@ -9,7 +9,7 @@ import { ACTION_WORDS, Schedule } from './schedule.js';
 /** Where a schedule fails, counted in actions, or -1. */
 export type FailsAt = (schedule: Schedule) => number;
 
-/** Schedules up to this length are tried without each pair of their actions. */
+/** Longest schedule in which removing each pair of actions is tried. */
 const PAIRS_UP_TO = 24;
 
 function without(schedule: Schedule, from: number, to: number): Schedule {

@@ -26,7 +26,7 @@ export interface Lasso {
 
 export interface LassoOutcome {
   readonly lasso: Lasso | null;
-  /** How often it happens at most on a path that stays within; Infinity if there is a lasso. */
+  /** The most recurrences on a path inside the claim; Infinity if there is a lasso. */
   readonly most: number;
 }
 
@@ -102,7 +102,10 @@ class Edges {
  * state to tell them apart. Nothing of the graph is stored: edges are made again from their states.
  */
 class Components {
-  /** Of each state the component, 0 if it is not within; those it leads to are not lower. */
+  /**
+   * Component number of each state; 0 for a state outside the claim. A successor's number is never
+   * lower.
+   */
   readonly of: Int32Array;
   /** The states that are within, each component after those it leads to. */
   readonly order: Int32Array;

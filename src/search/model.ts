@@ -11,12 +11,10 @@ export interface Invariant {
 }
 
 export interface Model {
-  /** Words of a state. */
   readonly stateWords: number;
   /** The most actions that `actions` ever lists. */
   readonly actionsMax: number;
   readonly invariants: readonly Invariant[];
-  /** Writes the first state. */
   init(state: Int32Array): void;
   /** Lists the actions that are possible, always in the same order. Returns how many. */
   actions(state: Int32Array, out: Int32Array): number;

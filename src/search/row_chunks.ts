@@ -9,7 +9,6 @@ const CHUNK_WORDS = 1 << 17;
 const BLOCK_COPY_WORDS = 32;
 const GONE: Int32Array = new Int32Array(0);
 
-/** Copies one state over another. */
 export function copyWords(from: Int32Array, to: Int32Array): void {
   const words = from.length;
   if (words >= BLOCK_COPY_WORDS) to.set(from);
@@ -39,13 +38,12 @@ export class RowChunks {
     return this.chunks.length << this.shift;
   }
 
-  /** Bytes that are held once there are so many rows, if none is dropped until then. */
+  /** Bytes that `count` rows take, if none is dropped until then. */
   bytesFor(count: number): number {
     const chunks = Math.ceil(count / 2 ** this.shift);
     return (Math.max(chunks, this.chunks.length) - this.dropped) * this.chunkBytes;
   }
 
-  /** Adds a chunk. */
   grow(): void {
     this.chunks.push(new Int32Array(this.words << this.shift));
   }

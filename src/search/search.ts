@@ -27,7 +27,7 @@ export interface Progress {
 export interface SearchOptions {
   /** No schedule longer than this is looked at. */
   readonly maxLength?: number;
-  /** The search ends once it has found so many states, or a few more. */
+  /** The search ends soon after it has found this number of states. */
   readonly maxStates?: number;
   /** The search ends before it holds more than this. */
   readonly memoryBytes?: number;
@@ -58,8 +58,8 @@ export interface Outcome {
   readonly frontier: number;
   readonly length: number;
   /**
-   * No schedule of at most so many actions leads to a state that was not judged. Infinity if no
-   * schedule does.
+   * Every state that a schedule of at most this length reaches was judged; Infinity if all states
+   * were.
    */
   readonly covered: number;
   readonly bytes: number;
@@ -67,7 +67,6 @@ export interface Outcome {
   readonly broken: Int32Array;
   /** For each invariant the length of a shortest schedule to such a state, or -1. */
   readonly brokenLength: Int32Array;
-  /** Transitions of each kind. */
   readonly performed: Float64Array;
 }
 
@@ -294,7 +293,6 @@ export class Search {
     }
   }
 
-  /** How far the search is. */
   progress(): Progress {
     const { visited, transitions, expanded } = this;
     const states = visited.count;

@@ -60,12 +60,14 @@ export function fingerprint(state: Int32Array, into: Int32Array): void {
   into[1] = b ^ (b >>> 16);
 }
 
-/** How likely it is, at most, that two of so many different states have one 64-bit fingerprint. */
+/**
+ * Upper bound of the probability that two of `states` different states share a 64-bit fingerprint.
+ */
 export function collisionOdds(states: number): number {
   return (states * (states - 1)) / 2 / 2 ** 64;
 }
 
-/** How full a table of so many slots may get. */
+/** How many states a table of `capacity` slots may hold. */
 const limitOf = (capacity: number): number => (capacity >> 3) * 5;
 
 function capacityFor(count: number, capacity: number): number {
@@ -101,12 +103,11 @@ export class Visited {
     this.preds = new RowChunks(1);
   }
 
-  /** All bytes that are held. */
   get bytes(): number {
     return this.bytesFor(this.count);
   }
 
-  /** Bytes that will be held with so many states, if none is forgotten until then. */
+  /** Bytes that this number of states takes, if none is forgotten until then. */
   bytesFor(count: number): number {
     const slots = capacityFor(count, this.slots.length) * 4;
     const states = this.fingerprints ? this.states.bytesFor(count) : 0;
@@ -129,7 +130,6 @@ export class Visited {
     return index;
   }
 
-  /** The number of a state, or -1. */
   find(state: Int32Array): number {
     return this.probe(state);
   }

@@ -18,7 +18,6 @@ export const DEFAULT_GROUPS: readonly Group[] = ['calls', 'tasks', 'events', 'pm
 /** Receives the actions: kind, actor and three parameters. */
 export type Offer = (kind: number, actor: number, a: number, b: number, c: number) => void;
 
-/** One way of trying an action. */
 interface Entry extends Explored {
   readonly kind: number;
 }
@@ -116,7 +115,6 @@ export class Alphabet implements Exploring {
     }
   }
 
-  /** Tasks or events of an actor. */
   private count({ kind }: Entry, actor: number): number {
     return KINDS[kind].params[0].count?.(this.machine, actor) ?? 0;
   }

@@ -46,8 +46,8 @@ export interface ExploreOptions {
 }
 
 /**
- * `unknown` is what nothing broke as far as a search went that was cut short. `holds` is said of a
- * search that was complete within its bounds, and of nothing else.
+ * `unknown`: the search was cut short before it found a counterexample. `holds`: the search was
+ * complete within its bounds.
  */
 export type ExploreVerdict = 'holds' | 'fails' | 'unknown' | 'vacuous' | 'not applicable';
 
@@ -57,7 +57,6 @@ export interface ExploreResult {
   /** Whether the policy declares that it breaks the property, and why; or why it says nothing. */
   readonly reason: string;
   readonly known: boolean;
-  /** A shortest one. */
   readonly counterexample: Counterexample | null;
 }
 
@@ -77,7 +76,7 @@ export interface Explored {
   readonly outcome: Outcome;
   /** Whether every schedule within the bounds was looked at. */
   readonly complete: boolean;
-  /** Whether no schedule is longer than those that were looked at, but by repeating itself. */
+  /** Whether every longer schedule only repeats states that were looked at. */
   readonly exhausted: boolean;
   readonly results: readonly ExploreResult[];
   /** Null where the search was not exhausted, or can't say. */
@@ -91,7 +90,6 @@ export interface Explored {
 /** States between two calls of `poll`: working one out takes up to ten milliseconds. */
 export const POLL_STATES = 256;
 
-/** Explores until the search ends. */
 export function explore(options: ExploreOptions): Explored {
   const { model, kernel, policy, shape, bounds } = options;
   const config: MachineConfig = { ...shape, model, kernel, policy, driver: driverOf(options) };
@@ -193,8 +191,9 @@ function neverPossible(bounds: Bounds, shape: Shape, { performed }: Outcome): st
 }
 
 /**
- * Looks for a cycle on which a vCPU is saved or restored while its guest has stopped for good. That
- * is about one vCPU, so VMs keep their numbers; as they are interchangeable, those of the first do.
+ * Looks for a cycle on which a vCPU is saved or restored after its guest has stopped for good. The
+ * claim names one vCPU, so VM numbers must not be canonicalised. VMs are interchangeable, so trying
+ * the vCPUs of VM 0 is enough.
  */
 function livenessOf(options: ExploreOptions, config: MachineConfig): Liveness | null {
   const model = new MachineModel(config, options.bounds, true);

@@ -1,10 +1,10 @@
 /**
- * The machine that `verify` runs, as a model to explore. A state is a number for each VM's part,
+ * The machine that `verify` runs, as a model to explore. A state is one number for each VM's part,
  * one for the host's, and the properties that the last action broke.
  *
- * An action touches one VM and the host, so what it does hangs on their two parts alone. It is
- * worked out once, by running the machine, and looked up from then on: the other VMs' parts make
- * most of the states, and none of the work.
+ * An action touches one VM and the host, so its effect depends on their two parts alone. The effect
+ * is computed once, by running the machine, and is then looked up: most states differ only in the
+ * parts of other VMs.
  */
 import { PROPERTY_NAMES } from '../judge/properties.js';
 import { KIND } from '../schedule/table.js';

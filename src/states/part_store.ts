@@ -3,7 +3,7 @@
  * search, so states that are tuples of such numbers are small, and compare exactly.
  */
 
-/** Words that one word of a mask speaks for. */
+/** Words that one mask word covers. */
 const GROUP = 32;
 /** Most of a machine is zero: a group of zeros costs its mask alone. */
 const GROWTH = 2;
@@ -35,7 +35,6 @@ export class PartStore {
     this.packed = new Int32Array(longest + Math.ceil(longest / GROUP) + 1);
   }
 
-  /** Bytes that the store takes up. */
   get bytes(): number {
     return 4 * (this.arena.length + this.starts.length + this.table.length);
   }
@@ -55,7 +54,7 @@ export class PartStore {
     return this.add(slot, n, h);
   }
 
-  /** Writes a row out. Returns its length. */
+  /** Copies a row into `into`. Returns its length. */
   load(id: number, into: Int32Array): number {
     const { arena } = this;
     const from = this.starts[id] + 2 + this.meta;
@@ -136,7 +135,7 @@ export class PartStore {
   }
 }
 
-/** A copy with room for at least so many words. */
+/** Returns a copy of at least `least` words. */
 export function grown(words: Int32Array, least: number): Int32Array {
   const copy = new Int32Array(Math.max(GROWTH * words.length, least));
   copy.set(words);

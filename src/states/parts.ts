@@ -46,7 +46,7 @@ export class Parts {
   private readonly eventsMost: number;
   /** Whether a guest without events has no other way to the LBR MSRs. */
   private readonly eventsOnly: boolean;
-  /** Whether tasks are interchangeable: a kexec begins anew with those of certain numbers. */
+  /** Whether tasks may be renamed. Not with kexec, which makes tasks current by number. */
   private readonly rotatesTasks: boolean;
   /** Whether parts may move from one VM to another: a C driver keeps addresses of its own. */
   private readonly movable: boolean;

@@ -131,7 +131,7 @@ export function currentAt(kernel: Kernel, at: number, cpu: number): number {
   return at + kernel.cpus[cpu].cpuctx.o - kernel.layout.start + CURRENT_AT;
 }
 
-/** All that is a VM's, but for what suspended functions have logged and copied. */
+/** All words of a VM, except the logs and memory copies of suspended functions. */
 export function shapeOfVm(
   machine: Machine,
   monitor: Monitor,
@@ -180,7 +180,6 @@ function addHistory(
   }
 }
 
-/** All that is the host's. */
 export function shapeOfHost(machine: Machine, monitor: Monitor): RowShape {
   const { simPcpus, pcpusEnd, lent } = machine.layout;
   const { model } = machine.config;

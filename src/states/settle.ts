@@ -61,9 +61,9 @@ export function retireKernel(kernel: Kernel): void {
 }
 
 /**
- * A stack that is not VALID is never restored, and of one that is, valid_lbrs records are. Of the
- * log ids it matters only whether a CPU's last one is the context's: the context's grows with each
- * save, so what is behind stays behind.
+ * A stack that is not VALID is never restored; of a VALID one, only valid_lbrs records are. A log
+ * id matters only if it equals the CPU's last one. The context's log id grows with each save, so an
+ * older id never matches again.
  */
 function settleTaskData(kernel: Kernel, saved: x86_perf_task_context): void {
   const { words } = kernel;

@@ -24,7 +24,7 @@ import { MachineModel } from './machine_model.js';
 import type { End } from '../search/search.js';
 import { Search } from '../search/search.js';
 
-/** Every schedule of so many actions is looked at: with one more there are ten times as many. */
+/** Every schedule of up to SHORT actions is explored; one more action makes ten times as many. */
 const SHORT = 4;
 
 /** The fewest records that a stack can have: its functions make the fewest accesses. */
@@ -36,7 +36,7 @@ export const SMALL_MACHINES: readonly Shape[] = [
   { vms: 1, vcpus: 2, tasks: 2, pcpus: 1 },
 ];
 
-/** An NMI inside a function, or a fork, makes many states and, so far, no schedule shorter. */
+/** An NMI inside a function, or a fork, makes many states and has shortened no schedule so far. */
 const LEFT_OUT: readonly Group[] = ['nmi', 'fork'];
 const SHORT_GROUPS: readonly Group[] = GROUP_NAMES.filter((g) => !LEFT_OUT.includes(g));
 

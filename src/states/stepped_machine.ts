@@ -1,14 +1,14 @@
 import { Machine } from '../machine/machine.js';
 
-/** Nothing is to come. */
+/** No thread is to arrive. */
 export const NONE = -2;
 
 /**
- * A machine whose vCPU switches stop half way, when the old thread has gone and the new one has not
- * come: each half is about one VM, so what it does can be known for that VM alone.
+ * A machine whose vCPU switches stop half way, after the old thread has left and before the new one
+ * arrives. Each half touches one VM only, so its effect can be cached per VM.
  */
 export class SteppedMachine extends Machine {
-  /** The thread that is to come: a vCPU, -1 for idle, or NONE. */
+  /** The thread that is to arrive: a vCPU, -1 for idle, or NONE. */
   pending: number = NONE;
   pendingPcpu = 0;
 

@@ -28,7 +28,6 @@ export class WordMap {
     return this.slots;
   }
 
-  /** Adds a key that is not there. */
   add(key: Int32Array, value: Int32Array): void {
     if (2 * this.count > this.mask) this.grow();
     const at = this.seek(key, 0);

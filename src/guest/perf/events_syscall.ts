@@ -54,7 +54,6 @@ function find_get_context(kernel: Kernel, task: number, event: perf_event): perf
   return ctx;
 }
 
-/** Takes an event slot and clears it. */
 function perf_event_alloc(kernel: Kernel, id: number, attr: number, type: number): perf_event {
   const event = kernel.events[id];
   kernel.words.fill(0, event.o, event.o + perf_event.WORDS);

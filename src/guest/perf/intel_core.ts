@@ -69,8 +69,8 @@ function getSharedReg(cpu: Cpu, event: perf_event): boolean {
 }
 
 /**
- * Kernel: core.c:intel_get_event_constraints(). The guest LBR event takes its fake counter and
- * nothing else: but for that of v8, it does not ask for the register that LBR events share.
+ * Kernel: core.c:intel_get_event_constraints(). The guest LBR event takes its fake counter only. Of
+ * these events, v8's alone asks for the register that LBR events share.
  *
  * Returns false for emptyconstraint.
  */

@@ -142,7 +142,7 @@ export class KernelLayout {
 
 /**
  * One kernel: accessors over its words of the block, and the driver that runs in place of lbr.c.
- * A kernel keeps nothing of its own: whatever changes lies in the block.
+ * All of its state lies in the block.
  */
 export class Kernel {
   readonly config: KernelConfig;

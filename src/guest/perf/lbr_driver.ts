@@ -1,6 +1,6 @@
 /**
- * The functions of arch/x86/events/intel/lbr.c that the rest of perf calls. They are there twice:
- * as the port, and as the C file of a kernel (src/tree).
+ * The functions of arch/x86/events/intel/lbr.c that the rest of perf calls. There are two
+ * implementations: the port, and a kernel's C file (src/tree).
  */
 import type { CpuModel } from '../../hw/cpu_models.js';
 import type { Layout, Memory } from '../../hw/memory.js';

@@ -17,7 +17,7 @@ const FUNCTIONS: LbrDriver = {
   intel_pmu_setup_lbr_filter,
 };
 
-/** src/guest/perf/intel_lbr.ts. It has no static data: x86_pmu is no state of the model's. */
+/** The port has no static data: x86_pmu never changes after boot, so it is not state. */
 export const PORT: DriverKind = {
   name: 'port',
   staticWords: 0,

@@ -77,8 +77,7 @@ export function branch_type(
   if ((fromLo | fromHi) === 0 || (toLo | toHi) === 0) return X86_BR_NONE;
   if (abort) return X86_BR_ABORT | to_plm;
   let ret = DECODED[branch.addressKind(fromHi)] ?? X86_BR_NONE;
-  // An interrupt may come after any instruction: a change to the kernel that is none of the
-  // instructions that enter it must be one.
+  // Only an interrupt can enter the kernel from an instruction that is not an entry instruction.
   if (from_plm === X86_BR_USER && to_plm === X86_BR_KERNEL && ret !== X86_BR_SYSCALL) {
     ret = X86_BR_IRQ;
   }

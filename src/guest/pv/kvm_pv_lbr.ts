@@ -24,7 +24,6 @@ export function pvLbrDel(cpu: Cpu, event: perf_event): void {
   if (--cpu.cpuc.pv_lbr_users === 0) setActive(cpu, false);
 }
 
-/** Called when a CPU starts. */
 export function pvLbrCpuStarting(cpu: Cpu): void {
   if (cpu.kernel.config.pv === 'add-del-boot') setActive(cpu, false);
 }

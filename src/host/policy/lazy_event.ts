@@ -1,8 +1,8 @@
 /**
- * What v3 to v8 have in common: a host perf event on the vCPU's thread makes perf save and restore
- * the guest's stack, and the intercepts tell whether the guest has used LBR in this slice. An event
- * of a slice without a trapped access is destroyed when the vCPU comes back: contents of a stack
- * that is off survive one coming without use, not two.
+ * The common part of v3 to v8: a host perf event on the vCPU's thread makes perf save and restore
+ * the guest's stack, and the intercepts show whether the guest has used LBR in this slice. When the
+ * vCPU returns after a slice without a trapped access, the event is destroyed. So a disabled stack
+ * survives one idle slice, but not two.
  */
 import type { Vcpu } from '../vcpu.js';
 import type { GuestLbrEvent, LbrPolicy, PolicyHost } from './policy.js';
@@ -35,7 +35,7 @@ export function destroyEvent(kvm: PolicyHost, vcpu: LazyVcpu): void {
   vcpu.words.lbr_event = 0;
 }
 
-/** What v4 to v7 are known to break, whatever else: nobody asks whether the host has the LBR. */
+/** Failures of v4 to v7 with one cause: they never check whether the host uses the LBR. */
 const UNOWNED: LbrPolicy['knownFailures'] = {
   'no-loss/any': { why: "the guest reads and records in what the host's event has, or has wiped" },
   'no-leak/vm': { why: "an access reaches the registers whoever's records they hold" },
@@ -67,9 +67,9 @@ export function intel_pmu_sched_in(kvm: PolicyHost, vcpu: LazyVcpu): void {
 }
 
 /**
- * v4 to v7, but for what an access does once it has reached the registers: `accessed` is told of
- * each that is trapped. The write is wrmsrl(): a value that faults is the host's fault. DEBUGCTL
- * lies in the VMCS, so it does not matter whether it is accessed before or after.
+ * v4 to v7, except for what follows an access: `accessed` is called after each trapped access. The
+ * write is wrmsrl(): a value that faults is the host's fault. DEBUGCTL lies in the VMCS, so
+ * `accessed` may run before or after the access to it.
  */
 export function lazyEvent<Own extends string = never>(
   accessed: (kvm: PolicyHost, vcpu: LazyVcpu<Own>) => void,

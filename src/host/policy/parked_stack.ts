@@ -14,7 +14,7 @@ import type { Vcpu } from '../vcpu.js';
 import type { PolicyGround, PolicyHost } from './policy.js';
 import { msrValue, nothing, PASS_THROUGH } from './policy.js';
 
-/** What a policy on this ground assumes. */
+/** What every policy built on these hooks assumes. */
 export const LENT: string =
   'perf lends its registers to KVM between VM entry and VM exit, tells it before an LBR event of ' +
   'its own goes on, and takes no PMI while it lends';

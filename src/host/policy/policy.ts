@@ -36,7 +36,7 @@ export interface PolicyHost {
   readonly edx: number;
   /** RDMSR on behalf of the vCPU; a fault reads as 0 and is reported. */
   rdmsr(vcpu: Vcpu, msr: number): number;
-  /** WRMSR on behalf of the vCPU; a fault is reported, and the guest is none the wiser. */
+  /** WRMSR on behalf of the vCPU; a fault is reported, and the guest does not notice it. */
   wrmsr(vcpu: Vcpu, msr: number, eax: number, edx: number): void;
   /** WRMSR on behalf of the vCPU by code that is ready for a fault. */
   wrmsr_safe(vcpu: Vcpu, msr: number, eax: number, edx: number): Vector;
@@ -102,9 +102,7 @@ export interface PolicyClaims {
 /** One policy. Hooks carry KVM's names; a hook that is not needed is `nothing`. */
 export interface LbrPolicy extends PolicyClaims {
   readonly name: string;
-  /** One line on what it does. */
   readonly summary: string;
-  /** Series and version that it models. */
   readonly cites: string;
   /** What must hold outside the model for it to be sound. */
   readonly assumes: string;
@@ -133,11 +131,10 @@ export interface LbrPolicy extends PolicyClaims {
   debugctlAccess(kvm: PolicyHost, vcpu: Vcpu): Vector;
   /** The guest wrote DEBUGCTL; the VMCS holds the new value. */
   setDebugctl(kvm: PolicyHost, vcpu: Vcpu): void;
-  /** The guest wrote MSR_KVM_PV_LBR_CTRL. */
   setPvLbrCtrl(kvm: PolicyHost, vcpu: Vcpu): void;
   /** A virtual PMI is about to be injected. */
   deliver_pmi(kvm: PolicyHost, vcpu: Vcpu): void;
-  /** The host's own LBR use of a pCPU comes (before it does) or has gone. */
+  /** The host's own LBR use of a pCPU is about to begin, or has ended. */
   host_perf_event(kvm: PolicyHost, pcpu: number, loaded: Vcpu | null, on: boolean): void;
   /** The vCPU is created, or its PMU is reset. */
   reset(kvm: PolicyHost, vcpu: Vcpu): void;
@@ -167,7 +164,6 @@ export function msrValue(eax: number, edx: number): MsrValue {
 /** The emulated RDMSR that raises #GP. */
 export const REFUSED: Readonly<MsrValue> = { eax: 0, edx: 0, vector: GP_VECTOR };
 
-/** A hook that does nothing. */
 export function nothing(): void {}
 
 /** The part of a policy that it may take from another: its hooks and words. */

@@ -1,8 +1,8 @@
 /**
- * Models the LBR part of arch/x86/kvm/vmx/pmu_intel.c as v10 and v11 have it (2020): what was
- * merged later, but for the stop. The event goes when DEBUGCTL.LBR is clear *and* no access was
- * trapped since the last look; accesses that are passed through are not seen, those to DEBUGCTL
- * always are. Any write of DEBUGCTL creates the event, whatever is written.
+ * Models the LBR part of arch/x86/kvm/vmx/pmu_intel.c as v10 and v11 have it (2020). It differs
+ * from the merged code in when the event is released: DEBUGCTL.LBR is clear *and* no access was
+ * trapped since the last check. Passed-through accesses are not seen; accesses to DEBUGCTL always
+ * are. Any write of DEBUGCTL creates the event, whatever its value.
  */
 import type { Vcpu } from '../vcpu.js';
 import {

@@ -1,8 +1,8 @@
 /**
- * v1 of 2017: the guest's stack is saved at every VM exit and restored at every VM entry. Its text
- * is not to be found; v2's changelog and the objections name it. What it leaves open are two steps,
- * and each has a reading of its own: whether the host's records go the other way meanwhile, and
- * whether KVM's code moves the registers or the MSR areas of the VMCS do, as in Xen.
+ * v1 of 2017: saves the guest's stack at every VM exit and restores it at every VM entry. The text
+ * of v1 was not found; v2's changelog and the objections describe it. They leave two steps open,
+ * and each has a reading of its own: whether the host's records are saved and restored in turn, and
+ * whether KVM's code moves the registers or the VMCS MSR areas do, as in Xen.
  */
 import { LBR_FORMAT_EIP_FLAGS2 } from '../../hw/cpu_models.js';
 import type { Vcpu } from '../vcpu.js';

@@ -1,10 +1,10 @@
 /**
- * v4 of the lazy series, from its message (patch 10/10, 2018-12-26); its code is not to be found.
- * As v6, but the host event is created only while the guest's LBR_SELECT is in user call-stack
- * mode, which is known since LBR_SELECT is always intercepted. The message leaves two steps open:
- * whether only the first access of a slice asks about the mode, and whether an event goes while
- * DEBUGCTL.LBR is set. (The changelog has the check `!lbr_used` for the passing through, and says
- * nothing of the event.) `v4` and `v4-select` are the ends of what it can mean.
+ * v4 of the lazy series, from its message (patch 10/10, 2018-12-26); the code was not found. It
+ * works as v6, except that the host event is created only while the guest's LBR_SELECT is in user
+ * call-stack mode. KVM knows the mode because it always intercepts LBR_SELECT. The message leaves
+ * two steps open: whether only the first access of a slice checks the mode, and whether an event is
+ * destroyed while DEBUGCTL.LBR is set. (The changelog has the check `!lbr_used` for the
+ * pass-through, and does not mention the event.) `v4` and `v4-select` are the two extreme readings.
  */
 import { LBR_CALL_STACK, LBR_KERNEL, MSR_LBR_SELECT } from '../../hw/msr_index.js';
 import * as lazy from './lazy_event.js';
