@@ -9,7 +9,7 @@ interface ShownAccess {
   readonly msr: number;
   readonly eax: number;
   readonly edx: number;
-  /** By the host, of which nobody says what it reads and writes. */
+  /** Made by the host; its values are not recorded. */
   readonly byHost?: boolean;
 }
 

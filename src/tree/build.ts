@@ -18,7 +18,7 @@ import type { KernelSource } from './source.js';
 /** The build puts a copy beside the code. */
 const SHIM: string = fileURLToPath(new URL('./shim/', import.meta.url));
 
-/** As the kernel is compiled, as far as it changes what code means. */
+/** Compiler flags, with those of the kernel's that change the meaning of code. */
 const COMPILE: readonly string[] = [
   '--target=wasm32',
   '-std=gnu11',

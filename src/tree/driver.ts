@@ -196,7 +196,7 @@ class CDriver implements LbrDriver {
     const init = LBR_INITS.indexOf(model.lbrInit);
     const [first] = this.exports;
     for (const cpu of kernel.cpus) first.online(cpu.id, cpu.cpuc.address);
-    // The depth is the C file's to say, but for one that no silicon has.
+    // lbr.c sets the depth, unless this model has one that no silicon has.
     const nr = siliconOf(model)?.lbr_nr === lbr_nr ? -1 : lbr_nr;
     first.boot(init, model.lbr_format, version, model.tsx, lbr_double_abort, nr);
     for (const cpu of kernel.cpus) first.prepare(cpu.cpuc.address, addressOf(cpu.lbr_entry(0)));

@@ -56,13 +56,13 @@ export interface HuntReport {
   readonly steps: number;
 }
 
-/** A schedule of so many actions is short enough to end the search; a longer one is kept. */
+/** A schedule of up to this many actions ends the search; a longer one is kept. */
 export const SHORT_ENOUGH = 12;
 
-/** Of so many schedules, each found in another run, the shortest is shown. */
+/** Schedules, each of another run, of which the shortest is shown. */
 const SHOWN_OF = 3;
 
-/** Runs after the first short schedule: another one may take very long to come. */
+/** Runs after the first short schedule: a second one may be rare. */
 const RUNS_MORE = 50;
 
 interface Pair {

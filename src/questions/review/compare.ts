@@ -86,7 +86,7 @@ interface Found {
   readonly onLinux61: boolean;
 }
 
-/** What Linux 6.1 does not do itself says more; then, the shorter is better. */
+/** Prefers a failure that Linux 6.1 does not share; among equals, the shorter schedule. */
 function better(a: Found | null, b: Found): Found {
   if (a === null || (a.onLinux61 && !b.onLinux61)) return b;
   if (b.onLinux61 && !a.onLinux61) return a;
