@@ -80,7 +80,7 @@ export class Side {
   crash: { readonly schedule: Schedule; readonly error: string } | null = null;
   /** Schedules that fail on this side only, even without interruptions. */
   private readonly plain: ByProperty<Schedule[]> = byProperty(() => []);
-  /** Those of which that is not so: an interruption may only have come at another time. */
+  /** Weaker evidence: on the other side, the interruption may merely come at another time. */
   private readonly interrupted: ByProperty<Schedule[]> = byProperty(() => []);
   private readonly tried: ByProperty<number> = byProperty(() => 0);
 

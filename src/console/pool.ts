@@ -7,7 +7,7 @@ import { Interrupt } from './interrupt.js';
 import type { ProgressLine } from './progress.js';
 import type { Crash, Job, Reply, Request, Task } from './worker.js';
 
-/** More threads than this gain nothing: the slowest policy takes as long as it takes. */
+/** More threads gain nothing: the slowest policy sets the time. */
 const THREADS_MAX = 8;
 
 /** What a pool is to do. */

@@ -32,7 +32,7 @@ const WANTS: readonly (readonly [bit: number, mask: number])[] = [
   ],
   [perf.PERF_SAMPLE_BRANCH_IND_CALL, INDIRECT_CALL],
   [perf.PERF_SAMPLE_BRANCH_COND, kinds(branch.BRANCH_JCC)],
-  // A call to the next instruction is no frame.
+  // A call to the next instruction makes no frame.
   [
     perf.PERF_SAMPLE_BRANCH_CALL_STACK,
     kinds(branch.BRANCH_REL_CALL, branch.BRANCH_IND_CALL, branch.BRANCH_RET),

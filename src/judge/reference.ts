@@ -93,7 +93,7 @@ export class Reference extends Remembering {
     this.mayBeEmpty.fill(1);
   }
 
-  /** Records of a vCPU, or of the HOST, are in registers: those of every other vCPU are not. */
+  /** The registers hold records of `holder`, a vCPU or HOST, and of no other vCPU. */
   noteHolder(holder: number): void {
     for (let v = 0; v < this.other.length; v++) if (v !== holder) this.other[v] = 1;
   }
@@ -115,7 +115,7 @@ export class Reference extends Remembering {
     return this.registers[vcpu];
   }
 
-  /** Whether a guest would be recorded there now. */
+  /** Whether the reference machine would record the guest now. */
   lbrOn(vcpu: number): boolean {
     return (this.registers[vcpu].debugctl & msrs.DEBUGCTLMSR_LBR) !== 0;
   }
@@ -139,7 +139,7 @@ export class Reference extends Remembering {
     return cpuc.lbr_users > 0 && (lbr_select & msrs.LBR_CALL_STACK) !== 0;
   }
 
-  /** Whether the vCPU runs an access that its perf has no part in. */
+  /** Whether the vCPU runs a raw access, outside of its perf. */
   rawAccess(vcpu: number): boolean {
     const fn = this.machine().runningCall(vcpu);
     return fn === CALL_RDMSR || fn === CALL_WRMSR;

@@ -47,7 +47,7 @@ export class SampleCheck extends Check {
     this.plain[vm] = 0;
   }
 
-  /** Takes another task to have been sampled before. */
+  /** Assumes that another task was sampled before. */
   forget(): void {
     this.lastTask.fill(this.tasks);
   }

@@ -77,7 +77,7 @@ export class ShadowStacks {
     return this.frames[stack * CAPACITY + ((this.depths[stack] - 1 - i) % CAPACITY)];
   }
 
-  /** Forgets that hardware could know of the frames there are. */
+  /** From now on, hardware is taken to know only frames that are pushed later. */
   track(stack: number): void {
     this.floors[stack] = this.depths[stack];
   }

@@ -181,7 +181,7 @@ export class GuestPort implements MsrPort {
     this.w[this.o + NMI_AFTER] = 0;
   }
 
-  /** Forgets what no longer matters of a function that has returned. */
+  /** Zeroes the words of a function that has returned. */
   settle(): void {
     if (this.w[this.o + FN] !== 0) return;
     this.w.fill(0, this.o, this.o + NMI_AFTER);

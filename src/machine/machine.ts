@@ -197,7 +197,7 @@ export class Machine implements PortOwner {
     this.switchIn(pcpu, next);
   }
 
-  /** The half of a switch that is about the thread that leaves. */
+  /** First half of a switch: the old thread leaves. */
   switchOut(pcpu: number, next: number): void {
     this.w[this.armed(pcpu) + sim.ARMED_AFTER] = 0;
     const prev = this.loaded(pcpu);
@@ -206,7 +206,7 @@ export class Machine implements PortOwner {
     if (prev !== null) this.kvm.schedOut(prev);
   }
 
-  /** The half that is about the thread that arrives. */
+  /** Second half of a switch: the new thread arrives. */
   switchIn(pcpu: number, next: number): void {
     this.host.schedIn(pcpu, next < 0 ? this.host.idle(pcpu) : next);
     if (next < 0) return;

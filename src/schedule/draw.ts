@@ -23,7 +23,6 @@ export function generatorOf(seed: number, run: number): ReturnType<typeof xorosh
   return xoroshiro128plus(mix(Math.imul(seed, 0x9e3779b1) + run));
 }
 
-/** The same, for those who draw below a bound. */
 export function drawOf(seed: number, run: number): Draw {
   const rng = generatorOf(seed, run);
   return { below: (n: number): number => (rng.next() >>> 0) % n };

@@ -2,7 +2,7 @@
 import type { Draw } from './draw.js';
 import type { Machine } from '../machine/machine.js';
 
-/** What a run is like, drawn at its start. */
+/** The style of a run, drawn at its start. */
 export interface RunStyle {
   /** Whether it opens nothing but call-stack events of tasks. */
   readonly callstackOnly: boolean;

@@ -34,7 +34,7 @@ const VM_MASK: number = 7 << VM_SHIFT;
 export class ActionTable {
   private readonly config: MachineConfig;
   private readonly rows: number[][] = [];
-  /** What searches ask again and again, by action. */
+  /** Kinds by action: searches read them often. */
   private kinds: Int32Array = new Int32Array(1 << 8);
   private vms: Int32Array = new Int32Array(1 << 8);
   private afters: Int32Array = new Int32Array(1 << 8);

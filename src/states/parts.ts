@@ -362,7 +362,7 @@ export class Parts {
     }
   }
 
-  /** What a read has returned has names if the register has. */
+  /** A logged value has names if its register has. */
   private nameLog(row: Int32Array, at: number, size: number, names: Names): void {
     const map = lbrMap(this.config.model);
     for (let i = at; i < at + size; i += READ_WORDS) {

@@ -82,7 +82,7 @@ export class RowShape {
   readonly numbers: number[] = [];
   /** Of numbers of vCPUs, or threads. */
   readonly vcpus: number[] = [];
-  /** Of what is kept for each task, beside the kernel: where the first is, and the size of each. */
+  /** Of words per task outside the kernel: where the first task's are, and the size of each. */
   readonly perTask: { readonly at: number; readonly size: number }[] = [];
   /** Of the ports of a VM's vCPUs. */
   readonly ports: number[] = [];

@@ -162,8 +162,8 @@ function __intel_pmu_lbr_restore(cpu: Cpu, ctx: x86_perf_task_context): void {
     intel_pmu_lbr_reset(cpu);
     return;
   }
-  // Nobody else saved here since, so what this context left should still be there, unless the
-  // package slept too deeply.
+  // No other context was saved here since, so the registers still hold this context's records,
+  // unless a deep C-state has wiped them.
   if (
     x86_pmu.restoreShortcut &&
     ctx.id + 1 === cpuc.last_task_ctx &&
@@ -327,7 +327,7 @@ function decodeFlags(x86_pmu: x86_pmu, from_hi: number, to_hi: number): number {
   return x86_pmu.lbr_to_cycles ? flags | ((to_hi >>> 16) << BRANCH_CYCLES_SHIFT) : flags;
 }
 
-/** Bits above the address in FROM, which the sign takes the place of. */
+/** Number of flag bits above the address in FROM; sign extension replaces them. */
 function fromSkip({ lbr_has_info, lbr_has_tsx, lbr_from_flags }: x86_pmu): number {
   if (lbr_has_info) return 0;
   if (lbr_has_tsx) return 3;

@@ -1,4 +1,4 @@
-/** What a vCPU does as a CPU: halts, starts, goes on. */
+/** Actions of a vCPU as a CPU: halt, start, resume. */
 import type { Machine } from '../../machine/machine.js';
 import type { ActionKind } from '../action.js';
 
