@@ -11,7 +11,7 @@ import { knownFailure, notApplicable } from '../judge/declared.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
 import type { Action } from '../schedule/table.js';
 import { ACTION_NAMES } from '../schedule/table.js';
-import type { MachineConfig } from '../machine/config.js';
+import type { MachineConfig, Shape } from '../machine/config.js';
 import type { Draw } from '../schedule/draw.js';
 import { drawOf } from '../schedule/draw.js';
 import { Generator } from '../schedule/generate.js';
@@ -83,9 +83,6 @@ export interface Progress {
   readonly steps: number;
   readonly found: number;
 }
-
-/** How many of what a machine has. */
-export type Shape = Pick<MachineConfig, 'vms' | 'vcpus' | 'tasks' | 'pcpus'>;
 
 /**
  * The shapes that runs take turns with when none is asked for: two VMs or two vCPUs of one VM that
@@ -163,7 +160,7 @@ export class ShapeCampaign {
   /** @param alive - as in `CampaignOptions`. */
   constructor(config: MachineConfig, alive?: () => boolean) {
     this.config = config;
-    this.shape = config;
+    this.shape = config.shape;
     this.bench = new Bench(config, alive);
     this.generator = new Generator(this.bench.machine);
   }
@@ -253,9 +250,8 @@ export class ShapeCampaign {
 
   /** A schedule that fails here, for a report. */
   counterexample(schedule: Schedule, property: number, own: boolean): Counterexample {
-    const { vms, vcpus, tasks, pcpus } = this.shape;
     return {
-      shape: { vms, vcpus, tasks, pcpus },
+      shape: this.shape,
       actions: schedule.actions(),
       token: this.token(schedule, property),
       text: this.detail(schedule, property, own),
@@ -290,17 +286,9 @@ export class ShapeCampaign {
 
   /** A word of text that `vlbr replay` takes. */
   token(schedule: Schedule, property: number): string {
-    const { model, kernel, policy, vms, vcpus, tasks, pcpus } = this.config;
+    const { model, kernel, policy, shape } = this.config;
     const names = { policy: policy.name, cpu: model.name, kernel };
-    return encodeToken({
-      ...names,
-      property: PROPERTY_NAMES[property],
-      vms,
-      vcpus,
-      tasks,
-      pcpus,
-      schedule,
-    });
+    return encodeToken({ ...names, property: PROPERTY_NAMES[property], shape, schedule });
   }
 }
 
@@ -323,7 +311,7 @@ class PolicyCampaign {
     const { model, kernel, alive } = options;
     const common = { model, kernel, policy, driver: driverOf(options) };
     const shapes = this.windows.length === 0 ? options.shapes : distinctShapes(this.windows);
-    this.shapes = shapes.map((shape) => new ShapeCampaign({ ...shape, ...common }, alive));
+    this.shapes = shapes.map((shape) => new ShapeCampaign({ shape, ...common }, alive));
   }
 
   /** All runs, and what came of them. */

@@ -15,7 +15,7 @@ import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import { actionProblem, isActionName, parseAction } from '../schedule/action_text.js';
 import { type Action, ACTION_NAMES, ACTIONS } from '../schedule/table.js';
 import type { MachineConfig } from '../machine/config.js';
-import { configProblem } from '../machine/config.js';
+import { shapeProblem } from '../machine/config.js';
 import { Schedule } from '../schedule/schedule.js';
 import type { Replay } from '../schedule/token.js';
 import { decodeToken, encodeToken } from '../schedule/token.js';
@@ -74,7 +74,7 @@ function unknown(what: string, name: string, known: readonly string[]): ReplayEr
 
 /** Finds what a replay names. @throws ReplayError when there is no such thing here. */
 function caseOf(replay: Replay, whose: Breaker | null): ReplayCase {
-  const { vms, vcpus, tasks, pcpus, schedule } = replay;
+  const { shape, schedule } = replay;
   const policy = findPolicy(replay.policy);
   if (policy === undefined) {
     throw unknown(
@@ -94,9 +94,9 @@ function caseOf(replay: Replay, whose: Breaker | null): ReplayCase {
   if (kernel === undefined) throw unknown('kernel', replay.kernel, KERNEL_VERSIONS);
   const property = PROPERTY_NAMES.find((name) => name === replay.property);
   if (property === undefined) throw unknown('property', replay.property, PROPERTY_NAMES);
-  const config = { model, kernel, policy, vms, vcpus, tasks, pcpus };
-  const whole = [vms, vcpus, tasks, pcpus].every((n) => Number.isInteger(n));
-  const problem = whole ? configProblem(config) : 'vms, vcpus, tasks and pcpus are whole numbers';
+  const config = { model, kernel, policy, shape };
+  const whole = Object.values(shape).every((n) => Number.isInteger(n));
+  const problem = whole ? shapeProblem(shape) : 'vms, vcpus, tasks and pcpus are whole numbers';
   if (problem !== null) throw new ReplayError(problem.replace('--', ''));
   for (const [i, action] of schedule.actions().entries()) {
     const wrong = actionProblem(action);
@@ -130,24 +130,20 @@ export function replayToken(token: string): ReplayCase {
 
 /** The token of a case. */
 export function tokenOf({ config, property, schedule }: ReplayCase): string {
-  const { vms, vcpus, tasks, pcpus, kernel } = config;
+  const { shape, kernel } = config;
   const [policy, cpu] = [config.policy.name, config.model.name];
-  return encodeToken({ policy, property, cpu, kernel, vms, vcpus, tasks, pcpus, schedule });
+  return encodeToken({ policy, property, cpu, kernel, shape, schedule });
 }
 
 /** A case as the object of a replay file. */
 export function scheduleJson({ config, property, schedule }: ReplayCase): object {
-  const { vms, vcpus, tasks, pcpus, kernel } = config;
   return {
     schema: SCHEDULE_SCHEMA,
     policy: config.policy.name,
     property,
     cpu: config.model.name,
-    kernel,
-    vms,
-    vcpus,
-    tasks,
-    pcpus,
+    kernel: config.kernel,
+    ...config.shape,
     actions: schedule.actions(),
   };
 }
@@ -217,10 +213,12 @@ function replayOfJson(json: Json): Replay {
     property: text('property'),
     cpu: text('cpu'),
     kernel: text('kernel'),
-    vms: number('vms'),
-    vcpus: number('vcpus'),
-    tasks: number('tasks'),
-    pcpus: number('pcpus'),
+    shape: {
+      vms: number('vms'),
+      vcpus: number('vcpus'),
+      tasks: number('tasks'),
+      pcpus: number('pcpus'),
+    },
     schedule: Schedule.of(json.actions.map(actionOfJson)),
   };
 }

@@ -5,6 +5,7 @@
  */
 import { Buffer } from 'node:buffer';
 import { KINDS } from './table.js';
+import type { Shape } from '../machine/config.js';
 import { ACTION_WORDS, Schedule } from './schedule.js';
 
 /** What a token names; policy, property, CPU and kernel by name. */
@@ -13,10 +14,7 @@ export interface Replay {
   readonly property: string;
   readonly cpu: string;
   readonly kernel: string;
-  readonly vms: number;
-  readonly vcpus: number;
-  readonly tasks: number;
-  readonly pcpus: number;
+  readonly shape: Shape;
   readonly schedule: Schedule;
 }
 
@@ -64,7 +62,8 @@ class Reader {
 }
 
 export function encodeToken(replay: Replay): string {
-  const { policy, property, cpu, kernel, vms, vcpus, tasks, pcpus, schedule } = replay;
+  const { policy, property, cpu, kernel, shape, schedule } = replay;
+  const { vms, vcpus, tasks, pcpus } = shape;
   const head = [policy, property, cpu, kernel, vms, vcpus, tasks, pcpus].join(' ');
   const bytes = [...Buffer.from(head, 'utf8'), 0];
   for (let i = 0; i < schedule.length; i++) {
@@ -108,5 +107,5 @@ export function decodeToken(token: string): Replay | null {
     .split(' ');
   const [vms = 0, vcpus = 0, tasks = 0, pcpus = 0] = numbers.map(Number);
   const schedule = decodeActions(body.subarray(nul + 1));
-  return { policy, property, cpu, kernel, vms, vcpus, tasks, pcpus, schedule };
+  return { policy, property, cpu, kernel, shape: { vms, vcpus, tasks, pcpus }, schedule };
 }

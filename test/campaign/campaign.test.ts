@@ -59,7 +59,7 @@ describe('drawOf', () => {
 describe('a run with the guests left alone', () => {
   const shape = { vms: 1, vcpus: 2, tasks: 3, pcpus: 2 };
   const campaign = new ShapeCampaign({
-    ...shape,
+    shape,
     model,
     kernel: '6.1',
     policy: policyOf('always'),
@@ -130,7 +130,7 @@ describe('crashesAt', () => {
   const schedule = Schedule.of([call, open, call]);
 
   it('crashesAt is the action in which the driver throws, 0 for the boot, -1 for none', () => {
-    const config = { ...shape, model, kernel: '6.1', policy: policyOf('always') } as const;
+    const config = { shape, model, kernel: '6.1', policy: policyOf('always') } as const;
     expect(new ShapeCampaign(config).crashesAt(schedule)).toBe(-1);
     const fail = (): never => {
       throw new Error('crash');

@@ -63,8 +63,8 @@ function failsWithoutHost({ property, counterexample }: KernelFinding): boolean 
     .actions()
     .filter(({ kind }) => ACTIONS[kind].actor === 'vcpu' && !OF_HOST.includes(kind));
   const { pv } = config.policy;
-  const pcpus = totalVcpus(config);
-  const bench = new Bench({ ...config, policy: { ...always, pv }, pcpus });
+  const shape = { ...config.shape, pcpus: totalVcpus(config) };
+  const bench = new Bench({ ...config, policy: { ...always, pv }, shape });
   const p = PROPERTY[property];
   return bench.breaksAt(Schedule.of(ofGuests), p) < 0 && bench.monitor.verdicts.own[p] !== 0;
 }
@@ -132,7 +132,7 @@ describe('schedules drawn by fast-check', () => {
   for (const policy of SOUND) {
     it(`never break ${policy.name}`, () => {
       const shape = { vms: 2, vcpus: 2, tasks: 3, pcpus: 2 };
-      const config = { ...shape, model: model('haswell'), kernel: '6.1' as const, policy };
+      const config = { shape, model: model('haswell'), kernel: '6.1' as const, policy };
       const bench = new Bench(config);
       fc.assert(
         fc.property(new ScheduleArbitrary(config, 120), (schedule) => {

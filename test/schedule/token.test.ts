@@ -17,10 +17,7 @@ const replay: fc.Arbitrary<Replay> = fc.record({
   property: name,
   cpu: name,
   kernel: name,
-  vms: fc.nat(9),
-  vcpus: fc.nat(9),
-  tasks: fc.nat(20),
-  pcpus: fc.nat(9),
+  shape: fc.record({ vms: fc.nat(9), vcpus: fc.nat(9), tasks: fc.nat(20), pcpus: fc.nat(9) }),
   schedule: fc
     .array(anyAction(63), { maxLength: 40, size: 'max' })
     .map((list) => Schedule.of(list)),
@@ -82,7 +79,7 @@ describe('encodeToken', () => {
     const wrmsr = [30, 2, 0x80, 4, 1, 6];
     const run = [40, 0, 2, 0x8c, 1];
     const token = tokenOf([...HEAD, ...wrmsr, ...run, 10, 0]);
-    expect(encodeToken({ ...names, ...shape, schedule })).toBe(token);
+    expect(encodeToken({ ...names, shape, schedule })).toBe(token);
   });
 });
 
@@ -150,7 +147,7 @@ describe('decodeToken', () => {
     const schedule = Schedule.of([{ kind: 'call', actor: 0, args: [7, 1] }]);
     const shape = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
     const names = { policy: 'never', property: 'no-leak/vm', cpu: 'skylake', kernel: '6.1' };
-    const token = encodeToken({ ...names, ...shape, schedule });
+    const token = encodeToken({ ...names, shape, schedule });
     expect(decoded(token)).not.toBe(null);
     for (let i = 0; i < token.length; i++) {
       expect(decoded(token.slice(0, i))).toBe(null);
@@ -163,7 +160,7 @@ describe('decodeToken', () => {
 
   it('a right check sum with wrong content is never taken', () => {
     const with_ = (...bytes: number[]): string => tokenOf([...HEAD, ...bytes]);
-    expect(decoded(with_())).toMatchObject({ policy: 'never', pcpus: 1, schedule: [] });
+    expect(decoded(with_())).toMatchObject({ policy: 'never', shape: { pcpus: 1 }, schedule: [] });
     expect(decoded(with_(2 * KIND.ret, 0, 4))).toMatchObject({
       schedule: [{ kind: 'ret', actor: 0, args: [2] }],
     });
@@ -182,10 +179,7 @@ describe('decodeToken', () => {
       property: '',
       cpu: '',
       kernel: '',
-      vms: 0,
-      vcpus: 0,
-      tasks: 0,
-      pcpus: 0,
+      shape: { vms: 0, vcpus: 0, tasks: 0, pcpus: 0 },
       schedule: [],
     });
   });

@@ -27,7 +27,7 @@ function campaign(policy: LbrPolicy, runs: number): readonly Result[] {
 
 /** A result with a schedule of the test's own. */
 function resultOf(policy: LbrPolicy, property: PropertyName, actions: Action[]): Result {
-  const config = { ...shape, model, kernel: '6.1', policy } as const;
+  const config = { shape, model, kernel: '6.1', policy } as const;
   const schedule = Schedule.of(actions);
   const p = PROPERTY[property];
   expect(new Bench(config).breaksAt(schedule, p)).toBe(actions.length);

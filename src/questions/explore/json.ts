@@ -52,15 +52,11 @@ function resultJson(exploration: Exploration, result: TimedExploration): object 
 
 function boundsJson(exploration: Exploration): object {
   const { model, shape, bounds, maxLength, memoryMB, fingerprints, symmetry } = exploration;
-  const { vms, vcpus, tasks, pcpus } = shape;
   return {
     cpu: siliconName(model),
     lbrDepth: model.lbr_nr,
     silicon: isSilicon(model),
-    vms,
-    vcpus,
-    tasks,
-    pcpus,
+    ...shape,
     events: bounds.events,
     calls: bounds.calls,
     suspended: bounds.suspended,

@@ -10,7 +10,8 @@ import { siliconOf } from '../../hw/cpu_models.js';
 import type { KernelInfo } from '../../tree/binary.js';
 import type { KernelVersion } from '../../guest/perf/kernel.js';
 import { Schedule } from '../../schedule/schedule.js';
-import type { Counterexample, Shape } from '../../campaign/campaign.js';
+import type { Shape } from '../../machine/config.js';
+import type { Counterexample } from '../../campaign/campaign.js';
 import { replayToken, withDriver } from '../../campaign/replay_file.js';
 import { Bench } from '../../campaign/trial.js';
 import { actionLine } from '../../tell/action_line.js';
@@ -329,7 +330,7 @@ function toldActions(
   const { model, kernel, driver, shape } = exploration;
   const policy = findPolicy(policyName);
   assert(policy !== undefined, 'what was explored is a policy');
-  const bench = new Bench({ ...shape, model, kernel, driver, policy });
+  const bench = new Bench({ shape, model, kernel, driver, policy });
   const schedule = Schedule.of(actions);
   bench.boot();
   return actions.map((action, i) => {

@@ -5,7 +5,7 @@ import type { Action } from '../../schedule/table.js';
 import type { Draw } from '../../schedule/draw.js';
 import type { Access, SwitchCosts } from './access_log.js';
 import { AccessLog, partsAt } from './access_log.js';
-import type { Shape } from '../../campaign/campaign.js';
+import type { Shape } from '../../machine/config.js';
 import { drawOf } from '../../schedule/draw.js';
 import { ShapeCampaign } from '../../campaign/campaign.js';
 import type { CompareOptions } from './compare.js';
@@ -48,7 +48,7 @@ class Logs {
 
   constructor(options: CompareOptions, shape: Shape) {
     const { model, kernel, policy, before, alive } = options;
-    const on = (driver: DriverKind) => ({ ...shape, model, kernel, policy, driver });
+    const on = (driver: DriverKind) => ({ shape, model, kernel, policy, driver });
     this.campaign = new ShapeCampaign(on(before), alive);
     this.before = new AccessLog(on(before));
     this.after = new AccessLog(on(driverOf(options)));

@@ -40,7 +40,7 @@ const ACTIONS: readonly Action[] = [
 function counterexample(property: 'no-leak/vm' | 'no-loss/any'): Counterexample {
   const policy = findPolicy('never');
   if (policy === undefined) throw new Error('the test names what exists');
-  const config = { ...SHAPE, model: cpu('haswell/2'), kernel: '6.1' as const, policy };
+  const config = { shape: SHAPE, model: cpu('haswell/2'), kernel: '6.1' as const, policy };
   const schedule = Schedule.of(ACTIONS);
   return new ShapeCampaign(config).counterexample(schedule, PROPERTY[property], false);
 }

@@ -157,7 +157,7 @@ describe('compareAccesses', () => {
   it('accesses of an NMI inside a task switch are never counted for the switch', () => {
     const { model, kernel, policy } = options('always', PORT);
     const shape = { vms: 1, vcpus: 1, tasks: 2, pcpus: 1 };
-    const config = { ...shape, model, kernel, policy };
+    const config = { shape, model, kernel, policy };
     const costs = (nmi: boolean): SwitchCosts => {
       const log = new AccessLog(config);
       const pmi: Action = { kind: 'pmi', actor: 0, args: [0, nmi ? 4 : 0] };

@@ -19,7 +19,7 @@ function counterexample(policy: string, property: PropertyName): Counterexample 
   const [shape] = DEFAULT_SHAPES;
   const schedule = Schedule.of([{ kind: 'fork', actor: 0, args: [] }]);
   const names = { policy, property, cpu: model.name, kernel: '6.1' };
-  const token = encodeToken({ ...names, ...shape, schedule });
+  const token = encodeToken({ ...names, shape, schedule });
   const text = 'v0: what the host\u2019s code did';
   return { shape, actions: schedule.actions(), token, text, label: 'shrunk' };
 }
