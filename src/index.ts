@@ -73,6 +73,7 @@ export { Schedule, step } from './schedule/schedule.js';
 export { decodeToken, encodeToken } from './schedule/token.js';
 export {
   breakerOf,
+  caseOf,
   endsAsExpected,
   parseReplayText,
   ReplayError,

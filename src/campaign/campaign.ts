@@ -9,7 +9,6 @@ import { assert } from '../hw/assert.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 import { knownFailure, notApplicable } from '../judge/declared.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
-import type { Action } from '../schedule/table.js';
 import { ACTION_NAMES } from '../schedule/table.js';
 import type { MachineConfig, Shape } from '../machine/config.js';
 import type { Draw } from '../schedule/draw.js';
@@ -17,7 +16,8 @@ import { drawOf } from '../schedule/draw.js';
 import { Generator } from '../schedule/generate.js';
 import { perform } from '../schedule/table.js';
 import { Schedule } from '../schedule/schedule.js';
-import { encodeToken } from '../schedule/token.js';
+import type { Replay } from '../schedule/token.js';
+import { encodeToken, replayOf } from '../schedule/token.js';
 import type { HostSchedule } from '../schedule/host_schedule.js';
 import type { Property, PropertyName, ReachName } from '../judge/properties.js';
 import { PROPERTIES, PROPERTY_NAMES, PROPERTY, REACH_NAMES, REACH } from '../judge/properties.js';
@@ -29,12 +29,8 @@ import { shrink } from '../schedule/shrink.js';
 
 export type Verdict = 'holds' | 'fails' | 'vacuous' | 'not applicable';
 
-export interface Counterexample {
-  /** The machine on which it fails. */
-  readonly shape: Shape;
-  readonly actions: readonly Action[];
-  /** What `vlbr replay` takes. */
-  readonly token: string;
+/** The schedule, and the machine on which it fails. */
+export interface Counterexample extends Replay {
   /** What broke, in one line. */
   readonly text: string;
   /** Whether a bounded search has proved that no schedule is shorter. */
@@ -148,10 +144,6 @@ export class ShapeCampaign {
   private readonly generator: Generator;
   private readonly schedule: Schedule = new Schedule();
 
-  get cpu(): string {
-    return this.config.model.name;
-  }
-
   /** The schedule of the last run. */
   get lastSchedule(): Schedule {
     return this.schedule;
@@ -208,7 +200,8 @@ export class ShapeCampaign {
     try {
       perform(this.bench.machine, kind, actor, a, b, c);
     } catch (e) {
-      throw e instanceof Error ? Object.assign(e, { token: this.token(this.schedule, 0) }) : e;
+      const token = encodeToken(this.replay(this.schedule, 0));
+      throw e instanceof Error ? Object.assign(e, { token }) : e;
     }
   }
 
@@ -250,13 +243,8 @@ export class ShapeCampaign {
 
   /** A schedule that fails here, for a report. */
   counterexample(schedule: Schedule, property: number, own: boolean): Counterexample {
-    return {
-      shape: this.shape,
-      actions: schedule.actions(),
-      token: this.token(schedule, property),
-      text: this.detail(schedule, property, own),
-      label: 'shrunk',
-    };
+    const text = this.detail(schedule, property, own);
+    return { ...this.replay(schedule, property), text, label: 'shrunk' };
   }
 
   /** Number of actions up to the one in which the driver throws, 0 for the boot, or -1. */
@@ -284,11 +272,9 @@ export class ShapeCampaign {
     return (own ? ownDetails : details)[property];
   }
 
-  /** A word of text that `vlbr replay` takes. */
-  token(schedule: Schedule, property: number): string {
-    const { model, kernel, policy, shape } = this.config;
-    const names = { policy: policy.name, cpu: model.name, kernel };
-    return encodeToken({ ...names, property: PROPERTY_NAMES[property], shape, schedule });
+  /** A schedule on this machine, for a report. */
+  replay(schedule: Schedule, property: number): Replay {
+    return replayOf(this.config, PROPERTY_NAMES[property], schedule);
   }
 }
 

@@ -18,7 +18,7 @@ import type { MachineConfig } from '../machine/config.js';
 import { shapeProblem } from '../machine/config.js';
 import { Schedule } from '../schedule/schedule.js';
 import type { Replay } from '../schedule/token.js';
-import { decodeToken, encodeToken } from '../schedule/token.js';
+import { decodeToken, encodeToken, replayOf } from '../schedule/token.js';
 import { PROPERTY_NAMES, PROPERTY } from '../judge/properties.js';
 import { Bench } from './trial.js';
 
@@ -73,8 +73,9 @@ function unknown(what: string, name: string, known: readonly string[]): ReplayEr
 }
 
 /** Finds what a replay names. @throws ReplayError when there is no such thing here. */
-function caseOf(replay: Replay, whose: Breaker | null): ReplayCase {
-  const { shape, schedule } = replay;
+export function caseOf(replay: Replay, whose: Breaker | null = null): ReplayCase {
+  const { shape } = replay;
+  const schedule = Schedule.of(replay.actions);
   const policy = findPolicy(replay.policy);
   if (policy === undefined) {
     throw unknown(
@@ -125,27 +126,18 @@ export function replayToken(token: string): ReplayCase {
         'copy all of it, from v1. to the end of the word',
     );
   }
-  return caseOf(replay, null);
+  return caseOf(replay);
 }
 
 /** The token of a case. */
 export function tokenOf({ config, property, schedule }: ReplayCase): string {
-  const { shape, kernel } = config;
-  const [policy, cpu] = [config.policy.name, config.model.name];
-  return encodeToken({ policy, property, cpu, kernel, shape, schedule });
+  return encodeToken(replayOf(config, property, schedule));
 }
 
 /** A case as the object of a replay file. */
 export function scheduleJson({ config, property, schedule }: ReplayCase): object {
-  return {
-    schema: SCHEDULE_SCHEMA,
-    policy: config.policy.name,
-    property,
-    cpu: config.model.name,
-    kernel: config.kernel,
-    ...config.shape,
-    actions: schedule.actions(),
-  };
+  const { shape, actions, ...names } = replayOf(config, property, schedule);
+  return { schema: SCHEDULE_SCHEMA, ...names, ...shape, actions };
 }
 
 /** Reads everything that a file's text asks to be replayed; at least one case. */
@@ -219,7 +211,7 @@ function replayOfJson(json: Json): Replay {
       tasks: number('tasks'),
       pcpus: number('pcpus'),
     },
-    schedule: Schedule.of(json.actions.map(actionOfJson)),
+    actions: json.actions.map(actionOfJson),
   };
 }
 

@@ -13,7 +13,8 @@ import { Schedule } from '../../src/schedule/schedule.js';
 import type { KernelFinding, Report } from '../../src/campaign/campaign.js';
 import { DEFAULT_SHAPES, runCampaign } from '../../src/campaign/campaign.js';
 import { PROPERTY } from '../../src/judge/properties.js';
-import { replayToken } from '../../src/campaign/replay_file.js';
+import { caseOf } from '../../src/campaign/replay_file.js';
+import { encodeToken } from '../../src/schedule/token.js';
 import { Bench } from '../../src/campaign/trial.js';
 import { ScheduleArbitrary } from './schedule_arbitrary.js';
 
@@ -58,7 +59,7 @@ function campaign(
 
 /** Whether the kernel breaks it where each vCPU owns a pCPU and the schedule has no host action. */
 function failsWithoutHost({ property, counterexample }: KernelFinding): boolean {
-  const { config, schedule } = replayToken(counterexample.token);
+  const { config, schedule } = caseOf(counterexample);
   const ofGuests = schedule
     .actions()
     .filter(({ kind }) => ACTIONS[kind].actor === 'vcpu' && !OF_HOST.includes(kind));
@@ -73,7 +74,7 @@ function failsWithoutHost({ property, counterexample }: KernelFinding): boolean 
 function notTheKernels({ kernelFindings }: Report): string[] {
   return kernelFindings
     .filter((finding) => !failsWithoutHost(finding))
-    .map((finding) => `${finding.property}: vlbr replay ${finding.counterexample.token}`);
+    .map((finding) => `${finding.property}: vlbr replay ${encodeToken(finding.counterexample)}`);
 }
 
 /** The verdicts that are not as declared, each with its schedule. */
@@ -83,7 +84,7 @@ function unexpected(report: Report): string[] {
     .map(
       (r) =>
         `${r.policy} ${r.property}: ${r.verdict}, expected ${r.expected}; ` +
-        `vlbr replay ${r.counterexample?.token ?? ''}`,
+        `vlbr replay ${r.counterexample === null ? '' : encodeToken(r.counterexample)}`,
     );
 }
 

@@ -12,7 +12,7 @@ import { Schedule } from '../../src/schedule/schedule.js';
 import type { Counterexample, Result } from '../../src/campaign/campaign.js';
 import { DEFAULT_SHAPES, runCampaign, ShapeCampaign } from '../../src/campaign/campaign.js';
 import { PROPERTY } from '../../src/judge/properties.js';
-import { replayToken } from '../../src/campaign/replay_file.js';
+import { caseOf } from '../../src/campaign/replay_file.js';
 import { Bench } from '../../src/campaign/trial.js';
 import { cpuModel } from '../rig/cpu.js';
 
@@ -46,8 +46,9 @@ function resultOf(policy: LbrPolicy, property: PropertyName, actions: Action[]):
 }
 
 /** What a counterexample says of itself is so: it breaks the property, at its end. */
-function check(property: PropertyName, { token, actions, text }: Counterexample): void {
-  const { config, schedule } = replayToken(token);
+function check(property: PropertyName, found: Counterexample): void {
+  const { actions, text } = found;
+  const { config, schedule } = caseOf(found);
   const bench = new Bench(config);
   expect(schedule.actions()).toEqual(actions);
   expect(bench.breaksAt(schedule, PROPERTY[property])).toBe(actions.length);

@@ -1,5 +1,6 @@
 /** The report of an exploration as one JSON object; its keys are stable. */
 import type { Explored } from '../../states/explore.js';
+import { encodeToken } from '../../schedule/token.js';
 import { collisionOdds } from '../../search/visited.js';
 import type { Exploration, TimedExploration } from './text.js';
 import { coveredLength, endText, isSilicon, siliconName } from './text.js';
@@ -87,7 +88,7 @@ function verdictsJson({ fingerprints }: Exploration, { results }: Explored): obj
         : {
             length: counterexample.actions.length,
             actions: counterexample.actions,
-            token: counterexample.token,
+            token: encodeToken(counterexample),
             text: ascii(counterexample.text),
           },
   }));

@@ -12,7 +12,8 @@ import type { KernelVersion } from '../../guest/perf/kernel.js';
 import { Schedule } from '../../schedule/schedule.js';
 import type { Shape } from '../../machine/config.js';
 import type { Counterexample } from '../../campaign/campaign.js';
-import { replayToken, withDriver } from '../../campaign/replay_file.js';
+import { caseOf, withDriver } from '../../campaign/replay_file.js';
+import { encodeToken } from '../../schedule/token.js';
 import { Bench } from '../../campaign/trial.js';
 import { actionLine } from '../../tell/action_line.js';
 import type { Colours } from '../../console/colours.js';
@@ -367,12 +368,12 @@ function failureLines(
             '         ',
           ),
         ]),
-    `  ${['vlbr replay', counterexample.token, ...exploration.driverWords].join(' ')}`,
+    `  ${['vlbr replay', encodeToken(counterexample), ...exploration.driverWords].join(' ')}`,
   ];
 }
 
-function timelineLines({ driver }: Exploration, { token }: Counterexample): readonly string[] {
-  return timeline(withDriver(replayToken(token), driver)).lines;
+function timelineLines({ driver }: Exploration, found: Counterexample): readonly string[] {
+  return timeline(withDriver(caseOf(found), driver)).lines;
 }
 
 function sameSchedule(a: Counterexample | null, b: Counterexample): boolean {
