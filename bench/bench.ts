@@ -39,7 +39,7 @@ function configOf(policy: string, depth: number, driver: DriverKind = PORT): Mac
   if (model === undefined || found === undefined)
     throw new Error('the benchmark names what exists');
   const shape = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
-  return { ...shape, model: withDepth(model, depth), kernel: '6.1', policy: found, driver };
+  return { shape, model: withDepth(model, depth), kernel: '6.1', policy: found, driver };
 }
 
 function measure(bench: Bench, work: () => number): Measured {

@@ -149,7 +149,7 @@ function row(policy: LbrPolicy, schedules: readonly Schedule[]): string[] {
   const model = findCpuModel('skylake');
   if (model === undefined) throw new Error('the benchmark names what exists');
   const shape = { vms: 2, vcpus: 1, tasks: TASKS, pcpus: 1 };
-  const costs = new Costs({ ...shape, model, kernel: '6.1', policy });
+  const costs = new Costs({ shape, model, kernel: '6.1', policy });
   for (const schedule of schedules) costs.run(schedule);
   const { vcpuSwitches, guestAccesses, exits, wrong } = costs;
   const each = (n: number, digits: number): string => (n / vcpuSwitches).toFixed(digits);

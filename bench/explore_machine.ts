@@ -25,7 +25,7 @@ function measure(name: string, policyName: string, driver: DriverKind, maxLength
     throw new Error('the benchmark names what exists');
   }
   const shape = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
-  const config = { ...shape, model: withDepth(silicon, DEPTH), kernel: '6.1', policy } as const;
+  const config = { shape, model: withDepth(silicon, DEPTH), kernel: '6.1', policy } as const;
   const bounds = { groups: DEFAULT_GROUPS, events: 1, calls: DEPTH, suspended: 1 };
   const began = performance.now();
   const model = new MachineModel({ ...config, driver }, bounds);

@@ -16,7 +16,6 @@ export type {
   Progress,
   Report,
   Result,
-  Shape,
   Verdict,
 } from './campaign/campaign.js';
 export type { Property, PropertyName, ReachName } from './judge/properties.js';
@@ -59,13 +58,13 @@ export type { Breaking, Crash } from './campaign/side.js';
 export type { Finding, PolicyReview } from './questions/review/comparison.js';
 
 // One machine, by hand.
-export { configProblem } from './machine/config.js';
+export { shapeProblem } from './machine/config.js';
 export { Machine } from './machine/machine.js';
 export { canPerform, perform } from './schedule/table.js';
 export { ModelInvariantError } from './hw/assert.js';
 export { Monitor } from './judge/monitor.js';
 export { HOST, Observer, tee } from './host/observer.js';
-export type { MachineConfig } from './machine/config.js';
+export type { MachineConfig, Shape } from './machine/config.js';
 
 // Schedules, and how they are kept.
 export { ACTION_NAMES, ACTIONS } from './schedule/table.js';
@@ -74,6 +73,7 @@ export { Schedule, step } from './schedule/schedule.js';
 export { decodeToken, encodeToken } from './schedule/token.js';
 export {
   breakerOf,
+  caseOf,
   endsAsExpected,
   parseReplayText,
   ReplayError,

@@ -23,7 +23,8 @@ interface Watched {
 /** The same guests, told the same, on a pCPU for each vCPU and under a policy that does nothing. */
 export function configAlone(config: MachineConfig): MachineConfig {
   const { pv } = config.policy;
-  return { ...config, policy: { ...never, pv }, pcpus: totalVcpus(config) };
+  const shape = { ...config.shape, pcpus: totalVcpus(config) };
+  return { ...config, policy: { ...never, pv }, shape };
 }
 
 /** Whether an action is the guest's. HLT only asks the host for another thread. */

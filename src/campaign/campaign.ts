@@ -9,15 +9,15 @@ import { assert } from '../hw/assert.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 import { knownFailure, notApplicable } from '../judge/declared.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
-import type { Action } from '../schedule/table.js';
 import { ACTION_NAMES } from '../schedule/table.js';
-import type { MachineConfig } from '../machine/config.js';
+import type { MachineConfig, Shape } from '../machine/config.js';
 import type { Draw } from '../schedule/draw.js';
 import { drawOf } from '../schedule/draw.js';
 import { Generator } from '../schedule/generate.js';
 import { perform } from '../schedule/table.js';
 import { Schedule } from '../schedule/schedule.js';
-import { encodeToken } from '../schedule/token.js';
+import type { Replay } from '../schedule/token.js';
+import { encodeToken, replayOf } from '../schedule/token.js';
 import type { HostSchedule } from '../schedule/host_schedule.js';
 import type { Property, PropertyName, ReachName } from '../judge/properties.js';
 import { PROPERTIES, PROPERTY_NAMES, PROPERTY, REACH_NAMES, REACH } from '../judge/properties.js';
@@ -29,12 +29,8 @@ import { shrink } from '../schedule/shrink.js';
 
 export type Verdict = 'holds' | 'fails' | 'vacuous' | 'not applicable';
 
-export interface Counterexample {
-  /** The machine on which it fails. */
-  readonly shape: Shape;
-  readonly actions: readonly Action[];
-  /** What `vlbr replay` takes. */
-  readonly token: string;
+/** The schedule, and the machine on which it fails. */
+export interface Counterexample extends Replay {
   /** What broke, in one line. */
   readonly text: string;
   /** Whether a bounded search has proved that no schedule is shorter. */
@@ -83,9 +79,6 @@ export interface Progress {
   readonly steps: number;
   readonly found: number;
 }
-
-/** How many of what a machine has. */
-export type Shape = Pick<MachineConfig, 'vms' | 'vcpus' | 'tasks' | 'pcpus'>;
 
 /**
  * The shapes that runs take turns with when none is asked for: two VMs or two vCPUs of one VM that
@@ -151,10 +144,6 @@ export class ShapeCampaign {
   private readonly generator: Generator;
   private readonly schedule: Schedule = new Schedule();
 
-  get cpu(): string {
-    return this.config.model.name;
-  }
-
   /** The schedule of the last run. */
   get lastSchedule(): Schedule {
     return this.schedule;
@@ -163,7 +152,7 @@ export class ShapeCampaign {
   /** @param alive - as in `CampaignOptions`. */
   constructor(config: MachineConfig, alive?: () => boolean) {
     this.config = config;
-    this.shape = config;
+    this.shape = config.shape;
     this.bench = new Bench(config, alive);
     this.generator = new Generator(this.bench.machine);
   }
@@ -211,7 +200,8 @@ export class ShapeCampaign {
     try {
       perform(this.bench.machine, kind, actor, a, b, c);
     } catch (e) {
-      throw e instanceof Error ? Object.assign(e, { token: this.token(this.schedule, 0) }) : e;
+      const token = encodeToken(this.replay(this.schedule, 0));
+      throw e instanceof Error ? Object.assign(e, { token }) : e;
     }
   }
 
@@ -253,14 +243,8 @@ export class ShapeCampaign {
 
   /** A schedule that fails here, for a report. */
   counterexample(schedule: Schedule, property: number, own: boolean): Counterexample {
-    const { vms, vcpus, tasks, pcpus } = this.shape;
-    return {
-      shape: { vms, vcpus, tasks, pcpus },
-      actions: schedule.actions(),
-      token: this.token(schedule, property),
-      text: this.detail(schedule, property, own),
-      label: 'shrunk',
-    };
+    const text = this.detail(schedule, property, own);
+    return { ...this.replay(schedule, property), text, label: 'shrunk' };
   }
 
   /** Number of actions up to the one in which the driver throws, 0 for the boot, or -1. */
@@ -288,19 +272,9 @@ export class ShapeCampaign {
     return (own ? ownDetails : details)[property];
   }
 
-  /** A word of text that `vlbr replay` takes. */
-  token(schedule: Schedule, property: number): string {
-    const { model, kernel, policy, vms, vcpus, tasks, pcpus } = this.config;
-    const names = { policy: policy.name, cpu: model.name, kernel };
-    return encodeToken({
-      ...names,
-      property: PROPERTY_NAMES[property],
-      vms,
-      vcpus,
-      tasks,
-      pcpus,
-      schedule,
-    });
+  /** A schedule on this machine, for a report. */
+  replay(schedule: Schedule, property: number): Replay {
+    return replayOf(this.config, PROPERTY_NAMES[property], schedule);
   }
 }
 
@@ -323,7 +297,7 @@ class PolicyCampaign {
     const { model, kernel, alive } = options;
     const common = { model, kernel, policy, driver: driverOf(options) };
     const shapes = this.windows.length === 0 ? options.shapes : distinctShapes(this.windows);
-    this.shapes = shapes.map((shape) => new ShapeCampaign({ ...shape, ...common }, alive));
+    this.shapes = shapes.map((shape) => new ShapeCampaign({ shape, ...common }, alive));
   }
 
   /** All runs, and what came of them. */

@@ -15,10 +15,10 @@ import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import { actionProblem, isActionName, parseAction } from '../schedule/action_text.js';
 import { type Action, ACTION_NAMES, ACTIONS } from '../schedule/table.js';
 import type { MachineConfig } from '../machine/config.js';
-import { configProblem } from '../machine/config.js';
+import { shapeProblem } from '../machine/config.js';
 import { Schedule } from '../schedule/schedule.js';
 import type { Replay } from '../schedule/token.js';
-import { decodeToken, encodeToken } from '../schedule/token.js';
+import { decodeToken, encodeToken, replayOf } from '../schedule/token.js';
 import { PROPERTY_NAMES, PROPERTY } from '../judge/properties.js';
 import { Bench } from './trial.js';
 
@@ -73,8 +73,9 @@ function unknown(what: string, name: string, known: readonly string[]): ReplayEr
 }
 
 /** Finds what a replay names. @throws ReplayError when there is no such thing here. */
-function caseOf(replay: Replay, whose: Breaker | null): ReplayCase {
-  const { vms, vcpus, tasks, pcpus, schedule } = replay;
+export function caseOf(replay: Replay, whose: Breaker | null = null): ReplayCase {
+  const { shape } = replay;
+  const schedule = Schedule.of(replay.actions);
   const policy = findPolicy(replay.policy);
   if (policy === undefined) {
     throw unknown(
@@ -94,9 +95,9 @@ function caseOf(replay: Replay, whose: Breaker | null): ReplayCase {
   if (kernel === undefined) throw unknown('kernel', replay.kernel, KERNEL_VERSIONS);
   const property = PROPERTY_NAMES.find((name) => name === replay.property);
   if (property === undefined) throw unknown('property', replay.property, PROPERTY_NAMES);
-  const config = { model, kernel, policy, vms, vcpus, tasks, pcpus };
-  const whole = [vms, vcpus, tasks, pcpus].every((n) => Number.isInteger(n));
-  const problem = whole ? configProblem(config) : 'vms, vcpus, tasks and pcpus are whole numbers';
+  const config = { model, kernel, policy, shape };
+  const whole = Object.values(shape).every((n) => Number.isInteger(n));
+  const problem = whole ? shapeProblem(shape) : 'vms, vcpus, tasks and pcpus are whole numbers';
   if (problem !== null) throw new ReplayError(problem.replace('--', ''));
   for (const [i, action] of schedule.actions().entries()) {
     const wrong = actionProblem(action);
@@ -125,31 +126,18 @@ export function replayToken(token: string): ReplayCase {
         'copy all of it, from v1. to the end of the word',
     );
   }
-  return caseOf(replay, null);
+  return caseOf(replay);
 }
 
 /** The token of a case. */
 export function tokenOf({ config, property, schedule }: ReplayCase): string {
-  const { vms, vcpus, tasks, pcpus, kernel } = config;
-  const [policy, cpu] = [config.policy.name, config.model.name];
-  return encodeToken({ policy, property, cpu, kernel, vms, vcpus, tasks, pcpus, schedule });
+  return encodeToken(replayOf(config, property, schedule));
 }
 
 /** A case as the object of a replay file. */
 export function scheduleJson({ config, property, schedule }: ReplayCase): object {
-  const { vms, vcpus, tasks, pcpus, kernel } = config;
-  return {
-    schema: SCHEDULE_SCHEMA,
-    policy: config.policy.name,
-    property,
-    cpu: config.model.name,
-    kernel,
-    vms,
-    vcpus,
-    tasks,
-    pcpus,
-    actions: schedule.actions(),
-  };
+  const { shape, actions, ...names } = replayOf(config, property, schedule);
+  return { schema: SCHEDULE_SCHEMA, ...names, ...shape, actions };
 }
 
 /** Reads everything that a file's text asks to be replayed; at least one case. */
@@ -217,11 +205,13 @@ function replayOfJson(json: Json): Replay {
     property: text('property'),
     cpu: text('cpu'),
     kernel: text('kernel'),
-    vms: number('vms'),
-    vcpus: number('vcpus'),
-    tasks: number('tasks'),
-    pcpus: number('pcpus'),
-    schedule: Schedule.of(json.actions.map(actionOfJson)),
+    shape: {
+      vms: number('vms'),
+      vcpus: number('vcpus'),
+      tasks: number('tasks'),
+      pcpus: number('pcpus'),
+    },
+    actions: json.actions.map(actionOfJson),
   };
 }
 

@@ -3,11 +3,11 @@
  * and not on the other.
  */
 import { PROPERTY_NAMES } from '../judge/properties.js';
-import type { Action } from '../schedule/table.js';
 import type { Draw } from '../schedule/draw.js';
 import type { Schedule } from '../schedule/schedule.js';
 import { accessesMost } from '../machine/guest_call.js';
 import { interruptionsIn } from '../schedule/schedule.js';
+import type { Replay } from '../schedule/token.js';
 import type { ShapeCampaign } from './campaign.js';
 import type { FailsAt } from '../schedule/shrink.js';
 import type { Verdicts } from '../judge/verdicts.js';
@@ -15,14 +15,13 @@ import type { Verdicts } from '../judge/verdicts.js';
 /** Who breaks a property: the policy, or the guest's kernel as it would on any machine. */
 export type Breaking = 'policy' | 'kernel';
 
-/** A driver that went wrong in a way that ends the machine: a trap, or a claim of the model. */
-export interface Crash {
+/**
+ * A driver that went wrong in a way that ends the machine: a trap, or a claim of the model. The
+ * schedule ends there.
+ */
+export interface Crash extends Replay {
   readonly side: 'before' | 'after';
-  readonly cpu: string;
   readonly error: string;
-  /** The schedule up to there. */
-  readonly actions: readonly Action[];
-  readonly token: string;
 }
 
 /** Schedules kept for each property and shape. */
@@ -163,8 +162,7 @@ export class Side {
     if (this.crash === null) return null;
     const { campaign } = this;
     const schedule = campaign.shrink(this.crash.schedule, (s) => campaign.crashesAt(s));
-    const token = campaign.token(schedule, 0);
-    return { side, cpu: campaign.cpu, error: this.crash.error, actions: schedule.actions(), token };
+    return { ...campaign.replay(schedule, 0), side, error: this.crash.error };
   }
 }
 

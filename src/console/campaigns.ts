@@ -2,7 +2,8 @@
 import type { KernelVersion } from '../guest/perf/kernel.js';
 import type { PropertyName } from '../judge/properties.js';
 import type { HostSchedule } from '../schedule/host_schedule.js';
-import { ACTIONS_PER_RUN, type Progress, type Shape } from '../campaign/campaign.js';
+import type { Shape } from '../machine/config.js';
+import { ACTIONS_PER_RUN, type Progress } from '../campaign/campaign.js';
 import { inWorkers, type PoolResults } from './pool.js';
 import { campaignLine } from './progress.js';
 import type { Crash, Job, Named, Request, Tell } from './worker.js';

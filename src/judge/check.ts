@@ -62,11 +62,11 @@ function countOf(config: MachineConfig, per: History['per']): number {
     case 'vcpu':
       return totalVcpus(config);
     case 'task':
-      return config.vms * taskSlots(config);
+      return config.shape.vms * taskSlots(config);
     case 'vm':
-      return config.vms;
+      return config.shape.vms;
     default:
-      return config.pcpus;
+      return config.shape.pcpus;
   }
 }
 

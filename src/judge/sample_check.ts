@@ -10,7 +10,7 @@ import { PROPERTY, REACH } from './properties.js';
 export class SampleCheck extends Check {
   private readonly tasks: number = taskSlots(this.config);
   private readonly shadow: ShadowStacks = new ShadowStacks(
-    this.config.vms * this.tasks,
+    this.config.shape.vms * this.tasks,
     this.config.model.lbr_nr,
   );
   /** Per task over all VMs: hardware can know of its frames since `track`. */

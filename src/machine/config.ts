@@ -5,7 +5,19 @@ import type { CpuModel } from '../hw/cpu_models.js';
 import { LBR_FORMAT_TIME } from '../hw/cpu_models.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
 
-/** What a machine is made of; the rest of it is in its block of memory. */
+/** How many of what a machine has. */
+export interface Shape {
+  /** VMs, in [1, 6]. */
+  readonly vms: number;
+  /** vCPUs of each VM, in [1, 8]. */
+  readonly vcpus: number;
+  /** Tasks of each VM at boot, in [vcpus, 16]; up to as many again can be forked. */
+  readonly tasks: number;
+  /** pCPUs, in [1, 8]. */
+  readonly pcpus: number;
+}
+
+/** What a machine is made of; everything else about it is in its block of memory. */
 export interface MachineConfig {
   readonly model: CpuModel;
   readonly kernel: KernelVersion;
@@ -17,22 +29,15 @@ export interface MachineConfig {
    * record but its names depends on how many branches there were before.
    */
   readonly plainBranches?: boolean;
-  /** VMs, in [1, 6]. */
-  readonly vms: number;
-  /** vCPUs of each VM, in [1, 8]. */
-  readonly vcpus: number;
-  /** Tasks of each VM at boot, in [vcpus, 16]; up to as many again can be forked. */
-  readonly tasks: number;
-  /** pCPUs, in [1, 8]. */
-  readonly pcpus: number;
+  readonly shape: Shape;
 }
 
 /** Event slots of a guest's kernel, inherited events included. */
 export const GUEST_EVENTS = 6;
 
 /** Largest number of tasks that a guest can come to have. */
-export function taskSlots(config: MachineConfig): number {
-  return Math.min(2 * config.tasks, 31 - config.vcpus);
+export function taskSlots({ shape: { tasks, vcpus } }: MachineConfig): number {
+  return Math.min(2 * tasks, 31 - vcpus);
 }
 
 /** Whether a branch counts as mispredicted. Any rule works that both machines follow. */
@@ -48,13 +53,13 @@ export function cyclesOf(config: MachineConfig, vm: number, seq: number): number
   return plain ? PLAIN_CYCLES : branchCycles(vm, seq);
 }
 
-export function totalVcpus(config: MachineConfig): number {
-  return config.vms * config.vcpus;
+/** vCPUs over all VMs. */
+export function totalVcpus({ shape: { vms, vcpus } }: MachineConfig): number {
+  return vms * vcpus;
 }
 
-/** What is wrong with a configuration, or null. */
-export function configProblem(config: MachineConfig): string | null {
-  const { vms, vcpus, tasks, pcpus } = config;
+/** What is wrong with a shape, or null. */
+export function shapeProblem({ vms, vcpus, tasks, pcpus }: Shape): string | null {
   if (vms < 1 || vms > 6) return `--vms must be between 1 and 6, not ${vms}`;
   if (vcpus < 1 || vcpus > 8) return `--vcpus must be between 1 and 8, not ${vcpus}`;
   if (tasks < vcpus || tasks > 16) {

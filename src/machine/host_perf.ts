@@ -85,13 +85,14 @@ class HostPort implements MsrPort {
 
 /** Task slots are the vCPU threads and then one idle thread for each pCPU. */
 export function hostKernelConfig(config: MachineConfig): KernelConfig {
+  const { pcpus } = config.shape;
   const vcpus = totalVcpus(config);
   return {
     model: config.model,
-    cpus: config.pcpus,
-    tasks: vcpus + config.pcpus,
+    cpus: pcpus,
+    tasks: vcpus + pcpus,
     // A guest LBR event and a task event for each thread, two CPU events for each pCPU.
-    events: 2 * vcpus + 2 * config.pcpus,
+    events: 2 * vcpus + 2 * pcpus,
     pmu_version: config.model.pmu_version,
     version: config.kernel,
     pv: 'none',

@@ -56,7 +56,7 @@ export class Machine implements PortOwner {
   private readonly simPcpus: number;
 
   constructor(config: MachineConfig, observer: Observer) {
-    const { model, policy } = config;
+    const { model, policy, shape } = config;
     this.config = config;
     this.observer = observer;
     const layout = new MachineLayout(config);
@@ -76,12 +76,12 @@ export class Machine implements PortOwner {
     this.host = new HostKernel(memory, layout.host, config, pcpus, observer, hostOutput);
     this.kvm = new Kvm(policy, this.host, { pcpus, lent, lentFlags, observer });
     for (let i = 0; i < totalVcpus(config); i++) {
-      const vm = Math.trunc(i / config.vcpus);
-      const vcpu = new Vcpu(memory, model, layout.vcpus[i], i, vm, i % config.vcpus);
+      const vm = Math.trunc(i / shape.vcpus);
+      const vcpu = new Vcpu(memory, model, layout.vcpus[i], i, vm, i % shape.vcpus);
       this.vcpus.push(vcpu);
       this.ports.push(new GuestPort(this.w, layout.ports[i], this.kvm, vcpu, this, model));
     }
-    for (let vm = 0; vm < config.vms; vm++) this.addGuest(vm, layout.guests[vm]);
+    for (let vm = 0; vm < shape.vms; vm++) this.addGuest(vm, layout.guests[vm]);
   }
 
   private addGuest(vm: number, layout: KernelLayout): void {
@@ -121,7 +121,7 @@ export class Machine implements PortOwner {
   /** A kernel as it stands after its boot: task i is current on CPU i. */
   private bootGuest(kernel: Kernel): void {
     kernel.clear();
-    for (let i = 0; i < this.config.tasks; i++) kernel.tasks[i].alive = 1;
+    for (let i = 0; i < this.config.shape.tasks; i++) kernel.tasks[i].alive = 1;
     for (const cpu of kernel.cpus) {
       cpu.cpuctx.current = cpu.id;
       kernel.tasks[cpu.id].on_cpu = cpu.id + 1;

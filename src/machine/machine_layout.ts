@@ -21,7 +21,7 @@ export function guestKernelConfig(config: MachineConfig): KernelConfig {
   const announced = (kvmCpuidFeatures(config.policy) & (1 << KVM_FEATURE_PV_LBR_CTRL)) !== 0;
   return {
     model: config.model,
-    cpus: config.vcpus,
+    cpus: config.shape.vcpus,
     tasks: taskSlots(config),
     events: GUEST_EVENTS,
     pmu_version: GUEST_PMU_VERSION,
@@ -62,7 +62,8 @@ export class MachineLayout {
   readonly ports: readonly number[];
 
   constructor(config: MachineConfig) {
-    const { model, policy, vms, pcpus } = config;
+    const { model, policy, shape } = config;
+    const { vms, pcpus } = shape;
     const { block } = this;
     const vcpus = totalVcpus(config);
     this.seq = block.take(vms);

@@ -5,7 +5,7 @@
  */
 import type { HostSchedule } from './host_schedule.js';
 import { KIND } from './table.js';
-import type { MachineConfig } from '../machine/config.js';
+import type { Shape } from '../machine/config.js';
 import type { Draw } from './draw.js';
 import type { Generator } from './generate.js';
 import type { Machine } from '../machine/machine.js';
@@ -20,11 +20,8 @@ export function windowsIn(schedule: HostSchedule): number {
   return Math.ceil(schedule.steps.length / WINDOW_STEPS);
 }
 
-/** The machine that a recording needs. */
-type RecordedShape = Pick<MachineConfig, 'vms' | 'vcpus' | 'tasks' | 'pcpus'>;
-
-/** Counts the machine's parts. @param schedule - a recording with at least one vCPU. */
-export function recordedShape(schedule: HostSchedule): RecordedShape {
+/** The machine that a recording needs. @param schedule - a recording with at least one vCPU. */
+export function recordedShape(schedule: HostSchedule): Shape {
   const vms = new Set(schedule.vcpus.map((v) => v.vm)).size;
   const vcpus = Math.max(...schedule.vcpus.map((v) => v.index)) + 1;
   return { vms, vcpus, tasks: vcpus + 1, pcpus: schedule.pcpus.length };
@@ -32,7 +29,7 @@ export function recordedShape(schedule: HostSchedule): RecordedShape {
 
 /** One run's share of a recording. */
 export interface RecordedWindow {
-  readonly shape: RecordedShape;
+  readonly shape: Shape;
   /** vCPU of the machine on each pCPU at the beginning, or -1. */
   readonly residents: readonly number[];
   readonly steps: readonly { readonly pcpu: number; readonly vcpu: number }[];

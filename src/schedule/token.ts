@@ -4,20 +4,26 @@
  * check sum, so that a mistyped token is refused rather than replayed as something else.
  */
 import { Buffer } from 'node:buffer';
+import type { Action } from './table.js';
 import { KINDS } from './table.js';
+import type { MachineConfig, Shape } from '../machine/config.js';
 import { ACTION_WORDS, Schedule } from './schedule.js';
 
-/** What a token names; policy, property, CPU and kernel by name. */
+/** What a token says, as plain data: policy, property, CPU and kernel are names. */
 export interface Replay {
   readonly policy: string;
   readonly property: string;
   readonly cpu: string;
   readonly kernel: string;
-  readonly vms: number;
-  readonly vcpus: number;
-  readonly tasks: number;
-  readonly pcpus: number;
-  readonly schedule: Schedule;
+  readonly shape: Shape;
+  readonly actions: readonly Action[];
+}
+
+/** A schedule on a machine, as it crosses to another thread; the machine's driver is left out. */
+export function replayOf(config: MachineConfig, property: string, schedule: Schedule): Replay {
+  const { policy, model, kernel, shape } = config;
+  const names = { policy: policy.name, property, cpu: model.name, kernel };
+  return { ...names, shape, actions: schedule.actions() };
 }
 
 const PREFIX = 'v1.';
@@ -64,7 +70,9 @@ class Reader {
 }
 
 export function encodeToken(replay: Replay): string {
-  const { policy, property, cpu, kernel, vms, vcpus, tasks, pcpus, schedule } = replay;
+  const { policy, property, cpu, kernel, shape } = replay;
+  const schedule = Schedule.of(replay.actions);
+  const { vms, vcpus, tasks, pcpus } = shape;
   const head = [policy, property, cpu, kernel, vms, vcpus, tasks, pcpus].join(' ');
   const bytes = [...Buffer.from(head, 'utf8'), 0];
   for (let i = 0; i < schedule.length; i++) {
@@ -107,6 +115,6 @@ export function decodeToken(token: string): Replay | null {
     .toString('utf8')
     .split(' ');
   const [vms = 0, vcpus = 0, tasks = 0, pcpus = 0] = numbers.map(Number);
-  const schedule = decodeActions(body.subarray(nul + 1));
-  return { policy, property, cpu, kernel, vms, vcpus, tasks, pcpus, schedule };
+  const actions = decodeActions(body.subarray(nul + 1)).actions();
+  return { policy, property, cpu, kernel, shape: { vms, vcpus, tasks, pcpus }, actions };
 }

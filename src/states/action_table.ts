@@ -116,17 +116,17 @@ export class ActionTable {
   }
 
   private vmOf(vcpu: number): number {
-    return Math.trunc(vcpu / this.config.vcpus);
+    return Math.trunc(vcpu / this.config.shape.vcpus);
   }
 
   private realVcpu(vcpu: number, base: number): number {
     const n = totalVcpus(this.config);
-    return (vcpu + base * this.config.vcpus) % n;
+    return (vcpu + base * this.config.shape.vcpus) % n;
   }
 
   /** A guest's own address in a raw write. */
   private realAddress(hi: number, base: number): number {
-    const vm = (addressVm(hi) + base) % this.config.vms;
+    const vm = (addressVm(hi) + base) % this.config.shape.vms;
     return (hi & ~VM_MASK) | (vm << VM_SHIFT);
   }
 

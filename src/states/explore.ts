@@ -12,9 +12,9 @@ import type { PropertyName } from '../judge/properties.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
 import type { Action } from '../schedule/table.js';
 import { ACTION_NAMES } from '../schedule/table.js';
-import type { MachineConfig } from '../machine/config.js';
+import type { MachineConfig, Shape } from '../machine/config.js';
 import { Schedule } from '../schedule/schedule.js';
-import type { Counterexample, Shape } from '../campaign/campaign.js';
+import type { Counterexample } from '../campaign/campaign.js';
 import { ShapeCampaign } from '../campaign/campaign.js';
 import { PROPERTIES, PROPERTY, REACH } from '../judge/properties.js';
 import { Bench } from '../campaign/trial.js';
@@ -92,7 +92,7 @@ export const POLL_STATES = 256;
 
 export function explore(options: ExploreOptions): Explored {
   const { model, kernel, policy, shape, bounds } = options;
-  const config: MachineConfig = { ...shape, model, kernel, policy, driver: driverOf(options) };
+  const config: MachineConfig = { shape, model, kernel, policy, driver: driverOf(options) };
   const explored = new MachineModel(config, bounds);
   const wanted = options.properties.filter((name) => silence(options, name) === null);
   const search = new Search(explored, {
@@ -208,7 +208,7 @@ function livenessOf(options: ExploreOptions, config: MachineConfig): Liveness | 
   });
   if (search.run().end !== 'exhausted') return null;
   let worst: Liveness = { recurs: false, most: 0, stem: [], cycle: [] };
-  for (let vcpu = 0; vcpu < config.vcpus && !worst.recurs; vcpu++) {
+  for (let vcpu = 0; vcpu < config.shape.vcpus && !worst.recurs; vcpu++) {
     const claim = {
       name: 'no-needless-switch',
       within: (state: Int32Array): boolean => model.stopped(state, vcpu),

@@ -61,8 +61,8 @@ export class MachineModel implements Model {
   constructor(config: MachineConfig, bounds: Bounds, keepsVms = false) {
     this.keepsVms = keepsVms;
     this.config = { ...config, plainBranches: true };
-    this.vms = config.vms;
-    this.stateWords = config.vms + 2;
+    this.vms = config.shape.vms;
+    this.stateWords = config.shape.vms + 2;
     this.parts = new Parts(this.config, bounds);
     this.table = new ActionTable(this.config);
     const { machine, monitor } = this.parts;
@@ -73,7 +73,7 @@ export class MachineModel implements Model {
       (vm, task) => monitor.samples.frames(vm, task),
       this.parts.opened,
     );
-    this.rotated = new Int32Array(config.vms);
+    this.rotated = new Int32Array(config.shape.vms);
     this.scratch = new Int32Array(this.stateWords);
     const last = this.stateWords - 1;
     this.invariants = PROPERTY_NAMES.map((name, p) => ({
@@ -84,7 +84,7 @@ export class MachineModel implements Model {
 
   /** Whether a vCPU's guest has used LBR, and does not any more. */
   stopped(state: Int32Array, vcpu: number): boolean {
-    const { vcpus } = this.config;
+    const { vcpus } = this.config.shape;
     const inFrame = this.inFrame(state, vcpu);
     const part = state[Math.trunc(inFrame / vcpus)];
     return (this.parts.stopped(part) & (1 << (inFrame % vcpus))) !== 0;
@@ -101,7 +101,7 @@ export class MachineModel implements Model {
   private inFrame(state: Int32Array, vcpu: number): number {
     const n = totalVcpus(this.config);
     const base = state[this.vms + 1] >>> BASE_SHIFT;
-    return (vcpu - base * this.config.vcpus + n) % n;
+    return (vcpu - base * this.config.shape.vcpus + n) % n;
   }
 
   /** Bytes that parts and what is known of actions take up. */
@@ -132,9 +132,9 @@ export class MachineModel implements Model {
     let suspended = 0;
     for (let vm = 0; vm < vms; vm++) suspended += parts.suspended(state[vm]);
     let n = 0;
-    for (let p = 0; p < config.pcpus; p++) {
+    for (let p = 0; p < config.shape.pcpus; p++) {
       const vcpu = parts.loaded(host, p);
-      const vm = vcpu < 0 ? NO_PART : Math.trunc(vcpu / config.vcpus);
+      const vm = vcpu < 0 ? NO_PART : Math.trunc(vcpu / config.shape.vcpus);
       // A suspended function that goes on may be suspended again; see `list` for the VM's others.
       const others = suspended - (vm < 0 ? 0 : parts.suspended(state[vm]));
       const room = this.alphabet.bounds.suspended - others;
@@ -370,8 +370,8 @@ export class MachineModel implements Model {
     const { parts, vms, rotated, config } = this;
     const host = state[vms];
     let vcpu = -1;
-    for (let p = 0; vcpu < 0 && p < config.pcpus; p++) vcpu = parts.loaded(host, p);
-    const by = Math.trunc(vcpu / config.vcpus);
+    for (let p = 0; vcpu < 0 && p < config.shape.pcpus; p++) vcpu = parts.loaded(host, p);
+    const by = Math.trunc(vcpu / config.shape.vcpus);
     if (by <= 0 || !parts.hostNeutral(host)) return;
     for (let vm = 0; vm < vms; vm++) rotated[vm] = state[(vm + by) % vms];
     for (let vm = 0; vm < vms; vm++) state[vm] = rotated[vm];

@@ -69,7 +69,7 @@ export class Parts {
   };
 
   constructor(config: MachineConfig, bounds: Bounds) {
-    const { vms, pcpus, vcpus, model } = config;
+    const { vms, pcpus, vcpus } = config.shape;
     this.config = config;
     this.rotatesTasks = !bounds.groups.includes('kexec');
     this.vms = vms;
@@ -82,7 +82,7 @@ export class Parts {
     const { machine, monitor, opened } = this;
     this.vmShapes = machine.guests.map((_, vm) => shapeOfVm(machine, monitor, opened, vm));
     this.hostShape = shapeOfHost(machine, monitor);
-    this.lent = machine.layout.lent.map((at) => LbrStack.at(machine.memory, model, at));
+    this.lent = machine.layout.lent.map((at) => LbrStack.at(machine.memory, config.model, at));
     const [port] = machine.ports;
     const tail = port.snapshot - port.log + machine.layout.guests[0].size;
     const longest = this.vmShapes[0].size + vcpus * tail;
@@ -247,7 +247,7 @@ export class Parts {
 
   private renameRow(row: Int32Array, names: Names, current: number): TaskRotation {
     const [shape] = this.vmShapes;
-    const rotation = new TaskRotation(this.config.tasks, current);
+    const rotation = new TaskRotation(this.config.shape.tasks, current);
     rotation.own(row, shape, names, this.machine.guests[0]);
     this.renumbering.begin(0);
     this.renumbering.alone(row, shape.numbers);
@@ -291,8 +291,8 @@ export class Parts {
   moveHost(host: number, by: number): number {
     const { hostRow: row, hostShape } = this;
     const { kernel } = this.machine.host;
-    const threads = this.vms * this.config.vcpus;
-    const shift = by * this.config.vcpus;
+    const threads = this.vms * this.config.shape.vcpus;
+    const shift = by * this.config.shape.vcpus;
     this.hostStore.load(host, row);
     moveVms(row, hostShape.names, this.vms - by, this.vms);
     for (const at of hostShape.vcpus) {
@@ -356,7 +356,7 @@ export class Parts {
     for (let i = 0; i < ports.length; i++) {
       const reads = loggedReads(row, ports[i]);
       if (reads < 0) continue;
-      const port = machine.ports[vm * config.vcpus + i];
+      const port = machine.ports[vm * config.shape.vcpus + i];
       visit(port.log, READ_WORDS * reads, true);
       visit(port.snapshot, machine.layout.guests[vm].size, false);
     }
@@ -413,7 +413,7 @@ export class Parts {
 
   /** vCPUs of a VM in the machine whose guest has used LBR and stopped, one bit each. */
   private stoppedOf(vm: number): number {
-    const { vcpus } = this.config;
+    const { vcpus } = this.config.shape;
     let bits = 0;
     for (let i = 0; i < vcpus; i++)
       if (this.monitor.switches.stopped(vm * vcpus + i)) bits |= 1 << i;

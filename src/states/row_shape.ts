@@ -139,7 +139,8 @@ export function shapeOfVm(
   vm: number,
 ): RowShape {
   const { config, layout } = machine;
-  const { vcpus, model } = config;
+  const { model } = config;
+  const { vcpus } = config.shape;
   const { words } = machine.memory;
   const first = vm * vcpus;
   const shape = new RowShape();
@@ -163,7 +164,7 @@ function addHistory(
   monitor: Monitor,
   vm: number,
 ): void {
-  const { vms, vcpus } = config;
+  const { vms, vcpus } = config.shape;
   if (per === 'vm') shape.addShare(words, vm, 1, vms);
   if (per === 'task') {
     const tasks = taskSlots(config);

@@ -10,11 +10,11 @@ import type { CpuModel } from '../hw/cpu_models.js';
 import { withDepth } from '../hw/cpu_models.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
 import type { PropertyName } from '../judge/properties.js';
-import type { MachineConfig } from '../machine/config.js';
+import type { MachineConfig, Shape } from '../machine/config.js';
 import { accessesMost } from '../machine/guest_call.js';
 import type { Schedule } from '../schedule/schedule.js';
 import { interruptionsIn } from '../schedule/schedule.js';
-import type { Counterexample, Result, Shape } from '../campaign/campaign.js';
+import type { Counterexample, Result } from '../campaign/campaign.js';
 import { ShapeCampaign } from '../campaign/campaign.js';
 import { PROPERTY } from '../judge/properties.js';
 import { Bench } from '../campaign/trial.js';
@@ -93,7 +93,7 @@ function searchShort(
   options: ShortenOptions,
 ): End {
   const { model, kernel, policy, poll } = options;
-  const real: MachineConfig = { ...shape, model, kernel, policy, driver: driverOf(options) };
+  const real: MachineConfig = { shape, model, kernel, policy, driver: driverOf(options) };
   const small = new MachineModel(
     { ...real, model: withDepth(model, DEPTH) },
     { groups: SHORT_GROUPS, events: 1, calls: DEPTH + 1, suspended: 1 },

@@ -94,7 +94,7 @@ function watchOf({ property }: ReplayCase, breaker: Breaker): Watch | null {
 
 /** The places of the vCPUs at the start of the schedule. */
 function bootLine(machine: Machine): string {
-  const { vms, vcpus, pcpus } = machine.config;
+  const { vms, vcpus, pcpus } = machine.config.shape;
   const where = machine.vcpus.map(({ id, vm, pcpu }) =>
     pcpu < 0 ? `v${id} (VM ${vm}) off` : `v${id} (VM ${vm}) on p${pcpu}`,
   );

@@ -15,7 +15,7 @@ import type { MachineConfig } from '../../src/machine/config.js';
 import { drawOf } from '../../src/schedule/draw.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import { configAlone, stepBoth } from '../../src/campaign/alone.js';
-import type { Shape } from '../../src/campaign/campaign.js';
+import type { Shape } from '../../src/machine/config.js';
 import { DEFAULT_SHAPES, runCampaign, ShapeCampaign } from '../../src/campaign/campaign.js';
 import { PROPERTY } from '../../src/judge/properties.js';
 import { breakerOf } from '../../src/campaign/replay_file.js';
@@ -33,7 +33,7 @@ function policy(name: string): LbrPolicy {
 }
 
 function configOf(name: string, shape: Shape, cpu = 'skylake'): MachineConfig {
-  return { ...shape, model: cpuModel(cpu), kernel: '6.1', policy: policy(name) };
+  return { shape, model: cpuModel(cpu), kernel: '6.1', policy: policy(name) };
 }
 
 /**

@@ -10,7 +10,8 @@ import type { CampaignOptions, Progress, Report } from '../../src/campaign/campa
 import { Bench } from '../../src/campaign/trial.js';
 import { drawOf } from '../../src/schedule/draw.js';
 import { DEFAULT_SHAPES, runCampaign, ShapeCampaign } from '../../src/campaign/campaign.js';
-import { replayToken } from '../../src/campaign/replay_file.js';
+import { caseOf, replayToken } from '../../src/campaign/replay_file.js';
+import { encodeToken } from '../../src/schedule/token.js';
 import { cpuModel } from '../rig/cpu.js';
 import { policyOf } from '../rig/machine.js';
 
@@ -59,7 +60,7 @@ describe('drawOf', () => {
 describe('a run with the guests left alone', () => {
   const shape = { vms: 1, vcpus: 2, tasks: 3, pcpus: 2 };
   const campaign = new ShapeCampaign({
-    ...shape,
+    shape,
     model,
     kernel: '6.1',
     policy: policyOf('always'),
@@ -130,7 +131,7 @@ describe('crashesAt', () => {
   const schedule = Schedule.of([call, open, call]);
 
   it('crashesAt is the action in which the driver throws, 0 for the boot, -1 for none', () => {
-    const config = { ...shape, model, kernel: '6.1', policy: policyOf('always') } as const;
+    const config = { shape, model, kernel: '6.1', policy: policyOf('always') } as const;
     expect(new ShapeCampaign(config).crashesAt(schedule)).toBe(-1);
     const fail = (): never => {
       throw new Error('crash');
@@ -176,10 +177,12 @@ describe('runCampaign', () => {
     expect(failures.length).toBeGreaterThan(3);
     for (const { property, counterexample, expected } of failures) {
       if (counterexample === null) throw new Error(`${property} has no counterexample`);
-      const replay = replayToken(counterexample.token);
+      const replay = replayToken(encodeToken(counterexample));
       expect(replay.property).toBe(property);
       expect(replay.schedule.actions()).toEqual(counterexample.actions);
       expect(expected).toBe('fails');
+      // It comes out of a worker thread as it is: there is nothing but data in it.
+      expect(structuredClone(counterexample)).toStrictEqual(counterexample);
     }
   });
 
@@ -219,7 +222,7 @@ describe('runCampaign', () => {
     );
     for (const { counterexample } of cut.results) {
       if (counterexample === null) continue;
-      const { config, property, schedule } = replayToken(counterexample.token);
+      const { config, property, schedule } = caseOf(counterexample);
       expect(new Bench(config).breaksAt(schedule, PROPERTY[property])).toBeGreaterThan(0);
     }
   });

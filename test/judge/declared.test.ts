@@ -43,7 +43,7 @@ describe('checkDeclared', () => {
   it('checkDeclared stops a machine from being judged under such a policy', () => {
     const policy = { ...never, notApplicable: { balance: 'it keeps no counts' } };
     const shape = { vms: 1, vcpus: 1, tasks: 1, pcpus: 1 };
-    const config = { ...shape, model: SKYLAKE, kernel: '6.1' as const, policy };
+    const config = { shape, model: SKYLAKE, kernel: '6.1' as const, policy };
     expect(() => new Monitor(config)).toThrow("notApplicable of policy never has 'balance'");
     expect(() => new Monitor({ ...config, policy: never })).not.toThrow();
   });

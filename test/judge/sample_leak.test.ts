@@ -80,7 +80,7 @@ function boot(monitor: Monitor, machine: Machine): void {
 function watched(): [Monitor, Machine] {
   const shape = { vms: 2, vcpus: VCPUS, tasks: 3, pcpus: 1 };
   const model = withDepth(cpuModel('skylake'), DEPTH);
-  const config = { ...shape, model, kernel: '6.1', policy: never } as const;
+  const config = { shape, model, kernel: '6.1', policy: never } as const;
   const monitor = new Monitor(config);
   const machine = new Machine(config, monitor);
   boot(monitor, machine);

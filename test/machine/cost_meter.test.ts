@@ -17,7 +17,7 @@ function meterOf(policy: LbrPolicy, beside?: Observer): CostMeter {
   const skylake = findCpuModel('skylake');
   if (skylake === undefined) throw new Error('no skylake');
   const shape = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
-  const config = { ...shape, model: withDepth(skylake, 4), kernel: '6.1' as const, policy };
+  const config = { shape, model: withDepth(skylake, 4), kernel: '6.1' as const, policy };
   const meter = new CostMeter(config, beside);
   meter.machine.boot();
   return meter;

@@ -13,7 +13,8 @@ import { Schedule } from '../../src/schedule/schedule.js';
 import type { KernelFinding, Report } from '../../src/campaign/campaign.js';
 import { DEFAULT_SHAPES, runCampaign } from '../../src/campaign/campaign.js';
 import { PROPERTY } from '../../src/judge/properties.js';
-import { replayToken } from '../../src/campaign/replay_file.js';
+import { caseOf } from '../../src/campaign/replay_file.js';
+import { encodeToken } from '../../src/schedule/token.js';
 import { Bench } from '../../src/campaign/trial.js';
 import { ScheduleArbitrary } from './schedule_arbitrary.js';
 
@@ -58,13 +59,13 @@ function campaign(
 
 /** Whether the kernel breaks the property where each vCPU owns a pCPU and the host does nothing. */
 function failsWithoutHost({ property, counterexample }: KernelFinding): boolean {
-  const { config, schedule } = replayToken(counterexample.token);
+  const { config, schedule } = caseOf(counterexample);
   const ofGuests = schedule
     .actions()
     .filter(({ kind }) => ACTIONS[kind].actor === 'vcpu' && !OF_HOST.includes(kind));
   const { pv } = config.policy;
-  const pcpus = totalVcpus(config);
-  const bench = new Bench({ ...config, policy: { ...always, pv }, pcpus });
+  const shape = { ...config.shape, pcpus: totalVcpus(config) };
+  const bench = new Bench({ ...config, policy: { ...always, pv }, shape });
   const p = PROPERTY[property];
   return bench.breaksAt(Schedule.of(ofGuests), p) < 0 && bench.monitor.verdicts.own[p] !== 0;
 }
@@ -73,7 +74,7 @@ function failsWithoutHost({ property, counterexample }: KernelFinding): boolean 
 function notTheKernels({ kernelFindings }: Report): string[] {
   return kernelFindings
     .filter((finding) => !failsWithoutHost(finding))
-    .map((finding) => `${finding.property}: vlbr replay ${finding.counterexample.token}`);
+    .map((finding) => `${finding.property}: vlbr replay ${encodeToken(finding.counterexample)}`);
 }
 
 /** Verdicts that differ from the declared ones, each with its schedule. */
@@ -83,7 +84,7 @@ function unexpected(report: Report): string[] {
     .map(
       (r) =>
         `${r.policy} ${r.property}: ${r.verdict}, expected ${r.expected}; ` +
-        `vlbr replay ${r.counterexample?.token ?? ''}`,
+        `vlbr replay ${r.counterexample === null ? '' : encodeToken(r.counterexample)}`,
     );
 }
 
@@ -132,7 +133,7 @@ describe('schedules drawn by fast-check', () => {
   for (const policy of SOUND) {
     it(`schedules drawn by fast-check never break ${policy.name}`, () => {
       const shape = { vms: 2, vcpus: 2, tasks: 3, pcpus: 2 };
-      const config = { ...shape, model: model('haswell'), kernel: '6.1' as const, policy };
+      const config = { shape, model: model('haswell'), kernel: '6.1' as const, policy };
       const bench = new Bench(config);
       fc.assert(
         fc.property(new ScheduleArbitrary(config, 120), (schedule) => {

@@ -15,7 +15,7 @@ import { withDepth } from '../../src/hw/cpu_models.js';
 import { lbrMap } from '../../src/hw/lbr_map.js';
 import { always } from '../../src/host/policy/always.js';
 import { KIND, KINDS } from '../../src/schedule/table.js';
-import type { MachineConfig } from '../../src/machine/config.js';
+import type { Shape } from '../../src/machine/config.js';
 import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import { Generator } from '../../src/schedule/generate.js';
 import { Machine } from '../../src/machine/machine.js';
@@ -69,11 +69,11 @@ class Rig {
   private pmiAt = -1;
   private watched = -1;
 
-  constructor(shape: Pick<MachineConfig, 'vms' | 'vcpus' | 'tasks' | 'pcpus' | 'model'>) {
+  constructor(model: CpuModel, shape: Shape) {
     const observer = observing((name, args) => {
       if (name.startsWith('guest')) this.heard(name, args);
     });
-    this.m = new Machine({ ...shape, kernel: '6.1', policy: always, driver }, observer);
+    this.m = new Machine({ shape, model, kernel: '6.1', policy: always, driver }, observer);
     this.generator = new Generator(this.m);
   }
 
@@ -277,7 +277,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
     it.each(models)(
       `an interrupted function of the ${name} goes on as if nothing had been, $lbr_nr deep`,
       (model) => {
-        const rig = new Rig({ ...HOST_SHAPE, model });
+        const rig = new Rig(model, HOST_SHAPE);
         let cut = 0;
         fc.assert(
           fc.property(tape, fc.integer({ min: 1, max: 60 }), (choices, steps) => {
@@ -302,7 +302,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
     );
 
     it(`a function of the ${name} always goes on after several interruptions`, () => {
-      const rig = new Rig({ ...HOST_SHAPE, model: withDepth(cpuModel('skylake'), 4) });
+      const rig = new Rig(withDepth(cpuModel('skylake'), 4), HOST_SHAPE);
       let twice = 0;
       const gaps = fc.noBias(fc.array(fc.nat(9), { minLength: 2, maxLength: 4 }));
       fc.assert(
@@ -322,7 +322,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
     });
 
     it(`an NMI is taken once, before, between or after interruptions of the ${name}`, () => {
-      const rig = new Rig({ ...HOST_SHAPE, model: withDepth(cpuModel('skylake'), 4) });
+      const rig = new Rig(withDepth(cpuModel('skylake'), 4), HOST_SHAPE);
       const reached = { before: 0, after: 0, inside: 0, samples: 0 };
       const gaps = fc.array(fc.nat(24), { minLength: 1, maxLength: 3 });
       const after = fc.integer({ min: 1, max: 24 });
@@ -363,7 +363,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
   describe('a context switch', () => {
     it(`a context switch of the ${name} ends the same, wherever it is interrupted`, () => {
       const model = withDepth(cpuModel('haswell'), 4);
-      const rig = new Rig({ vms: 2, vcpus: 1, tasks: 2, pcpus: 1, model });
+      const rig = new Rig(model, { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 });
       const { m } = rig;
       m.boot();
       rig.generator.begin(new Tape([]), true);
@@ -400,7 +400,7 @@ describe.each(DRIVERS)('with the %s driver', (name) => {
   describe('another vCPU of the VM', () => {
     it(`while the ${name} is interrupted, other vCPUs go on, except with held tasks`, () => {
       const shape = { vms: 1, vcpus: 2, tasks: 5, pcpus: 2 };
-      const rig = new Rig({ ...shape, model: withDepth(cpuModel('skylake'), 4) });
+      const rig = new Rig(withDepth(cpuModel('skylake'), 4), shape);
       const { m } = rig;
       let went = 0;
       fc.assert(

@@ -33,7 +33,7 @@ function broken(policy: LbrPolicy, without: readonly ActionName[]): PropertyName
   const model = cpuModel('skylake');
   const found = new Set<PropertyName>();
   for (const shape of DEFAULT_SHAPES) {
-    const campaign = new ShapeCampaign({ ...shape, model, kernel: '6.1', policy });
+    const campaign = new ShapeCampaign({ shape, model, kernel: '6.1', policy });
     const { verdicts } = campaign.bench.monitor;
     for (let run = 0; run < RUNS; run++) {
       campaign.run(drawOf(7, run), 60, null);

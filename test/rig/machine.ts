@@ -9,7 +9,7 @@ import { never } from '../../src/host/policy/never.js';
 import type { HostPerf, LbrPolicy, PolicyHost } from '../../src/host/policy/policy.js';
 import { msrValue } from '../../src/host/policy/policy.js';
 import type { Vcpu } from '../../src/host/vcpu.js';
-import type { MachineConfig } from '../../src/machine/config.js';
+import type { MachineConfig, Shape } from '../../src/machine/config.js';
 import { Machine } from '../../src/machine/machine.js';
 import { cpuModel } from './cpu.js';
 import { Recorder } from './observer.js';
@@ -37,17 +37,19 @@ export const CLOSE = 2;
 
 export const GP = 13;
 
-/** A machine's configuration. `DEFAULTS` fills in what is missing. */
-export interface Part extends Partial<MachineConfig> {
-  /** Name of the CPU model if `model` is missing: `haswell`, or `haswell/4` with four records. */
+/** A machine's configuration; parts of its shape may be given beside it. */
+export interface Part extends Partial<MachineConfig>, Partial<Shape> {
+  /** Name of the CPU model if `model` is left out: `haswell`, or `haswell/4` with four records. */
   readonly cpu?: string;
 }
 
-const DEFAULTS = { vms: 2, vcpus: 1, tasks: 1, pcpus: 1, kernel: '6.1', policy: never } as const;
+const SMALL: Shape = { vms: 2, vcpus: 1, tasks: 1, pcpus: 1 };
+const DEFAULTS = { kernel: '6.1', policy: never } as const;
 
 /** By default two VMs of one vCPU and one task each, on one pCPU of a Haswell, under `never`. */
-export function machineConfig({ cpu = 'haswell', ...part }: Part = {}): MachineConfig {
-  return { ...DEFAULTS, model: cpuModel(cpu), ...part };
+export function machineConfig({ cpu = 'haswell', shape, ...part }: Part = {}): MachineConfig {
+  const { vms, vcpus, tasks, pcpus, ...rest } = { ...SMALL, ...shape, ...part };
+  return { ...DEFAULTS, model: cpuModel(cpu), ...rest, shape: { vms, vcpus, tasks, pcpus } };
 }
 
 /** A machine that has booted. */

@@ -5,8 +5,8 @@ import { ModelInvariantError } from '../../src/hw/assert.js';
 import type { Action } from '../../src/schedule/table.js';
 import { ACTION_NAMES, ACTIONS, KIND, KINDS } from '../../src/schedule/table.js';
 import { actionText } from '../../src/schedule/action_text.js';
-import type { MachineConfig } from '../../src/machine/config.js';
-import { configProblem, taskSlots, totalVcpus } from '../../src/machine/config.js';
+import type { Shape } from '../../src/machine/config.js';
+import { shapeProblem, taskSlots, totalVcpus } from '../../src/machine/config.js';
 import { ACTION_WORDS, Schedule, step } from '../../src/schedule/schedule.js';
 import { anyAction } from '../rig/actions.js';
 import { bootedMachine, machineConfig } from '../rig/machine.js';
@@ -111,11 +111,11 @@ describe('step', () => {
   });
 });
 
-describe('configProblem', () => {
-  const problem = (part: Partial<MachineConfig>): string | null =>
-    configProblem({ ...CONFIG, tasks: 8, ...part });
+describe('shapeProblem', () => {
+  const problem = (part: Partial<Shape>): string | null =>
+    shapeProblem({ ...CONFIG.shape, tasks: 8, ...part });
 
-  it('configProblem accepts the ends of each range, and names what lies beyond', () => {
+  it('shapeProblem accepts the ends of each range, and names what lies beyond', () => {
     expect(problem({ vms: 1 })).toBe(null);
     expect(problem({ vms: 6 })).toBe(null);
     expect(problem({ vms: 0 })).toBe('--vms must be between 1 and 6, not 0');
@@ -135,10 +135,10 @@ describe('configProblem', () => {
   });
 
   it('taskSlots leave a task room to fork, and every task and CPU a context of its own', () => {
-    expect(taskSlots({ ...CONFIG, tasks: 3 })).toBe(6);
-    expect(taskSlots({ ...CONFIG, tasks: 16, vcpus: 2 })).toBe(29);
-    expect(taskSlots({ ...CONFIG, tasks: 16, vcpus: 8 })).toBe(23);
-    expect(totalVcpus({ ...CONFIG, vms: 3, vcpus: 4 })).toBe(12);
+    expect(taskSlots(machineConfig({ tasks: 3 }))).toBe(6);
+    expect(taskSlots(machineConfig({ tasks: 16, vcpus: 2 }))).toBe(29);
+    expect(taskSlots(machineConfig({ tasks: 16, vcpus: 8 }))).toBe(23);
+    expect(totalVcpus(machineConfig({ vms: 3, vcpus: 4 }))).toBe(12);
   });
 
   it('the largest machine that is accepted can boot', () => {

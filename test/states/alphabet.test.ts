@@ -8,7 +8,7 @@ import { Search } from '../../src/search/search.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import { hex } from '../../src/hw/u64.js';
 import { actionText } from '../../src/schedule/action_text.js';
-import type { Shape } from '../../src/campaign/campaign.js';
+import type { Shape } from '../../src/machine/config.js';
 import { machineConfig, policyOf } from '../rig/machine.js';
 
 const TWO_VMS: Shape = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
@@ -19,7 +19,7 @@ function modelOf(
   groups: readonly Group[],
   cpu = 'haswell',
 ): MachineModel {
-  const config = machineConfig({ ...shape, cpu: `${cpu}/2`, policy: policyOf(policyName) });
+  const config = machineConfig({ shape, cpu: `${cpu}/2`, policy: policyOf(policyName) });
   return new MachineModel(config, { groups, events: 1, calls: 2, suspended: 0 });
 }
 

@@ -33,7 +33,7 @@ class Plain {
     this.drawn = drawn;
     this.bench = new Bench(config);
     this.bench.boot();
-    this.opened = new Int32Array(config.vms);
+    this.opened = new Int32Array(config.shape.vms);
     const { machine, monitor } = this.bench;
     this.alphabet = new Alphabet(
       machine,

@@ -12,7 +12,7 @@ import { Schedule } from '../../src/schedule/schedule.js';
 import type { Counterexample, Result } from '../../src/campaign/campaign.js';
 import { DEFAULT_SHAPES, runCampaign, ShapeCampaign } from '../../src/campaign/campaign.js';
 import { PROPERTY } from '../../src/judge/properties.js';
-import { replayToken } from '../../src/campaign/replay_file.js';
+import { caseOf } from '../../src/campaign/replay_file.js';
 import { Bench } from '../../src/campaign/trial.js';
 import { cpuModel } from '../rig/cpu.js';
 
@@ -27,7 +27,7 @@ function campaign(policy: LbrPolicy, runs: number): readonly Result[] {
 
 /** A result whose schedule comes from the test. */
 function resultOf(policy: LbrPolicy, property: PropertyName, actions: Action[]): Result {
-  const config = { ...shape, model, kernel: '6.1', policy } as const;
+  const config = { shape, model, kernel: '6.1', policy } as const;
   const schedule = Schedule.of(actions);
   const p = PROPERTY[property];
   expect(new Bench(config).breaksAt(schedule, p)).toBe(actions.length);
@@ -45,9 +45,10 @@ function resultOf(policy: LbrPolicy, property: PropertyName, actions: Action[]):
   };
 }
 
-/** Checks that a counterexample's claims are true: its last action breaks the property. */
-function check(property: PropertyName, { token, actions, text }: Counterexample): void {
-  const { config, schedule } = replayToken(token);
+/** What a counterexample says of itself is so: it breaks the property, at its end. */
+function check(property: PropertyName, found: Counterexample): void {
+  const { actions, text } = found;
+  const { config, schedule } = caseOf(found);
   const bench = new Bench(config);
   expect(schedule.actions()).toEqual(actions);
   expect(bench.breaksAt(schedule, PROPERTY[property])).toBe(actions.length);

@@ -93,7 +93,7 @@ describe.skipIf(missing !== '')('C code', () => {
     kernel.lbr.intel_pmu_lbr_read(kernel.cpus[0]);
     const shape = { vms: 1, vcpus: 1, tasks: 2, pcpus: 1 };
     const driver = driverOf(bodies);
-    const shallow = { ...shape, model: withDepth(model, 2), kernel: '6.1', policy: always, driver };
+    const shallow = { shape, model: withDepth(model, 2), kernel: '6.1', policy: always, driver };
     const log = new AccessLog(shallow as MachineConfig);
     log.machine.boot();
     const cpu = log.machine.host.kernel.cpus[0];
@@ -155,7 +155,7 @@ describe.skipIf(missing !== '')('C code', () => {
         wrmsrl(MSR_LBR_TOS, tos);`,
     });
     const shape = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
-    const log = new AccessLog({ ...shape, model, kernel: '6.1', policy: always, driver });
+    const log = new AccessLog({ shape, model, kernel: '6.1', policy: always, driver });
     const statics = (actions: readonly Action[]): Int32Array => {
       log.run(Schedule.of(actions));
       const { layout } = log.machine.guests[0];

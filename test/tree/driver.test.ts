@@ -13,7 +13,7 @@ import { step } from '../../src/schedule/schedule.js';
 import { AccessLog, partsAt } from '../../src/questions/review/access_log.js';
 import { drawOf } from '../../src/schedule/draw.js';
 import { DEFAULT_SHAPES, ShapeCampaign } from '../../src/campaign/campaign.js';
-import type { Shape } from '../../src/campaign/campaign.js';
+import type { Shape } from '../../src/machine/config.js';
 import { breakerOf, parseReplayText } from '../../src/campaign/replay_file.js';
 import { Bench } from '../../src/campaign/trial.js';
 import { installedBinary, installedSource } from '../rig/installed_kernel.js';
@@ -24,7 +24,7 @@ import { SEED } from '../rig/seed.js';
 const STEPS = 60;
 
 function configOf(policyName: string, model: CpuModel, shape: Shape): MachineConfig {
-  return machineConfig({ ...shape, model, policy: policyOf(policyName) });
+  return machineConfig({ shape, model, policy: policyOf(policyName) });
 }
 
 const GOLDEN_FOLDER = new URL('../golden/', import.meta.url);

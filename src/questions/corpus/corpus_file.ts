@@ -7,8 +7,8 @@ import { POLICIES } from '../../host/policy/index.js';
 import type { PropertyName } from '../../judge/properties.js';
 import { PROPERTY_NAMES } from '../../judge/properties.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
-import { configProblem } from '../../machine/config.js';
-import type { Shape } from '../../campaign/campaign.js';
+import type { Shape } from '../../machine/config.js';
+import { shapeProblem } from '../../machine/config.js';
 
 /** The corpus or its clone is not as required. The message says what to do. */
 export class CorpusError extends Error {
@@ -131,8 +131,4 @@ function suspectProblem(suspect: Suspect, id: string, kind: DefectKind): string 
   if (problem !== null) return problem;
   if ((kind === 'present') !== (contrast !== undefined)) return 'contrast is for what is present';
   return null;
-}
-
-function shapeProblem(shape: Shape): string | null {
-  return configProblem({ ...shape, model: CPU_MODELS[0], kernel: '6.1', policy: POLICIES[0] });
 }

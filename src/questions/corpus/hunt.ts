@@ -8,7 +8,8 @@ import type { PropertyName } from '../../judge/properties.js';
 import { PROPERTY_NAMES } from '../../judge/properties.js';
 import { drawOf } from '../../schedule/draw.js';
 import type { Schedule } from '../../schedule/schedule.js';
-import type { Counterexample, Shape } from '../../campaign/campaign.js';
+import type { Shape } from '../../machine/config.js';
+import type { Counterexample } from '../../campaign/campaign.js';
 import { ACTIONS_PER_RUN, DEFAULT_SHAPES, GUESTS_ONLY } from '../../campaign/campaign.js';
 import type { Breaking, Crash } from '../../campaign/side.js';
 import { onlyOnOne, Side } from '../../campaign/side.js';
@@ -74,7 +75,7 @@ function sideOf({ model, cpu, driver }: Variant, place: Place, shape: Shape): Si
   const policy = model.findPolicy(place.policy);
   const cpuModel = model.findCpuModel(cpu);
   assert(policy !== undefined && cpuModel !== undefined, 'the corpus names what there is');
-  const config = { ...shape, model: cpuModel, kernel: place.kernel, policy };
+  const config = { shape, model: cpuModel, kernel: place.kernel, policy };
   return new Side(new model.ShapeCampaign(driver === undefined ? config : { ...config, driver }));
 }
 

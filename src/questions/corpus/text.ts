@@ -3,6 +3,7 @@ import type { Defect } from './corpus_file.js';
 import type { Judged } from './trial.js';
 import { isCaught, trialName } from './trial.js';
 import type { KernelInfo } from '../../tree/binary.js';
+import { encodeToken } from '../../schedule/token.js';
 import { actionText } from '../../schedule/action_text.js';
 import { actionLine } from '../../tell/action_line.js';
 import { findCpuModel } from '../../hw/cpu_models.js';
@@ -168,8 +169,8 @@ function brokenText({ trial, report: { outcome } }: Judged): string {
 
 /** The replay token; empty for a survivor. */
 export function tokenOf({ report: { outcome } }: Judged): string {
-  if (outcome.verdict === 'killed') return outcome.kill.counterexample.token;
-  return outcome.verdict === 'oops' ? outcome.crash.token : '';
+  if (outcome.verdict === 'killed') return encodeToken(outcome.kill.counterexample);
+  return outcome.verdict === 'oops' ? encodeToken(outcome.crash) : '';
 }
 
 function placeText({ trial, report: { outcome } }: Judged): string {

@@ -3,6 +3,7 @@ import type { Group } from '../../schedule/explored.js';
 import { DEFAULT_GROUPS } from '../../states/alphabet.js';
 import { GROUP_NAMES } from '../../schedule/explored.js';
 import type { KernelVersion } from '../../guest/perf/kernel.js';
+import type { Shape } from '../../machine/config.js';
 import { POLICIES } from '../../host/policy/index.js';
 import { PROPERTY_NAMES } from '../../judge/properties.js';
 import { CPU_MODELS, withDepth } from '../../hw/cpu_models.js';
@@ -27,15 +28,11 @@ import type { PoolResults } from '../../console/pool.js';
 import { inWorkers } from '../../console/pool.js';
 
 /** The options as commander hands them over. */
-export interface ExploreOptions extends DriverOptions {
+export interface ExploreOptions extends DriverOptions, Shape {
   readonly policy: string;
   readonly property: string;
   readonly cpu: string;
   readonly kernel: KernelVersion;
-  readonly vms: number;
-  readonly vcpus: number;
-  readonly tasks: number;
-  readonly pcpus: number;
   readonly depth: number;
   readonly events: number;
   readonly calls?: number;

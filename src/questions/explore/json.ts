@@ -1,5 +1,6 @@
 /** The report of an exploration as one JSON object; its keys are stable. */
 import type { Explored } from '../../states/explore.js';
+import { encodeToken } from '../../schedule/token.js';
 import { collisionOdds } from '../../search/visited.js';
 import type { Exploration, TimedExploration } from './text.js';
 import { coveredLength, endText, isSilicon, siliconName } from './text.js';
@@ -52,15 +53,11 @@ function resultJson(exploration: Exploration, result: TimedExploration): object 
 
 function boundsJson(exploration: Exploration): object {
   const { model, shape, bounds, maxLength, memoryMB, fingerprints, symmetry } = exploration;
-  const { vms, vcpus, tasks, pcpus } = shape;
   return {
     cpu: siliconName(model),
     lbrDepth: model.lbr_nr,
     silicon: isSilicon(model),
-    vms,
-    vcpus,
-    tasks,
-    pcpus,
+    ...shape,
     events: bounds.events,
     calls: bounds.calls,
     suspended: bounds.suspended,
@@ -91,7 +88,7 @@ function verdictsJson({ fingerprints }: Exploration, { results }: Explored): obj
         : {
             length: counterexample.actions.length,
             actions: counterexample.actions,
-            token: counterexample.token,
+            token: encodeToken(counterexample),
             text: ascii(counterexample.text),
           },
   }));

@@ -10,8 +10,10 @@ import { siliconOf } from '../../hw/cpu_models.js';
 import type { KernelInfo } from '../../tree/binary.js';
 import type { KernelVersion } from '../../guest/perf/kernel.js';
 import { Schedule } from '../../schedule/schedule.js';
-import type { Counterexample, Shape } from '../../campaign/campaign.js';
-import { replayToken, withDriver } from '../../campaign/replay_file.js';
+import type { Shape } from '../../machine/config.js';
+import type { Counterexample } from '../../campaign/campaign.js';
+import { caseOf, withDriver } from '../../campaign/replay_file.js';
+import { encodeToken } from '../../schedule/token.js';
 import { Bench } from '../../campaign/trial.js';
 import { actionLine } from '../../tell/action_line.js';
 import type { Colours } from '../../console/colours.js';
@@ -329,7 +331,7 @@ function toldActions(
   const { model, kernel, driver, shape } = exploration;
   const policy = findPolicy(policyName);
   assert(policy !== undefined, 'what was explored is a policy');
-  const bench = new Bench({ ...shape, model, kernel, driver, policy });
+  const bench = new Bench({ shape, model, kernel, driver, policy });
   const schedule = Schedule.of(actions);
   bench.boot();
   return actions.map((action, i) => {
@@ -366,12 +368,12 @@ function failureLines(
             '         ',
           ),
         ]),
-    `  ${['vlbr replay', counterexample.token, ...exploration.driverWords].join(' ')}`,
+    `  ${['vlbr replay', encodeToken(counterexample), ...exploration.driverWords].join(' ')}`,
   ];
 }
 
-function timelineLines({ driver }: Exploration, { token }: Counterexample): readonly string[] {
-  return timeline(withDriver(replayToken(token), driver)).lines;
+function timelineLines({ driver }: Exploration, found: Counterexample): readonly string[] {
+  return timeline(withDriver(caseOf(found), driver)).lines;
 }
 
 function sameSchedule(a: Counterexample | null, b: Counterexample): boolean {

@@ -13,7 +13,8 @@ import { PROPERTY_NAMES } from '../../judge/properties.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
 import type { Draw } from '../../schedule/draw.js';
 import type { Schedule } from '../../schedule/schedule.js';
-import type { CampaignOptions, Counterexample, Shape } from '../../campaign/campaign.js';
+import type { Shape } from '../../machine/config.js';
+import type { CampaignOptions, Counterexample } from '../../campaign/campaign.js';
 import { drawOf } from '../../schedule/draw.js';
 import { GUESTS_ONLY, ShapeCampaign } from '../../campaign/campaign.js';
 import type { Breaking, Crash } from '../../campaign/side.js';
@@ -68,7 +69,7 @@ class Pair {
   constructor(shape: Shape, options: CompareOptions) {
     const { model, kernel, policy, before, alive } = options;
     const side = (driver: DriverKind): Side =>
-      new Side(new ShapeCampaign({ ...shape, model, kernel, policy, driver }, alive));
+      new Side(new ShapeCampaign({ shape, model, kernel, policy, driver }, alive));
     this.before = side(before);
     this.after = side(driverOf(options));
     this.port = side(PORT);

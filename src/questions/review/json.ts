@@ -3,7 +3,9 @@ import { findCpuModel } from '../../hw/cpu_models.js';
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
 import { CALL_NAMES } from '../../machine/guest_call.js';
 import type { Access } from './access_log.js';
-import { replayToken, withDriver } from '../../campaign/replay_file.js';
+import { caseOf, withDriver } from '../../campaign/replay_file.js';
+import { encodeToken } from '../../schedule/token.js';
+import type { Crash } from '../../campaign/side.js';
 import { crashOf, findingsOf, losesAnything } from './comparison.js';
 import { shortestParting, vacuousOf } from './comparison.js';
 import type { Finding } from './comparison.js';
@@ -37,7 +39,7 @@ export function reviewJson(review: Review): object {
     notModelled,
     lost: of('lost'),
     vacuous: vacuousOf(reviews),
-    crashes: [crashOf(reviews, 'before'), crashOf(reviews, 'after')].filter((c) => c !== null),
+    crashes: [crashOf(reviews, 'before'), crashOf(reviews, 'after')].flatMap(crashJson),
     gained: of('gained'),
     accesses: {
       schedules: compared.reduce((n, { schedules }) => n + schedules, 0),
@@ -58,16 +60,24 @@ function sideJson({ info, path }: ReviewSide): object {
 
 function findingJson(finding: Finding, driver: DriverKind): object {
   const { by, policies, cpus, property, elsewhere, onLinux61, counterexample } = finding;
-  const { shape, actions, token } = counterexample;
-  const { text, lines } = timeline(withDriver(replayToken(token), driver));
+  const { shape, actions } = counterexample;
+  const token = encodeToken(counterexample);
+  const { text, lines } = timeline(withDriver(caseOf(counterexample), driver));
   const shown = { shape, actions, token, text, timeline: lines };
   return { property, by, policies, cpus, elsewhere, onLinux61, counterexample: shown };
+}
+
+function crashJson(crash: Crash | null): object[] {
+  if (crash === null) return [];
+  const { side, cpu, error, actions } = crash;
+  return [{ side, cpu, error, actions, token: encodeToken(crash) }];
 }
 
 function partingJson({ reviews }: Review): object | null {
   const parting = shortestParting(reviews);
   if (parting === null) return null;
-  const { policy, cpu, shape, actions, token, at, before, after } = parting;
+  const { policy, cpu, shape, actions, at, before, after } = parting;
+  const token = encodeToken(parting);
   const model = findCpuModel(cpu);
   const window = (accesses: readonly Access[]): object[] =>
     accesses.slice(Math.max(0, at - AROUND), at + AROUND).map((access) => ({

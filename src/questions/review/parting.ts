@@ -1,24 +1,19 @@
 /** Where the MSR accesses of two drivers first part, and what their switches cost. */
 import { driverOf } from '../../guest/perf/kernel.js';
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
-import type { Action } from '../../schedule/table.js';
 import type { Draw } from '../../schedule/draw.js';
 import type { Access, SwitchCosts } from './access_log.js';
 import { AccessLog, partsAt } from './access_log.js';
-import type { Shape } from '../../campaign/campaign.js';
+import type { Shape } from '../../machine/config.js';
 import { drawOf } from '../../schedule/draw.js';
 import { ShapeCampaign } from '../../campaign/campaign.js';
 import type { CompareOptions } from './compare.js';
 import type { Crash } from '../../campaign/side.js';
 import type { Schedule } from '../../schedule/schedule.js';
+import type { Replay } from '../../schedule/token.js';
 
-/** A short schedule in which accesses part. */
-export interface Parting {
-  readonly policy: string;
-  readonly cpu: string;
-  readonly shape: Shape;
-  readonly actions: readonly Action[];
-  readonly token: string;
+/** A short schedule on which accesses part. */
+export interface Parting extends Replay {
   /** Index of the first access that differs, in both lists. */
   readonly at: number;
   readonly before: readonly Access[];
@@ -47,7 +42,7 @@ class Logs {
 
   constructor(options: CompareOptions, shape: Shape) {
     const { model, kernel, policy, before, alive } = options;
-    const on = (driver: DriverKind) => ({ ...shape, model, kernel, policy, driver });
+    const on = (driver: DriverKind) => ({ shape, model, kernel, policy, driver });
     this.campaign = new ShapeCampaign(on(before), alive);
     this.before = new AccessLog(on(before));
     this.after = new AccessLog(on(driverOf(options)));
@@ -70,9 +65,7 @@ class Logs {
     try {
       return this[side].run(schedule);
     } catch (error) {
-      const token = campaign.token(schedule, 0);
-      const actions = schedule.actions();
-      throw new SideCrash({ side, cpu: campaign.cpu, error: String(error), actions, token });
+      throw new SideCrash({ ...campaign.replay(schedule, 0), side, error: String(error) });
     }
   }
 
@@ -84,15 +77,13 @@ class Logs {
     return at < 0 ? -1 : Math.min(a[at]?.action ?? Infinity, b[at]?.action ?? Infinity) + 1;
   }
 
-  /** Shrinks a schedule and compares its accesses. */
-  parting(found: Schedule, policy: string): Parting {
+  /** Compares a short schedule whose accesses part. */
+  parting(found: Schedule): Parting {
     const schedule = this.campaign.shrink(found, (s) => this.partsAfter(s));
     const before = this.run('before', schedule);
     const after = this.run('after', schedule);
     const at = partsAt(before, after);
-    const { shape, actions, token } = this.campaign.counterexample(schedule, 0, false);
-    const { cpu } = this.campaign;
-    return { policy, cpu, shape, actions, token, at, before, after };
+    return { ...this.campaign.replay(schedule, 0), at, before, after };
   }
 }
 
@@ -140,7 +131,7 @@ function accessesOf(options: CompareOptions): AccessComparison {
     after: AccessLog.costs(logs.map(({ after }) => after)),
   };
   // Shrinking comes after the costs, since it runs schedules whose switches must not count.
-  const parting = first === null ? null : first.log.parting(first.schedule, policy.name);
+  const parting = first === null ? null : first.log.parting(first.schedule);
   const where = { policy: policy.name, cpu: options.model.name };
   return { ...where, schedules: SCHEDULES, accesses, parted, parting, costs };
 }

@@ -11,7 +11,8 @@ import type { Finding, PolicyReview } from './comparison.js';
 import { crashOf, findingsOf, isMain, shortestParting, vacuousOf } from './comparison.js';
 import type { AccessComparison, Parting } from './parting.js';
 import { PROPERTIES } from '../../judge/properties.js';
-import { replayToken, withDriver } from '../../campaign/replay_file.js';
+import { caseOf, withDriver } from '../../campaign/replay_file.js';
+import { encodeToken } from '../../schedule/token.js';
 import { accessColumns } from '../../tell/access_text.js';
 import type { Colours } from '../../console/colours.js';
 import { tableLines } from '../../console/table.js';
@@ -158,14 +159,14 @@ function crashLines({ reviews, before, after }: Review, colours: Colours): strin
   return (['before', 'after'] as const).flatMap((side) => {
     const crash = crashOf(reviews, side);
     if (crash === null) return [];
-    const { error, actions, token } = crash;
+    const { error, actions } = crash;
     const { path } = side === 'before' ? before : after;
     return [
       '',
       colours.red(`the lbr.c ${side} the patch crashes: ${error}`),
       '  so nothing else was judged under the policies and on the CPUs where it did',
       ...actions.map((action, i) => `  #${i + 1} ${actionText(action)}`),
-      `  vlbr replay ${token} --kernel-src ${path}`,
+      `  vlbr replay ${encodeToken(crash)} --kernel-src ${path}`,
     ];
   });
 }
@@ -182,7 +183,7 @@ function scheduleLines(
   const lengths = alike.map((f) => f.counterexample.actions.length);
   if (alike[lengths.indexOf(Math.min(...lengths))] !== finding) return [];
   const side = kind === 'lost' ? review.after : review.before;
-  const { lines } = timeline(withDriver(replayToken(counterexample.token), side.driver));
+  const { lines } = timeline(withDriver(caseOf(counterexample), side.driver));
   const held = kind === 'lost' ? 'held before' : 'holds now';
   const statement = PROPERTIES.find(({ name }) => name === property)?.statement ?? '';
   return [
@@ -191,7 +192,7 @@ function scheduleLines(
     ...wrap(ascii(statement), '  ', '  '),
     `  On this schedule it ${held}:`,
     ...lines,
-    `  vlbr replay ${counterexample.token} --kernel-src ${side.path}`,
+    `  vlbr replay ${encodeToken(counterexample)} --kernel-src ${side.path}`,
   ];
 }
 
@@ -238,9 +239,9 @@ function whereText({ before, after, at, policy, cpu }: Parting): string {
   return `${cpu}, under ${policy}, ${where} on ${access.byHost ? 'p' : 'v'}${access.cpu}`;
 }
 
-/** The actions of a schedule. Accesses part in the last one. */
-function partingSchedule(review: Review, { token }: Parting): string[] {
-  return actionLines(withDriver(replayToken(token), review.before.driver));
+/** The actions, of which the last is the one in which accesses part. */
+function partingSchedule(review: Review, parting: Parting): string[] {
+  return actionLines(withDriver(caseOf(parting), review.before.driver));
 }
 
 function costText(before: Cost, after: Cost, of: (cost: Cost) => number): string {

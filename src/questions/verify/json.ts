@@ -1,5 +1,6 @@
 /** The report of a campaign as one JSON object; its keys are stable (README, "JSON"). */
-import { replayToken, VERIFY_SCHEMA, withDriver } from '../../campaign/replay_file.js';
+import { caseOf, VERIFY_SCHEMA, withDriver } from '../../campaign/replay_file.js';
+import { encodeToken } from '../../schedule/token.js';
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
 import type { Counterexample } from '../../campaign/campaign.js';
 import { summarize } from '../../schedule/host_schedule.js';
@@ -50,7 +51,8 @@ function counterexampleJson(
   driver: DriverKind,
 ): object | null {
   if (counterexample === null) return null;
-  const { shape, actions, token, label } = counterexample;
-  const { text, lines } = timeline(withDriver(replayToken(token), driver));
+  const { shape, actions, label } = counterexample;
+  const token = encodeToken(counterexample);
+  const { text, lines } = timeline(withDriver(caseOf(counterexample), driver));
   return { shape, actions, token, label, text, timeline: lines };
 }

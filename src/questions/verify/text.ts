@@ -4,10 +4,12 @@ import type { CpuModel } from '../../hw/cpu_models.js';
 import type { KernelInfo } from '../../tree/binary.js';
 import type { HostSchedule } from '../../schedule/host_schedule.js';
 import { summarize } from '../../schedule/host_schedule.js';
-import type { Counterexample, Report, Result, Shape, Verdict } from '../../campaign/campaign.js';
+import type { Shape } from '../../machine/config.js';
+import type { Counterexample, Report, Result, Verdict } from '../../campaign/campaign.js';
 import { REACH_NAMES } from '../../judge/properties.js';
 import { WINDOW_STEPS, windowsIn } from '../../schedule/recorded.js';
-import { replayToken, withDriver } from '../../campaign/replay_file.js';
+import { caseOf, withDriver } from '../../campaign/replay_file.js';
+import { encodeToken } from '../../schedule/token.js';
 import type { Colours } from '../../console/colours.js';
 import { guestText } from '../../tell/source_text.js';
 import { nameMsrs } from '../../tell/msr_name.js';
@@ -234,13 +236,13 @@ function scheduleText({ shape, actions }: Counterexample): string {
 }
 
 function timelineLines(campaign: Campaign, counterexample: Counterexample): string[] {
-  const { lines } = timeline(withDriver(replayToken(counterexample.token), campaign.driver));
+  const { lines } = timeline(withDriver(caseOf(counterexample), campaign.driver));
   return [...lines, replayLine(campaign, counterexample)];
 }
 
 /** One word, however long, on a line of its own: it is there to be copied. */
-function replayLine({ driverWords }: Campaign, { token }: Counterexample): string {
-  return `  ${['vlbr replay', token, ...driverWords].join(' ')}`;
+function replayLine({ driverWords }: Campaign, counterexample: Counterexample): string {
+  return `  ${['vlbr replay', encodeToken(counterexample), ...driverWords].join(' ')}`;
 }
 
 /** What the guest's kernel breaks by itself counts against no policy. */

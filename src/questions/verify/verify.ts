@@ -7,12 +7,12 @@ import { coloursFor } from '../../console/colours.js';
 import { verifyJson } from './json.js';
 import type { Campaign } from './text.js';
 import { unexpectedOf, verifyText } from './text.js';
-import type { MachineConfig } from '../../machine/config.js';
-import { configProblem } from '../../machine/config.js';
+import type { Shape } from '../../machine/config.js';
+import { shapeProblem } from '../../machine/config.js';
 import { parseFtrace, readFtraceFile, TraceError } from '../../schedule/ftrace.js';
 import type { HostSchedule } from '../../schedule/host_schedule.js';
 import { DEFAULT_VCPU_THREADS, hostSchedule } from '../../schedule/host_schedule.js';
-import type { Report, Shape } from '../../campaign/campaign.js';
+import type { Report } from '../../campaign/campaign.js';
 import { DEFAULT_SHAPES, mergedReports } from '../../campaign/campaign.js';
 import { recordedShape } from '../../schedule/recorded.js';
 import { entryOf, namesOf } from '../../console/arguments.js';
@@ -28,15 +28,11 @@ import { printJson, printLines } from '../../console/output.js';
 const WORKER: URL = new URL('./verify_worker.js', import.meta.url);
 
 /** The options as commander hands them over. */
-export interface VerifyOptions extends DriverOptions {
+export interface VerifyOptions extends DriverOptions, Partial<Shape> {
   readonly policy: string;
   readonly property: string;
   readonly cpu: string;
   readonly kernel: KernelVersion;
-  readonly vms?: number;
-  readonly vcpus?: number;
-  readonly tasks?: number;
-  readonly pcpus?: number;
   readonly runs: number;
   readonly seed: number;
   readonly shorten: boolean;
@@ -75,7 +71,7 @@ export async function verify(options: VerifyOptions): Promise<number> {
 /** Checks everything that can be wrong with the options. */
 function jobOf(options: VerifyOptions): Omit<VerifyJob, 'binary'> {
   const { cpu, kernel, runs, seed } = options;
-  const model = entryOf('CPU', cpu, CPU_MODELS);
+  entryOf('CPU', cpu, CPU_MODELS);
   const names = POLICIES.map(({ name }) => name);
   const policies = namesOf('policy', options.policy, names);
   const properties = namesOf('property', options.property, PROPERTY_NAMES);
@@ -83,8 +79,7 @@ function jobOf(options: VerifyOptions): Omit<VerifyJob, 'binary'> {
   const schedules = schedulesOf(options);
   const recorded = schedules.map((schedule) => askedOf(schedule));
   for (const { where, shape } of [...shapes.map((s) => ({ where: '', shape: s })), ...recorded]) {
-    const config: MachineConfig = { ...shape, model, kernel, policy: POLICIES[0] };
-    const problem = configProblem(config);
+    const problem = shapeProblem(shape);
     if (problem === null) continue;
     throw new UsageError(where === '' ? problem : `${where}: ${problem.replace('--', '')}`);
   }

@@ -11,7 +11,7 @@ import { findCpuModel } from '../../../src/hw/cpu_models.js';
 import { DEFAULT_SHAPES } from '../../../src/campaign/campaign.js';
 import { compareDrivers } from '../../../src/questions/review/compare.js';
 import { PROPERTY } from '../../../src/judge/properties.js';
-import { replayToken, withDriver } from '../../../src/campaign/replay_file.js';
+import { caseOf, withDriver } from '../../../src/campaign/replay_file.js';
 import { Bench } from '../../../src/campaign/trial.js';
 import { installedSource } from '../../rig/installed_kernel.js';
 
@@ -60,7 +60,7 @@ describe.skipIf(installedSource === null)("defects in a kernel's lbr.c", () => {
       expect(counterexample.actions.length).toBeLessThanOrEqual(SHORT_ENOUGH);
       // Neither the unpatched file nor the port breaks the property in this schedule.
       for (const driver of [options.good.driver ?? PORT, PORT]) {
-        const { config, schedule } = withDriver(replayToken(counterexample.token), driver);
+        const { config, schedule } = withDriver(caseOf(counterexample), driver);
         const bench = new Bench(config);
         expect(bench.breaksAt(schedule, PROPERTY[property])).toBe(-1);
         expect(bench.guestBreaksAt(schedule, PROPERTY[property])).toBe(-1);

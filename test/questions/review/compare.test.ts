@@ -20,7 +20,7 @@ import {
   reviewPolicy,
 } from '../../../src/questions/review/comparison.js';
 import { shortestParting, vacuousOf } from '../../../src/questions/review/comparison.js';
-import { replayToken, withDriver } from '../../../src/campaign/replay_file.js';
+import { caseOf, withDriver } from '../../../src/campaign/replay_file.js';
 import { breakerOf } from '../../../src/campaign/replay_file.js';
 import { CRASHING, NO_EVENTS, NO_RESTORE, ONE_MORE_READ } from '../../rig/broken_port.js';
 import { cpuModel } from '../../rig/cpu.js';
@@ -69,10 +69,10 @@ describe('compareDrivers', () => {
     const found = changes.find(({ property }) => property === 'callstack-true');
     if (found === undefined) throw new Error('callstack-true is not lost');
     expect([found.kind, found.by, found.elsewhere]).toEqual(['lost', 'kernel', true]);
-    const { actions, token, text } = found.counterexample;
+    const { actions, text } = found.counterexample;
     expect(actions.length).toBeLessThanOrEqual(8);
     expect(text).toContain('a sample of');
-    const replay = replayToken(token);
+    const replay = caseOf(found.counterexample);
     const run = (driver: DriverKind): string => {
       const { config } = withDriver(replay, driver);
       return breakerOf({ ...replay, config: { ...config, model: options('always', PORT).model } });
@@ -157,7 +157,7 @@ describe('compareAccesses', () => {
   it('accesses of an NMI inside a task switch are never counted for the switch', () => {
     const { model, kernel, policy } = options('always', PORT);
     const shape = { vms: 1, vcpus: 1, tasks: 2, pcpus: 1 };
-    const config = { ...shape, model, kernel, policy };
+    const config = { shape, model, kernel, policy };
     const costs = (nmi: boolean): SwitchCosts => {
       const log = new AccessLog(config);
       const pmi: Action = { kind: 'pmi', actor: 0, args: [0, nmi ? 4 : 0] };

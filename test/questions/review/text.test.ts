@@ -10,7 +10,11 @@ import { reviewText } from '../../../src/questions/review/text.js';
 import { WIDTH } from '../../../src/console/text.js';
 import { DEFAULT_SHAPES } from '../../../src/campaign/campaign.js';
 import type { PolicyReview } from '../../../src/questions/review/comparison.js';
-import { reviewPolicy, shortestParting } from '../../../src/questions/review/comparison.js';
+import {
+  crashOf,
+  reviewPolicy,
+  shortestParting,
+} from '../../../src/questions/review/comparison.js';
 import { CRASHING, NO_EVENTS, NO_RESTORE, ONE_MORE_READ } from '../../rig/broken_port.js';
 import { cpuModel } from '../../rig/cpu.js';
 import { policyOf } from '../../rig/machine.js';
@@ -60,7 +64,7 @@ interface Json {
   readonly lost: readonly { readonly property: string; readonly counterexample: object }[];
   readonly gained: readonly { readonly property: string }[];
   readonly vacuous: readonly { readonly property: string }[];
-  readonly crashes: readonly { readonly side: string }[];
+  readonly crashes: readonly object[];
   readonly accesses: { readonly schedules: number; readonly parting: { readonly at: number } };
 }
 
@@ -156,7 +160,13 @@ describe('the report of a review', () => {
     expect(text).toContain('MSR accesses were not compared.');
     expect(text).toContain('Costs were not compared.');
     expect(text.at(-1)).toMatch(/^the patched lbr\.c crashes; lost: nothing/);
-    expect(json(crash)).toMatchObject({ ok: false, crashes: [{ side: 'after' }] });
+    const { ok, crashes } = json(crash);
+    const { actions, error } = crashOf(crash.reviews, 'after') ?? {};
+    const token = expect.stringMatching(/^v1\./) as string;
+    expect([ok, crashes]).toEqual([
+      false,
+      [{ side: 'after', cpu: 'haswell', error, actions, token }],
+    ]);
     const mended = review(CRASHING, PORT);
     expect(lines(mended).at(-1)).toMatch(/and it does not crash any more$/);
     expect(json(mended).ok).toBe(true);
