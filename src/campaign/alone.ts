@@ -4,14 +4,11 @@
  * itself, it breaks there as well.
  */
 import { never } from '../host/policy/never.js';
-import { KIND } from '../schedule/table.js';
+import { canPerform, IS_VCPU, KIND, perform } from '../schedule/table.js';
 import { MSR_LBR_TOS } from '../hw/msr_index.js';
-import type { MachineConfig } from '../machine/config.js';
-import { totalVcpus } from '../machine/config.js';
+import { type MachineConfig, totalVcpus } from '../machine/config.js';
 import type { Machine } from '../machine/machine.js';
-import { canPerform, IS_VCPU, perform } from '../schedule/table.js';
-import type { Schedule } from '../schedule/schedule.js';
-import { ACTION_WORDS } from '../schedule/schedule.js';
+import { ACTION_WORDS, type Schedule } from '../schedule/schedule.js';
 import type { Monitor } from '../judge/monitor.js';
 
 /** A machine and who judges it. */

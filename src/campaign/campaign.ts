@@ -2,30 +2,24 @@
  * The suite: every policy against every property, by generated schedules. One run is judged by
  * all properties at once; the first failure of each is kept, and shrunk when the runs are done.
  */
-import type { KernelVersion } from '../guest/perf/kernel.js';
-import { driverOf } from '../guest/perf/kernel.js';
+import { driverOf, type KernelVersion } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import { assert } from '../hw/assert.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 import { knownFailure, notApplicable } from '../judge/declared.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
-import { ACTION_NAMES } from '../schedule/table.js';
+import { ACTION_NAMES, perform } from '../schedule/table.js';
 import type { MachineConfig, Shape } from '../machine/config.js';
-import type { Draw } from '../schedule/draw.js';
-import { drawOf } from '../schedule/draw.js';
+import { type Draw, drawOf } from '../schedule/draw.js';
 import { Generator } from '../schedule/generate.js';
-import { perform } from '../schedule/table.js';
 import { Schedule } from '../schedule/schedule.js';
-import type { Replay } from '../schedule/token.js';
-import { encodeToken, replayOf } from '../schedule/token.js';
+import { encodeToken, type Replay, replayOf } from '../schedule/token.js';
 import type { HostSchedule } from '../schedule/host_schedule.js';
 import type { Property, PropertyName, ReachName } from '../judge/properties.js';
 import { PROPERTIES, PROPERTY_NAMES, PROPERTY, REACH_NAMES, REACH } from '../judge/properties.js';
-import type { RecordedWindow } from '../schedule/recorded.js';
-import { RecordedRun, recordedWindows } from '../schedule/recorded.js';
+import { RecordedRun, type RecordedWindow, recordedWindows } from '../schedule/recorded.js';
 import { Bench } from './trial.js';
-import type { FailsAt } from '../schedule/shrink.js';
-import { shrink } from '../schedule/shrink.js';
+import { type FailsAt, shrink } from '../schedule/shrink.js';
 
 export type Verdict = 'holds' | 'fails' | 'vacuous' | 'not applicable';
 

@@ -8,18 +8,15 @@
  */
 import { findPolicy, POLICIES } from '../host/policy/index.js';
 import { knownFailure } from '../judge/declared.js';
-import type { PropertyName } from '../judge/properties.js';
+import { PROPERTY, PROPERTY_NAMES, type PropertyName } from '../judge/properties.js';
 import { CPU_MODELS, findCpuModel } from '../hw/cpu_models.js';
 import { KERNEL_VERSIONS } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import { actionProblem, isActionName, parseAction } from '../schedule/action_text.js';
 import { type Action, ACTION_NAMES, ACTIONS } from '../schedule/table.js';
-import type { MachineConfig } from '../machine/config.js';
-import { shapeProblem } from '../machine/config.js';
+import { type MachineConfig, shapeProblem } from '../machine/config.js';
 import { Schedule } from '../schedule/schedule.js';
-import type { Replay } from '../schedule/token.js';
-import { decodeToken, encodeToken, replayOf } from '../schedule/token.js';
-import { PROPERTY_NAMES, PROPERTY } from '../judge/properties.js';
+import { decodeToken, encodeToken, type Replay, replayOf } from '../schedule/token.js';
 import { Bench } from './trial.js';
 
 export const SCHEDULE_SCHEMA = 'vlbr/schedule/1';

@@ -4,9 +4,8 @@
  */
 import { PROPERTY_NAMES } from '../judge/properties.js';
 import type { Draw } from '../schedule/draw.js';
-import type { Schedule } from '../schedule/schedule.js';
+import { interruptionsIn, type Schedule } from '../schedule/schedule.js';
 import { accessesMost } from '../machine/guest_call.js';
-import { interruptionsIn } from '../schedule/schedule.js';
 import type { Replay } from '../schedule/token.js';
 import type { ShapeCampaign } from './campaign.js';
 import type { FailsAt } from '../schedule/shrink.js';

@@ -1,7 +1,6 @@
 import type { MachineConfig } from '../machine/config.js';
 import { Machine } from '../machine/machine.js';
-import type { Schedule } from '../schedule/schedule.js';
-import { step } from '../schedule/schedule.js';
+import { type Schedule, step } from '../schedule/schedule.js';
 import { configAlone, stepBoth } from './alone.js';
 import { Monitor } from '../judge/monitor.js';
 

@@ -1,8 +1,7 @@
 /** Ctrl-C and SIGTERM: the first ends the work with what is known, the second the process. */
 import { setImmediate } from 'node:timers/promises';
 import { EXIT_INTERRUPTED } from './exit_codes.js';
-import type { ProgressLine } from './progress.js';
-import { progressLine } from './progress.js';
+import { type ProgressLine, progressLine } from './progress.js';
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 

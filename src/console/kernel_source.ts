@@ -3,13 +3,11 @@ import { readFileSync } from 'node:fs';
 import { KERNEL_VERSIONS, type KernelVersion } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import { PORT } from '../guest/perf/lbr_port.js';
-import type { KernelBinary } from '../tree/binary.js';
-import { kernelBinary, KernelBinaryError } from '../tree/binary.js';
+import { type KernelBinary, kernelBinary, KernelBinaryError } from '../tree/binary.js';
 import { buildKernel } from '../tree/build.js';
 import { kernelDriver } from '../tree/driver.js';
 import { KernelError } from '../tree/errors.js';
-import type { KernelSource } from '../tree/source.js';
-import { installedKernel, readKernelSource } from '../tree/source.js';
+import { installedKernel, type KernelSource, readKernelSource } from '../tree/source.js';
 import { UsageError } from './errors.js';
 
 export interface DriverOptions {

@@ -7,8 +7,7 @@ import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import { findPolicy } from '../host/policy/index.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
 import { assert } from '../hw/assert.js';
-import type { CpuModel } from '../hw/cpu_models.js';
-import { findCpuModel } from '../hw/cpu_models.js';
+import { type CpuModel, findCpuModel } from '../hw/cpu_models.js';
 import { kernelBinary } from '../tree/binary.js';
 import { driverFor } from './kernel_source.js';
 

@@ -8,17 +8,14 @@ import { assert } from '../hw/assert.js';
 import * as msrs from '../hw/msr_index.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 import { GLOBAL_CTRL_HI, GLOBAL_CTRL_LO } from '../hw/logical_processor.js';
-import type { LbrMap } from '../hw/lbr_map.js';
-import { KIND_NONE, lbrMap } from '../hw/lbr_map.js';
-import type { Vector } from '../hw/msr_port.js';
-import { GP_VECTOR } from '../hw/msr_port.js';
+import { KIND_NONE, type LbrMap, lbrMap } from '../hw/lbr_map.js';
+import { GP_VECTOR, type Vector } from '../hw/msr_port.js';
 import {
   KVM_FEATURE_PV_LBR_CTRL,
   KVM_PV_LBR_CTRL_ACTIVE,
   MSR_KVM_PV_LBR_CTRL,
 } from '../guest/pv/kvm_para.js';
-import type { LbrHardware } from './lbr_registers.js';
-import { LbrRegisters } from './lbr_registers.js';
+import { type LbrHardware, LbrRegisters } from './lbr_registers.js';
 import type { HostPerf, LbrPolicy, PolicyHost } from './policy/policy.js';
 import type { Vcpu } from './vcpu.js';
 

@@ -10,8 +10,7 @@ import type { LbrStack } from '../hw/lbr_stack.js';
 import type { LogicalProcessor } from '../hw/logical_processor.js';
 import type { Vector } from '../hw/msr_port.js';
 import * as msrs from '../hw/msr_index.js';
-import type { Observer } from './observer.js';
-import { HOST } from './observer.js';
+import { HOST, type Observer } from './observer.js';
 import type { Vcpu } from './vcpu.js';
 
 /** What the host's LBR code works on, and who hears of it. */

@@ -3,8 +3,7 @@ import type { CpuModel } from '../hw/cpu_models.js';
 import { DEBUGCTLMSR_LBR } from '../hw/msr_index.js';
 import { LbrStack } from '../hw/lbr_stack.js';
 import type { Layout, Memory } from '../hw/memory.js';
-import type { StructClass } from '../hw/struct.js';
-import { struct, wordOf } from '../hw/struct.js';
+import { struct, type StructClass, wordOf } from '../hw/struct.js';
 import { Vmcs } from '../hw/vmx.js';
 import { policyWords } from './policy_words.js';
 

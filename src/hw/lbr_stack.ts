@@ -1,6 +1,5 @@
 import { LBR_FORMAT_EIP_FLAGS2, type CpuModel } from './cpu_models.js';
-import type { LbrMap } from './lbr_map.js';
-import { KIND_INFO, KIND_SELECT, KIND_TOS, lbrMap, recordWords } from './lbr_map.js';
+import { KIND_INFO, KIND_SELECT, KIND_TOS, type LbrMap, lbrMap, recordWords } from './lbr_map.js';
 import type { Layout, Memory } from './memory.js';
 import { LBR_FROM_SIGNEXT_2MSB_HI, LBR_INFO_CYCLES } from './msr_index.js';
 

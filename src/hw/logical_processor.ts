@@ -14,12 +14,10 @@ import {
 } from './cpu_models.js';
 import { BRANCH_IND_CALL, BRANCH_REL_CALL, BRANCH_RET, BRANCH_ZERO_CALL } from './branch.js';
 import { SELECT_BIT } from './branch.js';
-import type { LbrMap } from './lbr_map.js';
-import { KIND_NONE, lbrMap, recordWords } from './lbr_map.js';
+import { KIND_NONE, type LbrMap, lbrMap, recordWords } from './lbr_map.js';
 import { LbrStack } from './lbr_stack.js';
 import type { Layout, Memory } from './memory.js';
-import type { MsrPort, Vector } from './msr_port.js';
-import { GP_VECTOR } from './msr_port.js';
+import { GP_VECTOR, type MsrPort, type Vector } from './msr_port.js';
 import * as msrs from './msr_index.js';
 
 const DEBUGCTL = 0;

@@ -7,11 +7,9 @@
  * touches the LBR stack: what the last user left is what the next one finds.
  */
 import { assert } from './assert.js';
-import type { LogicalProcessor } from './logical_processor.js';
-import { debugctlValid } from './logical_processor.js';
+import { debugctlValid, type LogicalProcessor } from './logical_processor.js';
 import type { CpuModel } from './cpu_models.js';
-import type { LbrMap } from './lbr_map.js';
-import { KIND_NONE, lbrMap } from './lbr_map.js';
+import { KIND_NONE, type LbrMap, lbrMap } from './lbr_map.js';
 import type { Layout, Memory } from './memory.js';
 
 const GUEST_DEBUGCTL = 0;

@@ -1,5 +1,4 @@
-import type { MachineConfig } from '../machine/config.js';
-import { taskSlots, totalVcpus } from '../machine/config.js';
+import { type MachineConfig, taskSlots, totalVcpus } from '../machine/config.js';
 import type { Machine } from '../machine/machine.js';
 import type { Reference } from './reference.js';
 import type { Verdicts } from './verdicts.js';

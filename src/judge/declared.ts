@@ -1,10 +1,8 @@
 /** What a policy declares about the properties, read by the judge. */
-import type { KernelVersion } from '../guest/perf/kernel.js';
-import { KERNEL_FEATURES } from '../guest/perf/kernel.js';
+import { KERNEL_FEATURES, type KernelVersion } from '../guest/perf/kernel.js';
 import type { KnownFailure, LbrPolicy } from '../host/policy/policy.js';
 import type { CpuModel } from '../hw/cpu_models.js';
-import type { PropertyName } from './properties.js';
-import { PROPERTY_NAMES } from './properties.js';
+import { PROPERTY_NAMES, type PropertyName } from './properties.js';
 
 /**
  * Checks that all that a policy declares is about properties that exist.

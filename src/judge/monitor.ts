@@ -4,8 +4,7 @@
  */
 import type { Observer } from '../host/observer.js';
 import * as msrs from '../hw/msr_index.js';
-import type { MachineConfig } from '../machine/config.js';
-import { totalVcpus } from '../machine/config.js';
+import { type MachineConfig, totalVcpus } from '../machine/config.js';
 import { CALL_SWITCH } from '../machine/guest_call.js';
 import type { Machine } from '../machine/machine.js';
 import { assert } from '../hw/assert.js';

@@ -7,14 +7,12 @@
 import { MSR_KVM_PV_LBR_CTRL } from '../guest/pv/kvm_para.js';
 import * as branch from '../hw/branch.js';
 import { LBR_FORMAT_EIP_FLAGS2, type CpuModel } from '../hw/cpu_models.js';
-import type { LbrMap } from '../hw/lbr_map.js';
-import { KIND_FROM, KIND_INFO, KIND_NONE, KIND_TO, lbrMap } from '../hw/lbr_map.js';
+import { KIND_FROM, KIND_INFO, KIND_NONE, KIND_TO, type LbrMap, lbrMap } from '../hw/lbr_map.js';
 import { LogicalProcessor } from '../hw/logical_processor.js';
 import { Layout, Memory } from '../hw/memory.js';
 import * as msrs from '../hw/msr_index.js';
 import { hex64 } from '../hw/u64.js';
-import type { MachineConfig } from '../machine/config.js';
-import { cyclesOf, mispredicted, totalVcpus } from '../machine/config.js';
+import { cyclesOf, type MachineConfig, mispredicted, totalVcpus } from '../machine/config.js';
 import { CALL_RDMSR, CALL_WRMSR } from '../machine/guest_call.js';
 import type { Machine } from '../machine/machine.js';
 import { guestKernelConfig } from '../machine/machine_layout.js';

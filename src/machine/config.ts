@@ -1,8 +1,7 @@
 import type { KernelVersion } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import { branchCycles } from '../hw/branch.js';
-import type { CpuModel } from '../hw/cpu_models.js';
-import { LBR_FORMAT_TIME } from '../hw/cpu_models.js';
+import { type CpuModel, LBR_FORMAT_TIME } from '../hw/cpu_models.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
 
 /** How many of what a machine has. */

@@ -1,7 +1,6 @@
 /** Counts what the LBR of guests costs: MSR accesses, stacks moved, and exits. */
 import { HOST, Observer, tee } from '../host/observer.js';
-import type { LbrMap } from '../hw/lbr_map.js';
-import { KIND_NONE, lbrMap } from '../hw/lbr_map.js';
+import { KIND_NONE, type LbrMap, lbrMap } from '../hw/lbr_map.js';
 import * as msrs from '../hw/msr_index.js';
 import type { MachineConfig } from './config.js';
 import { CALL_SWITCH } from './guest_call.js';

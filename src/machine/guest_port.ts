@@ -10,10 +10,8 @@
  */
 import type { Kvm } from '../host/kvm.js';
 import type { Vcpu } from '../host/vcpu.js';
-import type { Cpu, Kernel } from '../guest/perf/kernel.js';
-import { driverOf } from '../guest/perf/kernel.js';
-import { EVENT_CTX_AT, perf_event } from '../guest/perf/perf_structs.js';
-import { task_struct } from '../guest/perf/perf_structs.js';
+import { type Cpu, driverOf, type Kernel } from '../guest/perf/kernel.js';
+import { EVENT_CTX_AT, perf_event, task_struct } from '../guest/perf/perf_structs.js';
 import { intel_pmu_handle_irq } from '../guest/perf/intel_core.js';
 import { assert } from '../hw/assert.js';
 import { CALL_SWITCH, CALL_WRMSR } from './guest_call.js';

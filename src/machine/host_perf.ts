@@ -15,12 +15,10 @@ import { KIND_NONE, lbrMap } from '../hw/lbr_map.js';
 import type { Memory } from '../hw/memory.js';
 import { MSR_IA32_DEBUGCTLMSR } from '../hw/msr_index.js';
 import type { MsrPort, Vector } from '../hw/msr_port.js';
-import type { Observer } from '../host/observer.js';
-import { HOST } from '../host/observer.js';
+import { HOST, type Observer } from '../host/observer.js';
 import type { GuestLbrEvent, HostPerf } from '../host/policy/policy.js';
 import type { Vcpu } from '../host/vcpu.js';
-import type { MachineConfig } from './config.js';
-import { totalVcpus } from './config.js';
+import { type MachineConfig, totalVcpus } from './config.js';
 
 const { PERF_SAMPLE_BRANCH_ANY, PERF_SAMPLE_BRANCH_KERNEL, PERF_SAMPLE_BRANCH_USER } = perf;
 

@@ -2,8 +2,7 @@
  * The machine put together: pCPUs, the host's kernel and KVM, and the guests' kernels, in one block
  * of memory. It performs actions; schedule/table.ts says which are possible.
  */
-import type { Cpu, KernelLayout } from '../guest/perf/kernel.js';
-import { driverOf, Kernel } from '../guest/perf/kernel.js';
+import { type Cpu, driverOf, Kernel, type KernelLayout } from '../guest/perf/kernel.js';
 import { perf_event_init_task, perf_event_open } from '../guest/perf/events_syscall.js';
 import { freeEvent, freeTask } from '../guest/perf/events_syscall.js';
 import type { perf_event } from '../guest/perf/perf_structs.js';
@@ -14,11 +13,9 @@ import type { Memory } from '../hw/memory.js';
 import { Kvm } from '../host/kvm.js';
 import type { Observer } from '../host/observer.js';
 import { Vcpu } from '../host/vcpu.js';
-import type { MachineConfig } from './config.js';
-import { cyclesOf, mispredicted, totalVcpus } from './config.js';
+import { cyclesOf, type MachineConfig, mispredicted, totalVcpus } from './config.js';
 import * as call from './guest_call.js';
-import type { PortOwner } from './guest_port.js';
-import { GuestPort, PREEMPTED } from './guest_port.js';
+import { GuestPort, type PortOwner, PREEMPTED } from './guest_port.js';
 import { HOST_EVENT_CLOSE, HOST_EVENT_ON, HostKernel } from './host_perf.js';
 import * as sim from './machine_layout.js';
 import { guestKernelConfig, MachineLayout } from './machine_layout.js';

@@ -1,15 +1,12 @@
 /** Where everything of a machine lies in its block of memory. */
-import type { KernelConfig } from '../guest/perf/kernel.js';
-import { driverOf, KernelLayout } from '../guest/perf/kernel.js';
+import { driverOf, type KernelConfig, KernelLayout } from '../guest/perf/kernel.js';
 import { KVM_FEATURE_PV_LBR_CTRL } from '../guest/pv/kvm_para.js';
 import { kvmCpuidFeatures } from '../host/kvm.js';
-import type { VcpuLayout } from '../host/vcpu.js';
-import { Vcpu } from '../host/vcpu.js';
+import { Vcpu, type VcpuLayout } from '../host/vcpu.js';
 import { LbrStack } from '../hw/lbr_stack.js';
 import { LogicalProcessor } from '../hw/logical_processor.js';
 import { Layout } from '../hw/memory.js';
-import type { MachineConfig } from './config.js';
-import { GUEST_EVENTS, taskSlots, totalVcpus } from './config.js';
+import { GUEST_EVENTS, type MachineConfig, taskSlots, totalVcpus } from './config.js';
 import { GuestPort } from './guest_port.js';
 import { hostKernelConfig } from './host_perf.js';
 

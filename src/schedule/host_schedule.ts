@@ -5,8 +5,7 @@
  * A vCPU is a host thread whose name matches a regular expression; its identity is its pid. What
  * other threads do matters only in that they are not vCPUs. Left out: exits, wake-ups, priorities.
  */
-import type { SchedSwitch } from './ftrace.js';
-import { TraceError } from './ftrace.js';
+import { type SchedSwitch, TraceError } from './ftrace.js';
 
 /** QEMU's names for vCPU threads; it gives them with `-name ...,debug-threads=on`, as libvirt. */
 export const DEFAULT_VCPU_THREADS: RegExp = /CPU \d+\/(KVM|TCG)/;

@@ -4,12 +4,11 @@
  * guests' work generated in between. A recorded switch may land inside a guest function.
  */
 import type { HostSchedule } from './host_schedule.js';
-import { KIND } from './table.js';
+import { KIND, perform } from './table.js';
 import type { Shape } from '../machine/config.js';
 import type { Draw } from './draw.js';
 import type { Generator } from './generate.js';
 import type { Machine } from '../machine/machine.js';
-import { perform } from './table.js';
 import type { Schedule } from './schedule.js';
 
 /** Recorded switches in one run. */

@@ -1,9 +1,7 @@
 import { assert } from '../hw/assert.js';
 import { after } from './param.js';
-import type { Action } from './table.js';
-import { ACTION_NAMES, ACTIONS, KIND, KINDS } from './table.js';
+import { type Action, ACTION_NAMES, ACTIONS, canPerform, KIND, KINDS, perform } from './table.js';
 import type { Machine } from '../machine/machine.js';
-import { canPerform, perform } from './table.js';
 
 /** Integers of one action in a schedule: kind, actor, and three parameters. */
 export const ACTION_WORDS = 5;

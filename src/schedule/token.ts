@@ -4,8 +4,7 @@
  * check sum, so that a mistyped token is refused rather than replayed as something else.
  */
 import { Buffer } from 'node:buffer';
-import type { Action } from './table.js';
-import { KINDS } from './table.js';
+import { type Action, KINDS } from './table.js';
 import type { MachineConfig, Shape } from '../machine/config.js';
 import { ACTION_WORDS, Schedule } from './schedule.js';
 

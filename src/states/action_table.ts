@@ -2,11 +2,8 @@
  * The actions of an exploration, each known by its number: what a schedule has for it, in numbers
  * of the frame in which it was found, and which VM it is about.
  */
-import type { Action } from '../schedule/table.js';
-import { ACTION_NAMES, ACTIONS, KIND } from '../schedule/table.js';
-import type { MachineConfig } from '../machine/config.js';
-import { totalVcpus } from '../machine/config.js';
-import { IS_VCPU, perform } from '../schedule/table.js';
+import { type Action, ACTION_NAMES, ACTIONS, IS_VCPU, KIND, perform } from '../schedule/table.js';
+import { type MachineConfig, totalVcpus } from '../machine/config.js';
 import { addressVm } from '../hw/branch.js';
 import { assert } from '../hw/assert.js';
 import { RAW_VALUE } from '../schedule/actions/msrs.js';

@@ -2,28 +2,23 @@
  * Explores one policy: every schedule of a small machine, up to bounds that the result states. What
  * it finds is run once more on the machine as `verify` runs it before it is told.
  */
-import type { KernelVersion } from '../guest/perf/kernel.js';
-import { driverOf } from '../guest/perf/kernel.js';
+import { driverOf, type KernelVersion } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import { assert } from '../hw/assert.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 import { knownFailure, notApplicable } from '../judge/declared.js';
-import type { PropertyName } from '../judge/properties.js';
+import { PROPERTIES, PROPERTY, type PropertyName, REACH } from '../judge/properties.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
-import type { Action } from '../schedule/table.js';
-import { ACTION_NAMES } from '../schedule/table.js';
+import { type Action, ACTION_NAMES } from '../schedule/table.js';
 import type { MachineConfig, Shape } from '../machine/config.js';
 import { Schedule } from '../schedule/schedule.js';
-import type { Counterexample } from '../campaign/campaign.js';
-import { ShapeCampaign } from '../campaign/campaign.js';
-import { PROPERTIES, PROPERTY, REACH } from '../judge/properties.js';
+import { type Counterexample, ShapeCampaign } from '../campaign/campaign.js';
 import { Bench } from '../campaign/trial.js';
 import type { Bounds } from '../schedule/explored.js';
 import { actionsOf } from './alphabet.js';
 import { findLasso } from '../search/lasso.js';
 import { MachineModel } from './machine_model.js';
-import type { End, Outcome, Progress } from '../search/search.js';
-import { Search } from '../search/search.js';
+import { type End, type Outcome, type Progress, Search } from '../search/search.js';
 
 export interface ExploreOptions {
   readonly model: CpuModel;

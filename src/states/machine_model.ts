@@ -7,10 +7,8 @@
  * parts of other VMs.
  */
 import { PROPERTY_NAMES } from '../judge/properties.js';
-import { KIND } from '../schedule/table.js';
-import type { Action } from '../schedule/table.js';
-import type { MachineConfig } from '../machine/config.js';
-import { totalVcpus } from '../machine/config.js';
+import { type Action, KIND } from '../schedule/table.js';
+import { type MachineConfig, totalVcpus } from '../machine/config.js';
 import { ActionTable } from './action_table.js';
 import type { Bounds } from '../schedule/explored.js';
 import { Alphabet } from './alphabet.js';

@@ -5,8 +5,7 @@
  * Within a VM's part its own number is 0 and the others' follow, so that the same part may be any
  * VM's; branches are numbered by the order in which they are met, so that there are finitely many.
  */
-import { driverOf } from '../guest/perf/kernel.js';
-import type { Kernel } from '../guest/perf/kernel.js';
+import { driverOf, type Kernel } from '../guest/perf/kernel.js';
 import { task_struct } from '../guest/perf/perf_structs.js';
 import { KIND_FROM, KIND_INFO, KIND_TO, lbrMap } from '../hw/lbr_map.js';
 import { LbrStack } from '../hw/lbr_stack.js';
@@ -17,8 +16,7 @@ import { Monitor } from '../judge/monitor.js';
 import type { Bounds } from '../schedule/explored.js';
 import { PartStore } from './part_store.js';
 import { moveVms, numbersIn, Renumbering, TaskRotation } from './renaming.js';
-import type { RowShape } from './row_shape.js';
-import { currentAt, Names, shapeOfHost, shapeOfVm } from './row_shape.js';
+import { currentAt, Names, type RowShape, shapeOfHost, shapeOfVm } from './row_shape.js';
 import { retireKernel, settleKernel, wipeSamples } from './settle.js';
 import { SteppedMachine } from './stepped_machine.js';
 

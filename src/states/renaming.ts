@@ -7,8 +7,7 @@ import { task_struct } from '../guest/perf/perf_structs.js';
 import { assert } from '../hw/assert.js';
 import { addressTask, addressVm } from '../hw/branch.js';
 import { renameTasksOf } from '../machine/guest_port.js';
-import type { Names, RowShape } from './row_shape.js';
-import { currentAt } from './row_shape.js';
+import { currentAt, type Names, type RowShape } from './row_shape.js';
 
 /** Numbers of branches that a state may have, per VM: one bit each. */
 const NUMBERS_MAX = 31;

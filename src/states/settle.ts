@@ -5,8 +5,7 @@
  */
 import type { Kernel } from '../guest/perf/kernel.js';
 import { BRANCH_ENTRY_WORDS, LBR_NONE } from '../guest/perf/perf_event.js';
-import { perf_event } from '../guest/perf/perf_structs.js';
-import type { x86_perf_task_context } from '../guest/perf/perf_structs.js';
+import { perf_event, type x86_perf_task_context } from '../guest/perf/perf_structs.js';
 
 /** What a kernel leaves behind of freed events, and of lists that have become shorter. */
 export function settleKernel(kernel: Kernel): void {

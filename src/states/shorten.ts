@@ -3,26 +3,20 @@
  * every short schedule of two small machines. A counterexample that none is shorter than is
  * minimal; where the search does not reach that far, it stays a shrunk one.
  */
-import type { KernelVersion } from '../guest/perf/kernel.js';
-import { driverOf } from '../guest/perf/kernel.js';
+import { driverOf, type KernelVersion } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
-import type { CpuModel } from '../hw/cpu_models.js';
-import { withDepth } from '../hw/cpu_models.js';
+import { type CpuModel, withDepth } from '../hw/cpu_models.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
-import type { PropertyName } from '../judge/properties.js';
+import { PROPERTY, type PropertyName } from '../judge/properties.js';
 import type { MachineConfig, Shape } from '../machine/config.js';
 import { accessesMost } from '../machine/guest_call.js';
-import type { Schedule } from '../schedule/schedule.js';
-import { interruptionsIn } from '../schedule/schedule.js';
-import type { Counterexample, Result } from '../campaign/campaign.js';
-import { ShapeCampaign } from '../campaign/campaign.js';
-import { PROPERTY } from '../judge/properties.js';
+import { interruptionsIn, type Schedule } from '../schedule/schedule.js';
+import { type Counterexample, type Result, ShapeCampaign } from '../campaign/campaign.js';
 import { Bench } from '../campaign/trial.js';
 import { type Group, GROUP_NAMES } from '../schedule/explored.js';
 import { POLL_STATES, scheduleTo } from './explore.js';
 import { MachineModel } from './machine_model.js';
-import type { End } from '../search/search.js';
-import { Search } from '../search/search.js';
+import { type End, Search } from '../search/search.js';
 
 /** Every schedule of up to SHORT actions is explored; one more action makes ten times as many. */
 const SHORT = 4;

@@ -7,8 +7,7 @@ import { MSR_KVM_PV_LBR_CTRL } from '../guest/pv/kvm_para.js';
 import type { Machine } from '../machine/machine.js';
 import { plural } from '../console/text.js';
 import { isFromMsr, isLbrMsr, msrName, msrSlot, plainHex, valueText } from './msr_name.js';
-import type { Viewer } from './record_text.js';
-import { branchText, NEUTRAL, registerText, slotRanges } from './record_text.js';
+import { branchText, NEUTRAL, registerText, slotRanges, type Viewer } from './record_text.js';
 import type { Branch, Entry, GuestAccess, HostAccess, HostStack } from './watcher.js';
 
 type Access = GuestAccess | HostAccess;

@@ -4,8 +4,7 @@ import { HOST } from '../host/observer.js';
 import type { Machine } from '../machine/machine.js';
 import type { Monitor } from '../judge/monitor.js';
 import { debugctlBits, selectBrief } from './msr_name.js';
-import type { Viewer } from './record_text.js';
-import { branchText, NEUTRAL, stackRecords } from './record_text.js';
+import { branchText, NEUTRAL, stackRecords, type Viewer } from './record_text.js';
 import { splitTable } from '../console/table.js';
 
 /** Records of each stack to print, newest first. */

@@ -8,15 +8,13 @@ import { tee } from '../host/observer.js';
 import { step } from '../schedule/schedule.js';
 import { Monitor } from '../judge/monitor.js';
 import { PROPERTY } from '../judge/properties.js';
-import type { Breaker, ReplayCase } from '../campaign/replay_file.js';
-import { breakerOf } from '../campaign/replay_file.js';
+import { type Breaker, breakerOf, type ReplayCase } from '../campaign/replay_file.js';
 import { Bench } from '../campaign/trial.js';
 import { actionLine } from './action_line.js';
 import { nameMsrs } from './msr_name.js';
 import { narrate } from './narrative.js';
 import { ascii, plural, wrap } from '../console/text.js';
-import type { Watch } from './watcher.js';
-import { Watcher } from './watcher.js';
+import { type Watch, Watcher } from './watcher.js';
 
 export interface Timeline {
   readonly lines: readonly string[];

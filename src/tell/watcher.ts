@@ -9,8 +9,7 @@ import { CALL_NAMES } from '../machine/guest_call.js';
 import type { Machine } from '../machine/machine.js';
 import type { Monitor } from '../judge/monitor.js';
 import { debugctlText, isLbrMsr, msrName } from './msr_name.js';
-import type { StackRecord, Viewer } from './record_text.js';
-import { branchText, stackRecords } from './record_text.js';
+import { branchText, type StackRecord, stackRecords, type Viewer } from './record_text.js';
 import { registerLines } from './registers.js';
 import { plural } from '../console/text.js';
 

@@ -1,6 +1,5 @@
 /** Compiles an unchanged lbr.c to WebAssembly. Compiled modules are kept in a cache. */
-import type { StdioOptions } from 'node:child_process';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, type StdioOptions } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,8 +7,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import envPaths from 'env-paths';
-import type { KernelBinary } from './binary.js';
-import { kernelBinary, withInfo } from './binary.js';
+import { type KernelBinary, kernelBinary, withInfo } from './binary.js';
 import { driftMacros, includedHeaders } from './drift.js';
 import { KernelError } from './errors.js';
 import { explain } from './explain.js';

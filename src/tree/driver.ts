@@ -14,11 +14,9 @@ import type { DriverKind, LbrDriver } from '../guest/perf/lbr_driver.js';
 import type { perf_event, perf_event_context } from '../guest/perf/perf_structs.js';
 import { assert } from '../hw/assert.js';
 import { LBR_INITS, siliconOf } from '../hw/cpu_models.js';
-import type { Layout } from '../hw/memory.js';
-import { addressOf, BLOCK_ADDRESS, Memory } from '../hw/memory.js';
+import { addressOf, BLOCK_ADDRESS, type Layout, Memory } from '../hw/memory.js';
 import type { KernelBinary } from './binary.js';
-import type { WasmGlobal, WasmMemory } from './webassembly.js';
-import { WebAssembly } from './webassembly.js';
+import { type WasmGlobal, type WasmMemory, WebAssembly } from './webassembly.js';
 
 // Memory holds static data from the linker's base up, a stack for each CPU, then the block.
 export const PAGE_BYTES = 0x10000;

@@ -1,6 +1,5 @@
 /** Applies patches to lbr.c: unified diffs, as git format-patch and git diff write them. */
-import { applyPatch, parsePatch, reversePatch } from 'diff';
-import type { StructuredPatch } from 'diff';
+import { applyPatch, parsePatch, reversePatch, type StructuredPatch } from 'diff';
 import { KernelError } from './errors.js';
 import { LBR_PATH } from './source.js';
 

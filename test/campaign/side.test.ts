@@ -5,8 +5,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ShapeCampaign } from '../../src/campaign/campaign.js';
-import type { Breaking } from '../../src/campaign/side.js';
-import { onlyOnOne, Side } from '../../src/campaign/side.js';
+import { type Breaking, onlyOnOne, Side } from '../../src/campaign/side.js';
 import { PROPERTY_NAMES } from '../../src/judge/properties.js';
 import { accessesMost } from '../../src/machine/guest_call.js';
 import type { Action } from '../../src/schedule/table.js';

@@ -6,14 +6,12 @@ import { build } from 'esbuild';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { VerifyJob } from '../../src/questions/verify/worker.js';
 import { UsageError, WorkerBug } from '../../src/console/errors.js';
-import type { PoolResults } from '../../src/console/pool.js';
-import { inWorkers } from '../../src/console/pool.js';
+import { inWorkers, type PoolResults } from '../../src/console/pool.js';
 import type { Job } from '../../src/console/worker.js';
 import { POLICIES } from '../../src/host/policy/index.js';
 import { PROPERTY_NAMES } from '../../src/judge/properties.js';
 import { withInfo } from '../../src/tree/binary.js';
-import type { Progress, Report } from '../../src/campaign/campaign.js';
-import { DEFAULT_SHAPES } from '../../src/campaign/campaign.js';
+import { DEFAULT_SHAPES, type Progress, type Report } from '../../src/campaign/campaign.js';
 import type { TestJob, Told } from '../rig/pool_worker.js';
 
 const BUILD = fileURLToPath(new URL(`../../.cache/pool-test-${process.pid}`, import.meta.url));

@@ -4,8 +4,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { CpuModel } from '../../src/hw/cpu_models.js';
-import { CPU_MODELS, withDepth } from '../../src/hw/cpu_models.js';
+import { CPU_MODELS, type CpuModel, withDepth } from '../../src/hw/cpu_models.js';
 import * as map from '../../src/hw/lbr_map.js';
 import { LbrMap, lbrMap, recordWords, selectValid } from '../../src/hw/lbr_map.js';
 import { debugctlValid, GLOBAL_CTRL_HI, GLOBAL_CTRL_LO } from '../../src/hw/logical_processor.js';

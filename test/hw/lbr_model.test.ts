@@ -6,8 +6,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { CpuModel } from '../../src/hw/cpu_models.js';
-import { CPU_MODELS, withDepth } from '../../src/hw/cpu_models.js';
+import { CPU_MODELS, type CpuModel, withDepth } from '../../src/hw/cpu_models.js';
 import { LogicalProcessor } from '../../src/hw/logical_processor.js';
 import { cpuModel, GuardedMemory } from '../rig/cpu.js';
 

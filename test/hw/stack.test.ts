@@ -4,8 +4,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { CpuModel } from '../../src/hw/cpu_models.js';
-import { CPU_MODELS } from '../../src/hw/cpu_models.js';
+import { CPU_MODELS, type CpuModel } from '../../src/hw/cpu_models.js';
 import { lbrMap } from '../../src/hw/lbr_map.js';
 import { LbrStack } from '../../src/hw/lbr_stack.js';
 import { LogicalProcessor } from '../../src/hw/logical_processor.js';

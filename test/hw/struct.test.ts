@@ -1,8 +1,7 @@
 /** Structures whose accessors are made from a table of fields. */
 import { describe, expect, it } from 'vitest';
 import { addressOf } from '../../src/hw/memory.js';
-import type { StructClass } from '../../src/hw/struct.js';
-import { struct, wordOf } from '../../src/hw/struct.js';
+import { struct, type StructClass, wordOf } from '../../src/hw/struct.js';
 
 const TABLE = { count: 'int', live: 'flag', next: 'int' } as const;
 const Words: StructClass<typeof TABLE> = struct(TABLE);

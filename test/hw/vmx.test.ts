@@ -2,11 +2,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ModelInvariantError } from '../../src/hw/assert.js';
-import type { CpuModel } from '../../src/hw/cpu_models.js';
-import { CPU_MODELS } from '../../src/hw/cpu_models.js';
+import { CPU_MODELS, type CpuModel } from '../../src/hw/cpu_models.js';
 import { LogicalProcessor } from '../../src/hw/logical_processor.js';
-import type { Memory } from '../../src/hw/memory.js';
-import { Layout } from '../../src/hw/memory.js';
+import { Layout, type Memory } from '../../src/hw/memory.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import { Vmcs } from '../../src/hw/vmx.js';
 import { GuardedMemory, recordsOf } from '../rig/cpu.js';

@@ -1,7 +1,6 @@
 /** Failures that a policy declares, and the judge's verdict on them. */
 import { describe, expect, it } from 'vitest';
-import type { CpuModel } from '../../src/hw/cpu_models.js';
-import { CPU_MODELS, findCpuModel } from '../../src/hw/cpu_models.js';
+import { CPU_MODELS, type CpuModel, findCpuModel } from '../../src/hw/cpu_models.js';
 import { findPolicy, POLICIES } from '../../src/host/policy/index.js';
 import { merged } from '../../src/host/policy/merged.js';
 import { never } from '../../src/host/policy/never.js';

@@ -3,9 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { MSR_KVM_PV_LBR_CTRL } from '../../src/guest/pv/kvm_para.js';
 import * as branch from '../../src/hw/branch.js';
 import * as msrs from '../../src/hw/msr_index.js';
-import type { PropertyName } from '../../src/judge/properties.js';
+import { PROPERTY, type PropertyName } from '../../src/judge/properties.js';
 import { CALL_RDMSR, CALL_SWITCH, CALL_WRMSR } from '../../src/machine/guest_call.js';
-import { PROPERTY } from '../../src/judge/properties.js';
 import { type CheckRig, referenceRig, type Seen } from '../rig/judge.js';
 import { DEBUGCTL, FROM, INFO, LBR, SELECT, TO, TOS } from '../rig/machine.js';
 

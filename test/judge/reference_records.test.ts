@@ -1,8 +1,7 @@
 /** The reference machine records as the machine does, and takes over a free TOS. */
 import { describe, expect, it } from 'vitest';
 import * as branch from '../../src/hw/branch.js';
-import { referenceRig } from '../rig/judge.js';
-import type { CheckRig } from '../rig/judge.js';
+import { type CheckRig, referenceRig } from '../rig/judge.js';
 import { DEBUGCTL, FROM, INFO, LBR, TO, TOS } from '../rig/machine.js';
 
 const address = (vm: number): number => branch.addressHigh(false, branch.BRANCH_JCC, vm, 0, 0);

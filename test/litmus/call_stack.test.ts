@@ -4,8 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import * as branch from '../../src/hw/branch.js';
-import { CPU_MODELS } from '../../src/hw/cpu_models.js';
-import type { CpuModel } from '../../src/hw/cpu_models.js';
+import { CPU_MODELS, type CpuModel } from '../../src/hw/cpu_models.js';
 import type { LogicalProcessor } from '../../src/hw/logical_processor.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import { recording } from '../rig/cpu.js';

@@ -1,8 +1,7 @@
 /** SDM Vol. 3B, "Freezing LBR and Performance Counters on PMI": one test for each paragraph. */
 import { describe, expect, it } from 'vitest';
 import { BRANCH_JCC } from '../../src/hw/branch.js';
-import { CPU_MODELS } from '../../src/hw/cpu_models.js';
-import type { CpuModel } from '../../src/hw/cpu_models.js';
+import { CPU_MODELS, type CpuModel } from '../../src/hw/cpu_models.js';
 import type { LogicalProcessor } from '../../src/hw/logical_processor.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import { processor } from '../rig/cpu.js';

@@ -6,8 +6,7 @@ import * as msrs from '../../src/hw/msr_index.js';
 import { never } from '../../src/host/policy/never.js';
 import { HOST_EVENTS, hostKernelConfig } from '../../src/machine/host_perf.js';
 import { cpuModel } from '../rig/cpu.js';
-import type { Part } from '../rig/machine.js';
-import { FLEXIBLE, FROM, OF_TASK, PINNED, Rig } from '../rig/machine.js';
+import { FLEXIBLE, FROM, OF_TASK, type Part, PINNED, Rig } from '../rig/machine.js';
 
 const EVENTS = [PINNED, OF_TASK, FLEXIBLE];
 

@@ -14,10 +14,8 @@ import { Schedule, step } from '../../src/schedule/schedule.js';
 import { Monitor } from '../../src/judge/monitor.js';
 import { PROPERTIES, PROPERTY, REACH } from '../../src/judge/properties.js';
 import type { Verdicts } from '../../src/judge/verdicts.js';
-import type { Clause } from './clauses.js';
-import { CLAUSES } from './clauses.js';
-import type { Kept } from '../golden/kept.js';
-import { keptConfig } from '../golden/kept.js';
+import { type Clause, CLAUSES } from './clauses.js';
+import { type Kept, keptConfig } from '../golden/kept.js';
 import { policyOf } from '../rig/machine.js';
 
 /**

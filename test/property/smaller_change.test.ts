@@ -5,10 +5,8 @@
  */
 import { describe, expect, it } from 'vitest';
 import { merged } from '../../src/host/policy/merged.js';
-import type { LbrPolicy } from '../../src/host/policy/policy.js';
-import type { PropertyName } from '../../src/judge/properties.js';
-import { nothing } from '../../src/host/policy/policy.js';
-import { PROPERTY_NAMES } from '../../src/judge/properties.js';
+import { type LbrPolicy, nothing } from '../../src/host/policy/policy.js';
+import { PROPERTY_NAMES, type PropertyName } from '../../src/judge/properties.js';
 import { lbrMap } from '../../src/hw/lbr_map.js';
 import { GP_VECTOR } from '../../src/hw/msr_port.js';
 import type { ActionName } from '../../src/schedule/table.js';

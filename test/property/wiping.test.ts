@@ -4,8 +4,7 @@
  * proven.
  */
 import { describe, expect, it } from 'vitest';
-import type { LbrPolicy, PolicyHost } from '../../src/host/policy/policy.js';
-import { nothing } from '../../src/host/policy/policy.js';
+import { type LbrPolicy, nothing, type PolicyHost } from '../../src/host/policy/policy.js';
 import { PROPERTY_NAMES } from '../../src/judge/properties.js';
 import { HostKernel } from '../../src/machine/host_perf.js';
 import { DEFAULT_SHAPES, runCampaign } from '../../src/campaign/campaign.js';

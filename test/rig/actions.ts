@@ -1,7 +1,6 @@
 /** Random actions, possible or not. */
 import fc from 'fast-check';
-import type { Action } from '../../src/schedule/table.js';
-import { ACTION_NAMES, ACTIONS } from '../../src/schedule/table.js';
+import { type Action, ACTION_NAMES, ACTIONS } from '../../src/schedule/table.js';
 
 /** Any signed word of 32 bits. */
 const anyWord: fc.Arbitrary<number> = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });

@@ -1,7 +1,6 @@
 /** CPU models by name, standalone processors, LBR registers, and guarded memory. */
 import { expect } from 'vitest';
-import type { CpuModel } from '../../src/hw/cpu_models.js';
-import { findCpuModel } from '../../src/hw/cpu_models.js';
+import { type CpuModel, findCpuModel } from '../../src/hw/cpu_models.js';
 import { LbrStack } from '../../src/hw/lbr_stack.js';
 import { LogicalProcessor } from '../../src/hw/logical_processor.js';
 import { Layout, Memory } from '../../src/hw/memory.js';

@@ -3,8 +3,7 @@ import { execFileSync } from 'node:child_process';
 import type { KernelBinary } from '../../src/tree/binary.js';
 import { buildKernel } from '../../src/tree/build.js';
 import { KernelError } from '../../src/tree/errors.js';
-import type { KernelSource } from '../../src/tree/source.js';
-import { installedKernel, readKernelSource } from '../../src/tree/source.js';
+import { installedKernel, type KernelSource, readKernelSource } from '../../src/tree/source.js';
 
 function found(): KernelSource | null {
   try {

@@ -8,8 +8,7 @@ import { always } from '../../src/host/policy/always.js';
 import type { PropertyName } from '../../src/judge/properties.js';
 import { PROPERTY, PROPERTY_NAMES, REACH } from '../../src/judge/properties.js';
 import { Machine } from '../../src/machine/machine.js';
-import { KIND } from '../../src/schedule/table.js';
-import { canPerform } from '../../src/schedule/table.js';
+import { canPerform, KIND } from '../../src/schedule/table.js';
 import { Monitor } from '../../src/judge/monitor.js';
 import type { ReachName } from '../../src/judge/properties.js';
 import { Reference } from '../../src/judge/reference.js';
@@ -18,8 +17,7 @@ import { SwitchCheck } from '../../src/judge/switch_check.js';
 import { Verdicts } from '../../src/judge/verdicts.js';
 import { broken } from './broken_port.js';
 import { cpuModel } from './cpu.js';
-import type { Part } from './machine.js';
-import { bootedMachine, machineConfig } from './machine.js';
+import { bootedMachine, machineConfig, type Part } from './machine.js';
 
 /** The port with `change` applied after each read of the stack. */
 export function afterRead(change: (cpu: Cpu) => void): DriverKind {

@@ -1,6 +1,5 @@
 /** A worker for tests of the pool. The job says what the worker does with each policy. */
-import type { Job, Judge, Tell } from '../../src/console/worker.js';
-import { judgeBy } from '../../src/console/worker.js';
+import { type Job, type Judge, judgeBy, type Tell } from '../../src/console/worker.js';
 
 export interface TestJob extends Job {
   /** For each policy, what the worker does: `talk` or `hush`, and for how many milliseconds. */

@@ -1,7 +1,6 @@
 /** Slices of v0 with one use of LBR each, for policies that count idle slices. */
 import * as fc from 'fast-check';
-import type { Rig } from './machine.js';
-import { DEBUGCTL, LBR, TOS } from './machine.js';
+import { DEBUGCTL, LBR, type Rig, TOS } from './machine.js';
 
 const SLICES = ['idle', 'read', 'on', 'off'] as const;
 

@@ -1,7 +1,6 @@
 /** Random explorations: their machines, actions and paths. */
 import fc from 'fast-check';
-import type { Bounds, Group } from '../../src/schedule/explored.js';
-import { GROUP_NAMES } from '../../src/schedule/explored.js';
+import { type Bounds, type Group, GROUP_NAMES } from '../../src/schedule/explored.js';
 import { DEFAULT_GROUPS } from '../../src/states/alphabet.js';
 import { MachineModel } from '../../src/states/machine_model.js';
 import type { ExploreOptions } from '../../src/states/explore.js';

@@ -1,10 +1,8 @@
 /** A name or line of a recording that merely resembles a known form is never taken for it. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { SchedSwitch } from '../../src/schedule/ftrace.js';
-import { parseFtrace } from '../../src/schedule/ftrace.js';
-import type { VcpuThread } from '../../src/schedule/host_schedule.js';
-import { hostSchedule } from '../../src/schedule/host_schedule.js';
+import { parseFtrace, type SchedSwitch } from '../../src/schedule/ftrace.js';
+import { hostSchedule, type VcpuThread } from '../../src/schedule/host_schedule.js';
 import { seeded } from '../rig/seed.js';
 
 /** A sched_switch line as the kernel writes it. */

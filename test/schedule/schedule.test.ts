@@ -2,11 +2,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ModelInvariantError } from '../../src/hw/assert.js';
-import type { Action } from '../../src/schedule/table.js';
-import { ACTION_NAMES, ACTIONS, KIND, KINDS } from '../../src/schedule/table.js';
+import { type Action, ACTION_NAMES, ACTIONS, KIND, KINDS } from '../../src/schedule/table.js';
 import { actionText } from '../../src/schedule/action_text.js';
-import type { Shape } from '../../src/machine/config.js';
-import { shapeProblem, taskSlots, totalVcpus } from '../../src/machine/config.js';
+import { type Shape, shapeProblem, taskSlots, totalVcpus } from '../../src/machine/config.js';
 import { ACTION_WORDS, Schedule, step } from '../../src/schedule/schedule.js';
 import { anyAction } from '../rig/actions.js';
 import { bootedMachine, machineConfig } from '../rig/machine.js';

@@ -2,12 +2,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
-import type { Action, ActionName } from '../../src/schedule/table.js';
-import { ACTIONS } from '../../src/schedule/table.js';
+import { type Action, type ActionName, ACTIONS } from '../../src/schedule/table.js';
 import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import { Schedule } from '../../src/schedule/schedule.js';
-import type { FailsAt } from '../../src/schedule/shrink.js';
-import { shrink } from '../../src/schedule/shrink.js';
+import { type FailsAt, shrink } from '../../src/schedule/shrink.js';
 import { anyAction } from '../rig/actions.js';
 import { seeded } from '../rig/seed.js';
 

@@ -5,8 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ACTION_NAMES, KIND } from '../../src/schedule/table.js';
 import { Schedule } from '../../src/schedule/schedule.js';
-import type { Replay } from '../../src/schedule/token.js';
-import { decodeToken, encodeToken } from '../../src/schedule/token.js';
+import { decodeToken, encodeToken, type Replay } from '../../src/schedule/token.js';
 import { anyAction } from '../rig/actions.js';
 import { seeded } from '../rig/seed.js';
 

@@ -2,12 +2,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ModelInvariantError } from '../../src/hw/assert.js';
-import { findLasso } from '../../src/search/lasso.js';
-import type { LassoOutcome, Recurrence } from '../../src/search/lasso.js';
+import { findLasso, type LassoOutcome, type Recurrence } from '../../src/search/lasso.js';
 import type { Model } from '../../src/search/model.js';
 import { Search } from '../../src/search/search.js';
-import type { Graph } from '../rig/graphs.js';
-import { distances, graphs, modelOf, stateOf } from '../rig/graphs.js';
+import { distances, type Graph, graphs, modelOf, stateOf } from '../rig/graphs.js';
 
 function explored(model: Model, symmetry = false): Search {
   const search = new Search(model, { symmetry });

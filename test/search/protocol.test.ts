@@ -1,8 +1,7 @@
 /** The protocol of the benchmark must have the state counts that other model checkers report. */
 import { describe, expect, it } from 'vitest';
 import { PROTOCOL_ACTIONS, protocol } from '../../bench/protocol/protocol.js';
-import { Search } from '../../src/search/search.js';
-import type { Outcome, SearchOptions } from '../../src/search/search.js';
+import { type Outcome, Search, type SearchOptions } from '../../src/search/search.js';
 
 const explore = (depth: number, bug: boolean, options?: SearchOptions): Outcome =>
   new Search(protocol(depth, bug), options).run();

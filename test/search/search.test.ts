@@ -5,8 +5,7 @@ import { ModelInvariantError } from '../../src/hw/assert.js';
 import type { Model } from '../../src/search/model.js';
 import type { Outcome, Progress, SearchOptions } from '../../src/search/search.js';
 import { Search } from '../../src/search/search.js';
-import type { Graph } from '../rig/graphs.js';
-import { distances, graphs, modelOf, stateOf, WORDS } from '../rig/graphs.js';
+import { distances, type Graph, graphs, modelOf, stateOf, WORDS } from '../rig/graphs.js';
 
 function explore(model: Model, options?: SearchOptions): { search: Search; outcome: Outcome } {
   const search = new Search(model, options);

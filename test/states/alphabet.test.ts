@@ -1,7 +1,6 @@
 /** The actions that an exploration tries, in words, and the number of states of small machines. */
 import { describe, expect, it } from 'vitest';
-import type { Group } from '../../src/schedule/explored.js';
-import { GROUP_NAMES } from '../../src/schedule/explored.js';
+import { type Group, GROUP_NAMES } from '../../src/schedule/explored.js';
 import { DEFAULT_GROUPS } from '../../src/states/alphabet.js';
 import { MachineModel } from '../../src/states/machine_model.js';
 import { Search } from '../../src/search/search.js';

@@ -7,8 +7,7 @@ import type { Group } from '../../src/schedule/explored.js';
 import type { MachineModel } from '../../src/states/machine_model.js';
 import { WordMap } from '../../src/states/word_map.js';
 import { policyOf } from '../rig/machine.js';
-import type { Counts } from '../rig/states.js';
-import { configOf, Walker } from '../rig/states.js';
+import { configOf, type Counts, Walker } from '../rig/states.js';
 
 /** Runs `run` while every map forgets a key once it has been looked up. */
 function forgetting<T>(run: () => T): T {

@@ -1,20 +1,15 @@
 /** The explored machine beside the machine of `verify`: same actions and verdicts at each step. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Offer } from '../../src/states/alphabet.js';
-import { Alphabet } from '../../src/states/alphabet.js';
-import type { PropertyName } from '../../src/judge/properties.js';
-import { PROPERTY_NAMES } from '../../src/judge/properties.js';
-import type { Action } from '../../src/schedule/table.js';
-import { ACTION_NAMES, ACTIONS, KIND } from '../../src/schedule/table.js';
+import { Alphabet, type Offer } from '../../src/states/alphabet.js';
+import { PROPERTY_NAMES, type PropertyName } from '../../src/judge/properties.js';
+import { type Action, ACTION_NAMES, ACTIONS, KIND, perform } from '../../src/schedule/table.js';
 import { Machine } from '../../src/machine/machine.js';
-import { perform } from '../../src/schedule/table.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import { Bench } from '../../src/campaign/trial.js';
-import type { Drawn } from '../rig/states.js';
+import { type Drawn, explorations, textOf, Walker } from '../rig/states.js';
 import { Observer } from '../../src/host/observer.js';
 import { seeded } from '../rig/seed.js';
-import { explorations, textOf, Walker } from '../rig/states.js';
 
 /** More accesses than any function makes. */
 const FAR = 10_000;

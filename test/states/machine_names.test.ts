@@ -2,9 +2,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { POLICIES } from '../../src/host/policy/index.js';
-import type { Drawn } from '../rig/states.js';
+import { type Drawn, explorations, Walker } from '../rig/states.js';
 import { seeded } from '../rig/seed.js';
-import { explorations, Walker } from '../rig/states.js';
 
 /** The canonical form of each successor of a state, with the action that leads there. */
 function successors(walker: Walker, state: Int32Array): Map<string, string> {

@@ -11,8 +11,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { buildKernel, cachedPath, cacheFolder } from '../../src/tree/build.js';
 import { KernelError } from '../../src/tree/errors.js';
 import { explain } from '../../src/tree/explain.js';
-import type { KernelSource } from '../../src/tree/source.js';
-import { kernelSource } from '../../src/tree/source.js';
+import { type KernelSource, kernelSource } from '../../src/tree/source.js';
 import { clangOf, lbrC } from '../rig/stub_lbr.js';
 
 const ROOT = mkdtempSync(join(tmpdir(), 'vlbr-build-'));

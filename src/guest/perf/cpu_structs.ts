@@ -2,8 +2,7 @@
  * Models the per-CPU structures of arch/x86/events/perf_event.h and include/linux/perf_event.h,
  * Linux 6.1, that the LBR path uses; references as in perf_structs.ts.
  */
-import type { StructClass } from '../../hw/struct.js';
-import { struct, wordOf } from '../../hw/struct.js';
+import { struct, type StructClass, wordOf } from '../../hw/struct.js';
 import { BRANCH_ENTRY_WORDS } from './perf_event.js';
 import type { ObjectTable } from './struct.js';
 

@@ -7,8 +7,7 @@ import { list_add_event, perf_remove_from_context, unclone_ctx } from './events_
 import { intel_vlbr_constraints } from './intel_core.js';
 import type { Cpu, Kernel } from './kernel.js';
 import * as perf from './perf_event.js';
-import type { perf_event_context } from './perf_structs.js';
-import { perf_event } from './perf_structs.js';
+import { perf_event, type perf_event_context } from './perf_structs.js';
 
 /** First free event slot, or -1. */
 export function freeEvent(kernel: Kernel): number {

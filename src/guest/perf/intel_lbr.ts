@@ -17,8 +17,7 @@ import {
 } from './perf_event.js';
 import type { perf_event, perf_event_context, x86_perf_task_context } from './perf_structs.js';
 import { branch_user_callstack } from './x86_br.js';
-import type { x86_pmu } from './x86_pmu.js';
-import { LBR_NO_INFO_HI } from './x86_pmu.js';
+import { LBR_NO_INFO_HI, type x86_pmu } from './x86_pmu.js';
 
 const { DEBUGCTLMSR_LBR, DEBUGCTLMSR_FREEZE_LBRS_ON_PMI } = msrs;
 

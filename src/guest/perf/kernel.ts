@@ -13,8 +13,7 @@ import { COUNTER_SLOTS, cpu_hw_events, perf_cpu_context } from './cpu_structs.js
 import { ObjectTable } from './struct.js';
 import { perf_event, perf_event_context, task_struct } from './perf_structs.js';
 import { x86_perf_task_context } from './perf_structs.js';
-import type { x86_pmu } from './x86_pmu.js';
-import { x86PmuOf } from './x86_pmu.js';
+import { type x86_pmu, x86PmuOf } from './x86_pmu.js';
 
 /** The versions that --kernel takes, the reference version first. */
 export const KERNEL_VERSIONS = ['6.1', '4.18'] as const;

@@ -5,8 +5,7 @@
  * follows are kept as addresses. src/tree/shim/perf_event.h has the same words as C structures, and
  * C code alone uses `pmu` and `group_leader`.
  */
-import type { StructClass } from '../../hw/struct.js';
-import { struct, wordOf } from '../../hw/struct.js';
+import { struct, type StructClass, wordOf } from '../../hw/struct.js';
 import { LBR_ENTRY_WORDS } from './perf_event.js';
 import type { ObjectTable } from './struct.js';
 

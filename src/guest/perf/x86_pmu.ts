@@ -4,8 +4,7 @@
  */
 import * as cpu_models from '../../hw/cpu_models.js';
 import * as msrs from '../../hw/msr_index.js';
-import type { KernelConfig, KernelFeatures } from './kernel.js';
-import { KERNEL_FEATURES } from './kernel.js';
+import { KERNEL_FEATURES, type KernelConfig, type KernelFeatures } from './kernel.js';
 import * as perf from './perf_event.js';
 
 const LBR_IGN = 0;

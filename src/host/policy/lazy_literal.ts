@@ -1,6 +1,5 @@
 import type { Vcpu } from '../vcpu.js';
-import type { LbrPolicy, PolicyHost } from './policy.js';
-import { PASS_THROUGH } from './policy.js';
+import { type LbrPolicy, PASS_THROUGH, type PolicyHost } from './policy.js';
 
 /** L2: restores on the first access of a slice, and makes the MSRs direct again. */
 function firstAccess(kvm: PolicyHost, vcpu: Vcpu): void {

@@ -1,6 +1,5 @@
 import type { LbrPolicy } from './policy.js';
-import type { ParkedVcpu } from './parked_stack.js';
-import { LENT, makeLive, PARKED } from './parked_stack.js';
+import { LENT, makeLive, PARKED, type ParkedVcpu } from './parked_stack.js';
 
 /**
  * The lazy proposal with what its counterexamples ask for: before an entry with DEBUGCTL.LBR set

@@ -1,5 +1,4 @@
-import type { LbrPolicy } from './policy.js';
-import { PASS_THROUGH } from './policy.js';
+import { type LbrPolicy, PASS_THROUGH } from './policy.js';
 
 /** Baseline: the guest gets the bare registers, and nobody saves anything. */
 export const never: LbrPolicy = {

@@ -11,8 +11,7 @@
 import { GP_VECTOR } from '../../hw/msr_port.js';
 import { lbrMap } from '../../hw/lbr_map.js';
 import type { Vcpu } from '../vcpu.js';
-import type { PolicyGround, PolicyHost } from './policy.js';
-import { msrValue, nothing, PASS_THROUGH } from './policy.js';
+import { msrValue, nothing, PASS_THROUGH, type PolicyGround, type PolicyHost } from './policy.js';
 
 /** What every policy built on these hooks assumes. */
 export const LENT: string =

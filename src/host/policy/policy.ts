@@ -5,8 +5,7 @@
  * it declares.
  */
 import type { CpuModel } from '../../hw/cpu_models.js';
-import type { Vector } from '../../hw/msr_port.js';
-import { GP_VECTOR } from '../../hw/msr_port.js';
+import { GP_VECTOR, type Vector } from '../../hw/msr_port.js';
 import type { PvSite } from '../../guest/pv/kvm_para.js';
 import type { Vcpu } from '../vcpu.js';
 

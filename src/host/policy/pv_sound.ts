@@ -1,6 +1,5 @@
 import type { LbrPolicy } from './policy.js';
-import type { ParkedVcpu } from './parked_stack.js';
-import { LENT, makeLive, PARKED } from './parked_stack.js';
+import { LENT, makeLive, PARKED, type ParkedVcpu } from './parked_stack.js';
 
 /**
  * Policy PV with ACTIVE as a hint and nothing more: while it is set the stack is restored eagerly

@@ -1,6 +1,5 @@
 import type { Vcpu } from '../vcpu.js';
-import type { LbrPolicy } from './policy.js';
-import { PASS_THROUGH, WITH_CALLSTACK } from './policy.js';
+import { type LbrPolicy, PASS_THROUGH, WITH_CALLSTACK } from './policy.js';
 
 const active = (vcpu: Vcpu): boolean => vcpu.pvLbrCtrl !== 0;
 

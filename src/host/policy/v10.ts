@@ -11,8 +11,7 @@ import {
   merged,
   MERGED_WORDS,
 } from './merged.js';
-import type { LbrPolicy } from './policy.js';
-import { WITH_CALLSTACK } from './policy.js';
+import { type LbrPolicy, WITH_CALLSTACK } from './policy.js';
 
 /** `in_use`: bit 58 of kvm_pmu.pmc_in_use. */
 const WORDS = [...MERGED_WORDS, 'in_use'] as const;

@@ -8,8 +8,7 @@ import { GP_VECTOR } from '../../hw/msr_port.js';
 import { KIND_INFO, lbrMap } from '../../hw/lbr_map.js';
 import type { Vcpu } from '../vcpu.js';
 import * as lazy from './lazy_event.js';
-import type { LbrPolicy, PolicyHost } from './policy.js';
-import { REFUSED, WITH_SHORTCUT } from './policy.js';
+import { type LbrPolicy, type PolicyHost, REFUSED, WITH_SHORTCUT } from './policy.js';
 
 /** Kernel: pmu_intel.c:msr_is_lbr_stack(), v6; is_lbr_msr(), v7 and v8. */
 export function is_lbr_msr(vcpu: Vcpu, msr: number): boolean {

@@ -4,8 +4,7 @@
  */
 import { PERF_SAMPLE_BRANCH_MAX_SHIFT } from '../../guest/perf/perf_event.js';
 import { drawSequence } from './draw.js';
-import type { Counts, Divergence, Drivers } from './lockstep.js';
-import { Lockstep } from './lockstep.js';
+import { type Counts, type Divergence, type Drivers, Lockstep } from './lockstep.js';
 import { TAME } from './registers.js';
 import type { Call, Sequence } from './sequence.js';
 import { shrinkSequence } from './shrink_calls.js';

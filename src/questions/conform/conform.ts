@@ -1,9 +1,7 @@
 /** `vlbr conform`: compares the port with a kernel's lbr.c, call by call. */
 import { PORT } from '../../guest/perf/lbr_port.js';
-import { Conformance } from './campaign.js';
-import type { ConformOptions as CampaignOptions } from './campaign.js';
-import type { Coverage } from './coverage.js';
-import { CoverageRun } from './coverage.js';
+import { Conformance, type ConformOptions as CampaignOptions } from './campaign.js';
+import { type Coverage, CoverageRun } from './coverage.js';
 import { drawSequence } from './draw.js';
 import { SUBJECTS } from './subjects.js';
 import { kernelDriver } from '../../tree/driver.js';
@@ -11,12 +9,10 @@ import { KernelError } from '../../tree/errors.js';
 import type { KernelSource } from '../../tree/source.js';
 import { coloursFor } from '../../console/colours.js';
 import { conformJson } from './json.js';
-import type { Conform } from './text.js';
-import { conformText } from './text.js';
+import { type Conform, conformText } from './text.js';
 import { namesOf } from '../../console/arguments.js';
 import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
-import type { Step } from '../../console/interrupt.js';
-import { Breather } from '../../console/interrupt.js';
+import { Breather, type Step } from '../../console/interrupt.js';
 import { kernelAt } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
 

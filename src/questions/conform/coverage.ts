@@ -6,21 +6,17 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BLOCK_ADDRESS } from '../../hw/memory.js';
-import type { KernelBinary } from '../../tree/binary.js';
-import { inertInstance } from '../../tree/binary.js';
+import { inertInstance, type KernelBinary } from '../../tree/binary.js';
 import { buildInstrumented, COVERAGE_NOTES } from '../../tree/build.js';
 import { kernelDriver, PAGE_BYTES, STACK_BYTES, STATICS_END } from '../../tree/driver.js';
 import { KernelError } from '../../tree/errors.js';
 import type { KernelSource } from '../../tree/source.js';
-import type { FileCounts } from './gcda.js';
-import { gcdaBytes } from './gcda.js';
-import type { LineCount } from './gcov.js';
-import { gcovText, parseGcov } from './gcov.js';
+import { type FileCounts, gcdaBytes } from './gcda.js';
+import { gcovText, type LineCount, parseGcov } from './gcov.js';
 import type { Sequence } from './sequence.js';
 import { Side } from './side.js';
 import { subjectOf, toldModel } from './subjects.js';
-import type { WasmGlobal } from '../../tree/webassembly.js';
-import { WebAssembly } from '../../tree/webassembly.js';
+import { type WasmGlobal, WebAssembly } from '../../tree/webassembly.js';
 
 export interface Share {
   readonly reached: number;

@@ -6,8 +6,7 @@ import * as perf from '../../guest/perf/perf_event.js';
 import { generatorOf } from '../../schedule/draw.js';
 import type { Call, FunctionName, Sequence } from './sequence.js';
 import { CONTEXTS, CPUS, EVENTS, STIR_BRANCHES, STIRS } from './sequence.js';
-import type { Subject } from './subjects.js';
-import { PMU_VERSIONS } from './subjects.js';
+import { PMU_VERSIONS, type Subject } from './subjects.js';
 
 /** One task data for each context. Contexts may swap their data or have none. */
 const DATA = CONTEXTS;

@@ -5,10 +5,8 @@
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
 import { ACCESS_WORDS } from './registers.js';
 import type { Call, Sequence } from './sequence.js';
-import type { Result } from './side.js';
-import { Side } from './side.js';
-import type { Subject } from './subjects.js';
-import { subjectOf, toldModel } from './subjects.js';
+import { type Result, Side } from './side.js';
+import { type Subject, subjectOf, toldModel } from './subjects.js';
 import { WordComparison, wordName, wordValue } from './words.js';
 
 /** The driver under test, and the C code, which is right by definition. */

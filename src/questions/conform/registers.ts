@@ -9,8 +9,7 @@ import type { LbrMap } from '../../hw/lbr_map.js';
 import * as map from '../../hw/lbr_map.js';
 import { MSR_IA32_DEBUGCTLMSR, MSR_LBR_SELECT, MSR_LBR_TOS } from '../../hw/msr_index.js';
 import type { MsrPort, Vector } from '../../hw/msr_port.js';
-import type { RegisterSpec } from './sequence.js';
-import { STIR_BRANCHES } from './sequence.js';
+import { type RegisterSpec, STIR_BRANCHES } from './sequence.js';
 
 /** Kinds of access in a log, which has ACCESS_WORDS words for each: kind, index, eax, edx. */
 export const READ = 0;

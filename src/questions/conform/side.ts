@@ -5,8 +5,7 @@ import type { CpuModel } from '../../hw/cpu_models.js';
 import { ModelInvariantError, unreachable } from '../../hw/assert.js';
 import { Layout } from '../../hw/memory.js';
 import { RegisterFile } from './registers.js';
-import type { Call, Poke, Sequence } from './sequence.js';
-import { CONTEXTS, CPUS, EVENTS } from './sequence.js';
+import { type Call, CONTEXTS, CPUS, EVENTS, type Poke, type Sequence } from './sequence.js';
 import type { PmuVersion, Subject } from './subjects.js';
 
 /** The result of a call, or the exception that ended it. */

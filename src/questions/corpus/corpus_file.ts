@@ -1,14 +1,11 @@
 /** Reads test/corpus/corpus.json: the real defects, and where each can be seen. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { KernelVersion } from '../../guest/perf/kernel.js';
-import { KERNEL_VERSIONS } from '../../guest/perf/kernel.js';
+import { KERNEL_VERSIONS, type KernelVersion } from '../../guest/perf/kernel.js';
 import { POLICIES } from '../../host/policy/index.js';
-import type { PropertyName } from '../../judge/properties.js';
-import { PROPERTY_NAMES } from '../../judge/properties.js';
+import { PROPERTY_NAMES, type PropertyName } from '../../judge/properties.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
-import type { Shape } from '../../machine/config.js';
-import { shapeProblem } from '../../machine/config.js';
+import { type Shape, shapeProblem } from '../../machine/config.js';
 
 /** The corpus or its clone is not as required. The message says what to do. */
 export class CorpusError extends Error {

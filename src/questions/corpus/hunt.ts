@@ -4,15 +4,13 @@
  */
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
 import { assert } from '../../hw/assert.js';
-import type { PropertyName } from '../../judge/properties.js';
-import { PROPERTY_NAMES } from '../../judge/properties.js';
+import { PROPERTY_NAMES, type PropertyName } from '../../judge/properties.js';
 import { drawOf } from '../../schedule/draw.js';
 import type { Schedule } from '../../schedule/schedule.js';
 import type { Shape } from '../../machine/config.js';
 import type { Counterexample } from '../../campaign/campaign.js';
 import { ACTIONS_PER_RUN, DEFAULT_SHAPES, GUESTS_ONLY } from '../../campaign/campaign.js';
-import type { Breaking, Crash } from '../../campaign/side.js';
-import { onlyOnOne, Side } from '../../campaign/side.js';
+import { type Breaking, type Crash, onlyOnOne, Side } from '../../campaign/side.js';
 import type { Bench } from '../../campaign/trial.js';
 import type { Model } from './bundle.js';
 import type { Place } from './corpus_file.js';

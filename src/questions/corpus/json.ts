@@ -1,9 +1,6 @@
 /** The report of `vlbr corpus` as one JSON object; its keys are stable (README, "JSON"). */
-import type { Judged } from '../corpus/trial.js';
-import { isCaught, trialName } from '../corpus/trial.js';
-import type { CorpusReport } from './text.js';
-import { killLines, outsideOf, survivorsOf } from './text.js';
-import { tokenOf } from './text.js';
+import { isCaught, type Judged, trialName } from '../corpus/trial.js';
+import { type CorpusReport, killLines, outsideOf, survivorsOf, tokenOf } from './text.js';
 
 export const CORPUS_SCHEMA = 'vlbr/corpus/1';
 

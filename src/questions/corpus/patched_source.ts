@@ -1,8 +1,7 @@
 /** Applies a patch of the corpus to the model's sources, in memory. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { StructuredPatch } from 'diff';
-import { applyPatch, parsePatch } from 'diff';
+import { applyPatch, parsePatch, type StructuredPatch } from 'diff';
 import { CorpusError } from './corpus_file.js';
 
 /** Texts of the files that a patch changes, by their path from the root of the clone. */

@@ -1,7 +1,6 @@
 /** The report of `vlbr corpus` as text. */
 import type { Defect } from './corpus_file.js';
-import type { Judged } from './trial.js';
-import { isCaught, trialName } from './trial.js';
+import { isCaught, type Judged, trialName } from './trial.js';
 import type { KernelInfo } from '../../tree/binary.js';
 import { encodeToken } from '../../schedule/token.js';
 import { actionText } from '../../schedule/action_text.js';

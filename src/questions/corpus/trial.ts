@@ -2,12 +2,9 @@
 import { buildKernel } from '../../tree/build.js';
 import { kernelDriver } from '../../tree/driver.js';
 import { patchLbr } from '../../tree/patch.js';
-import type { KernelSource } from '../../tree/source.js';
-import { kernelSource } from '../../tree/source.js';
-import type { Model } from './bundle.js';
-import { loadModel } from './bundle.js';
-import type { Defect, Suspect } from './corpus_file.js';
-import { CorpusError, patchText } from './corpus_file.js';
+import { type KernelSource, kernelSource } from '../../tree/source.js';
+import { loadModel, type Model } from './bundle.js';
+import { CorpusError, type Defect, patchText, type Suspect } from './corpus_file.js';
 import type { HuntOptions, HuntReport, Variant } from './hunt.js';
 import { patchedSource } from './patched_source.js';
 

@@ -1,7 +1,6 @@
 /** `vlbr explore`: looks at every schedule of a small machine, and prints the report. */
-import type { Group } from '../../schedule/explored.js';
+import { type Group, GROUP_NAMES } from '../../schedule/explored.js';
 import { DEFAULT_GROUPS } from '../../states/alphabet.js';
-import { GROUP_NAMES } from '../../schedule/explored.js';
 import type { KernelVersion } from '../../guest/perf/kernel.js';
 import type { Shape } from '../../machine/config.js';
 import { POLICIES } from '../../host/policy/index.js';
@@ -9,8 +8,7 @@ import { PROPERTY_NAMES } from '../../judge/properties.js';
 import { CPU_MODELS, withDepth } from '../../hw/cpu_models.js';
 import { coloursFor } from '../../console/colours.js';
 import { exploreJson } from './json.js';
-import type { Exploration, TimedExploration } from './text.js';
-import { exploreText, unexpectedIn } from './text.js';
+import { type Exploration, exploreText, type TimedExploration, unexpectedIn } from './text.js';
 import { entryOf, namesOf } from '../../console/arguments.js';
 import {
   EXIT_EXPECTED,
@@ -24,8 +22,7 @@ import type { ExploreJob, ExploreProgress } from './worker.js';
 import type { DriverOptions } from '../../console/kernel_source.js';
 import { askedBinary, driverFor, driverWords } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
-import type { PoolResults } from '../../console/pool.js';
-import { inWorkers } from '../../console/pool.js';
+import { inWorkers, type PoolResults } from '../../console/pool.js';
 
 /** The options as commander hands them over. */
 export interface ExploreOptions extends DriverOptions, Shape {

@@ -2,8 +2,7 @@
 import cliProgress from 'cli-progress';
 import { compact } from '../../console/text.js';
 import type { ExploreProgress } from './worker.js';
-import type { ProgressLine, Shown } from '../../console/progress.js';
-import { progressLine } from '../../console/progress.js';
+import { type ProgressLine, progressLine, type Shown } from '../../console/progress.js';
 
 /**
  * Puts what policies have come to together: the states found, and those that there will be, or 0 as

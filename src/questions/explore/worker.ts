@@ -1,10 +1,8 @@
 /** A worker thread that explores policies. */
-import type { ExploreOptions } from '../../states/explore.js';
-import { explore } from '../../states/explore.js';
+import { explore, type ExploreOptions } from '../../states/explore.js';
 import type { Outcome, Progress } from '../../search/search.js';
 import type { TimedExploration } from './text.js';
-import type { Job, Judge } from '../../console/worker.js';
-import { judgeBy } from '../../console/worker.js';
+import { type Job, type Judge, judgeBy } from '../../console/worker.js';
 
 /** What of the options crosses as it is. */
 type Crossing = Pick<

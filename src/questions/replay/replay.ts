@@ -10,8 +10,7 @@ import { tokenOf } from '../../campaign/replay_file.js';
 import { guestText } from '../../tell/source_text.js';
 import { UsageError, WorkerBug } from '../../console/errors.js';
 import { EXIT_EXPECTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
-import type { DriverOptions } from '../../console/kernel_source.js';
-import { askedBinary, driverFor } from '../../console/kernel_source.js';
+import { askedBinary, driverFor, type DriverOptions } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
 
 export interface ReplayOptions extends DriverOptions {

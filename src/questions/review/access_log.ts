@@ -2,10 +2,8 @@
  * The MSR accesses of a schedule: those of the guests' kernels in order, and how many each side
  * makes. Two drivers treat hardware alike if these are the same.
  */
-import type { Accesses } from '../../machine/cost_meter.js';
-import { CostMeter } from '../../machine/cost_meter.js';
-import type { Schedule } from '../../schedule/schedule.js';
-import { step } from '../../schedule/schedule.js';
+import { type Accesses, CostMeter } from '../../machine/cost_meter.js';
+import { type Schedule, step } from '../../schedule/schedule.js';
 
 /** An access by a guest's kernel, or by the host's perf or KVM to an LBR MSR of a pCPU. */
 export interface Access {

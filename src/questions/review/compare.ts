@@ -8,18 +8,14 @@ import { PORT } from '../../guest/perf/lbr_port.js';
 import { knownFailure, notApplicable } from '../../judge/declared.js';
 import { POLICIES } from '../../host/policy/index.js';
 import type { LbrPolicy } from '../../host/policy/policy.js';
-import type { PropertyName } from '../../judge/properties.js';
-import { PROPERTY_NAMES } from '../../judge/properties.js';
+import { PROPERTIES, PROPERTY_NAMES, type PropertyName } from '../../judge/properties.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
-import type { Draw } from '../../schedule/draw.js';
+import { type Draw, drawOf } from '../../schedule/draw.js';
 import type { Schedule } from '../../schedule/schedule.js';
 import type { Shape } from '../../machine/config.js';
 import type { CampaignOptions, Counterexample } from '../../campaign/campaign.js';
-import { drawOf } from '../../schedule/draw.js';
 import { GUESTS_ONLY, ShapeCampaign } from '../../campaign/campaign.js';
-import type { Breaking, Crash } from '../../campaign/side.js';
-import { onlyOnOne, Side } from '../../campaign/side.js';
-import { PROPERTIES } from '../../judge/properties.js';
+import { type Breaking, type Crash, onlyOnOne, Side } from '../../campaign/side.js';
 
 /** `lost`: the property fails in a schedule in which it held before. `gained`: the opposite. */
 export type ChangeKind = 'lost' | 'gained';

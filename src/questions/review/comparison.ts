@@ -1,12 +1,10 @@
 /** How a change of lbr.c affects the properties: the findings of all policies together. */
-import type { PropertyName } from '../../judge/properties.js';
-import { PROPERTY_NAMES } from '../../judge/properties.js';
+import { PROPERTY_NAMES, type PropertyName } from '../../judge/properties.js';
 import type { Counterexample } from '../../campaign/campaign.js';
 import type { Change, ChangeKind, CompareOptions, Comparison } from './compare.js';
 import type { Breaking, Crash } from '../../campaign/side.js';
 import { compareDrivers } from './compare.js';
-import type { AccessComparison, Parting } from './parting.js';
-import { compareAccesses } from './parting.js';
+import { type AccessComparison, compareAccesses, type Parting } from './parting.js';
 
 /** The review of one policy on one CPU. */
 export interface PolicyReview {

@@ -1,11 +1,9 @@
 /** Where the MSR accesses of two drivers first part, and what their switches cost. */
 import { driverOf } from '../../guest/perf/kernel.js';
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
-import type { Draw } from '../../schedule/draw.js';
-import type { Access, SwitchCosts } from './access_log.js';
-import { AccessLog, partsAt } from './access_log.js';
+import { type Draw, drawOf } from '../../schedule/draw.js';
+import { type Access, AccessLog, partsAt, type SwitchCosts } from './access_log.js';
 import type { Shape } from '../../machine/config.js';
-import { drawOf } from '../../schedule/draw.js';
 import { ShapeCampaign } from '../../campaign/campaign.js';
 import type { CompareOptions } from './compare.js';
 import type { Crash } from '../../campaign/side.js';

@@ -1,8 +1,7 @@
 /** The report of `vlbr review` as text. */
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
 import { assert } from '../../hw/assert.js';
-import type { CpuModel } from '../../hw/cpu_models.js';
-import { findCpuModel } from '../../hw/cpu_models.js';
+import { type CpuModel, findCpuModel } from '../../hw/cpu_models.js';
 import type { KernelInfo } from '../../tree/binary.js';
 import { actionText } from '../../schedule/action_text.js';
 import { CALL_NAMES } from '../../machine/guest_call.js';

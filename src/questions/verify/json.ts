@@ -7,8 +7,7 @@ import { summarize } from '../../schedule/host_schedule.js';
 import { windowsIn } from '../../schedule/recorded.js';
 import { ascii } from '../../console/text.js';
 import { timeline } from '../../tell/timeline.js';
-import type { Campaign } from './text.js';
-import { unexpectedOf } from './text.js';
+import { type Campaign, unexpectedOf } from './text.js';
 
 /** Everything but `elapsed_s` depends on the options and the seed alone. */
 export function verifyJson(campaign: Campaign): object {

@@ -2,8 +2,7 @@
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
 import type { CpuModel } from '../../hw/cpu_models.js';
 import type { KernelInfo } from '../../tree/binary.js';
-import type { HostSchedule } from '../../schedule/host_schedule.js';
-import { summarize } from '../../schedule/host_schedule.js';
+import { type HostSchedule, summarize } from '../../schedule/host_schedule.js';
 import type { Shape } from '../../machine/config.js';
 import type { Counterexample, Report, Result, Verdict } from '../../campaign/campaign.js';
 import { REACH_NAMES } from '../../judge/properties.js';

@@ -1,7 +1,6 @@
 /** What KVM offers the posted versions: hook of DEBUGCTL, LBR_SELECT alone, load area. */
 import { describe, expect, it } from 'vitest';
-import { CPU_MODELS } from '../../../src/hw/cpu_models.js';
-import type { CpuModel } from '../../../src/hw/cpu_models.js';
+import { CPU_MODELS, type CpuModel } from '../../../src/hw/cpu_models.js';
 import { LbrStack } from '../../../src/hw/lbr_stack.js';
 import { Layout, Memory } from '../../../src/hw/memory.js';
 import * as msrs from '../../../src/hw/msr_index.js';

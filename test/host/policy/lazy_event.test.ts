@@ -10,8 +10,7 @@ import { is_lbr_msr, v6, v7 } from '../../../src/host/policy/v6.js';
 import { CALLSTACK_SELECT, CLOSE, DEBUGCTL, FROM, GP, INFO, LBR } from '../../rig/machine.js';
 import { FLEXIBLE, OF_TASK, ON, PINNED, Rig, SELECT, TO, TOS } from '../../rig/machine.js';
 import { seeded } from '../../rig/seed.js';
-import type { Slice } from '../../rig/slices.js';
-import { anySlices, performSlice } from '../../rig/slices.js';
+import { anySlices, performSlice, type Slice } from '../../rig/slices.js';
 
 const { LBR_CALL_STACK, LBR_KERNEL, LBR_USER } = msrs;
 

@@ -6,8 +6,7 @@ import { merged } from '../../../src/host/policy/merged.js';
 import { v10 } from '../../../src/host/policy/v10.js';
 import { DEBUGCTL, FROM, INFO, LBR, ON, PINNED, Rig, SELECT, TOS } from '../../rig/machine.js';
 import { seeded } from '../../rig/seed.js';
-import type { Slice } from '../../rig/slices.js';
-import { anySlices, performSlice } from '../../rig/slices.js';
+import { anySlices, performSlice, type Slice } from '../../rig/slices.js';
 
 const FREEZE = msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
 const OPEN = ['FROM', 'TO', 'TOS', 'SELECT'];

@@ -9,8 +9,7 @@ import { v8, v8Posted } from '../../../src/host/policy/v8.js';
 import { CALLSTACK_SELECT, CLOSE, DEBUGCTL, FLEXIBLE, FROM } from '../../rig/machine.js';
 import { GP, INFO, LBR, OF_TASK, OFF, ON, PINNED, Rig, SELECT, TOS } from '../../rig/machine.js';
 import { seeded } from '../../rig/seed.js';
-import type { Slice } from '../../rig/slices.js';
-import { anySlices, performSlice } from '../../rig/slices.js';
+import { anySlices, performSlice, type Slice } from '../../rig/slices.js';
 
 const BOTH: readonly LbrPolicy[] = [v8, v8Posted];
 const USED = ['lbr_used', 'lbr_event'];

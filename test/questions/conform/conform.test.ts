@@ -19,12 +19,10 @@ import { Lockstep } from '../../../src/questions/conform/lockstep.js';
 import { callText } from '../../../src/questions/conform/sequence.js';
 import { SUBJECTS } from '../../../src/questions/conform/subjects.js';
 import { kernelDriver } from '../../../src/tree/driver.js';
-import type { KernelSource } from '../../../src/tree/source.js';
-import { installedKernel, readKernelSource } from '../../../src/tree/source.js';
+import { installedKernel, type KernelSource, readKernelSource } from '../../../src/tree/source.js';
 import { coloursFor } from '../../../src/console/colours.js';
 import { conformJson } from '../../../src/questions/conform/json.js';
-import type { Conform } from '../../../src/questions/conform/text.js';
-import { conformText } from '../../../src/questions/conform/text.js';
+import { type Conform, conformText } from '../../../src/questions/conform/text.js';
 import { broken } from '../../rig/broken_port.js';
 
 const KERNEL_RUNS = 4000;

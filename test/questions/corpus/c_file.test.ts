@@ -2,8 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readCorpus } from '../../../src/questions/corpus/corpus_file.js';
-import type { HuntOptions } from '../../../src/questions/corpus/hunt.js';
-import { hunt, SHORT_ENOUGH } from '../../../src/questions/corpus/hunt.js';
+import { hunt, type HuntOptions, SHORT_ENOUGH } from '../../../src/questions/corpus/hunt.js';
 import { Laboratory, trialName, trialsOf } from '../../../src/questions/corpus/trial.js';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
 import { findPolicy } from '../../../src/host/policy/index.js';

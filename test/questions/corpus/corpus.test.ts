@@ -8,15 +8,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { corpusFolder, patchText, readCorpus } from '../../../src/questions/corpus/corpus_file.js';
-import type { HuntReport } from '../../../src/questions/corpus/hunt.js';
-import { hunt, SHORT_ENOUGH } from '../../../src/questions/corpus/hunt.js';
+import { hunt, type HuntReport, SHORT_ENOUGH } from '../../../src/questions/corpus/hunt.js';
 import type { Trial } from '../../../src/questions/corpus/trial.js';
 import { isCaught, Laboratory, trialName, trialsOf } from '../../../src/questions/corpus/trial.js';
-import type { PropertyName } from '../../../src/judge/properties.js';
+import { PROPERTY, type PropertyName } from '../../../src/judge/properties.js';
 import { findCpuModel } from '../../../src/hw/cpu_models.js';
-import { PROPERTY } from '../../../src/judge/properties.js';
-import type { ReplayCase } from '../../../src/campaign/replay_file.js';
-import { caseOf } from '../../../src/campaign/replay_file.js';
+import { caseOf, type ReplayCase } from '../../../src/campaign/replay_file.js';
 import { Bench } from '../../../src/campaign/trial.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));

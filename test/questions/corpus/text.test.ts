@@ -1,16 +1,13 @@
 /** The report of `vlbr corpus`, from real trials and from invented ones. */
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Defect } from '../../../src/questions/corpus/corpus_file.js';
-import { readCorpus } from '../../../src/questions/corpus/corpus_file.js';
-import type { HuntReport } from '../../../src/questions/corpus/hunt.js';
-import { hunt } from '../../../src/questions/corpus/hunt.js';
+import { type Defect, readCorpus } from '../../../src/questions/corpus/corpus_file.js';
+import { hunt, type HuntReport } from '../../../src/questions/corpus/hunt.js';
 import type { Judged, Trial } from '../../../src/questions/corpus/trial.js';
 import { Laboratory, trialsOf } from '../../../src/questions/corpus/trial.js';
 import { coloursFor } from '../../../src/console/colours.js';
 import { corpusJson } from '../../../src/questions/corpus/json.js';
-import type { CorpusReport } from '../../../src/questions/corpus/text.js';
-import { corpusText, survivorsOf } from '../../../src/questions/corpus/text.js';
+import { type CorpusReport, corpusText, survivorsOf } from '../../../src/questions/corpus/text.js';
 import { WIDTH } from '../../../src/console/text.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));

@@ -4,8 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { POLICIES } from '../../../src/host/policy/index.js';
 import { PROPERTY_NAMES } from '../../../src/judge/properties.js';
 import { CPU_MODELS } from '../../../src/hw/cpu_models.js';
-import type { Action } from '../../../src/schedule/table.js';
-import { ACTION_NAMES, ACTIONS } from '../../../src/schedule/table.js';
+import { type Action, ACTION_NAMES, ACTIONS } from '../../../src/schedule/table.js';
 import { Schedule } from '../../../src/schedule/schedule.js';
 import type { ReplayCase } from '../../../src/campaign/replay_file.js';
 import {

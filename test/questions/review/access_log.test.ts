@@ -2,8 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MSR_LBR_SELECT, MSR_LBR_TOS } from '../../../src/hw/msr_index.js';
-import type { Access } from '../../../src/questions/review/access_log.js';
-import { partsAt } from '../../../src/questions/review/access_log.js';
+import { type Access, partsAt } from '../../../src/questions/review/access_log.js';
 import { seeded } from '../../rig/seed.js';
 
 const access: fc.Arbitrary<Access> = fc.record({

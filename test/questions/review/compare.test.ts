@@ -7,12 +7,9 @@ import { MSR_LBR_TOS } from '../../../src/hw/msr_index.js';
 import { DEFAULT_SHAPES } from '../../../src/campaign/campaign.js';
 import type { Action } from '../../../src/schedule/table.js';
 import { Schedule } from '../../../src/schedule/schedule.js';
-import type { SwitchCosts } from '../../../src/questions/review/access_log.js';
-import { AccessLog } from '../../../src/questions/review/access_log.js';
-import type { CompareOptions } from '../../../src/questions/review/compare.js';
-import { compareDrivers } from '../../../src/questions/review/compare.js';
-import type { AccessComparison } from '../../../src/questions/review/parting.js';
-import { compareAccesses } from '../../../src/questions/review/parting.js';
+import { AccessLog, type SwitchCosts } from '../../../src/questions/review/access_log.js';
+import { compareDrivers, type CompareOptions } from '../../../src/questions/review/compare.js';
+import { type AccessComparison, compareAccesses } from '../../../src/questions/review/parting.js';
 import {
   crashOf,
   findingsOf,
@@ -20,8 +17,7 @@ import {
   reviewPolicy,
 } from '../../../src/questions/review/comparison.js';
 import { shortestParting, vacuousOf } from '../../../src/questions/review/comparison.js';
-import { caseOf, withDriver } from '../../../src/campaign/replay_file.js';
-import { breakerOf } from '../../../src/campaign/replay_file.js';
+import { breakerOf, caseOf, withDriver } from '../../../src/campaign/replay_file.js';
 import { CRASHING, NO_EVENTS, NO_RESTORE, ONE_MORE_READ } from '../../rig/broken_port.js';
 import { cpuModel } from '../../rig/cpu.js';
 import { policyOf } from '../../rig/machine.js';

@@ -1,15 +1,13 @@
 /** The report of a campaign, from hand-made results. */
 import { describe, expect, it } from 'vitest';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
-import type { PropertyName } from '../../../src/judge/properties.js';
+import { type PropertyName, REACH_NAMES } from '../../../src/judge/properties.js';
 import { coloursFor } from '../../../src/console/colours.js';
 import { verifyJson } from '../../../src/questions/verify/json.js';
-import type { Campaign } from '../../../src/questions/verify/text.js';
-import { unexpectedOf, verifyText } from '../../../src/questions/verify/text.js';
+import { type Campaign, unexpectedOf, verifyText } from '../../../src/questions/verify/text.js';
 import { encodeToken } from '../../../src/schedule/token.js';
 import type { Counterexample, Report, Result, Verdict } from '../../../src/campaign/campaign.js';
 import { DEFAULT_SHAPES } from '../../../src/campaign/campaign.js';
-import { REACH_NAMES } from '../../../src/judge/properties.js';
 import { cpuModel } from '../../rig/cpu.js';
 
 const model = cpuModel('skylake');
