@@ -26,7 +26,7 @@ export function askedBinary({ driver, kernelSrc, kernel }: DriverOptions): Kerne
     throw new UsageError('--kernel-src is for --driver kernel');
   }
   if (driver !== 'kernel' && kernelSrc === undefined) return null;
-  if (kernel !== KERNEL_VERSIONS[0]) {
+  if (kernel !== undefined && kernel !== KERNEL_VERSIONS[0]) {
     throw new UsageError(
       `--kernel ${kernel} is a variant of the port; for the C file of a ${kernel} kernel, leave ` +
         'it out and give the tree with --kernel-src',

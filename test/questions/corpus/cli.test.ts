@@ -104,8 +104,8 @@ describe('vlbr corpus', () => {
   it('vlbr corpus exits with 1 if a patch changes nothing, and names it', () => {
     const nothing =
       '--- a/src/host/policy/never.ts\n+++ b/src/host/policy/never.ts\n@@ -1,2 +1,3 @@\n' +
-      " import type { LbrPolicy } from './policy.js';\n" +
-      " import { PASS_THROUGH } from './policy.js';\n" +
+      " import { type LbrPolicy, PASS_THROUGH } from './policy.js';\n" +
+      ' \n' +
       '+// Nothing.\n';
     withPatch('D05', nothing, () => {
       const { status, stdout } = vlbr('--id', 'D05', '--runs', '40');

@@ -150,8 +150,8 @@ describe('the suite', () => {
 /** A patch that changes a comment only. */
 const NO_CHANGE = `--- a/src/host/policy/never.ts
 +++ b/src/host/policy/never.ts
-@@ -2,3 +2,3 @@
- import { PASS_THROUGH } from './policy.js';
+@@ -1,3 +1,3 @@
+ import { type LbrPolicy, PASS_THROUGH } from './policy.js';
  
 -/** Baseline: the guest gets the bare registers, and nobody saves anything. */
 +/** Baseline. */
