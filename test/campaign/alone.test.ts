@@ -67,6 +67,8 @@ describe('the machine without a host', () => {
         // A raw write is to a slot.
         if (kind === 'wrmsr') break;
         stepBoth(met, alone, campaign.lastSchedule, i);
+        // It was taken once: a later action finds none.
+        if (ACTIONS[kind].actor === 'vcpu') expect(met.monitor.reference.newTos(actor)).toBe(-1);
         if (ACTIONS[kind].actor === 'pcpu' || other()) continue;
         const { inGuest, vmcs, pcpu } = machine.vcpus[actor];
         const debugctl = inGuest ? machine.pcpus[actor].debugctl : vmcs.guestDebugctl;

@@ -8,7 +8,12 @@ import { Schedule } from '../../src/schedule/schedule.js';
 import type { CampaignOptions, Progress, Report } from '../../src/campaign/campaign.js';
 import { Bench } from '../../src/campaign/trial.js';
 import { drawOf } from '../../src/schedule/draw.js';
-import { DEFAULT_SHAPES, runCampaign, ShapeCampaign } from '../../src/campaign/campaign.js';
+import {
+  DEFAULT_SHAPES,
+  mergedReports,
+  runCampaign,
+  ShapeCampaign,
+} from '../../src/campaign/campaign.js';
 import { caseOf, replayToken } from '../../src/campaign/replay_file.js';
 import { encodeToken } from '../../src/schedule/token.js';
 import { cpuModel } from '../rig/cpu.js';
@@ -201,6 +206,13 @@ describe('runCampaign', () => {
     const report = runCampaign(options({ progress, policies: POLICIES }));
     expect([report.interrupted, report.runs]).toEqual([true, 7]);
     expect(runCampaign(options()).interrupted).toBe(false);
+  });
+
+  it('a finding about the kernel is told once, however many policies meet it', () => {
+    const report = runCampaign(options({ runs: 200 }));
+    expect(report.kernelFindings.length).toBeGreaterThan(0);
+    const both = mergedReports([report, report], PROPERTY_NAMES);
+    expect(both.kernelFindings).toEqual(report.kernelFindings);
   });
 
   it('a campaign always keeps the failures that it was told to stop making short', () => {
