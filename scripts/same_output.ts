@@ -30,6 +30,9 @@ const COMMANDS: readonly string[] = [
   'list cpus',
 ];
 
+/** Keys whose values hang on the clock. */
+const TIMES: ReadonlySet<string> = new Set(['elapsed_s', 'seconds', 'statesPerSecond']);
+
 interface Said {
   readonly code: number;
   readonly json: unknown;
@@ -51,7 +54,7 @@ async function plain(clone: string, value: unknown, tokens: boolean): Promise<un
   }
   if (typeof value === 'string') return value.replaceAll(clone, '');
   if (typeof value !== 'object' || value === null) return value;
-  const entries = Object.entries(value).filter(([key]) => key !== 'elapsed_s');
+  const entries = Object.entries(value).filter(([key]) => !TIMES.has(key));
   const pairs: [string, unknown][] = [];
   for (const [key, item] of entries) {
     const isToken = tokens && key === 'token' && typeof item === 'string';

@@ -1,20 +1,20 @@
 /** How an exploration tries an action: with which parameters, when, and in which group. */
 import type { Machine } from '../machine/machine.js';
 
-/** What each group adds; an exploration tries actions in this order. */
+/** What each group adds, in the order in which people read them. */
 export const GROUPS = {
   calls: 'calls and returns, one at a time, while they are recorded',
   runs: 'calls and returns, several at a time, up to all that hardware can hold and one more',
   tasks: 'context switches of guests, to another vCPU as well',
   events: 'opening and closing call-stack events of tasks',
-  ioctl: 'enabling and disabling events',
   pmi: 'overflows of counters that count',
   inside: 'vCPU switches inside guest kernel functions, before each MSR access',
+  ioctl: 'enabling and disabling events',
   ring: 'events of tasks for all branches of user mode',
   cpu: 'call-stack events of CPUs',
   raw: 'RDMSR and WRMSR of LBR MSRs by guests, perf aside',
-  exit: 'VM exits and re-entries',
   idle: 'idle threads, and deep C-states below them',
+  exit: 'VM exits and re-entries',
   host: "the host's own LBR events, and their samples",
   kexec: 'kexec, and the start of CPUs after it',
   migrate: 'live migration of vCPUs that are off',

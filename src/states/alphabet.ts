@@ -26,8 +26,12 @@ const ENTRIES: readonly Entry[] = KINDS.flatMap(({ explored = [] }, kind) =>
   explored.map((how) => ({ ...how, kind })),
 );
 
+/** Groups that are tried just before another one. All others are tried as they are listed. */
+const BEFORE: Partial<Record<Group, Group>> = { ioctl: 'pmi', exit: 'idle' };
+
 function order({ groups: [first] }: Entry): number {
-  return GROUP_NAMES.indexOf(first);
+  const other = BEFORE[first];
+  return other === undefined ? GROUP_NAMES.indexOf(first) : GROUP_NAMES.indexOf(other) - 0.5;
 }
 
 /** Entries that take turns: for each task, or for each event, one after the other. */
