@@ -78,8 +78,10 @@ const here = join(import.meta.dirname, '..');
 const there = resolve(positionals[0] ?? '');
 if (positionals.length !== 1) throw new Error('usage: npm run same -- [--tokens] OTHER_CLONE');
 
+const commands = COMMANDS.filter((words) => words.includes(values.only));
+if (commands.length === 0) throw new Error(`no command has '${values.only}' in it`);
 let differing = 0;
-for (const command of COMMANDS.filter((words) => words.startsWith(values.only))) {
+for (const command of commands) {
   const before = JSON.stringify(await say(there, command, values.tokens));
   const after = JSON.stringify(await say(here, command, values.tokens));
   const at = [...before].findIndex((letter, i) => letter !== after[i]);

@@ -1,6 +1,6 @@
 /** `vlbr list`: what there is to choose from. */
 import { POLICIES } from '../../host/policy/index.js';
-import { CPU_MODELS } from '../../hw/cpu_models.js';
+import { CPU_MODELS, type CpuModel } from '../../hw/cpu_models.js';
 import { PROPERTIES } from '../../judge/properties.js';
 import { tableLines } from '../../console/table.js';
 import { ascii } from '../../console/text.js';
@@ -11,6 +11,22 @@ export type ListName = (typeof LISTS)[number];
 
 export interface ListOptions {
   readonly json?: boolean;
+}
+
+/** Fields whose names in JSON are not those of the code; null is left out. */
+const CPU_KEYS: Readonly<Record<string, string | null>> = {
+  cstateWipe: 'cstate_wipe',
+  lbrInit: 'lbr_init',
+  doubleAbort: null,
+};
+
+function cpuJson(model: CpuModel): object {
+  return Object.fromEntries(
+    Object.entries(model).flatMap(([field, value]) => {
+      const key = field in CPU_KEYS ? CPU_KEYS[field] : field;
+      return key === null ? [] : [[key, value]];
+    }),
+  );
 }
 
 export function list(what: ListName, { json }: ListOptions): void {
@@ -61,6 +77,6 @@ const LISTED: Readonly<Record<ListName, () => Listed>> = {
       lbr_info === 0 ? 'no' : 'yes',
       uarch,
     ]),
-    data: CPU_MODELS,
+    data: CPU_MODELS.map(cpuJson),
   }),
 };

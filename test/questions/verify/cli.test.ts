@@ -334,6 +334,13 @@ describe('vlbr --help, --version and list', () => {
       for (const name of names) expect(table).toMatch(new RegExp(`^${name} `, 'm'));
     },
   );
+  it('vlbr list always has the same keys for a CPU in JSON, whatever the code calls them', () => {
+    const { cpus } = JSON.parse(vlbr('list', 'cpus', '--json').stdout) as { cpus: object[] };
+    const facts = 'lbr_from lbr_to lbr_info callstack tsx cstate_wipe name uarch models lbr_nr';
+    const more = 'lbr_format select lbr_init pmu_version cites';
+    for (const cpu of cpus)
+      expect(Object.keys(cpu).toSorted()).toEqual(`${facts} ${more}`.split(' ').toSorted());
+  });
   it('vlbr never complains when the reader of its output ends', async () => {
     const child = spawn(process.execPath, [CLI, ...SMALL, '--runs', '1']);
     child.stdout.destroy();
