@@ -80,6 +80,13 @@ function isCurrent(made: Made): boolean {
   return Object.entries(made).every(([path, stamp]) => stampOf(path) === stamp);
 }
 
+/** Writes a file at once, for whoever else reads it. */
+function place(path: string, content: string | Uint8Array): void {
+  const temporary = `${path}.${process.pid}`;
+  writeFileSync(temporary, content);
+  renameSync(temporary, path);
+}
+
 /** Runs a tool. @throws KernelError when it is not installed; else what it wrote is thrown. */
 async function tool(name: string, args: readonly string[], cwd: string): Promise<string> {
   try {
@@ -113,6 +120,8 @@ class Build {
   private readonly folder: string;
   private readonly flags: readonly string[];
   private readonly bits: LongBits;
+  private readonly linked: string = `linked.${process.pid}.wasm`;
+  private readonly lowered: string = `lowered.${process.pid}.wasm`;
 
   constructor(tree: string, folder: string, bits: LongBits) {
     this.tree = tree;
@@ -143,16 +152,20 @@ class Build {
     const made = join(this.folder, `${object}.json`);
     const known = existsSync(made) && existsSync(join(this.folder, object));
     if (known && isCurrent(JSON.parse(readFileSync(made, 'utf8')) as Made)) return;
-    const own = [`-I${join(this.tree, 'arch/x86')}`, '-MD', '-MF', `${object}.d`];
+    // Another process may be at the same file: each writes its own, and the last one stays.
+    const mine = `${object}.${process.pid}`;
+    const own = [`-I${join(this.tree, 'arch/x86')}`, '-MD', '-MF', `${mine}.d`];
     try {
-      await tool('clang', [...this.flags, ...own, path, '-o', object], this.folder);
+      await tool('clang', [...this.flags, ...own, path, '-o', mine], this.folder);
     } catch (error) {
       throw error instanceof KernelError ? error : this.explained(path, error);
     }
-    const rule = readFileSync(join(this.folder, `${object}.d`), 'utf8');
+    const rule = readFileSync(join(this.folder, `${mine}.d`), 'utf8');
     const paths = rule.replaceAll('\\\n', ' ').split(/\s+/).slice(1).filter(Boolean);
     const stamps = paths.map((file) => [file, stampOf(resolve(this.folder, file))]);
-    writeFileSync(made, JSON.stringify(Object.fromEntries(stamps)));
+    rmSync(join(this.folder, `${mine}.d`));
+    renameSync(join(this.folder, mine), join(this.folder, object));
+    place(made, JSON.stringify(Object.fromEntries(stamps)));
   }
 
   /** An error of the compiler, in words. */
@@ -193,7 +206,7 @@ class Build {
     ];
     // An overflow of the stack, which lies below all data, traps.
     const stack = ['--stack-first', '-z', `stack-size=${STACK_BYTES}`];
-    const args = [...wide, ...how, ...stack, ...exported, ...objects, '-o', 'linked.wasm'];
+    const args = [...wide, ...how, ...stack, ...exported, ...objects, '-o', this.linked];
     await tool('wasm-ld', args, this.folder);
   }
 
@@ -205,7 +218,7 @@ class Build {
     const suspending = ['--asyncify', `--pass-arg=asyncify-imports@${imports}`];
     // Names stay: a trap tells the function of the kernel in which it happened.
     const args = ['-g', ...features, ...lowering, '-O2', ...suspending];
-    await tool('wasm-opt', [...args, 'linked.wasm', '-o', 'lowered.wasm'], this.folder);
+    await tool('wasm-opt', [...args, this.linked, '-o', this.lowered], this.folder);
   }
 
   async image(): Promise<Uint8Array> {
@@ -213,7 +226,9 @@ class Build {
     const objects = await this.compileAll();
     await this.link(objects);
     await this.lower();
-    return readFileSync(join(this.folder, 'lowered.wasm'));
+    const bytes = readFileSync(join(this.folder, this.lowered));
+    for (const file of [this.linked, this.lowered]) rmSync(join(this.folder, file));
+    return bytes;
   }
 }
 
@@ -242,10 +257,10 @@ async function toolKey(bits: LongBits): Promise<string> {
  */
 export async function buildImage(tree: string, cache: string, bits: LongBits): Promise<Uint8Array> {
   const key = await toolKey(bits);
-  const place = createHash('sha256')
+  const name = createHash('sha256')
     .update(`${resolve(tree)} ${key}`)
     .digest('hex');
-  const folder = join(cache, 'images', place.slice(0, 32));
+  const folder = join(cache, 'images', name.slice(0, 32));
   const image = join(folder, 'image.wasm');
   const record = join(folder, 'image.json');
   if (existsSync(image) && existsSync(record)) {
@@ -253,11 +268,8 @@ export async function buildImage(tree: string, cache: string, bits: LongBits): P
   }
   mkdirSync(folder, { recursive: true });
   const bytes = await new Build(resolve(tree), folder, bits).image();
-  // Another process may be at the same file.
-  const temporary = `${image}.${process.pid}`;
-  writeFileSync(temporary, bytes);
-  renameSync(temporary, image);
-  writeFileSync(record, JSON.stringify(madeFrom(folder)));
+  place(image, bytes);
+  place(record, JSON.stringify(madeFrom(folder)));
   return bytes;
 }
 
@@ -266,9 +278,4 @@ function madeFrom(folder: string): Made {
   const made = readdirSync(folder).filter((name) => name.endsWith('.o.json'));
   const all = made.map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as Made);
   return Object.assign({}, ...all) as Made;
-}
-
-/** Forgets what was built of all trees. */
-export function forgetImages(cache: string): void {
-  rmSync(join(cache, 'images'), { recursive: true, force: true });
 }

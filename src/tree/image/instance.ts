@@ -174,7 +174,8 @@ export class ImageInstance implements Asking {
 
   private unknown(name: string): Answer {
     return () => {
-      throw new UnknownImport(`the kernel calls ${name}(), which vlbr does not answer`);
+      const caller = /^ +at (\w+) \(wasm:/m.exec(new Error().stack ?? '')?.[1] ?? 'the kernel';
+      throw new UnknownImport(`${caller}() calls ${name}(), which vlbr does not answer`);
     };
   }
 

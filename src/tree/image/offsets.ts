@@ -1,4 +1,4 @@
-/** Where the fields of a tree's structures lie: the table that c/guest.c has, made by the compiler. */
+/** Where the fields of a tree's structures lie: the table of c/guest.c, made by the compiler. */
 import { assert } from '../../hw/assert.js';
 
 /** What reads memory of an instance. */

@@ -16,7 +16,7 @@ import {
 import { BRANCH_REL_CALL, BRANCH_RET } from '../../../src/hw/branch.js';
 import { CALL_PMI, CALL_SWITCH, runGuestCall } from '../../../src/machine/guest_call.js';
 import { cpuModel } from '../../rig/cpu.js';
-import { ATTR, ImageGuest, imageOf, imageVersions, OwnMsrs } from '../../rig/images.js';
+import { ATTR, ImageGuest, imageOf, imageVersions, LoggedCpu } from '../../rig/images.js';
 import { bootKernel } from '../../rig/kernel.js';
 import { seeded } from '../../rig/seed.js';
 
@@ -46,7 +46,7 @@ const op: fc.Arbitrary<Op> = fc.record({
 /** The port and the C code, with CPUs and tasks alike: task i of the port has the pid 100 + i. */
 class Both {
   readonly guest: ImageGuest;
-  readonly msrs: OwnMsrs;
+  readonly msrs: LoggedCpu;
   private readonly kernel: Kernel;
   private readonly tasks: number[];
   /** Events that are open, as the port and as the C code know them. */
@@ -55,7 +55,7 @@ class Both {
   constructor(image: ConstructorParameters<typeof ImageGuest>[0], cpu: string) {
     const model = cpuModel(cpu);
     this.guest = new ImageGuest(image, model, 1);
-    this.msrs = new OwnMsrs(model);
+    this.msrs = new LoggedCpu(model);
     const { pmu_version } = model;
     const config = {
       model,
