@@ -26,7 +26,10 @@ const config: Options = {
       // C files, which are compiled on the user's machine; wherever the build goes.
       name: 'shim',
       setup({ initialOptions: { outdir = 'dist' }, onEnd }) {
-        onEnd(() => cpSync('src/tree/shim', join(outdir, 'shim'), { recursive: true }));
+        onEnd(() => {
+          cpSync('src/tree/shim', join(outdir, 'shim'), { recursive: true });
+          cpSync('src/tree/image/c', join(outdir, 'c'), { recursive: true });
+        });
       },
     },
   ],

@@ -4,9 +4,10 @@ import { KERNEL_VERSIONS, type KernelVersion } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import { PORT } from '../guest/perf/lbr_port.js';
 import { type KernelBinary, kernelBinary, KernelBinaryError } from '../tree/binary.js';
-import { buildKernel } from '../tree/build.js';
+import { buildKernel, cacheFolder } from '../tree/build.js';
 import { kernelDriver } from '../tree/driver.js';
 import { KernelError } from '../tree/errors.js';
+import { treeImage, type TreeImage } from '../tree/image/image.js';
 import { installedKernel, type KernelSource, readKernelSource } from '../tree/source.js';
 import { UsageError } from './errors.js';
 
@@ -56,17 +57,35 @@ export function kernelAt(path?: string): FoundKernel {
   });
 }
 
+/**
+ * Builds the image of a tree or of a tar.
+ *
+ * @param path - by default, what Debian's package installed.
+ * @throws UsageError when it can't be had.
+ */
+export async function imageAt(path?: string): Promise<TreeImage> {
+  try {
+    return await treeImage(path ?? installedKernel(), cacheFolder());
+  } catch (error) {
+    throw usageError(path, error);
+  }
+}
+
 /** Runs something, and makes what is wrong with a tree or a tool a mistake of usage. */
 export function explained<T>(path: string | undefined, run: () => T): T {
   try {
     return run();
   } catch (error) {
-    if (error instanceof KernelError) throw new UsageError(error.message);
-    if (error instanceof KernelBinaryError) throw new UsageError(`${path}: ${error.message}`);
-    // The system's message names the call and the file.
-    if (error instanceof Error && 'syscall' in error) throw new UsageError(error.message);
-    throw error;
+    throw usageError(path, error);
   }
+}
+
+function usageError(path: string | undefined, error: unknown): unknown {
+  if (error instanceof KernelError) return new UsageError(error.message);
+  if (error instanceof KernelBinaryError) return new UsageError(`${path}: ${error.message}`);
+  // The system's message names the call and the file.
+  if (error instanceof Error && 'syscall' in error) return new UsageError(error.message);
+  return error;
 }
 
 /** The options again, as words of a command line. */

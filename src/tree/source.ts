@@ -67,7 +67,7 @@ function fromFile(file: string): KernelSource {
 }
 
 /** VERSION, PATCHLEVEL, SUBLEVEL and EXTRAVERSION of a kernel's top Makefile. */
-function versionOf(makefile: string): string {
+export function versionOf(makefile: string): string {
   const value = (name: string): string =>
     new RegExp(`^${name} *= *(\\S*)$`, 'm').exec(makefile)?.[1] ?? '';
   const numbers = [value('VERSION'), value('PATCHLEVEL'), value('SUBLEVEL')];

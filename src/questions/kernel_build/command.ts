@@ -7,13 +7,14 @@ import type { KernelBuildOptions } from './kernel_build.js';
 export function kernelCommand(): Command {
   const build = new Command('build')
     .description("compile a kernel's lbr.c, as it is, to WebAssembly")
+    .option('--whole', "the tree's whole perf core and x86 driver; boots it on each CPU")
     .option('--src <path>', TREE_SAYS)
     .option('-o, --output <file>', 'write it there; it is kept in the cache anyway')
     .option('--json', 'one JSON object on standard output')
     .addHelpText('after', PLAIN_EXITS)
     .action(async (options: KernelBuildOptions) => {
       const { kernelBuild } = await import('./kernel_build.js');
-      kernelBuild(options);
+      await kernelBuild(options);
     });
   return new Command('kernel').description("a kernel's own lbr.c").addCommand(build);
 }

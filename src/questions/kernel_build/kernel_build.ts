@@ -1,16 +1,55 @@
 /** `vlbr kernel build`: compiles the lbr.c of a kernel. */
 import { writeFileSync } from 'node:fs';
 import { UsageError } from '../../console/errors.js';
-import { kernelAt } from '../../console/kernel_source.js';
+import { imageAt, kernelAt } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
+import { tableLines } from '../../console/table.js';
+import { type Boot, bootOnEachCpu } from '../../tree/image/image.js';
+import { TREE_FILES } from '../../tree/image/sources.js';
 
 export interface KernelBuildOptions {
   readonly src?: string;
+  readonly whole?: boolean;
   readonly output?: string;
   readonly json?: boolean;
 }
 
-export function kernelBuild({ src, output, json }: KernelBuildOptions): void {
+export async function kernelBuild(options: KernelBuildOptions): Promise<void> {
+  if (options.whole === true) await buildWhole(options);
+  else buildLbr(options);
+}
+
+/** Builds the image of a tree, and shows what it finds on each CPU. */
+async function buildWhole({ src, output, json }: KernelBuildOptions): Promise<void> {
+  const image = await imageAt(src);
+  const boots = bootOnEachCpu(image);
+  const { bytes, version, sha256 } = image;
+  if (output !== undefined) write(output, bytes);
+  if (json === true) {
+    const kernel = { version, sha256, files: TREE_FILES };
+    const built = { bytes: bytes.length, output: output ?? null };
+    printJson({ schema: 'vlbr/image/1', kernel, ...built, cpus: boots });
+    return;
+  }
+  printLines([
+    `the perf core and the x86 driver of Linux ${version}, sha256 ${sha256}`,
+    `${TREE_FILES.length} files of the tree, whole; ${bytes.length} bytes of WebAssembly`,
+    output === undefined ? 'kept in the cache; -o FILE writes it out' : `written: ${output}`,
+    '',
+    ...tableLines(['cpu', 'what the kernel finds when it boots there'], boots.map(bootRow), {
+      wrapLast: true,
+    }),
+  ]);
+}
+
+/** A kernel tells what it finds in a line; the lines after that are of counters. */
+function bootRow({ cpu, log, warnings }: Boot): string[] {
+  const found = log.filter((line) => line.endsWith(','));
+  const warned = warnings.map((place) => `WARNING at ${place}`);
+  return [cpu, [...found.map((line) => line.slice(0, -1)), ...warned].join('; ')];
+}
+
+function buildLbr({ src, output, json }: KernelBuildOptions): void {
   const { info, bytes, staticWords } = kernelAt(src).binary;
   if (output !== undefined) write(output, bytes);
   const size = { bytes: bytes.length, staticBytes: 4 * staticWords };

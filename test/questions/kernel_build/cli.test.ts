@@ -1,4 +1,6 @@
 /** The commands that run a kernel's own lbr.c, as a user runs them. */
+import { CPU_MODELS } from '../../../src/hw/cpu_models.js';
+import { imageVersions } from '../../rig/images.js';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -85,6 +87,25 @@ describe.skipIf(installedSource === null)("the command line with a kernel's lbr.
     expect(kernel).toMatchObject({ version: '6.1.99-x', sha256: installedSource?.info.sha256 });
     expect(readFileSync(join(folder, 'lbr.wasm')).length).toBe(bytes);
   });
+
+  it.skipIf(imageVersions('6.1').length === 0)(
+    'vlbr kernel build --whole says what the kernel finds on each CPU',
+    () => {
+      const built = vlbr('kernel', 'build', '--whole', '--src', '/usr/src/linux-source-6.1.tar.xz');
+      expect([built.status, built.stderr]).toEqual([0, '']);
+      expect(built.stdout).toMatch(/^the perf core and the x86 driver of Linux 6\.1\.\d+, sha256 /);
+      expect(built.stdout).toMatch(/^skylake +Skylake events; 32-deep LBR$/m);
+      expect(built.stdout).not.toContain('WARNING');
+      const json = vlbr('kernel', 'build', '--whole', '-o', 'whole.wasm', '--json');
+      const { schema, bytes, cpus } = JSON.parse(json.stdout) as Record<string, unknown>;
+      expect(schema).toBe('vlbr/image/1');
+      expect(cpus).toHaveLength(CPU_MODELS.length);
+      expect(readFileSync(join(folder, 'whole.wasm')).length).toBe(bytes);
+      const wrong = vlbr('kernel', 'build', '--whole', '--src', 'tree');
+      expect([wrong.status, wrong.stdout]).toEqual([2, '']);
+      expect(wrong.stderr).toContain('this is no kernel tree; it lacks one of arch/x86, include');
+    },
+  );
 
   it('with the C file vlbr gives the verdicts and the schedules of the port', () => {
     vlbr('kernel', 'build', '--src', 'tree', '-o', 'kept.wasm');

@@ -1,0 +1,281 @@
+/**
+ * Compiles the perf core and the x86 driver of a kernel tree, whole and as they are, to one
+ * WebAssembly module: the image of the tree. What was compiled is kept, file by file, with what it
+ * was made from; only what changed is compiled again.
+ */
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { rmSync, statSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { KernelError } from '../errors.js';
+import { generate, TREE_FILES, TREE_FILES_32 } from './sources.js';
+
+const run = promisify(execFile);
+
+/** The build puts a copy beside the code. */
+const SHIM: string = fileURLToPath(new URL('./c/', import.meta.url));
+
+/** Our own C files. */
+const SHIM_FILES: readonly string[] = ['kernel.c', 'guest.c'];
+
+/** Bits of a long: 64 as on x86-64, lowered to memory of 32-bit addresses; or 32 as on i386. */
+export type LongBits = 64 | 32;
+
+/** As Kbuild compiles, as far as it changes what code means; the warnings are the kernel's own. */
+const COMPILE: readonly string[] = [
+  '-c',
+  '-O2',
+  '-std=gnu11',
+  '-ffreestanding',
+  '-fno-builtin',
+  '-fno-common',
+  '-fms-extensions',
+  '-fno-strict-aliasing',
+  '-fwrapv',
+  '-fno-delete-null-pointer-checks',
+  '-nostdinc',
+  '-Wno-everything',
+  // A function without a prototype would become an import of a wrong type.
+  '-Werror=implicit-function-declaration',
+  '-D__KERNEL__',
+  // EXPORT_SYMBOL() is inline assembly.
+  '-D__DISABLE_EXPORTS',
+  '-DKBUILD_MODNAME="vlbr"',
+  '-DKBUILD_BASENAME="vlbr"',
+  // Bare WebAssembly has no return addresses.
+  '-D__builtin_return_address(level)=((void *)0)',
+  '-D__builtin_frame_address(level)=((void *)0)',
+];
+
+/** Functions of the kernel that the machine calls, beside those that our C files export. */
+const EXPORTS: readonly string[] = [
+  'perf_event_init',
+  'perf_event_init_cpu',
+  'perf_event_exit_task',
+  'perf_event_free_task',
+  'perf_event_task_tick',
+  'perf_event_exec',
+  '__heap_base',
+  '__stack_pointer',
+];
+
+/** Imports before which a function can be suspended. */
+export const SUSPENDING: readonly string[] = ['vlbr_read_msr', 'vlbr_write_msr', 'vlbr_relax'];
+
+const STACK_BYTES = 65_536;
+
+/** What a file was made from: each path with its size and its time of change. */
+type Made = Readonly<Record<string, string>>;
+
+function stampOf(path: string): string {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  return stat === undefined ? 'none' : `${stat.size} ${stat.mtimeMs}`;
+}
+
+function isCurrent(made: Made): boolean {
+  return Object.entries(made).every(([path, stamp]) => stampOf(path) === stamp);
+}
+
+/** Writes a file at once, for whoever else reads it. */
+function place(path: string, content: string | Uint8Array): void {
+  const temporary = `${path}.${process.pid}`;
+  writeFileSync(temporary, content);
+  renameSync(temporary, path);
+}
+
+/** Runs a tool. @throws KernelError when it is not installed; else what it wrote is thrown. */
+async function tool(name: string, args: readonly string[], cwd: string): Promise<string> {
+  try {
+    const { stdout } = await run(name, args, { cwd, maxBuffer: 1 << 26 });
+    return stdout;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
+      const install = 'apt-get install clang lld binaryen';
+      throw new KernelError(`${name} is not installed; install it: ${install}`);
+    }
+    throw error;
+  }
+}
+
+/** The headers that are read first to last: ours, those made from the tree, the tree's own. */
+function includesOf(tree: string, generated: string): string[] {
+  const own = ['arch/x86/include', 'include', 'arch/x86/include/uapi', 'include/uapi'];
+  return [SHIM, generated, ...own.map((path) => join(tree, path))].map((path) => `-I${path}`);
+}
+
+function forced(tree: string): string[] {
+  const headers = ['kconfig.h', 'compiler_types.h'].map((name) =>
+    join(tree, 'include/linux', name),
+  );
+  return [...headers, join(SHIM, 'prototypes.h')].flatMap((path) => ['-include', path]);
+}
+
+/** A tree being built. */
+class Build {
+  private readonly tree: string;
+  private readonly folder: string;
+  private readonly flags: readonly string[];
+  private readonly bits: LongBits;
+  private readonly linked: string = `linked.${process.pid}.wasm`;
+  private readonly lowered: string = `lowered.${process.pid}.wasm`;
+
+  constructor(tree: string, folder: string, bits: LongBits) {
+    this.tree = tree;
+    this.folder = folder;
+    this.bits = bits;
+    const target = bits === 64 ? ['--target=wasm64', '-DVLBR_64BIT=1'] : ['--target=wasm32'];
+    const generated = join(folder, 'include');
+    this.flags = [...target, ...COMPILE, ...includesOf(tree, generated), ...forced(tree)];
+  }
+
+  private sources(): { readonly path: string; readonly object: string }[] {
+    const files = this.bits === 64 ? TREE_FILES : [...TREE_FILES, ...TREE_FILES_32];
+    const own = SHIM_FILES.map((name) => ({ path: join(SHIM, name), object: `shim_${name}.o` }));
+    const trees = files.map((file) => ({
+      path: join(this.tree, file),
+      object: `${file.replaceAll('/', '_')}.o`,
+    }));
+    const missing = trees.find(({ path }) => !existsSync(path));
+    if (missing !== undefined) {
+      const file = relative(this.tree, missing.path);
+      throw new KernelError(`${this.tree}: ${file} is missing; is this a whole tree?`);
+    }
+    return [...trees, ...own];
+  }
+
+  /** Compiles a file, if what it was made from has changed. */
+  private async compile(path: string, object: string): Promise<void> {
+    const made = join(this.folder, `${object}.json`);
+    const known = existsSync(made) && existsSync(join(this.folder, object));
+    if (known && isCurrent(JSON.parse(readFileSync(made, 'utf8')) as Made)) return;
+    // Another process may be at the same file: each writes its own, and the last one stays.
+    const mine = `${object}.${process.pid}`;
+    const own = [`-I${join(this.tree, 'arch/x86')}`, '-MD', '-MF', `${mine}.d`];
+    try {
+      await tool('clang', [...this.flags, ...own, path, '-o', mine], this.folder);
+    } catch (error) {
+      throw error instanceof KernelError ? error : this.explained(path, error);
+    }
+    const rule = readFileSync(join(this.folder, `${mine}.d`), 'utf8');
+    const paths = rule.replaceAll('\\\n', ' ').split(/\s+/).slice(1).filter(Boolean);
+    const stamps = paths.map((file) => [file, stampOf(resolve(this.folder, file))]);
+    rmSync(join(this.folder, `${mine}.d`));
+    renameSync(join(this.folder, mine), join(this.folder, object));
+    place(made, JSON.stringify(Object.fromEntries(stamps)));
+  }
+
+  /** An error of the compiler, in words. */
+  private explained(path: string, error: unknown): KernelError {
+    const stderr = error instanceof Error && 'stderr' in error ? String(error.stderr) : '';
+    const first =
+      stderr.split('\n').find((line) => /(?:fatal )?error: /.test(line)) ?? String(error);
+    const file = relative(path.startsWith(SHIM) ? SHIM : this.tree, path);
+    const what = first.replaceAll(`${this.tree}/`, '').replaceAll(SHIM, 'shim/');
+    return new KernelError(
+      `${file} does not compile with the shim of vlbr: ${what}\n` +
+        'If the tree compiles by itself, this tree needs something of asm/ that vlbr has not: ' +
+        'please report the line above and the version of the tree',
+    );
+  }
+
+  private async compileAll(): Promise<string[]> {
+    const sources = this.sources();
+    const waiting = [...sources];
+    const work = async (): Promise<void> => {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+        await this.compile(next.path, next.object);
+      }
+    };
+    await Promise.all(Array.from({ length: availableParallelism() }, work));
+    return sources.map(({ object }) => object);
+  }
+
+  private async link(objects: readonly string[]): Promise<void> {
+    const wide = this.bits === 64 ? ['-mwasm64'] : [];
+    const exported = EXPORTS.map((name) => `--export=${name}`);
+    const how = [
+      '--no-entry',
+      '--no-check-features',
+      '--gc-sections',
+      '--export-table',
+      '--import-undefined',
+    ];
+    // An overflow of the stack, which lies below all data, traps.
+    const stack = ['--stack-first', '-z', `stack-size=${STACK_BYTES}`];
+    const args = [...wide, ...how, ...stack, ...exported, ...objects, '-o', this.linked];
+    await tool('wasm-ld', args, this.folder);
+  }
+
+  /** Lowers 64-bit addresses, and makes functions that access MSRs suspendable. */
+  private async lower(): Promise<void> {
+    const features = ['--enable-mutable-globals', '--enable-sign-ext'];
+    const lowering = this.bits === 64 ? ['--enable-memory64', '--memory64-lowering'] : [];
+    const imports = SUSPENDING.map((name) => `env.${name}`).join(',');
+    const suspending = ['--asyncify', `--pass-arg=asyncify-imports@${imports}`];
+    // Names stay: a trap tells the function of the kernel in which it happened.
+    const args = ['-g', ...features, ...lowering, '-O2', ...suspending];
+    await tool('wasm-opt', [...args, this.linked, '-o', this.lowered], this.folder);
+  }
+
+  async image(): Promise<Uint8Array> {
+    generate(this.tree, SHIM, join(this.folder, 'include'));
+    const objects = await this.compileAll();
+    await this.link(objects);
+    await this.lower();
+    const bytes = readFileSync(join(this.folder, this.lowered));
+    for (const file of [this.linked, this.lowered]) rmSync(join(this.folder, file));
+    return bytes;
+  }
+}
+
+function shimFiles(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    return entry.isDirectory() ? shimFiles(path) : [path];
+  });
+}
+
+/** What all objects depend on besides their sources. */
+async function toolKey(bits: LongBits): Promise<string> {
+  const hash = createHash('sha256');
+  for (const file of shimFiles(SHIM).sort()) hash.update(readFileSync(file));
+  const version = await tool('clang', ['--version'], '.');
+  const flags = [COMPILE, EXPORTS, SUSPENDING, TREE_FILES, bits, version];
+  return hash.update(JSON.stringify(flags)).digest('hex');
+}
+
+/**
+ * Builds the image of a tree, or what of it has changed.
+ *
+ * @param tree - the folder of a tree, with TREE_FOLDERS in it.
+ * @param cache - a folder in which objects and images are kept.
+ * @throws KernelError when a tool is missing, or the tree does not compile.
+ */
+export async function buildImage(tree: string, cache: string, bits: LongBits): Promise<Uint8Array> {
+  const key = await toolKey(bits);
+  const name = createHash('sha256')
+    .update(`${resolve(tree)} ${key}`)
+    .digest('hex');
+  const folder = join(cache, 'images', name.slice(0, 32));
+  const image = join(folder, 'image.wasm');
+  const record = join(folder, 'image.json');
+  if (existsSync(image) && existsSync(record)) {
+    if (isCurrent(JSON.parse(readFileSync(record, 'utf8')) as Made)) return readFileSync(image);
+  }
+  mkdirSync(folder, { recursive: true });
+  const bytes = await new Build(resolve(tree), folder, bits).image();
+  place(image, bytes);
+  place(record, JSON.stringify(madeFrom(folder)));
+  return bytes;
+}
+
+/** Everything that the objects in a folder were made from. */
+function madeFrom(folder: string): Made {
+  const made = readdirSync(folder).filter((name) => name.endsWith('.o.json'));
+  const all = made.map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as Made);
+  return Object.assign({}, ...all) as Made;
+}

@@ -1,0 +1,4 @@
+/* Stands for arch/x86/include/asm/pvclock.h: the clock is the machine's. */
+#include <linux/types.h>
+#include <asm/pvclock-abi.h>
+struct timespec64;

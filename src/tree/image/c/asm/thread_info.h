@@ -1,0 +1,31 @@
+/* Stands for arch/x86/include/asm/thread_info.h. */
+#ifndef VLBR_ASM_THREAD_INFO_H
+#define VLBR_ASM_THREAD_INFO_H
+struct task_struct;
+struct thread_info {
+	unsigned long flags;
+	int preempt_count;
+	unsigned int cpu;
+	struct task_struct *task;
+};
+#define THREAD_SIZE 8192
+#define THREAD_SIZE_ORDER 1
+#define TIF_NEED_RESCHED 1
+#define TIF_SIGPENDING 2
+#define TIF_NOTIFY_RESUME 3
+#define TIF_NOTIFY_SIGNAL 4
+#define TIF_SYSCALL_TRACE 5
+#define TIF_MEMDIE 6
+#define TIF_POLLING_NRFLAG 7
+#define TIF_RESTORE_SIGMASK 8
+#define TIF_NEED_FPU_LOAD 14
+#define _TIF_NEED_RESCHED (1UL << TIF_NEED_RESCHED)
+#define _TIF_SIGPENDING (1UL << TIF_SIGPENDING)
+#define _TIF_NOTIFY_RESUME (1UL << TIF_NOTIFY_RESUME)
+#define _TIF_NOTIFY_SIGNAL (1UL << TIF_NOTIFY_SIGNAL)
+#define _TIF_SYSCALL_TRACE (1UL << TIF_SYSCALL_TRACE)
+#define _TIF_MEMDIE (1UL << TIF_MEMDIE)
+#define _TIF_POLLING_NRFLAG (1UL << TIF_POLLING_NRFLAG)
+#define _TIF_RESTORE_SIGMASK (1UL << TIF_RESTORE_SIGMASK)
+#define _TIF_NEED_FPU_LOAD (1UL << TIF_NEED_FPU_LOAD)
+#endif

@@ -1,0 +1,1 @@
+/* Stands for include/generated/timeconst.h: no jiffies are converted. */

@@ -1,0 +1,2 @@
+/* Stands for include/generated/utsrelease.h. */
+#define UTS_RELEASE "vlbr"

@@ -1,0 +1,347 @@
+/**
+ * A kernel that runs: an instance of a tree's image with CPUs of its own. All of its state is bytes
+ * of its memory, the stack pointers included, so that one copy is the kernel.
+ *
+ * A function can be left before any MSR access, and where it waits for another CPU; its CPU goes on
+ * with it later. Everything else that a kernel does happens at once.
+ */
+import type { CpuModel } from '../../hw/cpu_models.js';
+import type { MsrPort } from '../../hw/msr_port.js';
+import { assert } from '../../hw/assert.js';
+import { type WasmGlobal, type WasmMemory, type WasmModule, WebAssembly } from '../webassembly.js';
+import { type Answer, answers, type Asking } from './imports.js';
+import type { FunctionType, ModuleTypes } from './module_types.js';
+import { type Offsets, readOffsets } from './offsets.js';
+import { printed } from './print.js';
+
+/** An image that is ready to run. */
+export interface Image {
+  readonly module: WasmModule;
+  readonly types: ModuleTypes;
+}
+
+/** What an instance tells, and asks before an MSR access. */
+export interface ImageHooks {
+  /** Whether the CPU's function is to be left before the access that it is about to make. */
+  leave(cpu: number): boolean;
+  print(line: string): void;
+  /** A WARN_ON at a line of a file of the tree. */
+  warn(file: string, line: number): void;
+  /** A record that perf puts into the ring buffer of an event. */
+  sample(bytes: Uint8Array): void;
+}
+
+/** An import that nobody has foreseen. */
+export class UnknownImport extends Error {
+  override readonly name: string = 'UnknownImport';
+}
+
+/** Late enough for each model: no LBR is disabled for an early erratum. */
+const STEPPING = 10;
+
+const STACK_BYTES = 32_768;
+/** What asyncify keeps of a function that was left: its frames, of which the deepest take 400. */
+const FRAMES_BYTES = 8_192;
+
+/** Bytes of the head of a buffer of asyncify: where it goes on, and where it ends. */
+const FRAMES_HEAD = 8;
+
+type Exported = (...args: readonly number[]) => number;
+
+/** A function of the image as we call it: with numbers alone. */
+function plainly(call: Exported, { wide, wideResult }: FunctionType): Exported {
+  if (!wide.includes(true) && !wideResult) return call;
+  return (...args) => {
+    const given = args.map((arg, i) => (wide[i] ? BigInt(arg) : arg));
+    return Number(call(...(given as number[])) ?? 0);
+  };
+}
+
+/** An answer as the image calls it. */
+function answering(answer: Answer, { wide, wideResult }: FunctionType): unknown {
+  if (!wide.includes(true) && !wideResult) return answer;
+  return (...args: readonly unknown[]) => {
+    const result = answer(...args.map(Number));
+    return wideResult ? BigInt(result ?? 0) : result;
+  };
+}
+
+/** A CPU of an instance: a stack for C, and a place for a function that it has left. */
+interface Context {
+  /** Stack pointer of a function from its start. */
+  readonly stack: number;
+  /** Address of asyncify's buffer. */
+  readonly frames: number;
+  /** The function that was left, with its arguments, and its stack pointer; or null. */
+  left: Left | null;
+}
+
+interface Left {
+  readonly name: string;
+  readonly args: readonly number[];
+  readonly stack: number;
+  /** The CPU that ran: another one, if this one called in its place. */
+  readonly cpu: number;
+}
+
+/** How a function ended: with a result, or not yet, since its CPU has left it. */
+export type Ended = { readonly left: false; readonly result: number } | { readonly left: true };
+
+export class ImageInstance implements Asking {
+  /** Where fields lie in the tree's structures, as `cpu_hw_events.lbr_users`; and constants. */
+  readonly offsets: Offsets;
+  private readonly ports: readonly MsrPort[];
+  private readonly hooks: ImageHooks;
+  private readonly model: CpuModel;
+  private readonly functions: ReadonlyMap<string, Exported>;
+  private readonly memory: WasmMemory;
+  private readonly stackPointer: WasmGlobal;
+  private readonly wideStack: boolean;
+  private readonly features: ReadonlySet<number>;
+  /** Address of the number of the CPU that runs. */
+  private readonly cpuAt: number;
+  private readonly contexts: readonly Context[];
+  private view: Int32Array = new Int32Array(0);
+  /** The CPU whose function may be left now, or -1. */
+  private active = -1;
+  private rewinding = false;
+  private record: Uint8Array[] = [];
+
+  /**
+   * @param ports - the MSRs of each CPU.
+   * @param isGuest - whether CPUID tells the kernel that it runs under a hypervisor.
+   */
+  constructor(
+    image: Image,
+    model: CpuModel,
+    ports: readonly MsrPort[],
+    hooks: ImageHooks,
+    isGuest: boolean,
+  ) {
+    this.ports = ports;
+    this.hooks = hooks;
+    this.model = model;
+    const { exports } = new WebAssembly.Instance(image.module, { env: this.imports(image) });
+    const functions = [...image.types.exports].map(
+      ([name, type]) => [name, plainly(exports[name] as Exported, type)] as const,
+    );
+    this.functions = new Map(functions);
+    this.memory = exports['memory'] as WasmMemory;
+    this.stackPointer = exports['__stack_pointer'] as WasmGlobal;
+    this.wideStack = typeof this.stackPointer.value === 'bigint';
+    this.offsets = readOffsets(this, this.ask('vlbr_offsets', 0), this.wideStack);
+    this.cpuAt = this.ask('vlbr_cpu_at', 0);
+    this.features = new Set(this.featuresOf(isGuest));
+    this.start();
+    this.contexts = ports.map(() => ({
+      stack: this.ask('vlbr_alloc', STACK_BYTES) + STACK_BYTES,
+      frames: this.ask('vlbr_alloc', FRAMES_BYTES),
+      left: null,
+    }));
+  }
+
+  private featuresOf(isGuest: boolean): number[] {
+    const { tsx } = this.model;
+    const names = ['ARCH_PERFMON', 'PDCM', 'APIC', ...(tsx ? ['RTM', 'HLE'] : [])];
+    if (isGuest) names.push('HYPERVISOR');
+    return names.map((name) => this.offsets.at(`X86_FEATURE_${name}`));
+  }
+
+  /** Boots as start_kernel() does, as far as perf is in it. */
+  private start(): void {
+    const [family, number] = this.model.models.split(', ')[0].split('_');
+    const [cpus, stepping] = [this.ports.length, STEPPING];
+    const start = this.function('vlbr_start');
+    start(cpus, Number.parseInt(family, 16), Number.parseInt(number, 16), stepping);
+    this.ask('perf_event_init', 0);
+    for (let cpu = 1; cpu < cpus; cpu++) {
+      this.setCpu(cpu);
+      this.ask('perf_event_init_cpu', cpu);
+    }
+    this.setCpu(0);
+    this.ask('initcall_init_hw_perf_events', 0);
+  }
+
+  private imports({ types }: Image): Record<string, unknown> {
+    const known = answers(this);
+    const imports: Record<string, unknown> = {};
+    for (const [name, type] of types.imports) {
+      const answer = known.get(name) ?? this.unknown(name);
+      imports[name] = answering(answer, type);
+    }
+    return { ...imports, ...this.msrImports() };
+  }
+
+  private unknown(name: string): Answer {
+    return () => {
+      const caller = /^ +at (\w+) \(wasm:/m.exec(new Error().stack ?? '')?.[1] ?? 'the kernel';
+      throw new UnknownImport(`${caller}() calls ${name}(), which vlbr does not answer`);
+    };
+  }
+
+  /** The imports before which a function may be left. */
+  private msrImports(): Record<string, unknown> {
+    let port: MsrPort = this.ports[0];
+    let fault = 0;
+    return {
+      vlbr_read_msr: (msr: number): number => {
+        if (this.leaves()) return 0;
+        port = this.ports[this.cpu];
+        const low = port.rdmsr(msr);
+        fault = port.vector;
+        return low;
+      },
+      vlbr_msr_high: () => port.edx,
+      vlbr_write_msr: (msr: number, low: number, high: number): void => {
+        if (this.leaves()) return;
+        port = this.ports[this.cpu];
+        fault = port.wrmsr(msr, low, high);
+      },
+      vlbr_msr_fault: () => fault,
+      vlbr_unchecked_msr: (msr: number, write: number): void =>
+        this.hooks.warn(`unchecked ${write === 1 ? 'WRMSR' : 'RDMSR'} 0x${msr.toString(16)}`, 0),
+      vlbr_relax: (): void => {
+        if (this.rewinding) this.resumed();
+        else if (this.active < 0) throw new Error('a CPU waits for another one, and none runs');
+        else this.unwind();
+      },
+    };
+  }
+
+  private function(name: string): Exported {
+    const found = this.functions.get(name);
+    assert(found !== undefined, `the image has no ${name}()`);
+    return found;
+  }
+
+  /** Number of the CPU that runs. While one CPU calls for another, that is the other. */
+  get cpu(): number {
+    return this.ints()[this.cpuAt >> 2];
+  }
+
+  private setCpu(cpu: number): void {
+    this.ints()[this.cpuAt >> 2] = cpu;
+  }
+
+  /** Whether the function is left now; else it goes on. */
+  private leaves(): boolean {
+    if (this.rewinding) {
+      this.resumed();
+      return false;
+    }
+    if (this.active < 0 || !this.hooks.leave(this.cpu)) return false;
+    this.unwind();
+    return true;
+  }
+
+  private resumed(): void {
+    this.rewinding = false;
+    this.ask('asyncify_stop_rewind', 0);
+  }
+
+  private unwind(): void {
+    const { frames } = this.contexts[this.active];
+    const ints = this.ints();
+    ints[frames >> 2] = frames + FRAMES_HEAD;
+    ints[(frames >> 2) + 1] = frames + FRAMES_BYTES;
+    this.ask('asyncify_start_unwind', frames);
+  }
+
+  /** Runs a function on a CPU from its start. The CPU must not have left another one. */
+  run(cpu: number, name: string, ...args: readonly number[]): Ended {
+    const context = this.contexts[cpu];
+    assert(context.left === null, 'a CPU finishes a function before it begins another');
+    return this.go(cpu, { name, args, stack: context.stack, cpu });
+  }
+
+  /** Goes on with the function that a CPU has left. */
+  resume(cpu: number): Ended {
+    const { left, frames } = this.contexts[cpu];
+    assert(left !== null, 'a CPU has left what it goes on with');
+    this.contexts[cpu].left = null;
+    this.rewinding = true;
+    this.ask('asyncify_start_rewind', frames);
+    return this.go(cpu, left);
+  }
+
+  private go(cpu: number, { name, args, stack, cpu: runs }: Left): Ended {
+    const outer = { stack: this.stackPointer.value, active: this.active };
+    this.setStack(stack);
+    this.setCpu(runs);
+    this.active = cpu;
+    try {
+      const result = this.function(name)(...args);
+      if (this.ask('asyncify_get_state', 0) === 0) return { left: false, result };
+      this.ask('asyncify_stop_unwind', 0);
+      const left = { name, args, stack: Number(this.stackPointer.value), cpu: this.cpu };
+      this.contexts[cpu].left = left;
+      return { left: true };
+    } finally {
+      this.stackPointer.value = outer.stack;
+      this.active = outer.active;
+    }
+  }
+
+  private setStack(address: number): void {
+    const value: unknown = this.wideStack ? BigInt(address) : address;
+    this.stackPointer.value = value as number;
+  }
+
+  /** Memory as words; the image may have made it grow. */
+  ints(): Int32Array {
+    if (this.view.buffer !== this.memory.buffer) this.view = new Int32Array(this.memory.buffer);
+    return this.view;
+  }
+
+  ask(name: string, ...args: readonly number[]): number {
+    return this.function(name)(...args);
+  }
+
+  copy(to: number, from: number, bytes: number): void {
+    new Uint8Array(this.memory.buffer).copyWithin(to, from, from + bytes);
+  }
+
+  readInt(address: number): number {
+    return this.ints()[address >> 2];
+  }
+
+  writeInt(address: number, value: number): void {
+    this.ints()[address >> 2] = value;
+  }
+
+  text(address: number): string {
+    const bytes = new Uint8Array(this.memory.buffer);
+    return new TextDecoder().decode(bytes.subarray(address, bytes.indexOf(0, address)));
+  }
+
+  print(format: string, args: number): void {
+    this.hooks.print(printed(this, format, args, this.wideStack));
+  }
+
+  warn(file: string, line: number): void {
+    this.hooks.warn(file, line);
+  }
+
+  sampleBegin(): void {
+    this.record = [];
+  }
+
+  samplePart(address: number, bytes: number): void {
+    this.record.push(new Uint8Array(this.memory.buffer).slice(address, address + bytes));
+  }
+
+  sampleEnd(): void {
+    this.hooks.sample(Buffer.concat(this.record));
+  }
+
+  cpuHas(feature: number): boolean {
+    return this.features.has(feature);
+  }
+
+  /** CPUID of the model: leaf 0AH has four general and three fixed counters of 48 bits. */
+  cpuid(leaf: number): readonly number[] {
+    if (leaf === 0) return [0x16, 0, 0, 0];
+    if (leaf !== 0xa) return [0, 0, 0, 0];
+    return [this.model.pmu_version | (4 << 8) | (48 << 16) | (7 << 24), 0, 0, 3 | (48 << 5)];
+  }
+}
