@@ -14,8 +14,11 @@ function section(id: number, ...items: readonly (readonly number[])[]): number[]
   return [id, (body.length & 0x7f) | 0x80, body.length >> 7, ...body];
 }
 
+/** The magic number, and version 1. */
+const HEADER = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
+
 const MODULE = Uint8Array.from([
-  ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+  ...HEADER,
   ...section(1, [0x60, 2, I32, I64, 0], [0x60, 0, 1, I64], [0x60, 1, I32, 1, I32]),
   ...section(
     2,
