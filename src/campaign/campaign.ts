@@ -397,9 +397,8 @@ class PolicyCampaign {
 /** Runs the suite. Same options, same report, whatever the machine it runs on. */
 export function runCampaign(options: CampaignOptions): Report {
   const reports: Report[] = [];
-  let cut = false;
   for (const policy of options.policies) {
-    cut ||= reports.at(-1)?.interrupted ?? false;
+    const cut = reports.some(({ interrupted }) => interrupted);
     reports.push(new PolicyCampaign(policy, cut ? { ...options, runs: 0 } : options).report());
   }
   return mergedReports(reports, options.properties);
