@@ -2,7 +2,7 @@
 import { execFileSync, type StdioOptions } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,6 +11,7 @@ import { type KernelBinary, kernelBinary, withInfo } from './binary.js';
 import { driftMacros, includedHeaders } from './drift.js';
 import { KernelError } from './errors.js';
 import { explain } from './explain.js';
+import { place } from './place.js';
 import type { KernelSource } from './source.js';
 
 /** The build puts a copy beside the code. */
@@ -76,12 +77,9 @@ export function buildKernel(source: KernelSource): KernelBinary {
 
 /** Writes a module to the cache. If that fails, the next run compiles again. */
 function keep(path: string, bytes: Uint8Array): void {
-  // Another process may be writing the same file.
-  const temporary = `${path}.${process.pid}`;
   try {
     mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(temporary, bytes);
-    renameSync(temporary, path);
+    place(path, bytes);
   } catch (error) {
     if (!(error instanceof Error) || !('code' in error)) throw error;
   }

@@ -6,12 +6,13 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
-import { rmSync, statSync, writeFileSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { KernelError } from '../errors.js';
+import { place } from '../place.js';
 import { generate, TREE_FILES, TREE_FILES_32 } from './sources.js';
 
 const run = promisify(execFile);
@@ -78,13 +79,6 @@ function stampOf(path: string): string {
 
 function isCurrent(made: Made): boolean {
   return Object.entries(made).every(([path, stamp]) => stampOf(path) === stamp);
-}
-
-/** Writes a file at once, for whoever else reads it. */
-function place(path: string, content: string | Uint8Array): void {
-  const temporary = `${path}.${process.pid}`;
-  writeFileSync(temporary, content);
-  renameSync(temporary, path);
 }
 
 /** Runs a tool. @throws KernelError when it is not installed; else what it wrote is thrown. */
