@@ -108,8 +108,9 @@ const ONE: readonly string[] = [
   '__task_pid_nr_ns',
 ];
 
-/** CALL rel32, and nothing behind it: what the branch filter finds where a call was. */
-const CALL_BYTES: readonly number[] = [0xe8, 0x90, 0x90, 0x90, 0x90];
+/** User code, by words: CALL rel32 where the branch filter looks, and NOPs behind it. */
+const CALL = 0x90_90_90_e8 | 0;
+const NOPS = 0x90_90_90_90 | 0;
 
 /** The answers for an instance. A name that is missing is one that perf is not known to call. */
 export function answers(kernel: Asking): ReadonlyMap<string, Answer> {
@@ -176,8 +177,7 @@ function machineAnswers(kernel: Asking): Record<string, Answer> {
       return undefined;
     },
     copy_from_user_nmi(to, _from, bytes) {
-      for (let i = 0; i < bytes; i += 4) kernel.writeInt(to + i, 0x90_90_90_90 | 0);
-      kernel.writeInt(to, CALL_BYTES[0] | (CALL_BYTES[1] << 8) | (0x90_90 << 16));
+      for (let i = 0; i < bytes; i += 4) kernel.writeInt(to + i, i === 0 ? CALL : NOPS);
       return 0;
     },
   };

@@ -1,6 +1,6 @@
 /**
- * A kernel that runs: an instance of a tree's image with CPUs of its own. All of its state is bytes
- * of its memory, the stack pointers included, so that one copy is the kernel.
+ * A kernel that runs: an instance of a tree's image with CPUs of its own. Its state is the bytes of
+ * its memory and, for a CPU that has left a function, which one it was, and its stack pointer.
  *
  * A function can be left before any MSR access, and where it waits for another CPU; its CPU goes on
  * with it later. Everything else that a kernel does happens at once.
@@ -150,9 +150,9 @@ export class ImageInstance implements Asking {
   /** Boots as start_kernel() does, as far as perf is in it. */
   private start(): void {
     const [family, number] = this.model.models.split(', ')[0].split('_');
-    const [cpus, stepping] = [this.ports.length, STEPPING];
-    const start = this.function('vlbr_start');
-    start(cpus, Number.parseInt(family, 16), Number.parseInt(number, 16), stepping);
+    const cpus = this.ports.length;
+    const [x86, x86_model] = [family, number].map((digits) => Number.parseInt(digits, 16));
+    this.ask('vlbr_start', cpus, x86, x86_model, STEPPING);
     this.ask('perf_event_init', 0);
     for (let cpu = 1; cpu < cpus; cpu++) {
       this.setCpu(cpu);
@@ -201,9 +201,9 @@ export class ImageInstance implements Asking {
       vlbr_unchecked_msr: (msr: number, write: number): void =>
         this.hooks.warn(`unchecked ${write === 1 ? 'WRMSR' : 'RDMSR'} 0x${msr.toString(16)}`, 0),
       vlbr_relax: (): void => {
-        if (this.rewinding) this.resumed();
-        else if (this.active < 0) throw new Error('a CPU waits for another one, and none runs');
-        else this.unwind();
+        if (this.resumed()) return;
+        if (this.active < 0) throw new Error('a CPU waits for another one, and none runs');
+        this.unwind();
       },
     };
   }
@@ -225,18 +225,18 @@ export class ImageInstance implements Asking {
 
   /** Whether the function is left now; else it goes on. */
   private leaves(): boolean {
-    if (this.rewinding) {
-      this.resumed();
-      return false;
-    }
+    if (this.resumed()) return false;
     if (this.active < 0 || !this.hooks.leave(this.cpu)) return false;
     this.unwind();
     return true;
   }
 
-  private resumed(): void {
+  /** Whether the function has just come back to where it was left: then it goes on. */
+  private resumed(): boolean {
+    if (!this.rewinding) return false;
     this.rewinding = false;
     this.ask('asyncify_stop_rewind', 0);
+    return true;
   }
 
   private unwind(): void {

@@ -31,10 +31,6 @@ export class Offsets {
   at(name: string): number {
     return this.field(name).at;
   }
-
-  has(name: string): boolean {
-    return this.fields.has(name);
-  }
 }
 
 /** @param wide - whether pointers have 8 bytes. */

@@ -79,10 +79,10 @@ export function features(tree: string): readonly string[] {
 }
 
 /** Where a task keeps the records that were saved for it. */
-export type TaskData = 'perf_ctx_data' | 'perf_event_pmu_context' | 'perf_event_context';
+type TaskData = 'perf_ctx_data' | 'perf_event_pmu_context' | 'perf_event_context';
 
 /** Finds it in include/linux/sched.h: newest first. */
-export function taskDataOf(tree: string): TaskData {
+function taskDataOf(tree: string): TaskData {
   const sched = needed(tree, 'include/linux/sched.h');
   if (/\bperf_ctx_data\b/.test(sched)) return 'perf_ctx_data';
   return /\bperf_event_ctxp\[/.test(sched) ? 'perf_event_context' : 'perf_event_pmu_context';
@@ -125,10 +125,8 @@ export function generate(tree: string, shim: string, folder: string): void {
   }
   const macros = features(tree).map((macro) => `#define ${macro}\n`);
   put('vlbr_features.h', macros.join(''));
-  const context = /\bperf_event_ctxp\[/.test(needed(tree, 'include/linux/sched.h'));
   const fields = TASK_DATA_FIELDS[taskDataOf(tree)].map((field) => `FIELD(${field})\n`);
   put('vlbr_offsets.h', `FIELD(task_struct, perf_event_ctxp)\n${fields.join('')}`);
-  put('vlbr_task.h', context ? '#define VLBR_CONTEXT_ARRAY\n' : '');
   put('cpuid_leafs.h', `${cpuidLeafs(tree)}\n`);
   put('inat-tables.c', inatTables(tree));
 }
