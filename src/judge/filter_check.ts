@@ -41,6 +41,7 @@ export class FilterCheck extends Check {
 
   /** What perf_event_open() is to return. */
   private errno(type: number): number {
+    if ((type & ~perf.PERF_SAMPLE_BRANCH_PLM_ALL) === 0) return -perf.EINVAL;
     if (!callstackAsked(type)) return 0;
     if (!this.reference.model.callstack) return -perf.EOPNOTSUPP;
     return (type & CALLSTACK_EXCLUDES) !== 0 ? -perf.EINVAL : 0;

@@ -213,6 +213,8 @@ export class Monitor implements Observer {
     this.filters.opened(vcpu, type, ret);
   }
 
+  guestWarned(_vm: number, _file: string, _line: number): void {}
+
   guestIdle(vcpu: number): void {
     const cpu = this.watched().cpu(vcpu);
     const { cpuc, kernel } = cpu;

@@ -290,7 +290,7 @@ export class Reference extends Remembering {
       this.tainted[this.vm(vcpu)] = 1;
       if (!write && this.isCompared(msr) && !this.isZero(vcpu, msr)) this.wrongReads[vcpu] = 1;
       this.verdicts.breaks(PROPERTY['no-fault'], text);
-    } else if (!this.rawAccess(vcpu)) {
+    } else if (!this.rawAccess(vcpu) && !this.machine().ports[vcpu].expectsFault) {
       this.wrongAnywhere(vcpu, PROPERTY['no-fault'], text);
     }
   }

@@ -19,6 +19,15 @@ export const CALL_RDMSR = 7;
 export const CALL_WRMSR = 8;
 export const CALL_PMI = 9;
 
+/** The second argument of CALL_INSTALL: the task, or -1 for an event of the CPU, and ATTR_* bits. */
+export function opensWith(task: number, attr: number): number {
+  return (attr << 8) | (task + 1);
+}
+
+export function openedBy(b: number): { readonly task: number; readonly attr: number } {
+  return { task: (b & 0xff) - 1, attr: b >> 8 };
+}
+
 export const CALL_NAMES: readonly string[] = [
   '',
   'context_switch',
@@ -58,7 +67,8 @@ export function runGuestCall(cpu: Cpu, fn: number, a: number, b: number, c: numb
       context_switch(cpu, a, b);
       break;
     case CALL_INSTALL:
-      core.perf_install_in_context(cpu, events[a]);
+      // A system call that has refused the event installs none.
+      if (events[a].used !== 0) core.perf_install_in_context(cpu, events[a]);
       break;
     case CALL_ENABLE:
       syscall.enableFamily(cpu, events[a]);

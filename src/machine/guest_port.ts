@@ -14,99 +14,55 @@ import { type Cpu, driverOf, type Kernel } from '../guest/perf/kernel.js';
 import { EVENT_CTX_AT, perf_event, task_struct } from '../guest/perf/perf_structs.js';
 import { intel_pmu_handle_irq } from '../guest/perf/intel_core.js';
 import { assert } from '../hw/assert.js';
-import { CALL_SWITCH, CALL_WRMSR } from './guest_call.js';
+import {
+  ACCESSES,
+  CallPort,
+  CONTEXTS,
+  FN,
+  NMI_AFTER,
+  NMI_AT,
+  NMI_COUNTER,
+  NMIS,
+  NMIS_MAX,
+  PORT_WORDS,
+  type PortOwner,
+  READ_WORDS,
+  READS,
+  TASKS,
+} from './call_port.js';
+import { runGuestCall } from './guest_call.js';
 import type { Layout } from '../hw/memory.js';
-import type { MsrPort, Vector } from '../hw/msr_port.js';
+import type { Vector } from '../hw/msr_port.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 
 /** Thrown to unwind a guest function that the host interrupts. */
-export const PREEMPTED: symbol = Symbol('preempted');
-
-const FN = 0;
-const ARG_A = 1;
-const ARG_B = 2;
-const ARG_C = 3;
-const EPILOGUE = 4;
-/** Accesses that the function had made when it was last unwound. */
-const ACCESSES = 5;
-const READS = 6;
-const NMIS = 7;
-/** Accesses made before each NMI that has arrived inside the function. */
-const NMI_AT = 8;
-const NMIS_MAX = 4;
-/** Tasks and contexts whose memory the function may touch: the locks it holds. */
-const TASKS: number = NMI_AT + NMIS_MAX;
-const CONTEXTS: number = TASKS + 1;
-/** Accesses until the armed NMI, plus one; 0 if no NMI is armed. */
-const NMI_AFTER: number = CONTEXTS + 1;
-const NMI_COUNTER: number = NMI_AFTER + 1;
-/** Words of a port before its log. */
-export const PORT_WORDS: number = NMI_COUNTER + 1;
-
-/** Words of a read in the log: the MSR's index, eax and edx. */
-export const READ_WORDS = 3;
-
-/** Reads in the log of a port whose words start at `at`; -1 if it has no suspended function. */
-export function loggedReads(words: Int32Array, at: number): number {
-  return words[at + FN] === 0 ? -1 : words[at + READS];
-}
-
-/** The MSR that a port's suspended function writes raw, or 0; the value is at WRITE_VALUE. */
-export function suspendedWrite(words: Int32Array, at: number): number {
-  return words[at + FN] === CALL_WRMSR ? words[at + ARG_A] : 0;
-}
-
-/** eax and edx of such a write, in the words of a port. */
-export const WRITE_VALUE: number = ARG_B;
-
-/** Renames the tasks in the words of a port, which start at `at`. */
-export function renameTasksOf(
-  words: Int32Array,
-  at: number,
-  renamed: (task: number) => number,
-): void {
-  let mask = 0;
-  for (let t = 0; t < 32; t++) if ((words[at + TASKS] & (1 << t)) !== 0) mask |= 1 << renamed(t);
-  words[at + TASKS] = mask;
-  if (words[at + FN] !== CALL_SWITCH) return;
-  words[at + ARG_A] = renamed(words[at + ARG_A]);
-  words[at + ARG_B] = renamed(words[at + ARG_B]);
-}
+const PREEMPTED: symbol = Symbol('preempted');
 
 /** Reads that one function makes at the most: two saves, two restores, and four PMIs. */
 function readsMax(model: CpuModel): number {
   return 32 * model.lbr_nr + 256;
 }
 
-/** What the machine does for a port at a boundary between two accesses. */
-export interface PortOwner {
-  /** Whether the host takes the pCPU before the next access; counts it down otherwise. */
-  preemptBeforeAccess(vcpu: Vcpu): boolean;
-  /** Makes a counter overflow, and the guest take its PMI. */
-  raisePmi(vcpu: Vcpu, counter: number): void;
-  returnFromPmi(vcpu: Vcpu): void;
+/** Word offsets of the log of a port whose words start at `at`, and of its copy of memory. */
+export function tailOf(model: CpuModel, at: number): { log: number; snapshot: number } {
+  const log = at + PORT_WORDS;
+  return { log, snapshot: log + READ_WORDS * readsMax(model) };
 }
 
 /**
  * The MSR port of one vCPU's kernel, with the function that is suspended on it, if there is one.
  *
- * A kernel function runs between `begin`, `beginQuiet` or `rewind` and `end` or `suspend`. An
- * access may throw PREEMPTED after `begin` and `rewind`, and never after `beginQuiet`.
+ * An access may throw PREEMPTED after `begin` and in `resume`, and never after `beginQuiet`.
  */
-export class GuestPort implements MsrPort {
-  edx = 0;
-  vector: Vector = 0;
+export class GuestPort extends CallPort {
   /** Set once the kernel exists that uses this port. */
   cpu: Cpu | null = null;
   private readonly kvm: Kvm;
   private readonly vcpu: Vcpu;
   private readonly owner: PortOwner;
-  private readonly w: Int32Array;
-  /** Word offsets: PORT_WORDS, the log, and the copy of the kernel's memory. */
-  readonly o: number;
-  readonly log: number;
-  private readonly logEnd: number;
-  readonly snapshot: number;
+  /** Word offsets, behind PORT_WORDS: the log, and the copy of the kernel's memory. */
+  private readonly log: number;
+  private readonly snapshot: number;
   /** Nothing can happen between two accesses, and nothing is logged. */
   private quiet = true;
   private inNmi = false;
@@ -115,6 +71,8 @@ export class GuestPort implements MsrPort {
   private replayed = 0;
   private readCursor = 0;
   private nmiCursor = 0;
+  /** The next access that is not replayed was counted before the function was unwound there. */
+  private counted = false;
 
   constructor(
     w: Int32Array,
@@ -124,81 +82,21 @@ export class GuestPort implements MsrPort {
     owner: PortOwner,
     model: CpuModel,
   ) {
-    this.w = w;
-    this.o = offset;
+    super(w, offset);
     this.kvm = kvm;
     this.vcpu = vcpu;
     this.owner = owner;
-    this.log = offset + PORT_WORDS;
-    this.logEnd = this.log + READ_WORDS * readsMax(model);
-    this.snapshot = this.logEnd;
+    ({ log: this.log, snapshot: this.snapshot } = tailOf(model, offset));
   }
 
   static allocate(layout: Layout, model: CpuModel, kernelWords: number): number {
     return layout.take(PORT_WORDS + READ_WORDS * readsMax(model) + kernelWords);
   }
 
-  /** Number of the suspended function, or 0. */
-  get suspended(): number {
-    return this.w[this.o + FN];
-  }
-  get argA(): number {
-    return this.w[this.o + ARG_A];
-  }
-  get argB(): number {
-    return this.w[this.o + ARG_B];
-  }
-  get argC(): number {
-    return this.w[this.o + ARG_C];
-  }
-  /** What the machine has to do once the function returns. */
-  get epilogue(): number {
-    return this.w[this.o + EPILOGUE];
-  }
-  /** Accesses that the suspended function has made. */
-  get accesses(): number {
-    return this.w[this.o + ACCESSES];
-  }
-  /** Bit mask of the tasks that the suspended function holds. */
-  get lockedTasks(): number {
-    return this.w[this.o + FN] === 0 ? 0 : this.w[this.o + TASKS];
-  }
-
-  /** Delivers a PMI after `after` more accesses of guest kernel functions. */
-  armNmi(after: number, counter: number): void {
-    this.w[this.o + NMI_AFTER] = after + 1;
-    this.w[this.o + NMI_COUNTER] = counter;
-  }
-
-  get nmiArmed(): boolean {
-    return this.w[this.o + NMI_AFTER] !== 0;
-  }
-
-  /** A kexec stops the counters, so it must also drop a PMI that has not arrived yet. */
-  disarmNmi(): void {
-    this.w[this.o + NMI_AFTER] = 0;
-  }
-
-  /** Zeroes the words of a function that has returned. */
-  settle(): void {
-    if (this.w[this.o + FN] !== 0) return;
-    this.w.fill(0, this.o, this.o + NMI_AFTER);
-    if (!this.nmiArmed) this.w[this.o + NMI_COUNTER] = 0;
-  }
-
-  /** Prepares for a function that may be interrupted; `tasks` are those it may touch. */
   begin(fn: number, a: number, b: number, c: number, epilogue: number, tasks: number): void {
     const { w, o } = this;
     const { kernel } = this.running();
-    assert(w[o + FN] === 0, 'a function begins when no other is under way');
-    w[o + FN] = fn;
-    w[o + ARG_A] = a;
-    w[o + ARG_B] = b;
-    w[o + ARG_C] = c;
-    w[o + EPILOGUE] = epilogue;
-    w[o + ACCESSES] = 0;
-    w[o + READS] = 0;
-    w[o + NMIS] = 0;
+    this.hold(fn, a, b, c, epilogue);
     w[o + TASKS] = tasks;
     w[o + CONTEXTS] = this.contextsOf(kernel, tasks);
     const { start, size } = kernel.layout;
@@ -206,7 +104,6 @@ export class GuestPort implements MsrPort {
     this.start();
   }
 
-  /** Prepares for a function during which nothing can happen. */
   beginQuiet(): void {
     assert(this.w[this.o + FN] === 0, 'a function begins when no other is under way');
     this.quiet = !this.nmiArmed;
@@ -214,6 +111,24 @@ export class GuestPort implements MsrPort {
     this.position = 0;
     this.replayed = -1;
     this.nmiCursor = 0;
+    this.counted = false;
+  }
+
+  run(fn: number, a: number, b: number, c: number): boolean {
+    try {
+      runGuestCall(this.running(), fn, a, b, c);
+    } catch (e) {
+      if (e !== PREEMPTED) throw e;
+      this.suspend();
+      return false;
+    }
+    this.end();
+    return true;
+  }
+
+  resume(): boolean {
+    this.rewind();
+    return this.run(this.suspended, this.argA, this.argB, this.argC);
   }
 
   /** Puts memory back to what it was when the suspended function was entered. */
@@ -244,6 +159,7 @@ export class GuestPort implements MsrPort {
     }
     this.putBack(layout.statics, driverOf(kernel.config).staticWords);
     this.start();
+    this.counted = true;
   }
 
   end(): void {
@@ -259,12 +175,14 @@ export class GuestPort implements MsrPort {
     this.inNmi = false;
   }
 
-  /** Whether what happens now has happened before, in the run that was unwound. */
   get replaying(): boolean {
     return !this.quiet && this.replayed > 0 && this.position <= this.replayed;
   }
 
-  /** Whether an NMI is being handled that came between two accesses of another function. */
+  override get expectsFault(): boolean {
+    return this.running().expectsFault;
+  }
+
   get nested(): boolean {
     return this.inNmi;
   }
@@ -302,6 +220,7 @@ export class GuestPort implements MsrPort {
     this.replayed = this.w[this.o + ACCESSES];
     this.readCursor = this.log;
     this.nmiCursor = 0;
+    this.counted = false;
   }
 
   private contextsOf(kernel: Kernel, tasks: number): number {
@@ -329,7 +248,7 @@ export class GuestPort implements MsrPort {
 
   private append(msr: number, eax: number, edx: number): void {
     const at = this.log + READ_WORDS * this.w[this.o + READS];
-    assert(at < this.logEnd, 'the read log is long enough for every guest function');
+    assert(at < this.snapshot, 'the read log is long enough for every guest function');
     this.w[at] = msr;
     this.w[at + 1] = eax;
     this.w[at + 2] = edx;
@@ -348,7 +267,9 @@ export class GuestPort implements MsrPort {
       }
     }
     if (this.position < this.replayed) return;
-    if (!this.inNmi && this.nmiDue()) {
+    const { counted } = this;
+    this.counted = false;
+    if (!this.inNmi && !counted && this.nmiDue()) {
       if (this.replayed >= 0) {
         w[o + NMI_AT + w[o + NMIS]] = this.position;
         w[o + NMIS]++;

@@ -15,8 +15,11 @@ import type { Observer } from '../host/observer.js';
 import { Vcpu } from '../host/vcpu.js';
 import { cyclesOf, type MachineConfig, mispredicted, totalVcpus } from './config.js';
 import * as call from './guest_call.js';
-import { GuestPort, type PortOwner, PREEMPTED } from './guest_port.js';
+import type { CallPort, PortOwner } from './call_port.js';
+import { GuestImage } from './guest_image.js';
+import { GuestPort } from './guest_port.js';
 import { HOST_EVENT_CLOSE, HOST_EVENT_ON, HostKernel } from './host_perf.js';
+import { ImagePort } from './image_port.js';
 import * as sim from './machine_layout.js';
 import { guestKernelConfig, MachineLayout } from './machine_layout.js';
 
@@ -40,13 +43,17 @@ export class Machine implements PortOwner {
   readonly pcpus: LogicalProcessor[] = [];
   readonly vcpus: Vcpu[] = [];
   readonly guests: Kernel[] = [];
-  readonly ports: GuestPort[] = [];
+  readonly ports: CallPort[] = [];
+  /** The guests that run as C code, in place of the port. */
+  private readonly images: GuestImage[] = [];
   readonly host: HostKernel;
   readonly kvm: Kvm;
   /** Where things lie in the block. */
   readonly layout: MachineLayout;
   private readonly observer: Observer;
   private readonly w: Int32Array;
+  /** What the last perf_event_open() has returned. */
+  private lastOpened = 0;
   /** Word offsets: the sequence number of each VM, then the words of vCPUs and pCPUs. */
   private readonly seq: number;
   private readonly simVcpus: number;
@@ -76,7 +83,6 @@ export class Machine implements PortOwner {
       const vm = Math.trunc(i / shape.vcpus);
       const vcpu = new Vcpu(memory, model, layout.vcpus[i], i, vm, i % shape.vcpus);
       this.vcpus.push(vcpu);
-      this.ports.push(new GuestPort(this.w, layout.ports[i], this.kvm, vcpu, this, model));
     }
     for (let vm = 0; vm < shape.vms; vm++) this.addGuest(vm, layout.guests[vm]);
   }
@@ -84,25 +90,44 @@ export class Machine implements PortOwner {
   private addGuest(vm: number, layout: KernelLayout): void {
     const config = guestKernelConfig(this.config);
     const first = vm * config.cpus;
-    const ports = this.ports.slice(first, first + config.cpus);
-    const output = {
-      sample: (cpu: Cpu, event: perf_event): void => {
-        const vcpu = first + cpu.id;
-        if (!this.ports[vcpu].replaying) this.observer.guestSample(vcpu, event.id);
-      },
+    const vcpus = this.vcpus.slice(first, first + config.cpus);
+    const sample = (cpu: Cpu, event: perf_event): void => {
+      const vcpu = first + cpu.id;
+      if (!this.ports[vcpu].replaying) this.observer.guestSample(vcpu, event.id);
     };
-    const kernel = new Kernel(this.memory, layout, config, ports, output);
-    ports.forEach((port, i) => {
-      port.cpu = kernel.cpus[i];
-    });
+    const at = (vcpu: Vcpu): number => this.layout.ports[vcpu.id];
+    const { kvm, w } = this;
+    const { image, model } = this.config;
+    if (image === undefined) {
+      const ports = vcpus.map((vcpu) => new GuestPort(w, at(vcpu), kvm, vcpu, this, model));
+      const kernel = new Kernel(this.memory, layout, config, ports, { sample });
+      ports.forEach((port, i) => {
+        port.cpu = kernel.cpus[i];
+      });
+      this.guests.push(kernel);
+      this.ports.push(...ports);
+      return;
+    }
+    const ports = vcpus.map((vcpu) => new ImagePort(w, at(vcpu), kvm, vcpu, this));
+    const kernel = new Kernel(this.memory, layout, config, ports, { sample });
+    const { objects, objectWords } = this.layout;
+    const own = w.subarray(objects[vm], objects[vm] + objectWords);
+    const output = {
+      sample: (cpu: number, event: perf_event): void => sample(kernel.cpus[cpu], event),
+      opened: (cpu: number, type: number, ret: number): void =>
+        this.opened(first + cpu, type, ret),
+      warned: (file: string, line: number): void => this.observer.guestWarned(vm, file, line),
+    };
     this.guests.push(kernel);
+    this.ports.push(...ports);
+    this.images.push(new GuestImage(image, kernel, ports, this.config.shape.tasks, own, output));
   }
 
   /** Brings the machine to its first state, as often as needed. vCPU i starts on pCPU i. */
   boot(): void {
     this.w.fill(0);
     this.host.boot();
-    for (const kernel of this.guests) this.bootGuest(kernel);
+    for (let vm = 0; vm < this.guests.length; vm++) this.bootGuest(vm);
     for (const vcpu of this.vcpus) {
       vcpu.pcpu = -1;
       this.setCpl(vcpu.id, 3);
@@ -116,7 +141,12 @@ export class Machine implements PortOwner {
   }
 
   /** A kernel as it stands after its boot: task i is current on CPU i. */
-  private bootGuest(kernel: Kernel): void {
+  private bootGuest(vm: number): void {
+    if (this.config.image !== undefined) {
+      this.images[vm].boot();
+      return;
+    }
+    const kernel = this.guests[vm];
     kernel.clear();
     for (let i = 0; i < this.config.shape.tasks; i++) kernel.tasks[i].alive = 1;
     for (const cpu of kernel.cpus) {
@@ -242,6 +272,7 @@ export class Machine implements PortOwner {
   }
 
   raisePmi(vcpu: Vcpu, counter: number): void {
+    this.ports[vcpu.id].overflow(counter);
     this.kvm.injectPmi(vcpu, counter);
     // An injected event is recorded like any other interrupt.
     this.takeBranch(vcpu, branch.BRANCH_IRQ, this.cpl(vcpu.id) === 0, true);
@@ -296,7 +327,7 @@ export class Machine implements PortOwner {
     if (this.isArmed(this.vcpus[vcpu].pcpu)) {
       port.begin(fn, a, b, c, epilogue, this.tasksOf(vcpu, fn, a, b));
     } else {
-      port.beginQuiet();
+      port.beginQuiet(fn, a, b, c, epilogue);
     }
     this.runCall(vcpu, fn, a, b, c, epilogue);
   }
@@ -309,17 +340,18 @@ export class Machine implements PortOwner {
     c: number,
     epilogue: number,
   ): void {
-    const port = this.ports[vcpu];
     this.w[this.simVcpus + vcpu * sim.SIM_VCPU_WORDS + sim.CALL] = fn;
-    try {
-      call.runGuestCall(this.cpu(vcpu), fn, a, b, c);
-    } catch (e) {
-      if (e !== PREEMPTED) throw e;
-      port.suspend();
-      this.preempt(this.vcpus[vcpu].pcpu);
+    this.returned(vcpu, fn, epilogue, this.ports[vcpu].run(fn, a, b, c));
+  }
+
+  /** A function of a guest's kernel has returned, or its vCPU has left it. */
+  private returned(vcpu: number, fn: number, epilogue: number, ended: boolean): void {
+    if (!ended) {
+      const { pcpu } = this.vcpus[vcpu];
+      // A vCPU that waits for another one stays where it is, unless the host is to switch anyway.
+      if (this.isArmed(pcpu)) this.preempt(pcpu);
       return;
     }
-    port.end();
     if (fn === call.CALL_BOOT) this.setBooting(vcpu, false);
     this.observer.guestIdle(vcpu);
     if (epilogue === EPILOGUE_IRET) this.leaveKernel(vcpu, branch.BRANCH_IRET);
@@ -328,9 +360,8 @@ export class Machine implements PortOwner {
 
   resume(vcpu: number): void {
     const port = this.ports[vcpu];
-    const { suspended, argA, argB, argC, epilogue } = port;
-    port.rewind();
-    this.runCall(vcpu, suspended, argA, argB, argC, epilogue);
+    const { suspended, epilogue } = port;
+    this.returned(vcpu, suspended, epilogue, port.resume());
   }
 
   /** Bit mask of the tasks that a function may touch. */
@@ -368,6 +399,10 @@ export class Machine implements PortOwner {
 
   fork(vcpu: number): void {
     const { kernel, cpuctx, id } = this.cpu(vcpu);
+    if (this.config.image !== undefined) {
+      this.images[this.vcpus[vcpu].vm].fork(id);
+      return;
+    }
     const child = freeTask(kernel);
     perf_event_init_task(kernel, cpuctx.current, child);
     kernel.tasks[child].cpu = id;
@@ -377,10 +412,17 @@ export class Machine implements PortOwner {
   open(vcpu: number, task: number, attr: number, type: number): number {
     const cpu = this.cpu(vcpu);
     const id = freeEvent(cpu.kernel);
-    const ret = perf_event_open(cpu, id, task, attr, type);
+    if (this.config.image === undefined) {
+      this.opened(vcpu, type, perf_event_open(cpu, id, task, attr, type));
+    }
+    const how = call.opensWith(task, attr);
+    this.guestCall(vcpu, call.CALL_INSTALL, id, how, type, branch.BRANCH_SYSCALL);
+    return this.lastOpened;
+  }
+
+  private opened(vcpu: number, type: number, ret: number): void {
+    this.lastOpened = ret;
     this.observer.guestOpened(vcpu, type, ret);
-    if (ret === 0) this.guestCall(vcpu, call.CALL_INSTALL, id, 0, 0, branch.BRANCH_SYSCALL);
-    return ret;
   }
 
   enable(vcpu: number, event: number): void {
@@ -410,7 +452,7 @@ export class Machine implements PortOwner {
     if (this.isArmed(kvmVcpu.pcpu)) {
       port.begin(call.CALL_PMI, 0, 0, 0, user ? EPILOGUE_IRET : EPILOGUE_NONE, 0);
     } else {
-      port.beginQuiet();
+      port.beginQuiet(call.CALL_PMI, 0, 0, 0, user ? EPILOGUE_IRET : EPILOGUE_NONE);
     }
     this.runCall(vcpu, call.CALL_PMI, 0, 0, 0, user ? EPILOGUE_IRET : EPILOGUE_NONE);
   }
@@ -426,7 +468,7 @@ export class Machine implements PortOwner {
   /** Starts a new kernel in the VM: its memory is cleared, and the MSRs keep their values. */
   kexec(vcpu: number): void {
     const { vm } = this.vcpus[vcpu];
-    this.bootGuest(this.guests[vm]);
+    this.bootGuest(vm);
     for (const other of this.vcpus) {
       if (other.vm !== vm) continue;
       this.ports[other.id].disarmNmi();

@@ -7,8 +7,10 @@ import { LbrStack } from '../hw/lbr_stack.js';
 import { LogicalProcessor } from '../hw/logical_processor.js';
 import { Layout } from '../hw/memory.js';
 import { GUEST_EVENTS, type MachineConfig, taskSlots, totalVcpus } from './config.js';
+import { GuestImage } from './guest_image.js';
 import { GuestPort } from './guest_port.js';
 import { hostKernelConfig } from './host_perf.js';
+import { ImagePort } from './image_port.js';
 
 /** PMU version that KVM lets a guest have: pmu.h:kvm_init_pmu_capability(), 6.1. */
 const GUEST_PMU_VERSION = 2;
@@ -57,6 +59,9 @@ export class MachineLayout {
   readonly host: KernelLayout;
   readonly guests: readonly KernelLayout[];
   readonly ports: readonly number[];
+  /** Addresses of the objects of each guest that runs as C code. */
+  readonly objects: readonly number[];
+  readonly objectWords: number;
 
   constructor(config: MachineConfig) {
     const { model, policy, shape } = config;
@@ -76,7 +81,12 @@ export class MachineLayout {
     const guest = guestKernelConfig(config);
     this.guests = times(vms, () => new KernelLayout(block, guest));
     const kernelWords = this.guests[0].size;
-    this.ports = times(vcpus, () => GuestPort.allocate(block, model, kernelWords));
+    const isC = config.image !== undefined;
+    this.ports = times(vcpus, () =>
+      isC ? ImagePort.allocate(block) : GuestPort.allocate(block, model, kernelWords),
+    );
+    this.objectWords = isC ? GuestImage.objectWords(guest.events, guest.tasks) : 0;
+    this.objects = times(vms, () => block.take(this.objectWords));
   }
 }
 

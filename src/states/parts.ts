@@ -11,7 +11,8 @@ import { KIND_FROM, KIND_INFO, KIND_TO, lbrMap } from '../hw/lbr_map.js';
 import { LbrStack } from '../hw/lbr_stack.js';
 import { addressOf } from '../hw/memory.js';
 import type { MachineConfig } from '../machine/config.js';
-import { loggedReads, READ_WORDS, suspendedWrite, WRITE_VALUE } from '../machine/guest_port.js';
+import { loggedReads, READ_WORDS, suspendedWrite, WRITE_VALUE } from '../machine/call_port.js';
+import { tailOf } from '../machine/guest_port.js';
 import { Monitor } from '../judge/monitor.js';
 import type { Bounds } from '../schedule/explored.js';
 import { PartStore } from './part_store.js';
@@ -81,8 +82,8 @@ export class Parts {
     this.vmShapes = machine.guests.map((_, vm) => shapeOfVm(machine, monitor, opened, vm));
     this.hostShape = shapeOfHost(machine, monitor);
     this.lent = machine.layout.lent.map((at) => LbrStack.at(machine.memory, config.model, at));
-    const [port] = machine.ports;
-    const tail = port.snapshot - port.log + machine.layout.guests[0].size;
+    const { log, snapshot } = tailOf(config.model, machine.layout.ports[0]);
+    const tail = snapshot - log + machine.layout.guests[0].size;
     const longest = this.vmShapes[0].size + vcpus * tail;
     this.vmRow = new Int32Array(longest);
     this.hostRow = new Int32Array(this.hostShape.size);
@@ -354,9 +355,10 @@ export class Parts {
     for (let i = 0; i < ports.length; i++) {
       const reads = loggedReads(row, ports[i]);
       if (reads < 0) continue;
-      const port = machine.ports[vm * config.shape.vcpus + i];
-      visit(port.log, READ_WORDS * reads, true);
-      visit(port.snapshot, machine.layout.guests[vm].size, false);
+      const at = machine.layout.ports[vm * config.shape.vcpus + i];
+      const { log, snapshot } = tailOf(config.model, at);
+      visit(log, READ_WORDS * reads, true);
+      visit(snapshot, machine.layout.guests[vm].size, false);
     }
   }
 

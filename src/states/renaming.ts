@@ -6,7 +6,7 @@ import type { Kernel } from '../guest/perf/kernel.js';
 import { task_struct } from '../guest/perf/perf_structs.js';
 import { assert } from '../hw/assert.js';
 import { addressTask, addressVm } from '../hw/branch.js';
-import { renameTasksOf } from '../machine/guest_port.js';
+import { renameTasksOf } from '../machine/call_port.js';
 import { currentAt, type Names, type RowShape } from './row_shape.js';
 
 /** Numbers of branches that a state may have, per VM: one bit each. */

@@ -9,7 +9,7 @@ import type { CpuModel } from '../hw/cpu_models.js';
 import { recordWords } from '../hw/lbr_map.js';
 import { LbrStack } from '../hw/lbr_stack.js';
 import { type MachineConfig, taskSlots } from '../machine/config.js';
-import { PORT_WORDS } from '../machine/guest_port.js';
+import { PORT_WORDS } from '../machine/call_port.js';
 import type { Machine } from '../machine/machine.js';
 import { SIM_VCPU_WORDS } from '../machine/machine_layout.js';
 import type { History } from '../judge/check.js';

@@ -1,11 +1,12 @@
 /** A guest's accesses to MSRs: what can happen between two accesses, and what a function locks. */
 import { describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
-import { ModelInvariantError } from '../../src/hw/assert.js';
+import { assert, ModelInvariantError } from '../../src/hw/assert.js';
 import * as branch from '../../src/hw/branch.js';
 import { always } from '../../src/host/policy/always.js';
 import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import * as call from '../../src/machine/guest_call.js';
+import { GuestPort } from '../../src/machine/guest_port.js';
 import type { Machine } from '../../src/machine/machine.js';
 import { DEBUGCTL, Rig, TOS } from '../rig/machine.js';
 import { Recorder } from '../rig/observer.js';
@@ -227,6 +228,13 @@ describe('lockedTasks', () => {
   });
 });
 
+/** The port of vCPU 0. */
+function portOf(m: Machine): GuestPort {
+  const [port] = m.ports;
+  assert(port instanceof GuestPort, 'the machine runs the port of the kernel');
+  return port;
+}
+
 describe('guest functions', () => {
   it('each guest function has a name and a number', () => {
     expect(call.CALL_NAMES.length).toBe(call.CALL_PMI + 1);
@@ -237,13 +245,13 @@ describe('guest functions', () => {
 
   it('a guest function always runs on a port that belongs to a CPU', () => {
     const { m } = rigOf();
-    m.ports[0].cpu = null;
-    expect(() => m.ports[0].rewind()).toThrow('a port belongs to a CPU');
+    portOf(m).cpu = null;
+    expect(() => portOf(m).rewind()).toThrow('a port belongs to a CPU');
   });
 
   it('a guest function never begins while another is suspended, nor resumes if none is', () => {
     const { m } = rigOf();
-    const [port] = m.ports;
+    const port = portOf(m);
     expect(() => port.rewind()).toThrow('only a suspended function runs again');
     expect(() => port.suspend()).toThrow(ModelInvariantError);
     m.arm(0, -1, 0);
@@ -256,7 +264,7 @@ describe('guest functions', () => {
 
   it('a re-executed guest function must repeat all its accesses', () => {
     const { m } = rigOf();
-    const [port] = m.ports;
+    const port = portOf(m);
     m.arm(0, -1, 2);
     m.disable(0, 0);
     expect(port.accesses).toBe(2);

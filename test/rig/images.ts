@@ -45,10 +45,6 @@ export async function imageOf(version: string, bits: LongBits = 64): Promise<Ima
   return treeImage(tarOf(version), CACHE, bits);
 }
 
-const PERF_TYPE_RAW = 4;
-/** Event 2EH, umask 41H: architectural, and without constraints. */
-const LLC_MISSES = 0x412e;
-const PERIOD = 100_000;
 const USER_IP = 0x1000;
 
 /** A CPU that keeps its accesses as lines. */
@@ -68,9 +64,6 @@ export class LoggedCpu extends BareCpu {
   }
 }
 
-/** Attributes of an event, as bits of the last argument of `vlbr_attr`. */
-export const ATTR = { disabled: 1, inherit: 2, excludeKernel: 32 } as const;
-
 /** A guest on CPUs of its own. */
 export class ImageGuest {
   readonly kernel: ImageInstance;
@@ -86,21 +79,28 @@ export class ImageGuest {
   constructor(image: Image, model: CpuModel, cpus = 2) {
     this.msrs = Array.from({ length: cpus }, () => new LoggedCpu(model));
     const hooks = {
+      runs: () => true,
+      nmi: () => false,
+      nmiReturns: () => {},
       leave: () => this.leave(),
       print: (line: string) => void this.printed.push(line),
       warn: (file: string, line: number) => void this.warnings.push(`${file}:${line}`),
-      sample: (bytes: Uint8Array) => void this.samples.push(bytes),
+      record: (_cpu: number, _event: number, bytes: Uint8Array) => void this.samples.push(bytes),
     };
     this.kernel = new ImageInstance(image, model, this.msrs, hooks, true);
-    this.idle = this.msrs.map((_, cpu) => this.task(0, cpu));
+    this.idle = this.msrs.map((_, cpu) => this.task(cpu));
     for (const msrs of this.msrs) msrs.take();
   }
 
   /** A new task; with a CPU, the one that runs there. */
-  task(pid: number, cpu = -1): number {
-    const task = this.kernel.ask('vlbr_task', pid);
+  task(cpu = -1): number {
+    const task = this.kernel.ask('vlbr_task');
     if (cpu >= 0) this.kernel.ask('vlbr_set_current', task, cpu);
     return task;
+  }
+
+  pid(task: number): number {
+    return this.field(task, 'task_struct.pid');
   }
 
   /** Runs a function on a CPU to its end, however often it is left. */
@@ -120,8 +120,7 @@ export class ImageGuest {
    * @throws Error with the errno.
    */
   open(cpu: number, pid: number, branchType: number, flags: number, onCpu = -1): number {
-    const attr = this.kernel.ask('vlbr_attr', PERF_TYPE_RAW, LLC_MISSES, branchType, PERIOD, flags);
-    const event = this.call(cpu, 'vlbr_open', attr, pid, onCpu);
+    const event = this.call(cpu, 'vlbr_open', pid, onCpu, branchType, flags);
     if (event < 0) throw new Error(`perf_event_open() returns ${event}`);
     return event;
   }

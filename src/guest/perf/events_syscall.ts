@@ -53,6 +53,16 @@ function find_get_context(kernel: Kernel, task: number, event: perf_event): perf
   return ctx;
 }
 
+/**
+ * Kernel: core.c:perf_copy_attr(), for branch_sample_type: who asks for no level gets all of them,
+ * and who asks for nothing else is refused. Returns the type or -EINVAL.
+ */
+function perf_copy_attr(branch_sample_type: number): number {
+  if ((branch_sample_type & ~perf.PERF_SAMPLE_BRANCH_PLM_ALL) === 0) return -perf.EINVAL;
+  const asked = (branch_sample_type & perf.PERF_SAMPLE_BRANCH_PLM_ALL) !== 0;
+  return asked ? branch_sample_type : branch_sample_type | perf.PERF_SAMPLE_BRANCH_PLM_ALL;
+}
+
 function perf_event_alloc(kernel: Kernel, id: number, attr: number, type: number): perf_event {
   const event = kernel.events[id];
   kernel.words.fill(0, event.o, event.o + perf_event.WORDS);
@@ -84,7 +94,9 @@ export function perf_event_open(
   branch_sample_type: number,
 ): number {
   const { kernel } = cpu;
-  const event = perf_event_alloc(kernel, id, attr, branch_sample_type);
+  const type = perf_copy_attr(branch_sample_type);
+  if (type < 0) return type;
+  const event = perf_event_alloc(kernel, id, attr, type);
   const ret = kernel.lbr.intel_pmu_setup_lbr_filter(kernel, event);
   if (ret !== 0) {
     event.used = 0;

@@ -139,6 +139,10 @@ export function intel_pmu_cpu_starting(cpu: Cpu): void {
   const cleared = debugctl & ~msrs.DEBUGCTLMSR_LBR;
   if (cleared !== debugctl) cpu.wrmsrl(msrs.MSR_IA32_DEBUGCTLMSR, cleared, edx);
   cpu.kernel.lbr.intel_pmu_lbr_reset(cpu);
+  const { freezeOnSmi, version } = cpu.x86_pmu;
+  if (freezeOnSmi && version > 1) {
+    cpu.msr_set_bit(msrs.MSR_IA32_DEBUGCTLMSR, msrs.DEBUGCTLMSR_FREEZE_IN_SMM);
+  }
 }
 
 /** Counter slot of an event that was assigned: the fake counter comes last. */

@@ -23,11 +23,13 @@ export type KernelVersion = (typeof KERNEL_VERSIONS)[number];
 export interface KernelFeatures {
   /** last_task_ctx and log_id spare a restore (4.19 and later, commit 8b077e4a69be). */
   readonly restoreShortcut: boolean;
+  /** attr_freeze_on_smi is 1 from the start. */
+  readonly freezeOnSmi: boolean;
 }
 
 export const KERNEL_FEATURES: Readonly<Record<KernelVersion, KernelFeatures>> = {
-  '6.1': { restoreShortcut: true },
-  '4.18': { restoreShortcut: false },
+  '6.1': { restoreShortcut: true, freezeOnSmi: true },
+  '4.18': { restoreShortcut: false, freezeOnSmi: false },
 };
 
 export interface KernelConfig {
@@ -67,6 +69,8 @@ export class Cpu {
   readonly ctx: perf_event_context;
   readonly x86_pmu: x86_pmu;
   port: MsrPort;
+  /** Whether the access that is made may fault, and nobody minds. */
+  expectsFault = false;
 
   constructor(kernel: Kernel, id: number, cpuc: number, cpuctx: number, port: MsrPort) {
     this.id = id;
@@ -85,6 +89,16 @@ export class Cpu {
 
   get edx(): number {
     return this.port.edx;
+  }
+
+  /** Kernel: arch/x86/lib/msr.c:msr_set_bit(), for a bit of the low word. A fault is no error. */
+  msr_set_bit(msr: number, bit: number): void {
+    const eax = this.rdmsrl(msr);
+    const { edx } = this;
+    if ((eax & bit) !== 0) return;
+    this.expectsFault = true;
+    this.port.wrmsr(msr, eax | bit, edx);
+    this.expectsFault = false;
   }
 
   wrmsrl(msr: number, eax: number, edx: number): void {
@@ -202,7 +216,11 @@ export class Kernel {
   /** Zeroes the kernel's memory, as a boot or a kexec finds it, and sets up what is static. */
   clear(): void {
     this.words.fill(0, this.layout.start, this.layout.start + this.layout.size);
-    for (const cpu of this.cpus) cpu.ctx.used = 1;
+    for (const { ctx, cpuc } of this.cpus) {
+      ctx.used = 1;
+      // intel/core.c has it so, and nothing has to be switched on before the first event.
+      cpuc.enabled = 1;
+    }
     this.lbr.boot();
   }
 }

@@ -25,6 +25,9 @@ export const PERF_SAMPLE_BRANCH_HW_INDEX: number = 1 << 17;
 export const PERF_SAMPLE_BRANCH_PRIV_SAVE: number = 1 << 18;
 export const PERF_SAMPLE_BRANCH_MAX_SHIFT = 19;
 
+export const PERF_SAMPLE_BRANCH_PLM_ALL: number =
+  PERF_SAMPLE_BRANCH_USER | PERF_SAMPLE_BRANCH_KERNEL | PERF_SAMPLE_BRANCH_HV;
+
 /** branch_sample_type of `perf record --call-graph lbr`. */
 export const CALLSTACK_USER: number = PERF_SAMPLE_BRANCH_CALL_STACK | PERF_SAMPLE_BRANCH_USER;
 

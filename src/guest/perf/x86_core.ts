@@ -18,27 +18,42 @@ export function x86_pmu_disable(cpu: Cpu): void {
   intel.intel_pmu_disable_all(cpu);
 }
 
-/** Picks the counter for an event: the one it had, if free, else the lowest free one. */
-function assignCounter(cpu: Cpu, event: perf_event): void {
-  const { cpuc } = cpu;
-  if ((event.attr & perf.ATTR_VLBR) !== 0) {
-    event.idx = perf.INTEL_PMC_IDX_FIXED_VLBR;
-    return;
+/** Whether every collected event can keep the counter that it had. */
+function keepCounters({ cpuc, kernel }: Cpu): boolean {
+  let used = 0;
+  for (let i = 0; i < cpuc.n_events; i++) {
+    const { attr, idx } = kernel.events[cpuc.event_list(i)];
+    if ((attr & perf.ATTR_VLBR) !== 0) continue;
+    if (idx === perf.IDX_UNASSIGNED || (used & (1 << idx)) !== 0) return false;
+    used |= 1 << idx;
   }
-  if (event.idx !== perf.IDX_UNASSIGNED && cpuc.events(event.idx) === 0) return;
-  event.idx = 0;
-  while (cpuc.events(event.idx) !== 0) event.idx++;
+  return true;
+}
+
+/**
+ * Gives each collected event a counter, as core.c:x86_schedule_events() does: the one that it had,
+ * if all can keep theirs, else one after the other. Every counter can count every event.
+ */
+function assignCounters(cpu: Cpu): void {
+  const { cpuc, kernel } = cpu;
+  const keep = keepCounters(cpu);
+  if (!keep) for (let slot = 0; slot < NUM_COUNTERS; slot++) cpuc.setEvents(slot, 0);
+  let next = 0;
+  for (let i = 0; i < cpuc.n_events; i++) {
+    const event = kernel.events[cpuc.event_list(i)];
+    if ((event.attr & perf.ATTR_VLBR) !== 0) event.idx = perf.INTEL_PMC_IDX_FIXED_VLBR;
+    else if (!keep) event.idx = next++;
+    cpuc.setEvents(intel.counterSlot(event), event.id + 1);
+  }
 }
 
 /** Kernel: core.c:x86_pmu_enable(), x86_pmu_start(). */
 export function x86_pmu_enable(cpu: Cpu): void {
   const { cpuc, kernel } = cpu;
   if (cpuc.enabled !== 0) return;
+  if (cpuc.n_added > 0) assignCounters(cpu);
   for (let i = cpuc.n_events - cpuc.n_added; i < cpuc.n_events; i++) {
-    const event = kernel.events[cpuc.event_list(i)];
-    assignCounter(cpu, event);
-    cpuc.setEvents(intel.counterSlot(event), event.id + 1);
-    intel.intel_pmu_enable_event(cpu, event);
+    intel.intel_pmu_enable_event(cpu, kernel.events[cpuc.event_list(i)]);
   }
   cpuc.n_added = 0;
   cpuc.enabled = 1;

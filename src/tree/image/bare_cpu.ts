@@ -3,36 +3,14 @@ import type { CpuModel } from '../../hw/cpu_models.js';
 import { LogicalProcessor } from '../../hw/logical_processor.js';
 import { Layout, Memory } from '../../hw/memory.js';
 import type { MsrPort, Vector } from '../../hw/msr_port.js';
-
-const MSR_IA32_PMC0 = 0xc1;
-const MSR_IA32_A_PMC0 = 0x4c1;
-const COUNTERS_MOST = 8;
-
-/** First MSR and number: PMC, PERFEVTSEL, FIXED_CTR, FIXED_CTR_CTRL and A_PMC. SDM: Vol. 4. */
-const COUNTERS: readonly (readonly [first: number, count: number])[] = [
-  [MSR_IA32_PMC0, COUNTERS_MOST],
-  [0x186, COUNTERS_MOST],
-  [0x309, 4],
-  [0x38d, 1],
-  [MSR_IA32_A_PMC0, COUNTERS_MOST],
-];
-
-function isCounter(msr: number): boolean {
-  return COUNTERS.some(([first, count]) => msr >= first && msr < first + count);
-}
-
-/** IA32_A_PMC0 and up are IA32_PMC0 and up, with writes of full width. */
-function narrow(msr: number): number {
-  const wide = msr >= MSR_IA32_A_PMC0 && msr < MSR_IA32_A_PMC0 + COUNTERS_MOST;
-  return wide ? msr - MSR_IA32_A_PMC0 + MSR_IA32_PMC0 : msr;
-}
+import { COUNTER_WORDS, counterWord } from './counters.js';
 
 /** The LBR is the model's; a counter keeps what is written to it, and does not count. */
 export class BareCpu implements MsrPort {
   edx = 0;
   vector: Vector = 0;
   readonly cpu: LogicalProcessor;
-  private readonly counters = new Map<number, readonly [low: number, high: number]>();
+  private readonly counters = new Int32Array(COUNTER_WORDS);
 
   constructor(model: CpuModel) {
     const layout = new Layout();
@@ -42,15 +20,15 @@ export class BareCpu implements MsrPort {
 
   /** A general counter overflows: it is at 0, a period from where it began. */
   overflow(counter: number): void {
-    this.counters.set(MSR_IA32_PMC0 + counter, [0, 0]);
+    this.counters.fill(0, 2 * counter, 2 * counter + 2);
     this.cpu.counterOverflow(counter);
   }
 
   rdmsr(msr: number): number {
-    if (isCounter(msr)) {
-      const [low, high] = this.counters.get(narrow(msr)) ?? [0, 0];
-      [this.edx, this.vector] = [high, 0];
-      return low;
+    const word = counterWord(msr);
+    if (word >= 0) {
+      [this.edx, this.vector] = [this.counters[word + 1], 0];
+      return this.counters[word];
     }
     const low = this.cpu.rdmsr(msr);
     [this.edx, this.vector] = [this.cpu.edx, this.cpu.vector];
@@ -59,8 +37,9 @@ export class BareCpu implements MsrPort {
   }
 
   wrmsr(msr: number, eax: number, edx: number): Vector {
-    if (isCounter(msr)) {
-      this.counters.set(narrow(msr), [eax, edx]);
+    const word = counterWord(msr);
+    if (word >= 0) {
+      this.counters.set([eax, edx], word);
       return 0;
     }
     this.accessed('w', msr, eax, edx);

@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { KernelError } from '../errors.js';
 import { place } from '../place.js';
-import { generate, TREE_FILES, TREE_FILES_32 } from './sources.js';
+import { ALONE, generate, TREE_FILES, TREE_FILES_32 } from './sources.js';
 
 const run = promisify(execFile);
 
@@ -21,7 +21,7 @@ const run = promisify(execFile);
 const SHIM: string = fileURLToPath(new URL('./c/', import.meta.url));
 
 /** Our own C files. */
-const SHIM_FILES: readonly string[] = ['kernel.c', 'guest.c'];
+const SHIM_FILES: readonly string[] = ['kernel.c', 'guest.c', 'events_core.c'];
 
 /** Bits of a long: 64 as on x86-64, lowered to memory of 32-bit addresses; or 32 as on i386. */
 export type LongBits = 64 | 32;
@@ -56,13 +56,14 @@ const COMPILE: readonly string[] = [
 const EXPORTS: readonly string[] = [
   'perf_event_init',
   'perf_event_init_cpu',
-  'perf_event_exit_task',
-  'perf_event_free_task',
   'perf_event_task_tick',
   'perf_event_exec',
   '__heap_base',
   '__stack_pointer',
 ];
+
+/** Functions of the tree that are called by way of ours: c/guest.c says why. */
+const WRAPPED: readonly string[] = ['insn_init', 'intel_pmu_lbr_add', 'intel_pmu_lbr_del'];
 
 /** Imports before which a function can be suspended. */
 export const SUSPENDING: readonly string[] = ['vlbr_read_msr', 'vlbr_write_msr', 'vlbr_relax'];
@@ -97,7 +98,7 @@ async function tool(name: string, args: readonly string[], cwd: string): Promise
 
 /** The headers that are read first to last: ours, those made from the tree, the tree's own. */
 function includesOf(tree: string, generated: string): string[] {
-  const own = ['arch/x86/include', 'include', 'arch/x86/include/uapi', 'include/uapi'];
+  const own = ['arch/x86/include', 'include', 'arch/x86/include/uapi', 'include/uapi', ''];
   return [SHIM, generated, ...own.map((path) => join(tree, path))].map((path) => `-I${path}`);
 }
 
@@ -127,7 +128,7 @@ class Build {
   }
 
   private sources(): { readonly path: string; readonly object: string }[] {
-    const files = this.bits === 64 ? TREE_FILES : [...TREE_FILES, ...TREE_FILES_32];
+    const files = this.bits === 64 ? ALONE : [...ALONE, ...TREE_FILES_32];
     const own = SHIM_FILES.map((name) => ({ path: join(SHIM, name), object: `shim_${name}.o` }));
     const trees = files.map((file) => ({
       path: join(this.tree, file),
@@ -191,6 +192,7 @@ class Build {
   private async link(objects: readonly string[]): Promise<void> {
     const wide = this.bits === 64 ? ['-mwasm64'] : [];
     const exported = EXPORTS.map((name) => `--export=${name}`);
+    const wrapped = WRAPPED.map((name) => `--wrap=${name}`);
     const how = [
       '--no-entry',
       '--no-check-features',
@@ -200,7 +202,7 @@ class Build {
     ];
     // An overflow of the stack, which lies below all data, traps.
     const stack = ['--stack-first', '-z', `stack-size=${STACK_BYTES}`];
-    const args = [...wide, ...how, ...stack, ...exported, ...objects, '-o', this.linked];
+    const args = [...wide, ...how, ...stack, ...exported, ...wrapped, ...objects, '-o', this.linked];
     await tool('wasm-ld', args, this.folder);
   }
 
@@ -238,7 +240,7 @@ async function toolKey(bits: LongBits): Promise<string> {
   const hash = createHash('sha256');
   for (const file of shimFiles(SHIM).sort()) hash.update(readFileSync(file));
   const version = await tool('clang', ['--version'], '.');
-  const flags = [COMPILE, EXPORTS, SUSPENDING, TREE_FILES, bits, version];
+  const flags = [COMPILE, EXPORTS, WRAPPED, SUSPENDING, TREE_FILES, bits, version];
   return hash.update(JSON.stringify(flags)).digest('hex');
 }
 

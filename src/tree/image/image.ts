@@ -62,10 +62,13 @@ export function bootOnEachCpu(image: Image): Boot[] {
     const log: string[] = [];
     const warnings: string[] = [];
     const hooks = {
+      runs: () => true,
+      nmi: () => false,
+      nmiReturns: () => {},
       leave: () => false,
       print: (line: string) => void log.push(line),
       warn: (file: string, line: number) => void warnings.push(`${file}:${line}`),
-      sample: () => {},
+      record: () => {},
     };
     const kernel = new ImageInstance(image, model, [new BareCpu(model)], hooks, true);
     const at = kernel.ask('vlbr_x86_pmu') + kernel.offsets.at('x86_pmu.lbr_nr');

@@ -16,8 +16,8 @@ export interface Asking {
   print(format: string, args: number): void;
   /** A warning of the kernel, at a line of a file of the tree. */
   warn(file: string, line: number): void;
-  /** A part of a sample, or its end. */
-  sampleBegin(): void;
+  /** A record of an event begins, given by its address; a part of it; its end. */
+  sampleBegin(event: number): void;
   samplePart(address: number, bytes: number): void;
   sampleEnd(): void;
   cpuHas(feature: number): boolean;
@@ -63,8 +63,6 @@ const NOTHING: Readonly<Record<string, readonly string[]>> = {
     'is_intel_pt_event',
     'release_perfctr_nmi',
     'release_evntsel_nmi',
-    'msr_set_bit',
-    'msr_clear_bit',
     'wrmsr_on_cpu',
     'wrmsrq_on_cpu',
     'get_this_hybrid_cpu_type',
@@ -80,14 +78,10 @@ const NOTHING: Readonly<Record<string, readonly string[]>> = {
     'sprintf',
   ],
   'file descriptors and users are not counted': [
-    'fput',
     'fdget',
     '__fdget',
-    'put_unused_fd',
     'free_uid',
-    '__put_task_struct',
     '__put_task_struct_rcu_cb',
-    'kmem_cache_free',
     'free_percpu',
     'kvfree_call_rcu',
     'irq_work_queue',
@@ -100,6 +94,7 @@ const ONE: readonly string[] = [
   'check_zeroed_user',
   'reserve_perfctr_nmi',
   'reserve_evntsel_nmi',
+  'kernel_text_address',
   'topology_max_smt_threads',
   'sched_clock_stable',
   'x86_cpu_has_min_microcode_rev',
@@ -107,10 +102,6 @@ const ONE: readonly string[] = [
   'nmi_uaccess_okay',
   '__task_pid_nr_ns',
 ];
-
-/** User code, by words: CALL rel32 where the branch filter looks, and NOPs behind it. */
-const CALL = 0x90_90_90_e8 | 0;
-const NOPS = 0x90_90_90_90 | 0;
 
 /** The answers for an instance. A name that is missing is one that perf is not known to call. */
 export function answers(kernel: Asking): ReadonlyMap<string, Answer> {
@@ -159,6 +150,7 @@ function memoryAnswers(kernel: Asking): Record<string, Answer> {
     kmem_cache_alloc_noprof: ofCache,
     kmem_cache_alloc_node_noprof: ofCache,
     kfree: (address) => kernel.ask('vlbr_free', address),
+    kmem_cache_free: (_cache, address) => kernel.ask('vlbr_free', address),
     __alloc_percpu: percpu,
     pcpu_alloc_noprof: percpu,
     raw_copy_from_user: copy,
@@ -176,16 +168,12 @@ function machineAnswers(kernel: Asking): Record<string, Answer> {
       for (const [i, value] of values.entries()) kernel.writeInt(registers + 4 * i, value);
       return undefined;
     },
-    copy_from_user_nmi(to, _from, bytes) {
-      for (let i = 0; i < bytes; i += 4) kernel.writeInt(to + i, i === 0 ? CALL : NOPS);
-      return 0;
-    },
   };
 }
 
 function outputAnswers(kernel: Asking): Record<string, Answer> {
-  const begin: Answer = () => {
-    kernel.sampleBegin();
+  const begin: Answer = (_handle, _data, event) => {
+    kernel.sampleBegin(event);
     return 0;
   };
   return {

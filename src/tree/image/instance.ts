@@ -22,13 +22,19 @@ export interface Image {
 
 /** What an instance tells, and asks before an MSR access. */
 export interface ImageHooks {
+  /** Whether a CPU runs, so that another one can call it. */
+  runs(cpu: number): boolean;
+  /** Whether an NMI comes before the access that a CPU is about to make. */
+  nmi(cpu: number, msr: number): boolean;
+  /** The handler of such an NMI has returned. */
+  nmiReturns(cpu: number): void;
   /** Whether the CPU's function is to be left before the access that it is about to make. */
-  leave(cpu: number): boolean;
+  leave(cpu: number, msr: number): boolean;
   print(line: string): void;
   /** A WARN_ON at a line of a file of the tree. */
   warn(file: string, line: number): void;
-  /** A record that perf puts into the ring buffer of an event. */
-  sample(bytes: Uint8Array): void;
+  /** A record that perf puts into the ring buffer of an event, given by its address. */
+  record(cpu: number, event: number, bytes: Uint8Array): void;
 }
 
 /** An import that nobody has foreseen. */
@@ -90,7 +96,7 @@ export type Ended = { readonly left: false; readonly result: number } | { readon
 export class ImageInstance implements Asking {
   /** Where fields lie in the tree's structures, as `cpu_hw_events.lbr_users`; and constants. */
   readonly offsets: Offsets;
-  private readonly ports: readonly MsrPort[];
+  private ports: readonly MsrPort[];
   private readonly hooks: ImageHooks;
   private readonly model: CpuModel;
   private readonly functions: ReadonlyMap<string, Exported>;
@@ -105,7 +111,10 @@ export class ImageInstance implements Asking {
   /** The CPU whose function may be left now, or -1. */
   private active = -1;
   private rewinding = false;
+  /** Whether the kernel looks whether its last access has faulted. */
+  safe = false;
   private record: Uint8Array[] = [];
+  private recordOf = 0;
 
   /**
    * @param ports - the MSRs of each CPU.
@@ -184,16 +193,21 @@ export class ImageInstance implements Asking {
     let port: MsrPort = this.ports[0];
     let fault = 0;
     return {
-      vlbr_read_msr: (msr: number): number => {
-        if (this.leaves()) return 0;
+      vlbr_cpu_runs: (cpu: number): number => (this.hooks.runs(cpu) ? 1 : 0),
+      vlbr_nmi_due: (msr: number): number => (this.hooks.nmi(this.cpu, msr) ? 1 : 0),
+      vlbr_nmi_return: (): void => this.hooks.nmiReturns(this.cpu),
+      vlbr_read_msr: (msr: number, safe: number): number => {
+        if (this.leaves(msr)) return 0;
+        this.safe = safe !== 0;
         port = this.ports[this.cpu];
         const low = port.rdmsr(msr);
         fault = port.vector;
         return low;
       },
       vlbr_msr_high: () => port.edx,
-      vlbr_write_msr: (msr: number, low: number, high: number): void => {
-        if (this.leaves()) return;
+      vlbr_write_msr: (msr: number, low: number, high: number, safe: number): void => {
+        if (this.leaves(msr)) return;
+        this.safe = safe !== 0;
         port = this.ports[this.cpu];
         fault = port.wrmsr(msr, low, high);
       },
@@ -224,9 +238,10 @@ export class ImageInstance implements Asking {
   }
 
   /** Whether the function is left now; else it goes on. */
-  private leaves(): boolean {
-    if (this.resumed()) return false;
-    if (this.active < 0 || !this.hooks.leave(this.cpu)) return false;
+  private leaves(msr: number): boolean {
+    this.resumed();
+    // A call of another CPU is not interrupted.
+    if (this.cpu !== this.active || !this.hooks.leave(this.cpu, msr)) return false;
     this.unwind();
     return true;
   }
@@ -245,6 +260,28 @@ export class ImageInstance implements Asking {
     ints[frames >> 2] = frames + FRAMES_HEAD;
     ints[(frames >> 2) + 1] = frames + FRAMES_BYTES;
     this.ask('asyncify_start_unwind', frames);
+  }
+
+  /** The MSRs of each CPU, from now on. */
+  attach(ports: readonly MsrPort[]): void {
+    this.ports = ports;
+  }
+
+  /** All of its state, while no CPU has left a function. */
+  snapshot(): Uint8Array {
+    assert(!this.anyLeft, 'no function is under way in a snapshot');
+    return new Uint8Array(this.memory.buffer).slice(0, this.ask('vlbr_heap_end'));
+  }
+
+  /** Goes back to a snapshot, whatever is under way. What lies behind it was never handed out. */
+  restore(snapshot: Uint8Array): void {
+    new Uint8Array(this.memory.buffer).set(snapshot);
+    for (const context of this.contexts) context.left = null;
+  }
+
+  /** Whether some CPU has left a function. */
+  get anyLeft(): boolean {
+    return this.contexts.some(({ left }) => left !== null);
   }
 
   /** Runs a function on a CPU from its start. The CPU must not have left another one. */
@@ -322,8 +359,9 @@ export class ImageInstance implements Asking {
     this.hooks.warn(file, line);
   }
 
-  sampleBegin(): void {
+  sampleBegin(event: number): void {
     this.record = [];
+    this.recordOf = event;
   }
 
   samplePart(address: number, bytes: number): void {
@@ -331,7 +369,7 @@ export class ImageInstance implements Asking {
   }
 
   sampleEnd(): void {
-    this.hooks.sample(Buffer.concat(this.record));
+    this.hooks.record(this.cpu, this.recordOf, Buffer.concat(this.record));
   }
 
   cpuHas(feature: number): boolean {

@@ -4,9 +4,12 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { dirname, join } from 'node:path';
 import { KernelError } from '../errors.js';
 
+/** It is compiled by way of c/events_core.c, which looks at what is static in it. */
+const CORE = 'kernel/events/core.c';
+
 /** Files that are compiled whole; the last ones are there so that no line of theirs is ours. */
 export const TREE_FILES: readonly string[] = [
-  'kernel/events/core.c',
+  CORE,
   'kernel/events/callchain.c',
   'arch/x86/events/core.c',
   'arch/x86/events/utils.c',
@@ -17,6 +20,7 @@ export const TREE_FILES: readonly string[] = [
   'arch/x86/kernel/perf_regs.c',
   'arch/x86/lib/insn.c',
   'arch/x86/lib/inat.c',
+  'arch/x86/lib/msr.c',
   'kernel/locking/spinlock.c',
   'lib/bitmap.c',
   'lib/find_bit.c',
@@ -25,6 +29,9 @@ export const TREE_FILES: readonly string[] = [
   'lib/rbtree.c',
   'lib/refcount.c',
 ];
+
+/** Those that are compiled by themselves. */
+export const ALONE: readonly string[] = TREE_FILES.filter((file) => file !== CORE);
 
 /** With 32-bit longs, the kernel's own 64-bit atomics. */
 export const TREE_FILES_32: readonly string[] = ['lib/atomic64.c'];
@@ -67,9 +74,15 @@ export function features(tree: string): readonly string[] {
   const highmem = read(tree, 'include/linux/highmem.h') + read(tree, 'include/linux/mm.h');
   const mutex = needed(tree, 'include/linux/mutex.h');
   const hrtimer = needed(tree, 'include/linux/hrtimer.h');
+  const perf = needed(tree, 'include/linux/perf_event.h');
   const waitsByBool = /smp_call_function_single\([^)]*bool wait\)/.test(smp);
   return [
     `VLBR_IPI_WAIT ${waitsByBool ? 'bool' : 'int'}`,
+    `VLBR_TASK_DATA_${taskDataOf(tree)}`,
+    ...(/perf_cpu_context __percpu \*pmu_cpu_context;/.test(perf) ? ['VLBR_PMU_CPU_CONTEXT'] : []),
+    ...(/perf_cpu_pmu_context \* __percpu \*cpu_pmu_context;/.test(perf)
+      ? ['VLBR_CPU_PMU_CONTEXT_POINTER']
+      : []),
     ...(/^extern void hrtimer_setup\(/m.test(hrtimer) ? ['VLBR_HRTIMER_SETUP'] : []),
     ...(/^ktime_t hrtimer_cb_get_time\(/m.test(hrtimer) ? ['VLBR_HRTIMER_CB_GET_TIME'] : []),
     ...(/\bmutex_init_generic\(/.test(mutex) ? ['VLBR_MUTEX_INIT_GENERIC'] : []),

@@ -1,13 +1,12 @@
 /** Images of whole trees: they boot on every CPU, and can be left before any MSR access. */
 import { describe, expect, it } from 'vitest';
-import { CALLSTACK_USER } from '../../../src/guest/perf/perf_event.js';
+import { ATTR_INHERIT, CALLSTACK_USER } from '../../../src/guest/perf/perf_event.js';
 import { BRANCH_REL_CALL } from '../../../src/hw/branch.js';
 import { CPU_MODELS } from '../../../src/hw/cpu_models.js';
 import { MSR_LBR_NHM_FROM, MSR_LBR_TOS } from '../../../src/hw/msr_index.js';
 import { cpuModel } from '../../rig/cpu.js';
-import { ATTR, ImageGuest, imageOf, imageVersions } from '../../rig/images.js';
+import { ImageGuest, imageOf, imageVersions } from '../../rig/images.js';
 
-const USER = ATTR.excludeKernel | ATTR.inherit;
 
 describe.each(imageVersions('6.1', '6.12', '7.3'))('the image of Linux %s', (version) => {
   it.each(CPU_MODELS)('finds the LBR of $name by CPUID and MSRs alone', async (model) => {
@@ -26,9 +25,9 @@ describe.each(imageVersions('6.1', '6.12', '7.3'))('the image of Linux %s', (ver
   async function story(leave: () => boolean) {
     const guest = new ImageGuest(await imageOf(version), cpuModel('skylake'), 2);
     guest.leave = leave;
-    const [first, second] = [guest.task(100), guest.task(101)];
+    const [first, second] = [guest.task(), guest.task()];
     guest.switchTo(0, first);
-    const event = guest.open(0, 100, CALLSTACK_USER, USER);
+    const event = guest.open(0, guest.pid(first), CALLSTACK_USER, ATTR_INHERIT);
     expect(guest.call(0, 'vlbr_fork', second)).toBe(0);
     let running = first;
     for (const task of [second, first, second, first]) {

@@ -16,7 +16,7 @@ import {
 import { BRANCH_REL_CALL, BRANCH_RET } from '../../../src/hw/branch.js';
 import { CALL_PMI, CALL_SWITCH, runGuestCall } from '../../../src/machine/guest_call.js';
 import { cpuModel } from '../../rig/cpu.js';
-import { ATTR, ImageGuest, imageOf, imageVersions, LoggedCpu } from '../../rig/images.js';
+import { ImageGuest, imageOf, imageVersions, LoggedCpu } from '../../rig/images.js';
 import { bootKernel } from '../../rig/kernel.js';
 import { seeded } from '../../rig/seed.js';
 
@@ -43,7 +43,7 @@ const op: fc.Arbitrary<Op> = fc.record({
   b: fc.nat(TYPES.length - 1),
 });
 
-/** The port and the C code, with CPUs and tasks alike: task i of the port has the pid 100 + i. */
+/** The port and the C code, with CPUs and tasks alike: both number tasks alike. */
 class Both {
   readonly guest: ImageGuest;
   readonly msrs: LoggedCpu;
@@ -65,7 +65,7 @@ class Both {
       events: EVENTS * (1 + CHILDREN),
     };
     this.kernel = bootKernel(config, this.msrs);
-    this.tasks = Array.from({ length: TASKS }, (_, i) => this.guest.task(100 + i));
+    this.tasks = Array.from({ length: TASKS }, () => this.guest.task());
     for (const task of this.kernel.tasks.slice(0, TASKS)) task.alive = 1;
     this.kernel.cpus[0].cpuctx.current = 0;
     this.kernel.tasks[0].on_cpu = 1;
@@ -140,7 +140,7 @@ class Both {
     const child = syscall.freeTask(this.kernel);
     if (child < 0) return;
     syscall.perf_event_init_task(this.kernel, current, child);
-    this.tasks[child] = this.guest.task(100 + child);
+    this.tasks[child] = this.guest.task();
     expect(this.guest.call(0, 'vlbr_fork', this.tasks[child])).toBe(0);
   }
 
@@ -150,7 +150,7 @@ class Both {
     const opened = syscall.perf_event_open(cpu, id, task, ATTR_INHERIT, type);
     expect(opened).toBe(0);
     core.perf_install_in_context(cpu, this.kernel.events[id]);
-    const address = this.guest.open(0, 100 + task, type, ATTR.excludeKernel | ATTR.inherit);
+    const address = this.guest.open(0, this.guest.pid(this.tasks[task]), type, ATTR_INHERIT);
     this.events.push({ id, address });
   }
 

@@ -9,18 +9,21 @@
 #include <linux/kernel.h>
 #include <linux/perf_event.h>
 #include <linux/sched.h>
+#include <asm/insn.h>
 #include <asm/nmi.h>
 #include <asm/perf_event.h>
 #include <asm/ptrace.h>
 #include "events/perf_event.h"
 #include "kernel.h"
 
-/* kernel/sched/core.c:context_switch(), as far as perf is told. */
+/* kernel/sched/core.c:context_switch(), as far as perf is told; set_task_cpu() before it. */
 EXPORT(vlbr_context_switch) void vlbr_context_switch(struct task_struct *next)
 {
 	struct task_struct *prev = current;
 	unsigned long flags;
 
+	if (task_cpu(next) != vlbr_cpu)
+		perf_event_task_migrate(next);
 	local_irq_save(flags);
 	perf_event_task_sched_out(prev, next);
 	vlbr_current[vlbr_cpu] = next;
@@ -31,55 +34,60 @@ EXPORT(vlbr_context_switch) void vlbr_context_switch(struct task_struct *next)
 	local_irq_restore(flags);
 }
 
-/* kernel/sched/core.c:set_task_cpu(). */
-EXPORT(vlbr_migrate) void vlbr_migrate(struct task_struct *task, unsigned int cpu)
-{
-	perf_event_task_migrate(task);
-	task->thread_info.cpu = cpu;
-}
-
 /* kernel/fork.c:copy_process(). Returns 0 or -errno. */
 EXPORT(vlbr_fork) int vlbr_fork(struct task_struct *child)
 {
+	child->thread_info.cpu = vlbr_cpu;
 	return perf_event_init_task(child, 0);
 }
 
-/*
- * The attributes of an event in memory of the user's. A sample has, in this order, the address and
- * the branch stack, if one is asked for.
- */
-EXPORT(vlbr_attr) struct perf_event_attr *vlbr_attr(u32 type, u64 config, u64 branch_sample_type,
-						    u64 period, u32 flags)
+/* kernel/exit.c:do_exit() of the task that runs, up to the switch to another one. */
+EXPORT(vlbr_exit) void vlbr_exit(struct task_struct *next)
 {
-	struct perf_event_attr *attr = vlbr_alloc(sizeof(*attr));
+	struct task_struct *task = current;
 
-	attr->size = sizeof(*attr);
-	attr->type = type;
-	attr->config = config;
-	attr->sample_period = period;
-	attr->sample_type = PERF_SAMPLE_IP | (branch_sample_type ? PERF_SAMPLE_BRANCH_STACK : 0);
-	attr->branch_sample_type = branch_sample_type;
-	attr->disabled = flags & 1;
-	attr->inherit = flags >> 1 & 1;
-	attr->pinned = flags >> 2 & 1;
-	attr->exclusive = flags >> 3 & 1;
-	attr->exclude_user = flags >> 4 & 1;
-	attr->exclude_kernel = flags >> 5 & 1;
-	attr->exclude_host = flags >> 6 & 1;
-	attr->enable_on_exec = flags >> 7 & 1;
-	attr->freq = flags >> 8 & 1;
-	return attr;
+	task->flags |= PF_EXITING;
+	perf_event_exit_task(task);
+	vlbr_context_switch(next);
+	perf_event_delayed_put(task);
+	vlbr_forget_task(task);
+	put_task_struct(task);
 }
 
 /* The symbol of SYSCALL_DEFINE5() is an alias of a function of longs, and its type is checked. */
 long perf_event_open(long attr, long pid, long cpu, long group_fd, long flags)
 	__asm__("sys_perf_event_open");
 
-/* The system call, by the task that runs. Returns the event, or -errno. */
-EXPORT(vlbr_open) long vlbr_open(struct perf_event_attr *attr, int pid, int cpu)
-{
-	long fd = perf_event_open((long)attr, pid, cpu, -1, 0);
+/* Event 2EH, umask 41H: architectural, and any general counter can count it. */
+#define LLC_MISSES 0x412e
+#define PERIOD 100000
+#define FREQUENCY 4000
 
+/*
+ * The system call, by the task that runs. A sample has, in this order, the address and the branch
+ * stack. Returns the event, or -errno.
+ */
+EXPORT(vlbr_open) long vlbr_open(int pid, int cpu, u32 branch_sample_type, u32 flags)
+{
+	struct perf_event_attr attr;
+	long fd;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.size = sizeof(attr);
+	attr.type = PERF_TYPE_RAW;
+	attr.config = LLC_MISSES;
+	attr.sample_period = PERIOD;
+	attr.sample_type = PERF_SAMPLE_IP | PERF_SAMPLE_BRANCH_STACK;
+	attr.branch_sample_type = branch_sample_type;
+	attr.pinned = flags & 1;
+	attr.inherit = flags >> 1 & 1;
+	attr.disabled = flags >> 2 & 1;
+	attr.enable_on_exec = flags >> 3 & 1;
+	if (flags >> 4 & 1) {
+		attr.freq = 1;
+		attr.sample_freq = FREQUENCY;
+	}
+	fd = perf_event_open((long)&attr, pid, cpu, -1, 0);
 	return fd < 0 ? fd : (long)vlbr_file(fd)->private_data;
 }
 
@@ -103,12 +111,7 @@ EXPORT(vlbr_disable) long vlbr_disable(struct perf_event *event)
 
 EXPORT(vlbr_close) long vlbr_close(struct perf_event *event)
 {
-	int fd = vlbr_fd(event);
-	struct file *file = vlbr_file(fd);
-	long ret = file->f_op->release(NULL, file);
-
-	vlbr_release_file(fd);
-	return ret;
+	return vlbr_release_file(vlbr_fd(event));
 }
 
 static nmi_handler_t perf_handler;
@@ -134,6 +137,113 @@ EXPORT(vlbr_nmi) int vlbr_nmi(unsigned long ip, int user)
 	r->cs = user ? __USER_CS : __KERNEL_CS;
 	r->flags = X86_EFLAGS_IF;
 	return perf_handler(NMI_LOCAL, r);
+}
+
+/* One access that is not perf's; a fault is the user's. */
+EXPORT(vlbr_raw_read) void vlbr_raw_read(u32 msr)
+{
+	u64 value;
+
+	vlbr_rdmsr_safe(msr, &value);
+}
+
+EXPORT(vlbr_raw_write) void vlbr_raw_write(u32 msr, u32 low, u32 high)
+{
+	vlbr_wrmsr_safe(msr, (u64)high << 32 | low);
+}
+
+/*
+ * Code. The address of a branch names its kind (src/hw/branch.ts): bits 43 to 46. There lies an
+ * instruction of this kind, and NOPs follow.
+ */
+#define KIND(address) ((address) >> 43 & 15)
+
+static void codeAt(u64 address, u8 *to, unsigned long bytes)
+{
+	static const u8 kinds[16][6] = {
+		{ 2, 0x70, 0x10 },			/* conditional jump */
+		{ 5, 0xe8, 0x10, 0, 0, 0 },		/* call */
+		{ 2, 0xff, 0xd0 },			/* indirect call */
+		{ 1, 0xc3 },				/* return */
+		{ 2, 0xff, 0xe0 },			/* indirect jump */
+		{ 5, 0xe9, 0x10, 0, 0, 0 },		/* jump */
+		{ 5, 0xe8, 0, 0, 0, 0 },		/* call of what comes next */
+		{ 2, 0x0f, 0x05 },			/* SYSCALL */
+		{ 2, 0x0f, 0x07 },			/* SYSRET */
+		{ 0 },					/* interrupted at a NOP */
+		{ 1, 0xcf },				/* IRET */
+	};
+	const u8 *kind = kinds[KIND(address)];
+	unsigned long i;
+
+	for (i = 0; i < bytes; i++)
+		to[i] = i < kind[0] ? kind[1 + i] : 0x90;
+}
+
+unsigned long copy_from_user_nmi(void *to, const void *from, unsigned long n)
+{
+	codeAt((unsigned long)from, to, n);
+	return 0;
+}
+
+/* The decoder reads the kernel's code where it lies: there is none, so it reads a copy. */
+void __real_insn_init(struct insn *insn, const void *kaddr, int buf_len, int x86_64);
+void __wrap_insn_init(struct insn *insn, const void *kaddr, int buf_len, int x86_64)
+{
+	static u8 code[NR_CPUS][MAX_INSN_SIZE];
+
+	if ((unsigned long)kaddr >= PAGE_OFFSET) {
+		codeAt((unsigned long)kaddr, code[vlbr_cpu], MAX_INSN_SIZE);
+		kaddr = code[vlbr_cpu];
+	}
+	__real_insn_init(insn, kaddr, buf_len, x86_64);
+}
+
+/*
+ * The paravirtual ACTIVE bit (src/guest/pv), which no tree has: a guest whose driver sets it before
+ * the first user of call-stack mode on a CPU, and clears it after the last.
+ */
+#define MSR_KVM_PV_LBR_CTRL 0x4b564dfe
+
+static bool pv, pv_boot;
+static int pv_users[NR_CPUS];
+
+EXPORT(vlbr_set_pv) void vlbr_set_pv(int on, int boot)
+{
+	pv = on;
+	pv_boot = boot;
+}
+
+static bool callstackUser(const struct perf_event *event)
+{
+	const u64 user = PERF_SAMPLE_BRANCH_CALL_STACK | PERF_SAMPLE_BRANCH_USER;
+
+	return (event->attr.branch_sample_type & user) == user;
+}
+
+void __real_intel_pmu_lbr_add(struct perf_event *event);
+void __wrap_intel_pmu_lbr_add(struct perf_event *event)
+{
+	if (pv && callstackUser(event) && !pv_users[vlbr_cpu]++)
+		vlbr_wrmsr(MSR_KVM_PV_LBR_CTRL, 1);
+	__real_intel_pmu_lbr_add(event);
+}
+
+void __real_intel_pmu_lbr_del(struct perf_event *event);
+void __wrap_intel_pmu_lbr_del(struct perf_event *event)
+{
+	__real_intel_pmu_lbr_del(event);
+	if (pv && callstackUser(event) && !--pv_users[vlbr_cpu])
+		vlbr_wrmsr(MSR_KVM_PV_LBR_CTRL, 0);
+}
+
+/* A CPU comes up, in a kernel that knows it already: kernel/cpu.c:notify_cpu_starting(). */
+EXPORT(vlbr_cpu_starting) void vlbr_cpu_starting(void)
+{
+	pv_users[vlbr_cpu] = 0;
+	if (pv_boot)
+		vlbr_wrmsr(MSR_KVM_PV_LBR_CTRL, 0);
+	vlbr_starting(vlbr_cpu);
 }
 
 /* Where fields lie, and constants, as this tree's headers have them; the last has no name. */

@@ -239,31 +239,60 @@ void arch_local_irq_restore(unsigned long flags)
  * suspended before the access, and there alone.
  */
 
-u32 vlbr_read_msr(u32 msr);
+u32 vlbr_read_msr(u32 msr, int safe);
 u32 vlbr_msr_high(void);
-void vlbr_write_msr(u32 msr, u32 low, u32 high);
+void vlbr_write_msr(u32 msr, u32 low, u32 high, int safe);
 int vlbr_msr_fault(void);
 void vlbr_unchecked_msr(u32 msr, int write);
 
-int vlbr_rdmsr_safe(u32 msr, u64 *value)
-{
-	u32 low = vlbr_read_msr(msr);
+/*
+ * Whether an NMI comes before this access, and that its handler has returned. The handler is called
+ * from here, so that it can be suspended as well.
+ */
+int vlbr_nmi_due(u32 msr);
+void vlbr_nmi_return(void);
+int vlbr_nmi(unsigned long ip, int user);
 
+static void nmi(void)
+{
+	vlbr_nmi(PAGE_OFFSET, 0);
+	vlbr_nmi_return();
+}
+
+static int read(u32 msr, u64 *value, int safe)
+{
+	u32 low;
+
+	if (vlbr_nmi_due(msr))
+		nmi();
+	low = vlbr_read_msr(msr, safe);
 	*value = (u64)vlbr_msr_high() << 32 | low;
 	return vlbr_msr_fault() ? -EIO : 0;
 }
 
+static int write(u32 msr, u64 value, int safe)
+{
+	if (vlbr_nmi_due(msr))
+		nmi();
+	vlbr_write_msr(msr, value, value >> 32, safe);
+	return vlbr_msr_fault() ? -EIO : 0;
+}
+
+int vlbr_rdmsr_safe(u32 msr, u64 *value)
+{
+	return read(msr, value, 1);
+}
+
 int vlbr_wrmsr_safe(u32 msr, u64 value)
 {
-	vlbr_write_msr(msr, value, value >> 32);
-	return vlbr_msr_fault() ? -EIO : 0;
+	return write(msr, value, 1);
 }
 
 u64 vlbr_rdmsr(u32 msr)
 {
 	u64 value;
 
-	if (!vlbr_rdmsr_safe(msr, &value))
+	if (!read(msr, &value, 0))
 		return value;
 	vlbr_unchecked_msr(msr, 0);
 	return 0;
@@ -271,18 +300,23 @@ u64 vlbr_rdmsr(u32 msr)
 
 void vlbr_wrmsr(u32 msr, u64 value)
 {
-	if (vlbr_wrmsr_safe(msr, value))
+	if (write(msr, value, 0))
 		vlbr_unchecked_msr(msr, 1);
 }
 
-/* Calls of other CPUs: as soon as those have their interrupts on, this one calls in their place. */
+/*
+ * Calls of other CPUs: as soon as those run and have their interrupts on, this one calls in their
+ * place. Whether a CPU runs is the machine's to say: a hypervisor may have taken it away.
+ */
+int vlbr_cpu_runs(unsigned int cpu);
 
 static void callOn(int cpu, smp_call_func_t func, void *info)
 {
 	unsigned int caller = vlbr_cpu;
 	unsigned long flags;
 
-	while (cpu != caller && !interrupts_on[cpu])
+	while (cpu != caller && !vlbr_call_is_idle(func, info, cpu) &&
+	       !(interrupts_on[cpu] && vlbr_cpu_runs(cpu)))
 		vlbr_relax();
 	vlbr_cpu = cpu;
 	local_irq_save(flags);
@@ -307,6 +341,8 @@ void on_each_cpu_cond_mask(smp_cond_func_t cond_func, smp_call_func_t func, void
 			callOn(cpu, func, info);
 }
 
+static int (*perf_starting)(unsigned int cpu);
+
 /* What a CPU that comes up calls, for CPUs that are up. */
 int __cpuhp_setup_state(enum cpuhp_state state, const char *name, bool invoke,
 			int (*startup)(unsigned int cpu), int (*teardown)(unsigned int cpu),
@@ -315,6 +351,8 @@ int __cpuhp_setup_state(enum cpuhp_state state, const char *name, bool invoke,
 	unsigned int caller = vlbr_cpu;
 	int cpu;
 
+	if (state == CPUHP_AP_PERF_X86_STARTING)
+		perf_starting = startup;
 	if (!invoke || !startup)
 		return 0;
 	for_each_online_cpu(cpu) {
@@ -323,6 +361,12 @@ int __cpuhp_setup_state(enum cpuhp_state state, const char *name, bool invoke,
 	}
 	vlbr_cpu = caller;
 	return 0;
+}
+
+/* Perf's part of the start of a CPU. */
+void vlbr_starting(unsigned int cpu)
+{
+	perf_starting(cpu);
 }
 
 /* Mutexes: who has to wait lets the machine run others. */
@@ -482,19 +526,28 @@ EXPORT(vlbr_timers) int vlbr_timers(void)
 	return n;
 }
 
-/* Files of events, by number. */
+/* Files of events, by number: a file is there from when it is made, before anyone else can use it. */
 
-#define FILES 256
-static struct file *files[FILES];
+static struct file *files[VLBR_FILES];
+#define RESERVED ((struct file *)ERR_PTR(-EBUSY))
+static int reserved[NR_CPUS];
 
 int get_unused_fd_flags(unsigned int flags)
 {
 	int fd;
 
-	for (fd = 0; fd < FILES; fd++)
-		if (!files[fd])
+	for (fd = 0; fd < VLBR_FILES; fd++)
+		if (!files[fd]) {
+			files[fd] = RESERVED;
+			reserved[vlbr_cpu] = fd;
 			return fd;
+		}
 	return -EMFILE;
+}
+
+void put_unused_fd(unsigned int fd)
+{
+	files[fd] = NULL;
 }
 
 struct file *anon_inode_getfile(const char *name, const struct file_operations *fops, void *priv,
@@ -504,17 +557,20 @@ struct file *anon_inode_getfile(const char *name, const struct file_operations *
 
 	file->private_data = priv;
 	file->f_op = fops;
+	files[reserved[vlbr_cpu]] = file;
 	return file;
 }
 
 void fd_install(unsigned int fd, struct file *file)
 {
-	files[fd] = file;
+	if (files[fd] != file)
+		__builtin_trap();
 }
 
+/* The file of a number, or NULL. */
 struct file *vlbr_file(int fd)
 {
-	return files[fd];
+	return IS_ERR(files[fd]) ? NULL : files[fd];
 }
 
 /* Number of the file of an event, or -1. */
@@ -522,17 +578,26 @@ int vlbr_fd(const void *event)
 {
 	int fd;
 
-	for (fd = 0; fd < FILES; fd++)
-		if (files[fd] && files[fd]->private_data == event)
+	for (fd = 0; fd < VLBR_FILES; fd++)
+		if (vlbr_file(fd) && vlbr_file(fd)->private_data == event)
 			return fd;
 	return -1;
 }
 
-/* Takes a file away, whose number is free again. */
-void vlbr_release_file(int fd)
+/* Takes a file away. */
+long vlbr_release_file(int fd)
 {
-	vlbr_free(files[fd]);
+	struct file *file = vlbr_file(fd);
+	long ret = file->f_op->release(NULL, file);
+
 	files[fd] = NULL;
+	vlbr_free(file);
+	return ret;
+}
+
+void fput(struct file *file)
+{
+	vlbr_release_file(vlbr_fd(file->private_data));
 }
 
 /* RCU: a grace period ends when no function is under way; the machine says when. */
@@ -608,8 +673,7 @@ void *idr_remove(struct idr *idr, unsigned long id)
 
 /* Tasks. */
 
-#define TASKS 64
-static struct task_struct *tasks[TASKS];
+struct task_struct *vlbr_tasks[VLBR_TASKS];
 
 int task_curr(const struct task_struct *task)
 {
@@ -620,9 +684,9 @@ struct task_struct *find_task_by_vpid(pid_t nr)
 {
 	int i;
 
-	for (i = 0; i < TASKS; i++)
-		if (tasks[i] && tasks[i]->pid == nr)
-			return tasks[i];
+	for (i = 0; i < VLBR_TASKS; i++)
+		if (vlbr_tasks[i] && vlbr_tasks[i]->pid == nr)
+			return vlbr_tasks[i];
 	return NULL;
 }
 
@@ -638,34 +702,41 @@ struct pid_namespace *task_active_pid_ns(struct task_struct *task)
 	return &init_pid_ns;
 }
 
-EXPORT(vlbr_task) struct task_struct *vlbr_task(int pid)
+/* A new task, with the lowest number that is free; its pid is that plus one. */
+EXPORT(vlbr_task) struct task_struct *vlbr_task(void)
 {
 	struct task_struct *task = vlbr_alloc(sizeof(*task));
 	int i;
 
-	task->pid = task->tgid = pid;
+	for (i = 0; i < VLBR_TASKS && vlbr_tasks[i]; i++)
+		;
+	if (i == VLBR_TASKS)
+		__builtin_trap();
+	vlbr_tasks[i] = task;
+	task->pid = task->tgid = i + 1;
 	task->group_leader = task;
 	task->signal = vlbr_alloc(sizeof(*task->signal));
 	task->mm = vlbr_alloc(sizeof(*task->mm));
 	refcount_set(&task->usage, 1);
 	INIT_LIST_HEAD(&task->perf_event_list);
 	mutex_init(&task->perf_event_mutex);
-	for (i = 0; i < TASKS && tasks[i]; i++)
-		;
-	if (i == TASKS)
-		__builtin_trap();
-	tasks[i] = task;
+	INIT_LIST_HEAD(&task->signal->thread_head);
+	list_add_tail(&task->tasks, &init_task.tasks);
+	list_add_tail(&task->thread_node, &task->signal->thread_head);
 	return task;
 }
 
-/* Takes away a task that has exited. */
-EXPORT(vlbr_release_task) void vlbr_release_task(struct task_struct *task)
+/* kernel/exit.c:release_task(). */
+void vlbr_forget_task(struct task_struct *task)
 {
-	int i;
+	vlbr_tasks[task->pid - 1] = NULL;
+	list_del(&task->tasks);
+	list_del(&task->thread_node);
+}
 
-	for (i = 0; i < TASKS; i++)
-		if (tasks[i] == task)
-			tasks[i] = NULL;
+/* kernel/fork.c: nobody refers to the task any more. */
+void __put_task_struct(struct task_struct *task)
+{
 	vlbr_free(task->mm);
 	vlbr_free(task->signal);
 	vlbr_free(task);

@@ -6,7 +6,14 @@
 void *vlbr_alloc(unsigned long size);
 void vlbr_free(void *block);
 struct file;
+struct task_struct;
+#define VLBR_FILES 256
+#define VLBR_TASKS 64
+extern struct task_struct *vlbr_tasks[VLBR_TASKS];
+void vlbr_forget_task(struct task_struct *task);
+void vlbr_starting(unsigned int cpu);
+bool vlbr_call_is_idle(void (*func)(void *), void *info, int cpu);
 struct file *vlbr_file(int fd);
 int vlbr_fd(const void *event);
-void vlbr_release_file(int fd);
+long vlbr_release_file(int fd);
 #endif

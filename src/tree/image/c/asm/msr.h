@@ -10,6 +10,20 @@
 #endif
 #include <linux/types.h>
 #include <asm/msr-index.h>
+/* asm/shared/msr.h */
+#ifndef BIT_64
+/* asm/bitops.h */
+#define BIT_64(n) (1ULL << (n))
+#endif
+struct msr {
+	union {
+		struct {
+			u32 l, h;
+		};
+		u64 q;
+	};
+};
+
 /* A fault reads as 0, after a warning, as in ex_handler_msr(). */
 u64 vlbr_rdmsr(u32 msr);
 void vlbr_wrmsr(u32 msr, u64 value);

@@ -1,6 +1,6 @@
 /*
- * Stands for arch/x86/include/asm/page.h. PAGE_OFFSET is where x86 has it: below lie user
- * addresses, and the LBR filter tells them from the kernel's by it.
+ * Stands for arch/x86/include/asm/page.h. PAGE_OFFSET is where the upper half of the
+ * addresses begins: below lie user addresses, and the LBR filter tells them from the kernel's by it.
  */
 #ifndef VLBR_ASM_PAGE_H
 #define VLBR_ASM_PAGE_H
@@ -8,7 +8,7 @@
 #define PAGE_SIZE (1UL << PAGE_SHIFT)
 #define PAGE_MASK (~(PAGE_SIZE - 1))
 #ifdef CONFIG_64BIT
-#define PAGE_OFFSET 0xffff888000000000UL
+#define PAGE_OFFSET 0xffff800000000000UL
 #else
 #define PAGE_OFFSET 0xc0000000UL
 #endif

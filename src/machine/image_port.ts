@@ -1,0 +1,159 @@
+/**
+ * The way to its MSRs of a guest's kernel that runs as C code. A function that the host interrupts
+ * is left where it is, and goes on from there: `tree/image/instance.ts` says how.
+ *
+ * Perf programs its counters by MSRs, too. KVM emulates those, and none of them concerns LBR: a
+ * counter keeps what is written to it, and nothing comes between two accesses of counters.
+ */
+import type { Kvm } from '../host/kvm.js';
+import type { Vcpu } from '../host/vcpu.js';
+import { assert } from '../hw/assert.js';
+import type { Layout } from '../hw/memory.js';
+import type { Vector } from '../hw/msr_port.js';
+import { COUNTER_WORDS, counterWord } from '../tree/image/counters.js';
+import { ACCESSES, CallPort, FN, NMI_AFTER, NMI_COUNTER, NMIS, TASKS } from './call_port.js';
+import { PORT_WORDS, type PortOwner } from './call_port.js';
+import type { GuestImage } from './guest_image.js';
+
+export class ImagePort extends CallPort {
+  /** The kernel that uses this port, and the number of the CPU there. */
+  private image: GuestImage | null = null;
+  private readonly kvm: Kvm;
+  private readonly vcpu: Vcpu;
+  private readonly owner: PortOwner;
+  /** Word offset of the counters. */
+  private readonly counters: number;
+  /** The function that runs, though nothing is to interrupt it. */
+  private quiet: readonly [fn: number, a: number, b: number, c: number, epilogue: number] | null =
+    null;
+
+  constructor(w: Int32Array, offset: number, kvm: Kvm, vcpu: Vcpu, owner: PortOwner) {
+    super(w, offset);
+    this.kvm = kvm;
+    this.vcpu = vcpu;
+    this.owner = owner;
+    this.counters = offset + PORT_WORDS;
+  }
+
+  static allocate(layout: Layout): number {
+    return layout.take(PORT_WORDS + COUNTER_WORDS);
+  }
+
+  /** Must be called with the kernel before anything runs. */
+  attach(image: GuestImage): void {
+    this.image = image;
+  }
+
+  private kernel(): GuestImage {
+    assert(this.image !== null, 'a port belongs to a kernel');
+    return this.image;
+  }
+
+  begin(fn: number, a: number, b: number, c: number, epilogue: number, tasks: number): void {
+    this.hold(fn, a, b, c, epilogue);
+    this.w[this.o + TASKS] = tasks;
+    this.quiet = null;
+  }
+
+  beginQuiet(fn: number, a: number, b: number, c: number, epilogue: number): void {
+    this.quiet = [fn, a, b, c, epilogue];
+  }
+
+  run(fn: number, a: number, b: number, c: number): boolean {
+    return this.ended(this.kernel().run(this.vcpu.cpu, fn, a, b, c));
+  }
+
+  resume(): boolean {
+    return this.ended(this.kernel().resume(this.vcpu.cpu));
+  }
+
+  private ended(returned: boolean): boolean {
+    if (returned) {
+      this.w[this.o + FN] = 0;
+    } else if (this.quiet !== null) {
+      // It waits for another CPU, which has left a function that holds what it wants.
+      this.hold(...this.quiet);
+      this.w[this.o + TASKS] = 0;
+    }
+    this.quiet = null;
+    return returned;
+  }
+
+  /** Whether an NMI is being handled, in words of the suspended function. */
+  get nested(): boolean {
+    return this.w[this.o + NMIS] !== 0;
+  }
+
+  get replaying(): boolean {
+    return false;
+  }
+
+  override get expectsFault(): boolean {
+    return this.kernel().expectsFault;
+  }
+
+  /** Whether the vCPU has a pCPU. */
+  get runs(): boolean {
+    return this.vcpu.pcpu >= 0;
+  }
+
+  /** Whether the armed NMI comes before the next access, which is to `msr`; counts down else. */
+  nmiComes(msr: number): boolean {
+    const { w, o } = this;
+    if (w[o + NMI_AFTER] === 0 || this.nested || counterWord(msr) >= 0) return false;
+    w[o + NMI_AFTER]--;
+    if (w[o + NMI_AFTER] !== 0) return false;
+    w[o + NMIS] = 1;
+    this.owner.raisePmi(this.vcpu, w[o + NMI_COUNTER]);
+    return true;
+  }
+
+  nmiReturns(): void {
+    this.w[this.o + NMIS] = 0;
+    this.owner.returnFromPmi(this.vcpu);
+  }
+
+  /** Whether the host takes the pCPU before the next access, which is to `msr`. */
+  leaves(msr: number): boolean {
+    if (this.quiet !== null || counterWord(msr) >= 0) return false;
+    return this.owner.preemptBeforeAccess(this.vcpu);
+  }
+
+  /** The counter is at 0 where it overflows, a period from where it began. */
+  override overflow(counter: number): void {
+    const word = this.counters + counter * 2;
+    this.w[word] = 0;
+    this.w[word + 1] = 0;
+  }
+
+  rdmsr(msr: number): number {
+    const word = counterWord(msr);
+    if (word >= 0) {
+      this.vector = 0;
+      this.edx = this.w[this.counters + word + 1];
+      return this.w[this.counters + word];
+    }
+    this.accessed();
+    const eax = this.kvm.guestRdmsr(this.vcpu, msr);
+    this.edx = this.kvm.edx;
+    this.vector = this.kvm.vector;
+    return eax;
+  }
+
+  wrmsr(msr: number, eax: number, edx: number): Vector {
+    const word = counterWord(msr);
+    if (word >= 0) {
+      this.w[this.counters + word] = eax;
+      this.w[this.counters + word + 1] = edx;
+      return 0;
+    }
+    this.accessed();
+    return this.kvm.guestWrmsr(this.vcpu, msr, eax, edx);
+  }
+
+  /** What is judged at an access is as the kernel has it then. */
+  private accessed(): void {
+    this.w[this.o + ACCESSES]++;
+    this.kernel().lookAtUsers(this.vcpu.cpu);
+  }
+}
