@@ -5,7 +5,7 @@
 import { driverOf, type KernelVersion } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import { assert } from '../hw/assert.js';
-import type { Image } from '../tree/image/instance.js';
+import type { Image } from '../guest/image/instance.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 import { knownFailure, notApplicable } from '../judge/declared.js';
 import type { LbrPolicy } from '../host/policy/policy.js';

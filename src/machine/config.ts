@@ -3,7 +3,7 @@ import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import { branchCycles } from '../hw/branch.js';
 import { type CpuModel, LBR_FORMAT_TIME } from '../hw/cpu_models.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
-import type { Image } from '../tree/image/instance.js';
+import type { Image } from '../guest/image/instance.js';
 
 /** How many of what a machine has. */
 export interface Shape {

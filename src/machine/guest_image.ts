@@ -7,10 +7,10 @@ import type { Kernel } from '../guest/perf/kernel.js';
 import * as perf from '../guest/perf/perf_event.js';
 import { perf_event } from '../guest/perf/perf_structs.js';
 import { assert } from '../hw/assert.js';
-import { BareCpu } from '../tree/image/bare_cpu.js';
-import { type Ended, type Image, ImageInstance } from '../tree/image/instance.js';
-import { sampleOf } from '../tree/image/sample.js';
-import * as view from '../tree/image/view.js';
+import { BareCpu } from '../guest/image/bare_cpu.js';
+import { type Ended, type Image, ImageInstance } from '../guest/image/instance.js';
+import { sampleOf } from '../guest/image/sample.js';
+import * as view from '../guest/image/view.js';
 import * as call from './guest_call.js';
 import type { ImagePort } from './image_port.js';
 
@@ -144,7 +144,10 @@ export class GuestImage {
 
   /** Runs a function on a CPU. Returns whether it has ended. */
   run(cpu: number, fn: number, a: number, b: number, c: number): boolean {
-    return this.ended(cpu, this.instance.run(cpu, FUNCTIONS[fn], ...this.arguments(cpu, fn, a, b, c)));
+    return this.ended(
+      cpu,
+      this.instance.run(cpu, FUNCTIONS[fn], ...this.arguments(cpu, fn, a, b, c)),
+    );
   }
 
   /** Goes on with the function that a CPU has left. Returns whether it has ended. */
@@ -288,7 +291,8 @@ export class GuestImage {
       const ctx = ofTask >= 0 ? ofTask : kernel.config.tasks + Math.max(0, cpu);
       event.ctx = ctx + 1;
       // In the middle of a swap of contexts a task's context may be another's.
-      if (ofTask >= 0) kernel.contexts[ctx].task = numberOf(this.taskAt, ints[r + view.EVENT_TASK]) + 1;
+      if (ofTask >= 0)
+        kernel.contexts[ctx].task = numberOf(this.taskAt, ints[r + view.EVENT_TASK]) + 1;
       kernel.contexts[ctx].setEvent(kernel.contexts[ctx].nr_events++, event.id);
     }
   }

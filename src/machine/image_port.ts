@@ -10,7 +10,7 @@ import type { Vcpu } from '../host/vcpu.js';
 import { assert } from '../hw/assert.js';
 import type { Layout } from '../hw/memory.js';
 import type { Vector } from '../hw/msr_port.js';
-import { COUNTER_WORDS, counterWord } from '../tree/image/counters.js';
+import { COUNTER_WORDS, counterWord } from '../guest/image/counters.js';
 import { ACCESSES, CallPort, FN, NMI_AFTER, NMI_COUNTER, NMIS, TASKS } from './call_port.js';
 import { PORT_WORDS, type PortOwner } from './call_port.js';
 import type { GuestImage } from './guest_image.js';

@@ -114,8 +114,7 @@ export class Machine implements PortOwner {
     const own = w.subarray(objects[vm], objects[vm] + objectWords);
     const output = {
       sample: (cpu: number, event: perf_event): void => sample(kernel.cpus[cpu], event),
-      opened: (cpu: number, type: number, ret: number): void =>
-        this.opened(first + cpu, type, ret),
+      opened: (cpu: number, type: number, ret: number): void => this.opened(first + cpu, type, ret),
       warned: (file: string, line: number): void => this.observer.guestWarned(vm, file, line),
     };
     this.guests.push(kernel);

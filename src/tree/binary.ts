@@ -1,7 +1,12 @@
 /** A compiled lbr.c, which carries a note of its origin. */
 import { STATICS_END } from './driver.js';
-import type { WasmExports, WasmGlobal, WasmMemory, WasmModule } from './webassembly.js';
-import { WebAssembly } from './webassembly.js';
+import type {
+  WasmExports,
+  WasmGlobal,
+  WasmMemory,
+  WasmModule,
+} from '../guest/image/webassembly.js';
+import { WebAssembly } from '../guest/image/webassembly.js';
 
 /** Origin of a C file. */
 export interface KernelInfo {

@@ -16,7 +16,7 @@ import { assert } from '../hw/assert.js';
 import { LBR_INITS, siliconOf } from '../hw/cpu_models.js';
 import { addressOf, BLOCK_ADDRESS, type Layout, Memory } from '../hw/memory.js';
 import type { KernelBinary } from './binary.js';
-import { type WasmGlobal, type WasmMemory, WebAssembly } from './webassembly.js';
+import { type WasmGlobal, type WasmMemory, WebAssembly } from '../guest/image/webassembly.js';
 
 // Memory holds static data from the linker's base up, a stack for each CPU, then the block.
 export const PAGE_BYTES = 0x10000;

@@ -3,10 +3,10 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { CpuModel } from '../../src/hw/cpu_models.js';
-import { BareCpu } from '../../src/tree/image/bare_cpu.js';
+import { BareCpu } from '../../src/guest/image/bare_cpu.js';
 import type { LongBits } from '../../src/tree/image/build.js';
 import { treeImage } from '../../src/tree/image/image.js';
-import { type Image, ImageInstance } from '../../src/tree/image/instance.js';
+import { type Image, ImageInstance } from '../../src/guest/image/instance.js';
 
 /** Kept between runs of the tests. */
 const CACHE = fileURLToPath(new URL('../../.cache/image-test', import.meta.url));

@@ -7,7 +7,7 @@ import { addressHigh, BRANCH_NAMES } from '../../src/hw/branch.js';
 import { buildKernel } from '../../src/tree/build.js';
 import { kernelSource } from '../../src/tree/source.js';
 import { clangOf, lbrC } from '../rig/stub_lbr.js';
-import { type WasmGlobal, WebAssembly } from '../../src/tree/webassembly.js';
+import { type WasmGlobal, WebAssembly } from '../../src/guest/image/webassembly.js';
 
 const ROOT = mkdtempSync(join(tmpdir(), 'vlbr-shim-'));
 const { missing } = clangOf(ROOT);

@@ -16,7 +16,7 @@ import { gcovText, type LineCount, parseGcov } from './gcov.js';
 import type { Sequence } from './sequence.js';
 import { Side } from './side.js';
 import { subjectOf, toldModel } from './subjects.js';
-import { type WasmGlobal, WebAssembly } from '../../tree/webassembly.js';
+import { type WasmGlobal, WebAssembly } from '../../guest/image/webassembly.js';
 
 export interface Share {
   readonly reached: number;

@@ -2,9 +2,9 @@
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { CorpusError, type Defect, readCorpus } from '../corpus/corpus_file.js';
-import { hunt } from '../corpus/hunt.js';
-import { type Judged, Laboratory, type Trial, trialName, trialsOf } from '../corpus/trial.js';
+import { CorpusError, type Defect, readCorpus } from './corpus_file.js';
+import { hunt } from './hunt.js';
+import { type Judged, Laboratory, type Trial, trialName, trialsOf } from './trial.js';
 import { buildKernel } from '../../tree/build.js';
 import { KernelError } from '../../tree/errors.js';
 import { installedKernel, type KernelSource, readKernelSource } from '../../tree/source.js';

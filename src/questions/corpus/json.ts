@@ -1,5 +1,5 @@
 /** The report of `vlbr corpus` as one JSON object; its keys are stable (README, "JSON"). */
-import { isCaught, type Judged, trialName } from '../corpus/trial.js';
+import { isCaught, type Judged, trialName } from './trial.js';
 import { type CorpusReport, killLines, outsideOf, survivorsOf, tokenOf } from './text.js';
 
 export const CORPUS_SCHEMA = 'vlbr/corpus/1';

@@ -202,7 +202,16 @@ class Build {
     ];
     // An overflow of the stack, which lies below all data, traps.
     const stack = ['--stack-first', '-z', `stack-size=${STACK_BYTES}`];
-    const args = [...wide, ...how, ...stack, ...exported, ...wrapped, ...objects, '-o', this.linked];
+    const args = [
+      ...wide,
+      ...how,
+      ...stack,
+      ...exported,
+      ...wrapped,
+      ...objects,
+      '-o',
+      this.linked,
+    ];
     await tool('wasm-ld', args, this.folder);
   }
 

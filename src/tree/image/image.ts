@@ -4,11 +4,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { versionOf } from '../source.js';
-import { WebAssembly } from '../webassembly.js';
-import { BareCpu } from './bare_cpu.js';
+import { WebAssembly } from '../../guest/image/webassembly.js';
+import { BareCpu } from '../../guest/image/bare_cpu.js';
 import { buildImage, type LongBits } from './build.js';
-import { type Image, ImageInstance } from './instance.js';
-import { moduleTypes } from './module_types.js';
+import { type Image, ImageInstance } from '../../guest/image/instance.js';
+import { moduleTypes } from '../../guest/image/module_types.js';
 import { TREE_FILES } from './sources.js';
 import { openTree } from './tree.js';
 

@@ -8,7 +8,7 @@
 import type { CpuModel } from '../../hw/cpu_models.js';
 import type { MsrPort } from '../../hw/msr_port.js';
 import { assert } from '../../hw/assert.js';
-import { type WasmGlobal, type WasmMemory, type WasmModule, WebAssembly } from '../webassembly.js';
+import { type WasmGlobal, type WasmMemory, type WasmModule, WebAssembly } from './webassembly.js';
 import { type Answer, answers, type Asking } from './imports.js';
 import type { FunctionType, ModuleTypes } from './module_types.js';
 import { type Offsets, readOffsets } from './offsets.js';

@@ -7,7 +7,6 @@ import { MSR_LBR_NHM_FROM, MSR_LBR_TOS } from '../../../src/hw/msr_index.js';
 import { cpuModel } from '../../rig/cpu.js';
 import { ImageGuest, imageOf, imageVersions } from '../../rig/images.js';
 
-
 describe.each(imageVersions('6.1', '6.12', '7.3'))('the image of Linux %s', (version) => {
   it.each(CPU_MODELS)('finds the LBR of $name by CPUID and MSRs alone', async (model) => {
     const guest = new ImageGuest(await imageOf(version), model);

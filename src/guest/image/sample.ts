@@ -1,5 +1,5 @@
 /** A sample as user space reads it: include/uapi/linux/perf_event.h, PERF_RECORD_SAMPLE. */
-import * as perf from '../../guest/perf/perf_event.js';
+import * as perf from '../perf/perf_event.js';
 
 const PERF_RECORD_SAMPLE = 9;
 /** struct perf_event_header, then the address of the sample. */

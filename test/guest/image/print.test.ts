@@ -1,6 +1,6 @@
 /** printk() of an image: lines as a kernel log has them. */
 import { describe, expect, it } from 'vitest';
-import { printed } from '../../../src/tree/image/print.js';
+import { printed } from '../../../src/guest/image/print.js';
 
 /** Memory with arguments from address 8 on, and one text at address 100. */
 class Rig {

@@ -1,6 +1,6 @@
 /** Types of a module's functions, read from its bytes. */
 import { describe, expect, it } from 'vitest';
-import { moduleTypes } from '../../../src/tree/image/module_types.js';
+import { moduleTypes } from '../../../src/guest/image/module_types.js';
 
 const [I32, I64] = [0x7f, 0x7e];
 

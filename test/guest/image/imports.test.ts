@@ -1,6 +1,6 @@
 /** Answers to an image: in every spelling of a name, the size is where that tree has it. */
 import { describe, expect, it } from 'vitest';
-import { answers, type Asking } from '../../../src/tree/image/imports.js';
+import { answers, type Asking } from '../../../src/guest/image/imports.js';
 
 /** Keeps what is asked of the instance. */
 class Rig implements Asking {
