@@ -79,7 +79,7 @@ function explain(error: unknown): number {
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   const advice = error instanceof WorkerBug ? error.advice : [];
   const inKernel = error instanceof WorkerBug && error.inKernel;
-  const whose = inKernel ? "the kernel's lbr.c crashed, or vlbr did" : 'this is a bug of vlbr';
+  const whose = inKernel ? "the kernel's code crashed, or vlbr did" : 'this is a bug of vlbr';
   const lines = [`vlbr: ${whose}, not a verdict`, stack, ...advice];
   process.stderr.write(`${lines.join('\n')}\n`);
   return EXIT_BUG;

@@ -5,7 +5,6 @@
 import { driverOf, type KernelVersion } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import { assert } from '../hw/assert.js';
-import type { Image } from '../guest/image/instance.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 import { knownFailure, notApplicable } from '../judge/declared.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
@@ -94,8 +93,6 @@ export interface CampaignOptions {
   readonly kernel: KernelVersion;
   /** What runs in place of lbr.c; by default the port. */
   readonly driver?: DriverKind;
-  /** As in `MachineConfig`. */
-  readonly image?: Image;
   /** Shapes of the machine, in turn; at least one. A recording brings its own. */
   readonly shapes: readonly Shape[];
   readonly policies: readonly LbrPolicy[];
@@ -292,9 +289,7 @@ class PolicyCampaign {
     this.options = options;
     this.windows = options.schedules.flatMap(recordedWindows);
     const { model, kernel, alive } = options;
-    const { image } = options;
-    const base = { model, kernel, policy, driver: driverOf(options) };
-    const common = image === undefined ? base : { ...base, image };
+    const common = { model, kernel, policy, driver: driverOf(options) };
     const shapes = this.windows.length === 0 ? options.shapes : distinctShapes(this.windows);
     this.shapes = shapes.map((shape) => new ShapeCampaign({ shape, ...common }, alive));
   }

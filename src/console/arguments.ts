@@ -2,6 +2,7 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { distance } from 'fastest-levenshtein';
 import { KERNEL_VERSIONS } from '../guest/perf/kernel.js';
+import { DRIVERS } from './drivers.js';
 import { UsageError } from './errors.js';
 
 /** A parser for a whole number within bounds, for commander. */
@@ -43,9 +44,9 @@ export const KERNEL_SRC_SAYS: string =
 export function driverOption(): Option {
   return new Option(
     '--driver <name>',
-    "the kernels' LBR driver: the port, or a kernel's own C file",
+    "what guests run: the port, a kernel's own C (perf core and driver), or its lbr.c in the port",
   )
-    .choices(['port', 'kernel'])
+    .choices(DRIVERS)
     .default(undefined, 'port, or kernel with --kernel-src');
 }
 

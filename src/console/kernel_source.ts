@@ -1,39 +1,95 @@
-/** The options that say which kernel's lbr.c to run. */
+/** The options that say which kernel's code to run. */
 import { readFileSync } from 'node:fs';
 import { KERNEL_VERSIONS, type KernelVersion } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
-import { PORT } from '../guest/perf/lbr_port.js';
 import { type KernelBinary, kernelBinary, KernelBinaryError } from '../tree/binary.js';
+import type { KernelInfo } from '../tree/binary.js';
 import { buildKernel, cacheFolder } from '../tree/build.js';
 import { kernelDriver } from '../tree/driver.js';
 import { KernelError } from '../tree/errors.js';
-import { treeImage, type TreeImage } from '../tree/image/image.js';
+import { imageDriver, imageOf, treeImage, type TreeImage } from '../tree/image/image.js';
 import { installedKernel, type KernelSource, readKernelSource } from '../tree/source.js';
+import type { DriverName } from './drivers.js';
 import { UsageError } from './errors.js';
 
 export interface DriverOptions {
-  readonly driver?: 'port' | 'kernel';
+  readonly driver?: DriverName;
   readonly kernelSrc?: string;
   readonly kernel?: KernelVersion;
 }
 
+/** Code of a kernel that is to run in place of the port, or of its lbr.c. */
+export interface KernelCode {
+  readonly bytes: Uint8Array;
+  readonly info: KernelInfo;
+  readonly driver: DriverKind;
+}
+
 /**
- * The compiled lbr.c to run, or null for the port. A source that is given is one to run.
+ * The kernel's code to run, or null for the port. A source that is given is one to run: of a tree,
+ * the whole path; of an lbr.c, that file.
  *
  * @throws UsageError when it can't be had.
  */
-export function askedBinary({ driver, kernelSrc, kernel }: DriverOptions): KernelBinary | null {
+export async function askedCode(options: DriverOptions): Promise<KernelCode | null> {
+  const { driver, kernelSrc, kernel } = options;
   if (driver === 'port' && kernelSrc !== undefined) {
-    throw new UsageError('--kernel-src is for --driver kernel');
+    throw new UsageError('--kernel-src is for --driver kernel and --driver lbr.c');
   }
-  if (driver !== 'kernel' && kernelSrc === undefined) return null;
+  if ((driver ?? 'port') === 'port' && kernelSrc === undefined) return null;
   if (kernel !== undefined && kernel !== KERNEL_VERSIONS[0]) {
     throw new UsageError(
-      `--kernel ${kernel} is a variant of the port; for the C file of a ${kernel} kernel, leave ` +
+      `--kernel ${kernel} is a variant of the port; for the C code of a ${kernel} kernel, leave ` +
         'it out and give the tree with --kernel-src',
     );
   }
-  return kernelAt(kernelSrc).binary;
+  if (driver === 'lbr.c' || kernelSrc?.endsWith('.c') === true) return lbrCode(driver, kernelSrc);
+  return explainedAsync(kernelSrc, async () => {
+    if (kernelSrc?.endsWith('.wasm') === true) return codeOf(readFileSync(kernelSrc));
+    return imageCode(await treeImage(kernelSrc ?? installedKernel(), cacheFolder()));
+  });
+}
+
+/** As `askedCode`, where only the port or an lbr.c can run. */
+export function askedLbr({ driver, kernelSrc, kernel }: DriverOptions): KernelCode | null {
+  if (driver === 'kernel') {
+    throw new UsageError(
+      'an exploration runs the port or an lbr.c: give --driver lbr.c in place of --driver kernel',
+    );
+  }
+  if (driver === 'port' && kernelSrc !== undefined) {
+    throw new UsageError('--kernel-src is for --driver lbr.c');
+  }
+  if ((driver ?? 'port') === 'port' && kernelSrc === undefined) return null;
+  if (kernel !== undefined && kernel !== KERNEL_VERSIONS[0]) {
+    throw new UsageError(`--kernel ${kernel} is a variant of the port; leave it out`);
+  }
+  return lbrCode(driver, kernelSrc);
+}
+
+function lbrCode(driver: DriverName | undefined, path: string | undefined): KernelCode {
+  if (driver === 'kernel') {
+    throw new UsageError(`${path}: --driver kernel takes a tree; for one file, --driver lbr.c`);
+  }
+  return codeOfLbr(kernelAt(path).binary);
+}
+
+function codeOfLbr(binary: KernelBinary): KernelCode {
+  return { bytes: binary.bytes, info: binary.info, driver: kernelDriver(binary) };
+}
+
+function imageCode(image: TreeImage): KernelCode {
+  return { bytes: image.bytes, info: image.info, driver: imageDriver(image) };
+}
+
+/**
+ * The code in the bytes of a module that `vlbr kernel build` wrote.
+ *
+ * @throws KernelBinaryError if it wrote no such module.
+ */
+export function codeOf(bytes: Uint8Array): KernelCode {
+  const image = imageOf(bytes);
+  return image === null ? codeOfLbr(kernelBinary(bytes)) : imageCode(image);
 }
 
 /** A compiled lbr.c, and its source where there is one. */
@@ -64,8 +120,12 @@ export function kernelAt(path?: string): FoundKernel {
  * @throws UsageError when it can't be had.
  */
 export async function imageAt(path?: string): Promise<TreeImage> {
+  return explainedAsync(path, () => treeImage(path ?? installedKernel(), cacheFolder()));
+}
+
+async function explainedAsync<T>(path: string | undefined, run: () => Promise<T>): Promise<T> {
   try {
-    return await treeImage(path ?? installedKernel(), cacheFolder());
+    return await run();
   } catch (error) {
     throw usageError(path, error);
   }
@@ -90,11 +150,9 @@ function usageError(path: string | undefined, error: unknown): unknown {
 
 /** The options again, as words of a command line. */
 export function driverWords({ driver, kernelSrc }: DriverOptions): string[] {
-  if (kernelSrc !== undefined) return ['--kernel-src', kernelSrc];
-  return driver === 'kernel' ? ['--driver', driver] : [];
-}
-
-/** The driver for a binary, or the port. */
-export function driverFor(binary: KernelBinary | null): DriverKind {
-  return binary === null ? PORT : kernelDriver(binary);
+  const named = driver === undefined || (driver === 'port' && kernelSrc === undefined);
+  return [
+    ...(named ? [] : ['--driver', driver]),
+    ...(kernelSrc === undefined ? [] : ['--kernel-src', kernelSrc]),
+  ];
 }

@@ -101,7 +101,7 @@ async function judged<J extends Job, P, R>(
 }
 
 function stuck({ policy, cpu }: Request, { binary }: Job, silence_ms: number): UsageError {
-  const what = binary === null ? 'the model' : 'lbr.c';
+  const what = binary === null ? 'the model' : "the kernel's code";
   const text = `${what} does not return: no word for ${silence_ms / 60_000} minutes`;
   return new UsageError(`${text} under ${policy} on ${cpu}`);
 }

@@ -4,19 +4,19 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
+import { PORT } from '../guest/perf/lbr_port.js';
 import { findPolicy } from '../host/policy/index.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
 import { assert } from '../hw/assert.js';
 import { type CpuModel, findCpuModel } from '../hw/cpu_models.js';
-import { kernelBinary } from '../tree/binary.js';
-import { driverFor } from './kernel_source.js';
+import { codeOf } from './kernel_source.js';
 
 /** Work by name, so that it can cross to a worker. */
 export interface Job {
   /** Every policy is judged on each. */
   readonly cpus: readonly string[];
   readonly policies: readonly string[];
-  /** A compiled lbr.c to run in place of the port, or null. */
+  /** A compiled lbr.c or image to run in place of the port, or null. */
   readonly binary: Uint8Array | null;
 }
 
@@ -103,5 +103,5 @@ function bugOf(error: unknown): { kind: 'bug'; stack: string; token: string | nu
 
 /** The driver of a job, from the bytes that crossed. */
 export function driverOfBytes(bytes: Uint8Array | null): DriverKind {
-  return driverFor(bytes === null ? null : kernelBinary(bytes));
+  return bytes === null ? PORT : codeOf(bytes).driver;
 }

@@ -3,7 +3,6 @@ import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import { branchCycles } from '../hw/branch.js';
 import { type CpuModel, LBR_FORMAT_TIME } from '../hw/cpu_models.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
-import type { Image } from '../guest/image/instance.js';
 
 /** How many of what a machine has. */
 export interface Shape {
@@ -24,8 +23,6 @@ export interface MachineConfig {
   readonly policy: LbrPolicy;
   /** What every kernel runs in place of lbr.c; by default the port. */
   readonly driver?: DriverKind;
-  /** The kernel that guests run, as C code; by default the port. */
-  readonly image?: Image;
   /**
    * Branches are all predicted, and take the same time where TO holds that, so that nothing in a
    * record but its names depends on how many branches there were before.

@@ -97,7 +97,8 @@ export class Machine implements PortOwner {
     };
     const at = (vcpu: Vcpu): number => this.layout.ports[vcpu.id];
     const { kvm, w } = this;
-    const { image, model } = this.config;
+    const { model } = this.config;
+    const { image } = driverOf(this.config);
     if (image === undefined) {
       const ports = vcpus.map((vcpu) => new GuestPort(w, at(vcpu), kvm, vcpu, this, model));
       const kernel = new Kernel(this.memory, layout, config, ports, { sample });
@@ -141,7 +142,7 @@ export class Machine implements PortOwner {
 
   /** A kernel as it stands after its boot: task i is current on CPU i. */
   private bootGuest(vm: number): void {
-    if (this.config.image !== undefined) {
+    if (driverOf(this.config).image !== undefined) {
       this.images[vm].boot();
       return;
     }
@@ -398,7 +399,7 @@ export class Machine implements PortOwner {
 
   fork(vcpu: number): void {
     const { kernel, cpuctx, id } = this.cpu(vcpu);
-    if (this.config.image !== undefined) {
+    if (driverOf(this.config).image !== undefined) {
       this.images[this.vcpus[vcpu].vm].fork(id);
       return;
     }
@@ -411,7 +412,7 @@ export class Machine implements PortOwner {
   open(vcpu: number, task: number, attr: number, type: number): number {
     const cpu = this.cpu(vcpu);
     const id = freeEvent(cpu.kernel);
-    if (this.config.image === undefined) {
+    if (driverOf(this.config).image === undefined) {
       this.opened(vcpu, type, perf_event_open(cpu, id, task, attr, type));
     }
     const how = call.opensWith(task, attr);

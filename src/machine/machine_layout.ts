@@ -81,7 +81,7 @@ export class MachineLayout {
     const guest = guestKernelConfig(config);
     this.guests = times(vms, () => new KernelLayout(block, guest));
     const kernelWords = this.guests[0].size;
-    const isC = config.image !== undefined;
+    const isC = driverOf(config).image !== undefined;
     this.ports = times(vcpus, () =>
       isC ? ImagePort.allocate(block) : GuestPort.allocate(block, model, kernelWords),
     );

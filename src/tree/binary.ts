@@ -30,8 +30,9 @@ export class KernelBinaryError extends Error {
   override readonly name: string = 'KernelBinaryError';
 }
 
-/** The custom section that holds a KernelInfo as JSON. */
+/** Custom sections that hold a KernelInfo as JSON: of a compiled lbr.c, and of an image. */
 const SECTION = 'vlbr.kernel';
+export const IMAGE_SECTION = 'vlbr.image';
 
 /** A number in the form in which WebAssembly writes sizes: LEB128. */
 function leb128(value: number): number[] {
@@ -45,8 +46,13 @@ function leb128(value: number): number[] {
   return bytes;
 }
 
-export function withInfo(wasm: Uint8Array, info: KernelInfo): Uint8Array {
-  const name = Buffer.from(SECTION);
+/** A module with a note of its origin, under a name. */
+export function withInfo(
+  wasm: Uint8Array,
+  info: KernelInfo,
+  section: string = SECTION,
+): Uint8Array {
+  const name = Buffer.from(section);
   const body = Buffer.concat([Uint8Array.from(leb128(name.length)), name, json(info)]);
   return Buffer.concat([wasm, Uint8Array.from([0, ...leb128(body.length)]), body]);
 }
@@ -72,11 +78,10 @@ export function inertInstance(module: WasmModule, memory: WasmMemory): WasmExpor
 /** @throws KernelBinaryError if `vlbr kernel build` did not make this module. */
 export function kernelBinary(bytes: Uint8Array): KernelBinary {
   const module = compiled(bytes);
-  const [section] = WebAssembly.Module.customSections(module, SECTION);
-  if (section === undefined) {
+  const info = infoOf(module);
+  if (info === null) {
     throw new KernelBinaryError('this WebAssembly module was not made by vlbr kernel build');
   }
-  const info = JSON.parse(Buffer.from(section).toString()) as KernelInfo;
   const exports = inertInstance(module, new WebAssembly.Memory({ initial: 2 }));
   const [from, end] = ['__global_base', '__data_end'].map(
     (name) => (exports[name] as WasmGlobal).value,
@@ -87,7 +92,14 @@ export function kernelBinary(bytes: Uint8Array): KernelBinary {
   return { bytes, module, info, staticsFrom: from, staticWords: Math.ceil((end - from) / 4) };
 }
 
-function compiled(bytes: Uint8Array): WasmModule {
+/** The note of a module under a name, or null. */
+export function infoOf(module: WasmModule, name: string = SECTION): KernelInfo | null {
+  const [section] = WebAssembly.Module.customSections(module, name);
+  return section === undefined ? null : (JSON.parse(Buffer.from(section).toString()) as KernelInfo);
+}
+
+/** @throws KernelBinaryError if the bytes are no WebAssembly. */
+export function compiled(bytes: Uint8Array): WasmModule {
   try {
     return new WebAssembly.Module(bytes);
   } catch {

@@ -2,6 +2,7 @@
  * The functions of arch/x86/events/intel/lbr.c that the rest of perf calls. There are two
  * implementations: the port, and a kernel's C file (src/tree).
  */
+import type { Image } from '../image/instance.js';
 import type { CpuModel } from '../../hw/cpu_models.js';
 import type { Layout, Memory } from '../../hw/memory.js';
 import type { Cpu, Kernel } from './kernel.js';
@@ -27,6 +28,8 @@ export interface LbrDriver {
 /** What the kernels of a machine run in place of lbr.c. */
 export interface DriverKind {
   readonly name: string;
+  /** What guests run as a whole, as C code; the rest is then the port's, which shows it. */
+  readonly image?: Image;
   /** Words of static data that each kernel keeps. */
   readonly staticWords: number;
   /** Records that a task context and a sample have room for. */

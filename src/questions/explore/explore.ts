@@ -20,7 +20,8 @@ import { UsageError } from '../../console/errors.js';
 import { exploreLine } from './progress.js';
 import type { ExploreJob, ExploreProgress } from './worker.js';
 import type { DriverOptions } from '../../console/kernel_source.js';
-import { askedBinary, driverFor, driverWords } from '../../console/kernel_source.js';
+import { PORT } from '../../guest/perf/lbr_port.js';
+import { askedLbr, driverWords } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
 import { inWorkers, type PoolResults } from '../../console/pool.js';
 
@@ -52,14 +53,14 @@ const MB = 1_000_000;
 /** Returns the exit code. @throws UsageError before anything has run. */
 export async function explore(options: ExploreOptions): Promise<number> {
   const job = jobOf(options);
-  const binary = askedBinary(options);
+  const code = askedLbr(options);
   const began = performance.now();
-  const { results, interrupted } = await explored({ ...job, binary: binary?.bytes ?? null });
+  const { results, interrupted } = await explored({ ...job, binary: code?.bytes ?? null });
   const exploration: Exploration = {
     ...job,
     model: withDepth(entryOf('CPU', options.cpu, CPU_MODELS), options.depth),
-    driver: driverFor(binary),
-    source: binary?.info ?? null,
+    driver: code?.driver ?? PORT,
+    source: code?.info ?? null,
     driverWords: driverWords(options),
     memoryMB: options.memory,
     results,

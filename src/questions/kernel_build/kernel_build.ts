@@ -23,7 +23,8 @@ export async function kernelBuild(options: KernelBuildOptions): Promise<void> {
 async function buildWhole({ src, output, json }: KernelBuildOptions): Promise<void> {
   const image = await imageAt(src);
   const boots = bootOnEachCpu(image);
-  const { bytes, version, sha256 } = image;
+  const { bytes, info } = image;
+  const { version, sha256 } = info;
   if (output !== undefined) write(output, bytes);
   if (json === true) {
     const kernel = { version, sha256, files: TREE_FILES };
@@ -61,7 +62,7 @@ function buildLbr({ src, output, json }: KernelBuildOptions): void {
   printLines([
     `${from}, sha256 ${info.sha256}`,
     `${bytes.length} bytes of WebAssembly, ${4 * staticWords} bytes of static data`,
-    output === undefined ? 'kept for --driver kernel; -o FILE writes it out' : `written: ${output}`,
+    output === undefined ? 'kept for --driver lbr.c; -o FILE writes it out' : `written: ${output}`,
   ]);
 }
 

@@ -39,6 +39,6 @@ export function replayCommand(done: (code: number) => void): Command {
     .addHelpText('after', `${HELP}\n${EXITS}`)
     .action(async (what: string, options: ReplayOptions) => {
       const { replay } = await import('./replay.js');
-      done(replay(what, options));
+      done(await replay(what, options));
     });
 }

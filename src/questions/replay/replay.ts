@@ -1,5 +1,6 @@
 /** `vlbr replay`: runs a schedule that was kept, and tells what happens in it. */
 import { existsSync, readFileSync } from 'node:fs';
+import { PORT } from '../../guest/perf/lbr_port.js';
 import { timeline } from '../../tell/timeline.js';
 import { ascii, wrap } from '../../console/text.js';
 import type { Breaker, ReplayCase } from '../../campaign/replay_file.js';
@@ -10,7 +11,7 @@ import { tokenOf } from '../../campaign/replay_file.js';
 import { guestText } from '../../tell/source_text.js';
 import { UsageError, WorkerBug } from '../../console/errors.js';
 import { EXIT_EXPECTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
-import { askedBinary, driverFor, type DriverOptions } from '../../console/kernel_source.js';
+import { askedCode, type DriverOptions } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
 
 export interface ReplayOptions extends DriverOptions {
@@ -18,23 +19,23 @@ export interface ReplayOptions extends DriverOptions {
 }
 
 /** Returns the exit code. */
-export function replay(from: string, { json, ...asked }: ReplayOptions): number {
-  const binary = askedBinary(asked);
-  const driver = driverFor(binary);
+export async function replay(from: string, { json, ...asked }: ReplayOptions): Promise<number> {
+  const code = await askedCode(asked);
+  const driver = code?.driver ?? PORT;
   const cases = casesOf(from).map((one) => withDriver(one, driver));
   const variant = cases.find(({ config }) => config.kernel !== '6.1');
-  if (binary !== null && variant !== undefined) {
+  if (code !== null && variant !== undefined) {
     const { kernel } = variant.config;
     throw new UsageError(`${from}: this is a schedule for the port of Linux ${kernel}`);
   }
   if (json === true && cases.length > 1) {
     throw new UsageError(`${from}: --json takes one schedule, and there are ${cases.length}`);
   }
-  let code: number = EXIT_EXPECTED;
+  let exit: number = EXIT_EXPECTED;
   for (const [i, one] of cases.entries()) {
     const { lines, breaker, text } = shown(one);
     const asExpected = endsAsExpected(one, breaker);
-    if (!asExpected) code = EXIT_UNEXPECTED;
+    if (!asExpected) exit = EXIT_UNEXPECTED;
     if (json === true) {
       // A replay file again: what is to be kept can be written straight to one.
       const end = { token: tokenOf(one), whose: breaker, asExpected, text, timeline: lines };
@@ -43,12 +44,12 @@ export function replay(from: string, { json, ...asked }: ReplayOptions): number 
     }
     const { config, property } = one;
     const what = `${config.policy.name}, ${property}`;
-    const guest = guestText(config.kernel, binary?.info ?? null);
+    const guest = guestText(config.kernel, code?.info ?? null);
     const title = `${what}: ${config.model.name}, ${guest}`;
     const gap = i === 0 ? [] : [''];
     printLines([...gap, title, ...lines, ...endLines(one, breaker)]);
   }
-  return code;
+  return exit;
 }
 
 /** A token is recognised by its first characters, unless there is such a file. */

@@ -1,5 +1,6 @@
 /** `vlbr verify`: judges policies by a campaign and prints the report. */
 import type { KernelVersion } from '../../guest/perf/kernel.js';
+import { PORT } from '../../guest/perf/lbr_port.js';
 import { POLICIES } from '../../host/policy/index.js';
 import { PROPERTY_NAMES } from '../../judge/properties.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
@@ -18,7 +19,7 @@ import type { VerifyJob } from './worker.js';
 import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
 import { UsageError } from '../../console/errors.js';
 import type { DriverOptions } from '../../console/kernel_source.js';
-import { askedBinary, driverFor, driverWords } from '../../console/kernel_source.js';
+import { askedCode, driverWords } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
 
 /** The build puts the worker's code beside this. */
@@ -40,14 +41,17 @@ export interface VerifyOptions extends DriverOptions, Partial<Shape> {
 
 /** Returns the exit code. @throws UsageError before anything has run. */
 export async function verify(options: VerifyOptions): Promise<number> {
-  const binary = askedBinary(options);
-  const job = { ...jobOf(options), binary: binary?.bytes ?? null };
+  const code = await askedCode(options);
+  const asked = jobOf(options);
+  // Exploration knows the port and lbr.c.
+  const shorten = asked.shorten && code?.driver.image === undefined;
+  const job = { ...asked, shorten, binary: code?.bytes ?? null };
   const model = entryOf('CPU', options.cpu, CPU_MODELS);
   const began = performance.now();
   const report = await runJob(job);
   const elapsed_s = Math.round(performance.now() - began) / 1000;
   const { kernel, seed, shapes, schedules } = job;
-  const guest = { model, kernel, driver: driverFor(binary), source: binary?.info ?? null };
+  const guest = { model, kernel, driver: code?.driver ?? PORT, source: code?.info ?? null };
   const words = driverWords(options);
   const campaign: Campaign = {
     ...guest,

@@ -3,8 +3,11 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
+import { assert } from '../../hw/assert.js';
+import type { DriverKind } from '../../guest/perf/lbr_driver.js';
+import { PORT } from '../../guest/perf/lbr_port.js';
+import { compiled, IMAGE_SECTION, infoOf, type KernelInfo, withInfo } from '../binary.js';
 import { versionOf } from '../source.js';
-import { WebAssembly } from '../../guest/image/webassembly.js';
 import { BareCpu } from '../../guest/image/bare_cpu.js';
 import { buildImage, type LongBits } from './build.js';
 import { type Image, ImageInstance } from '../../guest/image/instance.js';
@@ -14,10 +17,8 @@ import { openTree } from './tree.js';
 
 export interface TreeImage extends Image {
   readonly bytes: Uint8Array;
-  /** Of the tree's Makefile, as `7.3.4`. */
-  readonly version: string;
-  /** Of all files of the tree that are compiled, one after the other; in hexadecimal. */
-  readonly sha256: string;
+  /** The hash is that of all files of the tree that are compiled, one after the other. */
+  readonly info: KernelInfo;
 }
 
 /**
@@ -32,17 +33,31 @@ export async function treeImage(
   bits: LongBits = 64,
 ): Promise<TreeImage> {
   const tree = await openTree(path, cache);
-  const bytes = await buildImage(tree, cache, bits);
+  const built = await buildImage(tree, cache, bits);
   const hash = createHash('sha256');
   for (const file of TREE_FILES) hash.update(readFileSync(join(tree, file)));
   const makefile = join(tree, 'Makefile');
-  return {
-    bytes,
-    version: existsSync(makefile) ? versionOf(readFileSync(makefile, 'utf8')) : 'unknown',
-    sha256: hash.digest('hex'),
-    module: new WebAssembly.Module(bytes),
-    types: moduleTypes(bytes),
-  };
+  const version = existsSync(makefile) ? versionOf(readFileSync(makefile, 'utf8')) : 'unknown';
+  const bytes = withInfo(built, { version, sha256: hash.digest('hex') }, IMAGE_SECTION);
+  const image = imageOf(bytes);
+  assert(image !== null, 'an image has a note of its origin');
+  return image;
+}
+
+/**
+ * The image in the bytes of a module; null if it holds something else.
+ *
+ * @throws KernelBinaryError if the bytes are no WebAssembly.
+ */
+export function imageOf(bytes: Uint8Array): TreeImage | null {
+  const module = compiled(bytes);
+  const info = infoOf(module, IMAGE_SECTION);
+  return info === null ? null : { bytes, info, module, types: moduleTypes(bytes) };
+}
+
+/** The whole path of an image as what kernels run: the port is what it is seen through. */
+export function imageDriver(image: Image): DriverKind {
+  return { ...PORT, name: 'kernel', image };
 }
 
 /** What a kernel did when it booted on a CPU model. */
