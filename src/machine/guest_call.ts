@@ -18,6 +18,12 @@ export const CALL_BOOT = 6;
 export const CALL_RDMSR = 7;
 export const CALL_WRMSR = 8;
 export const CALL_PMI = 9;
+/** From here on, functions that only a guest which runs as C code has. */
+export const CALL_EXIT = 10;
+export const CALL_EXEC = 11;
+export const CALL_TICK = 12;
+export const CALL_ROTATE = 13;
+export const CALL_SNAPSHOT = 14;
 
 /** The second argument of CALL_INSTALL: the task, or -1 for an event of the CPU, and ATTR_* bits. */
 export function opensWith(task: number, attr: number): number {
@@ -39,6 +45,11 @@ export const CALL_NAMES: readonly string[] = [
   'rdmsr',
   'wrmsr',
   'intel_pmu_handle_irq',
+  'do_exit',
+  'perf_event_exec',
+  'perf_event_task_tick',
+  'perf_mux_hrtimer_handler',
+  'bpf_get_branch_snapshot',
 ];
 
 /** Kernel: sched/core.c:context_switch(), as far as perf is told of it. */

@@ -14,7 +14,7 @@ import * as view from '../guest/image/view.js';
 import * as call from './guest_call.js';
 import type { ImagePort } from './image_port.js';
 
-/** A C function for each CALL_*; fork and exit have none of their own there. */
+/** The C function for each CALL_*. */
 const FUNCTIONS: Readonly<Record<number, string>> = {
   [call.CALL_SWITCH]: 'vlbr_context_switch',
   [call.CALL_INSTALL]: 'vlbr_open',
@@ -25,6 +25,11 @@ const FUNCTIONS: Readonly<Record<number, string>> = {
   [call.CALL_RDMSR]: 'vlbr_raw_read',
   [call.CALL_WRMSR]: 'vlbr_raw_write',
   [call.CALL_PMI]: 'vlbr_nmi',
+  [call.CALL_EXIT]: 'vlbr_exit',
+  [call.CALL_EXEC]: 'perf_event_exec',
+  [call.CALL_TICK]: 'perf_event_task_tick',
+  [call.CALL_ROTATE]: 'vlbr_timers',
+  [call.CALL_SNAPSHOT]: 'vlbr_snapshot',
 };
 
 /** Where user code is interrupted; nothing depends on it. */
@@ -158,17 +163,23 @@ export class GuestImage {
   private arguments(cpu: number, fn: number, a: number, b: number, c: number): number[] {
     switch (fn) {
       case call.CALL_SWITCH:
+      case call.CALL_EXIT:
         return [this.taskAt[b]];
       case call.CALL_INSTALL: {
         const { task, attr } = call.openedBy(b);
         this.opening[cpu] = c;
-        return task < 0 ? [-1, cpu, c, attr] : [task + 1, -1, c, attr];
+        if (task < 0) return [-1, cpu, c, attr];
+        return [task + 1, (attr & perf.ATTR_BOUND) === 0 ? -1 : cpu, c, attr];
       }
       case call.CALL_ENABLE:
       case call.CALL_DISABLE:
       case call.CALL_CLOSE:
         return [this.eventAt[a]];
       case call.CALL_BOOT:
+      case call.CALL_EXEC:
+      case call.CALL_TICK:
+      case call.CALL_ROTATE:
+      case call.CALL_SNAPSHOT:
         return [];
       case call.CALL_PMI:
         return [USER_IP, 1];
@@ -239,7 +250,7 @@ export class GuestImage {
     for (const task of kernel.tasks) {
       const t = row(task.id);
       taskAt[task.id] = ints[t + view.TASK_ADDRESS];
-      task.alive = taskAt[task.id] === 0 ? 0 : 1;
+      task.alive = aliveOf(taskAt[task.id]);
       task.on_cpu = ints[t + view.TASK_ON_CPU] === 0 ? 0 : ints[t + view.TASK_CPU] + 1;
       task.cpu = ints[t + view.TASK_CPU];
       const ctx = numberOf(contextAt, ints[t + view.TASK_CTX]);
@@ -315,6 +326,12 @@ export class GuestImage {
       }
     }
   }
+}
+
+/** task_struct.alive, by the address: of a task that has exited, it is that of no object. */
+function aliveOf(address: number): number {
+  if (address === view.TASK_EXITED) return 2;
+  return address === 0 ? 0 : 1;
 }
 
 /** Number of the object at an address, or -1. */

@@ -370,6 +370,7 @@ export class Machine implements PortOwner {
     const current = 1 << cpu.cpuctx.current;
     switch (fn) {
       case call.CALL_SWITCH:
+      case call.CALL_EXIT:
         return (1 << a) | (1 << b);
       case call.CALL_INSTALL:
       case call.CALL_ENABLE:
@@ -455,6 +456,28 @@ export class Machine implements PortOwner {
       port.beginQuiet(call.CALL_PMI, 0, 0, 0, user ? EPILOGUE_IRET : EPILOGUE_NONE);
     }
     this.runCall(vcpu, call.CALL_PMI, 0, 0, 0, user ? EPILOGUE_IRET : EPILOGUE_NONE);
+  }
+
+  /** The current task exits. */
+  taskExit(vcpu: number, next: number): void {
+    const prev = this.cpu(vcpu).cpuctx.current;
+    this.guestCall(vcpu, call.CALL_EXIT, prev, next, 0, branch.BRANCH_SYSCALL);
+  }
+
+  exec(vcpu: number): void {
+    this.guestCall(vcpu, call.CALL_EXEC, 0, 0, 0, branch.BRANCH_SYSCALL);
+  }
+
+  tick(vcpu: number): void {
+    this.guestCall(vcpu, call.CALL_TICK, 0, 0, 0, branch.BRANCH_IRQ);
+  }
+
+  rotate(vcpu: number): void {
+    this.guestCall(vcpu, call.CALL_ROTATE, 0, 0, 0, branch.BRANCH_IRQ);
+  }
+
+  branchSnapshot(vcpu: number): void {
+    this.guestCall(vcpu, call.CALL_SNAPSHOT, 0, 0, 0, branch.BRANCH_SYSCALL);
   }
 
   rdmsr(vcpu: number, msr: number): void {

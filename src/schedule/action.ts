@@ -28,6 +28,8 @@ export interface ActionKind {
   readonly about?: 'branch' | 'msr';
   /** Whether it runs a function of a guest's kernel, which the host may interrupt. */
   readonly runsFunction?: true;
+  /** Whether only a guest that runs as C code can do it. */
+  readonly needsImage?: true;
   /** A vCPU's action needs a vCPU that runs and is in the middle of nothing, unless this is set. */
   readonly anyState?: true;
   /** Whether the actor can perform it with these parameters; always, if there is no such method. */

@@ -7,7 +7,7 @@ import type { Machine } from '../machine/machine.js';
 import { type ActionKind, SWARMS } from './action.js';
 import type { Draw } from './draw.js';
 import type { Drawing, RunStyle } from './drawing.js';
-import { canBegin, canPerform, IS_VCPU, KIND, KINDS } from './table.js';
+import { canBegin, canPerform, IS_VCPU, isFor, KIND, KINDS } from './table.js';
 
 /** Until a run begins. */
 const NO_DRAW: Draw = { below: () => 0 };
@@ -120,6 +120,7 @@ export class Generator implements Drawing {
     this.draw = draw;
     off.fill(0);
     for (const kind of without) off[kind] = 1;
+    for (let kind = 0; kind < off.length; kind++) if (!isFor(this.machine, kind)) off[kind] = 1;
     for (const group of SWARM) if (draw.below(2) === 0) for (const kind of group) off[kind] = 1;
     if (style.oneFamily) off[KIND.fork] = 0;
     this.sumWeights(VCPU_KINDS, this.vcpuSums);

@@ -1,6 +1,7 @@
 /** What several actions ask of a guest before they can happen. */
-import type { Cpu } from '../guest/perf/kernel.js';
+import { type Cpu, driverOf } from '../guest/perf/kernel.js';
 import type { perf_event } from '../guest/perf/perf_structs.js';
+import { PERF_EVENT_STATE_EXIT } from '../guest/perf/perf_event.js';
 import type { Machine } from '../machine/machine.js';
 
 /** Whether the vCPU runs and is not in the middle of something that has to go on first. */
@@ -11,12 +12,13 @@ export function ready(m: Machine, v: number): boolean {
 /** Whether a task could be switched to: alive, not running, and not held. */
 export function canSwitchTo(m: Machine, v: number, task: number): boolean {
   const t = m.cpu(v).kernel.tasks[task];
-  if (t === undefined || t.alive === 0 || t.on_cpu !== 0) return false;
+  if (t === undefined || t.alive !== 1 || t.on_cpu !== 0) return false;
   return (m.lockedTasks(v) & (1 << task)) === 0;
 }
 
 /** Whether an event's task can be told of a change from this CPU: it runs here, or nowhere. */
 function reachable(m: Machine, v: number, cpu: Cpu, event: perf_event): boolean {
+  if (event.state === PERF_EVENT_STATE_EXIT) return true;
   const { task } = cpu.kernel.ctx(event.ctx);
   if (task === 0) return event.cpu === cpu.id;
   if (task - 1 === cpu.cpuctx.current) return true;
@@ -33,6 +35,11 @@ export function familyReachable(m: Machine, v: number, id: number): boolean {
     if (e.used !== 0 && inFamily && !reachable(m, v, cpu, e)) return false;
   }
   return true;
+}
+
+/** Whether guests run as C code, and not as the port of it. */
+export function runsImage(m: Machine): boolean {
+  return driverOf(m.config).image !== undefined;
 }
 
 export function hasEvent(m: Machine, v: number): boolean {

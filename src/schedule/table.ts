@@ -10,8 +10,9 @@ import { EVENT_ACTIONS } from './actions/events.js';
 import { HOST_ACTIONS } from './actions/host.js';
 import { MSR_ACTIONS } from './actions/msrs.js';
 import { TASK_ACTIONS } from './actions/tasks.js';
+import { KERNEL_ACTIONS } from './actions/kernel.js';
 import { VCPU_ACTIONS } from './actions/vcpus.js';
-import { ready } from './guest.js';
+import { ready, runsImage } from './guest.js';
 
 export type ActionName =
   | keyof typeof BRANCH_ACTIONS
@@ -19,6 +20,7 @@ export type ActionName =
   | keyof typeof EVENT_ACTIONS
   | keyof typeof MSR_ACTIONS
   | keyof typeof VCPU_ACTIONS
+  | keyof typeof KERNEL_ACTIONS
   | keyof typeof HOST_ACTIONS;
 
 export const ACTIONS: Readonly<Record<ActionName, ActionKind>> = {
@@ -28,6 +30,7 @@ export const ACTIONS: Readonly<Record<ActionName, ActionKind>> = {
   ...MSR_ACTIONS,
   ...VCPU_ACTIONS,
   ...HOST_ACTIONS,
+  ...KERNEL_ACTIONS,
 };
 
 export const ACTION_NAMES: readonly ActionName[] = Object.keys(ACTIONS) as ActionName[];
@@ -59,7 +62,14 @@ const NEEDS_READY = Uint8Array.from(KINDS, ({ actor, anyState }) =>
 );
 
 const ALWAYS = (): boolean => true;
-const POSSIBLE = KINDS.map(({ possible }) => possible ?? ALWAYS);
+const POSSIBLE = KINDS.map(({ possible = ALWAYS, needsImage }): typeof possible =>
+  needsImage === true ? (m, v, a, b) => runsImage(m) && possible(m, v, a, b) : possible,
+);
+
+/** Whether the guests of a machine can ever perform actions of a kind. */
+export function isFor(m: Machine, kind: number): boolean {
+  return KINDS[kind].needsImage !== true || runsImage(m);
+}
 const PERFORM = KINDS.map(({ perform: act }) => act);
 
 /** Whether there is such an actor, and whether its state lets it begin an action of this kind. */

@@ -70,6 +70,11 @@ const SENTENCES: Readonly<Record<ActionName, Sentence>> = {
   hostWork: (_m, _p, a) => `${plural(a, 'branch')} of host code`,
   cstate: () => 'deep C-state',
   liveMigrate: () => 'liveMigrate',
+  taskExit: (m, v, a) => `task ${m.cpu(v).cpuctx.current} exits; task ${a} runs next`,
+  exec: () => 'execve',
+  tick: () => 'tick of the timer',
+  rotate: () => 'rotation of events',
+  branchSnapshot: () => 'bpf_get_branch_snapshot()',
 };
 
 function after(n: number, whose: string): string {

@@ -42,6 +42,7 @@ const NOTHING: Readonly<Record<string, readonly string[]>> = {
     '__init_waitqueue_head',
     '__wake_up',
     'wake_up_var',
+    'kill_fasync',
     '__srcu_read_lock',
     '__srcu_read_unlock',
     'init_srcu_struct',

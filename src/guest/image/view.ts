@@ -27,6 +27,8 @@ export const EVENT_WORDS = 12;
 
 export const TASKS: number = EVENTS + EVENTS_MOST * EVENT_WORDS;
 export const TASK_ADDRESS = 0;
+/** The address of a task that has exited. */
+export const TASK_EXITED = 1;
 export const TASK_CTX = 1;
 export const TASK_DATA = 2;
 export const TASK_CALLSTACK_USERS = 3;

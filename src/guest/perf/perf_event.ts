@@ -43,6 +43,8 @@ export const EOPNOTSUPP = 95;
 
 /** enum perf_event_state. */
 export const PERF_EVENT_STATE_DEAD = -4;
+/** Its task has exited. */
+export const PERF_EVENT_STATE_EXIT = -3;
 export const PERF_EVENT_STATE_ERROR = -2;
 export const PERF_EVENT_STATE_OFF = -1;
 export const PERF_EVENT_STATE_INACTIVE = 0;
@@ -75,6 +77,12 @@ export const ATTR_VLBR: number = 1 << 3;
  * config, so that no other event has the same one.
  */
 export const ATTR_VLBR_EXCLUDES: number = 1 << 4;
+
+/** Attributes that only a guest which runs as C code has. */
+export const ATTR_ENABLE_ON_EXEC: number = 1 << 5;
+export const ATTR_FREQ: number = 1 << 6;
+/** A task's event that counts on the CPU only on which it was opened. */
+export const ATTR_BOUND: number = 1 << 7;
 
 /** struct lbr_entry and the saved registers of one record: from, to, info. */
 export const LBR_ENTRY_WORDS = 6;

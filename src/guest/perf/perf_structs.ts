@@ -16,7 +16,7 @@ const TASK_STRUCT = {
   on_cpu: 'int',
   /** CPU on which it last ran. */
   cpu: 'int',
-  /** 1 once it was forked. */
+  /** 1 once it was forked, 2 once it has exited. */
   alive: 'int',
 } as const;
 

@@ -7,7 +7,7 @@ import type { Machine } from '../../machine/machine.js';
 import type { ActionKind } from '../action.js';
 import type { Drawing } from '../drawing.js';
 import type { Explored, Exploring, Try } from '../explored.js';
-import { canSwitchTo, familyReachable, hasEvent } from '../guest.js';
+import { canSwitchTo, familyReachable, hasEvent, runsImage } from '../guest.js';
 import {
   after,
   type BitNames,
@@ -78,7 +78,13 @@ export const ATTRS: BitNames = [
   [perf.ATTR_PINNED, 'pinned'],
   [perf.ATTR_INHERIT, 'inherited'],
   [perf.ATTR_DISABLED, 'disabled'],
+  [perf.ATTR_ENABLE_ON_EXEC, 'on-exec'],
+  [perf.ATTR_FREQ, 'frequency'],
+  [perf.ATTR_BOUND, 'bound'],
 ];
+
+/** Attributes that only a guest which runs as C code has. */
+const ATTRS_OF_IMAGE: number = perf.ATTR_ENABLE_ON_EXEC | perf.ATTR_FREQ | perf.ATTR_BOUND;
 
 /** Types that a reader understands at once, the best first. */
 const PLAIN_TYPES: readonly number[] = [CALLSTACK_USER, perf.PERF_SAMPLE_BRANCH_ANY | U];
@@ -91,7 +97,7 @@ const openedTask: Param = {
   form: DECIMAL,
   liking: TASK_LIKING,
 };
-const attr: Param = { name: 'attr', min: 0, max: 7, form: flags(ATTRS), implied: 0 };
+const attr: Param = { name: 'attr', min: 0, max: 255, form: flags(ATTRS), implied: 0 };
 const type: Param = {
   name: 'type',
   min: 0,
@@ -107,7 +113,8 @@ const type: Param = {
   },
 };
 
-function canOpen(m: Machine, v: number, of: number): boolean {
+function canOpen(m: Machine, v: number, of: number, how = 0): boolean {
+  if ((how & ATTRS_OF_IMAGE) !== 0 && !runsImage(m)) return false;
   const cpu = m.cpu(v);
   if (freeEvent(cpu.kernel) < 0) return false;
   return of < 0 || of === cpu.cpuctx.current || canSwitchTo(m, v, of);
@@ -141,9 +148,17 @@ function drawOpen(d: Drawing, v: number): void {
   if (draw.below(4) === 0) d.b |= perf.ATTR_PINNED;
   if (style.oneFamily || draw.below(2) === 0) d.b |= perf.ATTR_INHERIT;
   if (draw.below(8) === 0) d.b |= perf.ATTR_DISABLED;
+  if (runsImage(machine)) drawAttrsOfImage(d);
   if (style.callstackOnly || draw.below(2) === 0) d.c = BRANCH_TYPES[0];
   else if (draw.below(8) !== 0) d.c = BRANCH_TYPES[draw.below(BRANCH_TYPES.length)];
   else d.c = draw.below(1 << perf.PERF_SAMPLE_BRANCH_MAX_SHIFT);
+}
+
+function drawAttrsOfImage(d: Drawing): void {
+  const { draw } = d;
+  if (draw.below(8) === 0) d.b |= perf.ATTR_ENABLE_ON_EXEC | perf.ATTR_DISABLED;
+  if (draw.below(4) === 0) d.b |= perf.ATTR_FREQ;
+  if (d.a >= 0 && draw.below(4) === 0) d.b |= perf.ATTR_BOUND;
 }
 
 function eachOpen(x: Exploring, v: number, can: Try): void {

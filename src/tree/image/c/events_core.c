@@ -175,10 +175,10 @@ EXPORT(vlbr_view) const void *vlbr_view(void)
 		struct x86_perf_task_context *data;
 
 		memset(v, 0, sizeof(*v));
-		if (!task)
+		v->address = ADDRESS(task);
+		if (!task || task == VLBR_EXITED)
 			continue;
 		data = dataOf(task);
-		v->address = ADDRESS(task);
 		v->ctx = ADDRESS(contextOf(task));
 		v->data = ADDRESS(data);
 		v->callstack_users = data ? data->opt.lbr_callstack_users : 0;

@@ -82,8 +82,8 @@ EXPORT(vlbr_open) long vlbr_open(int pid, int cpu, u32 branch_sample_type, u32 f
 	attr.pinned = flags & 1;
 	attr.inherit = flags >> 1 & 1;
 	attr.disabled = flags >> 2 & 1;
-	attr.enable_on_exec = flags >> 3 & 1;
-	if (flags >> 4 & 1) {
+	attr.enable_on_exec = flags >> 5 & 1;
+	if (flags >> 6 & 1) {
 		attr.freq = 1;
 		attr.sample_freq = FREQUENCY;
 	}
@@ -150,6 +150,14 @@ EXPORT(vlbr_raw_read) void vlbr_raw_read(u32 msr)
 EXPORT(vlbr_raw_write) void vlbr_raw_write(u32 msr, u32 low, u32 high)
 {
 	vlbr_wrmsr_safe(msr, (u64)high << 32 | low);
+}
+
+/* What bpf_get_branch_snapshot() of a program does (kernel/trace/bpf_trace.c). */
+EXPORT(vlbr_snapshot) int vlbr_snapshot(void)
+{
+	static struct perf_branch_entry entries[NR_CPUS][MAX_LBR_ENTRIES];
+
+	return static_call(perf_snapshot_branch_stack)(entries[vlbr_cpu], MAX_LBR_ENTRIES);
 }
 
 /*

@@ -685,7 +685,7 @@ struct task_struct *find_task_by_vpid(pid_t nr)
 	int i;
 
 	for (i = 0; i < VLBR_TASKS; i++)
-		if (vlbr_tasks[i] && vlbr_tasks[i]->pid == nr)
+		if (vlbr_tasks[i] && vlbr_tasks[i] != VLBR_EXITED && vlbr_tasks[i]->pid == nr)
 			return vlbr_tasks[i];
 	return NULL;
 }
@@ -702,7 +702,7 @@ struct pid_namespace *task_active_pid_ns(struct task_struct *task)
 	return &init_pid_ns;
 }
 
-/* A new task, with the lowest number that is free; its pid is that plus one. */
+/* A new task, with the lowest number that no task has had; its pid is that plus one. */
 EXPORT(vlbr_task) struct task_struct *vlbr_task(void)
 {
 	struct task_struct *task = vlbr_alloc(sizeof(*task));
@@ -729,7 +729,7 @@ EXPORT(vlbr_task) struct task_struct *vlbr_task(void)
 /* kernel/exit.c:release_task(). */
 void vlbr_forget_task(struct task_struct *task)
 {
-	vlbr_tasks[task->pid - 1] = NULL;
+	vlbr_tasks[task->pid - 1] = VLBR_EXITED;
 	list_del(&task->tasks);
 	list_del(&task->thread_node);
 }

@@ -10,6 +10,8 @@ struct task_struct;
 #define VLBR_FILES 256
 #define VLBR_TASKS 64
 extern struct task_struct *vlbr_tasks[VLBR_TASKS];
+/* In place of a task that has exited: its number is not used again. */
+#define VLBR_EXITED ((struct task_struct *)1)
 void vlbr_forget_task(struct task_struct *task);
 void vlbr_starting(unsigned int cpu);
 bool vlbr_call_is_idle(void (*func)(void *), void *info, int cpu);

@@ -1,0 +1,60 @@
+/** Actions of a guest's kernel that only a guest which runs as C code has. */
+import type { ActionKind } from '../action.js';
+import { canSwitchTo } from '../guest.js';
+import { task } from '../param.js';
+
+type KernelAction = 'taskExit' | 'exec' | 'tick' | 'rotate' | 'branchSnapshot';
+
+export const KERNEL_ACTIONS: Readonly<Record<KernelAction, ActionKind>> = {
+  taskExit: {
+    code: 27,
+    actor: 'vcpu',
+    params: [task],
+    weight: 1,
+    says: 'the current task exits, and the vCPU goes on with another one',
+    needsImage: true,
+    runsFunction: true,
+    possible: canSwitchTo,
+    perform: (m, v, a) => m.taskExit(v, a),
+  },
+  exec: {
+    code: 28,
+    actor: 'vcpu',
+    params: [],
+    weight: 1,
+    says: 'the current task calls execve: its events with enable_on_exec are enabled',
+    needsImage: true,
+    runsFunction: true,
+    perform: (m, v) => m.exec(v),
+  },
+  tick: {
+    code: 29,
+    actor: 'vcpu',
+    params: [],
+    weight: 1,
+    says: "the timer's tick: frequencies are adjusted, and events are no longer throttled",
+    needsImage: true,
+    runsFunction: true,
+    perform: (m, v) => m.tick(v),
+  },
+  rotate: {
+    code: 30,
+    actor: 'vcpu',
+    params: [],
+    weight: 2,
+    says: 'the timer by which events take turns that cannot count together',
+    needsImage: true,
+    runsFunction: true,
+    perform: (m, v) => m.rotate(v),
+  },
+  branchSnapshot: {
+    code: 31,
+    actor: 'vcpu',
+    params: [],
+    weight: 1,
+    says: 'a BPF program calls bpf_get_branch_snapshot()',
+    needsImage: true,
+    runsFunction: true,
+    perform: (m, v) => m.branchSnapshot(v),
+  },
+};
