@@ -306,7 +306,9 @@ class PolicyCampaign {
       goOn = options.progress?.(now) ?? true;
     }
     const properties = PROPERTIES.filter(({ name }) => options.properties.includes(name));
-    const results = properties.map((property) => this.result(property));
+    const results = properties
+      .filter(({ of }) => of === 'policy')
+      .map((property) => this.result(property));
     const kernelFindings = properties.flatMap(({ name }) => this.kernelFinding(name));
     const interrupted = !goOn || options.alive?.() === false;
     const { runs, steps } = this;

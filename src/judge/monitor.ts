@@ -17,6 +17,7 @@ import { RegisterCheck } from './register_check.js';
 import { SampleCheck } from './sample_check.js';
 import { SampleTruth } from './sample_truth.js';
 import { SwitchCheck } from './switch_check.js';
+import { TaskCheck } from './task_check.js';
 import { Verdicts } from './verdicts.js';
 import { PROPERTY, REACH } from './properties.js';
 
@@ -33,6 +34,7 @@ export class Monitor implements Observer {
   private readonly truth: SampleTruth;
   private readonly filters: FilterCheck;
   readonly switches: SwitchCheck;
+  private readonly tasks: TaskCheck;
   /** Those that remember something. */
   private readonly checks: readonly Remembering[];
   /** Per vCPU: whether the kernel function that runs has written records, and its LBR reads. */
@@ -53,7 +55,9 @@ export class Monitor implements Observer {
     this.truth = new SampleTruth(config, machine, reference, verdicts);
     this.filters = new FilterCheck(config, machine, reference, verdicts);
     this.switches = new SwitchCheck(config, machine, reference, verdicts);
-    this.checks = [reference, this.registers, this.samples, this.filters, this.switches];
+    this.tasks = new TaskCheck(config, machine, reference, verdicts);
+    const { registers, samples, filters, switches, tasks } = this;
+    this.checks = [reference, registers, samples, filters, switches, tasks];
     this.wiped = new Uint8Array(totalVcpus(config));
     this.lastCtx = new Int32Array(totalVcpus(config));
     this.reads = new Int32Array(totalVcpus(config));
@@ -85,6 +89,7 @@ export class Monitor implements Observer {
     this.reference.forget();
     this.samples.forget();
     this.filters.start();
+    this.tasks.start();
     this.wiped.fill(0);
     this.lastCtx.fill(0);
     this.reads.fill(0);
@@ -107,6 +112,7 @@ export class Monitor implements Observer {
   }
 
   guestRead(vcpu: number, msr: number, eax: number, edx: number): void {
+    this.tasks.access(vcpu);
     if (this.reference.isLbr(msr)) {
       this.touched(vcpu);
       this.reads[vcpu]++;
@@ -115,6 +121,7 @@ export class Monitor implements Observer {
   }
 
   guestWrite(vcpu: number, msr: number, eax: number, edx: number): void {
+    this.tasks.access(vcpu);
     if (this.reference.isLbr(msr)) {
       this.touched(vcpu);
       if (msr !== msrs.MSR_LBR_SELECT) this.wiped[vcpu] = 1;
@@ -213,7 +220,9 @@ export class Monitor implements Observer {
     this.filters.opened(vcpu, type, ret);
   }
 
-  guestWarned(_vm: number, _file: string, _line: number): void {}
+  guestWarned(vm: number, file: string, line: number): void {
+    this.verdicts.breaksOwn(PROPERTY['no-warn'], () => `VM ${vm}: WARNING at ${file}:${line}`);
+  }
 
   guestIdle(vcpu: number): void {
     const cpu = this.watched().cpu(vcpu);
@@ -232,6 +241,7 @@ export class Monitor implements Observer {
     this.reference.idle(vcpu);
     this.filters.idle(vcpu);
     this.samples.idle(vcpu, kernel);
+    this.tasks.idle(vcpu);
     this.countSwitch(vcpu);
   }
 

@@ -17,6 +17,8 @@ export const PROPERTY_NAMES = [
   'no-fault',
   'balanced',
   'filter-true',
+  'no-loss/task',
+  'no-warn',
 ] as const;
 export type PropertyName = (typeof PROPERTY_NAMES)[number];
 
@@ -45,6 +47,7 @@ export const REACH_NAMES = [
   'contended-entry',
   'legacy-freeze',
   'clone-swap',
+  'task-came-back',
 ] as const;
 export type ReachName = (typeof REACH_NAMES)[number];
 
@@ -52,6 +55,8 @@ export type ReachName = (typeof REACH_NAMES)[number];
 export interface Property {
   readonly name: PropertyName;
   readonly statement: string;
+  /** Whose it is: a host's policy can break it, or a guest's kernel alone. */
+  readonly of: 'policy' | 'kernel';
   /** The situation without which the claim says nothing. */
   readonly reach: ReachName;
   /** Why it says nothing on this CPU whatever the policy, or null. */
@@ -64,7 +69,9 @@ function needsCallstack(model: CpuModel): string | null {
   return model.callstack ? null : `${model.name} has no call-stack mode`;
 }
 
-const STATEMENTS: Readonly<Record<PropertyName, Omit<Property, 'name'>>> = {
+const STATEMENTS: Readonly<
+  Record<PropertyName, Omit<Property, 'name' | 'of'> & Partial<Pick<Property, 'of'>>>
+> = {
   'no-loss/callstack': {
     statement:
       'While a guest uses LBR call-stack mode, every value it reads from an LBR MSR equals the ' +
@@ -163,11 +170,28 @@ const STATEMENTS: Readonly<Record<PropertyName, Omit<Property, 'name'>>> = {
     reach: 'filter-judged',
     notApplicable: always,
   },
+  'no-loss/task': {
+    statement:
+      'A task that is profiled in call-stack mode finds after every switch of tasks the stack ' +
+      'that it left.',
+    of: 'kernel',
+    reach: 'task-came-back',
+    notApplicable: needsCallstack,
+  },
+  'no-warn': {
+    statement:
+      'No WARN_ON of a guest’s kernel that runs as C code is true, nor a VM’s kernel accesses an ' +
+      'MSR unchecked that faults.',
+    of: 'kernel',
+    reach: 'lbr-access',
+    notApplicable: always,
+  },
 };
 
 /** Every property, in the order of the matrix. */
 export const PROPERTIES: readonly Property[] = PROPERTY_NAMES.map((name) => ({
   name,
+  of: 'policy',
   ...STATEMENTS[name],
 }));
 
