@@ -8,18 +8,16 @@ import { assert } from '../hw/assert.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 import { knownFailure, notApplicable } from '../judge/declared.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
-import { ACTION_NAMES, perform } from '../schedule/table.js';
-import type { MachineConfig, Shape } from '../machine/config.js';
-import { type Draw, drawOf } from '../schedule/draw.js';
-import { Generator } from '../schedule/generate.js';
-import { Schedule } from '../schedule/schedule.js';
-import { encodeToken, type Replay, replayOf } from '../schedule/token.js';
+import type { Shape } from '../machine/config.js';
+import { drawOf } from '../schedule/draw.js';
 import type { HostSchedule } from '../schedule/host_schedule.js';
+import { type RecordedWindow, recordedWindows } from '../schedule/recorded.js';
+import { ACTION_NAMES } from '../schedule/table.js';
+import type { Replay } from '../schedule/token.js';
 import type { Property, PropertyName, ReachName } from '../judge/properties.js';
-import { PROPERTIES, PROPERTY_NAMES, PROPERTY, REACH_NAMES, REACH } from '../judge/properties.js';
-import { RecordedRun, type RecordedWindow, recordedWindows } from '../schedule/recorded.js';
-import { Bench } from './trial.js';
-import { type FailsAt, shrink } from '../schedule/shrink.js';
+import { PROPERTIES, PROPERTY_NAMES, PROPERTY, REACH_NAMES } from '../judge/properties.js';
+import { type KernelList, listFor } from './kernel_lists.js';
+import { type Failure, ShapeCampaign } from './shape_campaign.js';
 
 export type Verdict = 'holds' | 'fails' | 'vacuous' | 'not applicable';
 
@@ -52,6 +50,8 @@ export interface Result {
  */
 export interface KernelFinding {
   readonly property: PropertyName;
+  /** Why it is known of this kernel, or null if it is not on the kernel's list. */
+  readonly known: string | null;
   readonly counterexample: Counterexample;
 }
 
@@ -93,6 +93,8 @@ export interface CampaignOptions {
   readonly kernel: KernelVersion;
   /** What runs in place of lbr.c; by default the port. */
   readonly driver?: DriverKind;
+  /** What the guest's kernel is known to break; by default the list of the port's version. */
+  readonly list?: KernelList;
   /** Shapes of the machine, in turn; at least one. A recording brings its own. */
   readonly shapes: readonly Shape[];
   readonly policies: readonly LbrPolicy[];
@@ -113,168 +115,8 @@ export interface CampaignOptions {
   readonly alive?: () => boolean;
 }
 
-/** A schedule that fails, and the shape of machine on which it does. */
-interface Failure {
-  readonly shape: Shape;
-  readonly schedule: Schedule;
-}
-
 /** Actions in a run, where nobody asks for another number. */
 export const ACTIONS_PER_RUN = 60;
-
-/** Failing schedules that are kept for each property and shape: shrinking one may go wrong. */
-const KEPT_PER_SHAPE = 3;
-
-/** A machine of one shape under one policy, and the runs on it. */
-export class ShapeCampaign {
-  readonly bench: Bench;
-  readonly shape: Shape;
-  steps = 0;
-  readonly counts: Float64Array = new Float64Array(ACTION_NAMES.length);
-  /** Failing schedules by property: those of the policy, and those of the guest's kernel. */
-  readonly failures: Schedule[][] = PROPERTY_NAMES.map(() => []);
-  readonly own: Schedule[][] = PROPERTY_NAMES.map(() => []);
-  private readonly config: MachineConfig;
-  private readonly generator: Generator;
-  private readonly schedule: Schedule = new Schedule();
-
-  /** The schedule of the last run. */
-  get lastSchedule(): Schedule {
-    return this.schedule;
-  }
-
-  /** @param alive - as in `CampaignOptions`. */
-  constructor(config: MachineConfig, alive?: () => boolean) {
-    this.config = config;
-    this.shape = config.shape;
-    this.bench = new Bench(config, alive);
-    this.generator = new Generator(this.bench.machine);
-  }
-
-  /** One run, generated as it goes. */
-  run(draw: Draw, steps: number, window: RecordedWindow | null): void {
-    this.schedule.clear();
-    this.bench.boot();
-    this.generator.begin(draw, window === null);
-    this.runOn(draw, steps, window);
-  }
-
-  /** One run in which the guests are left alone on their pCPUs. */
-  runGuestsOnly(draw: Draw, steps: number): void {
-    this.schedule.clear();
-    this.bench.boot();
-    this.generator.beginGuestsOnly(draw);
-    this.runOn(draw, steps, null);
-  }
-
-  private runOn(draw: Draw, steps: number, window: RecordedWindow | null): void {
-    const { bench, generator, schedule } = this;
-    const { machine } = bench;
-    const { verdicts } = bench.monitor;
-    const recorded = window === null ? null : new RecordedRun(window, draw);
-    recorded?.begin(machine, schedule);
-    let kept = false;
-    // A recorded run ends with its window.
-    const most = recorded === null ? steps : Infinity;
-    for (let i = 0; i < most; i++) {
-      if (recorded === null) generator.next();
-      else if (!recorded.next(machine, generator)) break;
-      const { kind, actor, a, b, c } = generator;
-      schedule.push(kind, actor, a, b, c);
-      this.counts[kind]++;
-      this.perform(kind, actor, a, b, c);
-      this.steps++;
-      kept ||= verdicts.news;
-    }
-    if (kept) this.keep();
-  }
-
-  /** A bug of the model is thrown with the token of the schedule that shows it. */
-  private perform(kind: number, actor: number, a: number, b: number, c: number): void {
-    try {
-      perform(this.bench.machine, kind, actor, a, b, c);
-    } catch (e) {
-      const token = encodeToken(this.replay(this.schedule, 0));
-      throw e instanceof Error ? Object.assign(e, { token }) : e;
-    }
-  }
-
-  /** Keeps the run for each property that it broke. */
-  private keep(): void {
-    const { bench, schedule } = this;
-    const { broken, own } = bench.monitor.verdicts;
-    for (let p = 0; p < PROPERTY_NAMES.length; p++) {
-      if (broken[p] !== 0) keepOne(this.failures[p], schedule);
-      if (own[p] === 0 || this.own[p].length >= KEPT_PER_SHAPE) continue;
-      if (bench.breaksAlone(schedule, schedule.length, p)) keepOne(this.own[p], schedule);
-    }
-  }
-
-  /** The kept failures of a property, each shrunk. */
-  shrunk(property: number): Failure[] {
-    return this.shrinkAll(this.failures[property], (s) => this.bench.breaksAt(s, property));
-  }
-
-  shrunkOwn(property: number): Failure[] {
-    return this.shrinkAll(this.own[property], (s) => this.bench.guestBreaksAt(s, property));
-  }
-
-  private shrinkAll(kept: readonly Schedule[], failsAt: FailsAt): Failure[] {
-    return kept
-      .filter((schedule) => failsAt(schedule) >= 0)
-      .map((schedule) => ({ shape: this.shape, schedule: this.shrink(schedule, failsAt) }));
-  }
-
-  /** A shorter schedule that fails; the work may be told to end meanwhile. */
-  shrink(schedule: Schedule, failsAt: FailsAt): Schedule {
-    return shrink(schedule, failsAt, this.bench.alive);
-  }
-
-  /** How often a situation arose, over all runs. */
-  reached(name: ReachName): number {
-    return this.bench.monitor.verdicts.reach[REACH[name]];
-  }
-
-  /** A schedule that fails here, for a report. */
-  counterexample(schedule: Schedule, property: number, own: boolean): Counterexample {
-    const text = this.detail(schedule, property, own);
-    return { ...this.replay(schedule, property), text, label: 'shrunk' };
-  }
-
-  /** Number of actions up to the one in which the driver throws, 0 for the boot, or -1. */
-  crashesAt(schedule: Schedule): number {
-    const { bench } = this;
-    let begun = 0;
-    try {
-      bench.boot();
-      for (let i = 0; i < schedule.length; i++) {
-        begun = i + 1;
-        bench.step(schedule, i);
-      }
-    } catch {
-      return begun;
-    }
-    return -1;
-  }
-
-  /** What broke, in one line, at the end of a schedule that does. */
-  private detail(schedule: Schedule, property: number, own: boolean): string {
-    const { bench } = this;
-    if (own) bench.guestBreaksAt(schedule, property);
-    else bench.breaksAt(schedule, property);
-    const { ownDetails, details } = bench.monitor.verdicts;
-    return (own ? ownDetails : details)[property];
-  }
-
-  /** A schedule on this machine, for a report. */
-  replay(schedule: Schedule, property: number): Replay {
-    return replayOf(this.config, PROPERTY_NAMES[property], schedule);
-  }
-}
-
-function keepOne(kept: Schedule[], schedule: Schedule): void {
-  if (kept.length < KEPT_PER_SHAPE) kept.push(schedule.copy());
-}
 
 /** What is known of one policy. */
 class PolicyCampaign {
@@ -282,16 +124,18 @@ class PolicyCampaign {
   private readonly options: CampaignOptions;
   private readonly windows: readonly RecordedWindow[];
   private readonly shapes: readonly ShapeCampaign[];
+  private readonly list: KernelList;
   private runs = 0;
 
   constructor(policy: LbrPolicy, options: CampaignOptions) {
     this.policy = policy;
     this.options = options;
+    this.list = options.list ?? listFor(options.kernel);
     this.windows = options.schedules.flatMap(recordedWindows);
     const { model, kernel, alive } = options;
     const common = { model, kernel, policy, driver: driverOf(options) };
     const shapes = this.windows.length === 0 ? options.shapes : distinctShapes(this.windows);
-    this.shapes = shapes.map((shape) => new ShapeCampaign({ shape, ...common }, alive));
+    this.shapes = shapes.map((shape) => new ShapeCampaign({ shape, ...common }, alive, this.list));
   }
 
   /** All runs, and what came of them. */
@@ -342,12 +186,16 @@ class PolicyCampaign {
       .length;
   }
 
-  /** The shortest counterexample, or null if none of the failures is the policy's own. */
-  private shortest(property: number, own: boolean): Counterexample | null {
+  /** The shortest of some failures as a counterexample, or null if there is none. */
+  private shortest(
+    property: number,
+    own: boolean,
+    failures: (shape: ShapeCampaign) => readonly Failure[],
+  ): Counterexample | null {
     let best: Failure | null = null;
     let from: ShapeCampaign | null = null;
     for (const shape of this.shapes) {
-      for (const failure of own ? shape.shrunkOwn(property) : shape.shrunk(property)) {
+      for (const failure of failures(shape)) {
         if (best !== null && best.schedule.length <= failure.schedule.length) continue;
         best = failure;
         from = shape;
@@ -357,9 +205,21 @@ class PolicyCampaign {
     return from.counterexample(best.schedule, property, own);
   }
 
+  /** What the kernel breaks: for each entry of its list the shortest, and one that is on none. */
   private kernelFinding(property: PropertyName): KernelFinding[] {
-    const counterexample = this.shortest(PROPERTY[property], true);
-    return counterexample === null ? [] : [{ property, counterexample }];
+    const p = PROPERTY[property];
+    const shrunk = new Map(this.shapes.map((shape) => [shape, shape.shrunkOwn(p)]));
+    const all = [...shrunk].flatMap(([shape, failures]) =>
+      failures.map(({ schedule }) => shape.known(p, schedule)),
+    );
+    return [...new Set(all)].flatMap((entry) => {
+      const counterexample = this.shortest(p, true, (shape) =>
+        (shrunk.get(shape) ?? []).filter(({ schedule }) => shape.known(p, schedule) === entry),
+      );
+      return counterexample === null
+        ? []
+        : [{ property, known: entry?.why ?? null, counterexample }];
+    });
   }
 
   private result(property: Property): Result {
@@ -373,7 +233,8 @@ class PolicyCampaign {
       const verdict = 'not applicable';
       return { ...common, verdict, expected: verdict, reason: nothing, counterexample: null };
     }
-    const counterexample = this.shortest(PROPERTY[name], false);
+    const p = PROPERTY[name];
+    const counterexample = this.shortest(p, false, (shape) => shape.shrunk(p));
     const known = knownFailure(policy, name, model, kernel);
     const verdict =
       counterexample !== null ? 'fails' : reach[property.reach] === 0 ? 'vacuous' : 'holds';
@@ -417,9 +278,12 @@ export function mergedReports(
   const findings = reports.flatMap((report) => report.kernelFindings);
   return {
     results: reports.flatMap((report) => report.results),
-    kernelFindings: properties.flatMap((name) =>
-      findings.filter(({ property }) => property === name).slice(0, 1),
-    ),
+    kernelFindings: properties.flatMap((name) => {
+      const of = findings.filter(({ property }) => property === name);
+      return [...new Set(of.map(({ known }) => known))].flatMap((why) =>
+        of.filter(({ known }) => known === why).slice(0, 1),
+      );
+    }),
     runs: sum((report) => report.runs),
     steps: sum((report) => report.steps),
     actions: Object.fromEntries(

@@ -7,7 +7,7 @@ import type { Draw } from '../schedule/draw.js';
 import { interruptionsIn, type Schedule } from '../schedule/schedule.js';
 import { accessesMost } from '../machine/guest_call.js';
 import type { Replay } from '../schedule/token.js';
-import type { ShapeCampaign } from './campaign.js';
+import type { ShapeCampaign } from './shape_campaign.js';
 import type { FailsAt } from '../schedule/shrink.js';
 import type { Verdicts } from '../judge/verdicts.js';
 
@@ -87,8 +87,8 @@ export class Side {
   }
 
   fails(by: Breaking, property: number): boolean {
-    const { failures, own } = this.campaign;
-    return (by === 'policy' ? failures : own)[property].length > 0;
+    const { campaign } = this;
+    return by === 'policy' ? campaign.failures[property].length > 0 : campaign.breaksOwn(property);
   }
 
   /** Schedules that failed on this side only, the more telling ones first. */

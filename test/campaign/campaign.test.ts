@@ -8,12 +8,8 @@ import { Schedule } from '../../src/schedule/schedule.js';
 import type { CampaignOptions, Progress, Report } from '../../src/campaign/campaign.js';
 import { Bench } from '../../src/campaign/trial.js';
 import { drawOf } from '../../src/schedule/draw.js';
-import {
-  DEFAULT_SHAPES,
-  mergedReports,
-  runCampaign,
-  ShapeCampaign,
-} from '../../src/campaign/campaign.js';
+import { DEFAULT_SHAPES, mergedReports, runCampaign } from '../../src/campaign/campaign.js';
+import { ShapeCampaign } from '../../src/campaign/shape_campaign.js';
 import { caseOf, replayToken } from '../../src/campaign/replay_file.js';
 import { encodeToken } from '../../src/schedule/token.js';
 import { cpuModel } from '../rig/cpu.js';

@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { ShapeCampaign } from '../../src/campaign/campaign.js';
+import type { ShapeCampaign } from '../../src/campaign/shape_campaign.js';
 import { type Breaking, onlyOnOne, Side } from '../../src/campaign/side.js';
 import { PROPERTY_NAMES } from '../../src/judge/properties.js';
 import { accessesMost } from '../../src/machine/guest_call.js';

@@ -11,7 +11,8 @@ import { lbrMap } from '../../src/hw/lbr_map.js';
 import { GP_VECTOR } from '../../src/hw/msr_port.js';
 import type { ActionName } from '../../src/schedule/table.js';
 import { drawOf } from '../../src/schedule/draw.js';
-import { DEFAULT_SHAPES, ShapeCampaign } from '../../src/campaign/campaign.js';
+import { DEFAULT_SHAPES } from '../../src/campaign/campaign.js';
+import { ShapeCampaign } from '../../src/campaign/shape_campaign.js';
 import { cpuModel } from '../rig/cpu.js';
 
 /** Runs on each shape. */

@@ -1,7 +1,7 @@
 /** Recorded switches: how a recording is cut, and that a run makes exactly these switches. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ShapeCampaign } from '../../src/campaign/campaign.js';
+import { ShapeCampaign } from '../../src/campaign/shape_campaign.js';
 import type { MachineConfig } from '../../src/machine/config.js';
 import { Machine } from '../../src/machine/machine.js';
 import { drawOf } from '../../src/schedule/draw.js';

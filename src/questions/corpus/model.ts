@@ -3,4 +3,4 @@
  */
 export { findPolicy } from '../../host/policy/index.js';
 export { findCpuModel } from '../../hw/cpu_models.js';
-export { ShapeCampaign } from '../../campaign/campaign.js';
+export { ShapeCampaign } from '../../campaign/shape_campaign.js';

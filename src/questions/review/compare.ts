@@ -14,7 +14,8 @@ import { type Draw, drawOf } from '../../schedule/draw.js';
 import type { Schedule } from '../../schedule/schedule.js';
 import type { Shape } from '../../machine/config.js';
 import type { CampaignOptions, Counterexample } from '../../campaign/campaign.js';
-import { GUESTS_ONLY, ShapeCampaign } from '../../campaign/campaign.js';
+import { GUESTS_ONLY } from '../../campaign/campaign.js';
+import { ShapeCampaign } from '../../campaign/shape_campaign.js';
 import { type Breaking, type Crash, onlyOnOne, Side } from '../../campaign/side.js';
 
 /** `lost`: the property fails in a schedule in which it held before. `gained`: the opposite. */

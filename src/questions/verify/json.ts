@@ -7,11 +7,11 @@ import { summarize } from '../../schedule/host_schedule.js';
 import { windowsIn } from '../../schedule/recorded.js';
 import { ascii } from '../../console/text.js';
 import { timeline } from '../../tell/timeline.js';
-import { type Campaign, unexpectedOf } from './text.js';
+import { type Campaign, unexpectedIn } from './text.js';
 
 /** Everything but `elapsed_s` depends on the options and the seed alone. */
 export function verifyJson(campaign: Campaign): object {
-  const { model, kernel, seed, shapes, schedules, elapsed_s, report } = campaign;
+  const { model, kernel, seed, shapes, schedules, elapsed_s, report, byKernel } = campaign;
   const { runs, steps, actions, interrupted, results, kernelFindings } = report;
   return {
     schema: VERIFY_SCHEMA,
@@ -36,12 +36,18 @@ export function verifyJson(campaign: Campaign): object {
       reason: ascii(result.reason),
       counterexample: counterexampleJson(result.counterexample, campaign.driver),
     })),
-    kernelFindings: kernelFindings.map(({ property, counterexample }) => ({
+    kernelList: {
+      version: byKernel.list.version,
+      own: byKernel.own,
+      missing: byKernel.missing.map(({ property, why }) => ({ property, why: ascii(why) })),
+    },
+    kernelFindings: kernelFindings.map(({ property, known, counterexample }) => ({
       property,
+      known,
       counterexample: counterexampleJson(counterexample, campaign.driver),
     })),
     interrupted,
-    unexpected: unexpectedOf(report).length,
+    unexpected: unexpectedIn(campaign),
   };
 }
 

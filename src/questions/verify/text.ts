@@ -1,4 +1,5 @@
 /** The report of a campaign as text: the matrix, what was run, and every counterexample. */
+import type { KernelVerdict } from './kernel_verdict.js';
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
 import type { CpuModel } from '../../hw/cpu_models.js';
 import type { KernelInfo } from '../../tree/binary.js';
@@ -40,11 +41,17 @@ export interface Campaign {
   readonly runsAsked: number;
   readonly elapsed_s: number;
   readonly report: Report;
+  readonly byKernel: KernelVerdict;
 }
 
 /** Verdicts that are not the expected ones. */
 export function unexpectedOf(report: Report): Result[] {
   return report.results.filter(({ verdict, expected }) => verdict !== expected);
+}
+
+/** Everything that is not as expected: verdicts, and what the guest's kernel breaks by itself. */
+export function unexpectedIn({ report, byKernel }: Campaign): number {
+  return unexpectedOf(report).length + byKernel.unknown.length + byKernel.missing.length;
 }
 
 const WORDS: Readonly<Record<Verdict, string>> = {
@@ -76,7 +83,7 @@ export function verifyText(campaign: Campaign, colours: Colours): string[] {
     ...report.results.flatMap((_, i) => failureLines(campaign, i, colours)),
     ...findingLines(campaign, colours),
     '',
-    ...closingLines(report, colours),
+    ...closingLines(campaign, colours),
   ];
 }
 
@@ -246,15 +253,46 @@ function replayLine({ driverWords }: Campaign, counterexample: Counterexample): 
 
 /** What the guest's kernel breaks by itself counts against no policy. */
 function findingLines(campaign: Campaign, colours: Colours): string[] {
-  return campaign.report.kernelFindings.flatMap(({ property, counterexample }) => [
+  const { kernelFindings } = campaign.report;
+  // What is not known is told first.
+  const ordered = [true, false].flatMap((unknown) =>
+    kernelFindings.filter(({ known }) => (known === null) === unknown),
+  );
+  return ordered.flatMap(({ property, known, counterexample }) => [
     '',
     colours.bold(`the guest's kernel breaks ${property}`),
     '  by itself, as it would on a pCPU of its own: counts against no policy',
+    ...wrap(
+      known === null ? `not known of Linux ${campaign.byKernel.list.version}` : `known: ${known}`,
+      '  ',
+      '    ',
+    ),
     ...timelineLines(campaign, counterexample),
   ]);
 }
 
-function closingLines(report: Report, colours: Colours): string[] {
+/** What is not expected of the guest's kernel. */
+function kernelLines({ byKernel }: Campaign, colours: Colours): string[] {
+  const { version, list, own, unknown, missing } = byKernel;
+  const rows = [
+    ...unknown.map(({ property }) => [property, `breaks it; not known of Linux ${list.version}`]),
+    ...missing.map(({ property, why }) => [property, `no longer breaks it: ${why}`]),
+  ];
+  const head = own
+    ? []
+    : wrap(
+        `Linux ${version} has no list of its own of what a kernel breaks by itself: it is ` +
+          `compared with that of ${list.version}.`,
+        '',
+        '  ',
+      );
+  if (rows.length === 0) return head.length === 0 ? [] : [...head, ''];
+  const table = tableLines([`Linux ${version} by itself`, ''], rows, { wrapLast: true });
+  return [...head, ...table.map((line, i) => (i === 0 ? colours.bold(line) : line)), ''];
+}
+
+function closingLines(campaign: Campaign, colours: Colours): string[] {
+  const { report } = campaign;
   const { results, interrupted } = report;
   const unexpected = unexpectedOf(report);
   const lines: string[] = [];
@@ -272,7 +310,9 @@ function closingLines(report: Report, colours: Colours): string[] {
       lines.push('A known failure that was not met may need more --runs, or other machines.', '');
     }
   }
-  const count = `${plural(results.length, 'verdict')}, ${grouped(unexpected.length)} unexpected`;
-  lines.push(unexpected.length === 0 ? colours.green(count) : colours.red(count));
+  lines.push(...kernelLines(campaign, colours));
+  const all = unexpectedIn(campaign);
+  const count = `${plural(results.length, 'verdict')}, ${grouped(all)} unexpected`;
+  lines.push(all === 0 ? colours.green(count) : colours.red(count));
   return lines;
 }

@@ -6,7 +6,8 @@ import { PROPERTY_NAMES } from '../../judge/properties.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { coloursFor } from '../../console/colours.js';
 import { verifyJson } from './json.js';
-import { type Campaign, unexpectedOf, verifyText } from './text.js';
+import { kernelVerdict } from './kernel_verdict.js';
+import { type Campaign, unexpectedIn, verifyText } from './text.js';
 import { type Shape, shapeProblem } from '../../machine/config.js';
 import { parseFtrace, readFtraceFile, TraceError } from '../../schedule/ftrace.js';
 import type { HostSchedule } from '../../schedule/host_schedule.js';
@@ -45,7 +46,8 @@ export async function verify(options: VerifyOptions): Promise<number> {
   const asked = jobOf(options);
   // Exploration knows the port and lbr.c.
   const shorten = asked.shorten && code?.driver.image === undefined;
-  const job = { ...asked, shorten, binary: code?.bytes ?? null };
+  const version = code?.info.version ?? asked.kernel;
+  const job = { ...asked, shorten, version, binary: code?.bytes ?? null };
   const model = entryOf('CPU', options.cpu, CPU_MODELS);
   const began = performance.now();
   const report = await runJob(job);
@@ -62,15 +64,16 @@ export async function verify(options: VerifyOptions): Promise<number> {
     runsAsked: job.runs,
     elapsed_s,
     report,
+    byKernel: kernelVerdict(report, job, model),
   };
   if (options.json === true) printJson(verifyJson(campaign));
   else printLines(verifyText(campaign, coloursFor(process.stdout.isTTY)));
   if (report.interrupted) return EXIT_INTERRUPTED;
-  return unexpectedOf(report).length === 0 ? EXIT_EXPECTED : EXIT_UNEXPECTED;
+  return unexpectedIn(campaign) === 0 ? EXIT_EXPECTED : EXIT_UNEXPECTED;
 }
 
 /** Checks everything that can be wrong with the options. */
-function jobOf(options: VerifyOptions): Omit<VerifyJob, 'binary'> {
+function jobOf(options: VerifyOptions): Omit<VerifyJob, 'binary' | 'version'> {
   const { cpu, kernel, runs, seed } = options;
   entryOf('CPU', cpu, CPU_MODELS);
   const names = POLICIES.map(({ name }) => name);

@@ -14,7 +14,8 @@ import { WIDTH } from '../../../src/console/text.js';
 import type { Action } from '../../../src/schedule/table.js';
 import { Schedule } from '../../../src/schedule/schedule.js';
 import { encodeToken } from '../../../src/schedule/token.js';
-import { type Counterexample, ShapeCampaign } from '../../../src/campaign/campaign.js';
+import type { Counterexample } from '../../../src/campaign/campaign.js';
+import { ShapeCampaign } from '../../../src/campaign/shape_campaign.js';
 import { PROPERTY } from '../../../src/judge/properties.js';
 
 const SHAPE = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
