@@ -51,7 +51,8 @@ export { installedKernel, kernelSource, readKernelSource } from './tree/source.j
 export { findingsOf, losesAnything, reviewPolicy } from './questions/review/comparison.js';
 export type { DriverKind, LbrDriver } from './guest/perf/lbr_driver.js';
 export type { KernelBinary, KernelInfo } from './tree/binary.js';
-export type { PatchFile, Patched } from './tree/patch.js';
+export type { PatchFile } from './tree/mail.js';
+export type { Patched } from './tree/patch.js';
 export type { KernelSource } from './tree/source.js';
 export type { Change, Comparison, CompareOptions } from './questions/review/compare.js';
 export type { Breaking, Crash } from './campaign/side.js';

@@ -111,6 +111,21 @@ export class Side {
     };
   }
 
+  /**
+   * Where a schedule breaks a property here, whoever breaks it. What was blamed on the policy may be
+   * blamed on the kernel when one of them changes: the property is broken all the same.
+   */
+  breaksAt(property: number): FailsAt {
+    const [byPolicy, byKernel] = [
+      this.failsAt('policy', property),
+      this.failsAt('kernel', property),
+    ];
+    return (schedule) => {
+      const at = byPolicy(schedule);
+      return at >= 0 ? at : byKernel(schedule);
+    };
+  }
+
   /** A run, generated on this side; if it fails, the other side has to show what it does. */
   run(draw: Draw, steps: number, guestsOnly: boolean, other: Side): void {
     const { bench } = this.campaign;
@@ -134,14 +149,15 @@ export class Side {
     other.replay(schedule);
     const alone = open.filter(({ by, p }) => {
       this.tried[by][p]++;
-      return brokenBy(other.campaign.bench.monitor.verdicts, by)[p] === 0;
+      const { broken, own } = other.campaign.bench.monitor.verdicts;
+      return broken[p] === 0 && own[p] === 0;
     });
     for (const { by, p } of alone) this.keep(schedule, by, p, other);
   }
 
   private keep(schedule: Schedule, by: Breaking, p: number, other: Side): void {
     const plain = withoutInterruptions(schedule);
-    const strong = this.failsAt(by, p)(plain) >= 0 && other.failsAt(by, p)(plain) < 0;
+    const strong = this.failsAt(by, p)(plain) >= 0 && other.breaksAt(p)(plain) < 0;
     if (strong) this.plain[by][p].push(plain);
     else if (this.interrupted[by][p].length < KEPT) this.interrupted[by][p].push(schedule);
   }
@@ -174,7 +190,7 @@ export function onlyOnOne(
   property: number,
 ): Schedule | null {
   const badAt = bad.failsAt(by, property);
-  const goodAt = good.failsAt(by, property);
+  const goodAt = good.breaksAt(property);
   const differs: FailsAt = (schedule) => {
     const at = badAt(schedule);
     return at >= 0 && goodAt(schedule) < 0 ? at : -1;

@@ -7,6 +7,8 @@ export const EXIT_USAGE = 2;
 export const EXIT_BUG = 3;
 /** An exploration that was cut short. */
 export const EXIT_TRUNCATED = 4;
+/** Nothing is lost as far as it ran, and not all of it could be run. */
+export const EXIT_PARTIAL = 7;
 /** 128 + SIGINT, as shells report it; SIGTERM ends with the same. */
 export const EXIT_INTERRUPTED = 130;
 
@@ -20,6 +22,7 @@ const MEANINGS: readonly (readonly [code: number, says: string])[] = [
   ],
   [EXIT_BUG, "a bug of vlbr, or a crash of a kernel's lbr.c that was to be run; no verdict"],
   [EXIT_TRUNCATED, 'vlbr explore: nothing unexpected, but not every schedule was looked at'],
+  [EXIT_PARTIAL, 'vlbr review: nothing is lost, but only a part of what was given runs here'],
   [EXIT_INTERRUPTED, 'interrupted (Ctrl-C, SIGTERM); the report says what is known'],
 ];
 
@@ -41,5 +44,6 @@ export const PLAIN_EXITS: string = exitCodesText({
   [EXIT_EXPECTED]: 'it is done',
   [EXIT_UNEXPECTED]: null,
   [EXIT_TRUNCATED]: null,
+  [EXIT_PARTIAL]: null,
   [EXIT_INTERRUPTED]: null,
 });

@@ -123,7 +123,11 @@ export async function imageAt(path?: string): Promise<TreeImage> {
   return explainedAsync(path, () => treeImage(path ?? installedKernel(), cacheFolder()));
 }
 
-async function explainedAsync<T>(path: string | undefined, run: () => Promise<T>): Promise<T> {
+/** The same for what takes its time. */
+export async function explainedAsync<T>(
+  path: string | undefined,
+  run: () => Promise<T>,
+): Promise<T> {
   try {
     return await run();
   } catch (error) {

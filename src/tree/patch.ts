@@ -1,13 +1,8 @@
 /** Applies patches to lbr.c: unified diffs, as git format-patch and git diff write them. */
 import { applyPatch, parsePatch, reversePatch, type StructuredPatch } from 'diff';
 import { KernelError } from './errors.js';
+import type { PatchFile } from './mail.js';
 import { LBR_PATH } from './source.js';
-
-/** A file of patches, in the order in which they apply. */
-export interface PatchFile {
-  readonly name: string;
-  readonly text: string;
-}
 
 export interface Patched {
   readonly text: string;

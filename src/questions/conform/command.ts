@@ -1,7 +1,12 @@
 /** The command line of `vlbr conform`. */
 import { Command } from 'commander';
 import { KERNEL_SRC_SAYS, runsNumber, SEED_SAYS, seedNumber } from '../../console/arguments.js';
-import { EXIT_EXPECTED, EXIT_TRUNCATED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
+import {
+  EXIT_EXPECTED,
+  EXIT_PARTIAL,
+  EXIT_TRUNCATED,
+  EXIT_UNEXPECTED,
+} from '../../console/exit_codes.js';
 import { exitCodesText } from '../../console/exit_codes.js';
 import type { ConformOptions } from './conform.js';
 
@@ -20,6 +25,7 @@ const EXITS = exitCodesText({
   [EXIT_EXPECTED]: 'no difference',
   [EXIT_UNEXPECTED]: 'the port differs from this lbr.c',
   [EXIT_TRUNCATED]: null,
+  [EXIT_PARTIAL]: null,
 });
 
 /** @param done - receives the exit code. */

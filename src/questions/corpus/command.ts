@@ -1,7 +1,12 @@
 /** The command line of `vlbr corpus`. */
 import { Command } from 'commander';
 import { runsNumber, SEED_SAYS, seedNumber, TREE_SAYS } from '../../console/arguments.js';
-import { EXIT_EXPECTED, EXIT_TRUNCATED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
+import {
+  EXIT_EXPECTED,
+  EXIT_PARTIAL,
+  EXIT_TRUNCATED,
+  EXIT_UNEXPECTED,
+} from '../../console/exit_codes.js';
 import { exitCodesText } from '../../console/exit_codes.js';
 import type { CorpusOptions } from './corpus.js';
 
@@ -20,6 +25,7 @@ const EXITS = exitCodesText({
   [EXIT_EXPECTED]: 'each defect that the model can have was found',
   [EXIT_UNEXPECTED]: 'some defect was not',
   [EXIT_TRUNCATED]: null,
+  [EXIT_PARTIAL]: null,
 });
 
 /** @param done - receives the exit code. */

@@ -3,7 +3,12 @@ import { Command, Option } from 'commander';
 import { GROUPS } from '../../schedule/explored.js';
 import { choiceOf, driverOption, KERNEL_SRC_SAYS, kernelOption } from '../../console/arguments.js';
 import { wholeNumber } from '../../console/arguments.js';
-import { EXIT_EXPECTED, EXIT_TRUNCATED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
+import {
+  EXIT_EXPECTED,
+  EXIT_PARTIAL,
+  EXIT_TRUNCATED,
+  EXIT_UNEXPECTED,
+} from '../../console/exit_codes.js';
 import { exitCodesText } from '../../console/exit_codes.js';
 import type { ExploreOptions } from './explore.js';
 
@@ -30,6 +35,7 @@ const EXITS = exitCodesText({
   [EXIT_EXPECTED]: 'complete: nothing fails but what the policy declares as a known failure',
   [EXIT_UNEXPECTED]: 'some other property fails',
   [EXIT_TRUNCATED]: 'truncated: nothing unexpected was found, but not every schedule was looked at',
+  [EXIT_PARTIAL]: null,
 });
 
 /** @param done - is told the exit code. */

@@ -4,6 +4,7 @@ import { driverOption, KERNEL_SRC_SAYS } from '../../console/arguments.js';
 import {
   EXIT_EXPECTED,
   EXIT_INTERRUPTED,
+  EXIT_PARTIAL,
   EXIT_TRUNCATED,
   EXIT_UNEXPECTED,
   exitCodesText,
@@ -25,6 +26,7 @@ const EXITS = exitCodesText({
     'itself counts against no policy',
   [EXIT_UNEXPECTED]: 'it does not',
   [EXIT_TRUNCATED]: null,
+  [EXIT_PARTIAL]: null,
   [EXIT_INTERRUPTED]: null,
 });
 

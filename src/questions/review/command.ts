@@ -3,15 +3,19 @@ import { Command } from 'commander';
 import { runsNumber, SEED_SAYS, seedNumber, TREE_SAYS } from '../../console/arguments.js';
 import {
   EXIT_EXPECTED,
+  EXIT_PARTIAL,
   EXIT_TRUNCATED,
   EXIT_UNEXPECTED,
   exitCodesText,
 } from '../../console/exit_codes.js';
 import type { ReviewOptions } from './review.js';
 
+/** The sound designs, each of another kind, and KVM as it is: what a guest does shows under them. */
+const TELLING = 'always,pv-sound,lazy-sound,parked,merged';
+
 const HELP = `
-The suite runs on the tree's lbr.c and on the patched one with the same seeds, and every schedule
-that fails on one of them is tried on the other. A property is lost if there is a schedule on which
+The suite runs on the tree's perf core and x86 driver and on the changed ones with the same seeds,
+in every guest; of two files of lbr.c, on those in the port. Every schedule that fails on one of them is tried on the other. A property is lost if there is a schedule on which
 it held and now fails, whenever its interruptions come. A loss is left out only where it uncovers
 what Linux 6.1 does wrong itself, while something is gained.
 
@@ -21,18 +25,19 @@ Examples:
 
 const EXITS = exitCodesText({
   [EXIT_EXPECTED]: 'no property is lost',
-  [EXIT_UNEXPECTED]: 'some property is lost, or the patched lbr.c crashes',
+  [EXIT_UNEXPECTED]: 'some property is lost, or the changed kernel crashes',
   [EXIT_TRUNCATED]: null,
+  [EXIT_PARTIAL]: 'no property is lost, but some files of the series do not run here',
 });
 
 /** @param done - receives the exit code. */
 export function reviewCommand(done: (code: number) => void): Command {
   return new Command('review')
-    .description('say which properties a patch of lbr.c loses or gains')
-    .argument('<patch...>', 'unified diffs in order (git format-patch, git diff), or a second tree')
+    .description('say which properties a patch, a series or another tree loses or gains')
+    .argument('<patch...>', 'diffs or mails in order, as git am takes them, or a second tree')
     .option('--kernel-src <path>', TREE_SAYS)
     .option('--reverse', 'the tree has the patches: what did they fix?')
-    .option('--policy <names>', 'policies, separated by commas', 'all')
+    .option('--policy <names>', 'policies, separated by commas', TELLING)
     .option('--property <names>', 'properties, likewise', 'all')
     .option('--cpu <names>', 'CPU models, likewise', 'skylake,haswell,haswell-notsx,goldmont')
     .option('--runs <n>', 'runs for each policy, CPU and side', runsNumber, 800)

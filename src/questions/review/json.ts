@@ -10,7 +10,8 @@ import { crashOf, findingsOf, losesAnything } from './comparison.js';
 import { shortestParting, vacuousOf } from './comparison.js';
 import type { Finding } from './comparison.js';
 import { msrName } from '../../tell/msr_name.js';
-import type { Review, ReviewSide } from './text.js';
+import { isPartial, type Review } from './text.js';
+import type { ReviewSide } from './sides.js';
 import { timeline } from '../../tell/timeline.js';
 
 export const REVIEW_SCHEMA = 'vlbr/review/1';
@@ -20,7 +21,7 @@ const AROUND = 8;
 
 /** Only `elapsed_s` and the paths depend on anything other than the options and the seed. */
 export function reviewJson(review: Review): object {
-  const { cpus, seed, runs, before, after, patches, reverse, notModelled, reviews } = review;
+  const { cpus, seed, runs, before, after, patches, reverse, leftOut, reviews } = review;
   const findings = findingsOf(reviews);
   const compared = reviews.flatMap(({ accesses }) => accesses ?? []);
   const of = (kind: Finding['kind']): object[] =>
@@ -36,7 +37,8 @@ export function reviewJson(review: Review): object {
     reverse,
     before: sideJson(before),
     after: sideJson(after),
-    notModelled,
+    notModelled: leftOut,
+    partial: isPartial(review),
     lost: of('lost'),
     vacuous: vacuousOf(reviews),
     crashes: [crashOf(reviews, 'before'), crashOf(reviews, 'after')].flatMap(crashJson),

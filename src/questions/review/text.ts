@@ -1,12 +1,11 @@
 /** The report of `vlbr review` as text. */
-import type { DriverKind } from '../../guest/perf/lbr_driver.js';
 import { assert } from '../../hw/assert.js';
 import { type CpuModel, findCpuModel } from '../../hw/cpu_models.js';
-import type { KernelInfo } from '../../tree/binary.js';
 import { actionText } from '../../schedule/action_text.js';
 import { CALL_NAMES } from '../../machine/guest_call.js';
 import type { Cost } from './access_log.js';
 import type { Finding, PolicyReview } from './comparison.js';
+import type { ReviewSide } from './sides.js';
 import { crashOf, findingsOf, isMain, shortestParting, vacuousOf } from './comparison.js';
 import type { AccessComparison, Parting } from './parting.js';
 import { PROPERTIES } from '../../judge/properties.js';
@@ -19,13 +18,6 @@ import { ascii, grouped, plural, wrap } from '../../console/text.js';
 import { actionLines, timeline } from '../../tell/timeline.js';
 import { sourceText } from '../../tell/source_text.js';
 
-export interface ReviewSide {
-  readonly info: KernelInfo;
-  readonly driver: DriverKind;
-  /** The path that `vlbr replay` takes as --kernel-src. */
-  readonly path: string;
-}
-
 export interface Review {
   readonly cpus: readonly string[];
   readonly seed: number;
@@ -36,10 +28,19 @@ export interface Review {
   /** Names of the patches that were applied or taken back. */
   readonly patches: readonly string[];
   readonly reverse: boolean;
-  readonly notModelled: readonly string[];
+  /** Files that the patches change and that do not run here. */
+  readonly leftOut: readonly string[];
   readonly reviews: readonly PolicyReview[];
   readonly interrupted: boolean;
   readonly elapsed_s: number;
+}
+
+/** Documents and tests of a tree are no part of the kernel. */
+const NO_CODE = /^(?:Documentation|tools|samples)\/|^MAINTAINERS$|\.(?:rst|txt)$/;
+
+/** Whether code of the series is not run here. */
+export function isPartial({ leftOut }: Review): boolean {
+  return leftOut.some((path) => !NO_CODE.test(path));
 }
 
 export function reviewText(review: Review, colours: Colours): string[] {
@@ -68,7 +69,7 @@ export function reviewText(review: Review, colours: Colours): string[] {
 }
 
 function headLines(review: Review, colours: Colours): string[] {
-  const { cpus, seed, runs, before, after, patches, reverse, notModelled, reviews } = review;
+  const { cpus, seed, runs, before, after, patches, reverse, leftOut, reviews } = review;
   const done = `${plural(runs, 'run')} on each side under ${policiesText(reviews)}`;
   const what = reverse ? 'without' : 'with';
   const sides = reverse ? [after, before] : [before, after];
@@ -80,9 +81,9 @@ function headLines(review: Review, colours: Colours): string[] {
       '',
       '  ',
     ),
-    ...(notModelled.length === 0
+    ...(leftOut.length === 0
       ? []
-      : wrap(`not modelled, so left out: ${notModelled.join(', ')}`, '', '  ')),
+      : wrap(`not run here, so left out: ${leftOut.join(', ')}`, '', '  ')),
   ];
 }
 
@@ -162,7 +163,7 @@ function crashLines({ reviews, before, after }: Review, colours: Colours): strin
     const { path } = side === 'before' ? before : after;
     return [
       '',
-      colours.red(`the lbr.c ${side} the patch crashes: ${error}`),
+      colours.red(`the kernel ${side} the change crashes: ${error}`),
       '  so nothing else was judged under the policies and on the CPUs where it did',
       ...actions.map((action, i) => `  #${i + 1} ${actionText(action)}`),
       `  vlbr replay ${encodeToken(crash)} --kernel-src ${path}`,
@@ -308,11 +309,14 @@ function closingLines(review: Review, findings: readonly Finding[], colours: Col
       : []),
     `gained: ${listed(of('gained', true))}`,
   ];
+  if (isPartial(review)) {
+    parts.push(`partial: ${plural(review.leftOut.length, 'file')} of the series do not run here`);
+  }
   const lines = review.interrupted ? [colours.yellow('interrupted: from the runs until then')] : [];
   const crashes = crashOf(review.reviews, 'after') !== null;
-  if (crashes) parts.unshift('the patched lbr.c crashes');
+  if (crashes) parts.unshift('the changed kernel crashes');
   else if (crashOf(review.reviews, 'before') !== null) parts.push('and it does not crash any more');
-  const good = lost.length + anyway.length === 0 && !crashes;
+  const good = lost.length + anyway.length === 0 && !crashes && !isPartial(review);
   const paint = good ? colours.green : colours.red;
   return [...lines, ...wrap(parts.join('; '), '', '  ').map((line) => paint(line))];
 }

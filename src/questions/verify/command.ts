@@ -12,6 +12,7 @@ import {
 } from '../../console/arguments.js';
 import {
   EXIT_EXPECTED,
+  EXIT_PARTIAL,
   EXIT_TRUNCATED,
   EXIT_UNEXPECTED,
   exitCodesText,
@@ -35,6 +36,7 @@ const EXITS = exitCodesText({
     'everything else holds',
   [EXIT_UNEXPECTED]: 'some verdict is not the expected one',
   [EXIT_TRUNCATED]: null,
+  [EXIT_PARTIAL]: null,
 });
 
 /** @param done - is told the exit code. */

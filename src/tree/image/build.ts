@@ -5,8 +5,8 @@
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
-import { rmSync, statSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { renameSync, rmSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -70,12 +70,18 @@ export const SUSPENDING: readonly string[] = ['vlbr_read_msr', 'vlbr_write_msr',
 
 const STACK_BYTES = 65_536;
 
+/** Folder of the headers that are made from the tree, in the folder of a build. */
+const GENERATED = '/generated-for-image/';
+
 /** What a file was made from: each path with its size and its time of change. */
 type Made = Readonly<Record<string, string>>;
 
+/** A generated header by what is in it, since each tree has its own; else by size and time. */
 function stampOf(path: string): string {
   const stat = statSync(path, { throwIfNoEntry: false });
-  return stat === undefined ? 'none' : `${stat.size} ${stat.mtimeMs}`;
+  if (stat === undefined) return 'none';
+  if (!path.includes(GENERATED)) return `${stat.size} ${stat.mtimeMs}`;
+  return createHash('sha256').update(readFileSync(path)).digest('hex');
 }
 
 function isCurrent(made: Made): boolean {
@@ -115,16 +121,25 @@ class Build {
   private readonly folder: string;
   private readonly flags: readonly string[];
   private readonly bits: LongBits;
+  /** The build of a tree of which this one is a patched copy, or null. */
+  private readonly base: Build | null;
   private readonly linked: string = `linked.${process.pid}.wasm`;
   private readonly lowered: string = `lowered.${process.pid}.wasm`;
 
-  constructor(tree: string, folder: string, bits: LongBits) {
+  constructor(tree: string, folder: string, bits: LongBits, base: Build | null) {
     this.tree = tree;
     this.folder = folder;
     this.bits = bits;
+    this.base = base;
     const target = bits === 64 ? ['--target=wasm64', '-DVLBR_64BIT=1'] : ['--target=wasm32'];
-    const generated = join(folder, 'include');
-    this.flags = [...target, ...COMPILE, ...includesOf(tree, generated), ...forced(tree)];
+    // __FILE__, which a warning shows, is the path in the tree.
+    const paths = [`-ffile-prefix-map=${tree}/=`, `-ffile-prefix-map=${SHIM}=shim/`];
+    const includes = includesOf(tree, this.generated);
+    this.flags = [...target, ...COMPILE, ...paths, ...includes, ...forced(tree)];
+  }
+
+  private get generated(): string {
+    return join(this.folder, GENERATED);
   }
 
   private sources(): { readonly path: string; readonly object: string }[] {
@@ -147,6 +162,7 @@ class Build {
     const made = join(this.folder, `${object}.json`);
     const known = existsSync(made) && existsSync(join(this.folder, object));
     if (known && isCurrent(JSON.parse(readFileSync(made, 'utf8')) as Made)) return;
+    if (this.base?.lends(object, this) === true) return;
     // Another process may be at the same file: each writes its own, and the last one stays.
     const mine = `${object}.${process.pid}`;
     const own = [`-I${join(this.tree, 'arch/x86')}`, '-MD', '-MF', `${mine}.d`];
@@ -161,6 +177,26 @@ class Build {
     rmSync(join(this.folder, `${mine}.d`));
     renameSync(join(this.folder, mine), join(this.folder, object));
     place(made, JSON.stringify(Object.fromEntries(stamps)));
+  }
+
+  /** Copies an object to the build of a patched copy, if that would make it of the same files. */
+  private lends(object: string, to: Build): boolean {
+    const record = join(this.folder, `${object}.json`);
+    if (!existsSync(record) || !existsSync(join(this.folder, object))) return false;
+    const made = Object.entries(JSON.parse(readFileSync(record, 'utf8')) as Made);
+    const mapped = made.map(([path, stamp]) => [this.pathFor(to, path), stamp] as const);
+    const theirs: Made = Object.fromEntries(mapped);
+    if (!isCurrent(theirs)) return false;
+    copyFileSync(join(this.folder, object), join(to.folder, object));
+    place(join(to.folder, `${object}.json`), JSON.stringify(theirs));
+    return true;
+  }
+
+  /** The path in another build of a file that this one reads. */
+  private pathFor(to: Build, path: string): string {
+    if (path.startsWith(this.generated)) return to.generated + path.slice(this.generated.length);
+    if (path.startsWith(`${this.tree}/`)) return to.tree + path.slice(this.tree.length);
+    return path;
   }
 
   /** An error of the compiler, in words. */
@@ -227,7 +263,7 @@ class Build {
   }
 
   async image(): Promise<Uint8Array> {
-    generate(this.tree, SHIM, join(this.folder, 'include'));
+    generate(this.tree, SHIM, this.generated);
     const objects = await this.compileAll();
     await this.link(objects);
     await this.lower();
@@ -253,34 +289,66 @@ async function toolKey(bits: LongBits): Promise<string> {
   return hash.update(JSON.stringify(flags)).digest('hex');
 }
 
+/** Where the build of a tree is kept. */
+function folderOf(tree: string, cache: string, key: string): string {
+  const name = createHash('sha256').update(`${resolve(tree)} ${key}`);
+  return join(cache, 'images', name.digest('hex').slice(0, 32));
+}
+
 /**
  * Builds the image of a tree, or what of it has changed.
  *
  * @param tree - the folder of a tree, with TREE_FOLDERS in it.
  * @param cache - a folder in which objects and images are kept.
+ * @param base - a tree of which this one is a copy with some files changed: what they share is
+ *   compiled once.
  * @throws KernelError when a tool is missing, or the tree does not compile.
  */
-export async function buildImage(tree: string, cache: string, bits: LongBits): Promise<Uint8Array> {
+export async function buildImage(
+  tree: string,
+  cache: string,
+  bits: LongBits,
+  base: string | null = null,
+): Promise<Uint8Array> {
   const key = await toolKey(bits);
-  const name = createHash('sha256')
-    .update(`${resolve(tree)} ${key}`)
-    .digest('hex');
-  const folder = join(cache, 'images', name.slice(0, 32));
+  const folder = folderOf(tree, cache, key);
   const image = join(folder, 'image.wasm');
   const record = join(folder, 'image.json');
   if (existsSync(image) && existsSync(record)) {
     if (isCurrent(JSON.parse(readFileSync(record, 'utf8')) as Made)) return readFileSync(image);
   }
   mkdirSync(folder, { recursive: true });
-  const bytes = await new Build(resolve(tree), folder, bits).image();
+  const from =
+    base === null ? null : new Build(resolve(base), folderOf(base, cache, key), bits, null);
+  const bytes = await new Build(resolve(tree), folder, bits, from).image();
   place(image, bytes);
   place(record, JSON.stringify(madeFrom(folder)));
   return bytes;
 }
 
-/** Everything that the objects in a folder were made from. */
+/** Everything that the objects in a folder were made from, by path. */
 function madeFrom(folder: string): Made {
   const made = readdirSync(folder).filter((name) => name.endsWith('.o.json'));
   const all = made.map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as Made);
   return Object.assign({}, ...all) as Made;
+}
+
+/**
+ * Files of a tree that its image is made from, by their paths in the tree.
+ *
+ * @throws KernelError as `buildImage`.
+ */
+export async function filesOfImage(
+  tree: string,
+  cache: string,
+  bits: LongBits,
+): Promise<ReadonlySet<string>> {
+  await buildImage(tree, cache, bits);
+  const made = madeFrom(folderOf(tree, cache, await toolKey(bits)));
+  const root = `${resolve(tree)}/`;
+  return new Set(
+    Object.keys(made)
+      .filter((path) => path.startsWith(root))
+      .map((path) => path.slice(root.length)),
+  );
 }

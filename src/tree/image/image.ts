@@ -24,7 +24,7 @@ export interface TreeImage extends Image {
 /**
  * Builds the image of a tree.
  *
- * @param path - the tree, or a tar of one.
+ * @param path - the tree, a tar of one, or a commit of a repository (tree.ts).
  * @throws KernelError when it can't be built.
  */
 export async function treeImage(
@@ -32,8 +32,22 @@ export async function treeImage(
   cache: string,
   bits: LongBits = 64,
 ): Promise<TreeImage> {
-  const tree = await openTree(path, cache);
-  const built = await buildImage(tree, cache, bits);
+  return folderImage(await openTree(path, cache), cache, bits);
+}
+
+/**
+ * Builds the image of a tree in a folder.
+ *
+ * @param base - as in `buildImage`.
+ * @throws KernelError when it can't be built.
+ */
+export async function folderImage(
+  tree: string,
+  cache: string,
+  bits: LongBits = 64,
+  base: string | null = null,
+): Promise<TreeImage> {
+  const built = await buildImage(tree, cache, bits, base);
   const hash = createHash('sha256');
   for (const file of TREE_FILES) hash.update(readFileSync(join(tree, file)));
   const makefile = join(tree, 'Makefile');

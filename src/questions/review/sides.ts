@@ -1,0 +1,150 @@
+/** What a review compares: two trees, a tree with and without patches, or two files of lbr.c. */
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import type { DriverKind } from '../../guest/perf/lbr_driver.js';
+import { explained, explainedAsync } from '../../console/kernel_source.js';
+import type { KernelInfo } from '../../tree/binary.js';
+import { buildKernel, cachedPath, cacheFolder } from '../../tree/build.js';
+import { kernelDriver } from '../../tree/driver.js';
+import { KernelError } from '../../tree/errors.js';
+import { filesOfImage } from '../../tree/image/build.js';
+import { folderImage, imageDriver, type TreeImage } from '../../tree/image/image.js';
+import { patchedTree } from '../../tree/image/patched.js';
+import { openTree } from '../../tree/image/tree.js';
+import type { PatchFile } from '../../tree/mail.js';
+import { patchLbr } from '../../tree/patch.js';
+import { applySeries } from '../../tree/series.js';
+import { installedKernel, kernelSource, readKernelSource } from '../../tree/source.js';
+import type { KernelSource } from '../../tree/source.js';
+
+/** One side: a kernel's code. */
+export interface ReviewSide {
+  readonly info: KernelInfo;
+  readonly driver: DriverKind;
+  /** The path that `vlbr replay` takes as --kernel-src. */
+  readonly path: string;
+  readonly bytes: Uint8Array;
+}
+
+export interface Sides {
+  readonly before: ReviewSide;
+  readonly after: ReviewSide;
+  /** Files that the patches change and that do not run here. */
+  readonly leftOut: readonly string[];
+}
+
+/** Longs of the product. */
+const BITS = 64;
+
+/**
+ * Builds both sides. With `reverse` the tree has the patches, and the side before is without them.
+ *
+ * @throws UsageError when a side can't be had.
+ */
+export async function sidesOf(
+  given: readonly string[],
+  from: string | undefined,
+  reverse: boolean,
+): Promise<Sides> {
+  const isFile = from?.endsWith('.c') === true || given.some((name) => name.endsWith('.c'));
+  if (isFile) return explained(undefined, () => sidesOfLbr(given, from, reverse));
+  return explainedAsync(undefined, async () => {
+    const path = from ?? installedKernel();
+    const tree = await openTree(path, cacheFolder());
+    return given.length === 1 && isTree(given[0])
+      ? sidesOfTrees(path, tree, given[0], reverse)
+      : sidesOfPatches(path, tree, given.map(patchFile), reverse);
+  });
+}
+
+function sideOfImage(image: TreeImage, path: string): ReviewSide {
+  return { info: image.info, driver: imageDriver(image), path, bytes: image.bytes };
+}
+
+async function sidesOfTrees(
+  path: string,
+  tree: string,
+  other: string,
+  reverse: boolean,
+): Promise<Sides> {
+  if (reverse) throw new KernelError('--reverse takes patches back; a tree is none');
+  const cache = cacheFolder();
+  const before = sideOfImage(await folderImage(tree, cache), path);
+  const after = sideOfImage(await folderImage(await openTree(other, cache), cache), other);
+  return { before, after, leftOut: [] };
+}
+
+async function sidesOfPatches(
+  path: string,
+  tree: string,
+  patches: readonly PatchFile[],
+  reverse: boolean,
+): Promise<Sides> {
+  const cache = cacheFolder();
+  const { files } = await applySeries(tree, patches, reverse);
+  const image = await builtTree('the tree by itself', () => folderImage(tree, cache));
+  const folder = await patchedTree(tree, files, cache);
+  const patched = await builtTree('the tree with the patches', () =>
+    folderImage(folder, cache, BITS, tree),
+  );
+  const read = new Set([
+    ...(await filesOfImage(tree, cache, BITS)),
+    ...(await filesOfImage(folder, cache, BITS)),
+  ]);
+  const leftOut = [...files.keys()].filter((file) => !read.has(file));
+  if (leftOut.length === files.size) {
+    throw new KernelError(
+      `nothing here is about what runs, which is perf's core and x86 driver; only: ${leftOut.join(', ')}`,
+    );
+  }
+  const [here, there] = [sideOfImage(image, path), sideOfImage(patched, folder)];
+  return reverse
+    ? { before: there, after: here, leftOut }
+    : { before: here, after: there, leftOut };
+}
+
+/** Says which of two trees does not build. */
+async function builtTree(which: string, build: () => Promise<TreeImage>): Promise<TreeImage> {
+  try {
+    return await build();
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    throw new KernelError(`${which}: ${error.message}`);
+  }
+}
+
+function sideOfLbr(source: KernelSource): ReviewSide {
+  const binary = buildKernel(source);
+  const { info, bytes } = binary;
+  return { info, bytes, driver: kernelDriver(binary), path: cachedPath(source) };
+}
+
+function sidesOfLbr(given: readonly string[], from: string | undefined, reverse: boolean): Sides {
+  const tree = readKernelSource(from ?? installedKernel());
+  if (given.length === 1 && isTree(given[0])) {
+    if (reverse) throw new KernelError('--reverse takes patches back; a file is none');
+    return {
+      before: sideOfLbr(tree),
+      after: sideOfLbr(readKernelSource(given[0])),
+      leftOut: [],
+    };
+  }
+  const { text, notModelled } = patchLbr(tree.text, given.map(patchFile), reverse);
+  const [here, there] = [sideOfLbr(tree), sideOfLbr(kernelSource(text, tree.info.version))];
+  return reverse
+    ? { before: there, after: here, leftOut: notModelled }
+    : { before: here, after: there, leftOut: notModelled };
+}
+
+/** Whether an argument is a second tree, a tar of one or an lbr.c, rather than a patch. */
+function isTree(path: string): boolean {
+  if (/^.+@[^@/]+$/.test(path) && !existsSync(path)) return true;
+  if (!existsSync(path)) return false;
+  return statSync(path).isDirectory() || /\.c$|\.tar(\.\w+)?$|\.t[gx]z$/.test(path);
+}
+
+function patchFile(name: string): PatchFile {
+  if (name === '-') return { name: 'standard input', text: readFileSync(0, 'utf8') };
+  if (!existsSync(name)) throw new KernelError(`${name}: there is no such file`);
+  if (isTree(name)) throw new KernelError(`${name}: give one tree, or patches`);
+  return { name, text: explained(name, () => readFileSync(name, 'utf8')) };
+}
