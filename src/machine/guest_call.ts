@@ -19,7 +19,7 @@ export const CALL_RDMSR = 7;
 export const CALL_WRMSR = 8;
 export const CALL_PMI = 9;
 
-/** The second argument of CALL_INSTALL: the task, or -1 for an event of the CPU, and ATTR_* bits. */
+/** The second argument of CALL_INSTALL: the task, or -1 for an event of the CPU, and ATTR_*. */
 export function opensWith(task: number, attr: number): number {
   return (attr << 8) | (task + 1);
 }
