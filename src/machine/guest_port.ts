@@ -180,7 +180,7 @@ export class GuestPort extends CallPort {
   }
 
   override get expectsFault(): boolean {
-    return !this.inNmi && this.running().expectsFault;
+    return this.running().expectsFault;
   }
 
   get nested(): boolean {

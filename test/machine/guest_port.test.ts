@@ -132,6 +132,27 @@ describe('an NMI inside a function that is interrupted', () => {
     return lines.indexOf('guestPmi 0 0');
   }
 
+  /** What a function of several accesses does while an NMI is armed. */
+  function disabled(after: number, interrupted: number): string[] {
+    const { m, said } = rigOf();
+    m.pmi(0, 0, after);
+    if (interrupted >= 0) m.arm(0, -1, interrupted);
+    m.disable(0, 0);
+    if (interrupted >= 0) {
+      m.switchTo(0, 0);
+      m.resume(0);
+    }
+    return said('guestRead', 'guestWrite', 'guestPmi', 'guestSample');
+  }
+
+  it('an armed NMI comes at the same access, wherever its function was unwound before', () => {
+    for (const after of [2, 3]) {
+      const plain = disabled(after, -1);
+      expect(plain.indexOf('guestPmi 0 0')).toBe(after - 1);
+      for (let at = 0; at < after; at++) expect([at, disabled(after, at)]).toEqual([at, plain]);
+    }
+  });
+
   it('an armed NMI counts an access once, though its function is unwound there', () => {
     for (const after of [1, 2, 3, 4]) {
       for (let at = 0; at < after; at++) {

@@ -56,6 +56,31 @@ describe('x86_schedule_events', () => {
     expect([rig.onPmu(), a.idx, b.idx, c.idx]).toEqual([[a.id, b.id, c.id], 0, 1, 2]);
   });
 
+  it('a counter that an event leaves for another stays behind empty', () => {
+    const rig = new Rig();
+    const [a, b] = [rig.open(-1, ANY, ATTR_PINNED), rig.open(-1, ANY, ATTR_PINNED)];
+    const c = rig.open(-1, ANY, ATTR_PINNED);
+    rig.disable(a);
+    rig.disable(b);
+    expect(c.idx).toBe(2);
+    // A flexible event leaves pinned ones on the PMU.
+    const d = rig.open(-1, ANY);
+    const slots = [0, 1, 2, 3].map((slot) => rig.cpu.cpuc.events(slot) - 1);
+    expect([c.idx, d.idx, slots]).toEqual([0, 1, [c.id, d.id, -1, -1]]);
+  });
+
+  it('the guest LBR event makes others change counters if it never had its own', () => {
+    const rig = new Rig();
+    const [a, b] = [rig.open(-1, ANY), rig.open(-1, ANY)];
+    rig.disable(a);
+    expect(b.idx).toBe(1);
+    const guest = rig.open(-1, CALLSTACK, GUEST_LBR);
+    expect([guest.idx, b.idx]).toEqual([perf.INTEL_PMC_IDX_FIXED_VLBR, 0]);
+    rig.enable(a);
+    rig.disable(b);
+    expect(a.idx).toBe(0);
+  });
+
   it('events with one LBR_SELECT share it, and another filter is refused', () => {
     const rig = new Rig();
     const [first, second] = [rig.open(0, CALLSTACK), rig.open(-1, CALLSTACK)];
