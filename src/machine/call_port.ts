@@ -5,7 +5,7 @@
 import { assert } from '../hw/assert.js';
 import type { MsrPort, Vector } from '../hw/msr_port.js';
 import type { Vcpu } from '../host/vcpu.js';
-import { CALL_SWITCH, CALL_WRMSR } from './guest_call.js';
+import { CALL_INSTALL, CALL_SWITCH, CALL_WRMSR, openedBy, opensWith } from './guest_call.js';
 
 export const FN = 0;
 const ARG_A = 1;
@@ -28,7 +28,7 @@ export const NMI_COUNTER: number = NMI_AFTER + 1;
 /** Words of a port before its log. */
 export const PORT_WORDS: number = NMI_COUNTER + 1;
 
-/** Words of a read in the log: the MSR's index, eax and edx. */
+/** Words of a read in the log: the MSR's index (its complement, if it faulted), eax and edx. */
 export const READ_WORDS = 3;
 
 /** Reads in the log of a port whose words start at `at`; -1 if it has no suspended function. */
@@ -53,6 +53,11 @@ export function renameTasksOf(
   let mask = 0;
   for (let t = 0; t < 32; t++) if ((words[at + TASKS] & (1 << t)) !== 0) mask |= 1 << renamed(t);
   words[at + TASKS] = mask;
+  if (words[at + FN] === CALL_INSTALL) {
+    const { task, attr } = openedBy(words[at + ARG_B]);
+    if (task >= 0) words[at + ARG_B] = opensWith(renamed(task), attr);
+    return;
+  }
   if (words[at + FN] !== CALL_SWITCH) return;
   words[at + ARG_A] = renamed(words[at + ARG_A]);
   words[at + ARG_B] = renamed(words[at + ARG_B]);

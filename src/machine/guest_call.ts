@@ -25,7 +25,7 @@ export const CALL_TICK = 12;
 export const CALL_ROTATE = 13;
 export const CALL_SNAPSHOT = 14;
 
-/** The second argument of CALL_INSTALL: the task, or -1 for an event of the CPU, and ATTR_* bits. */
+/** The second argument of CALL_INSTALL: the task, or -1 for an event of the CPU, and ATTR_*. */
 export function opensWith(task: number, attr: number): number {
   return (attr << 8) | (task + 1);
 }

@@ -32,7 +32,7 @@ import {
 } from './call_port.js';
 import { runGuestCall } from './guest_call.js';
 import type { Layout } from '../hw/memory.js';
-import type { Vector } from '../hw/msr_port.js';
+import { GP_VECTOR, type Vector } from '../hw/msr_port.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 
 /** Thrown to unwind a guest function that the host interrupts. */
@@ -240,7 +240,9 @@ export class GuestPort extends CallPort {
 
   private logged(msr: number): number {
     const at = this.readCursor;
-    assert(this.w[at] === msr, 'a function that runs again reads what it has read before');
+    const faulted = this.w[at] === ~msr;
+    assert(faulted || this.w[at] === msr, 'a function that runs again reads what it read before');
+    this.vector = faulted ? GP_VECTOR : 0;
     this.edx = this.w[at + 2];
     this.readCursor = at + READ_WORDS;
     return this.w[at + 1];
@@ -249,7 +251,7 @@ export class GuestPort extends CallPort {
   private append(msr: number, eax: number, edx: number): void {
     const at = this.log + READ_WORDS * this.w[this.o + READS];
     assert(at < this.snapshot, 'the read log is long enough for every guest function');
-    this.w[at] = msr;
+    this.w[at] = this.vector === 0 ? msr : ~msr;
     this.w[at + 1] = eax;
     this.w[at + 2] = edx;
     this.readCursor = at + READ_WORDS;

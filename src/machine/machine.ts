@@ -2,9 +2,8 @@
  * The machine put together: pCPUs, the host's kernel and KVM, and the guests' kernels, in one block
  * of memory. It performs actions; schedule/table.ts says which are possible.
  */
-import { type Cpu, driverOf, Kernel, type KernelLayout } from '../guest/perf/kernel.js';
-import { perf_event_init_task, perf_event_open } from '../guest/perf/events_syscall.js';
-import { freeEvent, freeTask } from '../guest/perf/events_syscall.js';
+import { type Cpu, driverOf, type Kernel } from '../guest/perf/kernel.js';
+import { freeEvent, perf_event_open } from '../guest/perf/events_syscall.js';
 import type { perf_event } from '../guest/perf/perf_structs.js';
 import * as branch from '../hw/branch.js';
 import { LbrStack } from '../hw/lbr_stack.js';
@@ -15,13 +14,11 @@ import type { Observer } from '../host/observer.js';
 import { Vcpu } from '../host/vcpu.js';
 import { cyclesOf, type MachineConfig, mispredicted, totalVcpus } from './config.js';
 import * as call from './guest_call.js';
-import type { CallPort, PortOwner } from './call_port.js';
-import { GuestImage } from './guest_image.js';
-import { GuestPort } from './guest_port.js';
+import type { CallPort } from './call_port.js';
+import { Guests, type GuestsOwner } from './guests.js';
 import { HOST_EVENT_CLOSE, HOST_EVENT_ON, HostKernel } from './host_perf.js';
-import { ImagePort } from './image_port.js';
 import * as sim from './machine_layout.js';
-import { guestKernelConfig, MachineLayout } from './machine_layout.js';
+import { MachineLayout } from './machine_layout.js';
 
 /** What is left to do when a guest kernel function returns. */
 const EPILOGUE_NONE = 0;
@@ -37,15 +34,14 @@ const EPILOGUE_SYSRET = 2;
  * action takes it to be possible, and runs it to its end or to the vCPU switch that was armed.
  * Numbers of vCPUs count over all VMs; numbers of tasks and events are those of a guest's kernel.
  */
-export class Machine implements PortOwner {
+export class Machine implements GuestsOwner {
   readonly config: MachineConfig;
   readonly memory: Memory;
   readonly pcpus: LogicalProcessor[] = [];
   readonly vcpus: Vcpu[] = [];
-  readonly guests: Kernel[] = [];
-  readonly ports: CallPort[] = [];
-  /** The guests that run as C code, in place of the port. */
-  private readonly images: GuestImage[] = [];
+  readonly guests: readonly Kernel[];
+  readonly ports: readonly CallPort[];
+  private readonly kernels: Guests;
   readonly host: HostKernel;
   readonly kvm: Kvm;
   /** Where things lie in the block. */
@@ -84,50 +80,16 @@ export class Machine implements PortOwner {
       const vcpu = new Vcpu(memory, model, layout.vcpus[i], i, vm, i % shape.vcpus);
       this.vcpus.push(vcpu);
     }
-    for (let vm = 0; vm < shape.vms; vm++) this.addGuest(vm, layout.guests[vm]);
-  }
-
-  private addGuest(vm: number, layout: KernelLayout): void {
-    const config = guestKernelConfig(this.config);
-    const first = vm * config.cpus;
-    const vcpus = this.vcpus.slice(first, first + config.cpus);
-    const sample = (cpu: Cpu, event: perf_event): void => {
-      const vcpu = first + cpu.id;
-      if (!this.ports[vcpu].replaying) this.observer.guestSample(vcpu, event.id);
-    };
-    const at = (vcpu: Vcpu): number => this.layout.ports[vcpu.id];
-    const { kvm, w } = this;
-    const { model } = this.config;
-    const { image } = driverOf(this.config);
-    if (image === undefined) {
-      const ports = vcpus.map((vcpu) => new GuestPort(w, at(vcpu), kvm, vcpu, this, model));
-      const kernel = new Kernel(this.memory, layout, config, ports, { sample });
-      ports.forEach((port, i) => {
-        port.cpu = kernel.cpus[i];
-      });
-      this.guests.push(kernel);
-      this.ports.push(...ports);
-      return;
-    }
-    const ports = vcpus.map((vcpu) => new ImagePort(w, at(vcpu), kvm, vcpu, this));
-    const kernel = new Kernel(this.memory, layout, config, ports, { sample });
-    const { objects, objectWords } = this.layout;
-    const own = w.subarray(objects[vm], objects[vm] + objectWords);
-    const output = {
-      sample: (cpu: number, event: perf_event): void => sample(kernel.cpus[cpu], event),
-      opened: (cpu: number, type: number, ret: number): void => this.opened(first + cpu, type, ret),
-      warned: (file: string, line: number): void => this.observer.guestWarned(vm, file, line),
-    };
-    this.guests.push(kernel);
-    this.ports.push(...ports);
-    this.images.push(new GuestImage(image, kernel, ports, this.config.shape.tasks, own, output));
+    this.kernels = new Guests(this, observer);
+    this.guests = this.kernels.guests;
+    this.ports = this.kernels.ports;
   }
 
   /** Brings the machine to its first state, as often as needed. vCPU i starts on pCPU i. */
   boot(): void {
     this.w.fill(0);
     this.host.boot();
-    for (let vm = 0; vm < this.guests.length; vm++) this.bootGuest(vm);
+    for (let vm = 0; vm < this.guests.length; vm++) this.kernels.boot(vm);
     for (const vcpu of this.vcpus) {
       vcpu.pcpu = -1;
       this.setCpl(vcpu.id, 3);
@@ -137,22 +99,6 @@ export class Machine implements PortOwner {
     for (let i = 0; i < n; i++) {
       this.switchOut(i, i);
       this.switchIn(i, i);
-    }
-  }
-
-  /** A kernel as it stands after its boot: task i is current on CPU i. */
-  private bootGuest(vm: number): void {
-    if (driverOf(this.config).image !== undefined) {
-      this.images[vm].boot();
-      return;
-    }
-    const kernel = this.guests[vm];
-    kernel.clear();
-    for (let i = 0; i < this.config.shape.tasks; i++) kernel.tasks[i].alive = 1;
-    for (const cpu of kernel.cpus) {
-      cpu.cpuctx.current = cpu.id;
-      kernel.tasks[cpu.id].on_cpu = cpu.id + 1;
-      kernel.tasks[cpu.id].cpu = cpu.id;
     }
   }
 
@@ -399,14 +345,8 @@ export class Machine implements PortOwner {
   }
 
   fork(vcpu: number): void {
-    const { kernel, cpuctx, id } = this.cpu(vcpu);
-    if (driverOf(this.config).image !== undefined) {
-      this.images[this.vcpus[vcpu].vm].fork(id);
-      return;
-    }
-    const child = freeTask(kernel);
-    perf_event_init_task(kernel, cpuctx.current, child);
-    kernel.tasks[child].cpu = id;
+    const { vm, cpu } = this.vcpus[vcpu];
+    this.kernels.fork(vm, cpu);
   }
 
   /** Returns 0, or the negative errno with which perf_event_open() refused. */
@@ -421,7 +361,8 @@ export class Machine implements PortOwner {
     return this.lastOpened;
   }
 
-  private opened(vcpu: number, type: number, ret: number): void {
+  /** What perf_event_open() of a guest has returned. */
+  opened(vcpu: number, type: number, ret: number): void {
     this.lastOpened = ret;
     this.observer.guestOpened(vcpu, type, ret);
   }
@@ -491,7 +432,7 @@ export class Machine implements PortOwner {
   /** Starts a new kernel in the VM: its memory is cleared, and the MSRs keep their values. */
   kexec(vcpu: number): void {
     const { vm } = this.vcpus[vcpu];
-    this.bootGuest(vm);
+    this.kernels.boot(vm);
     for (const other of this.vcpus) {
       if (other.vm !== vm) continue;
       this.ports[other.id].disarmNmi();

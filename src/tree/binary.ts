@@ -12,8 +12,10 @@ import { WebAssembly } from '../guest/image/webassembly.js';
 export interface KernelInfo {
   /** Version in the kernel's Makefile, such as `6.1.192`; `unknown` for a file without a tree. */
   readonly version: string;
-  /** Hash of lbr.c, in hexadecimal. */
+  /** Hash of lbr.c or of the files of an image, in hexadecimal. */
   readonly sha256: string;
+  /** Set for an image. */
+  readonly whole?: true;
 }
 
 export interface KernelBinary {

@@ -139,7 +139,7 @@ describe('the worker of a campaign', () => {
       seed: 1,
       schedules: [],
       shorten: false,
-    version: '6.1',
+      version: '6.1',
     };
     let ends = 0;
     const update = ([{ runs, runsWanted }]: readonly Progress[]): void => {

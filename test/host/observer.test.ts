@@ -21,6 +21,7 @@ const CALLS: readonly (readonly [name: keyof Observer, args: readonly unknown[]]
   ['hostBranch', [1]],
   ['cstate', [1]],
   ['guestOpened', [1, 2, -22]],
+  ['guestWarned', [1, 'kernel/events/core.c', 2]],
   ['guestIdle', [1]],
 ];
 

@@ -131,6 +131,10 @@ describe('filter-true', () => {
       [both, -EOPNOTSUPP, 'nehalem'],
       [STACK | U, -EOPNOTSUPP, 'core2'],
       [ANY | U, 0, 'core2'],
+      [ANY, 0, 'skylake'],
+      [STACK, 0, 'skylake'],
+      [U, -EINVAL, 'skylake'],
+      [U | K, -EINVAL, 'core2'],
     ] as const) {
       expect(openVerdict(type, ret, cpu)).toBe('');
       const rig = new WatchedRig({ cpu });

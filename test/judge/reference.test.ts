@@ -315,6 +315,21 @@ describe('fault', () => {
     }
   });
 
+  it('a fault that the kernel expects breaks nothing, if it is right', () => {
+    for (const [eax, whose] of [
+      [msrs.DEBUGCTLMSR_FREEZE_IN_SMM, 'nobody'],
+      [LBR, 'policy'],
+    ] as const) {
+      const rig = referenceRig('skylake', {
+        nested: false,
+        running: CALL_SWITCH,
+        expectsFault: true,
+      });
+      rig.ref.fault(0, DEBUGCTL, true, eax, 0);
+      expect(rig.breaker('no-fault')).toBe(whose);
+    }
+  });
+
   /** Calls `prepare`, then gives vCPU 0 a wrong sample. Returns who breaks callstack-true. */
   const sampled = (prepare: (rig: CheckRig) => void): string => {
     const rig = referenceRig();

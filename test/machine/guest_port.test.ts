@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest';
 import * as perf from '../../src/guest/perf/perf_event.js';
 import { assert, ModelInvariantError } from '../../src/hw/assert.js';
 import * as branch from '../../src/hw/branch.js';
+import { GP_VECTOR, type Vector } from '../../src/hw/msr_port.js';
+import { DEBUGCTLMSR_FREEZE_IN_SMM } from '../../src/hw/msr_index.js';
 import { always } from '../../src/host/policy/always.js';
 import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import * as call from '../../src/machine/guest_call.js';
@@ -111,6 +113,78 @@ describe('an NMI', () => {
     m.rdmsr(0, TOS);
     m.rdmsr(0, TOS);
     expect(said('guestPmi')).toEqual(['guestPmi 0 0']);
+  });
+});
+
+describe('an NMI inside a function that is interrupted', () => {
+  /** Reads of TOS that are made before an armed NMI comes; the host takes the CPU before one. */
+  function readsBefore(after: number, interrupted: number): number {
+    const { m, said } = rigOf();
+    m.pmi(0, 0, after);
+    for (let i = 0; i < after; i++) {
+      if (i === interrupted) m.arm(0, -1, 0);
+      m.rdmsr(0, TOS);
+      if (i !== interrupted) continue;
+      m.switchTo(0, 0);
+      m.resume(0);
+    }
+    const lines = said('guestRead', 'guestPmi');
+    return lines.indexOf('guestPmi 0 0');
+  }
+
+  /** What a function of several accesses does while an NMI is armed. */
+  function disabled(after: number, interrupted: number): string[] {
+    const { m, said } = rigOf();
+    m.pmi(0, 0, after);
+    if (interrupted >= 0) m.arm(0, -1, interrupted);
+    m.disable(0, 0);
+    if (interrupted >= 0) {
+      m.switchTo(0, 0);
+      m.resume(0);
+    }
+    return said('guestRead', 'guestWrite', 'guestPmi', 'guestSample');
+  }
+
+  it('an armed NMI comes at the same access, wherever its function was unwound before', () => {
+    for (const after of [2, 3]) {
+      const plain = disabled(after, -1);
+      expect(plain.indexOf('guestPmi 0 0')).toBe(after - 1);
+      for (let at = 0; at < after; at++) expect([at, disabled(after, at)]).toEqual([at, plain]);
+    }
+  });
+
+  it('an armed NMI counts an access once, though its function is unwound there', () => {
+    for (const after of [1, 2, 3, 4]) {
+      for (let at = 0; at < after; at++) {
+        expect([after, at, readsBefore(after, at)]).toEqual([after, at, after - 1]);
+      }
+    }
+  });
+});
+
+describe('an access that may fault', () => {
+  /** A CPU of a new kernel that the host takes before it asks for a freeze in SMM. */
+  function takenInStart(): { rig: Rig; writes: () => string[] } {
+    const rig = rigOf();
+    const { m } = rig;
+    const reset = 2 + 3 * m.config.model.lbr_nr;
+    m.close(0, 0);
+    m.arm(0, -1, reset);
+    m.kexec(0);
+    expect([m.ports[0].suspended, m.ports[0].accesses]).toEqual([call.CALL_BOOT, reset]);
+    const writes = (): string[] => rig.said('guestFault', 'guestWrite');
+    writes();
+    return { rig, writes };
+  }
+
+  it('no fault is expected while the host has the CPU, nor once the write is made', () => {
+    const { rig, writes } = takenInStart();
+    const { m } = rig;
+    expect(m.ports[0].expectsFault).toBe(false);
+    m.switchTo(0, 0);
+    m.resume(0);
+    expect(writes()).toEqual([`guestFault 0 ${DEBUGCTL} true ${DEBUGCTLMSR_FREEZE_IN_SMM} 0`]);
+    expect(m.ports[0].expectsFault).toBe(false);
   });
 });
 
@@ -271,6 +345,29 @@ describe('guest functions', () => {
     port.rewind();
     port.rdmsr(DEBUGCTL);
     expect(() => port.end()).toThrow('a function that runs again makes the same accesses');
+  });
+
+  it('a read that is repeated faults as it did, whatever was read meanwhile', () => {
+    const { m } = rigOf();
+    const port = portOf(m);
+    const unknown = 0x10;
+    port.begin(call.CALL_RDMSR, unknown, 0, 0, 0, 0);
+    port.rdmsr(unknown);
+    port.rdmsr(TOS);
+    port.suspend();
+    const vectorsAfter = (vector: Vector): Vector[] => {
+      port.rewind();
+      port.vector = vector;
+      const vectors = [unknown, TOS].map((msr) => {
+        port.rdmsr(msr);
+        return port.vector;
+      });
+      port.suspend();
+      return vectors;
+    };
+    for (const vector of [0, GP_VECTOR] as const) {
+      expect(vectorsAfter(vector)).toEqual([GP_VECTOR, 0]);
+    }
   });
 
   it('a task switch never leaves a task that does not run, nor goes to one that does', () => {

@@ -138,10 +138,11 @@ export class CheckRig extends Judged {
   }
 }
 
-/** Whether vCPUs handle an NMI inside another function, and which function they run. */
+/** What vCPUs do: an NMI inside another function, which function, an access that may fault. */
 export interface Seen {
   nested: boolean;
   running: number;
+  expectsFault?: boolean;
 }
 
 /** A reference machine; the test tells it what its guests do. */
@@ -149,7 +150,15 @@ export function referenceRig(
   cpu = 'skylake',
   seen: Seen = { nested: false, running: CALL_SWITCH },
 ): CheckRig {
-  const ports = { get: () => [0, 1, 2, 3].map(() => ({ nested: seen.nested })) };
+  const port = {
+    get nested(): boolean {
+      return seen.nested;
+    },
+    get expectsFault(): boolean {
+      return seen.expectsFault ?? false;
+    },
+  };
+  const ports = { value: [port, port, port, port] };
   const runningCall = { value: () => seen.running };
   return new CheckRig(
     { cpu, vcpus: 2, pcpus: 2 },

@@ -38,7 +38,7 @@ const NAMES: ReadonlyMap<number, string> = new Map([
 /** Logs `r NAME` and `w NAME VALUE`, in hexadecimal. A write of OVF_CTRL clears STATUS. */
 export class LoggedPort implements MsrPort {
   edx = 0;
-  readonly vector: Vector = 0;
+  vector: Vector = 0;
   log: string[] = [];
   /** STATUS bits that are set when STATUS is acknowledged, for an overflow during the handler. */
   late = 0;

@@ -44,7 +44,7 @@ describe('timeline', () => {
     expect(text).toMatch(/^v1: RDMSR FROM_2 returned 0x\w+, of VM 0, instead of 0x0$/);
     expect(lines.join('\n')).toMatchInlineSnapshot(`
       "  2 VMs of 1 vCPU, 1 pCPU: v0 (VM 0) on p0, v1 (VM 1) off
-        #1  v0 (VM 0, task 0, p0): open event 0: of task 0, CALL_STACK|USER (3 exits)
+        #1  v0 (VM 0, task 0, p0): open event 0: of task 0, CALL_STACK|USER (4 exits)
             - writes slots 0..31: all 0; LBR_SELECT=0x3c5 (call stack); DEBUGCTL=LBR
         #2  v0 (VM 0, task 0, p0): 2 calls
             - hardware records call#3..#4 (LBR_TOS was 0)

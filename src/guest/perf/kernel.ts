@@ -93,12 +93,15 @@ export class Cpu {
 
   /** Kernel: arch/x86/lib/msr.c:msr_set_bit(), for a bit of the low word. A fault is no error. */
   msr_set_bit(msr: number, bit: number): void {
-    const eax = this.rdmsrl(msr);
-    const { edx } = this;
-    if ((eax & bit) !== 0) return;
     this.expectsFault = true;
-    this.port.wrmsr(msr, eax | bit, edx);
-    this.expectsFault = false;
+    try {
+      const eax = this.rdmsrl(msr);
+      const { edx, vector } = this.port;
+      if (vector === 0 && (eax & bit) === 0) this.port.wrmsr(msr, eax | bit, edx);
+    } finally {
+      // A host that takes the CPU here unwinds the function.
+      this.expectsFault = false;
+    }
   }
 
   wrmsrl(msr: number, eax: number, edx: number): void {

@@ -22,8 +22,8 @@ export function x86_pmu_disable(cpu: Cpu): void {
 function keepCounters({ cpuc, kernel }: Cpu): boolean {
   let used = 0;
   for (let i = 0; i < cpuc.n_events; i++) {
-    const { attr, idx } = kernel.events[cpuc.event_list(i)];
-    if ((attr & perf.ATTR_VLBR) !== 0) continue;
+    const { idx } = kernel.events[cpuc.event_list(i)];
+    // The guest LBR event's bit is 26 here, and 58 in the kernel: no other event has either.
     if (idx === perf.IDX_UNASSIGNED || (used & (1 << idx)) !== 0) return false;
     used |= 1 << idx;
   }

@@ -22,12 +22,15 @@ export interface ReviewSide {
   readonly driver: DriverKind;
   /** The path that `vlbr replay` takes as --kernel-src. */
   readonly path: string;
+}
+
+interface BuiltSide extends ReviewSide {
   readonly bytes: Uint8Array;
 }
 
 export interface Sides {
-  readonly before: ReviewSide;
-  readonly after: ReviewSide;
+  readonly before: BuiltSide;
+  readonly after: BuiltSide;
   /** Files that the patches change and that do not run here. */
   readonly leftOut: readonly string[];
 }
@@ -56,7 +59,7 @@ export async function sidesOf(
   });
 }
 
-function sideOfImage(image: TreeImage, path: string): ReviewSide {
+function sideOfImage(image: TreeImage, path: string): BuiltSide {
   return { info: image.info, driver: imageDriver(image), path, bytes: image.bytes };
 }
 
@@ -112,7 +115,7 @@ async function builtTree(which: string, build: () => Promise<TreeImage>): Promis
   }
 }
 
-function sideOfLbr(source: KernelSource): ReviewSide {
+function sideOfLbr(source: KernelSource): BuiltSide {
   const binary = buildKernel(source);
   const { info, bytes } = binary;
   return { info, bytes, driver: kernelDriver(binary), path: cachedPath(source) };

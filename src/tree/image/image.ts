@@ -52,7 +52,11 @@ export async function folderImage(
   for (const file of TREE_FILES) hash.update(readFileSync(join(tree, file)));
   const makefile = join(tree, 'Makefile');
   const version = existsSync(makefile) ? versionOf(readFileSync(makefile, 'utf8')) : 'unknown';
-  const bytes = withInfo(built, { version, sha256: hash.digest('hex') }, IMAGE_SECTION);
+  const bytes = withInfo(
+    built,
+    { version, sha256: hash.digest('hex'), whole: true },
+    IMAGE_SECTION,
+  );
   const image = imageOf(bytes);
   assert(image !== null, 'an image has a note of its origin');
   return image;

@@ -103,12 +103,9 @@ describe('answers', () => {
     expect(asked('perf_output_end', 0).rig.said).toEqual(['end']);
   });
 
-  it('user memory is copied, and user code is calls', () => {
+  it('user memory is copied', () => {
     const { rig, result } = asked('_copy_from_user', 8, 16, 4);
     expect([result, ...rig.said]).toEqual([0, 'copy 8 16 4']);
-    const code = asked('copy_from_user_nmi', 0, 0x1000, 8).rig.ints;
-    expect((code.get(0) ?? 0) & 0xff).toBe(0xe8);
-    expect((code.get(4) ?? 0) >>> 0).toBe(0x90_90_90_90);
   });
 
   it('an answer without a meaning is 0 or 1', () => {

@@ -175,6 +175,22 @@ describe('perf_event_open', () => {
     expect(syscall.perf_event_open(none.cpu, 0, 0, 0, ANY)).toBe(-EOPNOTSUPP);
   });
 
+  it('an event that names no level gets all of them, and one that names levels alone none', () => {
+    const rig = new Rig();
+    const { PERF_SAMPLE_BRANCH_ANY, PERF_SAMPLE_BRANCH_KERNEL, PERF_SAMPLE_BRANCH_USER } = perf;
+    const all = PERF_SAMPLE_BRANCH_USER | PERF_SAMPLE_BRANCH_KERNEL | perf.PERF_SAMPLE_BRANCH_HV;
+    const typeOf = (asked: number): number => rig.open(0, asked).branch_sample_type;
+    expect(typeOf(PERF_SAMPLE_BRANCH_ANY)).toBe(PERF_SAMPLE_BRANCH_ANY | all);
+    for (const level of [PERF_SAMPLE_BRANCH_USER, PERF_SAMPLE_BRANCH_KERNEL]) {
+      const type = PERF_SAMPLE_BRANCH_ANY | level;
+      expect(typeOf(type)).toBe(type);
+    }
+    for (const levels of [0, PERF_SAMPLE_BRANCH_USER, all]) {
+      expect(syscall.perf_event_open(rig.cpu, 5, 0, 0, levels)).toBe(-EINVAL);
+      expect(rig.kernel.events[5].used).toBe(0);
+    }
+  });
+
   it('a context gets one buffer for call stacks, once an event wants it', () => {
     const rig = new Rig();
     rig.open(0, ANY);

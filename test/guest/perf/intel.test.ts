@@ -10,6 +10,7 @@ import * as perf from '../../../src/guest/perf/perf_event.js';
 import { perf_pmu_disable, perf_pmu_enable } from '../../../src/guest/perf/events_core.js';
 import * as x86 from '../../../src/guest/perf/x86_core.js';
 import * as msrs from '../../../src/hw/msr_index.js';
+import { GP_VECTOR } from '../../../src/hw/msr_port.js';
 import { modelOf, print64 } from '../../golden/accesses.js';
 import { ACTIVE_OFF, ACTIVE_ON, ANY, ANY_SELECT, CALLSTACK } from '../../rig/kernel.js';
 import { CALLSTACK_SELECT, CTRL_OFF, CTRL_ON, DEPTH, RESET, Rig } from '../../rig/kernel.js';
@@ -35,6 +36,49 @@ describe('x86_schedule_events', () => {
     const late = rig.open(0, ANY);
     expect([late.state, slots().toSorted()]).toEqual([PERF_EVENT_STATE_INACTIVE, [0, 2, 3, 4]]);
     for (const slot of [0, 1, 2, 3]) expect(rig.kernel.events[slots()[slot]].idx).toBe(slot);
+  });
+
+  it('events keep their counters if all can, else each gets the next one in turn', () => {
+    const rig = new Rig();
+    const [a, b] = [rig.open(-1, ANY), rig.open(-1, ANY)];
+    rig.disable(a);
+    expect([rig.onPmu(), b.idx]).toEqual([[b.id], 1]);
+    rig.enable(a);
+    expect([rig.onPmu(), a.idx, b.idx]).toEqual([[a.id, b.id], 0, 1]);
+    rig.disable(a);
+    // One that never had a counter makes all of them change.
+    const c = rig.open(-1, ANY);
+    expect([rig.onPmu(), b.idx, c.idx]).toEqual([[b.id, c.id], 0, 1]);
+    const slots = [0, 1, 2, 3].map((slot) => rig.cpu.cpuc.events(slot) - 1);
+    expect(slots).toEqual([b.id, c.id, -1, -1]);
+    // So does one whose counter has gone to another.
+    rig.enable(a);
+    expect([rig.onPmu(), a.idx, b.idx, c.idx]).toEqual([[a.id, b.id, c.id], 0, 1, 2]);
+  });
+
+  it('a counter that an event leaves for another stays behind empty', () => {
+    const rig = new Rig();
+    const [a, b] = [rig.open(-1, ANY, ATTR_PINNED), rig.open(-1, ANY, ATTR_PINNED)];
+    const c = rig.open(-1, ANY, ATTR_PINNED);
+    rig.disable(a);
+    rig.disable(b);
+    expect(c.idx).toBe(2);
+    // A flexible event leaves pinned ones on the PMU.
+    const d = rig.open(-1, ANY);
+    const slots = [0, 1, 2, 3].map((slot) => rig.cpu.cpuc.events(slot) - 1);
+    expect([c.idx, d.idx, slots]).toEqual([0, 1, [c.id, d.id, -1, -1]]);
+  });
+
+  it('the guest LBR event makes others change counters if it never had its own', () => {
+    const rig = new Rig();
+    const [a, b] = [rig.open(-1, ANY), rig.open(-1, ANY)];
+    rig.disable(a);
+    expect(b.idx).toBe(1);
+    const guest = rig.open(-1, CALLSTACK, GUEST_LBR);
+    expect([guest.idx, b.idx]).toEqual([perf.INTEL_PMC_IDX_FIXED_VLBR, 0]);
+    rig.enable(a);
+    rig.disable(b);
+    expect(a.idx).toBe(0);
   });
 
   it('events with one LBR_SELECT share it, and another filter is refused', () => {
@@ -272,14 +316,34 @@ describe('intel_pmu_cpu_starting', () => {
     const set = msrs.DEBUGCTLMSR_LBR | msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
     rig.port.set(msrs.MSR_IA32_DEBUGCTLMSR, set, 7);
     intel.intel_pmu_cpu_starting(rig.cpu);
-    expect(rig.take()).toEqual(['r DEBUGCTL', 'w DEBUGCTL 700000800', ...RESET]);
+    const smm = ['r DEBUGCTL', 'w DEBUGCTL 700004800'];
+    expect(rig.take()).toEqual(['r DEBUGCTL', 'w DEBUGCTL 700000800', ...RESET, ...smm]);
   });
 
-  it('a starting CPU never writes DEBUGCTL when LBR is off', () => {
+  it('a starting CPU never writes DEBUGCTL if LBR is off and FREEZE_IN_SMM is on', () => {
     const rig = new Rig();
     rig.port.set(msrs.MSR_IA32_DEBUGCTLMSR, msrs.DEBUGCTLMSR_FREEZE_IN_SMM);
     intel.intel_pmu_cpu_starting(rig.cpu);
-    expect(rig.take()).toEqual(['r DEBUGCTL', ...RESET]);
+    expect(rig.take()).toEqual(['r DEBUGCTL', ...RESET, 'r DEBUGCTL']);
+  });
+
+  it.each([{ version: '4.18' }, { pmu_version: 1 }] as const)(
+    'a starting CPU never asks for FREEZE_IN_SMM with %o',
+    (config) => {
+      const rig = new Rig(config);
+      intel.intel_pmu_cpu_starting(rig.cpu);
+      expect(rig.take()).toEqual(['r DEBUGCTL', ...RESET]);
+    },
+  );
+
+  it('a starting CPU never writes DEBUGCTL again if the second read of it faults', () => {
+    const rig = new Rig();
+    rig.port.vector = GP_VECTOR;
+    intel.intel_pmu_cpu_starting(rig.cpu);
+    expect([rig.take(), rig.cpu.expectsFault]).toEqual([
+      ['r DEBUGCTL', ...RESET, 'r DEBUGCTL'],
+      false,
+    ]);
   });
 });
 
@@ -298,13 +362,15 @@ describe('the paravirtual ACTIVE bit', () => {
     rig.close(event);
     return rig.take().filter((line) => /ACTIVE|DEBUGCTL \d|w CTRL/.test(line));
   }
-  const OFF = [CTRL_OFF, 'w DEBUGCTL 0'];
-  const ON = ['w DEBUGCTL 1', CTRL_ON];
+  /** The CPU starts with FREEZE_IN_SMM, and the first event finds the PMU on. */
+  const FIRST = ['w DEBUGCTL 4000', CTRL_OFF];
+  const OFF = [CTRL_OFF, 'w DEBUGCTL 4000'];
+  const ON = ['w DEBUGCTL 4001', CTRL_ON];
   const PMI = [CTRL_OFF, CTRL_ON];
 
   it('ACTIVE is never written without the feature', () => {
     const both = [...OFF, ...ON, ...OFF, CTRL_ON, CTRL_OFF, ...ON, ...PMI, ...OFF, ...ON];
-    expect(life('none')).toEqual([...ON, ...both, ...OFF, CTRL_ON]);
+    expect(life('none')).toEqual([...FIRST, ...ON, ...both, ...OFF, CTRL_ON]);
   });
 
   it('add-del sets ACTIVE before the first add and clears it after the last del', () => {
@@ -312,7 +378,7 @@ describe('the paravirtual ACTIVE bit', () => {
     const second = [...OFF, ACTIVE_OFF, ACTIVE_ON, ...ON];
     const away = [...OFF, ACTIVE_OFF, CTRL_ON, CTRL_OFF, ACTIVE_ON, ...ON];
     const close = [...OFF, ...ON, ...OFF, ACTIVE_OFF, CTRL_ON];
-    const expected = [ACTIVE_ON, ...ON, ...second, ...away, ...PMI, ...close];
+    const expected = [...FIRST, ACTIVE_ON, ...ON, ...second, ...away, ...PMI, ...close];
     expect(life('add-del')).toEqual(expected);
     expect(life('add-del-boot')).toEqual([ACTIVE_OFF, ...expected]);
   });
@@ -320,7 +386,7 @@ describe('the paravirtual ACTIVE bit', () => {
   it('ACTIVE is set before the reset of a first add, and cleared after LBR is off', () => {
     const rig = new Rig({ pv: 'add-del' });
     const event = rig.open(0, CALLSTACK);
-    expect(rig.take().slice(0, 2)).toEqual([ACTIVE_ON, 'w FROM0 0']);
+    expect(rig.take().slice(0, 3)).toEqual([CTRL_OFF, ACTIVE_ON, 'w FROM0 0']);
     rig.open(-1, ANY);
     rig.close(event);
     expect(rig.cpu.cpuc.pv_lbr_users).toBe(0);

@@ -97,8 +97,8 @@ describe('a switch from a task with a call stack to one without events', () => {
     rig.cpu = rig.kernel.cpus[1];
     rig.take();
     rig.switchTo(0);
-    // The PMU is off, so nothing stops it first.
-    expect(rig.take()).toEqual([...RESTORE, ...START]);
+    // The PMU is on from the boot, though no event was here yet.
+    expect(rig.take()).toEqual([CTRL_OFF, ...RESTORE, ...START]);
   });
 });
 
@@ -296,7 +296,7 @@ describe('opening and closing in the running task', () => {
   it('an open always resets for the first user, and starts LBR before the counters', () => {
     const rig = new Rig();
     rig.open(0, CALLSTACK);
-    expect(rig.take()).toEqual([...RESET, ...START]);
+    expect(rig.take()).toEqual([CTRL_OFF, ...RESET, ...START]);
   });
 
   it('an open never resets for the second user', () => {

@@ -118,7 +118,9 @@ class Replay {
 
   run(): void {
     const state = (): Record<string, number> => stateOf(this.kernel);
-    repeat(this.trace, this.port, (call) => this.perform(call), state);
+    // Static in the C; all else begins as 0.
+    const first = { 'cpu0.enabled': 1, 'cpu1.enabled': 1 };
+    repeat(this.trace, this.port, (call) => this.perform(call), state, first);
   }
 
   private perform({ call, ret, samples }: Call): void {

@@ -7,7 +7,8 @@ import { PORT } from '../../../src/guest/perf/lbr_port.js';
 import { PROPERTY_NAMES } from '../../../src/judge/properties.js';
 import { reviewPolicy } from '../../../src/questions/review/comparison.js';
 import { reviewJson } from '../../../src/questions/review/json.js';
-import { type Review, type ReviewSide, reviewText } from '../../../src/questions/review/text.js';
+import type { ReviewSide } from '../../../src/questions/review/sides.js';
+import { type Review, reviewText } from '../../../src/questions/review/text.js';
 import { CRASHING, NO_RESTORE } from '../../rig/broken_port.js';
 import { cpuModel } from '../../rig/cpu.js';
 import { policyOf } from '../../rig/machine.js';
@@ -22,7 +23,7 @@ function reviewOf(before: DriverKind, after: DriverKind): Review {
   const what = { model: cpuModel('haswell/4'), policy: policyOf('always'), before, driver: after };
   const reviews = [reviewPolicy({ ...common, ...what, properties: PROPERTY_NAMES })];
   const sides = { before: sideOf(before, 'old'), after: sideOf(after, 'new') };
-  const rest = { cpus: ['haswell/4'], patches: [], reverse: false, notModelled: [] };
+  const rest = { cpus: ['haswell/4'], patches: [], reverse: false, leftOut: [] };
   return { ...rest, ...sides, reviews, seed: 1, runs: 60, interrupted: false, elapsed_s: 1 };
 }
 

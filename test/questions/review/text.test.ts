@@ -45,7 +45,7 @@ function review(before: DriverKind, after: DriverKind, more: Partial<Review> = {
     after: side(after, 'a'.repeat(64), '/cache/after.wasm'),
     patches: ['fix.patch'],
     reverse: false,
-    notModelled: [],
+    leftOut: [],
     reviews: [reviewed(before, after)],
     interrupted: false,
     elapsed_s: 1,
@@ -71,12 +71,12 @@ const json = (of: Review): Json => JSON.parse(JSON.stringify(reviewJson(of))) as
 
 describe('the report of a review', () => {
   it('a review shows what is lost, by a schedule that can be replayed', () => {
-    const lost = review(PORT, NO_RESTORE, { notModelled: ['kernel/x.c'] });
+    const lost = review(PORT, NO_RESTORE, { leftOut: ['kernel/x.c'] });
     const text = lines(lost);
     expect(text[0]).toBe('vlbr review: haswell; seed 1; 200 runs on each side under always');
     expect(text[1]).toBe('tree: the C file of Linux 6.1.9 (lbr.c, sha256 bbbbbbbbbbbb)');
     expect(text[2]).toBe('with: fix.patch (sha256 aaaaaaaaaaaa)');
-    expect(text[3]).toBe('not modelled, so left out: kernel/x.c');
+    expect(text[3]).toBe('not run here, so left out: kernel/x.c');
     const row = text.find((line) => line.startsWith('LOST') && line.includes('callstack-true'));
     expect(row).toMatch(/the guest's kernel itself +haswell +\d+ actions +failed elsewhere before/);
     const head = text.indexOf("lost: callstack-true, broken by the guest's kernel itself");

@@ -1,4 +1,5 @@
 /** The report of a campaign, from hand-made results. */
+import { listFor } from '../../../src/campaign/kernel_lists.js';
 import { describe, expect, it } from 'vitest';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
 import { type PropertyName, REACH_NAMES } from '../../../src/judge/properties.js';
@@ -32,6 +33,14 @@ function result(
   return { policy, property, verdict, expected, reason, runs: 5, reach, counterexample: found };
 }
 
+const BY_KERNEL = {
+  version: '6.1',
+  list: listFor('6.1'),
+  own: true,
+  unknown: [],
+  missing: [],
+};
+
 function campaign(results: readonly Result[], more: Partial<Report> = {}): Campaign {
   const report: Report = {
     results,
@@ -52,7 +61,7 @@ function campaign(results: readonly Result[], more: Partial<Report> = {}): Campa
     schedules: [],
     runsAsked: 5,
   };
-  return { ...options, elapsed_s: 2, report };
+  return { ...options, elapsed_s: 2, report, byKernel: BY_KERNEL };
 }
 
 const text = (of: Campaign): string => verifyText(of, coloursFor(false)).join('\n');
@@ -111,8 +120,18 @@ describe('verifyText', () => {
   });
 
   it('the report always tells the guest kernel’s own failures apart', () => {
-    const finding = { property: 'balanced', counterexample: counterexample('never', 'balanced') };
-    const printed = text(campaign([], { kernelFindings: [finding] as Report['kernelFindings'] }));
+    const finding = {
+      property: 'balanced' as const,
+      known: 'it is known',
+      counterexample: counterexample('never', 'balanced'),
+    };
+    const unknown = { ...finding, property: 'no-warn' as const, known: null };
+    const one = campaign([], { kernelFindings: [finding, unknown] });
+    const printed = text({ ...one, byKernel: { ...BY_KERNEL, unknown: [unknown] } });
+    expect(printed.indexOf('breaks no-warn')).toBeLessThan(printed.indexOf('breaks balanced'));
+    expect(printed).toContain('  known: it is known');
+    expect(printed).toMatch(/^no-warn +breaks it; not known of Linux 6.1$/m);
+    expect(printed).toMatch(/^0 verdicts, 1 unexpected$/m);
     expect(printed).toContain("the guest's kernel breaks balanced");
     expect(printed).toContain('counts against no policy');
   });

@@ -14,7 +14,8 @@ import {
   PERF_SAMPLE_BRANCH_USER,
 } from '../../../src/guest/perf/perf_event.js';
 import { BRANCH_REL_CALL, BRANCH_RET } from '../../../src/hw/branch.js';
-import { CALL_PMI, CALL_SWITCH, runGuestCall } from '../../../src/machine/guest_call.js';
+import { CALL_BOOT, CALL_PMI, CALL_SWITCH, runGuestCall } from '../../../src/machine/guest_call.js';
+import { DEBUGCTLMSR_FREEZE_IN_SMM, MSR_IA32_DEBUGCTLMSR } from '../../../src/hw/msr_index.js';
 import { cpuModel } from '../../rig/cpu.js';
 import { ImageGuest, imageOf, imageVersions, LoggedCpu } from '../../rig/images.js';
 import { bootKernel } from '../../rig/kernel.js';
@@ -70,10 +71,17 @@ class Both {
     this.kernel.cpus[0].cpuctx.current = 0;
     this.kernel.tasks[0].on_cpu = 1;
     this.guest.switchTo(0, this.tasks[0]);
-    // The port begins with a PMU that is off; in Linux it is on until the first event is opened.
-    this.open(0, TYPES[1]);
-    this.perform({ what: 'close', a: 0, b: 0 });
     this.take();
+    // The C code has started its CPU, on registers that are kept.
+    for (const registers of [this.msrs, this.guest.msrs[0]]) {
+      registers.wrmsr(MSR_IA32_DEBUGCTLMSR, 0, 0);
+    }
+    this.take();
+    runGuestCall(this.kernel.cpus[0], CALL_BOOT, 0, 0, 0);
+    this.guest.call(0, 'vlbr_cpu_starting');
+    const { port, c } = this.take();
+    expect(port).toEqual(c);
+    expect(port.at(-1)).toBe(`w 1d9 0:${DEBUGCTLMSR_FREEZE_IN_SMM.toString(16)}`);
   }
 
   take(): { readonly port: string[]; readonly c: string[] } {
