@@ -1,7 +1,7 @@
 /** docs/FIDELITY.md: order of the rows, references to rows, and coverage of properties. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { PROPERTY_NAMES } from '../src/judge/properties.js';
+import { POLICY_PROPERTIES } from '../src/judge/properties.js';
 
 const ROOT = new URL('../', import.meta.url);
 
@@ -50,7 +50,7 @@ describe('docs/FIDELITY.md', () => {
 
   it('docs/FIDELITY.md lists the rows of each property in its table', () => {
     const listed = FIDELITY.match(/^\| `.*$/gm);
-    const wanted = PROPERTY_NAMES.map((property) => {
+    const wanted = POLICY_PROPERTIES.map(({ name: property }) => {
       const rows = [...ROWS].filter(([, text]) => couldBlind(text, property));
       return [property, rows.map(([number]) => `F${number}`).join(', ')];
     }).filter(([, rows]) => rows !== '');

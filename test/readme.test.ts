@@ -3,8 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { findCpuModel } from '../src/hw/cpu_models.js';
 import { knownFailure, notApplicable } from '../src/judge/declared.js';
 import { POLICIES } from '../src/host/policy/index.js';
-import { PROPERTY_NAMES } from '../src/judge/properties.js';
-import { PROPERTIES } from '../src/judge/properties.js';
+import { POLICY_PROPERTIES } from '../src/judge/properties.js';
 
 const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
 
@@ -20,7 +19,7 @@ describe('README', () => {
   it('README.md always shows the verdicts that the policies declare', () => {
     const skylake = findCpuModel('skylake');
     if (skylake === undefined) throw new Error('skylake is the CPU of the table');
-    for (const property of PROPERTIES) {
+    for (const property of POLICY_PROPERTIES) {
       // The table is printed in parts, one below the other.
       const rows = README.split('\n').filter((line) => line.startsWith(`${property.name} `));
       const cells = POLICIES.map((policy) => {
@@ -44,7 +43,7 @@ describe('README', () => {
       });
     });
     expect(counts.length).toBeGreaterThan(2);
-    expect(new Set(counts)).toEqual(new Set([PROPERTY_NAMES.length]));
+    expect(new Set(counts)).toEqual(new Set([POLICY_PROPERTIES.length]));
   });
 
   it('README.md never names a golden schedule that does not exist', () => {

@@ -90,8 +90,8 @@ const BY_TASK: readonly KnownFinding[] = (
   property,
   given: ['a fork that inherits an event'],
   why:
-    'a user is counted for the task of its event; where two tasks swap their contexts, the events ' +
-    'change sides and the counts stay',
+    'a user is counted for the task of its event; where two tasks swap their contexts, the ' +
+    'events change sides and the counts stay',
 }));
 
 export const KERNEL_LISTS: readonly KernelList[] = [

@@ -112,8 +112,8 @@ export class Side {
   }
 
   /**
-   * Where a schedule breaks a property here, whoever breaks it. What was blamed on the policy may be
-   * blamed on the kernel when one of them changes: the property is broken all the same.
+   * Where a schedule breaks a property here, whoever breaks it. What was blamed on the policy may
+   * be blamed on the kernel when one of them changes: the property is broken all the same.
    */
   breaksAt(property: number): FailsAt {
     const [byPolicy, byKernel] = [

@@ -195,6 +195,11 @@ export const PROPERTIES: readonly Property[] = PROPERTY_NAMES.map((name) => ({
   ...STATEMENTS[name],
 }));
 
+/** Those that a policy is judged by: the rows of the matrix. */
+export const POLICY_PROPERTIES: readonly Property[] = PROPERTIES.filter(
+  ({ of }) => of === 'policy',
+);
+
 function numbersOf<Name extends string>(names: readonly Name[]): Record<Name, number> {
   return Object.fromEntries(names.map((name, i) => [name, i])) as Record<Name, number>;
 }

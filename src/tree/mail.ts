@@ -42,7 +42,7 @@ async function textOf(mail: string): Promise<{ readonly subject: string; readonl
   const attached = parsed.attachments
     .filter(
       ({ mimeType, filename }) =>
-        /^text\//.test(mimeType) || /\.(patch|diff)$/.test(filename ?? ''),
+        mimeType.startsWith('text/') || /\.(patch|diff)$/.test(filename ?? ''),
     )
     .map(({ content }) => (typeof content === 'string' ? content : decoded(content)));
   const text = [parsed.text ?? '', ...attached].join('\n');
@@ -55,7 +55,7 @@ function decoded(content: ArrayBuffer | Uint8Array): string {
 
 /** Lines of git between two diffs that say what becomes of a file. */
 const GIT_HEADER =
-  /^(?:diff --git |index |old mode |new mode |new file mode |deleted file mode |similarity index |dissimilarity index |rename |copy |Binary files )/;
+  /^(?:diff --git|index|(?:old|new|new file|deleted file) mode|(?:dis)?similarity index|rename|copy) /;
 const HUNK = /^@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@/;
 
 /**

@@ -311,10 +311,14 @@ function portOf(m: Machine): GuestPort {
 
 describe('guest functions', () => {
   it('each guest function has a name and a number', () => {
-    expect(call.CALL_NAMES.length).toBe(call.CALL_PMI + 1);
+    expect(call.CALL_NAMES.length).toBe(call.CALL_SNAPSHOT + 1);
     expect(new Set(call.CALL_NAMES).size).toBe(call.CALL_NAMES.length);
     const { m } = rigOf();
-    expect(() => call.runGuestCall(m.cpu(0), 10, 0, 0, 0)).toThrow('no guest function 10');
+    expect(() => call.runGuestCall(m.cpu(0), 99, 0, 0, 0)).toThrow('no guest function 99');
+    // What the port lacks.
+    expect(() => call.runGuestCall(m.cpu(0), call.CALL_EXIT, 0, 0, 0)).toThrow(
+      'no guest function 10',
+    );
   });
 
   it('a guest function always runs on a port that belongs to a CPU', () => {

@@ -356,7 +356,9 @@ describe('every action that is drawn', () => {
         perform(m, kind, actor, a, b, c);
       }
     }
-    expect(ACTION_NAMES.filter((_, kind) => drawn[kind] === 0)).toEqual([]);
+    const never = ACTION_NAMES.filter((_, kind) => drawn[kind] === 0);
+    // The port can't do these.
+    expect(never).toEqual(ACTION_NAMES.filter((name) => ACTIONS[name].needsImage));
   });
 
   it('a drawn action is always of a kind that exists', () => {

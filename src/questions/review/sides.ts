@@ -96,7 +96,8 @@ async function sidesOfPatches(
   const leftOut = [...files.keys()].filter((file) => !read.has(file));
   if (leftOut.length === files.size) {
     throw new KernelError(
-      `nothing here is about what runs, which is perf's core and x86 driver; only: ${leftOut.join(', ')}`,
+      "nothing here is about what runs, which is perf's core and x86 driver; only: " +
+        leftOut.join(', '),
     );
   }
   const [here, there] = [sideOfImage(image, path), sideOfImage(patched, folder)];

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { knownFailure, notApplicable } from '../../../src/judge/declared.js';
 import { POLICIES } from '../../../src/host/policy/index.js';
 import type { LbrPolicy } from '../../../src/host/policy/policy.js';
-import { PROPERTY_NAMES } from '../../../src/judge/properties.js';
+import { POLICY_PROPERTIES } from '../../../src/judge/properties.js';
 import { cpuModel } from '../../rig/cpu.js';
 
 const MACHINES = [
@@ -42,7 +42,7 @@ const MATRIX: Readonly<Record<string, string>> = {
 function declared(policy: LbrPolicy): string {
   const columns = MACHINES.map(([cpu, kernel]) => {
     const model = cpuModel(cpu);
-    const letters = PROPERTY_NAMES.map((property) => {
+    const letters = POLICY_PROPERTIES.map(({ name: property }) => {
       if (notApplicable(policy, property, model) !== null) return '-';
       return knownFailure(policy, property, model, kernel) === null ? '.' : 'F';
     });
