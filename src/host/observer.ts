@@ -54,6 +54,8 @@ export class Observer {
   guestOpened(_vcpu: number, _type: number, _ret: number): void {}
   /** A WARN_ON of a VM's kernel, at a line of a file of its tree. */
   guestWarned(_vm: number, _file: string, _line: number): void {}
+  /** A WARN_ON of the host's kernel, likewise. */
+  hostWarned(_file: string, _line: number): void {}
   /** A guest kernel function has returned, and no other of that vCPU is under way. */
   guestIdle(_vcpu: number): void {}
 }

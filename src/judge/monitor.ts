@@ -224,6 +224,10 @@ export class Monitor implements Observer {
     this.verdicts.breaksOwn(PROPERTY['no-warn'], () => `VM ${vm}: WARNING at ${file}:${line}`);
   }
 
+  hostWarned(file: string, line: number): void {
+    this.verdicts.breaks(PROPERTY['no-warn'], () => `the host: WARNING at ${file}:${line}`);
+  }
+
   guestIdle(vcpu: number): void {
     const cpu = this.watched().cpu(vcpu);
     const { cpuc, kernel } = cpu;

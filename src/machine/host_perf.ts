@@ -44,7 +44,7 @@ const GUEST_LBR_ATTR: Readonly<Record<GuestLbrEvent, number>> = {
 };
 
 /** The host kernel's accesses go straight to the pCPU; it is told apart by the observer only. */
-class HostPort implements MsrPort {
+export class HostPort implements MsrPort {
   edx = 0;
   vector: Vector = 0;
   private readonly cpu: LogicalProcessor;
@@ -105,7 +105,7 @@ export function hostKernelConfig(config: MachineConfig): KernelConfig {
 export class HostKernel implements HostPerf {
   readonly kernel: Kernel;
   private readonly vcpus: number;
-  private readonly pcpus: readonly LogicalProcessor[];
+  protected readonly pcpus: readonly LogicalProcessor[];
 
   constructor(
     memory: Memory,
@@ -114,10 +114,10 @@ export class HostKernel implements HostPerf {
     pcpus: readonly LogicalProcessor[],
     observer: Observer,
     output: KernelOutput,
+    ports: readonly HostPort[] = pcpus.map((cpu, i) => new HostPort(cpu, i, observer)),
   ) {
     this.vcpus = totalVcpus(config);
     this.pcpus = pcpus;
-    const ports = pcpus.map((cpu, i) => new HostPort(cpu, i, observer));
     this.kernel = new Kernel(memory, layout, hostKernelConfig(config), ports, output);
   }
 
@@ -151,7 +151,7 @@ export class HostKernel implements HostPerf {
   }
 
   /** The pCPU whose perf has to be asked about a thread: where it runs, or last ran. */
-  private cpuOf(thread: number): Cpu {
+  protected cpuOf(thread: number): Cpu {
     return this.kernel.cpus[this.kernel.tasks[thread].cpu];
   }
 
@@ -174,7 +174,7 @@ export class HostKernel implements HostPerf {
   }
 
   /** Slot of the host's own event: of the pCPU's, or of the task that is current on it. */
-  private slot(pcpu: number, which: number): number {
+  protected slot(pcpu: number, which: number): number {
     const pcpus = this.pcpus.length;
     if (which === HOST_EVENT_PINNED) return this.vcpus + pcpu;
     if (which === HOST_EVENT_FLEXIBLE) return this.vcpus + pcpus + pcpu;
@@ -201,15 +201,20 @@ export class HostKernel implements HostPerf {
       syscall.enableFamily(cpu, event);
       return;
     }
-    const plm = PERF_SAMPLE_BRANCH_USER | PERF_SAMPLE_BRANCH_KERNEL;
     const isCpu = which !== HOST_EVENT_TASK;
-    const callstack = this.kernel.config.model.callstack;
-    const type = isCpu || !callstack ? PERF_SAMPLE_BRANCH_ANY | plm : perf.CALLSTACK_USER;
+    const type = this.hostEventType(which);
     const attr = which === HOST_EVENT_PINNED ? perf.ATTR_PINNED : 0;
     const task = isCpu ? -1 : cpu.cpuctx.current;
     // The port can serve it; a driver that is under review may refuse.
     if (syscall.perf_event_open(cpu, id, task, attr, type) !== 0) return;
     core.perf_install_in_context(cpu, event);
+  }
+
+  /** branch_sample_type of the host's own event. */
+  protected hostEventType(which: number): number {
+    const plm = PERF_SAMPLE_BRANCH_USER | PERF_SAMPLE_BRANCH_KERNEL;
+    const callstack = which === HOST_EVENT_TASK && this.kernel.config.model.callstack;
+    return callstack ? perf.CALLSTACK_USER : PERF_SAMPLE_BRANCH_ANY | plm;
   }
 
   hostEventOff(pcpu: number, which: number, close: boolean): void {

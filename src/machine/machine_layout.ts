@@ -10,6 +10,7 @@ import { GUEST_EVENTS, type MachineConfig, taskSlots, totalVcpus } from './confi
 import { GuestImage } from './guest_image.js';
 import { GuestPort } from './guest_port.js';
 import { hostKernelConfig } from './host_perf.js';
+import { hostImageWords } from './host_image.js';
 import { ImagePort } from './image_port.js';
 
 /** PMU version that KVM lets a guest have: pmu.h:kvm_init_pmu_capability(), 6.1. */
@@ -59,6 +60,9 @@ export class MachineLayout {
   readonly host: KernelLayout;
   readonly guests: readonly KernelLayout[];
   readonly ports: readonly number[];
+  /** What a host that runs as C code keeps beside its kernel's words. */
+  readonly hostImage: number;
+  readonly hostImageWords: number;
   /** Addresses of the objects of each guest that runs as C code. */
   readonly objects: readonly number[];
   readonly objectWords: number;
@@ -82,6 +86,9 @@ export class MachineLayout {
     this.guests = times(vms, () => new KernelLayout(block, guest));
     const kernelWords = this.guests[0].size;
     const isC = driverOf(config).image !== undefined;
+    const host = hostKernelConfig(config);
+    this.hostImageWords = isC ? hostImageWords(pcpus, host.events, host.tasks) : 0;
+    this.hostImage = block.take(this.hostImageWords);
     this.ports = times(vcpus, () =>
       isC ? ImagePort.allocate(block) : GuestPort.allocate(block, model, kernelWords),
     );

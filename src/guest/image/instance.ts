@@ -169,6 +169,7 @@ export class ImageInstance implements Asking {
     }
     this.setCpu(0);
     this.ask('initcall_init_hw_perf_events', 0);
+    this.ask('initcall_fixup_ht_bug', 0);
   }
 
   private imports({ types }: Image): Record<string, unknown> {

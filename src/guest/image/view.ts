@@ -47,4 +47,9 @@ export const CPU_ENABLED = 6;
 export const CPU_N_EVENTS = 7;
 export const CPU_LBR_USERS = 8;
 export const CPU_COUNTERS = 9;
-export const CPU_WORDS: number = CPU_COUNTERS + COUNTERS;
+export const CPU_LBR_SEL_CONFIG: number = CPU_COUNTERS + COUNTERS;
+export const CPU_GUEST_MASK_VLBR: number = CPU_LBR_SEL_CONFIG + 1;
+/** event_list, as far as it goes. */
+export const CPU_LIST: number = CPU_GUEST_MASK_VLBR + 1;
+export const LIST = 16;
+export const CPU_WORDS: number = CPU_LIST + LIST;

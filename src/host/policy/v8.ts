@@ -59,6 +59,7 @@ export const v8: LbrPolicy = {
   cites: 'Wei Wang, v8 9 to 13/14, 2019-08-06; the check before entry as its message has it',
   assumes: 'no LBR event of the host takes the LBR from the guest, which has no word for that',
   words: lazy.LAZY_EVENT_WORDS,
+  changesPerf: true,
   needlessSwitches: 4,
   knownFailures: {
     'no-loss/callstack': { why: LOST },

@@ -24,6 +24,7 @@ bool vlbr_call_is_idle(void (*func)(void *), void *info, int cpu)
 
 #define VIEW_EVENTS 64
 #define VIEW_COUNTERS 4
+#define VIEW_LIST 16
 
 /* One event; WORDS of view.ts has the same order. */
 struct event_view {
@@ -44,6 +45,8 @@ struct cpu_view {
 	s32 sched_cb_usage, perf_sched_cb_usages, pmu_disable_count;
 	s32 enabled, n_events, lbr_users;
 	u32 counters[VIEW_COUNTERS];
+	u32 lbr_sel_config, guest_mask_vlbr;
+	u32 list[VIEW_LIST];
 };
 
 static struct {
@@ -149,6 +152,10 @@ static void viewCpu(int cpu)
 	v->lbr_users = cpuc->lbr_users;
 	for (i = 0; i < VIEW_COUNTERS; i++)
 		v->counters[i] = test_bit(i, cpuc->active_mask) ? ADDRESS(cpuc->events[i]) : 0;
+	v->lbr_sel_config = cpuc->shared_regs ? cpuc->shared_regs->regs[EXTRA_REG_LBR].config : 0;
+	v->guest_mask_vlbr = cpuc->intel_ctrl_guest_mask >> INTEL_PMC_IDX_FIXED_VLBR & 1;
+	for (i = 0; i < VIEW_LIST; i++)
+		v->list[i] = i < cpuc->n_events ? ADDRESS(cpuc->event_list[i]) : 0;
 }
 
 /* Looks at all that is to be seen. Returns where it lies. */
@@ -168,6 +175,9 @@ EXPORT(vlbr_view) const void *vlbr_view(void)
 		list_for_each_entry(child, &event->child_list, child_list)
 			viewEvent(child);
 	}
+	for (i = 0; i < VLBR_KERNEL_EVENTS; i++)
+		if (vlbr_kernel_events[i])
+			viewEvent(vlbr_kernel_events[i]);
 	view.tasks = VLBR_TASKS;
 	for (i = 0; i < VLBR_TASKS; i++) {
 		struct task_struct *task = vlbr_tasks[i];

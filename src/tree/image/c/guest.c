@@ -16,21 +16,41 @@
 #include "events/perf_event.h"
 #include "kernel.h"
 
-/* kernel/sched/core.c:context_switch(), as far as perf is told; set_task_cpu() before it. */
-EXPORT(vlbr_context_switch) void vlbr_context_switch(struct task_struct *next)
+/* kernel/sched/core.c:prepare_task_switch(), as far as perf is told; set_task_cpu() before it. */
+EXPORT(vlbr_sched_out) void vlbr_sched_out(struct task_struct *next)
 {
-	struct task_struct *prev = current;
 	unsigned long flags;
 
 	if (task_cpu(next) != vlbr_cpu)
 		perf_event_task_migrate(next);
 	local_irq_save(flags);
-	perf_event_task_sched_out(prev, next);
+	perf_event_task_sched_out(current, next);
+	local_irq_restore(flags);
+}
+
+/* kernel/sched/core.c:finish_task_switch(), likewise, with what switch_to() does before it. */
+EXPORT(vlbr_sched_in) void vlbr_sched_in(struct task_struct *next)
+{
+	struct task_struct *prev = current;
+	unsigned long flags;
+
+	local_irq_save(flags);
 	vlbr_current[vlbr_cpu] = next;
 	next->thread_info.cpu = vlbr_cpu;
 	next->on_cpu = 1;
 	prev->on_cpu = 0;
 	perf_event_task_sched_in(prev, next);
+	local_irq_restore(flags);
+}
+
+/* kernel/sched/core.c:context_switch(): interrupts are off from its begin to its end. */
+EXPORT(vlbr_context_switch) void vlbr_context_switch(struct task_struct *next)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	vlbr_sched_out(next);
+	vlbr_sched_in(next);
 	local_irq_restore(flags);
 }
 
@@ -89,6 +109,46 @@ EXPORT(vlbr_open) long vlbr_open(int pid, int cpu, u32 branch_sample_type, u32 f
 	}
 	fd = perf_event_open((long)&attr, pid, cpu, -1, 0);
 	return fd < 0 ? fd : (long)vlbr_file(fd)->private_data;
+}
+
+struct perf_event *vlbr_kernel_events[VLBR_KERNEL_EVENTS];
+
+/*
+ * The guest LBR event of KVM, for the thread of a vCPU: arch/x86/kvm/vmx/pmu_intel.c:
+ * intel_pmu_create_guest_lbr_event(). Returns it, or -errno.
+ */
+EXPORT(vlbr_guest_lbr) long vlbr_guest_lbr(struct task_struct *task, int pinned)
+{
+	struct perf_event_attr attr;
+	struct perf_event *event;
+	int i;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.size = sizeof(attr);
+	attr.type = PERF_TYPE_RAW;
+	attr.config = INTEL_FIXED_VLBR_EVENT;
+	attr.sample_type = PERF_SAMPLE_BRANCH_STACK;
+	attr.pinned = pinned;
+	attr.exclude_host = 1;
+	attr.branch_sample_type = PERF_SAMPLE_BRANCH_CALL_STACK | PERF_SAMPLE_BRANCH_USER;
+	event = perf_event_create_kernel_counter(&attr, -1, task, NULL, NULL);
+	if (IS_ERR(event))
+		return PTR_ERR(event);
+	for (i = 0; vlbr_kernel_events[i]; i++)
+		if (i == VLBR_KERNEL_EVENTS - 1)
+			__builtin_trap();
+	vlbr_kernel_events[i] = event;
+	return (long)event;
+}
+
+EXPORT(vlbr_guest_lbr_free) int vlbr_guest_lbr_free(struct perf_event *event)
+{
+	int i;
+
+	for (i = 0; i < VLBR_KERNEL_EVENTS; i++)
+		if (vlbr_kernel_events[i] == event)
+			vlbr_kernel_events[i] = NULL;
+	return perf_event_release_kernel(event);
 }
 
 /* What a user does with the file of an event: an ioctl, for example PERF_EVENT_IOC_ENABLE. */

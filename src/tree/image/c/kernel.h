@@ -7,6 +7,9 @@ void *vlbr_alloc(unsigned long size);
 void vlbr_free(void *block);
 struct file;
 struct task_struct;
+struct perf_event;
+#define VLBR_KERNEL_EVENTS 64
+extern struct perf_event *vlbr_kernel_events[VLBR_KERNEL_EVENTS];
 #define VLBR_FILES 256
 #define VLBR_TASKS 64
 extern struct task_struct *vlbr_tasks[VLBR_TASKS];
