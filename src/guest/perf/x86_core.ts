@@ -55,9 +55,10 @@ export function x86_pmu_enable(cpu: Cpu): void {
   for (let i = cpuc.n_events - cpuc.n_added; i < cpuc.n_events; i++) {
     intel.intel_pmu_enable_event(cpu, kernel.events[cpuc.event_list(i)]);
   }
+  const added = cpuc.n_added;
   cpuc.n_added = 0;
   cpuc.enabled = 1;
-  intel.intel_pmu_enable_all(cpu);
+  intel.enable_all(cpu, added);
 }
 
 /** Kernel: core.c:x86_schedule_events(). Returns 0, or -EINVAL when they don't all fit. */
