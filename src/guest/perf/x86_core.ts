@@ -4,7 +4,7 @@
  */
 import { perf_pmu_disable, perf_pmu_enable } from './events_core.js';
 import * as intel from './intel_core.js';
-import type { Cpu } from './kernel.js';
+import type { Cpu, Kernel } from './kernel.js';
 import * as perf from './perf_event.js';
 import type { perf_event } from './perf_structs.js';
 import { NUM_COUNTERS } from './cpu_structs.js';
@@ -16,6 +16,14 @@ export function x86_pmu_disable(cpu: Cpu): void {
   cpuc.n_added = 0;
   cpuc.enabled = 0;
   intel.intel_pmu_disable_all(cpu);
+}
+
+/**
+ * Kernel: core.c:active_events, whether it is 0: perf_event_nmi_handler() then leaves an NMI alone,
+ * though a counter may have overflowed before its event was closed.
+ */
+export function noActiveEvents({ events }: Kernel): boolean {
+  return events.every(({ used }) => used === 0);
 }
 
 /** Whether every collected event can keep the counter that it had. */
