@@ -109,6 +109,11 @@ function forced(tree: string): string[] {
   return [...headers, join(SHIM, 'prototypes.h')].flatMap((path) => ['-include', path]);
 }
 
+/** Makes __FILE__ of a tree's file the path within the tree, wherever the tree lies. */
+function nameWithin(tree: string): string {
+  return `-fmacro-prefix-map=${tree}/=`;
+}
+
 /** A tree being built. */
 class Build {
   private readonly tree: string;
@@ -124,7 +129,8 @@ class Build {
     this.bits = bits;
     const target = bits === 64 ? ['--target=wasm64', '-DVLBR_64BIT=1'] : ['--target=wasm32'];
     const generated = join(folder, 'include');
-    this.flags = [...target, ...COMPILE, ...includesOf(tree, generated), ...forced(tree)];
+    const within = nameWithin(tree);
+    this.flags = [...target, ...COMPILE, within, ...includesOf(tree, generated), ...forced(tree)];
   }
 
   private sources(): { readonly path: string; readonly object: string }[] {
@@ -249,7 +255,7 @@ async function toolKey(bits: LongBits): Promise<string> {
   const hash = createHash('sha256');
   for (const file of shimFiles(SHIM).sort()) hash.update(readFileSync(file));
   const version = await tool('clang', ['--version'], '.');
-  const flags = [COMPILE, EXPORTS, WRAPPED, SUSPENDING, TREE_FILES, bits, version];
+  const flags = [COMPILE, nameWithin(''), EXPORTS, WRAPPED, SUSPENDING, TREE_FILES, bits, version];
   return hash.update(JSON.stringify(flags)).digest('hex');
 }
 
@@ -265,7 +271,7 @@ export async function buildImage(tree: string, cache: string, bits: LongBits): P
   const name = createHash('sha256')
     .update(`${resolve(tree)} ${key}`)
     .digest('hex');
-  const folder = join(cache, 'images', name.slice(0, 32));
+  const folder = resolve(cache, 'images', name.slice(0, 32));
   const image = join(folder, 'image.wasm');
   const record = join(folder, 'image.json');
   if (existsSync(image) && existsSync(record)) {
