@@ -197,7 +197,7 @@ describe('no-loss/task of Linux', () => {
     const lost = version === '7.3';
     expect(bench.guestBreaksAt(schedule, PROPERTY[NAME])).toBe(lost ? schedule.length : -1);
     const { machine, monitor } = bench;
-    expect(monitor.verdicts.broken.some((broken) => broken !== 0)).toBe(false);
+    expect(monitor.verdicts.broken.some((one) => one !== 0)).toBe(false);
     expect(machine.cpu(0).cpuctx.current).toBe(TASKS);
   });
 });

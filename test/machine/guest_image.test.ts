@@ -78,7 +78,7 @@ function watched(config: MachineConfig): { readonly m: Machine; readonly met: Si
 describe.each(imageVersions('6.1'))('a guest that runs %s', (version) => {
   beforeAll(() => build(version), BUILD_MS);
 
-  it.each(CPUS)('on %s it does what the port does, and is in the same states', (cpu) => {
+  it.each(CPUS)('a guest on %s does what the port does, and is in the same states', (cpu) => {
     const kernel = driverOf(version);
     const counts = noCounts();
     let [suspended, nested, refused, kexecs] = [0, 0, 0, 0];
@@ -194,7 +194,7 @@ describe.each(imageVersions('6.12', '7.3'))('a guest that runs %s', (version) =>
 
   beforeAll(() => build(version), BUILD_MS);
 
-  it('it runs every action that there is, in drawn schedules, without a warning', () => {
+  it('a guest runs every action that there is, in drawn schedules, without a warning', () => {
     const counts = new Map<string, number>();
     const warnings: string[] = [];
     for (const [n, shape] of DEFAULT_SHAPES.entries()) {

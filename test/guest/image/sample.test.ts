@@ -54,7 +54,7 @@ describe('sampleOf', () => {
     }
   });
 
-  it('flags keep their 24 bits: what an event did not ask for, and reserved bits, are dropped', () => {
+  it('flags keep their 24 bits, and reserved bits are dropped', () => {
     const all: Branch = [1n, 2n, (1n << 64n) - 1n];
     expect(sampleOf(record(PERF_RECORD_SAMPLE, [all], null))?.entries.at(-1)).toBe(0xff_ffff);
   });

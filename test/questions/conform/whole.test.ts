@@ -366,7 +366,7 @@ describe('vlbr conform', () => {
     expect(out).toContain('interrupted: this is what was known until then');
   });
 
-  it('vlbr conform says what is wrong with the command line before it builds anything', async () => {
+  it('vlbr conform says what is wrong with the command line before a build', async () => {
     await expect(run('--cpu', 'skylak')).rejects.toThrow(/Did you mean skylake\?/);
     await expect(run('--policy', 'alway')).rejects.toThrow(/Did you mean always\?/);
     await expect(run('--kernel-src', 'lbr.c', '--driver', 'kernel')).rejects.toThrow(

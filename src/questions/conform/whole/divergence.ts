@@ -159,10 +159,13 @@ export function divergenceOf(
   };
 }
 
+function possibleText(possible: boolean): string {
+  return possible ? 'possible' : 'not possible';
+}
+
 /** An action that is possible on one machine alone. */
 export function performedByOne(action: number, byPort: boolean): Divergence {
-  const says = (possible: boolean): string => (possible ? 'possible' : 'not possible');
-  const value = { port: says(byPort), kernel: says(!byPort) };
+  const value = { port: possibleText(byPort), kernel: possibleText(!byPort) };
   const nowhere = { where: '', access: -1, accesses: NO_ACCESSES };
   return { action, in: 'action', ...nowhere, what: 'whether the action is possible', value };
 }
