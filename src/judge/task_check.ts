@@ -49,11 +49,8 @@ export class TaskCheck extends Check {
     // Where nothing of the task that leaves counts, the first access is for the one that comes.
     const leaves = this.ran[vcpu] < 0 ? current : this.ran[vcpu];
     const slot = this.slotOf(vcpu, leaves);
-    if (leaves !== current) {
-      this.left[slot] = 0;
-      return;
-    }
-    this.left[slot] = this.profiled(vcpu, cpu) ? 1 + this.note(vcpu, slot) : 0;
+    const noted = leaves === current && this.profiled(vcpu, cpu);
+    this.left[slot] = noted ? 1 + this.note(vcpu, slot) : 0;
   }
 
   /** A function of a guest's kernel has returned. */

@@ -20,7 +20,7 @@ import { type ActionName, ACTION_NAMES, perform } from '../../src/schedule/table
 import { imageDriver } from '../../src/tree/image/image.js';
 import { cpuModel } from '../rig/cpu.js';
 import { imageOf, imageVersions } from '../rig/images.js';
-import { machineConfig } from '../rig/machine.js';
+import { machineConfig, policyOf } from '../rig/machine.js';
 import { SEED } from '../rig/seed.js';
 
 const CPUS = ['skylake', 'haswell', 'goldmont', 'silvermont'] as const;
@@ -105,6 +105,18 @@ describe.each(imageVersions('6.1'))('a guest that runs %s', (version) => {
     expect(kexecs).toBeGreaterThan(0);
     expect(refused).toBeGreaterThan(0);
     expect(counts.samples).toBeGreaterThan(20);
+  });
+
+  it.each(['pv-v2', 'pv-sound', 'merged'])('a guest does what the port does under %s', (name) => {
+    const counts = noCounts();
+    for (const [n, shape] of DEFAULT_SHAPES.entries()) {
+      const config = { ...configOf('haswell', shape), policy: policyOf(name) };
+      const pair = new Pair(config, driverOf(version));
+      for (let run = n; run < SCHEDULES; run += DEFAULT_SHAPES.length) {
+        expect(pair.drawn(drawOf(SEED, run), ACTIONS, counts)).toBeNull();
+      }
+    }
+    expect(counts.schedules).toBe(SCHEDULES);
   });
 
   it('two vCPUs whose functions are left inside open() both get their event', () => {
