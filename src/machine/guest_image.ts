@@ -229,7 +229,7 @@ export class GuestImage {
   }
 
   /** Brings the kernel's words up to date. */
-  private look(): void {
+  look(): void {
     const ints = this.instance.ints();
     const at = this.instance.ask('vlbr_view') >> 2;
     this.lookAtTasks(ints, at);

@@ -161,6 +161,23 @@ describe.each(imageVersions('6.1'))('a guest that runs %s', (version) => {
     }
   });
 
+  it('an NMI in the second half of a switch interrupts the task that comes', () => {
+    const shape = { vms: 1, vcpus: 1, tasks: 2, pcpus: 1 };
+    const pair = new Pair(configOf('core2', shape), driverOf(version));
+    for (const after of [8, 18, 19]) {
+      const lines = [
+        'v0: open task=0 type=ANY|USER',
+        'v0: open task=-1 type=ANY|USER',
+        `v0: pmi event=0 after=${after}`,
+        'v0: taskSwitch task=1',
+        'v0: pmi event=1',
+      ];
+      // The interrupt is a record, and its address names the task.
+      expect([after, pair.run(Schedule.of(lines.map(parseAction)))]).toEqual([after, null]);
+    }
+    expect(pair.port.trace.samples).toBeGreaterThan(1);
+  });
+
   it('a kexec brings a kernel without events, whose CPUs start one by one', () => {
     const shape = { vms: 1, vcpus: 2, tasks: 3, pcpus: 2 };
     const { m } = watched(configOf('skylake', shape, driverOf(version)));
