@@ -12,6 +12,8 @@ const SLOW: readonly string[] = [
   'test/hw/lbr_model.test.ts',
   'test/property/{policies,smaller_change,wiping}.test.ts',
   'test/questions/**/{c_file,cli}.test.ts',
+  'test/machine/guest_image.test.ts',
+  'test/judge/no_warn.test.ts',
   'test/questions/{conform,corpus,review}/*.test.ts',
   'test/search/protocol.test.ts',
   'test/states/{known_steps,machine_bisim,machine_names,policies,shorten}.test.ts',

@@ -29,6 +29,8 @@ export class TaskCheck extends Check {
   private readonly stride: number = recordWords(this.reference.model);
   /** Per vCPU: the switch that runs has begun, and what it found is noted. */
   private readonly begun: Uint8Array = this.hint(new Uint8Array(totalVcpus(this.config)));
+  /** Per vCPU: the task that ran when the last function returned, or -1. */
+  private readonly ran: Int32Array = this.hint(new Int32Array(totalVcpus(this.config)), -1);
   /** Per task over all VMs: records that it left, plus one; 0 where nothing is known. */
   private readonly left: Int32Array = this.hint(new Int32Array(this.config.shape.vms * this.tasks));
   /** Per task: the records, newest first. */
@@ -43,15 +45,21 @@ export class TaskCheck extends Check {
     if (machine.ports[vcpu].nested) return;
     this.begun[vcpu] = 1;
     const cpu = machine.cpu(vcpu);
-    const slot = this.slotOf(vcpu, cpu.cpuctx.current);
-    this.left[slot] = this.profiled(vcpu, cpu) ? 1 + this.note(vcpu, slot) : 0;
+    const { current } = cpu.cpuctx;
+    // Where nothing of the task that leaves counts, the first access is for the one that comes.
+    const leaves = this.ran[vcpu] < 0 ? current : this.ran[vcpu];
+    const slot = this.slotOf(vcpu, leaves);
+    const noted = leaves === current && this.profiled(vcpu, cpu);
+    this.left[slot] = noted ? 1 + this.note(vcpu, slot) : 0;
   }
 
   /** A function of a guest's kernel has returned. */
   idle(vcpu: number): void {
     const machine = this.machine();
     const fn = machine.runningCall(vcpu);
+    const cpu = machine.cpu(vcpu);
     this.begun[vcpu] = 0;
+    this.ran[vcpu] = cpu.cpuctx.current;
     if (CHANGES_NOTHING.has(fn)) return;
     const vm = this.reference.vm(vcpu);
     if (fn !== call.CALL_SWITCH) {
@@ -59,7 +67,6 @@ export class TaskCheck extends Check {
       this.left.fill(0, vm * this.tasks, (vm + 1) * this.tasks);
       return;
     }
-    const cpu = machine.cpu(vcpu);
     const slot = this.slotOf(vcpu, cpu.cpuctx.current);
     const left = this.left[slot];
     this.left[slot] = 0;

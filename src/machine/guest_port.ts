@@ -13,6 +13,7 @@ import type { Vcpu } from '../host/vcpu.js';
 import { type Cpu, driverOf, type Kernel } from '../guest/perf/kernel.js';
 import { EVENT_CTX_AT, perf_event, task_struct } from '../guest/perf/perf_structs.js';
 import { intel_pmu_handle_irq } from '../guest/perf/intel_core.js';
+import { noActiveEvents } from '../guest/perf/x86_core.js';
 import { assert } from '../hw/assert.js';
 import {
   ACCESSES,
@@ -272,13 +273,16 @@ export class GuestPort extends CallPort {
     const { counted } = this;
     this.counted = false;
     if (!this.inNmi && !counted && this.nmiDue()) {
-      if (this.replayed >= 0) {
+      // What is left alone does nothing, so it need not be taken again either.
+      const leftAlone = noActiveEvents(this.running().kernel);
+      if (this.replayed >= 0 && !leftAlone) {
         w[o + NMI_AT + w[o + NMIS]] = this.position;
         w[o + NMIS]++;
         this.nmiCursor++;
       }
       this.owner.raisePmi(this.vcpu, w[o + NMI_COUNTER]);
-      this.handleNmi();
+      if (leftAlone) this.owner.returnFromPmi(this.vcpu);
+      else this.handleNmi();
     }
     if (this.replayed >= 0 && this.owner.preemptBeforeAccess(this.vcpu)) throw PREEMPTED;
   }

@@ -104,6 +104,8 @@ export class ImagePort extends CallPort {
     w[o + NMI_AFTER]--;
     if (w[o + NMI_AFTER] !== 0) return false;
     w[o + NMIS] = 1;
+    // The function may have made another task current by now, which is the one that is interrupted.
+    this.kernel().look();
     this.owner.raisePmi(this.vcpu, w[o + NMI_COUNTER]);
     return true;
   }

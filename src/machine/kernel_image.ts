@@ -116,7 +116,7 @@ export class KernelImage {
   }
 
   /** Brings the kernel's words up to date. */
-  protected look(): void {
+  look(): void {
     const ints = this.instance.ints();
     const at = this.instance.ask('vlbr_view') >> 2;
     this.lookAtTasks(ints, at);

@@ -10,6 +10,8 @@ interface ShownAccess {
   readonly edx: number;
   /** Made by the host; its values are not recorded. */
   readonly byHost?: boolean;
+  /** It raised #GP. */
+  readonly fault?: boolean;
 }
 
 export interface AccessColumn {
@@ -26,8 +28,9 @@ const INDENT = '   ';
 
 function accessText(model: CpuModel, access: ShownAccess | undefined): string {
   if (access === undefined) return '(nothing more)';
-  const { write, msr, eax, edx, byHost } = access;
+  const { write, msr, eax, edx, byHost, fault } = access;
   const what = `${write ? 'WRMSR' : 'RDMSR'} ${msrName(model, msr)}`;
+  if (fault === true) return `${what} #GP`;
   return byHost === true ? `host ${what}` : `${what} ${plainHex(eax, edx)}`;
 }
 

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { CpuModel } from '../../src/hw/cpu_models.js';
 import { BareCpu } from '../../src/guest/image/bare_cpu.js';
 import type { LongBits } from '../../src/tree/image/build.js';
-import { treeImage } from '../../src/tree/image/image.js';
+import { treeImage, type TreeImage } from '../../src/tree/image/image.js';
 import { type Image, ImageInstance } from '../../src/guest/image/instance.js';
 
 /** Kept between runs of the tests. */
@@ -41,7 +41,7 @@ export function imageVersions(...wanted: readonly string[]): string[] {
   });
 }
 
-export async function imageOf(version: string, bits: LongBits = 64): Promise<Image> {
+export async function imageOf(version: string, bits: LongBits = 64): Promise<TreeImage> {
   return treeImage(tarOf(version), CACHE, bits);
 }
 

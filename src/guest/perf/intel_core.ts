@@ -24,8 +24,30 @@ function __intel_pmu_enable_all(cpu: Cpu, pmi: boolean): void {
 }
 
 /** Kernel: core.c:intel_pmu_enable_all(). */
-export function intel_pmu_enable_all(cpu: Cpu): void {
+function intel_pmu_enable_all(cpu: Cpu): void {
   __intel_pmu_enable_all(cpu, false);
+}
+
+/** The four general counters in GLOBAL_CTRL. */
+const GENERAL_COUNTERS: number = (1 << NUM_COUNTERS) - 1;
+
+/**
+ * Kernel: core.c:intel_pmu_nhm_workaround(), for errata of Nehalem's counters. Left out: what it
+ * does with the counters' own MSRs.
+ */
+function intel_pmu_nhm_workaround(cpu: Cpu): void {
+  cpu.wrmsrl(msrs.MSR_CORE_PERF_GLOBAL_CTRL, GENERAL_COUNTERS, 0);
+  cpu.wrmsrl(msrs.MSR_CORE_PERF_GLOBAL_CTRL, 0, 0);
+}
+
+/**
+ * Kernel: core.c:x86_pmu.enable_all(), which is intel_pmu_nhm_enable_all() on Nehalem and Westmere.
+ *
+ * @param added - number of events that were added since the PMU was disabled.
+ */
+export function enable_all(cpu: Cpu, added: number): void {
+  if (added > 0 && cpu.x86_pmu.nhm_workaround) intel_pmu_nhm_workaround(cpu);
+  intel_pmu_enable_all(cpu);
 }
 
 /** Kernel: core.c:intel_pmu_add_event(). Every event of the model has a branch stack. */

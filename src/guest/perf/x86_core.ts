@@ -4,7 +4,7 @@
  */
 import { perf_pmu_disable, perf_pmu_enable } from './events_core.js';
 import * as intel from './intel_core.js';
-import type { Cpu } from './kernel.js';
+import type { Cpu, Kernel } from './kernel.js';
 import * as perf from './perf_event.js';
 import type { perf_event } from './perf_structs.js';
 import { NUM_COUNTERS } from './cpu_structs.js';
@@ -16,6 +16,14 @@ export function x86_pmu_disable(cpu: Cpu): void {
   cpuc.n_added = 0;
   cpuc.enabled = 0;
   intel.intel_pmu_disable_all(cpu);
+}
+
+/**
+ * Kernel: core.c:active_events, whether it is 0: perf_event_nmi_handler() then leaves an NMI alone,
+ * though a counter may have overflowed before its event was closed.
+ */
+export function noActiveEvents({ events }: Kernel): boolean {
+  return events.every(({ used }) => used === 0);
 }
 
 /** Whether every collected event can keep the counter that it had. */
@@ -55,9 +63,10 @@ export function x86_pmu_enable(cpu: Cpu): void {
   for (let i = cpuc.n_events - cpuc.n_added; i < cpuc.n_events; i++) {
     intel.intel_pmu_enable_event(cpu, kernel.events[cpuc.event_list(i)]);
   }
+  const added = cpuc.n_added;
   cpuc.n_added = 0;
   cpuc.enabled = 1;
-  intel.intel_pmu_enable_all(cpu);
+  intel.enable_all(cpu, added);
 }
 
 /** Kernel: core.c:x86_schedule_events(). Returns 0, or -EINVAL when they don't all fit. */

@@ -94,6 +94,8 @@ export interface x86_pmu extends KernelFeatures {
   readonly isFormat32: boolean;
   /** lbr_from_quirk_key. */
   readonly lbr_from_quirk_key: boolean;
+  /** enable_all is intel_pmu_nhm_enable_all(). */
+  readonly nhm_workaround: boolean;
 }
 
 function selMapOf(model: cpu_models.CpuModel): SelMap {
@@ -126,6 +128,7 @@ export function x86PmuOf(config: KernelConfig): x86_pmu {
     lbr_double_abort: model.doubleAbort,
     isFormat32: format === cpu_models.LBR_FORMAT_32,
     lbr_from_quirk_key: format === cpu_models.LBR_FORMAT_EIP_FLAGS2 && !model.tsx,
+    nhm_workaround: model.lbrInit === 'nhm',
     ...KERNEL_FEATURES[config.version],
   };
 }

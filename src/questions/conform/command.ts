@@ -1,6 +1,7 @@
 /** The command line of `vlbr conform`. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { KERNEL_SRC_SAYS, runsNumber, SEED_SAYS, seedNumber } from '../../console/arguments.js';
+import { DRIVERS } from '../../console/drivers.js';
 import {
   EXIT_EXPECTED,
   EXIT_PARTIAL,
@@ -8,22 +9,31 @@ import {
   EXIT_UNEXPECTED,
 } from '../../console/exit_codes.js';
 import { exitCodesText } from '../../console/exit_codes.js';
-import type { ConformOptions } from './conform.js';
+import type { ConformOptions } from './options.js';
 
 const HELP = `
-Both drivers get the same calls, on the same words, and the same registers. After each call the MSR
-accesses in order, what was returned and every word of the kernel are compared. The C is right.
+The whole path (perf core and x86 driver): the guests of two machines, one with the port and one
+with the tree's C code, are given the same schedules. After each action every MSR access with its
+value, every fault and sample, the states of events, the counts of CPUs and what the judge has found
+are compared. The CPUs take turns. On each CPU the first difference is shown, with a short schedule.
+The port is one of 6.1: another tree differs where that kernel has changed.
 
-The CPUs are the models of \`vlbr list cpus\` and variants of them, as skylake/depth-4; a model's
-name stands for its variants, too.
+lbr.c alone (--driver lbr.c, or an lbr.c as --kernel-src): both drivers get the same calls, on the
+same words, and the same registers. After each call the MSR accesses in order, what was returned and
+every word of the kernel are compared, and what was reached of the file is counted. The CPUs are the
+models of \`vlbr list cpus\` and variants of them, as skylake/depth-4; a model's name stands for its
+variants, too.
+
+The C is right.
 
 Examples:
   vlbr conform --kernel-src ~/linux
-  vlbr conform --cpu skylake,haswell --runs 100000 --json > report.json`;
+  vlbr conform --cpu skylake,haswell --policy pv-sound --json > report.json
+  vlbr conform --driver lbr.c --runs 100000`;
 
 const EXITS = exitCodesText({
   [EXIT_EXPECTED]: 'no difference',
-  [EXIT_UNEXPECTED]: 'the port differs from this lbr.c',
+  [EXIT_UNEXPECTED]: 'the port differs from this kernel',
   [EXIT_TRUNCATED]: null,
   [EXIT_PARTIAL]: null,
 });
@@ -31,10 +41,16 @@ const EXITS = exitCodesText({
 /** @param done - receives the exit code. */
 export function conformCommand(done: (code: number) => void): Command {
   return new Command('conform')
-    .description("compare the port of lbr.c with a kernel's own, call by call")
+    .description("compare the port with a kernel's own code, access by access")
+    .addOption(
+      new Option('--driver <name>', 'compare the whole path, or its lbr.c alone, call by call')
+        .choices(DRIVERS.filter((name) => name !== 'port'))
+        .default(undefined, 'what --kernel-src is; kernel for a tree'),
+    )
     .option('--kernel-src <path>', KERNEL_SRC_SAYS)
     .option('--cpu <names>', 'CPU models, separated by commas', 'all')
-    .option('--runs <n>', 'sequences of calls', runsNumber, 20_000)
+    .option('--policy <name>', "the host's, for the whole path (default: always)")
+    .option('--runs <n>', 'schedules of 60 actions, or sequences of calls', runsNumber, 20_000)
     .option('--seed <n>', SEED_SAYS, seedNumber, 1)
     .option('--json', 'one JSON object on standard output')
     .addHelpText('after', `${HELP}\n${EXITS}`)

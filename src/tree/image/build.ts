@@ -115,6 +115,11 @@ function forced(tree: string): string[] {
   return [...headers, join(SHIM, 'prototypes.h')].flatMap((path) => ['-include', path]);
 }
 
+/** Makes __FILE__, which a warning shows, the path within the tree, wherever the tree lies. */
+function nameWithin(tree: string): string[] {
+  return [`-ffile-prefix-map=${tree}/=`, `-ffile-prefix-map=${SHIM}=shim/`];
+}
+
 /** A tree being built. */
 class Build {
   private readonly tree: string;
@@ -132,10 +137,8 @@ class Build {
     this.bits = bits;
     this.base = base;
     const target = bits === 64 ? ['--target=wasm64', '-DVLBR_64BIT=1'] : ['--target=wasm32'];
-    // __FILE__, which a warning shows, is the path in the tree.
-    const paths = [`-ffile-prefix-map=${tree}/=`, `-ffile-prefix-map=${SHIM}=shim/`];
-    const includes = includesOf(tree, this.generated);
-    this.flags = [...target, ...COMPILE, ...paths, ...includes, ...forced(tree)];
+    const paths = [...nameWithin(tree), ...includesOf(tree, this.generated)];
+    this.flags = [...target, ...COMPILE, ...paths, ...forced(tree)];
   }
 
   private get generated(): string {
@@ -292,7 +295,7 @@ async function toolKey(bits: LongBits): Promise<string> {
 /** Where the build of a tree is kept. */
 function folderOf(tree: string, cache: string, key: string): string {
   const name = createHash('sha256').update(`${resolve(tree)} ${key}`);
-  return join(cache, 'images', name.digest('hex').slice(0, 32));
+  return resolve(cache, 'images', name.digest('hex').slice(0, 32));
 }
 
 /**

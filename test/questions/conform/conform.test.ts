@@ -279,7 +279,7 @@ describe('no difference', () => {
   });
 });
 
-describe('vlbr conform', () => {
+describe('vlbr conform --driver lbr.c', () => {
   /** Runs the command. Returns its exit code and its output. */
   async function run(...words: string[]): Promise<{ code: number; out: string; err: string }> {
     let [code, out, err] = [-1, '', ''];
@@ -295,7 +295,7 @@ describe('vlbr conform', () => {
       code = result;
     });
     try {
-      await command.exitOverride().parseAsync(words, { from: 'user' });
+      await command.exitOverride().parseAsync(['--driver', 'lbr.c', ...words], { from: 'user' });
     } finally {
       stdout.mockRestore();
       stderr.mockRestore();

@@ -1,0 +1,103 @@
+/** `vlbr conform --driver lbr.c`: compares the port with a kernel's lbr.c, call by call. */
+import { PORT } from '../../guest/perf/lbr_port.js';
+import { Conformance, type ConformOptions as CampaignOptions } from './campaign.js';
+import { type Coverage, CoverageRun } from './coverage.js';
+import { drawSequence } from './draw.js';
+import type { ConformOptions } from './options.js';
+import { SUBJECTS } from './subjects.js';
+import { kernelDriver } from '../../tree/driver.js';
+import { KernelError } from '../../tree/errors.js';
+import type { KernelSource } from '../../tree/source.js';
+import { coloursFor } from '../../console/colours.js';
+import { conformJson } from './json.js';
+import { type Conform, conformText } from './text.js';
+import { namesOf } from '../../console/arguments.js';
+import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
+import { Breather, type Step } from '../../console/interrupt.js';
+import { kernelAt } from '../../console/kernel_source.js';
+import { printJson, printLines } from '../../console/output.js';
+
+/** Sequences that are run again for coverage. More sequences reach no more of lbr.c. */
+const COVERAGE_RUNS_MAX = 3000;
+
+/** Returns the exit code. @throws UsageError before anything has run. */
+export async function conformLbr(options: ConformOptions): Promise<number> {
+  const { seed, runs } = options;
+  const known = SUBJECTS.map(({ name }) => name);
+  const cpus = namesOf('CPU', options.cpu, known);
+  const subjects = SUBJECTS.filter(({ name }) => cpus.includes(name));
+  const { binary, source } = kernelAt(options.kernelSrc);
+  const drivers = { port: PORT, kernel: kernelDriver(binary) };
+  const campaign: CampaignOptions = { subjects, seed, runs, drivers };
+  const began = performance.now();
+  const comparison = new Conformance(campaign);
+  const worker = new Breather();
+  const { coverage, coverageProblem } = await doAll(comparison.work(), worker)
+    .then(() => coverageOf(source, campaign, worker))
+    .finally(() => worker.end());
+  const { counts, filters, differences } = comparison;
+  const { interrupted } = worker;
+  const report: Conform = {
+    kernel: binary.info,
+    seed,
+    cpus,
+    counts,
+    filterCalls: filters.calls,
+    coverage,
+    coverageProblem,
+    differences,
+    interrupted,
+    elapsed_s: Math.round(performance.now() - began) / 1000,
+  };
+  if (options.json === true) printJson(conformJson(report));
+  else printLines(conformText(report, coloursFor(process.stdout.isTTY)));
+  if (interrupted) return EXIT_INTERRUPTED;
+  return differences.length === 0 ? EXIT_EXPECTED : EXIT_UNEXPECTED;
+}
+
+/** Runs the first sequences again on an instrumented build. If this fails, returns the reason. */
+async function coverageOf(
+  source: KernelSource | null,
+  campaign: CampaignOptions,
+  worker: Breather,
+): Promise<Pick<Conform, 'coverage' | 'coverageProblem'>> {
+  if (worker.interrupted) return { coverage: null, coverageProblem: '' };
+  if (source === null) {
+    return { coverage: null, coverageProblem: 'a compiled module does not have the source' };
+  }
+  try {
+    return { coverage: await counted(source, campaign, worker), coverageProblem: '' };
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    return { coverage: null, coverageProblem: error.message };
+  }
+}
+
+/** The coverage; null after an interruption. */
+async function counted(
+  source: KernelSource,
+  { seed, runs, subjects }: CampaignOptions,
+  worker: Breather,
+): Promise<Coverage | null> {
+  const counting = new CoverageRun(source);
+  const wanted = Math.min(runs, COVERAGE_RUNS_MAX);
+  const work = function* (): Generator<Step> {
+    for (let run = 0; run < wanted; run++) {
+      counting.run(drawSequence(seed, run, subjects));
+      yield { doing: 'coverage', done: run + 1, wanted };
+    }
+  };
+  try {
+    await doAll(work(), worker);
+    return worker.interrupted ? null : counting.report();
+  } finally {
+    counting.close();
+  }
+}
+
+/** Takes steps until the work is done or interrupted. */
+async function doAll(work: Iterable<Step>, worker: Breather): Promise<void> {
+  for (const step of work) {
+    if (!(await worker.breathe(step))) return;
+  }
+}

@@ -1,0 +1,14 @@
+/** The options of `vlbr conform` as commander hands them over. */
+import type { DriverName } from '../../console/drivers.js';
+
+export interface ConformOptions {
+  /** What the port is compared with; by default, what --kernel-src is. */
+  readonly driver?: Exclude<DriverName, 'port'>;
+  readonly kernelSrc?: string;
+  readonly cpu: string;
+  /** For the whole path. */
+  readonly policy?: string;
+  readonly runs: number;
+  readonly seed: number;
+  readonly json?: boolean;
+}

@@ -1,0 +1,102 @@
+/** The report of `vlbr conform` on the whole path, as text. */
+import { caseOf, withDriver } from '../../../campaign/replay_file.js';
+import type { Colours } from '../../../console/colours.js';
+import { ascii, grouped, plural, wrap } from '../../../console/text.js';
+import type { DriverKind } from '../../../guest/perf/lbr_driver.js';
+import { PORT } from '../../../guest/perf/lbr_port.js';
+import { encodeToken } from '../../../schedule/token.js';
+import { accessColumns } from '../../../tell/access_text.js';
+import { actionLines } from '../../../tell/timeline.js';
+import type { KernelInfo } from '../../../tree/binary.js';
+import type { CpuResult, Difference } from './comparison.js';
+import type { Counts } from './pair.js';
+
+export interface Whole {
+  readonly kernel: KernelInfo;
+  readonly driver: DriverKind;
+  /** The options that make another command run the same kernel. */
+  readonly driverWords: readonly string[];
+  readonly policy: string;
+  readonly seed: number;
+  readonly counts: Readonly<Counts>;
+  /** Of the CPU models that were begun. */
+  readonly results: readonly CpuResult[];
+  readonly interrupted: boolean;
+  readonly elapsed_s: number;
+}
+
+const INDENT = '   ';
+
+function nameOf({ version }: KernelInfo): string {
+  return version === 'unknown' ? 'the tree' : `Linux ${version}`;
+}
+
+export function wholeText(whole: Whole, colours: Colours): string[] {
+  const { kernel, policy, seed, counts, results, interrupted } = whole;
+  const parted = results.reduce((sum, result) => sum + result.parted, 0);
+  const what = [
+    plural(counts.schedules, 'schedule'),
+    plural(counts.actions, 'action'),
+    plural(counts.accesses, 'MSR access'),
+    `${grouped(counts.eventStates)} states of events`,
+    plural(counts.samples, 'sample'),
+  ];
+  const differ = results.filter(({ first }) => first !== null);
+  const [many, parts] = [plural(parted, 'schedule'), parted === 1 ? 'parts' : 'part'];
+  const where = `on ${differ.length} of ${plural(results.length, 'CPU')}`;
+  const verdict =
+    differ.length === 0
+      ? colours.green('No difference.')
+      : colours.red(`${many} of ${grouped(counts.schedules)} ${parts}, ${where}.`);
+  return [
+    `The port against perf core and x86 driver of ${nameOf(kernel)} ` +
+      `(sha256 ${kernel.sha256.slice(0, 12)})`,
+    `  seed ${seed}, under ${policy}`,
+    ...wrap(
+      `${plural(results.length, 'CPU')}: ${results.map(({ cpu }) => cpu).join(', ')}`,
+      '  ',
+      '  ',
+    ),
+    ...wrap(what.join(', '), '  ', '  '),
+    ...(interrupted ? ['  interrupted: this is what was known until then'] : []),
+    '',
+    verdict,
+    '',
+    ...differ.flatMap((result, i) => resultLines(whole, result, i + 1, colours)),
+    `${whole.elapsed_s.toFixed(1)} s`,
+  ];
+}
+
+function resultLines(whole: Whole, result: CpuResult, n: number, colours: Colours): string[] {
+  const { cpu, schedules, parted, first } = result;
+  if (first === null) return [];
+  const many = `${grouped(parted)} of ${plural(schedules, 'schedule')}`;
+  const head = `${n}. ${cpu}: ${many} ${parted === 1 ? 'parts' : 'part'}; the first, shortened:`;
+  return [colours.bold(head), ...differenceLines(whole, first), ''];
+}
+
+function differenceLines(whole: Whole, { replay, divergence }: Difference): string[] {
+  const { action, where, what, value, access, accesses } = divergence;
+  const name = nameOf(whole.kernel);
+  const token = encodeToken(replay);
+  const played = caseOf(replay);
+  const when = action < 0 ? 'At boot' : `In action #${action + 1}`;
+  const inside = where === '' ? '' : `, in ${where}`;
+  return [
+    // The port performs them: the tree may crash.
+    ...actionLines(withDriver(played, PORT)),
+    '',
+    ...wrap(`${when}${inside}, this differs: ${what}`, INDENT, INDENT),
+    ...wrap(ascii(value.port), `${INDENT}  port: `, `${INDENT}    `),
+    ...wrap(ascii(value.kernel), `${INDENT}  ${name}: `, `${INDENT}    `),
+    ...accessColumns(
+      played.config.model,
+      { head: 'port', accesses: accesses.port },
+      { head: name, accesses: accesses.kernel },
+      access,
+    ),
+    ...[`vlbr replay ${token}`, `vlbr replay ${token} ${whole.driverWords.join(' ')}`].map(
+      (command) => `${INDENT}${command}`,
+    ),
+  ];
+}
