@@ -4,7 +4,7 @@
  */
 import { COUNTER_WORDS, counterWord } from '../guest/image/counters.js';
 import type { Image, ImageInstance } from '../guest/image/instance.js';
-import type { KernelLayout, KernelOutput } from '../guest/perf/kernel.js';
+import { driverOf, type KernelLayout, type KernelOutput } from '../guest/perf/kernel.js';
 import * as perf from '../guest/perf/perf_event.js';
 import type { perf_event } from '../guest/perf/perf_structs.js';
 import { assert } from '../hw/assert.js';
@@ -170,6 +170,20 @@ export class HostImage extends HostKernel {
     if (overflown) this.code.run(pcpu, 'vlbr_nmi', 0, 1);
     return overflown;
   }
+}
+
+/** The host's perf of a machine: the tree's C, or the port. */
+export function hostOf(
+  words: Int32Array,
+  ...parts: ConstructorParameters<typeof HostKernel>
+): HostKernel {
+  const [, , config] = parts;
+  const { image } = driverOf(config);
+  // What v8 changes in perf no tree has.
+  const isPort = image === undefined || config.policy.changesPerf === true;
+  if (isPort) return new HostKernel(...parts);
+  const [memory, layout, , pcpus, observer, output] = parts;
+  return new HostImage(image, memory, layout, config, pcpus, observer, output, words);
 }
 
 /** Words that a host which runs as C code keeps beside its kernel's. */

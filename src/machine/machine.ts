@@ -16,8 +16,8 @@ import { cyclesOf, type MachineConfig, mispredicted, totalVcpus } from './config
 import * as call from './guest_call.js';
 import type { CallPort } from './call_port.js';
 import { Guests, type GuestsOwner } from './guests.js';
-import { HostImage } from './host_image.js';
-import { HOST_EVENT_CLOSE, HOST_EVENT_ON, HostKernel } from './host_perf.js';
+import { hostOf } from './host_image.js';
+import { HOST_EVENT_CLOSE, HOST_EVENT_ON, type HostKernel } from './host_perf.js';
 import * as sim from './machine_layout.js';
 import { MachineLayout } from './machine_layout.js';
 
@@ -74,14 +74,8 @@ export class Machine implements GuestsOwner {
     const hostOutput = {
       sample: (cpu: Cpu, event: perf_event): void => observer.hostSample(cpu.id, event.id),
     };
-    const { image } = driverOf(config);
-    const words = this.w.subarray(layout.hostImage, layout.hostImage + layout.hostImageWords);
-    const parts = [memory, layout.host, config, pcpus, observer, hostOutput] as const;
-    // What v8 changed in perf no tree has: under it the host's perf stays the port.
-    this.host =
-      image === undefined || policy.changesPerf === true
-        ? new HostKernel(...parts)
-        : new HostImage(image, ...parts, words);
+    const own = this.w.subarray(layout.hostImage, layout.hostImage + layout.hostImageWords);
+    this.host = hostOf(own, memory, layout.host, config, pcpus, observer, hostOutput);
     this.kvm = new Kvm(policy, this.host, { pcpus, lent, lentFlags, observer });
     for (let i = 0; i < totalVcpus(config); i++) {
       const vm = Math.trunc(i / shape.vcpus);

@@ -55,7 +55,7 @@ function decoded(content: ArrayBuffer | Uint8Array): string {
 
 /** Lines of git between two diffs that say what becomes of a file. */
 const GIT_HEADER =
-  /^(?:diff --git|index|(?:old|new|new file|deleted file) mode|(?:dis)?similarity index|rename|copy) /;
+  /^(?:diff --git|index|(?:old|new)(?: file)? mode|deleted file mode|\w+ index|rename|copy) /;
 const HUNK = /^@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@/;
 
 /**

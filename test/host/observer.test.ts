@@ -22,6 +22,7 @@ const CALLS: readonly (readonly [name: keyof Observer, args: readonly unknown[]]
   ['cstate', [1]],
   ['guestOpened', [1, 2, -22]],
   ['guestWarned', [1, 'kernel/events/core.c', 2]],
+  ['hostWarned', ['kernel/events/core.c', 2]],
   ['guestIdle', [1]],
 ];
 
