@@ -1,7 +1,8 @@
 /** Applies patches to lbr.c: unified diffs, as git format-patch and git diff write them. */
-import { applyPatch, parsePatch, reversePatch, type StructuredPatch } from 'diff';
+import { parsePatch, reversePatch, type StructuredPatch } from 'diff';
 import { KernelError } from './errors.js';
 import type { PatchFile } from './mail.js';
+import { appliedTo } from './series.js';
 import { LBR_PATH } from './source.js';
 
 export interface Patched {
@@ -39,26 +40,6 @@ function parsed({ name, text }: PatchFile): StructuredPatch[] {
   return real;
 }
 
-/** Applies one diff hunk by hunk, so that an error can name the first hunk that does not fit. */
-function applied(text: string, patch: StructuredPatch, name: string): string {
-  let now = text;
-  let shift = 0;
-  for (const [i, hunk] of patch.hunks.entries()) {
-    const moved = { ...hunk, oldStart: hunk.oldStart + shift, newStart: hunk.oldStart + shift };
-    const next = applyPatch(now, { ...patch, hunks: [moved] }, { fuzzFactor: 0 });
-    if (next === false) {
-      const { oldStart, oldLines, newStart, newLines } = hunk;
-      const head = `@@ -${oldStart},${oldLines} +${newStart},${newLines} @@`;
-      throw new KernelError(
-        `${name}: hunk ${i + 1} of ${patch.hunks.length} for lbr.c does not apply: ${head}`,
-      );
-    }
-    now = next;
-    shift += hunk.newLines - hunk.oldLines;
-  }
-  return now;
-}
-
 /**
  * Applies patches to a text of lbr.c.
  *
@@ -78,7 +59,7 @@ export function patchLbr(text: string, files: readonly PatchFile[], reverse: boo
         continue;
       }
       hits++;
-      now = applied(now, reverse ? reversePatch(patch) : patch, file.name);
+      now = appliedTo(now, reverse ? reversePatch(patch) : patch, 'lbr.c', file.name);
     }
   }
   if (hits === 0) {

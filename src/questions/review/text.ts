@@ -38,9 +38,14 @@ export interface Review {
 /** Documents and tests of a tree are no part of the kernel. */
 const NO_CODE = /^(?:Documentation|tools|samples)\/|^MAINTAINERS$|\.(?:rst|txt)$/;
 
+/** Files with code of the series that are not run here. */
+function codeLeftOut({ leftOut }: Review): readonly string[] {
+  return leftOut.filter((path) => !NO_CODE.test(path));
+}
+
 /** Whether code of the series is not run here. */
-export function isPartial({ leftOut }: Review): boolean {
-  return leftOut.some((path) => !NO_CODE.test(path));
+export function isPartial(review: Review): boolean {
+  return codeLeftOut(review).length > 0;
 }
 
 export function reviewText(review: Review, colours: Colours): string[] {
@@ -309,9 +314,8 @@ function closingLines(review: Review, findings: readonly Finding[], colours: Col
       : []),
     `gained: ${listed(of('gained', true))}`,
   ];
-  if (isPartial(review)) {
-    parts.push(`partial: ${plural(review.leftOut.length, 'file')} of the series do not run here`);
-  }
+  const notRun = codeLeftOut(review);
+  if (notRun.length > 0) parts.push(`partial, since this does not run here: ${notRun.join(', ')}`);
   const lines = review.interrupted ? [colours.yellow('interrupted: from the runs until then')] : [];
   const crashes = crashOf(review.reviews, 'after') !== null;
   if (crashes) parts.unshift('the changed kernel crashes');
