@@ -54,8 +54,8 @@ const TYPE = 'MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8';
 describe('the patches in a file', () => {
   it('a plain diff keeps its headers and hunks, and is named after its file', async () => {
     expect(await of(DIFF)).toEqual([{ title: 'x.mbox', diff: DIFF }]);
-    const shown = `commit 0123456789\nAuthor: A <a@example.org>\nDate:   now\n\n    words\n\n${DIFF}`;
-    expect(await of(shown)).toEqual([{ title: 'x.mbox', diff: DIFF }]);
+    const head = 'commit 0123456789\nAuthor: A <a@example.org>\nDate:   now\n\n    words\n\n';
+    expect(await of(head + DIFF)).toEqual([{ title: 'x.mbox', diff: DIFF }]);
   });
 
   it('a mail of git format-patch loses its message and its signature', async () => {

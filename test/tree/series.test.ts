@@ -25,8 +25,8 @@ function git(path: string, before: string, after: string): string {
 
 function made(path: string, text: string): string {
   const lines = text.split('\n').slice(0, -1);
-  const head = `diff --git a/${path} b/${path}\nnew file mode 100644\n--- /dev/null\n+++ b/${path}\n`;
-  return `${head}@@ -0,0 +1,${lines.length} @@\n${lines.map((line) => `+${line}\n`).join('')}`;
+  const git = `diff --git a/${path} b/${path}\nnew file mode 100644\n`;
+  return `${git}--- /dev/null\n+++ b/${path}\n@@ -0,0 +1,${lines.length} @@\n${lines.map((line) => `+${line}\n`).join('')}`;
 }
 
 function removed(path: string, text: string): string {
@@ -34,6 +34,12 @@ function removed(path: string, text: string): string {
   const head = `diff --git a/${path} b/${path}\ndeleted file mode 100644\n--- a/${path}\n`;
   const hunk = `+++ /dev/null\n@@ -1,${lines.length} +0,0 @@\n`;
   return head + hunk + lines.map((line) => `-${line}\n`).join('');
+}
+
+/** What git writes of a file that is renamed or copied as it is. */
+function moves(how: string, from: string, to: string): string {
+  const head = `diff --git a/${from} b/${to}\nsimilarity index 90%\n`;
+  return `${head}${how} from ${from}\n${how} to ${to}\n`;
 }
 
 const applied = (texts: readonly string[], reverse = false): Promise<Applied> =>
@@ -86,8 +92,7 @@ describe('a series of patches', () => {
   });
 
   it('renames a file, with hunks and without, and copies one', async () => {
-    const to = (how: string): string =>
-      `diff --git a/${A} b/kernel/c.c\nsimilarity index 90%\n${how} from ${A}\n${how} to kernel/c.c\n`;
+    const to = (how: string): string => moves(how, A, 'kernel/c.c');
     const hunks = git(A, TEXT, withLine(5, 'five')).replace(/^diff.*\n/, '');
     const moved = hunks.replace(`+++ b/${A}`, '+++ b/kernel/c.c');
     expect(await filesOf(to('rename'))).toEqual({ [A]: null, 'kernel/c.c': TEXT });
@@ -107,7 +112,8 @@ describe('a series of patches', () => {
   ])('finds a file whose names begin with %s and %s', async (old, now) => {
     const diff = createTwoFilesPatch(`${old}${A}`, `${now}${A}`, TEXT, withLine(5, 'five'));
     expect(await filesOf(diff)).toEqual({ [A]: withLine(5, 'five') });
-    const added = `--- ${old}kernel/n.c\t1970-01-01\n+++ ${now}kernel/n.c\t2024\n@@ -0,0 +1 @@\n+x\n`;
+    const names = `--- ${old}kernel/n.c\t1970-01-01\n+++ ${now}kernel/n.c\t2024-01-01\n`;
+    const added = `${names}@@ -0,0 +1 @@\n+x\n`;
     expect(await filesOf(added)).toEqual({ 'kernel/n.c': 'x\n' });
   });
 
@@ -157,10 +163,10 @@ describe('a series of patches', () => {
       [B]: null,
       'lib/c.c': 'x\n',
     });
-    const rename = `diff --git a/lib/old.c b/${B}\nsimilarity index 100%\nrename from lib/old.c\nrename to ${B}\n`;
+    const rename = moves('rename', 'lib/old.c', B);
     const back = await applied([rename], true);
     expect(Object.fromEntries(back.files)).toEqual({ [B]: null, 'lib/old.c': TEXT });
-    const copy = rename.replaceAll('rename ', 'copy ');
+    const copy = moves('copy', 'lib/old.c', B);
     expect(Object.fromEntries((await applied([copy], true)).files)).toEqual({ [B]: null });
   });
 
