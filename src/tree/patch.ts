@@ -20,9 +20,14 @@ function pathOf({ oldFileName = '', newFileName = '' }: StructuredPatch): string
 /** AMD's driver has a file of the same name. */
 const OF_AMD = /(^|\/)amd\/[^/]*$/;
 
+/** A path from the top of a tree, and those in which Intel's driver lies or lay. */
+const IN_TREE = /(^|\/)(?:arch|drivers|fs|net|samples|tools)\//;
+const OF_INTEL = /(^|\/)arch\/x86\/(?:events\/intel\/lbr|kernel\/cpu\/perf_event_intel_lbr)/;
+
 /** lbr.c, perf_event_intel_lbr.c from before 4.7, and copies such as lbr-new.c. */
 function isLbr(path: string): boolean {
-  return /(?<![a-z])lbr(?![a-z])[^/]*\.c(?!\w)[^/]*$/.test(path) && !OF_AMD.test(path);
+  if (!/(?<![a-z])lbr(?![a-z])[^/]*\.c(?!\w)[^/]*$/.test(path) || OF_AMD.test(path)) return false;
+  return !IN_TREE.test(path) || OF_INTEL.test(path);
 }
 
 /** The signature at the end of each mail. The parser would take it for a removed line. */

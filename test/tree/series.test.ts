@@ -25,8 +25,9 @@ function git(path: string, before: string, after: string): string {
 
 function made(path: string, text: string): string {
   const lines = text.split('\n').slice(0, -1);
-  const git = `diff --git a/${path} b/${path}\nnew file mode 100644\n`;
-  return `${git}--- /dev/null\n+++ b/${path}\n@@ -0,0 +1,${lines.length} @@\n${lines.map((line) => `+${line}\n`).join('')}`;
+  const top = `diff --git a/${path} b/${path}\nnew file mode 100644\n`;
+  const head = `${top}--- /dev/null\n+++ b/${path}\n@@ -0,0 +1,${lines.length} @@\n`;
+  return head + lines.map((line) => `+${line}\n`).join('');
 }
 
 function removed(path: string, text: string): string {

@@ -81,10 +81,15 @@ describe.skipIf(installedSource === null)("the command line with a kernel's lbr.
   });
 
   it('vlbr kernel build says what it built, and writes it where it is told to', () => {
-    const built = vlbr('kernel', 'build', '--src', 'tree');
+    const built = vlbr('kernel', 'build', '--kernel-src', 'tree');
     expect([built.status, built.stderr]).toEqual([0, '']);
     expect(built.stdout).toContain('lbr.c of Linux 6.1.99-x, sha256 ');
-    const json = vlbr('kernel', 'build', '--src', 'tree', '-o', 'lbr.wasm', '--json');
+    // The option's name until now.
+    expect(vlbr('kernel', 'build', '--src', 'tree').stdout).toBe(built.stdout);
+    expect(vlbr('kernel', 'build', '--help').stdout).not.toContain('--src ');
+    const both = vlbr('kernel', 'build', '--src', 'tree', '--kernel-src', 'tree');
+    expect([both.status, both.stdout]).toEqual([2, '']);
+    const json = vlbr('kernel', 'build', '--kernel-src', 'tree', '-o', 'lbr.wasm', '--json');
     const { schema, kernel, bytes, output } = JSON.parse(json.stdout) as Record<string, unknown>;
     expect([schema, output]).toEqual(['vlbr/kernel/1', 'lbr.wasm']);
     expect(kernel).toMatchObject({ version: '6.1.99-x', sha256: installedSource?.info.sha256 });
@@ -94,7 +99,13 @@ describe.skipIf(installedSource === null)("the command line with a kernel's lbr.
   it.skipIf(imageVersions('6.1').length === 0)(
     'vlbr kernel build --whole says what the kernel finds on each CPU',
     () => {
-      const built = vlbr('kernel', 'build', '--whole', '--src', '/usr/src/linux-source-6.1.tar.xz');
+      const built = vlbr(
+        'kernel',
+        'build',
+        '--whole',
+        '--kernel-src',
+        '/usr/src/linux-source-6.1.tar.xz',
+      );
       expect([built.status, built.stderr]).toEqual([0, '']);
       expect(built.stdout).toMatch(/^the perf core and the x86 driver of Linux 6\.1\.\d+, sha256 /);
       expect(built.stdout).toMatch(/^skylake +Skylake events; 32-deep LBR$/m);
@@ -104,14 +115,14 @@ describe.skipIf(installedSource === null)("the command line with a kernel's lbr.
       expect(schema).toBe('vlbr/image/1');
       expect(cpus).toHaveLength(CPU_MODELS.length);
       expect(readFileSync(join(folder, 'whole.wasm')).length).toBe(bytes);
-      const wrong = vlbr('kernel', 'build', '--whole', '--src', 'tree');
+      const wrong = vlbr('kernel', 'build', '--whole', '--kernel-src', 'tree');
       expect([wrong.status, wrong.stdout]).toEqual([2, '']);
       expect(wrong.stderr).toContain('this is no kernel tree; it lacks one of arch/x86, include');
     },
   );
 
   it('with the C file vlbr gives the verdicts and the schedules of the port', () => {
-    vlbr('kernel', 'build', '--src', 'tree', '-o', 'kept.wasm');
+    vlbr('kernel', 'build', '--kernel-src', 'tree', '-o', 'kept.wasm');
     const common = ['verify', '--policy', 'merged,pv-sound', '--runs', '150', '--json'];
     const report = (...more: readonly string[]): Record<string, unknown> => {
       const { stdout } = vlbr(...common, ...more);
@@ -144,7 +155,7 @@ describe.skipIf(installedSource === null)("the command line with a kernel's lbr.
       ],
       [/there is no such file or folder/, 'verify', '--kernel-src', 'nowhere'],
       [/this is no WebAssembly module/, 'verify', '--kernel-src', file('no.wasm', 'x')],
-      [/this is not arch/, 'kernel', 'build', '--src', file('other.c', 'int x;\n')],
+      [/this is not arch/, 'kernel', 'build', '--kernel-src', file('other.c', 'int x;\n')],
       [/this is no unified diff/, 'review', '--kernel-src', LBR_C, file('no.patch', 'x\n')],
       [/there is no such file/, 'review', '--kernel-src', LBR_C, 'nothing.patch'],
       [/takes patches back; a file is none/, 'review', '--kernel-src', LBR_C, LBR_C, '--reverse'],
@@ -235,6 +246,22 @@ describe.skipIf(installedSource === null)("the command line with a kernel's lbr.
     expect([status, lost]).toEqual([1, []]);
     const shown = vlbr('review', ...args, '--runs', '20', '--cpu', 'haswell').stdout;
     expect(shown).toContain('the kernel after the change crashes: KernelCrash');
+  });
+
+  it.each([
+    ['MSR writes', 'wrmsrl(x86_pmu.lbr_tos, 0)'],
+    ['nothing', 'barrier()'],
+  ])('vlbr review does not wait long for an endless loop of %s', (_, does) => {
+    const head = /^void intel_pmu_lbr_reset\(void\)\n\{\n(\t.*\n)\n/m;
+    const patch = patchOf(head, `$&\tfor (;;)\n\t\t${does};\n`);
+    const args = ['--kernel-src', LBR_C, file('loop.patch', patch), '--policy', 'always'];
+    const began = performance.now();
+    const { status, stdout, stderr } = vlbr('review', ...args, '--cpu', 'haswell');
+    expect(stderr).toBe(
+      "vlbr: the kernel's code does not return: no word for 15 seconds under always on haswell\n",
+    );
+    expect([status, stdout]).toEqual([2, '']);
+    expect(performance.now() - began).toBeLessThan(60_000);
   });
 
   it('vlbr names the hunk that does not apply, and what does not compile', () => {

@@ -88,9 +88,7 @@ describe('the report of a review', () => {
     );
     expect(text.some((line) => line.startsWith('     > '))).toBe(true);
     const end = text.slice(text.findLastIndex((line) => line.startsWith('lost: ')));
-    expect(end.join(' ')).toMatch(
-      /^lost: .*gained: .*; partial, since .* run +here: kernel\/x\.c$/,
-    );
+    expect(end.join(' ')).toMatch(/^lost: .*gained: .*; partial, since .* here: +kernel\/x\.c$/);
     expect(text.join('\n')).toMatch(/^lost: .*callstack-true/m);
     // A token is one word and is never wrapped.
     const wide = text.filter((line) => line.length > WIDTH && !line.includes('vlbr replay'));
