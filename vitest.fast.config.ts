@@ -18,6 +18,7 @@ const SLOW: readonly string[] = [
   'test/search/protocol.test.ts',
   'test/states/{known_steps,machine_bisim,machine_names,policies,shorten}.test.ts',
   'test/tree/{build,c_code,driver,places,shim}.test.ts',
+  'test/tree/image/{bits,lockstep}.test.ts',
 ];
 
 const fast: ViteUserConfig = mergeConfig(config, {

@@ -114,16 +114,31 @@ export class Side {
   /**
    * Where a schedule breaks a property here, whoever breaks it. What was blamed on the policy may
    * be blamed on the kernel when one of them changes: the property is broken all the same.
+   *
+   * A kernel is not judged by itself any more once its host has misled it. What it is said to break
+   * on the other side it has to keep here without a host, or else it was only not looked at.
    */
-  breaksAt(property: number): FailsAt {
+  breaksAt(by: Breaking, property: number): FailsAt {
     const [byPolicy, byKernel] = [
       this.failsAt('policy', property),
       this.failsAt('kernel', property),
     ];
     return (schedule) => {
-      const at = byPolicy(schedule);
-      return at >= 0 ? at : byKernel(schedule);
+      const first = byPolicy(schedule);
+      const at = first >= 0 ? first : byKernel(schedule);
+      return at < 0 && by === 'kernel' && this.breaksAlone(schedule, property)
+        ? schedule.length
+        : at;
     };
+  }
+
+  private breaksAlone(schedule: Schedule, property: number): boolean {
+    try {
+      return this.campaign.bench.breaksAlone(schedule, schedule.length, property);
+    } catch (error) {
+      this.crash ??= { schedule, error: String(error) };
+      return false;
+    }
   }
 
   /** A run, generated on this side; if it fails, the other side has to show what it does. */
@@ -157,9 +172,12 @@ export class Side {
 
   private keep(schedule: Schedule, by: Breaking, p: number, other: Side): void {
     const plain = withoutInterruptions(schedule);
-    const strong = this.failsAt(by, p)(plain) >= 0 && other.breaksAt(p)(plain) < 0;
+    const breaks = other.breaksAt(by, p);
+    const strong = this.failsAt(by, p)(plain) >= 0 && breaks(plain) < 0;
     if (strong) this.plain[by][p].push(plain);
-    else if (this.interrupted[by][p].length < KEPT) this.interrupted[by][p].push(schedule);
+    else if (this.interrupted[by][p].length < KEPT && breaks(schedule) < 0) {
+      this.interrupted[by][p].push(schedule);
+    }
   }
 
   private replay(schedule: Schedule): void {
@@ -190,7 +208,7 @@ export function onlyOnOne(
   property: number,
 ): Schedule | null {
   const badAt = bad.failsAt(by, property);
-  const goodAt = good.breaksAt(property);
+  const goodAt = good.breaksAt(by, property);
   const differs: FailsAt = (schedule) => {
     const at = badAt(schedule);
     return at >= 0 && goodAt(schedule) < 0 ? at : -1;

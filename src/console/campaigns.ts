@@ -8,7 +8,7 @@ import { inWorkers, type PoolResults } from './pool.js';
 import { campaignLine } from './progress.js';
 import type { Crash, Job, Named, Request, Tell } from './worker.js';
 
-/** The longest that one run may take. */
+/** The longest that one run may take: with recorded schedules, runs are long. */
 const SILENCE_MS = 5 * 60_000;
 
 /** A campaign as its workers are given it. */
@@ -53,16 +53,18 @@ export function workerCampaign<J extends CampaignJob>(
 /**
  * Gives each policy of a job to a worker; results come in the order of the policies.
  *
+ * @param silence_ms - a worker that says nothing for so long is in an endless loop.
  * @throws WorkerBug when a worker met an exception.
  */
 export async function campaignsInWorkers<J extends CampaignJob, R>(
   worker: URL,
   job: J,
+  silence_ms: number = SILENCE_MS,
 ): Promise<PoolResults<R>> {
   const advice = ({ policy }: Request, crash: Crash<Progress>): string[] =>
     adviceOf(policy, crash, job.seed);
   const line = campaignLine(job.cpus.length * job.policies.length, job.runs);
-  return inWorkers<J, Progress, R>({ worker, job, silence_ms: SILENCE_MS, advice }, line);
+  return inWorkers<J, Progress, R>({ worker, job, silence_ms, advice }, line);
 }
 
 /** How to see a bug again. */

@@ -5,6 +5,7 @@ import { Tinypool } from 'tinypool';
 import { UsageError, WorkerBug } from './errors.js';
 import { Interrupt } from './interrupt.js';
 import type { ProgressLine } from './progress.js';
+import { plural } from './text.js';
 import type { Crash, Job, Reply, Request, Task } from './worker.js';
 
 /** More threads gain nothing: the slowest policy sets the time. */
@@ -102,7 +103,7 @@ async function judged<J extends Job, P, R>(
 
 function stuck({ policy, cpu }: Request, { binary }: Job, silence_ms: number): UsageError {
   const what = binary === null ? 'the model' : "the kernel's code";
-  const text = `${what} does not return: no word for ${silence_ms / 60_000} minutes`;
+  const text = `${what} does not return: no word for ${plural(silence_ms / 1000, 'second')}`;
   return new UsageError(`${text} under ${policy} on ${cpu}`);
 }
 

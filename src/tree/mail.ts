@@ -17,23 +17,26 @@ export interface Patch {
 
 /** The line before a mail in a box: as git, mail readers and archives write it. */
 const SEPARATOR = /^From \S.* \d{2}:\d{2}:\d{2} .*\d{4}.*$/;
-const HEADER = /^(?:From|Subject|Date|Message-I[Dd]|To|MIME-Version|Received|Return-Path):/;
+/** A line of a mail's head: a name and a colon, or the rest of the line before. */
+const HEAD_LINE = /^(?:[!-9;-~]+:|[ \t])/;
 
 /** The mails of a box; a text without mails is one. */
 function mailsIn(text: string): string[] {
   const mails: string[][] = [[]];
-  let before = '';
   for (const line of text.split('\n')) {
-    if (SEPARATOR.test(line) && before.trim() === '') mails.push([]);
+    if (SEPARATOR.test(line)) mails.push([]);
     // In a box a line of a mail that begins with From is quoted.
     else mails[mails.length - 1].push(line.replace(/^>(>*From )/, '$1'));
-    before = line;
   }
   return mails.map((lines) => lines.join('\n')).filter((mail) => mail.trim() !== '');
 }
 
+/** A mail begins with a head, which says at least from whom it is or what it is about. */
 function isMail(text: string): boolean {
-  return HEADER.test(text.trimStart());
+  const [head] = text.trimStart().split('\n\n', 1);
+  return (
+    /^(?:From|Subject):/im.test(head) && head.split('\n').every((line) => HEAD_LINE.test(line))
+  );
 }
 
 /** The text of a mail, whatever it is encoded in, with the patches that are attached to it. */
@@ -55,37 +58,50 @@ function decoded(content: ArrayBuffer | Uint8Array): string {
 
 /** Lines of git between two diffs that say what becomes of a file. */
 const GIT_HEADER =
-  /^(?:diff --git|index|(?:old|new)(?: file)? mode|deleted file mode|\w+ index|rename|copy) /;
+  /^(?:diff --git|index|(?:(?:new|deleted) file|old|new) mode|\w*similarity index|rename|copy) /;
 const HUNK = /^@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@/;
+
+/** The lines of a hunk from its head on, which says how many there are. */
+function hunkAt(lines: readonly string[], at: number, head: RegExpExecArray): string[] {
+  const hunk = [lines[at]];
+  let [old, now] = [head[1], head[2]].map((n) => Number(n ?? 1));
+  let i = at + 1;
+  for (; (old > 0 || now > 0) && i < lines.length; i++) {
+    // Mail programs drop the space of an empty line of context.
+    const line = lines[i] === '' ? ' ' : lines[i];
+    hunk.push(line);
+    if (line[0] === ' ' || line[0] === '-') old--;
+    if (line[0] === ' ' || line[0] === '+') now--;
+  }
+  while (lines[i]?.startsWith('\\') === true) hunk.push(lines[i++]);
+  return hunk;
+}
 
 /**
  * Headers and hunks of the diffs in a text, and no other line: what comes before a diff, signatures
- * and the footers of mailing lists are left out. A hunk is as long as its first line says.
+ * and the footers of mailing lists are left out. A hunk is as long as its first line says, and
+ * comes behind the names of its file or another hunk: what a message quotes is no hunk.
  */
 export function diffIn(text: string): string {
   const lines = text.replaceAll('\r\n', '\n').split('\n');
   const kept: string[] = [];
+  let named = false;
+  let hasDiff = false;
   for (let i = 0; i < lines.length; i++) {
     const line = lines[i];
-    if (GIT_HEADER.test(line)) kept.push(line);
-    if (line.startsWith('--- ') && lines[i + 1]?.startsWith('+++ ') === true) {
-      kept.push(line, lines[++i]);
+    const hunk = named ? HUNK.exec(line) : null;
+    if (hunk !== null) {
+      const all = hunkAt(lines, i, hunk);
+      kept.push(...all);
+      i += all.length - 1;
       continue;
     }
-    const hunk = HUNK.exec(line);
-    if (hunk === null) continue;
-    kept.push(line);
-    let [old, now] = [hunk[1], hunk[2]].map((n) => Number(n ?? 1));
-    while ((old > 0 || now > 0) && i + 1 < lines.length) {
-      // Mail programs drop the space of an empty line of context.
-      const next = lines[++i] === '' ? ' ' : lines[i];
-      kept.push(next);
-      if (next[0] === ' ' || next[0] === '-') old--;
-      if (next[0] === ' ' || next[0] === '+') now--;
-    }
-    while (lines[i + 1]?.startsWith('\\') === true) kept.push(lines[++i]);
+    named = line.startsWith('--- ') && lines[i + 1]?.startsWith('+++ ') === true;
+    hasDiff ||= named || line.startsWith('diff --git ');
+    if (named) kept.push(line, lines[++i]);
+    else if (GIT_HEADER.test(line)) kept.push(line);
   }
-  return kept.length === 0 ? '' : `${kept.join('\n')}\n`;
+  return hasDiff ? `${kept.join('\n')}\n` : '';
 }
 
 /** The patches in a file, in order; a mail without a diff, such as a cover letter, is none. */

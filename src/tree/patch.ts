@@ -1,7 +1,8 @@
 /** Applies patches to lbr.c: unified diffs, as git format-patch and git diff write them. */
-import { applyPatch, parsePatch, reversePatch, type StructuredPatch } from 'diff';
+import { parsePatch, reversePatch, type StructuredPatch } from 'diff';
 import { KernelError } from './errors.js';
 import type { PatchFile } from './mail.js';
+import { appliedTo } from './series.js';
 import { LBR_PATH } from './source.js';
 
 export interface Patched {
@@ -19,9 +20,14 @@ function pathOf({ oldFileName = '', newFileName = '' }: StructuredPatch): string
 /** AMD's driver has a file of the same name. */
 const OF_AMD = /(^|\/)amd\/[^/]*$/;
 
+/** A path from the top of a tree, and those in which Intel's driver lies or lay. */
+const IN_TREE = /(^|\/)(?:arch|drivers|fs|net|samples|tools)\//;
+const OF_INTEL = /(^|\/)arch\/x86\/(?:events\/intel\/lbr|kernel\/cpu\/perf_event_intel_lbr)/;
+
 /** lbr.c, perf_event_intel_lbr.c from before 4.7, and copies such as lbr-new.c. */
 function isLbr(path: string): boolean {
-  return /(?<![a-z])lbr(?![a-z])[^/]*\.c(?!\w)[^/]*$/.test(path) && !OF_AMD.test(path);
+  if (!/(?<![a-z])lbr(?![a-z])[^/]*\.c(?!\w)[^/]*$/.test(path) || OF_AMD.test(path)) return false;
+  return !IN_TREE.test(path) || OF_INTEL.test(path);
 }
 
 /** The signature at the end of each mail. The parser would take it for a removed line. */
@@ -37,26 +43,6 @@ function parsed({ name, text }: PatchFile): StructuredPatch[] {
   const real = patches.filter(({ hunks }) => hunks.length > 0);
   if (real.length === 0) throw new KernelError(`${name}: this is no unified diff`);
   return real;
-}
-
-/** Applies one diff hunk by hunk, so that an error can name the first hunk that does not fit. */
-function applied(text: string, patch: StructuredPatch, name: string): string {
-  let now = text;
-  let shift = 0;
-  for (const [i, hunk] of patch.hunks.entries()) {
-    const moved = { ...hunk, oldStart: hunk.oldStart + shift, newStart: hunk.oldStart + shift };
-    const next = applyPatch(now, { ...patch, hunks: [moved] }, { fuzzFactor: 0 });
-    if (next === false) {
-      const { oldStart, oldLines, newStart, newLines } = hunk;
-      const head = `@@ -${oldStart},${oldLines} +${newStart},${newLines} @@`;
-      throw new KernelError(
-        `${name}: hunk ${i + 1} of ${patch.hunks.length} for lbr.c does not apply: ${head}`,
-      );
-    }
-    now = next;
-    shift += hunk.newLines - hunk.oldLines;
-  }
-  return now;
 }
 
 /**
@@ -78,7 +64,7 @@ export function patchLbr(text: string, files: readonly PatchFile[], reverse: boo
         continue;
       }
       hits++;
-      now = applied(now, reverse ? reversePatch(patch) : patch, file.name);
+      now = appliedTo(now, reverse ? reversePatch(patch) : patch, 'lbr.c', file.name);
     }
   }
   if (hits === 0) {

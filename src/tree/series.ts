@@ -1,8 +1,9 @@
 /** Applies a series of patches to the files of a tree. */
 import { existsSync, readFileSync } from 'node:fs';
-import { join, normalize } from 'node:path';
+import { dirname, join, normalize } from 'node:path';
 import { applyPatch, parsePatch, reversePatch, type StructuredPatch } from 'diff';
 import { KernelError } from './errors.js';
+import { TREE_FOLDERS } from './image/sources.js';
 import { type Patch, type PatchFile, patchesIn } from './mail.js';
 
 /** What patches make of a tree. */
@@ -11,6 +12,8 @@ export interface Applied {
   readonly titles: readonly string[];
   /** New text of each file that changes, by its path in the tree; null where it is deleted. */
   readonly files: ReadonlyMap<string, string | null>;
+  /** Files that the patches change in folders that no build reads, and that are not there. */
+  readonly missing: readonly string[];
 }
 
 /** The path that a header of a diff names; null for no file. */
@@ -19,9 +22,30 @@ function pathOf(name: string | undefined): string | null {
   return path === '/dev/null' || path === '' ? null : path;
 }
 
+/** A folder that git writes before a path. */
+const PREFIX = /^[abciow]\//;
+
+/**
+ * The paths in a tree that a name in a diff can mean, the likelier one first: a folder is in front
+ * of it as git writes it, or that of the tree, or none.
+ */
+function pathsOf(name: string): string[] {
+  const stripped = name.replace(/^[^/]+\//, '');
+  const paths = (PREFIX.test(name) ? [stripped, name] : [name, stripped]).map(normalize);
+  if (paths.some((path) => path.startsWith('..'))) {
+    throw new KernelError(`${name} is outside of the tree`);
+  }
+  return paths;
+}
+
+function isRead(path: string): boolean {
+  return TREE_FOLDERS.some((folder) => path.startsWith(`${folder}/`));
+}
+
 /** Files of a tree while patches are applied. */
 class Files {
   readonly changed: Map<string, string | null> = new Map();
+  readonly missing: Set<string> = new Set();
   private readonly tree: string;
 
   constructor(tree: string) {
@@ -39,18 +63,32 @@ class Files {
     return text.replaceAll('\r\n', '\n');
   }
 
-  /** The path of a name in a diff: with a folder in front, as git writes it, or without. */
-  find(name: string, mustBe: boolean): string {
-    const stripped = name.replace(/^[^/]+\//, '');
-    const paths = /^[abciow]\//.test(name) ? [stripped, name] : [name, stripped];
-    const path = (mustBe ? paths.find((one) => this.has(one)) : undefined) ?? paths[0];
-    if (normalize(path).startsWith('..')) throw new KernelError(`${name} is outside of the tree`);
-    return path;
+  /** The path of a file that is there, by one of the names that a diff gives it; else null. */
+  find(names: readonly (string | null)[]): string | null {
+    const paths = names.flatMap((name) => (name === null ? [] : pathsOf(name)));
+    return paths.find((path) => this.has(path)) ?? null;
+  }
+
+  /** Where a new file comes: to the folder that there is. */
+  placeFor(name: string): string {
+    const paths = pathsOf(name);
+    const there = paths.find((path) => existsSync(join(this.tree, dirname(path))));
+    return PREFIX.test(name) ? paths[0] : (there ?? paths[0]);
   }
 }
 
-/** Applies hunk by hunk, so that an error can name the first one that does not fit. */
-function applied(text: string, patch: StructuredPatch, path: string, title: string): string {
+/**
+ * Applies a diff hunk by hunk, so that an error can name the first one that does not fit.
+ *
+ * @param title - what the patch is called, for an error.
+ * @throws KernelError if it does not apply.
+ */
+export function appliedTo(
+  text: string,
+  patch: StructuredPatch,
+  path: string,
+  title: string,
+): string {
   let now = text;
   let shift = 0;
   for (const [i, hunk] of patch.hunks.entries()) {
@@ -69,25 +107,32 @@ function applied(text: string, patch: StructuredPatch, path: string, title: stri
   return now;
 }
 
-function applyOne(files: Files, diff: StructuredPatch, title: string): void {
-  const [from, to] = [pathOf(diff.oldFileName), pathOf(diff.newFileName)];
-  if (from === null && to === null) return;
-  const old = from === null ? null : files.find(from, true);
-  if (old !== null && !files.has(old)) {
-    if (diff.hunks.length === 0) return;
-    throw new KernelError(`${title}: the tree has no ${old}`);
-  }
-  const now = to === null ? null : files.find(to, from === to || from !== null);
-  const isNew = to !== null && from !== null && pathWithout(from) !== pathWithout(to);
-  const path = isNew ? pathWithout(to) : (now ?? old);
-  if (path === null) return;
-  const text = applied(old === null ? '' : files.read(old), diff, path, title);
-  if (old !== null && (to === null || isNew) && diff.isCopy !== true) files.changed.set(old, null);
-  if (to !== null) files.changed.set(path, text);
+/** Whether a diff makes a file, by git's header or by a hunk that begins with nothing. */
+function makesFile({ isCreate, hunks }: StructuredPatch): boolean {
+  return isCreate === true || (hunks.length === 1 && hunks[0].oldLines === 0);
 }
 
-function pathWithout(name: string): string {
-  return name.replace(/^[abciow]\//, '');
+function applyOne(files: Files, diff: StructuredPatch, title: string): void {
+  const [from, to] = [pathOf(diff.oldFileName), pathOf(diff.newFileName)];
+  const name = from ?? to;
+  if (name === null) return;
+  const moves = diff.isRename === true || diff.isCopy === true;
+  const old = files.find(moves ? [from] : [from, to]);
+  if (old !== null && from !== null) {
+    const text = appliedTo(files.read(old), diff, old, title);
+    if (to === null || diff.isRename === true) files.changed.set(old, null);
+    if (to !== null) files.changed.set(moves ? pathsOf(to)[0] : old, text);
+    return;
+  }
+  if (to !== null && (from === null || makesFile(diff))) {
+    if (old !== null) throw new KernelError(`${title}: the tree has ${old} already`);
+    const path = files.placeFor(to);
+    files.changed.set(path, appliedTo('', diff, path, title));
+    return;
+  }
+  const paths = pathsOf(name);
+  if (paths.some(isRead)) throw new KernelError(`${title}: the tree has no ${paths[0]}`);
+  files.missing.add(paths[0]);
 }
 
 function parsed({ title, diff }: Patch): StructuredPatch[] {
@@ -128,7 +173,8 @@ export async function applySeries(
   }
   const titles = patches.map(({ title }) => title);
   try {
-    return { titles, files: applyAll(tree, patches, reverse).changed };
+    const { changed, missing } = applyAll(tree, patches, reverse);
+    return { titles, files: changed, missing: [...missing] };
   } catch (error) {
     if (!(error instanceof KernelError) || !applies(tree, patches, !reverse)) throw error;
     const what = reverse

@@ -31,12 +31,15 @@ function scheduleOf(times: readonly number[], vcpu = 0): Schedule {
 
 type Fails = (schedule: Schedule) => boolean;
 
-/** A side on which `by` breaks property P in the schedules for which `fails` is true. */
+/**
+ * A side on which `by` breaks property P in the schedules for which `fails` is true, and the kernel
+ * breaks it without a host in those for which `alone` is.
+ */
 class Rig {
   readonly side: Side;
   private now = new Schedule();
 
-  constructor(by: Breaking, fails: Fails) {
+  constructor(by: Breaking, fails: Fails, alone: Fails = () => false) {
     const at = (who: Breaking) => (schedule: Schedule, property: number) =>
       who === by && property === P && fails(schedule) ? schedule.length : -1;
     const broken = (who: Breaking): Uint8Array =>
@@ -45,7 +48,9 @@ class Rig {
       get: () => ({ broken: broken('policy'), own: broken('kernel') }),
     });
     const step = (schedule: Schedule): void => void (this.now = schedule);
-    const runs = { breaksAt: at('policy'), guestBreaksAt: at('kernel') };
+    const breaksAlone = (schedule: Schedule, actions: number, property: number): boolean =>
+      property === P && actions === schedule.length && alone(schedule);
+    const runs = { breaksAt: at('policy'), guestBreaksAt: at('kernel'), breaksAlone };
     const bench = { ...runs, monitor, boot: () => {}, step };
     const campaign = Object.defineProperty({ bench, shrink, run: () => {} }, 'lastSchedule', {
       get: () => this.now,
@@ -149,6 +154,25 @@ describe('candidates', () => {
       }),
       seeded(200),
     );
+  });
+
+  it('what a kernel breaks without a host does not hold, though no host shows it', () => {
+    const never: Fails = () => false;
+    for (const by of BY) {
+      const one = new Rig(by, () => true);
+      const other = new Rig(by, never, () => true);
+      one.run(scheduleOf([3, 1], 0), other);
+      const found = by === 'policy' ? [[0, false]] : [];
+      expect(one.side.candidates(by, P).map(nameOf)).toEqual(found);
+      const short = onlyOnOne(scheduleOf([3, 1]), one.side, other.side, by, P);
+      expect(short === null).toBe(by === 'kernel');
+      // Here it breaks it without interruptions only.
+      const half = new Rig(by, never, (schedule) => interruptionsIn(schedule).length === 0);
+      const two = new Rig(by, () => true);
+      two.run(scheduleOf([3, 1], 0), half);
+      const kept = by === 'policy' ? [[0, false]] : [[0, true]];
+      expect(two.side.candidates(by, P).map(nameOf)).toEqual(kept);
+    }
   });
 
   it('candidates come from at most 300 failing runs', () => {

@@ -90,6 +90,9 @@ describe('a patch', () => {
   it.each([
     ['another driver’s', 'arch/x86/events/amd/lbr.c'],
     ['that driver’s from its own folder', 'amd/lbr.c'],
+    ['that of a test', 'tools/testing/selftests/bpf/test_lbr.c'],
+    ['that of another architecture', 'arch/arm64/lbr.c'],
+    ['that of another driver', 'drivers/gpu/lbr.c'],
     ['one with other letters around it', 'fs/calbridge.c'],
     ['a header', 'arch/x86/events/intel/lbr.h'],
     ['another language’s', 'tools/lbr.cpp'],

@@ -8,7 +8,7 @@ import { type Boot, bootOnEachCpu } from '../../tree/image/image.js';
 import { TREE_FILES } from '../../tree/image/sources.js';
 
 export interface KernelBuildOptions {
-  readonly src?: string;
+  readonly kernelSrc?: string | undefined;
   readonly whole?: boolean;
   readonly output?: string;
   readonly json?: boolean;
@@ -20,8 +20,8 @@ export async function kernelBuild(options: KernelBuildOptions): Promise<void> {
 }
 
 /** Builds the image of a tree, and shows what it finds on each CPU. */
-async function buildWhole({ src, output, json }: KernelBuildOptions): Promise<void> {
-  const image = await imageAt(src);
+async function buildWhole({ kernelSrc, output, json }: KernelBuildOptions): Promise<void> {
+  const image = await imageAt(kernelSrc);
   const boots = bootOnEachCpu(image);
   const { bytes, info } = image;
   const { version, sha256 } = info;
@@ -50,8 +50,8 @@ function bootRow({ cpu, log, warnings }: Boot): string[] {
   return [cpu, [...found.map((line) => line.slice(0, -1)), ...warned].join('; ')];
 }
 
-function buildLbr({ src, output, json }: KernelBuildOptions): void {
-  const { info, bytes, staticWords } = kernelAt(src).binary;
+function buildLbr({ kernelSrc, output, json }: KernelBuildOptions): void {
+  const { info, bytes, staticWords } = kernelAt(kernelSrc).binary;
   if (output !== undefined) write(output, bytes);
   const size = { bytes: bytes.length, staticBytes: 4 * staticWords };
   if (json === true) {

@@ -22,6 +22,9 @@ import { sidesOf } from './sides.js';
 /** The build puts the worker's code beside this file. */
 const WORKER: URL = new URL('./review_worker.js', import.meta.url);
 
+/** A run takes milliseconds. A changed kernel that is silent for so long is in an endless loop. */
+const SILENCE_MS = 15_000;
+
 export interface ReviewOptions {
   readonly kernelSrc?: string;
   readonly reverse?: boolean;
@@ -58,7 +61,7 @@ export async function review(patches: readonly string[], options: ReviewOptions)
     before: before.bytes,
   };
   const began = performance.now();
-  const found = await campaignsInWorkers<ReviewJob, PolicyReview>(WORKER, job);
+  const found = await campaignsInWorkers<ReviewJob, PolicyReview>(WORKER, job, SILENCE_MS);
   const elapsed_s = Math.round(performance.now() - began) / 1000;
   const asked = { cpus, seed, runs, before, after, patches, reverse, leftOut };
   const result: Review = {

@@ -10,7 +10,7 @@ import { filesOfImage } from '../../tree/image/build.js';
 import { folderImage, imageDriver, type TreeImage } from '../../tree/image/image.js';
 import { patchedTree } from '../../tree/image/patched.js';
 import { openTree } from '../../tree/image/tree.js';
-import type { PatchFile } from '../../tree/mail.js';
+import { type PatchFile, patchesIn } from '../../tree/mail.js';
 import { patchLbr } from '../../tree/patch.js';
 import { applySeries } from '../../tree/series.js';
 import { installedKernel, kernelSource, readKernelSource } from '../../tree/source.js';
@@ -49,7 +49,7 @@ export async function sidesOf(
   reverse: boolean,
 ): Promise<Sides> {
   const isFile = from?.endsWith('.c') === true || given.some((name) => name.endsWith('.c'));
-  if (isFile) return explained(undefined, () => sidesOfLbr(given, from, reverse));
+  if (isFile) return explainedAsync(undefined, () => sidesOfLbr(given, from, reverse));
   return explainedAsync(undefined, async () => {
     const path = from ?? installedKernel();
     const tree = await openTree(path, cacheFolder());
@@ -83,7 +83,7 @@ async function sidesOfPatches(
   reverse: boolean,
 ): Promise<Sides> {
   const cache = cacheFolder();
-  const { files } = await applySeries(tree, patches, reverse);
+  const { files, missing } = await applySeries(tree, patches, reverse);
   const image = await builtTree('the tree by itself', () => folderImage(tree, cache));
   const folder = await patchedTree(tree, files, cache);
   const patched = await builtTree('the tree with the patches', () =>
@@ -93,8 +93,8 @@ async function sidesOfPatches(
     ...(await filesOfImage(tree, cache, BITS)),
     ...(await filesOfImage(folder, cache, BITS)),
   ]);
-  const leftOut = [...files.keys()].filter((file) => !read.has(file));
-  if (leftOut.length === files.size) {
+  const leftOut = [...[...files.keys()].filter((file) => !read.has(file)), ...missing];
+  if (leftOut.length === files.size + missing.length) {
     throw new KernelError(
       "nothing here is about what runs, which is perf's core and x86 driver; only: " +
         leftOut.join(', '),
@@ -122,7 +122,11 @@ function sideOfLbr(source: KernelSource): BuiltSide {
   return { info, bytes, driver: kernelDriver(binary), path: cachedPath(source) };
 }
 
-function sidesOfLbr(given: readonly string[], from: string | undefined, reverse: boolean): Sides {
+async function sidesOfLbr(
+  given: readonly string[],
+  from: string | undefined,
+  reverse: boolean,
+): Promise<Sides> {
   const tree = readKernelSource(from ?? installedKernel());
   if (given.length === 1 && isTree(given[0])) {
     if (reverse) throw new KernelError('--reverse takes patches back; a file is none');
@@ -132,7 +136,8 @@ function sidesOfLbr(given: readonly string[], from: string | undefined, reverse:
       leftOut: [],
     };
   }
-  const { text, notModelled } = patchLbr(tree.text, given.map(patchFile), reverse);
+  const decoded = await Promise.all(given.map((name) => decodedFile(patchFile(name))));
+  const { text, notModelled } = patchLbr(tree.text, decoded, reverse);
   const [here, there] = [sideOfLbr(tree), sideOfLbr(kernelSource(text, tree.info.version))];
   return reverse
     ? { before: there, after: here, leftOut: notModelled }
@@ -151,4 +156,10 @@ function patchFile(name: string): PatchFile {
   if (!existsSync(name)) throw new KernelError(`${name}: there is no such file`);
   if (isTree(name)) throw new KernelError(`${name}: give one tree, or patches`);
   return { name, text: explained(name, () => readFileSync(name, 'utf8')) };
+}
+
+/** The diffs of a file, out of the mails in which they lie. */
+async function decodedFile(file: PatchFile): Promise<PatchFile> {
+  const patches = await patchesIn(file);
+  return { name: file.name, text: patches.map(({ diff }) => diff).join('') };
 }

@@ -38,9 +38,14 @@ export interface Review {
 /** Documents and tests of a tree are no part of the kernel. */
 const NO_CODE = /^(?:Documentation|tools|samples)\/|^MAINTAINERS$|\.(?:rst|txt)$/;
 
+/** Files with code of the series that are not run here. */
+function codeLeftOut({ leftOut }: Review): readonly string[] {
+  return leftOut.filter((path) => !NO_CODE.test(path));
+}
+
 /** Whether code of the series is not run here. */
-export function isPartial({ leftOut }: Review): boolean {
-  return leftOut.some((path) => !NO_CODE.test(path));
+export function isPartial(review: Review): boolean {
+  return codeLeftOut(review).length > 0;
 }
 
 export function reviewText(review: Review, colours: Colours): string[] {
@@ -188,12 +193,17 @@ function scheduleLines(
   const statement = PROPERTIES.find(({ name }) => name === property)?.statement ?? '';
   return [
     '',
-    colours.bold(`${kind}: ${property}, broken by ${whoText(finding)}`),
+    colours.bold(`${headText(finding)}: ${property}, broken by ${whoText(finding)}`),
     ...wrap(ascii(statement), '  ', '  '),
     `  On this schedule it ${held}:`,
     ...lines,
     `  vlbr replay ${encodeToken(counterexample)} --kernel-src ${side.path}`,
   ];
+}
+
+/** A property that still fails elsewhere is not gained. */
+function headText(finding: Finding): string {
+  return finding.kind === 'gained' && !isMain(finding) ? 'fails on fewer schedules' : finding.kind;
 }
 
 function accessLines(review: Review, colours: Colours): string[] {
@@ -302,16 +312,18 @@ function closingLines(review: Review, findings: readonly Finding[], colours: Col
   const vacuous = vacuousOf(review.reviews).map(({ property }) => property);
   const lost = [...new Set([...of('lost', true), ...vacuous])];
   const anyway = of('lost', false).filter((name) => !lost.includes(name));
+  const gained = of('gained', true);
+  const fewer = of('gained', false).filter((name) => !gained.includes(name));
   const parts = [
     `lost: ${listed(lost.length > 0 ? lost : anyway)}`,
     ...(lost.length > 0 && anyway.length > 0
       ? [`on more schedules than before: ${listed(anyway)}`]
       : []),
-    `gained: ${listed(of('gained', true))}`,
+    `gained: ${listed(gained)}`,
+    ...(fewer.length > 0 ? [`on fewer schedules than before: ${listed(fewer)}`] : []),
   ];
-  if (isPartial(review)) {
-    parts.push(`partial: ${plural(review.leftOut.length, 'file')} of the series do not run here`);
-  }
+  const notRun = codeLeftOut(review);
+  if (notRun.length > 0) parts.push(`partial, since this does not run here: ${notRun.join(', ')}`);
   const lines = review.interrupted ? [colours.yellow('interrupted: from the runs until then')] : [];
   const crashes = crashOf(review.reviews, 'after') !== null;
   if (crashes) parts.unshift('the changed kernel crashes');

@@ -1,9 +1,11 @@
 /** A tree with some of its files changed, beside the tree: all other files are links to it. */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, realpathSync, renameSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
+import { KernelError } from '../errors.js';
 import { TREE_FOLDERS } from './sources.js';
 
 const run = promisify(execFile);
@@ -13,6 +15,8 @@ const run = promisify(execFile);
  *
  * @param files - new text by path; null for a file that goes away.
  * Returns its folder.
+ *
+ * @throws KernelError if a file lies behind a link to a folder, which may lead out of the tree.
  */
 export async function patchedTree(
   tree: string,
@@ -33,10 +37,13 @@ export async function patchedTree(
   }
   for (const [path, text] of files) {
     const file = join(temporary, path);
-    rmSync(file, { force: true });
-    if (text === null) continue;
     mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, text);
+    if (realpathSync(dirname(file)) !== join(realpathSync(temporary), dirname(path))) {
+      rmSync(temporary, { recursive: true, force: true });
+      throw new KernelError(`${path}: a folder of this path is a link, so it can't be changed`);
+    }
+    rmSync(file, { force: true });
+    if (text !== null) writeFileSync(file, text);
   }
   if (existsSync(folder)) rmSync(temporary, { recursive: true, force: true });
   else renameSync(temporary, folder);

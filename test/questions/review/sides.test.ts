@@ -78,7 +78,7 @@ describe('the two sides of a review', () => {
     ['after', PORT, CRASHING, 'new'],
   ] as const)('a crash is replayed with the file of its side: %s', (side, before, after, name) => {
     const text = reviewText(reviewOf(before, after), coloursFor(false)).join('\n');
-    expect(text).toContain(`the lbr.c ${side} the patch crashes: RangeError: unreachable`);
+    expect(text).toContain(`the kernel ${side} the change crashes: RangeError: unreachable`);
     expect(/--kernel-src (\S+)/.exec(text)?.[1]).toBe(`/cache/${name}.wasm`);
   });
 });

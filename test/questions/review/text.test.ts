@@ -87,7 +87,8 @@ describe('the report of a review', () => {
       true,
     );
     expect(text.some((line) => line.startsWith('     > '))).toBe(true);
-    expect(text.at(-1)).toMatch(/gained: /);
+    const end = text.slice(text.findLastIndex((line) => line.startsWith('lost: ')));
+    expect(end.join(' ')).toMatch(/^lost: .*gained: .*; partial, since .* here: +kernel\/x\.c$/);
     expect(text.join('\n')).toMatch(/^lost: .*callstack-true/m);
     // A token is one word and is never wrapped.
     const wide = text.filter((line) => line.length > WIDTH && !line.includes('vlbr replay'));
@@ -150,7 +151,7 @@ describe('the report of a review', () => {
   it('a review of a crash says what it is, and nothing else', () => {
     const crash = review(PORT, CRASHING);
     const text = lines(crash);
-    const head = text.indexOf('the lbr.c after the patch crashes: RangeError: unreachable');
+    const head = text.indexOf('the kernel after the change crashes: RangeError: unreachable');
     expect(text[head + 1]).toBe(
       '  so nothing else was judged under the policies and on the CPUs where it did',
     );
@@ -158,7 +159,7 @@ describe('the report of a review', () => {
     expect(text).not.toContain('No property is lost or gained.');
     expect(text).toContain('MSR accesses were not compared.');
     expect(text).toContain('Costs were not compared.');
-    expect(text.at(-1)).toMatch(/^the patched lbr\.c crashes; lost: nothing/);
+    expect(text.at(-1)).toMatch(/^the changed kernel crashes; lost: nothing/);
     const { ok, crashes } = json(crash);
     const { actions, error } = crashOf(crash.reviews, 'after') ?? {};
     const token = expect.stringMatching(/^v1\./) as string;

@@ -1,0 +1,153 @@
+/** Reviews of patches of a whole tree, as a user runs them. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createTwoFilesPatch } from 'diff';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openTree } from '../../../src/tree/image/tree.js';
+import { imageVersions } from '../../rig/images.js';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+const BUILD = join(ROOT, '.cache', `cli-review-test-${process.pid}`);
+/** Kept between runs of the tests, so that a tree is unpacked and built once. */
+const CACHE = join(ROOT, '.cache', 'review-test');
+const TAR = '/usr/src/linux-source-6.1.tar.xz';
+const HOOK_MS = 120_000;
+
+const CORE = 'kernel/events/core.c';
+const X86 = 'arch/x86/events/core.c';
+const LBR = 'arch/x86/events/intel/lbr.c';
+const HEADER = 'arch/x86/events/perf_event.h';
+const KVM = 'arch/x86/kvm/x86.c';
+
+let folder = '';
+let tree = '';
+
+interface Ended {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function review(patch: string, ...more: readonly string[]): Ended {
+  const path = join(folder, 'x.patch');
+  writeFileSync(path, patch);
+  const env = { ...process.env, CI: '1', XDG_CACHE_HOME: CACHE };
+  const quick = ['--cpu', 'skylake', '--policy', 'always', '--runs', '150'];
+  const args = ['review', '--kernel-src', TAR, path, ...quick, ...more];
+  return spawnSync(process.execPath, [join(BUILD, 'cli.js'), ...args], { encoding: 'utf8', env });
+}
+
+/** A diff that replaces a piece of a file of the tree, which must be in it. */
+function edit(path: string, old: string, by: string): string {
+  const text = readFileSync(join(tree, path), 'utf8');
+  const changed = text.replace(old, () => by);
+  expect(changed).not.toBe(text);
+  const diff = createTwoFilesPatch(`a/${path}`, `b/${path}`, text, changed);
+  return `diff --git a/${path} b/${path}\n${diff.replace(/^=+\n/, '')}`;
+}
+
+function mail(subject: string, body: string): string {
+  const head = 'From 0123456789abcdef Mon Sep 17 00:00:00 2001\nFrom: A <a@example.org>\n';
+  return `${head}Subject: ${subject}\n\nWhy.\n---\n${body}-- \n2.39.5\n\n`;
+}
+
+/** Two statements in another order. */
+const harmless = (): string =>
+  edit(
+    X86,
+    '\tcpuc->n_added = 0;\n\tcpuc->enabled = 0;\n\tbarrier();\n',
+    '\tcpuc->enabled = 0;\n\tcpuc->n_added = 0;\n\tbarrier();\n',
+  );
+
+interface Json {
+  readonly lost: readonly { readonly property: string; readonly by: string }[];
+  readonly gained: readonly object[];
+  readonly accesses: { readonly parted: number };
+  readonly notModelled: readonly string[];
+  readonly partial: boolean;
+}
+
+describe.skipIf(imageVersions('6.1').length === 0)('the review of a patch of a tree', () => {
+  beforeAll(async () => {
+    const tsup = join(ROOT, 'node_modules', 'tsup', 'dist', 'cli-default.js');
+    execFileSync(process.execPath, [tsup, '--out-dir', BUILD, '--silent'], { cwd: ROOT });
+    folder = mkdtempSync(join(tmpdir(), 'vlbr-review-'));
+    tree = await openTree(TAR, join(CACHE, 'vlbr'));
+  }, HOOK_MS);
+
+  afterAll(() => {
+    rmSync(BUILD, { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('finds what an edit of the perf core loses', () => {
+    const swap = edit(
+      CORE,
+      '\t\t\tif (pmu->swap_task_ctx)\n\t\t\t\tpmu->swap_task_ctx(ctx, next_ctx);\n\t\t\telse\n\t',
+      '',
+    );
+    const { status, stdout } = review(swap, '--json');
+    const { lost, partial, notModelled } = JSON.parse(stdout) as Json;
+    expect(lost.map(({ property }) => property)).toContain('no-loss/task');
+    expect(lost.map(({ property }) => property)).toContain('balanced');
+    expect(new Set(lost.map(({ by }) => by))).toEqual(new Set(['kernel']));
+    expect([status, partial, notModelled]).toEqual([1, false, []]);
+  });
+
+  it('finds nothing in an edit of the x86 driver that means the same', () => {
+    const { status, stdout } = review(harmless(), '--json');
+    const { lost, gained, accesses, partial } = JSON.parse(stdout) as Json;
+    expect([lost, gained, accesses.parted, partial, status]).toEqual([[], [], 0, false, 0]);
+  });
+
+  it('says that only a part of a series runs, and what does not', () => {
+    const kvm = edit(KVM, '#include <linux/kvm_host.h>\n', '#include <linux/kvm_host.h>\n\n');
+    const doc = 'diff --git a/Documentation/x.rst b/Documentation/x.rst\n';
+    const text = '--- a/Documentation/x.rst\n+++ b/Documentation/x.rst\n@@ -1 +1 @@\n-a\n+b\n';
+    const series =
+      mail('[PATCH 0/2] both', 'Words.\n') +
+      mail('[PATCH 1/2] perf', harmless()) +
+      mail('[PATCH 2/2] kvm', kvm + doc + text);
+    const { status, stdout } = review(series);
+    const said = stdout.replaceAll(/\s+/g, ' ');
+    expect(said).toContain(`not run here, so left out: ${KVM}, Documentation/x.rst`);
+    expect(said).toMatch(/ lost: nothing; gained: nothing; partial, since .* here: \S+x86\.c $/);
+    expect(status).toBe(7);
+    const documents = review(mail('[PATCH 1/1]', harmless() + doc + text));
+    expect([documents.stdout.includes('partial'), documents.status]).toEqual([false, 0]);
+  });
+
+  it('refuses a patch of which nothing runs', () => {
+    const kvm = edit(KVM, '#include <linux/kvm_host.h>\n', '#include <linux/kvm_host.h>\n\n');
+    const { status, stdout, stderr } = review(kvm);
+    expect([status, stdout]).toEqual([2, '']);
+    expect(stderr).toContain(
+      `nothing here is about what runs, which is perf's core and x86 driver; only: ${KVM}`,
+    );
+  });
+
+  it('builds a patch that adds a field to a header, and uses it', () => {
+    const field = edit(HEADER, '\tint\t\t\t\tlbr_users;\n', '\tint lbr_users, lbr_added;\n');
+    const use = edit(
+      LBR,
+      '\tcpuc->br_sel = event->hw',
+      '\tcpuc->lbr_added++;\n\tcpuc->br_sel = event->hw',
+    );
+    const { status, stdout, stderr } = review(field + use, '--json');
+    expect(stderr).toBe('');
+    const { lost, partial } = JSON.parse(stdout) as Json;
+    expect([lost, partial, status]).toEqual([[], false, 0]);
+  });
+
+  it('says which file of a patch does not compile, and why', () => {
+    const wrong = edit(LBR, '\tcpuc->br_sel = event->hw', '\tcpuc->br_zel = event->hw');
+    const { status, stdout, stderr } = review(wrong);
+    expect([status, stdout]).toEqual([2, '']);
+    expect(stderr).toMatch(
+      /^vlbr: the tree with the patches: arch\/x86\/events\/intel\/lbr\.c.*error: .*'br_zel'/,
+    );
+  });
+});
