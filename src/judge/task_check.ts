@@ -43,8 +43,10 @@ export class TaskCheck extends Check {
     if (machine.ports[vcpu].nested) return;
     this.begun[vcpu] = 1;
     const cpu = machine.cpu(vcpu);
+    // Of a task that perf has nothing to do for, the first access may be that of the next task.
+    if (!this.profiled(vcpu, cpu)) return;
     const slot = this.slotOf(vcpu, cpu.cpuctx.current);
-    this.left[slot] = this.profiled(vcpu, cpu) ? 1 + this.note(vcpu, slot) : 0;
+    this.left[slot] = 1 + this.note(vcpu, slot);
   }
 
   /** A function of a guest's kernel has returned. */
