@@ -1,6 +1,6 @@
 /**
- * What docs/FINDINGS.md says of Linux itself, version by version: each schedule runs on the port and
- * on each tree that this machine has, and so does every golden schedule.
+ * What docs/FINDINGS.md says of Linux itself, version by version: each schedule runs on the port
+ * and on each tree that this machine has, and so does every golden schedule.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
@@ -118,15 +118,15 @@ describe('docs/FINDINGS.md, Linux itself, by version', () => {
   });
 
   it('each schedule ends on the port of 4.18 as the table says', () => {
-    const ends = ROWS.map((row) => [row.id, endOf(row, { kernel: '4.18' })]);
-    expect(ends).toEqual(ROWS.map(({ id, ends }) => [id, ends.get('4.18')]));
+    const ended = ROWS.map((row) => [row.id, endOf(row, { kernel: '4.18' })]);
+    expect(ended).toEqual(ROWS.map(({ id, ends }) => [id, ends.get('4.18')]));
   });
 
-  for (const version of imageVersions(...VERSIONS.filter((version) => version !== '4.18'))) {
+  for (const version of imageVersions(...VERSIONS.filter((one) => one !== '4.18'))) {
     it(`each schedule ends on the tree of ${version} as the table says`, async () => {
       const driver = imageDriver(await imageOf(version));
-      const ends = ROWS.map((row) => [row.id, endOf(row, { driver })]);
-      expect(ends).toEqual(ROWS.map(({ id, ends }) => [id, ends.get(version)]));
+      const ended = ROWS.map((row) => [row.id, endOf(row, { driver })]);
+      expect(ended).toEqual(ROWS.map(({ id, ends }) => [id, ends.get(version)]));
     });
 
     it(`each golden schedule ends in a guest of ${version} as in one of the port`, async () => {
