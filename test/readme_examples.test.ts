@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { imageVersions } from './rig/images.js';
 import { installedSource } from './rig/installed_kernel.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -100,6 +101,8 @@ afterAll(() => {
 /** Why a command cannot run on this machine; empty if it can. */
 function missingFor(command: string): string {
   if (!NEEDS_KERNEL.test(command)) return '';
+  const whole = /--driver kernel .*linux-source-([\d.]+)\.tar/.exec(command)?.[1];
+  if (whole !== undefined && imageVersions(whole).length === 0) return `${whole} can't be built`;
   if (installedSource === null) return 'clang or the source of a kernel is missing';
   const shown = README.match(/lbr\.c \(sha256 ([0-9a-f]{12})\)/)?.[1] ?? 'none';
   const { version, sha256 } = installedSource.info;
