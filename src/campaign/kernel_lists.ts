@@ -98,6 +98,7 @@ export const KERNEL_LISTS: readonly KernelList[] = [
   { version: '4.18', findings: ALWAYS },
   { version: '6.1', findings: ALWAYS },
   { version: '6.12', findings: ALWAYS },
+  { version: '7.2', findings: [...ALWAYS, ...BY_TASK] },
   { version: '7.3', findings: [...ALWAYS, ...BY_TASK] },
 ];
 

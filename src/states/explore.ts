@@ -90,7 +90,8 @@ export function explore(options: ExploreOptions): Explored {
   const { model, kernel, policy, shape, bounds } = options;
   const config: MachineConfig = { shape, model, kernel, policy, driver: driverOf(options) };
   const explored = new MachineModel(config, bounds);
-  const wanted = options.properties.filter((name) => silence(options, name) === null);
+  const asked = options.properties.filter((name) => PROPERTIES[PROPERTY[name]].of === 'policy');
+  const wanted = asked.filter((name) => silence(options, name) === null);
   const search = new Search(explored, {
     maxLength: options.maxLength,
     memoryBytes: options.memoryBytes,
@@ -113,9 +114,7 @@ export function explore(options: ExploreOptions): Explored {
     outcome,
     complete,
     exhausted: end === 'exhausted',
-    results: options.properties.map((name) =>
-      resultOf(name, options, config, explored, search, outcome),
-    ),
+    results: asked.map((name) => resultOf(name, options, config, explored, search, outcome)),
     liveness: asksLiveness(options, end) ? livenessOf(options, config) : null,
     neverPossible: neverPossible(bounds, shape, outcome),
     bytesPerState: outcome.bytes / outcome.states,

@@ -6,7 +6,7 @@
  * is computed once, by running the machine, and is then looked up: most states differ only in the
  * parts of other VMs.
  */
-import { PROPERTY_NAMES } from '../judge/properties.js';
+import { POLICY_PROPERTIES } from '../judge/properties.js';
 import { type Action, KIND } from '../schedule/table.js';
 import { type MachineConfig, totalVcpus } from '../machine/config.js';
 import { ActionTable } from './action_table.js';
@@ -74,7 +74,7 @@ export class MachineModel implements Model {
     this.rotated = new Int32Array(config.shape.vms);
     this.scratch = new Int32Array(this.stateWords);
     const last = this.stateWords - 1;
-    this.invariants = PROPERTY_NAMES.map((name, p) => ({
+    this.invariants = POLICY_PROPERTIES.map(({ name }, p) => ({
       name,
       holds: (state: Int32Array): boolean => (state[last] & (1 << p)) === 0,
     }));

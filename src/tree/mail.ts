@@ -1,5 +1,4 @@
 /** Patches as they lie in files: diffs, mails, and boxes of mails. */
-import PostalMime from 'postal-mime';
 
 /** A file of patches, in the order in which they apply. */
 export interface PatchFile {
@@ -41,6 +40,8 @@ function isMail(text: string): boolean {
 
 /** The text of a mail, whatever it is encoded in, with the patches that are attached to it. */
 async function textOf(mail: string): Promise<{ readonly subject: string; readonly text: string }> {
+  // Only who gives a mail waits for what reads mails.
+  const { default: PostalMime } = await import('postal-mime');
   const parsed = await PostalMime.parse(mail.trimStart());
   const attached = parsed.attachments
     .filter(

@@ -25,7 +25,7 @@ describe('listFor', () => {
     ['6.11.7', '6.1'],
     ['6.12.30', '6.12'],
     ['6.15', '6.12'],
-    ['7.2.1-rc3', '6.12'],
+    ['7.1.1-rc3', '6.12'],
     ['7.3.4', '7.3'],
     ['7.10', '7.3'],
     ['4.18', '4.18'],
@@ -82,6 +82,7 @@ describe('knownIn', () => {
   it('what 7.3 breaks for families is known of 7.3 alone', () => {
     for (const property of ['balanced', 'callstack-true', 'no-loss/task'] as const) {
       expect(KERNEL_LISTS.filter((list) => known(list, property, FAMILY))).toEqual([
+        listFor('7.2'),
         listFor('7.3'),
       ]);
     }

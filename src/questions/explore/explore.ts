@@ -4,7 +4,7 @@ import { DEFAULT_GROUPS } from '../../states/alphabet.js';
 import type { KernelVersion } from '../../guest/perf/kernel.js';
 import type { Shape } from '../../machine/config.js';
 import { POLICIES } from '../../host/policy/index.js';
-import { PROPERTY_NAMES } from '../../judge/properties.js';
+import { POLICY_PROPERTIES } from '../../judge/properties.js';
 import { CPU_MODELS, withDepth } from '../../hw/cpu_models.js';
 import { coloursFor } from '../../console/colours.js';
 import { exploreJson } from './json.js';
@@ -104,7 +104,11 @@ export function jobOf(options: ExploreOptions): Omit<ExploreJob, 'binary'> {
   const { kernel, vms, vcpus, tasks, pcpus, depth, events, suspended, symmetry } = options;
   const names = POLICIES.map(({ name }) => name);
   const policies = namesOf('policy', options.policy, names);
-  const properties = namesOf('property', options.property, PROPERTY_NAMES);
+  const properties = namesOf(
+    'property',
+    options.property,
+    POLICY_PROPERTIES.map(({ name }) => name),
+  );
   const silicon = entryOf('CPU', options.cpu, CPU_MODELS);
   if (tasks < vcpus) {
     throw new UsageError(`--tasks must be at least the vCPUs of a VM (${vcpus}), not ${tasks}`);

@@ -138,7 +138,8 @@ describe('vlbr explore', () => {
     ['--property leak', /no property 'leak'/],
     ['--cpu haswell/4', /no CPU 'haswell\/4'/],
     ['--kernel 5.0', /--kernel.*6\.1, 4\.18/],
-    ['--driver kernel --kernel 4.18', /--kernel 4\.18 is a variant of the port/],
+    ['--driver lbr.c --kernel 4.18', /--kernel 4\.18 is a variant of the port/],
+    ['--driver kernel', /explor.* --driver lbr\.c in place of --driver kernel/],
     ['--kernel-src /nowhere', /\/nowhere/],
   ];
   it.each(bad)('a usage error of vlbr explore is always explained: %s', (args, message) => {
