@@ -1,12 +1,12 @@
 /** A tree with some of its files changed, beside the tree: all other files are links to it. */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, realpathSync, renameSync } from 'node:fs';
-import { rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { KernelError } from '../errors.js';
-import { TREE_FOLDERS } from './sources.js';
+import { placeFolder } from '../place.js';
+import { TREE_PATHS } from './sources.js';
 
 const run = promisify(execFile);
 
@@ -25,27 +25,23 @@ export async function patchedTree(
 ): Promise<string> {
   const hash = createHash('sha256').update(resolve(tree));
   for (const [path, text] of files) hash.update(`\0${path}\0${text ?? 'none'}`);
-  const folder = join(cache, 'trees', `patched-${hash.digest('hex').slice(0, 32)}`);
-  if (existsSync(folder)) return folder;
-  mkdirSync(join(cache, 'trees'), { recursive: true });
-  const temporary = mkdtempSync(`${folder}.`);
-  // Links to files and not to folders, or a path with .. in it would lead back into the tree.
-  const given = [...TREE_FOLDERS, 'Makefile'].map((path) => join(resolve(tree), path));
-  for (const path of TREE_FOLDERS) mkdirSync(dirname(join(temporary, path)), { recursive: true });
-  for (const [i, path] of [...TREE_FOLDERS, 'Makefile'].entries()) {
-    if (existsSync(given[i])) await run('cp', ['-rs', given[i], dirname(join(temporary, path))]);
-  }
-  for (const [path, text] of files) {
-    const file = join(temporary, path);
-    mkdirSync(dirname(file), { recursive: true });
-    if (realpathSync(dirname(file)) !== join(realpathSync(temporary), dirname(path))) {
-      rmSync(temporary, { recursive: true, force: true });
-      throw new KernelError(`${path}: a folder of this path is a link, so it can't be changed`);
+  const name = `patched-${hash.digest('hex').slice(0, 32)}`;
+  return placeFolder(join(cache, 'trees', name), async (folder) => {
+    // Links to files and not to folders, or a path with .. in it would lead back into the tree.
+    for (const path of TREE_PATHS) {
+      const given = join(resolve(tree), path);
+      const into = dirname(join(folder, path));
+      mkdirSync(into, { recursive: true });
+      if (existsSync(given)) await run('cp', ['-rs', given, into]);
     }
-    rmSync(file, { force: true });
-    if (text !== null) writeFileSync(file, text);
-  }
-  if (existsSync(folder)) rmSync(temporary, { recursive: true, force: true });
-  else renameSync(temporary, folder);
-  return folder;
+    for (const [path, text] of files) {
+      const file = join(folder, path);
+      mkdirSync(dirname(file), { recursive: true });
+      if (realpathSync(dirname(file)) !== join(realpathSync(folder), dirname(path))) {
+        throw new KernelError(`${path}: a folder of this path is a link, so it can't be changed`);
+      }
+      rmSync(file, { force: true });
+      if (text !== null) writeFileSync(file, text);
+    }
+  });
 }

@@ -39,6 +39,9 @@ export const TREE_FILES_32: readonly string[] = ['lib/atomic64.c'];
 /** Folders of a tree that a build reads. */
 export const TREE_FOLDERS: readonly string[] = ['arch/x86', 'include', 'kernel', 'lib'];
 
+/** What of a tree is kept; the Makefile tells its version. */
+export const TREE_PATHS: readonly string[] = [...TREE_FOLDERS, 'Makefile'];
+
 /** Headers of arch/x86 that perf's files include without a use for anything in them. */
 const EMPTY_HEADERS: readonly string[] = [
   'alternative.h',

@@ -1,19 +1,12 @@
 /** The folder of a kernel tree, from what a user points to. */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { KernelError } from '../errors.js';
-import { TREE_FOLDERS } from './sources.js';
+import { placeFolder } from '../place.js';
+import { TREE_FOLDERS, TREE_PATHS } from './sources.js';
 
 const run = promisify(execFile);
 
@@ -54,48 +47,37 @@ async function checkedOut(repository: string, commit: string, cache: string): Pr
   } catch {
     throw new KernelError(`${repository}: git knows no commit ${commit}`);
   }
-  const folder = join(cache, 'trees', `commit-${hash}`);
-  if (existsSync(folder)) return folder;
-  mkdirSync(join(cache, 'trees'), { recursive: true });
-  const temporary = mkdtempSync(`${folder}.`);
-  const tar = join(temporary, 'tree.tar');
-  const wanted = [...TREE_FOLDERS, 'Makefile'];
-  try {
-    await run('git', ['-C', repository, 'archive', '--output', tar, hash, ...wanted]);
-    await run('tar', ['-xf', tar, '-C', temporary]);
-  } catch (error) {
-    rmSync(temporary, { recursive: true, force: true });
-    const stderr = error instanceof Error && 'stderr' in error ? String(error.stderr) : '';
-    throw new KernelError(
-      `${repository}@${commit}: this is no kernel tree: ${stderr.split('\n')[0]}`,
-    );
-  }
-  rmSync(tar);
-  if (existsSync(folder)) rmSync(temporary, { recursive: true, force: true });
-  else renameSync(temporary, folder);
-  return folder;
+  return placeFolder(join(cache, 'trees', `commit-${hash}`), async (folder) => {
+    const tar = join(folder, 'tree.tar');
+    try {
+      await run('git', ['-C', repository, 'archive', '--output', tar, hash, ...TREE_PATHS]);
+      await run('tar', ['-xf', tar, '-C', folder]);
+    } catch (error) {
+      throw new KernelError(
+        `${repository}@${commit}: this is no kernel tree: ${complaintOf(error)}`,
+      );
+    }
+    rmSync(tar);
+  });
 }
 
 async function unpacked(tar: string, stamp: string, cache: string): Promise<string> {
   const key = createHash('sha256')
     .update(`${resolve(tar)} ${stamp}`)
     .digest('hex');
-  const folder = join(cache, 'trees', key.slice(0, 32));
-  if (existsSync(folder)) return folder;
-  mkdirSync(join(cache, 'trees'), { recursive: true });
-  // Another process may unpack the same tar: whoever is first wins.
-  const temporary = mkdtempSync(`${folder}.`);
-  const wanted = [...TREE_FOLDERS, 'Makefile'].map((name) => `*/${name}`);
-  const how = ['--strip-components=1', '--wildcards', '--no-wildcards-match-slash'];
-  try {
-    await run('tar', ['-xf', resolve(tar), '-C', temporary, ...how, ...wanted]);
-  } catch (error) {
-    rmSync(temporary, { recursive: true, force: true });
-    const stderr = error instanceof Error && 'stderr' in error ? String(error.stderr) : '';
-    throw new KernelError(`${tar}: tar can't unpack a kernel tree: ${stderr.split('\n')[0]}`);
-  }
-  if (existsSync(folder)) rmSync(temporary, { recursive: true, force: true });
-  else renameSync(temporary, folder);
-  if (!isTree(folder)) throw new KernelError(`${tar}: this is no tar of a kernel tree`);
-  return folder;
+  return placeFolder(join(cache, 'trees', key.slice(0, 32)), async (folder) => {
+    const wanted = TREE_PATHS.map((name) => `*/${name}`);
+    const how = ['--strip-components=1', '--wildcards', '--no-wildcards-match-slash'];
+    try {
+      await run('tar', ['-xf', resolve(tar), '-C', folder, ...how, ...wanted]);
+    } catch (error) {
+      throw new KernelError(`${tar}: tar can't unpack a kernel tree: ${complaintOf(error)}`);
+    }
+  });
+}
+
+/** The first line of what a tool wrote about its failure. */
+function complaintOf(error: unknown): string {
+  const stderr = error instanceof Error && 'stderr' in error ? String(error.stderr) : '';
+  return stderr.split('\n')[0];
 }
