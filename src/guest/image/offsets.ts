@@ -7,39 +7,29 @@ interface Reading {
   text(address: number): string;
 }
 
-export interface Field {
-  /** Bytes from the start of the structure. */
-  readonly at: number;
-  readonly bytes: number;
-}
-
 export class Offsets {
-  private readonly fields: ReadonlyMap<string, Field>;
+  private readonly rows: ReadonlyMap<string, number>;
 
-  constructor(fields: ReadonlyMap<string, Field>) {
-    this.fields = fields;
+  constructor(rows: ReadonlyMap<string, number>) {
+    this.rows = rows;
   }
 
-  /** A field by structure and name, as `cpu_hw_events.lbr_users`. */
-  field(name: string): Field {
-    const field = this.fields.get(name);
-    assert(field !== undefined, `the image has no offset of ${name}`);
-    return field;
-  }
-
-  /** Where a field lies; of a constant, its value. */
+  /** Bytes to a field, as `cpu_hw_events.lbr_users`; of a constant, its value. */
   at(name: string): number {
-    return this.field(name).at;
+    const at = this.rows.get(name);
+    assert(at !== undefined, `the image has no offset of ${name}`);
+    return at;
   }
 }
 
 /** @param wide - whether pointers have 8 bytes. */
 export function readOffsets(kernel: Reading, table: number, wide: boolean): Offsets {
   const pointer = wide ? 8 : 4;
-  const fields = new Map<string, Field>();
-  for (let row = table; kernel.readInt(row) !== 0; row += pointer + 8) {
-    const [at, bytes] = [kernel.readInt(row + pointer), kernel.readInt(row + pointer + 4)];
-    fields.set(kernel.text(kernel.readInt(row)).replaceAll(' ', ''), { at, bytes });
+  const rows = new Map<string, number>();
+  // A name, and a number that is padded to the size of a pointer.
+  for (let row = table; kernel.readInt(row) !== 0; row += 2 * pointer) {
+    const name = kernel.text(kernel.readInt(row)).replaceAll(' ', '');
+    rows.set(name, kernel.readInt(row + pointer));
   }
-  return new Offsets(fields);
+  return new Offsets(rows);
 }

@@ -104,12 +104,6 @@ function taskDataOf(tree: string): TaskData {
   return /\bperf_event_ctxp\[/.test(sched) ? 'perf_event_context' : 'perf_event_pmu_context';
 }
 
-const TASK_DATA_FIELDS: Readonly<Record<TaskData, readonly string[]>> = {
-  perf_ctx_data: ['task_struct, perf_ctx_data', 'perf_ctx_data, data', 'perf_ctx_data, global'],
-  perf_event_pmu_context: ['perf_event_pmu_context, task_ctx_data'],
-  perf_event_context: ['perf_event_context, task_ctx_data'],
-};
-
 function cpuidLeafs(tree: string): string {
   const folder = 'arch/x86/include/asm';
   const places = [`${folder}/cpufeature.h`, `${folder}/cpuid/types.h`, `${folder}/cpufeatures.h`];
@@ -141,8 +135,6 @@ export function generate(tree: string, shim: string, folder: string): void {
   }
   const macros = features(tree).map((macro) => `#define ${macro}\n`);
   put('vlbr_features.h', macros.join(''));
-  const fields = TASK_DATA_FIELDS[taskDataOf(tree)].map((field) => `FIELD(${field})\n`);
-  put('vlbr_offsets.h', `FIELD(task_struct, perf_event_ctxp)\n${fields.join('')}`);
   put('cpuid_leafs.h', `${cpuidLeafs(tree)}\n`);
   put('inat-tables.c', inatTables(tree));
 }

@@ -83,6 +83,17 @@ long perf_event_open(long attr, long pid, long cpu, long group_fd, long flags)
 #define PERIOD 100000
 #define FREQUENCY 4000
 
+static void lbrAttr(struct perf_event_attr *attr, u64 config, u64 sample_type,
+		    u64 branch_sample_type)
+{
+	memset(attr, 0, sizeof(*attr));
+	attr->size = sizeof(*attr);
+	attr->type = PERF_TYPE_RAW;
+	attr->config = config;
+	attr->sample_type = sample_type;
+	attr->branch_sample_type = branch_sample_type;
+}
+
 /*
  * The system call, by the task that runs. A sample has, in this order, the address and the branch
  * stack. Returns the event, or -errno.
@@ -92,13 +103,8 @@ EXPORT(vlbr_open) long vlbr_open(int pid, int cpu, u32 branch_sample_type, u32 f
 	struct perf_event_attr attr;
 	long fd;
 
-	memset(&attr, 0, sizeof(attr));
-	attr.size = sizeof(attr);
-	attr.type = PERF_TYPE_RAW;
-	attr.config = LLC_MISSES;
+	lbrAttr(&attr, LLC_MISSES, PERF_SAMPLE_IP | PERF_SAMPLE_BRANCH_STACK, branch_sample_type);
 	attr.sample_period = PERIOD;
-	attr.sample_type = PERF_SAMPLE_IP | PERF_SAMPLE_BRANCH_STACK;
-	attr.branch_sample_type = branch_sample_type;
 	attr.pinned = flags & 1;
 	attr.inherit = flags >> 1 & 1;
 	attr.disabled = flags >> 2 & 1;
@@ -123,14 +129,10 @@ EXPORT(vlbr_guest_lbr) long vlbr_guest_lbr(struct task_struct *task, int pinned)
 	struct perf_event *event;
 	int i;
 
-	memset(&attr, 0, sizeof(attr));
-	attr.size = sizeof(attr);
-	attr.type = PERF_TYPE_RAW;
-	attr.config = INTEL_FIXED_VLBR_EVENT;
-	attr.sample_type = PERF_SAMPLE_BRANCH_STACK;
+	lbrAttr(&attr, INTEL_FIXED_VLBR_EVENT, PERF_SAMPLE_BRANCH_STACK,
+		PERF_SAMPLE_BRANCH_CALL_STACK | PERF_SAMPLE_BRANCH_USER);
 	attr.pinned = pinned;
 	attr.exclude_host = 1;
-	attr.branch_sample_type = PERF_SAMPLE_BRANCH_CALL_STACK | PERF_SAMPLE_BRANCH_USER;
 	event = perf_event_create_kernel_counter(&attr, -1, task, NULL, NULL);
 	if (IS_ERR(event))
 		return PTR_ERR(event);
@@ -317,14 +319,13 @@ EXPORT(vlbr_cpu_starting) void vlbr_cpu_starting(void)
 /* Where fields lie, and constants, as this tree's headers have them; the last has no name. */
 struct offset {
 	const char *name;
-	unsigned int at, size;
+	unsigned int at;
 };
-#define FIELD(type, field) \
-	{ #type "." #field, offsetof(struct type, field), sizeof(((struct type *)0)->field) },
-#define NUMBER(name) { #name, name, 0 },
+#define FIELD(type, field) { #type "." #field, offsetof(struct type, field) },
+#define NUMBER(name) { #name, name },
 static const struct offset offsets[] = {
 #include "offsets.h"
-	{ NULL, 0, 0 },
+	{ NULL, 0 },
 };
 
 EXPORT(vlbr_offsets) const void *vlbr_offsets(void)
