@@ -1,6 +1,5 @@
 /** A guest's kernel that runs as C code. */
-import type { Image, ImageInstance } from '../guest/image/instance.js';
-import type { Ended } from '../guest/image/instance.js';
+import type { Ended, Image, ImageInstance } from '../guest/image/instance.js';
 import type { Kernel } from '../guest/perf/kernel.js';
 import * as perf from '../guest/perf/perf_event.js';
 import * as call from './guest_call.js';
@@ -84,7 +83,7 @@ export class GuestImage extends KernelImage {
 
   fork(cpu: number): void {
     this.atOnce(cpu, 'vlbr_fork', this.instance.ask('vlbr_task'));
-    this.look();
+    this.settle();
   }
 
   /** Runs a function on a CPU. Returns whether it has ended. */
@@ -135,8 +134,7 @@ export class GuestImage extends KernelImage {
       this.opening[cpu] = null;
       this.guestOutput.opened(cpu, opening, ended.left ? 0 : Math.min(0, ended.result));
     }
-    if (!ended.left && !this.instance.anyLeft) this.instance.ask('vlbr_grace_period');
-    this.look();
+    this.settle();
     return !ended.left;
   }
 

@@ -2,7 +2,7 @@
  * The host's perf as C code: the image of the tree that guests run, with the pCPUs as its CPUs and
  * the vCPU threads as its tasks. Nothing interrupts the host inside a function.
  */
-import { COUNTER_WORDS, counterWord } from '../guest/image/counters.js';
+import { COUNTER_WORDS, Counters } from '../guest/image/counters.js';
 import type { Image, ImageInstance } from '../guest/image/instance.js';
 import { driverOf, type KernelLayout, type KernelOutput } from '../guest/perf/kernel.js';
 import * as perf from '../guest/perf/perf_event.js';
@@ -20,49 +20,45 @@ import { KernelImage } from './kernel_image.js';
 
 /** Counters are programmed as they are: nothing of LBR is in them. */
 class CountingPort extends HostPort {
-  private readonly counters: Int32Array;
+  private readonly counters: Counters;
 
-  constructor(cpu: LogicalProcessor, pcpu: number, observer: Observer, counters: Int32Array) {
+  /** @param words - COUNTER_WORDS words. */
+  constructor(cpu: LogicalProcessor, pcpu: number, observer: Observer, words: Int32Array) {
     super(cpu, pcpu, observer);
-    this.counters = counters;
+    this.counters = new Counters(words);
   }
 
-  overflow(counter: number): void {
-    this.counters.fill(0, 2 * counter, 2 * counter + 2);
+  override overflow(counter: number): void {
+    this.counters.overflow(counter);
+    super.overflow(counter);
   }
 
   override rdmsr(msr: number): number {
-    const word = counterWord(msr);
-    if (word < 0) return super.rdmsr(msr);
+    if (!this.counters.has(msr)) return super.rdmsr(msr);
+    const low = this.counters.rdmsr(msr);
+    this.edx = this.counters.edx;
     this.vector = 0;
-    this.edx = this.counters[word + 1];
-    return this.counters[word];
+    return low;
   }
 
   override wrmsr(msr: number, eax: number, edx: number): Vector {
-    const word = counterWord(msr);
-    if (word < 0) return super.wrmsr(msr, eax, edx);
-    this.counters[word] = eax;
-    this.counters[word + 1] = edx;
-    return 0;
+    if (!this.counters.has(msr)) return super.wrmsr(msr, eax, edx);
+    return this.counters.wrmsr(msr, eax, edx);
   }
 }
 
 /** The C kernel itself; its tasks are the threads of vCPUs and then the idle ones. */
 class HostCode extends KernelImage {
-  run(pcpu: number, name: string, ...args: readonly number[]): number {
-    const result = this.atOnce(pcpu, name, ...args);
-    if (!this.instance.anyLeft) this.instance.ask('vlbr_grace_period');
-    this.look();
-    return result;
+  run(pcpu: number, name: string, ...args: readonly number[]): void {
+    this.atOnce(pcpu, name, ...args);
+    this.settle();
   }
 
-  /** Makes an event, which takes a slot. Returns 0 or -errno. */
-  make(slot: number, pcpu: number, name: string, ...args: readonly number[]): number {
+  /** Makes an event, which takes a slot, unless the kernel refuses it. */
+  make(slot: number, pcpu: number, name: string, ...args: readonly number[]): void {
     const made = this.atOnce(pcpu, name, ...args);
     if (made > 0) this.eventAt[slot] = made;
-    this.look();
-    return Math.min(0, made);
+    this.settle();
   }
 
   task(thread: number): number {
@@ -76,7 +72,6 @@ class HostCode extends KernelImage {
 
 export class HostImage extends HostKernel {
   private readonly code: HostCode;
-  private readonly counting: readonly CountingPort[];
 
   /** @param words - as many words of the machine's block as `hostImageWords` says. */
   constructor(
@@ -94,7 +89,6 @@ export class HostImage extends HostKernel {
       return new CountingPort(cpu, i, observer, counters);
     });
     super(memory, layout, config, pcpus, observer, output, ports);
-    this.counting = ports;
     const { tasks } = this.kernel.config;
     const prepare = (instance: ImageInstance): void => {
       for (let i = 0; i < tasks; i++) {
@@ -158,17 +152,8 @@ export class HostImage extends HostKernel {
     this.code.run(pcpu, close ? 'vlbr_close' : 'vlbr_disable', event);
   }
 
-  override pmi(pcpu: number): boolean {
-    const { cpuc } = this.kernel.cpus[pcpu];
-    let overflown = false;
-    for (let counter = 0; counter < 4; counter++) {
-      if (cpuc.events(counter) === 0) continue;
-      this.counting[pcpu].overflow(counter);
-      this.pcpus[pcpu].counterOverflow(counter);
-      overflown = true;
-    }
-    if (overflown) this.code.run(pcpu, 'vlbr_nmi', 0, 1);
-    return overflown;
+  protected override handleIrq(pcpu: number): void {
+    this.code.run(pcpu, 'vlbr_nmi', 0, 1);
   }
 }
 

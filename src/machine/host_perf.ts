@@ -57,6 +57,11 @@ export class HostPort implements MsrPort {
     this.observer = observer;
   }
 
+  /** A general counter overflows. */
+  overflow(counter: number): void {
+    this.cpu.counterOverflow(counter);
+  }
+
   rdmsr(msr: number): number {
     const { cpu, observer } = this;
     const eax = cpu.rdmsr(msr);
@@ -105,7 +110,7 @@ export function hostKernelConfig(config: MachineConfig): KernelConfig {
 export class HostKernel implements HostPerf {
   readonly kernel: Kernel;
   private readonly vcpus: number;
-  protected readonly pcpus: readonly LogicalProcessor[];
+  private readonly ports: readonly HostPort[];
 
   constructor(
     memory: Memory,
@@ -117,7 +122,7 @@ export class HostKernel implements HostPerf {
     ports: readonly HostPort[] = pcpus.map((cpu, i) => new HostPort(cpu, i, observer)),
   ) {
     this.vcpus = totalVcpus(config);
-    this.pcpus = pcpus;
+    this.ports = ports;
     this.kernel = new Kernel(memory, layout, hostKernelConfig(config), ports, output);
   }
 
@@ -175,7 +180,7 @@ export class HostKernel implements HostPerf {
 
   /** Slot of the host's own event: of the pCPU's, or of the task that is current on it. */
   protected slot(pcpu: number, which: number): number {
-    const pcpus = this.pcpus.length;
+    const pcpus = this.ports.length;
     if (which === HOST_EVENT_PINNED) return this.vcpus + pcpu;
     if (which === HOST_EVENT_FLEXIBLE) return this.vcpus + pcpus + pcpu;
     return this.vcpus + 2 * pcpus + this.kernel.cpus[pcpu].cpuctx.current;
@@ -240,10 +245,14 @@ export class HostKernel implements HostPerf {
     let overflown = false;
     for (let counter = 0; counter < 4; counter++) {
       if (cpuc.events(counter) === 0) continue;
-      this.pcpus[pcpu].counterOverflow(counter);
+      this.ports[pcpu].overflow(counter);
       overflown = true;
     }
-    if (overflown) intel_pmu_handle_irq(this.kernel.cpus[pcpu]);
+    if (overflown) this.handleIrq(pcpu);
     return overflown;
+  }
+
+  protected handleIrq(pcpu: number): void {
+    intel_pmu_handle_irq(this.kernel.cpus[pcpu]);
   }
 }

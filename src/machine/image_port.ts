@@ -1,18 +1,27 @@
 /**
  * The way to its MSRs of a guest's kernel that runs as C code. A function that the host interrupts
- * is left where it is, and goes on from there: `tree/image/instance.ts` says how.
+ * is left where it is, and goes on from there: `guest/image/instance.ts` says how.
  *
- * Perf programs its counters by MSRs, too. KVM emulates those, and none of them concerns LBR: a
- * counter keeps what is written to it, and nothing comes between two accesses of counters.
+ * Perf programs its counters by MSRs, too. KVM emulates those, and none of them concerns LBR:
+ * nothing comes between two accesses of counters.
  */
 import type { Kvm } from '../host/kvm.js';
 import type { Vcpu } from '../host/vcpu.js';
 import { assert } from '../hw/assert.js';
 import type { Layout } from '../hw/memory.js';
 import type { Vector } from '../hw/msr_port.js';
-import { COUNTER_WORDS, counterWord } from '../guest/image/counters.js';
-import { ACCESSES, CallPort, FN, NMI_AFTER, NMI_COUNTER, NMIS, TASKS } from './call_port.js';
-import { PORT_WORDS, type PortOwner } from './call_port.js';
+import { COUNTER_WORDS, Counters } from '../guest/image/counters.js';
+import {
+  ACCESSES,
+  CallPort,
+  FN,
+  NMI_AFTER,
+  NMI_COUNTER,
+  NMIS,
+  PORT_WORDS,
+  type PortOwner,
+  TASKS,
+} from './call_port.js';
 import type { GuestImage } from './guest_image.js';
 
 export class ImagePort extends CallPort {
@@ -21,8 +30,7 @@ export class ImagePort extends CallPort {
   private readonly kvm: Kvm;
   private readonly vcpu: Vcpu;
   private readonly owner: PortOwner;
-  /** Word offset of the counters. */
-  private readonly counters: number;
+  private readonly counters: Counters;
   /** The function that runs, though nothing is to interrupt it. */
   private quiet: readonly [fn: number, a: number, b: number, c: number, epilogue: number] | null =
     null;
@@ -32,7 +40,8 @@ export class ImagePort extends CallPort {
     this.kvm = kvm;
     this.vcpu = vcpu;
     this.owner = owner;
-    this.counters = offset + PORT_WORDS;
+    const at = offset + PORT_WORDS;
+    this.counters = new Counters(w.subarray(at, at + COUNTER_WORDS));
   }
 
   static allocate(layout: Layout): number {
@@ -100,7 +109,7 @@ export class ImagePort extends CallPort {
   /** Whether the armed NMI comes before the next access, which is to `msr`; counts down else. */
   nmiComes(msr: number): boolean {
     const { w, o } = this;
-    if (w[o + NMI_AFTER] === 0 || this.nested || counterWord(msr) >= 0) return false;
+    if (w[o + NMI_AFTER] === 0 || this.nested || this.counters.has(msr)) return false;
     w[o + NMI_AFTER]--;
     if (w[o + NMI_AFTER] !== 0) return false;
     w[o + NMIS] = 1;
@@ -117,23 +126,20 @@ export class ImagePort extends CallPort {
 
   /** Whether the host takes the pCPU before the next access, which is to `msr`. */
   leaves(msr: number): boolean {
-    if (this.quiet !== null || counterWord(msr) >= 0) return false;
+    if (this.quiet !== null || this.counters.has(msr)) return false;
     return this.owner.preemptBeforeAccess(this.vcpu);
   }
 
-  /** The counter is at 0 where it overflows, a period from where it began. */
   override overflow(counter: number): void {
-    const word = this.counters + counter * 2;
-    this.w[word] = 0;
-    this.w[word + 1] = 0;
+    this.counters.overflow(counter);
   }
 
   rdmsr(msr: number): number {
-    const word = counterWord(msr);
-    if (word >= 0) {
+    if (this.counters.has(msr)) {
+      const low = this.counters.rdmsr(msr);
+      this.edx = this.counters.edx;
       this.vector = 0;
-      this.edx = this.w[this.counters + word + 1];
-      return this.w[this.counters + word];
+      return low;
     }
     this.accessed();
     const eax = this.kvm.guestRdmsr(this.vcpu, msr);
@@ -143,12 +149,7 @@ export class ImagePort extends CallPort {
   }
 
   wrmsr(msr: number, eax: number, edx: number): Vector {
-    const word = counterWord(msr);
-    if (word >= 0) {
-      this.w[this.counters + word] = eax;
-      this.w[this.counters + word + 1] = edx;
-      return 0;
-    }
+    if (this.counters.has(msr)) return this.counters.wrmsr(msr, eax, edx);
     this.accessed();
     return this.kvm.guestWrmsr(this.vcpu, msr, eax, edx);
   }

@@ -97,6 +97,12 @@ export class KernelImage {
     return ended.result;
   }
 
+  /** After a function: what waits until no CPU is inside one is done, and the words follow. */
+  protected settle(): void {
+    if (!this.instance.anyLeft) this.instance.ask('vlbr_grace_period');
+    this.look();
+  }
+
   private record(cpu: number, address: number, bytes: Uint8Array): void {
     this.look();
     const { kernel } = this;
