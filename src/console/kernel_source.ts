@@ -32,39 +32,47 @@ export interface KernelCode {
  * @throws UsageError when it can't be had.
  */
 export async function askedCode(options: DriverOptions): Promise<KernelCode | null> {
-  const { driver, kernelSrc, kernel } = options;
-  if (driver === 'port' && kernelSrc !== undefined) {
-    throw new UsageError('--kernel-src is for --driver kernel and --driver lbr.c');
-  }
-  if ((driver ?? 'port') === 'port' && kernelSrc === undefined) return null;
-  if (kernel !== undefined && kernel !== KERNEL_VERSIONS[0]) {
-    throw new UsageError(
-      `--kernel ${kernel} is a variant of the port; for the C code of a ${kernel} kernel, leave ` +
-        'it out and give the tree with --kernel-src',
-    );
-  }
+  const { driver, kernelSrc } = options;
+  const drivers = '--driver kernel and --driver lbr.c';
+  const instead =
+    `for the C code of a ${options.kernel} kernel, leave it out and give the tree with ` +
+    '--kernel-src';
+  if (!asksForCode(options, drivers, instead)) return null;
   if (driver === 'lbr.c' || kernelSrc?.endsWith('.c') === true) return lbrCode(driver, kernelSrc);
   return explainedAsync(kernelSrc, async () => {
     if (kernelSrc?.endsWith('.wasm') === true) return codeOf(readFileSync(kernelSrc));
-    return imageCode(await treeImage(kernelSrc ?? installedKernel(), cacheFolder()));
+    return codeOfImage(await treeImage(kernelSrc ?? installedKernel(), cacheFolder()));
   });
 }
 
 /** As `askedCode`, where only the port or an lbr.c can run. */
-export function askedLbr({ driver, kernelSrc, kernel }: DriverOptions): KernelCode | null {
-  if (driver === 'kernel') {
+export function askedLbr(options: DriverOptions): KernelCode | null {
+  if (options.driver === 'kernel') {
     throw new UsageError(
       'an exploration runs the port or an lbr.c: give --driver lbr.c in place of --driver kernel',
     );
   }
-  if (driver === 'port' && kernelSrc !== undefined) {
-    throw new UsageError('--kernel-src is for --driver lbr.c');
+  if (!asksForCode(options, '--driver lbr.c', 'leave it out')) return null;
+  return lbrCode(options.driver, options.kernelSrc);
+}
+
+/**
+ * Whether options ask for a kernel's code, and not for the port.
+ *
+ * @param drivers - what --kernel-src is for.
+ * @param instead - what to do instead of giving a variant of the port.
+ * @throws UsageError when they contradict one another.
+ */
+function asksForCode(options: DriverOptions, drivers: string, instead: string): boolean {
+  const { driver = 'port', kernelSrc, kernel } = options;
+  if (options.driver === 'port' && kernelSrc !== undefined) {
+    throw new UsageError(`--kernel-src is for ${drivers}`);
   }
-  if ((driver ?? 'port') === 'port' && kernelSrc === undefined) return null;
+  if (driver === 'port' && kernelSrc === undefined) return false;
   if (kernel !== undefined && kernel !== KERNEL_VERSIONS[0]) {
-    throw new UsageError(`--kernel ${kernel} is a variant of the port; leave it out`);
+    throw new UsageError(`--kernel ${kernel} is a variant of the port; ${instead}`);
   }
-  return lbrCode(driver, kernelSrc);
+  return true;
 }
 
 function lbrCode(driver: DriverName | undefined, path: string | undefined): KernelCode {
@@ -74,11 +82,13 @@ function lbrCode(driver: DriverName | undefined, path: string | undefined): Kern
   return codeOfLbr(kernelAt(path).binary);
 }
 
-function codeOfLbr(binary: KernelBinary): KernelCode {
+/** A compiled lbr.c as code to run. */
+export function codeOfLbr(binary: KernelBinary): KernelCode {
   return { bytes: binary.bytes, info: binary.info, driver: kernelDriver(binary) };
 }
 
-function imageCode(image: TreeImage): KernelCode {
+/** The image of a tree as code to run. */
+export function codeOfImage(image: TreeImage): KernelCode {
   return { bytes: image.bytes, info: image.info, driver: imageDriver(image) };
 }
 
@@ -89,7 +99,7 @@ function imageCode(image: TreeImage): KernelCode {
  */
 export function codeOf(bytes: Uint8Array): KernelCode {
   const image = imageOf(bytes);
-  return image === null ? codeOfLbr(kernelBinary(bytes)) : imageCode(image);
+  return image === null ? codeOfLbr(kernelBinary(bytes)) : codeOfImage(image);
 }
 
 /** A compiled lbr.c, and its source where there is one. */
@@ -123,6 +133,15 @@ export async function imageAt(path?: string): Promise<TreeImage> {
   return explainedAsync(path, () => treeImage(path ?? installedKernel(), cacheFolder()));
 }
 
+/** Runs something, and makes what is wrong with a tree or a tool a mistake of usage. */
+export function explained<T>(path: string | undefined, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    throw usageError(path, error);
+  }
+}
+
 /** The same for what takes its time. */
 export async function explainedAsync<T>(
   path: string | undefined,
@@ -130,15 +149,6 @@ export async function explainedAsync<T>(
 ): Promise<T> {
   try {
     return await run();
-  } catch (error) {
-    throw usageError(path, error);
-  }
-}
-
-/** Runs something, and makes what is wrong with a tree or a tool a mistake of usage. */
-export function explained<T>(path: string | undefined, run: () => T): T {
-  try {
-    return run();
   } catch (error) {
     throw usageError(path, error);
   }

@@ -1,13 +1,16 @@
 /** What a review compares: two trees, a tree with and without patches, or two files of lbr.c. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import type { DriverKind } from '../../guest/perf/lbr_driver.js';
-import { explained, explainedAsync } from '../../console/kernel_source.js';
-import type { KernelInfo } from '../../tree/binary.js';
+import {
+  codeOfImage,
+  codeOfLbr,
+  explained,
+  explainedAsync,
+  type KernelCode,
+} from '../../console/kernel_source.js';
 import { buildKernel, cachedPath, cacheFolder } from '../../tree/build.js';
-import { kernelDriver } from '../../tree/driver.js';
 import { KernelError } from '../../tree/errors.js';
 import { filesOfImage } from '../../tree/image/build.js';
-import { folderImage, imageDriver, type TreeImage } from '../../tree/image/image.js';
+import { folderImage, type TreeImage } from '../../tree/image/image.js';
 import { patchedTree } from '../../tree/image/patched.js';
 import { openTree } from '../../tree/image/tree.js';
 import { type PatchFile, patchesIn } from '../../tree/mail.js';
@@ -17,16 +20,12 @@ import { installedKernel, kernelSource, readKernelSource } from '../../tree/sour
 import type { KernelSource } from '../../tree/source.js';
 
 /** One side: a kernel's code. */
-export interface ReviewSide {
-  readonly info: KernelInfo;
-  readonly driver: DriverKind;
+export interface ReviewSide extends Pick<KernelCode, 'info' | 'driver'> {
   /** The path that `vlbr replay` takes as --kernel-src. */
   readonly path: string;
 }
 
-interface BuiltSide extends ReviewSide {
-  readonly bytes: Uint8Array;
-}
+type BuiltSide = ReviewSide & KernelCode;
 
 export interface Sides {
   readonly before: BuiltSide;
@@ -60,7 +59,7 @@ export async function sidesOf(
 }
 
 function sideOfImage(image: TreeImage, path: string): BuiltSide {
-  return { info: image.info, driver: imageDriver(image), path, bytes: image.bytes };
+  return { ...codeOfImage(image), path };
 }
 
 async function sidesOfTrees(
@@ -100,10 +99,19 @@ async function sidesOfPatches(
         leftOut.join(', '),
     );
   }
-  const [here, there] = [sideOfImage(image, path), sideOfImage(patched, folder)];
+  return inOrder(sideOfImage(image, path), sideOfImage(patched, folder), leftOut, reverse);
+}
+
+/** The given side before the patched one; with `reverse`, the patches are in the given one. */
+function inOrder(
+  given: BuiltSide,
+  patched: BuiltSide,
+  leftOut: readonly string[],
+  reverse: boolean,
+): Sides {
   return reverse
-    ? { before: there, after: here, leftOut }
-    : { before: here, after: there, leftOut };
+    ? { before: patched, after: given, leftOut }
+    : { before: given, after: patched, leftOut };
 }
 
 /** Says which of two trees does not build. */
@@ -117,9 +125,7 @@ async function builtTree(which: string, build: () => Promise<TreeImage>): Promis
 }
 
 function sideOfLbr(source: KernelSource): BuiltSide {
-  const binary = buildKernel(source);
-  const { info, bytes } = binary;
-  return { info, bytes, driver: kernelDriver(binary), path: cachedPath(source) };
+  return { ...codeOfLbr(buildKernel(source)), path: cachedPath(source) };
 }
 
 async function sidesOfLbr(
@@ -138,10 +144,8 @@ async function sidesOfLbr(
   }
   const decoded = await Promise.all(given.map((name) => decodedFile(patchFile(name))));
   const { text, notModelled } = patchLbr(tree.text, decoded, reverse);
-  const [here, there] = [sideOfLbr(tree), sideOfLbr(kernelSource(text, tree.info.version))];
-  return reverse
-    ? { before: there, after: here, leftOut: notModelled }
-    : { before: here, after: there, leftOut: notModelled };
+  const patched = sideOfLbr(kernelSource(text, tree.info.version));
+  return inOrder(sideOfLbr(tree), patched, notModelled, reverse);
 }
 
 /** Whether an argument is a second tree, a tar of one or an lbr.c, rather than a patch. */
