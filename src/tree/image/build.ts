@@ -337,16 +337,14 @@ function madeFrom(folder: string): Made {
 }
 
 /**
- * Files of a tree that its image is made from, by their paths in the tree.
- *
- * @throws KernelError as `buildImage`.
+ * Files of a tree that its image is made from, by their paths in the tree. The image must have been
+ * built before.
  */
 export async function filesOfImage(
   tree: string,
   cache: string,
   bits: LongBits,
 ): Promise<ReadonlySet<string>> {
-  await buildImage(tree, cache, bits);
   const made = madeFrom(folderOf(tree, cache, await toolKey(bits)));
   const root = `${resolve(tree)}/`;
   return new Set(
