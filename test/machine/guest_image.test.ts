@@ -2,8 +2,9 @@
  * Guests that run a kernel's whole path in machines. On 6.1 they do what the port does; on other
  * trees they run everything that a schedule can have, without a warning.
  */
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { DEFAULT_SHAPES } from '../../src/campaign/campaign.js';
+import { ImageInstance } from '../../src/guest/image/instance.js';
 import { ATTR_INHERIT, PERF_EVENT_STATE_ACTIVE } from '../../src/guest/perf/perf_event.js';
 import type { DriverKind } from '../../src/guest/perf/lbr_driver.js';
 import { always } from '../../src/host/policy/always.js';
@@ -193,6 +194,34 @@ describe.each(imageVersions('6.1'))('a guest that runs %s', (version) => {
     m.startCpu(1);
     expect(m.booting(1)).toBe(false);
     expect(m.open(1, 1, 0, 0x801)).toBe(0);
+  });
+
+  it('a grace period ends once a function has returned, and no CPU is inside another', () => {
+    const shape = { vms: 1, vcpus: 2, tasks: 3, pcpus: 1 };
+    const { m } = watched(configOf('skylake', shape, driverOf(version)));
+    const ask = vi.spyOn(ImageInstance.prototype, 'ask');
+    // The host's perf runs an image, too.
+    let guest: unknown = null;
+    const ended = (line: string): number => {
+      ask.mockClear();
+      expect([line, step(m, Schedule.of([parseAction(line)]), 0)]).toEqual([line, true]);
+      guest ??= ask.mock.contexts[0];
+      const { calls, contexts } = ask.mock;
+      return calls.filter(([name], i) => name === 'vlbr_grace_period' && contexts[i] === guest)
+        .length;
+    };
+    m.boot();
+    const found = [
+      'v0: taskSwitch task=2',
+      'p0: run vcpu=1 after=3',
+      'v0: open task=2 type=CALL_STACK|USER',
+      'v1: open task=1 type=CALL_STACK|USER',
+      'p0: run vcpu=0',
+      'v0: resume',
+    ].map(ended);
+    ask.mockRestore();
+    expect(m.ports.map((port) => port.suspended)).toEqual([0, 0]);
+    expect(found).toEqual([1, 0, 0, 0, 0, 1]);
   });
 
   it('an open that the PMU refuses returns its errno, and leaves no event', () => {
