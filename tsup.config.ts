@@ -28,6 +28,7 @@ const config: Options = {
       setup({ initialOptions: { outdir = 'dist' }, onEnd }) {
         onEnd(() => {
           cpSync('src/tree/shim', join(outdir, 'shim'), { recursive: true });
+          cpSync('src/tree/gcov/gcov.c', join(outdir, 'gcov.c'));
           cpSync('src/tree/image/c', join(outdir, 'c'), { recursive: true });
         });
       },

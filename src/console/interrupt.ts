@@ -66,3 +66,8 @@ export class Breather extends Interrupt<Step> {
     return !this.interrupted;
   }
 }
+
+/** Takes steps until the work is done or interrupted. */
+export async function doAll(work: Iterable<Step>, worker: Breather): Promise<void> {
+  for (const step of work) if (!(await worker.breathe(step))) return;
+}

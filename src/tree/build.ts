@@ -11,6 +11,7 @@ import { type KernelBinary, kernelBinary, withInfo } from './binary.js';
 import { driftMacros, includedHeaders } from './drift.js';
 import { KernelError } from './errors.js';
 import { explain } from './explain.js';
+import { COUNT_ARCS, GCOV_C } from './gcov/gcov.js';
 import { place } from './place.js';
 import type { KernelSource } from './source.js';
 
@@ -45,12 +46,7 @@ const LINK: readonly string[] = [
 ];
 
 /** Makes lbr.c count executed code. -fgnu89-inline gives `inline` the kernel's meaning. */
-const INSTRUMENT: readonly string[] = [
-  '-O0',
-  '-fgnu89-inline',
-  '-fprofile-arcs',
-  '-ftest-coverage',
-];
+const INSTRUMENT: readonly string[] = ['-O0', '-fgnu89-inline', ...COUNT_ARCS];
 
 /** The file of an instrumented build that gives the source place of each counter. */
 export const COVERAGE_NOTES = 'lbr.gcno';
@@ -115,7 +111,8 @@ function compileKernel(source: KernelSource): Uint8Array {
  * @throws KernelError as buildKernel() does.
  */
 export function buildInstrumented(source: KernelSource, folder: string): KernelBinary {
-  return kernelBinary(compileIn(folder, source, INSTRUMENT, ['gcov.c']));
+  // Its static data has to fit where driver.ts keeps it.
+  return kernelBinary(compileIn(folder, source, INSTRUMENT, ['-DFUNCTIONS_MAX=256', GCOV_C]));
 }
 
 /**
@@ -124,7 +121,7 @@ export function buildInstrumented(source: KernelSource, folder: string): KernelB
  * directory, and `llvm-cov`, which also runs in the folder, could not find the rest.
  *
  * @param lbrFlags - flags for lbr.c only.
- * @param parts - further C files to link.
+ * @param parts - further C files to link, and flags for them.
  */
 function compileIn(
   folder: string,

@@ -6,14 +6,16 @@ import type { CpuModel } from '../../src/hw/cpu_models.js';
 import { BareCpu } from '../../src/guest/image/bare_cpu.js';
 import type { LongBits } from '../../src/tree/image/build.js';
 import { treeImage, type TreeImage } from '../../src/tree/image/image.js';
+import { linesRun, type LinesRun } from '../../src/tree/image/lines.js';
+import { openTree } from '../../src/tree/image/tree.js';
 import { type Image, ImageInstance } from '../../src/guest/image/instance.js';
 
 /** Kept between runs of the tests. */
-const CACHE = fileURLToPath(new URL('../../.cache/image-test', import.meta.url));
+export const CACHE: string = fileURLToPath(new URL('../../.cache/image-test', import.meta.url));
 
 const TOOLS = ['clang', 'wasm-ld', 'wasm-opt'];
 
-function tarOf(version: string): string {
+export function tarOf(version: string): string {
   return `/usr/src/linux-source-${version}.tar.xz`;
 }
 
@@ -41,8 +43,21 @@ export function imageVersions(...wanted: readonly string[]): string[] {
   });
 }
 
+/** An image of which some files count which of their lines run; and those lines. */
+export async function countingImage(
+  version: string,
+  ...counted: string[]
+): Promise<{ image: TreeImage; lines: () => Promise<LinesRun> }> {
+  const options = { counted };
+  const image = await treeImage(tarOf(version), CACHE, options);
+  const tree = await openTree(tarOf(version), CACHE);
+  const lines = (): Promise<LinesRun> =>
+    linesRun(tree, CACHE, options, image.counted?.counts() ?? []);
+  return { image, lines };
+}
+
 export async function imageOf(version: string, bits: LongBits = 64): Promise<TreeImage> {
-  return treeImage(tarOf(version), CACHE, bits);
+  return treeImage(tarOf(version), CACHE, { bits });
 }
 
 const USER_IP = 0x1000;

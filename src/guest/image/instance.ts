@@ -8,7 +8,9 @@
 import type { CpuModel } from '../../hw/cpu_models.js';
 import type { MsrPort } from '../../hw/msr_port.js';
 import { assert } from '../../hw/assert.js';
-import { type WasmGlobal, type WasmMemory, type WasmModule, WebAssembly } from './webassembly.js';
+import { textAt, type WasmGlobal, type WasmMemory, type WasmModule } from './webassembly.js';
+import { WebAssembly } from './webassembly.js';
+import { Arcs, type Counted } from './arcs.js';
 import { type Answer, answers, type Asking } from './imports.js';
 import type { FunctionType, ModuleTypes } from './module_types.js';
 import { type Offsets, readOffsets } from './offsets.js';
@@ -18,6 +20,8 @@ import { printed } from './print.js';
 export interface Image {
   readonly module: WasmModule;
   readonly types: ModuleTypes;
+  /** Takes the counters of each instance, if the image was built to count which code runs. */
+  readonly counted?: Counted;
 }
 
 /** What an instance tells, and asks before an MSR access. */
@@ -113,6 +117,7 @@ export class ImageInstance implements Asking {
   private rewinding = false;
   /** Whether the kernel looks whether its last access has faulted. */
   safe = false;
+  private readonly arcs: Arcs | null;
   private record: Uint8Array[] = [];
   private recordOf = 0;
 
@@ -141,6 +146,9 @@ export class ImageInstance implements Asking {
     this.offsets = readOffsets(this, this.ask('vlbr_offsets', 0), this.wideStack);
     this.cpuAt = this.ask('vlbr_cpu_at', 0);
     this.features = new Set(this.featuresOf(isGuest));
+    const { counted } = image;
+    this.arcs = counted === undefined ? null : new Arcs(this, this.ask('gcov_table'));
+    if (this.arcs !== null) counted?.add(this.arcs);
     this.start();
     this.contexts = ports.map(() => ({
       stack: this.ask('vlbr_alloc', STACK_BYTES) + STACK_BYTES,
@@ -276,7 +284,9 @@ export class ImageInstance implements Asking {
 
   /** Goes back to a snapshot, whatever is under way. What lies behind it was never handed out. */
   restore(snapshot: Uint8Array): void {
-    new Uint8Array(this.memory.buffer).set(snapshot);
+    const copy = (): void => new Uint8Array(this.memory.buffer).set(snapshot);
+    if (this.arcs === null) copy();
+    else this.arcs.across(copy);
     for (const context of this.contexts) context.left = null;
   }
 
@@ -348,8 +358,7 @@ export class ImageInstance implements Asking {
   }
 
   text(address: number): string {
-    const bytes = new Uint8Array(this.memory.buffer);
-    return new TextDecoder().decode(bytes.subarray(address, bytes.indexOf(0, address)));
+    return textAt(this.memory, address);
   }
 
   print(format: string, args: number): void {

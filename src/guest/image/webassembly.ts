@@ -39,3 +39,9 @@ interface WebAssemblyApi {
 export const WebAssembly: WebAssemblyApi = (
   globalThis as unknown as { readonly WebAssembly: WebAssemblyApi }
 ).WebAssembly;
+
+/** The text at an address, up to its zero byte. */
+export function textAt({ buffer }: WasmMemory, address: number): string {
+  const bytes = new Uint8Array(buffer);
+  return new TextDecoder().decode(bytes.subarray(address, bytes.indexOf(0, address)));
+}

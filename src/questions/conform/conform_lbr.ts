@@ -13,7 +13,7 @@ import { conformJson } from './json.js';
 import { type Conform, conformText } from './text.js';
 import { namesOf } from '../../console/arguments.js';
 import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
-import { Breather, type Step } from '../../console/interrupt.js';
+import { Breather, doAll, type Step } from '../../console/interrupt.js';
 import { kernelAt } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
 
@@ -92,12 +92,5 @@ async function counted(
     return worker.interrupted ? null : counting.report();
   } finally {
     counting.close();
-  }
-}
-
-/** Takes steps until the work is done or interrupted. */
-async function doAll(work: Iterable<Step>, worker: Breather): Promise<void> {
-  for (const step of work) {
-    if (!(await worker.breathe(step))) return;
   }
 }

@@ -11,12 +11,14 @@ import { buildInstrumented, COVERAGE_NOTES } from '../../tree/build.js';
 import { kernelDriver, PAGE_BYTES, STACK_BYTES, STATICS_END } from '../../tree/driver.js';
 import { KernelError } from '../../tree/errors.js';
 import type { KernelSource } from '../../tree/source.js';
-import { type FileCounts, gcdaBytes } from './gcda.js';
-import { gcovText, type LineCount, parseGcov } from './gcov.js';
+import { gcdaBytes } from '../../tree/gcov/gcda.js';
+import { gcovText, type LineCount, linesOf, parseGcov } from '../../tree/gcov/gcov.js';
+import { ArcTable, type FileCounts, sumOf } from '../../guest/image/arcs.js';
+import { assert } from '../../hw/assert.js';
 import type { Sequence } from './sequence.js';
 import { Side } from './side.js';
 import { subjectOf, toldModel } from './subjects.js';
-import { type WasmGlobal, WebAssembly } from '../../guest/image/webassembly.js';
+import { textAt, type WasmGlobal, WebAssembly } from '../../guest/image/webassembly.js';
 
 export interface Share {
   readonly reached: number;
@@ -33,45 +35,33 @@ export interface Coverage {
   readonly legacyBranches: Share;
   readonly legacyFunctions: number;
   /** Functions of the legacy path that were not reached completely, each with the missing lines. */
-  readonly notReached: readonly { readonly function: string; readonly lines: readonly number[] }[];
+  readonly notReached: readonly Missing[];
 }
 
-/** Where the counters of a function lie in the static data. */
-interface CounterTable {
-  readonly version: number;
-  readonly checksum: number;
-  readonly functions: readonly {
-    readonly ident: number;
-    readonly funcChecksum: number;
-    readonly cfgChecksum: number;
-    /** Word offset from the start of the static data, and number of counters of two words each. */
-    readonly at: number;
-    readonly counters: number;
-  }[];
+/** A function of which some lines were not reached. */
+export interface Missing {
+  readonly function: string;
+  readonly lines: readonly number[];
 }
 
-/** Reads the table of shim/gcov.c in an instance of its own. */
-function counterTable({ module, staticsFrom }: KernelBinary): CounterTable {
+/** Where the counters lie in the static data, as an instance of its own says. */
+function arcTable({ module }: KernelBinary): ArcTable {
   const memory = new WebAssembly.Memory({ initial: BLOCK_ADDRESS / PAGE_BYTES });
   const exports = inertInstance(module, memory);
   (exports.__stack_pointer as WasmGlobal).value = STATICS_END + STACK_BYTES;
-  const address = (exports.gcov_table as () => number)();
-  const words = new Uint32Array(memory.buffer);
-  const [version, checksum, count] = words.subarray(address / 4);
-  const rows = words.subarray(address / 4 + 3);
-  const functions = Array.from({ length: count }, (_, i) => {
-    const [ident, funcChecksum, cfgChecksum, counters, first] = rows.subarray(5 * i);
-    return { ident, funcChecksum, cfgChecksum, counters, at: (first - staticsFrom) / 4 };
-  });
-  return { version, checksum, functions };
+  const of = {
+    ints: () => new Int32Array(memory.buffer),
+    text: (address: number) => textAt(memory, address),
+  };
+  return new ArcTable(of, (exports.gcov_table as () => number)());
 }
 
 /** Runs sequences on an instrumented build. `close` deletes its files. */
 export class CoverageRun {
   private readonly folder: string;
   private readonly binary: KernelBinary;
-  private readonly table: CounterTable;
-  private readonly sums: readonly Float64Array[];
+  private readonly table: ArcTable;
+  private counts: readonly FileCounts[] = [];
   private readonly sides = new Map<string, Side>();
   private sequences = 0;
 
@@ -84,8 +74,7 @@ export class CoverageRun {
       this.close();
       throw error;
     }
-    this.table = counterTable(this.binary);
-    this.sums = this.table.functions.map(({ counters }) => new Float64Array(counters));
+    this.table = arcTable(this.binary);
   }
 
   close(): void {
@@ -114,27 +103,17 @@ export class CoverageRun {
   /** Adds the counters, which lie in the static data: each boot resets them to 0. */
   private add({ kernel }: Side): void {
     const { words, layout } = kernel;
-    for (const [i, { at, counters }] of this.table.functions.entries()) {
-      const sum = this.sums[i];
-      const first = layout.statics + at;
-      for (let j = 0; j < counters; j++) {
-        const low = words[first + 2 * j] >>> 0;
-        sum[j] += low + (words[first + 2 * j + 1] >>> 0) * 2 ** 32;
-      }
-    }
+    const now = this.table.counts(words, layout.statics - this.binary.staticsFrom / 4);
+    this.counts = sumOf([this.counts, now]);
   }
 
   /** The coverage so far. @throws KernelError if llvm-cov is missing or prints no line. */
   report(): Coverage {
-    const { version, checksum, functions } = this.table;
-    const counts: FileCounts = {
-      version,
-      checksum,
-      functions: functions.map((numbers, i) => ({ ...numbers, arcs: [...this.sums[i]] })),
-    };
+    const [file] = this.counts;
+    assert(file !== undefined, 'a sequence has run');
     const data = COVERAGE_NOTES.replace(/gcno$/, 'gcda');
-    writeFileSync(join(this.folder, data), gcdaBytes(counts));
-    const lines = parseGcov(gcovText(this.folder, data), 'lbr.c');
+    writeFileSync(join(this.folder, data), gcdaBytes(file));
+    const lines = linesOf(parseGcov(gcovText(this.folder, data)), 'lbr.c');
     if (lines.length === 0) throw new KernelError('llvm-cov gcov shows no line of lbr.c');
     return coverageOf(lines, this.sequences);
   }
@@ -157,11 +136,11 @@ function share(counts: readonly (readonly [reached: number, total: number])[]): 
   return { reached: sum(0), total: sum(1) };
 }
 
-function lineShare(lines: readonly LineCount[]): Share {
+export function lineShare(lines: readonly LineCount[]): Share {
   return share(lines.map(({ count }) => [count > 0 ? 1 : 0, 1]));
 }
 
-function branchShare(lines: readonly LineCount[]): Share {
+export function branchShare(lines: readonly LineCount[]): Share {
   return share(lines.map(({ branches, branchesTaken }) => [branchesTaken, branches]));
 }
 
@@ -173,8 +152,6 @@ export function coverageOf(lines: readonly LineCount[], sequences: number): Cove
     if (line.count > 0 || !OTHER_TEXT.test(above)) return true;
     return !CONDITION.test(above) && !ELSE.test(line.text);
   });
-  const missing = legacy.filter(({ count }) => count === 0);
-  const names = [...new Set(missing.map((line) => line.function))];
   return {
     sequences,
     lines: lineShare(lines),
@@ -182,9 +159,15 @@ export function coverageOf(lines: readonly LineCount[], sequences: number): Cove
     legacyLines: lineShare(legacy),
     legacyBranches: branchShare(legacy),
     legacyFunctions: new Set(legacy.map((line) => line.function)).size,
-    notReached: names.map((name) => ({
-      function: name,
-      lines: missing.filter((line) => line.function === name).map(({ line }) => line),
-    })),
+    notReached: notReached(legacy),
   };
+}
+
+/** Lines that did not run, by function. */
+export function notReached(lines: readonly LineCount[]): Missing[] {
+  const missing = lines.filter(({ count }) => count === 0);
+  return [...new Set(missing.map((line) => line.function))].map((name) => ({
+    function: name,
+    lines: missing.filter((line) => line.function === name).map(({ line }) => line),
+  }));
 }

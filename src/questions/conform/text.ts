@@ -72,7 +72,7 @@ function differenceLines(difference: Difference, number: number): string[] {
   ];
 }
 
-function shareText({ reached, total }: Share): string {
+export function shareText({ reached, total }: Share): string {
   return `${reached} of ${total}`;
 }
 

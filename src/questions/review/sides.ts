@@ -9,7 +9,7 @@ import {
 } from '../../console/kernel_source.js';
 import { buildKernel, cachedPath, cacheFolder } from '../../tree/build.js';
 import { KernelError } from '../../tree/errors.js';
-import { filesOfImage } from '../../tree/image/build.js';
+import { readBy } from '../../tree/image/build.js';
 import { folderImage, type TreeImage } from '../../tree/image/image.js';
 import { patchedTree } from '../../tree/image/patched.js';
 import { openTree } from '../../tree/image/tree.js';
@@ -33,9 +33,6 @@ export interface Sides {
   /** Files that the patches change and that do not run here. */
   readonly leftOut: readonly string[];
 }
-
-/** Longs of the product. */
-const BITS = 64;
 
 /**
  * Builds both sides. With `reverse` the tree has the patches, and the side before is without them.
@@ -86,12 +83,13 @@ async function sidesOfPatches(
   const image = await builtTree('the tree by itself', () => folderImage(tree, cache));
   const folder = await patchedTree(tree, files, cache);
   const patched = await builtTree('the tree with the patches', () =>
-    folderImage(folder, cache, BITS, tree),
+    folderImage(folder, cache, { base: tree }),
   );
-  const read = new Set([
-    ...(await filesOfImage(tree, cache, BITS)),
-    ...(await filesOfImage(folder, cache, BITS)),
-  ]);
+  const read = new Set(
+    [await readBy(tree, cache), await readBy(folder, cache)].flatMap((reads) =>
+      [...reads.values()].flatMap((paths) => [...paths]),
+    ),
+  );
   const leftOut = [...[...files.keys()].filter((file) => !read.has(file)), ...missing];
   if (leftOut.length === files.size + missing.length) {
     throw new KernelError(

@@ -13,18 +13,34 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { KernelError } from '../errors.js';
 import { place } from '../place.js';
-import { ALONE, generate, TREE_FILES, TREE_FILES_32 } from './sources.js';
+import { COUNT_ARCS, GCOV_C } from '../gcov/gcov.js';
+import { ALONE, CORE, generate, TREE_FILES, TREE_FILES_32 } from './sources.js';
 
 const run = promisify(execFile);
 
 /** The build puts a copy beside the code. */
 const SHIM: string = fileURLToPath(new URL('./c/', import.meta.url));
 
+/** By way of it kernel/events/core.c is compiled. */
+const CORE_SHIM = 'events_core.c';
+
 /** Our own C files. */
-const SHIM_FILES: readonly string[] = ['kernel.c', 'guest.c', 'events_core.c'];
+const SHIM_FILES: readonly string[] = ['kernel.c', 'guest.c', CORE_SHIM];
 
 /** Bits of a long: 64 as on x86-64, lowered to memory of 32-bit addresses; or 32 as on i386. */
 export type LongBits = 64 | 32;
+
+/** Those of the product. */
+const LONG_BITS: LongBits = 64;
+
+export interface ImageOptions {
+  /** By default 64. */
+  readonly bits?: LongBits;
+  /** A tree of which this is a copy with some files changed: what is shared is compiled once. */
+  readonly base?: string;
+  /** Files of the tree whose code counts how often it runs. */
+  readonly counted?: readonly string[];
+}
 
 /** As Kbuild compiles, as far as it changes what code means; the warnings are the kernel's own. */
 const COMPILE: readonly string[] = [
@@ -51,6 +67,9 @@ const COMPILE: readonly string[] = [
   '-D__builtin_return_address(level)=((void *)0)',
   '-D__builtin_frame_address(level)=((void *)0)',
 ];
+
+/** Makes a file count; the paths of its sources are then those within the tree. */
+const COUNTING: readonly string[] = [...COUNT_ARCS, '-ffile-compilation-dir=.'];
 
 /** Functions of the kernel that the machine calls, beside those that our C files export. */
 const EXPORTS: readonly string[] = [
@@ -120,57 +139,94 @@ function nameWithin(tree: string): string[] {
   return [`-ffile-prefix-map=${tree}/=`, `-ffile-prefix-map=${SHIM}=shim/`];
 }
 
+/** A file that is compiled. */
+interface Source {
+  readonly path: string;
+  readonly object: string;
+  /** Its path in the tree, or that of the file which it includes whole; null for one of ours. */
+  readonly file: string | null;
+}
+
 /** A tree being built. */
 class Build {
+  readonly folder: string;
   private readonly tree: string;
-  private readonly folder: string;
   private readonly flags: readonly string[];
   private readonly bits: LongBits;
-  /** The build of a tree of which this one is a patched copy, or null. */
-  private readonly base: Build | null;
+  private readonly counted: readonly string[];
+  /** Builds with the same objects, as far as what they are made of is the same. */
+  private readonly lenders: readonly Build[];
   private readonly linked: string = `linked.${process.pid}.wasm`;
   private readonly lowered: string = `lowered.${process.pid}.wasm`;
 
-  constructor(tree: string, folder: string, bits: LongBits, base: Build | null) {
-    this.tree = tree;
-    this.folder = folder;
+  /** @param key - of the tools and files of ours that are used. */
+  constructor(tree: string, cache: string, key: string, options: ImageOptions) {
+    const { bits = LONG_BITS, base, counted = [] } = options;
+    this.tree = resolve(tree);
     this.bits = bits;
-    this.base = base;
+    this.counted = counted;
+    const counting = counted.length > 0 ? [...COUNTING, ...counted].join(' ') : '';
+    const name = createHash('sha256').update(`${this.tree} ${key}${counting}`);
+    this.folder = resolve(cache, 'images', name.digest('hex').slice(0, 32));
+    this.lenders = [
+      ...(counted.length > 0 ? [new Build(tree, cache, key, { bits })] : []),
+      ...(base !== undefined ? [new Build(base, cache, key, { bits })] : []),
+    ];
     const target = bits === 64 ? ['--target=wasm64', '-DVLBR_64BIT=1'] : ['--target=wasm32'];
-    const paths = [...nameWithin(tree), ...includesOf(tree, this.generated)];
-    this.flags = [...target, ...COMPILE, ...paths, ...forced(tree)];
+    const paths = [...nameWithin(this.tree), ...includesOf(this.tree, this.generated)];
+    this.flags = [...target, ...COMPILE, ...paths, ...forced(this.tree)];
   }
 
   private get generated(): string {
     return join(this.folder, GENERATED);
   }
 
-  private sources(): { readonly path: string; readonly object: string }[] {
+  sources(): readonly Source[] {
     const files = this.bits === 64 ? ALONE : [...ALONE, ...TREE_FILES_32];
-    const own = SHIM_FILES.map((name) => ({ path: join(SHIM, name), object: `shim_${name}.o` }));
+    const own = SHIM_FILES.map((name) => ({
+      path: join(SHIM, name),
+      object: `shim_${name}.o`,
+      file: name === CORE_SHIM ? CORE : null,
+    }));
     const trees = files.map((file) => ({
       path: join(this.tree, file),
       object: `${file.replaceAll('/', '_')}.o`,
+      file,
     }));
     const missing = trees.find(({ path }) => !existsSync(path));
     if (missing !== undefined) {
       const file = relative(this.tree, missing.path);
       throw new KernelError(`${this.tree}: ${file} is missing; is this a whole tree?`);
     }
-    return [...trees, ...own];
+    const counting = { path: GCOV_C, object: 'gcov.c.o', file: null };
+    return [...trees, ...own, ...(this.counted.length > 0 ? [counting] : [])];
+  }
+
+  private counts({ file }: Source): boolean {
+    return file !== null && this.counted.includes(file);
+  }
+
+  /** What makes an object count, under names that do not depend on who compiles it. */
+  private countingFlags({ object }: Source): readonly string[] {
+    const notes = [`-coverage-notes-file=${notesFor(dataOf(object))}.${process.pid}`];
+    const names = [...notes, `-coverage-data-file=${dataOf(object)}`];
+    return [...COUNTING, ...names.flatMap((name) => ['-Xclang', name])];
   }
 
   /** Compiles a file, if what it was made from has changed. */
-  private async compile(path: string, object: string): Promise<void> {
+  private async compile(source: Source): Promise<void> {
+    const { path, object } = source;
     const made = join(this.folder, `${object}.json`);
     const known = existsSync(made) && existsSync(join(this.folder, object));
-    if (known && isCurrent(JSON.parse(readFileSync(made, 'utf8')) as Made)) return;
-    if (this.base?.lends(object, this) === true) return;
+    if (known && isCurrent(this.madeFrom(object))) return;
+    const counts = this.counts(source);
+    if (!counts && this.lenders.some((build) => build.lends(object, this))) return;
     // Another process may be at the same file: each writes its own, and the last one stays.
     const mine = `${object}.${process.pid}`;
     const own = [`-I${join(this.tree, 'arch/x86')}`, '-MD', '-MF', `${mine}.d`];
+    const counting = counts ? this.countingFlags(source) : [];
     try {
-      await tool('clang', [...this.flags, ...own, path, '-o', mine], this.folder);
+      await tool('clang', [...this.flags, ...own, ...counting, path, '-o', mine], this.folder);
     } catch (error) {
       throw error instanceof KernelError ? error : this.explained(path, error);
     }
@@ -178,15 +234,18 @@ class Build {
     const paths = rule.replaceAll('\\\n', ' ').split(/\s+/).slice(1).filter(Boolean);
     const stamps = paths.map((file) => [file, stampOf(resolve(this.folder, file))]);
     rmSync(join(this.folder, `${mine}.d`));
+    if (counts) {
+      const notes = join(this.folder, notesFor(dataOf(object)));
+      renameSync(`${notes}.${process.pid}`, notes);
+    }
     renameSync(join(this.folder, mine), join(this.folder, object));
     place(made, JSON.stringify(Object.fromEntries(stamps)));
   }
 
   /** Copies an object to the build of a patched copy, if that would make it of the same files. */
   private lends(object: string, to: Build): boolean {
-    const record = join(this.folder, `${object}.json`);
-    if (!existsSync(record) || !existsSync(join(this.folder, object))) return false;
-    const made = Object.entries(JSON.parse(readFileSync(record, 'utf8')) as Made);
+    const made = Object.entries(this.madeFrom(object));
+    if (made.length === 0 || !existsSync(join(this.folder, object))) return false;
     const mapped = made.map(([path, stamp]) => [this.pathFor(to, path), stamp] as const);
     const theirs: Made = Object.fromEntries(mapped);
     if (!isCurrent(theirs)) return false;
@@ -221,7 +280,7 @@ class Build {
     const waiting = [...sources];
     const work = async (): Promise<void> => {
       for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-        await this.compile(next.path, next.object);
+        await this.compile(next);
       }
     };
     await Promise.all(Array.from({ length: availableParallelism() }, work));
@@ -265,6 +324,12 @@ class Build {
     await tool('wasm-opt', [...args, this.linked, '-o', this.lowered], this.folder);
   }
 
+  /** Paths that an object was made from; none before it is. */
+  madeFrom(object: string): Made {
+    const record = join(this.folder, `${object}.json`);
+    return existsSync(record) ? (JSON.parse(readFileSync(record, 'utf8')) as Made) : {};
+  }
+
   async image(): Promise<Uint8Array> {
     generate(this.tree, SHIM, this.generated);
     const objects = await this.compileAll();
@@ -292,10 +357,18 @@ async function toolKey(bits: LongBits): Promise<string> {
   return hash.update(JSON.stringify(flags)).digest('hex');
 }
 
-/** Where the build of a tree is kept. */
-function folderOf(tree: string, cache: string, key: string): string {
-  const name = createHash('sha256').update(`${resolve(tree)} ${key}`);
-  return resolve(cache, 'images', name.digest('hex').slice(0, 32));
+/** The name of the counts of an object, which `llvm-cov` is to be given. */
+function dataOf(object: string): string {
+  return `${object}.gcda`;
+}
+
+/** The name of what clang has noted of the code that is counted there. */
+export function notesFor(data: string): string {
+  return data.replace(/gcda$/, 'gcno');
+}
+
+async function buildOf(tree: string, cache: string, options: ImageOptions): Promise<Build> {
+  return new Build(tree, cache, await toolKey(options.bits ?? LONG_BITS), options);
 }
 
 /**
@@ -303,53 +376,52 @@ function folderOf(tree: string, cache: string, key: string): string {
  *
  * @param tree - the folder of a tree, with TREE_FOLDERS in it.
  * @param cache - a folder in which objects and images are kept.
- * @param base - a tree of which this one is a copy with some files changed: what they share is
- *   compiled once.
  * @throws KernelError when a tool is missing, or the tree does not compile.
  */
 export async function buildImage(
   tree: string,
   cache: string,
-  bits: LongBits,
-  base: string | null = null,
+  options: ImageOptions,
 ): Promise<Uint8Array> {
-  const key = await toolKey(bits);
-  const folder = folderOf(tree, cache, key);
+  const build = await buildOf(tree, cache, options);
+  const { folder } = build;
   const image = join(folder, 'image.wasm');
   const record = join(folder, 'image.json');
   if (existsSync(image) && existsSync(record)) {
     if (isCurrent(JSON.parse(readFileSync(record, 'utf8')) as Made)) return readFileSync(image);
   }
   mkdirSync(folder, { recursive: true });
-  const from =
-    base === null ? null : new Build(resolve(base), folderOf(base, cache, key), bits, null);
-  const bytes = await new Build(resolve(tree), folder, bits, from).image();
+  const bytes = await build.image();
   place(image, bytes);
-  place(record, JSON.stringify(madeFrom(folder)));
+  const made = build.sources().map(({ object }) => build.madeFrom(object));
+  place(record, JSON.stringify(Object.assign({}, ...made)));
   return bytes;
 }
 
-/** Everything that the objects in a folder were made from, by path. */
-function madeFrom(folder: string): Made {
-  const made = readdirSync(folder).filter((name) => name.endsWith('.o.json'));
-  const all = made.map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as Made);
-  return Object.assign({}, ...all) as Made;
-}
-
 /**
- * Files of a tree that its image is made from, by their paths in the tree. The image must have been
- * built before.
+ * What of a tree its image is made from: for each file that is compiled, the files of the tree that
+ * the compiler reads, by their paths in the tree. The image must have been built before.
  */
-export async function filesOfImage(
+export async function readBy(
   tree: string,
   cache: string,
-  bits: LongBits,
-): Promise<ReadonlySet<string>> {
-  const made = madeFrom(folderOf(tree, cache, await toolKey(bits)));
+  options: ImageOptions = {},
+): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
+  const build = await buildOf(tree, cache, options);
   const root = `${resolve(tree)}/`;
-  return new Set(
-    Object.keys(made)
-      .filter((path) => path.startsWith(root))
-      .map((path) => path.slice(root.length)),
-  );
+  const rows = build.sources().flatMap(({ object, file }) => {
+    if (file === null) return [];
+    const paths = Object.keys(build.madeFrom(object)).filter((path) => path.startsWith(root));
+    return [[file, new Set(paths.map((path) => path.slice(root.length)))] as const];
+  });
+  return new Map(rows);
+}
+
+/** The folder in which a build keeps its objects, and what clang has noted of those that count. */
+export async function folderOf(
+  tree: string,
+  cache: string,
+  options: ImageOptions,
+): Promise<string> {
+  return (await buildOf(tree, cache, options)).folder;
 }

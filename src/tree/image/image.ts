@@ -9,7 +9,8 @@ import { PORT } from '../../guest/perf/lbr_port.js';
 import { compiled, IMAGE_SECTION, infoOf, type KernelInfo, withInfo } from '../binary.js';
 import { versionOf } from '../source.js';
 import { BareCpu } from '../../guest/image/bare_cpu.js';
-import { buildImage, type LongBits } from './build.js';
+import { buildImage, type ImageOptions } from './build.js';
+import { Counted } from '../../guest/image/arcs.js';
 import { type Image, ImageInstance } from '../../guest/image/instance.js';
 import { moduleTypes } from '../../guest/image/module_types.js';
 import { TREE_FILES } from './sources.js';
@@ -30,24 +31,22 @@ export interface TreeImage extends Image {
 export async function treeImage(
   path: string,
   cache: string,
-  bits: LongBits = 64,
+  options: ImageOptions = {},
 ): Promise<TreeImage> {
-  return folderImage(await openTree(path, cache), cache, bits);
+  return folderImage(await openTree(path, cache), cache, options);
 }
 
 /**
  * Builds the image of a tree in a folder.
  *
- * @param base - as in `buildImage`.
  * @throws KernelError when it can't be built.
  */
 export async function folderImage(
   tree: string,
   cache: string,
-  bits: LongBits = 64,
-  base: string | null = null,
+  options: ImageOptions = {},
 ): Promise<TreeImage> {
-  const built = await buildImage(tree, cache, bits, base);
+  const built = await buildImage(tree, cache, options);
   const hash = createHash('sha256');
   for (const file of TREE_FILES) hash.update(readFileSync(join(tree, file)));
   const makefile = join(tree, 'Makefile');
@@ -70,7 +69,10 @@ export async function folderImage(
 export function imageOf(bytes: Uint8Array): TreeImage | null {
   const module = compiled(bytes);
   const info = infoOf(module, IMAGE_SECTION);
-  return info === null ? null : { bytes, info, module, types: moduleTypes(bytes) };
+  if (info === null) return null;
+  const types = moduleTypes(bytes);
+  const counted = types.exports.has('gcov_table') ? { counted: new Counted() } : {};
+  return { bytes, info, module, types, ...counted };
 }
 
 /** The whole path of an image as what kernels run: the port is what it is seen through. */

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { KernelError } from '../errors.js';
 
 /** It is compiled by way of c/events_core.c, which looks at what is static in it. */
-const CORE = 'kernel/events/core.c';
+export const CORE = 'kernel/events/core.c';
 
 /** Files that are compiled whole; the last ones are there so that no line of theirs is ours. */
 export const TREE_FILES: readonly string[] = [
@@ -32,6 +32,9 @@ export const TREE_FILES: readonly string[] = [
 
 /** Those that are compiled by themselves. */
 export const ALONE: readonly string[] = TREE_FILES.filter((file) => file !== CORE);
+
+/** Those of perf itself. */
+export const PERF_FILES: readonly string[] = TREE_FILES.filter((file) => file.includes('/events/'));
 
 /** With 32-bit longs, the kernel's own 64-bit atomics. */
 export const TREE_FILES_32: readonly string[] = ['lib/atomic64.c'];

@@ -7,8 +7,8 @@ import { Layout } from '../../../src/hw/memory.js';
 import { MSR_LBR_NHM_FROM, MSR_LBR_TOS } from '../../../src/hw/msr_index.js';
 import { coverageOf } from '../../../src/questions/conform/coverage.js';
 import { drawSequence } from '../../../src/questions/conform/draw.js';
-import { gcdaBytes } from '../../../src/questions/conform/gcda.js';
-import { parseGcov } from '../../../src/questions/conform/gcov.js';
+import { gcdaBytes } from '../../../src/tree/gcov/gcda.js';
+import { linesOf, parseGcov } from '../../../src/tree/gcov/gcov.js';
 import type { Access } from '../../../src/questions/conform/lockstep.js';
 import { RegisterFile } from '../../../src/questions/conform/registers.js';
 import type { Call, Sequence } from '../../../src/questions/conform/sequence.js';
@@ -195,7 +195,12 @@ describe('gcdaBytes', () => {
       { ident: 7, funcChecksum: 0xfffffff0, cfgChecksum: 9, arcs: [5, 2 ** 32 + 1] },
       { ident: 8, funcChecksum: 1, cfgChecksum: 2, arcs: [] },
     ];
-    const bytes = gcdaBytes({ version: 0x3430382a, checksum: 0xdeadbeef, functions });
+    const bytes = gcdaBytes({
+      name: 'lbr.gcda',
+      version: 0x3430382a,
+      checksum: 0xdeadbeef,
+      functions,
+    });
     expect(Buffer.from(bytes).subarray(0, 8).toString()).toBe('adcg*804');
     const words = Array.from({ length: bytes.length / 4 }, (_, i) =>
       Buffer.from(bytes).readUInt32LE(4 * i),
@@ -233,7 +238,8 @@ branch  1 never executed
 `;
 
 describe('parseGcov', () => {
-  const lines = parseGcov(GCOV, 'lbr.c');
+  const files = parseGcov(GCOV);
+  const lines = linesOf(files, 'lbr.c');
 
   it('parseGcov takes the lines of the one file, with function and branches', () => {
     expect(lines.map(({ line, count, function: name }) => [line, count, name])).toEqual([
@@ -256,7 +262,10 @@ describe('parseGcov', () => {
       [0, 0],
       [2, 0],
     ]);
-    expect(parseGcov(GCOV, 'elsewhere.c')).toEqual([]);
+    expect(linesOf(files, 'elsewhere.c')).toEqual([]);
+    expect([...files.keys()]).toEqual(
+      ['header.h', 'intel/lbr.c', 'perf_event.h'].map((name) => `/tmp/x/${name}`),
+    );
   });
 
   it('parseGcov counts other hardware apart, and names what was not reached', () => {

@@ -13,6 +13,7 @@ import { always } from '../../../src/host/policy/always.js';
 import { MSR_LBR_SELECT, MSR_LBR_TOS } from '../../../src/hw/msr_index.js';
 import { conformCommand } from '../../../src/questions/conform/command.js';
 import { WholeComparison } from '../../../src/questions/conform/whole/comparison.js';
+import { filesOf, WholeCoverageRun } from '../../../src/questions/conform/whole/coverage.js';
 import { divergenceOf } from '../../../src/questions/conform/whole/divergence.js';
 import { wholeJson } from '../../../src/questions/conform/whole/json.js';
 import { Pair } from '../../../src/questions/conform/whole/pair.js';
@@ -23,9 +24,11 @@ import { PROPERTY } from '../../../src/judge/properties.js';
 import { parseAction } from '../../../src/schedule/action_text.js';
 import { Schedule } from '../../../src/schedule/schedule.js';
 import { decodeToken } from '../../../src/schedule/token.js';
+import type { LineCount } from '../../../src/tree/gcov/gcov.js';
+import { PERF_FILES } from '../../../src/tree/image/sources.js';
 import { broken } from '../../rig/broken_port.js';
 import { cpuModel } from '../../rig/cpu.js';
-import { imageOf, imageVersions } from '../../rig/images.js';
+import { CACHE, imageOf, imageVersions, tarOf } from '../../rig/images.js';
 import { machineConfig } from '../../rig/machine.js';
 
 const RUNS = 60;
@@ -52,6 +55,8 @@ function reportOf(comparison: WholeComparison): Whole {
     seed: 1,
     counts,
     results,
+    coverage: null,
+    coverageProblem: '',
     interrupted: false,
     elapsed_s: 1,
   };
@@ -310,6 +315,57 @@ describe('what is compared', () => {
   });
 });
 
+describe('what was reached of a tree', () => {
+  const CORE = 'kernel/events/core.c';
+  const line = (n: number, count: number, name: string): LineCount => {
+    return { line: n, text: '', count, branches: 2, branchesTaken: 1, function: name };
+  };
+  const lines = new Map([
+    [CORE, [line(3, 9, 'first'), line(4, 0, 'first'), line(7, 0, 'second'), line(8, 0, 'second')]],
+    ['include/linux/perf_event.h', [line(1, 1, 'inline')]],
+  ]);
+
+  it('counts functions, lines and branches of the files of perf', () => {
+    const files = filesOf(lines);
+    expect(files.map(({ path }) => path)).toEqual(PERF_FILES);
+    expect(files.find(({ path }) => path === CORE)).toEqual({
+      path: CORE,
+      functions: { reached: 1, total: 2 },
+      lines: { reached: 1, total: 4 },
+      branches: { reached: 4, total: 8 },
+      notReached: [
+        { function: 'first', lines: [4] },
+        { function: 'second', lines: [7, 8] },
+      ],
+    });
+    expect(files.filter(({ lines: { total } }) => total > 0)).toHaveLength(1);
+  });
+
+  it('the report shows it, or why it is not known', () => {
+    const report = reportOf(comparisonOf(PORT, 2));
+    const told = { ...report, coverage: { schedules: 2, files: filesOf(lines) } };
+    const text = wholeText(told, coloursFor(false)).join('\n');
+    expect(text).toContain('by 2 schedules on skylake, run again on an image');
+    expect(text).toMatch(/kernel\/events\/core\.c +1 of 2 +1 of 4 +4 of 8/);
+    expect(wholeJson(told)).toMatchObject({ coverage: { schedules: 2 }, coverageProblem: null });
+    expect(textOf(comparisonOf(PORT, 2))).not.toContain('overage');
+  });
+
+  it.skipIf(imageVersions('6.1').length === 0)('is what the schedules reach', async () => {
+    const asked = { models: [cpuModel('skylake')], policy: always, kernel: PORT, seed: 1, runs: 6 };
+    const counting = await WholeCoverageRun.of(tarOf('6.1'), asked, CACHE);
+    const steps = [...counting.work()];
+    expect(steps.at(-1)).toEqual({ doing: 'coverage, skylake', done: 6, wanted: 6 });
+    const { schedules, files } = await counting.report();
+    expect(schedules).toBe(6);
+    const lbr = files.find(({ path }) => path.endsWith('/lbr.c'));
+    expect(lbr?.functions.reached).toBeGreaterThan(25);
+    const missing = lbr?.notReached.map((one) => one.function);
+    expect(missing).toContain('intel_pmu_arch_lbr_init');
+    expect(missing).not.toContain('intel_pmu_lbr_reset_64');
+  });
+});
+
 describe('vlbr conform', () => {
   let folder = '';
   let wasm = '';
@@ -357,6 +413,16 @@ describe('vlbr conform', () => {
       expect(JSON.parse(out)).toMatchObject({ schema: 'vlbr/conform-whole/1', schedules: 40 });
     },
   );
+
+  it.skipIf(versions.length === 0)('a compiled image has no source to count lines of', async () => {
+    const words = ['--kernel-src', wasm, '--cpu', 'haswell', '--runs', '4'];
+    const { out } = await run(...words);
+    expect(out).toContain('No coverage: a compiled module does not have the source');
+    expect(JSON.parse((await run(...words, '--json')).out)).toMatchObject({
+      coverage: null,
+      coverageProblem: 'a compiled module does not have the source',
+    });
+  });
 
   it.skipIf(versions.length === 0)('vlbr conform ends with what is known on Ctrl-C', async () => {
     const pressed = setTimeout(() => process.emit('SIGINT'), 1500);

@@ -3,13 +3,16 @@ import { entryOf, namesOf } from '../../../console/arguments.js';
 import { coloursFor } from '../../../console/colours.js';
 import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../../console/exit_codes.js';
 import { UsageError } from '../../../console/errors.js';
-import { Breather } from '../../../console/interrupt.js';
+import { Breather, doAll } from '../../../console/interrupt.js';
 import { askedCode, driverWords } from '../../../console/kernel_source.js';
 import { printJson, printLines } from '../../../console/output.js';
 import { POLICIES } from '../../../host/policy/index.js';
 import { CPU_MODELS } from '../../../hw/cpu_models.js';
 import type { ConformOptions } from '../options.js';
-import { DEFAULT_POLICY, WholeComparison } from './comparison.js';
+import { KernelError } from '../../../tree/errors.js';
+import { installedKernel } from '../../../tree/source.js';
+import { DEFAULT_POLICY, WholeComparison, type WholeOptions } from './comparison.js';
+import { WholeCoverageRun } from './coverage.js';
 import { wholeJson } from './json.js';
 import { type Whole, wholeText } from './text.js';
 
@@ -27,14 +30,13 @@ export async function conformWhole(options: ConformOptions): Promise<number> {
   if (code?.driver.image === undefined) {
     throw new UsageError(`${kernelSrc}: this is an lbr.c; compare it with --driver lbr.c`);
   }
-  const comparison = new WholeComparison({ models, policy, kernel: code.driver, seed, runs });
+  const asked = { models, policy, kernel: code.driver, seed, runs };
+  const comparison = new WholeComparison(asked);
   const began = performance.now();
   const worker = new Breather();
-  try {
-    for (const step of comparison.work()) if (!(await worker.breathe(step))) break;
-  } finally {
-    worker.end();
-  }
+  const { coverage, coverageProblem } = await doAll(comparison.work(), worker)
+    .then(() => coverageOf(kernelSrc ?? installedKernel(), asked, worker))
+    .finally(() => worker.end());
   const { counts, results } = comparison;
   const { interrupted } = worker;
   const report: Whole = {
@@ -45,6 +47,8 @@ export async function conformWhole(options: ConformOptions): Promise<number> {
     seed,
     counts,
     results,
+    coverage,
+    coverageProblem,
     interrupted,
     elapsed_s: Math.round(performance.now() - began) / 1000,
   };
@@ -53,4 +57,22 @@ export async function conformWhole(options: ConformOptions): Promise<number> {
   if (interrupted) return EXIT_INTERRUPTED;
   const same = results.every(({ first }) => first === null);
   return same ? EXIT_EXPECTED : EXIT_UNEXPECTED;
+}
+
+/** The coverage of the first schedules, or why there is none; neither after an interruption. */
+async function coverageOf(
+  path: string,
+  asked: WholeOptions,
+  worker: Breather,
+): Promise<Pick<Whole, 'coverage' | 'coverageProblem'>> {
+  if (worker.interrupted) return { coverage: null, coverageProblem: '' };
+  try {
+    const counting = await WholeCoverageRun.of(path, asked);
+    await doAll(counting.work(), worker);
+    const coverage = worker.interrupted ? null : await counting.report();
+    return { coverage, coverageProblem: '' };
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    return { coverage: null, coverageProblem: error.message };
+  }
 }

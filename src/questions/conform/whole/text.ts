@@ -1,6 +1,7 @@
 /** The report of `vlbr conform` on the whole path, as text. */
 import { caseOf, withDriver } from '../../../campaign/replay_file.js';
 import type { Colours } from '../../../console/colours.js';
+import { tableLines } from '../../../console/table.js';
 import { ascii, grouped, plural, wrap } from '../../../console/text.js';
 import type { DriverKind } from '../../../guest/perf/lbr_driver.js';
 import { PORT } from '../../../guest/perf/lbr_port.js';
@@ -9,6 +10,8 @@ import { accessColumns } from '../../../tell/access_text.js';
 import { actionLines } from '../../../tell/timeline.js';
 import type { KernelInfo } from '../../../tree/binary.js';
 import type { CpuResult, Difference } from './comparison.js';
+import { shareText } from '../text.js';
+import type { WholeCoverage } from './coverage.js';
 import type { Counts } from './pair.js';
 
 export interface Whole {
@@ -21,6 +24,9 @@ export interface Whole {
   readonly counts: Readonly<Counts>;
   /** Of the CPU models that were begun. */
   readonly results: readonly CpuResult[];
+  readonly coverage: WholeCoverage | null;
+  /** Why there is no coverage; empty if there is some, or if the run was interrupted first. */
+  readonly coverageProblem: string;
   readonly interrupted: boolean;
   readonly elapsed_s: number;
 }
@@ -63,7 +69,28 @@ export function wholeText(whole: Whole, colours: Colours): string[] {
     verdict,
     '',
     ...differ.flatMap((result, i) => resultLines(whole, result, i + 1, colours)),
+    ...coverageLines(whole),
     `${whole.elapsed_s.toFixed(1)} s`,
+  ];
+}
+
+function coverageLines({ coverage, coverageProblem, results }: Whole): string[] {
+  if (coverage === null) {
+    return coverageProblem === '' ? [] : [...wrap(`No coverage: ${coverageProblem}`, '', '  '), ''];
+  }
+  const rows = coverage.files.map(({ path, functions, lines, branches }) => [
+    path,
+    ...[functions, lines, branches].map(shareText),
+  ]);
+  const where = results.length === 1 ? `on ${results[0].cpu}` : `on ${results.length} CPUs`;
+  const head =
+    `Reached of the code that is compiled, by ${plural(coverage.schedules, 'schedule')} ` +
+    `${where}, run again on an image that counts:`;
+  return [
+    ...wrap(head, '', ''),
+    ...tableLines(['', 'functions', 'lines', 'branches'], rows).map((line) => `  ${line}`),
+    'With --json: the lines that were not reached, function by function.',
+    '',
   ];
 }
 

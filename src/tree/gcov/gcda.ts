@@ -2,26 +2,12 @@
  * Writes the counters of an instrumented build as a .gcda file for `llvm-cov gcov`. The format is
  * that of gcc/gcov-io.h, in little-endian words, reduced to the records that llvm-cov needs.
  */
+import type { FileCounts } from '../../guest/image/arcs.js';
+
 const MAGIC = 0x67636461;
 const TAG_FUNCTION = 0x01000000;
 const TAG_ARCS = 0x01a10000;
 const TAG_END = 0;
-
-/** A function, by the numbers that the compiler gave it. */
-export interface FunctionCounts {
-  readonly ident: number;
-  readonly funcChecksum: number;
-  readonly cfgChecksum: number;
-  /** How often each counted arc was taken. */
-  readonly arcs: readonly number[];
-}
-
-export interface FileCounts {
-  /** The compiler's number of the format's version. */
-  readonly version: number;
-  readonly checksum: number;
-  readonly functions: readonly FunctionCounts[];
-}
 
 export function gcdaBytes({ version, checksum, functions }: FileCounts): Uint8Array {
   const words = [MAGIC, version, checksum];

@@ -1,6 +1,6 @@
 /** Reads what gcov prints about a file, whatever the file's own text looks like. */
 import { describe, expect, it } from 'vitest';
-import { parseGcov } from '../../../src/questions/conform/gcov.js';
+import { parseGcov } from '../../src/tree/gcov/gcov.js';
 
 /** A line of code that ran twice, as gcov prints it. */
 const ran = (line: number, code: string): string => `        2:${String(line).padStart(5)}:${code}`;
@@ -29,6 +29,9 @@ describe('parseGcov', () => {
       return { line: i + 1, text: code, function: 'first', ...counts };
     });
     const dead = { count: 0, branches: 0, branchesTaken: 0, function: 'first' };
-    expect(parseGcov(text, 'lbr.c')).toEqual([...found, { line: 98, text: 'dead();', ...dead }]);
+    expect(parseGcov(text).get('intel/lbr.c')).toEqual([
+      ...found,
+      { line: 98, text: 'dead();', ...dead },
+    ]);
   });
 });

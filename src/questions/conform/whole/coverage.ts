@@ -1,0 +1,91 @@
+/**
+ * How much of perf schedules reach: they run again on an image that counts, and `llvm-cov gcov`
+ * reads its counters.
+ */
+import { cacheFolder } from '../../../tree/build.js';
+import { KernelError } from '../../../tree/errors.js';
+import { needGcov } from '../../../tree/gcov/gcov.js';
+import { folderImage, imageDriver, type TreeImage } from '../../../tree/image/image.js';
+import { linesRun, type LinesRun } from '../../../tree/image/lines.js';
+import { PERF_FILES } from '../../../tree/image/sources.js';
+import { openTree } from '../../../tree/image/tree.js';
+import { assert } from '../../../hw/assert.js';
+import type { Step } from '../../../console/interrupt.js';
+import { branchShare, lineShare, type Missing, notReached, type Share } from '../coverage.js';
+import { WholeComparison, type WholeOptions } from './comparison.js';
+
+/** Schedules that run again. */
+const RUNS_MAX = 3000;
+
+/** How much of a file was reached, of its code that is compiled. */
+export interface FileCoverage {
+  /** In the tree. */
+  readonly path: string;
+  readonly functions: Share;
+  readonly lines: Share;
+  readonly branches: Share;
+  readonly notReached: readonly Missing[];
+}
+
+export interface WholeCoverage {
+  readonly schedules: number;
+  readonly files: readonly FileCoverage[];
+}
+
+/** Schedules on an image that counts. */
+export class WholeCoverageRun {
+  private readonly tree: string;
+  private readonly cache: string;
+  private readonly image: TreeImage;
+  private readonly comparison: WholeComparison;
+
+  private constructor(tree: string, cache: string, image: TreeImage, options: WholeOptions) {
+    this.tree = tree;
+    this.cache = cache;
+    this.image = image;
+    const runs = Math.min(options.runs, RUNS_MAX);
+    this.comparison = new WholeComparison({ ...options, kernel: imageDriver(image), runs });
+  }
+
+  /** @throws KernelError if the tree can't be built, or if there is nothing to read counts. */
+  static async of(
+    path: string,
+    options: WholeOptions,
+    cache: string = cacheFolder(),
+  ): Promise<WholeCoverageRun> {
+    if (path.endsWith('.wasm')) throw new KernelError('a compiled module does not have the source');
+    needGcov();
+    const tree = await openTree(path, cache);
+    const image = await folderImage(tree, cache, { counted: PERF_FILES });
+    return new WholeCoverageRun(tree, cache, image, options);
+  }
+
+  *work(): Generator<Step> {
+    for (const step of this.comparison.work()) yield { ...step, doing: `coverage, ${step.doing}` };
+  }
+
+  /** The coverage so far. */
+  async report(): Promise<WholeCoverage> {
+    const { counted } = this.image;
+    assert(counted !== undefined, 'the image was built to count');
+    const options = { counted: PERF_FILES };
+    const lines = await linesRun(this.tree, this.cache, options, counted.counts());
+    return { schedules: this.comparison.counts.schedules, files: filesOf(lines) };
+  }
+}
+
+/** Sums up the lines of perf's files. */
+export function filesOf(lines: LinesRun): FileCoverage[] {
+  return PERF_FILES.map((path) => {
+    const own = lines.get(path) ?? [];
+    const names = [...new Set(own.map((line) => line.function))];
+    const reached = new Set(own.filter(({ count }) => count > 0).map((line) => line.function));
+    return {
+      path,
+      functions: { reached: reached.size, total: names.length },
+      lines: lineShare(own),
+      branches: branchShare(own),
+      notReached: notReached(own),
+    };
+  });
+}
