@@ -9,6 +9,8 @@ export const EXIT_BUG = 3;
 export const EXIT_TRUNCATED = 4;
 /** Nothing is lost as far as it ran, and not all of it could be run. */
 export const EXIT_PARTIAL = 7;
+/** What was to be looked at was not reached, so nothing can be said of it. */
+export const EXIT_UNREACHED = 8;
 /** 128 + SIGINT, as shells report it; SIGTERM ends with the same. */
 export const EXIT_INTERRUPTED = 130;
 
@@ -23,6 +25,10 @@ const MEANINGS: readonly (readonly [code: number, says: string])[] = [
   [EXIT_BUG, "a bug of vlbr, or a crash of a kernel's lbr.c that was to be run; no verdict"],
   [EXIT_TRUNCATED, 'vlbr explore: nothing unexpected, but not every schedule was looked at'],
   [EXIT_PARTIAL, 'vlbr review: nothing is lost, but only a part of what was given runs here'],
+  [
+    EXIT_UNREACHED,
+    'vlbr review: none of the changed lines was reached, so it says nothing of them',
+  ],
   [EXIT_INTERRUPTED, 'interrupted (Ctrl-C, SIGTERM); the report says what is known'],
 ];
 
@@ -45,5 +51,6 @@ export const PLAIN_EXITS: string = exitCodesText({
   [EXIT_UNEXPECTED]: null,
   [EXIT_TRUNCATED]: null,
   [EXIT_PARTIAL]: null,
+  [EXIT_UNREACHED]: null,
   [EXIT_INTERRUPTED]: null,
 });

@@ -7,6 +7,7 @@ import {
   EXIT_PARTIAL,
   EXIT_TRUNCATED,
   EXIT_UNEXPECTED,
+  EXIT_UNREACHED,
 } from '../../console/exit_codes.js';
 import { exitCodesText } from '../../console/exit_codes.js';
 import type { ConformOptions } from './options.js';
@@ -36,6 +37,7 @@ const EXITS = exitCodesText({
   [EXIT_UNEXPECTED]: 'the port differs from this kernel',
   [EXIT_TRUNCATED]: null,
   [EXIT_PARTIAL]: null,
+  [EXIT_UNREACHED]: null,
 });
 
 /** @param done - receives the exit code. */

@@ -6,6 +6,7 @@ import {
   EXIT_PARTIAL,
   EXIT_TRUNCATED,
   EXIT_UNEXPECTED,
+  EXIT_UNREACHED,
 } from '../../console/exit_codes.js';
 import { exitCodesText } from '../../console/exit_codes.js';
 import type { CorpusOptions } from './corpus.js';
@@ -26,6 +27,7 @@ const EXITS = exitCodesText({
   [EXIT_UNEXPECTED]: 'some defect was not',
   [EXIT_TRUNCATED]: null,
   [EXIT_PARTIAL]: null,
+  [EXIT_UNREACHED]: null,
 });
 
 /** @param done - receives the exit code. */

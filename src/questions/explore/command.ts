@@ -8,6 +8,7 @@ import {
   EXIT_PARTIAL,
   EXIT_TRUNCATED,
   EXIT_UNEXPECTED,
+  EXIT_UNREACHED,
 } from '../../console/exit_codes.js';
 import { exitCodesText } from '../../console/exit_codes.js';
 import type { ExploreOptions } from './explore.js';
@@ -36,6 +37,7 @@ const EXITS = exitCodesText({
   [EXIT_UNEXPECTED]: 'some other property fails',
   [EXIT_TRUNCATED]: 'truncated: nothing unexpected was found, but not every schedule was looked at',
   [EXIT_PARTIAL]: null,
+  [EXIT_UNREACHED]: null,
 });
 
 /** @param done - is told the exit code. */

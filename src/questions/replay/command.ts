@@ -7,6 +7,7 @@ import {
   EXIT_PARTIAL,
   EXIT_TRUNCATED,
   EXIT_UNEXPECTED,
+  EXIT_UNREACHED,
   exitCodesText,
 } from '../../console/exit_codes.js';
 import type { ReplayOptions } from './replay.js';
@@ -27,6 +28,7 @@ const EXITS = exitCodesText({
   [EXIT_UNEXPECTED]: 'it does not',
   [EXIT_TRUNCATED]: null,
   [EXIT_PARTIAL]: null,
+  [EXIT_UNREACHED]: null,
   [EXIT_INTERRUPTED]: null,
 });
 

@@ -6,6 +6,7 @@ import {
   EXIT_PARTIAL,
   EXIT_TRUNCATED,
   EXIT_UNEXPECTED,
+  EXIT_UNREACHED,
   exitCodesText,
 } from '../../console/exit_codes.js';
 import type { ReviewOptions } from './review.js';
@@ -20,6 +21,8 @@ on one side is tried on the other. A property is lost if there is a schedule on 
 now fails, whoever breaks it and whenever its interruptions come. A loss is left out only where it
 uncovers what Linux 6.1 does wrong itself, while something is gained.
 
+Lines of a series that were not reached are named, as far as they have code.
+
 The default policies are those under which a guest's kernel shows: the sound designs, each of
 another kind, and KVM as it is.
 
@@ -32,6 +35,7 @@ const EXITS = exitCodesText({
   [EXIT_UNEXPECTED]: 'some property is lost, or the changed kernel crashes',
   [EXIT_TRUNCATED]: null,
   [EXIT_PARTIAL]: 'no property is lost, but some files of the series do not run here',
+  [EXIT_UNREACHED]: 'none of the changed lines was reached, so nothing is said of them',
 });
 
 /** @param done - receives the exit code. */

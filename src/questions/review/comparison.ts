@@ -1,4 +1,7 @@
 /** How a change of lbr.c affects the properties: the findings of all policies together. */
+import { type FileCounts, sumOf } from '../../guest/image/arcs.js';
+import { driverOf } from '../../guest/perf/kernel.js';
+import type { DriverKind } from '../../guest/perf/lbr_driver.js';
 import { PROPERTY_NAMES, type PropertyName } from '../../judge/properties.js';
 import type { Counterexample } from '../../campaign/campaign.js';
 import type { Change, ChangeKind, CompareOptions, Comparison } from './compare.js';
@@ -11,15 +14,32 @@ export interface PolicyReview {
   readonly comparison: Comparison;
   /** Null if a driver crashed. */
   readonly accesses: AccessComparison | null;
+  /** What has run of images that count; else nothing. */
+  readonly ran: { readonly before: readonly FileCounts[]; readonly after: readonly FileCounts[] };
 }
 
 export function reviewPolicy(options: CompareOptions): PolicyReview {
+  const judged = judgedPolicy(options);
+  const counts = ({ image }: DriverKind): readonly FileCounts[] => image?.counted?.counts() ?? [];
+  const ran = { before: counts(options.before), after: counts(driverOf(options)) };
+  return { ...judged, ran };
+}
+
+function judgedPolicy(options: CompareOptions): Omit<PolicyReview, 'ran'> {
   const comparison = compareDrivers(options);
   if (comparison.crashes.length > 0) return { comparison, accesses: null };
   const { crash, accesses } = compareAccesses(options);
   if (crash === null) return { comparison, accesses };
   // compareAccesses() runs other schedules, so its crash may be the first.
   return { comparison: { ...comparison, crashes: [crash], changes: [], vacuous: [] }, accesses };
+}
+
+/** What has run of one side, under all policies and on all CPUs. */
+export function ranOn(
+  reviews: readonly PolicyReview[],
+  side: 'before' | 'after',
+): readonly FileCounts[] {
+  return sumOf(reviews.map(({ ran }) => ran[side]));
 }
 
 /** A property that is lost or gained. */

@@ -11,6 +11,7 @@ import { shortestParting, vacuousOf } from './comparison.js';
 import type { Finding } from './comparison.js';
 import { msrName } from '../../tell/msr_name.js';
 import { isPartial, type Review } from './text.js';
+import { whyNot } from './reached.js';
 import type { ReviewSide } from './sides.js';
 import { timeline } from '../../tell/timeline.js';
 
@@ -39,6 +40,7 @@ export function reviewJson(review: Review): object {
     after: sideJson(after),
     notModelled: leftOut,
     partial: isPartial(review),
+    changedLines: reachedJson(review),
     lost: of('lost'),
     vacuous: vacuousOf(reviews),
     crashes: [crashOf(reviews, 'before'), crashOf(reviews, 'after')].flatMap(crashJson),
@@ -54,6 +56,12 @@ export function reviewJson(review: Review): object {
     elapsed_s: review.elapsed_s,
     ok: !losesAnything(reviews),
   };
+}
+
+function reachedJson({ reached }: Review): object | null {
+  if (reached === null) return null;
+  const { lines, notReached } = reached;
+  return { lines, reached: lines - notReached.length, notReached, why: whyNot(notReached) };
 }
 
 function sideJson({ info, path }: ReviewSide): object {

@@ -6,7 +6,9 @@ import { coloursFor } from '../../console/colours.js';
 import { reviewJson } from './json.js';
 import { isPartial, type Review, reviewText } from './text.js';
 import { DEFAULT_SHAPES } from '../../campaign/campaign.js';
-import { losesAnything, type PolicyReview } from './comparison.js';
+import { losesAnything, type PolicyReview, ranOn } from './comparison.js';
+import { noneReached, reachedOf } from './reached.js';
+import { explainedAsync } from '../../console/kernel_source.js';
 import { namesOf } from '../../console/arguments.js';
 import { campaignsInWorkers } from '../../console/campaigns.js';
 import type { ReviewJob } from './worker.js';
@@ -15,6 +17,7 @@ import {
   EXIT_INTERRUPTED,
   EXIT_PARTIAL,
   EXIT_UNEXPECTED,
+  EXIT_UNREACHED,
 } from '../../console/exit_codes.js';
 import { printJson, printLines } from '../../console/output.js';
 import { sidesOf } from './sides.js';
@@ -47,7 +50,7 @@ export async function review(patches: readonly string[], options: ReviewOptions)
   const names = POLICIES.map(({ name }) => name);
   const policies = namesOf('policy', options.policy, names);
   const properties = namesOf('property', options.property, PROPERTY_NAMES);
-  const { before, after, leftOut } = await sidesOf(patches, options.kernelSrc, reverse);
+  const { before, after, leftOut, counting } = await sidesOf(patches, options.kernelSrc, reverse);
   const job: ReviewJob = {
     cpus,
     kernel: '6.1',
@@ -64,15 +67,20 @@ export async function review(patches: readonly string[], options: ReviewOptions)
   const found = await campaignsInWorkers<ReviewJob, PolicyReview>(WORKER, job, SILENCE_MS);
   const elapsed_s = Math.round(performance.now() - began) / 1000;
   const asked = { cpus, seed, runs, before, after, patches, reverse, leftOut };
+  const { results } = found;
+  const ran = { before: ranOn(results, 'before'), after: ranOn(results, 'after') };
   const result: Review = {
     ...asked,
-    reviews: found.results,
+    reviews: results,
+    reached:
+      counting === null ? null : await explainedAsync(undefined, () => reachedOf(counting, ran)),
     interrupted: found.interrupted,
     elapsed_s,
   };
   if (options.json === true) printJson(reviewJson(result));
   else printLines(reviewText(result, coloursFor(process.stdout.isTTY)));
   if (found.interrupted) return EXIT_INTERRUPTED;
-  if (losesAnything(found.results)) return EXIT_UNEXPECTED;
+  if (losesAnything(results)) return EXIT_UNEXPECTED;
+  if (noneReached(result.reached)) return EXIT_UNREACHED;
   return isPartial(result) ? EXIT_PARTIAL : EXIT_EXPECTED;
 }

@@ -1,5 +1,6 @@
 /** What a review compares: two trees, a tree with and without patches, or two files of lbr.c. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import {
   codeOfImage,
   codeOfLbr,
@@ -9,6 +10,7 @@ import {
 } from '../../console/kernel_source.js';
 import { buildKernel, cachedPath, cacheFolder } from '../../tree/build.js';
 import { KernelError } from '../../tree/errors.js';
+import { hasGcov } from '../../tree/gcov/gcov.js';
 import { readBy } from '../../tree/image/build.js';
 import { folderImage, type TreeImage } from '../../tree/image/image.js';
 import { patchedTree } from '../../tree/image/patched.js';
@@ -17,6 +19,7 @@ import { type PatchFile, patchesIn } from '../../tree/mail.js';
 import { patchLbr } from '../../tree/patch.js';
 import { applySeries } from '../../tree/series.js';
 import { installedKernel, kernelSource, readKernelSource } from '../../tree/source.js';
+import { changedLines, type CountedTree, type LineNumbers } from './reached.js';
 import type { KernelSource } from '../../tree/source.js';
 
 /** One side: a kernel's code. */
@@ -27,11 +30,21 @@ export interface ReviewSide extends Pick<KernelCode, 'info' | 'driver'> {
 
 type BuiltSide = ReviewSide & KernelCode;
 
+/** New text by path; null for a file that goes away. */
+type ChangedFiles = ReadonlyMap<string, string | null>;
+
 export interface Sides {
   readonly before: BuiltSide;
   readonly after: BuiltSide;
   /** Files that the patches change and that do not run here. */
   readonly leftOut: readonly string[];
+  /** Where images count which lines run: what that is to be read from. Else null. */
+  readonly counting: Counting | null;
+}
+
+export interface Counting {
+  readonly before: CountedTree;
+  readonly after: CountedTree;
 }
 
 /**
@@ -69,7 +82,7 @@ async function sidesOfTrees(
   const cache = cacheFolder();
   const before = sideOfImage(await folderImage(tree, cache), path);
   const after = sideOfImage(await folderImage(await openTree(other, cache), cache), other);
-  return { before, after, leftOut: [] };
+  return { before, after, leftOut: [], counting: null };
 }
 
 async function sidesOfPatches(
@@ -80,13 +93,17 @@ async function sidesOfPatches(
 ): Promise<Sides> {
   const cache = cacheFolder();
   const { files, missing } = await applySeries(tree, patches, reverse);
-  const image = await builtTree('the tree by itself', () => folderImage(tree, cache));
+  await builtTree('the tree by itself', () => folderImage(tree, cache));
   const folder = await patchedTree(tree, files, cache);
-  const patched = await builtTree('the tree with the patches', () =>
-    folderImage(folder, cache, { base: tree }),
-  );
+  const options = { counted: await toCount(tree, cache, files) };
+  const [image, patched] = await Promise.all([
+    builtTree('the tree by itself', () => folderImage(tree, cache, options)),
+    builtTree('the tree with the patches', () =>
+      folderImage(folder, cache, { ...options, base: tree }),
+    ),
+  ]);
   const read = new Set(
-    [await readBy(tree, cache), await readBy(folder, cache)].flatMap((reads) =>
+    [await readBy(tree, cache), await readBy(folder, cache, options)].flatMap((reads) =>
       [...reads.values()].flatMap((paths) => [...paths]),
     ),
   );
@@ -97,7 +114,39 @@ async function sidesOfPatches(
         leftOut.join(', '),
     );
   }
-  return inOrder(sideOfImage(image, path), sideOfImage(patched, folder), leftOut, reverse);
+  const changed = changedIn(tree, files);
+  const given = { tree, cache, ...options, changed: changed.before };
+  const made = { tree: folder, cache, ...options, changed: changed.after };
+  const counting = reverse ? { before: made, after: given } : { before: given, after: made };
+  return {
+    ...inOrder(sideOfImage(image, path), sideOfImage(patched, folder), leftOut, reverse),
+    counting: options.counted.length > 0 ? counting : null,
+  };
+}
+
+/** The files whose code has changed lines in it; none if there is nothing that reads counts. */
+async function toCount(tree: string, cache: string, files: ChangedFiles): Promise<string[]> {
+  if (!hasGcov()) return [];
+  const reads = [...(await readBy(tree, cache))];
+  return reads.flatMap(([file, paths]) =>
+    [...files.keys()].some((path) => path === file || paths.has(path)) ? [file] : [],
+  );
+}
+
+/** The lines that only the tree has, and those that only the changed files have. */
+function changedIn(
+  tree: string,
+  files: ChangedFiles,
+): { readonly before: LineNumbers; readonly after: LineNumbers } {
+  const changed = [...files].map(([path, text]) => {
+    const file = join(tree, path);
+    const now = existsSync(file) ? readFileSync(file, 'utf8') : '';
+    return [path, changedLines(now, text ?? '')] as const;
+  });
+  return {
+    before: new Map(changed.map(([path, { before }]) => [path, before])),
+    after: new Map(changed.map(([path, { after }]) => [path, after])),
+  };
 }
 
 /** The given side before the patched one; with `reverse`, the patches are in the given one. */
@@ -108,8 +157,8 @@ function inOrder(
   reverse: boolean,
 ): Sides {
   return reverse
-    ? { before: patched, after: given, leftOut }
-    : { before: given, after: patched, leftOut };
+    ? { before: patched, after: given, leftOut, counting: null }
+    : { before: given, after: patched, leftOut, counting: null };
 }
 
 /** Says which of two trees does not build. */
@@ -138,6 +187,7 @@ async function sidesOfLbr(
       before: sideOfLbr(tree),
       after: sideOfLbr(readKernelSource(given[0])),
       leftOut: [],
+      counting: null,
     };
   }
   const decoded = await Promise.all(given.map((name) => decodedFile(patchFile(name))));

@@ -8,6 +8,7 @@ import type { Finding, PolicyReview } from './comparison.js';
 import type { ReviewSide } from './sides.js';
 import { crashOf, findingsOf, isMain, shortestParting, vacuousOf } from './comparison.js';
 import type { AccessComparison, Parting } from './parting.js';
+import { noneReached, type NotReached, type Reached, whyNot } from './reached.js';
 import { PROPERTIES } from '../../judge/properties.js';
 import { caseOf, withDriver } from '../../campaign/replay_file.js';
 import { encodeToken } from '../../schedule/token.js';
@@ -31,6 +32,8 @@ export interface Review {
   /** Files that the patches change and that do not run here. */
   readonly leftOut: readonly string[];
   readonly reviews: readonly PolicyReview[];
+  /** Whether changed lines ran; null where images don't count. */
+  readonly reached: Reached | null;
   readonly interrupted: boolean;
   readonly elapsed_s: number;
 }
@@ -69,6 +72,7 @@ export function reviewText(review: Review, colours: Colours): string[] {
     '',
     ...costLines(review),
     '',
+    ...reachedLines(review),
     ...closingLines(review, findings, colours),
   ];
 }
@@ -302,6 +306,40 @@ function costTable(all: readonly AccessComparison[], cpu: string): string[] {
   ];
 }
 
+/** How many of the changed lines ran, and which did not. */
+function reachedLines({ reached }: Review): string[] {
+  if (reached === null) return [];
+  const { lines, notReached } = reached;
+  if (lines === 0)
+    return ['No changed line has code of its own, so whether it ran is not known.', ''];
+  const head = `Changed lines with code: ${lines}, of which ${lines - notReached.length} ran.`;
+  const places = [...new Set(notReached.map(placeOf))].map((place) => {
+    const numbers = notReached.filter((line) => placeOf(line) === place).map(({ line }) => line);
+    return `${place}: ${rangesText(numbers)}`;
+  });
+  return [
+    head,
+    ...places.flatMap((place) => wrap(place, '  not reached ', '    ')),
+    ...whyNot(notReached).flatMap((why) => wrap(why, '  ', '  ')),
+    '',
+  ];
+}
+
+function placeOf({ side, path, function: name }: NotReached): string {
+  return `${side}, ${path}, ${name}()`;
+}
+
+/** Numbers in order, as `3-5, 9`. */
+function rangesText(numbers: readonly number[]): string {
+  const ranges: [number, number][] = [];
+  for (const n of numbers) {
+    const last = ranges.at(-1);
+    if (last !== undefined && last[1] === n - 1) last[1] = n;
+    else ranges.push([n, n]);
+  }
+  return ranges.map(([a, b]) => (a === b ? String(a) : `${a}-${b}`)).join(', ');
+}
+
 /** Names the lost and the gained properties. */
 function closingLines(review: Review, findings: readonly Finding[], colours: Colours): string[] {
   const of = (kind: Finding['kind'], main: boolean): string[] => [
@@ -323,14 +361,21 @@ function closingLines(review: Review, findings: readonly Finding[], colours: Col
     ...(fewer.length > 0 ? [`on fewer schedules than before: ${listed(fewer)}`] : []),
   ];
   const notRun = codeLeftOut(review);
+  const unreached = noneReached(review.reached);
+  if (unreached) parts.unshift(`none of the changed lines was reached${whyText(review)}`);
   if (notRun.length > 0) parts.push(`partial, since this does not run here: ${notRun.join(', ')}`);
   const lines = review.interrupted ? [colours.yellow('interrupted: from the runs until then')] : [];
   const crashes = crashOf(review.reviews, 'after') !== null;
   if (crashes) parts.unshift('the changed kernel crashes');
   else if (crashOf(review.reviews, 'before') !== null) parts.push('and it does not crash any more');
-  const good = lost.length + anyway.length === 0 && !crashes && !isPartial(review);
+  const good = lost.length + anyway.length === 0 && !crashes && !isPartial(review) && !unreached;
   const paint = good ? colours.green : colours.red;
   return [...lines, ...wrap(parts.join('; '), '', '  ').map((line) => paint(line))];
+}
+
+function whyText({ reached }: Review): string {
+  const why = whyNot(reached?.notReached ?? []);
+  return why.length === 0 ? '' : `: ${why.join(', ')}`;
 }
 
 function listed(names: readonly string[]): string {

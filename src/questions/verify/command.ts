@@ -15,6 +15,7 @@ import {
   EXIT_PARTIAL,
   EXIT_TRUNCATED,
   EXIT_UNEXPECTED,
+  EXIT_UNREACHED,
   exitCodesText,
 } from '../../console/exit_codes.js';
 import type { VerifyOptions } from './verify.js';
@@ -37,6 +38,7 @@ const EXITS = exitCodesText({
   [EXIT_UNEXPECTED]: 'some verdict is not the expected one',
   [EXIT_TRUNCATED]: null,
   [EXIT_PARTIAL]: null,
+  [EXIT_UNREACHED]: null,
 });
 
 /** @param done - is told the exit code. */

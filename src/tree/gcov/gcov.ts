@@ -49,13 +49,12 @@ export function gcovText(folder: string, data: string, from: string = folder): s
   throw new KernelError(GCOV_MISSING);
 }
 
-/** @throws KernelError if the tool that reads counts is not installed. */
-export function needGcov(): void {
-  const found = TOOLS.some((tool) => spawnSync(tool, ['--version']).error === undefined);
-  if (!found) throw new KernelError(GCOV_MISSING);
+/** Whether the tool that reads counts is installed. */
+export function hasGcov(): boolean {
+  return TOOLS.some((tool) => spawnSync(tool, ['--version']).error === undefined);
 }
 
-const GCOV_MISSING = 'llvm-cov is not installed; install it: apt-get install llvm';
+export const GCOV_MISSING: string = 'llvm-cov is not installed; install it: apt-get install llvm';
 
 /** The file that a section of the text is about, if the line starts a section. */
 function sourceOf(line: string): string | undefined {

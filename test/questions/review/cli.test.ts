@@ -41,9 +41,9 @@ function review(patch: string, ...more: readonly string[]): Ended {
 }
 
 /** A diff that replaces a piece of a file of the tree, which must be in it. */
-function edit(path: string, old: string, by: string): string {
+function edit(path: string, old: string, by: string | ((text: string) => string)): string {
   const text = readFileSync(join(tree, path), 'utf8');
-  const changed = text.replace(old, () => by);
+  const changed = text.replace(old, typeof by === 'string' ? () => by : by);
   expect(changed).not.toBe(text);
   const diff = createTwoFilesPatch(`a/${path}`, `b/${path}`, text, changed);
   return `diff --git a/${path} b/${path}\n${diff.replace(/^=+\n/, '')}`;
@@ -68,6 +68,11 @@ interface Json {
   readonly accesses: { readonly parted: number };
   readonly notModelled: readonly string[];
   readonly partial: boolean;
+  readonly changedLines: {
+    readonly lines: number;
+    readonly reached: number;
+    readonly notReached: readonly { readonly side: string; readonly function: string }[];
+  } | null;
 }
 
 describe.skipIf(imageVersions('6.1').length === 0)('the review of a patch of a tree', () => {
@@ -140,6 +145,36 @@ describe.skipIf(imageVersions('6.1').length === 0)('the review of a patch of a t
     expect(stderr).toBe('');
     const { lost, partial } = JSON.parse(stdout) as Json;
     expect([lost, partial, status]).toEqual([[], false, 0]);
+  });
+
+  it('says that none of the changed lines was reached, and ends with a code for it', () => {
+    const arch = edit(LBR, 'static void intel_pmu_arch_lbr_reset(void)\n{\n', (text) => {
+      return `${text}\tint depth = x86_pmu.lbr_nr;\n\n\tif (depth)\n\t\tbarrier();\n`;
+    });
+    const { status, stdout } = review(arch);
+    expect(stdout).toContain('\nChanged lines with code: 3, of which 0 ran.\n');
+    expect(stdout).toMatch(
+      /\n +not reached after, \S+lbr\.c, intel_pmu_arch_lbr_reset\(\): \d+, \d+-\d+\n/,
+    );
+    const said = stdout.replaceAll(/\s+/g, ' ');
+    const why = 'none of the changed lines was reached: architectural LBR is not modelled';
+    expect(said).toContain(` ${why}; lost: nothing; gained: nothing `);
+    expect(status).toBe(8);
+  });
+
+  it('counts the lines of both sides: what goes and what comes', () => {
+    const old = '\tcpuc->n_added = 0;\n\tcpuc->enabled = 0;\n\tbarrier();\n';
+    const { status, stdout } = review(
+      edit(X86, old, '\tcpuc->n_added = 0;\n\tif (!cpuc)\n\t\treturn;\n\tcpuc->enabled = 0;\n'),
+      '--json',
+    );
+    const { changedLines } = JSON.parse(stdout) as Json;
+    const { lines, reached, notReached } = changedLines ?? {};
+    // What ran is barrier() before, and the new condition.
+    expect([lines, reached, status]).toEqual([3, 2, 0]);
+    expect(notReached?.map(({ side, function: name }) => [side, name])).toEqual([
+      ['after', 'x86_pmu_disable'],
+    ]);
   });
 
   it('says which file of a patch does not compile, and why', () => {

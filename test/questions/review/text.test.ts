@@ -46,6 +46,7 @@ function review(before: DriverKind, after: DriverKind, more: Partial<Review> = {
     patches: ['fix.patch'],
     reverse: false,
     leftOut: [],
+    reached: null,
     reviews: [reviewed(before, after)],
     interrupted: false,
     elapsed_s: 1,
@@ -175,12 +176,12 @@ describe('the report of a review', () => {
   it('a review names policies that fail anyway apart, and tells of a Ctrl-C', () => {
     const both = ['always', 'merged'].map((name) => reviewed(PORT, NO_RESTORE, name));
     // Without a loss of the kernel's own, the losses of policies come first.
-    const alone = both.map(({ comparison, accesses }) => ({
+    const alone = both.map(({ comparison, ...rest }) => ({
       comparison: {
         ...comparison,
         changes: comparison.changes.filter(({ by }) => by === 'policy'),
       },
-      accesses,
+      ...rest,
     }));
     const only = lines(review(PORT, NO_RESTORE, { reviews: alone }));
     const row = only.find((line) => line.startsWith('LOST') && line.includes('no-loss/any'));

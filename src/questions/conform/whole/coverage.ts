@@ -4,7 +4,7 @@
  */
 import { cacheFolder } from '../../../tree/build.js';
 import { KernelError } from '../../../tree/errors.js';
-import { needGcov } from '../../../tree/gcov/gcov.js';
+import { GCOV_MISSING, hasGcov } from '../../../tree/gcov/gcov.js';
 import { folderImage, imageDriver, type TreeImage } from '../../../tree/image/image.js';
 import { linesRun, type LinesRun } from '../../../tree/image/lines.js';
 import { PERF_FILES } from '../../../tree/image/sources.js';
@@ -54,7 +54,7 @@ export class WholeCoverageRun {
     cache: string = cacheFolder(),
   ): Promise<WholeCoverageRun> {
     if (path.endsWith('.wasm')) throw new KernelError('a compiled module does not have the source');
-    needGcov();
+    if (!hasGcov()) throw new KernelError(GCOV_MISSING);
     const tree = await openTree(path, cache);
     const image = await folderImage(tree, cache, { counted: PERF_FILES });
     return new WholeCoverageRun(tree, cache, image, options);
