@@ -52,6 +52,12 @@ export class Observer {
   cstate(_pcpu: number): void {}
   /** perf_event_open() of a guest returned 0 or a negative errno for a branch_sample_type. */
   guestOpened(_vcpu: number, _type: number, _ret: number): void {}
+  /** A function of a guest's kernel begins: CALL_* of machine/guest_call.ts, and arguments. */
+  guestCall(_vcpu: number, _fn: number, _a: number, _b: number): void {}
+  /** The task that is current on a vCPU has made a child. */
+  guestForked(_vcpu: number, _child: number): void {}
+  /** The memory of the vCPU's VM is that of a new kernel. */
+  guestKexec(_vcpu: number): void {}
   /** A WARN_ON of a VM's kernel, at a line of a file of its tree. */
   guestWarned(_vm: number, _file: string, _line: number): void {}
   /** A WARN_ON of the host's kernel, likewise. */

@@ -11,6 +11,7 @@ import { assert } from '../hw/assert.js';
 import { callstackUsersBalanced, countingEvents, cpuBalanced } from './balance.js';
 import { checkDeclared } from './declared.js';
 import { FilterCheck } from './filter_check.js';
+import { EventCheck } from './event_check.js';
 import type { History, Remembering } from './check.js';
 import { Reference } from './reference.js';
 import { RegisterCheck } from './register_check.js';
@@ -35,6 +36,7 @@ export class Monitor implements Observer {
   private readonly filters: FilterCheck;
   readonly switches: SwitchCheck;
   private readonly tasks: TaskCheck;
+  private readonly events: EventCheck;
   /** Those that remember something. */
   private readonly checks: readonly Remembering[];
   /** Per vCPU: whether the kernel function that runs has written records, and its LBR reads. */
@@ -56,8 +58,9 @@ export class Monitor implements Observer {
     this.filters = new FilterCheck(config, machine, reference, verdicts);
     this.switches = new SwitchCheck(config, machine, reference, verdicts);
     this.tasks = new TaskCheck(config, machine, reference, verdicts);
-    const { registers, samples, filters, switches, tasks } = this;
-    this.checks = [reference, registers, samples, filters, switches, tasks];
+    this.events = new EventCheck(config, machine, reference, verdicts);
+    const { registers, samples, filters, switches, tasks, events } = this;
+    this.checks = [reference, registers, samples, filters, switches, tasks, events];
     this.wiped = new Uint8Array(totalVcpus(config));
     this.lastCtx = new Int32Array(totalVcpus(config));
     this.reads = new Int32Array(totalVcpus(config));
@@ -90,6 +93,7 @@ export class Monitor implements Observer {
     this.samples.forget();
     this.filters.start();
     this.tasks.start();
+    this.events.forget();
     this.wiped.fill(0);
     this.lastCtx.fill(0);
     this.reads.fill(0);
@@ -218,6 +222,19 @@ export class Monitor implements Observer {
 
   guestOpened(vcpu: number, type: number, ret: number): void {
     this.filters.opened(vcpu, type, ret);
+    this.events.opened(vcpu, ret);
+  }
+
+  guestCall(vcpu: number, fn: number, a: number, b: number): void {
+    this.events.begins(vcpu, fn, a, b);
+  }
+
+  guestForked(vcpu: number, child: number): void {
+    this.events.forked(vcpu, child);
+  }
+
+  guestKexec(vcpu: number): void {
+    this.events.kexec(vcpu);
   }
 
   guestWarned(vm: number, file: string, line: number): void {
@@ -246,6 +263,7 @@ export class Monitor implements Observer {
     this.filters.idle(vcpu);
     this.samples.idle(vcpu, kernel);
     this.tasks.idle(vcpu);
+    this.events.idle(vcpu);
     this.countSwitch(vcpu);
   }
 

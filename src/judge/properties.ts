@@ -19,6 +19,8 @@ export const PROPERTY_NAMES = [
   'filter-true',
   'no-loss/task',
   'no-warn',
+  'events-true',
+  'events-count',
 ] as const;
 export type PropertyName = (typeof PROPERTY_NAMES)[number];
 
@@ -48,6 +50,8 @@ export const REACH_NAMES = [
   'legacy-freeze',
   'clone-swap',
   'task-came-back',
+  'events-judged',
+  'event-scheduled',
 ] as const;
 export type ReachName = (typeof REACH_NAMES)[number];
 
@@ -184,6 +188,23 @@ const STATEMENTS: Readonly<
       'MSR unchecked that faults.',
     of: 'kernel',
     reach: 'lbr-access',
+    notApplicable: always,
+  },
+  'events-true': {
+    statement:
+      'The context of each task holds the events that were opened for the task or that it has ' +
+      'inherited, one of each, and no others.',
+    of: 'kernel',
+    reach: 'events-judged',
+    notApplicable: always,
+  },
+  'events-count': {
+    statement:
+      'Whenever a kernel function has returned, an event counts if it is on and of the CPU or of ' +
+      'the task that runs, unless one in its way asks for other branches or all counters are ' +
+      'taken; a pinned event gives way to pinned ones alone; no other event counts.',
+    of: 'kernel',
+    reach: 'event-scheduled',
     notApplicable: always,
   },
 };

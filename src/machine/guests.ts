@@ -110,15 +110,16 @@ export class Guests {
     }
   }
 
-  /** The task that is current on a CPU forks a child. */
-  fork(vm: number, cpu: number): void {
-    if (driverOf(this.owner.config).image !== undefined) {
-      this.images[vm].fork(cpu);
-      return;
-    }
+  /** The task that is current on a CPU forks a child, which is returned. */
+  fork(vm: number, cpu: number): number {
     const kernel = this.guests[vm];
     const child = freeTask(kernel);
+    if (driverOf(this.owner.config).image !== undefined) {
+      this.images[vm].fork(cpu);
+      return child;
+    }
     perf_event_init_task(kernel, kernel.cpus[cpu].cpuctx.current, child);
     kernel.tasks[child].cpu = cpu;
+    return child;
   }
 }

@@ -289,6 +289,7 @@ export class Machine implements GuestsOwner {
     epilogue: number,
   ): void {
     this.w[this.simVcpus + vcpu * sim.SIM_VCPU_WORDS + sim.CALL] = fn;
+    this.observer.guestCall(vcpu, fn, a, b);
     this.returned(vcpu, fn, epilogue, this.ports[vcpu].run(fn, a, b, c));
   }
 
@@ -348,7 +349,7 @@ export class Machine implements GuestsOwner {
 
   fork(vcpu: number): void {
     const { vm, cpu } = this.vcpus[vcpu];
-    this.kernels.fork(vm, cpu);
+    this.observer.guestForked(vcpu, this.kernels.fork(vm, cpu));
   }
 
   /** Returns 0, or the negative errno with which perf_event_open() refused. */
@@ -435,6 +436,7 @@ export class Machine implements GuestsOwner {
   kexec(vcpu: number): void {
     const { vm } = this.vcpus[vcpu];
     this.kernels.boot(vm);
+    this.observer.guestKexec(vcpu);
     for (const other of this.vcpus) {
       if (other.vm !== vm) continue;
       this.ports[other.id].disarmNmi();

@@ -235,6 +235,7 @@ describe('a guest function', () => {
     expect(lines.map((line) => line.split(' ')[0])).toEqual([
       'guestOpened',
       'guestBranch',
+      'guestCall',
       'guestIdle',
       'guestBranch',
     ]);
