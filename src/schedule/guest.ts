@@ -42,8 +42,18 @@ export function runsImage(m: Machine): boolean {
   return driverOf(m.config).image !== undefined;
 }
 
-export function hasEvent(m: Machine, v: number): boolean {
+/**
+ * Whether a run with one family has the events of that: one, and where C runs another one once a
+ * task has inherited the first, so that siblings differ.
+ */
+export function hasFamily(m: Machine, v: number): boolean {
   const { events } = m.cpu(v).kernel;
-  for (let e = 0; e < events.length; e++) if (events[e].used !== 0) return true;
-  return false;
+  let opened = 0;
+  let inherited = 0;
+  for (const { used, parent } of events) {
+    if (used === 0) continue;
+    if (parent === 0) opened++;
+    else inherited++;
+  }
+  return opened > (runsImage(m) && inherited > 0 ? 1 : 0);
 }

@@ -140,6 +140,10 @@ describe('sample-true', () => {
     expect(verdictOn(() => {}, type)).toBe('');
     expect(verdictOn(flip(1, 4, 1 << 20), type)).toContain('entry 1');
     expect(verdictOn(flip(1, 4, 1 << 20), type)).toContain('a wrong branch type');
+    const both = type | K;
+    expect(verdictOn(() => {}, both)).toBe('');
+    expect(verdictOn(flip(1, 4, 1 << 20), both)).toContain('a wrong branch type');
+    expect(BRANCH_TYPES).toContain(both);
   });
 
   it('sample-true asks for hw_idx where the event does', () => {

@@ -1,5 +1,7 @@
 /** The generator: the same choices make the same schedule, and every choice makes sense. */
 import { beforeAll, describe, expect, it } from 'vitest';
+import { PORT } from '../../src/guest/perf/lbr_port.js';
+import { hasFamily } from '../../src/schedule/guest.js';
 import * as perf from '../../src/guest/perf/perf_event.js';
 import { addressHigh, BRANCH_NONE } from '../../src/hw/branch.js';
 import { KIND_NONE, lbrMap } from '../../src/hw/lbr_map.js';
@@ -360,6 +362,25 @@ describe('drawn parameters', () => {
     const both = survey.all('hostEvent').map(([which, op]) => `${which} ${op}`);
     const all = [0, 1, 2].flatMap((which) => [0, 1, 2].map((op) => `${which} ${op}`));
     expect([...new Set(both)].sort()).toEqual(all);
+  });
+});
+
+describe('a run with one family', () => {
+  /** A machine whose guest has events, each with its parent plus one. */
+  function having(parents: readonly number[], image: boolean): Machine {
+    const events = [...parents.map((parent) => ({ used: 1, parent })), { used: 0, parent: 0 }];
+    const driver = image ? { image: {} } : PORT;
+    return { config: { driver }, cpu: () => ({ kernel: { events } }) } as unknown as Machine;
+  }
+
+  it.each([
+    ['no event', [], false, false],
+    ['an event', [0], true, true],
+    ['an event that was inherited', [0, 1], true, false],
+    ['two events', [0, 1, 0], true, true],
+  ] as const)('that has %s opens another one or does not', (_name, parents, port, image) => {
+    expect(hasFamily(having(parents, false), 0)).toBe(port);
+    expect(hasFamily(having(parents, true), 0)).toBe(image);
   });
 });
 

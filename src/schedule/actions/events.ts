@@ -7,7 +7,7 @@ import type { Machine } from '../../machine/machine.js';
 import type { ActionKind } from '../action.js';
 import type { Drawing } from '../drawing.js';
 import type { Explored, Exploring, Try } from '../explored.js';
-import { canSwitchTo, familyReachable, hasEvent, runsImage } from '../guest.js';
+import { canSwitchTo, familyReachable, hasFamily, runsImage } from '../guest.js';
 import {
   after,
   type BitNames,
@@ -42,7 +42,7 @@ export const BRANCH_TYPES: readonly number[] = [
   perf.PERF_SAMPLE_BRANCH_ANY | U | perf.PERF_SAMPLE_BRANCH_NO_CYCLES,
   perf.PERF_SAMPLE_BRANCH_ANY | U | perf.PERF_SAMPLE_BRANCH_NO_FLAGS,
   perf.PERF_SAMPLE_BRANCH_ANY_RETURN | U | K,
-  perf.PERF_SAMPLE_BRANCH_ANY | U | perf.PERF_SAMPLE_BRANCH_TYPE_SAVE,
+  perf.PERF_SAMPLE_BRANCH_ANY | U | K | perf.PERF_SAMPLE_BRANCH_TYPE_SAVE,
   // What `perf record --call-graph lbr` asks for since 5.7.
   CALLSTACK_USER |
     perf.PERF_SAMPLE_BRANCH_NO_FLAGS |
@@ -198,7 +198,7 @@ export const EVENT_ACTIONS: Readonly<Record<EventAction, ActionKind>> = {
     perform(m, v, a, b, c): void {
       m.open(v, a, b, c);
     },
-    offer: (d, v) => !(d.style.oneFamily && hasEvent(d.machine, v)) && canOpen(d.machine, v, -1),
+    offer: (d, v) => !(d.style.oneFamily && hasFamily(d.machine, v)) && canOpen(d.machine, v, -1),
     draw: drawOpen,
     explored: [{ groups: ['events', 'ring', 'cpu'], when: 'function', each: eachOpen }],
   },
