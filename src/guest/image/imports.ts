@@ -177,11 +177,13 @@ function outputAnswers(kernel: Asking): Record<string, Answer> {
     kernel.sampleBegin(event);
     return 0;
   };
+  const print: Answer = (format, args) => {
+    kernel.print(kernel.text(format), args);
+    return 0;
+  };
   return {
-    _printk(format, args) {
-      kernel.print(kernel.text(format), args);
-      return 0;
-    },
+    printk: print,
+    _printk: print,
     warn_slowpath_fmt(file, line) {
       kernel.warn(kernel.text(file), line);
       return undefined;

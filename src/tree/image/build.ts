@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { KernelError } from '../errors.js';
 import { place } from '../place.js';
-import { ALONE, generate, TREE_FILES, TREE_FILES_32 } from './sources.js';
+import { alone, generate, TREE_FILES, TREE_FILES_32 } from './sources.js';
 
 const run = promisify(execFile);
 
@@ -146,7 +146,7 @@ class Build {
   }
 
   private sources(): { readonly path: string; readonly object: string }[] {
-    const files = this.bits === 64 ? ALONE : [...ALONE, ...TREE_FILES_32];
+    const files = [...alone(this.tree), ...(this.bits === 64 ? [] : TREE_FILES_32)];
     const own = SHIM_FILES.map((name) => ({ path: join(SHIM, name), object: `shim_${name}.o` }));
     const trees = files.map((file) => ({
       path: join(this.tree, file),

@@ -12,13 +12,19 @@ import { BareCpu } from '../../guest/image/bare_cpu.js';
 import { buildImage, type LongBits } from './build.js';
 import { type Image, ImageInstance } from '../../guest/image/instance.js';
 import { moduleTypes } from '../../guest/image/module_types.js';
-import { TREE_FILES } from './sources.js';
+import { filesOf } from './sources.js';
 import { openTree } from './tree.js';
 
 export interface TreeImage extends Image {
   readonly bytes: Uint8Array;
   /** The hash is that of all files of the tree that are compiled, one after the other. */
   readonly info: KernelInfo;
+}
+
+/** An image that was built from a tree just now. */
+export interface BuiltImage extends TreeImage {
+  /** The files of the tree that are compiled. */
+  readonly files: readonly string[];
 }
 
 /**
@@ -31,7 +37,7 @@ export async function treeImage(
   path: string,
   cache: string,
   bits: LongBits = 64,
-): Promise<TreeImage> {
+): Promise<BuiltImage> {
   return folderImage(await openTree(path, cache), cache, bits);
 }
 
@@ -46,10 +52,11 @@ export async function folderImage(
   cache: string,
   bits: LongBits = 64,
   base: string | null = null,
-): Promise<TreeImage> {
+): Promise<BuiltImage> {
   const built = await buildImage(tree, cache, bits, base);
   const hash = createHash('sha256');
-  for (const file of TREE_FILES) hash.update(readFileSync(join(tree, file)));
+  const files = filesOf(tree);
+  for (const file of files) hash.update(readFileSync(join(tree, file)));
   const makefile = join(tree, 'Makefile');
   const version = existsSync(makefile) ? versionOf(readFileSync(makefile, 'utf8')) : 'unknown';
   const bytes = withInfo(
@@ -59,7 +66,7 @@ export async function folderImage(
   );
   const image = imageOf(bytes);
   assert(image !== null, 'an image has a note of its origin');
-  return image;
+  return { ...image, files };
 }
 
 /**

@@ -96,6 +96,7 @@ describe('answers', () => {
 
   it('what the kernel says is handed on, and a panic ends it', () => {
     expect(asked('_printk', 7, 9).rig.said).toEqual(['print text7 9']);
+    expect(asked('printk', 7, 9).rig.said).toEqual(['print text7 9']);
     expect(asked('warn_slowpath_fmt', 7, 1234, 9, 0).rig.said).toEqual(['warn text7 1234']);
     expect(() => asked('panic', 7)).toThrow('panic: text7');
     expect(asked('perf_output_begin', 0).rig.said).toEqual(['begin']);
