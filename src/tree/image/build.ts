@@ -6,13 +6,14 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { renameSync, rmSync, statSync } from 'node:fs';
+import { renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { KernelError } from '../errors.js';
 import { place } from '../place.js';
+import { withNarrowTable } from './narrow_table.js';
 import { alone, generate, TREE_FILES, TREE_FILES_32 } from './sources.js';
 
 const run = promisify(execFile);
@@ -30,6 +31,8 @@ export type LongBits = 64 | 32;
 const COMPILE: readonly string[] = [
   '-c',
   '-O2',
+  // From clang 15 on, more of WebAssembly is used by itself, of which wasm-opt may not know.
+  '-mcpu=mvp',
   '-std=gnu11',
   '-ffreestanding',
   '-fno-builtin',
@@ -269,6 +272,8 @@ class Build {
     generate(this.tree, SHIM, this.generated);
     const objects = await this.compileAll();
     await this.link(objects);
+    const linked = join(this.folder, this.linked);
+    writeFileSync(linked, withNarrowTable(readFileSync(linked)));
     await this.lower();
     const bytes = readFileSync(join(this.folder, this.lowered));
     for (const file of [this.linked, this.lowered]) rmSync(join(this.folder, file));

@@ -425,6 +425,13 @@ void mutex_lock(struct mutex *lock)
 	atomic_long_set(&lock->owner, (long)current | 1);
 }
 
+/* In 5.9; no signal comes. */
+int mutex_lock_interruptible(struct mutex *lock)
+{
+	mutex_lock(lock);
+	return 0;
+}
+
 void mutex_unlock(struct mutex *lock)
 {
 	atomic_long_set(&lock->owner, 0);
