@@ -173,8 +173,9 @@ function machineAnswers(kernel: Asking): Record<string, Answer> {
 }
 
 function outputAnswers(kernel: Asking): Record<string, Answer> {
-  const begin: Answer = (_handle, _data, event) => {
-    kernel.sampleBegin(event);
+  /** The event stands before the size, the last one; 5.9 has no data before the event. */
+  const begin: Answer = (...args) => {
+    kernel.sampleBegin(args[args.length - 2]);
     return 0;
   };
   const print: Answer = (format, args) => {
