@@ -7,7 +7,13 @@ import type { KernelInfo } from '../tree/binary.js';
 import { buildKernel, cacheFolder } from '../tree/build.js';
 import { kernelDriver } from '../tree/driver.js';
 import { KernelError } from '../tree/errors.js';
-import { imageDriver, imageOf, treeImage, type TreeImage } from '../tree/image/image.js';
+import {
+  imageDriver,
+  imageOf,
+  treeImage,
+  type BuiltImage,
+  type TreeImage,
+} from '../tree/image/image.js';
 import { installedKernel, type KernelSource, readKernelSource } from '../tree/source.js';
 import type { DriverName } from './drivers.js';
 import { UsageError } from './errors.js';
@@ -129,7 +135,7 @@ export function kernelAt(path?: string): FoundKernel {
  * @param path - by default, what Debian's package installed.
  * @throws UsageError when it can't be had.
  */
-export async function imageAt(path?: string): Promise<TreeImage> {
+export async function imageAt(path?: string): Promise<BuiltImage> {
   return explainedAsync(path, () => treeImage(path ?? installedKernel(), cacheFolder()));
 }
 

@@ -31,6 +31,8 @@ const COMPILE: readonly string[] = [
   '-fwrapv',
   '-fno-delete-null-pointer-checks',
   '-Werror=implicit-function-declaration',
+  // An unknown macro around a declaration reads as an int; what follows from it is told.
+  '-Wno-error=implicit-int',
 ];
 
 const LINK: readonly string[] = [

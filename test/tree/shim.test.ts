@@ -202,3 +202,24 @@ static int branch_type(unsigned long from, unsigned long to, int abort) {
     expect(rig.written[0][0]).toBe(8);
   });
 });
+
+describe.skipIf(missing !== '')('an lbr.c from 5.9 to 5.13', () => {
+  /** What is said there of the architectural LBR, which no CPU of the model has. */
+  const body = `
+    struct cpu_hw_events *cpuc = this_cpu_ptr(&cpu_hw_events);
+    struct x86_perf_task_context_arch_lbr_xsave *saved = cpuc->lbr_xsave;
+    struct kmem_cache *cache = event->pmu->task_ctx_cache;
+    if (static_cpu_has(X86_FEATURE_ARCH_LBR) && cache && !saved) {
+      cpuc->lbr_xsave = kmem_cache_alloc(cache, GFP_KERNEL);
+      copy_kernel_to_dynamic_supervisor(&saved->xsave, XFEATURE_MASK_LBR);
+      copy_dynamic_supervisor_to_kernel(&saved->xsave, XFEATURE_MASK_LBR);
+      wrmsrl(0, 0);
+    }
+    wrmsrl(7, 7);`;
+
+  it('an lbr.c that names XSAVES as up to 5.13 compiles, and never accesses it', () => {
+    const rig = new Rig(lbrC({ intel_pmu_lbr_add: body }));
+    rig.call('intel_pmu_lbr_add', 0, CPUC, EVENT);
+    expect(rig.written).toEqual([[7, 7, 0]]);
+  });
+});

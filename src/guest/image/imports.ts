@@ -173,15 +173,18 @@ function machineAnswers(kernel: Asking): Record<string, Answer> {
 }
 
 function outputAnswers(kernel: Asking): Record<string, Answer> {
-  const begin: Answer = (_handle, _data, event) => {
-    kernel.sampleBegin(event);
+  /** The event stands before the size, the last one; 5.9 has no data before the event. */
+  const begin: Answer = (...args) => {
+    kernel.sampleBegin(args[args.length - 2]);
+    return 0;
+  };
+  const print: Answer = (format, args) => {
+    kernel.print(kernel.text(format), args);
     return 0;
   };
   return {
-    _printk(format, args) {
-      kernel.print(kernel.text(format), args);
-      return 0;
-    },
+    printk: print,
+    _printk: print,
     warn_slowpath_fmt(file, line) {
       kernel.warn(kernel.text(file), line);
       return undefined;

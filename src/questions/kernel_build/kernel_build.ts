@@ -5,7 +5,6 @@ import { imageAt, kernelAt } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
 import { tableLines } from '../../console/table.js';
 import { type Boot, bootOnEachCpu } from '../../tree/image/image.js';
-import { TREE_FILES } from '../../tree/image/sources.js';
 
 export interface KernelBuildOptions {
   readonly kernelSrc?: string | undefined;
@@ -23,18 +22,18 @@ export async function kernelBuild(options: KernelBuildOptions): Promise<void> {
 async function buildWhole({ kernelSrc, output, json }: KernelBuildOptions): Promise<void> {
   const image = await imageAt(kernelSrc);
   const boots = bootOnEachCpu(image);
-  const { bytes, info } = image;
+  const { bytes, info, files } = image;
   const { version, sha256 } = info;
   if (output !== undefined) write(output, bytes);
   if (json === true) {
-    const kernel = { version, sha256, files: TREE_FILES };
+    const kernel = { version, sha256, files };
     const built = { bytes: bytes.length, output: output ?? null };
     printJson({ schema: 'vlbr/image/1', kernel, ...built, cpus: boots });
     return;
   }
   printLines([
     `the perf core and the x86 driver of Linux ${version}, sha256 ${sha256}`,
-    `${TREE_FILES.length} files of the tree, whole; ${bytes.length} bytes of WebAssembly`,
+    `${files.length} files of the tree, whole; ${bytes.length} bytes of WebAssembly`,
     output === undefined ? 'kept in the cache; -o FILE writes it out' : `written: ${output}`,
     '',
     ...tableLines(['cpu', 'what the kernel finds when it boots there'], boots.map(bootRow), {

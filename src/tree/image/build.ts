@@ -6,7 +6,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { renameSync, rmSync, statSync } from 'node:fs';
+import { renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,7 +14,8 @@ import { promisify } from 'node:util';
 import { KernelError } from '../errors.js';
 import { place } from '../place.js';
 import { COUNT_ARCS, GCOV_C } from '../gcov/gcov.js';
-import { ALONE, CORE, generate, TREE_FILES, TREE_FILES_32 } from './sources.js';
+import { withNarrowTable } from './narrow_table.js';
+import { alone, CORE, generate, generatedKey, TREE_FILES, TREE_FILES_32 } from './sources.js';
 
 const run = promisify(execFile);
 
@@ -46,6 +47,8 @@ export interface ImageOptions {
 const COMPILE: readonly string[] = [
   '-c',
   '-O2',
+  // From clang 15 on, more of WebAssembly is used by itself, of which wasm-opt may not know.
+  '-mcpu=mvp',
   '-std=gnu11',
   '-ffreestanding',
   '-fno-builtin',
@@ -166,7 +169,8 @@ class Build {
     this.bits = bits;
     this.counted = counted;
     const counting = counted.length > 0 ? [...COUNTING, ...counted].join(' ') : '';
-    const name = createHash('sha256').update(`${this.tree} ${key}${counting}`);
+    const made = generatedKey(this.tree);
+    const name = createHash('sha256').update(`${this.tree} ${key} ${made} ${counting}`);
     this.folder = resolve(cache, 'images', name.digest('hex').slice(0, 32));
     this.lenders = [
       ...(counted.length > 0 ? [new Build(tree, cache, key, { bits })] : []),
@@ -182,7 +186,7 @@ class Build {
   }
 
   sources(): readonly Source[] {
-    const files = this.bits === 64 ? ALONE : [...ALONE, ...TREE_FILES_32];
+    const files = [...alone(this.tree), ...(this.bits === 64 ? [] : TREE_FILES_32)];
     const own = SHIM_FILES.map((name) => ({
       path: join(SHIM, name),
       object: `shim_${name}.o`,
@@ -334,6 +338,8 @@ class Build {
     generate(this.tree, SHIM, this.generated);
     const objects = await this.compileAll();
     await this.link(objects);
+    const linked = join(this.folder, this.linked);
+    writeFileSync(linked, withNarrowTable(readFileSync(linked)));
     await this.lower();
     const bytes = readFileSync(join(this.folder, this.lowered));
     for (const file of [this.linked, this.lowered]) rmSync(join(this.folder, file));

@@ -13,13 +13,19 @@ import { buildImage, type ImageOptions } from './build.js';
 import { Counted } from '../../guest/image/arcs.js';
 import { type Image, ImageInstance } from '../../guest/image/instance.js';
 import { moduleTypes } from '../../guest/image/module_types.js';
-import { TREE_FILES } from './sources.js';
+import { filesOf } from './sources.js';
 import { openTree } from './tree.js';
 
 export interface TreeImage extends Image {
   readonly bytes: Uint8Array;
   /** The hash is that of all files of the tree that are compiled, one after the other. */
   readonly info: KernelInfo;
+}
+
+/** An image that was built from a tree just now. */
+export interface BuiltImage extends TreeImage {
+  /** The files of the tree that are compiled. */
+  readonly files: readonly string[];
 }
 
 /**
@@ -32,7 +38,7 @@ export async function treeImage(
   path: string,
   cache: string,
   options: ImageOptions = {},
-): Promise<TreeImage> {
+): Promise<BuiltImage> {
   return folderImage(await openTree(path, cache), cache, options);
 }
 
@@ -45,10 +51,11 @@ export async function folderImage(
   tree: string,
   cache: string,
   options: ImageOptions = {},
-): Promise<TreeImage> {
+): Promise<BuiltImage> {
   const built = await buildImage(tree, cache, options);
   const hash = createHash('sha256');
-  for (const file of TREE_FILES) hash.update(readFileSync(join(tree, file)));
+  const files = filesOf(tree);
+  for (const file of files) hash.update(readFileSync(join(tree, file)));
   const makefile = join(tree, 'Makefile');
   const version = existsSync(makefile) ? versionOf(readFileSync(makefile, 'utf8')) : 'unknown';
   const bytes = withInfo(
@@ -58,7 +65,7 @@ export async function folderImage(
   );
   const image = imageOf(bytes);
   assert(image !== null, 'an image has a note of its origin');
-  return image;
+  return { ...image, files };
 }
 
 /**

@@ -1,21 +1,30 @@
 /** What of a kernel tree the image is made of, and what of the tree decides how. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { KernelError } from '../errors.js';
+import { features, textOf } from './features.js';
 
 /** It is compiled by way of c/events_core.c, which looks at what is static in it. */
 export const CORE = 'kernel/events/core.c';
+
+const LBR = 'arch/x86/events/intel/lbr.c';
+
+/** Loops over CPUs, which are inline functions in 6.1, and were not in 5.12. */
+const CPUMASK = 'lib/cpumask.c';
+
+/** The decoder of branches, which was part of lbr.c before 6.1. */
+const UTILS = 'arch/x86/events/utils.c';
 
 /** Files that are compiled whole; the last ones are there so that no line of theirs is ours. */
 export const TREE_FILES: readonly string[] = [
   CORE,
   'kernel/events/callchain.c',
   'arch/x86/events/core.c',
-  'arch/x86/events/utils.c',
+  UTILS,
   'arch/x86/events/probe.c',
   'arch/x86/events/intel/core.c',
-  'arch/x86/events/intel/lbr.c',
+  LBR,
   'arch/x86/events/intel/ds.c',
   'arch/x86/kernel/perf_regs.c',
   'arch/x86/lib/insn.c',
@@ -30,8 +39,20 @@ export const TREE_FILES: readonly string[] = [
   'lib/refcount.c',
 ];
 
+/** Those that a tree is to have. */
+export function filesOf(tree: string): readonly string[] {
+  const decodes = /^static int branch_type\(/m.test(textOf(tree, LBR));
+  const files = decodes ? TREE_FILES.filter((file) => file !== UTILS) : TREE_FILES;
+  const outOfLine = /^unsigned int cpumask_next\([^)]*\);/m.test(
+    textOf(tree, 'include/linux/cpumask.h'),
+  );
+  return outOfLine ? [...files, CPUMASK] : files;
+}
+
 /** Those that are compiled by themselves. */
-export const ALONE: readonly string[] = TREE_FILES.filter((file) => file !== CORE);
+export function alone(tree: string): readonly string[] {
+  return filesOf(tree).filter((file) => file !== CORE);
+}
 
 /** Those of perf itself. */
 export const PERF_FILES: readonly string[] = TREE_FILES.filter((file) => file.includes('/events/'));
@@ -61,58 +82,17 @@ const EMPTY_HEADERS: readonly string[] = [
 /** Generic headers in whose place arch/x86 has one that serves as it is. */
 const OWN_HEADERS: ReadonlySet<string> = new Set(['hyperv-tlfs.h', 'kvm_types.h']);
 
-function read(tree: string, path: string): string {
-  const file = join(tree, path);
-  return existsSync(file) ? readFileSync(file, 'utf8') : '';
-}
-
-/** @throws KernelError when the tree does not have the file. */
-function needed(tree: string, path: string): string {
-  const text = read(tree, path);
-  if (text === '') throw new KernelError(`${tree}: ${path} is missing; is this a whole tree?`);
-  return text;
-}
-
-/** Macros for what differs between trees, found in the text of headers: never by a version. */
-export function features(tree: string): readonly string[] {
-  const smp = needed(tree, 'include/linux/smp.h').replace(/\s+/g, ' ');
-  const clock = needed(tree, 'include/linux/sched/clock.h');
-  const highmem = read(tree, 'include/linux/highmem.h') + read(tree, 'include/linux/mm.h');
-  const mutex = needed(tree, 'include/linux/mutex.h');
-  const hrtimer = needed(tree, 'include/linux/hrtimer.h');
-  const perf = needed(tree, 'include/linux/perf_event.h');
-  const waitsByBool = /smp_call_function_single\([^)]*bool wait\)/.test(smp);
-  return [
-    `VLBR_IPI_WAIT ${waitsByBool ? 'bool' : 'int'}`,
-    `VLBR_TASK_DATA_${taskDataOf(tree)}`,
-    ...(/perf_cpu_context __percpu \*pmu_cpu_context;/.test(perf) ? ['VLBR_PMU_CPU_CONTEXT'] : []),
-    ...(/perf_cpu_pmu_context \* __percpu \*cpu_pmu_context;/.test(perf)
-      ? ['VLBR_CPU_PMU_CONTEXT_POINTER']
-      : []),
-    ...(/^extern void hrtimer_setup\(/m.test(hrtimer) ? ['VLBR_HRTIMER_SETUP'] : []),
-    ...(/^ktime_t hrtimer_cb_get_time\(/m.test(hrtimer) ? ['VLBR_HRTIMER_CB_GET_TIME'] : []),
-    ...(/\bmutex_init_generic\(/.test(mutex) ? ['VLBR_MUTEX_INIT_GENERIC'] : []),
-    ...(/static inline .*\bclear_user_page\(/.test(highmem) ? ['VLBR_INLINE_CLEAR_USER_PAGE'] : []),
-    ...(/static .*\bsched_clock_stable\(/.test(clock) ? ['VLBR_INLINE_SCHED_CLOCK_STABLE'] : []),
-  ];
-}
-
-/** Where a task keeps the records that were saved for it. */
-type TaskData = 'perf_ctx_data' | 'perf_event_pmu_context' | 'perf_event_context';
-
-/** Finds it in include/linux/sched.h: newest first. */
-function taskDataOf(tree: string): TaskData {
-  const sched = needed(tree, 'include/linux/sched.h');
-  if (/\bperf_ctx_data\b/.test(sched)) return 'perf_ctx_data';
-  return /\bperf_event_ctxp\[/.test(sched) ? 'perf_event_context' : 'perf_event_pmu_context';
-}
-
 function cpuidLeafs(tree: string): string {
   const folder = 'arch/x86/include/asm';
   const places = [`${folder}/cpufeature.h`, `${folder}/cpuid/types.h`, `${folder}/cpufeatures.h`];
-  const texts = places.map((path) => read(tree, path));
+  const texts = places.map((path) => textOf(tree, path));
   const found = texts.map((text) => /^enum cpuid_leafs\b[\s\S]*?^\};$/m.exec(text)?.[0]);
   return found.find((text) => text !== undefined) ?? 'enum cpuid_leafs { CPUID_NONE };';
+}
+
+/** Everything that the headers which are made from the tree depend on besides its files. */
+export function generatedKey(tree: string): string {
+  return JSON.stringify([features(tree), EMPTY_HEADERS, [...OWN_HEADERS]]);
 }
 
 /**

@@ -173,6 +173,8 @@ struct kmem_cache;
 #define __GFP_ZERO 0
 #define kmem_cache_create(...) ((struct kmem_cache *)NULL)
 #define kmem_cache_alloc_node(...) NULL
+/* Up to 5.13 lbr.c allocates with the first event what it allocates beforehand in 6.1. */
+#define kmem_cache_alloc(cache, flags) NULL
 #define kmem_cache_free(cache, p) do {} while (0)
 #define rcu_read_lock() do {} while (0)
 #define rcu_read_unlock() do {} while (0)
@@ -325,6 +327,9 @@ static inline struct x86_perf_task_context_opt *task_context_opt(void *ctx)
 #define XFEATURE_MASK_LBR (1 << XFEATURE_LBR)
 #define xrstors(state, mask) ((void)(state))
 #define xsaves(state, mask) ((void)(state))
+/* The names of these two up to 5.13. */
+#define copy_kernel_to_dynamic_supervisor(state, mask) xrstors(state, mask)
+#define copy_dynamic_supervisor_to_kernel(state, mask) xsaves(state, mask)
 #define xfeature_size(xfeature) 0
 union cpuid28_eax { struct { u32 lbr_depth_mask:8, reserved:22, lbr_deep_c_reset:1, lbr_lip:1; } split; u32 full; };
 union cpuid28_ebx { struct { u32 lbr_cpl:1, lbr_filter:1, lbr_call_stack:1; } split; u32 full; };

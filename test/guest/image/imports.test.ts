@@ -32,8 +32,8 @@ class Rig implements Asking {
   warn(file: string, line: number): void {
     this.note('warn', file, line);
   }
-  sampleBegin(): void {
-    this.note('begin');
+  sampleBegin(event: number): void {
+    this.note('begin', event);
   }
   samplePart(address: number, bytes: number): void {
     this.note('part', address, bytes);
@@ -96,9 +96,11 @@ describe('answers', () => {
 
   it('what the kernel says is handed on, and a panic ends it', () => {
     expect(asked('_printk', 7, 9).rig.said).toEqual(['print text7 9']);
+    expect(asked('printk', 7, 9).rig.said).toEqual(['print text7 9']);
     expect(asked('warn_slowpath_fmt', 7, 1234, 9, 0).rig.said).toEqual(['warn text7 1234']);
     expect(() => asked('panic', 7)).toThrow('panic: text7');
-    expect(asked('perf_output_begin', 0).rig.said).toEqual(['begin']);
+    expect(asked('perf_output_begin', 1, 2, 40, 8).rig.said).toEqual(['begin 40']);
+    expect(asked('perf_output_begin', 1, 40, 8).rig.said).toEqual(['begin 40']);
     expect(asked('perf_output_copy', 0, 80, 24).rig.said).toEqual(['part 80 24']);
     expect(asked('perf_output_end', 0).rig.said).toEqual(['end']);
   });

@@ -56,10 +56,19 @@ static struct {
 	struct cpu_view cpu[NR_CPUS];
 } view;
 
+static struct pmu *pmuOf(int cpu)
+{
+#ifdef VLBR_ONE_PMU
+	return x86_get_pmu();
+#else
+	return x86_get_pmu(cpu);
+#endif
+}
+
 static struct perf_cpu_context *cpuContext(int cpu)
 {
 #ifdef VLBR_PMU_CPU_CONTEXT
-	return per_cpu_ptr(x86_get_pmu(cpu)->pmu_cpu_context, cpu);
+	return per_cpu_ptr(pmuOf(cpu)->pmu_cpu_context, cpu);
 #else
 	return per_cpu_ptr(&perf_cpu_context, cpu);
 #endif
@@ -70,18 +79,18 @@ static int schedCbUsage(int cpu)
 #if defined(VLBR_PMU_CPU_CONTEXT)
 	return cpuContext(cpu)->sched_cb_usage;
 #elif defined(VLBR_CPU_PMU_CONTEXT_POINTER)
-	return (*per_cpu_ptr(x86_get_pmu(cpu)->cpu_pmu_context, cpu))->sched_cb_usage;
+	return (*per_cpu_ptr(pmuOf(cpu)->cpu_pmu_context, cpu))->sched_cb_usage;
 #else
-	return per_cpu_ptr(x86_get_pmu(cpu)->cpu_pmu_context, cpu)->sched_cb_usage;
+	return per_cpu_ptr(pmuOf(cpu)->cpu_pmu_context, cpu)->sched_cb_usage;
 #endif
 }
 
 static int pmuDisableCount(int cpu)
 {
 #ifdef VLBR_CPU_PMU_CONTEXT_POINTER
-	return (*per_cpu_ptr(x86_get_pmu(cpu)->cpu_pmu_context, cpu))->pmu_disable_count;
+	return (*per_cpu_ptr(pmuOf(cpu)->cpu_pmu_context, cpu))->pmu_disable_count;
 #else
-	return *per_cpu_ptr(x86_get_pmu(cpu)->pmu_disable_count, cpu);
+	return *per_cpu_ptr(pmuOf(cpu)->pmu_disable_count, cpu);
 #endif
 }
 

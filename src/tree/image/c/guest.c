@@ -36,7 +36,7 @@ EXPORT(vlbr_sched_in) void vlbr_sched_in(struct task_struct *next)
 
 	local_irq_save(flags);
 	vlbr_current[vlbr_cpu] = next;
-	next->thread_info.cpu = vlbr_cpu;
+	CPU_OF(next) = vlbr_cpu;
 	next->on_cpu = 1;
 	prev->on_cpu = 0;
 	perf_event_task_sched_in(prev, next);
@@ -57,8 +57,12 @@ EXPORT(vlbr_context_switch) void vlbr_context_switch(struct task_struct *next)
 /* kernel/fork.c:copy_process(). Returns 0 or -errno. */
 EXPORT(vlbr_fork) int vlbr_fork(struct task_struct *child)
 {
-	child->thread_info.cpu = vlbr_cpu;
+	CPU_OF(child) = vlbr_cpu;
+#ifdef VLBR_INIT_TASK_WITHOUT_FLAGS
+	return perf_event_init_task(child);
+#else
 	return perf_event_init_task(child, 0);
+#endif
 }
 
 /* kernel/exit.c:do_exit() of the task that runs, up to the switch to another one. */
@@ -219,7 +223,12 @@ EXPORT(vlbr_snapshot) int vlbr_snapshot(void)
 {
 	static struct perf_branch_entry entries[NR_CPUS][MAX_LBR_ENTRIES];
 
+#ifdef VLBR_NO_BRANCH_SNAPSHOT
+	/* In 5.9 to 5.12 no program can ask for it. */
+	return 0;
+#else
 	return static_call(perf_snapshot_branch_stack)(entries[vlbr_cpu], MAX_LBR_ENTRIES);
+#endif
 }
 
 /*

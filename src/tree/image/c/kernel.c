@@ -102,6 +102,26 @@ EXPORT(vlbr_alloc) void *vlbr_alloc(unsigned long size)
 	return block;
 }
 
+#ifdef VLBR_KMALLOC_BY_CACHE
+/*
+ * include/linux/slab.h of 5.9 to 5.12: kmalloc() of a constant size takes one of these caches, and its
+ * size is not told. As for every cache, the first word is the size of a block.
+ */
+static void cachesInit(void)
+{
+	static unsigned int size[KMALLOC_SHIFT_HIGH + 1];
+	int i, type;
+
+	for (i = 1; i <= KMALLOC_SHIFT_HIGH; i++) {
+		size[i] = i == 1 ? 96 : i == 2 ? 192 : 1U << i;
+		for (type = 0; type < NR_KMALLOC_TYPES; type++)
+			kmalloc_caches[type][i] = (struct kmem_cache *)&size[i];
+	}
+}
+#else
+#define cachesInit() do { } while (0)
+#endif
+
 EXPORT(vlbr_free) void vlbr_free(void *block)
 {
 	unsigned long class;
@@ -369,6 +389,16 @@ void vlbr_starting(unsigned int cpu)
 	perf_starting(cpu);
 }
 
+#ifdef VLBR_QUEUED_SPINLOCK
+/* kernel/locking/qspinlock.c: who has to wait for a spinlock lets the machine run others. */
+void queued_spin_lock_slowpath(struct qspinlock *lock, u32 val)
+{
+	while (atomic_read(&lock->val))
+		vlbr_relax();
+	atomic_set(&lock->val, _Q_LOCKED_VAL);
+}
+#endif
+
 /* Mutexes: who has to wait lets the machine run others. */
 
 static void mutexInit(struct mutex *lock)
@@ -393,6 +423,13 @@ void mutex_lock(struct mutex *lock)
 	while (atomic_long_read(&lock->owner))
 		vlbr_relax();
 	atomic_long_set(&lock->owner, (long)current | 1);
+}
+
+/* In 5.9; no signal comes. */
+int mutex_lock_interruptible(struct mutex *lock)
+{
+	mutex_lock(lock);
+	return 0;
 }
 
 void mutex_unlock(struct mutex *lock)
@@ -746,7 +783,7 @@ void __put_task_struct(struct task_struct *task)
 EXPORT(vlbr_set_current) void vlbr_set_current(struct task_struct *task, unsigned int cpu)
 {
 	vlbr_current[cpu] = task;
-	task->thread_info.cpu = cpu;
+	CPU_OF(task) = cpu;
 	task->on_cpu = 1;
 }
 
@@ -762,6 +799,7 @@ EXPORT(vlbr_start) void vlbr_start(unsigned int cpus, unsigned int family, unsig
 	__cpu_possible_mask.bits[0] = __cpu_online_mask.bits[0] = mask;
 	__cpu_present_mask.bits[0] = __cpu_active_mask.bits[0] = mask;
 	percpuInit(cpus);
+	cachesInit();
 	INIT_LIST_HEAD(&init_task.tasks);
 	for (cpu = 0; cpu < cpus; cpu++) {
 		struct cpuinfo_x86 *c = &vlbr_cpu_data[cpu];

@@ -15,6 +15,12 @@ extern struct perf_event *vlbr_kernel_events[VLBR_KERNEL_EVENTS];
 extern struct task_struct *vlbr_tasks[VLBR_TASKS];
 /* In place of a task that has exited: its number is not used again. */
 #define VLBR_EXITED ((struct task_struct *)1)
+/* Number of the CPU of a task: in 5.9 to 5.12 the task itself has it. */
+#ifdef VLBR_TASK_HAS_CPU
+#define CPU_OF(task) ((task)->cpu)
+#else
+#define CPU_OF(task) ((task)->thread_info.cpu)
+#endif
 void vlbr_forget_task(struct task_struct *task);
 void vlbr_starting(unsigned int cpu);
 bool vlbr_call_is_idle(void (*func)(void *), void *info, int cpu);

@@ -19,6 +19,8 @@ unsigned long raw_copy_to_user(void *to, const void *from, unsigned long n);
 unsigned long raw_copy_from_user(void *to, const void *from, unsigned long n);
 unsigned long copy_from_user_nmi(void *to, const void *from, unsigned long n);
 bool nmi_uaccess_okay(void);
+/* In 5.9 to 5.12, for the walk of a user's stack. */
+#define __range_not_ok(addr, size, limit) ((unsigned long)(addr) > (limit) - (size))
 
 /* asm/page.h, asm/mmu_context.h, asm/tlbflush.h */
 void copy_user_page(void *to, void *from, unsigned long vaddr, struct page *page);

@@ -9,21 +9,30 @@
 #ifdef CONFIG_64BIT
 #include <linux/types.h>
 
-#define ATOMIC64_INIT(i) { (i) }
+/* The generic code of 5.9 to 5.12 calls operations without `arch_`. */
+#ifdef VLBR_PLAIN_ATOMICS
+#define VLBR_ATOMIC64(name) atomic64_##name
+#define atomic64_read(v) READ_ONCE((v)->counter)
+#define atomic64_set(v, i) WRITE_ONCE((v)->counter, (i))
+#else
+#define VLBR_ATOMIC64(name) arch_atomic64_##name
 #define arch_atomic64_read(v) READ_ONCE((v)->counter)
 #define arch_atomic64_set(v, i) WRITE_ONCE((v)->counter, (i))
+#endif
+
+#define ATOMIC64_INIT(i) { (i) }
 
 #define VLBR_ATOMIC64_VOID(op, c_op) \
-	static __always_inline void arch_atomic64_##op(s64 i, atomic64_t *v) { v->counter c_op i; }
+	static __always_inline void VLBR_ATOMIC64(op)(s64 i, atomic64_t *v) { v->counter c_op i; }
 #define VLBR_ATOMIC64_FETCH(op, c_op) \
-	static __always_inline s64 arch_atomic64_fetch_##op(s64 i, atomic64_t *v) \
+	static __always_inline s64 VLBR_ATOMIC64(fetch_##op)(s64 i, atomic64_t *v) \
 	{ \
 		s64 old = v->counter; \
 		v->counter c_op i; \
 		return old; \
 	}
 #define VLBR_ATOMIC64_RETURN(op, c_op) \
-	static __always_inline s64 arch_atomic64_##op##_return(s64 i, atomic64_t *v) \
+	static __always_inline s64 VLBR_ATOMIC64(op##_return)(s64 i, atomic64_t *v) \
 	{ \
 		return v->counter c_op i; \
 	}
@@ -55,7 +64,7 @@ VLBR_ATOMIC64_RETURN(sub, -=)
 #define arch_atomic64_add_return arch_atomic64_add_return
 #define arch_atomic64_sub_return arch_atomic64_sub_return
 
-static __always_inline s64 arch_atomic64_xchg(atomic64_t *v, s64 new)
+static __always_inline s64 VLBR_ATOMIC64(xchg)(atomic64_t *v, s64 new)
 {
 	s64 old = v->counter;
 
@@ -64,7 +73,7 @@ static __always_inline s64 arch_atomic64_xchg(atomic64_t *v, s64 new)
 }
 #define arch_atomic64_xchg arch_atomic64_xchg
 
-static __always_inline s64 arch_atomic64_cmpxchg(atomic64_t *v, s64 old, s64 new)
+static __always_inline s64 VLBR_ATOMIC64(cmpxchg)(atomic64_t *v, s64 old, s64 new)
 {
 	s64 found = v->counter;
 

@@ -20,4 +20,12 @@
 #define arch_cmpxchg_acquire arch_cmpxchg
 #define arch_cmpxchg_release arch_cmpxchg
 #define arch_cmpxchg_relaxed arch_cmpxchg
+/* The generic code of 5.9 to 5.12 calls these without `arch_`. */
+#ifdef VLBR_PLAIN_ATOMICS
+#define cmpxchg arch_cmpxchg
+#define cmpxchg_local arch_cmpxchg
+#define cmpxchg64 arch_cmpxchg
+#define cmpxchg64_local arch_cmpxchg
+#define xchg arch_xchg
+#endif
 #endif

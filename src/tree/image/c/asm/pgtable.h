@@ -2,6 +2,8 @@
 #ifndef VLBR_ASM_PGTABLE_H
 #define VLBR_ASM_PGTABLE_H
 #include <asm-generic/pgtable-nopud.h>
+/* In 5.9 to 5.12 perf relies on this header for it. */
+#include <asm/fpu/xstate.h>
 #define PAGE_KERNEL __pgprot(0)
 #define VMALLOC_START 0
 #define VMALLOC_END 0

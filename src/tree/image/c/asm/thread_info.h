@@ -2,11 +2,20 @@
 #ifndef VLBR_ASM_THREAD_INFO_H
 #define VLBR_ASM_THREAD_INFO_H
 struct task_struct;
+#ifdef VLBR_ADDR_LIMIT
+typedef struct {
+	unsigned long seg;
+} mm_segment_t;
+#endif
 struct thread_info {
 	unsigned long flags;
 	int preempt_count;
 	unsigned int cpu;
 	struct task_struct *task;
+#ifdef VLBR_ADDR_LIMIT
+	/* In 5.9: where the addresses of users end. */
+	mm_segment_t addr_limit;
+#endif
 };
 #define THREAD_SIZE 8192
 #define THREAD_SIZE_ORDER 1
@@ -19,6 +28,8 @@ struct thread_info {
 #define TIF_POLLING_NRFLAG 7
 #define TIF_RESTORE_SIGMASK 8
 #define TIF_NEED_FPU_LOAD 14
+/* In 5.9 and 5.10 it tells a 32-bit task. No task is one. */
+#define TIF_IA32 17
 #define _TIF_NEED_RESCHED (1UL << TIF_NEED_RESCHED)
 #define _TIF_SIGPENDING (1UL << TIF_SIGPENDING)
 #define _TIF_NOTIFY_RESUME (1UL << TIF_NOTIFY_RESUME)

@@ -7,6 +7,8 @@
 #ifdef VLBR_64BIT
 #define CONFIG_X86_64 1
 #define CONFIG_64BIT 1
+/* asm/bitsperlong.h: the generic one of 5.9 to 5.12 takes a long for 32 bits otherwise. */
+#define __BITS_PER_LONG 64
 #else
 #define CONFIG_X86_32 1
 #define CONFIG_GENERIC_ATOMIC64 1

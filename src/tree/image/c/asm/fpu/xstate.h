@@ -6,5 +6,8 @@
 #define XFEATURE_MASK_LBR (1 << XFEATURE_LBR)
 void xsaves(struct xregs_state *xsave, u64 mask);
 void xrstors(struct xregs_state *xsave, u64 mask);
+/* The names of these two in 5.9 to 5.12. */
+void copy_dynamic_supervisor_to_kernel(struct xregs_state *xsave, u64 mask);
+void copy_kernel_to_dynamic_supervisor(struct xregs_state *xsave, u64 mask);
 unsigned int xfeature_size(int xfeature_nr);
 #endif

@@ -1,0 +1,125 @@
+/** What differs between trees, found in the text of their headers: never by a version. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { KernelError } from '../errors.js';
+
+/** A difference, as one header shows it. */
+interface Feature {
+  /** Defined for the C compiler where the pattern is found. */
+  readonly macro: string;
+  readonly header: string;
+  readonly pattern: RegExp;
+  /** The macro is defined where the pattern is not found. */
+  readonly unless?: true;
+}
+
+const ATOMIC = 'include/asm-generic/atomic.h';
+const CLOCK = 'include/linux/sched/clock.h';
+const HRTIMER = 'include/linux/hrtimer.h';
+const PERF = 'include/linux/perf_event.h';
+const SCHED = 'include/linux/sched.h';
+const SPINLOCK = 'include/asm-generic/spinlock.h';
+const UACCESS = 'include/asm-generic/uaccess.h';
+
+/** From old to new. */
+const FEATURES: readonly Feature[] = [
+  // In 5.9, not in 5.10: a thread has a limit of the addresses of users.
+  {
+    macro: 'VLBR_ADDR_LIMIT',
+    header: UACCESS,
+    pattern: /^(?![^]*\bCONFIG_SET_FS\b)[^]*\baddr_limit\b/,
+  },
+  // In 5.9 and 5.12: all CPUs have one PMU. Android's 5.10 asks for that of a CPU, as 6.1 does.
+  {
+    macro: 'VLBR_ONE_PMU',
+    header: 'arch/x86/events/perf_event.h',
+    pattern: /\bx86_get_pmu\(void\)/,
+  },
+  // In 5.12, not in 6.1, as are those after it: the generic operations have no `arch_`.
+  { macro: 'VLBR_PLAIN_ATOMICS', header: ATOMIC, pattern: /\barch_atomic_/, unless: true },
+  // There is no generic spinlock but the queued one.
+  { macro: 'VLBR_QUEUED_SPINLOCK', header: SPINLOCK, pattern: /^#error\b/m },
+  {
+    macro: 'VLBR_INIT_TASK_WITHOUT_FLAGS',
+    header: PERF,
+    pattern: /\bperf_event_init_task\([^)]*\bclone_flags\b/,
+    unless: true,
+  },
+  {
+    macro: 'VLBR_NO_BRANCH_SNAPSHOT',
+    header: PERF,
+    pattern: /\bperf_snapshot_branch_stack\b/,
+    unless: true,
+  },
+  {
+    macro: 'VLBR_KMALLOC_BY_CACHE',
+    header: 'include/linux/slab.h',
+    pattern: /\bkmem_cache_alloc_trace\(/,
+  },
+  { macro: 'VLBR_TASK_HAS_CPU', header: SCHED, pattern: /\bREAD_ONCE\(p->cpu\)/ },
+  {
+    macro: 'VLBR_PMU_CPU_CONTEXT',
+    header: PERF,
+    pattern: /perf_cpu_context __percpu \*pmu_cpu_context;/,
+  },
+  {
+    macro: 'VLBR_CPU_PMU_CONTEXT_POINTER',
+    header: PERF,
+    pattern: /perf_cpu_pmu_context \* __percpu \*cpu_pmu_context;/,
+  },
+  { macro: 'VLBR_HRTIMER_SETUP', header: HRTIMER, pattern: /^extern void hrtimer_setup\(/m },
+  {
+    macro: 'VLBR_HRTIMER_CB_GET_TIME',
+    header: HRTIMER,
+    pattern: /^ktime_t hrtimer_cb_get_time\(/m,
+  },
+  {
+    macro: 'VLBR_MUTEX_INIT_GENERIC',
+    header: 'include/linux/mutex.h',
+    pattern: /\bmutex_init_generic\(/,
+  },
+  {
+    macro: 'VLBR_INLINE_SCHED_CLOCK_STABLE',
+    header: CLOCK,
+    pattern: /static .*\bsched_clock_stable\(/,
+  },
+];
+
+/** The text of a file of a tree, or an empty one. */
+export function textOf(tree: string, path: string): string {
+  const file = join(tree, path);
+  return existsSync(file) ? readFileSync(file, 'utf8') : '';
+}
+
+/** @throws KernelError when the tree does not have the file. */
+function needed(tree: string, path: string): string {
+  const text = textOf(tree, path);
+  if (text === '') throw new KernelError(`${tree}: ${path} is missing; is this a whole tree?`);
+  return text;
+}
+
+/** The macros for a tree, each as it stands behind `#define`. */
+export function features(tree: string): readonly string[] {
+  const smp = needed(tree, 'include/linux/smp.h').replace(/\s+/g, ' ');
+  const waitsByBool = /smp_call_function_single\([^)]*bool wait\)/.test(smp);
+  const highmem = textOf(tree, 'include/linux/highmem.h') + textOf(tree, 'include/linux/mm.h');
+  const found = FEATURES.filter(
+    ({ header, pattern, unless }) => pattern.test(needed(tree, header)) !== (unless ?? false),
+  );
+  return [
+    `VLBR_IPI_WAIT ${waitsByBool ? 'bool' : 'int'}`,
+    `VLBR_TASK_DATA_${taskDataOf(tree)}`,
+    ...found.map(({ macro }) => macro),
+    ...(/static inline .*\bclear_user_page\(/.test(highmem) ? ['VLBR_INLINE_CLEAR_USER_PAGE'] : []),
+  ];
+}
+
+/** Where a task keeps the records that were saved for it. */
+type TaskData = 'perf_ctx_data' | 'perf_event_pmu_context' | 'perf_event_context';
+
+/** Newest first. */
+function taskDataOf(tree: string): TaskData {
+  const sched = needed(tree, SCHED);
+  if (/\bperf_ctx_data\b/.test(sched)) return 'perf_ctx_data';
+  return /\bperf_event_ctxp\[/.test(sched) ? 'perf_event_context' : 'perf_event_pmu_context';
+}
