@@ -94,10 +94,28 @@ const BY_TASK: readonly KnownFinding[] = (
     'events change sides and the counts stay',
 }));
 
+/** Where intel_pmu_lbr_filter() looks at the level of a target alone. */
+const FROM_KERNEL: KnownFinding = {
+  property: 'sample-true',
+  given: [],
+  why:
+    'a branch out of the kernel ends in user mode, and who asks for user mode alone is shown the ' +
+    'address in the kernel that it came from',
+};
+
+/** Before 6.1. */
+const NO_PRIV_SAVE: KnownFinding = {
+  property: 'filter-true',
+  given: [],
+  why: 'PERF_SAMPLE_BRANCH_PRIV_SAVE is younger than this kernel, which refuses it',
+};
+
 export const KERNEL_LISTS: readonly KernelList[] = [
   { version: '4.18', findings: ALWAYS },
+  { version: '5.10', findings: [FROM_KERNEL, NO_PRIV_SAVE, ...ALWAYS] },
   { version: '6.1', findings: ALWAYS },
   { version: '6.12', findings: ALWAYS },
+  { version: '6.17', findings: [FROM_KERNEL, ...ALWAYS, ...BY_TASK] },
   { version: '7.2', findings: [...ALWAYS, ...BY_TASK] },
   { version: '7.3', findings: [...ALWAYS, ...BY_TASK] },
 ];

@@ -25,12 +25,14 @@ describe('listFor', () => {
     ['6.11.7', '6.1'],
     ['6.12.30', '6.12'],
     ['6.15', '6.12'],
-    ['7.1.1-rc3', '6.12'],
+    ['6.17.3', '6.17'],
+    ['7.1.1-rc3', '6.17'],
     ['7.3.4', '7.3'],
     ['7.10', '7.3'],
     ['4.18', '4.18'],
     ['4.9', '4.18'],
-    ['5.10.200', '4.18'],
+    ['5.4', '4.18'],
+    ['5.10.200', '5.10'],
     ['unknown', '7.3'],
   ])('a kernel %s is measured by the list of %s', (version, list) => {
     expect(listFor(version).version).toBe(list);
@@ -79,13 +81,21 @@ describe('knownIn', () => {
     expect([on('skylake'), on('haswell')]).toEqual([false, false]);
   });
 
-  it('what 7.3 breaks for families is known of 7.3 alone', () => {
+  it('what 7.3 breaks for families is known since 6.17 alone', () => {
     for (const property of ['balanced', 'callstack-true', 'no-loss/task'] as const) {
       expect(KERNEL_LISTS.filter((list) => known(list, property, FAMILY))).toEqual([
+        listFor('6.17'),
         listFor('7.2'),
         listFor('7.3'),
       ]);
     }
+  });
+
+  it('samples of user mode that show the kernel are known of two kernels', () => {
+    const shows = (property: PropertyName): string[] =>
+      KERNEL_LISTS.filter((list) => known(list, property, PLAIN)).map(({ version }) => version);
+    expect(shows('sample-true')).toEqual(['5.10', '6.17']);
+    expect(shows('filter-true')).toEqual(['5.10']);
   });
 
   it('of two entries that fit, the first of the list is the answer', () => {
