@@ -54,17 +54,20 @@ export function workerCampaign<J extends CampaignJob>(
  * Gives each policy of a job to a worker; results come in the order of the policies.
  *
  * @param silence_ms - a worker that says nothing for so long is in an endless loop.
+ * @param says - as in `Work`.
  * @throws WorkerBug when a worker met an exception.
  */
 export async function campaignsInWorkers<J extends CampaignJob, R>(
   worker: URL,
   job: J,
   silence_ms: number = SILENCE_MS,
+  says?: (result: R) => string | null,
 ): Promise<PoolResults<R>> {
   const advice = ({ policy }: Request, crash: Crash<Progress>): string[] =>
     adviceOf(policy, crash, job.seed);
   const line = campaignLine(job.cpus.length * job.policies.length, job.runs);
-  return inWorkers<J, Progress, R>({ worker, job, silence_ms, advice }, line);
+  const work = { worker, job, silence_ms, advice, ...(says === undefined ? {} : { says }) };
+  return inWorkers<J, Progress, R>(work, line);
 }
 
 /** How to see a bug again. */

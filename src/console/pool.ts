@@ -12,7 +12,7 @@ import type { Crash, Job, Reply, Request, Task } from './worker.js';
 const THREADS_MAX = 8;
 
 /** What a pool is to do. */
-export interface Work<J extends Job, P> {
+export interface Work<J extends Job, P, R = never> {
   /** The code of a worker, which exports `judge`. */
   readonly worker: URL;
   readonly job: J;
@@ -20,6 +20,8 @@ export interface Work<J extends Job, P> {
   readonly silence_ms: number;
   /** How to see an exception again, in lines. */
   advice(request: Request, crash: Crash<P>): string[];
+  /** What to say of a result before the others are there; null for nothing. */
+  says?(result: R): string | null;
 }
 
 /** What came of it, in the order of the job; what was not begun when it was interrupted is not. */
@@ -36,7 +38,7 @@ export interface PoolResults<R> {
  * @throws WorkerBug when a worker met an exception.
  */
 export async function inWorkers<J extends Job, P extends { readonly policy: string }, R>(
-  work: Work<J, P>,
+  work: Work<J, P, R>,
   line: ProgressLine<readonly P[]>,
 ): Promise<PoolResults<R>> {
   const { cpus, policies } = work.job;
@@ -55,7 +57,12 @@ export async function inWorkers<J extends Job, P extends { readonly policy: stri
         const silence = new Silence(work.silence_ms);
         // The first ones are begun at once: a thread that does not even start is noticed.
         if (i < maxThreads) silence.broken();
-        return judged<J, P, R>(pool, request, work, interrupt.stop, silence, onProgress);
+        const results = judged<J, P, R>(pool, request, work, interrupt.stop, silence, onProgress);
+        return results.then((found) => {
+          const said = found.flatMap((result) => work.says?.(result) ?? []);
+          for (const text of said) line.say(text);
+          return found;
+        });
       }),
     );
     return { results: replies.flat(), interrupted: interrupt.interrupted };
@@ -69,7 +76,7 @@ export async function inWorkers<J extends Job, P extends { readonly policy: stri
 async function judged<J extends Job, P, R>(
   pool: Tinypool,
   request: Request,
-  { worker, job, silence_ms, advice }: Work<J, P>,
+  { worker, job, silence_ms, advice }: Work<J, P, R>,
   stop: Int32Array,
   silence: Silence,
   onProgress: (progress: P) => void,

@@ -10,8 +10,13 @@ export interface Shown {
   readonly [name: string]: string | number;
 }
 
+/** To the first column, and the line is empty. */
+const CLEAR_LINE = '\r\u001b[K';
+
 export interface ProgressLine<P> {
   update(progress: P): void;
+  /** Says something at once, on standard error. */
+  say(text: string): void;
   /** Takes the line off the terminal. What comes later, as from a worker, is not shown. */
   end(): void;
 }
@@ -27,7 +32,10 @@ export function progressLine<P>(
   first: Shown,
   shown: (progress: P, seconds: number) => Shown,
 ): ProgressLine<P> {
-  if (!process.stdout.isTTY || !process.stderr.isTTY) return { update: () => {}, end: () => {} };
+  const say = (text: string): void => void process.stderr.write(`${text}\n`);
+  if (!process.stdout.isTTY || !process.stderr.isTTY) {
+    return { update: () => {}, say, end: () => {} };
+  }
   const bar = new cliProgress.SingleBar({
     stream: process.stderr,
     format: typeof format === 'string' ? `{bar} {percentage}% | ${format}` : format,
@@ -48,6 +56,11 @@ export function progressLine<P>(
       const now = shown(progress, (performance.now() - began) / 1000);
       bar.setTotal(now.total);
       bar.update(now.value, now);
+    },
+    say: (text) => {
+      // The bar is drawn again below it.
+      if (!ended) process.stderr.write(CLEAR_LINE);
+      say(text);
     },
     end: () => {
       if (!ended) bar.stop();

@@ -42,11 +42,14 @@ interface Asked extends Partial<TestJob> {
   readonly silence_ms?: number;
   readonly update?: (progress: readonly Told[]) => void;
   readonly end?: () => void;
+  readonly says?: (result: string) => string | null;
+  readonly say?: (text: string) => void;
 }
 
 function pool(acts: TestJob['acts'], asked: Asked = {}): Promise<PoolResults<string>> {
   const { cpus = ['skylake'], binary = null, silence_ms = SILENCE_MS } = asked;
   const { update = (): void => {}, end = (): void => {} } = asked;
+  const { says = (): null => null, say = (): void => {} } = asked;
   const work = {
     worker: pathToFileURL(WORKER),
     job: { cpus, policies: Object.keys(acts), binary, acts },
@@ -54,8 +57,9 @@ function pool(acts: TestJob['acts'], asked: Asked = {}): Promise<PoolResults<str
     advice: ({ policy }: { readonly policy: string }, crash: { readonly token: string | null }) => [
       `${policy} ${crash.token}`,
     ],
+    says,
   };
-  return inWorkers<TestJob, Told, string>(work, { update, end });
+  return inWorkers<TestJob, Told, string>(work, { update, say, end });
 }
 
 /** The output of `vlbr kernel build` for a file without functions. */
@@ -146,7 +150,7 @@ describe('the worker of a campaign', () => {
       if (runs === runsWanted) ends++;
     };
     const work = { worker: pathToFileURL(CAMPAIGN), job, silence_ms: Infinity, advice: () => [] };
-    const line = { update, end: (): void => {} };
+    const line = { update, say: (): void => {}, end: (): void => {} };
     const { results } = await inWorkers<VerifyJob, Progress, Report>(work, line);
     expect(results).toMatchObject([{ runs: 300, interrupted: false }]);
     // Shrinking takes a second or two. A worker reports ten times a second.
@@ -166,6 +170,16 @@ describe('a pool', () => {
     expect(interrupted).toBe(false);
   });
 
+  it('a pool says what there is to say of a result before it has the others', async () => {
+    const heard: string[] = [];
+    const says = (result: string): string | null => (/never/.test(result) ? null : result);
+    const say = (text: string): void => void heard.push(text);
+    const acts = { never: 'talk 0', merged: 'talk 900', always: 'talk 0' };
+    const { results } = await pool(acts, { says, say });
+    expect(heard).toEqual(['always is done on skylake', 'merged is done on skylake']);
+    expect(results).toHaveLength(3);
+  });
+
   it('a pool always passes on the stack and the token of an exception, with advice', async () => {
     const error: unknown = await pool({ never: 'crash' }).catch((e: unknown) => e);
     expect(error).toBeInstanceOf(WorkerBug);
@@ -179,7 +193,11 @@ describe('a pool', () => {
     const worker = pathToFileURL(join(BUILD, 'nothing.js'));
     const job = { cpus: ['skylake'], policies: ['never', 'always', 'merged'], binary: null };
     const work = { worker, job, silence_ms: SILENCE_MS, advice: () => [] };
-    const ended = inWorkers<Job, Told, string>(work, { update: () => {}, end: () => {} });
+    const ended = inWorkers<Job, Told, string>(work, {
+      update: () => {},
+      say: () => {},
+      end: () => {},
+    });
     await expect(ended).rejects.toThrow(/Cannot find module .*nothing\.js/);
   });
 
@@ -188,7 +206,11 @@ describe('a pool', () => {
     writeFileSync(path, 'for (;;);\nexport function judge() {}\n');
     const job = { cpus: ['skylake'], policies: ['never'], binary: null };
     const work = { worker: pathToFileURL(path), job, silence_ms: SILENCE_MS, advice: () => [] };
-    const ended = inWorkers<Job, Told, string>(work, { update: () => {}, end: () => {} });
+    const ended = inWorkers<Job, Told, string>(work, {
+      update: () => {},
+      say: () => {},
+      end: () => {},
+    });
     await expect(ended).rejects.toThrow('does not return');
   });
 

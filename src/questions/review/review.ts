@@ -6,7 +6,8 @@ import { coloursFor } from '../../console/colours.js';
 import { reviewJson } from './json.js';
 import { isPartial, type Review, reviewText } from './text.js';
 import { DEFAULT_SHAPES } from '../../campaign/campaign.js';
-import { losesAnything, type PolicyReview, ranOn } from './comparison.js';
+import { findingsOf, isMain, losesAnything, type PolicyReview, ranOn } from './comparison.js';
+import { plural } from '../../console/text.js';
 import { noneReached, reachedOf } from './reached.js';
 import { explainedAsync } from '../../console/kernel_source.js';
 import { namesOf } from '../../console/arguments.js';
@@ -64,7 +65,12 @@ export async function review(patches: readonly string[], options: ReviewOptions)
     before: before.bytes,
   };
   const began = performance.now();
-  const found = await campaignsInWorkers<ReviewJob, PolicyReview>(WORKER, job, SILENCE_MS);
+  const found = await campaignsInWorkers<ReviewJob, PolicyReview>(
+    WORKER,
+    job,
+    SILENCE_MS,
+    lossesTold(),
+  );
   const elapsed_s = Math.round(performance.now() - began) / 1000;
   const asked = { cpus, seed, runs, before, after, patches, reverse, leftOut };
   const { results } = found;
@@ -83,4 +89,22 @@ export async function review(patches: readonly string[], options: ReviewOptions)
   if (losesAnything(results)) return EXIT_UNEXPECTED;
   if (noneReached(result.reached)) return EXIT_UNREACHED;
   return isPartial(result) ? EXIT_PARTIAL : EXIT_EXPECTED;
+}
+
+/** Tells of each property once, when its first loss is known. */
+function lossesTold(): (review: PolicyReview) => string | null {
+  const told = new Set<string>();
+  return (review) => {
+    const lost = findingsOf([review]).filter(
+      (finding) => finding.kind === 'lost' && isMain(finding),
+    );
+    const fresh = lost.filter(({ property }) => !told.has(property));
+    for (const { property } of fresh) told.add(property);
+    if (fresh.length === 0) return null;
+    const { policy, cpu } = review.comparison;
+    const names = fresh.map(({ property, counterexample: { actions } }) => {
+      return `${property} (${plural(actions.length, 'action')})`;
+    });
+    return `lost so far: ${names.join(', ')}; under ${policy} on ${cpu}`;
+  };
 }

@@ -94,12 +94,16 @@ describe.skipIf(imageVersions('6.1').length === 0)('the review of a patch of a t
       '\t\t\tif (pmu->swap_task_ctx)\n\t\t\t\tpmu->swap_task_ctx(ctx, next_ctx);\n\t\t\telse\n\t',
       '',
     );
-    const { status, stdout } = review(swap, '--json');
+    const { status, stdout, stderr } = review(swap, '--json');
     const { lost, partial, notModelled } = JSON.parse(stdout) as Json;
     expect(lost.map(({ property }) => property)).toContain('no-loss/task');
     expect(lost.map(({ property }) => property)).toContain('balanced');
     expect(new Set(lost.map(({ by }) => by))).toEqual(new Set(['kernel']));
     expect([status, partial, notModelled]).toEqual([1, false, []]);
+    // Said before the report, each property once.
+    expect(stderr).toMatch(
+      /^lost so far: .*no-loss\/task \(\d+ actions\).*; under always on \w+\n$/,
+    );
   });
 
   it('finds nothing in an edit of the x86 driver that means the same', () => {
