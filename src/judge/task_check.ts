@@ -79,14 +79,18 @@ export class TaskCheck extends Check {
     return this.reference.vm(vcpu) * this.tasks + task;
   }
 
-  /** Whether all that counts on a CPU are call stacks of the task that runs there. */
+  /**
+   * Whether all that counts on a CPU are call stacks of the task that runs there, or of the CPU if
+   * its kernel saves these as well.
+   */
   private profiled(vcpu: number, { id, kernel, cpuctx }: Cpu): boolean {
     if (!this.reference.perfOwns(vcpu)) return false;
     let counting = 0;
     for (const event of kernel.events) {
       if (!countsOn(event, id)) continue;
       const { task } = kernel.ctx(event.ctx);
-      if (task !== cpuctx.current + 1 || !isUserCallstack(event.branch_sample_type)) return false;
+      const saved = task === cpuctx.current + 1 || (task === 0 && kernel.savesForCpuEvents);
+      if (!saved || !isUserCallstack(event.branch_sample_type)) return false;
       counting++;
     }
     return counting > 0;

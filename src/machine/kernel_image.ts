@@ -72,6 +72,7 @@ export class KernelImage {
         this.record(cpu, event, bytes),
     };
     this.instance = new ImageInstance(boot.image, model, bare, hooks, boot.isGuest);
+    kernel.savesForCpuEvents = this.instance.offsets.at('SAVES_FOR_CPU_EVENTS') !== 0;
     boot.prepare(this.instance);
     this.booted = this.instance.snapshot();
     this.instance.attach(ports);

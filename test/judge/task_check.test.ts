@@ -142,6 +142,15 @@ describe('no-loss/task', () => {
     }
   });
 
+  it('an event of the CPU counts where its kernel saves for it', () => {
+    const rig = new WatchedRig({ driver: NO_RESTORE });
+    rig.m.cpu(0).kernel.savesForCpuEvents = true;
+    rig.open(CALLSTACK_USER, -1);
+    rig.m.branches(0, BRANCH_REL_CALL, 2);
+    for (const task of [1, 0]) rig.m.switchTask(0, task);
+    expect([rig.breaker(NAME), rig.reach('task-came-back')]).toEqual(['kernel', 1]);
+  });
+
   it('nothing is said once a guest has written LBR MSRs itself', () => {
     const rig = backAfter(2, NO_RESTORE, ({ m }) => m.wrmsr(0, TOS, 0, 0));
     expect(rig.breaker(NAME)).toBe('nobody');
@@ -199,5 +208,22 @@ describe('no-loss/task of Linux', () => {
     const { machine, monitor } = bench;
     expect(monitor.verdicts.broken.some((one) => one !== 0)).toBe(false);
     expect(machine.cpu(0).cpuctx.current).toBe(TASKS);
+  });
+
+  it.each(versions)('%s keeps what an event of the CPU records only if it is 7.3', (version) => {
+    const driver = drivers.get(version);
+    expect(driver).toBeDefined();
+    const rig = new WatchedRig({ driver: driver as DriverKind, vms: 1 });
+    rig.open(CALLSTACK_USER, -1);
+    rig.m.fork(0);
+    for (const task of [3, 0, 1, 3, 0]) {
+      rig.m.branches(0, BRANCH_REL_CALL, 2);
+      rig.m.switchTask(0, task);
+    }
+    const saves = version === '7.3';
+    expect(rig.m.cpu(0).kernel.savesForCpuEvents).toBe(saves);
+    expect([rig.reach('task-came-back'), rig.allBroken]).toEqual([saves ? 3 : 0, []]);
+    const { pcpus } = rig.m;
+    expect(pcpus[0].stack.tos).toBe(saves ? 4 : 10);
   });
 });

@@ -172,6 +172,8 @@ export class Kernel {
   readonly events: perf_event[] = [];
   readonly output: KernelOutput;
   readonly lbr: LbrDriver;
+  /** Whether a task has the call stack back that an event of its CPU has recorded: since 6.15. */
+  savesForCpuEvents = false;
 
   constructor(
     memory: Memory,

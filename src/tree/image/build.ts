@@ -314,7 +314,27 @@ class Build {
       '-o',
       this.linked,
     ];
-    await tool('wasm-ld', args, this.folder);
+    try {
+      await tool('wasm-ld', args, this.folder);
+    } catch (error) {
+      throw error instanceof KernelError ? error : this.unlinked(error);
+    }
+  }
+
+  /** An error of the linker, in words. It is about data: an unknown function is an import. */
+  private unlinked(error: unknown): KernelError {
+    const stderr = error instanceof Error && 'stderr' in error ? String(error.stderr) : '';
+    const [, object, symbol] = /(\S+)\.o: undefined symbol: (\w+)/.exec(stderr) ?? [];
+    if (symbol === undefined) {
+      const first = stderr.split('\n').find((line) => line.includes('error: ')) ?? String(error);
+      return new KernelError(`the image can't be linked: ${first}`);
+    }
+    const source = this.sources().find((one) => one.object === `${object}.o`);
+    return new KernelError(
+      `${source?.file ?? object} uses ${symbol}, which no file of the image defines\n` +
+        'If the tree links by itself, vlbr lacks this datum: please report the line above and ' +
+        'the version of the tree',
+    );
   }
 
   /** Lowers 64-bit addresses, and makes functions that access MSRs suspendable. */

@@ -189,4 +189,17 @@ describe.skipIf(imageVersions('6.1').length === 0)('the review of a patch of a t
       /^vlbr: the tree with the patches: arch\/x86\/events\/intel\/lbr\.c.*error: .*'br_zel'/,
     );
   });
+
+  it('says which file of a patch needs what nobody defines', () => {
+    const nowhere = edit(
+      LBR,
+      'void intel_pmu_lbr_add(struct perf_event *event)\n{\n',
+      (text) => `extern int vlbr_nowhere;\n\n${text}\tvlbr_nowhere++;\n`,
+    );
+    const { status, stdout, stderr } = review(nowhere);
+    expect([status, stdout]).toEqual([2, '']);
+    expect(stderr).toMatch(
+      /^vlbr: the tree with the patches: \S+\/lbr\.c uses vlbr_nowhere, which no file of the image/,
+    );
+  });
 });

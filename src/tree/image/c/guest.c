@@ -57,12 +57,17 @@ EXPORT(vlbr_context_switch) void vlbr_context_switch(struct task_struct *next)
 /* kernel/fork.c:copy_process(). Returns 0 or -errno. */
 EXPORT(vlbr_fork) int vlbr_fork(struct task_struct *child)
 {
+	int error;
+
 	CPU_OF(child) = vlbr_cpu;
 #ifdef VLBR_INIT_TASK_WITHOUT_FLAGS
-	return perf_event_init_task(child);
+	error = perf_event_init_task(child);
 #else
-	return perf_event_init_task(child, 0);
+	error = perf_event_init_task(child, 0);
 #endif
+	if (!error)
+		perf_event_fork(child);
+	return error;
 }
 
 /* kernel/exit.c:do_exit() of the task that runs, up to the switch to another one. */
@@ -324,6 +329,13 @@ EXPORT(vlbr_cpu_starting) void vlbr_cpu_starting(void)
 		vlbr_wrmsr(MSR_KVM_PV_LBR_CTRL, 0);
 	vlbr_starting(vlbr_cpu);
 }
+
+/* Whether a task has its call stack back that an event of the CPU has recorded: since 6.15. */
+#ifdef VLBR_TASK_DATA_perf_ctx_data
+#define SAVES_FOR_CPU_EVENTS 1
+#else
+#define SAVES_FOR_CPU_EVENTS 0
+#endif
 
 /* Where fields lie, and constants, as this tree's headers have them; the last has no name. */
 struct offset {

@@ -20,6 +20,7 @@
 #include <linux/percpu.h>
 #include <linux/perf_event.h>
 #include <linux/pid_namespace.h>
+#include <linux/proc_ns.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/task.h>
@@ -47,6 +48,8 @@ const unsigned long cpu_bit_bitmap[BITS_PER_LONG + 1][BITS_TO_LONGS(NR_CPUS)] = 
 /* Objects of other files. */
 
 struct pid_namespace init_pid_ns;
+/* Named in records of namespaces, for which nobody asks. */
+const struct proc_ns_operations mntns_operations;
 struct task_struct init_task;
 __typeof__(kmalloc_caches) kmalloc_caches;
 struct page *mem_map;
@@ -104,8 +107,8 @@ EXPORT(vlbr_alloc) void *vlbr_alloc(unsigned long size)
 
 #ifdef VLBR_KMALLOC_BY_CACHE
 /*
- * include/linux/slab.h of 5.9 to 5.12: kmalloc() of a constant size takes one of these caches, and its
- * size is not told. As for every cache, the first word is the size of a block.
+ * include/linux/slab.h of 5.9 to 5.12: kmalloc() of a constant size takes one of these caches, and
+ * its size is not told. As for every cache, the first word is the size of a block.
  */
 static void cachesInit(void)
 {
