@@ -26,8 +26,7 @@ export class EventCheck extends Check {
   private readonly owned: Int32Array = this.hint(new Int32Array(this.vms * this.slots));
   private readonly on: Int32Array = this.hint(new Int32Array(this.vms * this.slots));
   private readonly unsure: Int32Array = this.hint(new Int32Array(this.vms * this.slots));
-  /** The same per vCPU, of events of the CPU. */
-  private readonly ownedByCpu: Int32Array = this.hint(new Int32Array(totalVcpus(this.config)));
+  /** Per vCPU: events of the CPU that are on. */
   private readonly onOfCpu: Int32Array = this.hint(new Int32Array(totalVcpus(this.config)));
   /** Per VM: events that were opened, those to inherit, and those that execve enables. */
   private readonly roots: Int32Array = this.hint(new Int32Array(this.vms));
@@ -52,10 +51,9 @@ export class EventCheck extends Check {
   }
 
   /** A function of a guest's kernel begins. */
-  begins(vcpu: number, fn: number, a: number, b: number): void {
+  begins(vcpu: number, a: number, b: number): void {
     this.a[vcpu] = a;
     this.b[vcpu] = b;
-    if (fn === call.CALL_ENABLE || fn === call.CALL_DISABLE) this.unsureOf(vcpu, 1 << a);
   }
 
   /** perf_event_open() has returned. */
@@ -71,7 +69,7 @@ export class EventCheck extends Check {
       words.fill(0, vm * slots, (vm + 1) * slots);
     for (const words of [this.roots, this.inherited, this.onExec, this.keptOff]) words[vm] = 0;
     for (const { id, vm: of } of this.machine().vcpus) {
-      if (of === vm) this.ownedByCpu[id] = this.onOfCpu[id] = 0;
+      if (of === vm) this.onOfCpu[id] = 0;
     }
   }
 
@@ -151,11 +149,9 @@ export class EventCheck extends Check {
     const bit = 1 << fresh[0].id;
     const off = (attr & perf.ATTR_DISABLED) !== 0;
     this.roots[vm] |= bit;
-    this.keptOff[vm] &= ~bit;
     if ((attr & perf.ATTR_INHERIT) !== 0 && task >= 0) this.inherited[vm] |= bit;
     if ((attr & perf.ATTR_ENABLE_ON_EXEC) !== 0) this.onExec[vm] |= bit;
     if (task < 0) {
-      this.ownedByCpu[vcpu] |= bit;
       if (!off) this.onOfCpu[vcpu] |= bit;
       return;
     }
@@ -183,15 +179,12 @@ export class EventCheck extends Check {
   private close(vm: number, bit: number): void {
     this.switchOn(vm, bit, false);
     for (let slot = vm * this.slots; slot < (vm + 1) * this.slots; slot++) this.owned[slot] &= ~bit;
-    for (const { id, vm: of } of this.machine().vcpus) if (of === vm) this.ownedByCpu[id] &= ~bit;
     for (const words of [this.roots, this.inherited, this.onExec]) words[vm] &= ~bit;
   }
 
-  /** What a task inherited may have been enabled by its parent's execve already. */
+  /** Which execve of a family enables an event depends on swaps of contexts before. */
   private exec(vm: number, slot: number): void {
-    const enabled = this.owned[slot] & this.onExec[vm];
-    this.on[slot] |= enabled;
-    this.unsure[slot] |= enabled;
+    this.unsure[slot] |= this.owned[slot] & this.onExec[vm];
   }
 
   /** The event that was opened, of one that was inherited. */
@@ -231,6 +224,7 @@ export class EventCheck extends Check {
   private judgeCounting(vcpu: number, vm: number, cpu: Cpu, alone: boolean): void {
     const { current } = cpu.cpuctx;
     for (const event of cpu.kernel.events) {
+      if (event.used === 0) this.keptOff[vm] &= ~(1 << event.id);
       if (!this.isFor(event, cpu)) {
         if (alone && countsOn(event, cpu.id)) this.miscounts(vcpu, event, 'is not for it');
         continue;

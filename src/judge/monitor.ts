@@ -225,8 +225,8 @@ export class Monitor implements Observer {
     this.events.opened(vcpu, ret);
   }
 
-  guestCall(vcpu: number, fn: number, a: number, b: number): void {
-    this.events.begins(vcpu, fn, a, b);
+  guestCall(vcpu: number, _fn: number, a: number, b: number): void {
+    this.events.begins(vcpu, a, b);
   }
 
   guestForked(vcpu: number, child: number): void {

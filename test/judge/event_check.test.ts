@@ -150,10 +150,11 @@ describe('events-count', () => {
     expect(event(rig, 1).state).toBe(perf.PERF_EVENT_STATE_ERROR);
     rig.m.fork(0);
     rig.m.close(0, 0);
-    for (const task of [3, 0, 3]) rig.m.switchTask(0, task);
+    // By way of task 1, contexts are not swapped.
+    for (const task of [1, 3, 1, 0, 1, 3]) rig.m.switchTask(0, task);
     expect(look(rig)).toBe('');
     // An ioctl makes it known again.
-    rig.m.switchTask(0, 0);
+    for (const task of [1, 0]) rig.m.switchTask(0, task);
     rig.m.enable(0, 1);
     expect([look(rig), event(rig, 1).oncpu]).toEqual(['', 0]);
     force(event(rig, 1), false);
@@ -175,14 +176,28 @@ describe('events-count', () => {
 
   it('a kernel that is started anew has no events', () => {
     const rig = new WatchedRig();
-    rig.open(CALLSTACK_USER);
     rig.open(CALLSTACK_USER, -1);
+    rig.open(CALLSTACK_USER);
     rig.m.kexec(0);
     expect(look(rig)).toBe('');
     rig.open(CALLSTACK_USER, -1, 0, ATTR_DISABLED);
     expect(look(rig)).toBe('');
     force(event(rig), true);
     expect(look(rig)).toBe('v0: event 0 counts and is off');
+  });
+
+  it('an event in the place of one that waited has no excuse, nor one behind a refusal', () => {
+    const rig = new WatchedRig();
+    rig.open(ANY_USER);
+    rig.open(CALLSTACK_USER);
+    for (const id of [1, 0]) rig.m.close(0, id);
+    rig.open(CALLSTACK_USER, 0, 0, ATTR_DISABLED);
+    expect(rig.m.open(0, 0, 0, perf.PERF_SAMPLE_BRANCH_USER)).toBe(-perf.EINVAL);
+    rig.open(CALLSTACK_USER, 1);
+    // The kernel takes the event to be off.
+    event(rig, 1).state = perf.PERF_EVENT_STATE_OFF;
+    rig.m.switchTask(0, 1);
+    expect(look(rig)).toContain('event 1 is on and does not count');
   });
 
   it('what was asked for before a jump in time is not known', () => {
@@ -242,9 +257,15 @@ describe('events-true', () => {
     rig.m.close(0, 0);
     expect(look(rig)).toBe('');
     expect(rig.m.cpu(0).kernel.events.every(({ used }) => used === 0)).toBe(true);
-    // The slot is used again, for another task.
-    rig.open(CALLSTACK_USER, 1);
-    expect(look(rig)).toBe('');
+    // The slot is used again, by an event that nobody inherits.
+    rig.open(CALLSTACK_USER, 3);
+    rig.m.fork(0);
+    rig.m.switchTask(0, 4);
+    expect([look(rig), event(rig).oncpu]).toEqual(['', -1]);
+    rig.m.switchTask(0, 3);
+    expect([look(rig), event(rig).oncpu]).toEqual(['', 0]);
+    force(event(rig), false);
+    expect(look(rig)).toContain('event 0 is on');
   });
 
   it.each([
