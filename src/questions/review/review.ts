@@ -8,7 +8,7 @@ import { isPartial, type Review, reviewText } from './text.js';
 import { DEFAULT_SHAPES } from '../../campaign/campaign.js';
 import { findingsOf, isMain, losesAnything, type PolicyReview, ranOn } from './comparison.js';
 import { plural } from '../../console/text.js';
-import { noneReached, reachedOf } from './reached.js';
+import { noneReached, type Reached, reachedOf } from './reached.js';
 import { explainedAsync } from '../../console/kernel_source.js';
 import { namesOf } from '../../console/arguments.js';
 import { campaignsInWorkers } from '../../console/campaigns.js';
@@ -21,7 +21,7 @@ import {
   EXIT_UNREACHED,
 } from '../../console/exit_codes.js';
 import { printJson, printLines } from '../../console/output.js';
-import { sidesOf } from './sides.js';
+import { type Counting, sidesOf } from './sides.js';
 
 /** The build puts the worker's code beside this file. */
 const WORKER: URL = new URL('./review_worker.js', import.meta.url);
@@ -74,12 +74,10 @@ export async function review(patches: readonly string[], options: ReviewOptions)
   const elapsed_s = Math.round(performance.now() - began) / 1000;
   const asked = { cpus, seed, runs, before, after, patches, reverse, leftOut };
   const { results } = found;
-  const ran = { before: ranOn(results, 'before'), after: ranOn(results, 'after') };
   const result: Review = {
     ...asked,
     reviews: results,
-    reached:
-      counting === null ? null : await explainedAsync(undefined, () => reachedOf(counting, ran)),
+    reached: await explainedAsync(undefined, () => reachedIn(results, counting)),
     interrupted: found.interrupted,
     elapsed_s,
   };
@@ -89,6 +87,15 @@ export async function review(patches: readonly string[], options: ReviewOptions)
   if (losesAnything(results)) return EXIT_UNEXPECTED;
   if (noneReached(result.reached)) return EXIT_UNREACHED;
   return isPartial(result) ? EXIT_PARTIAL : EXIT_EXPECTED;
+}
+
+/** Which changed lines ran; null where nothing did, or nothing counts. */
+async function reachedIn(
+  reviews: readonly PolicyReview[],
+  counting: Counting | null,
+): Promise<Reached | null> {
+  if (counting === null || reviews.length === 0) return null;
+  return reachedOf(counting, { before: ranOn(reviews, 'before'), after: ranOn(reviews, 'after') });
 }
 
 /** Tells of each property once, when its first loss is known. */
