@@ -1,4 +1,4 @@
-/** Every schedule up to a length, one by one: what fails is what a search with cached states finds. */
+/** Schedules up to a length, one by one: what fails is what a search with cached states finds. */
 import { describe, expect, it } from 'vitest';
 import type { KernelList } from '../../src/campaign/kernel_lists.js';
 import { listFor } from '../../src/campaign/kernel_lists.js';
