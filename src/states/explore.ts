@@ -86,8 +86,10 @@ export interface Explored {
 /** States between two calls of `poll`: working one out takes up to ten milliseconds. */
 export const POLL_STATES = 256;
 
+/** Kernels that run as C code go through `enumerate` instead: their states have no words. */
 export function explore(options: ExploreOptions): Explored {
   const { model, kernel, policy, shape, bounds } = options;
+  assert(driverOf(options).image === undefined, 'states are kept of the port and of lbr.c alone');
   const config: MachineConfig = { shape, model, kernel, policy, driver: driverOf(options) };
   const explored = new MachineModel(config, bounds);
   const asked = options.properties.filter((name) => PROPERTIES[PROPERTY[name]].of === 'policy');

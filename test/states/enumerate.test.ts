@@ -144,6 +144,18 @@ describe.each(imageVersions('6.1', '7.3'))('schedules of the image of Linux %s',
     expect(found.findings).toEqual([]);
   });
 
+  it('show what a fork breaks since 6.15 in three actions, and nothing else', async () => {
+    const shape = { vms: 1, vcpus: 1, tasks: 2, pcpus: 1 };
+    const groups = ['tasks', 'events', 'fork'] as const;
+    const { findings } = enumerate(await images('always', groups, 4, { shape }));
+    const told = findings.map(({ property, known, counterexample }) => [
+      property,
+      known?.slice(0, 17),
+      counterexample.actions.length,
+    ]);
+    expect(told).toEqual(version === '6.1' ? [] : [['balanced', 'a user is counted', 3]]);
+  });
+
   it('leave functions before each access of the C code', async () => {
     const found = enumerate(await images('parked', ['tasks', 'events', 'inside'], 3));
     expect(found.complete).toBe(true);
