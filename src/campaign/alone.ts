@@ -30,7 +30,7 @@ function isOfGuest(kind: number): boolean {
 }
 
 /** MSR accesses that the function in which a vCPU is suspended has made. */
-function accessesOf({ ports }: Machine, vcpu: number): number {
+export function accessesOf({ ports }: Machine, vcpu: number): number {
   const { suspended, accesses } = ports[vcpu];
   return suspended === 0 ? 0 : accesses;
 }

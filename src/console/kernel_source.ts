@@ -51,17 +51,6 @@ export async function askedCode(options: DriverOptions): Promise<KernelCode | nu
   });
 }
 
-/** As `askedCode`, where only the port or an lbr.c can run. */
-export function askedLbr(options: DriverOptions): KernelCode | null {
-  if (options.driver === 'kernel') {
-    throw new UsageError(
-      'an exploration runs the port or an lbr.c: give --driver lbr.c in place of --driver kernel',
-    );
-  }
-  if (!asksForCode(options, '--driver lbr.c', 'leave it out')) return null;
-  return lbrCode(options.driver, options.kernelSrc);
-}
-
 /**
  * Whether options ask for a kernel's code, and not for the port.
  *

@@ -21,6 +21,10 @@ export interface ProgressLine<P> {
   end(): void;
 }
 
+function say(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
 /**
  * Begins a line on standard error, if there is somebody to show progress to.
  *
@@ -32,7 +36,6 @@ export function progressLine<P>(
   first: Shown,
   shown: (progress: P, seconds: number) => Shown,
 ): ProgressLine<P> {
-  const say = (text: string): void => void process.stderr.write(`${text}\n`);
   if (!process.stdout.isTTY || !process.stderr.isTTY) {
     return { update: () => {}, say, end: () => {} };
   }

@@ -30,6 +30,11 @@ export class Remembering {
     for (const { words, first } of this.kept) words.fill(first);
   }
 
+  /** All that is kept: with it, a run can be gone on with from one of its states. */
+  get remembered(): History['words'][] {
+    return this.kept.map(({ words }) => words);
+  }
+
   /** Keeps words, and makes them part of the history. */
   protected keep<Words extends History['words']>(
     per: History['per'],

@@ -81,6 +81,13 @@ export class Monitor implements Observer {
     return this.checks.flatMap(({ histories }) => histories);
   }
 
+  /** All words that change during a run, reach counters aside. Texts go with the verdicts. */
+  get remembered(): History['words'][] {
+    const { wiped, lastCtx, reads, verdicts } = this;
+    const checks = this.checks.flatMap(({ remembered }) => remembered);
+    return [...checks, wiped, lastCtx, reads, verdicts.broken, verdicts.own];
+  }
+
   /**
    * To be called between two actions, after a state was restored: forgets what the state does not
    * include. Reach counters then assume that others used the registers and that other tasks were

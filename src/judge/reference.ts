@@ -65,7 +65,7 @@ export class Reference extends Remembering {
   /** Per vCPU: somebody else has had records in registers since this vCPU's were there. */
   private readonly other: Uint8Array = this.hint(new Uint8Array(totalVcpus(this.config)));
   /** Per vCPU: see `newTos`. */
-  private readonly takenTos: Int32Array = new Int32Array(totalVcpus(this.config)).fill(-1);
+  private readonly takenTos: Int32Array = this.hint(new Int32Array(totalVcpus(this.config)), -1);
   /** Per vCPU: the policy took its guest to have stopped while it had records. */
   private readonly dropped: Uint8Array = this.bytes('vcpu');
 

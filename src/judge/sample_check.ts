@@ -3,7 +3,7 @@ import type { Kernel } from '../guest/perf/kernel.js';
 import { CALLSTACK_USER, PERF_EVENT_STATE_ACTIVE } from '../guest/perf/perf_event.js';
 import * as branch from '../hw/branch.js';
 import { taskSlots, totalVcpus } from '../machine/config.js';
-import { Check } from './check.js';
+import { Check, type History } from './check.js';
 import { ShadowStacks } from './shadow_stack.js';
 import { PROPERTY, REACH } from './properties.js';
 
@@ -28,6 +28,10 @@ export class SampleCheck extends Check {
   override start(): void {
     super.start();
     this.shadow.clear();
+  }
+
+  override get remembered(): History['words'][] {
+    return [...super.remembered, ...this.shadow.histories.map(({ words }) => words)];
   }
 
   /** Calls that a VM's task is deep, as far as hardware can know of them. */

@@ -33,7 +33,7 @@ export class Guests {
   readonly guests: Kernel[] = [];
   readonly ports: CallPort[] = [];
   /** The guests that run as C code, in place of the port. */
-  private readonly images: GuestImage[] = [];
+  readonly images: GuestImage[] = [];
   private readonly owner: GuestsOwner;
   private readonly observer: Observer;
   private readonly kernelConfig: KernelConfig;

@@ -108,6 +108,10 @@ export class HostImage extends HostKernel {
     this.code = new HostCode(boot, this.kernel, ports, objects, told, never);
   }
 
+  override get images(): readonly KernelImage[] {
+    return [this.code];
+  }
+
   override boot(): void {
     this.code.boot();
   }

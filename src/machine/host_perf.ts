@@ -19,6 +19,7 @@ import { HOST, type Observer } from '../host/observer.js';
 import type { GuestLbrEvent, HostPerf } from '../host/policy/policy.js';
 import type { Vcpu } from '../host/vcpu.js';
 import { type MachineConfig, totalVcpus } from './config.js';
+import type { KernelImage } from './kernel_image.js';
 
 const { PERF_SAMPLE_BRANCH_ANY, PERF_SAMPLE_BRANCH_KERNEL, PERF_SAMPLE_BRANCH_USER } = perf;
 
@@ -124,6 +125,11 @@ export class HostKernel implements HostPerf {
     this.vcpus = totalVcpus(config);
     this.ports = ports;
     this.kernel = new Kernel(memory, layout, hostKernelConfig(config), ports, output);
+  }
+
+  /** The host's kernel, if it runs as C code. */
+  get images(): readonly KernelImage[] {
+    return [];
   }
 
   /** Boots: every thread exists, and each pCPU runs its idle thread. */

@@ -5,6 +5,7 @@
  */
 import { BareCpu } from '../guest/image/bare_cpu.js';
 import { type Image, type ImageHooks, ImageInstance } from '../guest/image/instance.js';
+import type { InstanceSnapshot } from '../guest/image/instance.js';
 import { sampleOf } from '../guest/image/sample.js';
 import * as view from '../guest/image/view.js';
 import type { Kernel } from '../guest/perf/kernel.js';
@@ -37,7 +38,7 @@ export class KernelImage {
   protected readonly instance: ImageInstance;
   private readonly output: ImageOutput;
   /** The instance as it is after a boot. */
-  private readonly booted: Uint8Array;
+  private readonly booted: InstanceSnapshot;
   /** Addresses of objects, by their numbers in the kernel's words; 0 where there is none. */
   protected readonly eventAt: Int32Array;
   private readonly contextAt: Int32Array;
@@ -89,6 +90,15 @@ export class KernelImage {
     this.kernel.clear();
     for (const at of [this.eventAt, this.contextAt, this.dataAt]) at.fill(0);
     this.look();
+  }
+
+  /** What is not in the machine's block of it. @param into - is overwritten. */
+  snapshot(into?: InstanceSnapshot): InstanceSnapshot {
+    return this.instance.snapshot(into);
+  }
+
+  restore(snapshot: InstanceSnapshot): void {
+    this.instance.restore(snapshot);
   }
 
   /** Runs a function that nothing interrupts. Returns its result. */

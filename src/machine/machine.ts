@@ -28,8 +28,9 @@ const EPILOGUE_IRET = 1;
 const EPILOGUE_SYSRET = 2;
 
 /**
- * A machine of one configuration. All of its state is in one block of words, `memory`: copying the
- * block is a snapshot, and putting a copy back is a jump in time.
+ * A machine of one configuration. All of its state is in one block of words, `memory`, and in the
+ * memories of kernels that run as C code: a copy of both is a snapshot (snapshot.ts), and putting
+ * the copy back is a jump in time.
  *
  * `boot` brings the machine to its first state, as often as needed. Each method that performs an
  * action takes it to be possible, and runs it to its end or to the vCPU switch that was armed.
@@ -42,7 +43,7 @@ export class Machine implements GuestsOwner {
   readonly vcpus: Vcpu[] = [];
   readonly guests: readonly Kernel[];
   readonly ports: readonly CallPort[];
-  private readonly kernels: Guests;
+  readonly kernels: Guests;
   readonly host: HostKernel;
   readonly kvm: Kvm;
   /** Where things lie in the block. */
@@ -390,16 +391,14 @@ export class Machine implements GuestsOwner {
       return;
     }
     const user = this.cpl(vcpu) === 3;
+    const epilogue = user ? EPILOGUE_IRET : EPILOGUE_NONE;
     const kvmVcpu = this.vcpus[vcpu];
     this.raisePmi(kvmVcpu, counter);
     if (user) this.setCpl(vcpu, 0);
     const port = this.ports[vcpu];
-    if (this.isArmed(kvmVcpu.pcpu)) {
-      port.begin(call.CALL_PMI, 0, 0, 0, user ? EPILOGUE_IRET : EPILOGUE_NONE, 0);
-    } else {
-      port.beginQuiet(call.CALL_PMI, 0, 0, 0, user ? EPILOGUE_IRET : EPILOGUE_NONE);
-    }
-    this.runCall(vcpu, call.CALL_PMI, 0, 0, 0, user ? EPILOGUE_IRET : EPILOGUE_NONE);
+    if (this.isArmed(kvmVcpu.pcpu)) port.begin(call.CALL_PMI, 0, 0, 0, epilogue, 0);
+    else port.beginQuiet(call.CALL_PMI, 0, 0, 0, epilogue);
+    this.runCall(vcpu, call.CALL_PMI, 0, 0, 0, epilogue);
   }
 
   /** The current task exits. */

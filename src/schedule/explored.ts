@@ -20,6 +20,7 @@ export const GROUPS = {
   migrate: 'live migration of vCPUs that are off',
   fork: 'forks, with events that are inherited',
   nmi: 'overflows whose NMI comes inside a guest kernel function',
+  image: 'exit and execve of tasks, the tick, turns of events: where guests run as C only',
 } as const;
 export type Group = keyof typeof GROUPS;
 export const GROUP_NAMES = Object.keys(GROUPS) as readonly Group[];

@@ -86,8 +86,10 @@ export interface Explored {
 /** States between two calls of `poll`: working one out takes up to ten milliseconds. */
 export const POLL_STATES = 256;
 
+/** Kernels that run as C code go through `enumerate` instead: their states have no words. */
 export function explore(options: ExploreOptions): Explored {
   const { model, kernel, policy, shape, bounds } = options;
+  assert(driverOf(options).image === undefined, 'states are kept of the port and of lbr.c alone');
   const config: MachineConfig = { shape, model, kernel, policy, driver: driverOf(options) };
   const explored = new MachineModel(config, bounds);
   const asked = options.properties.filter((name) => PROPERTIES[PROPERTY[name]].of === 'policy');
@@ -116,7 +118,7 @@ export function explore(options: ExploreOptions): Explored {
     exhausted: end === 'exhausted',
     results: asked.map((name) => resultOf(name, options, config, explored, search, outcome)),
     liveness: asksLiveness(options, end) ? livenessOf(options, config) : null,
-    neverPossible: neverPossible(bounds, shape, outcome),
+    neverPossible: neverPossible(bounds, shape, outcome.performed),
     bytesPerState: outcome.bytes / outcome.states,
   };
 }
@@ -127,10 +129,25 @@ function asksLiveness({ properties, bounds, fingerprints }: ExploreOptions, end:
   return properties.includes('no-needless-switch');
 }
 
+/** Whom properties are judged for. */
+type Judged = Pick<ExploreOptions, 'policy' | 'model' | 'kernel'>;
+
 /** Why a property says nothing here, or null. */
-function silence({ policy, model }: ExploreOptions, name: PropertyName): string | null {
+export function silence({ policy, model }: Judged, name: PropertyName): string | null {
   const property = PROPERTIES[PROPERTY[name]];
   return notApplicable(policy, name, model) ?? property.notApplicable(model);
+}
+
+/** What is said of a property whatever comes out. */
+export function withoutVerdict(
+  judged: Judged,
+  property: PropertyName,
+): Omit<ExploreResult, 'verdict'> {
+  const why = silence(judged, property);
+  const { policy, model, kernel } = judged;
+  const known = why === null ? knownFailure(policy, property, model, kernel) : null;
+  const reason = why ?? known ?? '';
+  return { property, reason, known: known !== null, counterexample: null };
 }
 
 function resultOf(
@@ -141,12 +158,9 @@ function resultOf(
   search: Search,
   outcome: Outcome,
 ): ExploreResult {
-  const why = silence(options, name);
-  const nothing = { property: name, counterexample: null, known: false };
-  if (why !== null) return { ...nothing, verdict: 'not applicable', reason: why };
+  const found = withoutVerdict(options, name);
+  if (silence(options, name) !== null) return { ...found, verdict: 'not applicable' };
   const p = PROPERTY[name];
-  const known = knownFailure(options.policy, name, options.model, options.kernel);
-  const found = { property: name, reason: known ?? '', known: known !== null };
   if (outcome.broken[p] >= 0) {
     const schedule = scheduleTo(model, search, outcome.broken[p]);
     return { ...found, verdict: 'fails', counterexample: confirmed(config, schedule, p) };
@@ -155,7 +169,7 @@ function resultOf(
   const met = reach[REACH[PROPERTIES[p].reach]] > 0;
   const whole = outcome.end === 'exhausted' || outcome.end === 'bound';
   const verdict = !whole ? 'unknown' : met ? 'holds' : 'vacuous';
-  return { ...found, verdict, counterexample: null };
+  return { ...found, verdict };
 }
 
 /** A schedule to the state of this number, in names of the machine. */
@@ -178,7 +192,8 @@ function confirmed(config: MachineConfig, schedule: Schedule, property: number):
   };
 }
 
-function neverPossible(bounds: Bounds, shape: Shape, { performed }: Outcome): string[] {
+/** @param performed - how often each kind of action was performed. */
+export function neverPossible(bounds: Bounds, shape: Shape, performed: Float64Array): string[] {
   const kinds = new Set([...actionsOf(bounds.groups), 'run']);
   // A task can't have run on another vCPU where there is none.
   if (shape.vcpus === 1) kinds.delete('migrateTask');

@@ -94,6 +94,16 @@ interface Left {
   readonly cpu: number;
 }
 
+/** A state of an instance, to go back to. */
+export class InstanceSnapshot {
+  /** Memory, at least up to the end of its heap. */
+  bytes: Uint8Array = new Uint8Array(0);
+  /** What each CPU has left; that a function was left is bytes, too. */
+  readonly left: (Left | null)[] = [];
+  /** Number of the state: the instance is in it as long as it has this number. */
+  state = -1;
+}
+
 /** How a function ended: with a result, or not yet, since its CPU has left it. */
 export type Ended = { readonly left: false; readonly result: number } | { readonly left: true };
 
@@ -118,6 +128,9 @@ export class ImageInstance implements Asking {
   /** Whether the kernel looks whether its last access has faulted. */
   safe = false;
   private readonly arcs: Arcs | null;
+  /** Number of the state that the instance is in, and the last number that was given. */
+  private state = 0;
+  private states = 0;
   private record: Uint8Array[] = [];
   private recordOf = 0;
 
@@ -276,18 +289,24 @@ export class ImageInstance implements Asking {
     this.ports = ports;
   }
 
-  /** All of its state, while no CPU has left a function. */
-  snapshot(): Uint8Array {
-    assert(!this.anyLeft, 'no function is under way in a snapshot');
-    return new Uint8Array(this.memory.buffer).slice(0, this.ask('vlbr_heap_end'));
+  /** Its state between two functions. @param into - is overwritten. */
+  snapshot(into: InstanceSnapshot = new InstanceSnapshot()): InstanceSnapshot {
+    const end = this.ask('vlbr_heap_end');
+    if (into.bytes.length < end) into.bytes = new Uint8Array(end);
+    into.bytes.set(new Uint8Array(this.memory.buffer, 0, into.bytes.length));
+    for (let i = 0; i < this.contexts.length; i++) into.left[i] = this.contexts[i].left;
+    into.state = this.state;
+    return into;
   }
 
   /** Goes back to a snapshot, whatever is under way. What lies behind it was never handed out. */
-  restore(snapshot: Uint8Array): void {
-    const copy = (): void => new Uint8Array(this.memory.buffer).set(snapshot);
+  restore({ bytes, left, state }: InstanceSnapshot): void {
+    if (state === this.state) return;
+    const copy = (): void => new Uint8Array(this.memory.buffer).set(bytes);
     if (this.arcs === null) copy();
     else this.arcs.across(copy);
-    for (const context of this.contexts) context.left = null;
+    for (let i = 0; i < left.length; i++) this.contexts[i].left = left[i];
+    this.state = state;
   }
 
   /** Whether some CPU has left a function. */
@@ -314,6 +333,7 @@ export class ImageInstance implements Asking {
 
   private go(cpu: number, { name, args, stack, cpu: runs }: Left): Ended {
     const outer = { stack: this.stackPointer.value, active: this.active };
+    this.state = ++this.states;
     this.setStack(stack);
     this.setCpu(runs);
     this.active = cpu;

@@ -11,7 +11,10 @@ import {
   EXIT_UNREACHED,
 } from '../../console/exit_codes.js';
 import { exitCodesText } from '../../console/exit_codes.js';
-import type { ExploreOptions } from './explore.js';
+import type { ExploreOptions } from './asked.js';
+
+const BOUND_SAYS = 'longest schedule, in actions (default: none; 4 for a tree)';
+const MEGABYTES = wholeNumber(1, 1_000_000);
 
 const GROUP_LINES = Object.entries(GROUPS).map(([name, says]) => `  ${name.padEnd(8)} ${says}`);
 
@@ -25,15 +28,23 @@ Counterexamples are the shortest there are.
 No silicon has an LBR of 2 or 4 with call-stack mode. Such depths are for exploration alone: a full
 stack has far too many states, and the code that runs is the same.
 
+With --driver kernel, guests and host run a tree's own C. Schedules of at most --bound actions are
+then run one by one: no two states are taken for one, and each action makes five to seven times as
+many. The kernel's own failures are told against the list of its version, as by \`vlbr verify\`.
+--depth, --memory, --fingerprints and --no-symmetry are about states, and are refused.
+
 Groups of actions for --actions; \`default\` is calls,tasks,events,pmi,inside:
 ${GROUP_LINES.join('\n')}
 
 Examples:
   vlbr explore --policy pv-sound --depth 2
-  vlbr explore --policy pv-v2 --property no-leak --actions default,host --bound 12 --json`;
+  vlbr explore --policy pv-v2 --property no-leak --actions default,host --bound 12 --json
+  vlbr explore --driver kernel --kernel-src linux-6.1.tar.xz --policy parked --bound 6`;
 
 const EXITS = exitCodesText({
-  [EXIT_EXPECTED]: 'complete: nothing fails but what the policy declares as a known failure',
+  [EXIT_EXPECTED]:
+    'complete: nothing fails but what the policy declares as a known failure, or what is on the ' +
+    "kernel's list",
   [EXIT_UNEXPECTED]: 'some other property fails',
   [EXIT_TRUNCATED]: 'truncated: nothing unexpected was found, but not every schedule was looked at',
   [EXIT_PARTIAL]: null,
@@ -54,12 +65,16 @@ export function exploreCommand(done: (code: number) => void): Command {
     .option('--vcpus <n>', 'vCPUs of each VM, 1 or 2', wholeNumber(1, 2), 1)
     .option('--tasks <n>', 'tasks of each VM, from its vCPUs to 3', wholeNumber(1, 3), 2)
     .option('--pcpus <n>', 'pCPUs, 1 or 2', wholeNumber(1, 2), 1)
-    .option('--depth <n>', 'records of the LBR, 2 or 4', choiceOf([2, 4]), 4)
+    .option('--depth <n>', 'records of the LBR, 2 or 4 (default: 4)', choiceOf([2, 4]))
     .option('--events <n>', 'events that a VM may open, 1 to 4', wholeNumber(1, 4), 1)
-    .option('--calls <n>', 'frames of a call stack, 1 to 8 (default: --depth)', wholeNumber(1, 8))
+    .option(
+      '--calls <n>',
+      'frames of a call stack, 1 to 8 (default: --depth, or 4)',
+      wholeNumber(1, 8),
+    )
     .option('--suspended <n>', 'suspended kernel functions, 1 to 6', wholeNumber(1, 6), 1)
-    .option('--bound <n>', 'longest schedule, in actions (default: none)', wholeNumber(1, 1000))
-    .option('--memory <MB>', 'for the states of one policy', wholeNumber(1, 1_000_000), 1024)
+    .option('--bound <n>', BOUND_SAYS, wholeNumber(1, 1000))
+    .option('--memory <MB>', 'for the states of one policy (default: 1024)', MEGABYTES)
     .option('--actions <groups>', 'what may happen, separated by commas (below)', 'default')
     .option('--fingerprints', 'tell states apart by 64 bits each, and print the odds')
     .addOption(new Option('--no-symmetry', 'states that differ in names only are two'))

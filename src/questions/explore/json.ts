@@ -1,5 +1,6 @@
 /** The report of an exploration as one JSON object; its keys are stable. */
 import type { Explored } from '../../states/explore.js';
+import type { Counterexample } from '../../campaign/campaign.js';
 import { encodeToken } from '../../schedule/token.js';
 import { collisionOdds } from '../../search/visited.js';
 import type { Exploration, TimedExploration } from './text.js';
@@ -74,7 +75,10 @@ function livenessJson({ liveness }: Explored): object | null {
   return { ...liveness, most: liveness.recurs ? null : liveness.most };
 }
 
-function verdictsJson({ fingerprints }: Exploration, { results }: Explored): object[] {
+export function verdictsJson(
+  { fingerprints }: Pick<Exploration, 'fingerprints'>,
+  { results }: Pick<Explored, 'results'>,
+): object[] {
   return results.map(({ property, verdict, known, reason, counterexample }) => ({
     property,
     verdict,
@@ -82,14 +86,15 @@ function verdictsJson({ fingerprints }: Exploration, { results }: Explored): obj
     reason: ascii(reason),
     // With fingerprints a state of a shorter schedule may have been missed.
     minimal: counterexample !== null && !fingerprints,
-    counterexample:
-      counterexample === null
-        ? null
-        : {
-            length: counterexample.actions.length,
-            actions: counterexample.actions,
-            token: encodeToken(counterexample),
-            text: ascii(counterexample.text),
-          },
+    counterexample: counterexample === null ? null : counterexampleJson(counterexample),
   }));
+}
+
+export function counterexampleJson(found: Counterexample): object {
+  return {
+    length: found.actions.length,
+    actions: found.actions,
+    token: encodeToken(found),
+    text: ascii(found.text),
+  };
 }

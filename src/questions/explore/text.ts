@@ -67,8 +67,11 @@ export function verdictWord({ complete }: Explored): 'complete' | 'truncated' {
   return complete ? 'complete' : 'truncated';
 }
 
+/** What is told of a policy, however its schedules were gone through. */
+export type Told = Pick<Explored, 'policy' | 'results'>;
+
 /** Failures that the policy does not declare. */
-export function unexpectedIn({ results }: Explored): ExploreResult[] {
+export function unexpectedIn({ results }: Pick<Told, 'results'>): ExploreResult[] {
   return results.filter(({ verdict, known }) => verdict === 'fails' && !known);
 }
 
@@ -118,7 +121,7 @@ export function exploreText(exploration: Exploration, colours: Colours): string[
 }
 
 /** The machine in words. */
-function machineWords({ shape, model }: Exploration): string {
+export function machineWords({ shape, model }: Pick<Exploration, 'shape' | 'model'>): string {
   const { vms, vcpus, tasks, pcpus } = shape;
   const vm = `${plural(vms, 'VM')} x ${plural(vcpus, 'vCPU')} x ${plural(tasks, 'task')}`;
   const depth = isSilicon(model) ? '' : ' (no silicon has that depth)';
@@ -127,7 +130,10 @@ function machineWords({ shape, model }: Exploration): string {
 }
 
 /** What schedules there are, in words. */
-function boundWords({ bounds, maxLength }: Exploration): string {
+export function boundWords({
+  bounds,
+  maxLength,
+}: Pick<Exploration, 'bounds' | 'maxLength'>): string {
   const { events, calls, suspended, groups } = bounds;
   const length = maxLength === Infinity ? [] : [`at most ${plural(maxLength, 'action')}`];
   return [
@@ -178,7 +184,10 @@ export function statesPerSecond({ explored, seconds }: TimedExploration): number
 }
 
 /** Properties as rows, policies as columns, as in the report of a campaign. */
-function matrixLines(results: readonly TimedExploration[], colours: Colours): string[] {
+export function matrixLines(
+  results: readonly { readonly explored: Told }[],
+  colours: Colours,
+): string[] {
   const properties = results[0].explored.results.map(({ property }) => property);
   const rows = properties.map((property, i) => [
     property,
@@ -214,7 +223,7 @@ const LEGEND: readonly (readonly [verdict: ExploreVerdict, says: string])[] = [
 ];
 
 /** What the words of the matrix say, and why properties say nothing. */
-function legendLines(results: readonly TimedExploration[]): string[] {
+export function legendLines(results: readonly { readonly explored: Told }[]): string[] {
   const all = results.flatMap(({ explored }) =>
     explored.results.map((result) => ({ ...result, policy: explored.policy })),
   );
@@ -237,7 +246,7 @@ function legendLines(results: readonly TimedExploration[]): string[] {
   return lines.length === 0 ? [] : ['', ...lines];
 }
 
-function item(text: string): string[] {
+export function item(text: string): string[] {
   return wrap(ascii(text), '  ', '    ');
 }
 
@@ -340,10 +349,13 @@ function toldActions(
   });
 }
 
+/** With which driver schedules are told, and what `vlbr replay` needs to run it. */
+type Telling = Pick<Exploration, 'model' | 'driver' | 'driverWords' | 'fingerprints'>;
+
 /** The i-th property's counterexample, if it has one. */
-function failureLines(
-  exploration: Exploration,
-  { policy, results }: Explored,
+export function failureLines(
+  exploration: Telling,
+  { policy, results }: Told,
   i: number,
   colours: Colours,
 ): string[] {
@@ -358,7 +370,7 @@ function failureLines(
     colours.bold(exploration.fingerprints ? title.replace(' (minimal)', '') : title),
     ...wrap(known ? `known: ${ascii(reason)}` : 'not a known failure', '  ', '    '),
     ...(twin === undefined
-      ? timelineLines(exploration, counterexample)
+      ? timelineLines(exploration.driver, counterexample)
       : [
           `  the schedule of ${twin.property} above`,
           ...wrap(
@@ -367,11 +379,19 @@ function failureLines(
             '         ',
           ),
         ]),
-    `  ${['vlbr replay', encodeToken(counterexample), ...exploration.driverWords].join(' ')}`,
+    replayLine(exploration, counterexample),
   ];
 }
 
-function timelineLines({ driver }: Exploration, found: Counterexample): readonly string[] {
+/** One word, however long, on a line of its own: it is there to be copied. */
+export function replayLine(
+  { driverWords }: Pick<Exploration, 'driverWords'>,
+  found: Counterexample,
+): string {
+  return `  ${['vlbr replay', encodeToken(found), ...driverWords].join(' ')}`;
+}
+
+export function timelineLines(driver: DriverKind, found: Counterexample): readonly string[] {
   return timeline(withDriver(caseOf(found), driver)).lines;
 }
 

@@ -20,9 +20,12 @@ export interface PolicyReview {
 
 export function reviewPolicy(options: CompareOptions): PolicyReview {
   const judged = judgedPolicy(options);
-  const counts = ({ image }: DriverKind): readonly FileCounts[] => image?.counted?.counts() ?? [];
-  const ran = { before: counts(options.before), after: counts(driverOf(options)) };
+  const ran = { before: countsOf(options.before), after: countsOf(driverOf(options)) };
   return { ...judged, ran };
+}
+
+function countsOf({ image }: DriverKind): readonly FileCounts[] {
+  return image?.counted?.counts() ?? [];
 }
 
 function judgedPolicy(options: CompareOptions): Omit<PolicyReview, 'ran'> {

@@ -99,16 +99,16 @@ async function reachedIn(
 }
 
 /** Tells of each property once, when its first loss is known. */
-function lossesTold(): (review: PolicyReview) => string | null {
+function lossesTold(): (judged: PolicyReview) => string | null {
   const told = new Set<string>();
-  return (review) => {
-    const lost = findingsOf([review]).filter(
+  return (judged) => {
+    const lost = findingsOf([judged]).filter(
       (finding) => finding.kind === 'lost' && isMain(finding),
     );
     const fresh = lost.filter(({ property }) => !told.has(property));
     for (const { property } of fresh) told.add(property);
     if (fresh.length === 0) return null;
-    const { policy, cpu } = review.comparison;
+    const { policy, cpu } = judged.comparison;
     const names = fresh.map(({ property, counterexample: { actions } }) => {
       return `${property} (${plural(actions.length, 'action')})`;
     });

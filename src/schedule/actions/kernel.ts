@@ -1,7 +1,10 @@
 /** Actions of a guest's kernel that only a guest which runs as C code has. */
 import type { ActionKind } from '../action.js';
+import type { Explored } from '../explored.js';
 import { canSwitchTo } from '../guest.js';
 import { task } from '../param.js';
+
+const BY_IMAGE: readonly Explored[] = [{ groups: ['image'], when: 'function' }];
 
 type KernelAction = 'taskExit' | 'exec' | 'tick' | 'rotate' | 'branchSnapshot';
 
@@ -16,6 +19,7 @@ export const KERNEL_ACTIONS: Readonly<Record<KernelAction, ActionKind>> = {
     runsFunction: true,
     possible: canSwitchTo,
     perform: (m, v, a) => m.taskExit(v, a),
+    explored: [{ groups: ['image'], when: 'function', over: 'task' }],
   },
   exec: {
     code: 28,
@@ -26,6 +30,7 @@ export const KERNEL_ACTIONS: Readonly<Record<KernelAction, ActionKind>> = {
     needsImage: true,
     runsFunction: true,
     perform: (m, v) => m.exec(v),
+    explored: BY_IMAGE,
   },
   tick: {
     code: 29,
@@ -36,6 +41,7 @@ export const KERNEL_ACTIONS: Readonly<Record<KernelAction, ActionKind>> = {
     needsImage: true,
     runsFunction: true,
     perform: (m, v) => m.tick(v),
+    explored: BY_IMAGE,
   },
   rotate: {
     code: 30,
@@ -46,6 +52,7 @@ export const KERNEL_ACTIONS: Readonly<Record<KernelAction, ActionKind>> = {
     needsImage: true,
     runsFunction: true,
     perform: (m, v) => m.rotate(v),
+    explored: BY_IMAGE,
   },
   branchSnapshot: {
     code: 31,
@@ -56,5 +63,6 @@ export const KERNEL_ACTIONS: Readonly<Record<KernelAction, ActionKind>> = {
     needsImage: true,
     runsFunction: true,
     perform: (m, v) => m.branchSnapshot(v),
+    explored: BY_IMAGE,
   },
 };

@@ -64,4 +64,27 @@ describe.each(imageVersions('6.1', '6.12', '7.3'))('the image of Linux %s', (ver
     expect(often.guest.samples).toEqual(whole.guest.samples);
     expect(often.from).toBe(whole.from);
   });
+
+  it('goes on from a snapshot inside of a function, as often as it is put back', async () => {
+    const guest = new ImageGuest(await imageOf(version), cpuModel('skylake'), 1);
+    const { kernel, msrs } = guest;
+    const [first, second] = [guest.task(), guest.task()];
+    guest.switchTo(0, first);
+    guest.open(0, guest.pid(first), CALLSTACK_USER, 0);
+    msrs[0].take();
+    let accesses = 0;
+    guest.leave = () => ++accesses === 4;
+    expect(kernel.run(0, 'vlbr_context_switch', second).left).toBe(true);
+    const inside = kernel.snapshot();
+    const users = guest.lbrUsers(0);
+    expect(msrs[0].take()).toHaveLength(3);
+    for (const _ of [1, 2]) {
+      kernel.restore(inside);
+      expect([kernel.anyLeft, guest.lbrUsers(0)]).toEqual([true, users]);
+      // The MSRs are the caller's, who puts them back as well.
+      expect(kernel.resume(0)).toMatchObject({ left: false });
+      expect([kernel.anyLeft, guest.lbrUsers(0)]).toEqual([false, 0]);
+      expect(msrs[0].take().length).toBeGreaterThan(0);
+    }
+  });
 });

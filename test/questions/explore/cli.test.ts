@@ -1,16 +1,17 @@
 /** `vlbr explore`, built and run as a user runs it, and its parts called directly. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { ExploreOptions } from '../../../src/questions/explore/explore.js';
+import type { ExploreOptions } from '../../../src/questions/explore/asked.js';
 import { adviceOf, exitCodeOf, jobOf } from '../../../src/questions/explore/explore.js';
 import { exploreLine, exploreState } from '../../../src/questions/explore/progress.js';
 import type { ExploreProgress } from '../../../src/questions/explore/worker.js';
 import type { TimedExploration } from '../../../src/questions/explore/text.js';
 import type { ExploreResult } from '../../../src/states/explore.js';
 import { GROUP_NAMES } from '../../../src/schedule/explored.js';
+import { imageOf, imageVersions } from '../../rig/images.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 /** A separate build, since dist/ may be in use while the tests run. */
@@ -46,6 +47,15 @@ interface ExploreJson {
       readonly counterexample: { readonly token: string; readonly length: number } | null;
     }[];
   }[];
+}
+
+interface ImageJson extends Pick<ExploreJson, 'schema'> {
+  readonly bounds: object;
+  readonly results: readonly (Pick<ExploreJson['results'][number], 'complete' | 'verdicts'> & {
+    readonly schedules: number;
+    readonly schedulesByLength: readonly number[];
+    readonly kernelFindings: readonly object[];
+  })[];
 }
 
 const exploreJson = (text: string): ExploreJson => JSON.parse(text) as ExploreJson;
@@ -117,6 +127,61 @@ describe('vlbr explore', () => {
     expect(stdout).not.toContain('"holds"');
   });
 
+  describe.each(imageVersions('6.1'))('with the image of Linux %s', (version) => {
+    const args = ['explore', '--policy', 'merged', '--actions', 'tasks,events,inside'];
+    const file = join(BUILD, `${version}.wasm`);
+    beforeAll(async () => {
+      writeFileSync(file, (await imageOf(version)).bytes);
+    });
+
+    it('finds the shortest schedule that fails, which replay shows again', () => {
+      const { status, stdout, stderr } = vlbr(
+        ...args,
+        '--kernel-src',
+        file,
+        '--bound',
+        '5',
+        '--json',
+      );
+      expect([status, stderr]).toEqual([0, '']);
+      const { schema, bounds, results } = JSON.parse(stdout) as ImageJson;
+      expect(schema).toBe('vlbr/explore-image/1');
+      expect(bounds).toMatchObject({ cpu: 'haswell', lbrDepth: 16, length: 5 });
+      const [{ complete, schedules, schedulesByLength, verdicts, kernelFindings }] = results;
+      expect(complete).toBe(true);
+      expect(schedulesByLength).toHaveLength(5);
+      expect(schedules).toBe(schedulesByLength.reduce((sum, n) => sum + n, 0));
+      const lost = verdicts.find(({ property }) => property === 'no-loss/callstack');
+      expect(lost).toMatchObject({ verdict: 'fails', known: true, minimal: true });
+      expect(lost?.counterexample?.length).toBe(5);
+      const kernels = ['no-loss/task', 'no-warn', 'events-true', 'events-count'];
+      expect(verdicts.slice(-4).map(({ property }) => property)).toEqual(kernels);
+      expect(kernelFindings).toEqual([]);
+      const again = vlbr('replay', lost?.counterexample?.token ?? '', '--kernel-src', file);
+      expect(again.stdout).toMatch(/=> breaks no-loss\/callstack/);
+    });
+
+    it('ends with what is known when it is interrupted', async () => {
+      const long = [...args, '--kernel-src', file, '--bound', '50'];
+      const child = spawn(process.execPath, [CLI, ...long]);
+      let stdout = '';
+      child.stdout.on('data', (text: Buffer) => {
+        stdout += text.toString();
+      });
+      setTimeout(() => child.kill('SIGINT'), 5000);
+      const code = await new Promise((resolve) => child.on('close', resolve));
+      expect(code).toBe(130);
+      expect(stdout).toMatch(/^merged: truncated to \d+ actions$/m);
+      expect(stdout).toMatch(/^no-warn +unknown$/m);
+      expect(stdout).not.toMatch(/^ {2}holds/m);
+    });
+
+    it('refuses what is about states, however it was told to run the image', () => {
+      const { status, stderr } = vlbr('explore', '--kernel-src', file, '--depth', '2');
+      expect([status, stderr]).toEqual([2, expect.stringMatching(/--depth is for the port/)]);
+    });
+  });
+
   const bad: readonly (readonly [args: string, message: RegExp])[] = [
     ['--depth 3', /--depth.*It must be 2 or 4\./],
     ['--depth 16', /--depth.*It must be 2 or 4\./],
@@ -139,7 +204,11 @@ describe('vlbr explore', () => {
     ['--cpu haswell/4', /no CPU 'haswell\/4'/],
     ['--kernel 5.0', /--kernel.*6\.1, 4\.18/],
     ['--driver lbr.c --kernel 4.18', /--kernel 4\.18 is a variant of the port/],
-    ['--driver kernel', /explor.* --driver lbr\.c in place of --driver kernel/],
+    ['--driver kernel --depth 4', /--depth is for the port and for an lbr\.c/],
+    ['--driver kernel --memory 9', /--memory is for the port.*run one by one/],
+    ['--driver kernel --fingerprints', /--fingerprints is for the port/],
+    ['--driver kernel --no-symmetry', /--no-symmetry is for the port/],
+    ['--driver kernel --kernel-src lbr.c', /lbr\.c: --driver kernel takes a tree/],
     ['--kernel-src /nowhere', /\/nowhere/],
   ];
   it.each(bad)('a usage error of vlbr explore is always explained: %s', (args, message) => {
