@@ -151,12 +151,17 @@ class PolicyCampaign {
     }
     const properties = PROPERTIES.filter(({ name }) => options.properties.includes(name));
     const results = properties
-      .filter(({ of }) => of === 'policy')
+      .filter((property) => property.of === 'policy' || this.hostBreaks(property))
       .map((property) => this.result(property));
     const kernelFindings = properties.flatMap(({ name }) => this.kernelFinding(name));
     const interrupted = !goOn || options.alive?.() === false;
     const { runs, steps } = this;
     return { results, kernelFindings, runs, steps, actions: this.actions(), interrupted };
+  }
+
+  /** Whether a property of kernels is broken by that of the host: a warning is. */
+  private hostBreaks({ name }: Property): boolean {
+    return name === 'no-warn' && this.shapes.some((s) => s.failures[PROPERTY[name]].length > 0);
   }
 
   private run(index: number): void {

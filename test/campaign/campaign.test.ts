@@ -1,5 +1,6 @@
 /** The campaign: how a run is made, and what the report says about the runs. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { Monitor } from '../../src/judge/monitor.js';
 import { PORT } from '../../src/guest/perf/lbr_port.js';
 import { POLICIES } from '../../src/host/policy/index.js';
 import { PROPERTY, PROPERTY_NAMES } from '../../src/judge/properties.js';
@@ -169,6 +170,25 @@ describe('runCampaign', () => {
     );
     expect(both.results).toEqual(alone);
     expect([both.runs, both.steps]).toEqual([80, 80 * 60]);
+  });
+
+  it('a warning of the host is reported of the policy under which it comes', () => {
+    const quiet = runCampaign(options({ policies: [policyOf('always')] }));
+    expect(quiet.results.filter(({ property }) => property === 'no-warn')).toEqual([]);
+    const warns = vi.spyOn(Monitor.prototype, 'cstate').mockImplementation(function (
+      this: Monitor,
+    ) {
+      this.hostWarned('kernel/events/core.c', 9);
+    });
+    try {
+      const report = runCampaign(options({ policies: [policyOf('always')] }));
+      const [warning] = report.results.filter(({ property }) => property === 'no-warn');
+      expect(warning).toMatchObject({ policy: 'always', verdict: 'fails', expected: 'holds' });
+      expect(warning.counterexample?.text).toBe('the host: WARNING at kernel/events/core.c:9');
+      expect(warning.counterexample?.actions.at(-1)?.kind).toBe('cstate');
+    } finally {
+      warns.mockRestore();
+    }
   });
 
   it('a failure always has a counterexample, which its token replays', () => {
