@@ -79,8 +79,10 @@ export function features(tree: string): readonly string[] {
   const clock = needed(tree, 'include/linux/sched/clock.h');
   const highmem = read(tree, 'include/linux/highmem.h') + read(tree, 'include/linux/mm.h');
   const mutex = needed(tree, 'include/linux/mutex.h');
+  const file = needed(tree, 'include/linux/file.h');
   const hrtimer = needed(tree, 'include/linux/hrtimer.h');
   const perf = needed(tree, 'include/linux/perf_event.h');
+  const cgroup = read(tree, 'include/linux/cgroup-defs.h');
   const waitsByBool = /smp_call_function_single\([^)]*bool wait\)/.test(smp);
   return [
     `VLBR_IPI_WAIT ${waitsByBool ? 'bool' : 'int'}`,
@@ -89,6 +91,8 @@ export function features(tree: string): readonly string[] {
     ...(/perf_cpu_pmu_context \* __percpu \*cpu_pmu_context;/.test(perf)
       ? ['VLBR_CPU_PMU_CONTEXT_POINTER']
       : []),
+    ...(/\bancestor_ids\[\]/.test(cgroup) ? ['VLBR_CGROUP_ANCESTOR_IDS'] : []),
+    ...(/^struct fd fdget\(/m.test(file) ? ['VLBR_FDGET'] : []),
     ...(/^extern void hrtimer_setup\(/m.test(hrtimer) ? ['VLBR_HRTIMER_SETUP'] : []),
     ...(/^ktime_t hrtimer_cb_get_time\(/m.test(hrtimer) ? ['VLBR_HRTIMER_CB_GET_TIME'] : []),
     ...(/\bmutex_init_generic\(/.test(mutex) ? ['VLBR_MUTEX_INIT_GENERIC'] : []),

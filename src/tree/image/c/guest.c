@@ -57,8 +57,12 @@ EXPORT(vlbr_context_switch) void vlbr_context_switch(struct task_struct *next)
 /* kernel/fork.c:copy_process(). Returns 0 or -errno. */
 EXPORT(vlbr_fork) int vlbr_fork(struct task_struct *child)
 {
+	int ret;
+
 	child->thread_info.cpu = vlbr_cpu;
-	return perf_event_init_task(child, 0);
+	ret = perf_event_init_task(child, 0);
+	vlbr_join_parent(child);
+	return ret;
 }
 
 /* kernel/exit.c:do_exit() of the task that runs, up to the switch to another one. */
@@ -101,6 +105,7 @@ static void lbrAttr(struct perf_event_attr *attr, u64 config, u64 sample_type,
 EXPORT(vlbr_open) long vlbr_open(int pid, int cpu, u32 branch_sample_type, u32 flags)
 {
 	struct perf_event_attr attr;
+	int cgroup = flags >> 8 & 3;
 	long fd;
 
 	lbrAttr(&attr, LLC_MISSES, PERF_SAMPLE_IP | PERF_SAMPLE_BRANCH_STACK, branch_sample_type);
@@ -113,7 +118,10 @@ EXPORT(vlbr_open) long vlbr_open(int pid, int cpu, u32 branch_sample_type, u32 f
 		attr.freq = 1;
 		attr.sample_freq = FREQUENCY;
 	}
-	fd = perf_event_open((long)&attr, pid, cpu, -1, 0);
+	if (cgroup)
+		fd = perf_event_open((long)&attr, VLBR_CGROUP_FD(cgroup), cpu, -1, PERF_FLAG_PID_CGROUP);
+	else
+		fd = perf_event_open((long)&attr, pid, cpu, -1, 0);
 	return fd < 0 ? fd : (long)vlbr_file(fd)->private_data;
 }
 

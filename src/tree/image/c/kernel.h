@@ -15,6 +15,11 @@ extern struct perf_event *vlbr_kernel_events[VLBR_KERNEL_EVENTS];
 extern struct task_struct *vlbr_tasks[VLBR_TASKS];
 /* In place of a task that has exited: its number is not used again. */
 #define VLBR_EXITED ((struct task_struct *)1)
+#define VLBR_CGROUPS 3
+/* Number of the file of a cgroup's directory. */
+#define VLBR_CGROUP_FD(cgroup) (VLBR_FILES + (cgroup))
+void vlbr_join(struct task_struct *task, int cgroup);
+void vlbr_join_parent(struct task_struct *child);
 void vlbr_forget_task(struct task_struct *task);
 void vlbr_starting(unsigned int cpu);
 bool vlbr_call_is_idle(void (*func)(void *), void *info, int cpu);
