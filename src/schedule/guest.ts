@@ -42,6 +42,13 @@ export function runsImage(m: Machine): boolean {
   return driverOf(m.config).image !== undefined;
 }
 
+/** Slots of events that nothing takes. */
+export function freeEvents(m: Machine, v: number): number {
+  let free = -m.ports[v].unseenEvents;
+  for (const { used } of m.cpu(v).kernel.events) if (used === 0) free++;
+  return free;
+}
+
 export function hasEvent(m: Machine, v: number): boolean {
   const { events } = m.cpu(v).kernel;
   for (let e = 0; e < events.length; e++) if (events[e].used !== 0) return true;

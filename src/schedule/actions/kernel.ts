@@ -1,9 +1,9 @@
 /** Actions of a guest's kernel that only a guest which runs as C code has. */
 import type { ActionKind } from '../action.js';
 import { canSwitchTo } from '../guest.js';
-import { task } from '../param.js';
+import { cgroup, task } from '../param.js';
 
-type KernelAction = 'taskExit' | 'exec' | 'tick' | 'rotate' | 'branchSnapshot';
+type KernelAction = 'taskExit' | 'exec' | 'tick' | 'rotate' | 'branchSnapshot' | 'moveTask';
 
 export const KERNEL_ACTIONS: Readonly<Record<KernelAction, ActionKind>> = {
   taskExit: {
@@ -56,5 +56,15 @@ export const KERNEL_ACTIONS: Readonly<Record<KernelAction, ActionKind>> = {
     needsImage: true,
     runsFunction: true,
     perform: (m, v) => m.branchSnapshot(v),
+  },
+  moveTask: {
+    code: 32,
+    actor: 'vcpu',
+    params: [cgroup],
+    weight: 2,
+    says: 'the current task moves to a cgroup: the root, a in it, or b in a',
+    needsImage: true,
+    runsFunction: true,
+    perform: (m, v, a) => m.moveTask(v, a),
   },
 };
