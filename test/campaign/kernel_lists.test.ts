@@ -88,6 +88,20 @@ describe('knownIn', () => {
     }
   });
 
+  it('what a kernel breaks for cgroups is known where guests have some', () => {
+    const cpu = 'v0: open task=-1 attr=pinned|cgroup-a type=ANY|USER';
+    const pinned = scheduleOf(cpu, 'v0: moveTask cgroup=a');
+    const beside = scheduleOf(cpu.replace('pinned|', ''), 'v0: enable event=1');
+    const of = (property: PropertyName, schedule: Schedule): string[] =>
+      KERNEL_LISTS.filter((list) => known(list, property, schedule)).map(({ version }) => version);
+    for (const schedule of [pinned, beside]) {
+      expect(of('events-count', schedule)).toEqual(['6.1', '6.12', '7.2', '7.3']);
+    }
+    for (const property of ['balanced', 'filter-true'] as const) {
+      expect([of(property, pinned), of(property, beside)]).toEqual([['6.12', '7.2', '7.3'], []]);
+    }
+  });
+
   it('of two entries that fit, the first of the list is the answer', () => {
     const [first] = ['a', 'b'].map((why) => ({ property: 'balanced', given: [], why }) as const);
     const second = { ...first, why: 'b' };
@@ -106,6 +120,7 @@ describe('mustShow', () => {
       'sample-true',
       'callstack-true',
       'no-leak/task',
+      'events-count',
     ]);
     expect(properties('7.3', 'skylake')).toEqual([
       ...properties('6.1', 'skylake'),
@@ -117,7 +132,11 @@ describe('mustShow', () => {
 
   it('a campaign must meet nothing about call stacks on a CPU without that mode', () => {
     for (const version of ['6.1', '7.3']) {
-      expect(properties(version, 'sandybridge')).toEqual(['sample-true', 'no-leak/task']);
+      expect(properties(version, 'sandybridge')).toEqual([
+        'sample-true',
+        'no-leak/task',
+        'events-count',
+      ]);
     }
   });
 
