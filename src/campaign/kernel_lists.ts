@@ -83,6 +83,35 @@ const ALWAYS: readonly KnownFinding[] = [
   },
 ];
 
+/** Where a guest has cgroups: the port of 4.18 has none. */
+const CGROUPS: readonly KnownFinding[] = [
+  {
+    property: 'events-count',
+    given: ['an event that is enabled beside one of a cgroup'],
+    why:
+      'the context of a CPU is not active when all its events are of cgroups that do not run ' +
+      'there, and what is enabled in such a context waits until a switch makes it active',
+  },
+  {
+    property: 'events-count',
+    given: ['a pinned event of a cgroup'],
+    why:
+      'a task that moves to a cgroup brings its events in while those of the task stay, so ' +
+      'that a pinned one fails for one that is not pinned',
+    rare: true,
+  },
+];
+
+/** After 6.1: a switch of cgroups leaves PMUs alone that have no event of a cgroup. */
+const PMU_OFF: readonly KnownFinding[] = (['balanced', 'filter-true'] as const).map((property) => ({
+  property,
+  given: ['a pinned event of a cgroup'],
+  why:
+    'a pinned event that fails in a switch of cgroups is no longer one of a cgroup, and if it ' +
+    'was the last one, the PMU that the switch has disabled is not enabled again',
+  rare: true,
+}));
+
 /** Since 6.15, which keeps what it saves with the task and not with the context of its events. */
 const BY_TASK: readonly KnownFinding[] = (
   ['balanced', 'callstack-true', 'no-loss/task'] as const
@@ -112,12 +141,15 @@ const NO_PRIV_SAVE: KnownFinding = {
 
 export const KERNEL_LISTS: readonly KernelList[] = [
   { version: '4.18', findings: ALWAYS },
-  { version: '5.10', findings: [FROM_KERNEL, NO_PRIV_SAVE, ...ALWAYS] },
-  { version: '6.1', findings: ALWAYS },
-  { version: '6.12', findings: ALWAYS },
-  { version: '6.17', findings: [FROM_KERNEL, ...ALWAYS, ...BY_TASK] },
-  { version: '7.2', findings: [...ALWAYS, ...BY_TASK] },
-  { version: '7.3', findings: [...ALWAYS, ...BY_TASK] },
+  { version: '5.9', findings: [FROM_KERNEL, NO_PRIV_SAVE, ...ALWAYS] },
+  { version: '6.1', findings: [...ALWAYS, ...CGROUPS] },
+  { version: '6.12', findings: [...ALWAYS, ...CGROUPS, ...PMU_OFF] },
+  {
+    version: '6.17',
+    findings: [FROM_KERNEL, ...ALWAYS, ...CGROUPS, ...PMU_OFF, ...BY_TASK],
+  },
+  { version: '7.2', findings: [...ALWAYS, ...CGROUPS, ...PMU_OFF, ...BY_TASK] },
+  { version: '7.3', findings: [...ALWAYS, ...CGROUPS, ...PMU_OFF, ...BY_TASK] },
 ];
 
 /** VERSION and PATCHLEVEL as one number that grows from version to version, or NaN. */

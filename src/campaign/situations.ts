@@ -2,7 +2,13 @@
  * What a schedule has in it, by name: a kernel's list of known findings says in which situation
  * each of them shows. A failure without any of these situations is another one.
  */
-import { ATTR_BOUND, ATTR_INHERIT, PERF_SAMPLE_BRANCH_PLM_ALL } from '../guest/perf/perf_event.js';
+import {
+  ATTR_BOUND,
+  ATTR_INHERIT,
+  ATTR_PINNED,
+  cgroupAsked,
+  PERF_SAMPLE_BRANCH_PLM_ALL,
+} from '../guest/perf/perf_event.js';
 import { ACTION_WORDS, type Schedule } from '../schedule/schedule.js';
 import { KIND } from '../schedule/table.js';
 
@@ -19,11 +25,15 @@ const BY_ACTION: ReadonlyMap<Situation, Makes> = new Map<Situation, Makes>([
   ['an event that is closed', (kind) => kind === KIND.close],
   ['an NMI inside a function', (kind, _a, b) => kind === KIND.pmi && b > 0],
   ['a task that exits', (kind) => kind === KIND.taskExit],
+  ['a pinned event of a cgroup', (...action) => OF_CGROUP(...action) && PINNED(...action)],
 ]);
 
 /** What is in a schedule where any of these actions is. */
 const INHERITED: Makes = (kind, _a, b) => kind === KIND.open && (b & ATTR_INHERIT) !== 0;
 const OF_ONE_CPU: Makes = (kind, a, b) => kind === KIND.open && (a < 0 || (b & ATTR_BOUND) !== 0);
+const PINNED: Makes = (kind, _a, b) => kind === KIND.open && (b & ATTR_PINNED) !== 0;
+const OF_CGROUP: Makes = (kind, _a, b) => kind === KIND.open && cgroupAsked(b) !== 0;
+const ENABLED: Makes = (kind) => kind === KIND.enable;
 const FORK: Makes = (kind) => kind === KIND.fork;
 const MIGRATION: Makes = (kind) => kind === KIND.migrateTask;
 
@@ -31,6 +41,7 @@ const MIGRATION: Makes = (kind) => kind === KIND.migrateTask;
 const BY_BOTH: readonly (readonly [Situation, Makes, Makes])[] = [
   ['a fork that inherits an event', INHERITED, FORK],
   ['a task that leaves the CPU of an event', OF_ONE_CPU, MIGRATION],
+  ['an event that is enabled beside one of a cgroup', OF_CGROUP, ENABLED],
 ];
 
 export type Situation =
@@ -40,6 +51,8 @@ export type Situation =
   | 'an event that is closed'
   | 'an NMI inside a function'
   | 'a task that exits'
+  | 'a pinned event of a cgroup'
+  | 'an event that is enabled beside one of a cgroup'
   | 'a fork that inherits an event'
   | 'a task that leaves the CPU of an event'
   | 'events that ask for different branches';

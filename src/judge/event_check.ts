@@ -4,6 +4,7 @@
  * inherited, and what is on.
  */
 import * as perf from '../guest/perf/perf_event.js';
+import { CGROUPS } from '../guest/perf/perf_event.js';
 import type { Cpu, Kernel } from '../guest/perf/kernel.js';
 import type { perf_event } from '../guest/perf/perf_structs.js';
 import { taskSlots, totalVcpus } from '../machine/config.js';
@@ -34,6 +35,10 @@ export class EventCheck extends Check {
   private readonly onExec: Int32Array = this.hint(new Int32Array(this.vms));
   /** Per VM: events, inherited ones too, that others have kept from counting. */
   private readonly keptOff: Int32Array = this.hint(new Int32Array(this.vms));
+  /** Per task over all VMs: the cgroup that it is in; each cgroup lies in those before it. */
+  private readonly cgroup: Int32Array = this.hint(new Int32Array(this.vms * this.slots));
+  /** Per VM and cgroup: events of that cgroup. */
+  private readonly ofCgroup: Int32Array = this.hint(new Int32Array(this.vms * CGROUPS.length));
   /** Per VM: what its users asked for is no longer known. */
   private readonly lost: Uint8Array = this.hint(new Uint8Array(this.vms));
   /** Per vCPU: arguments of the function that runs. */
@@ -65,8 +70,9 @@ export class EventCheck extends Check {
   kexec(vcpu: number): void {
     const vm = this.reference.vm(vcpu);
     const { slots } = this;
-    for (const words of [this.owned, this.on, this.unsure])
+    for (const words of [this.owned, this.on, this.unsure, this.cgroup])
       words.fill(0, vm * slots, (vm + 1) * slots);
+    this.ofCgroup.fill(0, vm * CGROUPS.length, (vm + 1) * CGROUPS.length);
     for (const words of [this.roots, this.inherited, this.onExec, this.keptOff]) words[vm] = 0;
     for (const { id, vm: of } of this.machine().vcpus) {
       if (of === vm) this.onOfCpu[id] = 0;
@@ -80,6 +86,7 @@ export class EventCheck extends Check {
     this.owned[to] = this.owned[from] & this.inherited[vm];
     this.on[to] = this.on[from] & this.inherited[vm];
     this.unsure[to] = this.unsure[from] & this.inherited[vm];
+    this.cgroup[to] = this.cgroup[from];
   }
 
   /** A function of a guest's kernel has returned. */
@@ -131,6 +138,9 @@ export class EventCheck extends Check {
       case call.CALL_EXIT:
         this.owned[this.slotOf(vcpu, a)] = 0;
         break;
+      case call.CALL_ATTACH:
+        this.cgroup[this.slotOf(vcpu, current)] = a;
+        break;
       default:
     }
   }
@@ -152,6 +162,7 @@ export class EventCheck extends Check {
     if ((attr & perf.ATTR_INHERIT) !== 0 && task >= 0) this.inherited[vm] |= bit;
     if ((attr & perf.ATTR_ENABLE_ON_EXEC) !== 0) this.onExec[vm] |= bit;
     if (task < 0) {
+      this.ofCgroup[vm * CGROUPS.length + perf.cgroupAsked(attr)] |= bit;
       if (!off) this.onOfCpu[vcpu] |= bit;
       return;
     }
@@ -180,6 +191,7 @@ export class EventCheck extends Check {
     this.switchOn(vm, bit, false);
     for (let slot = vm * this.slots; slot < (vm + 1) * this.slots; slot++) this.owned[slot] &= ~bit;
     for (const words of [this.roots, this.inherited, this.onExec]) words[vm] &= ~bit;
+    for (let n = 0; n < CGROUPS.length; n++) this.ofCgroup[vm * CGROUPS.length + n] &= ~bit;
   }
 
   /** Which execve of a family enables an event depends on swaps of contexts before. */
@@ -225,7 +237,7 @@ export class EventCheck extends Check {
     const { current } = cpu.cpuctx;
     for (const event of cpu.kernel.events) {
       if (event.used === 0) this.keptOff[vm] &= ~(1 << event.id);
-      if (!this.isFor(event, cpu)) {
+      if (!this.isFor(event, cpu, vm)) {
         if (alone && countsOn(event, cpu.id)) this.miscounts(vcpu, event, 'is not for it');
         continue;
       }
@@ -238,7 +250,7 @@ export class EventCheck extends Check {
       const on = ofTask ? this.on[slot] : this.onOfCpu[vcpu];
       const isSure = !ofTask || (this.unsure[slot] & root) === 0;
       const counts = countsOn(event, cpu.id);
-      if (this.isKept(event, cpu)) this.keptOff[vm] |= bit;
+      if (this.isKept(event, cpu, vm)) this.keptOff[vm] |= bit;
       else if (counts) this.keptOff[vm] &= ~bit;
       if (!alone || !isSure) continue;
       this.verdicts.reach[REACH['event-scheduled']]++;
@@ -260,18 +272,22 @@ export class EventCheck extends Check {
   }
 
   /** Whether an event is to count on a CPU now. */
-  private isFor(event: perf_event, { id, kernel, cpuctx }: Cpu): boolean {
+  private isFor(event: perf_event, { id, kernel, cpuctx }: Cpu, vm: number): boolean {
     if (event.used === 0 || event.state <= perf.PERF_EVENT_STATE_EXIT) return false;
     const { task } = kernel.ctx(event.ctx);
+    const within = this.cgroup[vm * this.slots + cpuctx.current];
+    for (let n = within + 1; n < CGROUPS.length; n++) {
+      if ((this.ofCgroup[vm * CGROUPS.length + n] & (1 << event.id)) !== 0) return false;
+    }
     return (task === 0 || task === cpuctx.current + 1) && (event.cpu < 0 || event.cpu === id);
   }
 
   /** Whether others can keep an event from counting: a pinned one is kept by pinned ones alone. */
-  private isKept(event: perf_event, cpu: Cpu): boolean {
+  private isKept(event: perf_event, cpu: Cpu, vm: number): boolean {
     const pinned = event.attr & perf.ATTR_PINNED;
     let others = 0;
     for (const other of cpu.kernel.events) {
-      if (other.id === event.id || !this.isFor(other, cpu)) continue;
+      if (other.id === event.id || !this.isFor(other, cpu, vm)) continue;
       if ((other.attr & pinned) !== pinned || other.state === perf.PERF_EVENT_STATE_OFF) continue;
       if (other.branch_sample_type !== event.branch_sample_type) return true;
       others++;

@@ -113,6 +113,14 @@ export abstract class CallPort implements MsrPort {
   /** Whether what happens now has happened before, in the run that was unwound. */
   abstract get replaying(): boolean;
 
+  /**
+   * Events of the VM that are being opened and are not among the kernel's yet: perf_event_open() of
+   * an image may have to wait for another CPU before that.
+   */
+  get unseenEvents(): number {
+    return 0;
+  }
+
   /** Whether the kernel looks whether the access that it makes has faulted. */
   get expectsFault(): boolean {
     return false;

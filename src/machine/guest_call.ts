@@ -3,7 +3,7 @@
  * function that the host interrupts is suspended as exactly that (ARCHITECTURE, "A context switch
  * inside a guest that is preempted inside it").
  */
-import type { Cpu } from '../guest/perf/kernel.js';
+import type { Cpu, Kernel } from '../guest/perf/kernel.js';
 import * as core from '../guest/perf/events_core.js';
 import * as syscall from '../guest/perf/events_syscall.js';
 import { intel_pmu_cpu_starting, intel_pmu_handle_irq } from '../guest/perf/intel_core.js';
@@ -24,6 +24,7 @@ export const CALL_EXEC = 11;
 export const CALL_TICK = 12;
 export const CALL_ROTATE = 13;
 export const CALL_SNAPSHOT = 14;
+export const CALL_ATTACH = 15;
 
 /** The second argument of CALL_INSTALL: the task, or -1 for an event of the CPU, and ATTR_*. */
 export function opensWith(task: number, attr: number): number {
@@ -32,6 +33,17 @@ export function opensWith(task: number, attr: number): number {
 
 export function openedBy(b: number): { readonly task: number; readonly attr: number } {
   return { task: (b & 0xff) - 1, attr: b >> 8 };
+}
+
+/** Bit mask of the tasks that an event and those inherited from it belong to. */
+export function familyTasks(kernel: Kernel, event: number): number {
+  let mask = 0;
+  for (const e of kernel.events) {
+    if (e.used === 0 || (e.id !== event && e.parent !== event + 1)) continue;
+    const { task } = kernel.ctx(e.ctx);
+    if (task !== 0) mask |= 1 << (task - 1);
+  }
+  return mask;
 }
 
 export const CALL_NAMES: readonly string[] = [
@@ -50,6 +62,7 @@ export const CALL_NAMES: readonly string[] = [
   'perf_event_task_tick',
   'perf_mux_hrtimer_handler',
   'bpf_get_branch_snapshot',
+  'perf_cgroup_attach',
 ];
 
 /** Kernel: sched/core.c:context_switch(), as far as perf is told of it. */

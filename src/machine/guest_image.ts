@@ -22,6 +22,7 @@ const FUNCTIONS: Readonly<Record<number, string>> = {
   [call.CALL_TICK]: 'perf_event_task_tick',
   [call.CALL_ROTATE]: 'vlbr_timers',
   [call.CALL_SNAPSHOT]: 'vlbr_snapshot',
+  [call.CALL_ATTACH]: 'vlbr_attach',
 };
 
 /** Where user code is interrupted; nothing depends on it. */
@@ -120,6 +121,8 @@ export class GuestImage extends KernelImage {
       case call.CALL_ROTATE:
       case call.CALL_SNAPSHOT:
         return [];
+      case call.CALL_ATTACH:
+        return [a];
       case call.CALL_PMI:
         return [USER_IP, 1];
       default:
@@ -141,6 +144,11 @@ export class GuestImage extends KernelImage {
   /** Whether the kernel looks whether its last access has faulted. */
   get expectsFault(): boolean {
     return this.instance.safe;
+  }
+
+  /** Events that are being opened and have no file yet. */
+  get unseenEvents(): number {
+    return this.instance.ask('vlbr_files_reserved');
   }
 
   /** What is judged in the middle of a function. */

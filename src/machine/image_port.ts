@@ -101,6 +101,10 @@ export class ImagePort extends CallPort {
     return this.kernel().expectsFault;
   }
 
+  override get unseenEvents(): number {
+    return this.kernel().unseenEvents;
+  }
+
   /** Whether the vCPU has a pCPU. */
   get runs(): boolean {
     return this.vcpu.pcpu >= 0;

@@ -73,7 +73,9 @@ export class KernelImage {
         this.record(cpu, event, bytes),
     };
     this.instance = new ImageInstance(boot.image, model, bare, hooks, boot.isGuest);
-    kernel.savesForCpuEvents = this.instance.offsets.at('SAVES_FOR_CPU_EVENTS') !== 0;
+    const { offsets } = this.instance;
+    kernel.savesForCpuEvents = offsets.at('SAVES_FOR_CPU_EVENTS') !== 0;
+    kernel.hasCgroups = offsets.at('HAS_CGROUPS') !== 0;
     boot.prepare(this.instance);
     this.booted = this.instance.snapshot();
     this.instance.attach(ports);

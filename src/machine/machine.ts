@@ -326,21 +326,10 @@ export class Machine implements GuestsOwner {
       case call.CALL_ENABLE:
       case call.CALL_DISABLE:
       case call.CALL_CLOSE:
-        return current | this.familyTasks(cpu.kernel, a);
+        return current | call.familyTasks(cpu.kernel, a);
       default:
         return current;
     }
-  }
-
-  /** Bit mask of the tasks that an event and those inherited from it belong to. */
-  familyTasks(kernel: Kernel, event: number): number {
-    let mask = 0;
-    for (const e of kernel.events) {
-      if (e.used === 0 || (e.id !== event && e.parent !== event + 1)) continue;
-      const { task } = kernel.ctx(e.ctx);
-      if (task !== 0) mask |= 1 << (task - 1);
-    }
-    return mask;
   }
 
   switchTask(vcpu: number, next: number): void {
@@ -421,6 +410,11 @@ export class Machine implements GuestsOwner {
 
   branchSnapshot(vcpu: number): void {
     this.guestCall(vcpu, call.CALL_SNAPSHOT, 0, 0, 0, branch.BRANCH_SYSCALL);
+  }
+
+  /** The current task moves to another cgroup, given by its number. */
+  moveTask(vcpu: number, cgroup: number): void {
+    this.guestCall(vcpu, call.CALL_ATTACH, cgroup, 0, 0, branch.BRANCH_SYSCALL);
   }
 
   rdmsr(vcpu: number, msr: number): void {

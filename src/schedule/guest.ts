@@ -42,6 +42,13 @@ export function runsImage(m: Machine): boolean {
   return driverOf(m.config).image !== undefined;
 }
 
+/** Slots of events that nothing takes. */
+export function freeEvents(m: Machine, v: number): number {
+  let free = -m.ports[v].unseenEvents;
+  for (const { used } of m.cpu(v).kernel.events) if (used === 0) free++;
+  return free;
+}
+
 /**
  * Whether a run with one family has the events of that: one, and where C runs another one once a
  * task has inherited the first, so that siblings differ.

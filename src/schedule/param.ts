@@ -2,6 +2,7 @@
  * Parameters of actions: their ranges, how a person writes them, how they are drawn, and what
  * shrinking prefers. Whatever handles a parameter asks the parameter, never its name.
  */
+import { CGROUPS } from '../guest/perf/perf_event.js';
 import { hex } from '../hw/u64.js';
 import type { Machine } from '../machine/machine.js';
 
@@ -120,6 +121,14 @@ export const task: Param = {
   form: DECIMAL,
   count: (m, v) => m.cpu(v).kernel.tasks.length,
   liking: TASK_LIKING,
+};
+
+export const cgroup: Param = {
+  name: 'cgroup',
+  min: 0,
+  max: CGROUPS.length - 1,
+  form: words(...CGROUPS),
+  count: () => CGROUPS.length,
 };
 
 /** A slot of the events of the guest that the actor belongs to. */

@@ -1,4 +1,5 @@
 /** The first line of an action in a timeline: who acts, where, and what the action is. */
+import { CGROUPS } from '../guest/perf/perf_event.js';
 import { freeEvent } from '../guest/perf/events_syscall.js';
 import type { Machine } from '../machine/machine.js';
 import { plural } from '../console/text.js';
@@ -75,6 +76,7 @@ const SENTENCES: Readonly<Record<ActionName, Sentence>> = {
   tick: () => 'tick of the timer',
   rotate: () => 'rotation of events',
   branchSnapshot: () => 'bpf_get_branch_snapshot()',
+  moveTask: (m, v, a) => `task ${m.cpu(v).cpuctx.current} moves to cgroup ${CGROUPS[a]}`,
 };
 
 function after(n: number, whose: string): string {

@@ -32,7 +32,7 @@ describe('listFor', () => {
     ['4.18', '4.18'],
     ['4.9', '4.18'],
     ['5.4', '4.18'],
-    ['5.10.200', '5.10'],
+    ['5.10.200', '5.9'],
     ['unknown', '7.3'],
   ])('a kernel %s is measured by the list of %s', (version, list) => {
     expect(listFor(version).version).toBe(list);
@@ -94,8 +94,24 @@ describe('knownIn', () => {
   it('samples of user mode that show the kernel are known of two kernels', () => {
     const shows = (property: PropertyName): string[] =>
       KERNEL_LISTS.filter((list) => known(list, property, PLAIN)).map(({ version }) => version);
-    expect(shows('sample-true')).toEqual(['5.10', '6.17']);
-    expect(shows('filter-true')).toEqual(['5.10']);
+    expect(shows('sample-true')).toEqual(['5.9', '6.17']);
+    expect(shows('filter-true')).toEqual(['5.9']);
+  });
+
+  it('what a kernel breaks for cgroups is known where guests have some', () => {
+    const cpu = 'v0: open task=-1 attr=pinned|cgroup-a type=ANY|USER';
+    const pinned = scheduleOf(cpu, 'v0: moveTask cgroup=a');
+    const beside = scheduleOf(cpu.replace('pinned|', ''), 'v0: enable event=1');
+    const of = (property: PropertyName, schedule: Schedule): string[] =>
+      KERNEL_LISTS.filter((list) => known(list, property, schedule)).map(({ version }) => version);
+    for (const schedule of [pinned, beside]) {
+      expect(of('events-count', schedule)).toEqual(['6.1', '6.12', '6.17', '7.2', '7.3']);
+    }
+    const since = ['6.12', '6.17', '7.2', '7.3'];
+    expect([of('balanced', pinned), of('balanced', beside)]).toEqual([since, []]);
+    const refuses = ['5.9'];
+    expect(of('filter-true', pinned)).toEqual([...refuses, ...since]);
+    expect(of('filter-true', beside)).toEqual(refuses);
   });
 
   it('of two entries that fit, the first of the list is the answer', () => {
@@ -116,6 +132,7 @@ describe('mustShow', () => {
       'sample-true',
       'callstack-true',
       'no-leak/task',
+      'events-count',
     ]);
     expect(properties('7.3', 'skylake')).toEqual([
       ...properties('6.1', 'skylake'),
@@ -127,7 +144,11 @@ describe('mustShow', () => {
 
   it('a campaign must meet nothing about call stacks on a CPU without that mode', () => {
     for (const version of ['6.1', '7.3']) {
-      expect(properties(version, 'sandybridge')).toEqual(['sample-true', 'no-leak/task']);
+      expect(properties(version, 'sandybridge')).toEqual([
+        'sample-true',
+        'no-leak/task',
+        'events-count',
+      ]);
     }
   });
 

@@ -15,6 +15,7 @@ const OPEN = 'v0: open task=0 type=CALL_STACK|USER';
 const INHERITED = 'v0: open task=0 attr=inherited type=CALL_STACK|USER';
 const BOUND = 'v0: open task=0 attr=bound type=CALL_STACK|USER';
 const OF_CPU = 'v0: open task=-1 type=CALL_STACK|USER';
+const OF_CGROUP = 'v0: open task=-1 attr=cgroup-b type=CALL_STACK|USER';
 const MIGRATION = 'v0: migrateTask task=1';
 
 const EXAMPLES: readonly Example[] = [
@@ -24,6 +25,16 @@ const EXAMPLES: readonly Example[] = [
   ['an event that is closed', [OPEN, 'v0: close event=0'], [[OPEN]]],
   ['an NMI inside a function', [OPEN, 'v0: pmi event=0 after=1'], [[OPEN, 'v0: pmi event=1']]],
   ['a task that exits', ['v0: taskExit task=1'], [['v0: taskSwitch task=1']]],
+  [
+    'a pinned event of a cgroup',
+    [OF_CGROUP.replace('attr=', 'attr=pinned|')],
+    [[OF_CGROUP], ['v0: open task=-1 attr=pinned type=CALL_STACK|USER']],
+  ],
+  [
+    'an event that is enabled beside one of a cgroup',
+    [OF_CGROUP, 'v0: enable event=0'],
+    [[OF_CGROUP], [OF_CPU, 'v0: enable event=0']],
+  ],
   [
     'a fork that inherits an event',
     [INHERITED, 'v0: fork'],

@@ -340,4 +340,54 @@ describe.each(imageVersions('6.1', '7.3'))('events of Linux %s', (version) => {
     rig.m.switchTask(0, 1);
     expect(look(rig)).toBe('');
   });
+
+  it('an event of a cgroup counts while a task of it runs, and for no other', () => {
+    for (const [attr, cgroup, counts] of [
+      [perf.ATTR_CGROUP_A, 0, false],
+      [perf.ATTR_CGROUP_A, 1, true],
+      [perf.ATTR_CGROUP_A, 2, true],
+      [perf.ATTR_CGROUP_B, 1, false],
+      [perf.ATTR_CGROUP_B, 2, true],
+    ] as const) {
+      for (const how of ['open first', 'move first', 'fork']) {
+        const rig = new WatchedRig({ driver });
+        if (how !== 'open first') rig.m.moveTask(0, cgroup);
+        if (how === 'fork') rig.m.fork(0);
+        rig.open(CALLSTACK_USER, -1, 0, attr);
+        if (how === 'open first') rig.m.moveTask(0, cgroup);
+        if (how === 'fork') rig.m.switchTask(0, 3);
+        expect([look(rig), event(rig).oncpu === 0]).toEqual(['', counts]);
+        lie(rig, !counts);
+        expect(look(rig)).toContain(counts ? 'is on and does not count' : 'counts and is not');
+      }
+    }
+  });
+
+  /** The kernel's words say that an event counts, or not, whatever the C has. */
+  function lie(rig: WatchedRig, counts: boolean, id = 0): void {
+    const image = rig.m.ports[0] as unknown as { image: { look: () => void } };
+    const { look: truth } = Object.getPrototypeOf(Object.getPrototypeOf(image.image)) as {
+      look: () => void;
+    };
+    image.image.look = function (): void {
+      truth.call(this);
+      force(event(rig, id), counts);
+    };
+  }
+
+  it('an event of a cgroup is in nobody’s way while no task of that runs', () => {
+    const rig = new WatchedRig({ driver });
+    rig.open(ANY_USER, -1, 0, perf.ATTR_CGROUP_A);
+    rig.open(CALLSTACK_USER, -1);
+    lie(rig, false, 1);
+    expect(look(rig)).toContain('event 1 is on and does not count');
+  });
+
+  it('an event that is closed is no longer of a cgroup', () => {
+    const rig = new WatchedRig({ driver });
+    rig.open(CALLSTACK_USER, -1, 0, perf.ATTR_CGROUP_A);
+    rig.m.close(0, 0);
+    rig.open(CALLSTACK_USER, -1);
+    expect([look(rig), event(rig).oncpu]).toEqual(['', 0]);
+  });
 });

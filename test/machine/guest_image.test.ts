@@ -245,7 +245,14 @@ describe.each(imageVersions('6.1'))('a guest that runs %s', (version) => {
 });
 
 /** Actions that the port does not have. */
-const NEW: readonly ActionName[] = ['taskExit', 'exec', 'tick', 'rotate', 'branchSnapshot'];
+const NEW: readonly ActionName[] = [
+  'taskExit',
+  'exec',
+  'tick',
+  'rotate',
+  'branchSnapshot',
+  'moveTask',
+];
 
 describe.each(imageVersions('6.12', '7.3'))('a guest that runs %s', (version) => {
   const RUNS = 200;

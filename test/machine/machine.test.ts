@@ -291,11 +291,11 @@ describe('familyTasks', () => {
     m.open(0, -1, 0, U_CALLSTACK);
     m.fork(0);
     const [kernel] = m.guests;
-    expect([0, 1, 2, 3].map((event) => m.familyTasks(kernel, event))).toEqual([
+    expect([0, 1, 2, 3].map((event) => call.familyTasks(kernel, event))).toEqual([
       0b100, 0b1001, 0, 0b1000,
     ]);
     m.close(0, 1);
-    expect(m.familyTasks(kernel, 1)).toBe(0);
+    expect(call.familyTasks(kernel, 1)).toBe(0);
   });
 });
 

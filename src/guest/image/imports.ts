@@ -79,8 +79,6 @@ const NOTHING: Readonly<Record<string, readonly string[]>> = {
     'sprintf',
   ],
   'file descriptors and users are not counted': [
-    'fdget',
-    '__fdget',
     'free_uid',
     '__put_task_struct_rcu_cb',
     'free_percpu',

@@ -189,6 +189,7 @@ export class ImageInstance implements Asking {
       this.ask('perf_event_init_cpu', cpu);
     }
     this.setCpu(0);
+    this.ask('vlbr_cgroup_init');
     this.ask('initcall_init_hw_perf_events', 0);
     this.ask('initcall_fixup_ht_bug', 0);
   }

@@ -174,6 +174,8 @@ export class Kernel {
   readonly lbr: LbrDriver;
   /** Whether a task has the call stack back that an event of its CPU has recorded: since 6.15. */
   savesForCpuEvents = false;
+  /** Whether tasks are in cgroups, and can move. */
+  hasCgroups = false;
 
   constructor(
     memory: Memory,

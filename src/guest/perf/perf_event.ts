@@ -83,6 +83,18 @@ export const ATTR_ENABLE_ON_EXEC: number = 1 << 5;
 export const ATTR_FREQ: number = 1 << 6;
 /** A task's event that counts on the CPU only on which it was opened. */
 export const ATTR_BOUND: number = 1 << 7;
+/** An event of the CPU that counts only while a task of cgroup a, or of b, runs there. */
+export const ATTR_CGROUP_A: number = 1 << 8;
+export const ATTR_CGROUP_B: number = 1 << 9;
+const ATTR_CGROUP_SHIFT = 8;
+
+/** The cgroups of a guest that runs as C code; each lies in the one before it. */
+export const CGROUPS: readonly string[] = ['root', 'a', 'b'];
+
+/** The cgroup that an event is for, by its number; 0 where it is for all tasks. */
+export function cgroupAsked(attr: number): number {
+  return (attr & (ATTR_CGROUP_A | ATTR_CGROUP_B)) >> ATTR_CGROUP_SHIFT;
+}
 
 /** struct lbr_entry and the saved registers of one record: from, to, info. */
 export const LBR_ENTRY_WORDS = 6;

@@ -101,7 +101,7 @@ const NOT_MODELLED: readonly (readonly [functions: RegExp, says: string])[] = [
   [/aux/, 'PT and AUX areas are not modelled'],
   [/mmap|ring_buffer|^rb_|wakeup|userpage/, 'the ring buffer is not modelled'],
   [/swevent|sw_event|tp_event|kprobe|uprobe/, 'software events are not modelled'],
-  [/cgroup/, 'cgroups are not modelled'],
+  [/css_free|^perf_event_cgroup/, 'cgroups are made at boot, and none is removed'],
   [/_show$|_store$|is_visible|sysfs/, 'there is no sysfs'],
   [/ioctl|perf_read|perf_poll/, 'nobody reads events or changes them by ioctl'],
 ];

@@ -1,13 +1,12 @@
 /** Actions of a guest's users of perf, and the overflow of a counter. */
-import { freeEvent } from '../../guest/perf/events_syscall.js';
 import * as perf from '../../guest/perf/perf_event.js';
-import { CALLSTACK_USER } from '../../guest/perf/perf_event.js';
+import { CALLSTACK_USER, cgroupAsked, CGROUPS } from '../../guest/perf/perf_event.js';
 import { accessesMost } from '../../machine/guest_call.js';
 import type { Machine } from '../../machine/machine.js';
 import type { ActionKind } from '../action.js';
 import type { Drawing } from '../drawing.js';
 import type { Explored, Exploring, Try } from '../explored.js';
-import { canSwitchTo, familyReachable, hasFamily, runsImage } from '../guest.js';
+import { canSwitchTo, familyReachable, freeEvents, hasFamily, runsImage } from '../guest.js';
 import {
   after,
   type BitNames,
@@ -81,10 +80,17 @@ export const ATTRS: BitNames = [
   [perf.ATTR_ENABLE_ON_EXEC, 'on-exec'],
   [perf.ATTR_FREQ, 'frequency'],
   [perf.ATTR_BOUND, 'bound'],
+  [perf.ATTR_CGROUP_A, 'cgroup-a'],
+  [perf.ATTR_CGROUP_B, 'cgroup-b'],
 ];
 
 /** Attributes that only a guest which runs as C code has. */
-const ATTRS_OF_IMAGE: number = perf.ATTR_ENABLE_ON_EXEC | perf.ATTR_FREQ | perf.ATTR_BOUND;
+const ATTRS_OF_IMAGE: number =
+  perf.ATTR_ENABLE_ON_EXEC |
+  perf.ATTR_FREQ |
+  perf.ATTR_BOUND |
+  perf.ATTR_CGROUP_A |
+  perf.ATTR_CGROUP_B;
 
 /** Types that a reader understands at once, the best first. */
 const PLAIN_TYPES: readonly number[] = [CALLSTACK_USER, perf.PERF_SAMPLE_BRANCH_ANY | U];
@@ -97,7 +103,7 @@ const openedTask: Param = {
   form: DECIMAL,
   liking: TASK_LIKING,
 };
-const attr: Param = { name: 'attr', min: 0, max: 255, form: flags(ATTRS), implied: 0 };
+const attr: Param = { name: 'attr', min: 0, max: 1023, form: flags(ATTRS), implied: 0 };
 const type: Param = {
   name: 'type',
   min: 0,
@@ -115,8 +121,12 @@ const type: Param = {
 
 function canOpen(m: Machine, v: number, of: number, how = 0): boolean {
   if ((how & ATTRS_OF_IMAGE) !== 0 && !runsImage(m)) return false;
+  // An event of a cgroup is one of the CPU, and of one cgroup.
+  const cgroup = cgroupAsked(how);
+  if (cgroup !== 0 && (of >= 0 || cgroup >= CGROUPS.length)) return false;
   const cpu = m.cpu(v);
-  if (freeEvent(cpu.kernel) < 0) return false;
+  if (cgroup !== 0 && !cpu.kernel.hasCgroups) return false;
+  if (freeEvents(m, v) <= 0) return false;
   return of < 0 || of === cpu.cpuctx.current || canSwitchTo(m, v, of);
 }
 
@@ -148,17 +158,21 @@ function drawOpen(d: Drawing, v: number): void {
   if (draw.below(4) === 0) d.b |= perf.ATTR_PINNED;
   if (style.oneFamily || draw.below(2) === 0) d.b |= perf.ATTR_INHERIT;
   if (draw.below(8) === 0) d.b |= perf.ATTR_DISABLED;
-  if (runsImage(machine)) drawAttrsOfImage(d);
+  if (runsImage(machine)) drawAttrsOfImage(d, cpu.kernel.hasCgroups);
   if (style.callstackOnly || draw.below(2) === 0) d.c = BRANCH_TYPES[0];
   else if (draw.below(8) !== 0) d.c = BRANCH_TYPES[draw.below(BRANCH_TYPES.length)];
   else d.c = draw.below(1 << perf.PERF_SAMPLE_BRANCH_MAX_SHIFT);
 }
 
-function drawAttrsOfImage(d: Drawing): void {
+function drawAttrsOfImage(d: Drawing, hasCgroups: boolean): void {
   const { draw } = d;
   if (draw.below(8) === 0) d.b |= perf.ATTR_ENABLE_ON_EXEC | perf.ATTR_DISABLED;
   if (draw.below(4) === 0) d.b |= perf.ATTR_FREQ;
-  if (d.a >= 0 && draw.below(4) === 0) d.b |= perf.ATTR_BOUND;
+  if (d.a >= 0) {
+    if (draw.below(4) === 0) d.b |= perf.ATTR_BOUND;
+  } else if (hasCgroups && draw.below(2) === 0) {
+    d.b |= draw.below(2) === 0 ? perf.ATTR_CGROUP_A : perf.ATTR_CGROUP_B;
+  }
 }
 
 function eachOpen(x: Exploring, v: number, can: Try): void {

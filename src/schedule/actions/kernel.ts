@@ -2,11 +2,11 @@
 import type { ActionKind } from '../action.js';
 import type { Explored } from '../explored.js';
 import { canSwitchTo } from '../guest.js';
-import { task } from '../param.js';
+import { cgroup, task } from '../param.js';
 
 const BY_IMAGE: readonly Explored[] = [{ groups: ['image'], when: 'function' }];
 
-type KernelAction = 'taskExit' | 'exec' | 'tick' | 'rotate' | 'branchSnapshot';
+type KernelAction = 'taskExit' | 'exec' | 'tick' | 'rotate' | 'branchSnapshot' | 'moveTask';
 
 export const KERNEL_ACTIONS: Readonly<Record<KernelAction, ActionKind>> = {
   taskExit: {
@@ -64,5 +64,16 @@ export const KERNEL_ACTIONS: Readonly<Record<KernelAction, ActionKind>> = {
     runsFunction: true,
     perform: (m, v) => m.branchSnapshot(v),
     explored: BY_IMAGE,
+  },
+  moveTask: {
+    code: 32,
+    actor: 'vcpu',
+    params: [cgroup],
+    weight: 2,
+    says: 'the current task moves to a cgroup: the root, a in it, or b in a',
+    needsImage: true,
+    runsFunction: true,
+    possible: (m, v) => m.cpu(v).kernel.hasCgroups,
+    perform: (m, v, a) => m.moveTask(v, a),
   },
 };

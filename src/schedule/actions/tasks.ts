@@ -2,7 +2,7 @@
 import { freeTask, inheritedEvents } from '../../guest/perf/events_syscall.js';
 import type { Machine } from '../../machine/machine.js';
 import type { ActionKind } from '../action.js';
-import { canSwitchTo } from '../guest.js';
+import { canSwitchTo, freeEvents } from '../guest.js';
 import { task } from '../param.js';
 
 type TaskAction = 'taskSwitch' | 'migrateTask' | 'fork';
@@ -17,9 +17,7 @@ function canTaskSwitch(m: Machine, v: number, to: number, migrates: boolean): bo
 function canFork(m: Machine, v: number): boolean {
   const { kernel, cpuctx } = m.cpu(v);
   if (freeTask(kernel) < 0) return false;
-  let free = 0;
-  for (const event of kernel.events) if (event.used === 0) free++;
-  return inheritedEvents(kernel, cpuctx.current) <= free;
+  return inheritedEvents(kernel, cpuctx.current) <= freeEvents(m, v);
 }
 
 export const TASK_ACTIONS: Readonly<Record<TaskAction, ActionKind>> = {

@@ -26,7 +26,7 @@ const SHIM: string = fileURLToPath(new URL('./c/', import.meta.url));
 const CORE_SHIM = 'events_core.c';
 
 /** Our own C files. */
-const SHIM_FILES: readonly string[] = ['kernel.c', 'guest.c', CORE_SHIM];
+const SHIM_FILES: readonly string[] = ['kernel.c', 'cgroup.c', 'guest.c', CORE_SHIM];
 
 /** Bits of a long: 64 as on x86-64, lowered to memory of 32-bit addresses; or 32 as on i386. */
 export type LongBits = 64 | 32;

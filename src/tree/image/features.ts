@@ -67,6 +67,12 @@ const FEATURES: readonly Feature[] = [
     header: PERF,
     pattern: /perf_cpu_pmu_context \* __percpu \*cpu_pmu_context;/,
   },
+  {
+    macro: 'VLBR_CGROUP_ANCESTOR_IDS',
+    header: 'include/linux/cgroup-defs.h',
+    pattern: /\bancestor_ids\[\]/,
+  },
+  { macro: 'VLBR_FDGET', header: 'include/linux/file.h', pattern: /^struct fd fdget\(/m },
   { macro: 'VLBR_HRTIMER_SETUP', header: HRTIMER, pattern: /^extern void hrtimer_setup\(/m },
   {
     macro: 'VLBR_HRTIMER_CB_GET_TIME',

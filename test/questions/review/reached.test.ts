@@ -51,4 +51,11 @@ describe('what was not reached', () => {
     expect(whyNot([lbr, line('event_sched_in')])).toEqual([]);
     expect(whyNot([])).toEqual([]);
   });
+
+  it('a switch of cgroups can be reached, and the end of a cgroup cannot', () => {
+    expect(whyNot([line('perf_cgroup_switch')])).toEqual([]);
+    expect(whyNot([line('perf_cgroup_css_free')])).toEqual([
+      'cgroups are made at boot, and none is removed',
+    ]);
+  });
 });

@@ -49,7 +49,7 @@ const unsigned long cpu_bit_bitmap[BITS_PER_LONG + 1][BITS_TO_LONGS(NR_CPUS)] = 
 
 struct pid_namespace init_pid_ns;
 /* Named in records of namespaces, for which nobody asks. */
-const struct proc_ns_operations mntns_operations;
+const struct proc_ns_operations mntns_operations, cgroupns_operations;
 struct task_struct init_task;
 __typeof__(kmalloc_caches) kmalloc_caches;
 struct page *mem_map;
@@ -585,6 +585,16 @@ int get_unused_fd_flags(unsigned int flags)
 	return -EMFILE;
 }
 
+/* How many numbers are taken whose files are not there yet. */
+EXPORT(vlbr_files_reserved) int vlbr_files_reserved(void)
+{
+	int fd, n = 0;
+
+	for (fd = 0; fd < VLBR_FILES; fd++)
+		n += files[fd] == RESERVED;
+	return n;
+}
+
 void put_unused_fd(unsigned int fd)
 {
 	files[fd] = NULL;
@@ -761,6 +771,7 @@ EXPORT(vlbr_task) struct task_struct *vlbr_task(void)
 	INIT_LIST_HEAD(&task->perf_event_list);
 	mutex_init(&task->perf_event_mutex);
 	INIT_LIST_HEAD(&task->signal->thread_head);
+	vlbr_join(task, 0);
 	list_add_tail(&task->tasks, &init_task.tasks);
 	list_add_tail(&task->thread_node, &task->signal->thread_head);
 	return task;

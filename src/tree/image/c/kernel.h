@@ -21,6 +21,12 @@ extern struct task_struct *vlbr_tasks[VLBR_TASKS];
 #else
 #define CPU_OF(task) ((task)->thread_info.cpu)
 #endif
+
+#define VLBR_CGROUPS 3
+/* Number of the file of a cgroup's directory. */
+#define VLBR_CGROUP_FD(cgroup) (VLBR_FILES + (cgroup))
+void vlbr_join(struct task_struct *task, int cgroup);
+void vlbr_join_parent(struct task_struct *child);
 void vlbr_forget_task(struct task_struct *task);
 void vlbr_starting(unsigned int cpu);
 bool vlbr_call_is_idle(void (*func)(void *), void *info, int cpu);
