@@ -263,7 +263,9 @@ export class Monitor implements Observer {
     if (!cpuBalanced(cpu) || !callstackUsersBalanced(kernel, inHand)) {
       this.verdicts.breaksOwn(
         PROPERTY.balanced,
-        () => `v${vcpu}: ${countingEvents(cpu)} events count, lbr_users is ${cpuc.lbr_users}`,
+        () =>
+          `v${vcpu}: ${countingEvents(cpu)} events count, lbr_users is ${cpuc.lbr_users}` +
+          (cpu.cpuctx.pmu_disable_count === 0 ? '' : ', and the PMU stays off'),
       );
     }
     this.reference.idle(vcpu);

@@ -7,7 +7,8 @@ import { callstackUsersBalanced, countsOn } from '../../src/judge/balance.js';
 import { Machine } from '../../src/machine/machine.js';
 import type { Observer } from '../../src/host/observer.js';
 import { configOf } from '../rig/states.js';
-import { policyOf } from '../rig/machine.js';
+import { WatchedRig } from '../rig/judge.js';
+import { policyOf, TOS } from '../rig/machine.js';
 import { seeded } from '../rig/seed.js';
 
 const { PERF_SAMPLE_BRANCH_CALL_STACK: STACK, PERF_SAMPLE_BRANCH_USER: USER } = perf;
@@ -86,5 +87,27 @@ describe('countsOn', () => {
       }),
       seeded(200),
     );
+  });
+});
+
+describe('balanced', () => {
+  it.each([
+    [0, 'v0: 1 events count, lbr_users is 2'],
+    [1, 'v0: 1 events count, lbr_users is 2, and the PMU stays off'],
+  ])('tells what does not agree, with a PMU that is disabled %i times', (count, text) => {
+    const rig = new WatchedRig();
+    rig.open(perf.CALLSTACK_USER);
+    const { cpuc, cpuctx } = rig.m.cpu(0);
+    cpuc.lbr_users = 2;
+    cpuctx.pmu_disable_count = count;
+    rig.m.rdmsr(0, TOS);
+    expect(rig.ownDetail('balanced')).toBe(text);
+  });
+
+  it('a PMU that stays off is enough', () => {
+    const rig = new WatchedRig();
+    rig.m.cpu(0).cpuctx.pmu_disable_count = 1;
+    rig.m.rdmsr(0, TOS);
+    expect(rig.ownDetail('balanced')).toContain('the PMU stays off');
   });
 });
