@@ -1,22 +1,32 @@
 /** The command line of `vlbr kernel`. */
 import { Command, Option } from 'commander';
-import { TREE_SAYS } from '../../console/arguments.js';
+import { KERNEL_SRC_SAYS } from '../../console/arguments.js';
+import { DRIVERS } from '../../console/drivers.js';
 import { PLAIN_EXITS } from '../../console/exit_codes.js';
 import type { KernelBuildOptions } from './kernel_build.js';
 
+const HELP = `
+Of a tree it makes the image: the perf core and the x86 driver, whole, which it boots on each CPU.
+
+Examples:
+  vlbr kernel build --kernel-src ~/linux
+  vlbr kernel build --driver lbr.c --kernel-src ~/linux -o lbr.wasm`;
+
 export function kernelCommand(): Command {
   const build = new Command('build')
-    .description("compile a kernel's lbr.c, as it is, to WebAssembly")
-    .option('--whole', "the tree's whole perf core and x86 driver; boots it on each CPU")
-    .option('--kernel-src <path>', TREE_SAYS)
-    // As it was called before.
-    .addOption(new Option('--src <path>', TREE_SAYS).hideHelp().conflicts('kernelSrc'))
+    .description("compile a kernel's own perf, or its lbr.c alone, to WebAssembly")
+    .addOption(
+      new Option('--driver <name>', 'the whole path, or lbr.c alone')
+        .choices(DRIVERS.filter((name) => name !== 'port'))
+        .default(undefined, 'what --kernel-src is; kernel for a tree'),
+    )
+    .option('--kernel-src <path>', KERNEL_SRC_SAYS)
     .option('-o, --output <file>', 'write it there; it is kept in the cache anyway')
     .option('--json', 'one JSON object on standard output')
-    .addHelpText('after', PLAIN_EXITS)
-    .action(async ({ src, kernelSrc = src, ...rest }: KernelBuildOptions & { src?: string }) => {
+    .addHelpText('after', `${HELP}\n${PLAIN_EXITS}`)
+    .action(async (options: KernelBuildOptions) => {
       const { kernelBuild } = await import('./kernel_build.js');
-      await kernelBuild({ ...rest, kernelSrc });
+      await kernelBuild(options);
     });
-  return new Command('kernel').description("a kernel's own lbr.c").addCommand(build);
+  return new Command('kernel').description("a kernel's own code").addCommand(build);
 }

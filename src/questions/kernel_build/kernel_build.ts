@@ -1,21 +1,28 @@
-/** `vlbr kernel build`: compiles the lbr.c of a kernel. */
+/** `vlbr kernel build`: compiles the whole path of a kernel, or its lbr.c. */
 import { writeFileSync } from 'node:fs';
 import { UsageError } from '../../console/errors.js';
 import { imageAt, kernelAt } from '../../console/kernel_source.js';
+import type { DriverName } from '../../console/drivers.js';
 import { printJson, printLines } from '../../console/output.js';
 import { tableLines } from '../../console/table.js';
 import { type Boot, bootOnEachCpu } from '../../tree/image/image.js';
 
 export interface KernelBuildOptions {
-  readonly kernelSrc?: string | undefined;
-  readonly whole?: boolean;
+  readonly driver?: Exclude<DriverName, 'port'>;
+  readonly kernelSrc?: string;
   readonly output?: string;
   readonly json?: boolean;
 }
 
+/** @throws UsageError when it can't be built. */
 export async function kernelBuild(options: KernelBuildOptions): Promise<void> {
-  if (options.whole === true) await buildWhole(options);
-  else buildLbr(options);
+  const { driver, kernelSrc } = options;
+  const isFile = /\.(?:c|wasm)$/.test(kernelSrc ?? '');
+  if (driver === 'kernel' && isFile) {
+    throw new UsageError(`${kernelSrc}: --driver kernel takes a tree; leave it out for one file`);
+  }
+  if (driver === 'lbr.c' || isFile) buildLbr(options);
+  else await buildWhole(options);
 }
 
 /** Builds the image of a tree, and shows what it finds on each CPU. */

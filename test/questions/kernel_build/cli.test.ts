@@ -81,48 +81,46 @@ describe.skipIf(installedSource === null)("the command line with a kernel's lbr.
   });
 
   it('vlbr kernel build says what it built, and writes it where it is told to', () => {
-    const built = vlbr('kernel', 'build', '--kernel-src', 'tree');
+    const build = ['kernel', 'build', '--driver', 'lbr.c', '--kernel-src', 'tree'];
+    const built = vlbr(...build);
     expect([built.status, built.stderr]).toEqual([0, '']);
     expect(built.stdout).toContain('lbr.c of Linux 6.1.99-x, sha256 ');
-    // The option's name until now.
-    expect(vlbr('kernel', 'build', '--src', 'tree').stdout).toBe(built.stdout);
-    expect(vlbr('kernel', 'build', '--help').stdout).not.toContain('--src ');
-    const both = vlbr('kernel', 'build', '--src', 'tree', '--kernel-src', 'tree');
-    expect([both.status, both.stdout]).toEqual([2, '']);
-    const json = vlbr('kernel', 'build', '--kernel-src', 'tree', '-o', 'lbr.wasm', '--json');
+    const json = vlbr(...build, '-o', 'lbr.wasm', '--json');
     const { schema, kernel, bytes, output } = JSON.parse(json.stdout) as Record<string, unknown>;
     expect([schema, output]).toEqual(['vlbr/kernel/1', 'lbr.wasm']);
     expect(kernel).toMatchObject({ version: '6.1.99-x', sha256: installedSource?.info.sha256 });
     expect(readFileSync(join(folder, 'lbr.wasm')).length).toBe(bytes);
+    const alone = vlbr('kernel', 'build', '--kernel-src', LBR_C);
+    expect(alone.stdout).toMatch(/^lbr\.c/);
+    for (const one of [LBR_C, 'lbr.wasm']) {
+      const wrong = vlbr('kernel', 'build', '--driver', 'kernel', '--kernel-src', one);
+      expect([wrong.status, wrong.stdout]).toEqual([2, '']);
+      expect(wrong.stderr).toContain('--driver kernel takes a tree');
+    }
   });
 
   it.skipIf(imageVersions('6.1').length === 0)(
-    'vlbr kernel build --whole says what the kernel finds on each CPU',
+    'vlbr kernel build of a tree says what the kernel finds on each CPU',
     () => {
-      const built = vlbr(
-        'kernel',
-        'build',
-        '--whole',
-        '--kernel-src',
-        '/usr/src/linux-source-6.1.tar.xz',
-      );
+      const tar = '/usr/src/linux-source-6.1.tar.xz';
+      const built = vlbr('kernel', 'build', '--kernel-src', tar);
       expect([built.status, built.stderr]).toEqual([0, '']);
       expect(built.stdout).toMatch(/^the perf core and the x86 driver of Linux 6\.1\.\d+, sha256 /);
       expect(built.stdout).toMatch(/^skylake +Skylake events; 32-deep LBR$/m);
       expect(built.stdout).not.toContain('WARNING');
-      const json = vlbr('kernel', 'build', '--whole', '-o', 'whole.wasm', '--json');
+      const json = vlbr('kernel', 'build', '--driver', 'kernel', '-o', 'whole.wasm', '--json');
       const { schema, bytes, cpus } = JSON.parse(json.stdout) as Record<string, unknown>;
       expect(schema).toBe('vlbr/image/1');
       expect(cpus).toHaveLength(CPU_MODELS.length);
       expect(readFileSync(join(folder, 'whole.wasm')).length).toBe(bytes);
-      const wrong = vlbr('kernel', 'build', '--whole', '--kernel-src', 'tree');
+      const wrong = vlbr('kernel', 'build', '--kernel-src', 'tree');
       expect([wrong.status, wrong.stdout]).toEqual([2, '']);
       expect(wrong.stderr).toContain('this is no kernel tree; it lacks one of arch/x86, include');
     },
   );
 
   it('with the C file vlbr gives the verdicts and the schedules of the port', () => {
-    vlbr('kernel', 'build', '--kernel-src', 'tree', '-o', 'kept.wasm');
+    vlbr('kernel', 'build', '--driver', 'lbr.c', '--kernel-src', 'tree', '-o', 'kept.wasm');
     const common = ['verify', '--policy', 'merged,pv-sound', '--runs', '150', '--json'];
     const report = (...more: readonly string[]): Record<string, unknown> => {
       const { stdout } = vlbr(...common, ...more);
