@@ -311,7 +311,7 @@ function portOf(m: Machine): GuestPort {
 
 describe('guest functions', () => {
   it('each guest function has a name and a number', () => {
-    expect(call.CALL_NAMES.length).toBe(call.CALL_SNAPSHOT + 1);
+    expect(call.CALL_NAMES.length).toBe(call.CALL_ATTACH + 1);
     expect(new Set(call.CALL_NAMES).size).toBe(call.CALL_NAMES.length);
     const { m } = rigOf();
     expect(() => call.runGuestCall(m.cpu(0), 99, 0, 0, 0)).toThrow('no guest function 99');

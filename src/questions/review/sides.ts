@@ -124,12 +124,18 @@ async function sidesOfPatches(
   };
 }
 
-/** The files whose code has changed lines in it; none if there is nothing that reads counts. */
-async function toCount(tree: string, cache: string, files: ChangedFiles): Promise<string[]> {
+/**
+ * The files whose code has changed lines in it; none if there is nothing that reads counts. Where
+ * headers alone change, all that include them: that takes its time.
+ */
+export async function toCount(tree: string, cache: string, files: ChangedFiles): Promise<string[]> {
   if (!hasGcov()) return [];
-  const reads = [...(await readBy(tree, cache))];
-  return reads.flatMap(([file, paths]) =>
-    [...files.keys()].some((path) => path === file || paths.has(path)) ? [file] : [],
+  const reads = await readBy(tree, cache);
+  const changed = [...files.keys()];
+  const compiled = changed.filter((path) => reads.has(path));
+  if (compiled.length > 0) return compiled;
+  return [...reads].flatMap(([file, paths]) =>
+    changed.some((path) => paths.has(path)) ? [file] : [],
   );
 }
 

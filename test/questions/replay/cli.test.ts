@@ -114,7 +114,7 @@ describe('replay tokens and files', () => {
     [action('call', 0, [1]), /action 1: "args" of call must be whole numbers: \[n, kind\]/],
     [action('call', 0, [1.5, 0]), /action 1: "args" of call/],
     [action('call', 0, [2_000_000_000, 0]), /action 1: call: n is 2000000000/],
-    [action('open', 0, [0, 256, 1]), /action 1: open: attr is 256/],
+    [action('open', 0, [0, 1024, 1]), /action 1: open: attr is 1024/],
   ];
   it.each(broken)('a replay file with %j is always refused', (change, message) => {
     const parse = (): unknown => parseReplayText(JSON.stringify({ ...EMPTY, ...change }));

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createTwoFilesPatch } from 'diff';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { toCount } from '../../../src/questions/review/sides.js';
 import { openTree } from '../../../src/tree/image/tree.js';
 import { imageVersions } from '../../rig/images.js';
 
@@ -106,10 +107,19 @@ describe.skipIf(imageVersions('6.1').length === 0)('the review of a patch of a t
     );
   });
 
-  it('finds nothing in an edit of the x86 driver that means the same', () => {
-    const { status, stdout } = review(harmless(), '--json');
-    const { lost, gained, accesses, partial } = JSON.parse(stdout) as Json;
+  it('finds nothing in an edit of the x86 driver that means the same, and counts its lines', () => {
+    const old = '\tcpuc->n_added = 0;\n\tcpuc->enabled = 0;\n\tbarrier();\n';
+    const { status, stdout } = review(
+      edit(X86, old, '\tcpuc->n_added = 0;\n\tif (!cpuc)\n\t\treturn;\n\tcpuc->enabled = 0;\n'),
+      '--json',
+    );
+    const { lost, gained, accesses, partial, changedLines } = JSON.parse(stdout) as Json;
     expect([lost, gained, accesses.parted, partial, status]).toEqual([[], [], 0, false, 0]);
+    // What ran is barrier() before, and the new condition.
+    expect([changedLines?.lines, changedLines?.reached]).toEqual([3, 2]);
+    expect(changedLines?.notReached.map(({ side, function: name }) => [side, name])).toEqual([
+      ['after', 'x86_pmu_disable'],
+    ]);
   });
 
   it('says that only a part of a series runs, and what does not', () => {
@@ -166,19 +176,15 @@ describe.skipIf(imageVersions('6.1').length === 0)('the review of a patch of a t
     expect(status).toBe(8);
   });
 
-  it('counts the lines of both sides: what goes and what comes', () => {
-    const old = '\tcpuc->n_added = 0;\n\tcpuc->enabled = 0;\n\tbarrier();\n';
-    const { status, stdout } = review(
-      edit(X86, old, '\tcpuc->n_added = 0;\n\tif (!cpuc)\n\t\treturn;\n\tcpuc->enabled = 0;\n'),
-      '--json',
-    );
-    const { changedLines } = JSON.parse(stdout) as Json;
-    const { lines, reached, notReached } = changedLines ?? {};
-    // What ran is barrier() before, and the new condition.
-    expect([lines, reached, status]).toEqual([3, 2, 0]);
-    expect(notReached?.map(({ side, function: name }) => [side, name])).toEqual([
-      ['after', 'x86_pmu_disable'],
-    ]);
+  it('counts the files that change, or all that include a header where no other file does', async () => {
+    const asked = (...paths: string[]): Promise<string[]> =>
+      toCount(tree, join(CACHE, 'vlbr'), new Map(paths.map((path) => [path, ''])));
+    expect(await asked(LBR, HEADER, KVM)).toEqual([LBR]);
+    expect(await asked(KVM)).toEqual([]);
+    const all = await asked(HEADER);
+    expect(all).toContain(LBR);
+    expect(all).toContain(X86);
+    expect(all).not.toContain('lib/rbtree.c');
   });
 
   it('says which file of a patch does not compile, and why', () => {

@@ -362,16 +362,21 @@ describe('the exit codes', () => {
 
   it('the exit codes are all in the help of vlbr', () => {
     const { EXIT_EXPECTED, EXIT_UNEXPECTED, EXIT_USAGE, EXIT_BUG } = exits;
-    const { EXIT_TRUNCATED, EXIT_PARTIAL, EXIT_INTERRUPTED } = exits;
+    const { EXIT_TRUNCATED, EXIT_PARTIAL, EXIT_UNREACHED, EXIT_INTERRUPTED } = exits;
     const all = [EXIT_EXPECTED, EXIT_UNEXPECTED, EXIT_USAGE, EXIT_BUG, EXIT_TRUNCATED];
-    expect(codesIn(vlbr('--help').stdout)).toEqual([...all, EXIT_PARTIAL, EXIT_INTERRUPTED]);
+    expect(codesIn(vlbr('--help').stdout)).toEqual([
+      ...all,
+      EXIT_PARTIAL,
+      EXIT_UNREACHED,
+      EXIT_INTERRUPTED,
+    ]);
   });
 
   it.each([
     ['verify', [0, 1, 2, 3, 130]],
     ['explore', [0, 1, 2, 3, 4, 130]],
     ['replay', [0, 1, 2, 3]],
-    ['review', [0, 1, 2, 3, 7, 130]],
+    ['review', [0, 1, 2, 3, 7, 8, 130]],
     ['conform', [0, 1, 2, 3, 130]],
     ['corpus', [0, 1, 2, 3, 130]],
     ['kernel build', [0, 2, 3]],

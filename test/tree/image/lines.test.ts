@@ -20,7 +20,7 @@ function calls(lines: readonly LineCount[] | undefined, name: string): number | 
 }
 
 describe.skipIf(!canRead())('an image that counts', () => {
-  describe.each(imageVersions('6.1', '7.3'))('of Linux %s', (version) => {
+  describe.each(imageVersions('6.1'))('of Linux %s', (version) => {
     let counting: Awaited<ReturnType<typeof countingImage>>;
 
     beforeAll(async () => {
