@@ -437,7 +437,8 @@ export async function readBy(
   const root = `${resolve(tree)}/`;
   const rows = build.sources().flatMap(({ object, file }) => {
     if (file === null) return [];
-    const paths = Object.keys(build.madeFrom(object)).filter((path) => path.startsWith(root));
+    const made = Object.keys(build.madeFrom(object)).map((path) => resolve(path));
+    const paths = made.filter((path) => path.startsWith(root));
     return [[file, new Set(paths.map((path) => path.slice(root.length)))] as const];
   });
   return new Map(rows);
