@@ -123,8 +123,14 @@ describe('knownIn', () => {
 });
 
 describe('mustShow', () => {
-  const properties = (version: string, cpu: string): PropertyName[] =>
-    lists.mustShow(listFor(version), cpuModel(cpu)).map(({ property }) => property);
+  const properties = (version: string, cpu: string, isImage = true): PropertyName[] =>
+    lists.mustShow(listFor(version), cpuModel(cpu), isImage).map(({ property }) => property);
+
+  it('the port must meet nothing that takes cgroups', () => {
+    expect(properties('6.1', 'skylake', false)).toEqual(
+      properties('6.1', 'skylake').filter((name) => name !== 'events-count'),
+    );
+  });
 
   it('a campaign must meet what is on the list, except what is rare', () => {
     expect(properties('6.1', 'skylake')).toEqual([

@@ -25,7 +25,12 @@ const ENOUGH_RUNS = 4000;
  * A finding can only be missed where guests use LBR as on a CPU of their own, which is under
  * `always`, on the machines and in the runs of the default.
  */
-export function kernelVerdict(report: Report, job: VerifyJob, model: CpuModel): KernelVerdict {
+export function kernelVerdict(
+  report: Report,
+  job: VerifyJob,
+  model: CpuModel,
+  isImage: boolean,
+): KernelVerdict {
   const { version, policies, properties, runs, shapes, schedules } = job;
   const list = listFor(version);
   const found = report.kernelFindings;
@@ -35,7 +40,7 @@ export function kernelVerdict(report: Report, job: VerifyJob, model: CpuModel): 
     schedules.length === 0 &&
     shapes === DEFAULT_SHAPES &&
     policies.includes(always.name);
-  const missing = mustShow(list, model).filter(
+  const missing = mustShow(list, model, isImage).filter(
     ({ property, why }) =>
       properties.includes(property) && !found.some(({ known }) => known === why),
   );
