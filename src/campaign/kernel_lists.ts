@@ -66,7 +66,13 @@ const ALWAYS: readonly KnownFinding[] = [
   },
   {
     property: 'no-leak/task',
-    given: [...STOPPED, MIXED, 'an NMI inside a function', 'a raw write of an MSR'],
+    given: [
+      ...STOPPED,
+      MIXED,
+      'an NMI inside a function',
+      'a raw write of an MSR',
+      'a task that moves to a cgroup',
+    ],
     why:
       'perf resets LBR for the first event that never ran, and for no other; and its shortcut ' +
       'takes records for those of the task that was saved last',

@@ -25,6 +25,7 @@ const BY_ACTION: ReadonlyMap<Situation, Makes> = new Map<Situation, Makes>([
   ['an event that is closed', (kind) => kind === KIND.close],
   ['an NMI inside a function', (kind, _a, b) => kind === KIND.pmi && b > 0],
   ['a task that exits', (kind) => kind === KIND.taskExit],
+  ['a task that moves to a cgroup', (kind) => kind === KIND.moveTask],
   ['a pinned event of a cgroup', (...action) => OF_CGROUP(...action) && PINNED(...action)],
 ]);
 
@@ -51,6 +52,7 @@ export type Situation =
   | 'an event that is closed'
   | 'an NMI inside a function'
   | 'a task that exits'
+  | 'a task that moves to a cgroup'
   | 'a pinned event of a cgroup'
   | 'an event that is enabled beside one of a cgroup'
   | 'a fork that inherits an event'

@@ -46,6 +46,23 @@ export function familyTasks(kernel: Kernel, event: number): number {
   return mask;
 }
 
+/** Bit mask of the tasks that a function may touch, as it begins. */
+export function tasksOf(cpu: Cpu, fn: number, a: number, b: number): number {
+  const current = 1 << cpu.cpuctx.current;
+  switch (fn) {
+    case CALL_SWITCH:
+    case CALL_EXIT:
+      return (1 << a) | (1 << b);
+    case CALL_INSTALL:
+    case CALL_ENABLE:
+    case CALL_DISABLE:
+    case CALL_CLOSE:
+      return current | familyTasks(cpu.kernel, a);
+    default:
+      return current;
+  }
+}
+
 export const CALL_NAMES: readonly string[] = [
   '',
   'context_switch',

@@ -22,6 +22,7 @@ import {
   type PortOwner,
   TASKS,
 } from './call_port.js';
+import { tasksOf } from './guest_call.js';
 import type { GuestImage } from './guest_image.js';
 
 export class ImagePort extends CallPort {
@@ -82,7 +83,8 @@ export class ImagePort extends CallPort {
     } else if (this.quiet !== null) {
       // It waits for another CPU, which has left a function that holds what it wants.
       this.hold(...this.quiet);
-      this.w[this.o + TASKS] = 0;
+      const [fn, a, b] = this.quiet;
+      this.w[this.o + TASKS] = tasksOf(this.kernel().kernel.cpus[this.vcpu.cpu], fn, a, b);
     }
     this.quiet = null;
     return returned;

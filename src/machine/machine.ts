@@ -274,7 +274,7 @@ export class Machine implements GuestsOwner {
     }
     const port = this.ports[vcpu];
     if (this.isArmed(this.vcpus[vcpu].pcpu)) {
-      port.begin(fn, a, b, c, epilogue, this.tasksOf(vcpu, fn, a, b));
+      port.begin(fn, a, b, c, epilogue, call.tasksOf(this.cpu(vcpu), fn, a, b));
     } else {
       port.beginQuiet(fn, a, b, c, epilogue);
     }
@@ -312,24 +312,6 @@ export class Machine implements GuestsOwner {
     const port = this.ports[vcpu];
     const { suspended, epilogue } = port;
     this.returned(vcpu, suspended, epilogue, port.resume());
-  }
-
-  /** Bit mask of the tasks that a function may touch. */
-  private tasksOf(vcpu: number, fn: number, a: number, b: number): number {
-    const cpu = this.cpu(vcpu);
-    const current = 1 << cpu.cpuctx.current;
-    switch (fn) {
-      case call.CALL_SWITCH:
-      case call.CALL_EXIT:
-        return (1 << a) | (1 << b);
-      case call.CALL_INSTALL:
-      case call.CALL_ENABLE:
-      case call.CALL_DISABLE:
-      case call.CALL_CLOSE:
-        return current | call.familyTasks(cpu.kernel, a);
-      default:
-        return current;
-    }
   }
 
   switchTask(vcpu: number, next: number): void {

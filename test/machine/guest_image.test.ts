@@ -9,14 +9,17 @@ import { ATTR_INHERIT, PERF_EVENT_STATE_ACTIVE } from '../../src/guest/perf/perf
 import type { DriverKind } from '../../src/guest/perf/lbr_driver.js';
 import { always } from '../../src/host/policy/always.js';
 import { Observer } from '../../src/host/observer.js';
-import { CALL_INSTALL } from '../../src/machine/guest_call.js';
+import { caseOf } from '../../src/campaign/replay_file.js';
+import { canSwitchTo } from '../../src/schedule/guest.js';
+import { decodeToken, type Replay } from '../../src/schedule/token.js';
+import { CALL_EXIT, CALL_INSTALL } from '../../src/machine/guest_call.js';
 import type { MachineConfig, Shape } from '../../src/machine/config.js';
 import { Machine } from '../../src/machine/machine.js';
 import { noCounts, Pair } from '../../src/questions/conform/whole/pair.js';
 import { parseAction } from '../../src/schedule/action_text.js';
 import { drawOf } from '../../src/schedule/draw.js';
 import { Generator } from '../../src/schedule/generate.js';
-import { Schedule, step } from '../../src/schedule/schedule.js';
+import { ACTION_WORDS, Schedule, step } from '../../src/schedule/schedule.js';
 import { type ActionName, ACTION_NAMES, perform } from '../../src/schedule/table.js';
 import { imageDriver } from '../../src/tree/image/image.js';
 import { cpuModel } from '../rig/cpu.js';
@@ -281,5 +284,32 @@ describe.each(imageVersions('6.12', '7.3'))('a guest that runs %s', (version) =>
     expect(warnings).toEqual([]);
     const wanted = [...NEW, 'open', 'pmi', 'fork', 'taskSwitch', 'resume'];
     expect(wanted.filter((name) => (counts.get(name) ?? 0) < 5)).toEqual([]);
+  });
+});
+
+/** v1 exits while v0 has left a function whose lock the exit wants; v0 then goes for the task. */
+const WAITING_EXIT: string =
+  'v1.YWx3YXlzIG5vLWxvc3MvY2FsbHN0YWNrIHNreWxha2UgNi4xIDEgMiAzIDEAAAACAAYAAgAACAAoA' +
+  'AIAAAIEACgAAAAMAAQEAAICKAACAAICAgACBgA-AgYCBj4CKAAA-AISAgEEhiACAgY4AgICEg4CABIAA' +
+  'YQFrp0kKAACACYCNgICJgImAiYCKAAAACYAAAAGAA4AAkAAABIAAgCCIAAAAgIAAAQEAAAEACgAAgAmA' +
+  'gDMs8c';
+
+describe.each(imageVersions('7.3'))('a function of Linux %s that waits', (version) => {
+  beforeAll(() => build(version), BUILD_MS);
+
+  it('holds the tasks that it is about', () => {
+    const { config, schedule } = caseOf(decodeToken(WAITING_EXIT) as Replay);
+    const m = new Machine({ ...config, driver: driverOf(version) }, new Observer());
+    m.boot();
+    let waited = 0;
+    for (let i = 0; i < schedule.length; i++) {
+      step(m, schedule, i);
+      const [, v, next] = schedule.words.subarray(i * ACTION_WORDS);
+      if (m.ports[1].suspended !== CALL_EXIT || v !== 1 || next !== 1) continue;
+      waited++;
+      expect(m.lockedTasks(0) & (1 << next)).not.toBe(0);
+      expect(canSwitchTo(m, 0, next)).toBe(false);
+    }
+    expect(waited).toBeGreaterThan(0);
   });
 });
