@@ -17,8 +17,6 @@ export interface KnownFinding {
   readonly where?: (model: CpuModel) => boolean;
   /** Whether a campaign of 4,000 runs may miss it. */
   readonly rare?: true;
-  /** It takes what only guests that run as C code have. */
-  readonly image?: true;
 }
 
 export interface KernelList {
@@ -99,7 +97,7 @@ const CGROUPS: readonly KnownFinding[] = [
     why:
       'the context of a CPU is not active when all its events are of cgroups that do not run ' +
       'there, and what is enabled in such a context waits until a switch makes it active',
-    image: true,
+    rare: true,
   },
   {
     property: 'events-count',
@@ -200,16 +198,11 @@ export function knownIn(
 }
 
 /** Entries that a campaign of enough runs on a CPU must have met. */
-export function mustShow(
-  list: KernelList,
-  model: CpuModel,
-  isImage: boolean,
-): readonly KnownFinding[] {
+export function mustShow(list: KernelList, model: CpuModel): readonly KnownFinding[] {
   const callstack: readonly PropertyName[] = ['callstack-true', 'balanced', 'no-loss/task'];
   return list.findings.filter(
-    ({ property, where, rare, image }) =>
+    ({ property, where, rare }) =>
       rare !== true &&
-      (isImage || image !== true) &&
       where?.(model) !== false &&
       (model.callstack || !callstack.includes(property)),
   );

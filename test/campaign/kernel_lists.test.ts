@@ -123,14 +123,8 @@ describe('knownIn', () => {
 });
 
 describe('mustShow', () => {
-  const properties = (version: string, cpu: string, isImage = true): PropertyName[] =>
-    lists.mustShow(listFor(version), cpuModel(cpu), isImage).map(({ property }) => property);
-
-  it('the port must meet nothing that takes cgroups', () => {
-    expect(properties('6.1', 'skylake', false)).toEqual(
-      properties('6.1', 'skylake').filter((name) => name !== 'events-count'),
-    );
-  });
+  const properties = (version: string, cpu: string): PropertyName[] =>
+    lists.mustShow(listFor(version), cpuModel(cpu)).map(({ property }) => property);
 
   it('a campaign must meet what is on the list, except what is rare', () => {
     expect(properties('6.1', 'skylake')).toEqual([
@@ -138,7 +132,6 @@ describe('mustShow', () => {
       'sample-true',
       'callstack-true',
       'no-leak/task',
-      'events-count',
     ]);
     expect(properties('7.3', 'skylake')).toEqual([
       ...properties('6.1', 'skylake'),
@@ -150,11 +143,7 @@ describe('mustShow', () => {
 
   it('a campaign must meet nothing about call stacks on a CPU without that mode', () => {
     for (const version of ['6.1', '7.3']) {
-      expect(properties(version, 'sandybridge')).toEqual([
-        'sample-true',
-        'no-leak/task',
-        'events-count',
-      ]);
+      expect(properties(version, 'sandybridge')).toEqual(['sample-true', 'no-leak/task']);
     }
   });
 

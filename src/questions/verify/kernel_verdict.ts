@@ -25,12 +25,7 @@ const ENOUGH_RUNS = 4000;
  * A finding can only be missed where guests use LBR as on a CPU of their own, which is under
  * `always`, on the machines and in the runs of the default.
  */
-export function kernelVerdict(
-  report: Report,
-  job: VerifyJob,
-  model: CpuModel,
-  isImage: boolean,
-): KernelVerdict {
+export function kernelVerdict(report: Report, job: VerifyJob, model: CpuModel): KernelVerdict {
   const { version, policies, properties, runs, shapes, schedules } = job;
   const list = listFor(version);
   const found = report.kernelFindings;
@@ -40,7 +35,7 @@ export function kernelVerdict(
     schedules.length === 0 &&
     shapes === DEFAULT_SHAPES &&
     policies.includes(always.name);
-  const missing = mustShow(list, model, isImage).filter(
+  const missing = mustShow(list, model).filter(
     ({ property, why }) =>
       properties.includes(property) && !found.some(({ known }) => known === why),
   );

@@ -64,7 +64,7 @@ export async function verify(options: VerifyOptions): Promise<number> {
     runsAsked: job.runs,
     elapsed_s,
     report,
-    byKernel: kernelVerdict(report, job, model, code?.info.whole === true),
+    byKernel: kernelVerdict(report, job, model),
   };
   if (options.json === true) printJson(verifyJson(campaign));
   else printLines(verifyText(campaign, coloursFor(process.stdout.isTTY)));
