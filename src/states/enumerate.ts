@@ -4,15 +4,11 @@
  * memory of their own. Schedules of each length are gone through before those that are longer: the
  * first one that fails is a shortest one.
  */
-import { driverOf, type KernelVersion } from '../guest/perf/kernel.js';
-import type { DriverKind } from '../guest/perf/lbr_driver.js';
-import type { LbrPolicy } from '../host/policy/policy.js';
+import { driverOf } from '../guest/perf/kernel.js';
 import { assert } from '../hw/assert.js';
-import type { CpuModel } from '../hw/cpu_models.js';
 import { PROPERTIES, PROPERTY, PROPERTY_NAMES } from '../judge/properties.js';
 import { type PropertyName, REACH } from '../judge/properties.js';
-import type { MachineConfig, Shape } from '../machine/config.js';
-import type { Bounds } from '../schedule/explored.js';
+import type { MachineConfig } from '../machine/config.js';
 import { ACTION_WORDS, type Schedule } from '../schedule/schedule.js';
 import { ACTION_NAMES } from '../schedule/table.js';
 import { encodeToken } from '../schedule/token.js';
@@ -20,18 +16,19 @@ import type { Counterexample, KernelFinding } from '../campaign/campaign.js';
 import type { KernelList, KnownFinding } from '../campaign/kernel_lists.js';
 import { ShapeCampaign } from '../campaign/shape_campaign.js';
 import { Branching, isArming } from './branching.js';
-import { type ExploreResult, neverPossible, silence, withoutVerdict } from './explore.js';
+import {
+  type ExploreOptions,
+  type ExploreResult,
+  neverPossible,
+  silence,
+  withoutVerdict,
+} from './explore.js';
 
-export interface EnumerateOptions {
-  readonly model: CpuModel;
-  readonly kernel: KernelVersion;
-  readonly driver?: DriverKind;
-  readonly policy: LbrPolicy;
-  readonly shape: Shape;
-  readonly bounds: Bounds;
-  readonly properties: readonly PropertyName[];
-  /** No schedule of more actions is looked at. */
-  readonly maxLength: number;
+/** Of an exploration's options, those that don't depend on how it goes through schedules. */
+type Common =
+  'model' | 'kernel' | 'driver' | 'policy' | 'shape' | 'bounds' | 'properties' | 'maxLength';
+
+export interface EnumerateOptions extends Pick<ExploreOptions, Common> {
   /** What the guest's kernel is known to break. */
   readonly list: KernelList;
   /** Is told now and then how far it is. The work ends if it returns false. */

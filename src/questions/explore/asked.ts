@@ -8,6 +8,12 @@ import { type Bounds, type Group, GROUP_NAMES } from '../../schedule/explored.js
 import { DEFAULT_GROUPS } from '../../states/alphabet.js';
 import { entryOf, namesOf } from '../../console/arguments.js';
 import { UsageError } from '../../console/errors.js';
+import {
+  EXIT_EXPECTED,
+  EXIT_INTERRUPTED,
+  EXIT_TRUNCATED,
+  EXIT_UNEXPECTED,
+} from '../../console/exit_codes.js';
 import type { DriverOptions } from '../../console/kernel_source.js';
 
 /** The options as commander hands them over. */
@@ -67,6 +73,26 @@ export function askedOf(options: ExploreOptions, known: readonly Property[], cal
     policies,
     properties,
   };
+}
+
+/**
+ * What an exploration ends with. What a failure says is sure, even where it was cut short.
+ *
+ * @param unexpected - number of failures that nobody declares.
+ */
+export function exitCode(
+  interrupted: boolean,
+  unexpected: number,
+  results: readonly { readonly explored: { readonly complete: boolean } }[],
+): number {
+  if (interrupted) return EXIT_INTERRUPTED;
+  if (unexpected > 0) return EXIT_UNEXPECTED;
+  return results.every(({ explored: { complete } }) => complete) ? EXIT_EXPECTED : EXIT_TRUNCATED;
+}
+
+/** How to see an exception again. */
+export function adviceOf({ policy }: { readonly policy: string }): string[] {
+  return [`the same command with --policy ${policy} shows it again`];
 }
 
 /** The groups of a list; `default` stands for the default ones. */

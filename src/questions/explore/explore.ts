@@ -5,13 +5,7 @@ import { coloursFor } from '../../console/colours.js';
 import { exploreJson } from './json.js';
 import { type Exploration, exploreText, type TimedExploration, unexpectedIn } from './text.js';
 import { entryOf } from '../../console/arguments.js';
-import {
-  EXIT_EXPECTED,
-  EXIT_INTERRUPTED,
-  EXIT_TRUNCATED,
-  EXIT_UNEXPECTED,
-} from '../../console/exit_codes.js';
-import { askedOf, type ExploreOptions } from './asked.js';
+import { adviceOf, askedOf, exitCode, type ExploreOptions } from './asked.js';
 import { checkImageOptions, exploreImage } from './image.js';
 import { exploreLine } from './progress.js';
 import type { ExploreJob, ExploreProgress } from './worker.js';
@@ -29,10 +23,11 @@ const MEMORY_MB = 1024;
 
 /** Returns the exit code. @throws UsageError before anything has run. */
 export async function explore(options: ExploreOptions): Promise<number> {
-  const job = jobOf(options);
+  // A tree takes its time to build: what is wrong is said before.
   if (options.driver === 'kernel') checkImageOptions(options);
   const code = await askedCode(options);
   if (code?.driver.image !== undefined) return exploreImage(options, code);
+  const job = jobOf(options);
   const began = performance.now();
   const { results, interrupted } = await explored({ ...job, binary: code?.bytes ?? null });
   const exploration: Exploration = {
@@ -51,19 +46,12 @@ export async function explore(options: ExploreOptions): Promise<number> {
   return exitCodeOf(exploration);
 }
 
-/** What a failure says is sure, even where a search was cut short. */
 export function exitCodeOf({
   results,
   interrupted,
 }: Pick<Exploration, 'results' | 'interrupted'>): number {
-  if (interrupted) return EXIT_INTERRUPTED;
-  if (results.some(({ explored: found }) => unexpectedIn(found).length > 0)) return EXIT_UNEXPECTED;
-  return results.every(({ explored: { complete } }) => complete) ? EXIT_EXPECTED : EXIT_TRUNCATED;
-}
-
-/** How to see an exception again. */
-export function adviceOf({ policy }: { readonly policy: string }): string[] {
-  return [`the same command with --policy ${policy} shows it again`];
+  const unexpected = results.flatMap(({ explored: found }) => unexpectedIn(found));
+  return exitCode(interrupted, unexpected.length, results);
 }
 
 async function explored(job: ExploreJob): Promise<PoolResults<TimedExploration>> {

@@ -3,12 +3,6 @@ import { isListOf, listFor } from '../../campaign/kernel_lists.js';
 import { entryOf } from '../../console/arguments.js';
 import { coloursFor } from '../../console/colours.js';
 import { UsageError } from '../../console/errors.js';
-import {
-  EXIT_EXPECTED,
-  EXIT_INTERRUPTED,
-  EXIT_TRUNCATED,
-  EXIT_UNEXPECTED,
-} from '../../console/exit_codes.js';
 import { driverWords, type KernelCode } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
 import { inWorkers, type PoolResults } from '../../console/pool.js';
@@ -16,7 +10,7 @@ import { type ProgressLine, progressLine } from '../../console/progress.js';
 import { compact } from '../../console/text.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { PROPERTIES } from '../../judge/properties.js';
-import { askedOf, type ExploreOptions } from './asked.js';
+import { adviceOf, type Asked, askedOf, exitCode, type ExploreOptions } from './asked.js';
 import { imageJson } from './image_json.js';
 import type { ImageExploration, TimedEnumeration } from './image_text.js';
 import { imageText, unexpectedIn } from './image_text.js';
@@ -33,22 +27,26 @@ function refuse(is: boolean, option: string, why: string): void {
   if (is) throw new UsageError(`${option} is for the port and for an lbr.c: ${why}`);
 }
 
-/** @throws UsageError for options that are about states, of which there are none. */
-export function checkImageOptions(options: ExploreOptions): void {
+/**
+ * Checks what can be wrong with the options.
+ *
+ * @throws UsageError for those about states, too, of which there are none.
+ */
+export function checkImageOptions(options: ExploreOptions): Asked {
   const { depth, memory, fingerprints, symmetry } = options;
   refuse(depth !== undefined, '--depth', 'a whole kernel finds the records that its CPU has');
   const why = 'schedules of a whole kernel are run one by one, and no states are kept';
   refuse(memory !== undefined, '--memory', why);
   refuse(fingerprints === true, '--fingerprints', why);
   refuse(!symmetry, '--no-symmetry', why);
+  return askedOf(options, PROPERTIES, CALLS);
 }
 
 /** Returns the exit code. @throws UsageError before anything has run. */
 export async function exploreImage(options: ExploreOptions, code: KernelCode): Promise<number> {
-  checkImageOptions(options);
   const { version } = code.info;
   const job: ImageJob = {
-    ...askedOf(options, PROPERTIES, CALLS),
+    ...checkImageOptions(options),
     cpus: [options.cpu],
     maxLength: options.bound ?? BOUND,
     version,
@@ -74,14 +72,12 @@ export async function exploreImage(options: ExploreOptions, code: KernelCode): P
   return imageExitCode(exploration);
 }
 
-/** What a failure says is sure, even where not every schedule was looked at. */
 export function imageExitCode({
   results,
   interrupted,
 }: Pick<ImageExploration, 'results' | 'interrupted'>): number {
-  if (interrupted) return EXIT_INTERRUPTED;
-  if (results.some(({ explored }) => unexpectedIn(explored) > 0)) return EXIT_UNEXPECTED;
-  return results.every(({ explored: { complete } }) => complete) ? EXIT_EXPECTED : EXIT_TRUNCATED;
+  const unexpected = results.reduce((sum, { explored }) => sum + unexpectedIn(explored), 0);
+  return exitCode(interrupted, unexpected, results);
 }
 
 async function enumerated(job: ImageJob): Promise<PoolResults<TimedEnumeration>> {
@@ -90,12 +86,9 @@ async function enumerated(job: ImageJob): Promise<PoolResults<TimedEnumeration>>
     job,
     silence_ms: Infinity,
     advice: (
-      { policy }: { readonly policy: string },
+      request: { readonly policy: string },
       { token }: { readonly token: string | null },
-    ) => [
-      `the same command with --policy ${policy} shows it again`,
-      ...(token === null ? [] : [`vlbr replay ${token}`]),
-    ],
+    ) => [...adviceOf(request), ...(token === null ? [] : [`vlbr replay ${token}`])],
   };
   return inWorkers<ImageJob, ImageProgress, TimedEnumeration>(work, imageLine());
 }

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { ExploreOptions } from '../../../src/questions/explore/asked.js';
-import { adviceOf, exitCodeOf, jobOf } from '../../../src/questions/explore/explore.js';
+import { adviceOf } from '../../../src/questions/explore/asked.js';
+import { exitCodeOf, explore, jobOf } from '../../../src/questions/explore/explore.js';
 import { exploreLine, exploreState } from '../../../src/questions/explore/progress.js';
 import type { ExploreProgress } from '../../../src/questions/explore/worker.js';
 import type { TimedExploration } from '../../../src/questions/explore/text.js';
@@ -246,6 +247,19 @@ const OPTIONS: ExploreOptions = {
   actions: 'default',
   symmetry: true,
 };
+
+describe('the properties of an exploration', () => {
+  const { depth: _depth, memory: _memory, ...plain } = OPTIONS;
+  const asked = (property: string, of: Partial<ExploreOptions>): Promise<number> =>
+    explore({ ...plain, ...of, property });
+  const image: Partial<ExploreOptions> = { driver: 'kernel', kernelSrc: 'nowhere' };
+
+  it('are those of kernels, too, where a tree runs', async () => {
+    await expect(asked('no-loss/task', image)).rejects.toThrow('nowhere: there is no such file');
+    await expect(asked('no-loss/tusk', image)).rejects.toThrow("no property 'no-loss/tusk'");
+    await expect(asked('no-loss/task', {})).rejects.toThrow("no property 'no-loss/task'");
+  });
+});
 
 describe('jobOf', () => {
   it('jobOf always names what crosses to a worker', () => {
