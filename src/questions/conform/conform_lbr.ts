@@ -2,6 +2,7 @@
 import { PORT } from '../../guest/perf/lbr_port.js';
 import { Conformance, type ConformOptions as CampaignOptions } from './campaign.js';
 import { type Coverage, CoverageRun } from './coverage.js';
+import { COUNTED_MAX, countedBy, NO_SOURCE } from './counted.js';
 import { drawSequence } from './draw.js';
 import type { ConformOptions } from './options.js';
 import { SUBJECTS } from './subjects.js';
@@ -17,9 +18,6 @@ import { Breather, doAll, type Step } from '../../console/interrupt.js';
 import { kernelAt } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
 
-/** Sequences that are run again for coverage. More sequences reach no more of lbr.c. */
-const COVERAGE_RUNS_MAX = 3000;
-
 /** Returns the exit code. @throws UsageError before anything has run. */
 export async function conformLbr(options: ConformOptions): Promise<number> {
   const { seed, runs } = options;
@@ -33,7 +31,7 @@ export async function conformLbr(options: ConformOptions): Promise<number> {
   const comparison = new Conformance(campaign);
   const worker = new Breather();
   const { coverage, coverageProblem } = await doAll(comparison.work(), worker)
-    .then(() => coverageOf(source, campaign, worker))
+    .then(() => countedBy(worker, () => counted(source, campaign, worker)))
     .finally(() => worker.end());
   const { counts, filters, differences } = comparison;
   const { interrupted } = worker;
@@ -55,32 +53,15 @@ export async function conformLbr(options: ConformOptions): Promise<number> {
   return differences.length === 0 ? EXIT_EXPECTED : EXIT_UNEXPECTED;
 }
 
-/** Runs the first sequences again on an instrumented build. If this fails, returns the reason. */
-async function coverageOf(
-  source: KernelSource | null,
-  campaign: CampaignOptions,
-  worker: Breather,
-): Promise<Pick<Conform, 'coverage' | 'coverageProblem'>> {
-  if (worker.interrupted) return { coverage: null, coverageProblem: '' };
-  if (source === null) {
-    return { coverage: null, coverageProblem: 'a compiled module does not have the source' };
-  }
-  try {
-    return { coverage: await counted(source, campaign, worker), coverageProblem: '' };
-  } catch (error) {
-    if (!(error instanceof KernelError)) throw error;
-    return { coverage: null, coverageProblem: error.message };
-  }
-}
-
 /** The coverage; null after an interruption. */
 async function counted(
-  source: KernelSource,
+  source: KernelSource | null,
   { seed, runs, subjects }: CampaignOptions,
   worker: Breather,
 ): Promise<Coverage | null> {
+  if (source === null) throw new KernelError(NO_SOURCE);
   const counting = new CoverageRun(source);
-  const wanted = Math.min(runs, COVERAGE_RUNS_MAX);
+  const wanted = Math.min(runs, COUNTED_MAX);
   const work = function* (): Generator<Step> {
     for (let run = 0; run < wanted; run++) {
       counting.run(drawSequence(seed, run, subjects));

@@ -2,6 +2,7 @@
 import type { CpuModel } from '../../hw/cpu_models.js';
 import type { KernelInfo } from '../../tree/binary.js';
 import type { Difference } from './campaign.js';
+import type { Counted } from './counted.js';
 import type { Coverage, Share } from './coverage.js';
 import type { Counts, Divergence } from './lockstep.js';
 import { callText } from './sequence.js';
@@ -11,7 +12,7 @@ import type { Colours } from '../../console/colours.js';
 import { tableLines } from '../../console/table.js';
 import { compact, grouped, plural, wrap } from '../../console/text.js';
 
-export interface Conform {
+export interface Conform extends Counted<Coverage> {
   readonly kernel: KernelInfo;
   readonly seed: number;
   /** Names of the subjects. */
@@ -20,9 +21,6 @@ export interface Conform {
   readonly counts: Readonly<Counts>;
   /** Calls of the set-up with every branch_sample_type. */
   readonly filterCalls: number;
-  readonly coverage: Coverage | null;
-  /** Why there is no coverage; empty if there is some, or if the run was interrupted first. */
-  readonly coverageProblem: string;
   readonly differences: readonly Difference[];
   readonly interrupted: boolean;
   readonly elapsed_s: number;

@@ -9,10 +9,10 @@ import { printJson, printLines } from '../../../console/output.js';
 import { POLICIES } from '../../../host/policy/index.js';
 import { CPU_MODELS } from '../../../hw/cpu_models.js';
 import type { ConformOptions } from '../options.js';
-import { KernelError } from '../../../tree/errors.js';
+import { countedBy } from '../counted.js';
 import { installedKernel } from '../../../tree/source.js';
 import { DEFAULT_POLICY, WholeComparison, type WholeOptions } from './comparison.js';
-import { WholeCoverageRun } from './coverage.js';
+import { type WholeCoverage, WholeCoverageRun } from './coverage.js';
 import { wholeJson } from './json.js';
 import { type Whole, wholeText } from './text.js';
 
@@ -35,7 +35,7 @@ export async function conformWhole(options: ConformOptions): Promise<number> {
   const began = performance.now();
   const worker = new Breather();
   const { coverage, coverageProblem } = await doAll(comparison.work(), worker)
-    .then(() => coverageOf(kernelSrc ?? installedKernel(), asked, worker))
+    .then(() => countedBy(worker, () => counted(kernelSrc ?? installedKernel(), asked, worker)))
     .finally(() => worker.end());
   const { counts, results } = comparison;
   const { interrupted } = worker;
@@ -59,20 +59,13 @@ export async function conformWhole(options: ConformOptions): Promise<number> {
   return same ? EXIT_EXPECTED : EXIT_UNEXPECTED;
 }
 
-/** The coverage of the first schedules, or why there is none; neither after an interruption. */
-async function coverageOf(
+/** The coverage of the first schedules; null after an interruption. */
+async function counted(
   path: string,
   asked: WholeOptions,
   worker: Breather,
-): Promise<Pick<Whole, 'coverage' | 'coverageProblem'>> {
-  if (worker.interrupted) return { coverage: null, coverageProblem: '' };
-  try {
-    const counting = await WholeCoverageRun.of(path, asked);
-    await doAll(counting.work(), worker);
-    const coverage = worker.interrupted ? null : await counting.report();
-    return { coverage, coverageProblem: '' };
-  } catch (error) {
-    if (!(error instanceof KernelError)) throw error;
-    return { coverage: null, coverageProblem: error.message };
-  }
+): Promise<WholeCoverage | null> {
+  const counting = await WholeCoverageRun.of(path, asked);
+  await doAll(counting.work(), worker);
+  return worker.interrupted ? null : counting.report();
 }

@@ -11,11 +11,9 @@ import { PERF_FILES } from '../../../tree/image/sources.js';
 import { openTree } from '../../../tree/image/tree.js';
 import { assert } from '../../../hw/assert.js';
 import type { Step } from '../../../console/interrupt.js';
+import { COUNTED_MAX, NO_SOURCE } from '../counted.js';
 import { branchShare, lineShare, type Missing, notReached, type Share } from '../coverage.js';
 import { WholeComparison, type WholeOptions } from './comparison.js';
-
-/** Schedules that run again. */
-const RUNS_MAX = 3000;
 
 /** How much of a file was reached, of its code that is compiled. */
 export interface FileCoverage {
@@ -43,7 +41,7 @@ export class WholeCoverageRun {
     this.tree = tree;
     this.cache = cache;
     this.image = image;
-    const runs = Math.min(options.runs, RUNS_MAX);
+    const runs = Math.min(options.runs, COUNTED_MAX);
     this.comparison = new WholeComparison({ ...options, kernel: imageDriver(image), runs });
   }
 
@@ -53,7 +51,7 @@ export class WholeCoverageRun {
     options: WholeOptions,
     cache: string = cacheFolder(),
   ): Promise<WholeCoverageRun> {
-    if (path.endsWith('.wasm')) throw new KernelError('a compiled module does not have the source');
+    if (path.endsWith('.wasm')) throw new KernelError(NO_SOURCE);
     if (!hasGcov()) throw new KernelError(GCOV_MISSING);
     const tree = await openTree(path, cache);
     const image = await folderImage(tree, cache, { counted: PERF_FILES });

@@ -11,10 +11,11 @@ import { actionLines } from '../../../tell/timeline.js';
 import type { KernelInfo } from '../../../tree/binary.js';
 import type { CpuResult, Difference } from './comparison.js';
 import { shareText } from '../text.js';
+import type { Counted } from '../counted.js';
 import type { WholeCoverage } from './coverage.js';
 import type { Counts } from './pair.js';
 
-export interface Whole {
+export interface Whole extends Counted<WholeCoverage> {
   readonly kernel: KernelInfo;
   readonly driver: DriverKind;
   /** The options that make another command run the same kernel. */
@@ -24,9 +25,6 @@ export interface Whole {
   readonly counts: Readonly<Counts>;
   /** Of the CPU models that were begun. */
   readonly results: readonly CpuResult[];
-  readonly coverage: WholeCoverage | null;
-  /** Why there is no coverage; empty if there is some, or if the run was interrupted first. */
-  readonly coverageProblem: string;
   readonly interrupted: boolean;
   readonly elapsed_s: number;
 }
