@@ -4,10 +4,9 @@
  * inherited, and what is on.
  */
 import * as perf from '../guest/perf/perf_event.js';
-import { CGROUPS } from '../guest/perf/perf_event.js';
 import type { Cpu, Kernel } from '../guest/perf/kernel.js';
 import type { perf_event } from '../guest/perf/perf_structs.js';
-import { taskSlots, totalVcpus } from '../machine/config.js';
+import { GUEST_EVENTS, taskSlots, totalVcpus } from '../machine/config.js';
 import * as call from '../machine/guest_call.js';
 import { countsOn } from './balance.js';
 import { Check } from './check.js';
@@ -35,10 +34,10 @@ export class EventCheck extends Check {
   private readonly onExec: Int32Array = this.hint(new Int32Array(this.vms));
   /** Per VM: events, inherited ones too, that others have kept from counting. */
   private readonly keptOff: Int32Array = this.hint(new Int32Array(this.vms));
-  /** Per task over all VMs: the cgroup that it is in; each cgroup lies in those before it. */
+  /** Per task over all VMs: the cgroup that it is in, whose number grows with its depth. */
   private readonly cgroup: Int32Array = this.hint(new Int32Array(this.vms * this.slots));
-  /** Per VM and cgroup: events of that cgroup. */
-  private readonly ofCgroup: Int32Array = this.hint(new Int32Array(this.vms * CGROUPS.length));
+  /** Per event over all VMs: the cgroup that it is for; 0 for all. */
+  private readonly cgroupOf: Int32Array = this.hint(new Int32Array(this.vms * GUEST_EVENTS));
   /** Per VM: what its users asked for is no longer known. */
   private readonly lost: Uint8Array = this.hint(new Uint8Array(this.vms));
   /** Per vCPU: arguments of the function that runs. */
@@ -72,7 +71,7 @@ export class EventCheck extends Check {
     const { slots } = this;
     for (const words of [this.owned, this.on, this.unsure, this.cgroup])
       words.fill(0, vm * slots, (vm + 1) * slots);
-    this.ofCgroup.fill(0, vm * CGROUPS.length, (vm + 1) * CGROUPS.length);
+    this.cgroupOf.fill(0, vm * GUEST_EVENTS, (vm + 1) * GUEST_EVENTS);
     for (const words of [this.roots, this.inherited, this.onExec, this.keptOff]) words[vm] = 0;
     for (const { id, vm: of } of this.machine().vcpus) {
       if (of === vm) this.onOfCpu[id] = 0;
@@ -130,7 +129,7 @@ export class EventCheck extends Check {
         this.switchOn(vm, 1 << a, false);
         break;
       case call.CALL_CLOSE:
-        this.close(vm, 1 << a);
+        this.close(vm, a);
         break;
       case call.CALL_EXEC:
         this.exec(vm, this.slotOf(vcpu, current));
@@ -156,13 +155,14 @@ export class EventCheck extends Check {
       this.lost[vm] = 1;
       return;
     }
-    const bit = 1 << fresh[0].id;
+    const [{ id }] = fresh;
+    const bit = 1 << id;
     const off = (attr & perf.ATTR_DISABLED) !== 0;
     this.roots[vm] |= bit;
     if ((attr & perf.ATTR_INHERIT) !== 0 && task >= 0) this.inherited[vm] |= bit;
     if ((attr & perf.ATTR_ENABLE_ON_EXEC) !== 0) this.onExec[vm] |= bit;
     if (task < 0) {
-      this.ofCgroup[vm * CGROUPS.length + perf.cgroupAsked(attr)] |= bit;
+      this.cgroupOf[vm * GUEST_EVENTS + id] = perf.cgroupAsked(attr);
       if (!off) this.onOfCpu[vcpu] |= bit;
       return;
     }
@@ -187,11 +187,12 @@ export class EventCheck extends Check {
     }
   }
 
-  private close(vm: number, bit: number): void {
+  private close(vm: number, event: number): void {
+    const bit = 1 << event;
     this.switchOn(vm, bit, false);
     for (let slot = vm * this.slots; slot < (vm + 1) * this.slots; slot++) this.owned[slot] &= ~bit;
     for (const words of [this.roots, this.inherited, this.onExec]) words[vm] &= ~bit;
-    for (let n = 0; n < CGROUPS.length; n++) this.ofCgroup[vm * CGROUPS.length + n] &= ~bit;
+    this.cgroupOf[vm * GUEST_EVENTS + event] = 0;
   }
 
   /** Which execve of a family enables an event depends on swaps of contexts before. */
@@ -238,7 +239,7 @@ export class EventCheck extends Check {
     for (const event of cpu.kernel.events) {
       if (event.used === 0) this.keptOff[vm] &= ~(1 << event.id);
       if (!this.isFor(event, cpu, vm)) {
-        if (alone && countsOn(event, cpu.id)) this.miscounts(vcpu, event, 'is not for it');
+        if (alone && countsOn(event, cpu.id)) this.wrong(vcpu, event, 'counts and is not for it');
         continue;
       }
       const root = 1 << this.rootOf(event);
@@ -254,21 +255,15 @@ export class EventCheck extends Check {
       else if (counts) this.keptOff[vm] &= ~bit;
       if (!alone || !isSure) continue;
       this.verdicts.reach[REACH['event-scheduled']]++;
-      if (counts && (on & root) === 0) this.miscounts(vcpu, event, 'is off');
+      if (counts && (on & root) === 0) this.wrong(vcpu, event, 'counts and is off');
       if (!counts && (on & root) !== 0 && (this.keptOff[vm] & bit) === 0) {
-        this.verdicts.breaksOwn(
-          PROPERTY['events-count'],
-          () => `v${vcpu}: event ${event.id} is on and does not count, and nothing is in its way`,
-        );
+        this.wrong(vcpu, event, 'is on and does not count, and nothing is in its way');
       }
     }
   }
 
-  private miscounts(vcpu: number, event: perf_event, why: string): void {
-    this.verdicts.breaksOwn(
-      PROPERTY['events-count'],
-      () => `v${vcpu}: event ${event.id} counts and ${why}`,
-    );
+  private wrong(vcpu: number, event: perf_event, what: string): void {
+    this.verdicts.breaksOwn(PROPERTY['events-count'], () => `v${vcpu}: event ${event.id} ${what}`);
   }
 
   /** Whether an event is to count on a CPU now. */
@@ -276,9 +271,7 @@ export class EventCheck extends Check {
     if (event.used === 0 || event.state <= perf.PERF_EVENT_STATE_EXIT) return false;
     const { task } = kernel.ctx(event.ctx);
     const within = this.cgroup[vm * this.slots + cpuctx.current];
-    for (let n = within + 1; n < CGROUPS.length; n++) {
-      if ((this.ofCgroup[vm * CGROUPS.length + n] & (1 << event.id)) !== 0) return false;
-    }
+    if (this.cgroupOf[vm * GUEST_EVENTS + event.id] > within) return false;
     return (task === 0 || task === cpuctx.current + 1) && (event.cpu < 0 || event.cpu === id);
   }
 
