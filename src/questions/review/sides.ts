@@ -95,7 +95,8 @@ async function sidesOfPatches(
   const { files, missing } = await applySeries(tree, patches, reverse);
   await builtTree('the tree by itself', () => folderImage(tree, cache));
   const folder = await patchedTree(tree, files, cache);
-  const options = { counted: await toCount(tree, cache, files) };
+  const readByTree = await readBy(tree, cache);
+  const options = { counted: hasGcov() ? toCount(readByTree, files) : [] };
   const [image, patched] = await Promise.all([
     builtTree('the tree by itself', () => folderImage(tree, cache, options)),
     builtTree('the tree with the patches', () =>
@@ -103,7 +104,7 @@ async function sidesOfPatches(
     ),
   ]);
   const read = new Set(
-    [await readBy(tree, cache), await readBy(folder, cache, options)].flatMap((reads) =>
+    [readByTree, await readBy(folder, cache, options)].flatMap((reads) =>
       [...reads.values()].flatMap((paths) => [...paths]),
     ),
   );
@@ -117,20 +118,23 @@ async function sidesOfPatches(
   const changed = changedIn(tree, files);
   const given = { tree, cache, ...options, changed: changed.before };
   const made = { tree: folder, cache, ...options, changed: changed.after };
-  const counting = reverse ? { before: made, after: given } : { before: given, after: made };
   return {
-    ...inOrder(sideOfImage(image, path), sideOfImage(patched, folder), leftOut, reverse),
-    counting: options.counted.length > 0 ? counting : null,
+    ...inOrder(sideOfImage(image, path), sideOfImage(patched, folder), reverse),
+    leftOut,
+    counting: options.counted.length > 0 ? inOrder(given, made, reverse) : null,
   };
 }
 
 /**
- * The files whose code has changed lines in it; none if there is nothing that reads counts. Where
- * headers alone change, all that include them: that takes its time.
+ * The files whose code has changed lines in it. Where headers alone change, all that include them:
+ * that takes its time.
+ *
+ * @param reads - what each compiled file reads.
  */
-export async function toCount(tree: string, cache: string, files: ChangedFiles): Promise<string[]> {
-  if (!hasGcov()) return [];
-  const reads = await readBy(tree, cache);
+export function toCount(
+  reads: ReadonlyMap<string, ReadonlySet<string>>,
+  files: ChangedFiles,
+): string[] {
   const changed = [...files.keys()];
   const compiled = changed.filter((path) => reads.has(path));
   if (compiled.length > 0) return compiled;
@@ -156,15 +160,12 @@ function changedIn(
 }
 
 /** The given side before the patched one; with `reverse`, the patches are in the given one. */
-function inOrder(
-  given: BuiltSide,
-  patched: BuiltSide,
-  leftOut: readonly string[],
+function inOrder<T>(
+  given: T,
+  patched: T,
   reverse: boolean,
-): Sides {
-  return reverse
-    ? { before: patched, after: given, leftOut, counting: null }
-    : { before: given, after: patched, leftOut, counting: null };
+): { readonly before: T; readonly after: T } {
+  return reverse ? { before: patched, after: given } : { before: given, after: patched };
 }
 
 /** Says which of two trees does not build. */
@@ -199,7 +200,8 @@ async function sidesOfLbr(
   const decoded = await Promise.all(given.map((name) => decodedFile(patchFile(name))));
   const { text, notModelled } = patchLbr(tree.text, decoded, reverse);
   const patched = sideOfLbr(kernelSource(text, tree.info.version));
-  return inOrder(sideOfLbr(tree), patched, notModelled, reverse);
+  const sides = inOrder(sideOfLbr(tree), patched, reverse);
+  return { ...sides, leftOut: notModelled, counting: null };
 }
 
 /** Whether an argument is a second tree, a tar of one or an lbr.c, rather than a patch. */
