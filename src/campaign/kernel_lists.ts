@@ -146,17 +146,16 @@ const NO_PRIV_SAVE: KnownFinding = {
   why: 'PERF_SAMPLE_BRANCH_PRIV_SAVE is younger than this kernel, which refuses it',
 };
 
+const SINCE_6_15: readonly KnownFinding[] = [...ALWAYS, ...CGROUPS, ...PMU_OFF, ...BY_TASK];
+
 export const KERNEL_LISTS: readonly KernelList[] = [
   { version: '4.18', findings: ALWAYS },
   { version: '5.9', findings: [FROM_KERNEL, NO_PRIV_SAVE, ...ALWAYS] },
   { version: '6.1', findings: [...ALWAYS, ...CGROUPS] },
   { version: '6.12', findings: [...ALWAYS, ...CGROUPS, ...PMU_OFF] },
-  {
-    version: '6.17',
-    findings: [FROM_KERNEL, ...ALWAYS, ...CGROUPS, ...PMU_OFF, ...BY_TASK],
-  },
-  { version: '7.2', findings: [...ALWAYS, ...CGROUPS, ...PMU_OFF, ...BY_TASK] },
-  { version: '7.3', findings: [...ALWAYS, ...CGROUPS, ...PMU_OFF, ...BY_TASK] },
+  { version: '6.17', findings: [FROM_KERNEL, ...SINCE_6_15] },
+  { version: '7.2', findings: SINCE_6_15 },
+  { version: '7.3', findings: SINCE_6_15 },
 ];
 
 /** VERSION and PATCHLEVEL as one number that grows from version to version, or NaN. */

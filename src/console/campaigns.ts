@@ -61,13 +61,12 @@ export async function campaignsInWorkers<J extends CampaignJob, R>(
   worker: URL,
   job: J,
   silence_ms: number = SILENCE_MS,
-  says?: (result: R) => string | null,
+  says: (result: R) => string | null = () => null,
 ): Promise<PoolResults<R>> {
   const advice = ({ policy }: Request, crash: Crash<Progress>): string[] =>
     adviceOf(policy, crash, job.seed);
   const line = campaignLine(job.cpus.length * job.policies.length, job.runs);
-  const work = { worker, job, silence_ms, advice, ...(says === undefined ? {} : { says }) };
-  return inWorkers<J, Progress, R>(work, line);
+  return inWorkers<J, Progress, R>({ worker, job, silence_ms, advice, says }, line);
 }
 
 /** How to see a bug again. */
