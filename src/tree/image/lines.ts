@@ -25,20 +25,26 @@ export async function linesRun(
 ): Promise<LinesRun> {
   const built = await folderOf(tree, cache, options);
   const folder = mkdtempSync(join(tmpdir(), 'vlbr-'));
-  const all = new Map<string, Map<number, LineCount>>();
   try {
-    for (const file of counts) {
+    const each = counts.map((file) => {
       copyFileSync(join(built, notesFor(file.name)), join(folder, notesFor(file.name)));
       writeFileSync(join(folder, file.name), gcdaBytes(file));
-      for (const [name, lines] of parseGcov(gcovText(folder, file.name, tree))) {
-        const path = normalize(name);
-        const known = all.get(path) ?? new Map<number, LineCount>();
-        all.set(path, known);
-        for (const line of lines) known.set(line.line, sumOf(known.get(line.line), line));
-      }
-    }
+      return parseGcov(gcovText(folder, file.name, tree));
+    });
+    return sumOfFiles(each);
   } finally {
     rmSync(folder, { recursive: true });
+  }
+}
+
+/** Adds up what was counted of each compiled file, and of the headers that it includes. */
+export function sumOfFiles(each: readonly LinesRun[]): LinesRun {
+  const all = new Map<string, Map<number, LineCount>>();
+  for (const [name, lines] of each.flatMap((files) => [...files])) {
+    const path = normalize(name);
+    const known = all.get(path) ?? new Map<number, LineCount>();
+    all.set(path, known);
+    for (const line of lines) known.set(line.line, sumOf(known.get(line.line), line));
   }
   return new Map([...all].map(([path, lines]) => [path, inOrder(lines)]));
 }

@@ -353,6 +353,27 @@ describe('the line of progress', () => {
     const { text } = exploreState([progressOf('a', { phase: 'cycles' })], 1, 0);
     expect(text).toMatch(/ \| 0 to expand \| 1\.00M states\/s \| 2 MB \| a \(cycles\)$/);
   });
+  it('what is said meanwhile has a line of its own, in place of that of progress', () => {
+    const written: string[] = [];
+    vi.spyOn(process.stderr, 'write').mockImplementation((text) => written.push(String(text)) > 0);
+    const terminal = [process.stdout.isTTY, process.stderr.isTTY] as const;
+    const said = (on: boolean, ended: boolean): string => {
+      [process.stdout.isTTY, process.stderr.isTTY] = [on, on];
+      const line = exploreLine(1);
+      if (ended) line.end();
+      written.length = 0;
+      line.say('lost');
+      const text = written.join('');
+      line.end();
+      return text;
+    };
+    try {
+      expect([said(false, false), said(true, true)]).toEqual(['lost\n', 'lost\n']);
+      expect(said(true, false)).toBe('\r\u001b[Klost\n');
+    } finally {
+      [process.stdout.isTTY, process.stderr.isTTY] = terminal;
+    }
+  });
   it('the line of progress is on a terminal only, and gone at the end', () => {
     const written: string[] = [];
     vi.spyOn(process.stderr, 'write').mockImplementation((text) => written.push(String(text)) > 0);

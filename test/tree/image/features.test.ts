@@ -3,6 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { folderOf } from '../../../src/tree/image/build.js';
+import { imageVersions } from '../../rig/images.js';
 import { features } from '../../../src/tree/image/features.js';
 import { filesOf, TREE_FILES } from '../../../src/tree/image/sources.js';
 
@@ -81,6 +83,17 @@ describe('the features of a tree', () => {
     const text = '#ifdef A\n#include "q.h"\n#else\n#include "ticket.h"\n#endif\n';
     const tree = treeOf({ ...NEW, 'include/asm-generic/spinlock.h': text });
     expect(features(tree)).toEqual(FIRST);
+  });
+});
+
+describe.skipIf(imageVersions('6.1').length === 0)('the build of a tree', () => {
+  it('lies elsewhere once a header asks for other features', async () => {
+    const tree = treeOf(NEW);
+    const before = await folderOf(tree, ROOT, {});
+    expect(await folderOf(tree, ROOT, {})).toBe(before);
+    const [, header, text] = OLD[0];
+    writeFileSync(join(tree, header), text);
+    expect(await folderOf(tree, ROOT, {})).not.toBe(before);
   });
 });
 

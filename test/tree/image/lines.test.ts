@@ -1,5 +1,9 @@
 /** An image that counts: which lines of the tree have run, and how often. */
-import { beforeAll, describe, expect, it } from 'vitest';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { sumOfFiles } from '../../../src/tree/image/lines.js';
 import { CALLSTACK_USER } from '../../../src/guest/perf/perf_event.js';
 import { hasGcov } from '../../../src/tree/gcov/gcov.js';
 import type { LineCount } from '../../../src/tree/gcov/gcov.js';
@@ -18,6 +22,26 @@ function canRead(): boolean {
 function calls(lines: readonly LineCount[] | undefined, name: string): number | undefined {
   return lines?.find((line) => line.function === name)?.count;
 }
+
+describe('the lines of several files', () => {
+  const line = (n: number, count: number, branchesTaken = 0): LineCount => {
+    return { line: n, text: '', count, branches: 2, branchesTaken, function: 'f' };
+  };
+
+  it('are added up by path and number, and stand in order', () => {
+    const sum = sumOfFiles([
+      new Map([
+        ['a.c', [line(1, 5)]],
+        ['x/h.h', [line(9, 1, 2), line(3, 0)]],
+      ]),
+      new Map([['x/../x/h.h', [line(3, 4, 1), line(9, 2, 1), line(4, 0)]]]),
+    ]);
+    expect([...sum]).toEqual([
+      ['a.c', [line(1, 5)]],
+      ['x/h.h', [line(3, 4, 1), line(4, 0), line(9, 3, 2)]],
+    ]);
+  });
+});
 
 describe.skipIf(!canRead())('an image that counts', () => {
   describe.each(imageVersions('6.1'))('of Linux %s', (version) => {
@@ -42,7 +66,12 @@ describe.skipIf(!canRead())('an image that counts', () => {
         }
         expect(guest.lbrUsers(0)).toBe(0);
       }
+      const empty = mkdtempSync(join(tmpdir(), 'vlbr-lines-'));
+      vi.stubEnv('TMPDIR', empty);
       const now = await lines();
+      vi.unstubAllEnvs();
+      expect(readdirSync(empty)).toEqual([]);
+      rmSync(empty, { recursive: true });
       expect(calls(now.get(LBR), 'intel_pmu_lbr_add')).toBe(before + 2 * 3);
       expect(calls(now.get(LBR), 'intel_pmu_lbr_del')).toBe(0);
       expect(calls(now.get(LBR), 'intel_pmu_arch_lbr_reset')).toBe(0);
