@@ -20,6 +20,7 @@ const VMCS_WORDS: number = BITMAP_WRITE + BITMAP_WORDS;
 
 /** The VMCS fields of one vCPU, with its MSR bitmap. */
 export class Vmcs {
+  static readonly WORDS: number = VMCS_WORDS;
   private readonly words: Int32Array;
   private readonly o: number;
   private readonly model: CpuModel;

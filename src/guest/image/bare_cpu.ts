@@ -3,6 +3,7 @@ import type { CpuModel } from '../../hw/cpu_models.js';
 import { LogicalProcessor } from '../../hw/logical_processor.js';
 import { Layout, Memory } from '../../hw/memory.js';
 import type { MsrPort, Vector } from '../../hw/msr_port.js';
+import { vmxMsr } from '../../hw/vmx_msrs.js';
 import { COUNTER_WORDS, Counters } from './counters.js';
 
 /** The LBR is the model's. */
@@ -25,6 +26,11 @@ export class BareCpu implements MsrPort {
   }
 
   rdmsr(msr: number): number {
+    const constant = vmxMsr(msr);
+    if (constant !== undefined) {
+      [this.edx, this.vector] = [constant[1], 0];
+      return constant[0];
+    }
     const isCounter = this.counters.has(msr);
     const from = isCounter ? this.counters : this.cpu;
     const low = from.rdmsr(msr);
@@ -35,6 +41,7 @@ export class BareCpu implements MsrPort {
 
   wrmsr(msr: number, eax: number, edx: number): Vector {
     if (this.counters.has(msr)) return this.counters.wrmsr(msr, eax, edx);
+    if (vmxMsr(msr) !== undefined) return 0;
     this.accessed('w', msr, eax, edx);
     return this.cpu.wrmsr(msr, eax, edx);
   }

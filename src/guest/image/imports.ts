@@ -4,10 +4,12 @@
  * numbers. What must call back into C, or keep something, is in c/kernel.c.
  */
 
+import { KVM_NOTHING, KVM_ONE, kvmAnswers } from './kvm_imports.js';
+
 /** What answers need of the instance that asks. */
 export interface Asking {
   /** Calls a function of c/, by name. */
-  ask(name: string, argument: number): number;
+  ask(name: string, ...args: readonly number[]): number;
   copy(to: number, from: number, bytes: number): void;
   readInt(address: number): number;
   writeInt(address: number, value: number): void;
@@ -105,14 +107,17 @@ const ONE: readonly string[] = [
 /** The answers for an instance. A name that is missing is one that perf is not known to call. */
 export function answers(kernel: Asking): ReadonlyMap<string, Answer> {
   const all = new Map<string, Answer>();
-  for (const name of Object.values(NOTHING).flat()) all.set(name, () => 0);
-  for (const name of ONE) all.set(name, () => 1);
+  for (const names of [NOTHING, KVM_NOTHING]) {
+    for (const name of Object.values(names).flat()) all.set(name, () => 0);
+  }
+  for (const name of [...ONE, ...KVM_ONE]) all.set(name, () => 1);
   const put = (table: Readonly<Record<string, Answer>>): void => {
     for (const [name, answer] of Object.entries(table)) all.set(name, answer);
   };
   put(memoryAnswers(kernel));
   put(machineAnswers(kernel));
   put(outputAnswers(kernel));
+  put(kvmAnswers(kernel));
   return all;
 }
 
@@ -128,6 +133,7 @@ function memoryAnswers(kernel: Asking): Record<string, Answer> {
     return cache;
   };
   const ofCache: Answer = (cache) => kernel.ask('vlbr_alloc', kernel.readInt(cache));
+  const page: Answer = (_flags, order) => kernel.ask('vlbr_alloc_pages', order);
   const copy: Answer = (to, from, bytes) => {
     kernel.copy(to, from, bytes);
     return 0;
@@ -143,11 +149,19 @@ function memoryAnswers(kernel: Asking): Record<string, Answer> {
     kmalloc_node_trace: fourth,
     __kmalloc_cache_node_noprof: fourth,
     kmem_cache_create: create,
+    kmem_cache_create_usercopy: create,
     __kmem_cache_create_args: create,
     kmem_cache_alloc: ofCache,
     kmem_cache_alloc_node: ofCache,
     kmem_cache_alloc_noprof: ofCache,
     kmem_cache_alloc_node_noprof: ofCache,
+    get_zeroed_page: () => kernel.ask('vlbr_alloc_pages', 0),
+    get_zeroed_page_noprof: () => kernel.ask('vlbr_alloc_pages', 0),
+    __get_free_pages: page,
+    get_free_pages_noprof: page,
+    __alloc_pages: (_flags, order) => kernel.ask('vlbr_alloc_struct_page', order),
+    alloc_pages_node_noprof: (_node, _flags, order) => kernel.ask('vlbr_alloc_struct_page', order),
+    __alloc_pages_noprof: (_flags, order) => kernel.ask('vlbr_alloc_struct_page', order),
     kfree: (address) => kernel.ask('vlbr_free', address),
     kmem_cache_free: (_cache, address) => kernel.ask('vlbr_free', address),
     __alloc_percpu: percpu,

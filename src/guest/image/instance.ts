@@ -37,8 +37,25 @@ export interface ImageHooks {
   print(line: string): void;
   /** A WARN_ON at a line of a file of the tree. */
   warn(file: string, line: number): void;
+  /** Whether the kernel's KVM runs, and what its VMX instructions do. */
+  readonly vmx?: VmxHooks;
   /** A record that perf puts into the ring buffer of an event, given by its address. */
   record(cpu: number, event: number, bytes: Uint8Array): void;
+}
+
+/** VMX of the CPUs, for a kernel whose KVM runs. Addresses are of the instance's memory. */
+export interface VmxHooks {
+  /** High half of what VMREAD has read last. */
+  readonly high: number;
+  vmread(cpu: number, field: number): number;
+  vmwrite(cpu: number, field: number, low: number, high: number): void;
+  vmclear(region: number): void;
+  vmptrld(cpu: number, region: number): void;
+  /**
+   * VM entry, with the guest's general registers at an address. Returns whether the guest runs now;
+   * the function goes on at the VM exit.
+   */
+  vmenter(cpu: number, registers: number): boolean;
 }
 
 /** An import that nobody has foreseen. */
@@ -48,6 +65,9 @@ export class UnknownImport extends Error {
 
 /** Late enough for each model: no LBR is disabled for an early erratum. */
 const STEPPING = 10;
+
+/** What KVM wants of a host's CPU. */
+const HOST_FEATURES = ['VMX', 'MSR_IA32_FEAT_CTL', 'FPU', 'FXSR', 'CONSTANT_TSC'];
 
 const STACK_BYTES = 32_768;
 /** What asyncify keeps of a function that was left: its frames, of which the deepest take 400. */
@@ -76,7 +96,10 @@ function answering(answer: Answer, { wide, wideResult }: FunctionType): unknown 
   };
 }
 
-/** A CPU of an instance: a stack for C, and a place for a function that it has left. */
+/**
+ * What can leave a function, and go on with it: a CPU, or a thread that CPUs take turns to run. It
+ * has a stack for C, and a place for the function.
+ */
 interface Context {
   /** Stack pointer of a function from its start. */
   readonly stack: number;
@@ -122,8 +145,9 @@ export class ImageInstance implements Asking {
   private readonly cpuAt: number;
   private readonly contexts: readonly Context[];
   private view: Int32Array = new Int32Array(0);
-  /** The CPU whose function may be left now, or -1. */
+  /** The context whose function may be left now, or -1; and the CPU that runs it. */
   private active = -1;
+  private activeCpu = -1;
   private rewinding = false;
   /** Whether the kernel looks whether its last access has faulted. */
   safe = false;
@@ -137,6 +161,7 @@ export class ImageInstance implements Asking {
   /**
    * @param ports - the MSRs of each CPU.
    * @param isGuest - whether CPUID tells the kernel that it runs under a hypervisor.
+   * @param threads - threads that can leave functions, beside the CPUs.
    */
   constructor(
     image: Image,
@@ -144,6 +169,7 @@ export class ImageInstance implements Asking {
     ports: readonly MsrPort[],
     hooks: ImageHooks,
     isGuest: boolean,
+    threads = 0,
   ) {
     this.ports = ports;
     this.hooks = hooks;
@@ -163,7 +189,7 @@ export class ImageInstance implements Asking {
     this.arcs = counted === undefined ? null : new Arcs(this, this.ask('gcov_table'));
     if (this.arcs !== null) counted?.add(this.arcs);
     this.start();
-    this.contexts = ports.map(() => ({
+    this.contexts = Array.from({ length: ports.length + threads }, () => ({
       stack: this.ask('vlbr_alloc', STACK_BYTES) + STACK_BYTES,
       frames: this.ask('vlbr_alloc', FRAMES_BYTES),
       left: null,
@@ -174,14 +200,14 @@ export class ImageInstance implements Asking {
     const { tsx } = this.model;
     const names = ['ARCH_PERFMON', 'PDCM', 'APIC', ...(tsx ? ['RTM', 'HLE'] : [])];
     if (isGuest) names.push('HYPERVISOR');
+    if (this.functions.has('vlbr_vm_create')) names.push(...HOST_FEATURES);
     return names.map((name) => this.offsets.at(`X86_FEATURE_${name}`));
   }
 
   /** Boots as start_kernel() does, as far as perf is in it. */
   private start(): void {
-    const [family, number] = this.model.models.split(', ')[0].split('_');
     const cpus = this.ports.length;
-    const [x86, x86_model] = [family, number].map((digits) => Number.parseInt(digits, 16));
+    const [x86, x86_model] = this.familyAndModel();
     this.ask('vlbr_start', cpus, x86, x86_model, STEPPING);
     this.ask('perf_event_init', 0);
     for (let cpu = 1; cpu < cpus; cpu++) {
@@ -201,7 +227,7 @@ export class ImageInstance implements Asking {
       const answer = known.get(name) ?? this.unknown(name);
       imports[name] = answering(answer, type);
     }
-    return { ...imports, ...this.msrImports() };
+    return { ...imports, ...this.msrImports(), ...this.vmxImports() };
   }
 
   private unknown(name: string): Answer {
@@ -245,6 +271,29 @@ export class ImageInstance implements Asking {
     };
   }
 
+  private vmxImports(): Record<string, unknown> {
+    const vmx = (): VmxHooks => {
+      assert(this.hooks.vmx !== undefined, 'the machine has VMX');
+      return this.hooks.vmx;
+    };
+    return {
+      vlbr_vmcs_read: (field: number): number => vmx().vmread(this.cpu, field),
+      vlbr_vmcs_high: (): number => vmx().high,
+      vlbr_vmcs_write: (field: number, low: number, high: number): void =>
+        vmx().vmwrite(this.cpu, field, low, high),
+      vlbr_vmcs_clear: (region: bigint): void => vmx().vmclear(Number(region)),
+      vlbr_vmcs_load: (region: bigint): void => vmx().vmptrld(this.cpu, Number(region)),
+      vlbr_vm_enter: (registers: bigint): number => {
+        if (this.resumed() || !vmx().vmenter(this.cpu, Number(registers))) return 0;
+        this.unwind();
+        return 0;
+      },
+      vlbr_schedule: (): void => {
+        if (!this.resumed()) this.unwind();
+      },
+    };
+  }
+
   private function(name: string): Exported {
     const found = this.functions.get(name);
     assert(found !== undefined, `the image has no ${name}()`);
@@ -264,7 +313,7 @@ export class ImageInstance implements Asking {
   private leaves(msr: number): boolean {
     this.resumed();
     // A call of another CPU is not interrupted.
-    if (this.cpu !== this.active || !this.hooks.leave(this.cpu, msr)) return false;
+    if (this.cpu !== this.activeCpu || !this.hooks.leave(this.cpu, msr)) return false;
     this.unwind();
     return true;
   }
@@ -317,37 +366,61 @@ export class ImageInstance implements Asking {
 
   /** Runs a function on a CPU from its start. The CPU must not have left another one. */
   run(cpu: number, name: string, ...args: readonly number[]): Ended {
-    const context = this.contexts[cpu];
-    assert(context.left === null, 'a CPU finishes a function before it begins another');
-    return this.go(cpu, { name, args, stack: context.stack, cpu });
+    return this.begin(cpu, cpu, name, args);
   }
 
   /** Goes on with the function that a CPU has left. */
   resume(cpu: number): Ended {
-    const { left, frames } = this.contexts[cpu];
-    assert(left !== null, 'a CPU has left what it goes on with');
-    this.contexts[cpu].left = null;
-    this.rewinding = true;
-    this.ask('asyncify_start_rewind', frames);
-    return this.go(cpu, left);
+    return this.goOn(cpu, cpu);
   }
 
-  private go(cpu: number, { name, args, stack, cpu: runs }: Left): Ended {
-    const outer = { stack: this.stackPointer.value, active: this.active };
+  /** Runs a function as a thread, on a CPU. The thread must not have left another one. */
+  runThread(thread: number, cpu: number, name: string, ...args: readonly number[]): Ended {
+    return this.begin(this.ports.length + thread, cpu, name, args);
+  }
+
+  /** Goes on with the function that a thread has left, on any CPU. */
+  resumeThread(thread: number, cpu: number): Ended {
+    const context = this.contexts[this.ports.length + thread];
+    if (context.left !== null) context.left = { ...context.left, cpu };
+    return this.goOn(this.ports.length + thread, cpu);
+  }
+
+  private begin(context: number, cpu: number, name: string, args: readonly number[]): Ended {
+    const { left, stack } = this.contexts[context];
+    assert(left === null, 'a CPU finishes a function before it begins another');
+    return this.go(context, cpu, { name, args, stack, cpu });
+  }
+
+  private goOn(context: number, cpu: number): Ended {
+    const { left, frames } = this.contexts[context];
+    assert(left !== null, 'a CPU has left what it goes on with');
+    this.contexts[context].left = null;
+    this.rewinding = true;
+    this.ask('asyncify_start_rewind', frames);
+    return this.go(context, cpu, left);
+  }
+
+  private go(context: number, cpu: number, { name, args, stack, cpu: runs }: Left): Ended {
+    const { active, activeCpu } = this;
+    const outer = { stack: this.stackPointer.value, cpu: this.cpu };
     this.state = ++this.states;
     this.setStack(stack);
     this.setCpu(runs);
-    this.active = cpu;
+    this.active = context;
+    this.activeCpu = cpu;
     try {
       const result = this.function(name)(...args);
       if (this.ask('asyncify_get_state', 0) === 0) return { left: false, result };
       this.ask('asyncify_stop_unwind', 0);
       const left = { name, args, stack: Number(this.stackPointer.value), cpu: this.cpu };
-      this.contexts[cpu].left = left;
+      this.contexts[context].left = left;
       return { left: true };
     } finally {
       this.stackPointer.value = outer.stack;
-      this.active = outer.active;
+      this.active = active;
+      this.activeCpu = activeCpu;
+      if (active >= 0) this.setCpu(outer.cpu);
     }
   }
 
@@ -410,7 +483,19 @@ export class ImageInstance implements Asking {
   /** CPUID of the model: leaf 0AH has four general and three fixed counters of 48 bits. */
   cpuid(leaf: number): readonly number[] {
     if (leaf === 0) return [0x16, 0, 0, 0];
+    if (leaf === 1) return [this.signature(), 0, (1 << 5) | (1 << 15), (1 << 5) | (1 << 9)];
     if (leaf !== 0xa) return [0, 0, 0, 0];
     return [this.model.pmu_version | (4 << 8) | (48 << 16) | (7 << 24), 0, 0, 3 | (48 << 5)];
+  }
+
+  /** Family, model and stepping, as leaf 1 has them. */
+  private signature(): number {
+    const [family, model] = this.familyAndModel();
+    return (family << 8) | ((model & 0xf) << 4) | ((model & 0xf0) << 12) | STEPPING;
+  }
+
+  private familyAndModel(): readonly [family: number, model: number] {
+    const [family, model] = this.model.models.split(', ')[0].split('_');
+    return [Number.parseInt(family, 16), Number.parseInt(model, 16)];
   }
 }

@@ -15,7 +15,8 @@ import { KernelError } from '../errors.js';
 import { place } from '../place.js';
 import { COUNT_ARCS, GCOV_C } from '../gcov/gcov.js';
 import { withNarrowTable } from './narrow_table.js';
-import { alone, CORE, generate, generatedKey, TREE_FILES, TREE_FILES_32 } from './sources.js';
+import { alone, CORE, generate, generatedKey, kvmFilesOf } from './sources.js';
+import { TREE_FILES, TREE_FILES_32 } from './sources.js';
 
 const run = promisify(execFile);
 
@@ -28,6 +29,10 @@ const CORE_SHIM = 'events_core.c';
 /** Our own C files. */
 const SHIM_FILES: readonly string[] = ['kernel.c', 'cgroup.c', 'guest.c', CORE_SHIM];
 
+/** Our headers and C files for KVM. */
+const KVM_SHIM: string = join(SHIM, 'kvm/');
+const KVM_SHIM_FILES: readonly string[] = ['rest.c', 'vmm.c'];
+
 /** Bits of a long: 64 as on x86-64, lowered to memory of 32-bit addresses; or 32 as on i386. */
 export type LongBits = 64 | 32;
 
@@ -37,6 +42,8 @@ const LONG_BITS: LongBits = 64;
 export interface ImageOptions {
   /** By default 64. */
   readonly bits?: LongBits;
+  /** Whether the image has the tree's KVM as well, as a host needs it. */
+  readonly kvm?: boolean;
   /** A tree of which this is a copy with some files changed: what is shared is compiled once. */
   readonly base?: string;
   /** Files of the tree whose code counts how often it runs. */
@@ -66,6 +73,7 @@ const COMPILE: readonly string[] = [
   '-D__DISABLE_EXPORTS',
   '-DKBUILD_MODNAME="vlbr"',
   '-DKBUILD_BASENAME="vlbr"',
+  '-DKBUILD_MODFILE="vlbr"',
   // Bare WebAssembly has no return addresses.
   '-D__builtin_return_address(level)=((void *)0)',
   '-D__builtin_frame_address(level)=((void *)0)',
@@ -88,7 +96,13 @@ const EXPORTS: readonly string[] = [
 const WRAPPED: readonly string[] = ['insn_init', 'intel_pmu_lbr_add', 'intel_pmu_lbr_del'];
 
 /** Imports before which a function can be suspended. */
-export const SUSPENDING: readonly string[] = ['vlbr_read_msr', 'vlbr_write_msr', 'vlbr_relax'];
+export const SUSPENDING: readonly string[] = [
+  'vlbr_read_msr',
+  'vlbr_write_msr',
+  'vlbr_relax',
+  'vlbr_vm_enter',
+  'vlbr_schedule',
+];
 
 const STACK_BYTES = 65_536;
 
@@ -137,6 +151,17 @@ function forced(tree: string): string[] {
   return [...headers, join(SHIM, 'prototypes.h')].flatMap((path) => ['-include', path]);
 }
 
+/** What inline assembly does not write in KVM is 0. */
+const ZERO: readonly string[] = ['-Xclang', '-ftrivial-auto-var-init=zero'];
+
+/** What is read before the files of KVM besides: those of vmx/ have the VMX instructions as well. */
+function forcedForKvm(tree: string, file: string): string[] {
+  const vmx = file.includes('/vmx/') || file.startsWith(KVM_SHIM) ? ['vmx_ops.h'] : [];
+  const headers = ['prototypes.h', 'assembly.h', ...vmx].map((name) => join(KVM_SHIM, name));
+  const folders = ['arch/x86/kvm', 'virt/kvm'].map((folder) => `-I${join(tree, folder)}`);
+  return [...ZERO, ...folders, ...headers.flatMap((path) => ['-include', path])];
+}
+
 /** Makes __FILE__, which a warning shows, the path within the tree, wherever the tree lies. */
 function nameWithin(tree: string): string[] {
   return [`-ffile-prefix-map=${tree}/=`, `-ffile-prefix-map=${SHIM}=shim/`];
@@ -148,6 +173,8 @@ interface Source {
   readonly object: string;
   /** Its path in the tree, or that of the file which it includes whole; null for one of ours. */
   readonly file: string | null;
+  /** Whether it is of KVM, and reads our headers for KVM first. */
+  readonly kvm?: true;
 }
 
 /** A tree being built. */
@@ -157,24 +184,27 @@ class Build {
   private readonly flags: readonly string[];
   private readonly bits: LongBits;
   private readonly counted: readonly string[];
+  private readonly kvm: boolean;
   /** Builds with the same objects, as far as what they are made of is the same. */
   private readonly lenders: readonly Build[];
   private readonly linked: string = `linked.${process.pid}.wasm`;
   private readonly lowered: string = `lowered.${process.pid}.wasm`;
 
-  /** @param key - of the tools and files of ours that are used. */
-  constructor(tree: string, cache: string, key: string, options: ImageOptions) {
-    const { bits = LONG_BITS, base, counted = [] } = options;
+  constructor(tree: string, cache: string, keys: Keys, options: ImageOptions) {
+    const { bits = LONG_BITS, base, counted = [], kvm = false } = options;
     this.tree = resolve(tree);
     this.bits = bits;
+    this.kvm = kvm;
     this.counted = counted;
     const counting = counted.length > 0 ? [...COUNTING, ...counted].join(' ') : '';
     const made = generatedKey(this.tree);
-    const name = createHash('sha256').update(`${this.tree} ${key} ${made} ${counting}`);
+    const parts = [this.tree, kvm ? keys.kvm : keys.perf, made, counting];
+    const name = createHash('sha256').update(parts.join(' '));
     this.folder = resolve(cache, 'images', name.digest('hex').slice(0, 32));
     this.lenders = [
-      ...(counted.length > 0 ? [new Build(tree, cache, key, { bits })] : []),
-      ...(base !== undefined ? [new Build(base, cache, key, { bits })] : []),
+      ...(counted.length > 0 ? [new Build(tree, cache, keys, { bits, kvm })] : []),
+      ...(base !== undefined ? [new Build(base, cache, keys, { bits, kvm })] : []),
+      ...(kvm ? [new Build(tree, cache, keys, { bits })] : []),
     ];
     const target = bits === 64 ? ['--target=wasm64', '-DVLBR_64BIT=1'] : ['--target=wasm32'];
     const paths = [...nameWithin(this.tree), ...includesOf(this.tree, this.generated)];
@@ -197,13 +227,28 @@ class Build {
       object: `${file.replaceAll('/', '_')}.o`,
       file,
     }));
-    const missing = trees.find(({ path }) => !existsSync(path));
+    const kvm = this.kvm ? this.kvmSources() : [];
+    const missing = [...trees, ...kvm].find(({ path }) => !existsSync(path));
     if (missing !== undefined) {
       const file = relative(this.tree, missing.path);
       throw new KernelError(`${this.tree}: ${file} is missing; is this a whole tree?`);
     }
     const counting = { path: GCOV_C, object: 'gcov.c.o', file: null };
-    return [...trees, ...own, ...(this.counted.length > 0 ? [counting] : [])];
+    return [...trees, ...own, ...kvm, ...(this.counted.length > 0 ? [counting] : [])];
+  }
+
+  private kvmSources(): readonly Source[] {
+    const own = KVM_SHIM_FILES.map((name) => ({
+      path: join(KVM_SHIM, name),
+      object: `shim_kvm_${name}.o`,
+      file: null,
+    }));
+    const trees = kvmFilesOf(this.tree).map((file) => ({
+      path: join(this.tree, file),
+      object: `${file.replaceAll('/', '_')}.o`,
+      file,
+    }));
+    return [...trees, ...own].map((source) => ({ ...source, kvm: true }));
   }
 
   private counts({ file }: Source): boolean {
@@ -230,7 +275,10 @@ class Build {
     const own = [`-I${join(this.tree, 'arch/x86')}`, '-MD', '-MF', `${mine}.d`];
     const counting = counts ? this.countingFlags(source) : [];
     try {
-      await tool('clang', [...this.flags, ...own, ...counting, path, '-o', mine], this.folder);
+      const before = source.kvm === true ? [`-I${KVM_SHIM}`] : [];
+      const after = source.kvm === true ? forcedForKvm(this.tree, path) : [];
+      const flags = [...before, ...this.flags, ...after, ...own, ...counting];
+      await tool('clang', [...flags, path, '-o', mine], this.folder);
     } catch (error) {
       throw error instanceof KernelError ? error : this.explained(path, error);
     }
@@ -374,10 +422,25 @@ function shimFiles(folder: string): string[] {
   });
 }
 
-/** What all objects depend on besides their sources. */
-async function toolKey(bits: LongBits): Promise<string> {
+/** What all objects depend on besides their sources: the tools and files of ours that are used. */
+interface Keys {
+  /** Of an image without KVM. */
+  readonly perf: string;
+  readonly kvm: string;
+}
+
+async function keysFor(bits: LongBits): Promise<Keys> {
+  const all = shimFiles(SHIM).sort();
+  const perf = await keyOf(
+    all.filter((file) => !file.startsWith(KVM_SHIM)),
+    bits,
+  );
+  return { perf, kvm: await keyOf(all, bits) };
+}
+
+async function keyOf(files: readonly string[], bits: LongBits): Promise<string> {
   const hash = createHash('sha256');
-  for (const file of shimFiles(SHIM).sort()) hash.update(readFileSync(file));
+  for (const file of files) hash.update(readFileSync(file));
   const version = await tool('clang', ['--version'], '.');
   const flags = [COMPILE, EXPORTS, WRAPPED, SUSPENDING, TREE_FILES, bits, version];
   return hash.update(JSON.stringify(flags)).digest('hex');
@@ -394,7 +457,7 @@ export function notesFor(data: string): string {
 }
 
 async function buildOf(tree: string, cache: string, options: ImageOptions): Promise<Build> {
-  return new Build(tree, cache, await toolKey(options.bits ?? LONG_BITS), options);
+  return new Build(tree, cache, await keysFor(options.bits ?? LONG_BITS), options);
 }
 
 /**

@@ -91,6 +91,25 @@ const FEATURES: readonly Feature[] = [
   },
 ];
 
+/** What differs between trees for c/kvm. */
+const KVM_FEATURES: readonly Feature[] = [
+  {
+    macro: 'VLBR_VCPU_RUN_REGISTERS',
+    header: 'arch/x86/kvm/vmx/vmx.h',
+    pattern: /__vmx_vcpu_run\([^)]*\bregs\b/,
+  },
+  {
+    macro: 'VLBR_WALK_MMU',
+    header: 'arch/x86/include/asm/kvm_host.h',
+    pattern: /\bstruct kvm_mmu \*walk_mmu;/,
+  },
+  {
+    macro: 'VLBR_STATIC_CALL_APIC',
+    header: 'arch/x86/include/asm/apic.h',
+    pattern: /\bapic_call_send_IPI_mask\b/,
+  },
+];
+
 /** The text of a file of a tree, or an empty one. */
 export function textOf(tree: string, path: string): string {
   const file = join(tree, path);
@@ -118,6 +137,13 @@ export function features(tree: string): readonly string[] {
     ...found.map(({ macro }) => macro),
     ...(/static inline .*\bclear_user_page\(/.test(highmem) ? ['VLBR_INLINE_CLEAR_USER_PAGE'] : []),
   ];
+}
+
+/** The macros for the files of KVM; a tree need not have those. */
+export function kvmFeatures(tree: string): readonly string[] {
+  return KVM_FEATURES.filter(({ header, pattern }) => pattern.test(textOf(tree, header))).map(
+    ({ macro }) => macro,
+  );
 }
 
 /** Where a task keeps the records that were saved for it. */

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { KernelError } from '../errors.js';
-import { features, textOf } from './features.js';
+import { features, kvmFeatures, textOf } from './features.js';
 
 /** It is compiled by way of c/events_core.c, which looks at what is static in it. */
 export const CORE = 'kernel/events/core.c';
@@ -54,6 +54,44 @@ export function alone(tree: string): readonly string[] {
   return filesOf(tree).filter((file) => file !== CORE);
 }
 
+const KVM = 'arch/x86/kvm';
+
+/** Files of KVM that are compiled whole, with what they call of lib/; a tree may lack the last. */
+const KVM_FILES: readonly string[] = [
+  `${KVM}/pmu.c`,
+  `${KVM}/vmx/pmu_intel.c`,
+  `${KVM}/vmx/vmx.c`,
+  `${KVM}/vmx/nested.c`,
+  `${KVM}/vmx/vmcs12.c`,
+  `${KVM}/x86.c`,
+  `${KVM}/cpuid.c`,
+  `${KVM}/irq.c`,
+  `${KVM}/lapic.c`,
+  `${KVM}/mtrr.c`,
+  'virt/kvm/kvm_main.c',
+  'lib/bsearch.c',
+  'lib/interval_tree.c',
+  'lib/radix-tree.c',
+  'lib/sort.c',
+  'lib/xarray.c',
+  // Up to 6.2.
+  `${KVM}/vmx/evmcs.c`,
+  // Since 6.12, 6.12 and 7.3: parts of x86.c and vmx.c.
+  `${KVM}/vmx/main.c`,
+  `${KVM}/regs.c`,
+  `${KVM}/msrs.c`,
+  // The way back into the guest, before 6.18 and since.
+  'kernel/entry/kvm.c',
+  'kernel/entry/virt.c',
+];
+
+const MAY_LACK: ReadonlySet<string> = new Set(KVM_FILES.slice(KVM_FILES.indexOf('lib/xarray.c')));
+
+/** Those of KVM's files that a tree is to have. */
+export function kvmFilesOf(tree: string): readonly string[] {
+  return KVM_FILES.filter((file) => !MAY_LACK.has(file) || existsSync(join(tree, file)));
+}
+
 /** Those of perf itself. */
 export const PERF_FILES: readonly string[] = TREE_FILES.filter((file) => file.includes('/events/'));
 
@@ -61,7 +99,7 @@ export const PERF_FILES: readonly string[] = TREE_FILES.filter((file) => file.in
 export const TREE_FILES_32: readonly string[] = ['lib/atomic64.c'];
 
 /** Folders of a tree that a build reads. */
-export const TREE_FOLDERS: readonly string[] = ['arch/x86', 'include', 'kernel', 'lib'];
+export const TREE_FOLDERS: readonly string[] = ['arch/x86', 'include', 'kernel', 'lib', 'virt'];
 
 /** What of a tree is kept; the Makefile tells its version. */
 export const TREE_PATHS: readonly string[] = [...TREE_FOLDERS, 'Makefile'];
@@ -92,7 +130,7 @@ function cpuidLeafs(tree: string): string {
 
 /** Everything that the headers which are made from the tree depend on besides its files. */
 export function generatedKey(tree: string): string {
-  return JSON.stringify([features(tree), EMPTY_HEADERS, [...OWN_HEADERS]]);
+  return JSON.stringify([features(tree), kvmFeatures(tree), EMPTY_HEADERS, [...OWN_HEADERS]]);
 }
 
 /**
@@ -118,6 +156,7 @@ export function generate(tree: string, shim: string, folder: string): void {
   }
   const macros = features(tree).map((macro) => `#define ${macro}\n`);
   put('vlbr_features.h', macros.join(''));
+  put('vlbr_kvm_features.h', kvmFeatures(tree).map((macro) => `#define ${macro}\n`).join(''));
   put('cpuid_leafs.h', `${cpuidLeafs(tree)}\n`);
   put('inat-tables.c', inatTables(tree));
 }

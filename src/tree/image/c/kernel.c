@@ -58,6 +58,8 @@ bool static_key_initialized = true;
 u64 __sched_clock_offset;
 DEFINE_PER_CPU(struct pt_regs *, __irq_regs);
 DEFINE_PER_CPU(struct gdt_page, gdt_page);
+/* Whose type the scheduler keeps to itself; since 7.2 its address is taken. */
+char run_queues[256] __asm__("runqueues") __attribute__((used, section("percpu_data")));
 
 /*
  * Memory. A block is preceded by its size. Blocks of a size that were freed are handed out again,
@@ -137,6 +139,14 @@ EXPORT(vlbr_free) void vlbr_free(void *block)
 		return;
 	*(void **)block = freed[class];
 	freed[class] = block;
+}
+
+/* 2^order pages that nobody has had. */
+void *vlbr_take_pages(unsigned int order)
+{
+	unsigned long at = take((PAGE_SIZE << order) + PAGE_SIZE);
+
+	return (void *)ALIGN(at, PAGE_SIZE);
 }
 
 EXPORT(vlbr_heap_end) unsigned long vlbr_heap_end(void)
@@ -430,6 +440,12 @@ void mutex_lock(struct mutex *lock)
 
 /* In 5.9; no signal comes. */
 int mutex_lock_interruptible(struct mutex *lock)
+{
+	mutex_lock(lock);
+	return 0;
+}
+
+int mutex_lock_killable(struct mutex *lock)
 {
 	mutex_lock(lock);
 	return 0;

@@ -5,6 +5,9 @@
 #define EXPORT(name) __attribute__((export_name(#name)))
 void *vlbr_alloc(unsigned long size);
 void vlbr_free(void *block);
+void *vlbr_take_pages(unsigned int order);
+/* Ends the run: something that can't fail has failed. */
+void vlbr_fail(const char *what, long how);
 struct file;
 struct task_struct;
 struct perf_event;

@@ -28,9 +28,9 @@ typedef struct page *pgtable_t;
 #define __pgprot(x) ((pgprot_t){ x })
 #define __pa(x) ((unsigned long)(x))
 #define __va(x) ((void *)(unsigned long)(x))
-#define virt_to_page(x) ((struct page *)0)
+#define virt_to_page(x) pfn_to_page(__pa(x) >> PAGE_SHIFT)
 #define virt_addr_valid(x) 1
-#define page_to_phys(x) 0
+#define page_to_phys(page) (page_to_pfn(page) << PAGE_SHIFT)
 #define clear_page(p) __builtin_memset(p, 0, PAGE_SIZE)
 #define copy_page(to, from) __builtin_memcpy(to, from, PAGE_SIZE)
 #define pfn_valid(x) 1

@@ -14,6 +14,8 @@
 #define X86_VM_MASK X86_EFLAGS_VM
 struct thread_struct {
 	unsigned long sp;
+	unsigned short fsindex, gsindex;
+	unsigned long fsbase, gsbase;
 };
 #ifdef CONFIG_64BIT
 #define TASK_SIZE_MAX ((1UL << 47) - PAGE_SIZE)
@@ -48,6 +50,7 @@ struct cpuinfo_x86 {
 		};
 	} topo;
 	u32 microcode;
+	u32 extended_cpuid_level, x86_power;
 };
 extern struct cpuinfo_x86 boot_cpu_data;
 extern struct cpuinfo_x86 vlbr_cpu_data[];

@@ -28,6 +28,11 @@ struct thread_info {
 #define TIF_POLLING_NRFLAG 7
 #define TIF_RESTORE_SIGMASK 8
 #define TIF_NEED_FPU_LOAD 14
+#define TIF_USER_RETURN_NOTIFY 11
+#define TIF_IO_BITMAP 12
+#define TIF_SSBD 13
+#define TIF_SPEC_IB 15
+#define _TIF_USER_RETURN_NOTIFY (1UL << TIF_USER_RETURN_NOTIFY)
 /* In 5.9 and 5.10 it tells a 32-bit task. No task is one. */
 #define TIF_IA32 17
 #define _TIF_NEED_RESCHED (1UL << TIF_NEED_RESCHED)

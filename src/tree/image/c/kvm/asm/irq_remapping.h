@@ -1,0 +1,7 @@
+/* Stands for arch/x86/include/asm/irq_remapping.h: there is no IOMMU. */
+#ifndef VLBR_KVM_ASM_IRQ_REMAPPING_H
+#define VLBR_KVM_ASM_IRQ_REMAPPING_H
+enum irq_remap_cap { IRQ_POSTING_CAP = 0 };
+bool irq_remapping_cap(enum irq_remap_cap cap);
+struct irq_domain;
+#endif

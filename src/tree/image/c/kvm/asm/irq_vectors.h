@@ -1,0 +1,1 @@
+#include <../arch/x86/include/asm/irq_vectors.h>

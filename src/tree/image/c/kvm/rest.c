@@ -1,0 +1,401 @@
+/*
+ * The rest of a kernel, as far as KVM calls it and is called back by it, beside what c/kernel.c has
+ * for perf: the processor's VMX, preempt notifiers, pages, and the parts of KVM that have nothing
+ * to do with the PMU.
+ *
+ * SPDX-License-Identifier: GPL-2.0-only
+ */
+#include <linux/anon_inodes.h>
+#include <linux/file.h>
+#include <linux/kvm_host.h>
+#include <linux/mm.h>
+#include <linux/perf_event.h>
+#include <linux/preempt.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/static_call.h>
+#include <linux/static_key.h>
+#include <linux/user-return-notifier.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+#include <asm/apic.h>
+#include <asm/cpu_entry_area.h>
+#include <asm/desc.h>
+#include <asm/mshyperv.h>
+#include <asm/nospec-branch.h>
+#include <vlbr_kvm_features.h>
+#include "mmu.h"
+#include "vmx/vmx.h"
+#include "x86.h"
+#include "../kernel.h"
+
+/* Objects of other files. */
+
+enum system_states system_state = SYSTEM_RUNNING;
+struct workqueue_struct *system_long_wq;
+struct ms_hyperv_info ms_hyperv;
+bool virt_rebooting, tdp_enabled = true, tdp_mmu_enabled;
+__weak bool eager_page_split;
+unsigned int tsc_khz = 1000000, cpu_khz = 1000000;
+enum vmx_l1d_flush_state l1tf_vmx_mitigation;
+enum l1tf_mitigations l1tf_mitigation;
+u8 shadow_phys_bits = 46;
+unsigned long zero_page_pfn;
+struct page *__zero_page;
+struct static_key_false mmio_stale_data_clear, switch_vcpu_ibpb, sched_smt_present;
+DEFINE_PER_CPU(bool, x86_ibpb_exit_to_user);
+DEFINE_PER_CPU(unsigned long, cpu_dr7);
+#ifdef VLBR_STATIC_CALL_APIC
+DEFINE_STATIC_CALL_NULL(apic_call_send_IPI_mask, *apic->send_IPI_mask);
+#else
+struct apic *apic;
+#endif
+
+/*
+ * Hooks that vmx.c leaves out. Where calls are patched in place, nothing is called, or what returns
+ * 0. Here each needs a function of its own type, since WebAssembly checks the type of a call.
+ */
+
+static void nothing(struct kvm_vcpu *vcpu)
+{
+}
+
+static void nothingOfVm(struct kvm *kvm)
+{
+}
+
+static int zero(struct kvm_vcpu *vcpu)
+{
+	return 0;
+}
+
+static bool no(struct kvm_vcpu *vcpu)
+{
+	return false;
+}
+
+static unsigned long none(struct kvm_vcpu *vcpu)
+{
+	return 0;
+}
+
+#define ABSENT(hook) _Generic(kvm_x86_ops.hook, \
+	void (*)(struct kvm_vcpu *): nothing, \
+	void (*)(struct kvm *): nothingOfVm, \
+	int (*)(struct kvm_vcpu *): zero, \
+	bool (*)(struct kvm_vcpu *): no, \
+	unsigned long (*)(struct kvm_vcpu *): none, \
+	default: NULL)
+#define KVM_X86_OP(hook)
+#define KVM_X86_OP_OPTIONAL(hook) \
+	if (!kvm_x86_ops.hook) \
+		static_call_update(kvm_x86_##hook, ABSENT(hook));
+#define KVM_X86_OP_OPTIONAL_RET0 KVM_X86_OP_OPTIONAL
+
+EXPORT(vlbr_kvm_hooks) void vlbr_kvm_hooks(void)
+{
+#include <asm/kvm-x86-ops.h>
+}
+
+/* MSRs: whether KVM itself is at one, or another part of the kernel. */
+
+#undef vlbr_rdmsr
+#undef vlbr_wrmsr
+#undef vlbr_rdmsr_safe
+#undef vlbr_wrmsr_safe
+
+static int is_kvm;
+
+EXPORT(vlbr_msr_is_kvm) int vlbr_msr_is_kvm(void)
+{
+	return is_kvm;
+}
+
+u64 vlbr_kvm_rdmsr(u32 msr)
+{
+	u64 value;
+
+	is_kvm = 1;
+	value = vlbr_rdmsr(msr);
+	is_kvm = 0;
+	return value;
+}
+
+void vlbr_kvm_wrmsr(u32 msr, u64 value)
+{
+	is_kvm = 1;
+	vlbr_wrmsr(msr, value);
+	is_kvm = 0;
+}
+
+int vlbr_kvm_rdmsr_safe(u32 msr, u64 *value)
+{
+	int ret;
+
+	is_kvm = 1;
+	ret = vlbr_rdmsr_safe(msr, value);
+	is_kvm = 0;
+	return ret;
+}
+
+int vlbr_kvm_wrmsr_safe(u32 msr, u64 value)
+{
+	int ret;
+
+	is_kvm = 1;
+	ret = vlbr_wrmsr_safe(msr, value);
+	is_kvm = 0;
+	return ret;
+}
+
+/*
+ * VMX. The machine keeps the fields of each VMCS by the address of its region, and which one is
+ * current on each CPU. It answers in halves.
+ */
+
+u32 vlbr_vmcs_read(u32 field);
+u32 vlbr_vmcs_high(void);
+void vlbr_vmcs_write(u32 field, u32 low, u32 high);
+void vlbr_vmcs_clear(const void *vmcs);
+void vlbr_vmcs_load(const void *vmcs);
+/* Runs the guest, and returns at the VM exit; not 0 if the instruction failed. */
+int vlbr_vm_enter(unsigned long *registers);
+
+u64 vlbr_vmread(u32 field)
+{
+	u32 low = vlbr_vmcs_read(field);
+
+	return (u64)vlbr_vmcs_high() << 32 | low;
+}
+
+void vlbr_vmwrite(u32 field, u64 value)
+{
+	vlbr_vmcs_write(field, value, value >> 32);
+}
+
+void vlbr_vmclear(const struct vmcs *vmcs)
+{
+	vlbr_vmcs_clear(vmcs);
+}
+
+void vlbr_vmptrld(const struct vmcs *vmcs)
+{
+	vlbr_vmcs_load(vmcs);
+}
+
+/* arch/x86/kvm/vmx/vmenter.S. */
+#ifdef VLBR_VCPU_RUN_REGISTERS
+bool __vmx_vcpu_run(struct vcpu_vmx *vmx, unsigned long *regs, unsigned int flags)
+#else
+bool __vmx_vcpu_run(struct vcpu_vmx *vmx, unsigned int flags)
+#endif
+{
+	bool failed = vlbr_vm_enter(vmx->vcpu.arch.regs);
+
+	vmx->loaded_vmcs->launched = 1;
+	return failed;
+}
+
+int vlbr_nmi(unsigned long ip, int user);
+
+void asm_exc_nmi_noist(void)
+{
+	vlbr_nmi(PAGE_OFFSET, 0);
+}
+
+/* Up to 6.3 one function for both, by its entry point. */
+void vmx_do_interrupt_nmi_irqoff(unsigned long entry)
+{
+	if (entry == (unsigned long)asm_exc_nmi_noist)
+		asm_exc_nmi_noist();
+}
+
+void vmx_do_nmi_irqoff(void)
+{
+	asm_exc_nmi_noist();
+}
+
+void vmx_do_interrupt_irqoff(unsigned long entry)
+{
+}
+
+#define VLBR_NMI_VECTOR 2
+void x86_entry_from_kvm(unsigned int event_type, unsigned int vector)
+{
+	if (vector == VLBR_NMI_VECTOR)
+		asm_exc_nmi_noist();
+}
+
+static gate_desc idt[256];
+void store_idt(struct desc_ptr *dtr)
+{
+	dtr->address = (unsigned long)idt;
+	dtr->size = sizeof(idt) - 1;
+}
+
+static struct desc_struct gdt[16];
+struct desc_struct *get_current_gdt_ro(void)
+{
+	return gdt;
+}
+
+static struct cpu_entry_area entry_area;
+struct cpu_entry_area *get_cpu_entry_area(int cpu)
+{
+	return &entry_area;
+}
+
+/* kernel/sched/core.c: preempt notifiers. */
+
+void preempt_notifier_inc(void)
+{
+}
+
+void preempt_notifier_dec(void)
+{
+}
+
+void preempt_notifier_register(struct preempt_notifier *notifier)
+{
+	hlist_add_head(&notifier->link, &current->preempt_notifiers);
+}
+
+void preempt_notifier_unregister(struct preempt_notifier *notifier)
+{
+	hlist_del(&notifier->link);
+}
+
+EXPORT(vlbr_fire_sched_out) void vlbr_fire_sched_out(struct task_struct *next)
+{
+	struct preempt_notifier *notifier;
+
+	hlist_for_each_entry(notifier, &current->preempt_notifiers, link)
+		notifier->ops->sched_out(notifier, next);
+}
+
+EXPORT(vlbr_fire_sched_in) void vlbr_fire_sched_in(void)
+{
+	struct preempt_notifier *notifier;
+
+	hlist_for_each_entry(notifier, &current->preempt_notifiers, link)
+		notifier->ops->sched_in(notifier, raw_smp_processor_id());
+}
+
+/* The thread that runs has to make room; the machine says for whom. */
+void vlbr_schedule(void);
+void schedule(void)
+{
+	vlbr_schedule();
+	clear_thread_flag(TIF_NEED_RESCHED);
+}
+
+EXPORT(vlbr_need_resched) void vlbr_need_resched(struct task_struct *task)
+{
+	set_tsk_thread_flag(task, TIF_NEED_RESCHED);
+}
+
+/* A signal for a thread: KVM_RUN ends with it. */
+EXPORT(vlbr_signal) void vlbr_signal(struct task_struct *task, int pending)
+{
+	if (pending)
+		set_tsk_thread_flag(task, TIF_SIGPENDING);
+	else
+		clear_tsk_thread_flag(task, TIF_SIGPENDING);
+}
+
+/* Events of the kernel's own, which perf has no list of. */
+
+#undef perf_event_create_kernel_counter
+#undef perf_event_release_kernel
+struct perf_event *perf_event_create_kernel_counter(struct perf_event_attr *attr, int cpu,
+						    struct task_struct *task,
+						    perf_overflow_handler_t overflow_handler,
+						    void *context);
+int perf_event_release_kernel(struct perf_event *event);
+
+struct perf_event *vlbr_kvm_create_event(struct perf_event_attr *attr, int cpu,
+					 struct task_struct *task,
+					 perf_overflow_handler_t overflow_handler, void *context)
+{
+	struct perf_event *event =
+		perf_event_create_kernel_counter(attr, cpu, task, overflow_handler, context);
+	int i;
+
+	if (IS_ERR(event))
+		return event;
+	for (i = 0; vlbr_kernel_events[i]; i++)
+		if (i == VLBR_KERNEL_EVENTS - 1)
+			__builtin_trap();
+	vlbr_kernel_events[i] = event;
+	return event;
+}
+
+int vlbr_kvm_release_event(struct perf_event *event)
+{
+	int i;
+
+	for (i = 0; i < VLBR_KERNEL_EVENTS; i++)
+		if (vlbr_kernel_events[i] == event)
+			vlbr_kernel_events[i] = NULL;
+	return perf_event_release_kernel(event);
+}
+
+/* Memory of whole pages, at addresses of pages. Freed ones are handed out again, the last first. */
+
+#define ORDERS 4
+static void *pages[ORDERS];
+
+EXPORT(vlbr_alloc_pages) void *vlbr_alloc_pages(unsigned int order)
+{
+	void *page;
+
+	if (order >= ORDERS)
+		vlbr_fail("pages", order);
+	page = pages[order];
+	if (page)
+		pages[order] = *(void **)page;
+	else
+		page = vlbr_take_pages(order);
+	memset(page, 0, PAGE_SIZE << order);
+	return page;
+}
+
+EXPORT(vlbr_free_pages) void vlbr_free_pages(void *page, unsigned int order)
+{
+	if (!page)
+		return;
+	*(void **)page = pages[order];
+	pages[order] = page;
+}
+
+/* By the struct page of the first one. */
+EXPORT(vlbr_alloc_struct_page) struct page *vlbr_alloc_struct_page(unsigned int order)
+{
+	return virt_to_page(vlbr_alloc_pages(order));
+}
+
+EXPORT(vlbr_free_struct_page) void vlbr_free_struct_page(struct page *page, unsigned int order)
+{
+	vlbr_free_pages(page_address(page), order);
+}
+
+int anon_inode_getfd(const char *name, const struct file_operations *fops, void *priv, int flags)
+{
+	int fd = get_unused_fd_flags(flags);
+
+	if (fd >= 0)
+		fd_install(fd, anon_inode_getfile(name, fops, priv, flags));
+	return fd;
+}
+
+/* arch/x86/kvm/mmu/mmu.c: no address is ever translated. A root that is not there is never loaded. */
+
+int kvm_mmu_create(struct kvm_vcpu *vcpu)
+{
+	vcpu->arch.mmu = &vcpu->arch.root_mmu;
+#ifdef VLBR_WALK_MMU
+	vcpu->arch.walk_mmu = &vcpu->arch.root_mmu;
+#endif
+	vcpu->arch.root_mmu.root.hpa = 0;
+	return 0;
+}

@@ -1,0 +1,137 @@
+/*
+ * The userspace of KVM: what a machine monitor asks of /dev/kvm, by the ioctls of the ABI. VMs and
+ * vCPUs are known by the numbers of their files.
+ *
+ * SPDX-License-Identifier: GPL-2.0-only
+ */
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/kvm.h>
+#include <linux/kvm_host.h>
+#include <linux/miscdevice.h>
+#include <linux/radix-tree.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <asm/apic.h>
+#include <asm/apicdef.h>
+#include "vmx/vmx.h"
+#include "../kernel.h"
+
+static struct file device;
+
+int misc_register(struct miscdevice *misc)
+{
+	device.f_op = misc->fops;
+	return 0;
+}
+
+static long ask(struct file *file, unsigned int request, void *argument)
+{
+	return file->f_op->unlocked_ioctl(file, request, (unsigned long)argument);
+}
+
+/* Before the module is loaded: KVM looks at what the kernel has found of the CPU. */
+EXPORT(vlbr_kvm_prepare) void vlbr_kvm_prepare(void)
+{
+	unsigned int feature;
+
+	radix_tree_init();
+	for (feature = 0; feature < NCAPINTS * 32; feature++)
+		if (vlbr_cpu_has(feature))
+			set_bit(feature, (unsigned long *)boot_cpu_data.x86_capability);
+}
+
+/* What may not fail. */
+static long have(long ret)
+{
+	if (ret < 0)
+		vlbr_fail("ioctl", ret);
+	return ret;
+}
+
+/* Runs as a thread: its memory is that of the process. */
+static struct task_struct *become(struct task_struct *task)
+{
+	struct task_struct *prev = current;
+
+	vlbr_current[vlbr_cpu] = task;
+	return prev;
+}
+
+#define CPUID_ENTRIES 80
+struct cpuids {
+	struct kvm_cpuid2 head;
+	struct kvm_cpuid_entry2 entries[CPUID_ENTRIES];
+};
+struct msrs {
+	struct kvm_msrs head;
+	struct kvm_msr_entry entries[1];
+};
+
+static void setMsr(struct file *vcpu, u32 index, u64 value)
+{
+	struct msrs msrs = { .head.nmsrs = 1, .entries[0] = { .index = index, .data = value } };
+
+	if (have(ask(vcpu, KVM_SET_MSRS, &msrs)) != 1)
+		vlbr_fail("KVM_SET_MSRS", index);
+}
+
+/* A VM with an APIC in the kernel. Returns the number of its file. */
+EXPORT(vlbr_vm_create) int vlbr_vm_create(struct task_struct *thread)
+{
+	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args[0] = 24 };
+	struct task_struct *prev = become(thread);
+	int vm = have(ask(&device, KVM_CREATE_VM, NULL));
+
+	have(ask(vlbr_file(vm), KVM_ENABLE_CAP, &split));
+	become(prev);
+	return vm;
+}
+
+/* As perf programs it: the PMI is an NMI. */
+static void setLapic(struct file *vcpu)
+{
+	struct kvm_lapic_state *lapic = vlbr_alloc(sizeof(*lapic));
+
+	have(ask(vcpu, KVM_GET_LAPIC, lapic));
+	*(u32 *)(lapic->regs + APIC_LVTPC) = APIC_DM_NMI;
+	have(ask(vcpu, KVM_SET_LAPIC, lapic));
+	vlbr_free(lapic);
+}
+
+/*
+ * A vCPU with all that KVM supports, as `-cpu host` gives it, and the format of LBR records that
+ * the host has. Returns the number of its file, or -errno if KVM has no LBR for it.
+ */
+EXPORT(vlbr_vcpu_create) int vlbr_vcpu_create(int vm, int id, struct task_struct *thread, u64 perf_cap)
+{
+	struct kvm_mp_state runnable = { .mp_state = KVM_MP_STATE_RUNNABLE };
+	struct task_struct *prev = become(thread);
+	struct cpuids *cpuids = vlbr_alloc(sizeof(*cpuids));
+	int fd = have(ask(vlbr_file(vm), KVM_CREATE_VCPU, (void *)(long)id));
+	struct file *vcpu = vlbr_file(fd);
+
+	cpuids->head.nent = CPUID_ENTRIES;
+	have(ask(&device, KVM_GET_SUPPORTED_CPUID, cpuids));
+	have(ask(vcpu, KVM_SET_CPUID2, cpuids));
+	vlbr_free(cpuids);
+	setMsr(vcpu, MSR_IA32_PERF_CAPABILITIES, perf_cap);
+	setLapic(vcpu);
+	have(ask(vcpu, KVM_SET_MP_STATE, &runnable));
+	become(prev);
+	return fd;
+}
+
+/* KVM_RUN, by the thread that runs. */
+EXPORT(vlbr_vcpu_run) long vlbr_vcpu_run(int fd)
+{
+	return ask(vlbr_file(fd), KVM_RUN, NULL);
+}
+
+/* What is to be seen of a vCPU. */
+EXPORT(vlbr_vcpu_vmx) struct vcpu_vmx *vlbr_vcpu_vmx(int fd)
+{
+	struct kvm_vcpu *vcpu = vlbr_file(fd)->private_data;
+
+	return to_vmx(vcpu);
+}
