@@ -15,6 +15,7 @@ import {
   KVM_PV_LBR_CTRL_ACTIVE,
   MSR_KVM_PV_LBR_CTRL,
 } from '../guest/pv/kvm_para.js';
+import type { Hypervisor } from './hypervisor.js';
 import { type LbrHardware, LbrRegisters } from './lbr_registers.js';
 import type { HostPerf, LbrPolicy, PolicyHost } from './policy/policy.js';
 import type { Vcpu } from './vcpu.js';
@@ -37,11 +38,13 @@ export function kvmCpuidFeatures(policy: LbrPolicy): number {
  * The part of KVM that reaches the LBR, for all vCPUs of all VMs. LbrRegisters makes the accesses
  * that a policy asks for.
  */
-export class Kvm extends LbrRegisters implements PolicyHost {
+export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
   readonly policy: LbrPolicy;
   readonly perf: HostPerf;
   /** Of the last RDMSR of a guest. */
   vector: Vector = 0;
+  /** No counter concerns the LBR. */
+  readonly emulatesCounters: boolean = false;
   private readonly model: CpuModel;
   private readonly map: LbrMap;
 
@@ -51,6 +54,10 @@ export class Kvm extends LbrRegisters implements PolicyHost {
     this.perf = perf;
     this.model = hardware.pcpus[0].model;
     this.map = lbrMap(this.model);
+  }
+
+  boot(vcpus: readonly Vcpu[]): void {
+    for (const vcpu of vcpus) this.policy.reset(this, vcpu);
   }
 
   /**
@@ -193,7 +200,7 @@ export class Kvm extends LbrRegisters implements PolicyHost {
    * A guest counter has overflowed: the host takes its PMI, which is an exit, and readies the
    * guest's. Kernel: pmu_intel.c:intel_pmu_deliver_pmi(), the PMU version of a guest being 2.
    */
-  injectPmi(vcpu: Vcpu, counter: number): void {
+  injectPmi(vcpu: Vcpu, counter: number): boolean {
     this.enter(vcpu);
     this.exit(vcpu);
     vcpu.global_status |= 1 << counter;
@@ -204,7 +211,10 @@ export class Kvm extends LbrRegisters implements PolicyHost {
     }
     this.policy.deliver_pmi(this, vcpu);
     this.enter(vcpu);
+    return true;
   }
+
+  pmiHandled(_vcpu: Vcpu): void {}
 
   /** The vCPU's thread leaves its pCPU (kvm_sched_out()). */
   schedOut(vcpu: Vcpu): void {
@@ -241,6 +251,10 @@ export class Kvm extends LbrRegisters implements PolicyHost {
     vcpu.pvLbrCtrl = pvLbrCtrl;
     this.policy.reset(this, vcpu);
     if (carried) this.policy.set_state(this, vcpu);
+  }
+
+  hostPerfEvent(pcpu: number, loaded: Vcpu | null, on: boolean): void {
+    this.policy.host_perf_event(this, pcpu, loaded, on);
   }
 
   setPassthrough(vcpu: Vcpu, on: boolean): void {

@@ -4,6 +4,7 @@ import { DEBUGCTLMSR_LBR } from '../hw/msr_index.js';
 import { LbrStack } from '../hw/lbr_stack.js';
 import type { Layout, Memory } from '../hw/memory.js';
 import { struct, type StructClass, wordOf } from '../hw/struct.js';
+import { FieldVmcs } from '../hw/vmcs_fields.js';
 import { Vmcs } from '../hw/vmx.js';
 import { policyWords } from './policy_words.js';
 
@@ -35,6 +36,8 @@ export interface VcpuLayout {
   /** Where the words lie that the policy declares for each vCPU, and their names. */
   readonly policy: number;
   readonly policyWords: readonly string[];
+  /** Whether its VMCS has all fields, for a hypervisor that runs as C code. */
+  readonly allFields: boolean;
 }
 
 /**
@@ -66,15 +69,22 @@ export class Vcpu<Word extends string = never> extends VcpuWords {
     this.layout = layout;
     this.vm = vm;
     this.cpu = cpu;
-    this.vmcs = new Vmcs(memory, model, layout.vmcs);
+    const Kind = layout.allFields ? FieldVmcs : Vmcs;
+    this.vmcs = new Kind(memory, model, layout.vmcs);
     this.records = LbrStack.at(memory, model, layout.records);
     this.words = policyWords(memory, layout.policy, layout.policyWords);
   }
 
-  static allocate(layout: Layout, model: CpuModel, names: readonly string[]): VcpuLayout {
+  static allocate(
+    layout: Layout,
+    model: CpuModel,
+    names: readonly string[],
+    allFields = false,
+  ): VcpuLayout {
     return {
+      allFields,
       words: layout.take(VcpuWords.WORDS),
-      vmcs: Vmcs.allocate(layout),
+      vmcs: (allFields ? FieldVmcs : Vmcs).allocate(layout),
       records: LbrStack.allocate(layout, model),
       policy: layout.take(names.length),
       policyWords: names,

@@ -88,6 +88,8 @@ export interface HostMemory {
 }
 
 export class FieldVmcs extends Vmcs {
+  /** All words of it. */
+  readonly all: Int32Array;
   private readonly fields: Int32Array;
   private readonly mapOf: LbrMap;
   private readonly debugctlSlot: number = slotOf(FIELD.GUEST_IA32_DEBUGCTL);
@@ -99,12 +101,16 @@ export class FieldVmcs extends Vmcs {
   constructor(memory: Memory, model: CpuModel, offset: number) {
     super(memory, model, offset);
     this.mapOf = lbrMap(model);
-    const at = offset + Vmcs.WORDS;
-    this.fields = memory.words.subarray(at, at + FIELD_WORDS);
+    this.all = memory.words.subarray(offset, offset + Vmcs.WORDS + FIELD_WORDS);
+    this.fields = this.all.subarray(Vmcs.WORDS);
   }
 
   static override allocate(layout: Layout): number {
     return layout.take(Vmcs.WORDS + FIELD_WORDS);
+  }
+
+  clear(): void {
+    this.all.fill(0);
   }
 
   /** VMREAD: returns the low half, and leaves the other in `high`. */

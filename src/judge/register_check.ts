@@ -65,7 +65,7 @@ export class RegisterCheck extends Check {
         PROPERTY['owner-only'],
         () => `p${pcpu}: LBR MSRs accessed for v${onBehalf}, which is not loaded`,
       );
-    } else if (machine.host.hostLbrActive(pcpu) && !machine.kvm.lentOut(pcpu)) {
+    } else if (machine.host.hostLbrActive(pcpu) && !machine.hypervisor.lentOut(pcpu)) {
       verdicts.breaks(
         PROPERTY['owner-only'],
         () => `p${pcpu}: LBR MSRs accessed for v${onBehalf} while they are the host event's`,

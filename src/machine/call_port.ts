@@ -67,8 +67,8 @@ export function renameTasksOf(
 export interface PortOwner {
   /** Whether the host takes the pCPU before the next access; counts it down otherwise. */
   preemptBeforeAccess(vcpu: Vcpu): boolean;
-  /** Makes a counter overflow, and the guest take its PMI. */
-  raisePmi(vcpu: Vcpu, counter: number): void;
+  /** Makes a counter overflow. Returns whether the guest takes a PMI. */
+  raisePmi(vcpu: Vcpu, counter: number): boolean;
   returnFromPmi(vcpu: Vcpu): void;
 }
 

@@ -8,7 +8,7 @@
  * first accesses answered from the log. A function depends on its memory and its reads alone, so
  * this is exact, and a suspended function is plain words in the machine's block.
  */
-import type { Kvm } from '../host/kvm.js';
+import type { Hypervisor } from '../host/hypervisor.js';
 import type { Vcpu } from '../host/vcpu.js';
 import { type Cpu, driverOf, type Kernel } from '../guest/perf/kernel.js';
 import { EVENT_CTX_AT, perf_event, task_struct } from '../guest/perf/perf_structs.js';
@@ -58,7 +58,7 @@ export function tailOf(model: CpuModel, at: number): { log: number; snapshot: nu
 export class GuestPort extends CallPort {
   /** Set once the kernel exists that uses this port. */
   cpu: Cpu | null = null;
-  private readonly kvm: Kvm;
+  private readonly kvm: Hypervisor;
   private readonly vcpu: Vcpu;
   private readonly owner: PortOwner;
   /** Word offsets, behind PORT_WORDS: the log, and the copy of the kernel's memory. */
@@ -78,7 +78,7 @@ export class GuestPort extends CallPort {
   constructor(
     w: Int32Array,
     offset: number,
-    kvm: Kvm,
+    kvm: Hypervisor,
     vcpu: Vcpu,
     owner: PortOwner,
     model: CpuModel,

@@ -4,7 +4,7 @@ import type { Image } from '../guest/image/instance.js';
 import { type Cpu, driverOf, Kernel, type KernelConfig } from '../guest/perf/kernel.js';
 import type { perf_event } from '../guest/perf/perf_structs.js';
 import type { Memory } from '../hw/memory.js';
-import type { Kvm } from '../host/kvm.js';
+import type { Hypervisor } from '../host/hypervisor.js';
 import type { Observer } from '../host/observer.js';
 import type { Vcpu } from '../host/vcpu.js';
 import type { CallPort, PortOwner } from './call_port.js';
@@ -19,7 +19,7 @@ export interface GuestsOwner extends PortOwner {
   readonly config: MachineConfig;
   readonly memory: Memory;
   readonly layout: MachineLayout;
-  readonly kvm: Kvm;
+  readonly hypervisor: Hypervisor;
   readonly vcpus: readonly Vcpu[];
   /** What perf_event_open() of a guest has returned. */
   opened(vcpu: number, type: number, ret: number): void;
@@ -59,10 +59,10 @@ export class Guests {
   }
 
   private addPort(vm: number, vcpus: readonly Vcpu[], sample: Sampled): void {
-    const { config, kvm, layout, memory } = this.owner;
+    const { config, hypervisor, layout, memory } = this.owner;
     const ports = vcpus.map((vcpu) => {
       const at = layout.ports[vcpu.id];
-      return new GuestPort(memory.words, at, kvm, vcpu, this.owner, config.model);
+      return new GuestPort(memory.words, at, hypervisor, vcpu, this.owner, config.model);
     });
     const kernel = new Kernel(memory, layout.guests[vm], this.kernelConfig, ports, { sample });
     ports.forEach((port, i) => {
@@ -74,10 +74,10 @@ export class Guests {
 
   private addImage(image: Image, vm: number, vcpus: readonly Vcpu[], sample: Sampled): void {
     const { owner, observer } = this;
-    const { config, kvm, layout, memory } = owner;
+    const { config, hypervisor, layout, memory } = owner;
     const { words } = memory;
     const ports = vcpus.map((vcpu) => {
-      return new ImagePort(words, layout.ports[vcpu.id], kvm, vcpu, owner);
+      return new ImagePort(words, layout.ports[vcpu.id], hypervisor, vcpu, owner);
     });
     const kernel = new Kernel(memory, layout.guests[vm], this.kernelConfig, ports, { sample });
     const output = {

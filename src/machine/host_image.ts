@@ -4,28 +4,42 @@
  */
 import { COUNTER_WORDS, Counters } from '../guest/image/counters.js';
 import type { Image, ImageInstance } from '../guest/image/instance.js';
-import { driverOf, type KernelLayout, type KernelOutput } from '../guest/perf/kernel.js';
+import { driverOf, type KernelConfig, type KernelLayout, type KernelOutput } from '../guest/perf/kernel.js';
 import * as perf from '../guest/perf/perf_event.js';
 import type { perf_event } from '../guest/perf/perf_structs.js';
 import { assert } from '../hw/assert.js';
 import type { LogicalProcessor } from '../hw/logical_processor.js';
 import type { Memory } from '../hw/memory.js';
 import type { Vector } from '../hw/msr_port.js';
-import type { Observer } from '../host/observer.js';
+import { vmxMsr } from '../hw/vmx_msrs.js';
+import { HOST, type Observer } from '../host/observer.js';
+import { kvm } from '../host/policy/kvm.js';
 import type { GuestLbrEvent } from '../host/policy/policy.js';
 import type { Vcpu } from '../host/vcpu.js';
-import type { MachineConfig } from './config.js';
-import { HOST_EVENT_PINNED, HOST_EVENT_TASK, HostKernel, HostPort } from './host_perf.js';
+import { type MachineConfig, totalVcpus } from './config.js';
+import { HostCode, KvmCode, startKvm } from './host_code.js';
+import { firstCounterEvent, HOST_EVENT_PINNED, HOST_EVENT_TASK } from './host_perf.js';
+import { HostKernel, HostPort } from './host_perf.js';
 import { KernelImage } from './kernel_image.js';
+import { KvmImage } from './kvm_image.js';
+import { VmxCpus } from './vmx_cpus.js';
 
 /** Counters are programmed as they are: nothing of LBR is in them. */
 class CountingPort extends HostPort {
   private readonly counters: Counters;
 
+  /** The kernel, if its KVM runs. */
+  code: KvmCode | null = null;
+
   /** @param words - COUNTER_WORDS words. */
   constructor(cpu: LogicalProcessor, pcpu: number, observer: Observer, words: Int32Array) {
     super(cpu, pcpu, observer);
     this.counters = new Counters(words);
+  }
+
+  protected override onBehalf(): number {
+    const { code } = this;
+    return code !== null && code.onBehalf !== HOST && code.isKvm ? code.onBehalf : HOST;
   }
 
   override overflow(counter: number): void {
@@ -34,6 +48,11 @@ class CountingPort extends HostPort {
   }
 
   override rdmsr(msr: number): number {
+    const constant = vmxMsr(msr);
+    if (constant !== undefined) {
+      [this.edx, this.vector] = [constant[1], 0];
+      return constant[0];
+    }
     if (!this.counters.has(msr)) return super.rdmsr(msr);
     const low = this.counters.rdmsr(msr);
     this.edx = this.counters.edx;
@@ -42,40 +61,81 @@ class CountingPort extends HostPort {
   }
 
   override wrmsr(msr: number, eax: number, edx: number): Vector {
+    if (vmxMsr(msr) !== undefined) return 0;
     if (!this.counters.has(msr)) return super.wrmsr(msr, eax, edx);
     return this.counters.wrmsr(msr, eax, edx);
   }
 }
 
-/** The C kernel itself; its tasks are the threads of vCPUs and then the idle ones. */
-class HostCode extends KernelImage {
-  run(pcpu: number, name: string, ...args: readonly number[]): void {
-    this.atOnce(pcpu, name, ...args);
-    this.settle();
+/** A host whose KVM runs as well. */
+class KvmHost {
+  readonly vmx: VmxCpus;
+  readonly files: Int32Array;
+  readonly vcpus: readonly Vcpu[];
+  readonly pcpus: readonly LogicalProcessor[];
+  private readonly words: Int32Array;
+  /** The words as they are after KVM has started. */
+  private started: readonly Int32Array[] = [];
+  private kvm: KvmImage | null = null;
+
+  /** @param words - as many as `wordsFor` says. */
+  constructor(
+    vcpus: readonly Vcpu[],
+    pcpus: readonly LogicalProcessor[],
+    observer: Observer,
+    words: Int32Array,
+  ) {
+    this.vcpus = vcpus;
+    this.pcpus = pcpus;
+    this.words = words;
+    this.files = words.subarray(0, vcpus.length);
+    this.vmx = new VmxCpus(vcpus, pcpus, observer, words.subarray(vcpus.length));
   }
 
-  /** Makes an event, which takes a slot, unless the kernel refuses it. */
-  make(slot: number, pcpu: number, name: string, ...args: readonly number[]): void {
-    const made = this.atOnce(pcpu, name, ...args);
-    if (made > 0) this.eventAt[slot] = made;
-    this.settle();
+  static wordsFor(vcpus: number, pcpus: number): number {
+    return vcpus + VmxCpus.wordsFor(vcpus, pcpus);
   }
 
-  task(thread: number): number {
-    return this.taskAt[thread];
+  /** An interrupt of another CPU makes a guest exit. */
+  kick(pcpu: number): void {
+    const running = this.vcpus.find((vcpu) => vcpu.pcpu === pcpu && vcpu.inGuest);
+    if (running !== undefined) this.kvm?.exit(running);
   }
 
-  event(slot: number): number {
-    return this.eventAt[slot];
+  start(instance: ImageInstance, tasks: readonly number[]): void {
+    startKvm(instance, this, tasks);
+    this.started = this.all().map((words) => words.slice());
+  }
+
+  /** All words of the block that are KVM's. */
+  private all(): readonly Int32Array[] {
+    return [this.words, ...this.vcpus.map(({ id }) => this.vmx.vmcs(id).all)];
+  }
+
+  boot(): void {
+    this.all().forEach((words, i) => words.set(this.started[i]));
+  }
+
+  attach(code: KvmCode, ports: readonly CountingPort[], observer: Observer): KvmImage {
+    for (const port of ports) port.code = code;
+    const { vcpus, pcpus, vmx, files } = this;
+    const firstSlot = firstCounterEvent(vcpus.length, pcpus.length);
+    const overflow = (pcpu: number, counter: number): void => ports[pcpu].overflow(counter);
+    code.attach({ vcpus, pcpus, vmx, files, firstCounterEvent: firstSlot, overflow });
+    this.kvm = new KvmImage(code, vmx, observer);
+    return this.kvm;
   }
 }
 
 export class HostImage extends HostKernel {
   private readonly code: HostCode;
+  private readonly kvmHost: KvmHost | null;
+  private readonly hypervisor: KvmImage | null;
 
   /** @param words - as many words of the machine's block as `hostImageWords` says. */
   constructor(
     image: Image,
+    vcpus: readonly Vcpu[],
     memory: Memory,
     layout: KernelLayout,
     config: MachineConfig,
@@ -89,30 +149,50 @@ export class HostImage extends HostKernel {
       return new CountingPort(cpu, i, observer, counters);
     });
     super(memory, layout, config, pcpus, observer, output, ports);
-    const { tasks } = this.kernel.config;
-    const prepare = (instance: ImageInstance): void => {
-      for (let i = 0; i < tasks; i++) {
-        const task = instance.ask('vlbr_task');
-        if (i >= tasks - pcpus.length) {
-          instance.ask('vlbr_set_current', task, i - (tasks - pcpus.length));
-        }
-      }
-    };
+    const { tasks, events } = this.kernel.config;
     const objects = words.subarray(pcpus.length * COUNTER_WORDS);
+    const after = objects.subarray(KernelImage.objectWords(events, tasks));
+    const host = config.policy === kvm ? new KvmHost(vcpus, pcpus, observer, after) : null;
+    this.kvmHost = host;
+    const prepare = (instance: ImageInstance): void => {
+      const threads = Array.from({ length: tasks }, () => instance.ask('vlbr_task'));
+      threads.slice(-pcpus.length).forEach((task, i) => {
+        instance.ask('vlbr_set_current', task, i);
+      });
+      host?.start(instance, threads);
+    };
     const told = {
       sample: (cpu: number, event: perf_event): void => output.sample(this.kernel.cpus[cpu], event),
       warned: (file: string, line: number): void => observer.hostWarned(file, line),
     };
-    const never = { runs: () => true, nmi: () => false, nmiReturns: () => {}, leave: () => false };
+    const runs = (cpu: number): boolean => {
+      host?.kick(cpu);
+      return true;
+    };
+    const never = { runs, nmi: () => false, nmiReturns: () => {}, leave: () => false };
     const boot = { image, isGuest: false, prepare };
-    this.code = new HostCode(boot, this.kernel, ports, objects, told, never);
+    if (host === null) {
+      this.code = new HostCode(boot, this.kernel, ports, objects, told, never);
+      this.hypervisor = null;
+    } else {
+      const threads = { ...boot, threads: vcpus.length };
+      const withVmx = { ...never, vmx: host.vmx };
+      const code = new KvmCode(threads, this.kernel, ports, objects, told, withVmx);
+      this.code = code;
+      this.hypervisor = host.attach(code, ports, observer);
+    }
   }
 
   override get images(): readonly KernelImage[] {
     return [this.code];
   }
 
+  override get kvm(): KvmImage | null {
+    return this.hypervisor;
+  }
+
   override boot(): void {
+    this.kvmHost?.boot();
     this.code.boot();
   }
 
@@ -164,6 +244,7 @@ export class HostImage extends HostKernel {
 /** The host's perf of a machine: the tree's C, or the port. */
 export function hostOf(
   words: Int32Array,
+  vcpus: readonly Vcpu[],
   ...parts: ConstructorParameters<typeof HostKernel>
 ): HostKernel {
   const [, , config] = parts;
@@ -172,10 +253,12 @@ export function hostOf(
   const isPort = image === undefined || config.policy.changesPerf === true;
   if (isPort) return new HostKernel(...parts);
   const [memory, layout, , pcpus, observer, output] = parts;
-  return new HostImage(image, memory, layout, config, pcpus, observer, output, words);
+  return new HostImage(image, vcpus, memory, layout, config, pcpus, observer, output, words);
 }
 
 /** Words that a host which runs as C code keeps beside its kernel's. */
-export function hostImageWords(pcpus: number, events: number, tasks: number): number {
-  return pcpus * COUNTER_WORDS + KernelImage.objectWords(events, tasks);
+export function hostImageWords(config: MachineConfig, { events, tasks }: KernelConfig): number {
+  const { pcpus } = config.shape;
+  const ofKvm = config.policy === kvm ? KvmHost.wordsFor(totalVcpus(config), pcpus) : 0;
+  return pcpus * COUNTER_WORDS + KernelImage.objectWords(events, tasks) + ofKvm;
 }

@@ -15,7 +15,9 @@ import { KIND_NONE, lbrMap } from '../hw/lbr_map.js';
 import type { Memory } from '../hw/memory.js';
 import { MSR_IA32_DEBUGCTLMSR } from '../hw/msr_index.js';
 import type { MsrPort, Vector } from '../hw/msr_port.js';
+import type { Hypervisor } from '../host/hypervisor.js';
 import { HOST, type Observer } from '../host/observer.js';
+import { kvm } from '../host/policy/kvm.js';
 import type { GuestLbrEvent, HostPerf } from '../host/policy/policy.js';
 import type { Vcpu } from '../host/vcpu.js';
 import { type MachineConfig, totalVcpus } from './config.js';
@@ -58,6 +60,11 @@ export class HostPort implements MsrPort {
     this.observer = observer;
   }
 
+  /** On whose behalf an LBR MSR is accessed. */
+  protected onBehalf(): number {
+    return HOST;
+  }
+
   /** A general counter overflows. */
   overflow(counter: number): void {
     this.cpu.counterOverflow(counter);
@@ -70,7 +77,7 @@ export class HostPort implements MsrPort {
     this.vector = cpu.vector;
     if (cpu.vector !== 0) observer.hostFault(this.pcpu, msr, false);
     if (lbrMap(cpu.model).kind(msr) !== KIND_NONE) {
-      observer.hostAccess(this.pcpu, HOST, msr, false);
+      observer.hostAccess(this.pcpu, this.onBehalf(), msr, false);
     }
     return eax;
   }
@@ -79,13 +86,23 @@ export class HostPort implements MsrPort {
     const { cpu, observer } = this;
     const vector = cpu.wrmsr(msr, eax, edx);
     if (vector !== 0) observer.hostFault(this.pcpu, msr, true);
-    if (msr === MSR_IA32_DEBUGCTLMSR) observer.hostDebugctl(this.pcpu, eax);
-    else if (lbrMap(cpu.model).kind(msr) !== KIND_NONE) {
-      observer.hostAccess(this.pcpu, HOST, msr, true);
+    if (msr === MSR_IA32_DEBUGCTLMSR) {
+      // What KVM puts back after a VM exit is what is judged, and no new value.
+      if (this.onBehalf() === HOST) observer.hostDebugctl(this.pcpu, eax);
+    } else if (lbrMap(cpu.model).kind(msr) !== KIND_NONE) {
+      observer.hostAccess(this.pcpu, this.onBehalf(), msr, true);
     }
     return vector;
   }
 }
+
+/** Slots of a guest LBR event and a task event for each thread, and two CPU events for each pCPU. */
+export function firstCounterEvent(vcpus: number, pcpus: number): number {
+  return 2 * vcpus + 2 * pcpus;
+}
+
+/** Events that the tree's KVM makes for the counters of a guest. */
+export const COUNTER_EVENTS = 8;
 
 /** Task slots are the vCPU threads and then one idle thread for each pCPU. */
 export function hostKernelConfig(config: MachineConfig): KernelConfig {
@@ -95,8 +112,7 @@ export function hostKernelConfig(config: MachineConfig): KernelConfig {
     model: config.model,
     cpus: pcpus,
     tasks: vcpus + pcpus,
-    // A guest LBR event and a task event for each thread, two CPU events for each pCPU.
-    events: 2 * vcpus + 2 * pcpus,
+    events: firstCounterEvent(vcpus, pcpus) + (config.policy === kvm ? COUNTER_EVENTS * vcpus : 0),
     pmu_version: config.model.pmu_version,
     version: config.kernel,
     pv: 'none',
@@ -110,8 +126,8 @@ export function hostKernelConfig(config: MachineConfig): KernelConfig {
  */
 export class HostKernel implements HostPerf {
   readonly kernel: Kernel;
-  private readonly vcpus: number;
-  private readonly ports: readonly HostPort[];
+  protected readonly vcpus: number;
+  protected readonly ports: readonly HostPort[];
 
   constructor(
     memory: Memory,
@@ -125,6 +141,11 @@ export class HostKernel implements HostPerf {
     this.vcpus = totalVcpus(config);
     this.ports = ports;
     this.kernel = new Kernel(memory, layout, hostKernelConfig(config), ports, output);
+  }
+
+  /** The KVM that is part of the host's kernel, if it runs as C code. */
+  get kvm(): Hypervisor | null {
+    return null;
   }
 
   /** The host's kernel, if it runs as C code. */
@@ -192,6 +213,11 @@ export class HostKernel implements HostPerf {
     return this.vcpus + 2 * pcpus + this.kernel.cpus[pcpu].cpuctx.current;
   }
 
+  /** Whether an event is one of the host's own LBR users; -1 is none. */
+  private isOwnEvent(event: number): boolean {
+    return event >= this.vcpus && event < firstCounterEvent(this.vcpus, this.ports.length);
+  }
+
   private hostEvent(pcpu: number, which: number): perf_event {
     return this.kernel.events[this.slot(pcpu, which)];
   }
@@ -240,7 +266,7 @@ export class HostKernel implements HostPerf {
     const { cpuc } = this.kernel.cpus[pcpu];
     if (cpuc.lbr_users === 0 || cpuc.guest_mask_vlbr !== 0) return false;
     for (let i = 0; i < cpuc.n_events; i++) {
-      if (cpuc.event_list(i) >= this.vcpus) return true;
+      if (this.isOwnEvent(cpuc.event_list(i))) return true;
     }
     return false;
   }
@@ -250,7 +276,7 @@ export class HostKernel implements HostPerf {
     const { cpuc } = this.kernel.cpus[pcpu];
     let overflown = false;
     for (let counter = 0; counter < 4; counter++) {
-      if (cpuc.events(counter) === 0) continue;
+      if (!this.isOwnEvent(cpuc.events(counter) - 1)) continue;
       this.ports[pcpu].overflow(counter);
       overflown = true;
     }

@@ -5,7 +5,7 @@
  * Perf programs its counters by MSRs, too. KVM emulates those, and none of them concerns LBR:
  * nothing comes between two accesses of counters.
  */
-import type { Kvm } from '../host/kvm.js';
+import type { Hypervisor } from '../host/hypervisor.js';
 import type { Vcpu } from '../host/vcpu.js';
 import { assert } from '../hw/assert.js';
 import type { Layout } from '../hw/memory.js';
@@ -28,7 +28,7 @@ import type { GuestImage } from './guest_image.js';
 export class ImagePort extends CallPort {
   /** The kernel that uses this port, and the number of the CPU there. */
   private image: GuestImage | null = null;
-  private readonly kvm: Kvm;
+  private readonly kvm: Hypervisor;
   private readonly vcpu: Vcpu;
   private readonly owner: PortOwner;
   private readonly counters: Counters;
@@ -36,7 +36,7 @@ export class ImagePort extends CallPort {
   private quiet: readonly [fn: number, a: number, b: number, c: number, epilogue: number] | null =
     null;
 
-  constructor(w: Int32Array, offset: number, kvm: Kvm, vcpu: Vcpu, owner: PortOwner) {
+  constructor(w: Int32Array, offset: number, kvm: Hypervisor, vcpu: Vcpu, owner: PortOwner) {
     super(w, offset);
     this.kvm = kvm;
     this.vcpu = vcpu;
@@ -121,8 +121,9 @@ export class ImagePort extends CallPort {
     w[o + NMIS] = 1;
     // The function may have made another task current by now, which is the one that is interrupted.
     this.kernel().look();
-    this.owner.raisePmi(this.vcpu, w[o + NMI_COUNTER]);
-    return true;
+    if (this.owner.raisePmi(this.vcpu, w[o + NMI_COUNTER])) return true;
+    w[o + NMIS] = 0;
+    return false;
   }
 
   nmiReturns(): void {
@@ -140,14 +141,19 @@ export class ImagePort extends CallPort {
     this.counters.overflow(counter);
   }
 
+  /** Whether an MSR is a counter's, and KVM is not asked. */
+  private isOwn(msr: number): boolean {
+    return this.counters.has(msr) && !this.kvm.emulatesCounters;
+  }
+
   rdmsr(msr: number): number {
-    if (this.counters.has(msr)) {
+    if (this.isOwn(msr)) {
       const low = this.counters.rdmsr(msr);
       this.edx = this.counters.edx;
       this.vector = 0;
       return low;
     }
-    this.accessed();
+    this.accessed(msr);
     const eax = this.kvm.guestRdmsr(this.vcpu, msr);
     this.edx = this.kvm.edx;
     this.vector = this.kvm.vector;
@@ -155,13 +161,14 @@ export class ImagePort extends CallPort {
   }
 
   wrmsr(msr: number, eax: number, edx: number): Vector {
-    if (this.counters.has(msr)) return this.counters.wrmsr(msr, eax, edx);
-    this.accessed();
+    if (this.isOwn(msr)) return this.counters.wrmsr(msr, eax, edx);
+    this.accessed(msr);
     return this.kvm.guestWrmsr(this.vcpu, msr, eax, edx);
   }
 
   /** What is judged at an access is as the kernel has it then. */
-  private accessed(): void {
+  private accessed(msr: number): void {
+    if (this.counters.has(msr)) return;
     this.w[this.o + ACCESSES]++;
     this.kernel().lookAtUsers(this.vcpu.cpu);
   }

@@ -25,12 +25,14 @@ export interface ImageOutput {
 export interface Boot {
   readonly image: Image;
   readonly isGuest: boolean;
+  /** Threads that can leave functions, beside the CPUs. */
+  readonly threads?: number;
   /** What comes after the kernel's own boot: tasks, and what they run on. */
   prepare(instance: ImageInstance): void;
 }
 
 /** What an instance asks of the machine before it accesses an MSR. */
-export type Interruptions = Pick<ImageHooks, 'runs' | 'nmi' | 'nmiReturns' | 'leave'>;
+export type Interruptions = Pick<ImageHooks, 'runs' | 'nmi' | 'nmiReturns' | 'leave' | 'vmx'>;
 
 /** A kernel with the instance that runs it. */
 export class KernelImage {
@@ -72,7 +74,8 @@ export class KernelImage {
       record: (cpu: number, event: number, bytes: Uint8Array): void =>
         this.record(cpu, event, bytes),
     };
-    this.instance = new ImageInstance(boot.image, model, bare, hooks, boot.isGuest);
+    const { image, isGuest, threads } = boot;
+    this.instance = new ImageInstance(image, model, bare, hooks, isGuest, threads);
     const { offsets } = this.instance;
     kernel.savesForCpuEvents = offsets.at('SAVES_FOR_CPU_EVENTS') !== 0;
     kernel.hasCgroups = offsets.at('HAS_CGROUPS') !== 0;

@@ -5,10 +5,12 @@
 import { type Cpu, driverOf, type Kernel } from '../guest/perf/kernel.js';
 import { freeEvent, perf_event_open } from '../guest/perf/events_syscall.js';
 import type { perf_event } from '../guest/perf/perf_structs.js';
+import { assert } from '../hw/assert.js';
 import * as branch from '../hw/branch.js';
 import { LbrStack } from '../hw/lbr_stack.js';
 import { LogicalProcessor } from '../hw/logical_processor.js';
 import type { Memory } from '../hw/memory.js';
+import type { Hypervisor } from '../host/hypervisor.js';
 import { Kvm } from '../host/kvm.js';
 import type { Observer } from '../host/observer.js';
 import { Vcpu } from '../host/vcpu.js';
@@ -45,7 +47,7 @@ export class Machine implements GuestsOwner {
   readonly ports: readonly CallPort[];
   readonly kernels: Guests;
   readonly host: HostKernel;
-  readonly kvm: Kvm;
+  readonly hypervisor: Hypervisor;
   /** Where things lie in the block. */
   readonly layout: MachineLayout;
   private readonly observer: Observer;
@@ -75,14 +77,15 @@ export class Machine implements GuestsOwner {
     const hostOutput = {
       sample: (cpu: Cpu, event: perf_event): void => observer.hostSample(cpu.id, event.id),
     };
-    const own = this.w.subarray(layout.hostImage, layout.hostImage + layout.hostImageWords);
-    this.host = hostOf(own, memory, layout.host, config, pcpus, observer, hostOutput);
-    this.kvm = new Kvm(policy, this.host, { pcpus, lent, lentFlags, observer });
     for (let i = 0; i < totalVcpus(config); i++) {
       const vm = Math.trunc(i / shape.vcpus);
       const vcpu = new Vcpu(memory, model, layout.vcpus[i], i, vm, i % shape.vcpus);
       this.vcpus.push(vcpu);
     }
+    const own = this.w.subarray(layout.hostImage, layout.hostImage + layout.hostImageWords);
+    const host = hostOf(own, this.vcpus, memory, layout.host, config, pcpus, observer, hostOutput);
+    this.host = host;
+    this.hypervisor = host.kvm ?? new Kvm(policy, host, { pcpus, lent, lentFlags, observer });
     this.kernels = new Guests(this, observer);
     this.guests = this.kernels.guests;
     this.ports = this.kernels.ports;
@@ -96,13 +99,20 @@ export class Machine implements GuestsOwner {
     for (const vcpu of this.vcpus) {
       vcpu.pcpu = -1;
       this.setCpl(vcpu.id, 3);
-      this.config.policy.reset(this.kvm, vcpu);
     }
+    this.hypervisor.boot(this.vcpus);
     const n = Math.min(this.pcpus.length, this.vcpus.length);
     for (let i = 0; i < n; i++) {
       this.switchOut(i, i);
       this.switchIn(i, i);
     }
+  }
+
+  /** The model of KVM, if no tree's runs. */
+  get kvm(): Kvm {
+    const { hypervisor } = this;
+    assert(hypervisor instanceof Kvm, 'the policy is one of the model');
+    return hypervisor;
   }
 
   /** The guest kernel's view of a vCPU. */
@@ -177,17 +187,17 @@ export class Machine implements GuestsOwner {
   switchOut(pcpu: number, next: number): void {
     this.w[this.armed(pcpu) + sim.ARMED_AFTER] = 0;
     const prev = this.loaded(pcpu);
-    if (prev !== null) this.kvm.exit(prev);
+    if (prev !== null) this.hypervisor.exit(prev);
     this.host.schedOut(pcpu, next < 0 ? this.host.idle(pcpu) : next);
-    if (prev !== null) this.kvm.schedOut(prev);
+    if (prev !== null) this.hypervisor.schedOut(prev, next < 0 ? this.host.idle(pcpu) : next);
   }
 
   /** Second half of a switch: the new thread arrives. */
   switchIn(pcpu: number, next: number): void {
     this.host.schedIn(pcpu, next < 0 ? this.host.idle(pcpu) : next);
     if (next < 0) return;
-    this.kvm.schedIn(this.vcpus[next], pcpu);
-    this.kvm.enter(this.vcpus[next]);
+    this.hypervisor.schedIn(this.vcpus[next], pcpu);
+    this.hypervisor.enter(this.vcpus[next]);
   }
 
   /** Arms a switch to vCPU `next`, to come after `after` more MSR accesses of the pCPU's guest. */
@@ -220,14 +230,16 @@ export class Machine implements GuestsOwner {
     this.switchTo(pcpu, gone ? -1 : next);
   }
 
-  raisePmi(vcpu: Vcpu, counter: number): void {
+  raisePmi(vcpu: Vcpu, counter: number): boolean {
     this.ports[vcpu.id].overflow(counter);
-    this.kvm.injectPmi(vcpu, counter);
+    if (!this.hypervisor.injectPmi(vcpu, counter)) return false;
     // An injected event is recorded like any other interrupt.
     this.takeBranch(vcpu, branch.BRANCH_IRQ, this.cpl(vcpu.id) === 0, true);
+    return true;
   }
 
   returnFromPmi(vcpu: Vcpu): void {
+    this.hypervisor.pmiHandled(vcpu);
     this.takeBranch(vcpu, branch.BRANCH_IRET, true, this.cpl(vcpu.id) === 0);
   }
 
@@ -240,7 +252,7 @@ export class Machine implements GuestsOwner {
     const fromHi = branch.addressHigh(fromKernel, kind, vm, n, current);
     const toHi = branch.addressHigh(toKernel, branch.BRANCH_NONE, vm, n, current);
     const cpl = toKernel ? 0 : 3;
-    this.kvm.enter(vcpu);
+    this.hypervisor.enter(vcpu);
     const cycles = cyclesOf(this.config, vm, seq);
     const missed = mispredicted(this.config, seq);
     this.observer.guestBranch(id, kind, cpl, seq, fromHi, toHi);
@@ -303,6 +315,7 @@ export class Machine implements GuestsOwner {
       return;
     }
     if (fn === call.CALL_BOOT) this.setBooting(vcpu, false);
+    if (fn === call.CALL_PMI) this.hypervisor.pmiHandled(this.vcpus[vcpu]);
     this.observer.guestIdle(vcpu);
     if (epilogue === EPILOGUE_IRET) this.leaveKernel(vcpu, branch.BRANCH_IRET);
     else if (epilogue === EPILOGUE_SYSRET) this.leaveKernel(vcpu, branch.BRANCH_SYSRET);
@@ -364,7 +377,7 @@ export class Machine implements GuestsOwner {
     const user = this.cpl(vcpu) === 3;
     const epilogue = user ? EPILOGUE_IRET : EPILOGUE_NONE;
     const kvmVcpu = this.vcpus[vcpu];
-    this.raisePmi(kvmVcpu, counter);
+    if (!this.raisePmi(kvmVcpu, counter)) return;
     if (user) this.setCpl(vcpu, 0);
     const port = this.ports[vcpu];
     if (this.isArmed(kvmVcpu.pcpu)) port.begin(call.CALL_PMI, 0, 0, 0, epilogue, 0);
@@ -428,28 +441,27 @@ export class Machine implements GuestsOwner {
   exitAndEnter(pcpu: number): void {
     const vcpu = this.loaded(pcpu);
     if (vcpu === null) return;
-    this.kvm.enter(vcpu);
-    this.kvm.exit(vcpu);
+    this.hypervisor.enter(vcpu);
+    this.hypervisor.exit(vcpu);
   }
 
   /** The host's own LBR event: `which` indexes HOST_EVENTS, `op` HOST_EVENT_OPS. */
   hostEvent(pcpu: number, which: number, op: number): void {
     const vcpu = this.loaded(pcpu);
-    if (vcpu !== null) this.kvm.exit(vcpu);
-    const { policy } = this.config;
+    if (vcpu !== null) this.hypervisor.exit(vcpu);
     if (op === HOST_EVENT_ON) {
-      policy.host_perf_event(this.kvm, pcpu, vcpu, true);
+      this.hypervisor.hostPerfEvent(pcpu, vcpu, true);
       this.host.hostEventOn(pcpu, which);
     } else {
       this.host.hostEventOff(pcpu, which, op === HOST_EVENT_CLOSE);
-      policy.host_perf_event(this.kvm, pcpu, vcpu, false);
+      this.hypervisor.hostPerfEvent(pcpu, vcpu, false);
     }
   }
 
   /** n branches of host code, and a sample if an event of the host's counts. */
   hostWork(pcpu: number, n: number): void {
     const vcpu = this.loaded(pcpu);
-    if (vcpu !== null) this.kvm.exit(vcpu);
+    if (vcpu !== null) this.hypervisor.exit(vcpu);
     const cpu = this.pcpus[pcpu];
     const thread = this.host.kernel.cpus[pcpu].cpuctx.current & 31;
     const fromHi = branch.addressHigh(false, branch.BRANCH_REL_CALL, branch.HOST_VM, 0, thread);
@@ -468,6 +480,6 @@ export class Machine implements GuestsOwner {
   }
 
   liveMigrate(vcpu: number): void {
-    this.kvm.migrate(this.vcpus[vcpu]);
+    this.hypervisor.migrate(this.vcpus[vcpu]);
   }
 }

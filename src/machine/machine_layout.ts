@@ -2,6 +2,7 @@
 import { driverOf, type KernelConfig, KernelLayout } from '../guest/perf/kernel.js';
 import { KVM_FEATURE_PV_LBR_CTRL } from '../guest/pv/kvm_para.js';
 import { kvmCpuidFeatures } from '../host/kvm.js';
+import { kvm } from '../host/policy/kvm.js';
 import { Vcpu, type VcpuLayout } from '../host/vcpu.js';
 import { LbrStack } from '../hw/lbr_stack.js';
 import { LogicalProcessor } from '../hw/logical_processor.js';
@@ -79,7 +80,7 @@ export class MachineLayout {
     this.lent = times(pcpus, () => LbrStack.allocate(block, model));
     this.lentFlags = block.take(pcpus);
     this.pcpusEnd = block.size;
-    this.vcpus = times(vcpus, () => Vcpu.allocate(block, model, policy.words));
+    this.vcpus = times(vcpus, () => Vcpu.allocate(block, model, policy.words, policy === kvm));
     this.vcpuWords = (block.size - this.pcpusEnd) / vcpus;
     this.host = new KernelLayout(block, hostKernelConfig(config));
     const guest = guestKernelConfig(config);
@@ -87,7 +88,7 @@ export class MachineLayout {
     const kernelWords = this.guests[0].size;
     const isC = driverOf(config).image !== undefined;
     const host = hostKernelConfig(config);
-    this.hostImageWords = isC ? hostImageWords(pcpus, host.events, host.tasks) : 0;
+    this.hostImageWords = isC ? hostImageWords(config, host) : 0;
     this.hostImage = block.take(this.hostImageWords);
     this.ports = times(vcpus, () =>
       isC ? ImagePort.allocate(block) : GuestPort.allocate(block, model, kernelWords),

@@ -344,7 +344,7 @@ export class Parts {
     if (!own) wipeSamples(kernel);
     settleKernel(kernel);
     this.lent.forEach((stack, pcpu) => {
-      if (!machine.kvm.lentOut(pcpu)) stack.clear();
+      if (!machine.hypervisor.lentOut(pcpu)) stack.clear();
     });
   }
 

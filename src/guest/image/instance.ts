@@ -209,6 +209,7 @@ export class ImageInstance implements Asking {
     const cpus = this.ports.length;
     const [x86, x86_model] = this.familyAndModel();
     this.ask('vlbr_start', cpus, x86, x86_model, STEPPING);
+    this.ask('vlbr_no_guest');
     this.ask('perf_event_init', 0);
     for (let cpu = 1; cpu < cpus; cpu++) {
       this.setCpu(cpu);
@@ -359,9 +360,22 @@ export class ImageInstance implements Asking {
     this.state = state;
   }
 
+  /** Whether a thread has left a function. */
+  hasLeft(thread: number): boolean {
+    return this.contexts[this.ports.length + thread].left !== null;
+  }
+
+  /** Whether the image has a function of this name. */
+  has(name: string): boolean {
+    return this.functions.has(name);
+  }
+
   /** Whether some CPU has left a function. */
   get anyLeft(): boolean {
-    return this.contexts.some(({ left }) => left !== null);
+    for (let cpu = 0; cpu < this.ports.length; cpu++) {
+      if (this.contexts[cpu].left !== null) return true;
+    }
+    return false;
   }
 
   /** Runs a function on a CPU from its start. The CPU must not have left another one. */

@@ -51,6 +51,7 @@ const FEATURES: readonly Feature[] = [
     pattern: /\bperf_snapshot_branch_stack\b/,
     unless: true,
   },
+  { macro: 'VLBR_PERF_GUEST_STATE', header: PERF, pattern: /\b__perf_guest_state\b/ },
   {
     macro: 'VLBR_KMALLOC_BY_CACHE',
     header: 'include/linux/slab.h',

@@ -167,6 +167,25 @@ static void viewCpu(int cpu)
 		v->list[i] = i < cpuc->n_events ? ADDRESS(cpuc->event_list[i]) : 0;
 }
 
+/*
+ * As long as no KVM has said otherwise, no guest runs. These calls return 0 then, by a function of
+ * another type, and WebAssembly checks the type of an indirect call.
+ */
+#ifdef VLBR_PERF_GUEST_STATE
+static unsigned int noGuest(void)
+{
+	return 0;
+}
+#endif
+
+EXPORT(vlbr_no_guest) void vlbr_no_guest(void)
+{
+#ifdef VLBR_PERF_GUEST_STATE
+	static_call_update(__perf_guest_state, noGuest);
+	static_call_update(__perf_guest_handle_intel_pt_intr, noGuest);
+#endif
+}
+
 /* Looks at all that is to be seen. Returns where it lies. */
 EXPORT(vlbr_view) const void *vlbr_view(void)
 {
@@ -177,7 +196,7 @@ EXPORT(vlbr_view) const void *vlbr_view(void)
 	for (i = 0; i < VLBR_FILES; i++) {
 		struct file *file = vlbr_file(i);
 
-		if (!file)
+		if (!file || file->f_op != &perf_fops)
 			continue;
 		event = file->private_data;
 		viewEvent(event);

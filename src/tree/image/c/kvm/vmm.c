@@ -14,6 +14,7 @@
 #include <linux/slab.h>
 #include <asm/apic.h>
 #include <asm/apicdef.h>
+#include "pmu.h"
 #include "vmx/vmx.h"
 #include "../kernel.h"
 
@@ -88,12 +89,15 @@ EXPORT(vlbr_vm_create) int vlbr_vm_create(struct task_struct *thread)
 	return vm;
 }
 
+#define X2APIC (APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE)
+
 /* As perf programs it: the PMI is an NMI. */
 static void setLapic(struct file *vcpu)
 {
 	struct kvm_lapic_state *lapic = vlbr_alloc(sizeof(*lapic));
 
 	have(ask(vcpu, KVM_GET_LAPIC, lapic));
+	*(u32 *)(lapic->regs + APIC_SPIV) |= APIC_SPIV_APIC_ENABLED;
 	*(u32 *)(lapic->regs + APIC_LVTPC) = APIC_DM_NMI;
 	have(ask(vcpu, KVM_SET_LAPIC, lapic));
 	vlbr_free(lapic);
@@ -101,7 +105,7 @@ static void setLapic(struct file *vcpu)
 
 /*
  * A vCPU with all that KVM supports, as `-cpu host` gives it, and the format of LBR records that
- * the host has. Returns the number of its file, or -errno if KVM has no LBR for it.
+ * the host has. Returns the number of its file.
  */
 EXPORT(vlbr_vcpu_create) int vlbr_vcpu_create(int vm, int id, struct task_struct *thread, u64 perf_cap)
 {
@@ -115,7 +119,9 @@ EXPORT(vlbr_vcpu_create) int vlbr_vcpu_create(int vm, int id, struct task_struct
 	have(ask(&device, KVM_GET_SUPPORTED_CPUID, cpuids));
 	have(ask(vcpu, KVM_SET_CPUID2, cpuids));
 	vlbr_free(cpuids);
-	setMsr(vcpu, MSR_IA32_PERF_CAPABILITIES, perf_cap);
+	if (perf_cap)
+		setMsr(vcpu, MSR_IA32_PERF_CAPABILITIES, perf_cap);
+	setMsr(vcpu, MSR_IA32_APICBASE, X2APIC | (id ? 0 : MSR_IA32_APICBASE_BSP));
 	setLapic(vcpu);
 	have(ask(vcpu, KVM_SET_MP_STATE, &runnable));
 	become(prev);
@@ -128,10 +134,29 @@ EXPORT(vlbr_vcpu_run) long vlbr_vcpu_run(int fd)
 	return ask(vlbr_file(fd), KVM_RUN, NULL);
 }
 
-/* What is to be seen of a vCPU. */
-EXPORT(vlbr_vcpu_vmx) struct vcpu_vmx *vlbr_vcpu_vmx(int fd)
+/* What is to be seen of a vCPU: its event of the LBR, whether its MSRs pass, and its counters' events. */
+
+#define VIEW_COUNTERS 8
+static struct {
+	u32 lbr_event, msr_passthrough;
+	u32 counters[VIEW_COUNTERS];
+} view;
+
+#define ADDRESS(pointer) ((u32)(unsigned long)(pointer))
+
+EXPORT(vlbr_vcpu_view) const void *vlbr_vcpu_view(int fd)
 {
 	struct kvm_vcpu *vcpu = vlbr_file(fd)->private_data;
+	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
+	struct lbr_desc *lbr_desc = &to_vmx(vcpu)->lbr_desc;
+	int i;
 
-	return to_vmx(vcpu);
+	view.lbr_event = ADDRESS(lbr_desc->event);
+	view.msr_passthrough = lbr_desc->msr_passthrough;
+	for (i = 0; i < VIEW_COUNTERS / 2; i++) {
+		view.counters[i] = ADDRESS(pmu->gp_counters[i].perf_event);
+		view.counters[VIEW_COUNTERS / 2 + i] =
+			i < pmu->nr_arch_fixed_counters ? ADDRESS(pmu->fixed_counters[i].perf_event) : 0;
+	}
+	return &view;
 }

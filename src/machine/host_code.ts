@@ -1,0 +1,165 @@
+/** The host's kernel as C code; its tasks are the threads of vCPUs and then the idle ones. */
+import type { ImageInstance } from '../guest/image/instance.js';
+import { PERF_EVENT_STATE_ACTIVE } from '../guest/perf/perf_event.js';
+import { perf_event } from '../guest/perf/perf_structs.js';
+import type { LogicalProcessor } from '../hw/logical_processor.js';
+import { MSR_CORE_PERF_GLOBAL_CTRL } from '../hw/msr_index.js';
+import { HOST } from '../host/observer.js';
+import type { Vcpu } from '../host/vcpu.js';
+import { COUNTER_EVENTS } from './host_perf.js';
+import { KernelImage } from './kernel_image.js';
+import type { VmxCpus } from './vmx_cpus.js';
+
+/** Words of `vlbr_vcpu_view()`: the LBR event, whether its MSRs pass, and events of counters. */
+const VIEW_LBR_EVENT = 0;
+const VIEW_PASSTHROUGH = 1;
+const VIEW_COUNTERS = 2;
+
+/** The module's own start, by the names of all trees. */
+const KVM_INITCALLS: readonly string[] = ['kvm_x86_init', 'vmx_init', 'vt_init'];
+
+export class HostCode extends KernelImage {
+  run(pcpu: number, name: string, ...args: readonly number[]): void {
+    this.atOnce(pcpu, name, ...args);
+    this.settle();
+  }
+
+  /** Makes an event, which takes a slot, unless the kernel refuses it. */
+  make(slot: number, pcpu: number, name: string, ...args: readonly number[]): void {
+    const made = this.atOnce(pcpu, name, ...args);
+    if (made > 0) this.eventAt[slot] = made;
+    this.settle();
+  }
+
+  task(thread: number): number {
+    return this.taskAt[thread];
+  }
+
+  event(slot: number): number {
+    return this.eventAt[slot];
+  }
+}
+
+/** What the machine has of a host whose KVM runs. */
+export interface KvmParts {
+  readonly vcpus: readonly Vcpu[];
+  readonly pcpus: readonly LogicalProcessor[];
+  readonly vmx: VmxCpus;
+  /** For each vCPU the number of its file: words of the block. */
+  readonly files: Int32Array;
+  /** The slot of the first event of a counter. */
+  readonly firstCounterEvent: number;
+  /** A counter of a pCPU overflows. */
+  overflow(pcpu: number, counter: number): void;
+}
+
+/** Starts the tree's KVM, and makes VMs and vCPUs; `tasks` are their threads. */
+export function startKvm(
+  instance: ImageInstance,
+  { vcpus, vmx, files, pcpus }: Pick<KvmParts, 'vcpus' | 'vmx' | 'files' | 'pcpus'>,
+  tasks: readonly number[],
+): void {
+  vmx.attach(instance);
+  instance.ask('vlbr_kvm_prepare');
+  for (const name of KVM_INITCALLS) {
+    if (instance.has(`initcall_${name}`)) instance.ask(`initcall_${name}`, 0);
+  }
+  instance.ask('vlbr_kvm_hooks');
+  let vm = -1;
+  for (const vcpu of vcpus) {
+    if (vcpu.cpu === 0) vm = instance.ask('vlbr_vm_create', tasks[vcpu.id]);
+    vmx.make(vcpu.id, () => {
+      const { lbr_format } = pcpus[0].model;
+      const task = tasks[vcpu.id];
+      files[vcpu.id] = instance.ask('vlbr_vcpu_create', vm, vcpu.cpu, task, lbr_format);
+    });
+  }
+}
+
+/** The host's kernel with its KVM. */
+export class KvmCode extends HostCode {
+  private parts: KvmParts | null = null;
+  /** The vCPU whose thread runs KVM's code, or HOST. */
+  onBehalf: number = HOST;
+
+  attach(parts: KvmParts): void {
+    this.parts = parts;
+  }
+
+  private get kvm(): KvmParts {
+    if (this.parts === null) throw new Error('KVM has not started');
+    return this.parts;
+  }
+
+  get pcpus(): readonly LogicalProcessor[] {
+    return this.kvm.pcpus;
+  }
+
+  /** Whether KVM itself is at the MSR that is accessed, and not perf. */
+  get isKvm(): boolean {
+    return this.instance.ask('vlbr_msr_is_kvm') !== 0;
+  }
+
+  /** Runs a function of KVM's, on behalf of a vCPU. */
+  runFor(vcpu: Vcpu, pcpu: number, name: string, ...args: readonly number[]): void {
+    this.onBehalf = vcpu.id;
+    this.run(pcpu, name, ...args);
+    this.onBehalf = HOST;
+  }
+
+  /** A vCPU's thread begins KVM_RUN, or goes on with it, until it is left or ends. */
+  runThread({ id, pcpu }: Vcpu): void {
+    this.onBehalf = id;
+    if (this.instance.hasLeft(id)) this.instance.resumeThread(id, pcpu);
+    else this.instance.runThread(id, pcpu, 'vlbr_vcpu_run', this.kvm.files[id]);
+    this.onBehalf = HOST;
+    this.settle();
+  }
+
+  needResched({ id }: Vcpu): void {
+    this.instance.ask('vlbr_need_resched', this.task(id));
+  }
+
+  /** The host's counter that counts for a guest's on the vCPU's pCPU now, or -1. */
+  hostCounterOf(vcpu: Vcpu, counter: number): number {
+    const { kernel, kvm } = this;
+    const slot = kvm.firstCounterEvent + vcpu.id * COUNTER_EVENTS + counter;
+    const event = kernel.events[slot];
+    if (event.used === 0 || event.state !== PERF_EVENT_STATE_ACTIVE) return -1;
+    const enabled = kvm.pcpus[vcpu.pcpu].rdmsr(MSR_CORE_PERF_GLOBAL_CTRL);
+    return (enabled & (1 << event.idx)) === 0 ? -1 : event.idx;
+  }
+
+  overflow(pcpu: number, counter: number): void {
+    this.kvm.overflow(pcpu, counter);
+  }
+
+  override look(): void {
+    if (this.parts !== null) for (const vcpu of this.parts.vcpus) this.lookAtVcpu(vcpu);
+    super.look();
+  }
+
+  /** KVM's events have slots of their own. */
+  private lookAtVcpu(vcpu: Vcpu): void {
+    const { firstCounterEvent, files } = this.kvm;
+    const at = this.instance.ask('vlbr_vcpu_view', files[vcpu.id]) >> 2;
+    const ints = this.instance.ints();
+    vcpu.msr_passthrough = ints[at + VIEW_PASSTHROUGH] !== 0;
+    this.setSlot(vcpu.id, ints[at + VIEW_LBR_EVENT]);
+    for (let i = 0; i < COUNTER_EVENTS; i++) {
+      const slot = firstCounterEvent + vcpu.id * COUNTER_EVENTS + i;
+      this.setSlot(slot, ints[at + VIEW_COUNTERS + i]);
+    }
+  }
+
+  private setSlot(slot: number, address: number): void {
+    if (this.eventAt[slot] === address) return;
+    this.eventAt[slot] = address;
+    const { o } = this.kernel.events[slot];
+    this.kernel.words.fill(0, o, o + perf_event.WORDS);
+  }
+
+  migrate(_vcpu: Vcpu): void {
+    throw new Error('migration by the ABI of a tree is not there yet');
+  }
+}

@@ -1,0 +1,190 @@
+/**
+ * The VMX of the pCPUs, for a KVM that runs as C code: which VMCS is current where, and how a guest
+ * is entered and left. KVM knows a VMCS by the address of its region.
+ */
+import type { ImageInstance, VmxHooks } from '../guest/image/instance.js';
+import { assert } from '../hw/assert.js';
+import type { LogicalProcessor } from '../hw/logical_processor.js';
+import { GP_VECTOR } from '../hw/msr_port.js';
+import { EXIT_REASON, FieldVmcs } from '../hw/vmcs_fields.js';
+import type { Observer } from '../host/observer.js';
+import type { Vcpu } from '../host/vcpu.js';
+
+/** Words of a vCPU. */
+const REGION = 0;
+/** Address of the guest's general registers while it runs. */
+const REGISTERS = 1;
+/** Whether it has left the guest, and the host's state was not looked at since. */
+const LEFT = 2;
+/** The vector that the last entry has injected, or 0. */
+const INJECTED = 3;
+const WORDS = 4;
+
+/** Numbers of general registers, of 8 bytes each. */
+const RAX = 0;
+const RCX = 1;
+const RDX = 2;
+const REGISTER_BYTES = 8;
+
+export class VmxCpus implements VmxHooks {
+  high = 0;
+  private readonly vcpus: readonly Vcpu[];
+  private readonly pcpus: readonly LogicalProcessor[];
+  private readonly observer: Observer;
+  private readonly words: Int32Array;
+  private instance: ImageInstance | null = null;
+  /** The vCPU whose VMCS is being made, or -1. */
+  private making = -1;
+
+  /** @param words - as many as `vmxWords` says. */
+  constructor(
+    vcpus: readonly Vcpu[],
+    pcpus: readonly LogicalProcessor[],
+    observer: Observer,
+    words: Int32Array,
+  ) {
+    this.vcpus = vcpus;
+    this.pcpus = pcpus;
+    this.observer = observer;
+    this.words = words;
+  }
+
+  static wordsFor(vcpus: number, pcpus: number): number {
+    return vcpus * WORDS + pcpus;
+  }
+
+  /** The kernel's memory, to which the addresses belong. */
+  attach(instance: ImageInstance): void {
+    this.instance = instance;
+    const host = {
+      word: (address: number): number => instance.readInt(address),
+      setWord: (address: number, value: number): void => instance.writeInt(address, value),
+      byte: (address: number): number =>
+        (instance.readInt(address & ~3) >> (8 * (address & 3))) & 0xff,
+    };
+    for (const { id } of this.vcpus) this.vmcs(id).host = host;
+  }
+
+  private memory(): ImageInstance {
+    assert(this.instance !== null, 'a hypervisor has memory');
+    return this.instance;
+  }
+
+  vmcs(vcpu: number): FieldVmcs {
+    const { vmcs } = this.vcpus[vcpu];
+    assert(vmcs instanceof FieldVmcs, 'the VMCS of a KVM that runs has all fields');
+    return vmcs;
+  }
+
+  /** The region that KVM uses next and that is nobody's is that of a vCPU. */
+  make(vcpu: number, making: () => void): void {
+    this.words[vcpu * WORDS + REGION] = 0;
+    this.making = vcpu;
+    making();
+    this.making = -1;
+  }
+
+  private ownerOf(region: number): number {
+    return this.vcpus.findIndex(({ id }) => this.words[id * WORDS + REGION] === region);
+  }
+
+  /** The vCPU whose VMCS is current on a pCPU. */
+  private current(cpu: number): Vcpu {
+    const region = this.words[this.vcpus.length * WORDS + cpu];
+    const owner = this.ownerOf(region);
+    assert(region !== 0 && owner >= 0, 'a VMCS is current where it is used');
+    return this.vcpus[owner];
+  }
+
+  vmread(cpu: number, field: number): number {
+    const vmcs = this.vmcs(this.current(cpu).id);
+    const low = vmcs.read(field);
+    this.high = vmcs.high;
+    return low;
+  }
+
+  vmwrite(cpu: number, field: number, low: number, high: number): void {
+    this.vmcs(this.current(cpu).id).write(field, low, high);
+  }
+
+  vmclear(region: number): void {
+    for (let i = 0; i < this.pcpus.length; i++) {
+      const at = this.vcpus.length * WORDS + i;
+      if (this.words[at] === region) this.words[at] = 0;
+    }
+    if (this.making < 0 || this.words[this.making * WORDS + REGION] !== 0) return;
+    const former = this.ownerOf(region);
+    if (former >= 0) this.words[former * WORDS + REGION] = 0;
+    this.words[this.making * WORDS + REGION] = region;
+    this.vmcs(this.making).clear();
+  }
+
+  vmptrld(cpu: number, region: number): void {
+    this.words[this.vcpus.length * WORDS + cpu] = region;
+  }
+
+  vmenter(cpu: number, registers: number): boolean {
+    const vcpu = this.current(cpu);
+    const at = vcpu.id * WORDS;
+    if (this.words[at + LEFT] !== 0) this.looked(vcpu);
+    const vmcs = this.vmcs(vcpu.id);
+    if (!vmcs.enterFrom(this.pcpus[cpu])) {
+      this.observer.entryFailed(vcpu.id);
+      vmcs.exitTo(this.pcpus[cpu], EXIT_REASON.INVALID_STATE, 0);
+      return false;
+    }
+    vcpu.inGuest = true;
+    this.words[at + REGISTERS] = registers;
+    this.words[at + INJECTED] = vmcs.takeInjected();
+    return true;
+  }
+
+  /** VM exit, for a reason and with what interrupted, or 0. */
+  vmexit(vcpu: Vcpu, reason: number, interrupted: number): void {
+    this.vmcs(vcpu.id).exitTo(this.pcpus[vcpu.pcpu], reason, interrupted);
+    vcpu.inGuest = false;
+    this.words[vcpu.id * WORDS + INJECTED] = 0;
+    this.words[vcpu.id * WORDS + LEFT] = 1;
+  }
+
+  /** The host has its state back after an exit. */
+  looked(vcpu: Vcpu): void {
+    this.words[vcpu.id * WORDS + LEFT] = 0;
+    this.observer.exited(vcpu.id);
+  }
+
+  /** The vector that the last entry has injected: 0 for none. */
+  injected(vcpu: Vcpu): number {
+    return this.words[vcpu.id * WORDS + INJECTED];
+  }
+
+  /** Whether the guest's last instruction has raised #GP. */
+  raisedGp(vcpu: Vcpu): boolean {
+    return this.injected(vcpu) === GP_VECTOR;
+  }
+
+  /** The registers of a guest that is at RDMSR or WRMSR. */
+  setRegisters(vcpu: Vcpu, msr: number, eax: number, edx: number): void {
+    this.setRegister(vcpu, RCX, msr);
+    this.setRegister(vcpu, RAX, eax);
+    this.setRegister(vcpu, RDX, edx);
+  }
+
+  private setRegister({ id }: Vcpu, register: number, value: number): void {
+    const at = this.words[id * WORDS + REGISTERS] + register * REGISTER_BYTES;
+    this.memory().writeInt(at, value);
+    this.memory().writeInt(at + 4, 0);
+  }
+
+  eax(vcpu: Vcpu): number {
+    return this.register(vcpu, RAX);
+  }
+
+  edx(vcpu: Vcpu): number {
+    return this.register(vcpu, RDX);
+  }
+
+  private register({ id }: Vcpu, register: number): number {
+    return this.memory().readInt(this.words[id * WORDS + REGISTERS] + register * REGISTER_BYTES);
+  }
+}
