@@ -2,6 +2,8 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { distance } from 'fastest-levenshtein';
 import { KERNEL_VERSIONS } from '../guest/perf/kernel.js';
+import { POLICIES } from '../host/policy/index.js';
+import { kvm } from '../host/policy/kvm.js';
 import { DRIVERS } from './drivers.js';
 import { UsageError } from './errors.js';
 
@@ -78,6 +80,21 @@ export function namesOf<T extends string>(what: string, list: string, known: rea
     for (const name of found) wanted.add(name);
   }
   return known.filter((name) => wanted.has(name));
+}
+
+/** Whether a list of policies names the KVM of the tree; `all` does not. */
+export function namesKvm(list: string): boolean {
+  return list.split(',').some((word) => word.trim() === kvm.name);
+}
+
+/**
+ * The policies of a list, in the order of the matrix.
+ *
+ * @throws UsageError for a name that there is not.
+ */
+export function policiesOf(list: string): string[] {
+  const names = POLICIES.map(({ name }) => name);
+  return namesOf('policy', list, namesKvm(list) ? [...names, kvm.name] : names);
 }
 
 /** The entry of a table that has a name. @throws UsageError when there is none. */

@@ -15,6 +15,7 @@ import {
   type TreeImage,
 } from '../tree/image/image.js';
 import { installedKernel, type KernelSource, readKernelSource } from '../tree/source.js';
+import { namesKvm } from './arguments.js';
 import type { DriverName } from './drivers.js';
 import { UsageError } from './errors.js';
 
@@ -22,6 +23,8 @@ export interface DriverOptions {
   readonly driver?: DriverName;
   readonly kernelSrc?: string;
   readonly kernel?: KernelVersion;
+  /** A list of policies; the KVM of the tree may be among them. */
+  readonly policy?: string;
 }
 
 /** Code of a kernel that is to run in place of the port, or of its lbr.c. */
@@ -38,16 +41,23 @@ export interface KernelCode {
  * @throws UsageError when it can't be had.
  */
 export async function askedCode(options: DriverOptions): Promise<KernelCode | null> {
-  const { driver, kernelSrc } = options;
+  const { driver, kernelSrc, policy } = options;
+  const withKvm = policy !== undefined && namesKvm(policy);
   const drivers = '--driver kernel and --driver lbr.c';
   const instead =
     `for the C code of a ${options.kernel} kernel, leave it out and give the tree with ` +
     '--kernel-src';
-  if (!asksForCode(options, drivers, instead)) return null;
+  const forCode = asksForCode(options, drivers, instead);
+  const isFile = driver === 'lbr.c' || /\.(?:c|wasm)$/.test(kernelSrc ?? '');
+  if (withKvm && (!forCode || isFile)) {
+    throw new UsageError('--policy kvm is the KVM of a kernel tree: name the tree by --kernel-src');
+  }
+  if (!forCode) return null;
   if (driver === 'lbr.c' || kernelSrc?.endsWith('.c') === true) return lbrCode(driver, kernelSrc);
   return explainedAsync(kernelSrc, async () => {
     if (kernelSrc?.endsWith('.wasm') === true) return codeOf(readFileSync(kernelSrc));
-    return codeOfImage(await treeImage(kernelSrc ?? installedKernel(), cacheFolder()));
+    const tree = kernelSrc ?? installedKernel();
+    return codeOfImage(await treeImage(tree, cacheFolder(), { kvm: withKvm }));
   });
 }
 

@@ -28,7 +28,9 @@ export interface Hypervisor {
   schedIn(vcpu: Vcpu, pcpu: number): void;
   /** An LBR event of the host's own comes to a pCPU, or has gone; `loaded` is on it, or null. */
   hostPerfEvent(pcpu: number, loaded: Vcpu | null, on: boolean): void;
-  /** Live migration of a vCPU whose thread is off. */
+  /** Whether a vCPU's own thread has to be on a pCPU for its migration. */
+  readonly migratesByThread: boolean;
+  /** Live migration of a vCPU. */
   migrate(vcpu: Vcpu): void;
   /** Whether registers of a pCPU that the host's own event had are lent out. */
   lentOut(pcpu: number): boolean;

@@ -45,6 +45,7 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
   vector: Vector = 0;
   /** No counter concerns the LBR. */
   readonly emulatesCounters: boolean = false;
+  readonly migratesByThread: boolean = false;
   private readonly model: CpuModel;
   private readonly map: LbrMap;
 

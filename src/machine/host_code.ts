@@ -2,6 +2,7 @@
 import type { ImageInstance } from '../guest/image/instance.js';
 import { PERF_EVENT_STATE_ACTIVE } from '../guest/perf/perf_event.js';
 import { perf_event } from '../guest/perf/perf_structs.js';
+import { assert } from '../hw/assert.js';
 import type { LogicalProcessor } from '../hw/logical_processor.js';
 import { MSR_CORE_PERF_GLOBAL_CTRL } from '../hw/msr_index.js';
 import { HOST } from '../host/observer.js';
@@ -67,13 +68,18 @@ export function startKvm(
   instance.ask('vlbr_kvm_hooks');
   let vm = -1;
   for (const vcpu of vcpus) {
-    if (vcpu.cpu === 0) vm = instance.ask('vlbr_vm_create', tasks[vcpu.id]);
+    if (vcpu.cpu === 0) {
+      if (vm >= 0) instance.ask('vlbr_close_file', vm);
+      vm = instance.ask('vlbr_vm_create', tasks[vcpu.id]);
+    }
     vmx.make(vcpu.id, () => {
       const { lbr_format } = pcpus[0].model;
       const task = tasks[vcpu.id];
       files[vcpu.id] = instance.ask('vlbr_vcpu_create', vm, vcpu.cpu, task, lbr_format);
     });
   }
+  // The vCPUs keep their VM.
+  instance.ask('vlbr_close_file', vm);
 }
 
 /** The host's kernel with its KVM. */
@@ -159,7 +165,28 @@ export class KvmCode extends HostCode {
     this.kernel.words.fill(0, o, o + perf_event.WORDS);
   }
 
-  migrate(_vcpu: Vcpu): void {
-    throw new Error('migration by the ABI of a tree is not there yet');
+  /** A signal ends KVM_RUN: the vCPU's thread is in userspace. */
+  toUserspace(vcpu: Vcpu): void {
+    const task = this.task(vcpu.id);
+    if (!this.instance.hasLeft(vcpu.id)) return;
+    this.instance.ask('vlbr_signal', task, 1);
+    this.runThread(vcpu);
+    this.instance.ask('vlbr_signal', task, 0);
+    assert(!this.instance.hasLeft(vcpu.id), 'a signal ends KVM_RUN');
+  }
+
+  /** A new vCPU, with the MSRs that KVM lists, in place of one whose thread is in userspace. */
+  migrate(vcpu: Vcpu): void {
+    const { id, cpu, pcpu } = vcpu;
+    const { files, vmx, pcpus } = this.kvm;
+    this.runFor(vcpu, pcpu, 'vlbr_vcpu_save', files[id]);
+    const task = this.task(id);
+    this.atOnce(pcpu, 'vlbr_close_file', files[id]);
+    vmx.make(id, () => {
+      const vm = this.atOnce(pcpu, 'vlbr_vm_create', task);
+      files[id] = this.atOnce(pcpu, 'vlbr_vcpu_create', vm, cpu, task, pcpus[0].model.lbr_format);
+      this.atOnce(pcpu, 'vlbr_close_file', vm);
+    });
+    this.runFor(vcpu, pcpu, 'vlbr_vcpu_restore', files[id]);
   }
 }

@@ -22,6 +22,7 @@ export class KvmImage implements Hypervisor {
   edx = 0;
   vector: Vector = 0;
   readonly emulatesCounters: boolean = true;
+  readonly migratesByThread: boolean = true;
   private readonly code: KvmCode;
   private readonly vmx: VmxCpus;
   private readonly observer: Observer;
@@ -135,7 +136,9 @@ export class KvmImage implements Hypervisor {
 
   hostPerfEvent(): void {}
 
+  /** Its thread is on a pCPU, for as long as that takes. */
   migrate(vcpu: Vcpu): void {
+    this.code.toUserspace(vcpu);
     this.code.migrate(vcpu);
   }
 

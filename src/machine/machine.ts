@@ -194,10 +194,13 @@ export class Machine implements GuestsOwner {
 
   /** Second half of a switch: the new thread arrives. */
   switchIn(pcpu: number, next: number): void {
+    this.arrive(pcpu, next);
+    if (next >= 0) this.hypervisor.enter(this.vcpus[next]);
+  }
+
+  private arrive(pcpu: number, next: number): void {
     this.host.schedIn(pcpu, next < 0 ? this.host.idle(pcpu) : next);
-    if (next < 0) return;
-    this.hypervisor.schedIn(this.vcpus[next], pcpu);
-    this.hypervisor.enter(this.vcpus[next]);
+    if (next >= 0) this.hypervisor.schedIn(this.vcpus[next], pcpu);
   }
 
   /** Arms a switch to vCPU `next`, to come after `after` more MSR accesses of the pCPU's guest. */
@@ -479,7 +482,18 @@ export class Machine implements GuestsOwner {
     this.observer.cstate(pcpu);
   }
 
+  /** Live migration of a vCPU whose thread is off. */
   liveMigrate(vcpu: number): void {
-    this.hypervisor.migrate(this.vcpus[vcpu]);
+    const { hypervisor } = this;
+    if (!hypervisor.migratesByThread) {
+      hypervisor.migrate(this.vcpus[vcpu]);
+      return;
+    }
+    const pcpu = this.host.kernel.tasks[vcpu].cpu;
+    const before = this.loaded(pcpu)?.id ?? -1;
+    this.switchOut(pcpu, vcpu);
+    this.arrive(pcpu, vcpu);
+    hypervisor.migrate(this.vcpus[vcpu]);
+    this.switchTo(pcpu, before);
   }
 }

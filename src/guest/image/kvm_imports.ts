@@ -11,6 +11,7 @@ export const KVM_NOTHING: Readonly<Record<string, readonly string[]>> = {
     'kvm_configure_mmu',
     'kvm_async_pf_init',
     'kvm_async_pf_vcpu_init',
+    'kvm_check_async_pf_completion',
     'kvm_gpc_init',
     'kvm_gpc_deactivate',
     'kvm_clear_async_pf_completion_queue',
@@ -21,6 +22,13 @@ export const KVM_NOTHING: Readonly<Record<string, readonly string[]>> = {
     'kvm_mmu_after_set_cpuid',
     'kvm_coalesced_mmio_init',
     'kvm_mmu_init_vm',
+    'kvm_mmu_pre_destroy_vm',
+    'kvm_mmu_unload',
+    'kvm_mmu_uninit_vm',
+    'kvm_page_track_cleanup',
+    'kvm_coalesced_mmio_free',
+    'mmu_notifier_unregister',
+    '__mmdrop',
     'kvm_mmu_post_init_vm',
     'kvm_page_track_init',
     'mmu_notifier_register',
@@ -30,6 +38,7 @@ export const KVM_NOTHING: Readonly<Record<string, readonly string[]>> = {
     'nested_vmx_hardware_setup',
     'vmx_get_vmx_msr',
     'kvm_hv_init_vm',
+    'kvm_hv_destroy_vm',
     'kvm_hv_vcpu_uninit',
     'kvm_hv_set_cpuid',
     'kvm_hv_setup_tsc_page',
@@ -46,6 +55,11 @@ export const KVM_NOTHING: Readonly<Record<string, readonly string[]>> = {
     '__kvm_migrate_pit_timer',
     'kvm_scan_ioapic_routes',
     'kvm_eventfd_init',
+    'kvm_irqfd_release',
+    'kvm_free_pit',
+    'kvm_free_irq_routing',
+    'kvm_pic_destroy',
+    'kvm_ioapic_destroy',
     'kvm_setup_empty_irq_routing',
     'kvm_init_irq_routing',
   ],
@@ -61,14 +75,12 @@ export const KVM_NOTHING: Readonly<Record<string, readonly string[]>> = {
     'cpu_kernelmode_gs_base',
     'is_64bit_mm',
     'fpregs_assert_state_consistent',
-    'fpu_swap_kvm_fpstate',
     'xstate_get_guest_group_perm',
     'read_cr0',
     '__read_cr3',
-    'fpu_free_guest_fpstate',
     'intel_pt_handle_vmx',
   ],
-  'nobody waits, since one function runs at a time': ['__init_rwsem', 'migrate_disable', 'migrate_enable', '___migrate_enable'],
+  'nobody waits, since one function runs at a time': ['__init_rwsem', 'cleanup_srcu_struct', 'cancel_delayed_work_sync', 'put_pid', 'migrate_disable', 'migrate_enable', '___migrate_enable'],
   'the host is neither suspended nor stopped, and has one clock': [
     'pvclock_gtod_register_notifier',
     'cpu_emergency_register_virt_callback',
@@ -85,7 +97,7 @@ export const KVM_NOTHING: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Names of answers that are always 1. */
-export const KVM_ONE: readonly string[] = ['cpu_has_vmx', 'fpu_alloc_guest_fpstate', '___ratelimit'];
+export const KVM_ONE: readonly string[] = ['cpu_has_vmx', '___ratelimit', '__is_canonical_address', 'kvm_hv_get_msr_common', 'kvm_hv_set_msr_common'];
 
 /**
  * Instructions that have nothing to do: each CPU is in VMX operation from the start, and none has a
@@ -128,6 +140,7 @@ export function kvmAnswers(kernel: Asking): Record<string, Answer> {
     vmemdup_user: duplicate,
     vmemdup_array_user: (from, n, size) => duplicate(from, n * size),
     cpuid_function_is_indexed: (leaf) => (INDEXED.has(leaf) ? 1 : 0),
+    __canonical_address: (address) => address,
     x86_family: (signature) => (signature >> 8) & 0xf,
     x86_model: (signature) => ((signature >> 4) & 0xf) | ((signature >> 12) & 0xf0),
     x86_stepping: (signature) => signature & 0xf,

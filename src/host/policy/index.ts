@@ -1,4 +1,5 @@
 import { always } from './always.js';
+import { kvm } from './kvm.js';
 import { lazyLiteral } from './lazy_literal.js';
 import { lazySound } from './lazy_sound.js';
 import { merged } from './merged.js';
@@ -35,7 +36,7 @@ export const POLICIES: readonly LbrPolicy[] = [
   parked,
 ];
 
-/** Finds a policy by name; undefined when there is none. */
+/** Finds a policy by name, a tree's own KVM included; undefined when there is none. */
 export function findPolicy(name: string): LbrPolicy | undefined {
-  return POLICIES.find((policy) => policy.name === name);
+  return name === kvm.name ? kvm : POLICIES.find((policy) => policy.name === name);
 }

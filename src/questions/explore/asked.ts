@@ -1,12 +1,11 @@
 /** What is asked of an exploration, however it goes through schedules. */
 import type { KernelVersion } from '../../guest/perf/kernel.js';
-import { POLICIES } from '../../host/policy/index.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
 import type { Property, PropertyName } from '../../judge/properties.js';
 import type { Shape } from '../../machine/config.js';
 import { type Bounds, type Group, GROUP_NAMES } from '../../schedule/explored.js';
 import { DEFAULT_GROUPS } from '../../states/alphabet.js';
-import { entryOf, namesOf } from '../../console/arguments.js';
+import { entryOf, namesOf, policiesOf } from '../../console/arguments.js';
 import { UsageError } from '../../console/errors.js';
 import {
   EXIT_EXPECTED,
@@ -54,8 +53,7 @@ export interface Asked {
  */
 export function askedOf(options: ExploreOptions, known: readonly Property[], calls: number): Asked {
   const { kernel, vms, vcpus, tasks, pcpus, events, suspended } = options;
-  const names = POLICIES.map(({ name }) => name);
-  const policies = namesOf('policy', options.policy, names);
+  const policies = policiesOf(options.policy);
   const properties = namesOf(
     'property',
     options.property,

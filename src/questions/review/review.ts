@@ -1,5 +1,4 @@
 /** `vlbr review`: how a change of a kernel's perf affects the properties. */
-import { POLICIES } from '../../host/policy/index.js';
 import { PROPERTY_NAMES } from '../../judge/properties.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { coloursFor } from '../../console/colours.js';
@@ -10,7 +9,7 @@ import { findingsOf, isMain, losesAnything, type PolicyReview, ranOn } from './c
 import { plural } from '../../console/text.js';
 import { noneReached, type Reached, reachedOf } from './reached.js';
 import { explainedAsync } from '../../console/kernel_source.js';
-import { namesOf } from '../../console/arguments.js';
+import { namesOf, policiesOf } from '../../console/arguments.js';
 import { campaignsInWorkers } from '../../console/campaigns.js';
 import type { ReviewJob } from './worker.js';
 import {
@@ -48,8 +47,7 @@ export async function review(patches: readonly string[], options: ReviewOptions)
     options.cpu,
     CPU_MODELS.map(({ name }) => name),
   );
-  const names = POLICIES.map(({ name }) => name);
-  const policies = namesOf('policy', options.policy, names);
+  const policies = policiesOf(options.policy);
   const properties = namesOf('property', options.property, PROPERTY_NAMES);
   const { before, after, leftOut, counting } = await sidesOf(patches, options.kernelSrc, reverse);
   const job: ReviewJob = {

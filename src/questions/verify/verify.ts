@@ -1,7 +1,6 @@
 /** `vlbr verify`: judges policies by a campaign and prints the report. */
 import type { KernelVersion } from '../../guest/perf/kernel.js';
 import { PORT } from '../../guest/perf/lbr_port.js';
-import { POLICIES } from '../../host/policy/index.js';
 import { PROPERTY_NAMES } from '../../judge/properties.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { coloursFor } from '../../console/colours.js';
@@ -14,7 +13,7 @@ import type { HostSchedule } from '../../schedule/host_schedule.js';
 import { DEFAULT_VCPU_THREADS, hostSchedule } from '../../schedule/host_schedule.js';
 import { DEFAULT_SHAPES, mergedReports, type Report } from '../../campaign/campaign.js';
 import { recordedShape } from '../../schedule/recorded.js';
-import { entryOf, namesOf } from '../../console/arguments.js';
+import { entryOf, namesOf, policiesOf } from '../../console/arguments.js';
 import { campaignsInWorkers } from '../../console/campaigns.js';
 import type { VerifyJob } from './worker.js';
 import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
@@ -76,8 +75,7 @@ export async function verify(options: VerifyOptions): Promise<number> {
 function jobOf(options: VerifyOptions): Omit<VerifyJob, 'binary' | 'version'> {
   const { cpu, kernel, runs, seed } = options;
   entryOf('CPU', cpu, CPU_MODELS);
-  const names = POLICIES.map(({ name }) => name);
-  const policies = namesOf('policy', options.policy, names);
+  const policies = policiesOf(options.policy);
   const properties = namesOf('property', options.property, PROPERTY_NAMES);
   const shapes = shapesOf(options);
   const schedules = schedulesOf(options);

@@ -339,7 +339,8 @@ void vlbr_wrmsr(u32 msr, u64 value)
 
 /*
  * Calls of other CPUs: as soon as those run and have their interrupts on, this one calls in their
- * place. Whether a CPU runs is the machine's to say: a hypervisor may have taken it away.
+ * place. Whether a CPU runs is the machine's to say: a hypervisor may have taken it away. A CPU that
+ * is in a guest leaves the guest first.
  */
 int vlbr_cpu_runs(unsigned int cpu);
 
@@ -349,7 +350,7 @@ static void callOn(int cpu, smp_call_func_t func, void *info)
 	unsigned long flags;
 
 	while (cpu != caller && !vlbr_call_is_idle(func, info, cpu) &&
-	       !(interrupts_on[cpu] && vlbr_cpu_runs(cpu)))
+	       !(vlbr_cpu_runs(cpu) && interrupts_on[cpu]))
 		vlbr_relax();
 	vlbr_cpu = cpu;
 	local_irq_save(flags);

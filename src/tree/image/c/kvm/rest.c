@@ -388,6 +388,25 @@ int anon_inode_getfd(const char *name, const struct file_operations *fops, void 
 	return fd;
 }
 
+/* arch/x86/kernel/fpu/core.c: no state is kept, only whose it is. */
+
+bool fpu_alloc_guest_fpstate(struct fpu_guest *guest)
+{
+	guest->fpstate = vlbr_alloc(sizeof(*guest->fpstate));
+	return true;
+}
+
+void fpu_free_guest_fpstate(struct fpu_guest *guest)
+{
+	vlbr_free(guest->fpstate);
+}
+
+int fpu_swap_kvm_fpstate(struct fpu_guest *guest, bool enter_guest)
+{
+	guest->fpstate->in_use = enter_guest;
+	return 0;
+}
+
 /* arch/x86/kvm/mmu/mmu.c: no address is ever translated. A root that is not there is never loaded. */
 
 int kvm_mmu_create(struct kvm_vcpu *vcpu)

@@ -110,11 +110,16 @@ static void setLapic(struct file *vcpu)
 EXPORT(vlbr_vcpu_create) int vlbr_vcpu_create(int vm, int id, struct task_struct *thread, u64 perf_cap)
 {
 	struct kvm_mp_state runnable = { .mp_state = KVM_MP_STATE_RUNNABLE };
+	struct kvm *kvm = vlbr_file(vm)->private_data;
 	struct task_struct *prev = become(thread);
 	struct cpuids *cpuids = vlbr_alloc(sizeof(*cpuids));
-	int fd = have(ask(vlbr_file(vm), KVM_CREATE_VCPU, (void *)(long)id));
-	struct file *vcpu = vlbr_file(fd);
+	struct file *vcpu;
+	int fd;
 
+	/* A thread of the process that has made the VM. */
+	thread->mm = kvm->mm;
+	fd = have(ask(vlbr_file(vm), KVM_CREATE_VCPU, (void *)(long)id));
+	vcpu = vlbr_file(fd);
 	cpuids->head.nent = CPUID_ENTRIES;
 	have(ask(&device, KVM_GET_SUPPORTED_CPUID, cpuids));
 	have(ask(vcpu, KVM_SET_CPUID2, cpuids));
@@ -126,6 +131,50 @@ EXPORT(vlbr_vcpu_create) int vlbr_vcpu_create(int vm, int id, struct task_struct
 	have(ask(vcpu, KVM_SET_MP_STATE, &runnable));
 	become(prev);
 	return fd;
+}
+
+/* A file is closed; the VM is gone with the last one. */
+EXPORT(vlbr_close_file) void vlbr_close_file(int fd)
+{
+	vlbr_release_file(fd);
+}
+
+/* Live migration: the MSRs that KVM lists are read, and written to another vCPU. */
+
+#define MSRS_LISTED 512
+static struct {
+	struct kvm_msr_list head;
+	u32 indices[MSRS_LISTED];
+} list;
+static u64 saved[MSRS_LISTED];
+static bool is_saved[MSRS_LISTED];
+
+EXPORT(vlbr_vcpu_save) void vlbr_vcpu_save(int fd)
+{
+	struct msrs msrs = { .head.nmsrs = 1 };
+	int i;
+
+	list.head.nmsrs = MSRS_LISTED;
+	have(ask(&device, KVM_GET_MSR_INDEX_LIST, &list));
+	for (i = 0; i < list.head.nmsrs; i++) {
+		msrs.entries[0].index = list.indices[i];
+		is_saved[i] = ask(vlbr_file(fd), KVM_GET_MSRS, &msrs) == 1;
+		saved[i] = msrs.entries[0].data;
+	}
+}
+
+EXPORT(vlbr_vcpu_restore) void vlbr_vcpu_restore(int fd)
+{
+	struct msrs msrs = { .head.nmsrs = 1 };
+	int i;
+
+	for (i = 0; i < list.head.nmsrs; i++) {
+		if (!is_saved[i])
+			continue;
+		msrs.entries[0].index = list.indices[i];
+		msrs.entries[0].data = saved[i];
+		ask(vlbr_file(fd), KVM_SET_MSRS, &msrs);
+	}
 }
 
 /* KVM_RUN, by the thread that runs. */
