@@ -4,17 +4,18 @@ import { PERF_EVENT_STATE_ACTIVE } from '../guest/perf/perf_event.js';
 import { perf_event } from '../guest/perf/perf_structs.js';
 import { assert } from '../hw/assert.js';
 import type { LogicalProcessor } from '../hw/logical_processor.js';
-import { MSR_CORE_PERF_GLOBAL_CTRL } from '../hw/msr_index.js';
+import { MSR_CORE_PERF_GLOBAL_CTRL, MSR_IA32_DEBUGCTLMSR } from '../hw/msr_index.js';
 import { HOST } from '../host/observer.js';
 import type { Vcpu } from '../host/vcpu.js';
 import { COUNTER_EVENTS } from './host_perf.js';
 import { KernelImage } from './kernel_image.js';
 import type { VmxCpus } from './vmx_cpus.js';
 
-/** Words of `vlbr_vcpu_view()`: the LBR event, whether its MSRs pass, and events of counters. */
+/** Words of `vlbr_vcpu_view()`. */
 const VIEW_LBR_EVENT = 0;
 const VIEW_PASSTHROUGH = 1;
-const VIEW_COUNTERS = 2;
+const VIEW_GLOBAL_CTRL = 2;
+const VIEW_COUNTERS = 4;
 
 /** The module's own start, by the names of all trees. */
 const KVM_INITCALLS: readonly string[] = ['kvm_x86_init', 'vmx_init', 'vt_init'];
@@ -101,9 +102,14 @@ export class KvmCode extends HostCode {
     return this.kvm.pcpus;
   }
 
-  /** Whether KVM itself is at the MSR that is accessed, and not perf. */
-  get isKvm(): boolean {
-    return this.instance.ask('vlbr_msr_is_kvm') !== 0;
+  /**
+   * Whether KVM itself is at the MSR that is accessed, and not perf. What is judged at the access is
+   * as perf has it then.
+   */
+  isKvmAt(msr: number): boolean {
+    if (this.instance.ask('vlbr_msr_is_kvm') === 0) return false;
+    if (msr !== MSR_IA32_DEBUGCTLMSR) this.look();
+    return true;
   }
 
   /** Runs a function of KVM's, on behalf of a vCPU. */
@@ -151,6 +157,8 @@ export class KvmCode extends HostCode {
     const at = this.instance.ask('vlbr_vcpu_view', files[vcpu.id]) >> 2;
     const ints = this.instance.ints();
     vcpu.msr_passthrough = ints[at + VIEW_PASSTHROUGH] !== 0;
+    vcpu.global_ctrl = ints[at + VIEW_GLOBAL_CTRL];
+    vcpu.global_ctrl_hi = ints[at + VIEW_GLOBAL_CTRL + 1];
     this.setSlot(vcpu.id, ints[at + VIEW_LBR_EVENT]);
     for (let i = 0; i < COUNTER_EVENTS; i++) {
       const slot = firstCounterEvent + vcpu.id * COUNTER_EVENTS + i;

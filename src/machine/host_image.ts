@@ -37,9 +37,9 @@ class CountingPort extends HostPort {
     this.counters = new Counters(words);
   }
 
-  protected override onBehalf(): number {
+  protected override onBehalf(msr: number): number {
     const { code } = this;
-    return code !== null && code.onBehalf !== HOST && code.isKvm ? code.onBehalf : HOST;
+    return code !== null && code.onBehalf !== HOST && code.isKvmAt(msr) ? code.onBehalf : HOST;
   }
 
   override overflow(counter: number): void {

@@ -61,7 +61,7 @@ export class HostPort implements MsrPort {
   }
 
   /** On whose behalf an LBR MSR is accessed. */
-  protected onBehalf(): number {
+  protected onBehalf(_msr: number): number {
     return HOST;
   }
 
@@ -77,7 +77,7 @@ export class HostPort implements MsrPort {
     this.vector = cpu.vector;
     if (cpu.vector !== 0) observer.hostFault(this.pcpu, msr, false);
     if (lbrMap(cpu.model).kind(msr) !== KIND_NONE) {
-      observer.hostAccess(this.pcpu, this.onBehalf(), msr, false);
+      observer.hostAccess(this.pcpu, this.onBehalf(msr), msr, false);
     }
     return eax;
   }
@@ -88,9 +88,9 @@ export class HostPort implements MsrPort {
     if (vector !== 0) observer.hostFault(this.pcpu, msr, true);
     if (msr === MSR_IA32_DEBUGCTLMSR) {
       // What KVM puts back after a VM exit is what is judged, and no new value.
-      if (this.onBehalf() === HOST) observer.hostDebugctl(this.pcpu, eax);
+      if (this.onBehalf(msr) === HOST) observer.hostDebugctl(this.pcpu, eax);
     } else if (lbrMap(cpu.model).kind(msr) !== KIND_NONE) {
-      observer.hostAccess(this.pcpu, this.onBehalf(), msr, true);
+      observer.hostAccess(this.pcpu, this.onBehalf(msr), msr, true);
     }
     return vector;
   }

@@ -183,11 +183,11 @@ EXPORT(vlbr_vcpu_run) long vlbr_vcpu_run(int fd)
 	return ask(vlbr_file(fd), KVM_RUN, NULL);
 }
 
-/* What is to be seen of a vCPU: its event of the LBR, whether its MSRs pass, and its counters' events. */
+/* What is to be seen of a vCPU: the event of its LBR, whether its MSRs pass; counters' events. */
 
 #define VIEW_COUNTERS 8
 static struct {
-	u32 lbr_event, msr_passthrough;
+	u32 lbr_event, msr_passthrough, global_ctrl, global_ctrl_high;
 	u32 counters[VIEW_COUNTERS];
 } view;
 
@@ -202,6 +202,8 @@ EXPORT(vlbr_vcpu_view) const void *vlbr_vcpu_view(int fd)
 
 	view.lbr_event = ADDRESS(lbr_desc->event);
 	view.msr_passthrough = lbr_desc->msr_passthrough;
+	view.global_ctrl = pmu->global_ctrl;
+	view.global_ctrl_high = pmu->global_ctrl >> 32;
 	for (i = 0; i < VIEW_COUNTERS / 2; i++) {
 		view.counters[i] = ADDRESS(pmu->gp_counters[i].perf_event);
 		view.counters[VIEW_COUNTERS / 2 + i] =
