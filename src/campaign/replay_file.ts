@@ -7,6 +7,7 @@
  * The output of `vlbr verify --json` and text that holds tokens are taken as well.
  */
 import { findPolicy, POLICIES } from '../host/policy/index.js';
+import type { LbrPolicy } from '../host/policy/policy.js';
 import { knownFailure } from '../judge/declared.js';
 import { PROPERTY, PROPERTY_NAMES, type PropertyName } from '../judge/properties.js';
 import { CPU_MODELS, findCpuModel } from '../hw/cpu_models.js';
@@ -104,8 +105,12 @@ export function caseOf(replay: Replay, whose: Breaker | null = null): ReplayCase
 }
 
 /** The same case with another driver. */
-export function withDriver(replay: ReplayCase, driver: DriverKind): ReplayCase {
-  return { ...replay, config: { ...replay.config, driver } };
+export function withDriver(
+  replay: ReplayCase,
+  driver: DriverKind,
+  policy: LbrPolicy = replay.config.policy,
+): ReplayCase {
+  return { ...replay, config: { ...replay.config, driver, policy } };
 }
 
 /** What a token says. @throws ReplayError when it is none, or names something unknown. */

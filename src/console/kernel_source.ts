@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { KERNEL_VERSIONS, type KernelVersion } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
+import { kvmOf } from '../host/policy/kvm.js';
+import type { LbrPolicy } from '../host/policy/policy.js';
 import { type KernelBinary, kernelBinary, KernelBinaryError } from '../tree/binary.js';
 import type { KernelInfo } from '../tree/binary.js';
 import { buildKernel, cacheFolder } from '../tree/build.js';
@@ -85,6 +87,11 @@ function lbrCode(driver: DriverName | undefined, path: string | undefined): Kern
     throw new UsageError(`${path}: --driver kernel takes a tree; for one file, --driver lbr.c`);
   }
   return codeOfLbr(kernelAt(path).binary);
+}
+
+/** A policy as it is with a kernel's code: the KVM of a tree is that of its version. */
+export function policyFor(policy: LbrPolicy, code: KernelCode | null): LbrPolicy {
+  return policy.ofTree === true && code !== null ? kvmOf(code.info.version) : policy;
 }
 
 /** A compiled lbr.c as code to run. */

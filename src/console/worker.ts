@@ -9,7 +9,7 @@ import { findPolicy } from '../host/policy/index.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
 import { assert } from '../hw/assert.js';
 import { type CpuModel, findCpuModel } from '../hw/cpu_models.js';
-import { codeOf } from './kernel_source.js';
+import { codeOf, type KernelCode, policyFor } from './kernel_source.js';
 
 /** Work by name, so that it can cross to a worker. */
 export interface Job {
@@ -85,10 +85,11 @@ export function judgeBy<J extends Job, P, R>(
     };
     try {
       const model = findCpuModel(cpu);
-      const policy = findPolicy(name);
-      assert(model !== undefined && policy !== undefined, 'a job names what there is');
-      const driver = driverOfBytes(job.binary);
-      return { kind: 'result', result: judge(job, { policy, model, driver }, tell) };
+      const found = findPolicy(name);
+      assert(model !== undefined && found !== undefined, 'a job names what there is');
+      const code = job.binary === null ? null : codeOf(job.binary);
+      const policy = policyFor(found, code);
+      return { kind: 'result', result: judge(job, { policy, model, driver: driverOf(code) }, tell) };
     } catch (error) {
       return { ...bugOf(error), progress: last };
     }
@@ -103,5 +104,9 @@ function bugOf(error: unknown): { kind: 'bug'; stack: string; token: string | nu
 
 /** The driver of a job, from the bytes that crossed. */
 export function driverOfBytes(bytes: Uint8Array | null): DriverKind {
-  return bytes === null ? PORT : codeOf(bytes).driver;
+  return driverOf(bytes === null ? null : codeOf(bytes));
+}
+
+function driverOf(code: KernelCode | null): DriverKind {
+  return code?.driver ?? PORT;
 }

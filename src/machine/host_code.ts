@@ -3,6 +3,7 @@ import type { ImageInstance } from '../guest/image/instance.js';
 import { PERF_EVENT_STATE_ACTIVE } from '../guest/perf/perf_event.js';
 import { perf_event } from '../guest/perf/perf_structs.js';
 import { assert } from '../hw/assert.js';
+import type { CpuModel } from '../hw/cpu_models.js';
 import type { LogicalProcessor } from '../hw/logical_processor.js';
 import { MSR_CORE_PERF_GLOBAL_CTRL, MSR_IA32_DEBUGCTLMSR } from '../hw/msr_index.js';
 import { HOST } from '../host/observer.js';
@@ -40,6 +41,16 @@ export class HostCode extends KernelImage {
   event(slot: number): number {
     return this.eventAt[slot];
   }
+
+  /** Whether the kernel looks whether the access that it makes has faulted. */
+  get expectsFault(): boolean {
+    return this.instance.safe;
+  }
+
+  /** On whose behalf an MSR is accessed: a vCPU's, or HOST. */
+  onBehalfAt(_msr: number): number {
+    return HOST;
+  }
 }
 
 /** What the machine has of a host whose KVM runs. */
@@ -67,27 +78,33 @@ export function startKvm(
     if (instance.has(`initcall_${name}`)) instance.ask(`initcall_${name}`, 0);
   }
   instance.ask('vlbr_kvm_hooks');
-  let vm = -1;
-  for (const vcpu of vcpus) {
-    if (vcpu.cpu === 0) {
-      if (vm >= 0) instance.ask('vlbr_close_file', vm);
-      vm = instance.ask('vlbr_vm_create', tasks[vcpu.id]);
-    }
-    vmx.make(vcpu.id, () => {
-      const { lbr_format } = pcpus[0].model;
-      const task = tasks[vcpu.id];
-      files[vcpu.id] = instance.ask('vlbr_vcpu_create', vm, vcpu.cpu, task, lbr_format);
+  for (const { id } of vcpus) {
+    vmx.make(id, () => {
+      files[id] = makeVcpu(tasks[id], pcpus[0].model, (...call) => instance.ask(...call));
     });
   }
-  // The vCPUs keep their VM.
-  instance.ask('vlbr_close_file', vm);
+}
+
+/**
+ * Makes a vCPU, by its thread. Each has a `struct kvm` of its own, which nothing of the LBR depends
+ * on: so one can migrate alone, and its VM is gone with it.
+ */
+function makeVcpu(
+  task: number,
+  { lbr_format }: CpuModel,
+  ask: (name: string, ...args: readonly number[]) => number,
+): number {
+  const vm = ask('vlbr_vm_create', task);
+  const vcpu = ask('vlbr_vcpu_create', vm, task, lbr_format);
+  ask('vlbr_close_file', vm);
+  return vcpu;
 }
 
 /** The host's kernel with its KVM. */
 export class KvmCode extends HostCode {
   private parts: KvmParts | null = null;
   /** The vCPU whose thread runs KVM's code, or HOST. */
-  onBehalf: number = HOST;
+  private onBehalf: number = HOST;
 
   attach(parts: KvmParts): void {
     this.parts = parts;
@@ -103,13 +120,13 @@ export class KvmCode extends HostCode {
   }
 
   /**
-   * Whether KVM itself is at the MSR that is accessed, and not perf. What is judged at the access is
-   * as perf has it then.
+   * A vCPU's if KVM itself is at the MSR, and not perf. What is judged at the access is as perf has
+   * it then.
    */
-  isKvmAt(msr: number): boolean {
-    if (this.instance.ask('vlbr_msr_is_kvm') === 0) return false;
+  override onBehalfAt(msr: number): number {
+    if (this.onBehalf === HOST || this.instance.ask('vlbr_msr_is_kvm') === 0) return HOST;
     if (msr !== MSR_IA32_DEBUGCTLMSR) this.look();
-    return true;
+    return this.onBehalf;
   }
 
   /** Runs a function of KVM's, on behalf of a vCPU. */
@@ -185,15 +202,13 @@ export class KvmCode extends HostCode {
 
   /** A new vCPU, with the MSRs that KVM lists, in place of one whose thread is in userspace. */
   migrate(vcpu: Vcpu): void {
-    const { id, cpu, pcpu } = vcpu;
+    const { id, pcpu } = vcpu;
     const { files, vmx, pcpus } = this.kvm;
     this.runFor(vcpu, pcpu, 'vlbr_vcpu_save', files[id]);
     const task = this.task(id);
     this.atOnce(pcpu, 'vlbr_close_file', files[id]);
     vmx.make(id, () => {
-      const vm = this.atOnce(pcpu, 'vlbr_vm_create', task);
-      files[id] = this.atOnce(pcpu, 'vlbr_vcpu_create', vm, cpu, task, pcpus[0].model.lbr_format);
-      this.atOnce(pcpu, 'vlbr_close_file', vm);
+      files[id] = makeVcpu(task, pcpus[0].model, (...call) => this.atOnce(pcpu, ...call));
     });
     this.runFor(vcpu, pcpu, 'vlbr_vcpu_restore', files[id]);
   }

@@ -13,7 +13,6 @@ import type { Memory } from '../hw/memory.js';
 import type { Vector } from '../hw/msr_port.js';
 import { vmxMsr } from '../hw/vmx_msrs.js';
 import { HOST, type Observer } from '../host/observer.js';
-import { kvm } from '../host/policy/kvm.js';
 import type { GuestLbrEvent } from '../host/policy/policy.js';
 import type { Vcpu } from '../host/vcpu.js';
 import { type MachineConfig, totalVcpus } from './config.js';
@@ -28,8 +27,8 @@ import { VmxCpus } from './vmx_cpus.js';
 class CountingPort extends HostPort {
   private readonly counters: Counters;
 
-  /** The kernel, if its KVM runs. */
-  code: KvmCode | null = null;
+  /** The kernel, once it runs here. */
+  code: HostCode | null = null;
 
   /** @param words - COUNTER_WORDS words. */
   constructor(cpu: LogicalProcessor, pcpu: number, observer: Observer, words: Int32Array) {
@@ -38,8 +37,11 @@ class CountingPort extends HostPort {
   }
 
   protected override onBehalf(msr: number): number {
-    const { code } = this;
-    return code !== null && code.onBehalf !== HOST && code.isKvmAt(msr) ? code.onBehalf : HOST;
+    return this.code?.onBehalfAt(msr) ?? HOST;
+  }
+
+  protected override expectsFault(): boolean {
+    return this.code?.expectsFault === true;
   }
 
   override overflow(counter: number): void {
@@ -117,7 +119,6 @@ class KvmHost {
   }
 
   attach(code: KvmCode, ports: readonly CountingPort[], observer: Observer): KvmImage {
-    for (const port of ports) port.code = code;
     const { vcpus, pcpus, vmx, files } = this;
     const firstSlot = firstCounterEvent(vcpus.length, pcpus.length);
     const overflow = (pcpu: number, counter: number): void => ports[pcpu].overflow(counter);
@@ -152,7 +153,7 @@ export class HostImage extends HostKernel {
     const { tasks, events } = this.kernel.config;
     const objects = words.subarray(pcpus.length * COUNTER_WORDS);
     const after = objects.subarray(KernelImage.objectWords(events, tasks));
-    const host = config.policy === kvm ? new KvmHost(vcpus, pcpus, observer, after) : null;
+    const host = config.policy.ofTree === true ? new KvmHost(vcpus, pcpus, observer, after) : null;
     this.kvmHost = host;
     const prepare = (instance: ImageInstance): void => {
       const threads = Array.from({ length: tasks }, () => instance.ask('vlbr_task'));
@@ -181,6 +182,7 @@ export class HostImage extends HostKernel {
       this.code = code;
       this.hypervisor = host.attach(code, ports, observer);
     }
+    for (const port of ports) port.code = this.code;
   }
 
   override get images(): readonly KernelImage[] {
@@ -259,6 +261,6 @@ export function hostOf(
 /** Words that a host which runs as C code keeps beside its kernel's. */
 export function hostImageWords(config: MachineConfig, { events, tasks }: KernelConfig): number {
   const { pcpus } = config.shape;
-  const ofKvm = config.policy === kvm ? KvmHost.wordsFor(totalVcpus(config), pcpus) : 0;
+  const ofKvm = config.policy.ofTree === true ? KvmHost.wordsFor(totalVcpus(config), pcpus) : 0;
   return pcpus * COUNTER_WORDS + KernelImage.objectWords(events, tasks) + ofKvm;
 }

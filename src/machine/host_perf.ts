@@ -17,7 +17,6 @@ import { MSR_IA32_DEBUGCTLMSR } from '../hw/msr_index.js';
 import type { MsrPort, Vector } from '../hw/msr_port.js';
 import type { Hypervisor } from '../host/hypervisor.js';
 import { HOST, type Observer } from '../host/observer.js';
-import { kvm } from '../host/policy/kvm.js';
 import type { GuestLbrEvent, HostPerf } from '../host/policy/policy.js';
 import type { Vcpu } from '../host/vcpu.js';
 import { type MachineConfig, totalVcpus } from './config.js';
@@ -65,6 +64,11 @@ export class HostPort implements MsrPort {
     return HOST;
   }
 
+  /** Whether the kernel looks whether the access that it makes has faulted. */
+  protected expectsFault(): boolean {
+    return false;
+  }
+
   /** A general counter overflows. */
   overflow(counter: number): void {
     this.cpu.counterOverflow(counter);
@@ -75,7 +79,7 @@ export class HostPort implements MsrPort {
     const eax = cpu.rdmsr(msr);
     this.edx = cpu.edx;
     this.vector = cpu.vector;
-    if (cpu.vector !== 0) observer.hostFault(this.pcpu, msr, false);
+    if (cpu.vector !== 0 && !this.expectsFault()) observer.hostFault(this.pcpu, msr, false);
     if (lbrMap(cpu.model).kind(msr) !== KIND_NONE) {
       observer.hostAccess(this.pcpu, this.onBehalf(msr), msr, false);
     }
@@ -85,7 +89,7 @@ export class HostPort implements MsrPort {
   wrmsr(msr: number, eax: number, edx: number): Vector {
     const { cpu, observer } = this;
     const vector = cpu.wrmsr(msr, eax, edx);
-    if (vector !== 0) observer.hostFault(this.pcpu, msr, true);
+    if (vector !== 0 && !this.expectsFault()) observer.hostFault(this.pcpu, msr, true);
     if (msr === MSR_IA32_DEBUGCTLMSR) {
       // What KVM puts back after a VM exit is what is judged, and no new value.
       if (this.onBehalf(msr) === HOST) observer.hostDebugctl(this.pcpu, eax);
@@ -112,7 +116,7 @@ export function hostKernelConfig(config: MachineConfig): KernelConfig {
     model: config.model,
     cpus: pcpus,
     tasks: vcpus + pcpus,
-    events: firstCounterEvent(vcpus, pcpus) + (config.policy === kvm ? COUNTER_EVENTS * vcpus : 0),
+    events: firstCounterEvent(vcpus, pcpus) + (config.policy.ofTree === true ? COUNTER_EVENTS * vcpus : 0),
     pmu_version: config.model.pmu_version,
     version: config.kernel,
     pv: 'none',

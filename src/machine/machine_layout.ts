@@ -2,7 +2,6 @@
 import { driverOf, type KernelConfig, KernelLayout } from '../guest/perf/kernel.js';
 import { KVM_FEATURE_PV_LBR_CTRL } from '../guest/pv/kvm_para.js';
 import { kvmCpuidFeatures } from '../host/kvm.js';
-import { kvm } from '../host/policy/kvm.js';
 import { Vcpu, type VcpuLayout } from '../host/vcpu.js';
 import { LbrStack } from '../hw/lbr_stack.js';
 import { LogicalProcessor } from '../hw/logical_processor.js';
@@ -80,7 +79,7 @@ export class MachineLayout {
     this.lent = times(pcpus, () => LbrStack.allocate(block, model));
     this.lentFlags = block.take(pcpus);
     this.pcpusEnd = block.size;
-    this.vcpus = times(vcpus, () => Vcpu.allocate(block, model, policy.words, policy === kvm));
+    this.vcpus = times(vcpus, () => Vcpu.allocate(block, model, policy.words, policy.ofTree === true));
     this.vcpuWords = (block.size - this.pcpusEnd) / vcpus;
     this.host = new KernelLayout(block, hostKernelConfig(config));
     const guest = guestKernelConfig(config);

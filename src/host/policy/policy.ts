@@ -107,6 +107,8 @@ export interface LbrPolicy extends PolicyClaims {
   readonly assumes: string;
   /** What the guest is told: where its driver reports call-stack use, if at all. */
   readonly pv: PvSite;
+  /** Whether it is the KVM of the tree that runs, and no model: it has no hooks. */
+  readonly ofTree?: boolean;
   /** Whether its host half changes perf itself, so that no tree's perf is its own. */
   readonly changesPerf?: true;
   /** Names of its words per vCPU: `vcpu.words.NAME` in a hook that asks for a Vcpu<'NAME'>. */

@@ -11,7 +11,7 @@ import { tokenOf } from '../../campaign/replay_file.js';
 import { guestText } from '../../tell/source_text.js';
 import { UsageError, WorkerBug } from '../../console/errors.js';
 import { EXIT_EXPECTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
-import { askedCode, type DriverOptions } from '../../console/kernel_source.js';
+import { askedCode, type DriverOptions, policyFor } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
 
 export interface ReplayOptions extends DriverOptions {
@@ -20,9 +20,13 @@ export interface ReplayOptions extends DriverOptions {
 
 /** Returns the exit code. */
 export async function replay(from: string, { json, ...asked }: ReplayOptions): Promise<number> {
-  const code = await askedCode(asked);
+  const found = casesOf(from);
+  const policy = found.map(({ config }) => config.policy.name).join(',');
+  const code = await askedCode({ ...asked, policy });
   const driver = code?.driver ?? PORT;
-  const cases = casesOf(from).map((one) => withDriver(one, driver));
+  const cases = found.map((one) => {
+    return withDriver(one, driver, policyFor(one.config.policy, code));
+  });
   const variant = cases.find(({ config }) => config.kernel !== '6.1');
   if (code !== null && variant !== undefined) {
     const { kernel } = variant.config;

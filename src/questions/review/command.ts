@@ -1,5 +1,5 @@
 /** The command line of `vlbr review`. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { runsNumber, SEED_SAYS, seedNumber, TREE_SAYS } from '../../console/arguments.js';
 import {
   EXIT_EXPECTED,
@@ -9,10 +9,10 @@ import {
   EXIT_UNREACHED,
   exitCodesText,
 } from '../../console/exit_codes.js';
+import { TELLING } from './policies.js';
 import type { ReviewOptions } from './review.js';
 
 /** The sound designs, each of another kind, and KVM as it is: what a guest does shows there. */
-const TELLING = 'always,pv-sound,lazy-sound,parked,merged';
 
 const HELP = `
 The suite runs on the perf core and x86 driver of the tree and on the changed ones, in every guest,
@@ -24,7 +24,8 @@ uncovers what Linux 6.1 does wrong itself, while something is gained.
 Lines of a series that were not reached are named, as far as they have code.
 
 The default policies are those under which a guest's kernel shows: the sound designs, each of
-another kind, and KVM as it is.
+another kind, and the model of KVM. A series that changes KVM is run on the tree's own KVM as
+well (policy kvm).
 
 Examples:
   vlbr review --kernel-src ~/linux 0001-perf-x86-lbr-my-change.patch
@@ -45,7 +46,9 @@ export function reviewCommand(done: (code: number) => void): Command {
     .argument('<patch...>', 'diffs or mails in order, as git am takes them, or a second tree')
     .option('--kernel-src <path>', TREE_SAYS)
     .option('--reverse', 'the tree has the patches: what did they fix?')
-    .option('--policy <names>', 'policies, separated by commas', TELLING)
+    .addOption(
+      new Option('--policy <names>', 'policies, separated by commas').default(undefined, TELLING),
+    )
     .option('--property <names>', 'properties, likewise', 'all')
     .option('--cpu <names>', 'CPU models, likewise', 'skylake,haswell')
     .option('--runs <n>', 'runs for each policy, CPU and side', runsNumber, 500)

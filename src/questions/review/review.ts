@@ -9,7 +9,7 @@ import { findingsOf, isMain, losesAnything, type PolicyReview, ranOn } from './c
 import { plural } from '../../console/text.js';
 import { noneReached, type Reached, reachedOf } from './reached.js';
 import { explainedAsync } from '../../console/kernel_source.js';
-import { namesOf, policiesOf } from '../../console/arguments.js';
+import { namesKvm, namesOf, policiesOf } from '../../console/arguments.js';
 import { campaignsInWorkers } from '../../console/campaigns.js';
 import type { ReviewJob } from './worker.js';
 import {
@@ -20,7 +20,8 @@ import {
   EXIT_UNREACHED,
 } from '../../console/exit_codes.js';
 import { printJson, printLines } from '../../console/output.js';
-import { type Counting, sidesOf } from './sides.js';
+import { TELLING } from './policies.js';
+import { type Counting, sidesOf, touchesKvm } from './sides.js';
 
 /** The build puts the worker's code beside this file. */
 const WORKER: URL = new URL('./review_worker.js', import.meta.url);
@@ -31,12 +32,17 @@ const SILENCE_MS = 15_000;
 export interface ReviewOptions {
   readonly kernelSrc?: string;
   readonly reverse?: boolean;
-  readonly policy: string;
+  /** By default, TELLING, and the tree's KVM if that is changed. */
+  readonly policy?: string;
   readonly property: string;
   readonly cpu: string;
   readonly runs: number;
   readonly seed: number;
   readonly json?: boolean;
+}
+
+async function defaultPolicies(patches: readonly string[]): Promise<string> {
+  return (await touchesKvm(patches)) ? `${TELLING},kvm` : TELLING;
 }
 
 /** Returns the exit code. @throws UsageError before anything has run. */
@@ -47,9 +53,15 @@ export async function review(patches: readonly string[], options: ReviewOptions)
     options.cpu,
     CPU_MODELS.map(({ name }) => name),
   );
-  const policies = policiesOf(options.policy);
+  const asked = options.policy ?? (await defaultPolicies(patches));
+  const policies = policiesOf(asked);
   const properties = namesOf('property', options.property, PROPERTY_NAMES);
-  const { before, after, leftOut, counting } = await sidesOf(patches, options.kernelSrc, reverse);
+  const { before, after, leftOut, counting } = await sidesOf(
+    patches,
+    options.kernelSrc,
+    reverse,
+    namesKvm(asked),
+  );
   const job: ReviewJob = {
     cpus,
     kernel: '6.1',
@@ -70,10 +82,10 @@ export async function review(patches: readonly string[], options: ReviewOptions)
     lossesTold(),
   );
   const elapsed_s = Math.round(performance.now() - began) / 1000;
-  const asked = { cpus, seed, runs, before, after, patches, reverse, leftOut };
+  const what = { cpus, seed, runs, before, after, patches, reverse, leftOut };
   const { results } = found;
   const result: Review = {
-    ...asked,
+    ...what,
     reviews: results,
     reached: await explainedAsync(undefined, () => reachedIn(results, counting)),
     interrupted: found.interrupted,

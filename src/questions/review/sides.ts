@@ -50,21 +50,23 @@ export interface Counting {
 /**
  * Builds both sides. With `reverse` the tree has the patches, and the side before is without them.
  *
+ * @param kvm - whether they have the trees' KVM as well.
  * @throws UsageError when a side can't be had.
  */
 export async function sidesOf(
   given: readonly string[],
   from: string | undefined,
   reverse: boolean,
+  kvm: boolean,
 ): Promise<Sides> {
   const isFile = from?.endsWith('.c') === true || given.some((name) => name.endsWith('.c'));
   if (isFile) return explainedAsync(undefined, () => sidesOfLbr(given, from, reverse));
   return explainedAsync(undefined, async () => {
     const path = from ?? installedKernel();
-    const tree = await openTree(path, cacheFolder());
+    const tree = await openTree(path, cacheFolder(), kvm);
     return given.length === 1 && isTree(given[0])
-      ? sidesOfTrees(path, tree, given[0], reverse)
-      : sidesOfPatches(path, tree, given.map(patchFile), reverse);
+      ? sidesOfTrees(path, tree, given[0], reverse, kvm)
+      : sidesOfPatches(path, tree, given.map(patchFile), reverse, kvm);
   });
 }
 
@@ -77,11 +79,13 @@ async function sidesOfTrees(
   tree: string,
   other: string,
   reverse: boolean,
+  kvm: boolean,
 ): Promise<Sides> {
   if (reverse) throw new KernelError('--reverse takes patches back; a tree is none');
   const cache = cacheFolder();
-  const before = sideOfImage(await folderImage(tree, cache), path);
-  const after = sideOfImage(await folderImage(await openTree(other, cache), cache), other);
+  const before = sideOfImage(await folderImage(tree, cache, { kvm }), path);
+  const theirs = await openTree(other, cache, kvm);
+  const after = sideOfImage(await folderImage(theirs, cache, { kvm }), other);
   return { before, after, leftOut: [], counting: null };
 }
 
@@ -90,13 +94,14 @@ async function sidesOfPatches(
   tree: string,
   patches: readonly PatchFile[],
   reverse: boolean,
+  kvm: boolean,
 ): Promise<Sides> {
   const cache = cacheFolder();
   const { files, missing } = await applySeries(tree, patches, reverse);
-  await builtTree('the tree by itself', () => folderImage(tree, cache));
+  await builtTree('the tree by itself', () => folderImage(tree, cache, { kvm }));
   const folder = await patchedTree(tree, files, cache);
-  const readByTree = await readBy(tree, cache);
-  const options = { counted: hasGcov() ? toCount(readByTree, files) : [] };
+  const readByTree = await readBy(tree, cache, { kvm });
+  const options = { kvm, counted: hasGcov() ? toCount(readByTree, files) : [] };
   const [image, patched] = await Promise.all([
     builtTree('the tree by itself', () => folderImage(tree, cache, options)),
     builtTree('the tree with the patches', () =>
@@ -111,7 +116,8 @@ async function sidesOfPatches(
   const leftOut = [...[...files.keys()].filter((file) => !read.has(file)), ...missing];
   if (leftOut.length === files.size + missing.length) {
     throw new KernelError(
-      "nothing here is about what runs, which is perf's core and x86 driver; only: " +
+      "nothing here is about what runs, which is perf's core and x86 driver, and KVM under the " +
+        'policy kvm; only: ' +
         leftOut.join(', '),
     );
   }
@@ -209,6 +215,13 @@ function isTree(path: string): boolean {
   if (/^.+@[^@/]+$/.test(path) && !existsSync(path)) return true;
   if (!existsSync(path)) return false;
   return statSync(path).isDirectory() || /\.c$|\.tar(\.\w+)?$|\.t[gx]z$/.test(path);
+}
+
+/** Whether patches change KVM. */
+export async function touchesKvm(given: readonly string[]): Promise<boolean> {
+  const files = given.filter((name) => name !== '-' && existsSync(name) && !isTree(name));
+  const decoded = await Promise.all(files.map((name) => decodedFile(patchFile(name))));
+  return decoded.some(({ text }) => /^\+\+\+ b\/(?:arch\/x86|virt)\/kvm\//m.test(text));
 }
 
 function patchFile(name: string): PatchFile {

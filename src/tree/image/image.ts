@@ -13,7 +13,7 @@ import { buildImage, type ImageOptions } from './build.js';
 import { Counted } from '../../guest/image/arcs.js';
 import { type Image, ImageInstance } from '../../guest/image/instance.js';
 import { moduleTypes } from '../../guest/image/module_types.js';
-import { filesOf } from './sources.js';
+import { filesOf, kvmFilesOf } from './sources.js';
 import { openTree } from './tree.js';
 
 export interface TreeImage extends Image {
@@ -39,7 +39,7 @@ export async function treeImage(
   cache: string,
   options: ImageOptions = {},
 ): Promise<BuiltImage> {
-  return folderImage(await openTree(path, cache), cache, options);
+  return folderImage(await openTree(path, cache, options.kvm), cache, options);
 }
 
 /**
@@ -54,7 +54,7 @@ export async function folderImage(
 ): Promise<BuiltImage> {
   const built = await buildImage(tree, cache, options);
   const hash = createHash('sha256');
-  const files = filesOf(tree);
+  const files = [...filesOf(tree), ...(options.kvm === true ? kvmFilesOf(tree) : [])];
   for (const file of files) hash.update(readFileSync(join(tree, file)));
   const makefile = join(tree, 'Makefile');
   const version = existsSync(makefile) ? versionOf(readFileSync(makefile, 'utf8')) : 'unknown';

@@ -89,7 +89,8 @@ EXPORT(vlbr_vm_create) int vlbr_vm_create(struct task_struct *thread)
 	return vm;
 }
 
-#define X2APIC (APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE)
+#define X2APIC (APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_BSP | MSR_IA32_APICBASE_ENABLE | \
+		X2APIC_ENABLE)
 
 /* As perf programs it: the PMI is an NMI. */
 static void setLapic(struct file *vcpu)
@@ -107,7 +108,7 @@ static void setLapic(struct file *vcpu)
  * A vCPU with all that KVM supports, as `-cpu host` gives it, and the format of LBR records that
  * the host has. Returns the number of its file.
  */
-EXPORT(vlbr_vcpu_create) int vlbr_vcpu_create(int vm, int id, struct task_struct *thread, u64 perf_cap)
+EXPORT(vlbr_vcpu_create) int vlbr_vcpu_create(int vm, struct task_struct *thread, u64 perf_cap)
 {
 	struct kvm_mp_state runnable = { .mp_state = KVM_MP_STATE_RUNNABLE };
 	struct kvm *kvm = vlbr_file(vm)->private_data;
@@ -118,7 +119,7 @@ EXPORT(vlbr_vcpu_create) int vlbr_vcpu_create(int vm, int id, struct task_struct
 
 	/* A thread of the process that has made the VM. */
 	thread->mm = kvm->mm;
-	fd = have(ask(vlbr_file(vm), KVM_CREATE_VCPU, (void *)(long)id));
+	fd = have(ask(vlbr_file(vm), KVM_CREATE_VCPU, NULL));
 	vcpu = vlbr_file(fd);
 	cpuids->head.nent = CPUID_ENTRIES;
 	have(ask(&device, KVM_GET_SUPPORTED_CPUID, cpuids));
@@ -126,7 +127,7 @@ EXPORT(vlbr_vcpu_create) int vlbr_vcpu_create(int vm, int id, struct task_struct
 	vlbr_free(cpuids);
 	if (perf_cap)
 		setMsr(vcpu, MSR_IA32_PERF_CAPABILITIES, perf_cap);
-	setMsr(vcpu, MSR_IA32_APICBASE, X2APIC | (id ? 0 : MSR_IA32_APICBASE_BSP));
+	setMsr(vcpu, MSR_IA32_APICBASE, X2APIC);
 	setLapic(vcpu);
 	have(ask(vcpu, KVM_SET_MP_STATE, &runnable));
 	become(prev);
