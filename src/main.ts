@@ -3,11 +3,11 @@
  * The command line. It parses and explains; the work is in the commands' own files, which are
  * loaded when they are asked for, so that `--help` is there at once.
  */
-import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { UsageError, WorkerBug } from './console/errors.js';
 import { EXIT_BUG, EXIT_EXPECTED, EXIT_USAGE, exitCodesText } from './console/exit_codes.js';
 import { watchOutput } from './console/output.js';
+import { packageVersion } from './console/version.js';
 import { conformCommand } from './questions/conform/command.js';
 import { corpusCommand } from './questions/corpus/command.js';
 import { exploreCommand } from './questions/explore/command.js';
@@ -16,11 +16,6 @@ import { listCommand } from './questions/list/command.js';
 import { replayCommand } from './questions/replay/command.js';
 import { reviewCommand } from './questions/review/command.js';
 import { verifyCommand } from './questions/verify/command.js';
-
-function packageVersion(): string {
-  const { version } = createRequire(import.meta.url)('vlbr/package.json') as { version: string };
-  return version;
-}
 
 /** The words that call a command. */
 function pathOf(command: Command): string {

@@ -281,9 +281,7 @@ export class Reference extends Remembering {
    * the fault is what counts, and not each later read of what the register still holds.
    */
   fault(vcpu: number, msr: number, write: boolean, eax: number, edx: number): void {
-    const faultsThere = write
-      ? this.writeFaults(msr, eax, edx)
-      : !this.isLbr(msr) && !EMULATED.includes(msr);
+    const faultsThere = this.faultsThere(msr, write, eax, edx);
     const text = (): string =>
       `v${vcpu}: #GP on ${write ? 'WRMSR' : 'RDMSR'} 0x${msr.toString(16)}`;
     if (!faultsThere) {
@@ -293,6 +291,12 @@ export class Reference extends Remembering {
     } else if (!this.rawAccess(vcpu) && !this.machine().ports[vcpu].expectsFault) {
       this.wrongAnywhere(vcpu, PROPERTY['no-fault'], text);
     }
+  }
+
+  /** Whether an access of a guest faults on a pCPU of its own. */
+  faultsThere(msr: number, write: boolean, eax: number, edx: number): boolean {
+    if (write) return this.writeFaults(msr, eax, edx);
+    return !this.isLbr(msr) && !EMULATED.includes(msr);
   }
 
   private isZero(vcpu: number, msr: number): boolean {

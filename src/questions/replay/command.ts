@@ -1,5 +1,5 @@
 /** The command line of `vlbr replay`. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { driverOption, KERNEL_SRC_SAYS } from '../../console/arguments.js';
 import {
   EXIT_EXPECTED,
@@ -40,6 +40,11 @@ export function replayCommand(done: (code: number) => void): Command {
     .addOption(driverOption())
     .option('--kernel-src <path>', KERNEL_SRC_SAYS)
     .option('--json', 'one JSON object on standard output, which is a replay file again')
+    .addOption(
+      new Option('--emit <what>', 'C code in place of the timeline: selftest is a KVM selftest')
+        .choices(['selftest'])
+        .conflicts('json'),
+    )
     .addHelpText('after', `${HELP}\n${EXITS}`)
     .action(async (what: string, options: ReplayOptions) => {
       const { replay } = await import('./replay.js');

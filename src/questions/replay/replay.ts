@@ -9,17 +9,22 @@ import { parseReplayText, ReplayError } from '../../campaign/replay_file.js';
 import { replayToken, scheduleJson, withDriver } from '../../campaign/replay_file.js';
 import { tokenOf } from '../../campaign/replay_file.js';
 import { guestText } from '../../tell/source_text.js';
+import type { KernelInfo } from '../../tree/binary.js';
 import { UsageError, WorkerBug } from '../../console/errors.js';
 import { EXIT_EXPECTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
 import { askedCode, type DriverOptions, policyFor } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
+import { selftest } from './selftest/selftest.js';
 
 export interface ReplayOptions extends DriverOptions {
   readonly json?: boolean;
+  /** What is written in place of the timeline. */
+  readonly emit?: 'selftest';
 }
 
 /** Returns the exit code. */
-export async function replay(from: string, { json, ...asked }: ReplayOptions): Promise<number> {
+export async function replay(from: string, options: ReplayOptions): Promise<number> {
+  const { json, emit, ...asked } = options;
   const found = casesOf(from);
   const policy = found.map(({ config }) => config.policy.name).join(',');
   const code = await askedCode({ ...asked, policy });
@@ -32,12 +37,14 @@ export async function replay(from: string, { json, ...asked }: ReplayOptions): P
     const { kernel } = variant.config;
     throw new UsageError(`${from}: this is a schedule for the port of Linux ${kernel}`);
   }
-  if (json === true && cases.length > 1) {
-    throw new UsageError(`${from}: --json takes one schedule, and there are ${cases.length}`);
+  const alone = emit !== undefined ? '--emit' : json === true ? '--json' : null;
+  if (alone !== null && cases.length > 1) {
+    throw new UsageError(`${from}: ${alone} takes one schedule, and there are ${cases.length}`);
   }
+  if (emit !== undefined) return emitSelftest(cases[0], code?.info ?? null);
   let exit: number = EXIT_EXPECTED;
   for (const [i, one] of cases.entries()) {
-    const { lines, breaker, text } = shown(one);
+    const { lines, breaker, text } = withToken(one, timeline);
     const asExpected = endsAsExpected(one, breaker);
     if (!asExpected) exit = EXIT_UNEXPECTED;
     if (json === true) {
@@ -77,9 +84,17 @@ function textOf(path: string): string {
   }
 }
 
-function shown(one: ReplayCase): ReturnType<typeof timeline> {
+function emitSelftest(one: ReplayCase, info: KernelInfo | null): number {
+  const guest = guestText(one.config.kernel, info);
+  const { lines, breaker } = withToken(one, () => selftest(one, guest));
+  printLines(lines);
+  return endsAsExpected(one, breaker) ? EXIT_EXPECTED : EXIT_UNEXPECTED;
+}
+
+/** Runs a case. What goes wrong in vlbr itself is told with the token. */
+function withToken<T>(one: ReplayCase, run: (one: ReplayCase) => T): T {
   try {
-    return timeline(one);
+    return run(one);
   } catch (error) {
     const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
     throw new WorkerBug(stack, [`vlbr replay ${tokenOf(one)}`]);
