@@ -89,7 +89,10 @@ export function judgeBy<J extends Job, P, R>(
       assert(model !== undefined && found !== undefined, 'a job names what there is');
       const code = job.binary === null ? null : codeOf(job.binary);
       const policy = policyFor(found, code);
-      return { kind: 'result', result: judge(job, { policy, model, driver: driverOf(code) }, tell) };
+      return {
+        kind: 'result',
+        result: judge(job, { policy, model, driver: driverOf(code) }, tell),
+      };
     } catch (error) {
       return { ...bugOf(error), progress: last };
     }

@@ -4,7 +4,12 @@
  */
 import { COUNTER_WORDS, Counters } from '../guest/image/counters.js';
 import type { Image, ImageInstance } from '../guest/image/instance.js';
-import { driverOf, type KernelConfig, type KernelLayout, type KernelOutput } from '../guest/perf/kernel.js';
+import {
+  driverOf,
+  type KernelConfig,
+  type KernelLayout,
+  type KernelOutput,
+} from '../guest/perf/kernel.js';
 import * as perf from '../guest/perf/perf_event.js';
 import type { perf_event } from '../guest/perf/perf_structs.js';
 import { assert } from '../hw/assert.js';

@@ -100,7 +100,7 @@ export class HostPort implements MsrPort {
   }
 }
 
-/** Slots of a guest LBR event and a task event for each thread, and two CPU events for each pCPU. */
+/** After the guest LBR event and a task event of each thread, and two CPU events of each pCPU. */
 export function firstCounterEvent(vcpus: number, pcpus: number): number {
   return 2 * vcpus + 2 * pcpus;
 }
@@ -116,7 +116,9 @@ export function hostKernelConfig(config: MachineConfig): KernelConfig {
     model: config.model,
     cpus: pcpus,
     tasks: vcpus + pcpus,
-    events: firstCounterEvent(vcpus, pcpus) + (config.policy.ofTree === true ? COUNTER_EVENTS * vcpus : 0),
+    events:
+      firstCounterEvent(vcpus, pcpus) +
+      (config.policy.ofTree === true ? COUNTER_EVENTS * vcpus : 0),
     pmu_version: config.model.pmu_version,
     version: config.kernel,
     pv: 'none',

@@ -79,7 +79,9 @@ export class MachineLayout {
     this.lent = times(pcpus, () => LbrStack.allocate(block, model));
     this.lentFlags = block.take(pcpus);
     this.pcpusEnd = block.size;
-    this.vcpus = times(vcpus, () => Vcpu.allocate(block, model, policy.words, policy.ofTree === true));
+    this.vcpus = times(vcpus, () =>
+      Vcpu.allocate(block, model, policy.words, policy.ofTree === true),
+    );
     this.vcpuWords = (block.size - this.pcpusEnd) / vcpus;
     this.host = new KernelLayout(block, hostKernelConfig(config));
     const guest = guestKernelConfig(config);

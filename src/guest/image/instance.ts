@@ -11,6 +11,7 @@ import { assert } from '../../hw/assert.js';
 import { textAt, type WasmGlobal, type WasmMemory, type WasmModule } from './webassembly.js';
 import { WebAssembly } from './webassembly.js';
 import { Arcs, type Counted } from './arcs.js';
+import { cpuidOf, familyAndModel, featureNames, STEPPING } from './cpuid.js';
 import { type Answer, answers, type Asking } from './imports.js';
 import type { FunctionType, ModuleTypes } from './module_types.js';
 import { type Offsets, readOffsets } from './offsets.js';
@@ -62,12 +63,6 @@ export interface VmxHooks {
 export class UnknownImport extends Error {
   override readonly name: string = 'UnknownImport';
 }
-
-/** Late enough for each model: no LBR is disabled for an early erratum. */
-const STEPPING = 10;
-
-/** What KVM wants of a host's CPU. */
-const HOST_FEATURES = ['VMX', 'MSR_IA32_FEAT_CTL', 'FPU', 'FXSR', 'CONSTANT_TSC'];
 
 const STACK_BYTES = 32_768;
 /** What asyncify keeps of a function that was left: its frames, of which the deepest take 400. */
@@ -197,17 +192,14 @@ export class ImageInstance implements Asking {
   }
 
   private featuresOf(isGuest: boolean): number[] {
-    const { tsx } = this.model;
-    const names = ['ARCH_PERFMON', 'PDCM', 'APIC', ...(tsx ? ['RTM', 'HLE'] : [])];
-    if (isGuest) names.push('HYPERVISOR');
-    if (this.functions.has('vlbr_vm_create')) names.push(...HOST_FEATURES);
+    const names = featureNames(this.model, isGuest, this.functions.has('vlbr_vm_create'));
     return names.map((name) => this.offsets.at(`X86_FEATURE_${name}`));
   }
 
   /** Boots as start_kernel() does, as far as perf is in it. */
   private start(): void {
     const cpus = this.ports.length;
-    const [x86, x86_model] = this.familyAndModel();
+    const [x86, x86_model] = familyAndModel(this.model);
     this.ask('vlbr_start', cpus, x86, x86_model, STEPPING);
     this.ask('vlbr_no_guest');
     this.ask('perf_event_init', 0);
@@ -494,22 +486,7 @@ export class ImageInstance implements Asking {
     return this.features.has(feature);
   }
 
-  /** CPUID of the model: leaf 0AH has four general and three fixed counters of 48 bits. */
   cpuid(leaf: number): readonly number[] {
-    if (leaf === 0) return [0x16, 0, 0, 0];
-    if (leaf === 1) return [this.signature(), 0, (1 << 5) | (1 << 15), (1 << 5) | (1 << 9)];
-    if (leaf !== 0xa) return [0, 0, 0, 0];
-    return [this.model.pmu_version | (4 << 8) | (48 << 16) | (7 << 24), 0, 0, 3 | (48 << 5)];
-  }
-
-  /** Family, model and stepping, as leaf 1 has them. */
-  private signature(): number {
-    const [family, model] = this.familyAndModel();
-    return (family << 8) | ((model & 0xf) << 4) | ((model & 0xf0) << 12) | STEPPING;
-  }
-
-  private familyAndModel(): readonly [family: number, model: number] {
-    const [family, model] = this.model.models.split(', ')[0].split('_');
-    return [Number.parseInt(family, 16), Number.parseInt(model, 16)];
+    return cpuidOf(this.model, leaf);
   }
 }

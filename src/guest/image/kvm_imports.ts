@@ -80,7 +80,15 @@ export const KVM_NOTHING: Readonly<Record<string, readonly string[]>> = {
     '__read_cr3',
     'intel_pt_handle_vmx',
   ],
-  'nobody waits, since one function runs at a time': ['__init_rwsem', 'cleanup_srcu_struct', 'cancel_delayed_work_sync', 'put_pid', 'migrate_disable', 'migrate_enable', '___migrate_enable'],
+  'nobody waits, since one function runs at a time': [
+    '__init_rwsem',
+    'cleanup_srcu_struct',
+    'cancel_delayed_work_sync',
+    'put_pid',
+    'migrate_disable',
+    'migrate_enable',
+    '___migrate_enable',
+  ],
   'the host is neither suspended nor stopped, and has one clock': [
     'pvclock_gtod_register_notifier',
     'cpu_emergency_register_virt_callback',
@@ -97,7 +105,13 @@ export const KVM_NOTHING: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Names of answers that are always 1. */
-export const KVM_ONE: readonly string[] = ['cpu_has_vmx', '___ratelimit', '__is_canonical_address', 'kvm_hv_get_msr_common', 'kvm_hv_set_msr_common'];
+export const KVM_ONE: readonly string[] = [
+  'cpu_has_vmx',
+  '___ratelimit',
+  '__is_canonical_address',
+  'kvm_hv_get_msr_common',
+  'kvm_hv_set_msr_common',
+];
 
 /**
  * Instructions that have nothing to do: each CPU is in VMX operation from the start, and none has a

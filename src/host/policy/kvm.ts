@@ -11,7 +11,7 @@ export const kvm: LbrPolicy = {
   ...PASS_THROUGH,
   name: 'kvm',
   ofTree: true,
-  summary: "the KVM of the kernel tree that runs: its own C; needs --kernel-src",
+  summary: 'the KVM of the kernel tree that runs: its own C; needs --kernel-src',
   cites: 'arch/x86/kvm of the tree that is named',
   assumes: merged.assumes,
   // Beside those of `merged`, its thread is on a pCPU for its migration.
@@ -21,7 +21,7 @@ export const kvm: LbrPolicy = {
   inUse: (vcpu) => vcpu.msr_passthrough,
 };
 
-/** The same since Linux 7.0: a write that faults is the guest's fault (commit ca674df13b19; seen in 7.2.12 and 7.3.4). */
+/** In 7.2.12 and 7.3.4 a write that faults is the guest's fault (commit ca674df13b19). */
 function checked(): LbrPolicy {
   const { 'no-fault': _fault, 'no-warn': _warn, ...knownFailures } = kvm.knownFailures;
   return { ...kvm, knownFailures };

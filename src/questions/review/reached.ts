@@ -11,6 +11,8 @@ export type LineNumbers = ReadonlyMap<string, readonly number[]>;
 export interface CountedTree {
   readonly tree: string;
   readonly cache: string;
+  /** Whether its image has KVM. */
+  readonly kvm: boolean;
   /** Files that count. */
   readonly counted: readonly string[];
   /** Lines that only this side has. */
@@ -62,8 +64,8 @@ export async function reachedOf(
 ): Promise<Reached> {
   const sides = await Promise.all(
     (['before', 'after'] as const).map(async (side) => {
-      const { tree, cache, counted, changed } = trees[side];
-      const lines = await linesRun(tree, cache, { counted }, ran[side]);
+      const { tree, cache, kvm, counted, changed } = trees[side];
+      const lines = await linesRun(tree, cache, { kvm, counted }, ran[side]);
       return withCode(changed, lines).map((line) => ({ side, ...line }));
     }),
   );

@@ -9,19 +9,17 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from '
 import { renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { KernelError } from '../errors.js';
 import { place } from '../place.js';
-import { COUNT_ARCS, GCOV_C } from '../gcov/gcov.js';
+import { GCOV_C } from '../gcov/gcov.js';
+import { COMPILE, COUNTING, forced, forcedForKvm, includesOf, KVM_SHIM } from './flags.js';
+import { nameWithin, SHIM } from './flags.js';
 import { withNarrowTable } from './narrow_table.js';
 import { alone, CORE, generate, generatedKey, kvmFilesOf } from './sources.js';
 import { TREE_FILES, TREE_FILES_32 } from './sources.js';
 
 const run = promisify(execFile);
-
-/** The build puts a copy beside the code. */
-const SHIM: string = fileURLToPath(new URL('./c/', import.meta.url));
 
 /** By way of it kernel/events/core.c is compiled. */
 const CORE_SHIM = 'events_core.c';
@@ -29,8 +27,7 @@ const CORE_SHIM = 'events_core.c';
 /** Our own C files. */
 const SHIM_FILES: readonly string[] = ['kernel.c', 'cgroup.c', 'guest.c', CORE_SHIM];
 
-/** Our headers and C files for KVM. */
-const KVM_SHIM: string = join(SHIM, 'kvm/');
+/** Those for KVM. */
 const KVM_SHIM_FILES: readonly string[] = ['rest.c', 'vmm.c'];
 
 /** Bits of a long: 64 as on x86-64, lowered to memory of 32-bit addresses; or 32 as on i386. */
@@ -49,38 +46,6 @@ export interface ImageOptions {
   /** Files of the tree whose code counts how often it runs. */
   readonly counted?: readonly string[];
 }
-
-/** As Kbuild compiles, as far as it changes what code means; the warnings are the kernel's own. */
-const COMPILE: readonly string[] = [
-  '-c',
-  '-O2',
-  // From clang 15 on, more of WebAssembly is used by itself, of which wasm-opt may not know.
-  '-mcpu=mvp',
-  '-std=gnu11',
-  '-ffreestanding',
-  '-fno-builtin',
-  '-fno-common',
-  '-fms-extensions',
-  '-fno-strict-aliasing',
-  '-fwrapv',
-  '-fno-delete-null-pointer-checks',
-  '-nostdinc',
-  '-Wno-everything',
-  // A function without a prototype would become an import of a wrong type.
-  '-Werror=implicit-function-declaration',
-  '-D__KERNEL__',
-  // EXPORT_SYMBOL() is inline assembly.
-  '-D__DISABLE_EXPORTS',
-  '-DKBUILD_MODNAME="vlbr"',
-  '-DKBUILD_BASENAME="vlbr"',
-  '-DKBUILD_MODFILE="vlbr"',
-  // Bare WebAssembly has no return addresses.
-  '-D__builtin_return_address(level)=((void *)0)',
-  '-D__builtin_frame_address(level)=((void *)0)',
-];
-
-/** Makes a file count; the paths of its sources are then those within the tree. */
-const COUNTING: readonly string[] = [...COUNT_ARCS, '-ffile-compilation-dir=.'];
 
 /** Functions of the kernel that the machine calls, beside those that our C files export. */
 const EXPORTS: readonly string[] = [
@@ -136,35 +101,6 @@ async function tool(name: string, args: readonly string[], cwd: string): Promise
     }
     throw error;
   }
-}
-
-/** The headers that are read first to last: ours, those made from the tree, the tree's own. */
-function includesOf(tree: string, generated: string): string[] {
-  const own = ['arch/x86/include', 'include', 'arch/x86/include/uapi', 'include/uapi', ''];
-  return [SHIM, generated, ...own.map((path) => join(tree, path))].map((path) => `-I${path}`);
-}
-
-function forced(tree: string): string[] {
-  const headers = ['kconfig.h', 'compiler_types.h'].map((name) =>
-    join(tree, 'include/linux', name),
-  );
-  return [...headers, join(SHIM, 'prototypes.h')].flatMap((path) => ['-include', path]);
-}
-
-/** What inline assembly does not write in KVM is 0. */
-const ZERO: readonly string[] = ['-Xclang', '-ftrivial-auto-var-init=zero'];
-
-/** What is read before the files of KVM besides: those of vmx/ have the VMX instructions as well. */
-function forcedForKvm(tree: string, file: string): string[] {
-  const vmx = file.includes('/vmx/') || file.startsWith(KVM_SHIM) ? ['vmx_ops.h'] : [];
-  const headers = ['prototypes.h', 'assembly.h', ...vmx].map((name) => join(KVM_SHIM, name));
-  const folders = ['arch/x86/kvm', 'virt/kvm'].map((folder) => `-I${join(tree, folder)}`);
-  return [...ZERO, ...folders, ...headers.flatMap((path) => ['-include', path])];
-}
-
-/** Makes __FILE__, which a warning shows, the path within the tree, wherever the tree lies. */
-function nameWithin(tree: string): string[] {
-  return [`-ffile-prefix-map=${tree}/=`, `-ffile-prefix-map=${SHIM}=shim/`];
 }
 
 /** A file that is compiled. */

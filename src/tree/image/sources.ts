@@ -160,7 +160,12 @@ export function generate(tree: string, shim: string, folder: string): void {
   }
   const macros = features(tree).map((macro) => `#define ${macro}\n`);
   put('vlbr_features.h', macros.join(''));
-  put('vlbr_kvm_features.h', kvmFeatures(tree).map((macro) => `#define ${macro}\n`).join(''));
+  put(
+    'vlbr_kvm_features.h',
+    kvmFeatures(tree)
+      .map((macro) => `#define ${macro}\n`)
+      .join(''),
+  );
   put('cpuid_leafs.h', `${cpuidLeafs(tree)}\n`);
   put('inat-tables.c', inatTables(tree));
 }

@@ -72,12 +72,7 @@ function pathsFor(kvm: boolean): readonly string[] {
   return kvm ? KVM_TREE_PATHS : TREE_PATHS;
 }
 
-async function unpacked(
-  tar: string,
-  stamp: string,
-  cache: string,
-  kvm: boolean,
-): Promise<string> {
+async function unpacked(tar: string, stamp: string, cache: string, kvm: boolean): Promise<string> {
   const key = createHash('sha256')
     .update(`${resolve(tar)} ${stamp}${kvm ? ' kvm' : ''}`)
     .digest('hex');

@@ -1,0 +1,47 @@
+/** What CPUID tells a kernel of its CPU model. SDM: Vol. 2, "CPUID". */
+import type { CpuModel } from '../../hw/cpu_models.js';
+
+/** Late enough for each model: no LBR is disabled for an early erratum. */
+export const STEPPING = 10;
+
+/** What KVM wants of a host's CPU. */
+const HOST_FEATURES: readonly string[] = [
+  'VMX',
+  'MSR_IA32_FEAT_CTL',
+  'FPU',
+  'FXSR',
+  'CONSTANT_TSC',
+];
+
+/** Leaf 1: VMX and PDCM in ECX; MSR and APIC in EDX. */
+const LEAF_1_ECX: number = (1 << 5) | (1 << 15);
+const LEAF_1_EDX: number = (1 << 5) | (1 << 9);
+
+/** Features that a kernel finds, by their names in the tree. */
+export function featureNames({ tsx }: CpuModel, isGuest: boolean, hasKvm: boolean): string[] {
+  return [
+    ...['ARCH_PERFMON', 'PDCM', 'APIC'],
+    ...(tsx ? ['RTM', 'HLE'] : []),
+    ...(isGuest ? ['HYPERVISOR'] : []),
+    ...(hasKvm ? HOST_FEATURES : []),
+  ];
+}
+
+export function familyAndModel({ models }: CpuModel): readonly [family: number, model: number] {
+  const [family, model] = models.split(', ')[0].split('_');
+  return [Number.parseInt(family, 16), Number.parseInt(model, 16)];
+}
+
+/** EAX, EBX, ECX and EDX; leaf 0AH has four general and three fixed counters of 48 bits. */
+export function cpuidOf(model: CpuModel, leaf: number): readonly number[] {
+  if (leaf === 0) return [0x16, 0, 0, 0];
+  if (leaf === 1) return [signatureOf(model), 0, LEAF_1_ECX, LEAF_1_EDX];
+  if (leaf !== 0xa) return [0, 0, 0, 0];
+  return [model.pmu_version | (4 << 8) | (48 << 16) | (7 << 24), 0, 0, 3 | (48 << 5)];
+}
+
+/** Family, model and stepping, as leaf 1 has them. */
+function signatureOf(cpu: CpuModel): number {
+  const [family, model] = familyAndModel(cpu);
+  return (family << 8) | ((model & 0xf) << 4) | ((model & 0xf0) << 12) | STEPPING;
+}
