@@ -8,9 +8,12 @@ export function countsOn(event: perf_event, cpu: number): boolean {
   return event.used !== 0 && event.state === PERF_EVENT_STATE_ACTIVE && event.oncpu === cpu;
 }
 
+/** LBR events that count; those of a guest's counters, which KVM makes, ask for no branches. */
 export function countingEvents({ id, kernel }: Cpu): number {
   let n = 0;
-  for (const event of kernel.events) if (countsOn(event, id)) n++;
+  for (const event of kernel.events) {
+    if (countsOn(event, id) && event.branch_sample_type !== 0) n++;
+  }
   return n;
 }
 

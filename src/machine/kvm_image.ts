@@ -3,6 +3,7 @@
  * KVM_RUN, and is left where KVM enters the guest, or where it makes room for another thread
  * (schedule()).
  */
+import { counterWord } from '../guest/image/counters.js';
 import { assert } from '../hw/assert.js';
 import { EXIT_REASON, INTR_INFO } from '../hw/vmcs_fields.js';
 import type { Vector } from '../hw/msr_port.js';
@@ -17,6 +18,11 @@ import type { VmxCpus } from './vmx_cpus.js';
 const X2APIC_LVTPC = 0x834;
 const APIC_DM_NMI = 0x400;
 const NMI_VECTOR = 2;
+
+/** Counters are KVM's own matter: nothing of LBR is in them, and nobody is told. */
+function isSilent(msr: number): boolean {
+  return counterWord(msr) >= 0;
+}
 
 export class KvmImage implements Hypervisor {
   edx = 0;
@@ -57,6 +63,7 @@ export class KvmImage implements Hypervisor {
 
   guestRdmsr(vcpu: Vcpu, msr: number): number {
     const eax = this.read(vcpu, msr);
+    if (isSilent(msr)) return eax;
     if (this.vector !== 0) this.observer.guestFault(vcpu.id, msr, false, 0, 0);
     else this.observer.guestRead(vcpu.id, msr, eax, this.edx);
     return eax;
@@ -85,6 +92,7 @@ export class KvmImage implements Hypervisor {
     } else {
       vector = this.code.pcpus[vcpu.pcpu].wrmsr(msr, eax, edx);
     }
+    if (isSilent(msr)) return vector;
     if (vector !== 0) this.observer.guestFault(vcpu.id, msr, true, eax, edx);
     else this.observer.guestWrite(vcpu.id, msr, eax, edx);
     return vector;

@@ -56,10 +56,12 @@ export function alone(tree: string): readonly string[] {
 
 const KVM = 'arch/x86/kvm';
 
+/** Those of KVM's PMU. */
+export const KVM_PMU_FILES: readonly string[] = [`${KVM}/pmu.c`, `${KVM}/vmx/pmu_intel.c`];
+
 /** Files of KVM that are compiled whole, with what they call of lib/; a tree may lack the last. */
 const KVM_FILES: readonly string[] = [
-  `${KVM}/pmu.c`,
-  `${KVM}/vmx/pmu_intel.c`,
+  ...KVM_PMU_FILES,
   `${KVM}/vmx/vmx.c`,
   `${KVM}/vmx/nested.c`,
   `${KVM}/vmx/vmcs12.c`,

@@ -7,6 +7,7 @@ import { Breather, doAll } from '../../../console/interrupt.js';
 import { askedCode, driverWords } from '../../../console/kernel_source.js';
 import { printJson, printLines } from '../../../console/output.js';
 import { POLICIES } from '../../../host/policy/index.js';
+import { kvm } from '../../../host/policy/kvm.js';
 import { CPU_MODELS } from '../../../hw/cpu_models.js';
 import type { ConformOptions } from '../options.js';
 import { countedBy } from '../counted.js';
@@ -22,9 +23,10 @@ export async function conformWhole(options: ConformOptions): Promise<number> {
   const known = CPU_MODELS.map(({ name }) => name);
   const cpus = namesOf('CPU', options.cpu, known);
   const models = CPU_MODELS.filter(({ name }) => cpus.includes(name));
-  const policy = entryOf('policy', options.policy ?? DEFAULT_POLICY.name, POLICIES);
+  const policy = entryOf('policy', options.policy ?? DEFAULT_POLICY.name, [...POLICIES, kvm]);
   const code = await askedCode({
     driver: 'kernel',
+    policy: policy.name,
     ...(kernelSrc === undefined ? {} : { kernelSrc }),
   });
   if (code?.driver.image === undefined) {

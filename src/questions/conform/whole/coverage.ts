@@ -7,7 +7,8 @@ import { KernelError } from '../../../tree/errors.js';
 import { GCOV_MISSING, hasGcov } from '../../../tree/gcov/gcov.js';
 import { folderImage, imageDriver, type TreeImage } from '../../../tree/image/image.js';
 import { linesRun, type LinesRun } from '../../../tree/image/lines.js';
-import { PERF_FILES } from '../../../tree/image/sources.js';
+import type { ImageOptions } from '../../../tree/image/build.js';
+import { KVM_PMU_FILES, PERF_FILES } from '../../../tree/image/sources.js';
 import { openTree } from '../../../tree/image/tree.js';
 import { assert } from '../../../hw/assert.js';
 import type { Step } from '../../../console/interrupt.js';
@@ -35,9 +36,17 @@ export class WholeCoverageRun {
   private readonly tree: string;
   private readonly cache: string;
   private readonly image: TreeImage;
+  private readonly options: ImageOptions & { readonly counted: readonly string[] };
   private readonly comparison: WholeComparison;
 
-  private constructor(tree: string, cache: string, image: TreeImage, options: WholeOptions) {
+  private constructor(
+    tree: string,
+    cache: string,
+    image: TreeImage,
+    built: WholeCoverageRun['options'],
+    options: WholeOptions,
+  ) {
+    this.options = built;
     this.tree = tree;
     this.cache = cache;
     this.image = image;
@@ -53,9 +62,11 @@ export class WholeCoverageRun {
   ): Promise<WholeCoverageRun> {
     if (path.endsWith('.wasm')) throw new KernelError(NO_SOURCE);
     if (!hasGcov()) throw new KernelError(GCOV_MISSING);
-    const tree = await openTree(path, cache);
-    const image = await folderImage(tree, cache, { counted: PERF_FILES });
-    return new WholeCoverageRun(tree, cache, image, options);
+    const { ofTree: kvm = false } = options.policy;
+    const tree = await openTree(path, cache, kvm);
+    const built = { kvm, counted: kvm ? KVM_PMU_FILES : PERF_FILES };
+    const image = await folderImage(tree, cache, built);
+    return new WholeCoverageRun(tree, cache, image, built, options);
   }
 
   *work(): Generator<Step> {
@@ -66,15 +77,15 @@ export class WholeCoverageRun {
   async report(): Promise<WholeCoverage> {
     const { counted } = this.image;
     assert(counted !== undefined, 'the image was built to count');
-    const options = { counted: PERF_FILES };
-    const lines = await linesRun(this.tree, this.cache, options, counted.counts());
-    return { schedules: this.comparison.counts.schedules, files: filesOf(lines) };
+    const lines = await linesRun(this.tree, this.cache, this.options, counted.counts());
+    const files = filesOf(lines, this.options.counted);
+    return { schedules: this.comparison.counts.schedules, files };
   }
 }
 
-/** Sums up the lines of perf's files. */
-export function filesOf(lines: LinesRun): FileCoverage[] {
-  return PERF_FILES.map((path) => {
+/** Sums up the lines of files; by default, of perf's. */
+export function filesOf(lines: LinesRun, counted: readonly string[] = PERF_FILES): FileCoverage[] {
+  return counted.map((path) => {
     const own = lines.get(path) ?? [];
     const names = [...new Set(own.map((line) => line.function))];
     const reached = new Set(own.filter(({ count }) => count > 0).map((line) => line.function));

@@ -1,5 +1,6 @@
 /** The first difference between the port and a kernel's whole path, in words. */
 import { CALL_NAMES } from '../../../machine/guest_call.js';
+import { HOST } from '../../../host/observer.js';
 import type { Machine } from '../../../machine/machine.js';
 import type { CpuModel } from '../../../hw/cpu_models.js';
 import { hex } from '../../../hw/u64.js';
@@ -30,6 +31,9 @@ export type DivergesIn =
   | 'sample'
   | 'open'
   | 'warning'
+  /** What the host's perf or KVM does with an MSR. */
+  | 'host'
+  | 'vcpu'
   | 'event'
   | 'cpu'
   | 'task'
@@ -62,6 +66,11 @@ function rowAt(trace: Trace, at: number): Int32Array | null {
   return at < trace.length ? trace.words.subarray(at, at + rows.ROW_WORDS) : null;
 }
 
+/** Whether a row has the number of a vCPU. */
+function ofGuest(kind: number): boolean {
+  return kind < rows.ROW_WARNING;
+}
+
 function isAccess(kind: number): boolean {
   return kind === rows.ROW_READ || kind === rows.ROW_WRITE || kind === rows.ROW_FAULT;
 }
@@ -92,6 +101,8 @@ const IN: Readonly<Record<number, readonly [DivergesIn, what: string]>> = {
   [rows.ROW_RECORD]: ['sample', 'a record of a sample'],
   [rows.ROW_OPENED]: ['open', 'perf_event_open()'],
   [rows.ROW_WARNING]: ['warning', 'a WARN_ON'],
+  [rows.ROW_HOST]: ['host', 'an access of the host'],
+  [rows.ROW_HOST_FAULT]: ['host', 'an access of the host'],
 };
 
 function rowText(model: CpuModel, row: Int32Array | null, { warnings }: Trace): string {
@@ -112,6 +123,12 @@ function rowText(model: CpuModel, row: Int32Array | null, { warnings }: Trace): 
       return `v${whose}: ${plainHex(a, b)} -> ${plainHex(c, d)}, flags ${hex(e)}`;
     case rows.ROW_OPENED:
       return `v${whose}: type ${hex(a)} returns ${b}`;
+    case rows.ROW_HOST: {
+      const by = b === HOST ? 'perf' : `KVM for v${b}`;
+      return `p${whose}: ${by}: ${c === 0 ? 'RDMSR' : 'WRMSR'} ${msrName(model, a)}`;
+    }
+    case rows.ROW_HOST_FAULT:
+      return `p${whose}: ${b === 0 ? 'RDMSR' : 'WRMSR'} ${msrName(model, a)} faults`;
     default:
       return `VM ${whose}: WARNING at ${warnings[b]}:${a}`;
   }
@@ -147,7 +164,7 @@ export function divergenceOf(
   // Of an access and something else, the access is missing on the other side or comes too early.
   const kinds = [a, b].flatMap((one) => (one === null ? [] : [one[0]]));
   const [group, what] = IN[kinds.find(isAccess) ?? kinds[0]];
-  const ofVcpu = [a, b].find((one) => one !== null && one[0] !== rows.ROW_WARNING)?.[1];
+  const ofVcpu = [a, b].find((one) => one !== null && ofGuest(one[0]))?.[1];
   return {
     action,
     in: group,

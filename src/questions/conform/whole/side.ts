@@ -9,11 +9,13 @@ import { Trace } from './trace.js';
 
 export class Side {
   readonly machine: Machine;
-  readonly trace: Trace = new Trace();
+  readonly trace: Trace;
   readonly state: State;
   readonly monitor: Monitor;
 
-  constructor(config: MachineConfig) {
+  /** @param hearsHost - whether accesses of the host are compared as well. */
+  constructor(config: MachineConfig, hearsHost = false) {
+    this.trace = new Trace(hearsHost);
     this.monitor = new Monitor(config);
     this.machine = new Machine(config, tee(this.monitor, this.trace));
     this.trace.attach(this.machine);

@@ -29,6 +29,12 @@ const CPU_FIELDS = [
 
 const TASK_FIELDS = ['alive', 'on_cpu, plus one', 'whether it has a context of events'] as const;
 
+const VCPU_FIELDS = [
+  'GUEST_IA32_DEBUGCTL',
+  'whether there is a guest LBR event',
+  'whether that is ACTIVE',
+] as const;
+
 /** Compared verdicts. The port has no WARN_ON, and warnings are compared one by one. */
 const JUDGED: readonly number[] = PROPERTY_NAMES.map((name) => PROPERTY[name]).filter(
   (property) => property !== PROPERTY['no-warn'],
@@ -46,14 +52,22 @@ export class State {
     this.machine = machine;
     this.verdicts = verdicts;
     const ofGuests = machine.guests.reduce((sum, guest) => sum + wordsOf(guest), 0);
-    this.words = new Int32Array(ofGuests + 2 * JUDGED.length);
+    const ofVcpus = machine.vcpus.length * VCPU_FIELDS.length;
+    this.words = new Int32Array(ofGuests + ofVcpus + 2 * JUDGED.length);
   }
 
   /** Brings the words up to date. */
   look(): void {
     const { words, verdicts } = this;
     let at = 0;
-    for (const guest of this.machine.guests) at = this.lookAt(guest, at);
+    const { guests, host, vcpus } = this.machine;
+    for (const guest of guests) at = this.lookAt(guest, at);
+    for (const vcpu of vcpus) {
+      const event = host.guestLbrEvent(vcpu);
+      words[at++] = vcpu.vmcs.guestDebugctl;
+      words[at++] = event === 'none' ? 0 : 1;
+      words[at++] = event === 'active' ? 1 : 0;
+    }
     for (const property of JUDGED) {
       words[at++] = verdicts.own[property];
       words[at++] = verdicts.broken[property];
@@ -96,12 +110,21 @@ export class State {
   }
 
   /** What a word is, and which group of words it belongs to. */
-  name(word: number): { readonly in: 'event' | 'cpu' | 'task' | 'verdict'; readonly name: string } {
+  name(word: number): {
+    readonly in: 'event' | 'cpu' | 'task' | 'vcpu' | 'verdict';
+    readonly name: string;
+  } {
     let at = word;
     for (const [vm, guest] of this.machine.guests.entries()) {
       if (at < wordsOf(guest)) return nameIn(guest, vm, at);
       at -= wordsOf(guest);
     }
+    const ofVcpus = this.machine.vcpus.length * VCPU_FIELDS.length;
+    if (at < ofVcpus) {
+      const [vcpu, field] = [Math.floor(at / VCPU_FIELDS.length), at % VCPU_FIELDS.length];
+      return { in: 'vcpu', name: `v${vcpu}: ${VCPU_FIELDS[field]}` };
+    }
+    at -= ofVcpus;
     const property = PROPERTY_NAMES[JUDGED[at >> 1]];
     const whose = at % 2 === 0 ? "the guest's kernel" : 'the policy';
     return { in: 'verdict', name: `whether ${whose} has broken ${property}` };

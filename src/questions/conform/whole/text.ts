@@ -4,6 +4,8 @@ import type { Colours } from '../../../console/colours.js';
 import { tableLines } from '../../../console/table.js';
 import { ascii, grouped, plural, wrap } from '../../../console/text.js';
 import type { DriverKind } from '../../../guest/perf/lbr_driver.js';
+import { kvm } from '../../../host/policy/kvm.js';
+import { merged } from '../../../host/policy/merged.js';
 import { PORT } from '../../../guest/perf/lbr_port.js';
 import { encodeToken } from '../../../schedule/token.js';
 import { accessColumns } from '../../../tell/access_text.js';
@@ -31,6 +33,11 @@ export interface Whole extends Counted<WholeCoverage> {
 
 const INDENT = '   ';
 
+/** What the tree is compared with. */
+function portName(policy: string): string {
+  return policy === kvm.name ? merged.name : 'port';
+}
+
 function nameOf({ version }: KernelInfo): string {
   return version === 'unknown' ? 'the tree' : `Linux ${version}`;
 }
@@ -53,9 +60,12 @@ export function wholeText(whole: Whole, colours: Colours): string[] {
       ? colours.green('No difference.')
       : colours.red(`${many} of ${grouped(counts.schedules)} ${parts}, ${where}.`);
   return [
-    `The port against perf core and x86 driver of ${nameOf(kernel)} ` +
-      `(sha256 ${kernel.sha256.slice(0, 12)})`,
-    `  seed ${seed}, under ${policy}`,
+    policy === kvm.name
+      ? `The model of KVM (merged) against KVM of ${nameOf(kernel)}, on that tree's perf ` +
+        `(sha256 ${kernel.sha256.slice(0, 12)})`
+      : `The port against perf core and x86 driver of ${nameOf(kernel)} ` +
+        `(sha256 ${kernel.sha256.slice(0, 12)})`,
+    policy === kvm.name ? `  seed ${seed}` : `  seed ${seed}, under ${policy}`,
     ...wrap(
       `${plural(results.length, 'CPU')}: ${results.map(({ cpu }) => cpu).join(', ')}`,
       '  ',
@@ -109,14 +119,14 @@ function differenceLines(whole: Whole, { replay, divergence }: Difference): stri
   const inside = where === '' ? '' : `, in ${where}`;
   return [
     // The port performs them: the tree may crash.
-    ...actionLines(withDriver(played, PORT)),
+    ...actionLines(withDriver(played, whole.policy === kvm.name ? whole.driver : PORT)),
     '',
     ...wrap(`${when}${inside}, this differs: ${what}`, INDENT, INDENT),
-    ...wrap(ascii(value.port), `${INDENT}  port: `, `${INDENT}    `),
+    ...wrap(ascii(value.port), `${INDENT}  ${portName(whole.policy)}: `, `${INDENT}    `),
     ...wrap(ascii(value.kernel), `${INDENT}  ${name}: `, `${INDENT}    `),
     ...accessColumns(
       played.config.model,
-      { head: 'port', accesses: accesses.port },
+      { head: portName(whole.policy), accesses: accesses.port },
       { head: name, accesses: accesses.kernel },
       access,
     ),

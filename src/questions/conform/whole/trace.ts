@@ -4,8 +4,9 @@
  * made of them only where two machines differ.
  */
 import { BRANCH_ENTRY_WORDS, PERF_SAMPLE_BRANCH_HW_INDEX } from '../../../guest/perf/perf_event.js';
-import { Observer } from '../../../host/observer.js';
+import { HOST, Observer } from '../../../host/observer.js';
 import { assert } from '../../../hw/assert.js';
+import { MSR_LBR_SELECT } from '../../../hw/msr_index.js';
 import type { Machine } from '../../../machine/machine.js';
 
 /** A row: what it is, whose it is (a vCPU, or a VM for a warning), and five words. */
@@ -25,6 +26,11 @@ export const ROW_OPENED = 6;
 /** The line, and which of `Trace.warnings` it is. */
 export const ROW_WARNING = 7;
 
+/** An access of the host: the MSR, on whose behalf, and whether it is a write. */
+export const ROW_HOST = 8;
+/** An access of the host that faulted: the MSR, and whether it is a write. */
+export const ROW_HOST_FAULT = 9;
+
 /** hw_idx of a sample that does not ask for it. */
 const NOT_ASKED = -2;
 
@@ -41,6 +47,12 @@ export class Trace extends Observer {
   /** What was opened: the port says so before its accesses, and C code after them. */
   private readonly openings: number[] = [];
   private machine: Machine | null = null;
+  private readonly hearsHost: boolean;
+
+  constructor(hearsHost = false) {
+    super();
+    this.hearsHost = hearsHost;
+  }
 
   /** Must be called with the machine that this hears before anything happens. */
   attach(machine: Machine): void {
@@ -124,6 +136,19 @@ export class Trace extends Observer {
 
   override guestOpened(vcpu: number, type: number, ret: number): void {
     this.openings.push(vcpu, type, ret);
+  }
+
+  /**
+   * KVM's events of a guest's counters make perf disable and enable the PMU, and thereby write
+   * DEBUGCTL and LBR_SELECT again: these two are left out where perf itself writes them.
+   */
+  override hostAccess(pcpu: number, onBehalf: number, msr: number, write: boolean): void {
+    const again = onBehalf === HOST && msr === MSR_LBR_SELECT;
+    if (this.hearsHost && !again) this.row(ROW_HOST, pcpu, msr, onBehalf, write ? 1 : 0);
+  }
+
+  override hostFault(pcpu: number, msr: number, write: boolean): void {
+    if (this.hearsHost) this.row(ROW_HOST_FAULT, pcpu, msr, write ? 1 : 0, 0);
   }
 
   override guestWarned(vm: number, file: string, line: number): void {
