@@ -2,12 +2,25 @@
 import type { Vector } from '../hw/msr_port.js';
 import type { Vcpu } from './vcpu.js';
 
+/** What the KVM of a tree has besides: threads that call KVM_RUN. */
+export interface TreeKvm {
+  /** Whether a vCPU's thread is in KVM_RUN. */
+  isInRun(vcpu: Vcpu): boolean;
+  /** A signal ends KVM_RUN. The thread is on a pCPU. */
+  toUserspace(vcpu: Vcpu): void;
+  /** An NMI of the host's while the guest runs. */
+  hostNmi(vcpu: Vcpu): void;
+}
+
 export interface Hypervisor {
   /** High half of the value of the last RDMSR of a guest, and the vector that it has raised. */
   readonly edx: number;
   readonly vector: Vector;
-  /** Whether guests' accesses to counters come here as well. */
-  readonly emulatesCounters: boolean;
+  /**
+   * The KVM of a tree, or null for the model of KVM. With it, guests' accesses to counters come here
+   * as well, and a vCPU's own thread is on a pCPU for its migration.
+   */
+  readonly tree: TreeKvm | null;
   /** All vCPUs are as new; they are on no pCPU. */
   boot(vcpus: readonly Vcpu[]): void;
   /** VM entry, unless the vCPU is in the guest already. */
@@ -28,8 +41,6 @@ export interface Hypervisor {
   schedIn(vcpu: Vcpu, pcpu: number): void;
   /** An LBR event of the host's own comes to a pCPU, or has gone; `loaded` is on it, or null. */
   hostPerfEvent(pcpu: number, loaded: Vcpu | null, on: boolean): void;
-  /** Whether a vCPU's own thread has to be on a pCPU for its migration. */
-  readonly migratesByThread: boolean;
   /** Live migration of a vCPU. */
   migrate(vcpu: Vcpu): void;
   /** Whether registers of a pCPU that the host's own event had are lent out. */

@@ -43,9 +43,7 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
   readonly perf: HostPerf;
   /** Of the last RDMSR of a guest. */
   vector: Vector = 0;
-  /** No counter concerns the LBR. */
-  readonly emulatesCounters: boolean = false;
-  readonly migratesByThread: boolean = false;
+  readonly tree: null = null;
   private readonly model: CpuModel;
   private readonly map: LbrMap;
 

@@ -190,6 +190,10 @@ export class KvmCode extends HostCode {
     this.kernel.words.fill(0, o, o + perf_event.WORDS);
   }
 
+  isInRun({ id }: Vcpu): boolean {
+    return this.instance.hasLeft(id);
+  }
+
   /** A signal ends KVM_RUN: the vCPU's thread is in userspace. */
   toUserspace(vcpu: Vcpu): void {
     const task = this.task(vcpu.id);

@@ -279,14 +279,21 @@ export class HostKernel implements HostPerf {
 
   /** Overflows the counter of every event of the host's own that counts here, if there is one. */
   pmi(pcpu: number): boolean {
+    const overflown = this.overflowOwn(pcpu);
+    if (overflown) this.handleIrq(pcpu);
+    return overflown;
+  }
+
+  /** @param enabled - the counters that may count, as a mask. */
+  overflowOwn(pcpu: number, enabled = -1): boolean {
     const { cpuc } = this.kernel.cpus[pcpu];
     let overflown = false;
     for (let counter = 0; counter < 4; counter++) {
+      if ((enabled & (1 << counter)) === 0) continue;
       if (!this.isOwnEvent(cpuc.events(counter) - 1)) continue;
       this.ports[pcpu].overflow(counter);
       overflown = true;
     }
-    if (overflown) this.handleIrq(pcpu);
     return overflown;
   }
 

@@ -143,7 +143,7 @@ export class ImagePort extends CallPort {
 
   /** Whether an MSR is a counter's, and KVM is not asked. */
   private isOwn(msr: number): boolean {
-    return this.counters.has(msr) && !this.kvm.emulatesCounters;
+    return this.counters.has(msr) && this.kvm.tree === null;
   }
 
   rdmsr(msr: number): number {

@@ -8,7 +8,7 @@ import { assert } from '../hw/assert.js';
 import { EXIT_REASON, INTR_INFO } from '../hw/vmcs_fields.js';
 import type { Vector } from '../hw/msr_port.js';
 import { GP_VECTOR } from '../hw/msr_port.js';
-import type { Hypervisor } from '../host/hypervisor.js';
+import type { Hypervisor, TreeKvm } from '../host/hypervisor.js';
 import type { Observer } from '../host/observer.js';
 import type { Vcpu } from '../host/vcpu.js';
 import type { KvmCode } from './host_code.js';
@@ -24,11 +24,10 @@ function isSilent(msr: number): boolean {
   return counterWord(msr) >= 0;
 }
 
-export class KvmImage implements Hypervisor {
+export class KvmImage implements Hypervisor, TreeKvm {
   edx = 0;
   vector: Vector = 0;
-  readonly emulatesCounters: boolean = true;
-  readonly migratesByThread: boolean = true;
+  readonly tree: TreeKvm = this;
   private readonly code: KvmCode;
   private readonly vmx: VmxCpus;
   private readonly observer: Observer;
@@ -127,6 +126,19 @@ export class KvmImage implements Hypervisor {
     assert(this.vector === 0, 'the guest programs its APIC');
   }
 
+  isInRun(vcpu: Vcpu): boolean {
+    return this.code.isInRun(vcpu);
+  }
+
+  toUserspace(vcpu: Vcpu): void {
+    this.exit(vcpu);
+    this.code.toUserspace(vcpu);
+  }
+
+  hostNmi(vcpu: Vcpu): void {
+    this.leave(vcpu, EXIT_REASON.EXCEPTION_NMI, INTR_INFO.NMI);
+  }
+
   schedOut(vcpu: Vcpu, next: number): void {
     const { pcpu } = vcpu;
     assert(pcpu >= 0 && !vcpu.inGuest, 'a vCPU leaves its pCPU after a VM exit');
@@ -146,7 +158,7 @@ export class KvmImage implements Hypervisor {
 
   /** Its thread is on a pCPU, for as long as that takes. */
   migrate(vcpu: Vcpu): void {
-    this.code.toUserspace(vcpu);
+    this.toUserspace(vcpu);
     this.code.migrate(vcpu);
   }
 

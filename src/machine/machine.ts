@@ -22,6 +22,7 @@ import { hostOf } from './host_image.js';
 import { HOST_EVENT_CLOSE, HOST_EVENT_ON, type HostKernel } from './host_perf.js';
 import * as sim from './machine_layout.js';
 import { MachineLayout } from './machine_layout.js';
+import { migrateByThread } from './threads.js';
 
 /** What is left to do when a guest kernel function returns. */
 const EPILOGUE_NONE = 0;
@@ -198,7 +199,8 @@ export class Machine implements GuestsOwner {
     if (next >= 0) this.hypervisor.enter(this.vcpus[next]);
   }
 
-  private arrive(pcpu: number, next: number): void {
+  /** The new thread is on the pCPU; a vCPU's has not entered its guest. */
+  arrive(pcpu: number, next: number): void {
     this.host.schedIn(pcpu, next < 0 ? this.host.idle(pcpu) : next);
     if (next >= 0) this.hypervisor.schedIn(this.vcpus[next], pcpu);
   }
@@ -484,16 +486,7 @@ export class Machine implements GuestsOwner {
 
   /** Live migration of a vCPU whose thread is off. */
   liveMigrate(vcpu: number): void {
-    const { hypervisor } = this;
-    if (!hypervisor.migratesByThread) {
-      hypervisor.migrate(this.vcpus[vcpu]);
-      return;
-    }
-    const pcpu = this.host.kernel.tasks[vcpu].cpu;
-    const before = this.loaded(pcpu)?.id ?? -1;
-    this.switchOut(pcpu, vcpu);
-    this.arrive(pcpu, vcpu);
-    hypervisor.migrate(this.vcpus[vcpu]);
-    this.switchTo(pcpu, before);
+    if (this.hypervisor.tree === null) this.hypervisor.migrate(this.vcpus[vcpu]);
+    else migrateByThread(this, vcpu);
   }
 }

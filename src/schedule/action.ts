@@ -30,6 +30,8 @@ export interface ActionKind {
   readonly runsFunction?: true;
   /** Whether only a guest that runs as C code can do it. */
   readonly needsImage?: true;
+  /** Whether it is only possible where the KVM of a tree runs. */
+  readonly needsKvm?: true;
   /** A vCPU's action needs a vCPU that runs and is in the middle of nothing, unless this is set. */
   readonly anyState?: true;
   /** Whether the actor can perform it with these parameters; always, if there is no such method. */

@@ -11,6 +11,7 @@ import { HOST_ACTIONS } from './actions/host.js';
 import { MSR_ACTIONS } from './actions/msrs.js';
 import { TASK_ACTIONS } from './actions/tasks.js';
 import { KERNEL_ACTIONS } from './actions/kernel.js';
+import { THREAD_ACTIONS } from './actions/threads.js';
 import { VCPU_ACTIONS } from './actions/vcpus.js';
 import { ready, runsImage } from './guest.js';
 
@@ -21,7 +22,8 @@ export type ActionName =
   | keyof typeof MSR_ACTIONS
   | keyof typeof VCPU_ACTIONS
   | keyof typeof KERNEL_ACTIONS
-  | keyof typeof HOST_ACTIONS;
+  | keyof typeof HOST_ACTIONS
+  | keyof typeof THREAD_ACTIONS;
 
 export const ACTIONS: Readonly<Record<ActionName, ActionKind>> = {
   ...BRANCH_ACTIONS,
@@ -31,6 +33,7 @@ export const ACTIONS: Readonly<Record<ActionName, ActionKind>> = {
   ...VCPU_ACTIONS,
   ...HOST_ACTIONS,
   ...KERNEL_ACTIONS,
+  ...THREAD_ACTIONS,
 };
 
 export const ACTION_NAMES: readonly ActionName[] = Object.keys(ACTIONS) as ActionName[];
@@ -62,13 +65,20 @@ const NEEDS_READY = Uint8Array.from(KINDS, ({ actor, anyState }) =>
 );
 
 const ALWAYS = (): boolean => true;
-const POSSIBLE = KINDS.map(({ possible = ALWAYS, needsImage }): typeof possible =>
-  needsImage === true ? (m, v, a, b) => runsImage(m) && possible(m, v, a, b) : possible,
-);
+const POSSIBLE = KINDS.map((kind): NonNullable<ActionKind['possible']> => {
+  const { possible = ALWAYS, needsImage, needsKvm } = kind;
+  if (needsImage !== true && needsKvm !== true) return possible;
+  return (m, v, a, b) => has(m, kind) && possible(m, v, a, b);
+});
 
-/** Whether the guests of a machine can ever perform actions of a kind. */
+function has(m: Machine, { needsImage, needsKvm }: ActionKind): boolean {
+  if (needsKvm === true) return m.hypervisor.tree !== null;
+  return needsImage !== true || runsImage(m);
+}
+
+/** Whether a machine can ever perform actions of a kind. */
 export function isFor(m: Machine, kind: number): boolean {
-  return KINDS[kind].needsImage !== true || runsImage(m);
+  return has(m, KINDS[kind]);
 }
 const PERFORM = KINDS.map(({ perform: act }) => act);
 

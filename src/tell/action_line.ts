@@ -76,6 +76,9 @@ const SENTENCES: Readonly<Record<ActionName, Sentence>> = {
   tick: () => 'tick of the timer',
   rotate: () => 'rotation of events',
   branchSnapshot: () => 'bpf_get_branch_snapshot()',
+  userspace: () => 'its thread returns from KVM_RUN',
+  arrive: (_m, _p, a) => `switch to the thread of v${a}, which does not enter its guest yet`,
+  hostOverflow: () => "a counter of the host's own event overflows while the guest runs",
   moveTask: (m, v, a) => `task ${m.cpu(v).cpuctx.current} moves to cgroup ${CGROUPS[a]}`,
 };
 
