@@ -1,6 +1,6 @@
 /**
- * Each kept schedule of `merged` on KVM's own C. What the model of KVM breaks, the KVM of 6.1 and of
- * 7.3 breaks as well, except what was mended since.
+ * Each kept schedule of `merged` on KVM's own C. What the model of KVM breaks, the KVM of 6.1 and
+ * of 7.3 breaks as well, except what was mended since.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';

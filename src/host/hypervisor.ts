@@ -17,8 +17,8 @@ export interface Hypervisor {
   readonly edx: number;
   readonly vector: Vector;
   /**
-   * The KVM of a tree, or null for the model of KVM. With it, guests' accesses to counters come here
-   * as well, and a vCPU's own thread is on a pCPU for its migration.
+   * The KVM of a tree, or null for the model of KVM. With it, guests' accesses to counters come
+   * here as well, and a vCPU's own thread is on a pCPU for its migration.
    */
   readonly tree: TreeKvm | null;
   /** All vCPUs are as new; they are on no pCPU. */

@@ -20,7 +20,9 @@ const LEAF_1_EDX: number = (1 << 5) | (1 << 9);
 /** Features that a kernel finds, by their names in the tree. */
 export function featureNames({ tsx }: CpuModel, isGuest: boolean, hasKvm: boolean): string[] {
   return [
-    ...['ARCH_PERFMON', 'PDCM', 'APIC'],
+    'ARCH_PERFMON',
+    'PDCM',
+    'APIC',
     ...(tsx ? ['RTM', 'HLE'] : []),
     ...(isGuest ? ['HYPERVISOR'] : []),
     ...(hasKvm ? HOST_FEATURES : []),

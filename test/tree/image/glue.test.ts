@@ -1,6 +1,6 @@
 /**
- * What of a kernel is not compiled and has a stand-in in c/kvm: the text that each stands for is the
- * one that was read when the stand-in was written. A new tree, or a change of one, is read again.
+ * What of a kernel is not compiled and has a stand-in in c/kvm: the text that each stands for is
+ * the one that was read when it was written. A new tree, or a change of one, is read again.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
