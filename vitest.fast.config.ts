@@ -12,7 +12,7 @@ const SLOW: readonly string[] = [
   'test/hw/lbr_model.test.ts',
   'test/property/{policies,smaller_change,wiping}.test.ts',
   'test/questions/**/{c_file,cli}.test.ts',
-  'test/machine/guest_image.test.ts',
+  'test/machine/{guest_image,kvm_image}.test.ts',
   'test/judge/no_warn.test.ts',
   'test/questions/{conform,corpus,review}/*.test.ts',
   'test/search/protocol.test.ts',

@@ -58,9 +58,9 @@ export class LbrRegisters {
   }
 
   wrmsr(owner: Owner, msr: number, eax: number, edx: number): void {
-    const vector = this.cpuOf(owner).wrmsr(msr, eax, edx);
-    if (vector !== 0) this.observer.hostFault(owner.pcpu, msr, true);
-    this.observer.hostAccess(owner.pcpu, owner.id, msr, true);
+    if (this.wrmsr_safe(owner, msr, eax, edx) !== 0) {
+      this.observer.hostFault(owner.pcpu, msr, true);
+    }
   }
 
   wrmsr_safe(owner: Owner, msr: number, eax: number, edx: number): Vector {

@@ -89,13 +89,13 @@ export class HostPort implements MsrPort {
   wrmsr(msr: number, eax: number, edx: number): Vector {
     const { cpu, observer } = this;
     const vector = cpu.wrmsr(msr, eax, edx);
-    if (vector !== 0 && !this.expectsFault()) observer.hostFault(this.pcpu, msr, true);
     if (msr === MSR_IA32_DEBUGCTLMSR) {
       // What KVM puts back after a VM exit is what is judged, and no new value.
       if (this.onBehalf(msr) === HOST) observer.hostDebugctl(this.pcpu, eax);
     } else if (lbrMap(cpu.model).kind(msr) !== KIND_NONE) {
       observer.hostAccess(this.pcpu, this.onBehalf(msr), msr, true);
     }
+    if (vector !== 0 && !this.expectsFault()) observer.hostFault(this.pcpu, msr, true);
     return vector;
   }
 }

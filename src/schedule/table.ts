@@ -66,10 +66,15 @@ const NEEDS_READY = Uint8Array.from(KINDS, ({ actor, anyState }) =>
 
 const ALWAYS = (): boolean => true;
 const POSSIBLE = KINDS.map((kind): NonNullable<ActionKind['possible']> => {
-  const { possible = ALWAYS, needsImage, needsKvm } = kind;
-  if (needsImage !== true && needsKvm !== true) return possible;
+  const { possible = ALWAYS } = kind;
+  if (!needsTree(kind)) return possible;
   return (m, v, a, b) => has(m, kind) && possible(m, v, a, b);
 });
+
+/** Whether only the code of a tree can do an action. */
+export function needsTree({ needsImage, needsKvm }: ActionKind): boolean {
+  return needsImage === true || needsKvm === true;
+}
 
 function has(m: Machine, { needsImage, needsKvm }: ActionKind): boolean {
   if (needsKvm === true) return m.hypervisor.tree !== null;

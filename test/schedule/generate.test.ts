@@ -12,7 +12,7 @@ import type { ActionName } from '../../src/schedule/table.js';
 import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import { Generator } from '../../src/schedule/generate.js';
 import type { Machine } from '../../src/machine/machine.js';
-import { canPerform, perform } from '../../src/schedule/table.js';
+import { canPerform, needsTree, perform } from '../../src/schedule/table.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import { cpuModel } from '../rig/cpu.js';
 import { bootedMachine } from '../rig/machine.js';
@@ -57,9 +57,9 @@ const GROUPS: readonly (readonly ActionName[])[] = [
   ['close'],
   ['enter', 'leave'],
 ];
-/** The port can't do what needs an image. */
+/** The port can't do what needs an image or its KVM. */
 const ALWAYS_THERE = ACTION_NAMES.filter(
-  (name) => !GROUPS.flat().includes(name) && ACTIONS[name].needsImage !== true,
+  (name) => !GROUPS.flat().includes(name) && !needsTree(ACTIONS[name]),
 );
 
 describe('Generator', () => {

@@ -10,7 +10,7 @@ import { GUEST_EVENTS } from '../../src/machine/config.js';
 import { BRANCH_TYPES } from '../../src/schedule/actions/events.js';
 import { Generator } from '../../src/schedule/generate.js';
 import type { Machine } from '../../src/machine/machine.js';
-import { canPerform, IS_VCPU, perform } from '../../src/schedule/table.js';
+import { canPerform, IS_VCPU, needsTree, perform } from '../../src/schedule/table.js';
 import { canSwitchTo } from '../../src/schedule/guest.js';
 import { bootedMachine, OF_TASK, PINNED } from '../rig/machine.js';
 import { drawOf, SEED, seeded } from '../rig/seed.js';
@@ -38,7 +38,8 @@ class Rig {
 describe('IS_VCPU', () => {
   it('IS_VCPU always says whose action a kind is', () => {
     const ofPcpus = ACTION_NAMES.filter((_, kind) => IS_VCPU[kind] === 0);
-    expect(ofPcpus).toEqual(['run', 'idle', 'exit', 'hostEvent', 'hostWork', 'cstate']);
+    const ofHost = ['run', 'idle', 'exit', 'hostEvent', 'hostWork', 'cstate'];
+    expect(ofPcpus).toEqual([...ofHost, 'arrive', 'hostOverflow']);
   });
 });
 
@@ -358,7 +359,7 @@ describe('every action that is drawn', () => {
     }
     const never = ACTION_NAMES.filter((_, kind) => drawn[kind] === 0);
     // The port can't do these.
-    expect(never).toEqual(ACTION_NAMES.filter((name) => ACTIONS[name].needsImage));
+    expect(never).toEqual(ACTION_NAMES.filter((name) => needsTree(ACTIONS[name])));
   });
 
   it('a drawn action is always of a kind that exists', () => {
