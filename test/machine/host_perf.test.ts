@@ -216,8 +216,8 @@ describe('an access of the host kernel', () => {
     cpu.wrmsrl(msrs.MSR_LBR_SELECT, 0, 1);
     expect(rig.said('host')).toEqual([
       'hostFault 1 16 false',
-      `hostFault 1 ${msrs.MSR_LBR_SELECT} true`,
       `hostAccess 1 -1 ${msrs.MSR_LBR_SELECT} true`,
+      `hostFault 1 ${msrs.MSR_LBR_SELECT} true`,
     ]);
     expect([cpu.rdmsrl(FROM), cpu.port.vector]).toEqual([7, 0]);
   });
