@@ -102,7 +102,7 @@ describe.each(imageVersions('6.1', '6.12', '7.2', '7.3'))('the KVM of Linux %s',
     expect(m.pcpus[0].debugctl & msrs.DEBUGCTLMSR_LBR).not.toBe(0);
   });
 
-  it("a guest's PMI comes by the host's counter, again after the handler and after a switch", () => {
+  it("a PMI comes by the host's counter, again after the handler and after a switch", () => {
     const { m, heard } = booted();
     m.open(0, 0, 0, CALLSTACK_USER);
     for (let i = 0; i < 3; i++) {
