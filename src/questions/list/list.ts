@@ -1,5 +1,7 @@
 /** `vlbr list`: what there is to choose from. */
 import { POLICIES } from '../../host/policy/index.js';
+import { kvm } from '../../host/policy/kvm.js';
+import type { LbrPolicy } from '../../host/policy/policy.js';
 import { CPU_MODELS, type CpuModel } from '../../hw/cpu_models.js';
 import { PROPERTIES } from '../../judge/properties.js';
 import { tableLines } from '../../console/table.js';
@@ -41,23 +43,28 @@ interface Listed {
   readonly data: readonly object[];
 }
 
+/** The KVM of a tree is one more that can be named. */
+const LISTED_POLICIES: readonly LbrPolicy[] = [...POLICIES, kvm];
+
 const LISTED: Readonly<Record<ListName, () => Listed>> = {
   policies: () => ({
     head: ['policy', 'known failures', 'what it does'],
-    rows: POLICIES.map(({ name, summary, knownFailures }) => [
+    rows: LISTED_POLICIES.map(({ name, summary, knownFailures }) => [
       name,
       String(Object.keys(knownFailures).length),
       ascii(summary),
     ]),
-    data: POLICIES.map(({ name, summary, cites, assumes, pv, knownFailures, notApplicable }) => ({
-      name,
-      summary,
-      cites,
-      assumes,
-      pv,
-      knownFailures,
-      notApplicable,
-    })),
+    data: LISTED_POLICIES.map(
+      ({ name, summary, cites, assumes, pv, knownFailures, notApplicable }) => ({
+        name,
+        summary,
+        cites,
+        assumes,
+        pv,
+        knownFailures,
+        notApplicable,
+      }),
+    ),
   }),
   properties: () => ({
     head: ['property', 'what it says'],

@@ -219,13 +219,19 @@ function isTree(path: string): boolean {
 
 /** Whether patches change KVM. */
 export async function touchesKvm(given: readonly string[]): Promise<boolean> {
-  const files = given.filter((name) => name !== '-' && existsSync(name) && !isTree(name));
+  const files = given.filter((name) => name === '-' || (existsSync(name) && !isTree(name)));
   const decoded = await Promise.all(files.map((name) => decodedFile(patchFile(name))));
   return decoded.some(({ text }) => /^\+\+\+ b\/(?:arch\/x86|virt)\/kvm\//m.test(text));
 }
 
+/** What standard input has given: it can be read once. */
+let standardInput: string | null = null;
+
 function patchFile(name: string): PatchFile {
-  if (name === '-') return { name: 'standard input', text: readFileSync(0, 'utf8') };
+  if (name === '-') {
+    standardInput ??= readFileSync(0, 'utf8');
+    return { name: 'standard input', text: standardInput };
+  }
   if (!existsSync(name)) throw new KernelError(`${name}: there is no such file`);
   if (isTree(name)) throw new KernelError(`${name}: give one tree, or patches`);
   return { name, text: explained(name, () => readFileSync(name, 'utf8')) };

@@ -69,12 +69,11 @@ struct msrs {
 	struct kvm_msr_entry entries[1];
 };
 
-static void setMsr(struct file *vcpu, u32 index, u64 value)
+static bool accepts(struct file *vcpu, u32 index, u64 value)
 {
 	struct msrs msrs = { .head.nmsrs = 1, .entries[0] = { .index = index, .data = value } };
 
-	if (have(ask(vcpu, KVM_SET_MSRS, &msrs)) != 1)
-		vlbr_fail("KVM_SET_MSRS", index);
+	return have(ask(vcpu, KVM_SET_MSRS, &msrs)) == 1;
 }
 
 /* A VM with an APIC in the kernel. Returns the number of its file. */
@@ -125,9 +124,10 @@ EXPORT(vlbr_vcpu_create) int vlbr_vcpu_create(int vm, struct task_struct *thread
 	have(ask(&device, KVM_GET_SUPPORTED_CPUID, cpuids));
 	have(ask(vcpu, KVM_SET_CPUID2, cpuids));
 	vlbr_free(cpuids);
-	if (perf_cap)
-		setMsr(vcpu, MSR_IA32_PERF_CAPABILITIES, perf_cap);
-	setMsr(vcpu, MSR_IA32_APICBASE, X2APIC);
+	if (perf_cap && !accepts(vcpu, MSR_IA32_PERF_CAPABILITIES, perf_cap))
+		vlbr_fail("no LBR for guests on this CPU; PERF_CAPABILITIES", perf_cap);
+	if (!accepts(vcpu, MSR_IA32_APICBASE, X2APIC))
+		vlbr_fail("APICBASE", X2APIC);
 	setLapic(vcpu);
 	have(ask(vcpu, KVM_SET_MP_STATE, &runnable));
 	become(prev);
