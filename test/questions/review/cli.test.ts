@@ -145,7 +145,8 @@ describe.skipIf(imageVersions('6.1').length === 0)('the review of a patch of a t
     const { status, stdout, stderr } = review(kvm);
     expect([status, stdout]).toEqual([2, '']);
     expect(stderr).toContain(
-      `nothing here is about what runs, which is perf's core and x86 driver; only: ${KVM}`,
+      "nothing here is about what runs, which is perf's core and x86 driver, and KVM under the " +
+        `policy kvm; only: ${KVM}`,
     );
   });
 
