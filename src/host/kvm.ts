@@ -43,6 +43,7 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
   readonly perf: HostPerf;
   /** Of the last RDMSR of a guest. */
   vector: Vector = 0;
+  intercepted: boolean = false;
   readonly tree: null = null;
   private readonly model: CpuModel;
   private readonly map: LbrMap;
@@ -120,7 +121,8 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
   guestWrmsr(vcpu: Vcpu, msr: number, eax: number, edx: number): Vector {
     this.enter(vcpu);
     let vector: Vector = 0;
-    if (vcpu.vmcs.interceptsWrite(msr)) {
+    this.intercepted = vcpu.vmcs.interceptsWrite(msr);
+    if (this.intercepted) {
       this.exit(vcpu);
       vector = this.set_msr(vcpu, msr, eax, edx);
     } else {

@@ -34,6 +34,8 @@ export class Observer {
   /** The host's kernel wrote DEBUGCTL for itself. */
   hostDebugctl(_pcpu: number, _value: number): void {}
   hostFault(_pcpu: number, _msr: number, _write: boolean): void {}
+  /** A guest is told no longer that it has LBR, and its kernel does not know. */
+  lbrTaken(): void {}
   /** A VM entry was refused for a reserved bit. */
   entryFailed(_vcpu: number): void {}
   /** A VM exit is over and the host's own DEBUGCTL should be back. */

@@ -85,7 +85,7 @@ export class Monitor implements Observer {
   get remembered(): History['words'][] {
     const { wiped, lastCtx, reads, verdicts } = this;
     const checks = this.checks.flatMap(({ remembered }) => remembered);
-    return [...checks, wiped, lastCtx, reads, verdicts.broken, verdicts.own];
+    return [...checks, wiped, lastCtx, reads, ...verdicts.remembered];
   }
 
   /**
@@ -136,12 +136,19 @@ export class Monitor implements Observer {
     if (this.reference.isLbr(msr)) {
       this.touched(vcpu);
       if (msr !== msrs.MSR_LBR_SELECT) this.wiped[vcpu] = 1;
-      const { pcpu, inGuest } = this.watched().vcpus[vcpu];
-      if (inGuest) this.registers.holds(pcpu, vcpu);
+      const { vcpus, hypervisor } = this.watched();
+      if (!hypervisor.intercepted) this.registers.holds(vcpus[vcpu].pcpu, vcpu);
     } else if (msr === msrs.MSR_IA32_DEBUGCTLMSR && (eax & msrs.DEBUGCTLMSR_LBR) !== 0) {
       this.touched(vcpu);
     }
-    this.reference.write(vcpu, msr, eax, edx);
+    this.reference.write(vcpu, msr, eax, edx, this.isDropped(vcpu));
+  }
+
+  /** The KVM of a tree has no copy of the stack: without its event it drops what a guest writes. */
+  private isDropped(vcpu: number): boolean {
+    const { vcpus, hypervisor, host } = this.watched();
+    if (hypervisor.tree === null || !hypervisor.intercepted) return false;
+    return host.guestLbrEvent(vcpus[vcpu]) !== 'active';
   }
 
   guestFault(vcpu: number, msr: number, write: boolean, eax: number, edx: number): void {
@@ -182,6 +189,16 @@ export class Monitor implements Observer {
     this.verdicts.breaks(
       PROPERTY['no-fault'],
       () => `p${pcpu}: #GP in the host on ${write ? 'WRMSR' : 'RDMSR'} 0x${msr.toString(16)}`,
+    );
+  }
+
+  /** The guest's own #GPs and losses are what its machine monitor has asked for. */
+  lbrTaken(): void {
+    this.verdicts.judgeOnly(
+      PROPERTY['no-leak/vm'],
+      PROPERTY['host-intact'],
+      PROPERTY['owner-only'],
+      PROPERTY['recorder-owned'],
     );
   }
 

@@ -4,7 +4,7 @@ import { PERF_EVENT_STATE_ACTIVE } from '../guest/perf/perf_event.js';
 import { perf_event } from '../guest/perf/perf_structs.js';
 import { assert } from '../hw/assert.js';
 import type { CpuModel } from '../hw/cpu_models.js';
-import type { LogicalProcessor } from '../hw/logical_processor.js';
+import { FIXED_COUNTER, type LogicalProcessor } from '../hw/logical_processor.js';
 import { MSR_CORE_PERF_GLOBAL_CTRL, MSR_IA32_DEBUGCTLMSR } from '../hw/msr_index.js';
 import { HOST } from '../host/observer.js';
 import type { Vcpu } from '../host/vcpu.js';
@@ -155,8 +155,21 @@ export class KvmCode extends HostCode {
     const slot = kvm.firstCounterEvent + vcpu.id * COUNTER_EVENTS + counter;
     const event = kernel.events[slot];
     if (event.used === 0 || event.state !== PERF_EVENT_STATE_ACTIVE) return -1;
-    const enabled = kvm.pcpus[vcpu.pcpu].rdmsr(MSR_CORE_PERF_GLOBAL_CTRL);
-    return (enabled & (1 << event.idx)) === 0 ? -1 : event.idx;
+    return this.counts(vcpu.pcpu, event.idx) ? event.idx : -1;
+  }
+
+  /** Whether a counter of a pCPU is enabled there. */
+  private counts(pcpu: number, counter: number): boolean {
+    const cpu = this.kvm.pcpus[pcpu];
+    const low = cpu.rdmsr(MSR_CORE_PERF_GLOBAL_CTRL);
+    return ((counter < FIXED_COUNTER ? low : cpu.edx) & (1 << counter)) !== 0;
+  }
+
+  overflowWatchdog(pcpu: number): boolean {
+    const counter = this.instance.ask('vlbr_watchdog_counter', pcpu);
+    if (counter < 0 || !this.counts(pcpu, counter)) return false;
+    this.overflow(pcpu, counter);
+    return true;
   }
 
   overflow(pcpu: number, counter: number): void {
@@ -202,6 +215,16 @@ export class KvmCode extends HostCode {
     this.runThread(vcpu);
     this.instance.ask('vlbr_signal', task, 0);
     assert(!this.instance.hasLeft(vcpu.id), 'a signal ends KVM_RUN');
+  }
+
+  /** The machine monitor takes LBR from a guest. Returns whether KVM agrees. */
+  takeLbr(vcpu: Vcpu, pcpu: number, byCpuid: boolean): boolean {
+    const call = byCpuid ? 'vlbr_vcpu_take_pmu' : 'vlbr_vcpu_take_lbr';
+    this.onBehalf = vcpu.id;
+    const accepted = this.atOnce(pcpu, call, this.kvm.files[vcpu.id]) !== 0;
+    this.onBehalf = HOST;
+    this.settle();
+    return accepted;
   }
 
   /** A new vCPU, with the MSRs that KVM lists, in place of one whose thread is in userspace. */

@@ -16,6 +16,11 @@ import type { VmxCpus } from './vmx_cpus.js';
 
 /** x2APIC: the local vector of the PMI, which its delivery masks; as Linux sets it. */
 const X2APIC_LVTPC = 0x834;
+const X2APIC_SPIV = 0x80f;
+const APIC_ENABLED = 0x1ff;
+const X2APIC_ICR = 0x830;
+/** To itself, which has number 0. */
+const APIC_INIT = 0x4500;
 const APIC_DM_NMI = 0x400;
 const NMI_VECTOR = 2;
 
@@ -27,6 +32,7 @@ function isSilent(msr: number): boolean {
 export class KvmImage implements Hypervisor, TreeKvm {
   edx = 0;
   vector: Vector = 0;
+  intercepted: boolean = false;
   readonly tree: TreeKvm = this;
   private readonly code: KvmCode;
   private readonly vmx: VmxCpus;
@@ -85,7 +91,8 @@ export class KvmImage implements Hypervisor, TreeKvm {
   guestWrmsr(vcpu: Vcpu, msr: number, eax: number, edx: number): Vector {
     this.enter(vcpu);
     let vector: Vector = 0;
-    if (vcpu.vmcs.interceptsWrite(msr)) {
+    this.intercepted = vcpu.vmcs.interceptsWrite(msr);
+    if (this.intercepted) {
       this.emulate(vcpu, EXIT_REASON.MSR_WRITE, msr, eax, edx);
       ({ vector } = this);
     } else {
@@ -124,6 +131,32 @@ export class KvmImage implements Hypervisor, TreeKvm {
     this.vmx.vmcs(vcpu.id).blockNmis(false);
     this.emulate(vcpu, EXIT_REASON.MSR_WRITE, X2APIC_LVTPC, APIC_DM_NMI, 0);
     assert(this.vector === 0, 'the guest programs its APIC');
+  }
+
+  /** By the ICR, which the vCPU writes itself: its VM has no other. */
+  init(vcpu: Vcpu): void {
+    this.enter(vcpu);
+    this.emulate(vcpu, EXIT_REASON.MSR_WRITE, X2APIC_ICR, APIC_INIT, 0);
+    this.vmx.vmcs(vcpu.id).blockNmis(false);
+    this.emulate(vcpu, EXIT_REASON.MSR_WRITE, X2APIC_SPIV, APIC_ENABLED, 0);
+    this.emulate(vcpu, EXIT_REASON.MSR_WRITE, X2APIC_LVTPC, APIC_DM_NMI, 0);
+  }
+
+  takeLbr(vcpu: Vcpu, byCpuid: boolean): void {
+    this.toUserspace(vcpu);
+    if (this.code.takeLbr(vcpu, vcpu.pcpu, byCpuid)) this.observer.lbrTaken();
+  }
+
+  toggleWatchdog(pcpu: number): void {
+    this.code.run(pcpu, 'vlbr_toggle_watchdog');
+  }
+
+  overflowWatchdog(pcpu: number): boolean {
+    return this.code.overflowWatchdog(pcpu);
+  }
+
+  togglePt(pcpu: number): void {
+    this.code.run(pcpu, 'vlbr_toggle_pt');
   }
 
   isInRun(vcpu: Vcpu): boolean {

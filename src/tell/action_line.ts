@@ -78,7 +78,11 @@ const SENTENCES: Readonly<Record<ActionName, Sentence>> = {
   branchSnapshot: () => 'bpf_get_branch_snapshot()',
   userspace: () => 'its thread returns from KVM_RUN',
   arrive: (_m, _p, a) => `switch to the thread of v${a}, which does not enter its guest yet`,
-  hostOverflow: () => "a counter of the host's own event overflows while the guest runs",
+  hostOverflow: () => "a counter of the host's own overflows while the guest runs",
+  watchdog: () => "the host's NMI watchdog starts, or ends",
+  pt: () => 'a use of Intel PT begins on the host, or ends',
+  takeLbr: (_m, _v, a) =>
+    `its machine monitor takes LBR away by ${a === 1 ? 'CPUID' : 'PERF_CAPABILITIES'}`,
   moveTask: (m, v, a) => `task ${m.cpu(v).cpuctx.current} moves to cgroup ${CGROUPS[a]}`,
 };
 

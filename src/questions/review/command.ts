@@ -25,8 +25,8 @@ The default policies are those under which a guest's kernel shows: the sound des
 another kind, and the model of KVM. A series that changes KVM is run on the tree's own KVM as
 well (policy kvm).
 
-With --each, each patch is reviewed against the tree before it, too: what a later one mends is a loss.
-A patch after which the tree does not build is reviewed together with the next.
+With --each, each patch is reviewed against the tree before it, too: what a later one mends is a
+loss. A patch after which the tree does not build is reviewed together with the next.
 
 Examples:
   vlbr review --kernel-src ~/linux 0001-perf-x86-lbr-my-change.patch

@@ -1,10 +1,19 @@
 /** What befalls the threads of vCPUs, where the KVM of a tree runs. */
 import type { Machine } from '../../machine/machine.js';
-import { arriveAt, hostOverflow } from '../../machine/threads.js';
+import {
+  arriveAt,
+  hostOverflow,
+  takeLbr,
+  togglePt,
+  toggleWatchdog,
+} from '../../machine/threads.js';
 import type { ActionKind } from '../action.js';
-import { vcpu } from '../param.js';
+import { type Param, vcpu, words } from '../param.js';
 
-type ThreadAction = 'userspace' | 'arrive' | 'hostOverflow';
+type ThreadAction = 'userspace' | 'arrive' | 'hostOverflow' | 'watchdog' | 'pt' | 'takeLbr';
+
+const BY = ['capabilities', 'cpuid'] as const;
+const by: Param = { name: 'by', min: 0, max: BY.length - 1, form: words(...BY) };
 
 function canArrive(m: Machine, _p: number, v: number): boolean {
   return m.vcpus[v] !== undefined && m.vcpus[v].pcpu < 0;
@@ -42,11 +51,50 @@ export const THREAD_ACTIONS: Readonly<Record<ThreadAction, ActionKind>> = {
     actor: 'pcpu',
     params: [],
     weight: 2,
-    says: "a counter of the host's own event overflows while the guest runs",
+    says: "a counter of the host's own overflows while the guest runs",
     outside: 'other',
     swarm: 'host events',
     needsKvm: true,
     possible: (m, p) => m.loaded(p) !== null,
     perform: hostOverflow,
+  },
+  watchdog: {
+    code: 36,
+    actor: 'pcpu',
+    params: [],
+    weight: 1,
+    says: "the host's NMI watchdog starts on the pCPU, or ends: a pinned event that counts cycles",
+    outside: 'other',
+    swarm: 'host events',
+    needsKvm: true,
+    perform: toggleWatchdog,
+  },
+  pt: {
+    code: 37,
+    actor: 'pcpu',
+    params: [],
+    weight: 1,
+    says: 'a use of Intel PT begins on the host, or ends: perf keeps it apart from LBR',
+    outside: 'other',
+    swarm: 'host events',
+    needsKvm: true,
+    possible: (m) => m.config.model.pmu_version >= 4,
+    perform: togglePt,
+  },
+  takeLbr: {
+    code: 38,
+    actor: 'vcpu',
+    params: [by],
+    weight: 1,
+    says: 'the machine monitor takes LBR from the vCPU, while off, if KVM agrees; no guest is told',
+    outside: 'other',
+    swarm: 'migration',
+    needsKvm: true,
+    anyState: true,
+    possible: (m, v) => m.vcpus[v].pcpu < 0,
+    perform: (m, v, how) => takeLbr(m, v, how === 1),
+    draw(d): void {
+      d.a = d.pick(BY.length, () => true);
+    },
   },
 };

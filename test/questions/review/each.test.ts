@@ -74,7 +74,7 @@ const rows = (each: Each): unknown[] =>
   each.steps.map(({ first, last, found, why }) => [first, last, found === null ? why : 'reviewed']);
 
 describe('the review of each patch of a series', () => {
-  it('names the patch that loses, goes on where one does not build, passes over the rest', async () => {
+  it('names the patch that loses, and goes on where a tree does not build', async () => {
     const series = seriesOf(PORT, PORT, 'as before', 'not built', NO_RESTORE, NO_RESTORE);
     const review = await reviewOf(series, sidesOf(PORT, NO_RESTORE));
     const each = eachOf(review);

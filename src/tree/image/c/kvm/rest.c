@@ -24,6 +24,7 @@
 #include <asm/mshyperv.h>
 #include <asm/nospec-branch.h>
 #include <vlbr_kvm_features.h>
+#include "events/perf_event.h"
 #include "mmu.h"
 #include "vmx/vmx.h"
 #include "x86.h"
@@ -417,4 +418,53 @@ int kvm_mmu_create(struct kvm_vcpu *vcpu)
 #endif
 	vcpu->arch.root_mmu.root.hpa = 0;
 	return 0;
+}
+
+/* kernel/watchdog.c: a pinned event of each CPU that counts cycles. Its NMI looks at the clock. */
+
+static struct perf_event *watchdogs[NR_CPUS];
+
+static void tick(struct perf_event *event, struct perf_sample_data *data, struct pt_regs *regs)
+{
+}
+
+/* Starts that of the CPU, or ends it. */
+EXPORT(vlbr_toggle_watchdog) void vlbr_toggle_watchdog(void)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_HARDWARE,
+		.config = PERF_COUNT_HW_CPU_CYCLES,
+		.size = sizeof(attr),
+		.pinned = 1,
+		.sample_period = 1u << 31,
+	};
+	struct perf_event *event = watchdogs[vlbr_cpu];
+
+	if (event) {
+		perf_event_release_kernel(event);
+		watchdogs[vlbr_cpu] = NULL;
+		return;
+	}
+	event = perf_event_create_kernel_counter(&attr, vlbr_cpu, NULL, tick, NULL);
+	if (!IS_ERR(event))
+		watchdogs[vlbr_cpu] = event;
+}
+
+/* The counter that it has, or -1. */
+EXPORT(vlbr_watchdog_counter) int vlbr_watchdog_counter(int cpu)
+{
+	struct perf_event *event = watchdogs[cpu];
+
+	return event && event->state == PERF_EVENT_STATE_ACTIVE ? event->hw.idx : -1;
+}
+
+/* arch/x86/events/intel/pt.c: of PT, what it takes from LBR. */
+
+static bool tracing;
+
+EXPORT(vlbr_toggle_pt) void vlbr_toggle_pt(void)
+{
+	if (tracing)
+		x86_del_exclusive(x86_lbr_exclusive_pt);
+	tracing = !tracing && !x86_add_exclusive(x86_lbr_exclusive_pt);
 }

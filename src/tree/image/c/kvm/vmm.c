@@ -134,6 +134,30 @@ EXPORT(vlbr_vcpu_create) int vlbr_vcpu_create(int vm, struct task_struct *thread
 	return fd;
 }
 
+/* What a guest is told of LBR changes: of its records, or with CPUID of its whole PMU. */
+
+EXPORT(vlbr_vcpu_take_lbr) bool vlbr_vcpu_take_lbr(int fd)
+{
+	return accepts(vlbr_file(fd), MSR_IA32_PERF_CAPABILITIES, 0);
+}
+
+EXPORT(vlbr_vcpu_take_pmu) bool vlbr_vcpu_take_pmu(int fd)
+{
+	struct cpuids *cpuids = vlbr_alloc(sizeof(*cpuids));
+	struct file *vcpu = vlbr_file(fd);
+	bool accepted;
+	int i;
+
+	cpuids->head.nent = CPUID_ENTRIES;
+	have(ask(vcpu, KVM_GET_CPUID2, cpuids));
+	for (i = 0; i < cpuids->head.nent; i++)
+		if (cpuids->entries[i].function == 0xa)
+			cpuids->entries[i].eax = 0;
+	accepted = ask(vcpu, KVM_SET_CPUID2, cpuids) == 0;
+	vlbr_free(cpuids);
+	return accepted;
+}
+
 /* A file is closed; the VM is gone with the last one. */
 EXPORT(vlbr_close_file) void vlbr_close_file(int fd)
 {
