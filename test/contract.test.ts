@@ -11,6 +11,7 @@ import { type ReplayCase, replayToken, withDriver } from '../src/campaign/replay
 import { Bench } from '../src/campaign/trial.js';
 import { kvmOf } from '../src/host/policy/kvm.js';
 import { lazySound } from '../src/host/policy/lazy_sound.js';
+import { NoGuestLbr } from '../src/machine/no_guest_lbr.js';
 import { PROPERTY } from '../src/judge/properties.js';
 import { ACTIONS } from '../src/schedule/table.js';
 import { imageDriver, treeImage } from '../src/tree/image/image.js';
@@ -91,7 +92,7 @@ function endOnTree(replay: ReplayCase): number {
   try {
     return breaksAt(replay);
   } catch (error) {
-    if (error instanceof Error && error.message.includes('no LBR for guests')) return NO_LBR;
+    if (error instanceof NoGuestLbr) return NO_LBR;
     throw error;
   }
 }

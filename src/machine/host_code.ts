@@ -10,6 +10,7 @@ import { HOST } from '../host/observer.js';
 import type { Vcpu } from '../host/vcpu.js';
 import { COUNTER_EVENTS } from './host_perf.js';
 import { KernelImage } from './kernel_image.js';
+import { NoGuestLbr } from './no_guest_lbr.js';
 import type { VmxCpus } from './vmx_cpus.js';
 
 /** Words of `vlbr_vcpu_view()`. */
@@ -66,7 +67,7 @@ export interface KvmParts {
   overflow(pcpu: number, counter: number): void;
 }
 
-/** Starts the tree's KVM, and makes VMs and vCPUs; `tasks` are their threads. */
+/** Starts the tree's KVM, and makes VMs and vCPUs; `tasks` are their threads. @throws NoGuestLbr */
 export function startKvm(
   instance: ImageInstance,
   { vcpus, vmx, files, pcpus }: Pick<KvmParts, 'vcpus' | 'vmx' | 'files' | 'pcpus'>,
@@ -91,11 +92,12 @@ export function startKvm(
  */
 function makeVcpu(
   task: number,
-  { lbr_format }: CpuModel,
+  model: CpuModel,
   ask: (name: string, ...args: readonly number[]) => number,
 ): number {
   const vm = ask('vlbr_vm_create', task);
-  const vcpu = ask('vlbr_vcpu_create', vm, task, lbr_format);
+  const vcpu = ask('vlbr_vcpu_create', vm, task, model.lbr_format);
+  if (vcpu < 0) throw new NoGuestLbr(model);
   ask('vlbr_close_file', vm);
   return vcpu;
 }

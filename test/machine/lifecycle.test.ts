@@ -11,6 +11,7 @@ import * as msrs from '../../src/hw/msr_index.js';
 import { Observer } from '../../src/host/observer.js';
 import { kvmOf } from '../../src/host/policy/kvm.js';
 import { Machine } from '../../src/machine/machine.js';
+import { NoGuestLbr } from '../../src/machine/no_guest_lbr.js';
 import {
   hostOverflow,
   startCpu,
@@ -108,6 +109,12 @@ describe.each(imageVersions('6.1', '7.3'))('under the KVM of Linux %s', (version
     expect([takes(1, true), takes(1, false)]).toEqual([true, true]);
     m.switchTo(0, 1);
     expect([takes(0, true), takes(0, false)]).toEqual([false, version === '6.1']);
+  });
+
+  it('a CPU without call stacks has no LBR for guests since 6.9', () => {
+    const boots = (): unknown => booted('sandybridge').vcpus.length;
+    if (version === '6.1') expect(boots()).toBe(1);
+    else expect(boots).toThrow(NoGuestLbr);
   });
 
   it('INIT leaves DEBUGCTL and the stack, and stops neither PMIs nor the guest', () => {

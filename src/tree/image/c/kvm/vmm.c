@@ -105,7 +105,7 @@ static void setLapic(struct file *vcpu)
 
 /*
  * A vCPU with all that KVM supports, as `-cpu host` gives it, and the format of LBR records that
- * the host has. Returns the number of its file.
+ * the host has. Returns the number of its file, or -1 if KVM gives guests no LBR on this CPU.
  */
 EXPORT(vlbr_vcpu_create) int vlbr_vcpu_create(int vm, struct task_struct *thread, u64 perf_cap)
 {
@@ -124,8 +124,10 @@ EXPORT(vlbr_vcpu_create) int vlbr_vcpu_create(int vm, struct task_struct *thread
 	have(ask(&device, KVM_GET_SUPPORTED_CPUID, cpuids));
 	have(ask(vcpu, KVM_SET_CPUID2, cpuids));
 	vlbr_free(cpuids);
-	if (perf_cap && !accepts(vcpu, MSR_IA32_PERF_CAPABILITIES, perf_cap))
-		vlbr_fail("no LBR for guests on this CPU; PERF_CAPABILITIES", perf_cap);
+	if (perf_cap && !accepts(vcpu, MSR_IA32_PERF_CAPABILITIES, perf_cap)) {
+		become(prev);
+		return -1;
+	}
 	if (!accepts(vcpu, MSR_IA32_APICBASE, X2APIC))
 		vlbr_fail("APICBASE", X2APIC);
 	setLapic(vcpu);
