@@ -29,7 +29,7 @@ export interface Hypervisor {
   /** High half of the value of the last RDMSR of a guest, and the vector that it has raised. */
   readonly edx: number;
   readonly vector: Vector;
-  /** Whether the last WRMSR of a guest has caused a VM exit. */
+  /** Whether the last access of a guest has caused a VM exit. */
   readonly intercepted: boolean;
   /**
    * The KVM of a tree, or null for the model of KVM. With it, guests' accesses to counters come

@@ -101,7 +101,8 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
   guestRdmsr(vcpu: Vcpu, msr: number): number {
     this.enter(vcpu);
     let eax = 0;
-    if (vcpu.vmcs.interceptsRead(msr)) {
+    this.intercepted = vcpu.vmcs.interceptsRead(msr);
+    if (this.intercepted) {
       this.exit(vcpu);
       this.edx = 0;
       this.vector = 0;

@@ -76,7 +76,8 @@ export class KvmImage implements Hypervisor, TreeKvm {
 
   private read(vcpu: Vcpu, msr: number): number {
     this.enter(vcpu);
-    if (!vcpu.vmcs.interceptsRead(msr)) {
+    this.intercepted = vcpu.vmcs.interceptsRead(msr);
+    if (!this.intercepted) {
       const cpu = this.code.pcpus[vcpu.pcpu];
       const eax = cpu.rdmsr(msr);
       this.edx = cpu.edx;

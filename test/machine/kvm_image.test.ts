@@ -78,12 +78,14 @@ describe.each(imageVersions('6.1', '6.12', '7.2', '7.3'))('the KVM of Linux %s',
     const { m, heard } = booted();
     expect(m.host.guestLbrEvent(m.vcpus[0])).toBe('none');
     m.rdmsr(0, FROM_1);
+    expect(m.hypervisor.intercepted).toBe(true);
     const first = heard.take();
     expect(first.filter((line) => line.startsWith('KVM'))).toEqual(['KVM for v0 reads 681']);
     expect(first.filter((line) => line.startsWith('perf')).length).toBeGreaterThan(0);
     expect(m.host.guestLbrEvent(m.vcpus[0])).toBe('active');
     expect(m.vcpus[0].msr_passthrough).toBe(true);
     m.rdmsr(0, FROM_1);
+    expect(m.hypervisor.intercepted).toBe(false);
     expect(heard.take()).toEqual([]);
   });
 
