@@ -22,7 +22,13 @@ import type { GuestLbrEvent } from '../host/policy/policy.js';
 import type { Vcpu } from '../host/vcpu.js';
 import { type MachineConfig, totalVcpus } from './config.js';
 import { HostCode, KvmCode, startKvm } from './host_code.js';
-import { firstCounterEvent, HOST_EVENT_PINNED, HOST_EVENT_TASK } from './host_perf.js';
+import {
+  COUNTER_EVENTS,
+  firstCounterEvent,
+  HOST_COUNTERS,
+  HOST_EVENT_PINNED,
+  HOST_EVENT_TASK,
+} from './host_perf.js';
 import { HostKernel, HostPort } from './host_perf.js';
 import { KernelImage } from './kernel_image.js';
 import { KvmImage } from './kvm_image.js';
@@ -241,6 +247,25 @@ export class HostImage extends HostKernel {
   override hostEventOff(pcpu: number, which: number, close: boolean): void {
     const event = this.code.event(this.slot(pcpu, which));
     this.code.run(pcpu, close ? 'vlbr_close' : 'vlbr_disable', event);
+  }
+
+  /** Slot of the first counter of a pCPU, after those that KVM makes. */
+  private counterSlot(pcpu: number): number {
+    const { vcpus, ports } = this;
+    const ofKvm = firstCounterEvent(vcpus, ports.length) + COUNTER_EVENTS * vcpus;
+    return ofKvm + HOST_COUNTERS.length * pcpu;
+  }
+
+  override countersTaken(pcpu: number): boolean {
+    return this.code.event(this.counterSlot(pcpu)) !== 0;
+  }
+
+  override takeCounters(pcpu: number, taken: boolean): void {
+    const first = this.counterSlot(pcpu);
+    HOST_COUNTERS.forEach((config, i) => {
+      if (taken) this.code.make(first + i, pcpu, 'vlbr_open_counter', pcpu, config);
+      else this.code.run(pcpu, 'vlbr_close', this.code.event(first + i));
+    });
   }
 
   protected override handleIrq(pcpu: number): void {

@@ -83,6 +83,10 @@ const SENTENCES: Readonly<Record<ActionName, Sentence>> = {
   pt: () => 'a use of Intel PT begins on the host, or ends',
   takeLbr: (_m, _v, a) =>
     `its machine monitor takes LBR away by ${a === 1 ? 'CPUID' : 'PERF_CAPABILITIES'}`,
+  hostCounters: (_m, _p, a) =>
+    a === 0
+      ? 'the pinned counters of the host are closed'
+      : 'pinned counters of the host fill the PMU',
   moveTask: (m, v, a) => `task ${m.cpu(v).cpuctx.current} moves to cgroup ${CGROUPS[a]}`,
 };
 

@@ -8,6 +8,7 @@ import { GP_VECTOR } from '../../src/hw/msr_port.js';
 import { HOST, Observer } from '../../src/host/observer.js';
 import { kvmOf } from '../../src/host/policy/kvm.js';
 import { Machine } from '../../src/machine/machine.js';
+import { hostCounters } from '../../src/machine/threads.js';
 import { Snapshot } from '../../src/machine/snapshot.js';
 import { drawOf } from '../../src/schedule/draw.js';
 import { Generator } from '../../src/schedule/generate.js';
@@ -112,6 +113,25 @@ describe.each(imageVersions('6.1', '6.12', '7.2', '7.3'))('the KVM of Linux %s',
       m.switchTo(0, 1);
       m.switchTo(0, 0);
     }
+  });
+
+  it("the host's counters put the guest LBR event into ERROR, and the guest is cut off", () => {
+    const { m } = booted();
+    m.open(0, 0, 0, CALLSTACK_USER);
+    m.branches(0, BRANCH_REL_CALL, 3);
+    expect(m.vcpus[0].msr_passthrough).toBe(true);
+    hostCounters(m, 0, true);
+    expect(m.host.countersTaken(0)).toBe(true);
+    m.exitAndEnter(0);
+    expect(m.host.guestLbrEvent(m.vcpus[0])).toBe('inactive');
+    expect(m.vcpus[0].msr_passthrough).toBe(false);
+    m.rdmsr(0, FROM_1);
+    expect(m.hypervisor.guestRdmsr(m.vcpus[0], FROM_1)).toBe(0);
+    hostCounters(m, 0, false);
+    expect(m.host.countersTaken(0)).toBe(false);
+    m.exitAndEnter(0);
+    // Nobody enables it again.
+    expect(m.host.guestLbrEvent(m.vcpus[0])).toBe('inactive');
   });
 
   it('a counter that does not count on the host does not overflow', () => {

@@ -2,6 +2,7 @@
 import type { Machine } from '../../machine/machine.js';
 import {
   arriveAt,
+  hostCounters,
   hostOverflow,
   takeLbr,
   togglePt,
@@ -10,10 +11,13 @@ import {
 import type { ActionKind } from '../action.js';
 import { type Param, vcpu, words } from '../param.js';
 
-type ThreadAction = 'userspace' | 'arrive' | 'hostOverflow' | 'watchdog' | 'pt' | 'takeLbr';
+type ThreadAction =
+  'userspace' | 'arrive' | 'hostOverflow' | 'watchdog' | 'pt' | 'takeLbr' | 'hostCounters';
 
 const BY = ['capabilities', 'cpuid'] as const;
 const by: Param = { name: 'by', min: 0, max: BY.length - 1, form: words(...BY) };
+const OPS = ['close', 'open'] as const;
+const op: Param = { name: 'op', min: 0, max: 1, form: words(...OPS) };
 
 function canArrive(m: Machine, _p: number, v: number): boolean {
   return m.vcpus[v] !== undefined && m.vcpus[v].pcpu < 0;
@@ -95,6 +99,22 @@ export const THREAD_ACTIONS: Readonly<Record<ThreadAction, ActionKind>> = {
     perform: (m, v, how) => takeLbr(m, v, how === 1),
     draw(d): void {
       d.a = d.pick(BY.length, () => true);
+    },
+  },
+  hostCounters: {
+    code: 40,
+    actor: 'pcpu',
+    params: [op],
+    weight: 2,
+    says: "pinned counters of the host's own fill the PMU of the pCPU",
+    outside: 'other',
+    swarm: 'host events',
+    needsKvm: true,
+    possible: (m, p, a) => m.host.countersTaken(p) === (a === 0),
+    perform: (m, p, a) => hostCounters(m, p, a === 1),
+    offer: () => true,
+    draw(d, p): void {
+      d.a = d.machine.host.countersTaken(p) ? 0 : 1;
     },
   },
 };

@@ -132,6 +132,19 @@ EXPORT(vlbr_open) long vlbr_open(int pid, int cpu, u32 branch_sample_type, u32 f
 	return fd < 0 ? fd : (long)vlbr_file(fd)->private_data;
 }
 
+/* A counter of a CPU, as of `perf stat -e EVENT:D -a`: a pinned event without LBR. Its config. */
+EXPORT(vlbr_open_counter) long vlbr_open_counter(int cpu, u32 config)
+{
+	struct perf_event_attr attr;
+	long fd;
+
+	lbrAttr(&attr, config, PERF_SAMPLE_IP, 0);
+	attr.sample_period = PERIOD;
+	attr.pinned = 1;
+	fd = perf_event_open((long)&attr, -1, cpu, -1, 0);
+	return fd < 0 ? fd : (long)vlbr_file(fd)->private_data;
+}
+
 struct perf_event *vlbr_kernel_events[VLBR_KERNEL_EVENTS];
 
 /*
