@@ -28,6 +28,7 @@ import {
   HOST_COUNTERS,
   HOST_EVENT_PINNED,
   HOST_EVENT_TASK,
+  INTERRUPT_COUNTERS,
 } from './host_perf.js';
 import { HostKernel, HostPort } from './host_perf.js';
 import { KernelImage } from './kernel_image.js';
@@ -192,6 +193,7 @@ export class HostImage extends HostKernel {
       const code = new KvmCode(threads, this.kernel, ports, objects, told, withVmx);
       this.code = code;
       this.hypervisor = host.attach(code, ports, observer);
+      host.vmx.onInterrupt((pcpu, what) => this.interrupted(pcpu, what));
     }
     for (const port of ports) port.code = this.code;
   }
@@ -266,6 +268,18 @@ export class HostImage extends HostKernel {
       if (taken) this.code.make(first + i, pcpu, 'vlbr_open_counter', pcpu, config);
       else this.code.run(pcpu, 'vlbr_close', this.code.event(first + i));
     });
+  }
+
+  /** The handler of an interrupt by which another CPU has perf turn its events on or off here. */
+  private interrupted(pcpu: number, what: number): void {
+    this.code.look();
+    if (what === INTERRUPT_COUNTERS) {
+      this.takeCounters(pcpu, !this.countersTaken(pcpu));
+    } else if (this.hostEventState(pcpu, HOST_EVENT_PINNED) === 'on') {
+      this.hostEventOff(pcpu, HOST_EVENT_PINNED, false);
+    } else {
+      this.hostEventOn(pcpu, HOST_EVENT_PINNED);
+    }
   }
 
   protected override handleIrq(pcpu: number): void {

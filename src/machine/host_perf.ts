@@ -39,6 +39,10 @@ export const HOST_EVENT_OFF = 1;
 export const HOST_EVENT_CLOSE = 2;
 export const HOST_EVENT_OPS = ['on', 'off', 'close'] as const;
 
+/** What an interrupt of the host's does, by another CPU's wish. */
+export const INTERRUPT_COUNTERS = 0;
+export const INTERRUPTS = ['counters', 'pinned'] as const;
+
 const GUEST_LBR_ATTR: Readonly<Record<GuestLbrEvent, number>> = {
   flexible: perf.ATTR_VLBR,
   exclusive: perf.ATTR_PINNED | perf.ATTR_VLBR | perf.ATTR_VLBR_EXCLUDES,

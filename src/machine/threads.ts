@@ -45,6 +45,12 @@ export function hostCounters(machine: Machine, pcpu: number, taken: boolean): vo
   machine.host.takeCounters(pcpu, taken);
 }
 
+/** Somebody writes to freeze_on_smi of the host, which an interrupt tells all pCPUs. */
+export function freezeOnSmi(machine: Machine): void {
+  for (const vcpu of machine.vcpus) machine.hypervisor.exit(vcpu);
+  machine.hypervisor.tree?.toggleFreezeOnSmi();
+}
+
 /** The thread of a vCPU that is off does something in userspace: it is on its last pCPU for it. */
 function byThread(machine: Machine, vcpu: number, does: () => void): void {
   const pcpu = machine.host.kernel.tasks[vcpu].cpu;

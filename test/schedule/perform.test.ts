@@ -46,6 +46,8 @@ describe('IS_VCPU', () => {
       'watchdog',
       'pt',
       'hostCounters',
+      'interrupt',
+      'freezeOnSmi',
     ]);
   });
 });

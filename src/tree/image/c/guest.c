@@ -145,6 +145,16 @@ EXPORT(vlbr_open_counter) long vlbr_open_counter(int cpu, u32 config)
 	return fd < 0 ? fd : (long)vlbr_file(fd)->private_data;
 }
 
+/*
+ * arch/x86/events/intel/core.c:flip_smm_bit(), which a write to freeze_on_smi has each CPU do. It is
+ * a new value that is written.
+ */
+EXPORT(vlbr_flip_smm_bit) void vlbr_flip_smm_bit(void)
+{
+	if (msr_set_bit(MSR_IA32_DEBUGCTLMSR, DEBUGCTLMSR_FREEZE_IN_SMM_BIT) == 0)
+		msr_clear_bit(MSR_IA32_DEBUGCTLMSR, DEBUGCTLMSR_FREEZE_IN_SMM_BIT);
+}
+
 struct perf_event *vlbr_kernel_events[VLBR_KERNEL_EVENTS];
 
 /*
