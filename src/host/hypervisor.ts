@@ -23,6 +23,14 @@ export interface TreeKvm {
   overflowWatchdog(pcpu: number): boolean;
   /** A use of Intel PT begins on the host, unless perf refuses it, or ends. */
   togglePt(pcpu: number): void;
+  /**
+   * An interrupt of the host's is to come on a pCPU while KVM runs there, after `after` places
+   * where KVM turns interrupts on or off, or before it accesses an LBR MSR with them on. `what` is
+   * INTERRUPT_*.
+   */
+  interrupt(pcpu: number, what: number, after: number): void;
+  /** The host is told to freeze counters in SMM, or not to any more; no guest runs. */
+  toggleFreezeOnSmi(): void;
 }
 
 export interface Hypervisor {

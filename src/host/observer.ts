@@ -38,6 +38,10 @@ export class Observer {
   lbrTaken(): void {}
   /** A VM entry was refused for a reserved bit. */
   entryFailed(_vcpu: number): void {}
+  /** The KVM of a tree has entered a guest. */
+  entered(_vcpu: number): void {}
+  /** A counter of a guest that is to count does not, or its overflow brings no PMI; says why. */
+  pmiMissed(_vcpu: number, _why: string): void {}
   /** A VM exit is over and the host's own DEBUGCTL should be back. */
   exited(_vcpu: number): void {}
   /** The vCPU's thread was scheduled in or out, and the policy's hook has run. */

@@ -1,6 +1,6 @@
 /** The host's kernel as C code; its tasks are the threads of vCPUs and then the idle ones. */
 import type { ImageInstance } from '../guest/image/instance.js';
-import { PERF_EVENT_STATE_ACTIVE } from '../guest/perf/perf_event.js';
+import { PERF_EVENT_STATE_ACTIVE, PERF_EVENT_STATE_OFF } from '../guest/perf/perf_event.js';
 import { perf_event } from '../guest/perf/perf_structs.js';
 import { assert } from '../hw/assert.js';
 import type { CpuModel } from '../hw/cpu_models.js';
@@ -172,6 +172,21 @@ export class KvmCode extends HostCode {
     if (counter < 0 || !this.counts(pcpu, counter)) return false;
     this.overflow(pcpu, counter);
     return true;
+  }
+
+  /**
+   * Why a counter that the guest has enabled does not count, or null if nothing is wrong: its event
+   * may have found no counter of the host's.
+   */
+  whyNotCounted(vcpu: Vcpu, counter: number): string | null {
+    const { kernel, kvm } = this;
+    if ((vcpu.global_ctrl & (1 << counter)) === 0) return null;
+    const slot = kvm.firstCounterEvent + vcpu.id * COUNTER_EVENTS + counter;
+    const { used, state } = kernel.events[slot];
+    if (used === 0) return `counter ${counter} is on, and KVM has no event for it`;
+    if (state === PERF_EVENT_STATE_OFF) return `counter ${counter} is on, and KVM's event is off`;
+    if (state !== PERF_EVENT_STATE_ACTIVE) return null;
+    return `the host's event of counter ${counter} counts, and GLOBAL_CTRL has it off in the guest`;
   }
 
   overflow(pcpu: number, counter: number): void {

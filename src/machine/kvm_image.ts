@@ -50,6 +50,12 @@ export class KvmImage implements Hypervisor, TreeKvm {
     if (vcpu.inGuest) return;
     assert(vcpu.pcpu >= 0, 'a vCPU enters its guest on the pCPU that it is loaded on');
     this.code.runThread(vcpu);
+    this.tellEntry(vcpu);
+  }
+
+  /** To be called when what the guest has done is known to the observer, too. */
+  private tellEntry(vcpu: Vcpu): void {
+    if (vcpu.inGuest) this.observer.entered(vcpu.id);
   }
 
   /** An interrupt comes for the host, whose handler wants another thread to run. */
@@ -68,9 +74,11 @@ export class KvmImage implements Hypervisor, TreeKvm {
 
   guestRdmsr(vcpu: Vcpu, msr: number): number {
     const eax = this.read(vcpu, msr);
-    if (isSilent(msr)) return eax;
-    if (this.vector !== 0) this.observer.guestFault(vcpu.id, msr, false, 0, 0);
-    else this.observer.guestRead(vcpu.id, msr, eax, this.edx);
+    if (!isSilent(msr)) {
+      if (this.vector !== 0) this.observer.guestFault(vcpu.id, msr, false, 0, 0);
+      else this.observer.guestRead(vcpu.id, msr, eax, this.edx);
+    }
+    this.tellEntry(vcpu);
     return eax;
   }
 
@@ -99,9 +107,11 @@ export class KvmImage implements Hypervisor, TreeKvm {
     } else {
       vector = this.code.pcpus[vcpu.pcpu].wrmsr(msr, eax, edx);
     }
-    if (isSilent(msr)) return vector;
-    if (vector !== 0) this.observer.guestFault(vcpu.id, msr, true, eax, edx);
-    else this.observer.guestWrite(vcpu.id, msr, eax, edx);
+    if (!isSilent(msr)) {
+      if (vector !== 0) this.observer.guestFault(vcpu.id, msr, true, eax, edx);
+      else this.observer.guestWrite(vcpu.id, msr, eax, edx);
+    }
+    this.tellEntry(vcpu);
     return vector;
   }
 
@@ -120,11 +130,18 @@ export class KvmImage implements Hypervisor, TreeKvm {
   injectPmi(vcpu: Vcpu, counter: number): boolean {
     this.enter(vcpu);
     const idx = this.code.hostCounterOf(vcpu, counter);
-    if (idx < 0) return false;
+    if (idx < 0) {
+      const why = this.code.whyNotCounted(vcpu, counter);
+      if (why !== null) this.observer.pmiMissed(vcpu.id, why);
+      return false;
+    }
     this.code.overflow(vcpu.pcpu, idx);
     this.observer.guestPmi(vcpu.id, counter);
     this.leave(vcpu, EXIT_REASON.EXCEPTION_NMI, INTR_INFO.NMI);
-    return vcpu.inGuest && this.vmx.injected(vcpu) === NMI_VECTOR;
+    const injected = vcpu.inGuest && this.vmx.injected(vcpu) === NMI_VECTOR;
+    if (!injected) this.observer.pmiMissed(vcpu.id, `counter ${counter} overflows without a PMI`);
+    this.tellEntry(vcpu);
+    return injected;
   }
 
   pmiHandled(vcpu: Vcpu): void {
@@ -132,6 +149,7 @@ export class KvmImage implements Hypervisor, TreeKvm {
     this.vmx.vmcs(vcpu.id).blockNmis(false);
     this.emulate(vcpu, EXIT_REASON.MSR_WRITE, X2APIC_LVTPC, APIC_DM_NMI, 0);
     assert(this.vector === 0, 'the guest programs its APIC');
+    this.tellEntry(vcpu);
   }
 
   /** By the ICR, which the vCPU writes itself: its VM has no other. */
@@ -171,6 +189,15 @@ export class KvmImage implements Hypervisor, TreeKvm {
 
   hostNmi(vcpu: Vcpu): void {
     this.leave(vcpu, EXIT_REASON.EXCEPTION_NMI, INTR_INFO.NMI);
+    this.tellEntry(vcpu);
+  }
+
+  interrupt(pcpu: number, what: number, after: number): void {
+    this.vmx.interrupt(pcpu, what, after);
+  }
+
+  toggleFreezeOnSmi(): void {
+    for (const pcpu of this.code.pcpus.keys()) this.code.run(pcpu, 'vlbr_flip_smm_bit');
   }
 
   schedOut(vcpu: Vcpu, next: number): void {

@@ -38,6 +38,19 @@ export function hostOverflow(machine: Machine, pcpu: number): void {
   if (own || watchdog) hypervisor.tree?.hostNmi(vcpu);
 }
 
+/** The host's own pinned counters fill the PMU of a pCPU, or are closed. */
+export function hostCounters(machine: Machine, pcpu: number, taken: boolean): void {
+  const vcpu = machine.loaded(pcpu);
+  if (vcpu !== null) machine.hypervisor.exit(vcpu);
+  machine.host.takeCounters(pcpu, taken);
+}
+
+/** Somebody writes to freeze_on_smi of the host, which an interrupt tells all pCPUs. */
+export function freezeOnSmi(machine: Machine): void {
+  for (const vcpu of machine.vcpus) machine.hypervisor.exit(vcpu);
+  machine.hypervisor.tree?.toggleFreezeOnSmi();
+}
+
 /** The thread of a vCPU that is off does something in userspace: it is on its last pCPU for it. */
 function byThread(machine: Machine, vcpu: number, does: () => void): void {
   const pcpu = machine.host.kernel.tasks[vcpu].cpu;

@@ -23,7 +23,7 @@ Lines of a series that were not reached are named, as far as they have code.
 
 The default policies are those under which a guest's kernel shows: the sound designs, each of
 another kind, and the model of KVM. A series that changes KVM is run on the tree's own KVM as
-well (policy kvm).
+well (policy kvm), and on that alone if it changes nothing else.
 
 With --each, each patch is reviewed against the tree before it, too: what a later one mends is a
 loss. A patch after which the tree does not build is reviewed together with the next.

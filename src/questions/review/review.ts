@@ -23,7 +23,7 @@ import {
 } from '../../console/exit_codes.js';
 import { printJson, printLines } from '../../console/output.js';
 import { TELLING } from './policies.js';
-import { type Counting, seriesIn, type Sides, sidesOf, touchesKvm } from './sides.js';
+import { type Counting, kvmIn, seriesIn, type Sides, sidesOf } from './sides.js';
 
 /** The build puts the worker's code beside this file. */
 const WORKER: URL = new URL('./review_worker.js', import.meta.url);
@@ -36,7 +36,7 @@ export interface ReviewOptions {
   readonly reverse?: boolean;
   /** Whether each patch of the series is reviewed as well. */
   readonly each?: boolean;
-  /** By default, TELLING, and the tree's KVM if that is changed. */
+  /** By default, TELLING, and the tree's KVM if that is changed; that alone if nothing else is. */
   readonly policy?: string;
   readonly property: string;
   readonly cpu: string;
@@ -46,7 +46,7 @@ export interface ReviewOptions {
 }
 
 async function defaultPolicies(patches: readonly string[]): Promise<string> {
-  return (await touchesKvm(patches)) ? `${TELLING},kvm` : TELLING;
+  return { none: TELLING, some: `${TELLING},kvm`, alone: 'kvm' }[await kvmIn(patches)];
 }
 
 /** Returns the exit code. @throws UsageError before anything has run. */

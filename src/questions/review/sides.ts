@@ -276,11 +276,16 @@ function isTree(path: string): boolean {
   return statSync(path).isDirectory() || /\.c$|\.tar(\.\w+)?$|\.t[gx]z$/.test(path);
 }
 
-/** Whether patches change KVM. */
-export async function touchesKvm(given: readonly string[]): Promise<boolean> {
+/** Whether patches change KVM: not at all, beside other files, or KVM alone. */
+export async function kvmIn(given: readonly string[]): Promise<'none' | 'some' | 'alone'> {
   const files = given.filter((name) => name === '-' || (existsSync(name) && !isTree(name)));
   const decoded = await Promise.all(files.map((name) => decodedFile(patchFile(name))));
-  return decoded.some(({ text }) => /^\+\+\+ b\/(?:arch\/x86|virt)\/kvm\//m.test(text));
+  const changed = decoded.flatMap(({ text }) =>
+    [...text.matchAll(/^(?:--- a|\+\+\+ b)\/(\S+)/gm)].map(([, path]) => path),
+  );
+  const ofKvm = changed.filter((path) => /^(?:arch\/x86|virt)\/kvm\//.test(path));
+  if (ofKvm.length === 0) return 'none';
+  return ofKvm.length === changed.length ? 'alone' : 'some';
 }
 
 /** What standard input has given: it can be read once. */

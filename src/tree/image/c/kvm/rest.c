@@ -98,6 +98,34 @@ EXPORT(vlbr_kvm_hooks) void vlbr_kvm_hooks(void)
 #include <asm/kvm-x86-ops.h>
 }
 
+/*
+ * Interrupts of the host's: the machine says whether one comes, and carries out what its handler
+ * does. One that waits comes at the latest before interrupts go off, and at the earliest when they
+ * are on; and where KVM accesses an MSR while they are on.
+ */
+
+#undef arch_local_irq_restore
+void arch_local_irq_restore(unsigned long flags);
+/* At an MSR, or 0. */
+void vlbr_interruptible(u32 msr);
+
+void vlbr_kvm_irq_restore(unsigned long flags)
+{
+	bool are_on = !irqs_disabled();
+
+	if (are_on && flags != ARCH_IRQ_ENABLED)
+		vlbr_interruptible(0);
+	arch_local_irq_restore(flags);
+	if (!are_on && flags == ARCH_IRQ_ENABLED)
+		vlbr_interruptible(0);
+}
+
+static void interruptibleAt(u32 msr)
+{
+	if (!irqs_disabled())
+		vlbr_interruptible(msr);
+}
+
 /* MSRs: whether KVM itself is at one, or another part of the kernel. */
 
 #undef vlbr_rdmsr
@@ -116,6 +144,7 @@ u64 vlbr_kvm_rdmsr(u32 msr)
 {
 	u64 value;
 
+	interruptibleAt(msr);
 	is_kvm = 1;
 	value = vlbr_rdmsr(msr);
 	is_kvm = 0;
@@ -124,6 +153,7 @@ u64 vlbr_kvm_rdmsr(u32 msr)
 
 void vlbr_kvm_wrmsr(u32 msr, u64 value)
 {
+	interruptibleAt(msr);
 	is_kvm = 1;
 	vlbr_wrmsr(msr, value);
 	is_kvm = 0;
@@ -133,6 +163,7 @@ int vlbr_kvm_rdmsr_safe(u32 msr, u64 *value)
 {
 	int ret;
 
+	interruptibleAt(msr);
 	is_kvm = 1;
 	ret = vlbr_rdmsr_safe(msr, value);
 	is_kvm = 0;
@@ -143,6 +174,7 @@ int vlbr_kvm_wrmsr_safe(u32 msr, u64 value)
 {
 	int ret;
 
+	interruptibleAt(msr);
 	is_kvm = 1;
 	ret = vlbr_wrmsr_safe(msr, value);
 	is_kvm = 0;
