@@ -27,6 +27,8 @@ const CALLS: readonly (readonly [name: keyof Observer, args: readonly unknown[]]
   ['guestWarned', [1, 'kernel/events/core.c', 2]],
   ['hostWarned', ['kernel/events/core.c', 2]],
   ['lbrTaken', []],
+  ['entered', [1]],
+  ['pmiMissed', [1, 'why']],
   ['guestIdle', [1]],
 ];
 

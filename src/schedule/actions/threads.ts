@@ -121,7 +121,7 @@ export const THREAD_ACTIONS: Readonly<Record<ThreadAction, ActionKind>> = {
     },
   },
   hostCounters: {
-    code: 40,
+    code: 39,
     actor: 'pcpu',
     params: [op],
     weight: 1,
@@ -137,7 +137,7 @@ export const THREAD_ACTIONS: Readonly<Record<ThreadAction, ActionKind>> = {
     },
   },
   interrupt: {
-    code: 41,
+    code: 40,
     actor: 'pcpu',
     params: [what, places],
     weight: 4,
@@ -155,7 +155,7 @@ export const THREAD_ACTIONS: Readonly<Record<ThreadAction, ActionKind>> = {
     },
   },
   freezeOnSmi: {
-    code: 42,
+    code: 41,
     actor: 'pcpu',
     params: [],
     weight: 1,
