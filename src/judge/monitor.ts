@@ -148,10 +148,9 @@ export class Monitor implements Observer {
     this.reference.write(vcpu, msr, eax, edx, this.isDropped(vcpu));
   }
 
-  /** The KVM of a tree has no copy of the stack: without its event it drops what a guest writes. */
   private isDropped(vcpu: number): boolean {
-    const { vcpus, hypervisor, host } = this.watched();
-    if (hypervisor.tree === null || !hypervisor.intercepted) return false;
+    const { config, vcpus, hypervisor, host } = this.watched();
+    if (!hypervisor.intercepted || config.policy.dropsWithoutEvent !== true) return false;
     return host.guestLbrEvent(vcpus[vcpu]) !== 'active';
   }
 

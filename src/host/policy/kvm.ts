@@ -15,6 +15,7 @@ export const kvm: LbrPolicy = {
   ...PASS_THROUGH,
   name: 'kvm',
   ofTree: true,
+  dropsWithoutEvent: true,
   summary: 'the KVM of the kernel tree that runs: its own C; needs --kernel-src',
   cites: 'arch/x86/kvm of the tree that is named',
   assumes: merged.assumes,

@@ -45,6 +45,7 @@ export const merged: LbrPolicy = {
   cites: 'Linux 5.12 to 6.1, arch/x86/kvm/vmx/pmu_intel.c',
   assumes: 'a guest whose DEBUGCTL.LBR is clear after a switch has stopped using LBR',
   words: MERGED_WORDS,
+  dropsWithoutEvent: true,
   needlessSwitches: 2,
   knownFailures: {
     'no-loss/callstack': {

@@ -94,6 +94,8 @@ export interface PolicyClaims {
   readonly withoutCallstack?: Readonly<Record<string, string>>;
   /** How often a vCPU may still be saved or restored at a switch after its guest stopped. */
   readonly needlessSwitches: number;
+  /** Whether it drops what a guest writes as long as the guest LBR event does not count. */
+  readonly dropsWithoutEvent?: true;
   /** Whether it believes that the guest uses LBR; null for a policy that has no such belief. */
   inUse(vcpu: Vcpu): boolean | null;
 }
