@@ -74,7 +74,7 @@ const HARMFUL: readonly Case[] = [
     version: '6.1',
     edit: [X86, 'debug_ctl = get_debugctlmsr();', '$&\n\tlocal_irq_enable(); local_irq_disable();'],
     property: 'host-intact',
-    actions: ['p0: interrupt what=pinned after=4', 'v0: call', 'p0: exit'],
+    actions: ['p0: interrupt what=pinned after=4', 'p0: exit', 'v0: call', 'p0: exit'],
   },
   {
     says: "the host's FREEZE_IN_SMM is not brought to the guest",
@@ -95,7 +95,7 @@ const HARMFUL: readonly Case[] = [
     version: '7.3',
     edit: [PMU_INTEL, 'version > 1 && version < 4', '0'],
     property: 'debugctl-true',
-    actions: [OPEN, 'v0: pmi event=0'],
+    actions: ['v0: open task=0 type=ANY|USER', 'v0: pmi event=0'],
   },
   {
     says: 'an overflow brings no PMI',
@@ -164,6 +164,7 @@ function fileOf({ property, actions }: Case): string {
 
 describe.each(VERSIONS)('the KVM of Linux %s with an edit', (version) => {
   const mine = HARMFUL.filter((one) => one.version === version);
+  const named = mine.map((one) => [one.says, one] as const);
   let plain: ReturnType<typeof imageDriver>;
   beforeAll(async () => {
     plain = imageDriver(await treeImage(tarOf(version), CACHE, { kvm: true }));
@@ -174,7 +175,7 @@ describe.each(VERSIONS)('the KVM of Linux %s with an edit', (version) => {
     return breakerOf(withDriver(replay, driver, kvmOf(version)));
   }
 
-  it.each(mine)('$says', { timeout: 300_000 }, async (one) => {
+  it.each(named)('%s', { timeout: 300_000 }, async (_, one) => {
     expect(breaker(one, plain)).toBe('nobody');
     expect(breaker(one, await edited(version, one.edit))).toBe('policy');
   });

@@ -50,12 +50,7 @@ export class KvmImage implements Hypervisor, TreeKvm {
     if (vcpu.inGuest) return;
     assert(vcpu.pcpu >= 0, 'a vCPU enters its guest on the pCPU that it is loaded on');
     this.code.runThread(vcpu);
-    this.tellEntry(vcpu);
-  }
-
-  /** To be called when what the guest has done is known to the observer, too. */
-  private tellEntry(vcpu: Vcpu): void {
-    if (vcpu.inGuest) this.observer.entered(vcpu.id);
+    this.vmx.tellEntry(vcpu);
   }
 
   /** An interrupt comes for the host, whose handler wants another thread to run. */
@@ -78,7 +73,7 @@ export class KvmImage implements Hypervisor, TreeKvm {
       if (this.vector !== 0) this.observer.guestFault(vcpu.id, msr, false, 0, 0);
       else this.observer.guestRead(vcpu.id, msr, eax, this.edx);
     }
-    this.tellEntry(vcpu);
+    this.vmx.tellEntry(vcpu);
     return eax;
   }
 
@@ -111,7 +106,7 @@ export class KvmImage implements Hypervisor, TreeKvm {
       if (vector !== 0) this.observer.guestFault(vcpu.id, msr, true, eax, edx);
       else this.observer.guestWrite(vcpu.id, msr, eax, edx);
     }
-    this.tellEntry(vcpu);
+    this.vmx.tellEntry(vcpu);
     return vector;
   }
 
@@ -140,7 +135,7 @@ export class KvmImage implements Hypervisor, TreeKvm {
     this.leave(vcpu, EXIT_REASON.EXCEPTION_NMI, INTR_INFO.NMI);
     const injected = vcpu.inGuest && this.vmx.injected(vcpu) === NMI_VECTOR;
     if (!injected) this.observer.pmiMissed(vcpu.id, `counter ${counter} overflows without a PMI`);
-    this.tellEntry(vcpu);
+    this.vmx.tellEntry(vcpu);
     return injected;
   }
 
@@ -149,7 +144,7 @@ export class KvmImage implements Hypervisor, TreeKvm {
     this.vmx.vmcs(vcpu.id).blockNmis(false);
     this.emulate(vcpu, EXIT_REASON.MSR_WRITE, X2APIC_LVTPC, APIC_DM_NMI, 0);
     assert(this.vector === 0, 'the guest programs its APIC');
-    this.tellEntry(vcpu);
+    this.vmx.tellEntry(vcpu);
   }
 
   /** By the ICR, which the vCPU writes itself: its VM has no other. */
@@ -189,7 +184,7 @@ export class KvmImage implements Hypervisor, TreeKvm {
 
   hostNmi(vcpu: Vcpu): void {
     this.leave(vcpu, EXIT_REASON.EXCEPTION_NMI, INTR_INFO.NMI);
-    this.tellEntry(vcpu);
+    this.vmx.tellEntry(vcpu);
   }
 
   interrupt(pcpu: number, what: number, after: number): void {

@@ -19,7 +19,9 @@ const REGISTERS = 1;
 const LEFT = 2;
 /** The vector that the last entry has injected, or 0. */
 const INJECTED = 3;
-const WORDS = 4;
+/** Whether it has entered the guest, and nobody was told. */
+const ENTERED = 4;
+const WORDS = 5;
 
 /** Words of a pCPU: the region of the VMCS that is current there. */
 const CURRENT = 0;
@@ -154,7 +156,16 @@ export class VmxCpus implements VmxHooks {
     vcpu.inGuest = true;
     this.words[at + REGISTERS] = registers;
     this.words[at + INJECTED] = vmcs.takeInjected();
+    this.words[at + ENTERED] = 1;
     return true;
+  }
+
+  /** Tells of an entry, if there was one since the last was told and the guest still runs. */
+  tellEntry(vcpu: Vcpu): void {
+    const at = vcpu.id * WORDS + ENTERED;
+    if (this.words[at] === 0) return;
+    this.words[at] = 0;
+    if (vcpu.inGuest) this.observer.entered(vcpu.id);
   }
 
   /** An interrupt of the host's is to come inside KVM, after `after` places where it could. */
