@@ -3,7 +3,7 @@
  * KVM_RUN, and is left where KVM enters the guest, or where it makes room for another thread
  * (schedule()).
  */
-import { counterWord } from '../guest/image/counters.js';
+import { counterWord, EVENTSEL_ENABLE, selectedBy } from '../guest/image/counters.js';
 import { assert } from '../hw/assert.js';
 import { EXIT_REASON, INTR_INFO } from '../hw/vmcs_fields.js';
 import type { Vector } from '../hw/msr_port.js';
@@ -102,7 +102,11 @@ export class KvmImage implements Hypervisor, TreeKvm {
     } else {
       vector = this.code.pcpus[vcpu.pcpu].wrmsr(msr, eax, edx);
     }
-    if (!isSilent(msr)) {
+    if (isSilent(msr)) {
+      const counter = selectedBy(msr);
+      const isOn = (eax & EVENTSEL_ENABLE) !== 0;
+      if (counter >= 0 && vector === 0) this.vmx.setCounter(vcpu, counter, isOn);
+    } else {
       if (vector !== 0) this.observer.guestFault(vcpu.id, msr, true, eax, edx);
       else this.observer.guestWrite(vcpu.id, msr, eax, edx);
     }
@@ -126,7 +130,8 @@ export class KvmImage implements Hypervisor, TreeKvm {
     this.enter(vcpu);
     const idx = this.code.hostCounterOf(vcpu, counter);
     if (idx < 0) {
-      const why = this.code.whyNotCounted(vcpu, counter);
+      const isOn = this.vmx.isCounterOn(vcpu, counter);
+      const why = isOn ? this.code.whyNotCounted(vcpu, counter) : null;
       if (why !== null) this.observer.pmiMissed(vcpu.id, why);
       return false;
     }
