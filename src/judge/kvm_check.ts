@@ -30,7 +30,7 @@ export class KvmCheck extends Check {
   private readonly msrs: readonly number[];
   /** Per vCPU: the counter whose PMI its guest has not looked at yet, plus one. */
   private readonly pending: Int32Array = this.numbers('vcpu');
-  /** Per vCPU: since it was entered, its guest has written DEBUGCTL, or a counter has overflowed. */
+  /** Per vCPU: since its entry, the guest has written DEBUGCTL, or a counter has overflowed. */
   private readonly written: Uint8Array = this.bytes('vcpu');
   private readonly frozen: Uint8Array = this.bytes('vcpu');
 
