@@ -224,8 +224,8 @@ const STATEMENTS: Readonly<
   },
   'debugctl-true': {
     statement:
-      'From a VM exit to the next entry, the KVM of a tree keeps the guest’s DEBUGCTL, unless the ' +
-      'guest writes it or a PMI freezes LBR, and FREEZE_IN_SMM is the host’s.',
+      'From a VM exit to the next entry, the KVM of a tree keeps the guest’s DEBUGCTL, unless ' +
+      'the guest writes it or a PMI freezes LBR, and FREEZE_IN_SMM is the host’s.',
     of: 'kernel',
     reach: 'entered-again',
     notApplicable: always,
