@@ -74,7 +74,7 @@ const HARMFUL: readonly Case[] = [
     version: '6.1',
     edit: [X86, 'debug_ctl = get_debugctlmsr();', '$&\n\tlocal_irq_enable(); local_irq_disable();'],
     property: 'host-intact',
-    actions: ['p0: interrupt what=pinned after=4', 'v0: call', 'p0: exit'],
+    actions: ['p0: interrupt what=pinned after=4', 'p0: exit', 'v0: call', 'p0: exit'],
   },
   {
     says: "the host's FREEZE_IN_SMM is not brought to the guest",
@@ -95,7 +95,7 @@ const HARMFUL: readonly Case[] = [
     version: '7.3',
     edit: [PMU_INTEL, 'version > 1 && version < 4', '0'],
     property: 'debugctl-true',
-    actions: [OPEN, 'v0: pmi event=0'],
+    actions: ['v0: open task=0 type=ANY|USER', 'v0: pmi event=0'],
   },
   {
     says: 'an overflow brings no PMI',
@@ -127,6 +127,36 @@ const HARMFUL: readonly Case[] = [
   },
 ];
 
+/** What looks like such a fault, and is none of KVM's. */
+const NO_FAULTS: readonly Pick<Case, 'says' | 'property' | 'actions'>[] = [
+  {
+    says: "hardware clears DEBUGCTL.LBR of a guest when a host's counter overflows",
+    property: 'debugctl-true',
+    actions: [
+      'v0: open task=0 type=ANY|USER',
+      'p0: hostEvent which=pinned op=on',
+      'p0: hostOverflow',
+    ],
+  },
+  {
+    says: "an NMI handler writes the host's DEBUGCTL before it is back",
+    property: 'debugctl-true',
+    actions: ['p0: hostEvent which=pinned op=on', 'p0: freezeOnSmi', 'p0: hostOverflow'],
+  },
+  {
+    says: 'a counter that the guest has just switched off is to overflow',
+    property: 'pmi-true',
+    actions: [
+      OPEN,
+      'v0: open task=0 attr=inherited type=CALL_STACK|USER',
+      'v0: fork',
+      'v0: taskSwitch task=2',
+      'v0: pmi event=2 after=7',
+      'v0: taskSwitch task=0',
+    ],
+  },
+];
+
 const HARMLESS: readonly (readonly [version: string, edit: Edit])[] = [
   [
     '6.1',
@@ -151,8 +181,8 @@ async function edited(
   return imageDriver(await folderImage(folder, CACHE, { kvm: true, base: tree }));
 }
 
-function fileOf({ property, actions }: Case): string {
-  const machine = { cpu: 'skylake', kernel: '6.1', vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
+function fileOf({ property, actions }: Pick<Case, 'property' | 'actions'>, cpu: string): string {
+  const machine = { cpu, kernel: '6.1', vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
   return JSON.stringify({
     schema: 'vlbr/schedule/1',
     policy: 'kvm',
@@ -164,19 +194,28 @@ function fileOf({ property, actions }: Case): string {
 
 describe.each(VERSIONS)('the KVM of Linux %s with an edit', (version) => {
   const mine = HARMFUL.filter((one) => one.version === version);
+  const named = mine.map((one) => [one.says, one] as const);
   let plain: ReturnType<typeof imageDriver>;
   beforeAll(async () => {
     plain = imageDriver(await treeImage(tarOf(version), CACHE, { kvm: true }));
   }, 300_000);
 
-  function breaker(one: Case, driver: ReturnType<typeof imageDriver>): string {
-    const [replay] = parseReplayText(fileOf(one));
+  function breaker(
+    one: Pick<Case, 'property' | 'actions'>,
+    driver: ReturnType<typeof imageDriver>,
+    cpu = 'skylake',
+  ): string {
+    const [replay] = parseReplayText(fileOf(one, cpu));
     return breakerOf(withDriver(replay, driver, kvmOf(version)));
   }
 
-  it.each(mine)('$says', { timeout: 300_000 }, async (one) => {
+  it.each(named)('%s', { timeout: 300_000 }, async (_, one) => {
     expect(breaker(one, plain)).toBe('nobody');
     expect(breaker(one, await edited(version, one.edit))).toBe('policy');
+  });
+
+  it.each(NO_FAULTS.map((one) => [one.says, one] as const))('%s', (_, one) => {
+    for (const cpu of ['haswell', 'skylake']) expect(breaker(one, plain, cpu)).toBe('nobody');
   });
 
   const harmless = HARMLESS.filter(([of]) => of === version);

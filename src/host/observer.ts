@@ -38,8 +38,11 @@ export class Observer {
   lbrTaken(): void {}
   /** A VM entry was refused for a reserved bit. */
   entryFailed(_vcpu: number): void {}
-  /** The KVM of a tree has entered a guest. */
-  entered(_vcpu: number): void {}
+  /**
+   * The KVM of a tree has entered a guest. Before that, the host's DEBUGCTL was `host`, and the
+   * guest's was `had` at the last VM exit, or -1 if there was none.
+   */
+  entered(_vcpu: number, _host: number, _had: number): void {}
   /** A counter of a guest that is to count does not, or its overflow brings no PMI; says why. */
   pmiMissed(_vcpu: number, _why: string): void {}
   /** A VM exit is over and the host's own DEBUGCTL should be back. */

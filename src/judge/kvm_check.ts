@@ -4,7 +4,13 @@
  */
 import { PERF_EVENT_STATE_ACTIVE } from '../guest/perf/perf_event.js';
 import { KIND_NONE, lbrMap } from '../hw/lbr_map.js';
-import { DEBUGCTLMSR_FREEZE_IN_SMM, MSR_CORE_PERF_GLOBAL_STATUS } from '../hw/msr_index.js';
+import {
+  DEBUGCTLMSR_FREEZE_IN_SMM,
+  DEBUGCTLMSR_FREEZE_LBRS_ON_PMI,
+  DEBUGCTLMSR_LBR,
+  MSR_CORE_PERF_GLOBAL_STATUS,
+  MSR_IA32_DEBUGCTLMSR,
+} from '../hw/msr_index.js';
 import type { MachineConfig } from '../machine/config.js';
 import type { Machine } from '../machine/machine.js';
 import { Check } from './check.js';
@@ -22,10 +28,11 @@ function lbrMsrs({ model }: MachineConfig): readonly number[] {
 
 export class KvmCheck extends Check {
   private readonly msrs: readonly number[];
-  /** Per pCPU: what the host's kernel last wrote to DEBUGCTL. */
-  private readonly debugctl: Int32Array = this.numbers('pcpu');
   /** Per vCPU: the counter whose PMI its guest has not looked at yet, plus one. */
   private readonly pending: Int32Array = this.numbers('vcpu');
+  /** Per vCPU: since its entry, the guest has written DEBUGCTL, or a counter has overflowed. */
+  private readonly written: Uint8Array = this.bytes('vcpu');
+  private readonly frozen: Uint8Array = this.bytes('vcpu');
 
   constructor(
     config: MachineConfig,
@@ -37,14 +44,17 @@ export class KvmCheck extends Check {
     this.msrs = lbrMsrs(config);
   }
 
-  hostDebugctl(pcpu: number, value: number): void {
-    this.debugctl[pcpu] = value;
+  /** A guest runs on: see Observer. */
+  entered(vcpu: number, host: number, had: number): void {
+    this.checkBitmap(vcpu);
+    if (had >= 0) this.checkDebugctl(vcpu, host, had);
+    this.written[vcpu] = 0;
+    this.frozen[vcpu] = 0;
   }
 
-  /** A guest runs on. */
-  entered(vcpu: number): void {
-    this.checkBitmap(vcpu);
-    this.checkDebugctl(vcpu);
+  /** A guest has written an MSR. */
+  write(vcpu: number, msr: number): void {
+    if (msr === MSR_IA32_DEBUGCTLMSR) this.written[vcpu] = 1;
   }
 
   /** Whether a guest's LBR event counts where its thread is. */
@@ -83,14 +93,15 @@ export class KvmCheck extends Check {
     );
   }
 
-  /** A guest runs with its own DEBUGCTL, but for what stays the host's. */
-  private checkDebugctl(vcpu: number): void {
+  /** A guest has the DEBUGCTL that it had, or what it has written, and the host's bit. */
+  private checkDebugctl(vcpu: number, host: number, had: number): void {
     const { pcpus, vcpus } = this.machine();
-    const { pcpu } = vcpus[vcpu];
-    const host = this.debugctl[pcpu] & DEBUGCTLMSR_FREEZE_IN_SMM;
-    const wanted = this.reference.of(vcpu).debugctl | host;
-    const is = pcpus[pcpu].debugctl;
-    if (host !== 0) this.verdicts.reach[REACH['entered-with-freeze-in-smm']]++;
+    const kept = this.written[vcpu] !== 0 ? this.reference.of(vcpu).debugctl : had;
+    const freezes = this.frozen[vcpu] !== 0 && (kept & DEBUGCTLMSR_FREEZE_LBRS_ON_PMI) !== 0;
+    const own = (freezes ? kept & ~DEBUGCTLMSR_LBR : kept) & ~DEBUGCTLMSR_FREEZE_IN_SMM;
+    const wanted = own | (host & DEBUGCTLMSR_FREEZE_IN_SMM);
+    const is = pcpus[vcpus[vcpu].pcpu].debugctl;
+    this.verdicts.reach[REACH['entered-again']]++;
     if (is === wanted) return;
     this.verdicts.breaks(
       PROPERTY['debugctl-true'],
@@ -102,6 +113,7 @@ export class KvmCheck extends Check {
   overflows(vcpu: number, counter: number): void {
     this.verdicts.reach[REACH['counter-overflow']]++;
     this.pending[vcpu] = counter + 1;
+    this.frozen[vcpu] = 1;
   }
 
   /** What has overflowed does not reach the guest, or what is to count does not. */

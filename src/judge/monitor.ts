@@ -146,6 +146,7 @@ export class Monitor implements Observer {
       this.touched(vcpu);
     }
     this.reference.write(vcpu, msr, eax, edx, this.isDropped(vcpu));
+    this.kvm.write(vcpu, msr);
   }
 
   private isDropped(vcpu: number): boolean {
@@ -187,7 +188,6 @@ export class Monitor implements Observer {
 
   hostDebugctl(pcpu: number, value: number): void {
     this.registers.hostDebugctl(pcpu, value);
-    this.kvm.hostDebugctl(pcpu, value);
   }
 
   hostFault(pcpu: number, msr: number, write: boolean): void {
@@ -211,8 +211,8 @@ export class Monitor implements Observer {
     this.verdicts.breaks(PROPERTY['no-fault'], () => `v${vcpu}: VM entry failed`);
   }
 
-  entered(vcpu: number): void {
-    this.kvm.entered(vcpu);
+  entered(vcpu: number, host: number, had: number): void {
+    this.kvm.entered(vcpu, host, had);
   }
 
   pmiMissed(vcpu: number, why: string): void {

@@ -56,7 +56,7 @@ export const REACH_NAMES = [
   'events-judged',
   'event-scheduled',
   'entered-with-event',
-  'entered-with-freeze-in-smm',
+  'entered-again',
   'counter-overflow',
 ] as const;
 export type ReachName = (typeof REACH_NAMES)[number];
@@ -224,10 +224,10 @@ const STATEMENTS: Readonly<
   },
   'debugctl-true': {
     statement:
-      'Whenever the KVM of a tree enters a guest, DEBUGCTL is as on the guest’s own pCPU, with ' +
-      'the FREEZE_IN_SMM of the host.',
+      'From a VM exit to the next entry, the KVM of a tree keeps the guest’s DEBUGCTL, unless ' +
+      'the guest writes it or a PMI freezes LBR, and FREEZE_IN_SMM is the host’s.',
     of: 'kernel',
-    reach: 'entered-with-freeze-in-smm',
+    reach: 'entered-again',
     notApplicable: always,
   },
   'pmi-true': {

@@ -4,6 +4,7 @@
  */
 import * as branch from '../hw/branch.js';
 import { HOST } from '../host/observer.js';
+import { DEBUGCTLMSR_FREEZE_IN_SMM } from '../hw/msr_index.js';
 import { Check } from './check.js';
 import { PROPERTY, REACH } from './properties.js';
 
@@ -80,7 +81,8 @@ export class RegisterCheck extends Check {
   exited(pcpu: number): void {
     const is = this.machine().pcpus[pcpu].debugctl;
     const was = this.debugctl[pcpu];
-    if (is !== was) {
+    // A handler of an NMI that ran before DEBUGCTL was back has written it without what was there.
+    if (is !== was && is !== (was | DEBUGCTLMSR_FREEZE_IN_SMM)) {
       this.verdicts.breaks(
         PROPERTY['host-intact'],
         () => `p${pcpu}: DEBUGCTL is 0x${is.toString(16)} after an exit, not 0x${was.toString(16)}`,

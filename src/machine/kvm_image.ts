@@ -3,7 +3,7 @@
  * KVM_RUN, and is left where KVM enters the guest, or where it makes room for another thread
  * (schedule()).
  */
-import { counterWord } from '../guest/image/counters.js';
+import { counterWord, EVENTSEL_ENABLE, selectedBy } from '../guest/image/counters.js';
 import { assert } from '../hw/assert.js';
 import { EXIT_REASON, INTR_INFO } from '../hw/vmcs_fields.js';
 import type { Vector } from '../hw/msr_port.js';
@@ -50,12 +50,7 @@ export class KvmImage implements Hypervisor, TreeKvm {
     if (vcpu.inGuest) return;
     assert(vcpu.pcpu >= 0, 'a vCPU enters its guest on the pCPU that it is loaded on');
     this.code.runThread(vcpu);
-    this.tellEntry(vcpu);
-  }
-
-  /** To be called when what the guest has done is known to the observer, too. */
-  private tellEntry(vcpu: Vcpu): void {
-    if (vcpu.inGuest) this.observer.entered(vcpu.id);
+    this.vmx.tellEntry(vcpu);
   }
 
   /** An interrupt comes for the host, whose handler wants another thread to run. */
@@ -78,7 +73,7 @@ export class KvmImage implements Hypervisor, TreeKvm {
       if (this.vector !== 0) this.observer.guestFault(vcpu.id, msr, false, 0, 0);
       else this.observer.guestRead(vcpu.id, msr, eax, this.edx);
     }
-    this.tellEntry(vcpu);
+    this.vmx.tellEntry(vcpu);
     return eax;
   }
 
@@ -107,11 +102,15 @@ export class KvmImage implements Hypervisor, TreeKvm {
     } else {
       vector = this.code.pcpus[vcpu.pcpu].wrmsr(msr, eax, edx);
     }
-    if (!isSilent(msr)) {
+    if (isSilent(msr)) {
+      const counter = selectedBy(msr);
+      const isOn = (eax & EVENTSEL_ENABLE) !== 0;
+      if (counter >= 0 && vector === 0) this.vmx.setCounter(vcpu, counter, isOn);
+    } else {
       if (vector !== 0) this.observer.guestFault(vcpu.id, msr, true, eax, edx);
       else this.observer.guestWrite(vcpu.id, msr, eax, edx);
     }
-    this.tellEntry(vcpu);
+    this.vmx.tellEntry(vcpu);
     return vector;
   }
 
@@ -131,7 +130,8 @@ export class KvmImage implements Hypervisor, TreeKvm {
     this.enter(vcpu);
     const idx = this.code.hostCounterOf(vcpu, counter);
     if (idx < 0) {
-      const why = this.code.whyNotCounted(vcpu, counter);
+      const isOn = this.vmx.isCounterOn(vcpu, counter);
+      const why = isOn ? this.code.whyNotCounted(vcpu, counter) : null;
       if (why !== null) this.observer.pmiMissed(vcpu.id, why);
       return false;
     }
@@ -140,7 +140,7 @@ export class KvmImage implements Hypervisor, TreeKvm {
     this.leave(vcpu, EXIT_REASON.EXCEPTION_NMI, INTR_INFO.NMI);
     const injected = vcpu.inGuest && this.vmx.injected(vcpu) === NMI_VECTOR;
     if (!injected) this.observer.pmiMissed(vcpu.id, `counter ${counter} overflows without a PMI`);
-    this.tellEntry(vcpu);
+    this.vmx.tellEntry(vcpu);
     return injected;
   }
 
@@ -149,7 +149,7 @@ export class KvmImage implements Hypervisor, TreeKvm {
     this.vmx.vmcs(vcpu.id).blockNmis(false);
     this.emulate(vcpu, EXIT_REASON.MSR_WRITE, X2APIC_LVTPC, APIC_DM_NMI, 0);
     assert(this.vector === 0, 'the guest programs its APIC');
-    this.tellEntry(vcpu);
+    this.vmx.tellEntry(vcpu);
   }
 
   /** By the ICR, which the vCPU writes itself: its VM has no other. */
@@ -189,7 +189,7 @@ export class KvmImage implements Hypervisor, TreeKvm {
 
   hostNmi(vcpu: Vcpu): void {
     this.leave(vcpu, EXIT_REASON.EXCEPTION_NMI, INTR_INFO.NMI);
-    this.tellEntry(vcpu);
+    this.vmx.tellEntry(vcpu);
   }
 
   interrupt(pcpu: number, what: number, after: number): void {

@@ -42,7 +42,8 @@ export function hostOverflow(machine: Machine, pcpu: number): void {
 export function hostCounters(machine: Machine, pcpu: number, taken: boolean): void {
   const vcpu = machine.loaded(pcpu);
   if (vcpu !== null) machine.hypervisor.exit(vcpu);
-  machine.host.takeCounters(pcpu, taken);
+  // An interrupt may have come with the exit, and have done so.
+  if (machine.host.countersTaken(pcpu) !== taken) machine.host.takeCounters(pcpu, taken);
 }
 
 /** Somebody writes to freeze_on_smi of the host, which an interrupt tells all pCPUs. */

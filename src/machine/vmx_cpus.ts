@@ -19,7 +19,13 @@ const REGISTERS = 1;
 const LEFT = 2;
 /** The vector that the last entry has injected, or 0. */
 const INJECTED = 3;
-const WORDS = 4;
+/** Whether it has entered the guest, and nobody was told: 1, with the host's DEBUGCTL above. */
+const ENTERED = 4;
+/** The counters that the guest has enabled in PERFEVTSEL, as a mask. */
+const COUNTERS_ON = 5;
+/** DEBUGCTL of the guest at its last VM exit, plus one; 0 before the first exit. */
+const HAD = 6;
+const WORDS = 7;
 
 /** Words of a pCPU: the region of the VMCS that is current there. */
 const CURRENT = 0;
@@ -93,6 +99,7 @@ export class VmxCpus implements VmxHooks {
   /** The region that KVM uses next and that is nobody's is that of a vCPU. */
   make(vcpu: number, making: () => void): void {
     this.words[vcpu * WORDS + REGION] = 0;
+    this.words[vcpu * WORDS + HAD] = 0;
     this.making = vcpu;
     making();
     this.making = -1;
@@ -146,6 +153,7 @@ export class VmxCpus implements VmxHooks {
     const at = vcpu.id * WORDS;
     if (this.words[at + LEFT] !== 0) this.looked(vcpu);
     const vmcs = this.vmcs(vcpu.id);
+    const { debugctl } = this.pcpus[cpu];
     if (!vmcs.enterFrom(this.pcpus[cpu])) {
       this.observer.entryFailed(vcpu.id);
       vmcs.exitTo(this.pcpus[cpu], EXIT_REASON.INVALID_STATE, 0);
@@ -154,7 +162,29 @@ export class VmxCpus implements VmxHooks {
     vcpu.inGuest = true;
     this.words[at + REGISTERS] = registers;
     this.words[at + INJECTED] = vmcs.takeInjected();
+    this.words[at + ENTERED] = (debugctl << 1) | 1;
     return true;
+  }
+
+  /** Tells of an entry, if there was one since the last was told and the guest still runs. */
+  tellEntry(vcpu: Vcpu): void {
+    const at = vcpu.id * WORDS + ENTERED;
+    const entered = this.words[at];
+    if (entered === 0) return;
+    this.words[at] = 0;
+    const had = this.words[vcpu.id * WORDS + HAD] - 1;
+    if (vcpu.inGuest) this.observer.entered(vcpu.id, entered >>> 1, had);
+  }
+
+  /** The guest has written PERFEVTSEL of a counter. */
+  setCounter({ id }: Vcpu, counter: number, isOn: boolean): void {
+    const at = id * WORDS + COUNTERS_ON;
+    if (isOn) this.words[at] |= 1 << counter;
+    else this.words[at] &= ~(1 << counter);
+  }
+
+  isCounterOn({ id }: Vcpu, counter: number): boolean {
+    return (this.words[id * WORDS + COUNTERS_ON] & (1 << counter)) !== 0;
   }
 
   /** An interrupt of the host's is to come inside KVM, after `after` places where it could. */
@@ -178,7 +208,9 @@ export class VmxCpus implements VmxHooks {
 
   /** VM exit, for a reason and with what interrupted, or 0. */
   vmexit(vcpu: Vcpu, reason: number, interrupted: number): void {
-    this.vmcs(vcpu.id).exitTo(this.pcpus[vcpu.pcpu], reason, interrupted);
+    const cpu = this.pcpus[vcpu.pcpu];
+    this.words[vcpu.id * WORDS + HAD] = cpu.debugctl + 1;
+    this.vmcs(vcpu.id).exitTo(cpu, reason, interrupted);
     vcpu.inGuest = false;
     this.words[vcpu.id * WORDS + INJECTED] = 0;
     this.words[vcpu.id * WORDS + LEFT] = 1;

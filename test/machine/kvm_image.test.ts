@@ -8,7 +8,7 @@ import { GP_VECTOR } from '../../src/hw/msr_port.js';
 import { HOST, Observer } from '../../src/host/observer.js';
 import { kvmOf } from '../../src/host/policy/kvm.js';
 import { Machine } from '../../src/machine/machine.js';
-import { INTERRUPT_COUNTERS } from '../../src/machine/host_perf.js';
+import { HOST_COUNTERS, INTERRUPT_COUNTERS } from '../../src/machine/host_perf.js';
 import { freezeOnSmi, hostCounters } from '../../src/machine/threads.js';
 import { Snapshot } from '../../src/machine/snapshot.js';
 import { drawOf } from '../../src/schedule/draw.js';
@@ -150,6 +150,19 @@ describe.each(imageVersions('6.1', '6.12', '7.2', '7.3'))('the KVM of Linux %s',
     }
     // Interrupts go on after the exit, and off before the next entry: before and after schedule().
     expect(came).toBe(4);
+  });
+
+  it('counters that an interrupt has taken meanwhile are not taken twice, nor given back', () => {
+    for (const taken of [true, false]) {
+      const { m } = booted();
+      if (!taken) hostCounters(m, 0, true);
+      m.hypervisor.enter(m.vcpus[0]);
+      m.hypervisor.tree?.interrupt(0, INTERRUPT_COUNTERS, 0);
+      const used = (): number => m.host.kernel.events.filter((event) => event.used !== 0).length;
+      hostCounters(m, 0, taken);
+      expect(m.host.countersTaken(0)).toBe(taken);
+      expect(used()).toBe(taken ? HOST_COUNTERS.length : 0);
+    }
   });
 
   it('what the host freezes in SMM stays so in the guest, which does not see it', () => {

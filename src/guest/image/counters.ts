@@ -5,12 +5,15 @@ import type { MsrPort, Vector } from '../../hw/msr_port.js';
 const MSR_IA32_PMC0 = 0xc1;
 const MSR_IA32_A_PMC0 = 0x4c1;
 const MSR_FIXED_CTR0 = 0x309;
+const MSR_P6_EVNTSEL0 = 0x186;
 const GENERAL_MOST = 8;
+/** Of PERFEVTSEL. */
+export const EVENTSEL_ENABLE: number = 1 << 22;
 
 /** First MSR and number: PMC, PERFEVTSEL, FIXED_CTR, FIXED_CTR_CTRL. */
 const COUNTERS: readonly (readonly [first: number, count: number])[] = [
   [MSR_IA32_PMC0, GENERAL_MOST],
-  [0x186, GENERAL_MOST],
+  [MSR_P6_EVNTSEL0, GENERAL_MOST],
   [MSR_FIXED_CTR0, 4],
   [0x38d, 1],
 ];
@@ -32,6 +35,12 @@ for (let i = 0; i < GENERAL_MOST; i++) WORD[MSR_IA32_A_PMC0 + i] = 2 * i;
 /** Where an MSR of a counter lies in COUNTER_WORDS words; -1 for any other MSR. */
 export function counterWord(msr: number): number {
   return msr < WORD.length ? WORD[msr] : -1;
+}
+
+/** The general counter whose PERFEVTSEL an MSR is, or -1. */
+export function selectedBy(msr: number): number {
+  const counter = msr - MSR_P6_EVNTSEL0;
+  return counter >= 0 && counter < GENERAL_MOST ? counter : -1;
 }
 
 /** The counters of a CPU: each register keeps what is written to it, and nothing counts. */
