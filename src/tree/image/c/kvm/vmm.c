@@ -14,6 +14,7 @@
 #include <linux/slab.h>
 #include <asm/apic.h>
 #include <asm/apicdef.h>
+#include <vlbr_kvm_features.h>
 #include "pmu.h"
 #include "vmx/vmx.h"
 #include "../kernel.h"
@@ -103,6 +104,23 @@ static void setLapic(struct file *vcpu)
 	vlbr_free(lapic);
 }
 
+#ifdef KVM_CAP_X86_GUEST_LBR
+/*
+ * Up to v11 the LBR is a capability of the VM, which is asked for once a vCPU has its CPUID. It
+ * writes where the registers are.
+ */
+static void offerLbr(struct file *vm, u64 perf_cap)
+{
+	u32 registers[8];
+	struct kvm_enable_cap lbr = {
+		.cap = KVM_CAP_X86_GUEST_LBR, .args = { 1, (unsigned long)registers }
+	};
+
+	if (perf_cap && ask(vm, KVM_ENABLE_CAP, &lbr) < 0)
+		vlbr_fail("no LBR for guests on this CPU; KVM_CAP_X86_GUEST_LBR", perf_cap);
+}
+#endif
+
 /*
  * A vCPU with all that KVM supports, as `-cpu host` gives it, and the format of LBR records that
  * the host has. Returns the number of its file.
@@ -124,8 +142,12 @@ EXPORT(vlbr_vcpu_create) int vlbr_vcpu_create(int vm, struct task_struct *thread
 	have(ask(&device, KVM_GET_SUPPORTED_CPUID, cpuids));
 	have(ask(vcpu, KVM_SET_CPUID2, cpuids));
 	vlbr_free(cpuids);
+#ifdef KVM_CAP_X86_GUEST_LBR
+	offerLbr(vlbr_file(vm), perf_cap);
+#else
 	if (perf_cap && !accepts(vcpu, MSR_IA32_PERF_CAPABILITIES, perf_cap))
 		vlbr_fail("no LBR for guests on this CPU; PERF_CAPABILITIES", perf_cap);
+#endif
 	if (!accepts(vcpu, MSR_IA32_APICBASE, X2APIC))
 		vlbr_fail("APICBASE", X2APIC);
 	setLapic(vcpu);
@@ -194,15 +216,29 @@ static struct {
 
 #define ADDRESS(pointer) ((u32)(unsigned long)(pointer))
 
+/* Where the event is, and the flag of the MSR bitmap: up to v8, v11 and v13, and since. */
+#if defined(VLBR_PMU_LBR_USED)
+#define LBR_EVENT(vcpu) vcpu_to_pmu(vcpu)->lbr_event
+#define LBR_PASSES(vcpu) vcpu_to_pmu(vcpu)->lbr_used
+#elif defined(VLBR_PMU_LBR_AVAILABLE)
+#define LBR_EVENT(vcpu) vcpu_to_pmu(vcpu)->lbr_event
+#define LBR_PASSES(vcpu) vcpu_to_pmu(vcpu)->lbr_already_available
+#elif defined(VLBR_ALREADY_PASSTHROUGH)
+#define LBR_EVENT(vcpu) to_vmx(vcpu)->lbr_desc.event
+#define LBR_PASSES(vcpu) to_vmx(vcpu)->lbr_desc.already_passthrough
+#else
+#define LBR_EVENT(vcpu) to_vmx(vcpu)->lbr_desc.event
+#define LBR_PASSES(vcpu) to_vmx(vcpu)->lbr_desc.msr_passthrough
+#endif
+
 EXPORT(vlbr_vcpu_view) const void *vlbr_vcpu_view(int fd)
 {
 	struct kvm_vcpu *vcpu = vlbr_file(fd)->private_data;
 	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
-	struct lbr_desc *lbr_desc = &to_vmx(vcpu)->lbr_desc;
 	int i;
 
-	view.lbr_event = ADDRESS(lbr_desc->event);
-	view.msr_passthrough = lbr_desc->msr_passthrough;
+	view.lbr_event = ADDRESS(LBR_EVENT(vcpu));
+	view.msr_passthrough = LBR_PASSES(vcpu);
 	view.global_ctrl = pmu->global_ctrl;
 	view.global_ctrl_high = pmu->global_ctrl >> 32;
 	for (i = 0; i < VIEW_COUNTERS / 2; i++) {
