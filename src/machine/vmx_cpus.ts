@@ -88,6 +88,10 @@ export class VmxCpus implements VmxHooks {
     return this.vcpus.findIndex(({ id }) => this.words[id * WORDS + REGION] === region);
   }
 
+  isCurrent(cpu: number): boolean {
+    return this.words[this.vcpus.length * WORDS + cpu] !== 0;
+  }
+
   /** The vCPU whose VMCS is current on a pCPU. */
   private current(cpu: number): Vcpu {
     const region = this.words[this.vcpus.length * WORDS + cpu];

@@ -48,6 +48,8 @@ export interface ImageHooks {
 export interface VmxHooks {
   /** High half of what VMREAD has read last. */
   readonly high: number;
+  /** Whether there is a VMCS that VMREAD would read. */
+  isCurrent(cpu: number): boolean;
   vmread(cpu: number, field: number): number;
   vmwrite(cpu: number, field: number, low: number, high: number): void;
   vmclear(region: number): void;
@@ -271,6 +273,7 @@ export class ImageInstance implements Asking {
     };
     return {
       vlbr_vmcs_read: (field: number): number => vmx().vmread(this.cpu, field),
+      vlbr_vmcs_is_current: (): number => (vmx().isCurrent(this.cpu) ? 1 : 0),
       vlbr_vmcs_high: (): number => vmx().high,
       vlbr_vmcs_write: (field: number, low: number, high: number): void =>
         vmx().vmwrite(this.cpu, field, low, high),

@@ -18,6 +18,7 @@ const CLOCK = 'include/linux/sched/clock.h';
 const HRTIMER = 'include/linux/hrtimer.h';
 const KVM_HOST = 'arch/x86/include/asm/kvm_host.h';
 const PERF = 'include/linux/perf_event.h';
+const X86_PERF = 'arch/x86/events/perf_event.h';
 const SCHED = 'include/linux/sched.h';
 const SPINLOCK = 'include/asm-generic/spinlock.h';
 const UACCESS = 'include/asm-generic/uaccess.h';
@@ -33,7 +34,7 @@ const FEATURES: readonly Feature[] = [
   // In 5.9 and 5.12: all CPUs have one PMU. Android's 5.10 asks for that of a CPU, as 6.1 does.
   {
     macro: 'VLBR_ONE_PMU',
-    header: 'arch/x86/events/perf_event.h',
+    header: X86_PERF,
     pattern: /\bx86_get_pmu\(void\)/,
   },
   // In 5.3, not in 5.7: two types of an identifier.
@@ -47,11 +48,19 @@ const FEATURES: readonly Feature[] = [
     header: 'include/linux/smp.h',
     pattern: /\bon_each_cpu_cond_mask\([^;]*\bgfp_t\b/,
   },
-  // In 5.9, not in 5.7.
+  // In v8; in v10: a flag tells that a guest's event has the LBR.
+  { macro: 'VLBR_VCPU_LBR', header: X86_PERF, pattern: /^\tu8\s+vcpu_lbr;/m },
   {
-    macro: 'VLBR_TASK_CONTEXT_OPT',
-    header: 'arch/x86/events/perf_event.h',
+    macro: 'VLBR_GUEST_LBR_ENABLED',
+    header: X86_PERF,
+    pattern: /^\tint\s+guest_lbr_enabled;/m,
+  },
+  // In 5.7, not in 5.9.
+  {
+    macro: 'VLBR_NO_TASK_CONTEXT_OPT',
+    header: X86_PERF,
     pattern: /^struct x86_perf_task_context_opt\b/m,
+    unless: true,
   },
   // In 5.10 and 5.11: which CPUs have events whose stack perf saves, it counts by PMU alone.
   {
@@ -120,6 +129,12 @@ const FEATURES: readonly Feature[] = [
 
 /** What differs between trees for c/kvm. */
 const KVM_FEATURES: readonly Feature[] = [
+  // In 5.3, not in 5.7: whether VMREAD has failed nobody looks.
+  {
+    macro: 'VLBR_VMREAD_UNCHECKED',
+    header: 'arch/x86/kvm/vmx/ops.h',
+    pattern: /^#define __ex_clear\(/m,
+  },
   // Up to 5.15, as the next two; in 5.11 only vmx.c declares it.
   {
     macro: 'VLBR_VCPU_RUN_LAUNCHED',

@@ -104,10 +104,21 @@ static struct perf_event_context *contextOf(struct task_struct *task)
 }
 
 /* Up to 5.8 there is one kind of LBR. */
-#ifdef VLBR_TASK_CONTEXT_OPT
-#define CALLSTACK_USERS opt.lbr_callstack_users
-#else
+#ifdef VLBR_NO_TASK_CONTEXT_OPT
 #define CALLSTACK_USERS lbr_callstack_users
+#else
+#define CALLSTACK_USERS opt.lbr_callstack_users
+#endif
+
+/* Whether a guest's event has the LBR: in v8, in v10, and since. */
+#if defined(VLBR_VCPU_LBR)
+#define GUEST_HAS_LBR(cpuc) ((cpuc)->vcpu_lbr)
+#elif defined(VLBR_GUEST_LBR_ENABLED)
+#define GUEST_HAS_LBR(cpuc) ((cpuc)->guest_lbr_enabled)
+#elif defined(INTEL_PMC_IDX_FIXED_VLBR)
+#define GUEST_HAS_LBR(cpuc) ((cpuc)->intel_ctrl_guest_mask >> INTEL_PMC_IDX_FIXED_VLBR & 1)
+#else
+#define GUEST_HAS_LBR(cpuc) 0
 #endif
 
 /* Where the records of a task are saved, or NULL. */
@@ -173,9 +184,7 @@ static void viewCpu(int cpu)
 	for (i = 0; i < VIEW_COUNTERS; i++)
 		v->counters[i] = test_bit(i, cpuc->active_mask) ? ADDRESS(cpuc->events[i]) : 0;
 	v->lbr_sel_config = cpuc->shared_regs ? cpuc->shared_regs->regs[EXTRA_REG_LBR].config : 0;
-#ifdef INTEL_PMC_IDX_FIXED_VLBR
-	v->guest_mask_vlbr = cpuc->intel_ctrl_guest_mask >> INTEL_PMC_IDX_FIXED_VLBR & 1;
-#endif
+	v->guest_mask_vlbr = GUEST_HAS_LBR(cpuc);
 	for (i = 0; i < VIEW_LIST; i++)
 		v->list[i] = i < cpuc->n_events ? ADDRESS(cpuc->event_list[i]) : 0;
 }

@@ -163,6 +163,7 @@ int vlbr_kvm_wrmsr_safe(u32 msr, u64 value)
 
 u32 vlbr_vmcs_read(u32 field);
 u32 vlbr_vmcs_high(void);
+int vlbr_vmcs_is_current(void);
 void vlbr_vmcs_write(u32 field, u32 low, u32 high);
 void vlbr_vmcs_clear(const void *vmcs);
 void vlbr_vmcs_load(const void *vmcs);
@@ -171,8 +172,14 @@ int vlbr_vm_enter(unsigned long *registers);
 
 u64 vlbr_vmread(u32 field)
 {
-	u32 low = vlbr_vmcs_read(field);
+	u32 low;
 
+#ifdef VLBR_VMREAD_UNCHECKED
+	/* Without a VMCS the instruction fails, and its register keeps what was in it. */
+	if (!vlbr_vmcs_is_current())
+		return 0;
+#endif
+	low = vlbr_vmcs_read(field);
 	return (u64)vlbr_vmcs_high() << 32 | low;
 }
 
@@ -236,9 +243,14 @@ void x86_entry_from_kvm(unsigned int event_type, unsigned int vector)
 		asm_exc_nmi_noist();
 }
 
+/* Up to 5.11 the NMI of an exit is handled by what its gate leads to. */
 static gate_desc idt[256];
 void store_idt(struct desc_ptr *dtr)
 {
+	unsigned long entry = (unsigned long)asm_exc_nmi_noist;
+
+	idt[VLBR_NMI_VECTOR].offset_low = entry;
+	idt[VLBR_NMI_VECTOR].offset_middle = entry >> 16;
 	dtr->address = (unsigned long)idt;
 	dtr->size = sizeof(idt) - 1;
 }
