@@ -1,10 +1,13 @@
 /**
  * What each policy costs a host, for five kinds of guest. Two VMs of one vCPU share a pCPU, and
- * every policy gets the same schedules. The table depends on the seeds only.
+ * every policy gets the same schedules. The table depends on the seeds only. An argument is a
+ * kernel tree, as of --kernel-src: its KVM is a row more.
  */
+import { PORT } from '../src/guest/perf/lbr_port.js';
 import type { LbrPolicy } from '../src/host/policy/policy.js';
 import { PROPERTY_NAMES } from '../src/judge/properties.js';
 import { POLICIES } from '../src/host/policy/index.js';
+import { kvmOf } from '../src/host/policy/kvm.js';
 import { HOST } from '../src/host/observer.js';
 import * as perf from '../src/guest/perf/perf_event.js';
 import { findCpuModel } from '../src/hw/cpu_models.js';
@@ -15,6 +18,8 @@ import { type Draw, drawOf } from '../src/schedule/draw.js';
 import { HOST_EVENT_PINNED } from '../src/machine/host_perf.js';
 import { CostMeter } from '../src/machine/cost_meter.js';
 import { ACTION_WORDS, Schedule, step } from '../src/schedule/schedule.js';
+import { cacheFolder } from '../src/tree/build.js';
+import { imageDriver, treeImage } from '../src/tree/image/image.js';
 import { Monitor } from '../src/judge/monitor.js';
 
 const SCHEDULES = 30;
@@ -144,11 +149,24 @@ const HEAD = 'policy reads writes cycles saves restores wipes events exits ofAcc
   ' ',
 );
 
-function row(policy: LbrPolicy, schedules: readonly Schedule[]): string[] {
+/** The KVM of the tree that is asked for. Nobody counts its events. */
+async function kvmRow(): Promise<(schedules: readonly Schedule[]) => string[][]> {
+  const [, , tree] = process.argv;
+  if (tree === undefined) return () => [];
+  const image = await treeImage(tree, cacheFolder(), { kvm: true });
+  const policy = kvmOf(image.info.version);
+  return (schedules) => [
+    row(policy, schedules, imageDriver(image)).map((cell, i) =>
+      HEAD[i] === 'events' ? '-' : cell,
+    ),
+  ];
+}
+
+function row(policy: LbrPolicy, schedules: readonly Schedule[], driver = PORT): string[] {
   const model = findCpuModel('skylake');
   if (model === undefined) throw new Error('the benchmark names what exists');
   const shape = { vms: 2, vcpus: 1, tasks: TASKS, pcpus: 1 };
-  const costs = new Costs({ shape, model, kernel: '6.1', policy });
+  const costs = new Costs({ shape, model, kernel: '6.1', policy, driver });
   for (const schedule of schedules) costs.run(schedule);
   const { vcpuSwitches, guestAccesses, exits, wrong } = costs;
   const each = (n: number, digits: number): string => (n / vcpuSwitches).toFixed(digits);
@@ -172,9 +190,10 @@ cycles by weights that are orders of magnitude (docs/FIDELITY.md, F90), whole st
 restored and wiped, guest LBR events created on its perf, exits by LBR accesses of the guest (their
 cycles are not counted), and what part of those accesses that is. Wrong: schedules that break a
 property, no-needless-switch apart. skylake, Linux 6.1, two VMs of one vCPU on one pCPU.`);
+const ofTree = await kvmRow();
 GUESTS.forEach((guest, g) => {
   const schedules = Array.from({ length: SCHEDULES }, (_, i) => scheduleOf(guest, drawOf(g, i)));
   console.log(`\n${guest.name}`);
-  const rows = POLICIES.map((policy) => row(policy, schedules));
+  const rows = [...POLICIES.map((policy) => row(policy, schedules)), ...ofTree(schedules)];
   for (const line of tableLines(HEAD, rows, { numeric: true })) console.log(line);
 });

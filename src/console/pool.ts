@@ -36,6 +36,7 @@ export interface PoolResults<R> {
  *
  * @param line - is told now and then what each policy that was begun has come to.
  * @throws WorkerBug when a worker met an exception.
+ * @throws UsageError when a kernel's code does not return, or has no LBR for guests.
  */
 export async function inWorkers<J extends Job, P extends { readonly policy: string }, R>(
   work: Work<J, P, R>,
@@ -101,6 +102,7 @@ async function judged<J extends Job, P, R>(
     if (reply.kind === 'bug') {
       throw new WorkerBug(reply.stack, advice(request, reply), job.binary !== null);
     }
+    if (reply.kind === 'no guest LBR') throw new UsageError(reply.why);
     return reply.kind === 'result' ? [reply.result] : [];
   } finally {
     silence.end();

@@ -9,6 +9,7 @@ import { findPolicy } from '../host/policy/index.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
 import { assert } from '../hw/assert.js';
 import { type CpuModel, findCpuModel } from '../hw/cpu_models.js';
+import { NoGuestLbr } from '../machine/no_guest_lbr.js';
 import { codeOf, type KernelCode, policyFor } from './kernel_source.js';
 
 /** Work by name, so that it can cross to a worker. */
@@ -47,7 +48,10 @@ export interface Crash<P> {
 
 /** From a worker. Exceptions are told in words: as they are, they would lose their tokens. */
 export type Reply<P, R> =
-  { readonly kind: 'not begun' } | { readonly kind: 'result'; readonly result: R } | Crash<P>;
+  | { readonly kind: 'not begun' }
+  | { readonly kind: 'no guest LBR'; readonly why: string }
+  | { readonly kind: 'result'; readonly result: R }
+  | Crash<P>;
 
 /** Milliseconds between two reports of progress: more often than anybody can read. */
 const PROGRESS_MS = 100;
@@ -94,6 +98,7 @@ export function judgeBy<J extends Job, P, R>(
         result: judge(job, { policy, model, driver: driverOf(code) }, tell),
       };
     } catch (error) {
+      if (error instanceof NoGuestLbr) return { kind: 'no guest LBR', why: error.message };
       return { ...bugOf(error), progress: last };
     }
   };

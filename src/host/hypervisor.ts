@@ -10,12 +10,35 @@ export interface TreeKvm {
   toUserspace(vcpu: Vcpu): void;
   /** An NMI of the host's while the guest runs. */
   hostNmi(vcpu: Vcpu): void;
+  /** An INIT of the vCPU's, and what the guest then makes of its APIC. */
+  init(vcpu: Vcpu): void;
+  /**
+   * The machine monitor takes LBR from a guest that may have it in use: by PERF_CAPABILITIES, or by
+   * a CPUID without a PMU. KVM may refuse that.
+   */
+  takeLbr(vcpu: Vcpu, byCpuid: boolean): void;
+  /** The host's NMI watchdog starts on a pCPU, or ends. */
+  toggleWatchdog(pcpu: number): void;
+  /** Its counter overflows, if it counts there now. Returns whether it does. */
+  overflowWatchdog(pcpu: number): boolean;
+  /** A use of Intel PT begins on the host, unless perf refuses it, or ends. */
+  togglePt(pcpu: number): void;
+  /**
+   * An interrupt of the host's is to come on a pCPU while KVM runs there, after `after` places
+   * where KVM turns interrupts on or off, or before it accesses an LBR MSR with them on. `what` is
+   * INTERRUPT_*.
+   */
+  interrupt(pcpu: number, what: number, after: number): void;
+  /** The host is told to freeze counters in SMM, or not to any more; no guest runs. */
+  toggleFreezeOnSmi(): void;
 }
 
 export interface Hypervisor {
   /** High half of the value of the last RDMSR of a guest, and the vector that it has raised. */
   readonly edx: number;
   readonly vector: Vector;
+  /** Whether the last access of a guest has caused a VM exit. */
+  readonly intercepted: boolean;
   /**
    * The KVM of a tree, or null for the model of KVM. With it, guests' accesses to counters come
    * here as well, and a vCPU's own thread is on a pCPU for its migration.

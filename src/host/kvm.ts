@@ -43,6 +43,7 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
   readonly perf: HostPerf;
   /** Of the last RDMSR of a guest. */
   vector: Vector = 0;
+  intercepted: boolean = false;
   readonly tree: null = null;
   private readonly model: CpuModel;
   private readonly map: LbrMap;
@@ -100,7 +101,8 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
   guestRdmsr(vcpu: Vcpu, msr: number): number {
     this.enter(vcpu);
     let eax = 0;
-    if (vcpu.vmcs.interceptsRead(msr)) {
+    this.intercepted = vcpu.vmcs.interceptsRead(msr);
+    if (this.intercepted) {
       this.exit(vcpu);
       this.edx = 0;
       this.vector = 0;
@@ -120,7 +122,8 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
   guestWrmsr(vcpu: Vcpu, msr: number, eax: number, edx: number): Vector {
     this.enter(vcpu);
     let vector: Vector = 0;
-    if (vcpu.vmcs.interceptsWrite(msr)) {
+    this.intercepted = vcpu.vmcs.interceptsWrite(msr);
+    if (this.intercepted) {
       this.exit(vcpu);
       vector = this.set_msr(vcpu, msr, eax, edx);
     } else {

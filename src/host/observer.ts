@@ -34,8 +34,14 @@ export class Observer {
   /** The host's kernel wrote DEBUGCTL for itself. */
   hostDebugctl(_pcpu: number, _value: number): void {}
   hostFault(_pcpu: number, _msr: number, _write: boolean): void {}
+  /** A guest is told no longer that it has LBR, and its kernel does not know. */
+  lbrTaken(): void {}
   /** A VM entry was refused for a reserved bit. */
   entryFailed(_vcpu: number): void {}
+  /** The KVM of a tree has entered a guest. */
+  entered(_vcpu: number): void {}
+  /** A counter of a guest that is to count does not, or its overflow brings no PMI; says why. */
+  pmiMissed(_vcpu: number, _why: string): void {}
   /** A VM exit is over and the host's own DEBUGCTL should be back. */
   exited(_vcpu: number): void {}
   /** The vCPU's thread was scheduled in or out, and the policy's hook has run. */

@@ -32,6 +32,8 @@ const STACK = 7;
 /** Four general and three fixed counters, as on every model of the table. */
 export const GLOBAL_CTRL_LO = 0xf;
 export const GLOBAL_CTRL_HI = 0x7;
+/** Number of the first fixed counter, as in the registers of all counters. */
+export const FIXED_COUNTER = 32;
 
 const DEBUGCTL_ALWAYS: number =
   msrs.DEBUGCTLMSR_LBR |
@@ -260,7 +262,8 @@ export class LogicalProcessor implements MsrPort {
     const debugctl = words[o + DEBUGCTL];
     const lbrs = (debugctl & msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI) !== 0;
     const counters = (debugctl & msrs.DEBUGCTLMSR_FREEZE_PERFMON_ON_PMI) !== 0;
-    words[o + STATUS_LO] |= 1 << counter;
+    // A shift is by the low five bits: fixed counters are from 32 on.
+    words[o + (counter < FIXED_COUNTER ? STATUS_LO : STATUS_HI)] |= 1 << counter;
     if (this.model.pmu_version >= 4) {
       if (lbrs) words[o + STATUS_HI] |= msrs.GLOBAL_STATUS_LBRS_FROZEN_HI;
       if (counters) words[o + STATUS_HI] |= msrs.GLOBAL_STATUS_COUNTERS_FROZEN_HI;

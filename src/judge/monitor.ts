@@ -2,7 +2,7 @@
  * Watches a machine and says which property it breaks. Each group of claims has a check of its
  * own; this is where they hear of what happens.
  */
-import type { Observer } from '../host/observer.js';
+import { HOST, type Observer } from '../host/observer.js';
 import * as msrs from '../hw/msr_index.js';
 import { type MachineConfig, totalVcpus } from '../machine/config.js';
 import { CALL_SWITCH } from '../machine/guest_call.js';
@@ -10,6 +10,7 @@ import type { Machine } from '../machine/machine.js';
 import { assert } from '../hw/assert.js';
 import { callstackUsersBalanced, countingEvents, cpuBalanced } from './balance.js';
 import { checkDeclared } from './declared.js';
+import { KvmCheck } from './kvm_check.js';
 import { FilterCheck } from './filter_check.js';
 import { EventCheck } from './event_check.js';
 import type { History, Remembering } from './check.js';
@@ -37,6 +38,7 @@ export class Monitor implements Observer {
   readonly switches: SwitchCheck;
   private readonly tasks: TaskCheck;
   private readonly events: EventCheck;
+  private readonly kvm: KvmCheck;
   /** Those that remember something. */
   private readonly checks: readonly Remembering[];
   /** Per vCPU: whether the kernel function that runs has written records, and its LBR reads. */
@@ -59,8 +61,9 @@ export class Monitor implements Observer {
     this.switches = new SwitchCheck(config, machine, reference, verdicts);
     this.tasks = new TaskCheck(config, machine, reference, verdicts);
     this.events = new EventCheck(config, machine, reference, verdicts);
-    const { registers, samples, filters, switches, tasks, events } = this;
-    this.checks = [reference, registers, samples, filters, switches, tasks, events];
+    this.kvm = new KvmCheck(config, machine, reference, verdicts);
+    const { registers, samples, filters, switches, tasks, events, kvm } = this;
+    this.checks = [reference, registers, samples, filters, switches, tasks, events, kvm];
     this.wiped = new Uint8Array(totalVcpus(config));
     this.lastCtx = new Int32Array(totalVcpus(config));
     this.reads = new Int32Array(totalVcpus(config));
@@ -85,7 +88,7 @@ export class Monitor implements Observer {
   get remembered(): History['words'][] {
     const { wiped, lastCtx, reads, verdicts } = this;
     const checks = this.checks.flatMap(({ remembered }) => remembered);
-    return [...checks, wiped, lastCtx, reads, verdicts.broken, verdicts.own];
+    return [...checks, wiped, lastCtx, reads, ...verdicts.remembered];
   }
 
   /**
@@ -129,6 +132,7 @@ export class Monitor implements Observer {
       this.reads[vcpu]++;
     }
     this.reference.read(vcpu, msr, eax, edx);
+    this.kvm.read(vcpu, msr, eax);
   }
 
   guestWrite(vcpu: number, msr: number, eax: number, edx: number): void {
@@ -136,12 +140,19 @@ export class Monitor implements Observer {
     if (this.reference.isLbr(msr)) {
       this.touched(vcpu);
       if (msr !== msrs.MSR_LBR_SELECT) this.wiped[vcpu] = 1;
-      const { pcpu, inGuest } = this.watched().vcpus[vcpu];
-      if (inGuest) this.registers.holds(pcpu, vcpu);
+      const { vcpus, hypervisor } = this.watched();
+      if (!hypervisor.intercepted) this.registers.holds(vcpus[vcpu].pcpu, vcpu);
     } else if (msr === msrs.MSR_IA32_DEBUGCTLMSR && (eax & msrs.DEBUGCTLMSR_LBR) !== 0) {
       this.touched(vcpu);
     }
-    this.reference.write(vcpu, msr, eax, edx);
+    this.reference.write(vcpu, msr, eax, edx, this.isDropped(vcpu));
+  }
+
+  /** The KVM of a tree has no copy of the stack: without its event it drops what a guest writes. */
+  private isDropped(vcpu: number): boolean {
+    const { vcpus, hypervisor, host } = this.watched();
+    if (hypervisor.tree === null || !hypervisor.intercepted) return false;
+    return host.guestLbrEvent(vcpus[vcpu]) !== 'active';
   }
 
   guestFault(vcpu: number, msr: number, write: boolean, eax: number, edx: number): void {
@@ -167,6 +178,7 @@ export class Monitor implements Observer {
 
   hostAccess(pcpu: number, onBehalf: number, _msr: number, write: boolean): void {
     this.hostStack(pcpu, onBehalf, 1, write);
+    if (onBehalf !== HOST && this.watched().hypervisor.tree !== null) this.kvm.accesses(onBehalf);
   }
 
   hostStack(pcpu: number, onBehalf: number, accesses: number, write: boolean): void {
@@ -176,6 +188,7 @@ export class Monitor implements Observer {
 
   hostDebugctl(pcpu: number, value: number): void {
     this.registers.hostDebugctl(pcpu, value);
+    this.kvm.hostDebugctl(pcpu, value);
   }
 
   hostFault(pcpu: number, msr: number, write: boolean): void {
@@ -185,8 +198,26 @@ export class Monitor implements Observer {
     );
   }
 
+  /** The guest's own #GPs and losses are what its machine monitor has asked for. */
+  lbrTaken(): void {
+    this.verdicts.judgeOnly(
+      PROPERTY['no-leak/vm'],
+      PROPERTY['host-intact'],
+      PROPERTY['owner-only'],
+      PROPERTY['recorder-owned'],
+    );
+  }
+
   entryFailed(vcpu: number): void {
     this.verdicts.breaks(PROPERTY['no-fault'], () => `v${vcpu}: VM entry failed`);
+  }
+
+  entered(vcpu: number): void {
+    this.kvm.entered(vcpu);
+  }
+
+  pmiMissed(vcpu: number, why: string): void {
+    this.kvm.missed(vcpu, why);
   }
 
   exited(vcpu: number): void {
@@ -208,6 +239,7 @@ export class Monitor implements Observer {
 
   guestPmi(vcpu: number, counter: number): void {
     this.reference.pmi(vcpu, counter);
+    if (this.watched().hypervisor.tree !== null) this.kvm.overflows(vcpu, counter);
   }
 
   guestSample(vcpu: number, event: number): void {

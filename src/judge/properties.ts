@@ -21,6 +21,9 @@ export const PROPERTY_NAMES = [
   'no-warn',
   'events-true',
   'events-count',
+  'pass-through',
+  'debugctl-true',
+  'pmi-true',
 ] as const;
 export type PropertyName = (typeof PROPERTY_NAMES)[number];
 
@@ -52,6 +55,9 @@ export const REACH_NAMES = [
   'task-came-back',
   'events-judged',
   'event-scheduled',
+  'entered-with-event',
+  'entered-with-freeze-in-smm',
+  'counter-overflow',
 ] as const;
 export type ReachName = (typeof REACH_NAMES)[number];
 
@@ -205,6 +211,31 @@ const STATEMENTS: Readonly<
       'taken; a pinned event gives way to pinned ones alone; no other event counts.',
     of: 'kernel',
     reach: 'event-scheduled',
+    notApplicable: always,
+  },
+  'pass-through': {
+    statement:
+      'Whenever the KVM of a tree enters a guest, the guest has its LBR MSRs directly if its LBR ' +
+      'event counts on the pCPU, and none of them if not; KVM accesses them for it only if that ' +
+      'counts.',
+    of: 'kernel',
+    reach: 'entered-with-event',
+    notApplicable: always,
+  },
+  'debugctl-true': {
+    statement:
+      'Whenever the KVM of a tree enters a guest, DEBUGCTL is as on the guest’s own pCPU, with ' +
+      'the FREEZE_IN_SMM of the host.',
+    of: 'kernel',
+    reach: 'entered-with-freeze-in-smm',
+    notApplicable: always,
+  },
+  'pmi-true': {
+    statement:
+      'A counter of a guest that the KVM of a tree counts does count while the guest runs, and ' +
+      'its overflow brings a PMI with the bit of the counter in GLOBAL_STATUS.',
+    of: 'kernel',
+    reach: 'counter-overflow',
     notApplicable: always,
   },
 };

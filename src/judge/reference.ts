@@ -256,17 +256,22 @@ export class Reference extends Remembering {
     if (owner >= 0 && owner !== this.vm(vcpu)) verdicts.breaks(PROPERTY['no-leak/vm'], text);
   }
 
-  write(vcpu: number, msr: number, eax: number, edx: number): void {
+  /** A write that is dropped is lost, and takes no value that it should refuse. */
+  write(vcpu: number, msr: number, eax: number, edx: number, isDropped: boolean = false): void {
     const registers = this.registers[vcpu];
     if (msr === msrs.MSR_IA32_DEBUGCTLMSR) {
       registers.wrmsr(msr, eax & GUEST_DEBUGCTL, 0);
+      if (this.writeFaults(msr, eax, edx)) this.notRefused(vcpu, msr);
       return;
     }
     if (!this.isLbr(msr)) return;
     this.mayBeEmpty[vcpu] = 1;
     const vector = registers.wrmsr(msr, eax, edx);
     this.forgetDropped(vcpu);
-    if (vector === 0) return;
+    if (vector !== 0 && !isDropped) this.notRefused(vcpu, msr);
+  }
+
+  private notRefused(vcpu: number, msr: number): void {
     this.tainted[this.vm(vcpu)] = 1;
     this.verdicts.breaks(
       PROPERTY['no-fault'],

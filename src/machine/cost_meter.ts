@@ -68,21 +68,20 @@ export class CostMeter extends Observer {
     if (this.isLbr(msr) || msr === msrs.MSR_IA32_DEBUGCTLMSR) this.tasks.add(msr, write);
   }
 
-  /** An access that has exited is over before the next entry. */
-  private accessed(vcpu: number, msr: number): void {
+  private accessed(msr: number): void {
     if (!this.isLbr(msr)) return;
     this.guestAccesses++;
-    if (!this.machine.vcpus[vcpu].inGuest) this.exits++;
+    if (this.machine.hypervisor.intercepted) this.exits++;
   }
 
   override guestRead(vcpu: number, msr: number, _eax: number, _edx: number): void {
     this.guest(vcpu, msr, false);
-    this.accessed(vcpu, msr);
+    this.accessed(msr);
   }
 
   override guestWrite(vcpu: number, msr: number, _eax: number, _edx: number): void {
     this.guest(vcpu, msr, true);
-    this.accessed(vcpu, msr);
+    this.accessed(msr);
   }
 
   override guestFault(vcpu: number, msr: number, write: boolean, _eax: number, _edx: number): void {

@@ -1,15 +1,16 @@
 /** The host's kernel as C code; its tasks are the threads of vCPUs and then the idle ones. */
 import type { ImageInstance } from '../guest/image/instance.js';
-import { PERF_EVENT_STATE_ACTIVE } from '../guest/perf/perf_event.js';
+import { PERF_EVENT_STATE_ACTIVE, PERF_EVENT_STATE_OFF } from '../guest/perf/perf_event.js';
 import { perf_event } from '../guest/perf/perf_structs.js';
 import { assert } from '../hw/assert.js';
 import type { CpuModel } from '../hw/cpu_models.js';
-import type { LogicalProcessor } from '../hw/logical_processor.js';
+import { FIXED_COUNTER, type LogicalProcessor } from '../hw/logical_processor.js';
 import { MSR_CORE_PERF_GLOBAL_CTRL, MSR_IA32_DEBUGCTLMSR } from '../hw/msr_index.js';
 import { HOST } from '../host/observer.js';
 import type { Vcpu } from '../host/vcpu.js';
 import { COUNTER_EVENTS } from './host_perf.js';
 import { KernelImage } from './kernel_image.js';
+import { NoGuestLbr } from './no_guest_lbr.js';
 import type { VmxCpus } from './vmx_cpus.js';
 
 /** Words of `vlbr_vcpu_view()`. */
@@ -66,7 +67,7 @@ export interface KvmParts {
   overflow(pcpu: number, counter: number): void;
 }
 
-/** Starts the tree's KVM, and makes VMs and vCPUs; `tasks` are their threads. */
+/** Starts the tree's KVM, and makes VMs and vCPUs; `tasks` are their threads. @throws NoGuestLbr */
 export function startKvm(
   instance: ImageInstance,
   { vcpus, vmx, files, pcpus }: Pick<KvmParts, 'vcpus' | 'vmx' | 'files' | 'pcpus'>,
@@ -91,11 +92,12 @@ export function startKvm(
  */
 function makeVcpu(
   task: number,
-  { lbr_format }: CpuModel,
+  model: CpuModel,
   ask: (name: string, ...args: readonly number[]) => number,
 ): number {
   const vm = ask('vlbr_vm_create', task);
-  const vcpu = ask('vlbr_vcpu_create', vm, task, lbr_format);
+  const vcpu = ask('vlbr_vcpu_create', vm, task, model.lbr_format);
+  if (vcpu < 0) throw new NoGuestLbr(model);
   ask('vlbr_close_file', vm);
   return vcpu;
 }
@@ -155,8 +157,36 @@ export class KvmCode extends HostCode {
     const slot = kvm.firstCounterEvent + vcpu.id * COUNTER_EVENTS + counter;
     const event = kernel.events[slot];
     if (event.used === 0 || event.state !== PERF_EVENT_STATE_ACTIVE) return -1;
-    const enabled = kvm.pcpus[vcpu.pcpu].rdmsr(MSR_CORE_PERF_GLOBAL_CTRL);
-    return (enabled & (1 << event.idx)) === 0 ? -1 : event.idx;
+    return this.counts(vcpu.pcpu, event.idx) ? event.idx : -1;
+  }
+
+  /** Whether a counter of a pCPU is enabled there. */
+  private counts(pcpu: number, counter: number): boolean {
+    const cpu = this.kvm.pcpus[pcpu];
+    const low = cpu.rdmsr(MSR_CORE_PERF_GLOBAL_CTRL);
+    return ((counter < FIXED_COUNTER ? low : cpu.edx) & (1 << counter)) !== 0;
+  }
+
+  overflowWatchdog(pcpu: number): boolean {
+    const counter = this.instance.ask('vlbr_watchdog_counter', pcpu);
+    if (counter < 0 || !this.counts(pcpu, counter)) return false;
+    this.overflow(pcpu, counter);
+    return true;
+  }
+
+  /**
+   * Why a counter that the guest has enabled does not count, or null if nothing is wrong: its event
+   * may have found no counter of the host's.
+   */
+  whyNotCounted(vcpu: Vcpu, counter: number): string | null {
+    const { kernel, kvm } = this;
+    if ((vcpu.global_ctrl & (1 << counter)) === 0) return null;
+    const slot = kvm.firstCounterEvent + vcpu.id * COUNTER_EVENTS + counter;
+    const { used, state } = kernel.events[slot];
+    if (used === 0) return `counter ${counter} is on, and KVM has no event for it`;
+    if (state === PERF_EVENT_STATE_OFF) return `counter ${counter} is on, and KVM's event is off`;
+    if (state !== PERF_EVENT_STATE_ACTIVE) return null;
+    return `the host's event of counter ${counter} counts, and GLOBAL_CTRL has it off in the guest`;
   }
 
   overflow(pcpu: number, counter: number): void {
@@ -202,6 +232,16 @@ export class KvmCode extends HostCode {
     this.runThread(vcpu);
     this.instance.ask('vlbr_signal', task, 0);
     assert(!this.instance.hasLeft(vcpu.id), 'a signal ends KVM_RUN');
+  }
+
+  /** The machine monitor takes LBR from a guest. Returns whether KVM agrees. */
+  takeLbr(vcpu: Vcpu, pcpu: number, byCpuid: boolean): boolean {
+    const call = byCpuid ? 'vlbr_vcpu_take_pmu' : 'vlbr_vcpu_take_lbr';
+    this.onBehalf = vcpu.id;
+    const accepted = this.atOnce(pcpu, call, this.kvm.files[vcpu.id]) !== 0;
+    this.onBehalf = HOST;
+    this.settle();
+    return accepted;
   }
 
   /** A new vCPU, with the MSRs that KVM lists, in place of one whose thread is in userspace. */

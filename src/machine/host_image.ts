@@ -22,7 +22,14 @@ import type { GuestLbrEvent } from '../host/policy/policy.js';
 import type { Vcpu } from '../host/vcpu.js';
 import { type MachineConfig, totalVcpus } from './config.js';
 import { HostCode, KvmCode, startKvm } from './host_code.js';
-import { firstCounterEvent, HOST_EVENT_PINNED, HOST_EVENT_TASK } from './host_perf.js';
+import {
+  COUNTER_EVENTS,
+  firstCounterEvent,
+  HOST_COUNTERS,
+  HOST_EVENT_PINNED,
+  HOST_EVENT_TASK,
+  INTERRUPT_COUNTERS,
+} from './host_perf.js';
 import { HostKernel, HostPort } from './host_perf.js';
 import { KernelImage } from './kernel_image.js';
 import { KvmImage } from './kvm_image.js';
@@ -186,6 +193,7 @@ export class HostImage extends HostKernel {
       const code = new KvmCode(threads, this.kernel, ports, objects, told, withVmx);
       this.code = code;
       this.hypervisor = host.attach(code, ports, observer);
+      host.vmx.onInterrupt((pcpu, what) => this.interrupted(pcpu, what));
     }
     for (const port of ports) port.code = this.code;
   }
@@ -241,6 +249,37 @@ export class HostImage extends HostKernel {
   override hostEventOff(pcpu: number, which: number, close: boolean): void {
     const event = this.code.event(this.slot(pcpu, which));
     this.code.run(pcpu, close ? 'vlbr_close' : 'vlbr_disable', event);
+  }
+
+  /** Slot of the first counter of a pCPU, after those that KVM makes. */
+  private counterSlot(pcpu: number): number {
+    const { vcpus, ports } = this;
+    const ofKvm = firstCounterEvent(vcpus, ports.length) + COUNTER_EVENTS * vcpus;
+    return ofKvm + HOST_COUNTERS.length * pcpu;
+  }
+
+  override countersTaken(pcpu: number): boolean {
+    return this.code.event(this.counterSlot(pcpu)) !== 0;
+  }
+
+  override takeCounters(pcpu: number, taken: boolean): void {
+    const first = this.counterSlot(pcpu);
+    HOST_COUNTERS.forEach((config, i) => {
+      if (taken) this.code.make(first + i, pcpu, 'vlbr_open_counter', pcpu, config);
+      else this.code.run(pcpu, 'vlbr_close', this.code.event(first + i));
+    });
+  }
+
+  /** The handler of an interrupt by which another CPU has perf turn its events on or off here. */
+  private interrupted(pcpu: number, what: number): void {
+    this.code.look();
+    if (what === INTERRUPT_COUNTERS) {
+      this.takeCounters(pcpu, !this.countersTaken(pcpu));
+    } else if (this.hostEventState(pcpu, HOST_EVENT_PINNED) === 'on') {
+      this.hostEventOff(pcpu, HOST_EVENT_PINNED, false);
+    } else {
+      this.hostEventOn(pcpu, HOST_EVENT_PINNED);
+    }
   }
 
   protected override handleIrq(pcpu: number): void {

@@ -39,6 +39,10 @@ export const HOST_EVENT_OFF = 1;
 export const HOST_EVENT_CLOSE = 2;
 export const HOST_EVENT_OPS = ['on', 'off', 'close'] as const;
 
+/** What an interrupt of the host's does, by another CPU's wish. */
+export const INTERRUPT_COUNTERS = 0;
+export const INTERRUPTS = ['counters', 'pinned'] as const;
+
 const GUEST_LBR_ATTR: Readonly<Record<GuestLbrEvent, number>> = {
   flexible: perf.ATTR_VLBR,
   exclusive: perf.ATTR_PINNED | perf.ATTR_VLBR | perf.ATTR_VLBR_EXCLUDES,
@@ -108,6 +112,17 @@ export function firstCounterEvent(vcpus: number, pcpus: number): number {
 /** Events that the tree's KVM makes for the counters of a guest. */
 export const COUNTER_EVENTS = 8;
 
+/**
+ * Counters of the host's own on a pCPU that fill its PMU, by their configs: four that any general
+ * counter can count, and one for each fixed counter (instructions, cycles, reference cycles).
+ */
+export const HOST_COUNTERS = [0x412e, 0x412e, 0x412e, 0x412e, 0xc0, 0x3c, 0x300] as const;
+
+/** Slots of the events that only a host with a tree's KVM has. */
+function eventsOfTree(vcpus: number, pcpus: number): number {
+  return COUNTER_EVENTS * vcpus + HOST_COUNTERS.length * pcpus;
+}
+
 /** Task slots are the vCPU threads and then one idle thread for each pCPU. */
 export function hostKernelConfig(config: MachineConfig): KernelConfig {
   const { pcpus } = config.shape;
@@ -118,7 +133,7 @@ export function hostKernelConfig(config: MachineConfig): KernelConfig {
     tasks: vcpus + pcpus,
     events:
       firstCounterEvent(vcpus, pcpus) +
-      (config.policy.ofTree === true ? COUNTER_EVENTS * vcpus : 0),
+      (config.policy.ofTree === true ? eventsOfTree(vcpus, pcpus) : 0),
     pmu_version: config.model.pmu_version,
     version: config.kernel,
     pv: 'none',
@@ -265,6 +280,16 @@ export class HostKernel implements HostPerf {
     const event = this.hostEvent(pcpu, which);
     if (close) syscall.perf_event_release_kernel(cpu, event);
     else syscall.disableFamily(cpu, event);
+  }
+
+  /** Whether counters of the host's own fill the PMU of a pCPU. */
+  countersTaken(_pcpu: number): boolean {
+    return false;
+  }
+
+  /** Opens the counters that fill a PMU, or closes them. A tree's C alone counts. */
+  takeCounters(_pcpu: number, _taken: boolean): void {
+    throw new Error('the port has no counters');
   }
 
   /** While a guest LBR event is on, the host's own get no LBR (lbr.c:vlbr_exclude_host()). */

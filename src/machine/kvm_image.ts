@@ -16,6 +16,11 @@ import type { VmxCpus } from './vmx_cpus.js';
 
 /** x2APIC: the local vector of the PMI, which its delivery masks; as Linux sets it. */
 const X2APIC_LVTPC = 0x834;
+const X2APIC_SPIV = 0x80f;
+const APIC_ENABLED = 0x1ff;
+const X2APIC_ICR = 0x830;
+/** To itself, which has number 0. */
+const APIC_INIT = 0x4500;
 const APIC_DM_NMI = 0x400;
 const NMI_VECTOR = 2;
 
@@ -27,6 +32,7 @@ function isSilent(msr: number): boolean {
 export class KvmImage implements Hypervisor, TreeKvm {
   edx = 0;
   vector: Vector = 0;
+  intercepted: boolean = false;
   readonly tree: TreeKvm = this;
   private readonly code: KvmCode;
   private readonly vmx: VmxCpus;
@@ -44,6 +50,12 @@ export class KvmImage implements Hypervisor, TreeKvm {
     if (vcpu.inGuest) return;
     assert(vcpu.pcpu >= 0, 'a vCPU enters its guest on the pCPU that it is loaded on');
     this.code.runThread(vcpu);
+    this.tellEntry(vcpu);
+  }
+
+  /** To be called when what the guest has done is known to the observer, too. */
+  private tellEntry(vcpu: Vcpu): void {
+    if (vcpu.inGuest) this.observer.entered(vcpu.id);
   }
 
   /** An interrupt comes for the host, whose handler wants another thread to run. */
@@ -62,15 +74,18 @@ export class KvmImage implements Hypervisor, TreeKvm {
 
   guestRdmsr(vcpu: Vcpu, msr: number): number {
     const eax = this.read(vcpu, msr);
-    if (isSilent(msr)) return eax;
-    if (this.vector !== 0) this.observer.guestFault(vcpu.id, msr, false, 0, 0);
-    else this.observer.guestRead(vcpu.id, msr, eax, this.edx);
+    if (!isSilent(msr)) {
+      if (this.vector !== 0) this.observer.guestFault(vcpu.id, msr, false, 0, 0);
+      else this.observer.guestRead(vcpu.id, msr, eax, this.edx);
+    }
+    this.tellEntry(vcpu);
     return eax;
   }
 
   private read(vcpu: Vcpu, msr: number): number {
     this.enter(vcpu);
-    if (!vcpu.vmcs.interceptsRead(msr)) {
+    this.intercepted = vcpu.vmcs.interceptsRead(msr);
+    if (!this.intercepted) {
       const cpu = this.code.pcpus[vcpu.pcpu];
       const eax = cpu.rdmsr(msr);
       this.edx = cpu.edx;
@@ -85,15 +100,18 @@ export class KvmImage implements Hypervisor, TreeKvm {
   guestWrmsr(vcpu: Vcpu, msr: number, eax: number, edx: number): Vector {
     this.enter(vcpu);
     let vector: Vector = 0;
-    if (vcpu.vmcs.interceptsWrite(msr)) {
+    this.intercepted = vcpu.vmcs.interceptsWrite(msr);
+    if (this.intercepted) {
       this.emulate(vcpu, EXIT_REASON.MSR_WRITE, msr, eax, edx);
       ({ vector } = this);
     } else {
       vector = this.code.pcpus[vcpu.pcpu].wrmsr(msr, eax, edx);
     }
-    if (isSilent(msr)) return vector;
-    if (vector !== 0) this.observer.guestFault(vcpu.id, msr, true, eax, edx);
-    else this.observer.guestWrite(vcpu.id, msr, eax, edx);
+    if (!isSilent(msr)) {
+      if (vector !== 0) this.observer.guestFault(vcpu.id, msr, true, eax, edx);
+      else this.observer.guestWrite(vcpu.id, msr, eax, edx);
+    }
+    this.tellEntry(vcpu);
     return vector;
   }
 
@@ -112,11 +130,18 @@ export class KvmImage implements Hypervisor, TreeKvm {
   injectPmi(vcpu: Vcpu, counter: number): boolean {
     this.enter(vcpu);
     const idx = this.code.hostCounterOf(vcpu, counter);
-    if (idx < 0) return false;
+    if (idx < 0) {
+      const why = this.code.whyNotCounted(vcpu, counter);
+      if (why !== null) this.observer.pmiMissed(vcpu.id, why);
+      return false;
+    }
     this.code.overflow(vcpu.pcpu, idx);
     this.observer.guestPmi(vcpu.id, counter);
     this.leave(vcpu, EXIT_REASON.EXCEPTION_NMI, INTR_INFO.NMI);
-    return vcpu.inGuest && this.vmx.injected(vcpu) === NMI_VECTOR;
+    const injected = vcpu.inGuest && this.vmx.injected(vcpu) === NMI_VECTOR;
+    if (!injected) this.observer.pmiMissed(vcpu.id, `counter ${counter} overflows without a PMI`);
+    this.tellEntry(vcpu);
+    return injected;
   }
 
   pmiHandled(vcpu: Vcpu): void {
@@ -124,6 +149,33 @@ export class KvmImage implements Hypervisor, TreeKvm {
     this.vmx.vmcs(vcpu.id).blockNmis(false);
     this.emulate(vcpu, EXIT_REASON.MSR_WRITE, X2APIC_LVTPC, APIC_DM_NMI, 0);
     assert(this.vector === 0, 'the guest programs its APIC');
+    this.tellEntry(vcpu);
+  }
+
+  /** By the ICR, which the vCPU writes itself: its VM has no other. */
+  init(vcpu: Vcpu): void {
+    this.enter(vcpu);
+    this.emulate(vcpu, EXIT_REASON.MSR_WRITE, X2APIC_ICR, APIC_INIT, 0);
+    this.vmx.vmcs(vcpu.id).blockNmis(false);
+    this.emulate(vcpu, EXIT_REASON.MSR_WRITE, X2APIC_SPIV, APIC_ENABLED, 0);
+    this.emulate(vcpu, EXIT_REASON.MSR_WRITE, X2APIC_LVTPC, APIC_DM_NMI, 0);
+  }
+
+  takeLbr(vcpu: Vcpu, byCpuid: boolean): void {
+    this.toUserspace(vcpu);
+    if (this.code.takeLbr(vcpu, vcpu.pcpu, byCpuid)) this.observer.lbrTaken();
+  }
+
+  toggleWatchdog(pcpu: number): void {
+    this.code.run(pcpu, 'vlbr_toggle_watchdog');
+  }
+
+  overflowWatchdog(pcpu: number): boolean {
+    return this.code.overflowWatchdog(pcpu);
+  }
+
+  togglePt(pcpu: number): void {
+    this.code.run(pcpu, 'vlbr_toggle_pt');
   }
 
   isInRun(vcpu: Vcpu): boolean {
@@ -137,6 +189,15 @@ export class KvmImage implements Hypervisor, TreeKvm {
 
   hostNmi(vcpu: Vcpu): void {
     this.leave(vcpu, EXIT_REASON.EXCEPTION_NMI, INTR_INFO.NMI);
+    this.tellEntry(vcpu);
+  }
+
+  interrupt(pcpu: number, what: number, after: number): void {
+    this.vmx.interrupt(pcpu, what, after);
+  }
+
+  toggleFreezeOnSmi(): void {
+    for (const pcpu of this.code.pcpus.keys()) this.code.run(pcpu, 'vlbr_flip_smm_bit');
   }
 
   schedOut(vcpu: Vcpu, next: number): void {

@@ -8,21 +8,64 @@ export function arriveAt(machine: Machine, pcpu: number, next: number): void {
   machine.arrive(pcpu, next);
 }
 
-/** A counter of the host's own event overflows while the guest runs, if it counts there. */
+/** A CPU starts in the kernel that took over: by INIT, where KVM carries that out. */
+export function startCpu(machine: Machine, vcpu: number): void {
+  machine.hypervisor.tree?.init(machine.vcpus[vcpu]);
+  machine.startCpu(vcpu);
+}
+
+/** The host's NMI watchdog starts on a pCPU, or ends. */
+export function toggleWatchdog({ hypervisor, vcpus }: Machine, pcpu: number): void {
+  for (const vcpu of vcpus) if (vcpu.pcpu === pcpu) hypervisor.exit(vcpu);
+  hypervisor.tree?.toggleWatchdog(pcpu);
+}
+
+/** A use of Intel PT begins on the host, or ends. */
+export function togglePt({ hypervisor, vcpus }: Machine, pcpu: number): void {
+  for (const vcpu of vcpus) if (vcpu.pcpu === pcpu) hypervisor.exit(vcpu);
+  hypervisor.tree?.togglePt(pcpu);
+}
+
+/** A counter of the host's own overflows while the guest runs, if it counts there. */
 export function hostOverflow(machine: Machine, pcpu: number): void {
   const { host, hypervisor, pcpus } = machine;
   const vcpu = machine.loaded(pcpu);
   if (vcpu === null) return;
   hypervisor.enter(vcpu);
   const enabled = pcpus[pcpu].rdmsr(MSR_CORE_PERF_GLOBAL_CTRL);
-  if (host.overflowOwn(pcpu, enabled)) hypervisor.tree?.hostNmi(vcpu);
+  const own = host.overflowOwn(pcpu, enabled);
+  const watchdog = hypervisor.tree?.overflowWatchdog(pcpu) === true;
+  if (own || watchdog) hypervisor.tree?.hostNmi(vcpu);
 }
 
-/** Live migration of a vCPU whose thread is off, by that thread: it is on its last pCPU for it. */
-export function migrateByThread(machine: Machine, vcpu: number): void {
+/** The host's own pinned counters fill the PMU of a pCPU, or are closed. */
+export function hostCounters(machine: Machine, pcpu: number, taken: boolean): void {
+  const vcpu = machine.loaded(pcpu);
+  if (vcpu !== null) machine.hypervisor.exit(vcpu);
+  machine.host.takeCounters(pcpu, taken);
+}
+
+/** Somebody writes to freeze_on_smi of the host, which an interrupt tells all pCPUs. */
+export function freezeOnSmi(machine: Machine): void {
+  for (const vcpu of machine.vcpus) machine.hypervisor.exit(vcpu);
+  machine.hypervisor.tree?.toggleFreezeOnSmi();
+}
+
+/** The thread of a vCPU that is off does something in userspace: it is on its last pCPU for it. */
+function byThread(machine: Machine, vcpu: number, does: () => void): void {
   const pcpu = machine.host.kernel.tasks[vcpu].cpu;
   const before = machine.loaded(pcpu)?.id ?? -1;
   arriveAt(machine, pcpu, vcpu);
-  machine.hypervisor.migrate(machine.vcpus[vcpu]);
+  does();
   machine.switchTo(pcpu, before);
+}
+
+/** Live migration of a vCPU whose thread is off, by that thread. */
+export function migrateByThread(machine: Machine, vcpu: number): void {
+  byThread(machine, vcpu, () => machine.hypervisor.migrate(machine.vcpus[vcpu]));
+}
+
+/** The machine monitor takes LBR from a vCPU whose thread is off, by that thread. */
+export function takeLbr(machine: Machine, vcpu: number, byCpuid: boolean): void {
+  byThread(machine, vcpu, () => machine.hypervisor.tree?.takeLbr(machine.vcpus[vcpu], byCpuid));
 }

@@ -4,6 +4,7 @@
  */
 import type { ImageInstance, VmxHooks } from '../guest/image/instance.js';
 import { assert } from '../hw/assert.js';
+import { KIND_NONE, lbrMap } from '../hw/lbr_map.js';
 import type { LogicalProcessor } from '../hw/logical_processor.js';
 import { GP_VECTOR } from '../hw/msr_port.js';
 import { EXIT_REASON, FieldVmcs } from '../hw/vmcs_fields.js';
@@ -20,6 +21,13 @@ const LEFT = 2;
 const INJECTED = 3;
 const WORDS = 4;
 
+/** Words of a pCPU: the region of the VMCS that is current there. */
+const CURRENT = 0;
+/** The interrupt that waits there: one more than how often it is passed over, and what it does. */
+const WAITS = 1;
+const INTERRUPT = 2;
+const PCPU_WORDS = 3;
+
 /** Numbers of general registers, of 8 bytes each. */
 const RAX = 0;
 const RCX = 1;
@@ -33,6 +41,7 @@ export class VmxCpus implements VmxHooks {
   private readonly observer: Observer;
   private readonly words: Int32Array;
   private instance: ImageInstance | null = null;
+  private interrupted: (pcpu: number, what: number) => void = () => {};
   /** The vCPU whose VMCS is being made, or -1. */
   private making = -1;
 
@@ -50,7 +59,7 @@ export class VmxCpus implements VmxHooks {
   }
 
   static wordsFor(vcpus: number, pcpus: number): number {
-    return vcpus * WORDS + pcpus;
+    return vcpus * WORDS + pcpus * PCPU_WORDS;
   }
 
   /** The kernel's memory, to which the addresses belong. */
@@ -63,6 +72,11 @@ export class VmxCpus implements VmxHooks {
         (instance.readInt(address & ~3) >> (8 * (address & 3))) & 0xff,
     };
     for (const { id } of this.vcpus) this.vmcs(id).host = host;
+  }
+
+  /** What an interrupt of the host's does. */
+  onInterrupt(interrupted: (pcpu: number, what: number) => void): void {
+    this.interrupted = interrupted;
   }
 
   private memory(): ImageInstance {
@@ -84,6 +98,10 @@ export class VmxCpus implements VmxHooks {
     this.making = -1;
   }
 
+  private pcpuWord(pcpu: number, word: number): number {
+    return this.vcpus.length * WORDS + pcpu * PCPU_WORDS + word;
+  }
+
   private ownerOf(region: number): number {
     return this.vcpus.findIndex(({ id }) => this.words[id * WORDS + REGION] === region);
   }
@@ -94,7 +112,7 @@ export class VmxCpus implements VmxHooks {
 
   /** The vCPU whose VMCS is current on a pCPU. */
   private current(cpu: number): Vcpu {
-    const region = this.words[this.vcpus.length * WORDS + cpu];
+    const region = this.words[this.pcpuWord(cpu, CURRENT)];
     const owner = this.ownerOf(region);
     assert(region !== 0 && owner >= 0, 'a VMCS is current where it is used');
     return this.vcpus[owner];
@@ -113,7 +131,7 @@ export class VmxCpus implements VmxHooks {
 
   vmclear(region: number): void {
     for (let i = 0; i < this.pcpus.length; i++) {
-      const at = this.vcpus.length * WORDS + i;
+      const at = this.pcpuWord(i, CURRENT);
       if (this.words[at] === region) this.words[at] = 0;
     }
     if (this.making < 0 || this.words[this.making * WORDS + REGION] !== 0) return;
@@ -124,7 +142,7 @@ export class VmxCpus implements VmxHooks {
   }
 
   vmptrld(cpu: number, region: number): void {
-    this.words[this.vcpus.length * WORDS + cpu] = region;
+    this.words[this.pcpuWord(cpu, CURRENT)] = region;
   }
 
   vmenter(cpu: number, registers: number): boolean {
@@ -141,6 +159,25 @@ export class VmxCpus implements VmxHooks {
     this.words[at + REGISTERS] = registers;
     this.words[at + INJECTED] = vmcs.takeInjected();
     return true;
+  }
+
+  /** An interrupt of the host's is to come inside KVM, after `after` places where it could. */
+  interrupt(pcpu: number, what: number, after: number): void {
+    this.words[this.pcpuWord(pcpu, WAITS)] = after + 1;
+    this.words[this.pcpuWord(pcpu, INTERRUPT)] = what;
+  }
+
+  /** It comes at once at an LBR MSR: then what KVM has just looked at changes before it is used. */
+  interruptible(cpu: number, msr: number): void {
+    const at = this.pcpuWord(cpu, WAITS);
+    if (this.words[at] === 0) return;
+    if (msr === 0) this.words[at]--;
+    else if (this.isLbr(msr)) this.words[at] = 0;
+    if (this.words[at] === 0) this.interrupted(cpu, this.words[this.pcpuWord(cpu, INTERRUPT)]);
+  }
+
+  private isLbr(msr: number): boolean {
+    return lbrMap(this.pcpus[0].model).kind(msr) !== KIND_NONE;
   }
 
   /** VM exit, for a reason and with what interrupted, or 0. */

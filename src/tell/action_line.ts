@@ -16,6 +16,7 @@ const HOST_EVENTS = [
   "the host's LBR event of this thread",
   "the host's CPU-flexible LBR event",
 ];
+const INTERRUPTED = ['fill the PMU, or free it', "switch the host's CPU-pinned LBR event"];
 const HOST_OPS = ['on', 'off', 'closed'];
 
 /** Call before the action is performed. */
@@ -78,7 +79,18 @@ const SENTENCES: Readonly<Record<ActionName, Sentence>> = {
   branchSnapshot: () => 'bpf_get_branch_snapshot()',
   userspace: () => 'its thread returns from KVM_RUN',
   arrive: (_m, _p, a) => `switch to the thread of v${a}, which does not enter its guest yet`,
-  hostOverflow: () => "a counter of the host's own event overflows while the guest runs",
+  hostOverflow: () => "a counter of the host's own overflows while the guest runs",
+  watchdog: () => "the host's NMI watchdog starts, or ends",
+  pt: () => 'a use of Intel PT begins on the host, or ends',
+  takeLbr: (_m, _v, a) =>
+    `its machine monitor takes LBR away by ${a === 1 ? 'CPUID' : 'PERF_CAPABILITIES'}`,
+  hostCounters: (_m, _p, a) =>
+    a === 0
+      ? 'the pinned counters of the host are closed'
+      : 'pinned counters of the host fill the PMU',
+  interrupt: (_m, _p, a, b) =>
+    `an interrupt is to ${INTERRUPTED[a] ?? String(a)}, inside KVM after ${b} places where it can`,
+  freezeOnSmi: () => 'freeze_on_smi of the host is written',
   moveTask: (m, v, a) => `task ${m.cpu(v).cpuctx.current} moves to cgroup ${CGROUPS[a]}`,
 };
 

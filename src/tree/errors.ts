@@ -2,3 +2,9 @@
 export class KernelError extends Error {
   override readonly name: string = 'KernelError';
 }
+
+/** A tree can't be built, and the other one perhaps can. */
+export class NotBuilt extends KernelError {}
+
+/** Patches change no file that runs here. */
+export class NothingRuns extends KernelError {}

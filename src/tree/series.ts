@@ -8,8 +8,6 @@ import { type Patch, type PatchFile, patchesIn } from './mail.js';
 
 /** What patches make of a tree. */
 export interface Applied {
-  /** Titles of the patches, in order. */
-  readonly titles: readonly string[];
   /** New text of each file that changes, by its path in the tree; null where it is deleted. */
   readonly files: ReadonlyMap<string, string | null>;
   /** Files that the patches change in folders that no build reads, and that are not there. */
@@ -155,26 +153,30 @@ function applyAll(tree: string, patches: readonly Patch[], reverse: boolean): Fi
 }
 
 /**
- * Applies patches to the files of a tree; the tree stays as it is.
+ * The patches of a series, in order.
  *
- * @param reverse - takes the patches back, the last one first.
- * @throws KernelError if a file holds no diff, or a patch does not apply.
+ * @throws KernelError if a file holds no diff.
  */
-export async function applySeries(
-  tree: string,
-  given: readonly PatchFile[],
-  reverse: boolean,
-): Promise<Applied> {
+export async function seriesOf(given: readonly PatchFile[]): Promise<Patch[]> {
   const patches: Patch[] = [];
   for (const file of given) {
     const found = await patchesIn(file);
     if (found.length === 0) throw new KernelError(`${file.name}: there is no unified diff in it`);
     patches.push(...found);
   }
-  const titles = patches.map(({ title }) => title);
+  return patches;
+}
+
+/**
+ * Applies patches to the files of a tree; the tree stays as it is.
+ *
+ * @param reverse - takes the patches back, the last one first.
+ * @throws KernelError if a patch does not apply.
+ */
+export function applySeries(tree: string, patches: readonly Patch[], reverse: boolean): Applied {
   try {
     const { changed, missing } = applyAll(tree, patches, reverse);
-    return { titles, files: changed, missing: [...missing] };
+    return { files: changed, missing: [...missing] };
   } catch (error) {
     if (!(error instanceof KernelError) || !applies(tree, patches, !reverse)) throw error;
     const what = reverse

@@ -189,6 +189,12 @@ describe('a pool', () => {
     expect(error.inKernel).toBe(false);
   });
 
+  it('a pool never takes a CPU without LBR for guests for a bug', async () => {
+    const error: unknown = await pool({ never: 'refuse' }).catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(UsageError);
+    expect(error).toHaveProperty('message', expect.stringMatching(/no LBR on skylake/));
+  });
+
   it('a pool always fails if there is no code for its workers', async () => {
     const worker = pathToFileURL(join(BUILD, 'nothing.js'));
     const job = { cpus: ['skylake'], policies: ['never', 'always', 'merged'], binary: null };

@@ -26,6 +26,9 @@ const CALLS: readonly (readonly [name: keyof Observer, args: readonly unknown[]]
   ['guestKexec', [1]],
   ['guestWarned', [1, 'kernel/events/core.c', 2]],
   ['hostWarned', ['kernel/events/core.c', 2]],
+  ['lbrTaken', []],
+  ['entered', [1]],
+  ['pmiMissed', [1, 'why']],
   ['guestIdle', [1]],
 ];
 

@@ -8,6 +8,8 @@ import { GP_VECTOR } from '../../src/hw/msr_port.js';
 import { HOST, Observer } from '../../src/host/observer.js';
 import { kvmOf } from '../../src/host/policy/kvm.js';
 import { Machine } from '../../src/machine/machine.js';
+import { INTERRUPT_COUNTERS } from '../../src/machine/host_perf.js';
+import { freezeOnSmi, hostCounters } from '../../src/machine/threads.js';
 import { Snapshot } from '../../src/machine/snapshot.js';
 import { drawOf } from '../../src/schedule/draw.js';
 import { Generator } from '../../src/schedule/generate.js';
@@ -78,12 +80,14 @@ describe.each(imageVersions('6.1', '6.12', '7.2', '7.3'))('the KVM of Linux %s',
     const { m, heard } = booted();
     expect(m.host.guestLbrEvent(m.vcpus[0])).toBe('none');
     m.rdmsr(0, FROM_1);
+    expect(m.hypervisor.intercepted).toBe(true);
     const first = heard.take();
     expect(first.filter((line) => line.startsWith('KVM'))).toEqual(['KVM for v0 reads 681']);
     expect(first.filter((line) => line.startsWith('perf')).length).toBeGreaterThan(0);
     expect(m.host.guestLbrEvent(m.vcpus[0])).toBe('active');
     expect(m.vcpus[0].msr_passthrough).toBe(true);
     m.rdmsr(0, FROM_1);
+    expect(m.hypervisor.intercepted).toBe(false);
     expect(heard.take()).toEqual([]);
   });
 
@@ -111,6 +115,55 @@ describe.each(imageVersions('6.1', '6.12', '7.2', '7.3'))('the KVM of Linux %s',
       expect(heard.take().filter((line) => line.startsWith('v0'))).toEqual(['v0 PMI', 'v0 sample']);
       m.switchTo(0, 1);
       m.switchTo(0, 0);
+    }
+  });
+
+  it("the host's counters put the guest LBR event into ERROR, and the guest is cut off", () => {
+    const { m } = booted();
+    m.open(0, 0, 0, CALLSTACK_USER);
+    m.branches(0, BRANCH_REL_CALL, 3);
+    expect(m.vcpus[0].msr_passthrough).toBe(true);
+    hostCounters(m, 0, true);
+    expect(m.host.countersTaken(0)).toBe(true);
+    m.exitAndEnter(0);
+    expect(m.host.guestLbrEvent(m.vcpus[0])).toBe('inactive');
+    expect(m.vcpus[0].msr_passthrough).toBe(false);
+    m.rdmsr(0, FROM_1);
+    expect(m.hypervisor.guestRdmsr(m.vcpus[0], FROM_1)).toBe(0);
+    hostCounters(m, 0, false);
+    expect(m.host.countersTaken(0)).toBe(false);
+    m.exitAndEnter(0);
+    // Nobody enables it again.
+    expect(m.host.guestLbrEvent(m.vcpus[0])).toBe('inactive');
+  });
+
+  it('an interrupt of the host comes inside KVM, and the guest is cut off at once', () => {
+    let came = 0;
+    for (let after = 0; after < 8; after++) {
+      const { m } = booted();
+      m.open(0, 0, 0, CALLSTACK_USER);
+      m.hypervisor.tree?.interrupt(0, INTERRUPT_COUNTERS, after);
+      m.exitAndEnter(0);
+      m.hypervisor.enter(m.vcpus[0]);
+      if (m.host.countersTaken(0)) came++;
+      expect(m.vcpus[0].msr_passthrough).toBe(!m.host.countersTaken(0));
+    }
+    // Interrupts go on after the exit, and off before the next entry: before and after schedule().
+    expect(came).toBe(4);
+  });
+
+  it('what the host freezes in SMM stays so in the guest, which does not see it', () => {
+    const { m } = booted();
+    const run = m.pcpus[0];
+    m.wrmsr(0, msrs.MSR_IA32_DEBUGCTLMSR, msrs.DEBUGCTLMSR_LBR, 0);
+    for (const on of [true, false, true]) {
+      freezeOnSmi(m);
+      expect((run.debugctl & msrs.DEBUGCTLMSR_FREEZE_IN_SMM) !== 0).toBe(on);
+      m.hypervisor.enter(m.vcpus[0]);
+      const both = msrs.DEBUGCTLMSR_LBR | msrs.DEBUGCTLMSR_FREEZE_IN_SMM;
+      expect(run.debugctl).toBe(on ? both : msrs.DEBUGCTLMSR_LBR);
+      const seen = m.hypervisor.guestRdmsr(m.vcpus[0], msrs.MSR_IA32_DEBUGCTLMSR);
+      expect(seen).toBe(msrs.DEBUGCTLMSR_LBR);
     }
   });
 

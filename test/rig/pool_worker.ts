@@ -1,4 +1,5 @@
 /** A worker for tests of the pool. The job says what the worker does with each policy. */
+import { NoGuestLbr } from '../../src/machine/no_guest_lbr.js';
 import { type Job, type Judge, judgeBy, type Tell } from '../../src/console/worker.js';
 
 export interface TestJob extends Job {
@@ -40,6 +41,8 @@ export const judge: Judge<TestJob, Told, string> = judgeBy((job, { policy, model
     case 'hush':
       sleep(Number(ms));
       return `${policy.name} is done on ${model.name}`;
+    case 'refuse':
+      throw new NoGuestLbr(model);
     default:
       tell({ policy: policy.name }, true);
       throw new Bug('a claim is broken');

@@ -39,7 +39,16 @@ describe('IS_VCPU', () => {
   it('IS_VCPU always says whose action a kind is', () => {
     const ofPcpus = ACTION_NAMES.filter((_, kind) => IS_VCPU[kind] === 0);
     const ofHost = ['run', 'idle', 'exit', 'hostEvent', 'hostWork', 'cstate'];
-    expect(ofPcpus).toEqual([...ofHost, 'arrive', 'hostOverflow']);
+    expect(ofPcpus).toEqual([
+      ...ofHost,
+      'arrive',
+      'hostOverflow',
+      'watchdog',
+      'pt',
+      'hostCounters',
+      'interrupt',
+      'freezeOnSmi',
+    ]);
   });
 });
 

@@ -5,7 +5,8 @@ import { dirname, join } from 'node:path';
 import { createTwoFilesPatch } from 'diff';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KernelError } from '../../src/tree/errors.js';
-import { type Applied, applySeries } from '../../src/tree/series.js';
+import type { Patch } from '../../src/tree/mail.js';
+import { type Applied, applySeries, seriesOf } from '../../src/tree/series.js';
 
 const LINES = Array.from({ length: 30 }, (_, i) => `line ${i + 1}`);
 const TEXT = `${LINES.join('\n')}\n`;
@@ -43,12 +44,11 @@ function moves(how: string, from: string, to: string): string {
   return `${head}${how} from ${from}\n${how} to ${to}\n`;
 }
 
-const applied = (texts: readonly string[], reverse = false): Promise<Applied> =>
-  applySeries(
-    tree,
-    texts.map((text, i) => ({ name: `${i + 1}.patch`, text })),
-    reverse,
-  );
+const read = (texts: readonly string[]): Promise<Patch[]> =>
+  seriesOf(texts.map((text, i) => ({ name: `${i + 1}.patch`, text })));
+
+const applied = async (texts: readonly string[], reverse = false): Promise<Applied> =>
+  applySeries(tree, await read(texts), reverse);
 
 async function filesOf(...texts: readonly string[]): Promise<Record<string, string | null>> {
   return Object.fromEntries((await applied(texts)).files);
@@ -73,7 +73,7 @@ describe('a series of patches', () => {
     const one = git(A, TEXT, withLine(5, 'five')) + git(B, TEXT, withLine(20, 'twenty'));
     const two = git(A, withLine(5, 'five'), withLine(5, 'V'));
     expect(await filesOf(one, two)).toEqual({ [A]: withLine(5, 'V'), [B]: withLine(20, 'twenty') });
-    expect((await applied([one, two])).titles).toEqual(['1.patch', '2.patch']);
+    expect((await read([one, two])).map(({ title }) => title)).toEqual(['1.patch', '2.patch']);
     expect(readFileSync(join(tree, A), 'utf8')).toBe(TEXT);
     expect(readdirSync(join(tree, 'lib')).sort()).toEqual(['b.c', 'crlf.c', 'end.c']);
   });

@@ -1,15 +1,17 @@
 /** The MSRs by which perf programs counters. SDM: Vol. 4, "Architectural MSRs". */
+import { FIXED_COUNTER } from '../../hw/logical_processor.js';
 import type { MsrPort, Vector } from '../../hw/msr_port.js';
 
 const MSR_IA32_PMC0 = 0xc1;
 const MSR_IA32_A_PMC0 = 0x4c1;
+const MSR_FIXED_CTR0 = 0x309;
 const GENERAL_MOST = 8;
 
 /** First MSR and number: PMC, PERFEVTSEL, FIXED_CTR, FIXED_CTR_CTRL. */
 const COUNTERS: readonly (readonly [first: number, count: number])[] = [
   [MSR_IA32_PMC0, GENERAL_MOST],
   [0x186, GENERAL_MOST],
-  [0x309, 4],
+  [MSR_FIXED_CTR0, 4],
   [0x38d, 1],
 ];
 
@@ -48,9 +50,13 @@ export class Counters implements MsrPort {
     return counterWord(msr) >= 0;
   }
 
-  /** A general counter is at 0 where it overflows, a period from where it began. */
+  /** A counter is at 0 where it overflows, a period from where it began; fixed ones are from 32. */
   overflow(counter: number): void {
-    this.words.fill(0, 2 * counter, 2 * counter + 2);
+    const word =
+      counter < FIXED_COUNTER
+        ? 2 * counter
+        : counterWord(MSR_FIXED_CTR0 + (counter - FIXED_COUNTER));
+    this.words.fill(0, word, word + 2);
   }
 
   rdmsr(msr: number): number {

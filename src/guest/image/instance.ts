@@ -59,6 +59,8 @@ export interface VmxHooks {
    * the function goes on at the VM exit.
    */
   vmenter(cpu: number, registers: number): boolean;
+  /** KVM is at an MSR with interrupts on; or, with 0, it turns them on or is to turn them off. */
+  interruptible(cpu: number, msr: number): void;
 }
 
 /** An import that nobody has foreseen. */
@@ -286,6 +288,10 @@ export class ImageInstance implements Asking {
       },
       vlbr_schedule: (): void => {
         if (!this.resumed()) this.unwind();
+      },
+      vlbr_interruptible: (msr: number): void => {
+        // A handler needs the stack of the CPU, on which a thread is not.
+        if (this.active >= this.ports.length) vmx().interruptible(this.cpu, msr);
       },
     };
   }

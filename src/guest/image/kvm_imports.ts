@@ -68,6 +68,7 @@ export const KVM_NOTHING: Readonly<Record<string, readonly string[]>> = {
     'kvm_pic_destroy',
     'kvm_ioapic_destroy',
     'kvm_setup_empty_irq_routing',
+    'kvm_set_irq_routing',
     'kvm_init_irq_routing',
   ],
   'control registers and PT are not modelled': [

@@ -11,6 +11,7 @@ import { tokenOf } from '../../campaign/replay_file.js';
 import { guestText } from '../../tell/source_text.js';
 import type { KernelInfo } from '../../tree/binary.js';
 import { UsageError, WorkerBug } from '../../console/errors.js';
+import { NoGuestLbr } from '../../machine/no_guest_lbr.js';
 import { EXIT_EXPECTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
 import { askedCode, type DriverOptions, policyFor } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
@@ -96,6 +97,7 @@ function withToken<T>(one: ReplayCase, run: (one: ReplayCase) => T): T {
   try {
     return run(one);
   } catch (error) {
+    if (error instanceof NoGuestLbr) throw new UsageError(error.message);
     const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
     throw new WorkerBug(stack, [`vlbr replay ${tokenOf(one)}`]);
   }

@@ -12,8 +12,6 @@ import {
 import { TELLING } from './policies.js';
 import type { ReviewOptions } from './review.js';
 
-/** The sound designs, each of another kind, and KVM as it is: what a guest does shows there. */
-
 const HELP = `
 The suite runs on the perf core and x86 driver of the tree and on the changed ones, in every guest,
 with the same seeds; of two files of lbr.c, it runs on those in the port. Every schedule that fails
@@ -25,7 +23,10 @@ Lines of a series that were not reached are named, as far as they have code.
 
 The default policies are those under which a guest's kernel shows: the sound designs, each of
 another kind, and the model of KVM. A series that changes KVM is run on the tree's own KVM as
-well (policy kvm).
+well (policy kvm), and on that alone if it changes nothing else.
+
+With --each, each patch is reviewed against the tree before it, too: what a later one mends is a
+loss. A patch after which the tree does not build is reviewed together with the next.
 
 Examples:
   vlbr review --kernel-src ~/linux 0001-perf-x86-lbr-my-change.patch
@@ -33,7 +34,8 @@ Examples:
 
 const EXITS = exitCodesText({
   [EXIT_EXPECTED]: 'no property is lost',
-  [EXIT_UNEXPECTED]: 'some property is lost, or the changed kernel crashes',
+  [EXIT_UNEXPECTED]:
+    'some property is lost (with --each, by any patch), or the changed kernel crashes',
   [EXIT_TRUNCATED]: null,
   [EXIT_PARTIAL]: 'no property is lost, but some files of the series do not run here',
   [EXIT_UNREACHED]: 'none of the changed lines was reached, so nothing is said of them',
@@ -46,6 +48,7 @@ export function reviewCommand(done: (code: number) => void): Command {
     .argument('<patch...>', 'diffs or mails in order, as git am takes them, or a second tree')
     .option('--kernel-src <path>', TREE_SAYS)
     .option('--reverse', 'the tree has the patches: what did they fix?')
+    .option('--each', 'review each patch of the series as well: which of them loses what?')
     .addOption(
       new Option('--policy <names>', 'policies, separated by commas').default(undefined, TELLING),
     )

@@ -9,8 +9,9 @@ import type { Crash } from '../../campaign/side.js';
 import { crashOf, findingsOf, losesAnything } from './comparison.js';
 import { shortestParting, vacuousOf } from './comparison.js';
 import type { Finding } from './comparison.js';
+import type { Each } from './each.js';
 import { msrName } from '../../tell/msr_name.js';
-import { isPartial, type Review } from './text.js';
+import { isPartial, type Review } from './conclusion.js';
 import { whyNot } from './reached.js';
 import type { ReviewSide } from './sides.js';
 import { timeline } from '../../tell/timeline.js';
@@ -52,6 +53,7 @@ export function reviewJson(review: Review): object {
       parting: partingJson(review),
     },
     costs: compared.map(({ policy, cpu, costs }) => ({ policy, cpu, ...costs })),
+    ...(review.each === null ? {} : { each: eachJson(review.each) }),
     interrupted: review.interrupted,
     elapsed_s: review.elapsed_s,
     ok: !losesAnything(reviews),
@@ -62,6 +64,20 @@ function reachedJson({ reached }: Review): object | null {
   if (reached === null) return null;
   const { lines, notReached } = reached;
   return { lines, reached: lines - notReached.length, notReached, why: whyNot(notReached) };
+}
+
+/** A step has the keys of a review, unless there is none. */
+function eachJson({ patches, steps, blamed, interrupted }: Each): object {
+  return {
+    patches,
+    interrupted,
+    steps: steps.map(({ first, last, title, found, why }) => {
+      return { first, last, title, why, review: found === null ? null : reviewJson(found) };
+    }),
+    blamed: blamed.map(({ finding: { kind, property, by, policies }, step }) => {
+      return { kind, property, by, policies, patch: step === null ? null : step.last };
+    }),
+  };
 }
 
 function sideJson({ info, path }: ReviewSide): object {

@@ -3,10 +3,12 @@ import { PROPERTY_NAMES } from '../../judge/properties.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { coloursFor } from '../../console/colours.js';
 import { reviewJson } from './json.js';
-import { isPartial, type Review, reviewText } from './text.js';
+import { isPartial, type Review } from './conclusion.js';
+import { reviewText } from './text.js';
 import { DEFAULT_SHAPES } from '../../campaign/campaign.js';
 import { findingsOf, isMain, losesAnything, type PolicyReview, ranOn } from './comparison.js';
 import { plural } from '../../console/text.js';
+import { reviewEach } from './each.js';
 import { noneReached, type Reached, reachedOf } from './reached.js';
 import { explainedAsync } from '../../console/kernel_source.js';
 import { namesKvm, namesOf, policiesOf } from '../../console/arguments.js';
@@ -21,7 +23,7 @@ import {
 } from '../../console/exit_codes.js';
 import { printJson, printLines } from '../../console/output.js';
 import { TELLING } from './policies.js';
-import { type Counting, sidesOf, touchesKvm } from './sides.js';
+import { type Counting, kvmIn, seriesIn, type Sides, sidesOf } from './sides.js';
 
 /** The build puts the worker's code beside this file. */
 const WORKER: URL = new URL('./review_worker.js', import.meta.url);
@@ -32,7 +34,9 @@ const SILENCE_MS = 15_000;
 export interface ReviewOptions {
   readonly kernelSrc?: string;
   readonly reverse?: boolean;
-  /** By default, TELLING, and the tree's KVM if that is changed. */
+  /** Whether each patch of the series is reviewed as well. */
+  readonly each?: boolean;
+  /** By default, TELLING, and the tree's KVM if that is changed; that alone if nothing else is. */
   readonly policy?: string;
   readonly property: string;
   readonly cpu: string;
@@ -42,12 +46,12 @@ export interface ReviewOptions {
 }
 
 async function defaultPolicies(patches: readonly string[]): Promise<string> {
-  return (await touchesKvm(patches)) ? `${TELLING},kvm` : TELLING;
+  return { none: TELLING, some: `${TELLING},kvm`, alone: 'kvm' }[await kvmIn(patches)];
 }
 
 /** Returns the exit code. @throws UsageError before anything has run. */
 export async function review(patches: readonly string[], options: ReviewOptions): Promise<number> {
-  const { runs, seed, reverse = false } = options;
+  const { runs, seed, reverse = false, kernelSrc } = options;
   const cpus = namesOf(
     'CPU',
     options.cpu,
@@ -56,12 +60,51 @@ export async function review(patches: readonly string[], options: ReviewOptions)
   const asked = options.policy ?? (await defaultPolicies(patches));
   const policies = policiesOf(asked);
   const properties = namesOf('property', options.property, PROPERTY_NAMES);
-  const { before, after, leftOut, counting } = await sidesOf(
-    patches,
-    options.kernelSrc,
-    reverse,
-    namesKvm(asked),
-  );
+  const kvm = namesKvm(asked);
+  const series = options.each === true ? await seriesIn(patches, kernelSrc, reverse, kvm) : null;
+  const sides = await sidesOf(patches, kernelSrc, reverse, kvm);
+  const of = { cpus, policies, properties, runs, seed };
+  const whole = await reviewSides(sides, { ...of, patches, reverse }, lossesTold());
+  const each = await explainedAsync(undefined, async () => {
+    if (series === null) return null;
+    return reviewEach(
+      series,
+      whole,
+      async (step, titles) => reviewSides(step, { ...of, patches: titles, reverse }),
+      lineSaid,
+    );
+  });
+  const result: Review = { ...whole, each };
+  if (options.json === true) printJson(reviewJson(result));
+  else printLines(reviewText(result, coloursFor(process.stdout.isTTY)));
+  return exitCode(result);
+}
+
+function lineSaid(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+function exitCode(result: Review): number {
+  const { each } = result;
+  if (result.interrupted || each?.interrupted === true) return EXIT_INTERRUPTED;
+  const steps = each?.steps.flatMap(({ found }) => found ?? []) ?? [];
+  if ([result, ...steps].some(({ reviews }) => losesAnything(reviews))) return EXIT_UNEXPECTED;
+  if (noneReached(result.reached)) return EXIT_UNREACHED;
+  return isPartial(result) ? EXIT_PARTIAL : EXIT_EXPECTED;
+}
+
+/** What is asked of two sides. */
+interface Asked extends Pick<ReviewJob, 'cpus' | 'policies' | 'properties' | 'runs' | 'seed'> {
+  readonly patches: readonly string[];
+  readonly reverse: boolean;
+}
+
+/** @param says - what to say of a result before the others are there; by default nothing. */
+async function reviewSides(
+  { before, after, leftOut, counting }: Sides,
+  { cpus, policies, properties, runs, seed, patches, reverse }: Asked,
+  says: (judged: PolicyReview) => string | null = () => null,
+): Promise<Review> {
   const job: ReviewJob = {
     cpus,
     kernel: '6.1',
@@ -75,28 +118,16 @@ export async function review(patches: readonly string[], options: ReviewOptions)
     before: before.bytes,
   };
   const began = performance.now();
-  const found = await campaignsInWorkers<ReviewJob, PolicyReview>(
+  const { results: reviews, interrupted } = await campaignsInWorkers<ReviewJob, PolicyReview>(
     WORKER,
     job,
     SILENCE_MS,
-    lossesTold(),
+    says,
   );
   const elapsed_s = Math.round(performance.now() - began) / 1000;
+  const reached = await explainedAsync(undefined, () => reachedIn(reviews, counting));
   const what = { cpus, seed, runs, before, after, patches, reverse, leftOut };
-  const { results } = found;
-  const result: Review = {
-    ...what,
-    reviews: results,
-    reached: await explainedAsync(undefined, () => reachedIn(results, counting)),
-    interrupted: found.interrupted,
-    elapsed_s,
-  };
-  if (options.json === true) printJson(reviewJson(result));
-  else printLines(reviewText(result, coloursFor(process.stdout.isTTY)));
-  if (found.interrupted) return EXIT_INTERRUPTED;
-  if (losesAnything(results)) return EXIT_UNEXPECTED;
-  if (noneReached(result.reached)) return EXIT_UNREACHED;
-  return isPartial(result) ? EXIT_PARTIAL : EXIT_EXPECTED;
+  return { ...what, reviews, reached, each: null, interrupted, elapsed_s };
 }
 
 /** Which changed lines ran; null where nothing did, or nothing counts. */

@@ -8,16 +8,17 @@ import {
   explainedAsync,
   type KernelCode,
 } from '../../console/kernel_source.js';
+import { UsageError } from '../../console/errors.js';
 import { buildKernel, cachedPath, cacheFolder } from '../../tree/build.js';
-import { KernelError } from '../../tree/errors.js';
+import { KernelError, NothingRuns, NotBuilt } from '../../tree/errors.js';
 import { hasGcov } from '../../tree/gcov/gcov.js';
 import { readBy } from '../../tree/image/build.js';
 import { folderImage, type TreeImage } from '../../tree/image/image.js';
 import { patchedTree } from '../../tree/image/patched.js';
 import { openTree } from '../../tree/image/tree.js';
-import { type PatchFile, patchesIn } from '../../tree/mail.js';
+import { type Patch, type PatchFile, patchesIn } from '../../tree/mail.js';
 import { patchLbr } from '../../tree/patch.js';
-import { applySeries } from '../../tree/series.js';
+import { applySeries, seriesOf } from '../../tree/series.js';
 import { installedKernel, kernelSource, readKernelSource } from '../../tree/source.js';
 import { changedLines, type CountedTree, type LineNumbers } from './reached.js';
 import type { KernelSource } from '../../tree/source.js';
@@ -66,7 +67,53 @@ export async function sidesOf(
     const tree = await openTree(path, cacheFolder(), kvm);
     return given.length === 1 && isTree(given[0])
       ? sidesOfTrees(path, tree, given[0], reverse, kvm)
-      : sidesOfPatches(path, tree, given.map(patchFile), reverse, kvm);
+      : sidesOfPatches(path, tree, await seriesOf(given.map(patchFile)), reverse, kvm);
+  });
+}
+
+/** The patches of a series one by one. */
+export interface Series {
+  readonly titles: readonly string[];
+  /**
+   * The trees with the first `from` patches and with the first `to`.
+   *
+   * @throws NotBuilt if the second one does not build, NothingRuns.
+   */
+  sides(from: number, to: number): Promise<Sides>;
+}
+
+/**
+ * @param reverse - the tree has the patches.
+ * @throws UsageError
+ */
+export async function seriesIn(
+  given: readonly string[],
+  from: string | undefined,
+  reverse: boolean,
+  kvm: boolean,
+): Promise<Series> {
+  if (from?.endsWith('.c') === true || given.some(isTree)) {
+    throw new UsageError('--each is for patches of a tree');
+  }
+  return explainedAsync(undefined, async () => {
+    const tree = await openTree(from ?? installedKernel(), cacheFolder(), kvm);
+    const patches = await seriesOf(given.map(patchFile));
+    /** The tree with some of the patches, the first ones. */
+    const treeWith = async (n: number): Promise<string> => {
+      const { files } = applySeries(
+        tree,
+        reverse ? patches.slice(n) : patches.slice(0, n),
+        reverse,
+      );
+      return files.size === 0 ? tree : patchedTree(tree, files, cacheFolder());
+    };
+    return {
+      titles: patches.map(({ title }) => title),
+      sides: async (first, last) => {
+        const one = await treeWith(reverse ? last : first);
+        return sidesOfPatches(one, one, patches.slice(first, last), reverse, kvm, tree);
+      },
+    };
   });
 }
 
@@ -89,24 +136,30 @@ async function sidesOfTrees(
   return { before, after, leftOut: [], counting: null };
 }
 
+/**
+ * The two sides of patches of a tree.
+ *
+ * @param path - what `vlbr replay` takes for the tree.
+ * @param base - a tree from which most files of this one are.
+ * @throws NotBuilt, NothingRuns or another KernelError.
+ */
 async function sidesOfPatches(
   path: string,
   tree: string,
-  patches: readonly PatchFile[],
+  patches: readonly Patch[],
   reverse: boolean,
   kvm: boolean,
+  base: string = tree,
 ): Promise<Sides> {
   const cache = cacheFolder();
-  const { files, missing } = await applySeries(tree, patches, reverse);
-  await builtTree('the tree by itself', () => folderImage(tree, cache, { kvm }));
+  const { files, missing } = applySeries(tree, patches, reverse);
+  await builtTree('the tree by itself', () => folderImage(tree, cache, { kvm, base }));
   const folder = await patchedTree(tree, files, cache);
   const readByTree = await readBy(tree, cache, { kvm });
-  const options = { kvm, counted: hasGcov() ? toCount(readByTree, files) : [] };
-  const [image, patched] = await Promise.all([
+  const options = { kvm, base, counted: hasGcov() ? toCount(readByTree, files) : [] };
+  const [image, patched] = await bothDone([
     builtTree('the tree by itself', () => folderImage(tree, cache, options)),
-    builtTree('the tree with the patches', () =>
-      folderImage(folder, cache, { ...options, base: tree }),
-    ),
+    builtTree('the tree with the patches', () => folderImage(folder, cache, options)),
   ]);
   const read = new Set(
     [readByTree, await readBy(folder, cache, options)].flatMap((reads) =>
@@ -115,7 +168,7 @@ async function sidesOfPatches(
   );
   const leftOut = [...[...files.keys()].filter((file) => !read.has(file)), ...missing];
   if (leftOut.length === files.size + missing.length) {
-    throw new KernelError(
+    throw new NothingRuns(
       "nothing here is about what runs, which is perf's core and x86 driver, and KVM under the " +
         'policy kvm; only: ' +
         leftOut.join(', '),
@@ -174,13 +227,19 @@ function inOrder<T>(
   return reverse ? { before: patched, after: given } : { before: given, after: patched };
 }
 
+/** Both results; where one fails, only once the other one is done as well: it writes files. */
+async function bothDone<T>(work: readonly [Promise<T>, Promise<T>]): Promise<[T, T]> {
+  await Promise.allSettled(work);
+  return Promise.all(work);
+}
+
 /** Says which of two trees does not build. */
 async function builtTree(which: string, build: () => Promise<TreeImage>): Promise<TreeImage> {
   try {
     return await build();
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
-    throw new KernelError(`${which}: ${error.message}`);
+    throw new NotBuilt(`${which}: ${error.message}`);
   }
 }
 
@@ -217,11 +276,16 @@ function isTree(path: string): boolean {
   return statSync(path).isDirectory() || /\.c$|\.tar(\.\w+)?$|\.t[gx]z$/.test(path);
 }
 
-/** Whether patches change KVM. */
-export async function touchesKvm(given: readonly string[]): Promise<boolean> {
+/** Whether patches change KVM: not at all, beside other files, or KVM alone. */
+export async function kvmIn(given: readonly string[]): Promise<'none' | 'some' | 'alone'> {
   const files = given.filter((name) => name === '-' || (existsSync(name) && !isTree(name)));
   const decoded = await Promise.all(files.map((name) => decodedFile(patchFile(name))));
-  return decoded.some(({ text }) => /^\+\+\+ b\/(?:arch\/x86|virt)\/kvm\//m.test(text));
+  const changed = decoded.flatMap(({ text }) =>
+    [...text.matchAll(/^(?:--- a|\+\+\+ b)\/(\S+)/gm)].map(([, path]) => path),
+  );
+  const ofKvm = changed.filter((path) => /^(?:arch\/x86|virt)\/kvm\//.test(path));
+  if (ofKvm.length === 0) return 'none';
+  return ofKvm.length === changed.length ? 'alone' : 'some';
 }
 
 /** What standard input has given: it can be read once. */

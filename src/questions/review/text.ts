@@ -4,11 +4,12 @@ import { type CpuModel, findCpuModel } from '../../hw/cpu_models.js';
 import { actionText } from '../../schedule/action_text.js';
 import { CALL_NAMES } from '../../machine/guest_call.js';
 import type { Cost } from './access_log.js';
+import { conclusionOf, type Review } from './conclusion.js';
+import { eachLines } from './each_text.js';
 import type { Finding, PolicyReview } from './comparison.js';
-import type { ReviewSide } from './sides.js';
 import { crashOf, findingsOf, isMain, shortestParting, vacuousOf } from './comparison.js';
 import type { AccessComparison, Parting } from './parting.js';
-import { noneReached, type NotReached, type Reached, whyNot } from './reached.js';
+import { type NotReached, whyNot } from './reached.js';
 import { PROPERTIES } from '../../judge/properties.js';
 import { caseOf, withDriver } from '../../campaign/replay_file.js';
 import { encodeToken } from '../../schedule/token.js';
@@ -18,38 +19,6 @@ import { tableLines } from '../../console/table.js';
 import { ascii, grouped, plural, wrap } from '../../console/text.js';
 import { actionLines, timeline } from '../../tell/timeline.js';
 import { sourceText } from '../../tell/source_text.js';
-
-export interface Review {
-  readonly cpus: readonly string[];
-  readonly seed: number;
-  /** Runs for each policy and CPU, on each side. */
-  readonly runs: number;
-  readonly before: ReviewSide;
-  readonly after: ReviewSide;
-  /** Names of the patches that were applied or taken back. */
-  readonly patches: readonly string[];
-  readonly reverse: boolean;
-  /** Files that the patches change and that do not run here. */
-  readonly leftOut: readonly string[];
-  readonly reviews: readonly PolicyReview[];
-  /** Whether changed lines ran; null where images don't count. */
-  readonly reached: Reached | null;
-  readonly interrupted: boolean;
-  readonly elapsed_s: number;
-}
-
-/** Documents and tests of a tree are no part of the kernel. */
-const NO_CODE = /^(?:Documentation|tools|samples)\/|^MAINTAINERS$|\.(?:rst|txt)$/;
-
-/** Files with code of the series that are not run here. */
-function codeLeftOut({ leftOut }: Review): readonly string[] {
-  return leftOut.filter((path) => !NO_CODE.test(path));
-}
-
-/** Whether code of the series is not run here. */
-export function isPartial(review: Review): boolean {
-  return codeLeftOut(review).length > 0;
-}
 
 export function reviewText(review: Review, colours: Colours): string[] {
   const findings = findingsOf(review.reviews);
@@ -73,7 +42,8 @@ export function reviewText(review: Review, colours: Colours): string[] {
     ...costLines(review),
     '',
     ...reachedLines(review),
-    ...closingLines(review, findings, colours),
+    ...(review.each === null ? [] : eachLines(review.each)),
+    ...closingLines(review, colours),
   ];
 }
 
@@ -340,44 +310,9 @@ function rangesText(numbers: readonly number[]): string {
   return ranges.map(([a, b]) => (a === b ? String(a) : `${a}-${b}`)).join(', ');
 }
 
-/** Names the lost and the gained properties. */
-function closingLines(review: Review, findings: readonly Finding[], colours: Colours): string[] {
-  const of = (kind: Finding['kind'], main: boolean): string[] => [
-    ...new Set(
-      findings.filter((f) => f.kind === kind && isMain(f) === main).map(({ property }) => property),
-    ),
-  ];
-  const vacuous = vacuousOf(review.reviews).map(({ property }) => property);
-  const lost = [...new Set([...of('lost', true), ...vacuous])];
-  const anyway = of('lost', false).filter((name) => !lost.includes(name));
-  const gained = of('gained', true);
-  const fewer = of('gained', false).filter((name) => !gained.includes(name));
-  const parts = [
-    `lost: ${listed(lost.length > 0 ? lost : anyway)}`,
-    ...(lost.length > 0 && anyway.length > 0
-      ? [`on more schedules than before: ${listed(anyway)}`]
-      : []),
-    `gained: ${listed(gained)}`,
-    ...(fewer.length > 0 ? [`on fewer schedules than before: ${listed(fewer)}`] : []),
-  ];
-  const notRun = codeLeftOut(review);
-  const unreached = noneReached(review.reached);
-  if (unreached) parts.unshift(`none of the changed lines was reached${whyText(review)}`);
-  if (notRun.length > 0) parts.push(`partial, since this does not run here: ${notRun.join(', ')}`);
+function closingLines(review: Review, colours: Colours): string[] {
+  const { text, good } = conclusionOf(review);
   const lines = review.interrupted ? [colours.yellow('interrupted: from the runs until then')] : [];
-  const crashes = crashOf(review.reviews, 'after') !== null;
-  if (crashes) parts.unshift('the changed kernel crashes');
-  else if (crashOf(review.reviews, 'before') !== null) parts.push('and it does not crash any more');
-  const good = lost.length + anyway.length === 0 && !crashes && !isPartial(review) && !unreached;
   const paint = good ? colours.green : colours.red;
-  return [...lines, ...wrap(parts.join('; '), '', '  ').map((line) => paint(line))];
-}
-
-function whyText({ reached }: Review): string {
-  const why = whyNot(reached?.notReached ?? []);
-  return why.length === 0 ? '' : `: ${why.join(', ')}`;
-}
-
-function listed(names: readonly string[]): string {
-  return names.length === 0 ? 'nothing' : names.join(', ');
+  return [...lines, ...wrap(text, '', '  ').map((line) => paint(line))];
 }

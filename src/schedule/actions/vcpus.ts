@@ -1,5 +1,6 @@
 /** Actions of a vCPU as a CPU: halt, start, resume. */
 import type { Machine } from '../../machine/machine.js';
+import { startCpu } from '../../machine/threads.js';
 import type { ActionKind } from '../action.js';
 
 type VcpuAction = 'halt' | 'kexec' | 'boot' | 'resume';
@@ -43,7 +44,7 @@ export const VCPU_ACTIONS: Readonly<Record<VcpuAction, ActionKind>> = {
     runsFunction: true,
     anyState: true,
     possible: (m, v) => m.vcpus[v].pcpu >= 0 && m.ports[v].suspended === 0 && m.booting(v),
-    perform: (m, v) => m.startCpu(v),
+    perform: startCpu,
     explored: [{ groups: ['kexec'], when: 'function' }],
   },
   resume: {

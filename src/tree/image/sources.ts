@@ -78,6 +78,8 @@ const KVM_FILES: readonly string[] = [
   'lib/xarray.c',
   // Up to 6.2.
   `${KVM}/vmx/evmcs.c`,
+  // Up to 6.12: how an interrupt finds its APIC, in lapic.c since.
+  `${KVM}/irq_comm.c`,
   // Since 6.12, 6.12 and 7.3: parts of x86.c and vmx.c.
   `${KVM}/vmx/main.c`,
   `${KVM}/regs.c`,

@@ -47,7 +47,11 @@ function edit(path: string, old: string, by: string | ((text: string) => string)
   const text = readFileSync(join(tree, path), 'utf8');
   const changed = text.replace(old, typeof by === 'string' ? () => by : by);
   expect(changed).not.toBe(text);
-  const diff = createTwoFilesPatch(`a/${path}`, `b/${path}`, text, changed);
+  return diffOf(path, text, changed);
+}
+
+function diffOf(path: string, before: string, after: string): string {
+  const diff = createTwoFilesPatch(`a/${path}`, `b/${path}`, before, after);
   return `diff --git a/${path} b/${path}\n${diff.replace(/^=+\n/, '')}`;
 }
 
@@ -138,6 +142,33 @@ describe.skipIf(imageVersions('6.1').length === 0)('the review of a patch of a t
     expect(status).toBe(7);
     const documents = review(mail('[PATCH 1/1]', harmless() + doc + text));
     expect([documents.stdout.includes('partial'), documents.status]).toEqual([false, 0]);
+  });
+
+  it('says which patch of a series loses what, and goes on where one does not build', () => {
+    const text = readFileSync(join(tree, LBR), 'utf8');
+    const users = '\tcpuc->lbr_users--;\n';
+    const [early, mended] = ['\tlater();\n', ''].map((by) => text.replace(users, by));
+    const series =
+      mail('[PATCH 1/3] order', harmless()) +
+      mail('[PATCH 2/3] too early', diffOf(LBR, text, early)) +
+      mail('[PATCH 3/3] users', diffOf(LBR, early, mended));
+    const { status, stdout, stderr } = review(series, '--each');
+    expect(stderr).toContain('patch 1 of 3: [PATCH 1/3] order\n');
+    expect(stdout).toContain('\n  1 of 3  [PATCH 1/3] order\n    lost: nothing; gained: nothing\n');
+    const said = stdout.replaceAll(/\s+/g, ' ');
+    expect(said).toMatch(/ 2 of 3 \[PATCH 2\/3\] too early the tree with the patches: .* 'later' /);
+    expect(stdout).toContain('\nlost by patch 2-3 of 3: balanced\n');
+    expect(status).toBe(1);
+  });
+
+  it('reviews each patch of a series only where there are patches', () => {
+    const path = join(folder, 'tree.c');
+    writeFileSync(path, '');
+    const args = ['review', '--kernel-src', TAR, path, '--each'];
+    const { status, stderr } = spawnSync(process.execPath, [join(BUILD, 'cli.js'), ...args], {
+      encoding: 'utf8',
+    });
+    expect([status, stderr]).toEqual([2, 'vlbr: --each is for patches of a tree\n']);
   });
 
   it('refuses a patch of which nothing runs', () => {

@@ -32,7 +32,14 @@ function reviewed(before: ReviewSide, after: ReviewSide): PolicyReview {
 
 function textOf(before: ReviewSide, after: ReviewSide, review: PolicyReview): string[] {
   const asked = { cpus: ['haswell'], seed: 1, runs: 500, patches: ['x.patch'], reverse: false };
-  const rest = { leftOut: [], reached: null, reviews: [review], interrupted: false, elapsed_s: 1 };
+  const rest = {
+    leftOut: [],
+    reached: null,
+    reviews: [review],
+    each: null,
+    interrupted: false,
+    elapsed_s: 1,
+  };
   return reviewText({ ...asked, ...rest, before, after }, coloursFor(false));
 }
 

@@ -8,7 +8,8 @@ import { PROPERTY_NAMES } from '../../../src/judge/properties.js';
 import { reviewPolicy } from '../../../src/questions/review/comparison.js';
 import { reviewJson } from '../../../src/questions/review/json.js';
 import type { ReviewSide } from '../../../src/questions/review/sides.js';
-import { type Review, reviewText } from '../../../src/questions/review/text.js';
+import type { Review } from '../../../src/questions/review/conclusion.js';
+import { reviewText } from '../../../src/questions/review/text.js';
 import { CRASHING, NO_RESTORE } from '../../rig/broken_port.js';
 import { cpuModel } from '../../rig/cpu.js';
 import { policyOf } from '../../rig/machine.js';
@@ -24,7 +25,16 @@ function reviewOf(before: DriverKind, after: DriverKind): Review {
   const reviews = [reviewPolicy({ ...common, ...what, properties: PROPERTY_NAMES })];
   const sides = { before: sideOf(before, 'old'), after: sideOf(after, 'new') };
   const rest = { cpus: ['haswell/4'], patches: [], reverse: false, leftOut: [], reached: null };
-  return { ...rest, ...sides, reviews, seed: 1, runs: 60, interrupted: false, elapsed_s: 1 };
+  return {
+    ...rest,
+    ...sides,
+    reviews,
+    seed: 1,
+    runs: 60,
+    each: null,
+    interrupted: false,
+    elapsed_s: 1,
+  };
 }
 
 interface Finding {

@@ -5,7 +5,8 @@ import { PORT } from '../../../src/guest/perf/lbr_port.js';
 import { PROPERTY_NAMES } from '../../../src/judge/properties.js';
 import { coloursFor } from '../../../src/console/colours.js';
 import { reviewJson } from '../../../src/questions/review/json.js';
-import { type Review, reviewText } from '../../../src/questions/review/text.js';
+import type { Review } from '../../../src/questions/review/conclusion.js';
+import { reviewText } from '../../../src/questions/review/text.js';
 import { WIDTH } from '../../../src/console/text.js';
 import { DEFAULT_SHAPES } from '../../../src/campaign/campaign.js';
 import type { PolicyReview } from '../../../src/questions/review/comparison.js';
@@ -44,6 +45,7 @@ function review(before: DriverKind, after: DriverKind, more: Partial<Review> = {
     before: side(before, 'b'.repeat(64), '/cache/before.wasm'),
     after: side(after, 'a'.repeat(64), '/cache/after.wasm'),
     patches: ['fix.patch'],
+    each: null,
     reverse: false,
     leftOut: [],
     reached: null,

@@ -132,6 +132,29 @@ EXPORT(vlbr_open) long vlbr_open(int pid, int cpu, u32 branch_sample_type, u32 f
 	return fd < 0 ? fd : (long)vlbr_file(fd)->private_data;
 }
 
+/* A counter of a CPU, as of `perf stat -e EVENT:D -a`: a pinned event without LBR. Its config. */
+EXPORT(vlbr_open_counter) long vlbr_open_counter(int cpu, u32 config)
+{
+	struct perf_event_attr attr;
+	long fd;
+
+	lbrAttr(&attr, config, PERF_SAMPLE_IP, 0);
+	attr.sample_period = PERIOD;
+	attr.pinned = 1;
+	fd = perf_event_open((long)&attr, -1, cpu, -1, 0);
+	return fd < 0 ? fd : (long)vlbr_file(fd)->private_data;
+}
+
+/*
+ * arch/x86/events/intel/core.c:flip_smm_bit(), which a write to freeze_on_smi has each CPU do. It is
+ * a new value that is written.
+ */
+EXPORT(vlbr_flip_smm_bit) void vlbr_flip_smm_bit(void)
+{
+	if (msr_set_bit(MSR_IA32_DEBUGCTLMSR, DEBUGCTLMSR_FREEZE_IN_SMM_BIT) == 0)
+		msr_clear_bit(MSR_IA32_DEBUGCTLMSR, DEBUGCTLMSR_FREEZE_IN_SMM_BIT);
+}
+
 struct perf_event *vlbr_kernel_events[VLBR_KERNEL_EVENTS];
 
 /*

@@ -24,6 +24,7 @@
 #include <asm/mshyperv.h>
 #include <asm/nospec-branch.h>
 #include <vlbr_kvm_features.h>
+#include "events/perf_event.h"
 #include "mmu.h"
 #include "vmx/vmx.h"
 #include "x86.h"
@@ -105,6 +106,34 @@ EXPORT(vlbr_kvm_hooks) void vlbr_kvm_hooks(void)
 #endif
 }
 
+/*
+ * Interrupts of the host's: the machine says whether one comes, and carries out what its handler
+ * does. One that waits comes at the latest before interrupts go off, and at the earliest when they
+ * are on; and where KVM accesses an MSR while they are on.
+ */
+
+#undef arch_local_irq_restore
+void arch_local_irq_restore(unsigned long flags);
+/* At an MSR, or 0. */
+void vlbr_interruptible(u32 msr);
+
+void vlbr_kvm_irq_restore(unsigned long flags)
+{
+	bool are_on = !irqs_disabled();
+
+	if (are_on && flags != ARCH_IRQ_ENABLED)
+		vlbr_interruptible(0);
+	arch_local_irq_restore(flags);
+	if (!are_on && flags == ARCH_IRQ_ENABLED)
+		vlbr_interruptible(0);
+}
+
+static void interruptibleAt(u32 msr)
+{
+	if (!irqs_disabled())
+		vlbr_interruptible(msr);
+}
+
 /* MSRs: whether KVM itself is at one, or another part of the kernel. */
 
 #undef vlbr_rdmsr
@@ -123,6 +152,7 @@ u64 vlbr_kvm_rdmsr(u32 msr)
 {
 	u64 value;
 
+	interruptibleAt(msr);
 	is_kvm = 1;
 	value = vlbr_rdmsr(msr);
 	is_kvm = 0;
@@ -131,6 +161,7 @@ u64 vlbr_kvm_rdmsr(u32 msr)
 
 void vlbr_kvm_wrmsr(u32 msr, u64 value)
 {
+	interruptibleAt(msr);
 	is_kvm = 1;
 	vlbr_wrmsr(msr, value);
 	is_kvm = 0;
@@ -140,6 +171,7 @@ int vlbr_kvm_rdmsr_safe(u32 msr, u64 *value)
 {
 	int ret;
 
+	interruptibleAt(msr);
 	is_kvm = 1;
 	ret = vlbr_rdmsr_safe(msr, value);
 	is_kvm = 0;
@@ -150,6 +182,7 @@ int vlbr_kvm_wrmsr_safe(u32 msr, u64 value)
 {
 	int ret;
 
+	interruptibleAt(msr);
 	is_kvm = 1;
 	ret = vlbr_wrmsr_safe(msr, value);
 	is_kvm = 0;
@@ -454,4 +487,53 @@ int kvm_mmu_create(struct kvm_vcpu *vcpu)
 	vcpu->arch.root_mmu.root.hpa = 0;
 #endif
 	return 0;
+}
+
+/* kernel/watchdog.c: a pinned event of each CPU that counts cycles. Its NMI looks at the clock. */
+
+static struct perf_event *watchdogs[NR_CPUS];
+
+static void tick(struct perf_event *event, struct perf_sample_data *data, struct pt_regs *regs)
+{
+}
+
+/* Starts that of the CPU, or ends it. */
+EXPORT(vlbr_toggle_watchdog) void vlbr_toggle_watchdog(void)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_HARDWARE,
+		.config = PERF_COUNT_HW_CPU_CYCLES,
+		.size = sizeof(attr),
+		.pinned = 1,
+		.sample_period = 1u << 31,
+	};
+	struct perf_event *event = watchdogs[vlbr_cpu];
+
+	if (event) {
+		perf_event_release_kernel(event);
+		watchdogs[vlbr_cpu] = NULL;
+		return;
+	}
+	event = perf_event_create_kernel_counter(&attr, vlbr_cpu, NULL, tick, NULL);
+	if (!IS_ERR(event))
+		watchdogs[vlbr_cpu] = event;
+}
+
+/* The counter that it has, or -1. */
+EXPORT(vlbr_watchdog_counter) int vlbr_watchdog_counter(int cpu)
+{
+	struct perf_event *event = watchdogs[cpu];
+
+	return event && event->state == PERF_EVENT_STATE_ACTIVE ? event->hw.idx : -1;
+}
+
+/* arch/x86/events/intel/pt.c: of PT, what it takes from LBR. */
+
+static bool tracing;
+
+EXPORT(vlbr_toggle_pt) void vlbr_toggle_pt(void)
+{
+	if (tracing)
+		x86_del_exclusive(x86_lbr_exclusive_pt);
+	tracing = !tracing && !x86_add_exclusive(x86_lbr_exclusive_pt);
 }

@@ -104,26 +104,27 @@ static void setLapic(struct file *vcpu)
 	vlbr_free(lapic);
 }
 
-#ifdef KVM_CAP_X86_GUEST_LBR
 /*
- * Up to v11 the LBR is a capability of the VM, which is asked for once a vCPU has its CPUID. It
- * writes where the registers are.
+ * Whether a guest gets the LBR, in the format of the host. Up to v11 it is a capability of the VM,
+ * which is asked for once a vCPU has its CPUID; it writes where the registers are.
  */
-static void offerLbr(struct file *vm, u64 perf_cap)
+static bool offersLbr(struct file *vm, struct file *vcpu, u64 format)
 {
+#ifdef KVM_CAP_X86_GUEST_LBR
 	u32 registers[8];
 	struct kvm_enable_cap lbr = {
 		.cap = KVM_CAP_X86_GUEST_LBR, .args = { 1, (unsigned long)registers }
 	};
 
-	if (perf_cap && ask(vm, KVM_ENABLE_CAP, &lbr) < 0)
-		vlbr_fail("no LBR for guests on this CPU; KVM_CAP_X86_GUEST_LBR", perf_cap);
-}
+	return ask(vm, KVM_ENABLE_CAP, &lbr) >= 0;
+#else
+	return accepts(vcpu, MSR_IA32_PERF_CAPABILITIES, format);
 #endif
+}
 
 /*
  * A vCPU with all that KVM supports, as `-cpu host` gives it, and the format of LBR records that
- * the host has. Returns the number of its file.
+ * the host has. Returns the number of its file, or -1 if KVM gives guests no LBR on this CPU.
  */
 EXPORT(vlbr_vcpu_create) int vlbr_vcpu_create(int vm, struct task_struct *thread, u64 perf_cap)
 {
@@ -142,18 +143,40 @@ EXPORT(vlbr_vcpu_create) int vlbr_vcpu_create(int vm, struct task_struct *thread
 	have(ask(&device, KVM_GET_SUPPORTED_CPUID, cpuids));
 	have(ask(vcpu, KVM_SET_CPUID2, cpuids));
 	vlbr_free(cpuids);
-#ifdef KVM_CAP_X86_GUEST_LBR
-	offerLbr(vlbr_file(vm), perf_cap);
-#else
-	if (perf_cap && !accepts(vcpu, MSR_IA32_PERF_CAPABILITIES, perf_cap))
-		vlbr_fail("no LBR for guests on this CPU; PERF_CAPABILITIES", perf_cap);
-#endif
+	if (perf_cap && !offersLbr(vlbr_file(vm), vcpu, perf_cap)) {
+		become(prev);
+		return -1;
+	}
 	if (!accepts(vcpu, MSR_IA32_APICBASE, X2APIC))
 		vlbr_fail("APICBASE", X2APIC);
 	setLapic(vcpu);
 	have(ask(vcpu, KVM_SET_MP_STATE, &runnable));
 	become(prev);
 	return fd;
+}
+
+/* What a guest is told of LBR changes: of its records, or with CPUID of its whole PMU. */
+
+EXPORT(vlbr_vcpu_take_lbr) bool vlbr_vcpu_take_lbr(int fd)
+{
+	return accepts(vlbr_file(fd), MSR_IA32_PERF_CAPABILITIES, 0);
+}
+
+EXPORT(vlbr_vcpu_take_pmu) bool vlbr_vcpu_take_pmu(int fd)
+{
+	struct cpuids *cpuids = vlbr_alloc(sizeof(*cpuids));
+	struct file *vcpu = vlbr_file(fd);
+	bool accepted;
+	int i;
+
+	cpuids->head.nent = CPUID_ENTRIES;
+	have(ask(vcpu, KVM_GET_CPUID2, cpuids));
+	for (i = 0; i < cpuids->head.nent; i++)
+		if (cpuids->entries[i].function == 0xa)
+			cpuids->entries[i].eax = 0;
+	accepted = ask(vcpu, KVM_SET_CPUID2, cpuids) == 0;
+	vlbr_free(cpuids);
+	return accepted;
 }
 
 /* A file is closed; the VM is gone with the last one. */

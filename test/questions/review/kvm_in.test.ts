@@ -1,9 +1,9 @@
-/** Whether a series changes KVM, so that the tree's own KVM is run as well. */
+/** Whether a series changes KVM, so that the tree's own KVM is run as well, or alone. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { touchesKvm } from '../../../src/questions/review/sides.js';
+import { kvmIn } from '../../../src/questions/review/sides.js';
 
 let folder = '';
 beforeAll(() => {
@@ -24,14 +24,14 @@ function file(name: string, text: string): string {
   return path;
 }
 
-describe('touchesKvm()', () => {
+describe('kvmIn()', () => {
   it('is about files of arch/x86/kvm and virt/kvm', async () => {
     const paths = ['arch/x86/kvm/pmu.c', 'arch/x86/kvm/vmx/vmx.c', 'virt/kvm/kvm_main.c'];
     for (const path of paths) {
-      expect([path, await touchesKvm([file('a.patch', diffOf(path))])]).toEqual([path, true]);
+      expect([path, await kvmIn([file('a.patch', diffOf(path))])]).toEqual([path, 'alone']);
     }
     for (const path of ['arch/x86/events/intel/lbr.c', 'arch/arm64/kvm/pmu.c', 'kvm/x.c']) {
-      expect([path, await touchesKvm([file('b.patch', diffOf(path))])]).toEqual([path, false]);
+      expect([path, await kvmIn([file('b.patch', diffOf(path))])]).toEqual([path, 'none']);
     }
   });
 
@@ -40,11 +40,14 @@ describe('touchesKvm()', () => {
     const diff = Buffer.from(diffOf('arch/x86/kvm/x86.c')).toString('base64');
     const head = 'From: A <a@b.c>\nSubject: [PATCH] x\nContent-Transfer-Encoding: base64\n';
     const mail = file('2.patch', `${head}MIME-Version: 1.0\nContent-Type: text/plain\n\n${diff}\n`);
-    expect(await touchesKvm([perf])).toBe(false);
-    expect(await touchesKvm([perf, mail])).toBe(true);
+    expect(await kvmIn([perf])).toBe('none');
+    expect(await kvmIn([perf, mail])).toBe('some');
+    expect(await kvmIn([mail])).toBe('alone');
+    const both = file('3.patch', diffOf('arch/x86/kvm/pmu.c') + diffOf('kernel/events/core.c'));
+    expect(await kvmIn([both])).toBe('some');
   });
 
   it('a tree is not read for it', async () => {
-    expect(await touchesKvm([folder])).toBe(false);
+    expect(await kvmIn([folder])).toBe('none');
   });
 });
