@@ -107,7 +107,7 @@ export class VmxCpus implements VmxHooks {
   }
 
   isCurrent(cpu: number): boolean {
-    return this.words[this.vcpus.length * WORDS + cpu] !== 0;
+    return this.words[this.pcpuWord(cpu, CURRENT)] !== 0;
   }
 
   /** The vCPU whose VMCS is current on a pCPU. */
