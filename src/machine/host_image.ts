@@ -263,6 +263,8 @@ export class HostImage extends HostKernel {
   }
 
   override takeCounters(pcpu: number, taken: boolean): void {
+    // An interrupt that waited may have come on the way here, and have done it.
+    if (taken === this.countersTaken(pcpu)) return;
     const first = this.counterSlot(pcpu);
     HOST_COUNTERS.forEach((config, i) => {
       if (taken) this.code.make(first + i, pcpu, 'vlbr_open_counter', pcpu, config);
