@@ -2,7 +2,8 @@
  * The VMX of the pCPUs, for a KVM that runs as C code: which VMCS is current where, and how a guest
  * is entered and left. KVM knows a VMCS by the address of its region.
  */
-import type { ImageInstance, VmxHooks } from '../guest/image/instance.js';
+import type { ImageInstance } from '../guest/image/instance.js';
+import type { VmxHooks } from '../guest/image/vmx_hooks.js';
 import { assert } from '../hw/assert.js';
 import { KIND_NONE, lbrMap } from '../hw/lbr_map.js';
 import type { LogicalProcessor } from '../hw/logical_processor.js';
@@ -111,6 +112,10 @@ export class VmxCpus implements VmxHooks {
 
   private ownerOf(region: number): number {
     return this.vcpus.findIndex(({ id }) => this.words[id * WORDS + REGION] === region);
+  }
+
+  isCurrent(cpu: number): boolean {
+    return this.words[this.pcpuWord(cpu, CURRENT)] !== 0;
   }
 
   /** The vCPU whose VMCS is current on a pCPU. */

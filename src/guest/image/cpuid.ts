@@ -17,6 +17,9 @@ const HOST_FEATURES: readonly string[] = [
 const LEAF_1_ECX: number = (1 << 5) | (1 << 15);
 const LEAF_1_EDX: number = (1 << 5) | (1 << 9);
 
+/** Leaf 0: the last basic leaf, and "GenuineIntel" in EBX, EDX and ECX, 4 letters each. */
+const LEAF_0: readonly number[] = [0x16, 0x756e6547, 0x6c65746e, 0x49656e69];
+
 /** Features that a kernel finds, by their names in the tree. */
 export function featureNames({ tsx }: CpuModel, isGuest: boolean, hasKvm: boolean): string[] {
   return [
@@ -36,7 +39,7 @@ export function familyAndModel({ models }: CpuModel): readonly [family: number, 
 
 /** EAX, EBX, ECX and EDX; leaf 0AH has four general and three fixed counters of 48 bits. */
 export function cpuidOf(model: CpuModel, leaf: number): readonly number[] {
-  if (leaf === 0) return [0x16, 0, 0, 0];
+  if (leaf === 0) return LEAF_0;
   if (leaf === 1) return [signatureOf(model), 0, LEAF_1_ECX, LEAF_1_EDX];
   if (leaf !== 0xa) return [0, 0, 0, 0];
   return [model.pmu_version | (4 << 8) | (48 << 16) | (7 << 24), 0, 0, 3 | (48 << 5)];

@@ -16,6 +16,7 @@ import { type Answer, answers, type Asking } from './imports.js';
 import type { FunctionType, ModuleTypes } from './module_types.js';
 import { type Offsets, readOffsets } from './offsets.js';
 import { printed } from './print.js';
+import type { VmxHooks } from './vmx_hooks.js';
 
 /** An image that is ready to run. */
 export interface Image {
@@ -42,23 +43,6 @@ export interface ImageHooks {
   readonly vmx?: VmxHooks;
   /** A record that perf puts into the ring buffer of an event, given by its address. */
   record(cpu: number, event: number, bytes: Uint8Array): void;
-}
-
-/** VMX of the CPUs, for a kernel whose KVM runs. Addresses are of the instance's memory. */
-export interface VmxHooks {
-  /** High half of what VMREAD has read last. */
-  readonly high: number;
-  vmread(cpu: number, field: number): number;
-  vmwrite(cpu: number, field: number, low: number, high: number): void;
-  vmclear(region: number): void;
-  vmptrld(cpu: number, region: number): void;
-  /**
-   * VM entry, with the guest's general registers at an address. Returns whether the guest runs now;
-   * the function goes on at the VM exit.
-   */
-  vmenter(cpu: number, registers: number): boolean;
-  /** KVM is at an MSR with interrupts on; or, with 0, it turns them on or is to turn them off. */
-  interruptible(cpu: number, msr: number): void;
 }
 
 /** An import that nobody has foreseen. */
@@ -273,6 +257,7 @@ export class ImageInstance implements Asking {
     };
     return {
       vlbr_vmcs_read: (field: number): number => vmx().vmread(this.cpu, field),
+      vlbr_vmcs_is_current: (): number => (vmx().isCurrent(this.cpu) ? 1 : 0),
       vlbr_vmcs_high: (): number => vmx().high,
       vlbr_vmcs_write: (field: number, low: number, high: number): void =>
         vmx().vmwrite(this.cpu, field, low, high),

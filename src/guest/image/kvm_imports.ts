@@ -5,8 +5,13 @@ import type { Answer, Asking } from './imports.js';
 export const KVM_NOTHING: Readonly<Record<string, readonly string[]>> = {
   'no guest has memory: nothing is translated, and nothing is mapped': [
     'kvm_mmu_x86_module_init',
+    'kvm_enable_tdp',
+    'kvm_mmu_reset_context',
+    'kvm_mmu_set_mmio_spte_mask',
+    'kvm_mmu_module_init',
     'kvm_mmu_vendor_module_init',
     'kvm_mmu_set_ept_masks',
+    'kvm_mmu_set_mask_ptes',
     'kvm_mmu_set_me_spte_mask',
     'kvm_configure_mmu',
     'kvm_async_pf_init',
@@ -40,6 +45,8 @@ export const KVM_NOTHING: Readonly<Record<string, readonly string[]>> = {
     'kvm_hv_init_vm',
     'kvm_hv_destroy_vm',
     'kvm_hv_vcpu_uninit',
+    'kvm_hv_vcpu_init',
+    'kvm_hv_vcpu_postcreate',
     'kvm_hv_set_cpuid',
     'kvm_hv_setup_tsc_page',
     'nested_vmx_set_vmcs_shadowing_bitmap',
@@ -76,13 +83,18 @@ export const KVM_NOTHING: Readonly<Record<string, readonly string[]>> = {
     'cpu_kernelmode_gs_base',
     'is_64bit_mm',
     'fpregs_assert_state_consistent',
+    'fpregs_lock',
+    'fpregs_unlock',
     'xstate_get_guest_group_perm',
     'read_cr0',
+    'set_debugreg',
     '__read_cr3',
     'intel_pt_handle_vmx',
   ],
   'nobody waits, since one function runs at a time': [
     '__init_rwsem',
+    '__init_swait_queue_head',
+    'swake_up_one',
     'cleanup_srcu_struct',
     'cancel_delayed_work_sync',
     'put_pid',
@@ -101,6 +113,7 @@ export const KVM_NOTHING: Readonly<Record<string, readonly string[]>> = {
     'init_timer_key',
     'ktime_get_raw',
     'ktime_get',
+    'ktime_get_with_offset',
     'rdtsc',
   ],
 };
@@ -126,6 +139,8 @@ const INSTRUCTIONS: readonly RegExp[] = [
   /^"div[lq] %2/,
   /^"[sl]ldt %0/,
   /^"mov %%[cd-gs]s, ?%/,
+  // Up to 5.7 the host's handler of an interrupt that has ended the guest's run is called so.
+  /^"mov %%" _ASM_SP /,
 ];
 
 /** CPUID leaves that have subleaves. SDM: Vol. 2, "CPUID". */
@@ -142,10 +157,12 @@ export function kvmAnswers(kernel: Asking): Record<string, Answer> {
   };
   return {
     __vmalloc: first,
+    vzalloc: first,
     __vmalloc_noprof: first,
     vmalloc_noprof: first,
     kvmalloc_node: first,
     __kvmalloc_node_noprof: first,
+    vfree: (address) => kernel.ask('vlbr_free', address),
     kvfree: (address) => kernel.ask('vlbr_free', address),
     kmem_cache_alloc_lru: (cache) => kernel.ask('vlbr_alloc', kernel.readInt(cache)),
     kmem_cache_alloc_lru_noprof: (cache) => kernel.ask('vlbr_alloc', kernel.readInt(cache)),

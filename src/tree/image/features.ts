@@ -16,7 +16,9 @@ interface Feature {
 const ATOMIC = 'include/asm-generic/atomic.h';
 const CLOCK = 'include/linux/sched/clock.h';
 const HRTIMER = 'include/linux/hrtimer.h';
+const KVM_HOST = 'arch/x86/include/asm/kvm_host.h';
 const PERF = 'include/linux/perf_event.h';
+const X86_PERF = 'arch/x86/events/perf_event.h';
 const SCHED = 'include/linux/sched.h';
 const SPINLOCK = 'include/asm-generic/spinlock.h';
 const UACCESS = 'include/asm-generic/uaccess.h';
@@ -32,9 +34,42 @@ const FEATURES: readonly Feature[] = [
   // In 5.9 and 5.12: all CPUs have one PMU. Android's 5.10 asks for that of a CPU, as 6.1 does.
   {
     macro: 'VLBR_ONE_PMU',
-    header: 'arch/x86/events/perf_event.h',
+    header: X86_PERF,
     pattern: /\bx86_get_pmu\(void\)/,
   },
+  // In 5.3, not in 5.7: two types of an identifier.
+  {
+    macro: 'VLBR_KERNFS_ID_UNION',
+    header: 'include/linux/kernfs.h',
+    pattern: /^union kernfs_node_id\b/m,
+  },
+  {
+    macro: 'VLBR_COND_MASK_GFP',
+    header: 'include/linux/smp.h',
+    pattern: /\bon_each_cpu_cond_mask\([^;]*\bgfp_t\b/,
+  },
+  // In v8; in v10: a flag tells that a guest's event has the LBR.
+  { macro: 'VLBR_VCPU_LBR', header: X86_PERF, pattern: /^\tu8\s+vcpu_lbr;/m },
+  {
+    macro: 'VLBR_GUEST_LBR_ENABLED',
+    header: X86_PERF,
+    pattern: /^\tint\s+guest_lbr_enabled;/m,
+  },
+  // In 5.7, not in 5.9.
+  {
+    macro: 'VLBR_NO_TASK_CONTEXT_OPT',
+    header: X86_PERF,
+    pattern: /^struct x86_perf_task_context_opt\b/m,
+    unless: true,
+  },
+  // In 5.10 and 5.11: which CPUs have events whose stack perf saves, it counts by PMU alone.
+  {
+    macro: 'VLBR_NO_SCHED_CB_USAGES',
+    header: 'kernel/events/core.c',
+    pattern: /\bperf_sched_cb_usages\b/,
+    unless: true,
+  },
+  { macro: 'VLBR_ON_EACH_CPU', header: 'include/linux/smp.h', pattern: /^void on_each_cpu\(/m },
   // In 5.12, not in 6.1, as are those after it: the generic operations have no `arch_`.
   { macro: 'VLBR_PLAIN_ATOMICS', header: ATOMIC, pattern: /\barch_atomic_/, unless: true },
   // There is no generic spinlock but the queued one.
@@ -94,6 +129,37 @@ const FEATURES: readonly Feature[] = [
 
 /** What differs between trees for c/kvm. */
 const KVM_FEATURES: readonly Feature[] = [
+  // In 5.3, not in 5.7: whether VMREAD has failed nobody looks.
+  {
+    macro: 'VLBR_VMREAD_UNCHECKED',
+    header: 'arch/x86/kvm/vmx/ops.h',
+    pattern: /^#define __ex_clear\(/m,
+  },
+  // Up to 5.15, as the next two; in 5.11 only vmx.c declares it.
+  {
+    macro: 'VLBR_VCPU_RUN_LAUNCHED',
+    header: 'arch/x86/kvm/vmx/vmx.h',
+    pattern: /__vmx_vcpu_run\([^)]*\bunsigned int flags\b/,
+    unless: true,
+  },
+  {
+    macro: 'VLBR_FPU_GUEST',
+    header: 'arch/x86/include/asm/fpu/types.h',
+    pattern: /^struct fpu_guest\b/m,
+  },
+  { macro: 'VLBR_MMU_ROOT_HPA', header: KVM_HOST, pattern: /^\thpa_t root_hpa;/m },
+  // Up to 5.11: a function. Up to 5.8 KVM makes room for another thread by it.
+  {
+    macro: 'VLBR_COND_RESCHED',
+    header: SCHED,
+    pattern: /^extern int _cond_resched\(void\);/m,
+  },
+  // In 5.9 to 6.1.
+  {
+    macro: 'VLBR_ZERO_PFN',
+    header: 'include/linux/pgtable.h',
+    pattern: /\bextern unsigned long zero_pfn;/,
+  },
   {
     macro: 'VLBR_VCPU_RUN_REGISTERS',
     header: 'arch/x86/kvm/vmx/vmx.h',
@@ -101,8 +167,16 @@ const KVM_FEATURES: readonly Feature[] = [
   },
   {
     macro: 'VLBR_WALK_MMU',
-    header: 'arch/x86/include/asm/kvm_host.h',
+    header: KVM_HOST,
     pattern: /\bstruct kvm_mmu \*walk_mmu;/,
+  },
+  // In v8; in v10; up to v13: the flag of the MSR bitmap has other names.
+  { macro: 'VLBR_PMU_LBR_USED', header: KVM_HOST, pattern: /^\tbool lbr_used;/m },
+  { macro: 'VLBR_PMU_LBR_AVAILABLE', header: KVM_HOST, pattern: /^\tbool lbr_already_available;/m },
+  {
+    macro: 'VLBR_ALREADY_PASSTHROUGH',
+    header: 'arch/x86/kvm/vmx/vmx.h',
+    pattern: /\bbool already_passthrough;/,
   },
   {
     macro: 'VLBR_STATIC_CALL_APIC',
@@ -142,9 +216,9 @@ export function features(tree: string): readonly string[] {
 
 /** The macros for the files of KVM; a tree need not have those. */
 export function kvmFeatures(tree: string): readonly string[] {
-  return KVM_FEATURES.filter(({ header, pattern }) => pattern.test(textOf(tree, header))).map(
-    ({ macro }) => macro,
-  );
+  return KVM_FEATURES.filter(
+    ({ header, pattern, unless }) => pattern.test(textOf(tree, header)) !== (unless ?? false),
+  ).map(({ macro }) => macro);
 }
 
 /** Where a task keeps the records that were saved for it. */

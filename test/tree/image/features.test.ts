@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { folderOf } from '../../../src/tree/image/build.js';
 import { imageVersions } from '../../rig/images.js';
-import { features } from '../../../src/tree/image/features.js';
+import { features, kvmFeatures } from '../../../src/tree/image/features.js';
 import { filesOf, TREE_FILES } from '../../../src/tree/image/sources.js';
 
 const ROOT = mkdtempSync(join(tmpdir(), 'vlbr-features-'));
@@ -23,9 +23,16 @@ function treeOf(texts: Readonly<Record<string, string>>): string {
   return tree;
 }
 
+const SMP =
+  'int smp_call_function_single(int cpu, f func, void *info, int wait);\n' +
+  'void on_each_cpu_cond_mask(g cond, f func, void *info, bool wait, const m *mask);\n';
+
+const PERF = 'arch/x86/events/perf_event.h';
+
 /** A tree as 6.1, as far as its headers tell it from others. */
 const NEW: Readonly<Record<string, string>> = {
-  'arch/x86/events/perf_event.h': 'struct pmu *x86_get_pmu(unsigned int cpu);\n',
+  'arch/x86/events/perf_event.h':
+    'struct pmu *x86_get_pmu(unsigned int cpu);\nstruct x86_perf_task_context_opt {\n};\n',
   'include/asm-generic/atomic.h': '#define A(op) static inline void arch_atomic_##op(void)\n',
   'include/asm-generic/spinlock.h': 'static inline void arch_spin_lock(lock_t *l)\n{\n}\n',
   'include/asm-generic/uaccess.h': '#include <linux/string.h>\n',
@@ -33,6 +40,7 @@ const NEW: Readonly<Record<string, string>> = {
   'include/linux/cgroup-defs.h': '\tstruct cgroup *ancestors[];\n',
   'include/linux/file.h': 'extern unsigned long __fdget(unsigned int fd);\n',
   'include/linux/hrtimer.h': 'extern void hrtimer_init(struct hrtimer *t);\n',
+  'include/linux/kernfs.h': 'struct kernfs_node {\n\tu64 id;\n};\n',
   'include/linux/mutex.h': 'void __mutex_init(struct mutex *m);\n',
   'include/linux/perf_event.h':
     'int perf_event_init_task(struct task_struct *child, u64 clone_flags);\n' +
@@ -40,13 +48,33 @@ const NEW: Readonly<Record<string, string>> = {
   'include/linux/sched.h': '\treturn READ_ONCE(task_thread_info(p)->cpu);\n',
   'include/linux/sched/clock.h': 'int sched_clock_stable(void);\n',
   'include/linux/slab.h': 'void *kmalloc_trace(struct kmem_cache *s);\n',
-  'include/linux/smp.h': 'int smp_call_function_single(int cpu, f func, void *info, int wait);\n',
+  'include/linux/smp.h': SMP,
+  'kernel/events/core.c': 'static DEFINE_PER_CPU(int, perf_sched_cb_usages);\n',
 };
 
 /** A macro, and the text of a header of an older or newer tree that asks for it. */
 const OLD: readonly (readonly [macro: string, header: string, text: string])[] = [
   ['VLBR_ADDR_LIMIT', 'include/asm-generic/uaccess.h', '#define f() (g()->addr_limit)\n'],
-  ['VLBR_ONE_PMU', 'arch/x86/events/perf_event.h', 'struct pmu *x86_get_pmu(void);\n'],
+  [
+    'VLBR_ONE_PMU',
+    PERF,
+    'struct pmu *x86_get_pmu(void);\nstruct x86_perf_task_context_opt {\n};\n',
+  ],
+  ['VLBR_KERNFS_ID_UNION', 'include/linux/kernfs.h', 'union kernfs_node_id {\n};\n'],
+  ['VLBR_COND_MASK_GFP', 'include/linux/smp.h', `${SMP.slice(0, -3)}, gfp_t flags);\n`],
+  [
+    'VLBR_VCPU_LBR',
+    PERF,
+    'struct x86_perf_task_context_opt {\n};\nstruct cpu_hw_events {\n\tu8\t\t\tvcpu_lbr;\n',
+  ],
+  [
+    'VLBR_GUEST_LBR_ENABLED',
+    PERF,
+    'struct x86_perf_task_context_opt {\n};\nstruct h {\n\tint\t\tguest_lbr_enabled;\n',
+  ],
+  ['VLBR_NO_TASK_CONTEXT_OPT', PERF, 'struct pmu *x86_get_pmu(unsigned int cpu);\n'],
+  ['VLBR_NO_SCHED_CB_USAGES', 'kernel/events/core.c', 'static DEFINE_PER_CPU(int, a);\n'],
+  ['VLBR_ON_EACH_CPU', 'include/linux/smp.h', `${SMP}void on_each_cpu(f func, void *info);\n`],
   ['VLBR_PLAIN_ATOMICS', 'include/asm-generic/atomic.h', 'static inline void atomic_a(void)\n'],
   ['VLBR_QUEUED_SPINLOCK', 'include/asm-generic/spinlock.h', '#error an own one is needed\n'],
   [
@@ -83,6 +111,53 @@ describe('the features of a tree', () => {
     const text = '#ifdef A\n#include "q.h"\n#else\n#include "ticket.h"\n#endif\n';
     const tree = treeOf({ ...NEW, 'include/asm-generic/spinlock.h': text });
     expect(features(tree)).toEqual(FIRST);
+  });
+});
+
+/** What of 6.1 tells its KVM from others. */
+const KVM_NEW: Readonly<Record<string, string>> = {
+  'arch/x86/include/asm/apic.h': 'extern struct apic *apic;\n',
+  'arch/x86/include/asm/fpu/types.h': 'struct fpu_guest {\n};\n',
+  'arch/x86/include/asm/kvm_host.h': '\tstruct kvm_mmu_root_info root;\n',
+  'arch/x86/kvm/vmx/vmx.h':
+    'bool __vmx_vcpu_run(struct vcpu_vmx *vmx, unsigned long *r,\n\t\t    unsigned int flags);\n' +
+    '\tbool msr_passthrough;\n',
+  'include/linux/pgtable.h': '#define zero_pfn(addr) 0\n',
+  'include/linux/sched.h': 'extern int __cond_resched(void);\n',
+};
+
+const RUN = KVM_NEW['arch/x86/kvm/vmx/vmx.h'];
+const KVM_HOST = 'arch/x86/include/asm/kvm_host.h';
+
+/** The same of KVM. Up to v8, up to v11 and up to v13 say which of the posted series they are. */
+const KVM_OLD: readonly (readonly [macro: string, header: string, text: string])[] = [
+  ['VLBR_VMREAD_UNCHECKED', 'arch/x86/kvm/vmx/ops.h', '#define __ex_clear(x, reg) x\n'],
+  [
+    'VLBR_VCPU_RUN_LAUNCHED',
+    'arch/x86/kvm/vmx/vmx.h',
+    'bool __vmx_vcpu_run(struct vcpu_vmx *vmx, unsigned long *r, bool launched);\n',
+  ],
+  ['VLBR_MMU_ROOT_HPA', KVM_HOST, '\thpa_t root_hpa;\n'],
+  ['VLBR_COND_RESCHED', 'include/linux/sched.h', 'extern int _cond_resched(void);\n'],
+  ['VLBR_ZERO_PFN', 'include/linux/pgtable.h', '\textern unsigned long zero_pfn;\n'],
+  ['VLBR_WALK_MMU', KVM_HOST, '\tstruct kvm_mmu *walk_mmu;\n'],
+  ['VLBR_PMU_LBR_USED', KVM_HOST, '\tbool lbr_used;\n'],
+  ['VLBR_PMU_LBR_AVAILABLE', KVM_HOST, '\tbool lbr_already_available;\n'],
+  ['VLBR_ALREADY_PASSTHROUGH', 'arch/x86/kvm/vmx/vmx.h', `${RUN}\tbool already_passthrough;\n`],
+];
+
+describe("the features of a tree's KVM", () => {
+  it('has a state of the FPU for guests, and none of those of others', () => {
+    expect(kvmFeatures(treeOf(KVM_NEW))).toEqual(['VLBR_FPU_GUEST']);
+  });
+  it('has no such state where there is no such type', () => {
+    const text = 'struct fpu {\n};\n';
+    const tree = treeOf({ ...KVM_NEW, 'arch/x86/include/asm/fpu/types.h': text });
+    expect(kvmFeatures(tree)).toEqual([]);
+  });
+  it.each(KVM_OLD)('%s is defined by the text of one header', (macro, header, text) => {
+    const found = kvmFeatures(treeOf({ ...KVM_NEW, [header]: text }));
+    expect(found.toSorted()).toEqual(['VLBR_FPU_GUEST', macro].toSorted());
   });
 });
 

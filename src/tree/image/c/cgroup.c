@@ -32,6 +32,9 @@ static struct file directories[VLBR_CGROUPS] = {
 struct mutex cgroup_mutex;
 
 #ifdef VLBR_CGROUP_ANCESTOR_IDS
+#ifdef VLBR_KERNFS_ID_UNION
+#define cgroup_id(cgrp) ((cgrp)->id)
+#endif
 #define SET_ANCESTOR(cgrp, level, to) ((cgrp)->ancestor_ids[level] = cgroup_id(to))
 #else
 #define SET_ANCESTOR(cgrp, level, to) ((cgrp)->ancestors[level] = (to))
@@ -46,7 +49,11 @@ static void create(int i)
 	cgroups[i] = cgrp;
 	cgrp->level = i;
 	cgrp->kn = vlbr_alloc(sizeof(*cgrp->kn));
+#ifdef VLBR_KERNFS_ID_UNION
+	cgrp->id = i + 1;
+#else
 	cgrp->kn->id = i + 1;
+#endif
 	for (level = 0; level <= i; level++)
 		SET_ANCESTOR(cgrp, level, cgroups[level]);
 }
@@ -63,7 +70,9 @@ static void enable(int i)
 	css->parent = parent;
 	css->flags = CSS_NO_REF | CSS_ONLINE;
 	csets[i].subsys[perf_event_cgrp_id] = css;
-	ss->css_online(css);
+	/* Up to 5.7 perf has nothing to do. */
+	if (ss->css_online)
+		ss->css_online(css);
 }
 
 /* kernel/cgroup/cgroup.c:cgroup_init(): it comes after perf's own start. */

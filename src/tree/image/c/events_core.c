@@ -103,6 +103,24 @@ static struct perf_event_context *contextOf(struct task_struct *task)
 #endif
 }
 
+/* Up to 5.8 there is one kind of LBR. */
+#ifdef VLBR_NO_TASK_CONTEXT_OPT
+#define CALLSTACK_USERS lbr_callstack_users
+#else
+#define CALLSTACK_USERS opt.lbr_callstack_users
+#endif
+
+/* Whether a guest's event has the LBR: in v8, in v10, and since. */
+#if defined(VLBR_VCPU_LBR)
+#define GUEST_HAS_LBR(cpuc) ((cpuc)->vcpu_lbr)
+#elif defined(VLBR_GUEST_LBR_ENABLED)
+#define GUEST_HAS_LBR(cpuc) ((cpuc)->guest_lbr_enabled)
+#elif defined(INTEL_PMC_IDX_FIXED_VLBR)
+#define GUEST_HAS_LBR(cpuc) ((cpuc)->intel_ctrl_guest_mask >> INTEL_PMC_IDX_FIXED_VLBR & 1)
+#else
+#define GUEST_HAS_LBR(cpuc) 0
+#endif
+
 /* Where the records of a task are saved, or NULL. */
 static struct x86_perf_task_context *dataOf(struct task_struct *task)
 {
@@ -154,7 +172,11 @@ static void viewCpu(int cpu)
 	v->task_ctx = ADDRESS(cpuContext(cpu)->task_ctx);
 	v->last_task_ctx = ADDRESS(cpuc->last_task_ctx);
 	v->sched_cb_usage = schedCbUsage(cpu);
+#ifdef VLBR_NO_SCHED_CB_USAGES
+	v->perf_sched_cb_usages = schedCbUsage(cpu);
+#else
 	v->perf_sched_cb_usages = per_cpu(perf_sched_cb_usages, cpu);
+#endif
 	v->pmu_disable_count = pmuDisableCount(cpu);
 	v->enabled = cpuc->enabled;
 	v->n_events = cpuc->n_events;
@@ -162,7 +184,7 @@ static void viewCpu(int cpu)
 	for (i = 0; i < VIEW_COUNTERS; i++)
 		v->counters[i] = test_bit(i, cpuc->active_mask) ? ADDRESS(cpuc->events[i]) : 0;
 	v->lbr_sel_config = cpuc->shared_regs ? cpuc->shared_regs->regs[EXTRA_REG_LBR].config : 0;
-	v->guest_mask_vlbr = cpuc->intel_ctrl_guest_mask >> INTEL_PMC_IDX_FIXED_VLBR & 1;
+	v->guest_mask_vlbr = GUEST_HAS_LBR(cpuc);
 	for (i = 0; i < VIEW_LIST; i++)
 		v->list[i] = i < cpuc->n_events ? ADDRESS(cpuc->event_list[i]) : 0;
 }
@@ -219,7 +241,7 @@ EXPORT(vlbr_view) const void *vlbr_view(void)
 		data = dataOf(task);
 		v->ctx = ADDRESS(contextOf(task));
 		v->data = ADDRESS(data);
-		v->callstack_users = data ? data->opt.lbr_callstack_users : 0;
+		v->callstack_users = data ? data->CALLSTACK_USERS : 0;
 		v->on_cpu = task->on_cpu;
 		v->cpu = task_cpu(task);
 	}

@@ -163,6 +163,7 @@ struct perf_event *vlbr_kernel_events[VLBR_KERNEL_EVENTS];
  */
 EXPORT(vlbr_guest_lbr) long vlbr_guest_lbr(struct task_struct *task, int pinned)
 {
+#ifdef INTEL_FIXED_VLBR_EVENT
 	struct perf_event_attr attr;
 	struct perf_event *event;
 	int i;
@@ -179,6 +180,10 @@ EXPORT(vlbr_guest_lbr) long vlbr_guest_lbr(struct task_struct *task, int pinned)
 			__builtin_trap();
 	vlbr_kernel_events[i] = event;
 	return (long)event;
+#else
+	/* Up to 5.8 perf knows no such event. */
+	return -EOPNOTSUPP;
+#endif
 }
 
 EXPORT(vlbr_guest_lbr_free) int vlbr_guest_lbr_free(struct perf_event *event)

@@ -365,8 +365,13 @@ int smp_call_function_single(int cpu, smp_call_func_t func, void *info, VLBR_IPI
 	return 0;
 }
 
+#ifdef VLBR_COND_MASK_GFP
+void on_each_cpu_cond_mask(bool (*cond_func)(int cpu, void *info), smp_call_func_t func, void *info,
+			   bool wait, gfp_t gfp_flags, const struct cpumask *mask)
+#else
 void on_each_cpu_cond_mask(smp_cond_func_t cond_func, smp_call_func_t func, void *info, bool wait,
 			   const struct cpumask *mask)
+#endif
 {
 	int cpu;
 
@@ -374,6 +379,16 @@ void on_each_cpu_cond_mask(smp_cond_func_t cond_func, smp_call_func_t func, void
 		if (!cond_func || cond_func(cpu, info))
 			callOn(cpu, func, info);
 }
+
+#ifdef VLBR_ON_EACH_CPU
+void on_each_cpu(smp_call_func_t func, void *info, int wait)
+{
+	int cpu;
+
+	for_each_online_cpu(cpu)
+		callOn(cpu, func, info);
+}
+#endif
 
 static int (*perf_starting)(unsigned int cpu);
 
@@ -761,7 +776,9 @@ struct task_struct *find_get_task_by_vpid(pid_t nr)
 {
 	struct task_struct *task = find_task_by_vpid(nr);
 
-	return task ? get_task_struct(task) : NULL;
+	if (task)
+		get_task_struct(task);
+	return task;
 }
 
 struct pid_namespace *task_active_pid_ns(struct task_struct *task)

@@ -18,11 +18,14 @@ void vlbr_relax(void);
 unsigned long raw_copy_to_user(void *to, const void *from, unsigned long n);
 unsigned long raw_copy_from_user(void *to, const void *from, unsigned long n);
 unsigned long copy_from_user_nmi(void *to, const void *from, unsigned long n);
+/* Up to 5.7. */
+#define __copy_from_user_nmi copy_from_user_nmi
 bool nmi_uaccess_okay(void);
 /* In 5.9 to 5.12, for the walk of a user's stack. */
 #define __range_not_ok(addr, size, limit) ((unsigned long)(addr) > (limit) - (size))
 
-/* asm/page.h, asm/mmu_context.h, asm/tlbflush.h */
+/* asm/page.h, asm/pgtable.h, asm/mmu_context.h, asm/tlbflush.h */
+void pgtable_cache_init(void);
 void copy_user_page(void *to, void *from, unsigned long vaddr, struct page *page);
 #ifndef VLBR_INLINE_CLEAR_USER_PAGE
 void clear_user_page(void *page, unsigned long vaddr, struct page *pg);

@@ -16,6 +16,10 @@ struct thread_struct {
 	unsigned long sp;
 	unsigned short fsindex, gsindex;
 	unsigned long fsbase, gsbase;
+	/* Up to 5.15 KVM copies nothing of it: no state is kept. */
+	struct {
+		struct { } state;
+	} fpu;
 };
 #ifdef CONFIG_64BIT
 #define TASK_SIZE_MAX ((1UL << 47) - PAGE_SIZE)

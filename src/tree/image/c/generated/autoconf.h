@@ -46,6 +46,10 @@
 #define CONFIG_INIT_ENV_ARG_LIMIT 32
 #define CONFIG_CC_IS_CLANG 1
 #define CONFIG_CLANG_VERSION 140006
+/* Up to 5.6. */
+#if !__has_include(<asm/vdso/clocksource.h>)
+#define CONFIG_ARCH_CLOCKSOURCE_DATA 1
+#endif
 #define CONFIG_KVM 1
 #define CONFIG_KVM_X86 1
 #define CONFIG_KVM_INTEL 1

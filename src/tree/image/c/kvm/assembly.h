@@ -9,9 +9,13 @@
 #ifndef VLBR_KVM_ASSEMBLY_H
 #define VLBR_KVM_ASSEMBLY_H
 void vlbr_assembly(const char *text);
+void asm_exc_nmi_noist(void);
 static inline __attribute__((always_inline)) void vlbr_asm_text(const char *text)
 {
-	if (text[0] != '"' || text[1] != '"')
+	/* "int $2": up to 5.7 so the handler of NMIs is called. */
+	if (text[1] == 'i' && text[2] == 'n' && text[3] == 't' && text[4] == ' ' && text[6] == '2')
+		asm_exc_nmi_noist();
+	else if (text[0] != '"' || text[1] != '"')
 		vlbr_assembly(text);
 }
 #define vlbr_asm(...) vlbr_asm_text(#__VA_ARGS__)

@@ -6,6 +6,7 @@
 #define VLBR_KVM_PROTOTYPES_H
 #include <linux/types.h>
 #include <linux/profile.h>
+#include <vlbr_kvm_features.h>
 struct cpumask;
 struct fpstate;
 struct fpu_guest;
@@ -33,6 +34,7 @@ u32 rdpkru(void);
 void wrpkru(u32 pkru);
 u32 read_pkru(void);
 void write_pkru(u32 pkru);
+void __write_pkru(u32 pkru);
 u64 xgetbv(u32 index);
 void xsetbv(u32 index, u64 value);
 
@@ -40,6 +42,8 @@ void xsetbv(u32 index, u64 value);
 unsigned long read_cr0(void);
 unsigned long native_read_cr2(void);
 void native_write_cr2(unsigned long value);
+#define read_cr2 native_read_cr2
+#define write_cr2 native_write_cr2
 unsigned long __read_cr3(void);
 unsigned long __get_current_cr3_fast(void);
 unsigned long __read_cr4(void);
@@ -70,6 +74,7 @@ void load_gs_index(unsigned int selector);
 unsigned long cpu_kernelmode_gs_base(int cpu);
 bool is_64bit_mm(struct mm_struct *mm);
 void current_save_fsgs(void);
+void save_fsgs_for_kvm(void);
 bool __is_canonical_address(u64 address, u8 bits);
 u64 __canonical_address(u64 address, u8 bits);
 enum l1tf_mitigations {
@@ -96,8 +101,13 @@ unsigned int x86_model(unsigned int signature);
 unsigned int x86_stepping(unsigned int signature);
 bool handle_guest_split_lock(unsigned long ip);
 bool kvm_get_cpu_l1tf_flush_l1d(void);
+void kvm_set_cpu_l1tf_flush_l1d(void);
 void kvm_clear_cpu_l1tf_flush_l1d(void);
+#define cpu_physical_id(cpu) (cpu)
+/* asm/processor.h, up to 5.5 */
+#define IO_BITMAP_OFFSET 0x68
 u32 kvm_read_and_reset_apf_flags(void);
+u32 kvm_read_and_reset_pf_reason(void);
 void kvm_set_posted_intr_wakeup_handler(void (*handler)(void));
 void x86_entry_from_kvm(unsigned int event_type, unsigned int vector);
 typedef void (cpu_emergency_virt_cb)(void);
@@ -114,17 +124,27 @@ extern unsigned int tsc_khz, cpu_khz;
 int check_tsc_unstable(void);
 void mark_tsc_unstable(char *reason);
 
-/* asm/pgtable.h, asm/uaccess.h */
+/* asm/mem_encrypt.h, asm/pgtable.h, asm/uaccess.h */
+#define sme_me_mask 0ULL
 #define _PAGE_PRESENT 0x1
 #define _PAGE_RW 0x2
 #define _PAGE_USER 0x4
 #define _PAGE_ACCESSED 0x20
 #define _PAGE_DIRTY 0x40
 #define _PAGE_PSE 0x80
+/* Up to 5.7. */
+#if !__has_include(<linux/pgtable.h>)
+#define is_zero_pfn(pfn) 0
+#endif
 #define pte_write(pte) 0
 #define pte_pfn(pte) 0
 #define pte_unmap(pte) do { } while (0)
 #define __try_cmpxchg_user(ptr, oldp, nval, label) ({ __builtin_trap(); 0; })
+
+/* Up to 5.8 KVM makes room for another thread so, and sleeps in no other place. */
+#ifdef VLBR_COND_RESCHED
+#define _cond_resched vlbr_kvm_cond_resched
+#endif
 
 /* Events that KVM makes are to be seen. */
 #define perf_event_create_kernel_counter vlbr_kvm_create_event

@@ -42,8 +42,11 @@ enum vmx_l1d_flush_state l1tf_vmx_mitigation;
 enum l1tf_mitigations l1tf_mitigation;
 u8 shadow_phys_bits = 46;
 unsigned long zero_page_pfn;
+#ifdef VLBR_ZERO_PFN
+unsigned long zero_pfn;
+#endif
 struct page *__zero_page;
-struct static_key_false mmio_stale_data_clear, switch_vcpu_ibpb, sched_smt_present;
+struct static_key_false mds_user_clear, mmio_stale_data_clear, switch_vcpu_ibpb, sched_smt_present;
 DEFINE_PER_CPU(bool, x86_ibpb_exit_to_user);
 DEFINE_PER_CPU(unsigned long, cpu_dr7);
 #ifdef VLBR_STATIC_CALL_APIC
@@ -86,16 +89,21 @@ static unsigned long none(struct kvm_vcpu *vcpu)
 	int (*)(struct kvm_vcpu *): zero, \
 	bool (*)(struct kvm_vcpu *): no, \
 	unsigned long (*)(struct kvm_vcpu *): none, \
-	default: NULL)
+	default: (typeof(kvm_x86_ops.hook))NULL)
 #define KVM_X86_OP(hook)
 #define KVM_X86_OP_OPTIONAL(hook) \
 	if (!kvm_x86_ops.hook) \
 		static_call_update(kvm_x86_##hook, ABSENT(hook));
 #define KVM_X86_OP_OPTIONAL_RET0 KVM_X86_OP_OPTIONAL
+/* Up to 5.16. */
+#define KVM_X86_OP_NULL KVM_X86_OP_OPTIONAL
 
 EXPORT(vlbr_kvm_hooks) void vlbr_kvm_hooks(void)
 {
+/* Up to 5.11 KVM looks whether there is a hook before it calls one. */
+#if __has_include(<asm/kvm-x86-ops.h>)
 #include <asm/kvm-x86-ops.h>
+#endif
 }
 
 /*
@@ -188,6 +196,7 @@ int vlbr_kvm_wrmsr_safe(u32 msr, u64 value)
 
 u32 vlbr_vmcs_read(u32 field);
 u32 vlbr_vmcs_high(void);
+int vlbr_vmcs_is_current(void);
 void vlbr_vmcs_write(u32 field, u32 low, u32 high);
 void vlbr_vmcs_clear(const void *vmcs);
 void vlbr_vmcs_load(const void *vmcs);
@@ -196,8 +205,14 @@ int vlbr_vm_enter(unsigned long *registers);
 
 u64 vlbr_vmread(u32 field)
 {
-	u32 low = vlbr_vmcs_read(field);
+	u32 low;
 
+#ifdef VLBR_VMREAD_UNCHECKED
+	/* Without a VMCS the instruction fails, and its register keeps what was in it. */
+	if (!vlbr_vmcs_is_current())
+		return 0;
+#endif
+	low = vlbr_vmcs_read(field);
 	return (u64)vlbr_vmcs_high() << 32 | low;
 }
 
@@ -217,7 +232,9 @@ void vlbr_vmptrld(const struct vmcs *vmcs)
 }
 
 /* arch/x86/kvm/vmx/vmenter.S. */
-#ifdef VLBR_VCPU_RUN_REGISTERS
+#if defined(VLBR_VCPU_RUN_LAUNCHED)
+bool __vmx_vcpu_run(struct vcpu_vmx *vmx, unsigned long *regs, bool launched)
+#elif defined(VLBR_VCPU_RUN_REGISTERS)
 bool __vmx_vcpu_run(struct vcpu_vmx *vmx, unsigned long *regs, unsigned int flags)
 #else
 bool __vmx_vcpu_run(struct vcpu_vmx *vmx, unsigned int flags)
@@ -259,9 +276,14 @@ void x86_entry_from_kvm(unsigned int event_type, unsigned int vector)
 		asm_exc_nmi_noist();
 }
 
+/* Up to 5.11 the NMI of an exit is handled by what its gate leads to. */
 static gate_desc idt[256];
 void store_idt(struct desc_ptr *dtr)
 {
+	unsigned long entry = (unsigned long)asm_exc_nmi_noist;
+
+	idt[VLBR_NMI_VECTOR].offset_low = entry;
+	idt[VLBR_NMI_VECTOR].offset_middle = entry >> 16;
 	dtr->address = (unsigned long)idt;
 	dtr->size = sizeof(idt) - 1;
 }
@@ -321,6 +343,15 @@ void schedule(void)
 	vlbr_schedule();
 	clear_thread_flag(TIF_NEED_RESCHED);
 }
+
+#ifdef VLBR_COND_RESCHED
+int vlbr_kvm_cond_resched(void)
+{
+	if (need_resched())
+		schedule();
+	return 0;
+}
+#endif
 
 EXPORT(vlbr_need_resched) void vlbr_need_resched(struct task_struct *task)
 {
@@ -421,6 +452,7 @@ int anon_inode_getfd(const char *name, const struct file_operations *fops, void 
 	return fd;
 }
 
+#ifdef VLBR_FPU_GUEST
 /* arch/x86/kernel/fpu/core.c: no state is kept, only whose it is. */
 
 bool fpu_alloc_guest_fpstate(struct fpu_guest *guest)
@@ -439,6 +471,7 @@ int fpu_swap_kvm_fpstate(struct fpu_guest *guest, bool enter_guest)
 	guest->fpstate->in_use = enter_guest;
 	return 0;
 }
+#endif
 
 /* arch/x86/kvm/mmu/mmu.c: no address is ever translated. A root that is not there is never loaded. */
 
@@ -448,7 +481,11 @@ int kvm_mmu_create(struct kvm_vcpu *vcpu)
 #ifdef VLBR_WALK_MMU
 	vcpu->arch.walk_mmu = &vcpu->arch.root_mmu;
 #endif
+#ifdef VLBR_MMU_ROOT_HPA
+	vcpu->arch.root_mmu.root_hpa = 0;
+#else
 	vcpu->arch.root_mmu.root.hpa = 0;
+#endif
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 #include <linux/slab.h>
 #include <asm/apic.h>
 #include <asm/apicdef.h>
+#include <vlbr_kvm_features.h>
 #include "pmu.h"
 #include "vmx/vmx.h"
 #include "../kernel.h"
@@ -104,6 +105,24 @@ static void setLapic(struct file *vcpu)
 }
 
 /*
+ * Whether a guest gets the LBR, in the format of the host. Up to v11 it is a capability of the VM,
+ * which is asked for once a vCPU has its CPUID; it writes where the registers are.
+ */
+static bool offersLbr(struct file *vm, struct file *vcpu, u64 format)
+{
+#ifdef KVM_CAP_X86_GUEST_LBR
+	u32 registers[8];
+	struct kvm_enable_cap lbr = {
+		.cap = KVM_CAP_X86_GUEST_LBR, .args = { 1, (unsigned long)registers }
+	};
+
+	return ask(vm, KVM_ENABLE_CAP, &lbr) >= 0;
+#else
+	return accepts(vcpu, MSR_IA32_PERF_CAPABILITIES, format);
+#endif
+}
+
+/*
  * A vCPU with all that KVM supports, as `-cpu host` gives it, and the format of LBR records that
  * the host has. Returns the number of its file, or -1 if KVM gives guests no LBR on this CPU.
  */
@@ -124,7 +143,7 @@ EXPORT(vlbr_vcpu_create) int vlbr_vcpu_create(int vm, struct task_struct *thread
 	have(ask(&device, KVM_GET_SUPPORTED_CPUID, cpuids));
 	have(ask(vcpu, KVM_SET_CPUID2, cpuids));
 	vlbr_free(cpuids);
-	if (perf_cap && !accepts(vcpu, MSR_IA32_PERF_CAPABILITIES, perf_cap)) {
+	if (perf_cap && !offersLbr(vlbr_file(vm), vcpu, perf_cap)) {
 		become(prev);
 		return -1;
 	}
@@ -220,15 +239,29 @@ static struct {
 
 #define ADDRESS(pointer) ((u32)(unsigned long)(pointer))
 
+/* Where the event is, and the flag of the MSR bitmap: up to v8, v11 and v13, and since. */
+#if defined(VLBR_PMU_LBR_USED)
+#define LBR_EVENT(vcpu) vcpu_to_pmu(vcpu)->lbr_event
+#define LBR_PASSES(vcpu) vcpu_to_pmu(vcpu)->lbr_used
+#elif defined(VLBR_PMU_LBR_AVAILABLE)
+#define LBR_EVENT(vcpu) vcpu_to_pmu(vcpu)->lbr_event
+#define LBR_PASSES(vcpu) vcpu_to_pmu(vcpu)->lbr_already_available
+#elif defined(VLBR_ALREADY_PASSTHROUGH)
+#define LBR_EVENT(vcpu) to_vmx(vcpu)->lbr_desc.event
+#define LBR_PASSES(vcpu) to_vmx(vcpu)->lbr_desc.already_passthrough
+#else
+#define LBR_EVENT(vcpu) to_vmx(vcpu)->lbr_desc.event
+#define LBR_PASSES(vcpu) to_vmx(vcpu)->lbr_desc.msr_passthrough
+#endif
+
 EXPORT(vlbr_vcpu_view) const void *vlbr_vcpu_view(int fd)
 {
 	struct kvm_vcpu *vcpu = vlbr_file(fd)->private_data;
 	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
-	struct lbr_desc *lbr_desc = &to_vmx(vcpu)->lbr_desc;
 	int i;
 
-	view.lbr_event = ADDRESS(lbr_desc->event);
-	view.msr_passthrough = lbr_desc->msr_passthrough;
+	view.lbr_event = ADDRESS(LBR_EVENT(vcpu));
+	view.msr_passthrough = LBR_PASSES(vcpu);
 	view.global_ctrl = pmu->global_ctrl;
 	view.global_ctrl_high = pmu->global_ctrl >> 32;
 	for (i = 0; i < VIEW_COUNTERS / 2; i++) {

@@ -35,7 +35,9 @@ void vlbr_vmptrld(const struct vmcs *vmcs);
 #define vpid_sync_context(vpid) do { } while (0)
 #define vpid_sync_vcpu_single(vpid) do { } while (0)
 #define vpid_sync_vcpu_global() do { } while (0)
-#define vpid_sync_vcpu_addr(vpid, addr) do { } while (0)
+/* Up to 5.7 it tells whether it could. */
+#define vpid_sync_vcpu_addr(vpid, addr) true
+#define __invvpid(extent, vpid, address) do { } while (0)
 #define ept_sync_global() do { } while (0)
 #define ept_sync_context(eptp) do { } while (0)
 #endif

@@ -4,4 +4,8 @@
 enum irq_remap_cap { IRQ_POSTING_CAP = 0 };
 bool irq_remapping_cap(enum irq_remap_cap cap);
 struct irq_domain;
+struct vcpu_data {
+	u64 pi_desc_addr;
+	u32 vector;
+};
 #endif
