@@ -160,8 +160,8 @@ const STATEMENTS: Readonly<
   },
   'no-fault': {
     statement:
-      'No MSR access raises #GP that would not on the guest’s own pCPU, no host access does, and ' +
-      'no VM entry fails.',
+      'No MSR access raises #GP that would not on the guest’s own pCPU, and no write that would ' +
+      'raise it there takes effect; no host access raises it, and no VM entry fails.',
     reach: 'lbr-access',
     notApplicable: always,
   },
