@@ -3,7 +3,7 @@
  * hooks. What it is known to break depends on the tree's version.
  */
 import { merged } from './merged.js';
-import { type LbrPolicy, PASS_THROUGH } from './policy.js';
+import { type LbrPolicy, PASS_THROUGH, WITH_CALLSTACK } from './policy.js';
 
 const UNCHECKED = 'an intercepted write reaches WRMSR unchecked, and the kernel warns of its fault';
 
@@ -23,9 +23,10 @@ export const kvm: LbrPolicy = {
   needlessSwitches: merged.needlessSwitches + 2,
   knownFailures: {
     ...merged.knownFailures,
-    'no-needless-switch': { why: UNSEEN },
+    'no-needless-switch': { why: UNSEEN, where: WITH_CALLSTACK },
     'no-warn': { why: UNCHECKED },
   },
+  withoutCallstack: { ...merged.withoutCallstack },
   notApplicable: { 'active-agrees': 'not a paravirtual policy' },
   inUse: (vcpu) => vcpu.msr_passthrough,
 };

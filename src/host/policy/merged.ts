@@ -87,6 +87,7 @@ export const merged: LbrPolicy = {
     },
     'no-fault': {
       why: 'an intercepted write reaches WRMSR unchecked: a guest can make the host fault',
+      where: WITH_CALLSTACK,
     },
   },
   withoutCallstack: { 'owner-only': 'it never touches the registers' },
