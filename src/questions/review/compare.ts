@@ -11,7 +11,7 @@ import type { LbrPolicy } from '../../host/policy/policy.js';
 import { PROPERTIES, PROPERTY_NAMES, type PropertyName } from '../../judge/properties.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { type Draw, drawOf } from '../../schedule/draw.js';
-import type { Schedule } from '../../schedule/schedule.js';
+import { Schedule } from '../../schedule/schedule.js';
 import type { Shape } from '../../machine/config.js';
 import type { CampaignOptions, Counterexample } from '../../campaign/campaign.js';
 import { GUESTS_ONLY } from '../../campaign/campaign.js';
@@ -192,9 +192,30 @@ class PolicyComparison {
   }
 }
 
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** What there is to compare; or the crash, if the changed kernel alone does not start. */
+function started(options: CompareOptions): PolicyComparison | Crash {
+  try {
+    return new PolicyComparison(options);
+  } catch (error) {
+    // If the kernel before the change does not start either, this throws.
+    const { shapes, before: driver, alive } = options;
+    const before = new ShapeCampaign({ ...options, shape: shapes[0], driver }, alive);
+    return { ...before.replay(Schedule.of([]), 0), side: 'after', error: messageOf(error) };
+  }
+}
+
 /** Compares two drivers under one policy. The same options give the same result. */
 export function compareDrivers(options: CompareOptions): Comparison {
-  const comparison = new PolicyComparison(options);
+  const comparison = started(options);
+  const where = { policy: options.policy.name, cpu: options.model.name };
+  if ('side' in comparison) {
+    const nothing = { changes: [], vacuous: [], runs: 0, steps: 0, interrupted: false };
+    return { ...where, crashes: [comparison], ...nothing };
+  }
   const { runs, progress, policy } = options;
   let interrupted = false;
   for (let run = 0; run < runs && !interrupted; run++) {
@@ -211,6 +232,5 @@ export function compareDrivers(options: CompareOptions): Comparison {
   const changes = judged ? found : [];
   const vacuous = judged ? comparison.vacuous() : [];
   const { runs: done } = comparison;
-  const where = { policy: policy.name, cpu: options.model.name };
   return { ...where, crashes, changes, vacuous, runs: done, steps, interrupted };
 }

@@ -158,6 +158,11 @@ export function shortestParting(reviews: readonly PolicyReview[]): Parting | nul
   }, null);
 }
 
+/** What a kernel does that has crashed, or that could not be booted at all. */
+export function crashWord({ actions }: Crash): string {
+  return actions.length === 0 ? 'does not start' : 'crashes';
+}
+
 /** The shortest schedule in which a side crashes, over all policies; null if none does. */
 export function crashOf(reviews: readonly PolicyReview[], side: Crash['side']): Crash | null {
   const found = reviews.flatMap(({ comparison }) =>

@@ -1,5 +1,12 @@
 /** What a review has found, and the sentence that says it. */
-import { crashOf, type Finding, findingsOf, isMain, type PolicyReview } from './comparison.js';
+import {
+  crashOf,
+  crashWord,
+  type Finding,
+  findingsOf,
+  isMain,
+  type PolicyReview,
+} from './comparison.js';
 import { vacuousOf } from './comparison.js';
 import type { Each } from './each.js';
 import { noneReached, type Reached, whyNot } from './reached.js';
@@ -64,8 +71,9 @@ export function conclusionOf(review: Review): { readonly text: string; readonly 
   const unreached = noneReached(review.reached);
   if (unreached) parts.unshift(`none of the changed lines was reached${whyText(review)}`);
   if (notRun.length > 0) parts.push(`partial, since this does not run here: ${notRun.join(', ')}`);
-  const crashes = crashOf(review.reviews, 'after') !== null;
-  if (crashes) parts.unshift('the changed kernel crashes');
+  const crash = crashOf(review.reviews, 'after');
+  const crashes = crash !== null;
+  if (crashes) parts.unshift(`the changed kernel ${crashWord(crash)}`);
   else if (crashOf(review.reviews, 'before') !== null) parts.push('and it does not crash any more');
   const good = lost.length + anyway.length === 0 && !crashes && !isPartial(review) && !unreached;
   return { text: parts.join('; '), good };

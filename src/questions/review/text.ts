@@ -7,7 +7,14 @@ import type { Cost } from './access_log.js';
 import { conclusionOf, type Review } from './conclusion.js';
 import { eachLines } from './each_text.js';
 import type { Finding, PolicyReview } from './comparison.js';
-import { crashOf, findingsOf, isMain, shortestParting, vacuousOf } from './comparison.js';
+import {
+  crashOf,
+  crashWord,
+  findingsOf,
+  isMain,
+  shortestParting,
+  vacuousOf,
+} from './comparison.js';
 import type { AccessComparison, Parting } from './parting.js';
 import { type NotReached, whyNot } from './reached.js';
 import { PROPERTIES } from '../../judge/properties.js';
@@ -142,7 +149,7 @@ function crashLines({ reviews, before, after }: Review, colours: Colours): strin
     const { path } = side === 'before' ? before : after;
     return [
       '',
-      colours.red(`the kernel ${side} the change crashes: ${error}`),
+      colours.red(`the kernel ${side} the change ${crashWord(crash)}: ${error}`),
       '  so nothing else was judged under the policies and on the CPUs where it did',
       ...actions.map((action, i) => `  #${i + 1} ${actionText(action)}`),
       `  vlbr replay ${encodeToken(crash)} --kernel-src ${path}`,

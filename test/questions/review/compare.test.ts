@@ -12,6 +12,7 @@ import { compareDrivers, type CompareOptions } from '../../../src/questions/revi
 import { type AccessComparison, compareAccesses } from '../../../src/questions/review/parting.js';
 import {
   crashOf,
+  crashWord,
   findingsOf,
   losesAnything,
   reviewPolicy,
@@ -127,6 +128,23 @@ describe('a driver that crashes', () => {
     const fixed = reviewPolicy(options('always', PORT, CRASHING));
     expect(crashOf([fixed], 'before')?.actions).toEqual(crashes[0].actions);
     expect(losesAnything([fixed])).toBe(false);
+  });
+
+  it('a changed kernel that does not start crashes before its first action', () => {
+    const never: DriverKind = {
+      ...PORT,
+      createMemory: () => {
+        throw new Error('no LBR for guests');
+      },
+    };
+    const review = reviewPolicy(options('always', never));
+    const { crashes, runs } = review.comparison;
+    expect(crashes).toMatchObject([{ side: 'after', error: 'no LBR for guests', actions: [] }]);
+    expect([runs, losesAnything([review])]).toEqual([0, true]);
+    expect(crashWord(crashes[0])).toBe('does not start');
+    // A tree that never did is no news.
+    expect(() => reviewPolicy(options('always', never, never))).toThrow('no LBR for guests');
+    expect(() => reviewPolicy(options('always', PORT, never))).toThrow('no LBR for guests');
   });
 });
 
