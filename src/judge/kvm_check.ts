@@ -2,7 +2,6 @@
  * What the KVM of a tree owes its guests by its own words: `pass-through`, `debugctl-true` and
  * `pmi-true`. The models of KVM have no counters, and no bitmap of MSRs that they forget to change.
  */
-import { PERF_EVENT_STATE_ACTIVE } from '../guest/perf/perf_event.js';
 import { KIND_NONE, lbrMap } from '../hw/lbr_map.js';
 import {
   DEBUGCTLMSR_FREEZE_IN_SMM,
@@ -60,8 +59,8 @@ export class KvmCheck extends Check {
   /** Whether a guest's LBR event counts where its thread is. */
   private ownsLbr(vcpu: number): boolean {
     const { host, vcpus } = this.machine();
-    const { state, oncpu } = host.kernel.events[vcpu];
-    return state === PERF_EVENT_STATE_ACTIVE && oncpu === vcpus[vcpu].pcpu;
+    const { oncpu } = host.kernel.events[vcpu];
+    return host.guestLbrEvent(vcpus[vcpu]) === 'active' && oncpu === vcpus[vcpu].pcpu;
   }
 
   /** A guest's LBR MSRs are its own exactly if its LBR event counts. */

@@ -38,7 +38,8 @@ export class Monitor implements Observer {
   readonly switches: SwitchCheck;
   private readonly tasks: TaskCheck;
   private readonly events: EventCheck;
-  private readonly kvm: KvmCheck;
+  /** Of a tree's own KVM; a model has nothing that it could look at, nor to remember. */
+  private readonly kvm: KvmCheck | null;
   /** Those that remember something. */
   private readonly checks: readonly Remembering[];
   /** Per vCPU: whether the kernel function that runs has written records, and its LBR reads. */
@@ -61,9 +62,11 @@ export class Monitor implements Observer {
     this.switches = new SwitchCheck(config, machine, reference, verdicts);
     this.tasks = new TaskCheck(config, machine, reference, verdicts);
     this.events = new EventCheck(config, machine, reference, verdicts);
-    this.kvm = new KvmCheck(config, machine, reference, verdicts);
-    const { registers, samples, filters, switches, tasks, events, kvm } = this;
-    this.checks = [reference, registers, samples, filters, switches, tasks, events, kvm];
+    const { ofTree } = config.policy;
+    this.kvm = ofTree === true ? new KvmCheck(config, machine, reference, verdicts) : null;
+    const { registers, samples, filters, switches, tasks, events } = this;
+    const ofKvm = this.kvm === null ? [] : [this.kvm];
+    this.checks = [reference, registers, samples, filters, switches, tasks, events, ...ofKvm];
     this.wiped = new Uint8Array(totalVcpus(config));
     this.lastCtx = new Int32Array(totalVcpus(config));
     this.reads = new Int32Array(totalVcpus(config));
@@ -132,7 +135,7 @@ export class Monitor implements Observer {
       this.reads[vcpu]++;
     }
     this.reference.read(vcpu, msr, eax, edx);
-    this.kvm.read(vcpu, msr, eax);
+    this.kvm?.read(vcpu, msr, eax);
   }
 
   guestWrite(vcpu: number, msr: number, eax: number, edx: number): void {
@@ -146,7 +149,7 @@ export class Monitor implements Observer {
       this.touched(vcpu);
     }
     this.reference.write(vcpu, msr, eax, edx, this.isDropped(vcpu));
-    this.kvm.write(vcpu, msr);
+    this.kvm?.write(vcpu, msr);
   }
 
   private isDropped(vcpu: number): boolean {
@@ -178,7 +181,7 @@ export class Monitor implements Observer {
 
   hostAccess(pcpu: number, onBehalf: number, _msr: number, write: boolean): void {
     this.hostStack(pcpu, onBehalf, 1, write);
-    if (onBehalf !== HOST && this.watched().hypervisor.tree !== null) this.kvm.accesses(onBehalf);
+    if (onBehalf !== HOST) this.kvm?.accesses(onBehalf);
   }
 
   hostStack(pcpu: number, onBehalf: number, accesses: number, write: boolean): void {
@@ -212,11 +215,11 @@ export class Monitor implements Observer {
   }
 
   entered(vcpu: number, host: number, had: number): void {
-    this.kvm.entered(vcpu, host, had);
+    this.kvm?.entered(vcpu, host, had);
   }
 
   pmiMissed(vcpu: number, why: string): void {
-    this.kvm.missed(vcpu, why);
+    this.kvm?.missed(vcpu, why);
   }
 
   exited(vcpu: number): void {
@@ -238,7 +241,7 @@ export class Monitor implements Observer {
 
   guestPmi(vcpu: number, counter: number): void {
     this.reference.pmi(vcpu, counter);
-    if (this.watched().hypervisor.tree !== null) this.kvm.overflows(vcpu, counter);
+    this.kvm?.overflows(vcpu, counter);
   }
 
   guestSample(vcpu: number, event: number): void {

@@ -23,9 +23,11 @@ const VIEW_COUNTERS = 4;
 const KVM_INITCALLS: readonly string[] = ['kvm_x86_init', 'vmx_init', 'vt_init'];
 
 export class HostCode extends KernelImage {
-  run(pcpu: number, name: string, ...args: readonly number[]): void {
-    this.atOnce(pcpu, name, ...args);
+  /** Runs a function. Returns what that returns. */
+  run(pcpu: number, name: string, ...args: readonly number[]): number {
+    const returned = this.atOnce(pcpu, name, ...args);
     this.settle();
+    return returned;
   }
 
   /** Makes an event, which takes a slot, unless the kernel refuses it. */
@@ -131,11 +133,12 @@ export class KvmCode extends HostCode {
     return this.onBehalf;
   }
 
-  /** Runs a function of KVM's, on behalf of a vCPU. */
-  runFor(vcpu: Vcpu, pcpu: number, name: string, ...args: readonly number[]): void {
+  /** Runs a function of KVM's, on behalf of a vCPU. Returns what that returns. */
+  runFor(vcpu: Vcpu, pcpu: number, name: string, ...args: readonly number[]): number {
     this.onBehalf = vcpu.id;
-    this.run(pcpu, name, ...args);
+    const returned = this.run(pcpu, name, ...args);
     this.onBehalf = HOST;
+    return returned;
   }
 
   /** A vCPU's thread begins KVM_RUN, or goes on with it, until it is left or ends. */
@@ -151,11 +154,14 @@ export class KvmCode extends HostCode {
     this.instance.ask('vlbr_need_resched', this.task(id));
   }
 
+  /** Of the event that KVM has for a guest's counter. */
+  private counterSlot({ id }: Vcpu, counter: number): number {
+    return this.kvm.firstCounterEvent + id * COUNTER_EVENTS + counter;
+  }
+
   /** The host's counter that counts for a guest's on the vCPU's pCPU now, or -1. */
   hostCounterOf(vcpu: Vcpu, counter: number): number {
-    const { kernel, kvm } = this;
-    const slot = kvm.firstCounterEvent + vcpu.id * COUNTER_EVENTS + counter;
-    const event = kernel.events[slot];
+    const event = this.kernel.events[this.counterSlot(vcpu, counter)];
     if (event.used === 0 || event.state !== PERF_EVENT_STATE_ACTIVE) return -1;
     return this.counts(vcpu.pcpu, event.idx) ? event.idx : -1;
   }
@@ -179,10 +185,8 @@ export class KvmCode extends HostCode {
    * may have found no counter of the host's.
    */
   whyNotCounted(vcpu: Vcpu, counter: number): string | null {
-    const { kernel, kvm } = this;
     if ((vcpu.global_ctrl & (1 << counter)) === 0) return null;
-    const slot = kvm.firstCounterEvent + vcpu.id * COUNTER_EVENTS + counter;
-    const { used, state } = kernel.events[slot];
+    const { used, state } = this.kernel.events[this.counterSlot(vcpu, counter)];
     if (used === 0) return `counter ${counter} is on, and KVM has no event for it`;
     if (state === PERF_EVENT_STATE_OFF) return `counter ${counter} is on, and KVM's event is off`;
     if (state !== PERF_EVENT_STATE_ACTIVE) return null;
@@ -200,16 +204,14 @@ export class KvmCode extends HostCode {
 
   /** KVM's events have slots of their own. */
   private lookAtVcpu(vcpu: Vcpu): void {
-    const { firstCounterEvent, files } = this.kvm;
-    const at = this.instance.ask('vlbr_vcpu_view', files[vcpu.id]) >> 2;
+    const at = this.instance.ask('vlbr_vcpu_view', this.kvm.files[vcpu.id]) >> 2;
     const ints = this.instance.ints();
     vcpu.msr_passthrough = ints[at + VIEW_PASSTHROUGH] !== 0;
     vcpu.global_ctrl = ints[at + VIEW_GLOBAL_CTRL];
     vcpu.global_ctrl_hi = ints[at + VIEW_GLOBAL_CTRL + 1];
     this.setSlot(vcpu.id, ints[at + VIEW_LBR_EVENT]);
     for (let i = 0; i < COUNTER_EVENTS; i++) {
-      const slot = firstCounterEvent + vcpu.id * COUNTER_EVENTS + i;
-      this.setSlot(slot, ints[at + VIEW_COUNTERS + i]);
+      this.setSlot(this.counterSlot(vcpu, i), ints[at + VIEW_COUNTERS + i]);
     }
   }
 
@@ -237,11 +239,7 @@ export class KvmCode extends HostCode {
   /** The machine monitor takes LBR from a guest. Returns whether KVM agrees. */
   takeLbr(vcpu: Vcpu, pcpu: number, byCpuid: boolean): boolean {
     const call = byCpuid ? 'vlbr_vcpu_take_pmu' : 'vlbr_vcpu_take_lbr';
-    this.onBehalf = vcpu.id;
-    const accepted = this.atOnce(pcpu, call, this.kvm.files[vcpu.id]) !== 0;
-    this.onBehalf = HOST;
-    this.settle();
-    return accepted;
+    return this.runFor(vcpu, pcpu, call, this.kvm.files[vcpu.id]) !== 0;
   }
 
   /** A new vCPU, with the MSRs that KVM lists, in place of one whose thread is in userspace. */

@@ -14,16 +14,22 @@ export function startCpu(machine: Machine, vcpu: number): void {
   machine.startCpu(vcpu);
 }
 
+/** The host has a pCPU for itself until the next entry. */
+function exitGuest(machine: Machine, pcpu: number): void {
+  const vcpu = machine.loaded(pcpu);
+  if (vcpu !== null) machine.hypervisor.exit(vcpu);
+}
+
 /** The host's NMI watchdog starts on a pCPU, or ends. */
-export function toggleWatchdog({ hypervisor, vcpus }: Machine, pcpu: number): void {
-  for (const vcpu of vcpus) if (vcpu.pcpu === pcpu) hypervisor.exit(vcpu);
-  hypervisor.tree?.toggleWatchdog(pcpu);
+export function toggleWatchdog(machine: Machine, pcpu: number): void {
+  exitGuest(machine, pcpu);
+  machine.hypervisor.tree?.toggleWatchdog(pcpu);
 }
 
 /** A use of Intel PT begins on the host, or ends. */
-export function togglePt({ hypervisor, vcpus }: Machine, pcpu: number): void {
-  for (const vcpu of vcpus) if (vcpu.pcpu === pcpu) hypervisor.exit(vcpu);
-  hypervisor.tree?.togglePt(pcpu);
+export function togglePt(machine: Machine, pcpu: number): void {
+  exitGuest(machine, pcpu);
+  machine.hypervisor.tree?.togglePt(pcpu);
 }
 
 /** A counter of the host's own overflows while the guest runs, if it counts there. */
@@ -40,8 +46,7 @@ export function hostOverflow(machine: Machine, pcpu: number): void {
 
 /** The host's own pinned counters fill the PMU of a pCPU, or are closed. */
 export function hostCounters(machine: Machine, pcpu: number, taken: boolean): void {
-  const vcpu = machine.loaded(pcpu);
-  if (vcpu !== null) machine.hypervisor.exit(vcpu);
+  exitGuest(machine, pcpu);
   // An interrupt may have come with the exit, and have done so.
   if (machine.host.countersTaken(pcpu) !== taken) machine.host.takeCounters(pcpu, taken);
 }

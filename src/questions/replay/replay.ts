@@ -97,7 +97,7 @@ function withToken<T>(one: ReplayCase, run: (one: ReplayCase) => T): T {
   try {
     return run(one);
   } catch (error) {
-    if (error instanceof NoGuestLbr) throw new UsageError(error.message);
+    if (error instanceof NoGuestLbr) throw error;
     const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
     throw new WorkerBug(stack, [`vlbr replay ${tokenOf(one)}`]);
   }

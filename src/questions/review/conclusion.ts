@@ -6,8 +6,8 @@ import {
   findingsOf,
   isMain,
   type PolicyReview,
+  vacuousOf,
 } from './comparison.js';
-import { vacuousOf } from './comparison.js';
 import type { Each } from './each.js';
 import { noneReached, type Reached, whyNot } from './reached.js';
 import type { ReviewSide } from './sides.js';

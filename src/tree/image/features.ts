@@ -198,14 +198,17 @@ function needed(tree: string, path: string): string {
   return text;
 }
 
+/** Whether a header has it. */
+function shows({ pattern, unless }: Feature, header: string): boolean {
+  return pattern.test(header) !== (unless ?? false);
+}
+
 /** The macros for a tree, each as it stands behind `#define`. */
 export function features(tree: string): readonly string[] {
   const smp = needed(tree, 'include/linux/smp.h').replace(/\s+/g, ' ');
   const waitsByBool = /smp_call_function_single\([^)]*bool wait\)/.test(smp);
   const highmem = textOf(tree, 'include/linux/highmem.h') + textOf(tree, 'include/linux/mm.h');
-  const found = FEATURES.filter(
-    ({ header, pattern, unless }) => pattern.test(needed(tree, header)) !== (unless ?? false),
-  );
+  const found = FEATURES.filter((feature) => shows(feature, needed(tree, feature.header)));
   return [
     `VLBR_IPI_WAIT ${waitsByBool ? 'bool' : 'int'}`,
     `VLBR_TASK_DATA_${taskDataOf(tree)}`,
@@ -216,9 +219,9 @@ export function features(tree: string): readonly string[] {
 
 /** The macros for the files of KVM; a tree need not have those. */
 export function kvmFeatures(tree: string): readonly string[] {
-  return KVM_FEATURES.filter(
-    ({ header, pattern, unless }) => pattern.test(textOf(tree, header)) !== (unless ?? false),
-  ).map(({ macro }) => macro);
+  return KVM_FEATURES.filter((feature) => shows(feature, textOf(tree, feature.header))).map(
+    ({ macro }) => macro,
+  );
 }
 
 /** Where a task keeps the records that were saved for it. */
