@@ -9,6 +9,7 @@ import { kvmOf } from '../src/host/policy/kvm.js';
 import { merged } from '../src/host/policy/merged.js';
 import { imageDriver, treeImage } from '../src/tree/image/image.js';
 import { CACHE, imageVersions, tarOf } from './rig/images.js';
+import { kvmSchedule } from './rig/kvm_schedule.js';
 
 const GOLDEN = new URL('./golden/', import.meta.url);
 
@@ -105,14 +106,7 @@ function times(n: number, actions: readonly string[]): string[] {
 
 /** Such a schedule as a replay file. */
 function fileOf({ property, cpu = 'haswell' }: Own, actions: readonly string[]): string {
-  const machine = { cpu, kernel: '6.1', vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
-  return JSON.stringify({
-    schema: 'vlbr/schedule/1',
-    policy: 'kvm',
-    property,
-    ...machine,
-    actions: [...actions, 'p0: run vcpu=1'],
-  });
+  return kvmSchedule(property, cpu, [...actions, 'p0: run vcpu=1']);
 }
 
 describe.each(imageVersions('6.1', '7.3'))('the KVM of Linux %s', (version) => {

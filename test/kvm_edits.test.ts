@@ -12,6 +12,7 @@ import { folderImage, imageDriver, treeImage } from '../src/tree/image/image.js'
 import { patchedTree } from '../src/tree/image/patched.js';
 import { openTree } from '../src/tree/image/tree.js';
 import { CACHE, imageVersions, tarOf } from './rig/images.js';
+import { kvmSchedule } from './rig/kvm_schedule.js';
 
 const PMU_INTEL = 'vmx/pmu_intel.c';
 const PMU = 'pmu.c';
@@ -139,6 +140,11 @@ const NO_FAULTS: readonly Pick<Case, 'says' | 'property' | 'actions'>[] = [
     ],
   },
   {
+    says: 'a vCPU that was made anew has never had a DEBUGCTL',
+    property: 'debugctl-true',
+    actions: [OPEN, 'p0: run vcpu=1', 'v0: liveMigrate', ...AWAY, 'v0: call'],
+  },
+  {
     says: "an NMI handler writes the host's DEBUGCTL before it is back",
     property: 'debugctl-true',
     actions: ['p0: hostEvent which=pinned op=on', 'p0: freezeOnSmi', 'p0: hostOverflow'],
@@ -181,17 +187,6 @@ async function edited(
   return imageDriver(await folderImage(folder, CACHE, { kvm: true, base: tree }));
 }
 
-function fileOf({ property, actions }: Pick<Case, 'property' | 'actions'>, cpu: string): string {
-  const machine = { cpu, kernel: '6.1', vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
-  return JSON.stringify({
-    schema: 'vlbr/schedule/1',
-    policy: 'kvm',
-    property,
-    ...machine,
-    actions,
-  });
-}
-
 describe.each(VERSIONS)('the KVM of Linux %s with an edit', (version) => {
   const mine = HARMFUL.filter((one) => one.version === version);
   const named = mine.map((one) => [one.says, one] as const);
@@ -201,11 +196,11 @@ describe.each(VERSIONS)('the KVM of Linux %s with an edit', (version) => {
   }, 300_000);
 
   function breaker(
-    one: Pick<Case, 'property' | 'actions'>,
+    { property, actions }: Pick<Case, 'property' | 'actions'>,
     driver: ReturnType<typeof imageDriver>,
     cpu = 'skylake',
   ): string {
-    const [replay] = parseReplayText(fileOf(one, cpu));
+    const [replay] = parseReplayText(kvmSchedule(property, cpu, actions));
     return breakerOf(withDriver(replay, driver, kvmOf(version)));
   }
 

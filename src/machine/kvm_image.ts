@@ -156,7 +156,6 @@ export class KvmImage implements Hypervisor, TreeKvm {
   init(vcpu: Vcpu): void {
     this.enter(vcpu);
     this.emulate(vcpu, EXIT_REASON.MSR_WRITE, X2APIC_ICR, APIC_INIT, 0);
-    this.vmx.vmcs(vcpu.id).blockNmis(false);
     this.emulate(vcpu, EXIT_REASON.MSR_WRITE, X2APIC_SPIV, APIC_ENABLED, 0);
     this.emulate(vcpu, EXIT_REASON.MSR_WRITE, X2APIC_LVTPC, APIC_DM_NMI, 0);
   }

@@ -22,6 +22,7 @@ import {
 import { imageDriver, treeImage, type TreeImage } from '../../src/tree/image/image.js';
 import { CACHE, imageVersions, tarOf } from '../rig/images.js';
 
+const MSR_IA32_PMC0 = 0xc1;
 const FROM_1 = msrs.MSR_LBR_NHM_FROM + 1;
 /** Its DEBUGCTL has FREEZE_LBRS_ON_PMI, as that of a call stack has not. */
 const ANY_USER = PERF_SAMPLE_BRANCH_ANY | PERF_SAMPLE_BRANCH_USER;
@@ -118,7 +119,15 @@ describe.each(imageVersions('6.1', '7.3'))('under the KVM of Linux %s', (version
   });
 
   it('INIT leaves DEBUGCTL and the stack, and stops neither PMIs nor the guest', () => {
-    const m = booted();
+    class Heard extends Observer {
+      samples = 0;
+
+      override guestSample(): void {
+        this.samples++;
+      }
+    }
+    const heard = new Heard();
+    const m = booted('skylake', 1, heard);
     m.open(0, 0, 0, CALLSTACK_USER);
     m.branches(0, BRANCH_REL_CALL, 3);
     const read = (msr: number): number => m.hypervisor.guestRdmsr(m.vcpus[0], msr);
@@ -128,6 +137,17 @@ describe.each(imageVersions('6.1', '7.3'))('under the KVM of Linux %s', (version
     m.hypervisor.tree?.init(m.vcpus[0]);
     expect(seen()).toEqual(before);
     expect(m.hypervisor.tree?.isInRun(m.vcpus[0])).toBe(true);
+    heard.samples = 0;
+    m.pmi(0, 0, 0);
+    expect(heard.samples).toBe(1);
+    // One that comes while the guest handles a PMI ends the blocking of NMIs.
+    const comes = (): boolean => {
+      m.hypervisor.guestWrmsr(m.vcpus[0], MSR_IA32_PMC0, -1000, 0);
+      return m.hypervisor.injectPmi(m.vcpus[0], 0);
+    };
+    expect([comes(), comes()]).toEqual([true, false]);
+    m.hypervisor.tree?.init(m.vcpus[0]);
+    expect(comes()).toBe(true);
     startCpu(m, 0);
     m.open(0, 0, 0, CALLSTACK_USER);
     expect(m.host.guestLbrEvent(m.vcpus[0])).toBe('active');
