@@ -15,4 +15,7 @@ export interface MsrPort {
   /** Returns eax and leaves edx in `edx`. */
   rdmsr(msr: number): number;
   wrmsr(msr: number, eax: number, edx: number): Vector;
+  /** Reads and writes a word of memory, where the port may run a function twice. */
+  loadWord?(at: number): number;
+  storeWord?(at: number, value: number): void;
 }

@@ -6,6 +6,7 @@ import { HOST, type Observer } from '../host/observer.js';
 import * as msrs from '../hw/msr_index.js';
 import { type MachineConfig, totalVcpus } from '../machine/config.js';
 import { CALL_SWITCH } from '../machine/guest_call.js';
+import { taskData } from '../guest/perf/task_data.js';
 import type { Machine } from '../machine/machine.js';
 import { assert } from '../hw/assert.js';
 import { callstackUsersBalanced, countingEvents, cpuBalanced } from './balance.js';
@@ -321,7 +322,7 @@ export class Monitor implements Observer {
     const switched = this.watched().runningCall(vcpu) === CALL_SWITCH;
     if (switched && ctxp !== 0 && cpuctx.task_ctx === ctxp) {
       if (this.lastCtx[vcpu] === ctxp) reach[REACH['clone-swap']]++;
-      const data = kernel.ctx(ctxp).task_ctx_data;
+      const data = taskData(kernel, cpuctx.current);
       const letBe = this.wiped[vcpu] === 0 && this.reads[vcpu] > 0 && cpuc.lbr_users > 0;
       if (data !== 0 && cpuc.last_task_ctx === data && letBe) reach[REACH['guest-shortcut']]++;
     }

@@ -6,7 +6,12 @@
 import type { Cpu, Kernel } from '../guest/perf/kernel.js';
 import * as core from '../guest/perf/events_core.js';
 import * as syscall from '../guest/perf/events_syscall.js';
-import { intel_pmu_cpu_starting, intel_pmu_handle_irq } from '../guest/perf/intel_core.js';
+import * as tasks from '../guest/perf/events_task.js';
+import {
+  intel_pmu_cpu_starting,
+  intel_pmu_handle_irq,
+  intel_pmu_snapshot_branch_stack,
+} from '../guest/perf/intel_core.js';
 import { assert, ModelInvariantError } from '../hw/assert.js';
 
 export const CALL_SWITCH = 1;
@@ -18,12 +23,12 @@ export const CALL_BOOT = 6;
 export const CALL_RDMSR = 7;
 export const CALL_WRMSR = 8;
 export const CALL_PMI = 9;
-/** From here on, functions that only a guest which runs as C code has. */
 export const CALL_EXIT = 10;
 export const CALL_EXEC = 11;
 export const CALL_TICK = 12;
 export const CALL_ROTATE = 13;
 export const CALL_SNAPSHOT = 14;
+/** Only a guest that runs as C code has it. */
 export const CALL_ATTACH = 15;
 
 /** The second argument of CALL_INSTALL: the task, or -1 for an event of the CPU, and ATTR_*. */
@@ -41,7 +46,7 @@ export function familyTasks(kernel: Kernel, event: number): number {
   for (const e of kernel.events) {
     if (e.used === 0 || (e.id !== event && e.parent !== event + 1)) continue;
     const { task } = kernel.ctx(e.ctx);
-    if (task !== 0) mask |= 1 << (task - 1);
+    if (task > 0) mask |= 1 << (task - 1);
   }
   return mask;
 }
@@ -81,6 +86,9 @@ export const CALL_NAMES: readonly string[] = [
   'bpf_get_branch_snapshot',
   'perf_cgroup_attach',
 ];
+
+/** task_struct.alive of a task that has exited. */
+const TASK_GONE = 2;
 
 /** Kernel: sched/core.c:context_switch(), as far as perf is told of it. */
 function context_switch(cpu: Cpu, prev: number, next: number): void {
@@ -131,6 +139,23 @@ export function runGuestCall(cpu: Cpu, fn: number, a: number, b: number, c: numb
       break;
     case CALL_PMI:
       intel_pmu_handle_irq(cpu);
+      break;
+    case CALL_EXIT:
+      tasks.perf_event_exit_task(cpu);
+      context_switch(cpu, a, b);
+      cpu.kernel.tasks[a].alive = TASK_GONE;
+      break;
+    case CALL_EXEC:
+      tasks.perf_event_exec(cpu);
+      break;
+    case CALL_TICK:
+      tasks.perf_event_task_tick(cpu);
+      break;
+    case CALL_ROTATE:
+      tasks.perf_mux_hrtimer_handler(cpu);
+      break;
+    case CALL_SNAPSHOT:
+      intel_pmu_snapshot_branch_stack(cpu);
       break;
     default:
       throw new ModelInvariantError(`no guest function ${fn}`);

@@ -11,7 +11,7 @@
 import type { Hypervisor } from '../host/hypervisor.js';
 import type { Vcpu } from '../host/vcpu.js';
 import { type Cpu, driverOf, type Kernel } from '../guest/perf/kernel.js';
-import { EVENT_CTX_AT, perf_event, task_struct } from '../guest/perf/perf_structs.js';
+import { EVENT_CTX_AT, perf_event, task_struct, USERS_AT } from '../guest/perf/perf_structs.js';
 import { intel_pmu_handle_irq } from '../guest/perf/intel_core.js';
 import { noActiveEvents } from '../guest/perf/x86_core.js';
 import { assert } from '../hw/assert.js';
@@ -41,8 +41,11 @@ const PREEMPTED: symbol = Symbol('preempted');
 
 /** Reads that one function makes at the most: two saves, two restores, and four PMIs. */
 function readsMax(model: CpuModel): number {
-  return 32 * model.lbr_nr + 256;
+  return 32 * model.lbr_nr + 320;
 }
+
+/** In the log, in place of an MSR: a word of memory that other CPUs may change. */
+const WORD_OF_MEMORY = 0;
 
 /** Word offsets of the log of a port whose words start at `at`, and of its copy of memory. */
 export function tailOf(model: CpuModel, at: number): { log: number; snapshot: number } {
@@ -151,6 +154,7 @@ export class GuestPort extends CallPort {
         this.putBack(kernel.data[ctx.task_ctx_data - 1].o, layout.dataWords);
       }
     }
+    this.putBackTaskData(kernel);
     for (const event of kernel.events) {
       const address = this.w[this.snapshot + event.o - layout.start + EVENT_CTX_AT];
       const ctx = layout.contextTable.plusOne(address);
@@ -161,6 +165,20 @@ export class GuestPort extends CallPort {
     this.putBack(layout.statics, driverOf(kernel.config).staticWords);
     this.start();
     this.counted = true;
+  }
+
+  /** The blocks that the function's tasks had as it began; which these are, others may change. */
+  private putBackTaskData({ tasks, data, layout }: Kernel): void {
+    for (const { id } of tasks) {
+      if ((this.w[this.o + TASKS] & (1 << id)) === 0) continue;
+      const block = this.w[this.snapshot + layout.taskData + id - layout.start];
+      if (block === 0) continue;
+      const { o } = data[block - 1];
+      const users = this.w[o + USERS_AT];
+      this.putBack(o, layout.dataWords);
+      // Which users there are, other CPUs may have changed, and the log has what this one did.
+      this.w[o + USERS_AT] = users;
+    }
   }
 
   end(): void {
@@ -207,6 +225,32 @@ export class GuestPort extends CallPort {
       if (this.position++ < this.replayed) return 0;
     }
     return this.kvm.guestWrmsr(this.vcpu, msr, eax, edx);
+  }
+
+  /** Whether the running function has done before what it logs next. */
+  private get inLog(): boolean {
+    const { w, o } = this;
+    return this.readCursor < this.log + READ_WORDS * w[o + READS];
+  }
+
+  loadWord(at: number): number {
+    if (this.quiet || this.replayed < 0) return this.w[at];
+    if (this.inLog) return this.logged(WORD_OF_MEMORY);
+    this.vector = 0;
+    this.append(WORD_OF_MEMORY, this.w[at], 0);
+    return this.w[at];
+  }
+
+  storeWord(at: number, value: number): void {
+    if (this.quiet || this.replayed < 0) {
+      this.w[at] = value;
+    } else if (this.inLog) {
+      this.logged(WORD_OF_MEMORY);
+    } else {
+      this.w[at] = value;
+      this.vector = 0;
+      this.append(WORD_OF_MEMORY, value, 0);
+    }
   }
 
   private running(): Cpu {

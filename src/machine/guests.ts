@@ -1,6 +1,7 @@
 /** The guests' kernels and their ports: the port of the kernel, or a tree's own C code. */
 import { perf_event_init_task, freeTask } from '../guest/perf/events_syscall.js';
 import type { Image } from '../guest/image/instance.js';
+import { endGracePeriod } from '../guest/perf/task_data.js';
 import { type Cpu, driverOf, Kernel, type KernelConfig } from '../guest/perf/kernel.js';
 import type { perf_event } from '../guest/perf/perf_structs.js';
 import type { Memory } from '../hw/memory.js';
@@ -110,6 +111,13 @@ export class Guests {
     }
   }
 
+  /** A function has returned: if no other is under way, what nobody refers to is free. */
+  endGracePeriod(vm: number): void {
+    const { vcpus } = this.owner.config.shape;
+    for (let i = vm * vcpus; i < (vm + 1) * vcpus; i++) if (this.ports[i].suspended !== 0) return;
+    endGracePeriod(this.guests[vm]);
+  }
+
   /** The task that is current on a CPU forks a child, which is returned. */
   fork(vm: number, cpu: number): number {
     const kernel = this.guests[vm];
@@ -118,7 +126,7 @@ export class Guests {
       this.images[vm].fork(cpu);
       return child;
     }
-    perf_event_init_task(kernel, kernel.cpus[cpu].cpuctx.current, child);
+    perf_event_init_task(kernel.cpus[cpu], child);
     kernel.tasks[child].cpu = cpu;
     return child;
   }

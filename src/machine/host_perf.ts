@@ -9,6 +9,7 @@ import type { Cpu, KernelConfig, KernelLayout, KernelOutput } from '../guest/per
 import { driverOf, Kernel } from '../guest/perf/kernel.js';
 import * as perf from '../guest/perf/perf_event.js';
 import type { perf_event } from '../guest/perf/perf_structs.js';
+import { endGracePeriod } from '../guest/perf/task_data.js';
 import { assert } from '../hw/assert.js';
 import type { LogicalProcessor } from '../hw/logical_processor.js';
 import { KIND_NONE, lbrMap } from '../hw/lbr_map.js';
@@ -217,7 +218,9 @@ export class HostKernel implements HostPerf {
 
   releaseGuestLbrEvent(vcpu: Vcpu): void {
     const event = this.kernel.events[vcpu.id];
-    if (event.used !== 0) syscall.perf_event_release_kernel(this.cpuOf(vcpu.id), event);
+    if (event.used === 0) return;
+    syscall.perf_event_release_kernel(this.cpuOf(vcpu.id), event);
+    endGracePeriod(this.kernel);
   }
 
   guestLbrEvent(vcpu: Vcpu): 'none' | 'inactive' | 'active' {
@@ -280,6 +283,7 @@ export class HostKernel implements HostPerf {
     const event = this.hostEvent(pcpu, which);
     if (close) syscall.perf_event_release_kernel(cpu, event);
     else syscall.disableFamily(cpu, event);
+    endGracePeriod(this.kernel);
   }
 
   /** Whether counters of the host's own fill the PMU of a pCPU. */

@@ -165,6 +165,7 @@ export class KernelImage {
       const ctx = numberOf(contextAt, ints[t + view.TASK_CTX]);
       const data = numberOf(dataAt, ints[t + view.TASK_DATA]);
       task.perf_event_ctxp = ctx + 1;
+      kernel.words[kernel.layout.taskData + task.id] = data + 1;
       if (data >= 0) kernel.data[data].lbr_callstack_users = ints[t + view.TASK_CALLSTACK_USERS];
       if (ctx < 0) continue;
       kernel.contexts[ctx].task = task.id + 1;

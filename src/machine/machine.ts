@@ -319,6 +319,7 @@ export class Machine implements GuestsOwner {
       if (this.isArmed(pcpu)) this.preempt(pcpu);
       return;
     }
+    this.kernels.endGracePeriod(this.vcpus[vcpu].vm);
     if (fn === call.CALL_BOOT) this.setBooting(vcpu, false);
     if (fn === call.CALL_PMI) this.hypervisor.pmiHandled(this.vcpus[vcpu]);
     this.observer.guestIdle(vcpu);

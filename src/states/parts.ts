@@ -5,7 +5,7 @@
  * Within a VM's part its own number is 0 and the others' follow, so that the same part may be any
  * VM's; branches are numbered by the order in which they are met, so that there are finitely many.
  */
-import { driverOf, type Kernel } from '../guest/perf/kernel.js';
+import { driverOf, type Kernel, KERNEL_FEATURES } from '../guest/perf/kernel.js';
 import { task_struct } from '../guest/perf/perf_structs.js';
 import { KIND_FROM, KIND_INFO, KIND_TO, lbrMap } from '../hw/lbr_map.js';
 import { LbrStack } from '../hw/lbr_stack.js';
@@ -23,6 +23,9 @@ import { SteppedMachine } from './stepped_machine.js';
 
 /** Groups of actions by which a guest without events may access LBR MSRs, or get some. */
 const OTHER_USERS = ['raw', 'kexec', 'fork', 'migrate'] as const;
+
+/** A block that is handed out again meets at most so many saves of who had it before. */
+const SAVES_TOLD_APART = 2;
 
 /** Is told where words of a suspended function are: of its log, or of its copy of the memory. */
 type TailVisitor = (from: number, size: number, isLog: boolean) => void;
@@ -43,9 +46,13 @@ export class Parts {
   private readonly config: MachineConfig;
   private readonly vms: number;
   private readonly eventsMost: number;
+  private readonly forks: boolean;
   /** Whether a guest without events has no other way to the LBR MSRs. */
   private readonly eventsOnly: boolean;
-  /** Whether tasks may be renamed. Not with kexec, which makes tasks current by number. */
+  /**
+   * Whether tasks may be renamed. Not with kexec, which makes tasks current by number, and not where
+   * a system-wide event gives each task a block, which goes by their numbers, too.
+   */
   private readonly rotatesTasks: boolean;
   /** Whether parts may move from one VM to another: a C driver keeps addresses of its own. */
   private readonly movable: boolean;
@@ -70,9 +77,12 @@ export class Parts {
   constructor(config: MachineConfig, bounds: Bounds) {
     const { vms, pcpus, vcpus } = config.shape;
     this.config = config;
-    this.rotatesTasks = !bounds.groups.includes('kexec');
+    const { perfCtxData } = KERNEL_FEATURES[config.kernel];
+    const byNumber = perfCtxData && bounds.groups.includes('cpu');
+    this.rotatesTasks = !bounds.groups.includes('kexec') && !byNumber;
     this.vms = vms;
     this.eventsMost = bounds.events;
+    this.forks = bounds.groups.includes('fork');
     this.eventsOnly = !OTHER_USERS.some((group) => bounds.groups.includes(group));
     this.monitor = new Monitor(config);
     this.machine = new SteppedMachine(config, this.monitor);
@@ -322,12 +332,22 @@ export class Parts {
         retireKernel(kernel);
         monitor.retire(vm);
       }
-      settleKernel(kernel);
+      settleKernel(kernel, this.savesOf(kernel, this.mayAllocate(vm)));
     }
     for (const vcpu of vcpus) {
       if (!vcpu.inGuest) vcpu.host_debugctl = 0;
       if (config.policy.recordsStale?.(vcpu) === true) vcpu.records.clear();
     }
+  }
+
+  /** Whether the VM may still ask for a block of task data. */
+  private mayAllocate(vm: number): boolean {
+    return this.forks || this.opened[vm] < this.eventsMost;
+  }
+
+  /** Saves of one task that are told apart: none where a block is never handed out twice. */
+  private savesOf({ x86_pmu }: Kernel, mayAllocate: boolean): number {
+    return x86_pmu.pmuContexts && mayAllocate ? SAVES_TOLD_APART : 0;
   }
 
   /** Whether no vCPU of the VM will access an LBR MSR again. */
@@ -342,7 +362,7 @@ export class Parts {
     // With a guest LBR event on, the host's own take the sample before once more.
     const own = kernel.events.some(({ id, used }) => used !== 0 && id >= machine.vcpus.length);
     if (!own) wipeSamples(kernel);
-    settleKernel(kernel);
+    settleKernel(kernel, this.savesOf(kernel, true));
     this.lent.forEach((stack, pcpu) => {
       if (!machine.hypervisor.lentOut(pcpu)) stack.clear();
     });

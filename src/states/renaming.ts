@@ -3,7 +3,7 @@
  * names of VMs and tasks in their high words (hw/branch.ts); a low word of 0 is no name.
  */
 import type { Kernel } from '../guest/perf/kernel.js';
-import { task_struct } from '../guest/perf/perf_structs.js';
+import { TARGET_AT, task_struct } from '../guest/perf/perf_structs.js';
 import { assert } from '../hw/assert.js';
 import { addressTask, addressVm } from '../hw/branch.js';
 import { renameTasksOf } from '../machine/call_port.js';
@@ -124,8 +124,13 @@ export class TaskRotation {
       this.rotate(row, at + kernel.tasks[0].o - start, task_struct.WORDS);
       for (const ctx of kernel.contexts) {
         const task = at + ctx.o - start;
-        if (row[task] !== 0) row[task] = this.renamed(row[task] - 1) + 1;
+        if (row[task] > 0) row[task] = this.renamed(row[task] - 1) + 1;
       }
+      for (const event of kernel.events) {
+        const target = at + event.o - start + TARGET_AT;
+        if (row[target] !== 0) row[target] = this.renamed(row[target] - 1) + 1;
+      }
+      this.rotate(row, at + kernel.layout.taskData - start, 1);
       for (const { id } of kernel.cpus) {
         const current = currentAt(kernel, at, id);
         row[current] = this.renamed(row[current]);

@@ -7,8 +7,12 @@ import type { Kernel } from '../guest/perf/kernel.js';
 import { BRANCH_ENTRY_WORDS, LBR_NONE } from '../guest/perf/perf_event.js';
 import { perf_event, type x86_perf_task_context } from '../guest/perf/perf_structs.js';
 
-/** What a kernel leaves behind of freed events, and of lists that have become shorter. */
-export function settleKernel(kernel: Kernel): void {
+/**
+ * What a kernel leaves behind of freed events, and of lists that have become shorter.
+ *
+ * @param saves - as for `settleTaskData`.
+ */
+export function settleKernel(kernel: Kernel, saves: number): void {
   const { words, events, contexts, data } = kernel;
   for (const event of events) {
     // perf_event_alloc() clears the slot that it takes.
@@ -22,10 +26,12 @@ export function settleKernel(kernel: Kernel): void {
     ctx.generation = 0;
     ctx.parent_gen = 0;
   }
-  for (const { cpuc } of kernel.cpus) {
+  for (const { cpuc, cpuctx } of kernel.cpus) {
+    // No exploration has the timer fire.
+    cpuctx.hrtimer_active = 0;
     for (let i = cpuc.n_events; i < events.length; i++) cpuc.setEventList(i, 0);
   }
-  for (const saved of data) settleTaskData(kernel, saved);
+  for (const saved of data) settleTaskData(kernel, saved, saves);
 }
 
 /**
@@ -61,10 +67,12 @@ export function retireKernel(kernel: Kernel): void {
 
 /**
  * A stack that is not VALID is never restored; of a VALID one, only valid_lbrs records are. A log
- * id matters only if it equals the CPU's last one. The context's log id grows with each save, so an
- * older id never matches again.
+ * id matters only by how it compares with the last ones of CPUs, as long as the block is not freed
+ * and handed out again: then it starts from 0.
+ *
+ * @param saves - saves of one task that are told apart, where blocks are freed; otherwise 0.
  */
-function settleTaskData(kernel: Kernel, saved: x86_perf_task_context): void {
+function settleTaskData(kernel: Kernel, saved: x86_perf_task_context, saves: number): void {
   const { words } = kernel;
   const none = saved.lbr_stack_state === LBR_NONE;
   if (none) {
@@ -74,10 +82,17 @@ function settleTaskData(kernel: Kernel, saved: x86_perf_task_context): void {
     saved.lbr_sel_hi = 0;
   }
   words.fill(0, saved.lbr(saved.valid_lbrs), saved.lbr(kernel.lbrRecords));
+  const { log_id } = saved;
+  // A task that was saved more often than `saves` counts as one whose number does not come again.
+  const settled = saves > 0 ? Math.min(log_id, saves + 1) : Number(!none);
   for (const { cpuc } of kernel.cpus) {
     if (cpuc.last_task_ctx !== saved.id + 1) continue;
-    cpuc.last_log_id = !none && cpuc.last_log_id === saved.log_id ? 1 : 0;
-    if (none) cpuc.last_task_ctx = 0;
+    const last = cpuc.last_log_id;
+    // It matches now, or may match when the block has been handed out again.
+    if (last === log_id && !none) cpuc.last_log_id = settled;
+    else if (last > log_id) cpuc.last_log_id = last - log_id + settled;
+    else if (last > saves) cpuc.last_log_id = 0;
+    if (none && cpuc.last_log_id === 0) cpuc.last_task_ctx = 0;
   }
-  saved.log_id = none ? 0 : 1;
+  saved.log_id = settled;
 }

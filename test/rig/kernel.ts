@@ -181,7 +181,7 @@ export class Rig {
   /** Forks the current task. Returns the child. */
   fork(): number {
     const child = syscall.freeTask(this.kernel);
-    syscall.perf_event_init_task(this.kernel, this.cpu.cpuctx.current, child);
+    syscall.perf_event_init_task(this.cpu, child);
     return child;
   }
 

@@ -4,6 +4,7 @@ import { type Bounds, type Group, GROUP_NAMES } from '../../src/schedule/explore
 import { DEFAULT_GROUPS } from '../../src/states/alphabet.js';
 import { MachineModel } from '../../src/states/machine_model.js';
 import type { ExploreOptions } from '../../src/states/explore.js';
+import { KERNEL_VERSIONS } from '../../src/guest/perf/kernel.js';
 import type { LbrPolicy } from '../../src/host/policy/policy.js';
 import { PROPERTY_NAMES } from '../../src/judge/properties.js';
 import { POLICIES } from '../../src/host/policy/index.js';
@@ -79,7 +80,7 @@ export function explorations(
     counts: fc.constantFrom(...SHAPES),
     cpu: fc.oneof(fc.constant('haswell'), fc.constantFrom(...CPUS)),
     depth: fc.constantFrom(2, 4),
-    kernel: fc.constantFrom('6.1' as const, '4.18' as const),
+    kernel: fc.constantFrom(...KERNEL_VERSIONS),
   });
   const bounds = fc.record({
     groups: someGroups,

@@ -3,9 +3,10 @@
  * swap and the sched_task callbacks, for one PMU. Left out: groups of more than one event,
  * cgroups, rotation, time (FIDELITY, "Guest kernel").
  */
-import type { Cpu } from './kernel.js';
+import type { Cpu, Kernel } from './kernel.js';
 import * as perf from './perf_event.js';
-import type { perf_event, perf_event_context } from './perf_structs.js';
+import { type perf_event, type perf_event_context } from './perf_structs.js';
+import { drop } from './task_data.js';
 import * as x86 from './x86_core.js';
 
 const { EVENT_ALL, EVENT_CPU, EVENT_FLEXIBLE, EVENT_PINNED, EVENT_TIME } = perf;
@@ -29,18 +30,24 @@ export function perf_pmu_enable(cpu: Cpu): void {
   if (--cpu.cpuctx.pmu_disable_count === 0) x86.x86_pmu_enable(cpu);
 }
 
-function isPinned(event: perf_event): boolean {
+export function isPinned(event: perf_event): boolean {
   return (event.attr & perf.ATTR_PINNED) !== 0;
 }
 
 /** Kernel: core.c:unclone_ctx(): the context is about to differ from its clones. */
-export function unclone_ctx(ctx: perf_event_context): void {
+export function unclone_ctx(cpu: Cpu, ctx: perf_event_context): void {
+  if (ctx.parent_ctx !== 0) drop(cpu);
   ctx.parent_ctx = 0;
   ctx.generation = (ctx.generation + 1) | 0;
 }
 
+/** Kernel: core.c:event_filter_match(). */
+export function event_filter_match({ id }: Cpu, event: perf_event): boolean {
+  return event.cpu === -1 || event.cpu === id;
+}
+
 /** Kernel: core.c:get_event_type(). */
-function get_event_type(ctx: perf_event_context, event: perf_event): number {
+export function get_event_type(ctx: perf_event_context, event: perf_event): number {
   return (isPinned(event) ? EVENT_PINNED : EVENT_FLEXIBLE) | (ctx.task === 0 ? EVENT_CPU : 0);
 }
 
@@ -51,10 +58,11 @@ export function list_add_event(event: perf_event, ctx: perf_event_context): void
   ctx.generation = (ctx.generation + 1) | 0;
 }
 
-/** Kernel: core.c:list_del_event(). */
+/** Kernel: core.c:list_del_event(). An event of a task that has exited is on no list. */
 function list_del_event(event: perf_event, ctx: perf_event_context): void {
   let i = 0;
-  while (ctx.event(i) !== event.id) i++;
+  while (i < ctx.nr_events && ctx.event(i) !== event.id) i++;
+  if (i === ctx.nr_events) return;
   for (i++; i < ctx.nr_events; i++) ctx.setEvent(i - 1, ctx.event(i));
   ctx.nr_events--;
   ctx.generation = (ctx.generation + 1) | 0;
@@ -117,24 +125,25 @@ function group_sched_in(cpu: Cpu, event: perf_event, ctx: perf_event_context): n
   return -perf.EAGAIN;
 }
 
-/** Kernel: core.c:__perf_remove_from_context() with DETACH_DEAD. */
-function __perf_remove_from_context(cpu: Cpu, event: perf_event, ctx: perf_event_context): void {
-  event.pending_disable = 1;
-  __event_disable(cpu, event, ctx, PERF_EVENT_STATE_DEAD);
-  list_del_event(event, ctx);
-  if (ctx.nr_events === 0 && ctx.is_active !== 0) {
-    ctx.is_active = 0;
-    ctx.rotate_necessary = 0;
-    if (ctx.task !== 0) cpu.cpuctx.task_ctx = 0;
-  }
-}
-
 /**
- * Kernel: core.c:perf_remove_from_context(). `cpu` must be the one on which the context is
- * active, if it is active at all.
+ * Kernel: core.c:perf_remove_from_context(), __perf_remove_from_context().
+ *
+ * @param cpu - the one on which the context is active, if it is active at all.
+ * @param state - DEAD for DETACH_DEAD, EXIT for DETACH_EXIT, else OFF.
  */
-export function perf_remove_from_context(cpu: Cpu, event: perf_event): void {
-  __perf_remove_from_context(cpu, event, cpu.kernel.ctx(event.ctx));
+export function perf_remove_from_context(cpu: Cpu, event: perf_event, state: number): void {
+  const { kernel, cpuctx, x86_pmu } = cpu;
+  const ctx = kernel.ctx(event.ctx);
+  if (state === PERF_EVENT_STATE_DEAD && !x86_pmu.pmuContexts) event.pending_disable = 1;
+  __event_disable(cpu, event, ctx, state);
+  list_del_event(event, ctx);
+  if (ctx.nr_events !== 0) return;
+  if (x86_pmu.pmuContexts || ctx.is_active !== 0) ctx.rotate_necessary = 0;
+  if (ctx.is_active === 0) return;
+  ctx.is_active = 0;
+  if (ctx.task === 0) return;
+  cpuctx.task_ctx = 0;
+  cpuctx.task_epc = 0;
 }
 
 /** Kernel: core.c:__event_disable(). */
@@ -152,39 +161,58 @@ function __event_disable(
 export function __perf_event_disable(cpu: Cpu, event: perf_event): void {
   if (event.state < PERF_EVENT_STATE_INACTIVE) return;
   const ctx = cpu.kernel.ctx(event.ctx);
+  const { pmuContexts } = cpu.x86_pmu;
+  if (pmuContexts) perf_pmu_disable(cpu);
   group_sched_out(cpu, event, ctx);
   __event_disable(cpu, event, ctx, PERF_EVENT_STATE_OFF);
+  if (pmuContexts) perf_pmu_enable(cpu);
 }
 
 /** Kernel: core.c:task_ctx_sched_out(). */
-function task_ctx_sched_out(cpu: Cpu, ctx: perf_event_context, event_type: number): void {
+export function task_ctx_sched_out(cpu: Cpu, ctx: perf_event_context, event_type: number): void {
   if (cpu.cpuctx.task_ctx === 0) return;
   ctx_sched_out(cpu, ctx, event_type);
 }
 
 /** Kernel: core.c:perf_event_sched_in(): CPU pinned, task pinned, CPU flexible, task flexible. */
-function perf_event_sched_in(cpu: Cpu, ctx: perf_event_context | null): void {
+export function perf_event_sched_in(cpu: Cpu, ctx: perf_event_context | null): void {
   ctx_sched_in(cpu, cpu.ctx, EVENT_PINNED);
   if (ctx !== null) ctx_sched_in(cpu, ctx, EVENT_PINNED);
   ctx_sched_in(cpu, cpu.ctx, EVENT_FLEXIBLE);
   if (ctx !== null) ctx_sched_in(cpu, ctx, EVENT_FLEXIBLE);
 }
 
+/** Kernel: core.c:perf_ctx_disable(). Since 6.2 a context may have no part for the PMU. */
+function perf_ctx_disable(cpu: Cpu, ctx: perf_event_context): void {
+  if (!cpu.x86_pmu.pmuContexts || ctx.pmu_ctx_refs !== 0) perf_pmu_disable(cpu);
+}
+
+/** Kernel: core.c:perf_ctx_enable(). */
+function perf_ctx_enable(cpu: Cpu, ctx: perf_event_context): void {
+  if (!cpu.x86_pmu.pmuContexts || ctx.pmu_ctx_refs !== 0) perf_pmu_enable(cpu);
+}
+
 /** Kernel: core.c:ctx_resched(). */
-function ctx_resched(cpu: Cpu, task_ctx: perf_event_context | null, event_type: number): void {
+export function ctx_resched(
+  cpu: Cpu,
+  task_ctx: perf_event_context | null,
+  event_type: number,
+): void {
   let type = event_type;
   if ((type & EVENT_PINNED) !== 0) type |= EVENT_FLEXIBLE;
   const ctx_event_type = type & EVENT_ALL;
-  perf_pmu_disable(cpu);
+  perf_ctx_disable(cpu, cpu.ctx);
+  if (cpu.x86_pmu.pmuContexts && task_ctx !== null) perf_ctx_disable(cpu, task_ctx);
   if (task_ctx !== null) task_ctx_sched_out(cpu, task_ctx, type);
   if ((type & EVENT_CPU) !== 0) ctx_sched_out(cpu, cpu.ctx, ctx_event_type);
   else if ((ctx_event_type & EVENT_PINNED) !== 0) ctx_sched_out(cpu, cpu.ctx, EVENT_FLEXIBLE);
   perf_event_sched_in(cpu, task_ctx);
-  perf_pmu_enable(cpu);
+  perf_ctx_enable(cpu, cpu.ctx);
+  if (cpu.x86_pmu.pmuContexts && task_ctx !== null) perf_ctx_enable(cpu, task_ctx);
 }
 
 /** The task context that is scheduled on this CPU, or null. */
-function currentTaskCtx(cpu: Cpu): perf_event_context | null {
+export function currentTaskCtx(cpu: Cpu): perf_event_context | null {
   const { task_ctx } = cpu.cpuctx;
   return task_ctx === 0 ? null : cpu.kernel.ctx(task_ctx);
 }
@@ -227,26 +255,54 @@ export function __perf_event_enable(cpu: Cpu, event: perf_event): void {
   if (ctx.is_active !== 0) ctx_sched_out(cpu, ctx, EVENT_TIME);
   perf_event_set_state(event, PERF_EVENT_STATE_INACTIVE);
   if (ctx.is_active === 0) return;
+  if (!event_filter_match(cpu, event)) {
+    ctx_sched_in(cpu, ctx, EVENT_TIME);
+    return;
+  }
   ctx_resched(cpu, currentTaskCtx(cpu), get_event_type(ctx, event));
 }
 
 /** Kernel: core.c:ctx_sched_out(). */
-function ctx_sched_out(cpu: Cpu, ctx: perf_event_context, event_type: number): void {
+export function ctx_sched_out(cpu: Cpu, ctx: perf_event_context, event_type: number): void {
   if (ctx.nr_events === 0) return;
   const was_active = ctx.is_active;
   ctx.is_active &= ~event_type;
   if ((ctx.is_active & EVENT_ALL) === 0) ctx.is_active = 0;
-  if (ctx.task !== 0 && ctx.is_active === 0) cpu.cpuctx.task_ctx = 0;
+  if (ctx.task !== 0 && ctx.is_active === 0) {
+    cpu.cpuctx.task_ctx = 0;
+    cpu.cpuctx.task_epc = 0;
+  }
   const changed = was_active ^ ctx.is_active;
-  if (ctx.nr_active === 0 || (changed & EVENT_ALL) === 0) return;
+  if ((changed & EVENT_ALL) === 0 || (ctx.nr_active === 0 && !cpu.x86_pmu.pmuContexts)) return;
+  __pmu_ctx_sched_out(cpu, ctx, changed);
+}
 
+/** Kernel: core.c:__pmu_ctx_sched_out(), 6.2 and later; in 6.1 it is the end of ctx_sched_out(). */
+export function __pmu_ctx_sched_out(cpu: Cpu, ctx: perf_event_context, event_type: number): void {
   perf_pmu_disable(cpu);
-  if ((changed & EVENT_PINNED) !== 0) groupsSchedOut(cpu, ctx, true);
-  if ((changed & EVENT_FLEXIBLE) !== 0) {
+  if ((event_type & EVENT_PINNED) !== 0) groupsSchedOut(cpu, ctx, true);
+  if ((event_type & EVENT_FLEXIBLE) !== 0) {
     groupsSchedOut(cpu, ctx, false);
     ctx.rotate_necessary = 0;
   }
   perf_pmu_enable(cpu);
+}
+
+/**
+ * The events of a context that are pinned, or that are not, in the order of the tree of groups: those
+ * for any CPU first, then those of each CPU, and each kind in the order in which they take turns.
+ */
+export function eventsByGroup(
+  kernel: Kernel,
+  ctx: perf_event_context,
+  pinned: boolean,
+): perf_event[] {
+  const found: perf_event[] = [];
+  for (let i = 0; i < ctx.nr_events; i++) {
+    const event = kernel.events[ctx.event(i)];
+    if (isPinned(event) === pinned) found.push(event);
+  }
+  return found.toSorted((a, b) => a.cpu - b.cpu);
 }
 
 function groupsSchedOut(cpu: Cpu, ctx: perf_event_context, pinned: boolean): void {
@@ -267,6 +323,13 @@ function context_equiv(ctx1: perf_event_context, ctx2: perf_event_context): bool
   );
 }
 
+/** Kernel: core.c:perf_ctx_sched_task_cb(). */
+function perf_ctx_sched_task_cb(cpu: Cpu, ctx: perf_event_context, sched_in: boolean): void {
+  const { cpuctx, kernel, x86_pmu } = cpu;
+  if (x86_pmu.pmuContexts && cpuctx.task_epc !== ctx.id + 1) return;
+  if (cpuctx.sched_cb_usage !== 0) kernel.lbr.intel_pmu_lbr_sched_task(cpu, ctx, sched_in);
+}
+
 /** Swaps the contexts of two tasks whose contexts are clones, in place of switching events. */
 function swapContexts(
   cpu: Cpu,
@@ -275,31 +338,31 @@ function swapContexts(
   ctx: perf_event_context,
   next_ctx: perf_event_context,
 ): void {
-  perf_pmu_disable(cpu);
+  perf_ctx_disable(cpu, ctx);
   ctx.task = next + 1;
   next_ctx.task = task + 1;
-  if (cpu.cpuctx.sched_cb_usage !== 0) cpu.kernel.lbr.intel_pmu_lbr_sched_task(cpu, ctx, false);
-  cpu.kernel.lbr.intel_pmu_lbr_swap_task_ctx(cpu, ctx, next_ctx);
-  perf_pmu_enable(cpu);
+  perf_ctx_sched_task_cb(cpu, ctx, false);
+  if (!cpu.x86_pmu.perfCtxData) cpu.kernel.lbr.intel_pmu_lbr_swap_task_ctx(cpu, ctx, next_ctx);
+  perf_ctx_enable(cpu, ctx);
   cpu.kernel.tasks[task].perf_event_ctxp = next_ctx.id + 1;
   cpu.kernel.tasks[next].perf_event_ctxp = ctx.id + 1;
 }
 
 /** Kernel: core.c:perf_event_context_sched_out(). */
 function perf_event_context_sched_out(cpu: Cpu, task: number, next: number): void {
-  const { kernel, cpuctx } = cpu;
+  const { kernel, cpuctx, x86_pmu } = cpu;
   const ctxp = kernel.tasks[task].perf_event_ctxp;
-  if (ctxp === 0 || cpuctx.task_ctx === 0) return;
+  if (ctxp === 0 || (cpuctx.task_ctx === 0 && !x86_pmu.pmuContexts)) return;
   const ctx = kernel.ctx(ctxp);
   const next_ctxp = kernel.tasks[next].perf_event_ctxp;
   if (next_ctxp !== 0 && context_equiv(ctx, kernel.ctx(next_ctxp))) {
     swapContexts(cpu, task, next, ctx, kernel.ctx(next_ctxp));
     return;
   }
-  perf_pmu_disable(cpu);
-  if (cpuctx.sched_cb_usage !== 0) cpu.kernel.lbr.intel_pmu_lbr_sched_task(cpu, ctx, false);
+  perf_ctx_disable(cpu, ctx);
+  perf_ctx_sched_task_cb(cpu, ctx, false);
   task_ctx_sched_out(cpu, ctx, EVENT_ALL);
-  perf_pmu_enable(cpu);
+  perf_ctx_enable(cpu, ctx);
 }
 
 /** Kernel: core.c:perf_sched_cb_dec(). */
@@ -323,7 +386,8 @@ function __perf_pmu_sched_task(cpu: Cpu, sched_in: boolean): void {
 
 /** Kernel: core.c:perf_pmu_sched_task(): the callback where no task context carries it. */
 function perf_pmu_sched_task(cpu: Cpu, sched_in: boolean): void {
-  if (cpu.cpuctx.sched_cb_usage === 0 || cpu.cpuctx.task_ctx !== 0) return;
+  const { task_ctx, task_epc, sched_cb_usage } = cpu.cpuctx;
+  if (sched_cb_usage === 0 || (cpu.x86_pmu.pmuContexts ? task_epc : task_ctx) !== 0) return;
   __perf_pmu_sched_task(cpu, sched_in);
 }
 
@@ -340,26 +404,38 @@ function merge_sched_in(
   ctx: perf_event_context,
   can_add_hw: boolean,
 ): boolean {
-  if (event.state <= PERF_EVENT_STATE_OFF) return can_add_hw;
+  if (event.state <= PERF_EVENT_STATE_OFF || !event_filter_match(cpu, event)) return can_add_hw;
   if (can_add_hw) group_sched_in(cpu, event, ctx);
   if (event.state !== PERF_EVENT_STATE_INACTIVE) return can_add_hw;
   // A pinned event that can't go on is not tried again before it is enabled anew.
-  if (isPinned(event)) perf_event_set_state(event, PERF_EVENT_STATE_ERROR);
-  else ctx.rotate_necessary = 1;
+  if (isPinned(event)) {
+    perf_event_set_state(event, PERF_EVENT_STATE_ERROR);
+  } else {
+    ctx.rotate_necessary = 1;
+    cpu.cpuctx.hrtimer_active = 1;
+  }
   return false;
 }
 
+/** Kernel: core.c:__link_epc(), 6.2 and later: the context has an event for this CPU. */
+function linkPmuContext(cpu: Cpu, ctx: perf_event_context, event: perf_event): void {
+  if (ctx.task === 0 || !cpu.x86_pmu.pmuContexts || !event_filter_match(cpu, event)) return;
+  cpu.cpuctx.task_epc = ctx.id + 1;
+}
+
 /** Kernel: core.c:ctx_pinned_sched_in(), ctx_flexible_sched_in(). */
-function groupsSchedIn(cpu: Cpu, ctx: perf_event_context, pinned: boolean): void {
+export function groupsSchedIn(cpu: Cpu, ctx: perf_event_context, pinned: boolean): void {
   let can_add_hw = true;
   for (let i = 0; i < ctx.nr_events; i++) {
     const event = cpu.kernel.events[ctx.event(i)];
-    if (isPinned(event) === pinned) can_add_hw = merge_sched_in(cpu, event, ctx, can_add_hw);
+    if (isPinned(event) !== pinned) continue;
+    linkPmuContext(cpu, ctx, event);
+    can_add_hw = merge_sched_in(cpu, event, ctx, can_add_hw);
   }
 }
 
 /** Kernel: core.c:ctx_sched_in(). */
-function ctx_sched_in(cpu: Cpu, ctx: perf_event_context, event_type: number): void {
+export function ctx_sched_in(cpu: Cpu, ctx: perf_event_context, event_type: number): void {
   if (ctx.nr_events === 0) return;
   const was_active = ctx.is_active;
   ctx.is_active |= event_type | EVENT_TIME;
@@ -380,16 +456,22 @@ function hasPinned(cpu: Cpu, ctx: perf_event_context): boolean {
 function perf_event_context_sched_in(cpu: Cpu, ctx: perf_event_context): void {
   const { cpuctx } = cpu;
   if (cpuctx.task_ctx === ctx.id + 1) {
-    if (cpuctx.sched_cb_usage !== 0) __perf_pmu_sched_task(cpu, true);
+    if (cpu.x86_pmu.pmuContexts || cpuctx.sched_cb_usage !== 0) {
+      perf_ctx_disable(cpu, ctx);
+      perf_ctx_sched_task_cb(cpu, ctx, true);
+      perf_ctx_enable(cpu, ctx);
+    }
     return;
   }
   if (ctx.nr_events === 0) return;
-  perf_pmu_disable(cpu);
-  if (hasPinned(cpu, ctx)) ctx_sched_out(cpu, cpu.ctx, EVENT_FLEXIBLE);
+  const pinned = hasPinned(cpu, ctx);
+  perf_ctx_disable(cpu, ctx);
+  if (pinned && cpu.x86_pmu.pmuContexts) perf_ctx_disable(cpu, cpu.ctx);
+  if (pinned) ctx_sched_out(cpu, cpu.ctx, EVENT_FLEXIBLE);
   perf_event_sched_in(cpu, ctx);
-  if (cpuctx.sched_cb_usage !== 0)
-    cpu.kernel.lbr.intel_pmu_lbr_sched_task(cpu, currentTaskCtx(cpu), true);
-  perf_pmu_enable(cpu);
+  perf_ctx_sched_task_cb(cpu, ctx, true);
+  if (pinned && cpu.x86_pmu.pmuContexts) perf_ctx_enable(cpu, cpu.ctx);
+  perf_ctx_enable(cpu, ctx);
 }
 
 /** Kernel: core.c:__perf_event_task_sched_in(). */

@@ -3,11 +3,13 @@
  * and inheriting events. None of them accesses an MSR, so the host can't interrupt them.
  */
 import { __perf_event_disable, __perf_event_enable } from './events_core.js';
-import { list_add_event, perf_remove_from_context, unclone_ctx } from './events_core.js';
+import { eventsByGroup, list_add_event, perf_remove_from_context } from './events_core.js';
+import { unclone_ctx } from './events_core.js';
 import { intel_vlbr_constraints } from './intel_core.js';
 import type { Cpu, Kernel } from './kernel.js';
 import * as perf from './perf_event.js';
-import { perf_event, type perf_event_context } from './perf_structs.js';
+import { perf_event, type perf_event_context, TASK_TOMBSTONE } from './perf_structs.js';
+import * as data from './task_data.js';
 
 /** First free event slot, or -1. */
 export function freeEvent(kernel: Kernel): number {
@@ -30,26 +32,28 @@ function alloc_perf_context(kernel: Kernel, task: number): perf_event_context {
   return ctx;
 }
 
-/** Kernel: core.c:alloc_task_ctx_data(). Each context has at most one, and keeps it. */
-function alloc_task_ctx_data(kernel: Kernel): number {
-  let id = 0;
-  while (kernel.contexts.some((ctx) => ctx.task_ctx_data === id + 1)) id++;
-  return id + 1;
-}
-
-/** Whether an event asks for space to keep its call stack in (PERF_ATTACH_TASK_DATA). */
-function needsTaskData(event: perf_event): boolean {
-  return (event.branch_sample_type & perf.PERF_SAMPLE_BRANCH_CALL_STACK) !== 0;
+/**
+ * Puts an event into a context. Kernel: core.c:find_get_pmu_context(); what find_get_context() of
+ * 6.1 does for its space comes to the same.
+ */
+function takeContext(kernel: Kernel, ctx: perf_event_context, event: perf_event): void {
+  const { pmuContexts, perfCtxData } = kernel.x86_pmu;
+  event.ctx = ctx.id + 1;
+  if (ctx.task !== 0 && !perfCtxData && data.needsTaskData(event) && ctx.task_ctx_data === 0) {
+    ctx.task_ctx_data = data.alloc_task_ctx_data(kernel);
+  }
+  if (!pmuContexts) return;
+  // The part of a CPU's own context stays, once it is there (perf_pmu_free(), 6.15 and later).
+  if (ctx.pmu_ctx_refs === 0 && ctx.task === 0 && perfCtxData) ctx.pmu_ctx_refs = 1;
+  ctx.pmu_ctx_refs++;
 }
 
 /** Kernel: core.c:find_get_context(). */
-function find_get_context(kernel: Kernel, task: number, event: perf_event): perf_event_context {
+function find_get_context(cpu: Cpu, task: number): perf_event_context {
+  const { kernel } = cpu;
   const ctxp = kernel.tasks[task].perf_event_ctxp;
   const ctx = ctxp === 0 ? alloc_perf_context(kernel, task) : kernel.ctx(ctxp);
-  if (ctxp !== 0) unclone_ctx(ctx);
-  if (needsTaskData(event) && ctx.task_ctx_data === 0) {
-    ctx.task_ctx_data = alloc_task_ctx_data(kernel);
-  }
+  if (ctxp !== 0) unclone_ctx(cpu, ctx);
   return ctx;
 }
 
@@ -63,10 +67,18 @@ function perf_copy_attr(branch_sample_type: number): number {
   return asked ? branch_sample_type : branch_sample_type | perf.PERF_SAMPLE_BRANCH_PLM_ALL;
 }
 
-function perf_event_alloc(kernel: Kernel, id: number, attr: number, type: number): perf_event {
+/** @param task - task to attach to, or -1. */
+function perf_event_alloc(
+  kernel: Kernel,
+  id: number,
+  task: number,
+  attr: number,
+  type: number,
+): perf_event {
   const event = kernel.events[id];
   kernel.words.fill(0, event.o, event.o + perf_event.WORDS);
   event.used = 1;
+  if (kernel.x86_pmu.perfCtxData) event.target = task + 1;
   event.attr = attr;
   event.branch_sample_type = type;
   event.cpu = -1;
@@ -96,16 +108,19 @@ export function perf_event_open(
   const { kernel } = cpu;
   const type = perf_copy_attr(branch_sample_type);
   if (type < 0) return type;
-  const event = perf_event_alloc(kernel, id, attr, type);
+  const event = perf_event_alloc(kernel, id, task, attr, type);
   const ret = kernel.lbr.intel_pmu_setup_lbr_filter(kernel, event);
+  const byTask = kernel.x86_pmu.perfCtxData && data.needsTaskData(event);
   if (ret !== 0) {
+    if (byTask) data.detachRefused(cpu, event);
     event.used = 0;
     return ret;
   }
+  if (byTask) data.attach_perf_ctx_data(cpu, event);
   intel_vlbr_constraints(event);
-  const ctx = task < 0 ? cpu.ctx : find_get_context(kernel, task, event);
-  if (task < 0) event.cpu = cpu.id;
-  event.ctx = ctx.id + 1;
+  const ctx = task < 0 ? cpu.ctx : find_get_context(cpu, task);
+  if (task < 0 || (attr & perf.ATTR_BOUND) !== 0) event.cpu = cpu.id;
+  takeContext(kernel, ctx, event);
   return 0;
 }
 
@@ -127,33 +142,46 @@ export function disableFamily(cpu: Cpu, event: perf_event): void {
   forEachChild(cpu, event, __perf_event_disable);
 }
 
-function removeAndFree(cpu: Cpu, event: perf_event): void {
-  perf_remove_from_context(cpu, event);
+/** Kernel: core.c:_free_event(), put_pmu_ctx(), put_ctx(). */
+export function free_event(cpu: Cpu, event: perf_event): void {
+  const { kernel } = cpu;
+  const { pmuContexts, perfCtxData } = kernel.x86_pmu;
+  const ctx = kernel.ctx(event.ctx);
   event.used = 0;
   event.ctx = 0;
+  if (perfCtxData && data.needsTaskData(event)) data.detach_perf_ctx_data(cpu, event);
+  if (pmuContexts && --ctx.pmu_ctx_refs === 0) data.dropContextData(cpu, ctx);
+  if (ctx.task === TASK_TOMBSTONE) data.drop(cpu);
 }
 
-/** Kernel: core.c:perf_event_release_kernel(): the event first, then its children. */
+/** Kernel: core.c:perf_event_release_kernel(): the event is removed, then its children go. */
 export function perf_event_release_kernel(cpu: Cpu, event: perf_event): void {
-  forEachChild(cpu, event, removeAndFree);
+  perf_remove_from_context(cpu, event, perf.PERF_EVENT_STATE_DEAD);
+  for (const child of cpu.kernel.events) {
+    if (child.used === 0 || child.parent !== event.id + 1) continue;
+    perf_remove_from_context(cpu, child, perf.PERF_EVENT_STATE_OFF);
+    free_event(cpu, child);
+  }
+  free_event(cpu, event);
 }
 
 /** Kernel: core.c:inherit_event(). A child inherits from the event at the head of the family. */
-function inherit_event(kernel: Kernel, parent: perf_event, child: number, id: number): void {
+function inherit_event(cpu: Cpu, parent: perf_event, child: number, id: number): void {
+  const { kernel } = cpu;
   const head = parent.parent === 0 ? parent : kernel.events[parent.parent - 1];
-  const event = perf_event_alloc(kernel, id, parent.attr, parent.branch_sample_type);
+  const event = perf_event_alloc(kernel, id, child, parent.attr, parent.branch_sample_type);
   kernel.lbr.intel_pmu_setup_lbr_filter(kernel, event);
+  if (kernel.x86_pmu.perfCtxData && data.needsTaskData(event))
+    data.attach_perf_ctx_data(cpu, event);
   event.parent = head.id + 1;
+  event.cpu = parent.cpu;
   event.state =
     parent.state >= perf.PERF_EVENT_STATE_INACTIVE
       ? perf.PERF_EVENT_STATE_INACTIVE
       : perf.PERF_EVENT_STATE_OFF;
   const ctxp = kernel.tasks[child].perf_event_ctxp;
   const ctx = ctxp === 0 ? alloc_perf_context(kernel, child) : kernel.ctx(ctxp);
-  if (needsTaskData(event) && ctx.task_ctx_data === 0) {
-    ctx.task_ctx_data = alloc_task_ctx_data(kernel);
-  }
-  event.ctx = ctx.id + 1;
+  takeContext(kernel, ctx, event);
   list_add_event(event, ctx);
 }
 
@@ -170,23 +198,31 @@ export function inheritedEvents(kernel: Kernel, task: number): number {
 }
 
 /**
- * Kernel: core.c:perf_event_init_task(): a fork, with the events that are inherited. The child's
- * context becomes a clone of the parent's, or of what that is a clone of, if all of them are.
+ * Kernel: core.c:perf_event_init_task(), perf_event_fork(): the current task forks, with the events
+ * that are inherited. The child's context becomes a clone of the parent's, or of what that is a
+ * clone of, if all of them are.
  *
  * @param child - a free task slot. There must be event slots for `inheritedEvents`.
  */
-export function perf_event_init_task(kernel: Kernel, parent: number, child: number): void {
+export function perf_event_init_task(cpu: Cpu, child: number): void {
+  const { kernel } = cpu;
+  const parent = cpu.cpuctx.current;
   kernel.tasks[child].alive = 1;
+  inheritContext(cpu, parent, child);
+  if (kernel.x86_pmu.perfCtxData) data.perf_event_alloc_task_data(cpu, child, parent);
+}
+
+/** Kernel: core.c:perf_event_init_context(). */
+function inheritContext(cpu: Cpu, parent: number, child: number): void {
+  const { kernel } = cpu;
   const ctxp = kernel.tasks[parent].perf_event_ctxp;
   if (ctxp === 0) return;
   const parent_ctx = kernel.ctx(ctxp);
   let inherited_all = true;
-  for (const pinned of [perf.ATTR_PINNED, 0]) {
-    for (let i = 0; i < parent_ctx.nr_events; i++) {
-      const event = kernel.events[parent_ctx.event(i)];
-      if ((event.attr & perf.ATTR_PINNED) !== pinned) continue;
+  for (const pinned of [true, false]) {
+    for (const event of eventsByGroup(kernel, parent_ctx, pinned)) {
       if ((event.attr & perf.ATTR_INHERIT) === 0) inherited_all = false;
-      else inherit_event(kernel, event, child, freeEvent(kernel));
+      else inherit_event(cpu, event, child, freeEvent(kernel));
     }
   }
   const child_ctxp = kernel.tasks[child].perf_event_ctxp;

@@ -6,6 +6,7 @@
 import * as msrs from '../../hw/msr_index.js';
 import { GLOBAL_CTRL_HI, GLOBAL_CTRL_LO } from '../../hw/logical_processor.js';
 import * as pv from '../pv/kvm_pv_lbr.js';
+import { __intel_pmu_lbr_disable } from './intel_lbr.js';
 import type { Cpu } from './kernel.js';
 import { ATTR_VLBR, ATTR_VLBR_EXCLUDES } from './perf_event.js';
 import type { perf_event } from './perf_structs.js';
@@ -170,4 +171,15 @@ export function intel_pmu_cpu_starting(cpu: Cpu): void {
 /** Counter slot of an event that was assigned: the fake counter comes last. */
 export function counterSlot(event: perf_event): number {
   return (event.attr & ATTR_VLBR) !== 0 ? COUNTER_SLOTS - 1 : event.idx;
+}
+
+/**
+ * Kernel: core.c:intel_pmu_snapshot_branch_stack(), of bpf_get_branch_snapshot(). It leaves the PMU
+ * on, whatever it was, and LBR_SELECT as the last event has asked for it.
+ */
+export function intel_pmu_snapshot_branch_stack(cpu: Cpu): void {
+  cpu.wrmsrl(msrs.MSR_CORE_PERF_GLOBAL_CTRL, 0, 0);
+  __intel_pmu_lbr_disable(cpu);
+  cpu.kernel.lbr.intel_pmu_lbr_read(cpu);
+  intel_pmu_enable_all(cpu);
 }

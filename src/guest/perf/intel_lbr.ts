@@ -16,6 +16,7 @@ import {
   LBR_VALID,
 } from './perf_event.js';
 import type { perf_event, perf_event_context, x86_perf_task_context } from './perf_structs.js';
+import { countUser, has_lbr_callstack_users, switchedData } from './task_data.js';
 import { branch_user_callstack } from './x86_br.js';
 import { LBR_NO_INFO_HI, type x86_pmu } from './x86_pmu.js';
 
@@ -43,7 +44,7 @@ function __intel_pmu_lbr_enable(cpu: Cpu, pmi: boolean): void {
 }
 
 /** Kernel: perf_event.h:__intel_pmu_lbr_disable(). */
-function __intel_pmu_lbr_disable(cpu: Cpu): void {
+export function __intel_pmu_lbr_disable(cpu: Cpu): void {
   const debugctl = cpu.rdmsrl(msrs.MSR_IA32_DEBUGCTLMSR);
   const edx = cpu.edx;
   const off = ~(DEBUGCTLMSR_LBR | DEBUGCTLMSR_FREEZE_LBRS_ON_PMI);
@@ -157,7 +158,7 @@ function lbr_is_reset_in_cstate(cpu: Cpu, task_ctx: x86_perf_task_context): bool
 /** Kernel: lbr.c:__intel_pmu_lbr_restore(). */
 function __intel_pmu_lbr_restore(cpu: Cpu, ctx: x86_perf_task_context): void {
   const { x86_pmu, cpuc } = cpu;
-  if (ctx.lbr_callstack_users === 0 || ctx.lbr_stack_state === LBR_NONE) {
+  if (!has_lbr_callstack_users(cpu, ctx) || ctx.lbr_stack_state === LBR_NONE) {
     intel_pmu_lbr_reset(cpu);
     return;
   }
@@ -197,7 +198,7 @@ function intel_pmu_lbr_save(cpu: Cpu, task_ctx: x86_perf_task_context): void {
 /** Kernel: lbr.c:__intel_pmu_lbr_save(). */
 function __intel_pmu_lbr_save(cpu: Cpu, ctx: x86_perf_task_context): void {
   const { cpuc } = cpu;
-  if (ctx.lbr_callstack_users === 0) {
+  if (!has_lbr_callstack_users(cpu, ctx)) {
     ctx.lbr_stack_state = LBR_NONE;
     return;
   }
@@ -238,7 +239,7 @@ export function intel_pmu_lbr_sched_task(
   sched_in: boolean,
 ): void {
   if (cpu.cpuc.lbr_users === 0) return;
-  const task_ctx = ctx === null ? 0 : ctx.task_ctx_data;
+  const task_ctx = switchedData(cpu, ctx);
   if (task_ctx !== 0) {
     const data = cpu.kernel.data[task_ctx - 1];
     if (sched_in) __intel_pmu_lbr_restore(cpu, data);
@@ -251,14 +252,11 @@ export function intel_pmu_lbr_sched_task(
 
 /** Kernel: lbr.c:intel_pmu_lbr_add(). */
 export function intel_pmu_lbr_add(cpu: Cpu, event: perf_event): void {
-  const { x86_pmu, cpuc, kernel } = cpu;
+  const { x86_pmu, cpuc } = cpu;
   if (x86_pmu.lbr_nr === 0) return;
   if (event.lbr_select_flag !== 0) cpuc.lbr_select = 1;
   cpuc.br_sel = event.branch_reg_reg;
-  const task_ctx_data = kernel.ctx(event.ctx).task_ctx_data;
-  if (branch_user_callstack(cpuc.br_sel) && task_ctx_data !== 0) {
-    kernel.data[task_ctx_data - 1].lbr_callstack_users++;
-  }
+  if (branch_user_callstack(cpuc.br_sel)) countUser(cpu, event, 1);
   perf_sched_cb_inc(cpu);
   // An event installed into a running context gets no sched_task call: if it is the first user
   // and has never run, the records are somebody else's.
@@ -267,12 +265,9 @@ export function intel_pmu_lbr_add(cpu: Cpu, event: perf_event): void {
 
 /** Kernel: lbr.c:intel_pmu_lbr_del(). */
 export function intel_pmu_lbr_del(cpu: Cpu, event: perf_event): void {
-  const { x86_pmu, cpuc, kernel } = cpu;
+  const { x86_pmu, cpuc } = cpu;
   if (x86_pmu.lbr_nr === 0) return;
-  const task_ctx_data = kernel.ctx(event.ctx).task_ctx_data;
-  if (branch_user_callstack(cpuc.br_sel) && task_ctx_data !== 0) {
-    kernel.data[task_ctx_data - 1].lbr_callstack_users--;
-  }
+  if (branch_user_callstack(cpuc.br_sel)) countUser(cpu, event, -1);
   if (event.lbr_select_flag !== 0) cpuc.lbr_select = 0;
   cpuc.lbr_users--;
   perf_sched_cb_dec(cpu);

@@ -11,12 +11,11 @@ import type { DriverKind, LbrDriver } from './lbr_driver.js';
 import { PORT } from './lbr_port.js';
 import { COUNTER_SLOTS, cpu_hw_events, perf_cpu_context } from './cpu_structs.js';
 import { ObjectTable } from './struct.js';
-import { perf_event, perf_event_context, task_struct } from './perf_structs.js';
-import { x86_perf_task_context } from './perf_structs.js';
+import * as structs from './perf_structs.js';
 import { type x86_pmu, x86PmuOf } from './x86_pmu.js';
 
 /** The versions that --kernel takes, the reference version first. */
-export const KERNEL_VERSIONS = ['6.1', '4.18'] as const;
+export const KERNEL_VERSIONS = ['6.1', '6.12', '7.3', '4.18'] as const;
 export type KernelVersion = (typeof KERNEL_VERSIONS)[number];
 
 /** What the versions differ in. */
@@ -25,12 +24,38 @@ export interface KernelFeatures {
   readonly restoreShortcut: boolean;
   /** attr_freeze_on_smi is 1 from the start. */
   readonly freezeOnSmi: boolean;
+  /**
+   * A task has one context for all PMUs, and a part of it for each (6.2 and later, bd2756811766).
+   * The space for call stacks goes with the last event of the part.
+   */
+  readonly pmuContexts: boolean;
+  /**
+   * That space is the task's, for the events that were opened for it and for system-wide ones
+   * (6.15 and later: cb4369129339, 506e64e710ff, 3cec9fd03543, 1fbc6c8e5289).
+   */
+  readonly perfCtxData: boolean;
 }
 
 export const KERNEL_FEATURES: Readonly<Record<KernelVersion, KernelFeatures>> = {
-  '6.1': { restoreShortcut: true, freezeOnSmi: true },
-  '4.18': { restoreShortcut: false, freezeOnSmi: false },
+  '6.1': { restoreShortcut: true, freezeOnSmi: true, pmuContexts: false, perfCtxData: false },
+  '6.12': { restoreShortcut: true, freezeOnSmi: true, pmuContexts: true, perfCtxData: false },
+  '7.3': { restoreShortcut: true, freezeOnSmi: true, pmuContexts: true, perfCtxData: true },
+  '4.18': { restoreShortcut: false, freezeOnSmi: false, pmuContexts: false, perfCtxData: false },
 };
+
+/** The first version of each way to keep task data, the newest first, as 1000 * major + minor. */
+const FIRST: readonly (readonly [first: number, port: KernelVersion])[] = [
+  [6015, '7.3'],
+  [6002, '6.12'],
+  [5000, '6.1'],
+];
+
+/** The version of the port that a tree is like, by its version as `6.12.117`; of none, 6.1. */
+export function portOf(version: string): KernelVersion {
+  const [, major, minor] = /^(\d+)\.(\d+)/.exec(version) ?? [];
+  const rank = 1000 * Number(major) + Number(minor);
+  return FIRST.find(([first]) => rank >= first)?.[1] ?? KERNEL_VERSIONS[0];
+}
 
 export interface KernelConfig {
   readonly model: CpuModel;
@@ -56,7 +81,7 @@ export function driverOf({ driver }: { readonly driver?: DriverKind }): DriverKi
 /** What leaves a kernel: a sample goes to user space. */
 export interface KernelOutput {
   /** perf_event_overflow() of an event with a branch stack; the stack is in cpuc.lbr_entries. */
-  sample(cpu: Cpu, event: perf_event): void;
+  sample(cpu: Cpu, event: structs.perf_event): void;
 }
 
 /** One CPU as kernel code sees it: this_cpu_ptr() of everything per-CPU, and its MSRs. */
@@ -66,7 +91,7 @@ export class Cpu {
   readonly cpuc: cpu_hw_events;
   readonly cpuctx: perf_cpu_context;
   /** The CPU's own context, cpuctx->ctx. */
-  readonly ctx: perf_event_context;
+  readonly ctx: structs.perf_event_context;
   readonly x86_pmu: x86_pmu;
   port: MsrPort;
   /** Whether the access that is made may fault, and nobody minds. */
@@ -108,6 +133,22 @@ export class Cpu {
     this.port.wrmsr(msr, eax, edx);
   }
 
+  /**
+   * Reads a word of the kernel's memory, by its offset, that other CPUs may change while this one is
+   * inside a function.
+   */
+  load(at: number): number {
+    const { port } = this;
+    return port.loadWord === undefined ? this.kernel.words[at] : port.loadWord(at);
+  }
+
+  /** Writes such a word. */
+  store(at: number, value: number): void {
+    const { port } = this;
+    if (port.storeWord === undefined) this.kernel.words[at] = value;
+    else port.storeWord(at, value);
+  }
+
   /** Word offset of the i-th entry of lbr_stack, newest first. */
   lbr_entry(i: number): number {
     return this.cpuc.lbr_entry(this.kernel.config.events, i);
@@ -123,8 +164,14 @@ export class KernelLayout {
   readonly tasks: number;
   readonly contexts: number;
   readonly contextWords: number;
+  /** Blocks of task data. */
+  readonly blocks: number;
   readonly data: number;
   readonly dataWords: number;
+  /** A perf_ctx_data for each block; then task->perf_ctx_data of each task, a block plus one. */
+  readonly ctxData: number;
+  readonly taskData: number;
+  readonly perfStatics: number;
   readonly events: number;
   readonly dataTable: ObjectTable;
   readonly contextTable: ObjectTable;
@@ -143,12 +190,17 @@ export class KernelLayout {
       records * BRANCH_ENTRY_WORDS +
       perf_cpu_context.WORDS;
     this.percpu = layout.take(cpus * this.percpuWords);
-    this.tasks = layout.take(tasks * task_struct.WORDS);
-    this.contextWords = perf_event_context.WORDS + events;
+    this.tasks = layout.take(tasks * structs.task_struct.WORDS);
+    this.contextWords = structs.perf_event_context.WORDS + events;
     this.contexts = layout.take((tasks + cpus) * this.contextWords);
-    this.dataWords = x86_perf_task_context.WORDS + records * LBR_ENTRY_WORDS;
-    this.data = layout.take(tasks * this.dataWords);
-    this.events = layout.take(events * perf_event.WORDS);
+    this.dataWords = structs.x86_perf_task_context.WORDS + records * LBR_ENTRY_WORDS;
+    // Blocks may be in use that nobody refers to any more, until a grace period is over.
+    this.blocks = KERNEL_FEATURES[config.version].pmuContexts ? tasks + events : tasks;
+    this.data = layout.take(this.blocks * this.dataWords);
+    this.ctxData = layout.take(this.blocks * structs.perf_ctx_data.WORDS);
+    this.taskData = layout.take(tasks);
+    this.perfStatics = layout.take(structs.perf_statics.WORDS);
+    this.events = layout.take(events * structs.perf_event.WORDS);
     this.statics = layout.take(driver.staticWords);
     this.contextTable = new ObjectTable(this.contexts, this.contextWords);
     this.dataTable = new ObjectTable(this.data, this.dataWords);
@@ -166,14 +218,16 @@ export class Kernel {
   readonly layout: KernelLayout;
   readonly x86_pmu: x86_pmu;
   readonly cpus: Cpu[] = [];
-  readonly tasks: task_struct[] = [];
-  readonly contexts: perf_event_context[] = [];
-  readonly data: x86_perf_task_context[] = [];
-  readonly events: perf_event[] = [];
+  readonly tasks: structs.task_struct[] = [];
+  readonly contexts: structs.perf_event_context[] = [];
+  readonly data: structs.x86_perf_task_context[] = [];
+  readonly ctxData: structs.perf_ctx_data[] = [];
+  readonly statics: structs.perf_statics;
+  readonly events: structs.perf_event[] = [];
   readonly output: KernelOutput;
   readonly lbr: LbrDriver;
   /** Whether a task has the call stack back that an event of its CPU has recorded: since 6.15. */
-  savesForCpuEvents = false;
+  savesForCpuEvents: boolean;
   /** Whether tasks are in cgroups, and can move. */
   hasCgroups = false;
 
@@ -189,18 +243,26 @@ export class Kernel {
     this.words = memory.words;
     this.output = output;
     this.x86_pmu = x86PmuOf(config);
+    this.savesForCpuEvents = this.x86_pmu.perfCtxData;
     const { words } = this;
     for (let i = 0; i < config.tasks; i++) {
-      this.tasks.push(new task_struct(words, layout.tasks + i * task_struct.WORDS, i));
-      this.data.push(new x86_perf_task_context(words, layout.data + i * layout.dataWords, i));
+      const at = layout.tasks + i * structs.task_struct.WORDS;
+      this.tasks.push(new structs.task_struct(words, at, i));
     }
+    for (let i = 0; i < layout.blocks; i++) {
+      const at = layout.data + i * layout.dataWords;
+      this.data.push(new structs.x86_perf_task_context(words, at, i));
+      const ctxData = layout.ctxData + i * structs.perf_ctx_data.WORDS;
+      this.ctxData.push(new structs.perf_ctx_data(words, ctxData, i));
+    }
+    this.statics = new structs.perf_statics(words, layout.perfStatics, 0);
     for (let i = 0; i < config.tasks + config.cpus; i++) {
       const at = layout.contexts + i * layout.contextWords;
-      this.contexts.push(new perf_event_context(words, at, i, layout.dataTable));
+      this.contexts.push(new structs.perf_event_context(words, at, i, layout.dataTable));
     }
     for (let i = 0; i < config.events; i++) {
-      const at = layout.events + i * perf_event.WORDS;
-      this.events.push(new perf_event(words, at, i, layout.contextTable));
+      const at = layout.events + i * structs.perf_event.WORDS;
+      this.events.push(new structs.perf_event(words, at, i, layout.contextTable));
     }
     const cpuctx = layout.percpuWords - perf_cpu_context.WORDS;
     for (let i = 0; i < config.cpus; i++) {
@@ -216,7 +278,7 @@ export class Kernel {
   }
 
   /** The context that `plusOne` refers to; it must not be null. */
-  ctx(plusOne: number): perf_event_context {
+  ctx(plusOne: number): structs.perf_event_context {
     return this.contexts[plusOne - 1];
   }
 

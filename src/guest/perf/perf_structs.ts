@@ -25,8 +25,11 @@ const TaskWords: StructClass<typeof TASK_STRUCT> = struct(TASK_STRUCT);
 /** struct task_struct. */
 export class task_struct extends TaskWords {}
 
+/** perf_event_context::task of a context whose task has exited. */
+export const TASK_TOMBSTONE = -1;
+
 const PERF_EVENT_CONTEXT = {
-  /** The task, plus one; 0 for a CPU's own context. */
+  /** The task, plus one; 0 for a CPU's own context; TASK_TOMBSTONE once the task has exited. */
   task: 'int',
   parent_ctx: 'int',
   parent_gen: 'int',
@@ -40,6 +43,8 @@ const PERF_EVENT_CONTEXT = {
   /** 1 while some task or CPU holds it. */
   used: 'int',
   pmu: 'int',
+  /** References of its perf_event_pmu_context, 6.2 and later. C code does not know this word. */
+  pmu_ctx_refs: 'int',
 } as const;
 
 /** Word of the reference that is kept as an address. */
@@ -82,6 +87,8 @@ const X86_PERF_TASK_CONTEXT = {
   log_id: 'int',
 } as const;
 
+/** Word of the count of users, in 6.15 and later those of events that may count on other CPUs. */
+export const USERS_AT: number = wordOf(X86_PERF_TASK_CONTEXT, 'lbr_callstack_users');
 const DataWords: StructClass<typeof X86_PERF_TASK_CONTEXT> = struct(X86_PERF_TASK_CONTEXT);
 
 /** struct x86_perf_task_context, with its opt part; the saved records come behind its WORDS. */
@@ -125,10 +132,13 @@ const PERF_EVENT = {
   used: 'int',
   pmu: 'int',
   group_leader: 'int',
+  /** hw.target: the task that it was opened for, plus one. C code does not know this word. */
+  target: 'int',
 } as const;
 
 /** Word of the reference that is kept as an address. */
 export const EVENT_CTX_AT: number = wordOf(PERF_EVENT, 'ctx');
+export const TARGET_AT: number = wordOf(PERF_EVENT, 'target');
 const EventWords: StructClass<typeof PERF_EVENT> = struct(PERF_EVENT);
 
 /** struct perf_event with the parts of its attr and hw that matter here. */
@@ -147,3 +157,42 @@ export class perf_event extends EventWords {
     this.w[this.o + EVENT_CTX_AT] = this.contexts.address(v);
   }
 }
+
+const PERF_CTX_DATA = {
+  /** References of events and, for all system-wide ones together, of `global`. */
+  refcount: 'int',
+  global: 'int',
+  /** DATA_*. */
+  life: 'int',
+  /** The block that was freed before it, plus one. */
+  next: 'int',
+} as const;
+
+export const REFCOUNT_AT: number = wordOf(PERF_CTX_DATA, 'refcount');
+export const GLOBAL_AT: number = wordOf(PERF_CTX_DATA, 'global');
+const PerfCtxDataWords: StructClass<typeof PERF_CTX_DATA> = struct(PERF_CTX_DATA);
+
+/**
+ * struct perf_ctx_data, for the x86_perf_task_context of the same number. A kernel before 6.15 uses
+ * the life of the block alone.
+ */
+export class perf_ctx_data extends PerfCtxDataWords {}
+
+/** Words of which a kernel has one. */
+const STATICS = {
+  global_ctx_data_ref: 'int',
+  /** x86_pmu.lbr_callstack_users: those of system-wide events. */
+  lbr_callstack_users: 'int',
+  /** The block of task data that was freed last, plus one. */
+  free_data: 'int',
+  /** Whether a block, or a context, may be free once the grace period is over. */
+  dropped: 'int',
+} as const;
+
+export const GLOBAL_CTX_DATA_REF_AT: number = wordOf(STATICS, 'global_ctx_data_ref');
+export const LBR_CALLSTACK_USERS_AT: number = wordOf(STATICS, 'lbr_callstack_users');
+export const DROPPED_AT: number = wordOf(STATICS, 'dropped');
+const StaticWords: StructClass<typeof STATICS> = struct(STATICS);
+
+/** Static data of the perf core and the driver. */
+export class perf_statics extends StaticWords {}

@@ -1,6 +1,7 @@
 /** Actions of a guest's users of perf, and the overflow of a counter. */
 import * as perf from '../../guest/perf/perf_event.js';
 import { CALLSTACK_USER, cgroupAsked, CGROUPS } from '../../guest/perf/perf_event.js';
+import { hasRoom } from '../../guest/perf/task_data.js';
 import { accessesMost } from '../../machine/guest_call.js';
 import type { Machine } from '../../machine/machine.js';
 import type { ActionKind } from '../action.js';
@@ -85,12 +86,10 @@ export const ATTRS: BitNames = [
 ];
 
 /** Attributes that only a guest which runs as C code has. */
-const ATTRS_OF_IMAGE: number =
-  perf.ATTR_ENABLE_ON_EXEC |
-  perf.ATTR_FREQ |
-  perf.ATTR_BOUND |
-  perf.ATTR_CGROUP_A |
-  perf.ATTR_CGROUP_B;
+const ATTRS_OF_IMAGE: number = perf.ATTR_CGROUP_A | perf.ATTR_CGROUP_B;
+
+/** Attributes of the event that KVM makes. */
+const ATTRS_OF_KVM: number = perf.ATTR_VLBR | perf.ATTR_VLBR_EXCLUDES;
 
 /** Types that a reader understands at once, the best first. */
 const PLAIN_TYPES: readonly number[] = [CALLSTACK_USER, perf.PERF_SAMPLE_BRANCH_ANY | U];
@@ -119,14 +118,25 @@ const type: Param = {
   },
 };
 
+/**
+ * An event of the CPU may give space to all tasks, 6.15 and later. The port can't do that while a
+ * function of the VM is under way, which may have looked whether its task has some.
+ */
+function canOpenForAll(m: Machine, v: number, of: number): boolean {
+  const { vm } = m.vcpus[v];
+  if (of >= 0 || runsImage(m) || !m.cpu(v).kernel.x86_pmu.perfCtxData) return true;
+  return m.vcpus.every((other) => other.vm !== vm || m.ports[other.id].suspended === 0);
+}
+
 function canOpen(m: Machine, v: number, of: number, how = 0): boolean {
   if ((how & ATTRS_OF_IMAGE) !== 0 && !runsImage(m)) return false;
+  if ((how & ATTRS_OF_KVM) !== 0) return false;
   // An event of a cgroup is one of the CPU, and of one cgroup.
   const cgroup = cgroupAsked(how);
   if (cgroup !== 0 && (of >= 0 || cgroup >= CGROUPS.length)) return false;
   const cpu = m.cpu(v);
   if (cgroup !== 0 && !cpu.kernel.hasCgroups) return false;
-  if (freeEvents(m, v) <= 0) return false;
+  if (freeEvents(m, v) <= 0 || !hasRoom(cpu.kernel, of) || !canOpenForAll(m, v, of)) return false;
   return of < 0 || of === cpu.cpuctx.current || canSwitchTo(m, v, of);
 }
 
@@ -158,13 +168,13 @@ function drawOpen(d: Drawing, v: number): void {
   if (draw.below(4) === 0) d.b |= perf.ATTR_PINNED;
   if (style.oneFamily || draw.below(2) === 0) d.b |= perf.ATTR_INHERIT;
   if (draw.below(8) === 0) d.b |= perf.ATTR_DISABLED;
-  if (runsImage(machine)) drawAttrsOfImage(d, cpu.kernel.hasCgroups);
+  drawFurtherAttrs(d, cpu.kernel.hasCgroups);
   if (style.callstackOnly || draw.below(2) === 0) d.c = BRANCH_TYPES[0];
   else if (draw.below(8) !== 0) d.c = BRANCH_TYPES[draw.below(BRANCH_TYPES.length)];
   else d.c = draw.below(1 << perf.PERF_SAMPLE_BRANCH_MAX_SHIFT);
 }
 
-function drawAttrsOfImage(d: Drawing, hasCgroups: boolean): void {
+function drawFurtherAttrs(d: Drawing, hasCgroups: boolean): void {
   const { draw } = d;
   if (draw.below(8) === 0) d.b |= perf.ATTR_ENABLE_ON_EXEC | perf.ATTR_DISABLED;
   if (draw.below(4) === 0) d.b |= perf.ATTR_FREQ;

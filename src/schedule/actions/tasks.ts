@@ -1,5 +1,6 @@
 /** Actions of a guest's scheduler. */
 import { freeTask, inheritedEvents } from '../../guest/perf/events_syscall.js';
+import { hasRoom } from '../../guest/perf/task_data.js';
 import type { Machine } from '../../machine/machine.js';
 import type { ActionKind } from '../action.js';
 import { canSwitchTo, freeEvents } from '../guest.js';
@@ -17,7 +18,7 @@ function canTaskSwitch(m: Machine, v: number, to: number, migrates: boolean): bo
 function canFork(m: Machine, v: number): boolean {
   const { kernel, cpuctx } = m.cpu(v);
   if (freeTask(kernel) < 0) return false;
-  return inheritedEvents(kernel, cpuctx.current) <= freeEvents(m, v);
+  return inheritedEvents(kernel, cpuctx.current) <= freeEvents(m, v) && hasRoom(kernel, 0);
 }
 
 export const TASK_ACTIONS: Readonly<Record<TaskAction, ActionKind>> = {

@@ -8,7 +8,12 @@ import * as core from '../../../src/guest/perf/events_core.js';
 import * as intel from '../../../src/guest/perf/intel_core.js';
 import * as lbr from '../../../src/guest/perf/intel_lbr.js';
 import { intel_pmu_setup_lbr_filter } from '../../../src/guest/perf/intel_lbr_filter.js';
-import { KERNEL_VERSIONS, KernelLayout } from '../../../src/guest/perf/kernel.js';
+import {
+  KERNEL_VERSIONS,
+  KernelLayout,
+  type KernelVersion,
+  portOf,
+} from '../../../src/guest/perf/kernel.js';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
 import {
   branch_type,
@@ -305,6 +310,23 @@ describe('x86PmuOf', () => {
 
 describe('KERNEL_VERSIONS', () => {
   it('KERNEL_VERSIONS begins with the version that is the reference', () => {
-    expect(KERNEL_VERSIONS).toEqual(['6.1', '4.18']);
+    expect(KERNEL_VERSIONS).toEqual(['6.1', '6.12', '7.3', '4.18']);
+  });
+
+  it('portOf takes a tree to be like the version that last changed where task data lives', () => {
+    const like: Readonly<Record<string, KernelVersion>> = {
+      '5.9.1': '6.1',
+      '6.1.192': '6.1',
+      '6.2.0': '6.12',
+      '6.12.117': '6.12',
+      '6.14.3': '6.12',
+      '6.15.0': '7.3',
+      '7.2.12': '7.3',
+      '10.0.1': '7.3',
+      unknown: '6.1',
+    };
+    for (const [version, port] of Object.entries(like)) {
+      expect([version, portOf(version)]).toEqual([version, port]);
+    }
   });
 });

@@ -12,11 +12,19 @@ import {
   perf_cpu_context,
 } from '../../../src/guest/perf/cpu_structs.js';
 import {
+  DROPPED_AT,
   EVENT_CTX_AT,
+  GLOBAL_AT,
+  GLOBAL_CTX_DATA_REF_AT,
+  LBR_CALLSTACK_USERS_AT,
+  perf_ctx_data,
   perf_event,
   perf_event_context,
+  perf_statics,
+  REFCOUNT_AT,
   TASK_CTX_DATA_AT,
   task_struct,
+  USERS_AT,
   x86_perf_task_context,
 } from '../../../src/guest/perf/perf_structs.js';
 import { ObjectTable } from '../../../src/guest/perf/struct.js';
@@ -33,26 +41,30 @@ const FIELDS = {
   task_struct: 'perf_event_ctxp on_cpu cpu alive',
   perf_event_context:
     'task parent_ctx parent_gen generation nr_events nr_active is_active *task_ctx_data ' +
-    'rotate_necessary used pmu',
+    'rotate_necessary used pmu pmu_ctx_refs',
   x86_perf_task_context:
     'lbr_sel lbr_sel_hi tos valid_lbrs lbr_callstack_users lbr_stack_state log_id',
   perf_event:
     'state *ctx cpu oncpu attr branch_sample_type branch_reg_reg branch_reg_config ' +
     'branch_reg_config_hi branch_reg_idx branch_reg_alloc idx lbr_select_flag ' +
-    'total_time_running pending_disable parent used pmu group_leader',
+    'total_time_running pending_disable parent used pmu group_leader target',
   cpu_hw_events:
     'enabled n_events n_added n_txn txn_flags lbr_users br_sel lbr_select *last_task_ctx ' +
     'last_log_id lbr_sel_ref lbr_sel_config lbr_sel_config_hi guest_mask_vlbr lbr_stack_nr ' +
     'lbr_stack_hw_idx active_mask pv_lbr_users ' +
     'lbr_sel lbr_entries lbr_xsave lbr_pebs_users n_pebs n_large_pebs lbr_counters',
-  perf_cpu_context: 'task_ctx sched_cb_usage perf_sched_cb_usages pmu_disable_count current',
+  perf_cpu_context:
+    'task_ctx sched_cb_usage perf_sched_cb_usages pmu_disable_count current task_epc ' +
+    'hrtimer_active',
+  perf_ctx_data: 'refcount global life next',
+  perf_statics: 'global_ctx_data_ref lbr_callstack_users free_data dropped',
 };
 
 const STRUCTS = [
   { name: 'task_struct', words: 4, of: (w: Int32Array) => new task_struct(w, AT, 3) },
   {
     name: 'perf_event_context',
-    words: 11,
+    words: 12,
     of: (w: Int32Array) => new perf_event_context(w, AT, 3, table),
   },
   {
@@ -60,9 +72,11 @@ const STRUCTS = [
     words: 7,
     of: (w: Int32Array) => new x86_perf_task_context(w, AT, 3),
   },
-  { name: 'perf_event', words: 19, of: (w: Int32Array) => new perf_event(w, AT, 3, table) },
+  { name: 'perf_event', words: 20, of: (w: Int32Array) => new perf_event(w, AT, 3, table) },
   { name: 'cpu_hw_events', words: 25, of: (w: Int32Array) => new cpu_hw_events(w, AT, 3, table) },
-  { name: 'perf_cpu_context', words: 5, of: (w: Int32Array) => new perf_cpu_context(w, AT, 3) },
+  { name: 'perf_cpu_context', words: 7, of: (w: Int32Array) => new perf_cpu_context(w, AT, 3) },
+  { name: 'perf_ctx_data', words: 4, of: (w: Int32Array) => new perf_ctx_data(w, AT, 3) },
+  { name: 'perf_statics', words: 4, of: (w: Int32Array) => new perf_statics(w, AT, 3) },
 ] as const;
 
 const CLASSES = {
@@ -72,6 +86,8 @@ const CLASSES = {
   perf_event,
   cpu_hw_events,
   perf_cpu_context,
+  perf_ctx_data,
+  perf_statics,
 };
 
 /** Fields of a structure with their words. */
@@ -116,6 +132,8 @@ describe('words of references', () => {
   it('a word that is looked for by its number is always that of its field', () => {
     const found = [TASK_CTX_DATA_AT, EVENT_CTX_AT, LAST_TASK_CTX_AT, CURRENT_AT];
     expect(found).toEqual([7, 1, 8, 4]);
+    expect([USERS_AT, REFCOUNT_AT, GLOBAL_AT]).toEqual([4, 0, 1]);
+    expect([GLOBAL_CTX_DATA_REF_AT, LBR_CALLSTACK_USERS_AT, DROPPED_AT]).toEqual([0, 1, 3]);
   });
 });
 

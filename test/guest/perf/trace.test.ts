@@ -144,7 +144,7 @@ class Replay {
       case 'close':
         return syscall.perf_event_release_kernel(cpu, kernel.events[a]);
       case 'fork':
-        return syscall.perf_event_init_task(kernel, cpu.cpuctx.current, a);
+        return syscall.perf_event_init_task(cpu, a);
       case 'switch':
         switchOut(cpu, a);
         return switchIn(cpu, a);

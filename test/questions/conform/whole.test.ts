@@ -35,7 +35,7 @@ const RUNS = 60;
 
 function comparisonOf(kernel: DriverKind, runs = RUNS, ...cpus: string[]): WholeComparison {
   const models = (cpus.length === 0 ? ['skylake'] : cpus).map(cpuModel);
-  const comparison = new WholeComparison({ models, policy: always, kernel, seed: 1, runs });
+  const comparison = new WholeComparison({ models, policy: always, kernel, version: '6.1', seed: 1, runs });
   for (const _ of comparison.work());
   return comparison;
 }
@@ -92,7 +92,7 @@ describe('the port against itself', () => {
   it('the same seed draws the same schedules, and another seed draws others', () => {
     const countsOf = (seed: number): object => {
       const models = [cpuModel('skylake')];
-      const options = { models, policy: always, kernel: PORT, seed, runs: 8 };
+      const options = { models, policy: always, kernel: PORT, version: '6.1' as const, seed, runs: 8 };
       const comparison = new WholeComparison(options);
       for (const _ of comparison.work());
       return comparison.counts;
@@ -352,7 +352,9 @@ describe('what was reached of a tree', () => {
   });
 
   it.skipIf(imageVersions('6.1').length === 0)('is what the schedules reach', async () => {
-    const asked = { models: [cpuModel('skylake')], policy: always, kernel: PORT, seed: 1, runs: 6 };
+    const models = [cpuModel('skylake')];
+    const version = '6.1' as const;
+    const asked = { models, policy: always, kernel: PORT, version, seed: 1, runs: 6 };
     const counting = await WholeCoverageRun.of(tarOf('6.1'), asked, CACHE);
     const steps = [...counting.work()];
     expect(steps.at(-1)).toEqual({ doing: 'coverage, skylake', done: 6, wanted: 6 });

@@ -144,10 +144,9 @@ class Both {
 
   /** The current task forks a child, as long as the port has room for it and for its events. */
   private fork(): void {
-    const { current } = this.kernel.cpus[0].cpuctx;
     const child = syscall.freeTask(this.kernel);
     if (child < 0) return;
-    syscall.perf_event_init_task(this.kernel, current, child);
+    syscall.perf_event_init_task(this.kernel.cpus[0], child);
     this.tasks[child] = this.guest.task();
     expect(this.guest.call(0, 'vlbr_fork', this.tasks[child])).toBe(0);
   }

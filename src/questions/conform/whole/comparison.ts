@@ -3,6 +3,7 @@
  * Keeps the first difference on each model, with a short schedule that shows it.
  */
 import { ACTIONS_PER_RUN, DEFAULT_SHAPES } from '../../../campaign/campaign.js';
+import type { KernelVersion } from '../../../guest/perf/kernel.js';
 import type { DriverKind } from '../../../guest/perf/lbr_driver.js';
 import type { LbrPolicy } from '../../../host/policy/policy.js';
 import { assert } from '../../../hw/assert.js';
@@ -22,6 +23,8 @@ export interface WholeOptions {
   readonly policy: LbrPolicy;
   /** The whole path of a tree. */
   readonly kernel: DriverKind;
+  /** Of the port. */
+  readonly version: KernelVersion;
   readonly seed: number;
   /** Schedules; the models take turns with them. */
   readonly runs: number;
@@ -44,9 +47,6 @@ export interface CpuResult {
 
 /** Guests use LBR as on a CPU of their own, so that everything that perf does is met. */
 export const DEFAULT_POLICY: LbrPolicy = always;
-
-/** The port follows this version, whatever the tree. */
-const PORT_VERSION = '6.1';
 
 export class WholeComparison {
   readonly counts: Counts = noCounts();
@@ -78,9 +78,9 @@ export class WholeComparison {
 
   /** Makes the machines of a shape when they are first needed. */
   private pairOf(model: CpuModel, shape: (typeof DEFAULT_SHAPES)[number]): () => Pair {
-    const { policy, kernel } = this.options;
+    const { policy, kernel, version } = this.options;
     let pair: Pair | null = null;
-    return () => (pair ??= new Pair({ model, policy, kernel: PORT_VERSION, shape }, kernel));
+    return () => (pair ??= new Pair({ model, policy, kernel: version, shape }, kernel));
   }
 
   private run(run: number, pair: Pair): void {

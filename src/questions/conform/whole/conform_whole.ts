@@ -6,6 +6,7 @@ import { UsageError } from '../../../console/errors.js';
 import { Breather, doAll } from '../../../console/interrupt.js';
 import { askedCode, driverWords } from '../../../console/kernel_source.js';
 import { printJson, printLines } from '../../../console/output.js';
+import { portOf } from '../../../guest/perf/kernel.js';
 import { POLICIES } from '../../../host/policy/index.js';
 import { kvm } from '../../../host/policy/kvm.js';
 import { CPU_MODELS } from '../../../hw/cpu_models.js';
@@ -32,7 +33,8 @@ export async function conformWhole(options: ConformOptions): Promise<number> {
   if (code?.driver.image === undefined) {
     throw new UsageError(`${kernelSrc}: this is an lbr.c; compare it with --driver lbr.c`);
   }
-  const asked = { models, policy, kernel: code.driver, seed, runs };
+  const version = portOf(code.info.version);
+  const asked = { models, policy, kernel: code.driver, version, seed, runs };
   const comparison = new WholeComparison(asked);
   const began = performance.now();
   const worker = new Breather();

@@ -87,7 +87,8 @@ export class State {
       words[at++] = 1;
       words[at++] = event.state;
       words[at++] = event.oncpu;
-      words[at++] = guest.ctx(event.ctx).task;
+      // An event of a task that has exited is nobody's.
+      words[at++] = Math.max(0, guest.ctx(event.ctx).task);
       words[at++] = event.idx;
       words[at++] = event.branch_sample_type;
       words[at++] = event.parent;

@@ -232,12 +232,16 @@ void unregister_nmi_handler(unsigned int type, const char *name)
 	perf_handler = NULL;
 }
 
-/* An NMI on the CPU that runs; ip and user are those of what it interrupts. */
+/*
+ * An NMI on the CPU that runs; ip and user are those of what it interrupts. Events that ask for a
+ * frequency overflow as often as they ask, so their period stays what it is.
+ */
 EXPORT(vlbr_nmi) int vlbr_nmi(unsigned long ip, int user)
 {
 	static struct pt_regs regs[NR_CPUS];
 	struct pt_regs *r = &regs[vlbr_cpu];
 
+	vlbr_pass_time(NSEC_PER_SEC / FREQUENCY);
 	r->ip = ip;
 	r->cs = user ? __USER_CS : __KERNEL_CS;
 	r->flags = X86_EFLAGS_IF;

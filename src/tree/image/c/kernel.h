@@ -32,6 +32,7 @@ void vlbr_join(struct task_struct *task, int cgroup);
 void vlbr_join_parent(struct task_struct *child);
 void vlbr_forget_task(struct task_struct *task);
 void vlbr_starting(unsigned int cpu);
+void vlbr_pass_time(u64 ns);
 bool vlbr_call_is_idle(void (*func)(void *), void *info, int cpu);
 struct file *vlbr_file(int fd);
 int vlbr_fd(const void *event);
