@@ -146,7 +146,25 @@ const NO_PRIV_SAVE: KnownFinding = {
   why: 'PERF_SAMPLE_BRANCH_PRIV_SAVE is younger than this kernel, which refuses it',
 };
 
-const SINCE_6_15: readonly KnownFinding[] = [...ALWAYS, ...CGROUPS, ...PMU_OFF, ...BY_TASK];
+/** Since 6.15 as well. */
+const REFUSED: readonly KnownFinding[] = (
+  ['balanced', 'callstack-true', 'no-loss/task', 'no-leak/task'] as const
+).map((property) => ({
+  property,
+  given: ['an event of call stacks that is refused'],
+  why:
+    'an event that the driver refuses gives back a reference of its task that it never took, and ' +
+    'the space in which the call stack of the task is kept is freed under the events that use it',
+  rare: true,
+}));
+
+const SINCE_6_15: readonly KnownFinding[] = [
+  ...ALWAYS,
+  ...CGROUPS,
+  ...PMU_OFF,
+  ...BY_TASK,
+  ...REFUSED,
+];
 
 export const KERNEL_LISTS: readonly KernelList[] = [
   { version: '4.18', findings: ALWAYS },

@@ -9,6 +9,7 @@ import {
   cgroupAsked,
   PERF_SAMPLE_BRANCH_PLM_ALL,
 } from '../guest/perf/perf_event.js';
+import { refusesCallstack } from '../judge/asked.js';
 import { ACTION_WORDS, type Schedule } from '../schedule/schedule.js';
 import { KIND } from '../schedule/table.js';
 
@@ -16,7 +17,7 @@ import { KIND } from '../schedule/table.js';
 const ZERO_LENGTH = 2;
 
 /** Whether an action of a kind, with these parameters, makes the situation. */
-type Makes = (kind: number, a: number, b: number) => boolean;
+type Makes = (kind: number, a: number, b: number, c: number) => boolean;
 
 const BY_ACTION: ReadonlyMap<Situation, Makes> = new Map<Situation, Makes>([
   ['a raw write of an MSR', (kind) => kind === KIND.wrmsr],
@@ -24,6 +25,10 @@ const BY_ACTION: ReadonlyMap<Situation, Makes> = new Map<Situation, Makes>([
   ['an event that is disabled', (kind) => kind === KIND.disable],
   ['an event that is closed', (kind) => kind === KIND.close],
   ['an NMI inside a function', (kind, _a, b) => kind === KIND.pmi && b > 0],
+  [
+    'an event of call stacks that is refused',
+    (kind, _a, _b, c) => kind === KIND.open && refusesCallstack(c),
+  ],
   ['a task that exits', (kind) => kind === KIND.taskExit],
   ['a task that moves to a cgroup', (kind) => kind === KIND.moveTask],
   ['a pinned event of a cgroup', (...action) => OF_CGROUP(...action) && PINNED(...action)],
@@ -51,6 +56,7 @@ export type Situation =
   | 'an event that is disabled'
   | 'an event that is closed'
   | 'an NMI inside a function'
+  | 'an event of call stacks that is refused'
   | 'a task that exits'
   | 'a task that moves to a cgroup'
   | 'a pinned event of a cgroup'
@@ -64,7 +70,7 @@ export function situationsIn(schedule: Schedule): ReadonlySet<Situation> {
   const { words, length } = schedule;
   const has = (makes: Makes): boolean => {
     for (let at = 0; at < length * ACTION_WORDS; at += ACTION_WORDS) {
-      if (makes(words[at], words[at + 2], words[at + 3])) return true;
+      if (makes(words[at], words[at + 2], words[at + 3], words[at + 4])) return true;
     }
     return false;
   };
@@ -81,7 +87,7 @@ function typesIn({ words, length }: Schedule): ReadonlySet<number> {
   for (let at = 0; at < length * ACTION_WORDS; at += ACTION_WORDS) {
     const type = words[at + 4];
     const all = (type & PERF_SAMPLE_BRANCH_PLM_ALL) === 0 ? PERF_SAMPLE_BRANCH_PLM_ALL : 0;
-    if (words[at] === KIND.open) types.add(type | all);
+    if (words[at] === KIND.open && !refusesCallstack(type)) types.add(type | all);
   }
   return types;
 }

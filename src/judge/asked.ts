@@ -89,3 +89,19 @@ export function typeAsked(type: number, fromHi: number): number {
   if ((type & perf.PERF_SAMPLE_BRANCH_TYPE_SAVE) === 0) return 0;
   return PERF_BR[branch.addressKind(fromHi)] ?? 0;
 }
+
+/** What a call stack goes with: levels, and what narrows no branch down by its kind. */
+const CALLSTACK_EXCLUDES: number =
+  perf.PERF_SAMPLE_BRANCH_ANY |
+  perf.PERF_SAMPLE_BRANCH_ANY_CALL |
+  perf.PERF_SAMPLE_BRANCH_ANY_RETURN |
+  perf.PERF_SAMPLE_BRANCH_IND_CALL |
+  perf.PERF_SAMPLE_BRANCH_ABORT_TX |
+  perf.PERF_SAMPLE_BRANCH_IN_TX |
+  perf.PERF_SAMPLE_BRANCH_NO_TX |
+  perf.PERF_SAMPLE_BRANCH_COND;
+
+/** Whether a type asks for call stacks, and for what the driver does not give with them. */
+export function refusesCallstack(type: number): boolean {
+  return callstackAsked(type) && (type & CALLSTACK_EXCLUDES) !== 0;
+}

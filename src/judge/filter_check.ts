@@ -8,21 +8,10 @@ import { BRANCH_IRET, BRANCH_NAMES } from '../hw/branch.js';
 import type { LogicalProcessor } from '../hw/logical_processor.js';
 import * as msrs from '../hw/msr_index.js';
 import { totalVcpus } from '../machine/config.js';
-import { callstackAsked, kindsAsked, levelAsked } from './asked.js';
+import { callstackAsked, kindsAsked, levelAsked, refusesCallstack } from './asked.js';
 import { countsOn } from './balance.js';
 import { Check } from './check.js';
 import { PROPERTY, REACH } from './properties.js';
-
-/** What a call stack goes with: levels, and what narrows no branch down by its kind. */
-const CALLSTACK_EXCLUDES: number =
-  perf.PERF_SAMPLE_BRANCH_ANY |
-  perf.PERF_SAMPLE_BRANCH_ANY_CALL |
-  perf.PERF_SAMPLE_BRANCH_ANY_RETURN |
-  perf.PERF_SAMPLE_BRANCH_IND_CALL |
-  perf.PERF_SAMPLE_BRANCH_ABORT_TX |
-  perf.PERF_SAMPLE_BRANCH_IN_TX |
-  perf.PERF_SAMPLE_BRANCH_NO_TX |
-  perf.PERF_SAMPLE_BRANCH_COND;
 
 export class FilterCheck extends Check {
   /** Per vCPU: the last LBR_SELECT and type that were found to agree. */
@@ -44,7 +33,7 @@ export class FilterCheck extends Check {
     if ((type & ~perf.PERF_SAMPLE_BRANCH_PLM_ALL) === 0) return -perf.EINVAL;
     if (!callstackAsked(type)) return 0;
     if (!this.reference.model.callstack) return -perf.EOPNOTSUPP;
-    return (type & CALLSTACK_EXCLUDES) !== 0 ? -perf.EINVAL : 0;
+    return refusesCallstack(type) ? -perf.EINVAL : 0;
   }
 
   private breaks(vcpu: number, text: () => string): void {

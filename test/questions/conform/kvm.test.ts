@@ -22,7 +22,14 @@ describe.each(imageVersions('6.1'))('merged and the KVM of Linux %s', (version) 
   function parted(...cpus: readonly string[]): number[] {
     const models = cpus.map(cpuModel);
     const runs = 80 * cpus.length;
-    const comparison = new WholeComparison({ models, policy: kvm, kernel, version: '6.1', seed: 3, runs });
+    const comparison = new WholeComparison({
+      models,
+      policy: kvm,
+      kernel,
+      version: '6.1',
+      seed: 3,
+      runs,
+    });
     for (const _ of comparison.work());
     expect(comparison.counts.accesses).toBeGreaterThan(100 * runs);
     return comparison.results.map((result) => result.parted);

@@ -35,7 +35,14 @@ const RUNS = 60;
 
 function comparisonOf(kernel: DriverKind, runs = RUNS, ...cpus: string[]): WholeComparison {
   const models = (cpus.length === 0 ? ['skylake'] : cpus).map(cpuModel);
-  const comparison = new WholeComparison({ models, policy: always, kernel, version: '6.1', seed: 1, runs });
+  const comparison = new WholeComparison({
+    models,
+    policy: always,
+    kernel,
+    version: '6.1',
+    seed: 1,
+    runs,
+  });
   for (const _ of comparison.work());
   return comparison;
 }
@@ -92,7 +99,14 @@ describe('the port against itself', () => {
   it('the same seed draws the same schedules, and another seed draws others', () => {
     const countsOf = (seed: number): object => {
       const models = [cpuModel('skylake')];
-      const options = { models, policy: always, kernel: PORT, version: '6.1' as const, seed, runs: 8 };
+      const options = {
+        models,
+        policy: always,
+        kernel: PORT,
+        version: '6.1' as const,
+        seed,
+        runs: 8,
+      };
       const comparison = new WholeComparison(options);
       for (const _ of comparison.work());
       return comparison.counts;
