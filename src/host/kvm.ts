@@ -259,10 +259,13 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
     this.policy.host_perf_event(this, pcpu, loaded, on);
   }
 
-  setPassthrough(vcpu: Vcpu, on: boolean): void {
+  setPassthrough(vcpu: Vcpu, on: boolean, info = true): void {
     if (vcpu.msr_passthrough === on) return;
     vcpu.msr_passthrough = on;
     vcpu.vmcs.setIntercepts(!on);
+    const { lbr_info, lbr_nr } = this.model;
+    if (info || lbr_info === 0) return;
+    for (let i = 0; i < lbr_nr; i++) vcpu.vmcs.setIntercept(lbr_info + i, true);
   }
 
   interceptSelect(vcpu: Vcpu): void {

@@ -207,6 +207,63 @@ export const CPU_MODELS: readonly CpuModel[] = [
       'SDM Vol. 3B, "Last Branch, Call Stack, Interrupt, and Exception Recording for Processors ' +
       'Based on Goldmont Microarchitecture" [stated]',
   },
+  {
+    ...NHM,
+    name: 'icelake',
+    uarch: 'Ice Lake server',
+    models: '06_6A, 06_6C',
+    lbr_nr: 32,
+    lbr_format: LBR_FORMAT_INFO,
+    lbr_info: MSR_LBR_INFO_0,
+    select: 'snb',
+    lbrInit: 'skl',
+    callstack: true,
+    pmu_version: 5,
+    tsx: true,
+    doubleAbort: false,
+    cstateWipe: true,
+    cites:
+      'Linux 6.1 core.c:intel_pmu_init() [deduced]; LBR_FMT, and the rest as on Skylake: the ' +
+      'banks are as in Xen, Vol. 3B of the SDM lists no newer table [assumed]',
+  },
+  {
+    ...NHM,
+    name: 'tigerlake',
+    uarch: 'Ice Lake client, Tiger Lake, Rocket Lake: no TSX',
+    models: '06_8C, 06_8D, 06_7D, 06_7E, 06_A7',
+    lbr_nr: 32,
+    lbr_format: LBR_FORMAT_INFO,
+    lbr_info: MSR_LBR_INFO_0,
+    select: 'snb',
+    lbrInit: 'skl',
+    callstack: true,
+    pmu_version: 5,
+    tsx: false,
+    doubleAbort: false,
+    cstateWipe: true,
+    cites:
+      'Linux 6.1 core.c:intel_pmu_init() [deduced]; no rtm among the CPU flags that Linux lists ' +
+      'on Tiger Lake [stated]; the rest as on icelake [assumed]',
+  },
+  {
+    ...NHM,
+    name: 'goldmont-plus',
+    uarch: 'Goldmont Plus, Tremont',
+    models: '06_7A, 06_86, 06_96, 06_9C',
+    lbr_nr: 32,
+    lbr_format: LBR_FORMAT_INFO2,
+    lbr_info: MSR_LBR_INFO_0,
+    select: 'snb',
+    lbrInit: 'skl',
+    callstack: true,
+    pmu_version: 4,
+    tsx: false,
+    doubleAbort: false,
+    cstateWipe: true,
+    cites:
+      'Linux 6.1 core.c:intel_pmu_init() and commit 1ac7fd8159a8 [deduced]; C-states as on ' +
+      'Goldmont; Tremont has PMU version 5, which freezes as 4 does [assumed]',
+  },
 ];
 
 /** Separates a model's name from a depth that no silicon has. */

@@ -51,7 +51,15 @@ function slot(cpu: LogicalProcessor, i: number): number[] {
 
 it('call-stack mode exists on Haswell and later and on Goldmont, and nowhere else', () => {
   const names = MODELS.map((model) => model.name);
-  expect(names).toEqual(['haswell', 'haswell-notsx', 'skylake', 'goldmont']);
+  expect(names.toSorted()).toEqual([
+    'goldmont',
+    'goldmont-plus',
+    'haswell',
+    'haswell-notsx',
+    'icelake',
+    'skylake',
+    'tigerlake',
+  ]);
 });
 
 describe.each(MODELS)('call-stack mode of $name', (model) => {
