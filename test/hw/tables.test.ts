@@ -156,6 +156,12 @@ describe('CPU_MODELS', () => {
     expect(twice.map(({ name }) => name)).toEqual(['haswell', 'haswell-notsx']);
   });
 
+  // Specification updates HSD080 and HSM083: of Haswell, and of no other CPU.
+  it('the table has zero-length calls pushed on Haswell, and on no other CPU', () => {
+    const pushed = CPU_MODELS.filter((model) => model.zeroCallPushed);
+    expect(pushed.map(({ name }) => name)).toEqual(['haswell', 'haswell-notsx']);
+  });
+
   it.each(ROWS.map((row) => ({ name: row[0], row })))(
     'the row of $name has the facts of the literal table',
     ({ row }) => {
