@@ -45,6 +45,7 @@ describe('msr_index', () => {
       MSR_IA32_DEBUGCTLMSR: index('1d9'),
       DEBUGCTLMSR_LBR: low(0),
       DEBUGCTLMSR_BTF: low(1),
+      DEBUGCTLMSR_BUS_LOCK_DETECT: low(2),
       DEBUGCTLMSR_TR: low(6),
       DEBUGCTLMSR_BTS: low(7),
       DEBUGCTLMSR_BTINT: low(8),
