@@ -289,8 +289,8 @@ describe('what is compared', () => {
       expect(named()).toBe(left.includes(name) ? '' : own);
       verdicts.clear();
       verdicts.breaks(property, () => '');
-      const broken = `whether the policy has broken ${name}`;
-      expect(named()).toBe(left.includes(name) ? '' : broken);
+      const policys = `whether the policy has broken ${name}`;
+      expect(named()).toBe(left.includes(name) ? '' : policys);
     }
   });
 
