@@ -17,6 +17,8 @@ const GOLDEN = new URL('./golden/', import.meta.url);
 const MENDED: Readonly<Record<string, string>> = {
   // A write that faults is the guest's fault (commit ca674df13b19).
   '005-merged-lets-a-guest-fault-the-host.json': '7.3',
+  // INFO is known wherever the driver has its address (commit 03c4c7f88709, in 6.3).
+  '080-merged-refuses-info-on-goldmont-plus.json': '7.3',
 };
 
 const NAMES = readdirSync(GOLDEN).filter((name) => name.endsWith('.json'));
@@ -84,6 +86,9 @@ const OWN: readonly Own[] = [
   },
 ];
 
+/** On Goldmont the driver has an address for INFO, and the CPU has no INFO. */
+const NO_INFO = 'v0: rdmsr msr=0xdc0';
+
 /** The monitor of v0 takes LBR away, KVM releases the event, and v1 uses LBR. */
 const TAKEN = [
   OPEN,
@@ -144,6 +149,16 @@ describe.each(imageVersions('6.1', '7.3'))('the KVM of Linux %s', (version) => {
     // 7.3 refuses it (commit 3a6de51a437f), and the event is made anew, with an empty stack.
     expect(whose('no-leak/vm')).toBe(version === '6.1' ? 'policy' : 'nobody');
     expect(whose('no-loss/any')).toBe(version === '6.1' ? 'nobody' : 'policy');
+  });
+
+  it('reads INFO for a guest on Goldmont, which has none, since 6.3', async () => {
+    const driver = imageDriver(await treeImage(tarOf(version), CACHE, { kvm: true }));
+    const whose = (property: string): string => {
+      const [one] = parseReplayText(kvmSchedule(property, 'goldmont', [NO_INFO]));
+      return breakerOf(withDriver(one, driver, kvmOf(version)));
+    };
+    const wanted = version === '6.1' ? 'nobody' : 'policy';
+    expect([whose('no-warn'), whose('no-fault')]).toEqual([wanted, wanted]);
   });
 
   it('drops a bad value where perf refuses its event', { timeout: 300_000 }, async () => {

@@ -120,6 +120,13 @@ const HARMFUL: readonly Case[] = [
     actions: [OPEN, 'v0: pmi event=0'],
   },
   {
+    says: 'a guest with RTM may not set RTM_DEBUG',
+    version: '7.3',
+    edit: [VMX, 'debugctl |= DEBUGCTLMSR_RTM_DEBUG', '(void)0'],
+    property: 'no-fault',
+    actions: ['v0: wrmsr msr=0x1d9 eax=0x8000'],
+  },
+  {
     says: 'a DEBUGCTL with reserved bits is taken',
     version: '7.3',
     edit: [VMX, '!vmx_is_valid_debugctl(vcpu, data, msr_info->host_initiated)', '0'],

@@ -23,8 +23,24 @@ import type { Vcpu } from './vcpu.js';
 /** Bits of GLOBAL_OVF_CTRL that a version 2 guest may write: OvfBuffer and CondChgd. */
 const OVF_CTRL_HI: number = GLOBAL_CTRL_HI | (1 << (62 - 32)) | msrs.GLOBAL_STATUS_COND_CHG_HI;
 
-/** vmx.c:vmx_get_supported_debugctl(): the guest has no RTM and no bus-lock detection. */
-const SUPPORTED_DEBUGCTL: number = msrs.DEBUGCTLMSR_LBR | msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
+/** kvm_x86_ops.HOST_OWNED_DEBUGCTL of VMX: as the host has it while the guest runs. */
+const HOST_OWNED_DEBUGCTL: number = msrs.DEBUGCTLMSR_FREEZE_IN_SMM;
+
+/** vmx.c:vmx_get_supported_debugctl(): no CPU of the table detects bus locks. */
+function supportedDebugctl({ tsx }: CpuModel): number {
+  const lbr = msrs.DEBUGCTLMSR_LBR | msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
+  return tsx ? lbr | msrs.DEBUGCTLMSR_RTM_DEBUG : lbr;
+}
+
+/** Kernel: vmx.h:vmx_guest_debugctl_read(). */
+function vmx_guest_debugctl_read({ vmcs }: Vcpu): number {
+  return vmcs.guestDebugctl & ~HOST_OWNED_DEBUGCTL;
+}
+
+/** Kernel: vmx.h:vmx_guest_debugctl_write(). */
+function vmx_guest_debugctl_write({ vmcs, host_debugctl }: Vcpu, value: number): void {
+  vmcs.guestDebugctl = value | (host_debugctl & HOST_OWNED_DEBUGCTL);
+}
 
 /** Bits that vmx_is_valid_debugctl() drops without a fault. */
 const DROPPED_DEBUGCTL: number = msrs.DEBUGCTLMSR_BTF | msrs.DEBUGCTLMSR_LBR;
@@ -47,6 +63,7 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
   readonly tree: null = null;
   private readonly model: CpuModel;
   private readonly map: LbrMap;
+  private readonly supportedDebugctl: number;
 
   constructor(policy: LbrPolicy, perf: HostPerf, hardware: LbrHardware) {
     super(hardware);
@@ -54,6 +71,7 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
     this.perf = perf;
     this.model = hardware.pcpus[0].model;
     this.map = lbrMap(this.model);
+    this.supportedDebugctl = supportedDebugctl(this.model);
   }
 
   boot(vcpus: readonly Vcpu[]): void {
@@ -67,7 +85,8 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
    * 1. Requests may release the guest LBR event, and perf then writes the host's DEBUGCTL.
    * 2. The host's DEBUGCTL is noted, to come back at the exit. Noted earlier, it could bring back a
    *    recording that perf has ended (commit 189ecdb3e112, FINDINGS H19); noted later, it would
-   *    lack the LBR bit of a host event whose registers the policy borrows in step 3.
+   *    lack the LBR bit of a host event whose registers the policy borrows in step 3. What the
+   *    host owns of the guest's DEBUGCTL follows it (KVM_RUN_LOAD_DEBUGCTL).
    * 3. The policy, interrupts off, brings the guest's stack and opens or closes the MSR bitmap. No
    *    host event can come any more, so what it sees of perf holds until the exit.
    * 4. Hardware loads the guest's DEBUGCTL last: from here on it records, into whatever stack is in
@@ -79,6 +98,7 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
     const cpu = this.pcpus[vcpu.pcpu];
     this.policy.handleRequests(this, vcpu);
     vcpu.host_debugctl = cpu.debugctl;
+    vmx_guest_debugctl_write(vcpu, vmx_guest_debugctl_read(vcpu));
     this.policy.vcpu_enter(this, vcpu);
     if (!vcpu.vmcs.enter(cpu)) this.observer.entryFailed(vcpu.id);
     vcpu.inGuest = true;
@@ -138,7 +158,7 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
     switch (msr) {
       case msrs.MSR_IA32_DEBUGCTLMSR:
         this.vector = this.policy.debugctlAccess(this, vcpu);
-        return this.vector === 0 ? vcpu.vmcs.guestDebugctl : 0;
+        return this.vector === 0 ? vmx_guest_debugctl_read(vcpu) : 0;
       case msrs.MSR_IA32_PERF_CAPABILITIES:
         return this.model.lbr_format;
       case msrs.MSR_CORE_PERF_GLOBAL_STATUS:
@@ -190,10 +210,11 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
 
   /** Kernel: vmx.c:vmx_set_msr(), MSR_IA32_DEBUGCTLMSR. */
   private setDebugctl(vcpu: Vcpu, eax: number, edx: number): Vector {
-    if (edx !== 0 || (eax & ~(SUPPORTED_DEBUGCTL | DROPPED_DEBUGCTL)) !== 0) return GP_VECTOR;
+    const supported = this.supportedDebugctl;
+    if (edx !== 0 || (eax & ~(supported | DROPPED_DEBUGCTL)) !== 0) return GP_VECTOR;
     const vector = this.policy.debugctlAccess(this, vcpu);
     if (vector !== 0) return vector;
-    vcpu.vmcs.guestDebugctl = eax & SUPPORTED_DEBUGCTL;
+    vmx_guest_debugctl_write(vcpu, eax & supported);
     this.policy.setDebugctl(this, vcpu);
     return 0;
   }
@@ -244,7 +265,7 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
     assert(vcpu.pcpu < 0, 'a vCPU migrates while its thread is off');
     const { vmcs } = vcpu;
     const carried = this.policy.get_state(this, vcpu);
-    const debugctl = carried ? vmcs.guestDebugctl : 0;
+    const debugctl = carried ? vmx_guest_debugctl_read(vcpu) : 0;
     const pvLbrCtrl = carried ? vcpu.pvLbrCtrl : 0;
     vcpu.clearWords();
     if (!carried) vcpu.records.clear();
@@ -259,10 +280,13 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
     this.policy.host_perf_event(this, pcpu, loaded, on);
   }
 
-  setPassthrough(vcpu: Vcpu, on: boolean): void {
+  setPassthrough(vcpu: Vcpu, on: boolean, info = true): void {
     if (vcpu.msr_passthrough === on) return;
     vcpu.msr_passthrough = on;
     vcpu.vmcs.setIntercepts(!on);
+    const { lbr_info, lbr_nr } = this.model;
+    if (info || lbr_info === 0) return;
+    for (let i = 0; i < lbr_nr; i++) vcpu.vmcs.setIntercept(lbr_info + i, true);
   }
 
   interceptSelect(vcpu: Vcpu): void {

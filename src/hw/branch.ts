@@ -16,7 +16,7 @@ export const BRANCH_IND_CALL = 2;
 export const BRANCH_RET = 3;
 export const BRANCH_IND_JMP = 4;
 export const BRANCH_REL_JMP = 5;
-/** A relative call to the next instruction: hardware pushes it, software drops it. */
+/** A relative call to the next instruction: no frame, though some CPUs push it as one. */
 export const BRANCH_ZERO_CALL = 6;
 /** Far branches from here on: all of them are in the FAR_BRANCH class of LBR_SELECT. */
 export const BRANCH_SYSCALL = 7;

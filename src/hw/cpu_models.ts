@@ -47,13 +47,21 @@ export interface CpuModel {
   readonly doubleAbort: boolean;
   /** A deep C-state may zero FROM, TO, INFO and TOS. */
   readonly cstateWipe: boolean;
+  /** Call-stack mode pushes a call to the next instruction, which the SDM says it does not. */
+  readonly zeroCallPushed: boolean;
   /** Where the facts come from, and how sure they are (docs/FIDELITY.md). */
   readonly cites: string;
 }
 
 const NHM = { lbr_from: MSR_LBR_NHM_FROM, lbr_to: MSR_LBR_NHM_TO, lbr_info: 0 };
 const CORE = { lbr_from: MSR_LBR_CORE_FROM, lbr_to: MSR_LBR_CORE_TO, lbr_info: 0 };
-const OLD = { callstack: false, tsx: false, doubleAbort: false, cstateWipe: false };
+const OLD = {
+  callstack: false,
+  tsx: false,
+  doubleAbort: false,
+  cstateWipe: false,
+  zeroCallPushed: false,
+};
 const LBR_TABLE = 'SDM Vol. 3B, "LBR Stack Size and TOS Pointer Range"';
 
 /** Every CPU model, by the name that --cpu takes. */
@@ -137,9 +145,11 @@ export const CPU_MODELS: readonly CpuModel[] = [
     tsx: true,
     doubleAbort: true,
     cstateWipe: true,
+    zeroCallPushed: true,
     cites:
       'SDM Vol. 3B, "Last Branch, Call Stack, Interrupt, and Exception Recording for Processors ' +
-      'Based on Haswell Microarchitecture" [stated]; C-state wipe as on Skylake [assumed]',
+      'Based on Haswell Microarchitecture" [stated]; zero-length calls by the specification ' +
+      'updates HSD080 and HSM083, of clients [stated]; C-state wipe as on Skylake [assumed]',
   },
   {
     ...NHM,
@@ -155,6 +165,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     tsx: false,
     doubleAbort: true,
     cstateWipe: true,
+    zeroCallPushed: true,
     cites: 'Specification updates HSD172, HSM182, BDM127 [stated]',
   },
   {
@@ -172,6 +183,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     tsx: true,
     doubleAbort: false,
     cstateWipe: true,
+    zeroCallPushed: false,
     cites:
       'SDM Vol. 3B, "Last Branch, Call Stack, Interrupt, and Exception Recording for Processors ' +
       'Based on Skylake Microarchitecture" and "LBR Behavior and Deep C-State" [stated]',
@@ -203,9 +215,70 @@ export const CPU_MODELS: readonly CpuModel[] = [
     tsx: false,
     doubleAbort: false,
     cstateWipe: true,
+    zeroCallPushed: false,
     cites:
       'SDM Vol. 3B, "Last Branch, Call Stack, Interrupt, and Exception Recording for Processors ' +
       'Based on Goldmont Microarchitecture" [stated]',
+  },
+  {
+    ...NHM,
+    name: 'icelake',
+    uarch: 'Ice Lake server',
+    models: '06_6A, 06_6C',
+    lbr_nr: 32,
+    lbr_format: LBR_FORMAT_INFO,
+    lbr_info: MSR_LBR_INFO_0,
+    select: 'snb',
+    lbrInit: 'skl',
+    callstack: true,
+    pmu_version: 5,
+    tsx: true,
+    doubleAbort: false,
+    cstateWipe: true,
+    zeroCallPushed: false,
+    cites:
+      'Linux 6.1 core.c:intel_pmu_init() [deduced]; LBR_FMT, and the rest as on Skylake: the ' +
+      'banks are as in Xen, Vol. 3B of the SDM lists no newer table [assumed]',
+  },
+  {
+    ...NHM,
+    name: 'tigerlake',
+    uarch: 'Ice Lake client, Tiger Lake, Rocket Lake: no TSX',
+    models: '06_8C, 06_8D, 06_7D, 06_7E, 06_A7',
+    lbr_nr: 32,
+    lbr_format: LBR_FORMAT_INFO,
+    lbr_info: MSR_LBR_INFO_0,
+    select: 'snb',
+    lbrInit: 'skl',
+    callstack: true,
+    pmu_version: 5,
+    tsx: false,
+    doubleAbort: false,
+    cstateWipe: true,
+    zeroCallPushed: false,
+    cites:
+      'Linux 6.1 core.c:intel_pmu_init() [deduced]; no rtm among the CPU flags that Linux lists ' +
+      'on Tiger Lake [stated]; the rest as on icelake [assumed]',
+  },
+  {
+    ...NHM,
+    name: 'goldmont-plus',
+    uarch: 'Goldmont Plus, Tremont',
+    models: '06_7A, 06_86, 06_96, 06_9C',
+    lbr_nr: 32,
+    lbr_format: LBR_FORMAT_INFO2,
+    lbr_info: MSR_LBR_INFO_0,
+    select: 'snb',
+    lbrInit: 'skl',
+    callstack: true,
+    pmu_version: 4,
+    tsx: false,
+    doubleAbort: false,
+    cstateWipe: true,
+    zeroCallPushed: false,
+    cites:
+      'Linux 6.1 core.c:intel_pmu_init() and commit 1ac7fd8159a8 [deduced]; C-states as on ' +
+      'Goldmont; Tremont has PMU version 5, which freezes as 4 does [assumed]',
   },
 ];
 

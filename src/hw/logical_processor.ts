@@ -163,12 +163,18 @@ export class LogicalProcessor implements MsrPort {
     );
   }
 
-  /** Whether LBR_SELECT lets a branch of this kind through that ends in ring `cpl`. */
+  /**
+   * Whether LBR_SELECT lets a branch of this kind through that ends in ring `cpl`. In call-stack
+   * mode a zero-length call is no frame except by erratum HSD080.
+   */
   captures(kind: number, cpl: number): boolean {
     if (this.model.select === 'none') return true;
     const select = this.words[this.o + SELECT];
     if ((select & (cpl === 0 ? msrs.LBR_KERNEL : msrs.LBR_USER)) !== 0) return false;
     if ((select & SELECT_BIT[kind]) !== 0) return false;
+    if (kind === BRANCH_ZERO_CALL && (select & msrs.LBR_CALL_STACK) !== 0) {
+      return this.model.zeroCallPushed;
+    }
     if (this.model.select !== 'nhm') return true;
     // Nehalem's jump bits reach calls and returns as well, which is why Linux leaves them 0.
     if (kind === BRANCH_REL_CALL || kind === BRANCH_ZERO_CALL) {

@@ -23,6 +23,7 @@ export const MSR_LBR_TOS = 0x1c9;
 export const MSR_IA32_DEBUGCTLMSR = 0x1d9;
 export const DEBUGCTLMSR_LBR: number = 1 << 0;
 export const DEBUGCTLMSR_BTF: number = 1 << 1;
+export const DEBUGCTLMSR_BUS_LOCK_DETECT: number = 1 << 2;
 export const DEBUGCTLMSR_TR: number = 1 << 6;
 export const DEBUGCTLMSR_BTS: number = 1 << 7;
 export const DEBUGCTLMSR_BTINT: number = 1 << 8;

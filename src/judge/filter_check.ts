@@ -4,7 +4,7 @@
  * over by then. It is the guest kernel's own doing, unless the VM is no longer the same guest.
  */
 import * as perf from '../guest/perf/perf_event.js';
-import { BRANCH_IRET, BRANCH_NAMES } from '../hw/branch.js';
+import { BRANCH_IRET, BRANCH_NAMES, BRANCH_ZERO_CALL } from '../hw/branch.js';
 import type { LogicalProcessor } from '../hw/logical_processor.js';
 import * as msrs from '../hw/msr_index.js';
 import { totalVcpus } from '../machine/config.js';
@@ -91,7 +91,8 @@ export class FilterCheck extends Check {
     if (select === 'none') return '';
     const mode = (registers.stack.lbr_select & msrs.LBR_CALL_STACK) !== 0;
     if (mode !== callstackAsked(type)) return `${mode ? 'turns' : 'does not turn'} the mode on`;
-    const kinds = kindsAsked(type);
+    // In call-stack mode hardware itself leaves out a call to the next instruction.
+    const kinds = kindsAsked(type) & (mode ? ~(1 << BRANCH_ZERO_CALL) : -1);
     for (let kind = 0; kind <= BRANCH_IRET; kind++) {
       if ((kinds & (1 << kind)) === 0) continue;
       if (levelAsked(type, true) && !registers.captures(kind, 0)) {

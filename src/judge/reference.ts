@@ -22,11 +22,9 @@ import { PROPERTY, REACH } from './properties.js';
 
 const IN_TX_OR_ABORT_HI: number = msrs.LBR_FROM_FLAG_IN_TX_HI | msrs.LBR_FROM_FLAG_ABORT_HI;
 
-/** DEBUGCTL bits that KVM lets a guest set. */
+/** DEBUGCTL bits that KVM lets a guest set, where the guest has transactions and where not. */
 const GUEST_DEBUGCTL: number = msrs.DEBUGCTLMSR_LBR | msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
-
-/** DEBUGCTL bits that a guest may write; BTF is dropped without a fault. */
-const GUEST_DEBUGCTL_OK: number = GUEST_DEBUGCTL | msrs.DEBUGCTLMSR_BTF;
+const WITH_TSX: number = GUEST_DEBUGCTL | msrs.DEBUGCTLMSR_RTM_DEBUG;
 
 /** MSRs besides the LBR's that a guest has; perf writes nothing to them that faults. */
 const EMULATED: readonly number[] = [
@@ -260,7 +258,7 @@ export class Reference extends Remembering {
   write(vcpu: number, msr: number, eax: number, edx: number, isDropped: boolean = false): void {
     const registers = this.registers[vcpu];
     if (msr === msrs.MSR_IA32_DEBUGCTLMSR) {
-      registers.wrmsr(msr, eax & GUEST_DEBUGCTL, 0);
+      registers.wrmsr(msr, eax & this.guestDebugctl(), 0);
       if (this.writeFaults(msr, eax, edx)) this.notRefused(vcpu, msr);
       return;
     }
@@ -309,10 +307,17 @@ export class Reference extends Remembering {
     return (registers.rdmsr(msr) | registers.edx) === 0;
   }
 
+  private guestDebugctl(): number {
+    return this.model.tsx ? WITH_TSX : GUEST_DEBUGCTL;
+  }
+
   /** Whether WRMSR of a guest's MSR is to fault: by the silicon, or by what KVM emulates. */
   private writeFaults(msr: number, eax: number, edx: number): boolean {
     if (this.isLbr(msr)) return this.map.faults(msr, eax, edx);
-    if (msr === msrs.MSR_IA32_DEBUGCTLMSR) return edx !== 0 || (eax & ~GUEST_DEBUGCTL_OK) !== 0;
+    if (msr === msrs.MSR_IA32_DEBUGCTLMSR) {
+      // BTF is dropped without a fault.
+      return edx !== 0 || (eax & ~(this.guestDebugctl() | msrs.DEBUGCTLMSR_BTF)) !== 0;
+    }
     return msr === msrs.MSR_IA32_PERF_CAPABILITIES || !EMULATED.includes(msr);
   }
 

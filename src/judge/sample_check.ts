@@ -68,7 +68,7 @@ export class SampleCheck extends Check {
       if (full) this.verdicts.reach[REACH.wrapped]++;
     } else if (kind === branch.BRANCH_RET) {
       this.shadow.pop(stack);
-    } else if (kind === branch.BRANCH_ZERO_CALL) {
+    } else if (kind === branch.BRANCH_ZERO_CALL && this.reference.model.zeroCallPushed) {
       // Hardware takes it for a frame, so from here on a call stack may be off by one.
       this.plain[this.reference.vm(vcpu)] = 0;
     }

@@ -5,12 +5,7 @@
 import type { Cpu } from '../guest/perf/kernel.js';
 import * as perf from '../guest/perf/perf_event.js';
 import { addressIsKernel } from '../hw/branch.js';
-import {
-  LBR_FORMAT_32,
-  LBR_FORMAT_INFO,
-  LBR_FORMAT_LIP,
-  LBR_FORMAT_TIME,
-} from '../hw/cpu_models.js';
+import { LBR_FORMAT_32, LBR_FORMAT_LIP, LBR_FORMAT_TIME } from '../hw/cpu_models.js';
 import { recordWords } from '../hw/lbr_map.js';
 import * as msrs from '../hw/msr_index.js';
 import type { LbrStack } from '../hw/lbr_stack.js';
@@ -38,6 +33,7 @@ function canonical(hi: number): number {
 
 export class SampleTruth extends Check {
   private readonly format: number = this.reference.model.lbr_format;
+  private readonly hasInfo: boolean = this.reference.model.lbr_info !== 0;
   private readonly stride: number = recordWords(this.reference.model);
   /** Entry of the sample that is judged. */
   private at = 0;
@@ -135,8 +131,7 @@ export class SampleTruth extends Check {
   private flags(record: number): number {
     const { words } = this.reference;
     if (this.format === LBR_FORMAT_LIP) return 0;
-    const info = this.format === LBR_FORMAT_INFO;
-    const missed = info
+    const missed = this.hasInfo
       ? words[record + 5] & msrs.LBR_INFO_MISPRED_HI
       : words[record + 1] & msrs.LBR_FROM_FLAG_MISPRED_HI;
     return missed !== 0 ? perf.BRANCH_MISPRED : perf.BRANCH_PREDICTED;
@@ -144,7 +139,7 @@ export class SampleTruth extends Check {
 
   private cycles(record: number): number {
     const { words } = this.reference;
-    if (this.format === LBR_FORMAT_INFO) return words[record + 4] & msrs.LBR_INFO_CYCLES;
+    if (this.hasInfo) return words[record + 4] & msrs.LBR_INFO_CYCLES;
     return this.format === LBR_FORMAT_TIME ? words[record + 3] >>> 16 : 0;
   }
 }

@@ -7,6 +7,8 @@ import { DEBUGCTL, FROM, GP, HookedRig, LBR } from '../rig/machine.js';
 
 const BTF = msrs.DEBUGCTLMSR_BTF;
 const FREEZE = msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
+const RTM = msrs.DEBUGCTLMSR_RTM_DEBUG;
+const SMM = msrs.DEBUGCTLMSR_FREEZE_IN_SMM;
 
 const bits = Array.from({ length: 32 }, (_, n) => 1 << n);
 
@@ -40,12 +42,64 @@ describe('set_msr of IA32_DEBUGCTL', () => {
     expect(rdmsr(0, DEBUGCTL)).toEqual([0, 0, 0]);
   });
 
+  // vmx.c:vmx_get_supported_debugctl(): boot_cpu_has() and guest_cpuid_has() of RTM.
+  it.each([
+    ['haswell', 0],
+    ['skylake', 0],
+    ['icelake', 0],
+    ['haswell-notsx', GP],
+    ['tigerlake', GP],
+    ['goldmont-plus', GP],
+  ])('RTM_DEBUG is taken where the guest has RTM: on %s the vector is %i', (cpu, vector) => {
+    const { write, rdmsr } = new HookedRig('none', { cpu });
+    write(0, DEBUGCTL, FREEZE, 0);
+    expect(write(0, DEBUGCTL, RTM | BTF | LBR, 0)).toBe(vector);
+    expect(rdmsr(0, DEBUGCTL)).toEqual([vector === 0 ? RTM | LBR : FREEZE, 0, 0]);
+  });
+
+  it('FREEZE_IN_SMM is always the host’s: refused, hidden, and on while the guest runs', () => {
+    const { m, write, rdmsr } = new HookedRig();
+    const [vcpu] = m.vcpus;
+    const [cpu] = m.pcpus;
+    for (const bit of [SMM, 0, SMM]) {
+      m.kvm.exit(vcpu);
+      cpu.debugctl = bit;
+      m.kvm.enter(vcpu);
+      expect([bit, cpu.debugctl & SMM, rdmsr(0, DEBUGCTL)[0] & SMM]).toEqual([bit, bit, 0]);
+      expect(write(0, DEBUGCTL, SMM | LBR, 0)).toBe(GP);
+      expect(write(0, DEBUGCTL, LBR, 0)).toBe(0);
+      // The write has exited, and the bit is in the VMCS before the next entry.
+      expect([vcpu.inGuest, cpu.debugctl]).toEqual([false, bit]);
+      expect([bit, vcpu.vmcs.guestDebugctl]).toEqual([bit, LBR | bit]);
+      m.kvm.enter(vcpu);
+      expect([bit, cpu.debugctl]).toEqual([bit, LBR | bit]);
+      m.kvm.exit(vcpu);
+      expect([bit, cpu.debugctl, rdmsr(0, DEBUGCTL)[0]]).toEqual([bit, bit, LBR]);
+    }
+  });
+
+  it('a freeze on a PMI leaves the host’s bit, and a migration does not carry it', () => {
+    const { m, write, hooks } = new HookedRig();
+    const [vcpu] = m.vcpus;
+    hooks.sends = true;
+    m.kvm.exit(vcpu);
+    m.pcpus[0].debugctl = SMM;
+    write(0, DEBUGCTL, LBR | FREEZE, 0);
+    m.kvm.injectPmi(vcpu, 0);
+    expect(m.pcpus[0].debugctl).toBe(FREEZE | SMM);
+    m.kvm.exit(vcpu);
+    expect(vcpu.vmcs.guestDebugctl).toBe(FREEZE | SMM);
+    m.switchTo(0, 1);
+    m.liveMigrate(0);
+    expect(vcpu.vmcs.guestDebugctl).toBe(FREEZE);
+  });
+
   it('a write of any other DEBUGCTL bit always faults, keeps the value and tells nobody', () => {
     const { write, rdmsr, said } = new HookedRig();
     write(0, DEBUGCTL, LBR | FREEZE, 0);
     for (const bit of bits) {
       said();
-      const known = [LBR, BTF, FREEZE].includes(bit);
+      const known = [LBR, BTF, FREEZE, RTM].includes(bit);
       if (!known) {
         expect(write(0, DEBUGCTL, bit | LBR, 0)).toBe(GP);
         expect(said().at(-1)).toBe(`guestFault 0 ${DEBUGCTL} true ${bit | LBR} 0`);

@@ -32,9 +32,11 @@ function kindsOf(model: CpuModel): Map<number, number> {
 /** Indices past the end of the map must map to nothing, too. */
 const INDICES = [...Array.from({ length: 8192 }, (_, msr) => msr), 2 ** 31, 2 ** 32 - 1];
 
+const WITH_INFO = ['skylake', 'icelake', 'tigerlake', 'goldmont-plus'];
+
 describe('recordWords', () => {
   it.each(MODELS)('recordWords counts two words per register of a record of $name', (model) => {
-    expect(recordWords(model)).toBe(model.name === 'skylake' ? 6 : 4);
+    expect(recordWords(model)).toBe(WITH_INFO.includes(model.name) ? 6 : 4);
   });
 });
 
@@ -50,7 +52,7 @@ describe('debugctlValid', () => {
     'debugctlValid allows on $name the bits of the SDM, RTM_DEBUG with TSX only',
     (model) => {
       const bits = [0, 1, 6, 7, 8, 9, 10, 11, 12, 13, 14];
-      if (['haswell', 'skylake'].includes(model.name)) bits.push(15);
+      if (['haswell', 'skylake', 'icelake'].includes(model.name)) bits.push(15);
       expect(debugctlValid(model)).toBe(bits.reduce((sum, n) => sum + 2 ** n, 0));
     },
   );
@@ -60,7 +62,8 @@ describe('selectValid', () => {
   it.each(MODELS)(
     'selectValid allows EN_CALLSTACK on $name only if it has call stacks',
     (model) => {
-      const callStacks = ['haswell', 'haswell-notsx', 'skylake', 'goldmont'].includes(model.name);
+      const older = ['haswell', 'haswell-notsx', 'goldmont'];
+      const callStacks = [...older, ...WITH_INFO].includes(model.name);
       expect(selectValid(model)).toBe(callStacks ? 1023 : 511);
     },
   );

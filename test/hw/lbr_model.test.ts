@@ -168,7 +168,9 @@ class Oracle {
       reach.filtered++;
       return;
     }
-    if (kind === RET && field(this.select, 9, 9) === 1n) {
+    const callStack = field(this.select, 9, 9) === 1n;
+    if (kind === ZERO_CALL && callStack && !model.name.startsWith('haswell')) return;
+    if (kind === RET && callStack) {
       this.slots[this.tos] = { from: 0n, to: 0n, info: 0n };
       this.tos = this.tos === 0 ? model.lbr_nr - 1 : this.tos - 1;
       reach.pops++;

@@ -45,6 +45,7 @@ describe('msr_index', () => {
       MSR_IA32_DEBUGCTLMSR: index('1d9'),
       DEBUGCTLMSR_LBR: low(0),
       DEBUGCTLMSR_BTF: low(1),
+      DEBUGCTLMSR_BUS_LOCK_DETECT: low(2),
       DEBUGCTLMSR_TR: low(6),
       DEBUGCTLMSR_BTS: low(7),
       DEBUGCTLMSR_BTINT: low(8),
@@ -124,6 +125,9 @@ const ROWS: readonly Row[] = [
   ['skylake', 32, 5, '680', '6c0', 'dc0', 'snb', true, 4, true, true, '4E 5E 55 8E 9E A5 A6 66'],
   ['knl', 8, 3, '680', '6c0', '0', 'snb', false, 3, false, false, '57 85'],
   ['goldmont', 32, 6, '680', '6c0', '0', 'snb', true, 4, false, true, '5C 5F'],
+  ['icelake', 32, 5, '680', '6c0', 'dc0', 'snb', true, 5, true, true, '6A 6C'],
+  ['tigerlake', 32, 5, '680', '6c0', 'dc0', 'snb', true, 5, false, true, '8C 8D 7D 7E A7'],
+  ['goldmont-plus', 32, 7, '680', '6c0', 'dc0', 'snb', true, 4, false, true, '7A 86 96 9C'],
 ];
 
 const UARCHS = [
@@ -137,6 +141,9 @@ const UARCHS = [
   'Skylake to Comet Lake, client and server',
   'Knights Landing, Knights Mill',
   'Goldmont',
+  'Ice Lake server',
+  'Ice Lake client, Tiger Lake, Rocket Lake: no TSX',
+  'Goldmont Plus, Tremont',
 ];
 
 describe('CPU_MODELS', () => {
@@ -148,6 +155,12 @@ describe('CPU_MODELS', () => {
   it('the table has aborts recorded twice on Haswell, and on no other CPU', () => {
     const twice = CPU_MODELS.filter((model) => model.doubleAbort);
     expect(twice.map(({ name }) => name)).toEqual(['haswell', 'haswell-notsx']);
+  });
+
+  // Specification updates HSD080 and HSM083: of Haswell, and of no other CPU.
+  it('the table has zero-length calls pushed on Haswell, and on no other CPU', () => {
+    const pushed = CPU_MODELS.filter((model) => model.zeroCallPushed);
+    expect(pushed.map(({ name }) => name)).toEqual(['haswell', 'haswell-notsx']);
   });
 
   it.each(ROWS.map((row) => ({ name: row[0], row })))(
@@ -177,7 +190,8 @@ describe('CPU_MODELS', () => {
     const inits = CPU_MODELS.map(({ name, lbrInit }) => `${name} ${lbrInit}`);
     expect(inits.join(', ')).toBe(
       'core2 core, atom atom, silvermont slm, nehalem nhm, sandybridge snb, haswell hsw, ' +
-        'haswell-notsx hsw, skylake skl, knl knl, goldmont skl',
+        'haswell-notsx hsw, skylake skl, knl knl, goldmont skl, icelake skl, tigerlake skl, ' +
+        'goldmont-plus skl',
     );
     expect(LBR_INITS).toEqual('core atom slm nhm snb hsw skl knl'.split(' '));
   });

@@ -80,6 +80,15 @@ describe('filter-true', () => {
     });
   }
 
+  it('filter-true never asks call-stack mode for calls to the next instruction', () => {
+    for (const cpu of ['skylake', 'haswell']) {
+      const rig = new WatchedRig({ cpu });
+      rig.open(STACK | perf.PERF_SAMPLE_BRANCH_CALL | perf.PERF_SAMPLE_BRANCH_USER);
+      rig.sample();
+      expect([cpu, rig.allBroken, rig.reach('filter-judged')]).toEqual([cpu, [], 2]);
+    }
+  });
+
   it('filter-true fails where LBR_SELECT drops what is asked for', () => {
     expect(verdictOn(flipSelect(msrs.LBR_JCC), ANY | U)).toBe(
       'v0: LBR_SELECT 0x5 drops jcc of user mode for type 0x9',

@@ -299,6 +299,8 @@ describe('fault', () => {
       [DEBUGCTL, known, 0, 'policy'],
       [DEBUGCTL, known, 1, 'kernel'],
       [DEBUGCTL, known | 4, 0, 'kernel'],
+      [DEBUGCTL, known | msrs.DEBUGCTLMSR_RTM_DEBUG, 0, 'policy'],
+      [DEBUGCTL, known | msrs.DEBUGCTLMSR_FREEZE_IN_SMM, 0, 'kernel'],
     ] as const) {
       expect([msr, eax, edx, verdict(msr, true, eax, edx)]).toEqual([msr, eax, edx, whose]);
     }

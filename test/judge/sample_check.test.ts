@@ -13,7 +13,7 @@ const CALLSTACK_BOTH = BRANCH_TYPES[3];
 const { BRANCH_REL_CALL: CALL, BRANCH_IND_CALL, BRANCH_ZERO_CALL, BRANCH_RET, BRANCH_JCC } = branch;
 
 /** A watched machine under `never`, which leaves the registers as they are. */
-const leaky = (): WatchedRig => new WatchedRig({ policy: never });
+const leaky = (cpu = 'skylake'): WatchedRig => new WatchedRig({ policy: never, cpu });
 
 function calls({ m }: WatchedRig, n: number, vcpu = 0): void {
   m.branches(vcpu, CALL, n);
@@ -102,8 +102,8 @@ describe('callstack-true', () => {
   });
 
   it('callstack-true is exact for plain use: a stack that ends too early is wrong', () => {
-    const short = (prepare: (rig: WatchedRig) => void): boolean => {
-      const rig = leaky();
+    const short = (prepare: (rig: WatchedRig) => void, cpu?: string): boolean => {
+      const rig = leaky(cpu);
       rig.open(CALLSTACK_USER);
       prepare(rig);
       calls(rig, 3);
@@ -117,8 +117,9 @@ describe('callstack-true', () => {
     // A short stack is tolerated if hardware cannot know the exact depth: raw accesses,
     expect(short((rig) => rig.m.rdmsr(0, TOS))).toBe(false);
     expect(short((rig) => rig.m.wrmsr(0, TOS, 0, 0))).toBe(false);
-    // a call to the next instruction, which hardware takes for a frame,
-    expect(short((rig) => rig.m.branches(0, BRANCH_ZERO_CALL, 1))).toBe(false);
+    // a call to the next instruction, where hardware takes it for a frame,
+    const zeroCall = (rig: WatchedRig): void => rig.m.branches(0, BRANCH_ZERO_CALL, 1);
+    expect([short(zeroCall), short(zeroCall, 'haswell')]).toEqual([true, false]);
     // a second event of any kind,
     const extra = (type: number, task: number) => (rig: WatchedRig) => {
       rig.open(type, task, 0);

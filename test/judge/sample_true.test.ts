@@ -135,6 +135,15 @@ describe('sample-true', () => {
     expect(verdictOn(flip(0, 3, 1 << 20), ANY | U, 'goldmont')).toContain('wrong target');
   });
 
+  it.each(['skylake', 'tigerlake', 'goldmont-plus'])(
+    'sample-true asks for the flags and cycles that %s keeps in INFO',
+    (cpu) => {
+      expect(verdictOn(() => {}, ANY | U, cpu)).toBe('');
+      expect(verdictOn(flip(0, 4, 1 << 9), ANY | U, cpu)).toContain('wrong cycles');
+      expect(verdictOn(flip(0, 4, perf.BRANCH_MISPRED), ANY | U, cpu)).toContain('wrong flags');
+    },
+  );
+
   it('sample-true asks for the branch type where the event has it saved', () => {
     const type = ANY | U | perf.PERF_SAMPLE_BRANCH_TYPE_SAVE;
     expect(verdictOn(() => {}, type)).toBe('');

@@ -51,7 +51,15 @@ function slot(cpu: LogicalProcessor, i: number): number[] {
 
 it('call-stack mode exists on Haswell and later and on Goldmont, and nowhere else', () => {
   const names = MODELS.map((model) => model.name);
-  expect(names).toEqual(['haswell', 'haswell-notsx', 'skylake', 'goldmont']);
+  expect(names.toSorted()).toEqual([
+    'goldmont',
+    'goldmont-plus',
+    'haswell',
+    'haswell-notsx',
+    'icelake',
+    'skylake',
+    'tigerlake',
+  ]);
 });
 
 describe.each(MODELS)('call-stack mode of $name', (model) => {
@@ -111,14 +119,27 @@ describe.each(MODELS)('call-stack mode of $name', (model) => {
     expect([tos(cpu), frames(cpu)]).toEqual([0, [10]]);
   });
 
-  // Specification update HSD080: a call to the next instruction is pushed, contrary to the SDM.
-  it(`a zero-length call is always pushed on ${model.name}, and the next return pops it`, () => {
+  // "Zero length calls ... are not recorded", but for specification updates HSD080 and HSM083.
+  const pushed = ['haswell', 'haswell-notsx'].includes(model.name);
+  it(`a zero-length call is ${pushed ? 'always' : 'never'} pushed on ${model.name}`, () => {
     const cpu = boot(model);
     run(cpu, BRANCH_REL_CALL, 10);
+    run(cpu, BRANCH_REL_CALL, 11);
+    const before = tos(cpu);
     run(cpu, BRANCH_ZERO_CALL, 20);
-    expect(frames(cpu)).toEqual([20, 10]);
+    expect(frames(cpu)).toEqual(pushed ? [20, 11, 10] : [11, 10]);
+    expect(tos(cpu)).toBe(before + (pushed ? 1 : 0));
+    // The return is the one of frame 11.
     run(cpu, BRANCH_RET, 99);
-    expect(frames(cpu)).toEqual([10]);
+    expect(frames(cpu)).toEqual(pushed ? [11, 10] : [10]);
+  });
+
+  // Outside the mode it is a near relative call like any other.
+  it(`a zero-length call is always a record in the ring of ${model.name}`, () => {
+    const cpu = boot(model);
+    cpu.wrmsr(msrs.MSR_LBR_SELECT, 0, 0);
+    run(cpu, BRANCH_ZERO_CALL, 20);
+    expect(frames(cpu)).toEqual([20]);
   });
 
   // JCC, jumps and FAR_BRANCH are suppressed, and the kernel's calls end in ring 0.

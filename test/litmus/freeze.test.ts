@@ -33,8 +33,9 @@ function records(cpu: LogicalProcessor): boolean {
   return cpu.rdmsr(msrs.MSR_LBR_TOS) !== before;
 }
 
-const LEGACY = CPU_MODELS.filter((model) => !['skylake', 'goldmont'].includes(model.name));
-const STREAMLINED = CPU_MODELS.filter((model) => ['skylake', 'goldmont'].includes(model.name));
+const VERSION_4_OR_5 = ['skylake', 'goldmont', 'icelake', 'tigerlake', 'goldmont-plus'];
+const LEGACY = CPU_MODELS.filter(({ name }) => !VERSION_4_OR_5.includes(name));
+const STREAMLINED = CPU_MODELS.filter(({ name }) => VERSION_4_OR_5.includes(name));
 
 describe.each(CPU_MODELS)('counter overflow on $name', (model) => {
   it(`an overflow on ${model.name} sets its status bit and freezes nothing unasked`, () => {

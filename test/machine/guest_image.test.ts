@@ -27,7 +27,7 @@ import { imageOf, imageVersions } from '../rig/images.js';
 import { machineConfig, policyOf } from '../rig/machine.js';
 import { SEED } from '../rig/seed.js';
 
-const CPUS = ['skylake', 'haswell', 'goldmont', 'silvermont'] as const;
+const CPUS = ['skylake', 'haswell', 'goldmont', 'silvermont', 'goldmont-plus', 'icelake'] as const;
 const SCHEDULES = 40;
 const ACTIONS = 60;
 /** A tree may have to be unpacked and built first. */

@@ -132,15 +132,20 @@ describe('timeline', () => {
     expect(lines).toContain('      - not possible here, so passed over');
   });
   it("a timeline tells the guest kernel's own failures apart", () => {
-    // Hardware takes a zero-length call for a frame; the task has no such frame.
+    // Haswell takes a zero-length call for a frame; the task has no such frame.
     const { breaker, text } = timeline(
-      replayCase('always', 'callstack-true', [
-        act('open', 0, 0, 0, CALLSTACK),
-        act('call', 0, 1, 0),
-        act('call', 0, 1, 2),
-        act('ret', 0, 1),
-        act('pmi', 0, 0, 0),
-      ]),
+      replayCase(
+        'always',
+        'callstack-true',
+        [
+          act('open', 0, 0, 0, CALLSTACK),
+          act('call', 0, 1, 0),
+          act('call', 0, 1, 2),
+          act('ret', 0, 1),
+          act('pmi', 0, 0, 0),
+        ],
+        'haswell',
+      ),
     );
     expect(breaker).toBe('kernel');
     expect(text).toContain('is not the innermost part of the call stack');

@@ -16,6 +16,10 @@ const HOST_FEATURES: readonly string[] = [
 /** Leaf 1: VMX and PDCM in ECX; MSR and APIC in EDX. */
 const LEAF_1_ECX: number = (1 << 5) | (1 << 15);
 const LEAF_1_EDX: number = (1 << 5) | (1 << 9);
+/** Leaf 7, EBX: HLE and RTM. */
+const LEAF_7_EBX_TSX: number = (1 << 4) | (1 << 11);
+/** From this version of performance monitoring on, ECX of leaf 0AH lists the fixed counters. */
+const VERSION_WITH_BITMAP = 5;
 
 /** Leaf 0: the last basic leaf, and "GenuineIntel" in EBX, EDX and ECX, 4 letters each. */
 const LEAF_0: readonly number[] = [0x16, 0x756e6547, 0x6c65746e, 0x49656e69];
@@ -38,11 +42,17 @@ export function familyAndModel({ models }: CpuModel): readonly [family: number, 
 }
 
 /** EAX, EBX, ECX and EDX; leaf 0AH has four general and three fixed counters of 48 bits. */
-export function cpuidOf(model: CpuModel, leaf: number): readonly number[] {
+export function cpuidOf(model: CpuModel, leaf: number, subleaf: number): readonly number[] {
   if (leaf === 0) return LEAF_0;
   if (leaf === 1) return [signatureOf(model), 0, LEAF_1_ECX, LEAF_1_EDX];
-  if (leaf !== 0xa) return [0, 0, 0, 0];
-  return [model.pmu_version | (4 << 8) | (48 << 16) | (7 << 24), 0, 0, 3 | (48 << 5)];
+  if (leaf === 7 && subleaf === 0) return [0, model.tsx ? LEAF_7_EBX_TSX : 0, 0, 0];
+  return leaf === 0xa ? counters(model) : [0, 0, 0, 0];
+}
+
+/** Leaf 0AH. */
+function counters({ pmu_version }: CpuModel): readonly number[] {
+  const eax = pmu_version | (4 << 8) | (48 << 16) | (7 << 24);
+  return [eax, 0, pmu_version >= VERSION_WITH_BITMAP ? 7 : 0, 3 | (48 << 5)];
 }
 
 /** Family, model and stepping, as leaf 1 has them. */

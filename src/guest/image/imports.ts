@@ -24,7 +24,7 @@ export interface Asking {
   sampleEnd(): void;
   cpuHas(feature: number): boolean;
   /** EAX, EBX, ECX and EDX. */
-  cpuid(leaf: number): readonly number[];
+  cpuid(leaf: number, subleaf: number): readonly number[];
 }
 
 export type Answer = (...args: number[]) => number | undefined;
@@ -178,8 +178,8 @@ function memoryAnswers(kernel: Asking): Record<string, Answer> {
 function machineAnswers(kernel: Asking): Record<string, Answer> {
   return {
     vlbr_cpu_has: (feature) => (kernel.cpuHas(feature) ? 1 : 0),
-    vlbr_cpuid(leaf, _subleaf, registers) {
-      const values = kernel.cpuid(leaf);
+    vlbr_cpuid(leaf, subleaf, registers) {
+      const values = kernel.cpuid(leaf, subleaf);
       for (const [i, value] of values.entries()) kernel.writeInt(registers + 4 * i, value);
       return undefined;
     },

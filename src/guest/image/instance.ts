@@ -477,7 +477,7 @@ export class ImageInstance implements Asking {
     return this.features.has(feature);
   }
 
-  cpuid(leaf: number): readonly number[] {
-    return cpuidOf(this.model, leaf);
+  cpuid(leaf: number, subleaf: number): readonly number[] {
+    return cpuidOf(this.model, leaf, subleaf);
   }
 }

@@ -2,6 +2,7 @@
  * Not a model: the KVM of the kernel tree that runs, its own C (machine/kvm_image.ts). It needs no
  * hooks. What it is known to break depends on the tree's version.
  */
+import { LBR_FORMAT_INFO2 } from '../../hw/cpu_models.js';
 import { merged } from './merged.js';
 import { type LbrPolicy, PASS_THROUGH, WITH_CALLSTACK } from './policy.js';
 
@@ -25,22 +26,31 @@ export const kvm: LbrPolicy = {
     ...merged.knownFailures,
     'no-needless-switch': { why: UNSEEN, where: WITH_CALLSTACK },
     'no-warn': { why: UNCHECKED },
+    'pass-through': {
+      why: 'KVM up to 6.2 knows INFO of LBR_FMT 5 only, and so that of format 7 is intercepted',
+      where: ({ lbr_format }) => lbr_format === LBR_FORMAT_INFO2,
+    },
   },
   withoutCallstack: { ...merged.withoutCallstack },
   notApplicable: { 'active-agrees': 'not a paravirtual policy' },
   inUse: (vcpu) => vcpu.msr_passthrough,
 };
 
-/** In 7.2.12 and 7.3.4 a write that faults is the guest's fault (commit ca674df13b19). */
-function checked(): LbrPolicy {
-  const { 'no-fault': _fault, 'no-warn': _warn, ...knownFailures } = kvm.knownFailures;
-  return { ...kvm, knownFailures };
+/** A later version, which breaks these properties no more. */
+function without(policy: LbrPolicy, ...mended: readonly string[]): LbrPolicy {
+  const known = Object.entries(policy.knownFailures).filter(([name]) => !mended.includes(name));
+  return { ...policy, knownFailures: Object.fromEntries(known) };
 }
 
-const CHECKED: LbrPolicy = checked();
+/** Since 6.3, commit 03c4c7f88709. */
+const KNOWS_INFO: LbrPolicy = without(kvm, 'pass-through');
+
+/** In 7.2.12 and 7.3.4 a write that faults is the guest's fault (commit ca674df13b19). */
+const CHECKED: LbrPolicy = without(KNOWS_INFO, 'no-fault', 'no-warn');
 
 /** The KVM of a tree of some version, as `7.3.4`; of an unknown one, as of the newest. */
 export function kvmOf(version: string): LbrPolicy {
-  const major = Number.parseInt(version, 10);
-  return major < 7 ? kvm : CHECKED;
+  const [major, minor] = version.split('.').map((part) => Number.parseInt(part, 10));
+  if (major < 6 || (major === 6 && minor < 3)) return kvm;
+  return major < 7 ? KNOWS_INFO : CHECKED;
 }

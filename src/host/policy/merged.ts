@@ -4,9 +4,12 @@
  * perf save and restore, and it is released when DEBUGCTL.LBR is clear at the first PMU request
  * after the thread came back. Accesses trapped before it went away do not matter.
  */
+import { LBR_FORMAT_INFO } from '../../hw/cpu_models.js';
+import { KIND_INFO, lbrMap } from '../../hw/lbr_map.js';
 import type { Vcpu } from '../vcpu.js';
 import type { LbrPolicy, PolicyHost } from './policy.js';
-import { msrValue, PASS_THROUGH, WITH_CALLSTACK, WITH_SHORTCUT } from './policy.js';
+import { GP_VECTOR } from '../../hw/msr_port.js';
+import { msrValue, PASS_THROUGH, REFUSED, WITH_CALLSTACK, WITH_SHORTCUT } from './policy.js';
 
 /** `need_cleanup`: kvm_pmu.need_cleanup. */
 export const MERGED_WORDS = ['need_cleanup'] as const;
@@ -24,10 +27,16 @@ export function intel_pmu_cleanup(kvm: PolicyHost, vcpu: Vcpu): void {
   if (!vcpu.lbrEnabled) kvm.perf.releaseGuestLbrEvent(vcpu);
 }
 
-/** Kernel: pmu_intel.c:vmx_passthrough_lbr_msrs(). */
-function vmx_passthrough_lbr_msrs(kvm: PolicyHost, vcpu: Vcpu): void {
-  kvm.setPassthrough(vcpu, kvm.perf.guestLbrEvent(vcpu) === 'active');
+/** What versions of the merged series differ in. */
+export interface MergedFeatures {
+  /**
+   * lbr.c:x86_perf_get_lbr() names INFO for LBR_FMT 5 only, and so KVM takes INFO of format 7 for
+   * an MSR that does not exist. Mended in 6.3, commit 03c4c7f88709.
+   */
+  readonly infoOfFormat5Only: boolean;
 }
+
+const LINUX_6_1: MergedFeatures = { infoOfFormat5Only: true };
 
 /**
  * Kernel: pmu_intel.c:intel_pmu_handle_lbr_msrs_access(), up to the access itself. Returns
@@ -38,8 +47,35 @@ function acquireLbr(kvm: PolicyHost, vcpu: Vcpu): boolean {
   return kvm.perf.guestLbrEvent(vcpu) === 'active';
 }
 
+/** The hooks in which versions differ. Kernel: pmu_intel.c:intel_pmu_is_valid_lbr_msr(). */
+export function lbrMsrHooks({
+  infoOfFormat5Only,
+}: MergedFeatures): Pick<LbrPolicy, 'vcpu_enter' | 'get_msr' | 'set_msr'> {
+  const knowsInfo = ({ records: { model } }: Vcpu): boolean =>
+    !infoOfFormat5Only || model.lbr_format === LBR_FORMAT_INFO;
+  const isValid = (vcpu: Vcpu, msr: number): boolean =>
+    knowsInfo(vcpu) || lbrMap(vcpu.records.model).kind(msr) !== KIND_INFO;
+  return {
+    /** Kernel: pmu_intel.c:vmx_passthrough_lbr_msrs(). */
+    vcpu_enter: (kvm, vcpu) => {
+      kvm.setPassthrough(vcpu, kvm.perf.guestLbrEvent(vcpu) === 'active', knowsInfo(vcpu));
+    },
+    get_msr: (kvm, vcpu, msr) => {
+      if (!isValid(vcpu, msr)) return REFUSED;
+      return acquireLbr(kvm, vcpu) ? PASS_THROUGH.get_msr(kvm, vcpu, msr) : msrValue(0, 0);
+    },
+    /** The access is wrmsrl(): a value that faults is the host's fault, and the guest goes on. */
+    set_msr: (kvm, vcpu, msr, eax, edx) => {
+      if (!isValid(vcpu, msr)) return GP_VECTOR;
+      if (acquireLbr(kvm, vcpu)) kvm.wrmsr(vcpu, msr, eax, edx);
+      return 0;
+    },
+  };
+}
+
 export const merged: LbrPolicy = {
   ...PASS_THROUGH,
+  ...lbrMsrHooks(LINUX_6_1),
   name: 'merged',
   summary: 'guest LBR event on host perf; released when DEBUGCTL.LBR is clear after a switch',
   cites: 'Linux 5.12 to 6.1, arch/x86/kvm/vmx/pmu_intel.c',
@@ -86,7 +122,9 @@ export const merged: LbrPolicy = {
       where: WITH_CALLSTACK,
     },
     'no-fault': {
-      why: 'an intercepted write reaches WRMSR unchecked: a guest can make the host fault',
+      why:
+        'an intercepted write reaches WRMSR unchecked: a guest can make the host fault; and INFO ' +
+        'of LBR_FMT 7 raises #GP in the guest (6.1 to 6.2)',
       where: WITH_CALLSTACK,
     },
   },
@@ -102,14 +140,6 @@ export const merged: LbrPolicy = {
     if (vcpu.words.need_cleanup === 0) return;
     vcpu.words.need_cleanup = 0;
     intel_pmu_cleanup(kvm, vcpu);
-  },
-  vcpu_enter: vmx_passthrough_lbr_msrs,
-  get_msr: (kvm, vcpu, msr) =>
-    acquireLbr(kvm, vcpu) ? PASS_THROUGH.get_msr(kvm, vcpu, msr) : msrValue(0, 0),
-  /** The access is wrmsrl(): a value that faults is the host's fault, and the guest goes on. */
-  set_msr: (kvm, vcpu, msr, eax, edx) => {
-    if (acquireLbr(kvm, vcpu)) kvm.wrmsr(vcpu, msr, eax, edx);
-    return 0;
   },
   /** Kernel: vmx.c:vmx_set_msr(), MSR_IA32_DEBUGCTLMSR. */
   setDebugctl: (kvm, vcpu) => {

@@ -47,8 +47,8 @@ export interface PolicyHost {
   scrubStack(vcpu: Vcpu): void;
   /** Zeroes them on a pCPU that no LBR event of the host counts on yet. */
   scrubPcpu(pcpu: number): void;
-  /** Opens or closes the MSR bitmap for every LBR MSR. */
-  setPassthrough(vcpu: Vcpu, on: boolean): void;
+  /** Opens or closes the MSR bitmap for every LBR MSR, but INFO stays closed unless `info`. */
+  setPassthrough(vcpu: Vcpu, on: boolean, info?: boolean): void;
   /** Closes it again for LBR_SELECT, where there is one. */
   interceptSelect(vcpu: Vcpu): void;
   /**

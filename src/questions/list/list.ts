@@ -20,6 +20,7 @@ const CPU_KEYS: Readonly<Record<string, string | null>> = {
   cstateWipe: 'cstate_wipe',
   lbrInit: 'lbr_init',
   doubleAbort: null,
+  zeroCallPushed: 'zero_call_pushed',
 };
 
 function cpuJson(model: CpuModel): object {

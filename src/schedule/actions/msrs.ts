@@ -27,6 +27,17 @@ const NOT_CANONICAL_HI = 0x00ff0000;
 /** What a raw write leaves as an address's low word: far above the numbers that branches get. */
 export const RAW_VALUE = 0x1000;
 
+/**
+ * Bits of DEBUGCTL that KVM gives a guest only with RTM, drops, and keeps for the host; and a bit
+ * that no CPU here has (BUS_LOCK_DETECT).
+ */
+const RARE_DEBUGCTL: readonly number[] = [
+  msrs.DEBUGCTLMSR_RTM_DEBUG,
+  msrs.DEBUGCTLMSR_BTF,
+  msrs.DEBUGCTLMSR_FREEZE_IN_SMM,
+  msrs.DEBUGCTLMSR_BUS_LOCK_DETECT,
+];
+
 function drawMsr({ machine, draw }: Drawing): number {
   const { lbr_from, lbr_to, lbr_info, lbr_nr } = machine.config.model;
   switch (draw.below(8)) {
@@ -45,6 +56,12 @@ function drawMsr({ machine, draw }: Drawing): number {
   }
 }
 
+/** Bits of DEBUGCTL beside LBR, from a number in [0, 32): mostly those that Linux writes. */
+function drawnDebugctl(number: number): number {
+  const freeze = number % 2 === 0 ? 0 : msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
+  return freeze | (RARE_DEBUGCTL[number >> 1] ?? 0);
+}
+
 /** Mostly a value that the register takes, with the address of the one who writes in it. */
 function drawWrite(d: Drawing, v: number): void {
   const { machine, draw } = d;
@@ -52,7 +69,7 @@ function drawWrite(d: Drawing, v: number): void {
   d.a = drawMsr(d);
   const { lbr_info, lbr_nr } = machine.config.model;
   if (d.a === msrs.MSR_IA32_DEBUGCTLMSR) {
-    d.b = draw.below(2) | (draw.below(2) === 0 ? 0 : msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI);
+    d.b = draw.below(2) | drawnDebugctl(draw.below(32));
   } else if (d.a === msrs.MSR_LBR_SELECT) {
     d.b = draw.below(2) === 0 ? 0 : draw.below(512);
   } else if (d.a === msrs.MSR_LBR_TOS) {

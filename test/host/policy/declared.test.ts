@@ -17,7 +17,15 @@ import { cpuModel } from '../../rig/cpu.js';
 import { CALLSTACK_SELECT, DEBUGCTL, LBR, Rig, SELECT } from '../../rig/machine.js';
 
 const KERNELS = KERNEL_VERSIONS;
-const WITH_STACK = ['haswell', 'haswell-notsx', 'skylake', 'goldmont'];
+const WITH_STACK = [
+  'haswell',
+  'haswell-notsx',
+  'skylake',
+  'goldmont',
+  'icelake',
+  'tigerlake',
+  'goldmont-plus',
+];
 const ALL = CPU_MODELS.map(({ name }) => name);
 const WITHOUT = ALL.filter((name) => !WITH_STACK.includes(name));
 const AFTER_4_18 = ['6.1'];

@@ -2,9 +2,11 @@
 import { describe, expect, it } from 'vitest';
 import { BRANCH_JCC } from '../../../src/hw/branch.js';
 import * as msrs from '../../../src/hw/msr_index.js';
-import { merged } from '../../../src/host/policy/merged.js';
+import { lbrMsrHooks, merged } from '../../../src/host/policy/merged.js';
 import type { HostPerf, PolicyHost } from '../../../src/host/policy/policy.js';
 import { DEBUGCTL, FROM, LBR, ON, PINNED, Rig, SELECT, TOS } from '../../rig/machine.js';
+
+const INFO = msrs.MSR_LBR_INFO_0;
 
 /** Gives v0 nonzero records. */
 function fill(rig: Rig): void {
@@ -181,5 +183,43 @@ describe('reset', () => {
     rig.m.switchTo(0, 0);
     expect([rig.event, rig.intercepted()]).toEqual(['none', true]);
     expect(filled(rig).slice(0, 2)).toEqual([0, 0]);
+  });
+});
+
+describe('INFO of LBR_FMT 7', () => {
+  /** Vectors of a read and a write of the first and the last INFO register. */
+  function faults(rig: Rig): number[] {
+    const { kvm, vcpus } = rig.m;
+    return [INFO, INFO + 31].flatMap((msr) => [
+      rig.rdmsr(0, msr)[2],
+      kvm.guestWrmsr(vcpus[0], msr, 0, 0),
+    ]);
+  }
+
+  // Linux 6.1: x86_perf_get_lbr() gives INFO for LBR_FORMAT_INFO only.
+  it('merged of 6.1 refuses INFO of format 7, whether the rest passes through or not', () => {
+    const rig = new Rig(merged, { cpu: 'goldmont-plus' });
+    expect([faults(rig), rig.event]).toEqual([[13, 13, 13, 13], 'none']);
+    rig.set(0, FROM + 31, 77);
+    expect([rig.event, rig.get(0, FROM + 31), rig.intercepted()]).toEqual(['active', 77, false]);
+    expect([faults(rig), rig.work()]).toEqual([
+      [13, 13, 13, 13],
+      ['perf writes', 'v0 writes one'],
+    ]);
+  });
+
+  it('a KVM that knows INFO of format 7 passes it through like the others', () => {
+    const policy = { ...merged, ...lbrMsrHooks({ infoOfFormat5Only: false }) };
+    const rig = new Rig(policy, { cpu: 'goldmont-plus' });
+    rig.set(0, INFO, 5);
+    expect([rig.event, rig.get(0, INFO), rig.intercepted()]).toEqual(['active', 5, false]);
+    expect(faults(rig)).toEqual([0, 0, 0, 0]);
+  });
+
+  it.each(['skylake', 'icelake', 'tigerlake'])('merged never refuses INFO on %s', (cpu) => {
+    const rig = new Rig(merged, { cpu });
+    rig.set(0, INFO + 31, 5);
+    expect([rig.get(0, INFO + 31), rig.intercepted()]).toEqual([5, false]);
+    expect(faults(rig)).toEqual([0, 0, 0, 0]);
   });
 });
