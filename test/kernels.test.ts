@@ -122,6 +122,13 @@ describe('docs/FINDINGS.md, Linux itself, by version', () => {
     expect(ended).toEqual(ROWS.map(({ id, ends }) => [id, ends.get('4.18')]));
   });
 
+  it.each(['6.1', '6.12', '7.3'] as const)('the port of %s ends as the table says', (kernel) => {
+    const withoutCgroups = ROWS.filter(({ ends }) => ends.get('4.18') !== 'n/a');
+    expect(ROWS.length - withoutCgroups.length).toBe(4);
+    const ended = withoutCgroups.map((row) => [row.id, endOf(row, { kernel })]);
+    expect(ended).toEqual(withoutCgroups.map(({ id, ends }) => [id, ends.get(kernel)]));
+  });
+
   for (const version of imageVersions(...VERSIONS.filter((one) => one !== '4.18'))) {
     it(`each schedule ends on the tree of ${version} as the table says`, async () => {
       const driver = imageDriver(await imageOf(version));
