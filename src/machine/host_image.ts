@@ -282,7 +282,7 @@ export class HostImage extends HostKernel {
     }
   }
 
-  protected override handleIrq(pcpu: number): void {
+  override handleIrq(pcpu: number): void {
     this.code.run(pcpu, 'vlbr_nmi', 0, 1);
   }
 }

@@ -77,6 +77,9 @@ export type Where = (model: CpuModel, kernel: { readonly restoreShortcut: boolea
 /** A failure that is not met on a CPU without call-stack mode. */
 export const WITH_CALLSTACK: Where = (model) => model.callstack;
 
+/** A failure that is met where a freeze clears DEBUGCTL.LBR; PMU version 4 has a bit of its own. */
+export const LEGACY_FREEZE: Where = ({ pmu_version }) => pmu_version < 4;
+
 /** A failure that is not met with a driver that lacks the restore shortcut. */
 export const WITH_SHORTCUT: Where = ({ callstack }, { restoreShortcut }) =>
   callstack && restoreShortcut;

@@ -1,4 +1,4 @@
-/** What befalls the threads of vCPUs, where the KVM of a tree runs. */
+/** What befalls the threads of vCPUs and their pCPUs, some of it where the KVM of a tree runs. */
 import type { Machine } from '../../machine/machine.js';
 import { INTERRUPTS } from '../../machine/host_perf.js';
 import {
@@ -77,9 +77,9 @@ export const THREAD_ACTIONS: Readonly<Record<ThreadAction, ActionKind>> = {
     says: "a counter of the host's own overflows while the guest runs",
     outside: 'other',
     swarm: 'host events',
-    needsKvm: true,
     possible: (m, p) => m.loaded(p) !== null,
     perform: hostOverflow,
+    explored: [{ groups: ['overflow'], when: 'pcpu' }],
   },
   watchdog: {
     code: 36,
