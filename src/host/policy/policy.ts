@@ -123,7 +123,14 @@ export interface LbrPolicy extends PolicyClaims {
    * asks, and takes states that differ in them for one; without the hook the answer is always no.
    */
   recordsStale?(vcpu: Vcpu): boolean;
+  /**
+   * The vCPU's thread comes to a pCPU inside of KVM_RUN: kvm_arch_sched_in(), which the preempt
+   * notifier alone calls, before it loads the vCPU.
+   */
+  sched_in(kvm: PolicyHost, vcpu: Vcpu): void;
+  /** KVM_RUN begins, or its thread comes to a pCPU inside of it: kvm_arch_vcpu_load(). */
   vcpu_load(kvm: PolicyHost, vcpu: Vcpu): void;
+  /** KVM_RUN ends, or its thread leaves a pCPU inside of it: kvm_arch_vcpu_put(). */
   vcpu_put(kvm: PolicyHost, vcpu: Vcpu): void;
   /** Before a VM entry, interrupts still on: what was asked of KVM meanwhile (KVM_REQ_PMU). */
   handleRequests(kvm: PolicyHost, vcpu: Vcpu): void;
@@ -184,6 +191,7 @@ export type PolicyGround = Omit<
 export const PASS_THROUGH: PolicyGround = {
   words: [],
   pv: 'none',
+  sched_in: nothing,
   vcpu_load: nothing,
   vcpu_put: nothing,
   handleRequests: nothing,

@@ -50,10 +50,10 @@ export const THREAD_ACTIONS: Readonly<Record<ThreadAction, ActionKind>> = {
     weight: 2,
     says: 'its thread returns from KVM_RUN, and is still on its pCPU',
     outside: 'other',
-    needsKvm: true,
     anyState: true,
-    possible: (m, v) => m.vcpus[v].pcpu >= 0 && m.hypervisor.tree?.isInRun(m.vcpus[v]) === true,
-    perform: (m, v) => m.hypervisor.tree?.toUserspace(m.vcpus[v]),
+    possible: (m, v) => m.vcpus[v].pcpu >= 0 && m.hypervisor.isInRun(m.vcpus[v]),
+    perform: (m, v) => m.hypervisor.toUserspace(m.vcpus[v]),
+    explored: [{ groups: ['userspace'], when: 'at once' }],
   },
   arrive: {
     code: 34,
@@ -62,7 +62,6 @@ export const THREAD_ACTIONS: Readonly<Record<ThreadAction, ActionKind>> = {
     weight: 2,
     says: 'switches to a vCPU, which does not enter its guest before its next action',
     outside: 'switch',
-    needsKvm: true,
     possible: canArrive,
     perform: arriveAt,
     draw(d, p): void {
