@@ -174,7 +174,7 @@ describe('KVM_RUN', () => {
     return rig.m.host.guestLbrEvent(rig.m.vcpus[0]) !== 'none';
   }
 
-  it('merged keeps the event of a thread that is switched in userspace, or before it enters', () => {
+  it('merged keeps the event of a thread switched in userspace, or before it enters', () => {
     const plain = ({ m }: Rig): void => {
       m.switchTo(0, -1);
       m.switchTo(0, 0);

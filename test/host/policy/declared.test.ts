@@ -132,7 +132,7 @@ describe('needlessSwitches', () => {
     },
   );
 
-  it('v8-posted works twice for a guest that has stopped: it forgets the last use in its slice', () => {
+  it('v8-posted works twice for a guest that has stopped: it forgets its last use at once', () => {
     expect(worked(v8Posted)).toBe(2);
     expect(v8Posted.needlessSwitches).toBe(2);
   });

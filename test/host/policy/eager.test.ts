@@ -139,7 +139,7 @@ describe('pv-v2-direct', () => {
     expect([rig.intercepted(0), rig.intercepted(1)]).toEqual([false, false]);
   });
 
-  it('while ACTIVE is 1, pv-v2-direct saves and restores all but LBR_SELECT, and never scrubs', () => {
+  it('while ACTIVE is 1, pv-v2-direct switches all but LBR_SELECT, and never scrubs', () => {
     const rig = new Rig(pvV2Direct);
     rig.set(0, MSR_KVM_PV_LBR_CTRL, 1);
     expect(pvV2Direct.inUse(rig.m.vcpus[0])).toBe(true);
