@@ -6,6 +6,13 @@ const FROZEN: KnownFailure = {
   where: LEGACY_FREEZE,
 };
 
+/** Linux asks for no freeze in call-stack mode; another guest may. */
+const FROZEN_CALLSTACK: KnownFailure = {
+  why: 'the same, of a guest that asks for the freeze in call-stack mode too',
+  where: (model, kernel) => model.callstack && LEGACY_FREEZE(model, kernel),
+  seldom: true,
+};
+
 /** Baseline: the whole stack, at every vCPU switch, whether the guest uses it or not. */
 export const always: LbrPolicy = {
   ...PARKED,
@@ -17,7 +24,9 @@ export const always: LbrPolicy = {
   assumes: LENT,
   needlessSwitches: 0,
   knownFailures: {
+    'no-loss/callstack': FROZEN_CALLSTACK,
     'no-loss/any': FROZEN,
+    'callstack-true': FROZEN_CALLSTACK,
     'sample-true': FROZEN,
     'no-needless-switch': { why: 'it saves and restores for ever, used or not' },
   },

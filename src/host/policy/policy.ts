@@ -69,6 +69,8 @@ export interface KnownFailure {
   readonly why: string;
   /** The CPUs and kernels on which it is met; all of them if it does not say. */
   readonly where?: Where;
+  /** Whether random schedules seldom meet it, so that a campaign without it is as expected. */
+  readonly seldom?: true;
 }
 
 /** @param kernel - the features of the kernels that matter: KERNEL_FEATURES of a version. */

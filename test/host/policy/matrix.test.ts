@@ -20,7 +20,7 @@ const MACHINES = [
 /** A letter for each property, in order. F: declared to fail; -: not applicable; .: holds. */
 const MATRIX: Readonly<Record<string, string>> = {
   never: 'FFFFFFF-F-.-... FFFFFFF-F-.-... FFFFFFF-F-.-... FFFFFFF-F-.-...',
-  always: '.........-F-... .........-F-... .F...F...-F-... .F...F...-F-...',
+  always: '.........-F-... .........-F-... FF..FF...-F-... .F...F...-F-...',
   'v1-vmx': 'FF..FFFF.-F-... FF..FFFF.-F-... FF..FFFF.-F-... FF..FFFF.-F-...',
   'v1-vmx-swap': 'FF..FFF..-F-... FF..FFF..-F-... FF..FFF..-F-... FF..FFF..-F-...',
   'v1-vmx-area': 'FF..FFFF.-F-... FF..FFFF.-F-... FFFFFFFFF-F-F.. FF..FFFF.-F-...',
