@@ -187,6 +187,15 @@ describe('KVM_RUN', () => {
       if (rig.m.kvm.isInRun(rig.m.vcpus[0])) rig.m.kvm.toUserspace(rig.m.vcpus[0]);
       arriving(rig);
     };
-    expect([plain, arriving, outside].map(keepsEvent)).toEqual([false, true, true]);
+    const outsideOnly = (rig: Rig): void => {
+      rig.m.kvm.toUserspace(rig.m.vcpus[0]);
+      plain(rig);
+    };
+    expect([plain, arriving, outside, outsideOnly].map(keepsEvent)).toEqual([
+      false,
+      true,
+      true,
+      true,
+    ]);
   });
 });
