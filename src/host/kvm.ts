@@ -57,7 +57,10 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
   }
 
   boot(vcpus: readonly Vcpu[]): void {
-    for (const vcpu of vcpus) this.policy.reset(this, vcpu);
+    for (const vcpu of vcpus) {
+      this.policy.reset(this, vcpu);
+      vcpu.inUserspace = true;
+    }
   }
 
   /**

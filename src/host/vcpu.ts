@@ -13,7 +13,7 @@ const VCPU = {
   pcpu: 'int',
   /** Whether the pCPU is in VMX non-root mode for it. */
   inGuest: 'flag',
-  /** Whether its thread has returned from KVM_RUN, and no preempt notifier speaks of it. */
+  /** Whether its thread is not in KVM_RUN, so that no preempt notifier speaks of it. */
   inUserspace: 'flag',
   /** vcpu->arch.host_debugctl, taken with interrupts off before the entry. */
   host_debugctl: 'int',

@@ -45,6 +45,8 @@ export class Parts {
   private readonly eventsMost: number;
   /** Whether a guest without events has no other way to the LBR MSRs. */
   private readonly eventsOnly: boolean;
+  /** Whether threads of vCPUs may return to userspace. */
+  private readonly hasUserspace: boolean;
   /** Whether tasks may be renamed. Not with kexec, which makes tasks current by number. */
   private readonly rotatesTasks: boolean;
   /** Whether parts may move from one VM to another: a C driver keeps addresses of its own. */
@@ -70,6 +72,7 @@ export class Parts {
   constructor(config: MachineConfig, bounds: Bounds) {
     const { vms, pcpus, vcpus } = config.shape;
     this.config = config;
+    this.hasUserspace = bounds.groups.includes('userspace');
     this.rotatesTasks = !bounds.groups.includes('kexec');
     this.vms = vms;
     this.eventsMost = bounds.events;
@@ -326,6 +329,8 @@ export class Parts {
     }
     for (const vcpu of vcpus) {
       if (!vcpu.inGuest) vcpu.host_debugctl = 0;
+      // Without that group only a vCPU that has never run is there, of which no policy knows.
+      if (!this.hasUserspace) vcpu.inUserspace = false;
       if (config.policy.recordsStale?.(vcpu) === true) vcpu.records.clear();
     }
   }

@@ -150,6 +150,10 @@ describe('injectPmi', () => {
 describe('schedOut and schedIn', () => {
   it('the policy always acts in schedOut and schedIn while the thread is on its pCPU', () => {
     const rig = new HookedRig();
+    // A thread that has never run is in userspace.
+    rig.m.switchTo(0, 1);
+    rig.m.switchTo(0, 0);
+    rig.said();
     const seen: unknown[] = [];
     const note = (vcpu: Vcpu): void => void seen.push(vcpu.id, vcpu.pcpu, vcpu.inGuest);
     rig.hooks.on = { vcpu_put: note, sched_in: note, vcpu_load: note };

@@ -139,6 +139,15 @@ describe('KVM_RUN', () => {
     ]);
   });
 
+  it('a thread is in userspace until its vCPU is first entered', () => {
+    const { m } = new HookedRig();
+    expect(m.vcpus.map((vcpu) => m.kvm.isInRun(vcpu))).toEqual([true, false]);
+    arriveAt(m, 0, 1);
+    expect(m.kvm.isInRun(m.vcpus[1])).toBe(false);
+    m.kvm.enter(m.vcpus[1]);
+    expect(m.kvm.isInRun(m.vcpus[1])).toBe(true);
+  });
+
   it('a thread in userspace is put once, switched unseen, and loaded by KVM_RUN', () => {
     const rig = new HookedRig();
     const [vcpu] = rig.m.vcpus;
