@@ -89,12 +89,10 @@ describe('schedules found once', () => {
   it('a kernel that inherits ACTIVE is saved or restored at each switch for ever (H2)', () => {
     const golden = read('021-h2-pv-v2-saves-on-after-a-kexec.json');
     const { machine, monitor } = play(golden, findPolicy(golden.policy), golden);
-    const accesses = REACH_NAMES.indexOf('policy-access');
-    let before = monitor.verdicts.reach[accesses];
     for (let i = 0; i < 20; i++) {
+      monitor.switches.inVain = 0;
       machine.switchTo(0, i % 2);
-      expect(monitor.verdicts.reach[accesses]).toBeGreaterThan(before);
-      before = monitor.verdicts.reach[accesses];
+      expect(monitor.switches.inVain).toBe(1);
     }
   });
 });

@@ -2,12 +2,8 @@
 import type { Vector } from '../hw/msr_port.js';
 import type { Vcpu } from './vcpu.js';
 
-/** What the KVM of a tree has besides: threads that call KVM_RUN. */
+/** What the KVM of a tree has besides. */
 export interface TreeKvm {
-  /** Whether a vCPU's thread is in KVM_RUN. */
-  isInRun(vcpu: Vcpu): boolean;
-  /** A signal ends KVM_RUN. The thread is on a pCPU. */
-  toUserspace(vcpu: Vcpu): void;
   /** An NMI of the host's while the guest runs. */
   hostNmi(vcpu: Vcpu): void;
   /** An INIT of the vCPU's, and what the guest then makes of its APIC. */
@@ -50,6 +46,10 @@ export interface Hypervisor {
   enter(vcpu: Vcpu): void;
   /** VM exit for the host's sake, unless the vCPU is out already. */
   exit(vcpu: Vcpu): void;
+  /** Whether a vCPU's thread is in KVM_RUN. */
+  isInRun(vcpu: Vcpu): boolean;
+  /** A signal ends KVM_RUN, until the guest is to do something again. The thread is on a pCPU. */
+  toUserspace(vcpu: Vcpu): void;
   /** A guest's RDMSR. Returns eax; `edx` and `vector` hold the rest. */
   guestRdmsr(vcpu: Vcpu, msr: number): number;
   /** A guest's WRMSR. Returns the vector that it raises. */

@@ -75,7 +75,10 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
   }
 
   boot(vcpus: readonly Vcpu[]): void {
-    for (const vcpu of vcpus) this.policy.reset(this, vcpu);
+    for (const vcpu of vcpus) {
+      this.policy.reset(this, vcpu);
+      vcpu.inUserspace = true;
+    }
   }
 
   /**
@@ -95,6 +98,7 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
   enter(vcpu: Vcpu): void {
     if (vcpu.inGuest) return;
     assert(vcpu.pcpu >= 0, 'a vCPU enters its guest on the pCPU that it is loaded on');
+    if (vcpu.inUserspace) this.run(vcpu);
     const cpu = this.pcpus[vcpu.pcpu];
     this.policy.handleRequests(this, vcpu);
     vcpu.host_debugctl = cpu.debugctl;
@@ -239,20 +243,41 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
 
   pmiHandled(_vcpu: Vcpu): void {}
 
-  /** The vCPU's thread leaves its pCPU (kvm_sched_out()). */
+  isInRun(vcpu: Vcpu): boolean {
+    return !vcpu.inUserspace;
+  }
+
+  /** Kernel: kvm_main.c:kvm_vcpu_ioctl(), KVM_RUN, from its start. */
+  private run(vcpu: Vcpu): void {
+    vcpu.inUserspace = false;
+    this.policy.vcpu_load(this, vcpu);
+  }
+
+  /** Kernel: the same, to its end. */
+  toUserspace(vcpu: Vcpu): void {
+    assert(!vcpu.inUserspace, 'a thread leaves KVM_RUN once');
+    this.exit(vcpu);
+    this.policy.vcpu_put(this, vcpu);
+    vcpu.inUserspace = true;
+  }
+
+  /** The vCPU's thread leaves its pCPU; inside of KVM_RUN kvm_sched_out() is told. */
   schedOut(vcpu: Vcpu): void {
     const { pcpu } = vcpu;
     assert(pcpu >= 0 && !vcpu.inGuest, 'a vCPU leaves its pCPU after a VM exit');
-    this.policy.vcpu_put(this, vcpu);
+    if (!vcpu.inUserspace) this.policy.vcpu_put(this, vcpu);
     this.observer.vcpuSwitch(vcpu.id, pcpu, false);
     vcpu.pcpu = -1;
   }
 
-  /** The vCPU's thread arrives on a pCPU (kvm_sched_in()). */
+  /** The vCPU's thread arrives on a pCPU; inside of KVM_RUN kvm_sched_in() is told. */
   schedIn(vcpu: Vcpu, pcpu: number): void {
     assert(vcpu.pcpu < 0, 'a vCPU is loaded on one pCPU at a time');
     vcpu.pcpu = pcpu;
-    this.policy.vcpu_load(this, vcpu);
+    if (!vcpu.inUserspace) {
+      this.policy.sched_in(this, vcpu);
+      this.policy.vcpu_load(this, vcpu);
+    }
     this.observer.vcpuSwitch(vcpu.id, pcpu, true);
   }
 

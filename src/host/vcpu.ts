@@ -13,6 +13,8 @@ const VCPU = {
   pcpu: 'int',
   /** Whether the pCPU is in VMX non-root mode for it. */
   inGuest: 'flag',
+  /** Whether its thread is not in KVM_RUN, so that no preempt notifier speaks of it. */
+  inUserspace: 'flag',
   /** vcpu->arch.host_debugctl, taken with interrupts off before the entry. */
   host_debugctl: 'int',
   global_ctrl: 'int',

@@ -35,6 +35,12 @@ export function knownFailure(
     : null;
 }
 
+/** Whether a campaign may pass over a known failure. */
+export function isSeldom(policy: LbrPolicy, property: PropertyName): boolean {
+  const known: KnownFailure | undefined = policy.knownFailures[property];
+  return known?.seldom === true;
+}
+
 /** Why a property says nothing about a policy on this CPU; null if it does. */
 export function notApplicable(
   policy: LbrPolicy,

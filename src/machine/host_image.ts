@@ -15,6 +15,7 @@ import type { perf_event } from '../guest/perf/perf_structs.js';
 import { assert } from '../hw/assert.js';
 import type { LogicalProcessor } from '../hw/logical_processor.js';
 import type { Memory } from '../hw/memory.js';
+import { MSR_CORE_PERF_GLOBAL_OVF_CTRL, MSR_CORE_PERF_GLOBAL_STATUS } from '../hw/msr_index.js';
 import type { Vector } from '../hw/msr_port.js';
 import { vmxMsr } from '../hw/vmx_msrs.js';
 import { HOST, type Observer } from '../host/observer.js';
@@ -282,8 +283,15 @@ export class HostImage extends HostKernel {
     }
   }
 
-  protected override handleIrq(pcpu: number): void {
+  /**
+   * As long as perf has no event its handler leaves every NMI to others. The watchdog would be an
+   * event of perf's, and its NMI would be acked.
+   */
+  override handleIrq(pcpu: number): void {
     this.code.run(pcpu, 'vlbr_nmi', 0, 1);
+    const port = this.ports[pcpu];
+    const low = port.rdmsr(MSR_CORE_PERF_GLOBAL_STATUS);
+    port.wrmsr(MSR_CORE_PERF_GLOBAL_OVF_CTRL, low, port.edx);
   }
 }
 

@@ -11,7 +11,7 @@ import * as perf from '../guest/perf/perf_event.js';
 import type { perf_event } from '../guest/perf/perf_structs.js';
 import { endGracePeriod } from '../guest/perf/task_data.js';
 import { assert } from '../hw/assert.js';
-import type { LogicalProcessor } from '../hw/logical_processor.js';
+import { FIXED_COUNTER, type LogicalProcessor } from '../hw/logical_processor.js';
 import { KIND_NONE, lbrMap } from '../hw/lbr_map.js';
 import type { Memory } from '../hw/memory.js';
 import { MSR_IA32_DEBUGCTLMSR } from '../hw/msr_index.js';
@@ -74,7 +74,7 @@ export class HostPort implements MsrPort {
     return false;
   }
 
-  /** A general counter overflows. */
+  /** A counter overflows; fixed ones are from FIXED_COUNTER on. */
   overflow(counter: number): void {
     this.cpu.counterOverflow(counter);
   }
@@ -326,7 +326,13 @@ export class HostKernel implements HostPerf {
     return overflown;
   }
 
-  protected handleIrq(pcpu: number): void {
+  /** The NMI watchdog's counter overflows: a fixed one, of cycles. */
+  overflowWatchdog(pcpu: number): void {
+    this.ports[pcpu].overflow(FIXED_COUNTER + 1);
+  }
+
+  /** Takes the NMI of all counters that have overflowed. */
+  handleIrq(pcpu: number): void {
     intel_pmu_handle_irq(this.kernel.cpus[pcpu]);
   }
 }

@@ -1,4 +1,4 @@
-/** What befalls the threads of vCPUs, where the KVM of a tree runs. */
+/** What befalls the threads of vCPUs and their pCPUs, some of it where the KVM of a tree runs. */
 import { MSR_CORE_PERF_GLOBAL_CTRL } from '../hw/msr_index.js';
 import type { Machine } from './machine.js';
 
@@ -32,7 +32,12 @@ export function togglePt(machine: Machine, pcpu: number): void {
   machine.hypervisor.tree?.togglePt(pcpu);
 }
 
-/** A counter of the host's own overflows while the guest runs, if it counts there. */
+/**
+ * Counters of the host's own overflow while the guest runs, if they count there: those of its LBR
+ * events, and the NMI watchdog's, which always counts under the model of KVM. The freeze acts on
+ * the guest's DEBUGCTL; the NMI is an exit. Its handler comes after the host's DEBUGCTL is back
+ * (vmx.c:handle_exception_nmi_irqoff()), and the guest hears nothing of it.
+ */
 export function hostOverflow(machine: Machine, pcpu: number): void {
   const { host, hypervisor, pcpus } = machine;
   const vcpu = machine.loaded(pcpu);
@@ -40,8 +45,15 @@ export function hostOverflow(machine: Machine, pcpu: number): void {
   hypervisor.enter(vcpu);
   const enabled = pcpus[pcpu].rdmsr(MSR_CORE_PERF_GLOBAL_CTRL);
   const own = host.overflowOwn(pcpu, enabled);
-  const watchdog = hypervisor.tree?.overflowWatchdog(pcpu) === true;
-  if (own || watchdog) hypervisor.tree?.hostNmi(vcpu);
+  const { tree } = hypervisor;
+  if (tree === null) {
+    host.overflowWatchdog(pcpu);
+    hypervisor.exit(vcpu);
+    host.handleIrq(pcpu);
+    return;
+  }
+  const watchdog = tree.overflowWatchdog(pcpu);
+  if (own || watchdog) tree.hostNmi(vcpu);
 }
 
 /** The host's own pinned counters fill the PMU of a pCPU, or are closed. */

@@ -16,6 +16,8 @@ export const GROUPS = {
   idle: 'idle threads, and deep C-states below them',
   exit: 'VM exits and re-entries',
   host: "the host's own LBR events, and their samples",
+  overflow: "overflows of the host's own counters while a guest runs",
+  userspace: "returns of vCPUs' threads to userspace",
   kexec: 'kexec, and the start of CPUs after it',
   migrate: 'live migration of vCPUs that are off',
   fork: 'forks, with events that are inherited',

@@ -49,6 +49,8 @@ export class Parts {
   private readonly forks: boolean;
   /** Whether a guest without events has no other way to the LBR MSRs. */
   private readonly eventsOnly: boolean;
+  /** Whether threads of vCPUs may return to userspace. */
+  private readonly hasUserspace: boolean;
   /**
    * Whether tasks may be renamed. Not with kexec, which makes tasks current by number, and not where
    * a system-wide event gives each task a block, which goes by their numbers, too.
@@ -77,6 +79,7 @@ export class Parts {
   constructor(config: MachineConfig, bounds: Bounds) {
     const { vms, pcpus, vcpus } = config.shape;
     this.config = config;
+    this.hasUserspace = bounds.groups.includes('userspace');
     const { perfCtxData } = KERNEL_FEATURES[config.kernel];
     const byNumber = perfCtxData && bounds.groups.includes('cpu');
     this.rotatesTasks = !bounds.groups.includes('kexec') && !byNumber;
@@ -336,6 +339,8 @@ export class Parts {
     }
     for (const vcpu of vcpus) {
       if (!vcpu.inGuest) vcpu.host_debugctl = 0;
+      // Without that group only a vCPU that has never run is there, of which no policy knows.
+      if (!this.hasUserspace) vcpu.inUserspace = false;
       if (config.policy.recordsStale?.(vcpu) === true) vcpu.records.clear();
     }
   }

@@ -17,7 +17,7 @@ function mergedOn(differs: (perf: HostPerf) => Partial<HostPerf>): LbrPolicy {
   return {
     ...merged,
     words: [...merged.words, 'own'],
-    vcpu_load: (kvm, vcpu) => merged.vcpu_load(on(kvm), vcpu),
+    sched_in: (kvm, vcpu) => merged.sched_in(on(kvm), vcpu),
     handleRequests: (kvm, vcpu) => merged.handleRequests(on(kvm), vcpu),
     vcpu_enter: (kvm, vcpu) => merged.vcpu_enter(on(kvm), vcpu),
     get_msr: (kvm, vcpu, msr) => merged.get_msr(on(kvm), vcpu, msr),
@@ -108,8 +108,7 @@ function staleDebugctl(): LbrPolicy {
   return {
     ...merged,
     words,
-    vcpu_load: (kvm, vcpu: Vcpu<'host_debugctl' | 'read'>) => {
-      merged.vcpu_load(kvm, vcpu);
+    vcpu_load: (_kvm, vcpu: Vcpu<'host_debugctl' | 'read'>) => {
       vcpu.words.read = 0;
     },
     // The first entry follows the load at once, so this is the value at the load.
@@ -131,10 +130,7 @@ function debugctlMigrates(): LbrPolicy {
       return true;
     },
     // The VMM writes DEBUGCTL by KVM_SET_MSRS, which takes the path of a guest's write.
-    vcpu_load: (kvm, vcpu) => {
-      merged.vcpu_load(kvm, vcpu);
-      merged.setDebugctl(kvm, vcpu);
-    },
+    vcpu_load: (kvm, vcpu) => merged.setDebugctl(kvm, vcpu),
   };
 }
 

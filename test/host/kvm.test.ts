@@ -150,17 +150,22 @@ describe('injectPmi', () => {
 describe('schedOut and schedIn', () => {
   it('the policy always acts in schedOut and schedIn while the thread is on its pCPU', () => {
     const rig = new HookedRig();
+    // A thread that has never run is in userspace.
+    rig.m.switchTo(0, 1);
+    rig.m.switchTo(0, 0);
+    rig.said();
     const seen: unknown[] = [];
     const note = (vcpu: Vcpu): void => void seen.push(vcpu.id, vcpu.pcpu, vcpu.inGuest);
-    rig.hooks.on = { vcpu_put: note, vcpu_load: note };
+    rig.hooks.on = { vcpu_put: note, sched_in: note, vcpu_load: note };
     rig.m.switchTo(0, 1);
-    expect(seen).toEqual([0, 0, false, 1, 0, false]);
+    expect(seen).toEqual([0, 0, false, 1, 0, false, 1, 0, false]);
     expect(rig.m.vcpus.map((vcpu) => vcpu.pcpu)).toEqual([-1, 0]);
     expect(rig.said()).toEqual([
       'vcpu_exit 0',
       'exited 0',
       'vcpu_put 0',
       'vcpuSwitch 0 0 false',
+      'sched_in 1',
       'vcpu_load 1',
       'vcpuSwitch 1 0 true',
       'handleRequests 1',

@@ -4,7 +4,7 @@ import { CPU_MODELS, type CpuModel, findCpuModel } from '../../src/hw/cpu_models
 import { findPolicy, POLICIES } from '../../src/host/policy/index.js';
 import { merged } from '../../src/host/policy/merged.js';
 import { never } from '../../src/host/policy/never.js';
-import { pvV2 } from '../../src/host/policy/pv_v2.js';
+import { pvV2Direct } from '../../src/host/policy/pv_v2.js';
 import { checkDeclared, knownFailure, notApplicable } from '../../src/judge/declared.js';
 import { Monitor } from '../../src/judge/monitor.js';
 
@@ -85,7 +85,7 @@ describe('notApplicable', () => {
       else expect(reason).toBe('it never touches the registers');
       expect(notApplicable(merged, 'no-loss/any', model)).toBe(null);
     }
-    expect(notApplicable(pvV2, 'owner-only', NEHALEM)).toBe('it never touches the registers');
+    expect(notApplicable(pvV2Direct, 'owner-only', NEHALEM)).toBe('it never touches the registers');
     const always = findPolicy('always') ?? never;
     expect(notApplicable(always, 'owner-only', NEHALEM)).toBe(null);
   });

@@ -336,6 +336,16 @@ const CLAUSES_OF_ALL: readonly Clause[] = [
     }),
   },
   {
+    name: 'freeze-undone',
+    says: "LBR that a counter of the host's has cleared in the guest is set again at the exit",
+    of: ALL,
+    without: around('vcpu_exit', (own, { vmcs }) => {
+      const { guestDebugctl } = vmcs;
+      own();
+      vmcs.guestDebugctl = guestDebugctl;
+    }),
+  },
+  {
     name: 'sent-on-migration',
     says: 'live migration sends the parked copy, DEBUGCTL and ACTIVE',
     of: ALL,

@@ -24,6 +24,9 @@ export const READ = { eax: 0x11, edx: 0x22 };
 /** The pCPU of the vCPU. The host's own event counts only there. */
 const PCPU = 1;
 
+type SwitchHook =
+  'sched_in' | 'vcpu_load' | 'vcpu_put' | 'handleRequests' | 'vcpu_enter' | 'vcpu_exit';
+
 export class HookRig implements PolicyHost {
   readonly perf: HostPerf;
   readonly vcpu: Vcpu;
@@ -115,7 +118,7 @@ export class HookRig implements PolicyHost {
   }
 
   /** Calls a switch hook. Returns its steps. */
-  hook(name: 'vcpu_load' | 'vcpu_put' | 'handleRequests' | 'vcpu_enter' | 'vcpu_exit'): string[] {
+  hook(name: SwitchHook): string[] {
     this.policy[name](this, this.vcpu);
     return this.steps();
   }

@@ -254,7 +254,14 @@ class Hooks {
   policy(pv: PvSite): LbrPolicy {
     const ofDebugctl = (name: string, vcpu: Vcpu): void =>
       this.called(name, vcpu, ` at ${vcpu.vmcs.guestDebugctl}`);
-    const names = ['vcpu_load', 'vcpu_put', 'handleRequests', 'vcpu_enter', 'vcpu_exit'];
+    const names = [
+      'sched_in',
+      'vcpu_load',
+      'vcpu_put',
+      'handleRequests',
+      'vcpu_enter',
+      'vcpu_exit',
+    ];
     names.push('deliver_pmi', 'reset', 'set_state', 'setPvLbrCtrl');
     return {
       ...never,

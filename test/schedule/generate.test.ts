@@ -46,7 +46,7 @@ class Rig {
 
 /** Groups of kinds that a run may leave out, written down again. */
 const GROUPS: readonly (readonly ActionName[])[] = [
-  ['hostEvent', 'hostWork'],
+  ['hostEvent', 'hostWork', 'hostOverflow'],
   ['kexec'],
   ['liveMigrate'],
   ['cstate', 'idle', 'halt'],

@@ -22,6 +22,7 @@ function mixed(...policies: readonly [first: LbrPolicy, second: LbrPolicy]): Lbr
     ...first,
     words,
     knownFailures: {},
+    sched_in: (kvm, vcpu) => policies[vcpu.cpu].sched_in(kvm, vcpu),
     vcpu_load: (kvm, vcpu) => policies[vcpu.cpu].vcpu_load(kvm, vcpu),
     vcpu_put: (kvm, vcpu) => policies[vcpu.cpu].vcpu_put(kvm, vcpu),
     vcpu_enter: (kvm, vcpu) => policies[vcpu.cpu].vcpu_enter(kvm, vcpu),

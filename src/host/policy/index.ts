@@ -7,7 +7,7 @@ import { never } from './never.js';
 import { parked } from './parked.js';
 import type { LbrPolicy } from './policy.js';
 import { pvSound } from './pv_sound.js';
-import { pvV2 } from './pv_v2.js';
+import { pvV2, pvV2Direct } from './pv_v2.js';
 import { v1Vmx, v1VmxArea, v1VmxSwap } from './v1_vmx.js';
 import { v10 } from './v10.js';
 import { v4, v4Select } from './v4.js';
@@ -22,6 +22,7 @@ export const POLICIES: readonly LbrPolicy[] = [
   v1VmxSwap,
   v1VmxArea,
   pvV2,
+  pvV2Direct,
   lazyLiteral,
   v4,
   v4Select,

@@ -4,13 +4,9 @@
  */
 import { LBR_FORMAT_INFO2 } from '../../hw/cpu_models.js';
 import { merged } from './merged.js';
-import { type LbrPolicy, PASS_THROUGH, WITH_CALLSTACK } from './policy.js';
+import { type LbrPolicy, PASS_THROUGH } from './policy.js';
 
 const UNCHECKED = 'an intercepted write reaches WRMSR unchecked, and the kernel warns of its fault';
-
-const UNSEEN =
-  'what releases the event is asked for by a preempt notifier, and done before the next entry: ' +
-  'a thread that is switched in userspace, or before it has entered, keeps its event';
 
 export const kvm: LbrPolicy = {
   ...PASS_THROUGH,
@@ -24,7 +20,6 @@ export const kvm: LbrPolicy = {
   needlessSwitches: merged.needlessSwitches + 2,
   knownFailures: {
     ...merged.knownFailures,
-    'no-needless-switch': { why: UNSEEN, where: WITH_CALLSTACK },
     'no-warn': { why: UNCHECKED },
     'pass-through': {
       why: 'KVM up to 6.2 knows INFO of LBR_FMT 5 only, and so that of format 7 is intercepted',

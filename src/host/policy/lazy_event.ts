@@ -81,7 +81,7 @@ export function lazyEvent<Own extends string = never>(
     knownFailures: UNOWNED,
     notApplicable: { 'active-agrees': 'not a paravirtual policy' },
     inUse: hasEvent,
-    vcpu_load: intel_pmu_sched_in,
+    sched_in: intel_pmu_sched_in,
     get_msr: (kvm, vcpu: LazyVcpu<Own>, msr) => {
       const value = PASS_THROUGH.get_msr(kvm, vcpu, msr);
       accessed(kvm, vcpu);

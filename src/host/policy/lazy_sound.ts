@@ -1,5 +1,5 @@
 import type { LbrPolicy } from './policy.js';
-import { LENT, makeLive, PARKED, type ParkedVcpu } from './parked_stack.js';
+import { enterSound, LENT, SOUND, type SoundVcpu } from './parked_stack.js';
 
 /**
  * The lazy proposal with what its counterexamples ask for: before an entry with DEBUGCTL.LBR set
@@ -7,7 +7,7 @@ import { LENT, makeLive, PARKED, type ParkedVcpu } from './parked_stack.js';
  * stack that is not the guest's; and a first access is answered from the saved copy.
  */
 export const lazySound: LbrPolicy = {
-  ...PARKED,
+  ...SOUND,
   name: 'lazy-sound',
   summary: 'intercepts at a vCPU switch; restores before an entry with LBR on, or after an access',
   cites: 'derived here from lazy-literal',
@@ -15,8 +15,6 @@ export const lazySound: LbrPolicy = {
   needlessSwitches: 1,
   knownFailures: {},
   notApplicable: { 'active-agrees': 'not a paravirtual policy' },
-  inUse: (vcpu: ParkedVcpu) => vcpu.words.live !== 0,
-  vcpu_enter: (kvm, vcpu: ParkedVcpu) => {
-    if (vcpu.lbrEnabled || vcpu.words.wanted !== 0) makeLive(kvm, vcpu);
-  },
+  inUse: (vcpu: SoundVcpu) => vcpu.words.live !== 0,
+  vcpu_enter: (kvm, vcpu: SoundVcpu) => enterSound(kvm, vcpu, false),
 };

@@ -115,6 +115,12 @@ export const merged: LbrPolicy = {
     'no-premature-stop': {
       why: 'it takes DEBUGCTL.LBR clear after a switch for a stop, and drops the stack',
     },
+    'no-needless-switch': {
+      why:
+        'the release is asked for by the preempt notifier and done before the next entry: a ' +
+        'thread switched in userspace, or before it has entered, keeps its event',
+      where: WITH_CALLSTACK,
+    },
     balanced: {
       why:
         'host lbr_del goes by the br_sel of the LBR event added last: with a host event beside ' +
@@ -132,7 +138,7 @@ export const merged: LbrPolicy = {
   notApplicable: { 'active-agrees': 'not a paravirtual policy' },
   inUse: (vcpu) => vcpu.msr_passthrough,
   /** Kernel: x86.c:kvm_arch_sched_in(). */
-  vcpu_load: (kvm, vcpu: MergedVcpu) => {
+  sched_in: (kvm, vcpu: MergedVcpu) => {
     if (kvm.perf.guestLbrEvent(vcpu) !== 'none') vcpu.words.need_cleanup = 1;
   },
   /** Kernel: pmu.c:kvm_pmu_handle_event(), kvm_pmu_cleanup(). */

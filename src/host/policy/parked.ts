@@ -1,12 +1,12 @@
 import type { Vcpu } from '../vcpu.js';
 import type { LbrPolicy } from './policy.js';
-import { LENT, makeLive, PARKED, PARKED_WORDS } from './parked_stack.js';
+import { enterSound, LENT, SOUND, SOUND_WORDS } from './parked_stack.js';
 
 /**
  * `used`: the guest has used LBR in this slice, as far as a host can see; `eager`: it did so in the
  * last slice, and the stack is restored without waiting for a sign of use.
  */
-const WORDS = [...PARKED_WORDS, 'used', 'eager'] as const;
+const WORDS = [...SOUND_WORDS, 'used', 'eager'] as const;
 type GuessedVcpu = Vcpu<(typeof WORDS)[number]>;
 
 /**
@@ -15,7 +15,7 @@ type GuessedVcpu = Vcpu<(typeof WORDS)[number]>;
  * it stays parked until the guest comes back.
  */
 export const parked: LbrPolicy = {
-  ...PARKED,
+  ...SOUND,
   name: 'parked',
   summary: 'eager until a slice passes without a sign of use; then parked in memory',
   cites: 'derived here from lazy-sound, eager as long as the guest shows use',
@@ -27,10 +27,10 @@ export const parked: LbrPolicy = {
   inUse: (vcpu: GuessedVcpu) => vcpu.words.eager !== 0 || vcpu.words.used !== 0,
   vcpu_enter: (kvm, vcpu: GuessedVcpu) => {
     if (vcpu.lbrEnabled || vcpu.words.wanted !== 0) vcpu.words.used = 1;
-    if (vcpu.words.used !== 0 || vcpu.words.eager !== 0) makeLive(kvm, vcpu);
+    enterSound(kvm, vcpu, vcpu.words.used !== 0 || vcpu.words.eager !== 0);
   },
   vcpu_put: (kvm, vcpu: GuessedVcpu) => {
-    PARKED.vcpu_put(kvm, vcpu);
+    SOUND.vcpu_put(kvm, vcpu);
     vcpu.words.eager = vcpu.words.used;
     vcpu.words.used = 0;
   },

@@ -8,6 +8,7 @@
  * Where an LBR event of the host counts on the pCPU, the registers are borrowed for the time in
  * the guest: the stack is live between entry and exit only.
  */
+import { DEBUGCTLMSR_FREEZE_LBRS_ON_PMI, DEBUGCTLMSR_LBR } from '../../hw/msr_index.js';
 import { GP_VECTOR } from '../../hw/msr_port.js';
 import { lbrMap } from '../../hw/lbr_map.js';
 import type { Vcpu } from '../vcpu.js';
@@ -49,7 +50,7 @@ function park(kvm: PolicyHost, vcpu: ParkedVcpu): void {
   vcpu.words.live = 0;
 }
 
-/** The hooks that all of them share. */
+/** The hooks that `always` has, too. */
 export const PARKED: PolicyGround = {
   ...PASS_THROUGH,
   words: PARKED_WORDS,
@@ -79,4 +80,39 @@ export const PARKED: PolicyGround = {
   },
   reset: nothing,
   get_state: () => true,
+};
+
+/** `recording`: the guest was entered with DEBUGCTL.LBR set; 0 outside of the guest. */
+export const SOUND_WORDS = ['live', 'borrowed', 'wanted', 'recording'] as const;
+export type SoundVcpu = Vcpu<(typeof SOUND_WORDS)[number]>;
+
+/**
+ * Before the entry: the stack is in the registers if hardware is to record, if the guest has
+ * touched an intercepted register, or if the policy says so.
+ */
+export function enterSound(kvm: PolicyHost, vcpu: SoundVcpu, eager: boolean): void {
+  vcpu.words.recording = vcpu.lbrEnabled ? 1 : 0;
+  if (eager || vcpu.lbrEnabled || vcpu.words.wanted !== 0) makeLive(kvm, vcpu);
+}
+
+/**
+ * A counter of the host's that overflows in the guest freezes the guest's LBR, if the guest has
+ * asked for that. With PMU version 2 or 3 this clears DEBUGCTL.LBR. The guest cannot have written
+ * the register without an exit, and it gets no PMI upon which it would set the bit again.
+ */
+function undoFreeze({ vmcs, words }: SoundVcpu): void {
+  const { guestDebugctl } = vmcs;
+  const freezes = (guestDebugctl & DEBUGCTLMSR_FREEZE_LBRS_ON_PMI) !== 0;
+  if (words.recording !== 0 && freezes) vmcs.guestDebugctl = guestDebugctl | DEBUGCTLMSR_LBR;
+  words.recording = 0;
+}
+
+/** The hooks that all sound policies share. */
+export const SOUND: PolicyGround = {
+  ...PARKED,
+  words: SOUND_WORDS,
+  vcpu_exit: (kvm, vcpu: SoundVcpu) => {
+    undoFreeze(vcpu);
+    PARKED.vcpu_exit(kvm, vcpu);
+  },
 };

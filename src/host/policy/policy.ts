@@ -69,6 +69,8 @@ export interface KnownFailure {
   readonly why: string;
   /** The CPUs and kernels on which it is met; all of them if it does not say. */
   readonly where?: Where;
+  /** Whether random schedules seldom meet it, so that a campaign without it is as expected. */
+  readonly seldom?: true;
 }
 
 /** @param kernel - the features of the kernels that matter: KERNEL_FEATURES of a version. */
@@ -76,6 +78,9 @@ export type Where = (model: CpuModel, kernel: { readonly restoreShortcut: boolea
 
 /** A failure that is not met on a CPU without call-stack mode. */
 export const WITH_CALLSTACK: Where = (model) => model.callstack;
+
+/** A failure that is met where a freeze clears DEBUGCTL.LBR; PMU version 4 has a bit of its own. */
+export const LEGACY_FREEZE: Where = ({ pmu_version }) => pmu_version < 4;
 
 /** A failure that is not met with a driver that lacks the restore shortcut. */
 export const WITH_SHORTCUT: Where = ({ callstack }, { restoreShortcut }) =>
@@ -120,7 +125,14 @@ export interface LbrPolicy extends PolicyClaims {
    * asks, and takes states that differ in them for one; without the hook the answer is always no.
    */
   recordsStale?(vcpu: Vcpu): boolean;
+  /**
+   * The vCPU's thread comes to a pCPU inside of KVM_RUN: kvm_arch_sched_in(), which the preempt
+   * notifier alone calls, before it loads the vCPU.
+   */
+  sched_in(kvm: PolicyHost, vcpu: Vcpu): void;
+  /** KVM_RUN begins, or its thread comes to a pCPU inside of it: kvm_arch_vcpu_load(). */
   vcpu_load(kvm: PolicyHost, vcpu: Vcpu): void;
+  /** KVM_RUN ends, or its thread leaves a pCPU inside of it: kvm_arch_vcpu_put(). */
   vcpu_put(kvm: PolicyHost, vcpu: Vcpu): void;
   /** Before a VM entry, interrupts still on: what was asked of KVM meanwhile (KVM_REQ_PMU). */
   handleRequests(kvm: PolicyHost, vcpu: Vcpu): void;
@@ -181,6 +193,7 @@ export type PolicyGround = Omit<
 export const PASS_THROUGH: PolicyGround = {
   words: [],
   pv: 'none',
+  sched_in: nothing,
   vcpu_load: nothing,
   vcpu_put: nothing,
   handleRequests: nothing,

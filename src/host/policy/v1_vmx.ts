@@ -7,7 +7,7 @@
 import { LBR_FORMAT_EIP_FLAGS2 } from '../../hw/cpu_models.js';
 import type { Vcpu } from '../vcpu.js';
 import type { KnownFailure, LbrPolicy, Where } from './policy.js';
-import { PASS_THROUGH, WITH_SHORTCUT } from './policy.js';
+import { PASS_THROUGH } from './policy.js';
 
 /** Its failures where only the guest's own reads are concerned. */
 const NOT_SENT: KnownFailure = {
@@ -63,8 +63,9 @@ export const v1VmxSwap: LbrPolicy = {
   knownFailures: {
     ...WITHOUT_STACK,
     'host-intact': {
-      why: "after an exit the guest's records stay, and perf's shortcut takes them for its own",
-      where: WITH_SHORTCUT,
+      why:
+        "after an exit the guest's records stay: perf's shortcut takes them for its own, and an " +
+        'event that comes again has no reset',
     },
   },
   vcpu_enter: (kvm, vcpu: Vcpu<'borrowed'>) => {

@@ -49,7 +49,7 @@ function policyOf(asksAlways: boolean): Omit<LbrPolicy, 'name' | 'summary'> {
       },
       'no-leak/task': { why: 'ring-mode users get no event: vCPUs share the registers of a pCPU' },
     },
-    vcpu_load: asksAlways ? base.vcpu_load : sched_in,
+    sched_in: asksAlways ? base.sched_in : sched_in,
     set_msr: (kvm, vcpu: V4Vcpu, msr, eax, edx) => {
       if (msr === MSR_LBR_SELECT) {
         vcpu.words.lbr_user_callstack = selectsUserCallstack(eax) ? 1 : 0;

@@ -1,4 +1,4 @@
-/** What befalls the threads of vCPUs, where the KVM of a tree runs. */
+/** What befalls the threads of vCPUs and their pCPUs, some of it where the KVM of a tree runs. */
 import type { Machine } from '../../machine/machine.js';
 import { INTERRUPTS } from '../../machine/host_perf.js';
 import {
@@ -50,10 +50,10 @@ export const THREAD_ACTIONS: Readonly<Record<ThreadAction, ActionKind>> = {
     weight: 2,
     says: 'its thread returns from KVM_RUN, and is still on its pCPU',
     outside: 'other',
-    needsKvm: true,
     anyState: true,
-    possible: (m, v) => m.vcpus[v].pcpu >= 0 && m.hypervisor.tree?.isInRun(m.vcpus[v]) === true,
-    perform: (m, v) => m.hypervisor.tree?.toUserspace(m.vcpus[v]),
+    possible: (m, v) => m.vcpus[v].pcpu >= 0 && m.hypervisor.isInRun(m.vcpus[v]),
+    perform: (m, v) => m.hypervisor.toUserspace(m.vcpus[v]),
+    explored: [{ groups: ['userspace'], when: 'at once' }],
   },
   arrive: {
     code: 34,
@@ -62,7 +62,6 @@ export const THREAD_ACTIONS: Readonly<Record<ThreadAction, ActionKind>> = {
     weight: 2,
     says: 'switches to a vCPU, which does not enter its guest before its next action',
     outside: 'switch',
-    needsKvm: true,
     possible: canArrive,
     perform: arriveAt,
     draw(d, p): void {
@@ -77,9 +76,9 @@ export const THREAD_ACTIONS: Readonly<Record<ThreadAction, ActionKind>> = {
     says: "a counter of the host's own overflows while the guest runs",
     outside: 'other',
     swarm: 'host events',
-    needsKvm: true,
     possible: (m, p) => m.loaded(p) !== null,
     perform: hostOverflow,
+    explored: [{ groups: ['overflow'], when: 'pcpu' }],
   },
   watchdog: {
     code: 36,

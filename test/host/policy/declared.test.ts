@@ -76,15 +76,14 @@ describe('knownFailure', () => {
     expect(expected(v1VmxSwap, 'owner-only')).toEqual([]);
   });
 
-  it('what perf’s shortcut does is expected of v1-vmx-swap where there is a shortcut', () => {
-    expect(expected(v1VmxSwap, 'host-intact')).toEqual(places(WITH_STACK, AFTER_4_18));
+  it('v1-vmx-swap is expected to leave records to the host on every CPU', () => {
+    expect(expected(v1VmxSwap, 'host-intact')).toEqual(places(ALL));
   });
 
   it('an event policy is expected to switch in vain where there can be an event', () => {
-    for (const policy of [v4, v4Select, v6, v7, v8, v10]) {
+    for (const policy of [v4, v4Select, v6, v7, v8, v8Posted, v10, merged]) {
       expect(expected(policy, 'no-needless-switch')).toEqual(places(WITH_STACK));
     }
-    expect(expected(v8Posted, 'no-needless-switch')).toEqual([]);
   });
 
   it('vCPUs of one VM are expected to meet by the shortcut, or for want of an event', () => {
@@ -141,9 +140,9 @@ describe('needlessSwitches', () => {
     },
   );
 
-  it('v8-posted never exceeds needlessSwitches: it forgets the last use within the slice', () => {
+  it('v8-posted works twice for a guest that has stopped: it forgets its last use at once', () => {
     expect(worked(v8Posted)).toBe(2);
-    expect(v8Posted.needlessSwitches).toBeGreaterThanOrEqual(2);
+    expect(v8Posted.needlessSwitches).toBe(2);
   });
 });
 

@@ -4,7 +4,7 @@ import { MSR_KVM_PV_LBR_CTRL } from '../../../src/guest/pv/kvm_para.js';
 import * as msrs from '../../../src/hw/msr_index.js';
 import { always } from '../../../src/host/policy/always.js';
 import { never } from '../../../src/host/policy/never.js';
-import { pvV2 } from '../../../src/host/policy/pv_v2.js';
+import { pvV2, pvV2Direct } from '../../../src/host/policy/pv_v2.js';
 import { CLOSE, DEBUGCTL, FROM, ON, PINNED, Rig, SELECT, TOS } from '../../rig/machine.js';
 
 /** FROM, TO and TOS of haswell. ALL counts LBR_SELECT as well. */
@@ -128,10 +128,10 @@ describe('always', () => {
   });
 });
 
-describe('pv-v2', () => {
-  it('pv-v2 never does anything while ACTIVE is 0', () => {
-    const rig = new Rig(pvV2);
-    expect(pvV2.inUse(rig.m.vcpus[0])).toBe(false);
+describe('pv-v2-direct', () => {
+  it('pv-v2-direct never does anything while ACTIVE is 0', () => {
+    const rig = new Rig(pvV2Direct);
+    expect(pvV2Direct.inUse(rig.m.vcpus[0])).toBe(false);
     rig.set(0, FROM + 1, 77);
     rig.m.switchTo(0, 1);
     expect(rig.get(1, FROM + 1)).toBe(77);
@@ -139,10 +139,10 @@ describe('pv-v2', () => {
     expect([rig.intercepted(0), rig.intercepted(1)]).toEqual([false, false]);
   });
 
-  it('while ACTIVE is 1, pv-v2 saves and restores all but LBR_SELECT, and never scrubs', () => {
-    const rig = new Rig(pvV2);
+  it('while ACTIVE is 1, pv-v2-direct switches all but LBR_SELECT, and never scrubs', () => {
+    const rig = new Rig(pvV2Direct);
     rig.set(0, MSR_KVM_PV_LBR_CTRL, 1);
-    expect(pvV2.inUse(rig.m.vcpus[0])).toBe(true);
+    expect(pvV2Direct.inUse(rig.m.vcpus[0])).toBe(true);
     rig.set(0, FROM + 1, 77);
     rig.set(0, TOS, 1);
     rig.set(0, SELECT, 5);
@@ -159,8 +159,8 @@ describe('pv-v2', () => {
     expect(rig.intercepted(0)).toBe(false);
   });
 
-  it('pv-v2 never saves after ACTIVE was cleared', () => {
-    const rig = new Rig(pvV2);
+  it('pv-v2-direct never saves after ACTIVE was cleared', () => {
+    const rig = new Rig(pvV2Direct);
     rig.set(0, MSR_KVM_PV_LBR_CTRL, 1);
     rig.set(0, MSR_KVM_PV_LBR_CTRL, 0);
     rig.m.switchTo(0, 1);
@@ -168,20 +168,69 @@ describe('pv-v2', () => {
     expect(rig.kvmWork()).toEqual([]);
   });
 
-  it('pv-v2 never carries ACTIVE over a live migration', () => {
-    const rig = new Rig(pvV2);
+  it('pv-v2-direct never carries ACTIVE over a live migration', () => {
+    const rig = new Rig(pvV2Direct);
     rig.set(0, MSR_KVM_PV_LBR_CTRL, 1);
     rig.m.switchTo(0, -1);
     rig.m.liveMigrate(0);
     expect([rig.m.vcpus[0].pvLbrCtrl, rig.intercepted(0)]).toEqual([0, false]);
   });
 
-  it('pv-v2 is unsound since it saves and restores under a host event as well', () => {
-    const rig = new Rig(pvV2);
+  it('pv-v2-direct is unsound since it saves and restores under a host event as well', () => {
+    const rig = new Rig(pvV2Direct);
     rig.set(0, MSR_KVM_PV_LBR_CTRL, 1);
     rig.m.hostEvent(0, PINNED, ON);
     rig.m.switchTo(0, 1);
     rig.m.switchTo(0, 0);
     expect(rig.kvmWork()).toEqual([`v0 reads ${RECORDS}`, `v0 writes ${RECORDS}`]);
+  });
+});
+
+describe('pv-v2', () => {
+  it('pv-v2 passes everything through, and never touches a register itself', () => {
+    const rig = new Rig(pvV2);
+    rig.set(0, MSR_KVM_PV_LBR_CTRL, 1);
+    rig.set(0, FROM + 1, 77);
+    rig.m.switchTo(0, 1);
+    rig.m.switchTo(0, 0);
+    expect([rig.workAtBoot, rig.kvmWork()]).toEqual([[], []]);
+    expect([rig.intercepted(0), rig.intercepted(1)]).toEqual([false, false]);
+  });
+
+  it('the event of pv-v2 comes with ACTIVE and goes with it, and perf switches the stack', () => {
+    const rig = new Rig(pvV2);
+    const event = (): string => rig.m.host.guestLbrEvent(rig.m.vcpus[0]);
+    expect([event(), pvV2.inUse(rig.m.vcpus[0])]).toEqual(['none', false]);
+    for (let i = 0; i < 2; i++) rig.set(0, MSR_KVM_PV_LBR_CTRL, 1);
+    expect([event(), pvV2.inUse(rig.m.vcpus[0])]).toEqual(['active', true]);
+    rig.set(0, FROM + 1, 77);
+    rig.set(0, TOS, 1);
+    rig.m.switchTo(0, 1);
+    // With another record there perf would take the stack for v0's own, which it saved last.
+    rig.set(1, FROM + 1, 0);
+    rig.m.switchTo(0, 0);
+    expect([rig.get(0, FROM + 1), event()]).toEqual([77, 'active']);
+    rig.set(0, MSR_KVM_PV_LBR_CTRL, 0);
+    expect(event()).toBe('none');
+    rig.m.switchTo(0, 1);
+    rig.set(1, FROM + 1, 79);
+    rig.m.switchTo(0, 0);
+    expect(rig.get(0, FROM + 1)).toBe(79);
+  });
+
+  it('the event of pv-v2 wipes the registers as it comes', () => {
+    const rig = new Rig(pvV2);
+    rig.set(0, FROM + 1, 77);
+    rig.set(0, MSR_KVM_PV_LBR_CTRL, 1);
+    expect(rig.get(0, FROM + 1)).toBe(0);
+  });
+
+  it('pv-v2 never carries ACTIVE or its event over a live migration', () => {
+    const rig = new Rig(pvV2);
+    rig.set(0, MSR_KVM_PV_LBR_CTRL, 1);
+    rig.m.switchTo(0, -1);
+    rig.m.liveMigrate(0);
+    expect([rig.m.vcpus[0].pvLbrCtrl, rig.intercepted(0)]).toEqual([0, false]);
+    expect(rig.m.host.guestLbrEvent(rig.m.vcpus[0])).toBe('none');
   });
 });

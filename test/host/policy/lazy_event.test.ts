@@ -94,7 +94,7 @@ describe('intel_pmu_sched_in', () => {
       vcpu.vmcs.guestDebugctl = debugctl;
       // This host throws on any call.
       lazy.intel_pmu_sched_in({} as PolicyHost, vcpu);
-      v4.vcpu_load({} as PolicyHost, vcpu);
+      v4.sched_in({} as PolicyHost, vcpu);
     }
     expect([vcpu.words.lbr_used, vcpu.words.lbr_event]).toEqual([0, 0]);
   });

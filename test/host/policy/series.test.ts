@@ -31,33 +31,33 @@ describe.each(EVENTS)('the turns of $name', (policy) => {
 
   it(`${policy.name} intercepts after a slice with use, and keeps the event`, () => {
     const rig = used();
-    expect(rig.hook('vcpu_load')).toEqual(['intercept']);
+    expect(rig.hook('sched_in')).toEqual(['intercept']);
     expect([rig.event, rig.inUse]).toEqual(['active', true]);
   });
 
   it(`${policy.name} always ends an event after one slice without use, with LBR off`, () => {
     const rig = used();
     rig.debugctl = FREEZE;
-    rig.hook('vcpu_load');
-    expect(rig.hook('vcpu_load')).toEqual(['release']);
+    rig.hook('sched_in');
+    expect(rig.hook('sched_in')).toEqual(['release']);
     expect([rig.event, rig.inUse]).toEqual(['none', false]);
-    expect(rig.hook('vcpu_load')).toEqual([]);
+    expect(rig.hook('sched_in')).toEqual([]);
   });
 
   it(`${policy.name} keeps an event while LBR is on, unless it is v4`, () => {
     const rig = used();
     rig.debugctl = LBR;
-    rig.hook('vcpu_load');
-    expect(rig.hook('vcpu_load')).toEqual(policy === v4 ? ['release'] : []);
+    rig.hook('sched_in');
+    expect(rig.hook('sched_in')).toEqual(policy === v4 ? ['release'] : []);
     expect(rig.inUse).toBe(policy !== v4);
   });
 
   it(`${policy.name} never takes an access of the last slice for one of this slice`, () => {
     const rig = used();
-    rig.hook('vcpu_load');
+    rig.hook('sched_in');
     const [, steps] = rig.read(TOS);
     expect(steps).toContain('pass through');
-    expect(rig.hook('vcpu_load')).toEqual(['intercept']);
+    expect(rig.hook('sched_in')).toEqual(['intercept']);
     expect(rig.event).toBe('active');
   });
 
@@ -66,8 +66,8 @@ describe.each(EVENTS)('the turns of $name', (policy) => {
     expect(rig.reset()).toEqual(['release']);
     expect(rig.inUse).toBe(false);
     // The slice still counts as one with use.
-    expect(rig.hook('vcpu_load')).toEqual(['intercept']);
-    expect(rig.hook('vcpu_load')).toEqual([]);
+    expect(rig.hook('sched_in')).toEqual(['intercept']);
+    expect(rig.hook('sched_in')).toEqual([]);
   });
 
   it(`${policy.name} never does anything at a put or an exit, nor sends any state`, () => {
@@ -99,7 +99,7 @@ describe.each([
     const rig = new HookRig(policy);
     expect(rig.accessDebugctl()).toEqual([0, first]);
     expect(rig.accessDebugctl()).toEqual([0, []]);
-    rig.hook('vcpu_load');
+    rig.hook('sched_in');
     expect(rig.accessDebugctl()).toEqual([0, opens]);
   });
 
@@ -109,7 +109,7 @@ describe.each([
       [REFUSED, []],
       [GP, []],
     ]);
-    expect(rig.hook('vcpu_load')).toEqual([]);
+    expect(rig.hook('sched_in')).toEqual([]);
   });
 
   it(`${policy.name} asks perf again in the next slice after it refused the event`, () => {
@@ -117,7 +117,7 @@ describe.each([
     rig.comes = 'none';
     rig.read(TOS);
     expect(rig.inUse).toBe(false);
-    rig.hook('vcpu_load');
+    rig.hook('sched_in');
     rig.comes = 'inactive';
     expect(rig.read(TOS)[1]).toContain('create flexible');
     expect(rig.inUse).toBe(true);
@@ -158,7 +158,7 @@ describe.each([v4, v4Select])('$name', (policy) => {
     rig.write(SELECT, CALLSTACK, 0);
     rig.write(SELECT, msrs.LBR_KERNEL, 0);
     rig.reset();
-    rig.hook('vcpu_load');
+    rig.hook('sched_in');
     expect(rig.read(TOS)[1]).toEqual(['rdmsr TOS', ...opens]);
   });
 
@@ -168,7 +168,7 @@ describe.each([v4, v4Select])('$name', (policy) => {
     const late = kindly ? ['create flexible'] : [];
     expect(rig.write(SELECT, CALLSTACK, 0)[1]).toEqual(['wrmsr SELECT 965 0', ...late]);
     expect(rig.inUse).toBe(kindly);
-    rig.hook('vcpu_load');
+    rig.hook('sched_in');
     const next = kindly ? [] : ['create flexible'];
     expect(rig.accessDebugctl()).toEqual([0, [...next, ...opens]]);
   });
@@ -205,7 +205,7 @@ describe.each([v8, v8Posted])('$name', (policy) => {
       ]);
       expect(rig.inUse).toBe(state === 'inactive');
       // A refused access does not count as use.
-      expect(rig.hook('vcpu_load')).toEqual(state === 'inactive' ? ['release'] : []);
+      expect(rig.hook('sched_in')).toEqual(state === 'inactive' ? ['release'] : []);
     },
   );
 
@@ -227,7 +227,7 @@ describe.each([v8, v8Posted])('$name', (policy) => {
       expect(rig.hook('vcpu_enter')).toEqual(cancels ? ['intercept'] : []);
       expect(rig.hook('vcpu_enter')).toEqual([]);
       // Since the registers were intercepted again, this slice has no use.
-      expect(rig.hook('vcpu_load')).toEqual([cancels ? 'release' : 'intercept']);
+      expect(rig.hook('sched_in')).toEqual([cancels ? 'release' : 'intercept']);
     }
   });
 
@@ -253,7 +253,7 @@ describe('v10', () => {
     const rig = new HookRig(v10);
     rig.read(TOS);
     (rig.vcpu as Vcpu<'in_use'>).words.in_use = 0;
-    expect(rig.hook('vcpu_load')).toEqual([]);
+    expect(rig.hook('sched_in')).toEqual([]);
     return rig;
   }
 
@@ -273,7 +273,7 @@ describe('v10', () => {
       else rig.wroteDebugctl(0);
       expect(rig.hook('handleRequests')).toEqual([]);
       // The access protects the event from one check only.
-      expect([rig.hook('vcpu_load'), rig.hook('handleRequests')]).toEqual([[], ['release']]);
+      expect([rig.hook('sched_in'), rig.hook('handleRequests')]).toEqual([[], ['release']]);
     },
   );
 
@@ -283,18 +283,18 @@ describe('v10', () => {
     expect(rig.hook('handleRequests')).toEqual([]);
     rig.debugctl = FREEZE;
     expect(rig.hook('handleRequests')).toEqual([]);
-    rig.hook('vcpu_load');
+    rig.hook('sched_in');
     expect(rig.hook('handleRequests')).toEqual(['release']);
   });
 
   it('v10 always keeps an access for the look after the next switch', () => {
     const rig = new HookRig(v10);
-    expect(rig.hook('vcpu_load')).toEqual([]);
+    expect(rig.hook('sched_in')).toEqual([]);
     rig.read(TOS);
     expect(rig.hook('handleRequests')).toEqual([]);
-    rig.hook('vcpu_load');
+    rig.hook('sched_in');
     expect(rig.hook('handleRequests')).toEqual([]);
-    rig.hook('vcpu_load');
+    rig.hook('sched_in');
     expect(rig.hook('handleRequests')).toEqual(['release']);
   });
 

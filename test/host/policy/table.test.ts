@@ -11,6 +11,7 @@ describe('POLICIES', () => {
       'v1-vmx-swap',
       'v1-vmx-area',
       'pv-v2',
+      'pv-v2-direct',
       'lazy-literal',
       'v4',
       'v4-select',
@@ -41,6 +42,7 @@ describe('POLICIES', () => {
     const pv = POLICIES.filter((policy) => policy.pv !== 'none');
     expect(pv.map(({ name, pv: site }) => [name, site])).toEqual([
       ['pv-v2', 'add-del'],
+      ['pv-v2-direct', 'add-del'],
       ['pv-sound', 'add-del-boot'],
     ]);
     for (const policy of POLICIES) {

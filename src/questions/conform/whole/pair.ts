@@ -35,11 +35,13 @@ export function noCounts(): Counts {
 /**
  * Whether `merged` does an action in another way than a KVM that runs: a migration takes the thread
  * to a pCPU; a PMI inside a function of a guest may find that its counter does not count by then;
- * and beside an event of the host's own, the events that KVM makes for a guest's counters are among
- * those that perf takes out and puts in again.
+ * the host's NMI watchdog, which the model always has, is to be started; and beside an event of the
+ * host's own, the events that KVM makes for a guest's counters are among those that perf takes out
+ * and puts in again.
  */
 function isOtherwise(kind: number, b: number): boolean {
-  return kind === KIND.liveMigrate || kind === KIND.hostEvent || (kind === KIND.pmi && b > 0);
+  if (kind === KIND.pmi) return b > 0;
+  return kind === KIND.liveMigrate || kind === KIND.hostEvent || kind === KIND.hostOverflow;
 }
 
 export class Pair {
@@ -56,10 +58,10 @@ export class Pair {
   /** @param kernel - the whole path of a tree. */
   constructor(config: MachineConfig, kernel: DriverKind) {
     this.driver = kernel;
-    const { ofTree = false } = config.policy;
+    const { ofTree = false, needlessSwitches } = config.policy;
     this.policy = config.policy;
     this.config = ofTree
-      ? { ...config, policy: merged, driver: kernel }
+      ? { ...config, policy: { ...merged, needlessSwitches }, driver: kernel }
       : { ...config, driver: PORT };
     this.port = new Side(this.config, ofTree);
     this.kernel = this.madeKernel();
