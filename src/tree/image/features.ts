@@ -55,6 +55,12 @@ const FEATURES: readonly Feature[] = [
     header: X86_PERF,
     pattern: /^\tint\s+guest_lbr_enabled;/m,
   },
+  // In docs/patches: perf puts a guest's records into the registers, and takes them out.
+  {
+    macro: 'VLBR_GUEST_LBR_LOADED',
+    header: X86_PERF,
+    pattern: /^\tstruct x86_guest_lbr\s+\*guest_lbr;/m,
+  },
   // In 5.7, not in 5.9.
   {
     macro: 'VLBR_NO_TASK_CONTEXT_OPT',

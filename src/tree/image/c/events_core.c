@@ -110,11 +110,13 @@ static struct perf_event_context *contextOf(struct task_struct *task)
 #define CALLSTACK_USERS opt.lbr_callstack_users
 #endif
 
-/* Whether a guest's event has the LBR: in v8, in v10, and since. */
+/* Whether a guest has the LBR: in v8, in v10, and since by its event; in docs/patches by none. */
 #if defined(VLBR_VCPU_LBR)
 #define GUEST_HAS_LBR(cpuc) ((cpuc)->vcpu_lbr)
 #elif defined(VLBR_GUEST_LBR_ENABLED)
 #define GUEST_HAS_LBR(cpuc) ((cpuc)->guest_lbr_enabled)
+#elif defined(VLBR_GUEST_LBR_LOADED)
+#define GUEST_HAS_LBR(cpuc) ((cpuc)->guest_lbr != NULL)
 #elif defined(INTEL_PMC_IDX_FIXED_VLBR)
 #define GUEST_HAS_LBR(cpuc) ((cpuc)->intel_ctrl_guest_mask >> INTEL_PMC_IDX_FIXED_VLBR & 1)
 #else
