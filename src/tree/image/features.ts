@@ -184,6 +184,12 @@ const KVM_FEATURES: readonly Feature[] = [
     header: 'arch/x86/kvm/vmx/vmx.h',
     pattern: /\bbool already_passthrough;/,
   },
+  // In docs/patches: each vCPU has what perf puts into the registers, and no event.
+  {
+    macro: 'VLBR_VCPU_GUEST_LBR',
+    header: 'arch/x86/kvm/vmx/pmu_intel.h',
+    pattern: /^\tstruct x86_guest_lbr guest;/m,
+  },
   {
     macro: 'VLBR_STATIC_CALL_APIC',
     header: 'arch/x86/include/asm/apic.h',

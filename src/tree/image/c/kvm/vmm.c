@@ -253,7 +253,7 @@ static struct {
 #elif defined(VLBR_ALREADY_PASSTHROUGH)
 #define LBR_EVENT(vcpu) to_vmx(vcpu)->lbr_desc.event
 #define LBR_PASSES(vcpu) to_vmx(vcpu)->lbr_desc.already_passthrough
-#elif defined(VLBR_GUEST_LBR_LOADED)
+#elif defined(VLBR_VCPU_GUEST_LBR)
 #define LBR_EVENT(vcpu) NULL
 #define LBR_PASSES(vcpu) to_vmx(vcpu)->lbr_desc.msr_passthrough
 #else
@@ -268,7 +268,7 @@ static struct {
 
 static u32 registersOf(struct kvm_vcpu *vcpu)
 {
-#ifdef VLBR_GUEST_LBR_LOADED
+#ifdef VLBR_VCPU_GUEST_LBR
 	struct x86_guest_lbr *guest = &to_vmx(vcpu)->lbr_desc.guest;
 	bool isLoaded = vcpu->cpu >= 0 && per_cpu(cpu_hw_events, vcpu->cpu).guest_lbr == guest;
 
