@@ -1,5 +1,5 @@
 /**
- * The series of docs/patches, on the tree that it is for. What breaks today's KVM breaks the changed
+ * The series of docs/patches, on the tree that it is for. What breaks today's KVM breaks the new
  * one no more, nor does what shows why `lazy-sound` has each of its clauses.
  */
 import { readdirSync, readFileSync } from 'node:fs';

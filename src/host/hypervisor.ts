@@ -18,8 +18,8 @@ export interface TreeKvm {
    */
   takeLbr(vcpu: Vcpu, byCpuid: boolean): void;
   /**
-   * Whether perf has lent a vCPU the LBR registers of its pCPU. Null for a KVM that has an event for
-   * it instead.
+   * Whether perf has lent a vCPU the LBR registers of its pCPU. Null for a KVM that has an event
+   * for it instead.
    */
   lbrLentTo(vcpu: Vcpu): boolean | null;
   /** The host's NMI watchdog starts on a pCPU, or ends. */
