@@ -13,6 +13,11 @@ export interface TreeKvm {
    * a CPUID without a PMU. KVM may refuse that.
    */
   takeLbr(vcpu: Vcpu, byCpuid: boolean): void;
+  /**
+   * Whether perf has lent a vCPU the LBR registers of its pCPU. Null for a KVM that has an event
+   * for it instead.
+   */
+  lbrLentTo(vcpu: Vcpu): boolean | null;
   /** The host's NMI watchdog starts on a pCPU, or ends. */
   toggleWatchdog(pcpu: number): void;
   /** Its counter overflows, if it counts there now. Returns whether it does. */

@@ -56,14 +56,16 @@ export class KvmCheck extends Check {
     if (msr === MSR_IA32_DEBUGCTLMSR) this.written[vcpu] = 1;
   }
 
-  /** Whether a guest's LBR event counts where its thread is. */
+  /** Whether the LBR of a guest's pCPU is its own: its event counts there, or perf has lent it. */
   private ownsLbr(vcpu: number): boolean {
-    const { host, vcpus } = this.machine();
+    const { host, vcpus, hypervisor } = this.machine();
+    const lent = hypervisor.tree?.lbrLentTo(vcpus[vcpu]) ?? null;
+    if (lent !== null) return lent;
     const { oncpu } = host.kernel.events[vcpu];
     return host.guestLbrEvent(vcpus[vcpu]) === 'active' && oncpu === vcpus[vcpu].pcpu;
   }
 
-  /** A guest's LBR MSRs are its own exactly if its LBR event counts. */
+  /** A guest has its LBR MSRs exactly if the LBR is its own. */
   private checkBitmap(vcpu: number): void {
     const { verdicts, msrs } = this;
     const owns = this.ownsLbr(vcpu);
@@ -78,8 +80,8 @@ export class KvmCheck extends Check {
       () =>
         `v${vcpu}: MSR 0x${wrong.toString(16)} ` +
         (owns
-          ? 'is intercepted although its LBR event counts'
-          : 'passes through although no LBR event of it counts'),
+          ? 'is intercepted although the LBR is its own'
+          : 'passes through although the LBR is not its own'),
     );
   }
 
@@ -88,20 +90,24 @@ export class KvmCheck extends Check {
     if (this.ownsLbr(vcpu)) return;
     this.verdicts.breaks(
       PROPERTY['pass-through'],
-      () => `KVM accesses an LBR MSR for v${vcpu}, although no LBR event of it counts`,
+      () => `KVM accesses an LBR MSR for v${vcpu}, although the LBR is not that guest's`,
     );
   }
 
-  /** A guest has the DEBUGCTL that it had, or what it has written, and the host's bit. */
+  /**
+   * A guest has the DEBUGCTL that it had, or what it has written, or that of its own pCPU, where no
+   * counter of the host's freezes LBR; and the host's bit.
+   */
   private checkDebugctl(vcpu: number, host: number, had: number): void {
     const { pcpus, vcpus } = this.machine();
     const kept = this.written[vcpu] !== 0 ? this.reference.of(vcpu).debugctl : had;
     const freezes = this.frozen[vcpu] !== 0 && (kept & DEBUGCTLMSR_FREEZE_LBRS_ON_PMI) !== 0;
     const own = (freezes ? kept & ~DEBUGCTLMSR_LBR : kept) & ~DEBUGCTLMSR_FREEZE_IN_SMM;
-    const wanted = own | (host & DEBUGCTLMSR_FREEZE_IN_SMM);
+    const hosts = host & DEBUGCTLMSR_FREEZE_IN_SMM;
+    const wanted = own | hosts;
     const is = pcpus[vcpus[vcpu].pcpu].debugctl;
     this.verdicts.reach[REACH['entered-again']]++;
-    if (is === wanted) return;
+    if (is === wanted || is === (this.reference.of(vcpu).debugctl | hosts)) return;
     this.verdicts.breaks(
       PROPERTY['debugctl-true'],
       () => `v${vcpu} runs with DEBUGCTL 0x${is.toString(16)}, not 0x${wanted.toString(16)}`,

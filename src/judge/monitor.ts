@@ -156,6 +156,8 @@ export class Monitor implements Observer {
   private isDropped(vcpu: number): boolean {
     const { config, vcpus, hypervisor, host } = this.watched();
     if (!hypervisor.intercepted || config.policy.dropsWithoutEvent !== true) return false;
+    // Without a guest's event, an intercepted write is made as any other.
+    if ((hypervisor.tree?.lbrLentTo(vcpus[vcpu]) ?? null) !== null) return false;
     return host.guestLbrEvent(vcpus[vcpu]) !== 'active';
   }
 

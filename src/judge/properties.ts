@@ -216,8 +216,8 @@ const STATEMENTS: Readonly<
   'pass-through': {
     statement:
       'Whenever the KVM of a tree enters a guest, the guest has its LBR MSRs directly if its LBR ' +
-      'event counts on the pCPU, and none of them if not; KVM accesses them for it only if that ' +
-      'counts.',
+      'event counts on the pCPU or perf has lent it the registers, and none of them if not; KVM ' +
+      'accesses them for it only in the first case.',
     of: 'kernel',
     reach: 'entered-with-event',
     notApplicable: always,

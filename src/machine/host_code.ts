@@ -17,7 +17,12 @@ import type { VmxCpus } from './vmx_cpus.js';
 const VIEW_LBR_EVENT = 0;
 const VIEW_PASSTHROUGH = 1;
 const VIEW_GLOBAL_CTRL = 2;
-const VIEW_COUNTERS = 4;
+const VIEW_REGISTERS = 4;
+const VIEW_COUNTERS = 5;
+
+/** Words of VIEW_REGISTERS: c/kvm/vmm.c. */
+const REGISTERS_BY_EVENT = 0;
+const REGISTERS_OF_GUEST = 2;
 
 /** The module's own start, by the names of all trees. */
 const KVM_INITCALLS: readonly string[] = ['kvm_x86_init', 'vmx_init', 'vt_init'];
@@ -124,13 +129,32 @@ export class KvmCode extends HostCode {
   }
 
   /**
-   * A vCPU's if KVM itself is at the MSR, and not perf. What is judged at the access is as perf has
-   * it then.
+   * A vCPU's if KVM itself is at the MSR, or perf that has lent the registers to it. What is judged
+   * at the access is as perf has it then.
    */
   override onBehalfAt(msr: number): number {
-    if (this.onBehalf === HOST || this.instance.ask('vlbr_msr_is_kvm') === 0) return HOST;
+    if (this.onBehalf === HOST) return HOST;
+    if (this.instance.ask('vlbr_msr_is_kvm') === 0) {
+      const vcpu = this.kvm.vcpus[this.onBehalf];
+      return msr !== MSR_IA32_DEBUGCTLMSR && this.isLentTo(vcpu) === true ? vcpu.id : HOST;
+    }
     if (msr !== MSR_IA32_DEBUGCTLMSR) this.look();
     return this.onBehalf;
+  }
+
+  /**
+   * Whether perf has lent the registers of its pCPU to a vCPU; null in a tree where a guest's event
+   * has them.
+   */
+  isLentTo({ id }: Vcpu): boolean | null {
+    const at = this.instance.ask('vlbr_vcpu_view', this.kvm.files[id]) >> 2;
+    const registers = this.instance.ints()[at + VIEW_REGISTERS];
+    return registers === REGISTERS_BY_EVENT ? null : registers === REGISTERS_OF_GUEST;
+  }
+
+  /** Whether perf has lent the registers of a pCPU. */
+  isLentOn(pcpu: number): boolean {
+    return this.kvm.vcpus.some((vcpu) => vcpu.pcpu === pcpu && this.isLentTo(vcpu) === true);
   }
 
   /** Runs a function of KVM's, on behalf of a vCPU. Returns what that returns. */

@@ -165,6 +165,10 @@ export class KvmImage implements Hypervisor, TreeKvm {
     if (this.code.takeLbr(vcpu, vcpu.pcpu, byCpuid)) this.observer.lbrTaken();
   }
 
+  lbrLentTo(vcpu: Vcpu): boolean | null {
+    return this.code.isLentTo(vcpu);
+  }
+
   toggleWatchdog(pcpu: number): void {
     this.code.run(pcpu, 'vlbr_toggle_watchdog');
   }
@@ -222,7 +226,7 @@ export class KvmImage implements Hypervisor, TreeKvm {
     this.code.migrate(vcpu);
   }
 
-  lentOut(): boolean {
-    return false;
+  lentOut(pcpu: number): boolean {
+    return this.code.isLentOn(pcpu);
   }
 }

@@ -175,8 +175,10 @@ class PolicyComparison {
     const fails = (side: 'before' | 'after'): boolean =>
       this.pairs.some((pair) => pair[side].fails(by, p));
     const [bad, good] = isLoss ? (['after', 'before'] as const) : (['before', 'after'] as const);
-    // A declared failure counts as present, whether these runs found it or not.
-    const known = by === 'policy' && knownFailure(policy, property, model, kernel) !== null;
+    // A declared failure counts as present, whether these runs found it or not; what is declared
+    // for the KVM of a tree is not said of a changed one.
+    const declared = by === 'policy' && (isLoss || policy.ofTree !== true);
+    const known = declared && knownFailure(policy, property, model, kernel) !== null;
     const elsewhere = fails(good) || known;
     let best: Found | null = null;
     for (const pair of this.pairs) {

@@ -55,6 +55,12 @@ const FEATURES: readonly Feature[] = [
     header: X86_PERF,
     pattern: /^\tint\s+guest_lbr_enabled;/m,
   },
+  // In docs/patches: perf puts a guest's records into the registers, and takes them out.
+  {
+    macro: 'VLBR_GUEST_LBR_LOADED',
+    header: X86_PERF,
+    pattern: /^\tstruct x86_guest_lbr\s+\*guest_lbr;/m,
+  },
   // In 5.7, not in 5.9.
   {
     macro: 'VLBR_NO_TASK_CONTEXT_OPT',
@@ -177,6 +183,12 @@ const KVM_FEATURES: readonly Feature[] = [
     macro: 'VLBR_ALREADY_PASSTHROUGH',
     header: 'arch/x86/kvm/vmx/vmx.h',
     pattern: /\bbool already_passthrough;/,
+  },
+  // In docs/patches: each vCPU has what perf puts into the registers, and no event.
+  {
+    macro: 'VLBR_VCPU_GUEST_LBR',
+    header: 'arch/x86/kvm/vmx/pmu_intel.h',
+    pattern: /^\tstruct x86_guest_lbr guest;/m,
   },
   {
     macro: 'VLBR_STATIC_CALL_APIC',

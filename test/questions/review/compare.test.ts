@@ -77,6 +77,20 @@ describe('compareDrivers', () => {
     expect([run(PORT), run(NO_RESTORE)]).toEqual(['nobody', 'kernel']);
   });
 
+  it('what is declared of the KVM of a tree is not said of a changed one', () => {
+    const merged = policyOf('merged');
+    const elsewhere = (ofTree: boolean): boolean[] => {
+      const of = { ...options('merged', NO_EVENTS), policy: { ...merged, ofTree }, runs: 100 };
+      const { changes } = compareDrivers(of);
+      return changes
+        .filter(({ kind, by, property }) => {
+          return kind === 'gained' && by === 'policy' && property === 'no-loss/callstack';
+        })
+        .map((change) => change.elsewhere);
+    };
+    expect([elsewhere(false), elsewhere(true)]).toEqual([[true], [false]]);
+  });
+
   it('a loss is always a gain the other way round', () => {
     const { changes } = compareDrivers(options('always', PORT, NO_RESTORE));
     const found = changes.filter(({ property }) => property === 'callstack-true');

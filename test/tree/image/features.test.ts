@@ -72,6 +72,11 @@ const OLD: readonly (readonly [macro: string, header: string, text: string])[] =
     PERF,
     'struct x86_perf_task_context_opt {\n};\nstruct h {\n\tint\t\tguest_lbr_enabled;\n',
   ],
+  [
+    'VLBR_GUEST_LBR_LOADED',
+    PERF,
+    'struct x86_perf_task_context_opt {\n};\nstruct h {\n\tstruct x86_guest_lbr\t*guest_lbr;\n',
+  ],
   ['VLBR_NO_TASK_CONTEXT_OPT', PERF, 'struct pmu *x86_get_pmu(unsigned int cpu);\n'],
   ['VLBR_NO_SCHED_CB_USAGES', 'kernel/events/core.c', 'static DEFINE_PER_CPU(int, a);\n'],
   ['VLBR_ON_EACH_CPU', 'include/linux/smp.h', `${SMP}void on_each_cpu(f func, void *info);\n`],
@@ -144,6 +149,7 @@ const KVM_OLD: readonly (readonly [macro: string, header: string, text: string])
   ['VLBR_PMU_LBR_USED', KVM_HOST, '\tbool lbr_used;\n'],
   ['VLBR_PMU_LBR_AVAILABLE', KVM_HOST, '\tbool lbr_already_available;\n'],
   ['VLBR_ALREADY_PASSTHROUGH', 'arch/x86/kvm/vmx/vmx.h', `${RUN}\tbool already_passthrough;\n`],
+  ['VLBR_VCPU_GUEST_LBR', 'arch/x86/kvm/vmx/pmu_intel.h', '\tstruct x86_guest_lbr guest;\n'],
 ];
 
 describe("the features of a tree's KVM", () => {

@@ -110,15 +110,22 @@ static struct perf_event_context *contextOf(struct task_struct *task)
 #define CALLSTACK_USERS opt.lbr_callstack_users
 #endif
 
-/* Whether a guest's event has the LBR: in v8, in v10, and since. */
+/* Whether a guest has the LBR by its event: in v8, in v10, and since. */
 #if defined(VLBR_VCPU_LBR)
-#define GUEST_HAS_LBR(cpuc) ((cpuc)->vcpu_lbr)
+#define BY_EVENT(cpuc) ((cpuc)->vcpu_lbr)
 #elif defined(VLBR_GUEST_LBR_ENABLED)
-#define GUEST_HAS_LBR(cpuc) ((cpuc)->guest_lbr_enabled)
+#define BY_EVENT(cpuc) ((cpuc)->guest_lbr_enabled)
 #elif defined(INTEL_PMC_IDX_FIXED_VLBR)
-#define GUEST_HAS_LBR(cpuc) ((cpuc)->intel_ctrl_guest_mask >> INTEL_PMC_IDX_FIXED_VLBR & 1)
+#define BY_EVENT(cpuc) ((cpuc)->intel_ctrl_guest_mask >> INTEL_PMC_IDX_FIXED_VLBR & 1)
 #else
-#define GUEST_HAS_LBR(cpuc) 0
+#define BY_EVENT(cpuc) 0
+#endif
+
+/* Or by perf, which has put its records into the registers: in docs/patches. */
+#ifdef VLBR_GUEST_LBR_LOADED
+#define GUEST_HAS_LBR(cpuc) ((cpuc)->guest_lbr || BY_EVENT(cpuc))
+#else
+#define GUEST_HAS_LBR BY_EVENT
 #endif
 
 /* Where the records of a task are saved, or NULL. */

@@ -26,6 +26,7 @@
 #include <vlbr_kvm_features.h>
 #include "events/perf_event.h"
 #include "mmu.h"
+#include "pmu.h"
 #include "vmx/vmx.h"
 #include "x86.h"
 #include "../kernel.h"
@@ -98,8 +99,32 @@ static unsigned long none(struct kvm_vcpu *vcpu)
 /* Up to 5.16. */
 #define KVM_X86_OP_NULL KVM_X86_OP_OPTIONAL
 
+/* Those of the PMU likewise. */
+#if __has_include(<asm/kvm-x86-pmu-ops.h>)
+#define KVM_X86_PMU_OP(hook)
+#define KVM_X86_PMU_OP_OPTIONAL(hook) \
+	DECLARE_STATIC_CALL(kvm_x86_pmu_##hook, *(((struct kvm_pmu_ops *)0)->hook));
+#define KVM_X86_PMU_OP_OPTIONAL_RET0(hook)
+#include <asm/kvm-x86-pmu-ops.h>
+#endif
+
+static void pmuHooks(void)
+{
+#if __has_include(<asm/kvm-x86-pmu-ops.h>)
+#define KVM_X86_PMU_OP(hook)
+#define KVM_X86_PMU_OP_OPTIONAL(hook) \
+	if (!STATIC_CALL_KEY(kvm_x86_pmu_##hook).func) \
+		static_call_update(kvm_x86_pmu_##hook, _Generic(((struct kvm_pmu_ops *)0)->hook, \
+			void (*)(struct kvm_vcpu *): nothing, \
+			default: (typeof(((struct kvm_pmu_ops *)0)->hook))NULL));
+#define KVM_X86_PMU_OP_OPTIONAL_RET0(hook)
+#include <asm/kvm-x86-pmu-ops.h>
+#endif
+}
+
 EXPORT(vlbr_kvm_hooks) void vlbr_kvm_hooks(void)
 {
+	pmuHooks();
 /* Up to 5.11 KVM looks whether there is a hook before it calls one. */
 #if __has_include(<asm/kvm-x86-ops.h>)
 #include <asm/kvm-x86-ops.h>

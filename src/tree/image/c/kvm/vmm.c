@@ -15,6 +15,7 @@
 #include <asm/apic.h>
 #include <asm/apicdef.h>
 #include <vlbr_kvm_features.h>
+#include "events/perf_event.h"
 #include "pmu.h"
 #include "vmx/vmx.h"
 #include "../kernel.h"
@@ -229,11 +230,14 @@ EXPORT(vlbr_vcpu_run) long vlbr_vcpu_run(int fd)
 	return ask(vlbr_file(fd), KVM_RUN, NULL);
 }
 
-/* What is to be seen of a vCPU: the event of its LBR, whether its MSRs pass; counters' events. */
+/*
+ * What is to be seen of a vCPU: the event of its LBR, whether its MSRs pass, whose the registers of
+ * its CPU are; counters' events.
+ */
 
 #define VIEW_COUNTERS 8
 static struct {
-	u32 lbr_event, msr_passthrough, global_ctrl, global_ctrl_high;
+	u32 lbr_event, msr_passthrough, global_ctrl, global_ctrl_high, registers;
 	u32 counters[VIEW_COUNTERS];
 } view;
 
@@ -249,10 +253,30 @@ static struct {
 #elif defined(VLBR_ALREADY_PASSTHROUGH)
 #define LBR_EVENT(vcpu) to_vmx(vcpu)->lbr_desc.event
 #define LBR_PASSES(vcpu) to_vmx(vcpu)->lbr_desc.already_passthrough
+#elif defined(VLBR_VCPU_GUEST_LBR)
+#define LBR_EVENT(vcpu) NULL
+#define LBR_PASSES(vcpu) to_vmx(vcpu)->lbr_desc.msr_passthrough
 #else
 #define LBR_EVENT(vcpu) to_vmx(vcpu)->lbr_desc.event
 #define LBR_PASSES(vcpu) to_vmx(vcpu)->lbr_desc.msr_passthrough
 #endif
+
+/* Without a guest's event: whether perf has put the vCPU's records into the registers. */
+#define REGISTERS_BY_EVENT 0
+#define REGISTERS_OF_OTHERS 1
+#define REGISTERS_OF_GUEST 2
+
+static u32 registersOf(struct kvm_vcpu *vcpu)
+{
+#ifdef VLBR_VCPU_GUEST_LBR
+	struct x86_guest_lbr *guest = &to_vmx(vcpu)->lbr_desc.guest;
+	bool isLoaded = vcpu->cpu >= 0 && per_cpu(cpu_hw_events, vcpu->cpu).guest_lbr == guest;
+
+	return isLoaded ? REGISTERS_OF_GUEST : REGISTERS_OF_OTHERS;
+#else
+	return REGISTERS_BY_EVENT;
+#endif
+}
 
 EXPORT(vlbr_vcpu_view) const void *vlbr_vcpu_view(int fd)
 {
@@ -264,6 +288,7 @@ EXPORT(vlbr_vcpu_view) const void *vlbr_vcpu_view(int fd)
 	view.msr_passthrough = LBR_PASSES(vcpu);
 	view.global_ctrl = pmu->global_ctrl;
 	view.global_ctrl_high = pmu->global_ctrl >> 32;
+	view.registers = registersOf(vcpu);
 	for (i = 0; i < VIEW_COUNTERS / 2; i++) {
 		view.counters[i] = ADDRESS(pmu->gp_counters[i].perf_event);
 		view.counters[VIEW_COUNTERS / 2 + i] =
