@@ -6,7 +6,7 @@
 import type { Cpu, Kernel } from '../guest/perf/kernel.js';
 import * as core from '../guest/perf/events_core.js';
 import * as syscall from '../guest/perf/events_syscall.js';
-import * as tasks from '../guest/perf/events_task.js';
+import * as taskEvents from '../guest/perf/events_task.js';
 import {
   intel_pmu_cpu_starting,
   intel_pmu_handle_irq,
@@ -141,18 +141,18 @@ export function runGuestCall(cpu: Cpu, fn: number, a: number, b: number, c: numb
       intel_pmu_handle_irq(cpu);
       break;
     case CALL_EXIT:
-      tasks.perf_event_exit_task(cpu);
+      taskEvents.perf_event_exit_task(cpu);
       context_switch(cpu, a, b);
       cpu.kernel.tasks[a].alive = TASK_GONE;
       break;
     case CALL_EXEC:
-      tasks.perf_event_exec(cpu);
+      taskEvents.perf_event_exec(cpu);
       break;
     case CALL_TICK:
-      tasks.perf_event_task_tick(cpu);
+      taskEvents.perf_event_task_tick(cpu);
       break;
     case CALL_ROTATE:
-      tasks.perf_mux_hrtimer_handler(cpu);
+      taskEvents.perf_mux_hrtimer_handler(cpu);
       break;
     case CALL_SNAPSHOT:
       intel_pmu_snapshot_branch_stack(cpu);

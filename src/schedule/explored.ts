@@ -21,8 +21,9 @@ export const GROUPS = {
   kexec: 'kexec, and the start of CPUs after it',
   migrate: 'live migration of vCPUs that are off',
   fork: 'forks, with events that are inherited',
+  life: 'exits of tasks, and memory that is handed out again',
   nmi: 'overflows whose NMI comes inside a guest kernel function',
-  image: 'exit and execve of tasks, the tick, turns of events: where guests run as C only',
+  image: 'execve and exit of tasks, the tick, turns of events: where guests run as C only',
 } as const;
 export type Group = keyof typeof GROUPS;
 export const GROUP_NAMES = Object.keys(GROUPS) as readonly Group[];

@@ -47,6 +47,7 @@ export class Parts {
   private readonly vms: number;
   private readonly eventsMost: number;
   private readonly forks: boolean;
+  private readonly exits: boolean;
   /** Whether a guest without events has no other way to the LBR MSRs. */
   private readonly eventsOnly: boolean;
   /** Whether threads of vCPUs may return to userspace. */
@@ -86,6 +87,7 @@ export class Parts {
     this.vms = vms;
     this.eventsMost = bounds.events;
     this.forks = bounds.groups.includes('fork');
+    this.exits = bounds.groups.includes('life');
     this.eventsOnly = !OTHER_USERS.some((group) => bounds.groups.includes(group));
     this.monitor = new Monitor(config);
     this.machine = new SteppedMachine(config, this.monitor);
@@ -352,7 +354,8 @@ export class Parts {
 
   /** Saves of one task that are told apart: none where a block is never handed out twice. */
   private savesOf({ x86_pmu }: Kernel, mayAllocate: boolean): number {
-    return x86_pmu.pmuContexts && mayAllocate ? SAVES_TOLD_APART : 0;
+    const frees = x86_pmu.pmuContexts || this.exits;
+    return frees && mayAllocate ? SAVES_TOLD_APART : 0;
   }
 
   /** Whether no vCPU of the VM will access an LBR MSR again. */

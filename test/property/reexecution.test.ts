@@ -71,7 +71,7 @@ class Rig {
     const observer = observing((name, args) => {
       if (name.startsWith('guest')) this.heard(name, args);
     });
-    this.m = new Machine({ shape, model, kernel, policy: always, driver }, observer);
+    this.m = new Machine({ shape, model, kernel: version, policy: always, driver }, observer);
     this.generator = new Generator(this.m);
   }
 
@@ -257,7 +257,7 @@ function countingEvent(m: Machine, vcpu: number): number {
 const HOST_SHAPE = { vms: 2, vcpus: 2, tasks: 3, pcpus: 2 };
 
 let driver: DriverKind = PORT;
-let kernel: KernelVersion = '6.1';
+let version: KernelVersion = '6.1';
 
 /** What guests run. Since 6.15, words of task data are shared by the CPUs of a guest. */
 const PORTS = ['port', 'port of 7.3'];
@@ -266,7 +266,7 @@ const DRIVERS = installedSource === null ? PORTS : [...PORTS, 'kernel'];
 describe.each(DRIVERS)('with the %s driver', (name) => {
   beforeAll(() => {
     driver = name === 'kernel' ? kernelDriver(installedBinary()) : PORT;
-    kernel = name === 'port of 7.3' ? '7.3' : '6.1';
+    version = name === 'port of 7.3' ? '7.3' : '6.1';
   });
 
   describe('a guest function that is interrupted', () => {

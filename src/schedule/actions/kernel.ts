@@ -18,7 +18,7 @@ export const KERNEL_ACTIONS: Readonly<Record<KernelAction, ActionKind>> = {
     runsFunction: true,
     possible: canSwitchTo,
     perform: (m, v, a) => m.taskExit(v, a),
-    explored: [{ groups: ['image'], when: 'function', over: 'task' }],
+    explored: [{ groups: ['life', 'image'], when: 'function', over: 'task' }],
   },
   exec: {
     code: 28,
