@@ -17,7 +17,7 @@ The whole path (perf core and x86 driver): the guests of two machines, one with 
 with the tree's C code, are given the same schedules. After each action every MSR access with its
 value, every fault and sample, the states of events, the counts of CPUs and what the judge has found
 are compared. The CPUs take turns. On each CPU the first difference is shown, with a short schedule.
-The port is one of 6.1: another tree differs where that kernel has changed.
+The port is that of 6.1, 6.12 or 7.3, whichever the tree is like.
 
 lbr.c alone (--driver lbr.c, or an lbr.c as --kernel-src): both drivers get the same calls, on the
 same words, and the same registers. After each call the MSR accesses in order, what was returned and
