@@ -316,8 +316,8 @@ describe('guest functions', () => {
     const { m } = rigOf();
     expect(() => call.runGuestCall(m.cpu(0), 99, 0, 0, 0)).toThrow('no guest function 99');
     // What the port lacks.
-    expect(() => call.runGuestCall(m.cpu(0), call.CALL_EXIT, 0, 0, 0)).toThrow(
-      'no guest function 10',
+    expect(() => call.runGuestCall(m.cpu(0), call.CALL_ATTACH, 0, 0, 0)).toThrow(
+      'no guest function 15',
     );
   });
 

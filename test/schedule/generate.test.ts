@@ -285,7 +285,10 @@ describe('drawn parameters', () => {
     for (const [bit, low, high] of [
       [perf.ATTR_PINNED, 0.15, 0.35],
       [perf.ATTR_INHERIT, 0.4, 0.6],
-      [perf.ATTR_DISABLED, 0.06, 0.2],
+      [perf.ATTR_DISABLED, 0.12, 0.35],
+      [perf.ATTR_ENABLE_ON_EXEC, 0.06, 0.2],
+      [perf.ATTR_FREQ, 0.15, 0.35],
+      [perf.ATTR_BOUND, 0.12, 0.3],
     ]) {
       expect([
         bit,
@@ -296,7 +299,11 @@ describe('drawn parameters', () => {
         ),
       ]).toEqual([bit, true]);
     }
-    expect(Math.max(...attr.keys())).toBeLessThan(8);
+    const others =
+      perf.ATTR_VLBR | perf.ATTR_VLBR_EXCLUDES | perf.ATTR_CGROUP_A | perf.ATTR_CGROUP_B;
+    expect(share(attr, (v) => (v & others) !== 0)).toBe(0);
+    const waits = perf.ATTR_ENABLE_ON_EXEC | perf.ATTR_DISABLED;
+    expect(share(attr, (v) => (v & waits) === perf.ATTR_ENABLE_ON_EXEC)).toBe(0);
     const odd = [...survey.of('open', 2).keys()].filter((type) => !BRANCH_TYPES.includes(type));
     expect(odd.length).toBeGreaterThan(3);
     expect(Math.max(...odd)).toBeLessThan(2 ** perf.PERF_SAMPLE_BRANCH_MAX_SHIFT);
@@ -357,7 +364,7 @@ describe('drawn parameters', () => {
     const values = debugctl.map(([, eax]) => eax);
     const often = values.filter((eax) => (eax & ~0x801) === 0);
     expect(new Set(often)).toEqual(new Set([0, 1, 0x800, 0x801]));
-    expect(between(0.5, often.length / values.length, 0.95)).toBe(true);
+    expect(often.length / values.length).toBeGreaterThan(0.35);
     // BTF, a bit that no CPU here has, FREEZE_IN_SMM and RTM_DEBUG, one at a time.
     const rare = values.filter((eax) => (eax & ~0x801) !== 0).map((eax) => eax & ~0x801);
     for (const eax of rare) expect([0x2, 0x4, 0x4000, 0x8000]).toContain(eax);
