@@ -56,6 +56,8 @@ export class HookRig implements PolicyHost {
       },
       guestLbrEvent: () => this.event,
       hostLbrActive: (pcpu) => this.hostLbr && pcpu === PCPU,
+      loadGuestContext: (pcpu) => this.did(`load p${pcpu}`),
+      putGuestContext: (pcpu) => this.did(`put p${pcpu}`),
     };
   }
 
