@@ -7,7 +7,7 @@
  * The output of `vlbr verify --json` and text that holds tokens are taken as well.
  */
 import { ALL_POLICIES, findPolicy } from '../host/policy/index.js';
-import { missingInKernel } from '../host/policy/needs.js';
+import { missingInKernel } from '../judge/needs.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
 import { knownFailure } from '../judge/declared.js';
 import { PROPERTY, PROPERTY_NAMES, type PropertyName } from '../judge/properties.js';

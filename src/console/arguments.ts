@@ -4,7 +4,7 @@ import { distance } from 'fastest-levenshtein';
 import { KERNEL_VERSIONS, type KernelVersion } from '../guest/perf/kernel.js';
 import { ALL_POLICIES } from '../host/policy/index.js';
 import { kvm } from '../host/policy/kvm.js';
-import { missingInKernel } from '../host/policy/needs.js';
+import { missingInKernel } from '../judge/needs.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
 import { DRIVERS } from './drivers.js';
 import { UsageError } from './errors.js';

@@ -1,6 +1,6 @@
 /** What a policy declares about the properties, read by the judge. */
 import { KERNEL_FEATURES, type KernelVersion } from '../guest/perf/kernel.js';
-import { missingOnCpu } from '../host/policy/needs.js';
+import { missingOnCpu } from './needs.js';
 import type { KnownFailure, LbrPolicy } from '../host/policy/policy.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 import { PROPERTY_NAMES, type PropertyName } from './properties.js';

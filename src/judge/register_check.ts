@@ -15,7 +15,7 @@ export class RegisterCheck extends Check {
   private readonly holder: Int32Array = this.numbers('pcpu', NOBODY, 'vcpus');
   /** Per pCPU: what the host's kernel last wrote to DEBUGCTL. */
   private readonly debugctl: Int32Array = this.numbers('pcpu');
-  /** Per pCPU: a guest was recorded, or has run if it has no LBR, since the host last took a sample. */
+  /** Per pCPU: since the host's last sample a guest was recorded, or has run if it has no LBR. */
   private readonly guestRecorded: Uint8Array = this.bytes('pcpu');
 
   /** The registers of a pCPU hold records of this vCPU, and of no other. */

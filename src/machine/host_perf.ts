@@ -316,9 +316,13 @@ export class HostKernel implements HostPerf {
   loadGuestContext(pcpu: number): void {
     const port = this.ports[pcpu];
     port.forGuest = true;
-    perf_load_guest_context(this.kernel.cpus[pcpu]);
+    this.load(pcpu);
     port.forGuest = false;
     port.wrmsr(MSR_CORE_PERF_GLOBAL_CTRL, 0, 0);
+  }
+
+  protected load(pcpu: number): void {
+    perf_load_guest_context(this.kernel.cpus[pcpu]);
   }
 
   putGuestContext(pcpu: number): void {

@@ -52,8 +52,8 @@ export class Parts {
   /** Whether threads of vCPUs may return to userspace. */
   private readonly hasUserspace: boolean;
   /**
-   * Whether tasks may be renamed. Not with kexec, which makes tasks current by number, and not where
-   * a system-wide event gives each task a block, which goes by their numbers, too.
+   * Whether tasks may be renamed. Not with kexec, which makes tasks current by number, and not
+   * where a system-wide event gives each task a block, which goes by their numbers, too.
    */
   private readonly rotatesTasks: boolean;
   /** Whether parts may move from one VM to another: a C driver keeps addresses of its own. */

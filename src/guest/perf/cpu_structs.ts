@@ -99,8 +99,8 @@ const PERF_CPU_CONTEXT = {
   /** current, as a task number. */
   current: 'int',
   /**
-   * The context whose part for the PMU is scheduled here, plus one (6.2 and later): that of the task,
-   * if it has an event for this CPU.
+   * The context whose part for the PMU is scheduled here, plus one (6.2 and later): that of the
+   * task, if it has an event for this CPU.
    */
   task_epc: 'int',
   /** Whether the timer runs by which events take turns. */

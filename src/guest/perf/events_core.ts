@@ -289,8 +289,8 @@ export function __pmu_ctx_sched_out(cpu: Cpu, ctx: perf_event_context, event_typ
 }
 
 /**
- * The events of a context that are pinned, or that are not, in the order of the tree of groups: those
- * for any CPU first, then those of each CPU, and each kind in the order in which they take turns.
+ * The events of a context that are pinned, or that are not, in the order of the tree of groups:
+ * those for any CPU first, then those of each CPU, each kind in the order in which they take turns.
  */
 export function eventsByGroup(
   kernel: Kernel,

@@ -40,7 +40,8 @@ function guestSchedIn(cpu: Cpu, ctx: perf_event_context, pinned: boolean): void 
 
 /** Kernel: core.c:perf_load_guest_context(). Interrupts are off. */
 export function perf_load_guest_context(cpu: Cpu): void {
-  const { cpuctx, ctx } = cpu;
+  const { cpuctx, ctx, x86_pmu } = cpu;
+  assert(x86_pmu.mediatedPmu, 'a kernel lends its PMU from 7.0 on');
   assert(cpuctx.guest_ctx_loaded === 0, 'a CPU has one guest at a time');
   core.perf_ctx_disable(cpu, ctx);
   guestSchedOut(cpu, ctx);

@@ -1,6 +1,6 @@
 /**
- * Models what kernel/events/core.c does when a task exits or executes a program, at the timer's tick,
- * and when events take turns; and bpf_get_branch_snapshot().
+ * Models what kernel/events/core.c does when a task exits or executes a program, at the timer's
+ * tick, and when events take turns; and bpf_get_branch_snapshot().
  */
 import * as core from './events_core.js';
 import { free_event } from './events_syscall.js';
@@ -66,7 +66,7 @@ export function perf_event_exec(cpu: Cpu): void {
   core.ctx_resched(cpu, ctx, event_type);
 }
 
-/** Kernel: core.c:perf_adjust_freq_unthr_context(). Counts that are equal leave the period alone. */
+/** Kernel: core.c:perf_adjust_freq_unthr_context(). Equal counts leave the period alone. */
 function adjustFrequencies(cpu: Cpu, ctx: perf_event_context): void {
   const inFreqMode = eventsOf(cpu, ctx).some(
     ({ state, attr }) => state === perf.PERF_EVENT_STATE_ACTIVE && (attr & perf.ATTR_FREQ) !== 0,

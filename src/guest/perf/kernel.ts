@@ -149,8 +149,8 @@ export class Cpu {
   }
 
   /**
-   * Reads a word of the kernel's memory, by its offset, that other CPUs may change while this one is
-   * inside a function.
+   * Reads a word of the kernel's memory, by its offset, that other CPUs may change while this one
+   * is inside a function.
    */
   load(at: number): number {
     const { port } = this;

@@ -287,6 +287,8 @@ describe('usage errors', () => {
     ['verify --vcpus 4 --tasks 2', /--tasks must be between the vCPUs of a VM \(4\)/],
     ['verify --policy nevr', /no policy 'nevr'. Did you mean never\? There are: never, always/],
     ['verify --policy never,,always', /no policy ''/],
+    ['verify --policy mediated', /policy mediated needs a kernel with the mediated PMU: 7\.3/],
+    ['explore --policy never,mediated-lbr --kernel 6.12', /policy mediated-lbr needs a kernel/],
     ['verify --property leak', /no property 'leak'.*no-leak\/vm/],
     ['verify --cpu i386', /no CPU 'i386'. There are: .*skylake/],
     ['verify --kernel 5.0', /--kernel.*6\.1, 4\.18/],
