@@ -291,7 +291,7 @@ describe('usage errors', () => {
     ['explore --policy never,mediated-lbr --kernel 6.12', /policy mediated-lbr needs a kernel/],
     ['verify --property leak', /no property 'leak'.*no-leak\/vm/],
     ['verify --cpu i386', /no CPU 'i386'. There are: .*skylake/],
-    ['verify --kernel 5.0', /--kernel.*6\.1, 4\.18/],
+    ['verify --kernel 5.0', /--kernel.*6\.1, 6\.12, 7\.3, 4\.18/],
     ['verify --schedule /nowhere/x.txt', /\/nowhere\/x\.txt: there is no such file/],
     ['verify --schedule a --vms 2', /with --schedule the machine is the recorded one/],
     ['verify --vcpu-threads x', /--schedule/],
