@@ -6,7 +6,8 @@
  * ignored.
  * The output of `vlbr verify --json` and text that holds tokens are taken as well.
  */
-import { findPolicy, POLICIES } from '../host/policy/index.js';
+import { ALL_POLICIES, findPolicy } from '../host/policy/index.js';
+import { missingInKernel } from '../judge/needs.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
 import { knownFailure } from '../judge/declared.js';
 import { PROPERTY, PROPERTY_NAMES, type PropertyName } from '../judge/properties.js';
@@ -79,7 +80,7 @@ export function caseOf(replay: Replay, whose: Breaker | null = null): ReplayCase
     throw unknown(
       'policy',
       replay.policy,
-      POLICIES.map(({ name }) => name),
+      ALL_POLICIES.map(({ name }) => name),
     );
   }
   const model = findCpuModel(replay.cpu);
@@ -91,6 +92,8 @@ export function caseOf(replay: Replay, whose: Breaker | null = null): ReplayCase
     );
   const kernel = KERNEL_VERSIONS.find((version) => version === replay.kernel);
   if (kernel === undefined) throw unknown('kernel', replay.kernel, KERNEL_VERSIONS);
+  const missing = missingInKernel(policy, kernel);
+  if (missing !== null) throw new ReplayError(missing);
   const property = PROPERTY_NAMES.find((name) => name === replay.property);
   if (property === undefined) throw unknown('property', replay.property, PROPERTY_NAMES);
   const config = { model, kernel, policy, shape };

@@ -1,9 +1,11 @@
 /** Turns the words of a command line into what they name. */
 import { InvalidArgumentError, Option } from 'commander';
 import { distance } from 'fastest-levenshtein';
-import { KERNEL_VERSIONS } from '../guest/perf/kernel.js';
-import { POLICIES } from '../host/policy/index.js';
+import { KERNEL_VERSIONS, type KernelVersion } from '../guest/perf/kernel.js';
+import { ALL_POLICIES } from '../host/policy/index.js';
 import { kvm } from '../host/policy/kvm.js';
+import { missingInKernel } from '../judge/needs.js';
+import type { LbrPolicy } from '../host/policy/policy.js';
 import { DRIVERS } from './drivers.js';
 import { UsageError } from './errors.js';
 
@@ -87,13 +89,26 @@ export function namesKvm(list: string): boolean {
   return list.split(',').some((word) => word.trim() === kvm.name);
 }
 
+/** Why a policy can't run; null if it can. */
+function missing(policy: LbrPolicy, kernel: KernelVersion | null): string | null {
+  if (kernel !== null) return missingInKernel(policy, kernel);
+  return policy.needs === undefined ? null : `policy ${policy.name} is of the port alone`;
+}
+
 /**
- * The policies of a list, in the order of the matrix.
+ * The policies of a list, in the order of the matrix. `all` leaves out those that can't run.
  *
- * @throws UsageError for a name that there is not.
+ * @param kernel - the version of the port; null where a tree's own C runs.
+ * @throws UsageError for a name that there is not, or not with this kernel.
  */
-export function policiesOf(list: string): string[] {
-  const names = POLICIES.map(({ name }) => name);
+export function policiesOf(list: string, kernel: KernelVersion | null): string[] {
+  const named = list.split(',').map((word) => word.trim());
+  for (const policy of ALL_POLICIES) {
+    const why = missing(policy, kernel);
+    if (why !== null && named.includes(policy.name)) throw new UsageError(why);
+  }
+  const there = ALL_POLICIES.filter((policy) => missing(policy, kernel) === null);
+  const names = there.map(({ name }) => name);
   return namesOf('policy', list, namesKvm(list) ? [...names, kvm.name] : names);
 }
 

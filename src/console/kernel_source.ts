@@ -63,6 +63,15 @@ export async function askedCode(options: DriverOptions): Promise<KernelCode | nu
   });
 }
 
+/** The version of the port that options ask for; null if they ask for a tree's C. */
+export function askedPort(
+  options: DriverOptions & { readonly kernel: KernelVersion },
+): KernelVersion | null {
+  const { driver, kernelSrc, kernel } = options;
+  const isPort = driver === undefined ? kernelSrc === undefined : driver === 'port';
+  return isPort ? kernel : null;
+}
+
 /**
  * Whether options ask for a kernel's code, and not for the port.
  *

@@ -27,8 +27,8 @@ const OVF_CTRL_HI: number = GLOBAL_CTRL_HI | (1 << (62 - 32)) | msrs.GLOBAL_STAT
 const HOST_OWNED_DEBUGCTL: number = msrs.DEBUGCTLMSR_FREEZE_IN_SMM;
 
 /** vmx.c:vmx_get_supported_debugctl(): no CPU of the table detects bus locks. */
-function supportedDebugctl({ tsx }: CpuModel): number {
-  const lbr = msrs.DEBUGCTLMSR_LBR | msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
+function supportedDebugctl({ tsx }: CpuModel, hasLbr: boolean): number {
+  const lbr = hasLbr ? msrs.DEBUGCTLMSR_LBR | msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI : 0;
   return tsx ? lbr | msrs.DEBUGCTLMSR_RTM_DEBUG : lbr;
 }
 
@@ -64,6 +64,8 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
   private readonly model: CpuModel;
   private readonly map: LbrMap;
   private readonly supportedDebugctl: number;
+  /** intel_pmu_lbr_is_enabled() */
+  private readonly hasLbr: boolean;
 
   constructor(policy: LbrPolicy, perf: HostPerf, hardware: LbrHardware) {
     super(hardware);
@@ -71,7 +73,8 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
     this.perf = perf;
     this.model = hardware.pcpus[0].model;
     this.map = lbrMap(this.model);
-    this.supportedDebugctl = supportedDebugctl(this.model);
+    this.hasLbr = policy.withoutGuestLbr !== true;
+    this.supportedDebugctl = supportedDebugctl(this.model, this.hasLbr);
   }
 
   boot(vcpus: readonly Vcpu[]): void {
@@ -118,6 +121,7 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
     if (vcpu.host_debugctl !== 0) {
       cpu.wrmsr(msrs.MSR_IA32_DEBUGCTLMSR, vcpu.host_debugctl, 0);
     }
+    this.policy.mediated_put(this, vcpu);
     this.observer.exited(vcpu.id);
   }
 
@@ -158,13 +162,18 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
     return vector;
   }
 
+  /** Kernel: pmu_intel.c:intel_pmu_is_valid_lbr_msr(), but for what a policy knows better. */
+  private isLbr(msr: number): boolean {
+    return this.hasLbr && this.map.kind(msr) !== KIND_NONE;
+  }
+
   private get_msr(vcpu: Vcpu, msr: number): number {
     switch (msr) {
       case msrs.MSR_IA32_DEBUGCTLMSR:
         this.vector = this.policy.debugctlAccess(this, vcpu);
         return this.vector === 0 ? vmx_guest_debugctl_read(vcpu) : 0;
       case msrs.MSR_IA32_PERF_CAPABILITIES:
-        return this.model.lbr_format;
+        return this.hasLbr ? this.model.lbr_format : 0;
       case msrs.MSR_CORE_PERF_GLOBAL_STATUS:
         return vcpu.global_status;
       case msrs.MSR_CORE_PERF_GLOBAL_CTRL:
@@ -176,7 +185,7 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
         if (this.policy.pv !== 'none') return vcpu.pvLbrCtrl;
         break;
       default:
-        if (this.map.kind(msr) !== KIND_NONE) {
+        if (this.isLbr(msr)) {
           const value = this.policy.get_msr(this, vcpu, msr);
           this.edx = value.edx;
           this.vector = value.vector;
@@ -207,7 +216,7 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
         this.policy.setPvLbrCtrl(this, vcpu);
         return 0;
       default:
-        if (this.map.kind(msr) === KIND_NONE) return GP_VECTOR;
+        if (!this.isLbr(msr)) return GP_VECTOR;
         return this.policy.set_msr(this, vcpu, msr, eax, edx);
     }
   }

@@ -1,5 +1,6 @@
 /** What a policy declares about the properties, read by the judge. */
 import { KERNEL_FEATURES, type KernelVersion } from '../guest/perf/kernel.js';
+import { missingOnCpu } from './needs.js';
 import type { KnownFailure, LbrPolicy } from '../host/policy/policy.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 import { PROPERTY_NAMES, type PropertyName } from './properties.js';
@@ -47,6 +48,8 @@ export function notApplicable(
   property: PropertyName,
   model: CpuModel,
 ): string | null {
+  const missing = missingOnCpu(policy, model);
+  if (missing !== null) return missing;
   const why: string | undefined = policy.notApplicable[property];
   if (why !== undefined) return why;
   return (model.callstack ? null : policy.withoutCallstack?.[property]) ?? null;

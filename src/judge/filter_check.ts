@@ -31,6 +31,7 @@ export class FilterCheck extends Check {
   /** What perf_event_open() is to return. */
   private errno(type: number): number {
     if ((type & ~perf.PERF_SAMPLE_BRANCH_PLM_ALL) === 0) return -perf.EINVAL;
+    if (this.config.policy.withoutGuestLbr === true) return -perf.EOPNOTSUPP;
     if (!callstackAsked(type)) return 0;
     if (!this.reference.model.callstack) return -perf.EOPNOTSUPP;
     return refusesCallstack(type) ? -perf.EINVAL : 0;

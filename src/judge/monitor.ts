@@ -41,6 +41,8 @@ export class Monitor implements Observer {
   private readonly events: EventCheck;
   /** Of a tree's own KVM; a model has nothing that it could look at, nor to remember. */
   private readonly kvm: KvmCheck | null;
+  /** Whether guests have no LBR. */
+  private readonly withoutGuestLbr: boolean;
   /** Those that remember something. */
   private readonly checks: readonly Remembering[];
   /** Per vCPU: whether the kernel function that runs has written records, and its LBR reads. */
@@ -63,7 +65,8 @@ export class Monitor implements Observer {
     this.switches = new SwitchCheck(config, machine, reference, verdicts);
     this.tasks = new TaskCheck(config, machine, reference, verdicts);
     this.events = new EventCheck(config, machine, reference, verdicts);
-    const { ofTree } = config.policy;
+    const { ofTree, withoutGuestLbr } = config.policy;
+    this.withoutGuestLbr = withoutGuestLbr === true;
     this.kvm = ofTree === true ? new KvmCheck(config, machine, reference, verdicts) : null;
     const { registers, samples, filters, switches, tasks, events } = this;
     const ofKvm = this.kvm === null ? [] : [this.kvm];
@@ -177,6 +180,7 @@ export class Monitor implements Observer {
     const { pcpu } = this.watched().vcpus[vcpu];
     const cpu = this.watched().pcpus[pcpu];
     if (cpu.recording) this.registers.records(vcpu, pcpu, cpu.captures(kind, cpl));
+    else if (this.withoutGuestLbr) this.registers.ran(pcpu);
     if (this.reference.of(vcpu).recording) this.touched(vcpu);
     this.reference.branch(vcpu, kind, cpl, seq, fromHi, toHi);
     if (cpl !== 0) this.samples.userBranch(vcpu, kind, seq);
@@ -234,6 +238,8 @@ export class Monitor implements Observer {
     this.switches.vcpuSwitch(vcpu, pcpu, scheduledIn);
     const cpu = this.watched().host.kernel.cpus[pcpu];
     if (cpu.cpuc.n_events === 0 && cpu.cpuc.lbr_users === 0) return;
+    // No guest has counts of its own that could be looked at.
+    if (this.withoutGuestLbr) this.verdicts.reach[REACH['balance-checked']]++;
     if (!cpuBalanced(cpu) || !callstackUsersBalanced(cpu.kernel)) {
       this.verdicts.breaks(
         PROPERTY.balanced,

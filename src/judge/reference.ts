@@ -26,6 +26,9 @@ const IN_TX_OR_ABORT_HI: number = msrs.LBR_FROM_FLAG_IN_TX_HI | msrs.LBR_FROM_FL
 const GUEST_DEBUGCTL: number = msrs.DEBUGCTLMSR_LBR | msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI;
 const WITH_TSX: number = GUEST_DEBUGCTL | msrs.DEBUGCTLMSR_RTM_DEBUG;
 
+/** Those that are dropped without a fault where there is no such thing. */
+const DROPPED: number = msrs.DEBUGCTLMSR_BTF | msrs.DEBUGCTLMSR_LBR;
+
 /** MSRs besides the LBR's that a guest has; perf writes nothing to them that faults. */
 const EMULATED: readonly number[] = [
   msrs.MSR_IA32_DEBUGCTLMSR,
@@ -44,6 +47,8 @@ const EMULATED: readonly number[] = [
 export class Reference extends Remembering {
   readonly model: CpuModel;
   private readonly map: LbrMap;
+  /** Whether a guest has LBR at all; the registers below are never recorded if not. */
+  private readonly hasLbr: boolean;
   private readonly registers: LogicalProcessor[] = [];
   /** The registers of all vCPUs, for checks that read many of them. */
   readonly words: Int32Array;
@@ -73,6 +78,7 @@ export class Reference extends Remembering {
     const { pmu_version } = guestKernelConfig(config);
     this.model = { ...config.model, pmu_version };
     this.map = lbrMap(this.model);
+    this.hasLbr = config.policy.withoutGuestLbr !== true;
     this.machine = machine;
     this.verdicts = verdicts;
     const layout = new Layout();
@@ -285,6 +291,10 @@ export class Reference extends Remembering {
    */
   fault(vcpu: number, msr: number, write: boolean, eax: number, edx: number): void {
     const faultsThere = this.faultsThere(msr, write, eax, edx);
+    // The guest has asked for what others have there, and has got nothing.
+    if (faultsThere && !write && this.isLbr(msr) && this.other[vcpu] !== 0) {
+      this.verdicts.reach[REACH['foreign-in-registers']]++;
+    }
     const text = (): string =>
       `v${vcpu}: #GP on ${write ? 'WRMSR' : 'RDMSR'} 0x${msr.toString(16)}`;
     if (!faultsThere) {
@@ -299,7 +309,12 @@ export class Reference extends Remembering {
   /** Whether an access of a guest faults on a pCPU of its own. */
   faultsThere(msr: number, write: boolean, eax: number, edx: number): boolean {
     if (write) return this.writeFaults(msr, eax, edx);
-    return !this.isLbr(msr) && !EMULATED.includes(msr);
+    return !this.guestHas(msr);
+  }
+
+  /** Whether a guest has an MSR. */
+  private guestHas(msr: number): boolean {
+    return EMULATED.includes(msr) || (this.hasLbr && this.isLbr(msr));
   }
 
   private isZero(vcpu: number, msr: number): boolean {
@@ -308,15 +323,15 @@ export class Reference extends Remembering {
   }
 
   private guestDebugctl(): number {
-    return this.model.tsx ? WITH_TSX : GUEST_DEBUGCTL;
+    const allowed = this.model.tsx ? WITH_TSX : GUEST_DEBUGCTL;
+    return this.hasLbr ? allowed : allowed & ~GUEST_DEBUGCTL;
   }
 
   /** Whether WRMSR of a guest's MSR is to fault: by the silicon, or by what KVM emulates. */
   private writeFaults(msr: number, eax: number, edx: number): boolean {
-    if (this.isLbr(msr)) return this.map.faults(msr, eax, edx);
+    if (this.isLbr(msr)) return !this.hasLbr || this.map.faults(msr, eax, edx);
     if (msr === msrs.MSR_IA32_DEBUGCTLMSR) {
-      // BTF is dropped without a fault.
-      return edx !== 0 || (eax & ~(this.guestDebugctl() | msrs.DEBUGCTLMSR_BTF)) !== 0;
+      return edx !== 0 || (eax & ~(this.guestDebugctl() | DROPPED)) !== 0;
     }
     return msr === msrs.MSR_IA32_PERF_CAPABILITIES || !EMULATED.includes(msr);
   }

@@ -15,7 +15,7 @@ export class RegisterCheck extends Check {
   private readonly holder: Int32Array = this.numbers('pcpu', NOBODY, 'vcpus');
   /** Per pCPU: what the host's kernel last wrote to DEBUGCTL. */
   private readonly debugctl: Int32Array = this.numbers('pcpu');
-  /** Per pCPU: a guest was recorded since the host last took a sample. */
+  /** Per pCPU: since the host's last sample a guest was recorded, or has run if it has no LBR. */
   private readonly guestRecorded: Uint8Array = this.bytes('pcpu');
 
   /** The registers of a pCPU hold records of this vCPU, and of no other. */
@@ -38,6 +38,11 @@ export class RegisterCheck extends Check {
     }
     if (!captured) return;
     this.holds(pcpu, vcpu);
+    this.guestRecorded[pcpu] = 1;
+  }
+
+  /** A guest without LBR has run. */
+  ran(pcpu: number): void {
     this.guestRecorded[pcpu] = 1;
   }
 

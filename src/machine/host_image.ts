@@ -252,6 +252,14 @@ export class HostImage extends HostKernel {
     this.code.run(pcpu, close ? 'vlbr_close' : 'vlbr_disable', event);
   }
 
+  protected override load(pcpu: number): void {
+    this.code.run(pcpu, 'vlbr_load_guest');
+  }
+
+  override putGuestContext(pcpu: number): void {
+    this.code.run(pcpu, 'vlbr_put_guest');
+  }
+
   /** Slot of the first counter of a pCPU, after those that KVM makes. */
   private counterSlot(pcpu: number): number {
     const { vcpus, ports } = this;

@@ -5,6 +5,7 @@
 import { intel_pmu_handle_irq } from '../guest/perf/intel_core.js';
 import * as core from '../guest/perf/events_core.js';
 import * as syscall from '../guest/perf/events_syscall.js';
+import { perf_load_guest_context, perf_put_guest_context } from '../guest/perf/events_guest.js';
 import type { Cpu, KernelConfig, KernelLayout, KernelOutput } from '../guest/perf/kernel.js';
 import { driverOf, Kernel } from '../guest/perf/kernel.js';
 import * as perf from '../guest/perf/perf_event.js';
@@ -14,7 +15,7 @@ import { assert } from '../hw/assert.js';
 import { FIXED_COUNTER, type LogicalProcessor } from '../hw/logical_processor.js';
 import { KIND_NONE, lbrMap } from '../hw/lbr_map.js';
 import type { Memory } from '../hw/memory.js';
-import { MSR_IA32_DEBUGCTLMSR } from '../hw/msr_index.js';
+import { MSR_CORE_PERF_GLOBAL_CTRL, MSR_IA32_DEBUGCTLMSR } from '../hw/msr_index.js';
 import type { MsrPort, Vector } from '../hw/msr_port.js';
 import type { Hypervisor } from '../host/hypervisor.js';
 import { HOST, type Observer } from '../host/observer.js';
@@ -54,6 +55,8 @@ const GUEST_LBR_ATTR: Readonly<Record<GuestLbrEvent, number>> = {
 export class HostPort implements MsrPort {
   edx = 0;
   vector: Vector = 0;
+  /** Whether perf makes way for a guest: no call of the host's is left half done. */
+  forGuest = false;
   private readonly cpu: LogicalProcessor;
   private readonly pcpu: number;
   private readonly observer: Observer;
@@ -96,7 +99,7 @@ export class HostPort implements MsrPort {
     const vector = cpu.wrmsr(msr, eax, edx);
     if (msr === MSR_IA32_DEBUGCTLMSR) {
       // What KVM puts back after a VM exit is what is judged, and no new value.
-      if (this.onBehalf(msr) === HOST) observer.hostDebugctl(this.pcpu, eax);
+      if (this.onBehalf(msr) === HOST && !this.forGuest) observer.hostDebugctl(this.pcpu, eax);
     } else if (lbrMap(cpu.model).kind(msr) !== KIND_NONE) {
       observer.hostAccess(this.pcpu, this.onBehalf(msr), msr, true);
     }
@@ -304,6 +307,26 @@ export class HostKernel implements HostPerf {
       if (this.isOwnEvent(cpuc.event_list(i))) return true;
     }
     return false;
+  }
+
+  /**
+   * KVM clears GLOBAL_CTRL after it: Kernel: pmu.c:kvm_mediated_pmu_load(). What perf turns off for
+   * the time in the guest, it does not want off after the exit.
+   */
+  loadGuestContext(pcpu: number): void {
+    const port = this.ports[pcpu];
+    port.forGuest = true;
+    this.load(pcpu);
+    port.forGuest = false;
+    port.wrmsr(MSR_CORE_PERF_GLOBAL_CTRL, 0, 0);
+  }
+
+  protected load(pcpu: number): void {
+    perf_load_guest_context(this.kernel.cpus[pcpu]);
+  }
+
+  putGuestContext(pcpu: number): void {
+    perf_put_guest_context(this.kernel.cpus[pcpu]);
   }
 
   /** Overflows the counter of every event of the host's own that counts here, if there is one. */

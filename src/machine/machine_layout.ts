@@ -27,6 +27,7 @@ export function guestKernelConfig(config: MachineConfig): KernelConfig {
     pmu_version: GUEST_PMU_VERSION,
     version: config.kernel,
     pv: announced ? config.policy.pv : 'none',
+    withoutLbr: config.policy.withoutGuestLbr === true,
     driver: driverOf(config),
   };
 }

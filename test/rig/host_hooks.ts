@@ -25,7 +25,13 @@ export const READ = { eax: 0x11, edx: 0x22 };
 const PCPU = 1;
 
 type SwitchHook =
-  'sched_in' | 'vcpu_load' | 'vcpu_put' | 'handleRequests' | 'vcpu_enter' | 'vcpu_exit';
+  | 'sched_in'
+  | 'vcpu_load'
+  | 'vcpu_put'
+  | 'handleRequests'
+  | 'vcpu_enter'
+  | 'vcpu_exit'
+  | 'mediated_put';
 
 export class HookRig implements PolicyHost {
   readonly perf: HostPerf;
@@ -56,6 +62,8 @@ export class HookRig implements PolicyHost {
       },
       guestLbrEvent: () => this.event,
       hostLbrActive: (pcpu) => this.hostLbr && pcpu === PCPU,
+      loadGuestContext: (pcpu) => this.did(`load p${pcpu}`),
+      putGuestContext: (pcpu) => this.did(`put p${pcpu}`),
     };
   }
 

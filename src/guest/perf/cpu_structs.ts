@@ -105,6 +105,8 @@ const PERF_CPU_CONTEXT = {
   task_epc: 'int',
   /** Whether the timer runs by which events take turns. */
   hrtimer_active: 'int',
+  /** Whether KVM has the PMU for a guest (7.0 and later). */
+  guest_ctx_loaded: 'int',
 } as const;
 
 /** Word of the number of the task that runs. */

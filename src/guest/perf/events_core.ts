@@ -9,7 +9,7 @@ import { type perf_event, type perf_event_context } from './perf_structs.js';
 import { drop } from './task_data.js';
 import * as x86 from './x86_core.js';
 
-const { EVENT_ALL, EVENT_CPU, EVENT_FLEXIBLE, EVENT_PINNED, EVENT_TIME } = perf;
+const { EVENT_ALL, EVENT_CPU, EVENT_FLEXIBLE, EVENT_GUEST, EVENT_PINNED, EVENT_TIME } = perf;
 const { PERF_EVENT_STATE_ACTIVE, PERF_EVENT_STATE_ERROR, PERF_EVENT_STATE_INACTIVE } = perf;
 const { PERF_EVENT_STATE_DEAD, PERF_EVENT_STATE_OFF } = perf;
 
@@ -183,12 +183,12 @@ export function perf_event_sched_in(cpu: Cpu, ctx: perf_event_context | null): v
 }
 
 /** Kernel: core.c:perf_ctx_disable(). Since 6.2 a context may have no part for the PMU. */
-function perf_ctx_disable(cpu: Cpu, ctx: perf_event_context): void {
+export function perf_ctx_disable(cpu: Cpu, ctx: perf_event_context): void {
   if (!cpu.x86_pmu.pmuContexts || ctx.pmu_ctx_refs !== 0) perf_pmu_disable(cpu);
 }
 
 /** Kernel: core.c:perf_ctx_enable(). */
-function perf_ctx_enable(cpu: Cpu, ctx: perf_event_context): void {
+export function perf_ctx_enable(cpu: Cpu, ctx: perf_event_context): void {
   if (!cpu.x86_pmu.pmuContexts || ctx.pmu_ctx_refs !== 0) perf_pmu_enable(cpu);
 }
 
@@ -290,7 +290,7 @@ export function __pmu_ctx_sched_out(cpu: Cpu, ctx: perf_event_context, event_typ
 
 /**
  * The events of a context that are pinned, or that are not, in the order of the tree of groups:
- * those for any CPU first, then those of each CPU, and each kind in the order in which they take turns.
+ * those for any CPU first, then those of each CPU, each kind in the order in which they take turns.
  */
 export function eventsByGroup(
   kernel: Kernel,
@@ -403,8 +403,10 @@ function merge_sched_in(
   event: perf_event,
   ctx: perf_event_context,
   can_add_hw: boolean,
+  event_type: number,
 ): boolean {
   if (event.state <= PERF_EVENT_STATE_OFF || !event_filter_match(cpu, event)) return can_add_hw;
+  if (cpu.cpuctx.guest_ctx_loaded !== 0 && (event_type & EVENT_GUEST) === 0) return can_add_hw;
   if (can_add_hw) group_sched_in(cpu, event, ctx);
   if (event.state !== PERF_EVENT_STATE_INACTIVE) return can_add_hw;
   // A pinned event that can't go on is not tried again before it is enabled anew.
@@ -423,14 +425,23 @@ function linkPmuContext(cpu: Cpu, ctx: perf_event_context, event: perf_event): v
   cpu.cpuctx.task_epc = ctx.id + 1;
 }
 
-/** Kernel: core.c:ctx_pinned_sched_in(), ctx_flexible_sched_in(). */
-export function groupsSchedIn(cpu: Cpu, ctx: perf_event_context, pinned: boolean): void {
+/**
+ * Kernel: core.c:ctx_pinned_sched_in(), ctx_flexible_sched_in().
+ *
+ * @param event_type - EVENT_GUEST if KVM gives the PMU back.
+ */
+export function groupsSchedIn(
+  cpu: Cpu,
+  ctx: perf_event_context,
+  pinned: boolean,
+  event_type: number = 0,
+): void {
   let can_add_hw = true;
   for (let i = 0; i < ctx.nr_events; i++) {
     const event = cpu.kernel.events[ctx.event(i)];
     if (isPinned(event) !== pinned) continue;
     linkPmuContext(cpu, ctx, event);
-    can_add_hw = merge_sched_in(cpu, event, ctx, can_add_hw);
+    can_add_hw = merge_sched_in(cpu, event, ctx, can_add_hw, event_type);
   }
 }
 

@@ -34,13 +34,26 @@ export interface KernelFeatures {
    * (6.15 and later: cb4369129339, 506e64e710ff, 3cec9fd03543, 1fbc6c8e5289).
    */
   readonly perfCtxData: boolean;
+  /**
+   * KVM may have the PMU for the time in the guest (7.0 and later: 4593b4b6e218, 42457a7fb6ca).
+   */
+  readonly mediatedPmu: boolean;
 }
 
+const LINUX_6_1: KernelFeatures = {
+  restoreShortcut: true,
+  freezeOnSmi: true,
+  pmuContexts: false,
+  perfCtxData: false,
+  mediatedPmu: false,
+};
+const LINUX_6_12: KernelFeatures = { ...LINUX_6_1, pmuContexts: true };
+
 export const KERNEL_FEATURES: Readonly<Record<KernelVersion, KernelFeatures>> = {
-  '6.1': { restoreShortcut: true, freezeOnSmi: true, pmuContexts: false, perfCtxData: false },
-  '6.12': { restoreShortcut: true, freezeOnSmi: true, pmuContexts: true, perfCtxData: false },
-  '7.3': { restoreShortcut: true, freezeOnSmi: true, pmuContexts: true, perfCtxData: true },
-  '4.18': { restoreShortcut: false, freezeOnSmi: false, pmuContexts: false, perfCtxData: false },
+  '6.1': LINUX_6_1,
+  '6.12': LINUX_6_12,
+  '7.3': { ...LINUX_6_12, perfCtxData: true, mediatedPmu: true },
+  '4.18': { ...LINUX_6_1, restoreShortcut: false, freezeOnSmi: false },
 };
 
 /** The first version of each way to keep task data, the newest first, as 1000 * major + minor. */
@@ -69,6 +82,8 @@ export interface KernelConfig {
   readonly version: KernelVersion;
   /** Where the driver sets and clears the paravirtual ACTIVE bit; none without the feature. */
   readonly pv: PvSite;
+  /** Whether its boot finds no LBR MSRs, and takes the CPU to have none. */
+  readonly withoutLbr?: boolean;
   /** What runs in place of lbr.c; by default the port. */
   readonly driver?: DriverKind;
 }

@@ -55,6 +55,8 @@ export const EVENT_FLEXIBLE = 1;
 export const EVENT_PINNED = 2;
 export const EVENT_TIME = 4;
 export const EVENT_CPU = 8;
+/** Events are scheduled out for a guest that has the PMU to itself, or in after it. */
+export const EVENT_GUEST = 0x40;
 export const EVENT_ALL: number = EVENT_FLEXIBLE | EVENT_PINNED;
 
 export const LBR_NONE = 0;

@@ -1,7 +1,7 @@
 /**
  * Models the life of the space in which lbr.c keeps the call stack of a task, and what lbr.c counts
  * there. Kernel: kernel/events/core.c, alloc_task_ctx_data() of 6.1 and 6.12;
- * attach_perf_ctx_data() and detach_perf_ctx_data() of 6.15 and later, where the space is the task's.
+ * attach_perf_ctx_data() and detach_perf_ctx_data() of 6.15 and later, where it is the task's.
  *
  * Memory comes from a slab: what was freed last is handed out first. A function may be left before
  * any MSR access, and others run meanwhile, so a block is free when no function is under way.

@@ -104,13 +104,16 @@ function selMapOf(model: cpu_models.CpuModel): SelMap {
   return model.callstack ? hsw_lbr_sel_map : snb_lbr_sel_map;
 }
 
-/** Kernel: lbr.c:intel_pmu_lbr_init_core() to _knl(), intel_pmu_lbr_init(). */
+/**
+ * Kernel: lbr.c:intel_pmu_lbr_init_core() to _knl(), intel_pmu_lbr_init(). Where the LBR MSRs
+ * fault, intel_pmu_init() finds so by check_msr(), and sets lbr_nr to 0.
+ */
 export function x86PmuOf(config: KernelConfig): x86_pmu {
   const { model } = config;
   const format = model.lbr_format;
   return {
     version: config.pmu_version,
-    lbr_nr: model.lbr_nr,
+    lbr_nr: config.withoutLbr === true ? 0 : model.lbr_nr,
     lbr_tos: msrs.MSR_LBR_TOS,
     lbr_from: model.lbr_from,
     lbr_to: model.lbr_to,

@@ -2,6 +2,7 @@ import { always } from './always.js';
 import { kvm } from './kvm.js';
 import { lazyLiteral } from './lazy_literal.js';
 import { lazySound } from './lazy_sound.js';
+import { mediated, mediatedLbr } from './mediated.js';
 import { merged } from './merged.js';
 import { never } from './never.js';
 import { parked } from './parked.js';
@@ -14,7 +15,10 @@ import { v4, v4Select } from './v4.js';
 import { v6, v7 } from './v6.js';
 import { v8, v8Posted } from './v8.js';
 
-/** Every policy, in the order of the matrix; the CLI, the tests and README share this table. */
+/**
+ * Every policy that all kernels can have, in the order of the matrix; the CLI, the tests and README
+ * share this table.
+ */
 export const POLICIES: readonly LbrPolicy[] = [
   never,
   always,
@@ -37,7 +41,13 @@ export const POLICIES: readonly LbrPolicy[] = [
   parked,
 ];
 
+/** Policies that need more of a kernel: 7.0 and later. */
+export const LATER_POLICIES: readonly LbrPolicy[] = [mediated, mediatedLbr];
+
+/** Policies that the model has, for any kernel. */
+export const ALL_POLICIES: readonly LbrPolicy[] = [...POLICIES, ...LATER_POLICIES];
+
 /** Finds a policy by name, a tree's own KVM included; undefined when there is none. */
 export function findPolicy(name: string): LbrPolicy | undefined {
-  return name === kvm.name ? kvm : POLICIES.find((policy) => policy.name === name);
+  return name === kvm.name ? kvm : ALL_POLICIES.find((policy) => policy.name === name);
 }

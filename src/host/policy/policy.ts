@@ -27,6 +27,10 @@ export interface HostPerf {
   guestLbrEvent(vcpu: Vcpu): 'none' | 'inactive' | 'active';
   /** Whether an LBR event of the host's own counts on this pCPU now. */
   hostLbrActive(pcpu: number): boolean;
+  /** perf_load_guest_context(), 7.0 and later: events of the host's own go off a pCPU. */
+  loadGuestContext(pcpu: number): void;
+  /** perf_put_guest_context(): they go on again. */
+  putGuestContext(pcpu: number): void;
 }
 
 /** What KVM lets a policy do. MSR accesses are those of the pCPU that the vCPU is loaded on. */
@@ -73,8 +77,23 @@ export interface KnownFailure {
   readonly seldom?: true;
 }
 
-/** @param kernel - the features of the kernels that matter: KERNEL_FEATURES of a version. */
-export type Where = (model: CpuModel, kernel: { readonly restoreShortcut: boolean }) => boolean;
+/** What policies ask of a kernel's features: KERNEL_FEATURES of a version. */
+export interface PolicyKernel {
+  readonly restoreShortcut: boolean;
+  readonly mediatedPmu: boolean;
+}
+
+export type Where = (model: CpuModel, kernel: PolicyKernel) => boolean;
+
+/** What a policy can't be had without. */
+export interface Needs {
+  /** A feature that not every kernel of --kernel has. */
+  readonly feature: keyof PolicyKernel;
+  /** What that is, as `the mediated PMU`. */
+  readonly what: string;
+  /** The least PMU version of the CPU. */
+  readonly pmuVersion: number;
+}
 
 /** A failure that is not met on a CPU without call-stack mode. */
 export const WITH_CALLSTACK: Where = (model) => model.callstack;
@@ -97,6 +116,8 @@ export interface PolicyClaims {
   readonly notApplicable: Readonly<Record<string, string>>;
   /** Those that say nothing about it on a CPU without call-stack mode, and why. */
   readonly withoutCallstack?: Readonly<Record<string, string>>;
+  /** What it takes beyond every kernel and CPU. */
+  readonly needs?: Needs;
   /** How often a vCPU may still be saved or restored at a switch after its guest stopped. */
   readonly needlessSwitches: number;
   /** Whether it drops what a guest writes as long as the guest LBR event does not count. */
@@ -116,6 +137,8 @@ export interface LbrPolicy extends PolicyClaims {
   readonly pv: PvSite;
   /** Whether it is the KVM of the tree that runs, and no model: it has no hooks. */
   readonly ofTree?: boolean;
+  /** Whether guests have no LBR: LBR_FMT is 0, and their accesses of LBR MSRs raise #GP. */
+  readonly withoutGuestLbr?: true;
   /** Whether its host half changes perf itself, so that no tree's perf is its own. */
   readonly changesPerf?: true;
   /** Names of its words per vCPU: `vcpu.words.NAME` in a hook that asks for a Vcpu<'NAME'>. */
@@ -140,6 +163,8 @@ export interface LbrPolicy extends PolicyClaims {
   vcpu_enter(kvm: PolicyHost, vcpu: Vcpu): void;
   /** After a VM exit; the guest's DEBUGCTL is in the VMCS. */
   vcpu_exit(kvm: PolicyHost, vcpu: Vcpu): void;
+  /** After a VM exit, once the host's DEBUGCTL is back; interrupts are still off. */
+  mediated_put(kvm: PolicyHost, vcpu: Vcpu): void;
   /** An intercepted RDMSR of an LBR MSR that exists. */
   get_msr(kvm: PolicyHost, vcpu: Vcpu, msr: number): Readonly<MsrValue>;
   /** An intercepted WRMSR of an LBR MSR that exists. */
@@ -199,6 +224,7 @@ export const PASS_THROUGH: PolicyGround = {
   handleRequests: nothing,
   vcpu_enter: nothing,
   vcpu_exit: nothing,
+  mediated_put: nothing,
   get_msr: (kvm, vcpu, msr) => {
     const eax = kvm.rdmsr(vcpu, msr);
     return msrValue(eax, kvm.edx);

@@ -6,6 +6,7 @@ import type { Shape } from '../../machine/config.js';
 import { type Bounds, type Group, GROUP_NAMES } from '../../schedule/explored.js';
 import { DEFAULT_GROUPS } from '../../states/alphabet.js';
 import { entryOf, namesOf, policiesOf } from '../../console/arguments.js';
+import { askedPort } from '../../console/kernel_source.js';
 import { UsageError } from '../../console/errors.js';
 import {
   EXIT_EXPECTED,
@@ -53,7 +54,7 @@ export interface Asked {
  */
 export function askedOf(options: ExploreOptions, known: readonly Property[], calls: number): Asked {
   const { kernel, vms, vcpus, tasks, pcpus, events, suspended } = options;
-  const policies = policiesOf(options.policy);
+  const policies = policiesOf(options.policy, askedPort(options));
   const properties = namesOf(
     'property',
     options.property,

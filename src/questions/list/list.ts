@@ -1,5 +1,5 @@
 /** `vlbr list`: what there is to choose from. */
-import { POLICIES } from '../../host/policy/index.js';
+import { ALL_POLICIES } from '../../host/policy/index.js';
 import { kvm } from '../../host/policy/kvm.js';
 import type { LbrPolicy } from '../../host/policy/policy.js';
 import { CPU_MODELS, type CpuModel } from '../../hw/cpu_models.js';
@@ -45,7 +45,7 @@ interface Listed {
 }
 
 /** The KVM of a tree is one more that can be named. */
-const LISTED_POLICIES: readonly LbrPolicy[] = [...POLICIES, kvm];
+const LISTED_POLICIES: readonly LbrPolicy[] = [...ALL_POLICIES, kvm];
 
 const LISTED: Readonly<Record<ListName, () => Listed>> = {
   policies: () => ({

@@ -58,7 +58,7 @@ export async function review(patches: readonly string[], options: ReviewOptions)
     CPU_MODELS.map(({ name }) => name),
   );
   const asked = options.policy ?? (await defaultPolicies(patches));
-  const policies = policiesOf(asked);
+  const policies = policiesOf(asked, null);
   const properties = namesOf('property', options.property, PROPERTY_NAMES);
   const kvm = namesKvm(asked);
   const series = options.each === true ? await seriesIn(patches, kernelSrc, reverse, kvm) : null;

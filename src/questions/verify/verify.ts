@@ -19,7 +19,7 @@ import type { VerifyJob } from './worker.js';
 import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
 import { UsageError } from '../../console/errors.js';
 import type { DriverOptions } from '../../console/kernel_source.js';
-import { askedCode, driverWords } from '../../console/kernel_source.js';
+import { askedCode, askedPort, driverWords } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
 
 /** The build puts the worker's code beside this. */
@@ -75,7 +75,7 @@ export async function verify(options: VerifyOptions): Promise<number> {
 function jobOf(options: VerifyOptions): Omit<VerifyJob, 'binary' | 'version'> {
   const { cpu, kernel, runs, seed } = options;
   entryOf('CPU', cpu, CPU_MODELS);
-  const policies = policiesOf(options.policy);
+  const policies = policiesOf(options.policy, askedPort(options));
   const properties = namesOf('property', options.property, PROPERTY_NAMES);
   const shapes = shapesOf(options);
   const schedules = schedulesOf(options);

@@ -92,6 +92,7 @@ const FEATURES: readonly Feature[] = [
     pattern: /\bperf_snapshot_branch_stack\b/,
     unless: true,
   },
+  { macro: 'VLBR_GUEST_CONTEXT', header: PERF, pattern: /\bperf_load_guest_context\b/ },
   { macro: 'VLBR_PERF_GUEST_STATE', header: PERF, pattern: /\b__perf_guest_state\b/ },
   {
     macro: 'VLBR_KMALLOC_BY_CACHE',

@@ -28,7 +28,7 @@ const WITH_STACK = [
 ];
 const ALL = CPU_MODELS.map(({ name }) => name);
 const WITHOUT = ALL.filter((name) => !WITH_STACK.includes(name));
-const AFTER_4_18 = ['6.1', '6.12', '7.3'];
+const AFTER_4_18 = KERNEL_VERSIONS.filter((kernel) => kernel !== '4.18');
 
 /** Every CPU and kernel for which the policy declares that it breaks the property. */
 function expected(policy: LbrPolicy, property: PropertyName): string[] {

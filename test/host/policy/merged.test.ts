@@ -140,6 +140,8 @@ describe('without ownership', () => {
       releaseGuestLbrEvent: () => void calls.push('release'),
       guestLbrEvent: () => 'inactive',
       hostLbrActive: () => false,
+      loadGuestContext: () => void calls.push('load'),
+      putGuestContext: () => void calls.push('put'),
     };
     const kvm = new Proxy({ perf } as PolicyHost, {
       get: (target, name) =>

@@ -7,8 +7,9 @@ import { Breather, doAll } from '../../../console/interrupt.js';
 import { askedCode, driverWords } from '../../../console/kernel_source.js';
 import { printJson, printLines } from '../../../console/output.js';
 import { portOf } from '../../../guest/perf/kernel.js';
-import { POLICIES } from '../../../host/policy/index.js';
+import { ALL_POLICIES } from '../../../host/policy/index.js';
 import { kvm } from '../../../host/policy/kvm.js';
+import { missingInTree } from '../../../judge/needs.js';
 import { CPU_MODELS } from '../../../hw/cpu_models.js';
 import type { ConformOptions } from '../options.js';
 import { countedBy } from '../counted.js';
@@ -24,7 +25,7 @@ export async function conformWhole(options: ConformOptions): Promise<number> {
   const known = CPU_MODELS.map(({ name }) => name);
   const cpus = namesOf('CPU', options.cpu, known);
   const models = CPU_MODELS.filter(({ name }) => cpus.includes(name));
-  const policy = entryOf('policy', options.policy ?? DEFAULT_POLICY.name, [...POLICIES, kvm]);
+  const policy = entryOf('policy', options.policy ?? DEFAULT_POLICY.name, [...ALL_POLICIES, kvm]);
   const code = await askedCode({
     driver: 'kernel',
     policy: policy.name,
@@ -34,6 +35,8 @@ export async function conformWhole(options: ConformOptions): Promise<number> {
     throw new UsageError(`${kernelSrc}: this is an lbr.c; compare it with --driver lbr.c`);
   }
   const version = portOf(code.info.version);
+  const missing = missingInTree(policy, version);
+  if (missing !== null) throw new UsageError(missing);
   const asked = { models, policy, kernel: code.driver, version, seed, runs };
   const comparison = new WholeComparison(asked);
   const began = performance.now();

@@ -261,6 +261,19 @@ EXPORT(vlbr_raw_write) void vlbr_raw_write(u32 msr, u32 low, u32 high)
 	vlbr_wrmsr_safe(msr, (u64)high << 32 | low);
 }
 
+#ifdef VLBR_GUEST_CONTEXT
+/* What KVM asks for around the time in a guest that has the PMU to itself, interrupts off. */
+EXPORT(vlbr_load_guest) void vlbr_load_guest(void)
+{
+	perf_load_guest_context();
+}
+
+EXPORT(vlbr_put_guest) void vlbr_put_guest(void)
+{
+	perf_put_guest_context();
+}
+#endif
+
 /* What bpf_get_branch_snapshot() of a program does (kernel/trace/bpf_trace.c). */
 EXPORT(vlbr_snapshot) int vlbr_snapshot(void)
 {
