@@ -76,7 +76,7 @@ function shortest(policy: LbrPolicy): string[] {
   expect(complete).toBe(true);
   return HEAD.slice(1).map((name) => {
     const property = name as PropertyName;
-    if (notApplicable(policy, property, options.model) !== null) return 'n/a';
+    if (notApplicable(policy, property, options.model, options.kernel) !== null) return 'n/a';
     const found = results.find((result) => result.property === property)?.counterexample;
     return found === undefined || found === null ? '-' : String(found.actions.length);
   });

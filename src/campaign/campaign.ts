@@ -231,7 +231,7 @@ class PolicyCampaign {
     const { name } = property;
     const { policy } = this;
     const { model, kernel } = this.options;
-    const nothing = notApplicable(policy, name, model) ?? property.notApplicable(model);
+    const nothing = notApplicable(policy, name, model, kernel) ?? property.notApplicable(model);
     const reach = this.reach();
     const common = { policy: this.policy.name, property: name, runs: this.runs, reach };
     if (nothing !== null) {

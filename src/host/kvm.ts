@@ -1,5 +1,5 @@
 /**
- * Models the run loop of KVM on VMX, Linux 6.1, as far as it reaches the LBR: VM entry and exit
+ * Models the run loop of KVM on VMX, Linux 6.1 to 7.3, as far as it reaches the LBR: VM entry and exit
  * (vmx.c:vmx_vcpu_run(), x86.c:vcpu_enter_guest()), intercepted MSR accesses, DEBUGCTL emulation
  * (vmx.c:vmx_set_msr()), the virtual PMI and its legacy freeze (pmu_intel.c), and the scheduling of
  * vCPU threads. The policy makes the decisions.
@@ -17,6 +17,7 @@ import {
 } from '../guest/pv/kvm_para.js';
 import type { Hypervisor } from './hypervisor.js';
 import { type LbrHardware, LbrRegisters } from './lbr_registers.js';
+import type { KvmFeatures } from './kvm_versions.js';
 import type { HostPerf, LbrPolicy, PolicyHost } from './policy/policy.js';
 import type { Vcpu } from './vcpu.js';
 
@@ -27,8 +28,8 @@ const OVF_CTRL_HI: number = GLOBAL_CTRL_HI | (1 << (62 - 32)) | msrs.GLOBAL_STAT
 const HOST_OWNED_DEBUGCTL: number = msrs.DEBUGCTLMSR_FREEZE_IN_SMM;
 
 /** vmx.c:vmx_get_supported_debugctl(): no CPU of the table detects bus locks. */
-function supportedDebugctl({ tsx }: CpuModel, hasLbr: boolean): number {
-  const lbr = hasLbr ? msrs.DEBUGCTLMSR_LBR | msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI : 0;
+function supportedDebugctl({ tsx }: CpuModel, givesLbr: boolean): number {
+  const lbr = givesLbr ? msrs.DEBUGCTLMSR_LBR | msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI : 0;
   return tsx ? lbr | msrs.DEBUGCTLMSR_RTM_DEBUG : lbr;
 }
 
@@ -56,6 +57,7 @@ export function kvmCpuidFeatures(policy: LbrPolicy): number {
  */
 export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
   readonly policy: LbrPolicy;
+  readonly features: KvmFeatures;
   readonly perf: HostPerf;
   /** Of the last RDMSR of a guest. */
   vector: Vector = 0;
@@ -63,18 +65,20 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
   readonly tree: null = null;
   private readonly model: CpuModel;
   private readonly map: LbrMap;
+  /** Whether a guest has LBR at all. */
+  private readonly givesLbr: boolean;
   private readonly supportedDebugctl: number;
-  /** intel_pmu_lbr_is_enabled() */
-  private readonly hasLbr: boolean;
 
-  constructor(policy: LbrPolicy, perf: HostPerf, hardware: LbrHardware) {
+  constructor(policy: LbrPolicy, features: KvmFeatures, perf: HostPerf, hardware: LbrHardware) {
     super(hardware);
     this.policy = policy;
+    this.features = features;
     this.perf = perf;
     this.model = hardware.pcpus[0].model;
     this.map = lbrMap(this.model);
-    this.hasLbr = policy.withoutGuestLbr !== true;
-    this.supportedDebugctl = supportedDebugctl(this.model, this.hasLbr);
+    const refused = policy.noGuestLbr?.where(this.model, features) === true;
+    this.givesLbr = policy.withoutGuestLbr !== true && !refused;
+    this.supportedDebugctl = supportedDebugctl(this.model, this.givesLbr);
   }
 
   boot(vcpus: readonly Vcpu[]): void {
@@ -162,18 +166,13 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
     return vector;
   }
 
-  /** Kernel: pmu_intel.c:intel_pmu_is_valid_lbr_msr(), but for what a policy knows better. */
-  private isLbr(msr: number): boolean {
-    return this.hasLbr && this.map.kind(msr) !== KIND_NONE;
-  }
-
   private get_msr(vcpu: Vcpu, msr: number): number {
     switch (msr) {
       case msrs.MSR_IA32_DEBUGCTLMSR:
         this.vector = this.policy.debugctlAccess(this, vcpu);
         return this.vector === 0 ? vmx_guest_debugctl_read(vcpu) : 0;
       case msrs.MSR_IA32_PERF_CAPABILITIES:
-        return this.hasLbr ? this.model.lbr_format : 0;
+        return this.givesLbr ? this.model.lbr_format : 0;
       case msrs.MSR_CORE_PERF_GLOBAL_STATUS:
         return vcpu.global_status;
       case msrs.MSR_CORE_PERF_GLOBAL_CTRL:
@@ -185,7 +184,7 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
         if (this.policy.pv !== 'none') return vcpu.pvLbrCtrl;
         break;
       default:
-        if (this.isLbr(msr)) {
+        if (this.isGiven(msr)) {
           const value = this.policy.get_msr(this, vcpu, msr);
           this.edx = value.edx;
           this.vector = value.vector;
@@ -216,9 +215,14 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
         this.policy.setPvLbrCtrl(this, vcpu);
         return 0;
       default:
-        if (!this.isLbr(msr)) return GP_VECTOR;
+        if (!this.isGiven(msr)) return GP_VECTOR;
         return this.policy.set_msr(this, vcpu, msr, eax, edx);
     }
+  }
+
+  /** Kernel: pmu_intel.c:intel_pmu_is_valid_lbr_msr(), but for what a policy knows better. */
+  private isGiven(msr: number): boolean {
+    return this.givesLbr && this.map.kind(msr) !== KIND_NONE;
   }
 
   /** Kernel: vmx.c:vmx_set_msr(), MSR_IA32_DEBUGCTLMSR. */
@@ -293,13 +297,15 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
   /**
    * Live migration of a vCPU whose thread is off: what the policy's userspace ABI carries arrives
    * on a new vCPU, everything else starts from zero. LBR MSRs, DEBUGCTL and the paravirtual MSR
-   * go together: x86.c:msrs_to_save_all[] of 6.1 has none of them.
+   * go together: x86.c:msrs_to_save_all[] of 6.1 has none of them. The list of a later KVM has
+   * DEBUGCTL alone: it is then set as by a WRMSR, which may bring the policy's event.
    */
   migrate(vcpu: Vcpu): void {
     assert(vcpu.pcpu < 0, 'a vCPU migrates while its thread is off');
     const { vmcs } = vcpu;
     const carried = this.policy.get_state(this, vcpu);
-    const debugctl = carried ? vmx_guest_debugctl_read(vcpu) : 0;
+    const listed = !carried && this.policy.listsDebugctl(this);
+    const debugctl = carried || listed ? vmx_guest_debugctl_read(vcpu) : 0;
     const pvLbrCtrl = carried ? vcpu.pvLbrCtrl : 0;
     vcpu.clearWords();
     if (!carried) vcpu.records.clear();
@@ -308,6 +314,7 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
     vcpu.pvLbrCtrl = pvLbrCtrl;
     this.policy.reset(this, vcpu);
     if (carried) this.policy.set_state(this, vcpu);
+    if (listed) this.policy.setDebugctl(this, vcpu);
   }
 
   hostPerfEvent(pcpu: number, loaded: Vcpu | null, on: boolean): void {

@@ -1,7 +1,8 @@
 /** What a policy declares about the properties, read by the judge. */
 import { KERNEL_FEATURES, type KernelVersion } from '../guest/perf/kernel.js';
+import { KVM_FEATURES } from '../host/kvm_versions.js';
+import type { HostFeatures, KnownFailure, LbrPolicy } from '../host/policy/policy.js';
 import { missingOnCpu } from './needs.js';
-import type { KnownFailure, LbrPolicy } from '../host/policy/policy.js';
 import type { CpuModel } from '../hw/cpu_models.js';
 import { PROPERTY_NAMES, type PropertyName } from './properties.js';
 
@@ -22,6 +23,10 @@ export function checkDeclared(policy: LbrPolicy): void {
   }
 }
 
+function featuresOf(kernel: KernelVersion): HostFeatures {
+  return { ...KERNEL_FEATURES[kernel], ...KVM_FEATURES[kernel] };
+}
+
 /** Why a policy is known to break a property on this CPU and kernel; null if it is not. */
 export function knownFailure(
   policy: LbrPolicy,
@@ -30,10 +35,16 @@ export function knownFailure(
   kernel: KernelVersion,
 ): string | null {
   const known: KnownFailure | undefined = policy.knownFailures[property];
+  return whyHere(known, model, kernel);
+}
+
+function whyHere(
+  known: KnownFailure | undefined,
+  model: CpuModel,
+  kernel: KernelVersion,
+): string | null {
   if (known === undefined) return null;
-  return known.where === undefined || known.where(model, KERNEL_FEATURES[kernel])
-    ? known.why
-    : null;
+  return known.where === undefined || known.where(model, featuresOf(kernel)) ? known.why : null;
 }
 
 /** Whether a campaign may pass over a known failure. */
@@ -42,14 +53,17 @@ export function isSeldom(policy: LbrPolicy, property: PropertyName): boolean {
   return known?.seldom === true;
 }
 
-/** Why a property says nothing about a policy on this CPU; null if it does. */
+/** Why a property says nothing about a policy on this CPU and kernel; null if it does. */
 export function notApplicable(
   policy: LbrPolicy,
   property: PropertyName,
   model: CpuModel,
+  kernel: KernelVersion,
 ): string | null {
   const missing = missingOnCpu(policy, model);
   if (missing !== null) return missing;
+  const refused = whyHere(policy.noGuestLbr, model, kernel);
+  if (refused !== null) return refused;
   const why: string | undefined = policy.notApplicable[property];
   if (why !== undefined) return why;
   return (model.callstack ? null : policy.withoutCallstack?.[property]) ?? null;

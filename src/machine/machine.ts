@@ -12,6 +12,7 @@ import { LogicalProcessor } from '../hw/logical_processor.js';
 import type { Memory } from '../hw/memory.js';
 import type { Hypervisor } from '../host/hypervisor.js';
 import { Kvm } from '../host/kvm.js';
+import { KVM_FEATURES } from '../host/kvm_versions.js';
 import type { Observer } from '../host/observer.js';
 import { Vcpu } from '../host/vcpu.js';
 import { cyclesOf, type MachineConfig, mispredicted, totalVcpus } from './config.js';
@@ -61,7 +62,7 @@ export class Machine implements GuestsOwner {
   private readonly simPcpus: number;
 
   constructor(config: MachineConfig, observer: Observer) {
-    const { model, policy, shape } = config;
+    const { model, policy, shape, kernel } = config;
     this.config = config;
     this.observer = observer;
     const layout = new MachineLayout(config);
@@ -86,7 +87,8 @@ export class Machine implements GuestsOwner {
     const own = this.w.subarray(layout.hostImage, layout.hostImage + layout.hostImageWords);
     const host = hostOf(own, this.vcpus, memory, layout.host, config, pcpus, observer, hostOutput);
     this.host = host;
-    this.hypervisor = host.kvm ?? new Kvm(policy, host, { pcpus, lent, lentFlags, observer });
+    const hardware = { pcpus, lent, lentFlags, observer };
+    this.hypervisor = host.kvm ?? new Kvm(policy, KVM_FEATURES[kernel], host, hardware);
     this.kernels = new Guests(this, observer);
     this.guests = this.kernels.guests;
     this.ports = this.kernels.ports;

@@ -133,9 +133,9 @@ function asksLiveness({ properties, bounds, fingerprints }: ExploreOptions, end:
 type Judged = Pick<ExploreOptions, 'policy' | 'model' | 'kernel'>;
 
 /** Why a property says nothing here, or null. */
-export function silence({ policy, model }: Judged, name: PropertyName): string | null {
+export function silence({ policy, model, kernel }: Judged, name: PropertyName): string | null {
   const property = PROPERTIES[PROPERTY[name]];
-  return notApplicable(policy, name, model) ?? property.notApplicable(model);
+  return notApplicable(policy, name, model, kernel) ?? property.notApplicable(model);
 }
 
 /** What is said of a property whatever comes out. */

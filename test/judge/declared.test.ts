@@ -72,21 +72,23 @@ describe('knownFailure', () => {
 
 describe('notApplicable', () => {
   it('notApplicable gives the declared reason', () => {
-    expect(notApplicable(never, 'active-agrees', SKYLAKE)).toBe(
+    expect(notApplicable(never, 'active-agrees', SKYLAKE, '6.1')).toBe(
       never.notApplicable['active-agrees'],
     );
-    expect(notApplicable(never, 'no-leak/vm', SKYLAKE)).toBe(null);
+    expect(notApplicable(never, 'no-leak/vm', SKYLAKE, '6.1')).toBe(null);
   });
 
   it('owner-only does not apply to a policy that never touches the registers', () => {
     for (const model of CPU_MODELS) {
-      const reason = notApplicable(merged, 'owner-only', model);
+      const reason = notApplicable(merged, 'owner-only', model, '6.1');
       if (model.callstack) expect(reason).toBe(null);
       else expect(reason).toBe('it never touches the registers');
-      expect(notApplicable(merged, 'no-loss/any', model)).toBe(null);
+      expect(notApplicable(merged, 'no-loss/any', model, '6.1')).toBe(null);
     }
-    expect(notApplicable(pvV2Direct, 'owner-only', NEHALEM)).toBe('it never touches the registers');
+    expect(notApplicable(pvV2Direct, 'owner-only', NEHALEM, '6.1')).toBe(
+      'it never touches the registers',
+    );
     const always = findPolicy('always') ?? never;
-    expect(notApplicable(always, 'owner-only', NEHALEM)).toBe(null);
+    expect(notApplicable(always, 'owner-only', NEHALEM, '6.1')).toBe(null);
   });
 });

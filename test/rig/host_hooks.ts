@@ -2,6 +2,7 @@
  * A host that logs each step, for hooks of policies that a test calls directly. The log has every
  * step in order, and a test can set states that are rare on a whole machine.
  */
+import { KVM_6_1, type KvmFeatures } from '../../src/host/kvm_versions.js';
 import { Layout, Memory } from '../../src/hw/memory.js';
 import * as msrs from '../../src/hw/msr_index.js';
 import type { Vector } from '../../src/hw/msr_port.js';
@@ -35,6 +36,7 @@ type SwitchHook =
 
 export class HookRig implements PolicyHost {
   readonly perf: HostPerf;
+  readonly features: KvmFeatures = KVM_6_1;
   readonly vcpu: Vcpu;
   edx = 0;
   /** Current state of the guest LBR event, and (`comes`) its state right after a creation. */

@@ -3,7 +3,7 @@
  * hooks. What it is known to break depends on the tree's version.
  */
 import { LBR_FORMAT_INFO2 } from '../../hw/cpu_models.js';
-import { merged } from './merged.js';
+import { BREAKS, merged } from './merged.js';
 import { type LbrPolicy, PASS_THROUGH } from './policy.js';
 
 const UNCHECKED = 'an intercepted write reaches WRMSR unchecked, and the kernel warns of its fault';
@@ -19,7 +19,7 @@ export const kvm: LbrPolicy = {
   // Beside those of `merged`, its thread is on a pCPU for its migration.
   needlessSwitches: merged.needlessSwitches + 2,
   knownFailures: {
-    ...merged.knownFailures,
+    ...BREAKS,
     'no-warn': { why: UNCHECKED },
     'pass-through': {
       why: 'KVM up to 6.2 knows INFO of LBR_FMT 5 only, and so that of format 7 is intercepted',

@@ -1,13 +1,14 @@
 /**
- * Models the LBR part of arch/x86/kvm/vmx/pmu_intel.c, Linux 6.1, with the lazy release as it was
- * merged (commit 9aa4f622460f after v14): a guest LBR event on the vCPU's thread makes the host's
- * perf save and restore, and it is released when DEBUGCTL.LBR is clear at the first PMU request
- * after the thread came back. Accesses trapped before it went away do not matter.
+ * Models the LBR part of arch/x86/kvm/vmx/pmu_intel.c, Linux 6.1 to 7.3, with the lazy release as
+ * it was merged (commit 9aa4f622460f after v14): a guest LBR event on the vCPU's thread makes the
+ * host's perf save and restore, and it is released when DEBUGCTL.LBR is clear at the first PMU
+ * request after the thread came back. Accesses trapped before it went away do not matter.
  */
 import { LBR_FORMAT_INFO } from '../../hw/cpu_models.js';
 import { KIND_INFO, lbrMap } from '../../hw/lbr_map.js';
 import type { Vcpu } from '../vcpu.js';
-import type { LbrPolicy, PolicyHost } from './policy.js';
+import type { KvmFeatures } from '../kvm_versions.js';
+import type { KnownFailure, LbrPolicy, PolicyHost } from './policy.js';
 import { GP_VECTOR } from '../../hw/msr_port.js';
 import { msrValue, PASS_THROUGH, REFUSED, WITH_CALLSTACK, WITH_SHORTCUT } from './policy.js';
 
@@ -27,17 +28,6 @@ export function intel_pmu_cleanup(kvm: PolicyHost, vcpu: Vcpu): void {
   if (!vcpu.lbrEnabled) kvm.perf.releaseGuestLbrEvent(vcpu);
 }
 
-/** What versions of the merged series differ in. */
-export interface MergedFeatures {
-  /**
-   * lbr.c:x86_perf_get_lbr() names INFO for LBR_FMT 5 only, and so KVM takes INFO of format 7 for
-   * an MSR that does not exist. Mended in 6.3, commit 03c4c7f88709.
-   */
-  readonly infoOfFormat5Only: boolean;
-}
-
-const LINUX_6_1: MergedFeatures = { infoOfFormat5Only: true };
-
 /**
  * Kernel: pmu_intel.c:intel_pmu_handle_lbr_msrs_access(), up to the access itself. Returns
  * whether the registers are the guest's now; if not, reads are 0 and writes are dropped.
@@ -47,97 +37,107 @@ function acquireLbr(kvm: PolicyHost, vcpu: Vcpu): boolean {
   return kvm.perf.guestLbrEvent(vcpu) === 'active';
 }
 
-/** The hooks in which versions differ. Kernel: pmu_intel.c:intel_pmu_is_valid_lbr_msr(). */
-export function lbrMsrHooks({
-  infoOfFormat5Only,
-}: MergedFeatures): Pick<LbrPolicy, 'vcpu_enter' | 'get_msr' | 'set_msr'> {
-  const knowsInfo = ({ records: { model } }: Vcpu): boolean =>
-    !infoOfFormat5Only || model.lbr_format === LBR_FORMAT_INFO;
-  const isValid = (vcpu: Vcpu, msr: number): boolean =>
-    knowsInfo(vcpu) || lbrMap(vcpu.records.model).kind(msr) !== KIND_INFO;
+/** The features that hooks go by: those of the host, or of one version for a policy of its time. */
+type FeaturesOf = (kvm: PolicyHost) => KvmFeatures;
+
+/** The accesses to LBR MSRs. Kernel: pmu_intel.c:intel_pmu_is_valid_lbr_msr(). */
+function lbrMsrHooks(
+  featuresOf: FeaturesOf,
+): Pick<LbrPolicy, 'vcpu_enter' | 'get_msr' | 'set_msr'> {
+  const knowsInfo = (kvm: PolicyHost, { records: { model } }: Vcpu): boolean =>
+    !featuresOf(kvm).infoOfFormat5Only || model.lbr_format === LBR_FORMAT_INFO;
+  const isValid = (kvm: PolicyHost, vcpu: Vcpu, msr: number): boolean =>
+    knowsInfo(kvm, vcpu) || lbrMap(vcpu.records.model).kind(msr) !== KIND_INFO;
   return {
     /** Kernel: pmu_intel.c:vmx_passthrough_lbr_msrs(). */
     vcpu_enter: (kvm, vcpu) => {
-      kvm.setPassthrough(vcpu, kvm.perf.guestLbrEvent(vcpu) === 'active', knowsInfo(vcpu));
+      kvm.setPassthrough(vcpu, kvm.perf.guestLbrEvent(vcpu) === 'active', knowsInfo(kvm, vcpu));
     },
     get_msr: (kvm, vcpu, msr) => {
-      if (!isValid(vcpu, msr)) return REFUSED;
+      if (!isValid(kvm, vcpu, msr)) return REFUSED;
       return acquireLbr(kvm, vcpu) ? PASS_THROUGH.get_msr(kvm, vcpu, msr) : msrValue(0, 0);
     },
-    /** The access is wrmsrl(): a value that faults is the host's fault, and the guest goes on. */
+    /** wrmsrl(): a value that faults is the host's fault, and the guest goes on; or wrmsrq_safe(). */
     set_msr: (kvm, vcpu, msr, eax, edx) => {
-      if (!isValid(vcpu, msr)) return GP_VECTOR;
-      if (acquireLbr(kvm, vcpu)) kvm.wrmsr(vcpu, msr, eax, edx);
+      if (!isValid(kvm, vcpu, msr)) return GP_VECTOR;
+      if (!acquireLbr(kvm, vcpu)) return 0;
+      if (featuresOf(kvm).checkedWrites) return kvm.wrmsr_safe(vcpu, msr, eax, edx);
+      kvm.wrmsr(vcpu, msr, eax, edx);
       return 0;
     },
   };
 }
 
-export const merged: LbrPolicy = {
+/** What it breaks as first released; a later version breaks less. */
+export const BREAKS: Readonly<Record<string, KnownFailure>> = {
+  'no-loss/callstack': {
+    why:
+      'the event is released when a switch falls where perf has DEBUGCTL.LBR clear; and a host ' +
+      'event that comes wipes the stack',
+  },
+  'no-loss/any': { why: 'the event is released when a switch falls where DEBUGCTL.LBR is clear' },
+  'no-leak/vm': {
+    why:
+      "host perf's restore shortcut trusts registers that a vCPU restored whose event was then " +
+      "released; and a guest event that comes second finds the host's records",
+    where: WITH_CALLSTACK,
+  },
+  'no-leak/task': {
+    why: 'the same shortcut, between vCPUs of one VM',
+    where: WITH_SHORTCUT,
+  },
+  'callstack-true': {
+    why: "a host event that comes wipes the guest's frames, and the shortcut brings others",
+  },
+  'sample-true': {
+    why: "a sample repeats the host's records, or lacks what a host event that comes has wiped",
+  },
+  'host-intact': {
+    why: 'a guest event that is released leaves its records to the host event it displaced',
+  },
+  'recorder-owned': {
+    why: "after the shortcut hardware records on top of another vCPU's records",
+  },
+  'no-premature-stop': {
+    why: 'it takes DEBUGCTL.LBR clear after a switch for a stop, and drops the stack',
+  },
+  'no-needless-switch': {
+    why:
+      'the release is asked for by the preempt notifier and done before the next entry: a ' +
+      'thread switched in userspace, or before it has entered, keeps its event',
+    where: WITH_CALLSTACK,
+  },
+  balanced: {
+    why:
+      'host lbr_del goes by the br_sel of the LBR event added last: with a host event beside ' +
+      "the guest's, lbr_callstack_users grows at every switch",
+    where: WITH_CALLSTACK,
+  },
+  'no-fault': {
+    why:
+      'an intercepted write reaches WRMSR unchecked: a guest can make the host fault; and INFO ' +
+      'of LBR_FMT 7 raises #GP in the guest (6.1 to 6.2)',
+    where: WITH_CALLSTACK,
+  },
+};
+
+const GROUND: LbrPolicy = {
   ...PASS_THROUGH,
-  ...lbrMsrHooks(LINUX_6_1),
   name: 'merged',
   summary: 'guest LBR event on host perf; released when DEBUGCTL.LBR is clear after a switch',
-  cites: 'Linux 5.12 to 6.1, arch/x86/kvm/vmx/pmu_intel.c',
+  cites: 'Linux 5.12 to 7.3, arch/x86/kvm/vmx/pmu_intel.c',
   assumes: 'a guest whose DEBUGCTL.LBR is clear after a switch has stopped using LBR',
   words: MERGED_WORDS,
   dropsWithoutEvent: true,
   needlessSwitches: 2,
-  knownFailures: {
-    'no-loss/callstack': {
-      why:
-        'the event is released when a switch falls where perf has DEBUGCTL.LBR clear; and a host ' +
-        'event that comes wipes the stack',
-    },
-    'no-loss/any': { why: 'the event is released when a switch falls where DEBUGCTL.LBR is clear' },
-    'no-leak/vm': {
-      why:
-        "host perf's restore shortcut trusts registers that a vCPU restored whose event was then " +
-        "released; and a guest event that comes second finds the host's records",
-      where: WITH_CALLSTACK,
-    },
-    'no-leak/task': {
-      why: 'the same shortcut, between vCPUs of one VM',
-      where: WITH_SHORTCUT,
-    },
-    'callstack-true': {
-      why: "a host event that comes wipes the guest's frames, and the shortcut brings others",
-    },
-    'sample-true': {
-      why: "a sample repeats the host's records, or lacks what a host event that comes has wiped",
-    },
-    'host-intact': {
-      why: 'a guest event that is released leaves its records to the host event it displaced',
-    },
-    'recorder-owned': {
-      why: "after the shortcut hardware records on top of another vCPU's records",
-    },
-    'no-premature-stop': {
-      why: 'it takes DEBUGCTL.LBR clear after a switch for a stop, and drops the stack',
-    },
-    'no-needless-switch': {
-      why:
-        'the release is asked for by the preempt notifier and done before the next entry: a ' +
-        'thread switched in userspace, or before it has entered, keeps its event',
-      where: WITH_CALLSTACK,
-    },
-    balanced: {
-      why:
-        'host lbr_del goes by the br_sel of the LBR event added last: with a host event beside ' +
-        "the guest's, lbr_callstack_users grows at every switch",
-      where: WITH_CALLSTACK,
-    },
-    'no-fault': {
-      why:
-        'an intercepted write reaches WRMSR unchecked: a guest can make the host fault; and INFO ' +
-        'of LBR_FMT 7 raises #GP in the guest (6.1 to 6.2)',
-      where: WITH_CALLSTACK,
-    },
-  },
+  knownFailures: BREAKS,
   withoutCallstack: { 'owner-only': 'it never touches the registers' },
   notApplicable: { 'active-agrees': 'not a paravirtual policy' },
   inUse: (vcpu) => vcpu.msr_passthrough,
-  /** Kernel: x86.c:kvm_arch_sched_in(). */
+  /**
+   * Kernel: x86.c:kvm_arch_sched_in() of 6.1; later kvm_arch_vcpu_load(), if `scheduled_out`, which
+   * is the same time: the preempt notifier alone sets that, and clears it after the load.
+   */
   sched_in: (kvm, vcpu: MergedVcpu) => {
     if (kvm.perf.guestLbrEvent(vcpu) !== 'none') vcpu.words.need_cleanup = 1;
   },
@@ -153,4 +153,29 @@ export const merged: LbrPolicy = {
   },
   /** Kernel: pmu_intel.c:intel_pmu_reset(). */
   reset: (kvm, vcpu) => kvm.perf.releaseGuestLbrEvent(vcpu),
+};
+
+/** The policy by the features that are given for a host. */
+export function mergedAs(featuresOf: FeaturesOf): LbrPolicy {
+  return {
+    ...GROUND,
+    ...lbrMsrHooks(featuresOf),
+    listsDebugctl: (kvm) => featuresOf(kvm).listsDebugctl,
+  };
+}
+
+/** As the host's version has it. */
+export const merged: LbrPolicy = {
+  ...mergedAs(({ features }) => features),
+  knownFailures: {
+    ...BREAKS,
+    'no-fault': {
+      why: BREAKS['no-fault'].why,
+      where: ({ callstack }, { checkedWrites }) => callstack && !checkedWrites,
+    },
+  },
+  noGuestLbr: {
+    why: 'KVM gives a guest no LBR on a CPU without call-stack mode (6.12.117, 7.3.4)',
+    where: ({ callstack }, { callstackOnly }) => callstackOnly && !callstack,
+  },
 };

@@ -7,6 +7,7 @@
 import type { CpuModel } from '../../hw/cpu_models.js';
 import { GP_VECTOR, type Vector } from '../../hw/msr_port.js';
 import type { PvSite } from '../../guest/pv/kvm_para.js';
+import type { KvmFeatures } from '../kvm_versions.js';
 import type { Vcpu } from '../vcpu.js';
 
 /**
@@ -36,6 +37,8 @@ export interface HostPerf {
 /** What KVM lets a policy do. MSR accesses are those of the pCPU that the vCPU is loaded on. */
 export interface PolicyHost {
   readonly perf: HostPerf;
+  /** Of the version that the host runs. */
+  readonly features: KvmFeatures;
   readonly edx: number;
   /** RDMSR on behalf of the vCPU; a fault reads as 0 and is reported. */
   rdmsr(vcpu: Vcpu, msr: number): number;
@@ -77,13 +80,17 @@ export interface KnownFailure {
   readonly seldom?: true;
 }
 
-/** What policies ask of a kernel's features: KERNEL_FEATURES of a version. */
+/** What policies ask of perf's features: KERNEL_FEATURES of a version. */
 export interface PolicyKernel {
   readonly restoreShortcut: boolean;
   readonly mediatedPmu: boolean;
 }
 
-export type Where = (model: CpuModel, kernel: PolicyKernel) => boolean;
+/** The features of the kernels that matter: KERNEL_FEATURES and KVM_FEATURES of a version. */
+export type HostFeatures = KvmFeatures & PolicyKernel;
+
+/** @param kernel - the host's. */
+export type Where = (model: CpuModel, kernel: HostFeatures) => boolean;
 
 /** What a policy can't be had without. */
 export interface Needs {
@@ -104,6 +111,12 @@ export const LEGACY_FREEZE: Where = ({ pmu_version }) => pmu_version < 4;
 /** A failure that is not met with a driver that lacks the restore shortcut. */
 export const WITH_SHORTCUT: Where = ({ callstack }, { restoreShortcut }) =>
   callstack && restoreShortcut;
+
+/** Why KVM gives a guest no LBR, and where. */
+export interface NoGuestLbrHere {
+  readonly why: string;
+  readonly where: (model: CpuModel, kvm: KvmFeatures) => boolean;
+}
 
 /**
  * What a policy says of itself to those who judge and explore it. The host never reads any of it.
@@ -139,6 +152,8 @@ export interface LbrPolicy extends PolicyClaims {
   readonly ofTree?: boolean;
   /** Whether guests have no LBR: LBR_FMT is 0, and their accesses of LBR MSRs raise #GP. */
   readonly withoutGuestLbr?: true;
+  /** Where a guest has no LBR under it; properties say nothing there. By default nowhere. */
+  readonly noGuestLbr?: NoGuestLbrHere;
   /** Whether its host half changes perf itself, so that no tree's perf is its own. */
   readonly changesPerf?: true;
   /** Names of its words per vCPU: `vcpu.words.NAME` in a hook that asks for a Vcpu<'NAME'>. */
@@ -182,6 +197,8 @@ export interface LbrPolicy extends PolicyClaims {
   reset(kvm: PolicyHost, vcpu: Vcpu): void;
   /** Live migration: makes `vcpu.records` the state to send, if the policy sends LBR state. */
   get_state(kvm: PolicyHost, vcpu: Vcpu): boolean;
+  /** Live migration, if the policy sends no LBR state: whether DEBUGCTL goes, as any listed MSR. */
+  listsDebugctl(kvm: PolicyHost): boolean;
   /** Live migration: takes `vcpu.records` as received. */
   set_state(kvm: PolicyHost, vcpu: Vcpu): void;
 }
@@ -237,5 +254,6 @@ export const PASS_THROUGH: PolicyGround = {
   host_perf_event: nothing,
   reset: (kvm, vcpu) => kvm.setPassthrough(vcpu, true),
   get_state: () => false,
+  listsDebugctl: () => false,
   set_state: nothing,
 };

@@ -4,11 +4,12 @@
  * trapped since the last check. Passed-through accesses are not seen; accesses to DEBUGCTL always
  * are. Any write of DEBUGCTL creates the event, whatever its value.
  */
+import { KVM_6_1 } from '../kvm_versions.js';
 import type { Vcpu } from '../vcpu.js';
 import {
   intel_pmu_create_guest_lbr_event,
   intel_pmu_cleanup,
-  merged,
+  mergedAs,
   MERGED_WORDS,
 } from './merged.js';
 import { type LbrPolicy, WITH_CALLSTACK } from './policy.js';
@@ -17,8 +18,11 @@ import { type LbrPolicy, WITH_CALLSTACK } from './policy.js';
 const WORDS = [...MERGED_WORDS, 'in_use'] as const;
 type V10Vcpu = Vcpu<(typeof WORDS)[number]>;
 
+/** What it shares with the code that was merged, as first released. */
+const COMMON: LbrPolicy = mergedAs(() => KVM_6_1);
+
 export const v10: LbrPolicy = {
-  ...merged,
+  ...COMMON,
   name: 'v10',
   summary: 'as merged, but the event stays as long as a slice has a trapped access',
   cites: 'Like Xu, v10 and v11 8 to 10/11, 2020-04-23 and 2020-05-14',
@@ -26,7 +30,7 @@ export const v10: LbrPolicy = {
   words: WORDS,
   needlessSwitches: 4,
   knownFailures: {
-    ...merged.knownFailures,
+    ...COMMON.knownFailures,
     'no-needless-switch': {
       why: 'any write of DEBUGCTL creates the event, though it leaves LBR off',
       where: WITH_CALLSTACK,
@@ -41,11 +45,11 @@ export const v10: LbrPolicy = {
   },
   get_msr: (kvm, vcpu: V10Vcpu, msr) => {
     vcpu.words.in_use = 1;
-    return merged.get_msr(kvm, vcpu, msr);
+    return COMMON.get_msr(kvm, vcpu, msr);
   },
   set_msr: (kvm, vcpu: V10Vcpu, msr, eax, edx) => {
     vcpu.words.in_use = 1;
-    return merged.set_msr(kvm, vcpu, msr, eax, edx);
+    return COMMON.set_msr(kvm, vcpu, msr, eax, edx);
   },
   setDebugctl: (kvm, vcpu: V10Vcpu) => {
     intel_pmu_create_guest_lbr_event(kvm, vcpu);

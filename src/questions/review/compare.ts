@@ -134,10 +134,11 @@ class PolicyComparison {
   }
 
   changes(): Change[] {
-    const { policy, model, properties } = this.options;
+    const { policy, model, kernel, properties } = this.options;
     return PROPERTIES.filter(({ name }) => properties.includes(name)).flatMap((property) =>
       (['policy', 'kernel'] as const).flatMap((by) => {
-        const says = notApplicable(policy, property.name, model) ?? property.notApplicable(model);
+        const says =
+          notApplicable(policy, property.name, model, kernel) ?? property.notApplicable(model);
         if (by === 'policy' && says !== null) return [];
         return [...this.change(by, property.name, true), ...this.change(by, property.name, false)];
       }),
@@ -158,10 +159,10 @@ class PolicyComparison {
 
   /** Properties whose risky situation arose before the change, but not after. */
   vacuous(): PropertyName[] {
-    const { policy, model, properties } = this.options;
+    const { policy, model, kernel, properties } = this.options;
     return PROPERTIES.filter(({ name, reach, notApplicable: says }) => {
       if (!properties.includes(name)) return false;
-      if ((notApplicable(policy, name, model) ?? says(model)) !== null) return false;
+      if ((notApplicable(policy, name, model, kernel) ?? says(model)) !== null) return false;
       const count = (side: 'before' | 'after'): number =>
         this.pairs.reduce((sum, pair) => sum + pair[side].campaign.reached(reach), 0);
       return count('before') > 0 && count('after') === 0;

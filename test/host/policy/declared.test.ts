@@ -7,6 +7,7 @@ import type { PropertyName } from '../../../src/judge/properties.js';
 import { merged } from '../../../src/host/policy/merged.js';
 import { never } from '../../../src/host/policy/never.js';
 import { type LbrPolicy, WITH_CALLSTACK, WITH_SHORTCUT } from '../../../src/host/policy/policy.js';
+import { KVM_FEATURES } from '../../../src/host/kvm_versions.js';
 import { KERNEL_FEATURES, KERNEL_VERSIONS } from '../../../src/guest/perf/kernel.js';
 import { v10 } from '../../../src/host/policy/v10.js';
 import { v1Vmx, v1VmxArea, v1VmxSwap } from '../../../src/host/policy/v1_vmx.js';
@@ -28,7 +29,7 @@ const WITH_STACK = [
 ];
 const ALL = CPU_MODELS.map(({ name }) => name);
 const WITHOUT = ALL.filter((name) => !WITH_STACK.includes(name));
-const AFTER_4_18 = KERNEL_VERSIONS.filter((kernel) => kernel !== '4.18');
+const AFTER_4_18 = KERNELS.filter((kernel) => kernel !== '4.18');
 
 /** Every CPU and kernel for which the policy declares that it breaks the property. */
 function expected(policy: LbrPolicy, property: PropertyName): string[] {
@@ -49,7 +50,7 @@ describe('Where', () => {
     for (const model of CPU_MODELS) {
       const has = WITH_STACK.includes(model.name);
       for (const kernel of KERNELS) {
-        const features = KERNEL_FEATURES[kernel];
+        const features = { ...KERNEL_FEATURES[kernel], ...KVM_FEATURES[kernel] };
         expect([model.name, WITH_CALLSTACK(model, features)]).toEqual([model.name, has]);
         const shortcut = [model.name, WITH_SHORTCUT(model, features)];
         expect(shortcut).toEqual([model.name, has && kernel !== '4.18']);
@@ -159,12 +160,14 @@ describe('notApplicable', () => {
     for (const policy of [v8, v8Posted]) {
       for (const model of CPU_MODELS) {
         for (const property of needOwner) {
-          const why = notApplicable(policy, property, model);
+          const why = notApplicable(policy, property, model, '6.1');
           if (model.callstack) expect(why).toBe(null);
           else expect(why).toContain('every access raises #GP');
         }
-        expect(notApplicable(policy, 'no-fault', model)).toBe(null);
-        expect(notApplicable(policy, 'active-agrees', model)).toBe('not a paravirtual policy');
+        expect(notApplicable(policy, 'no-fault', model, '6.1')).toBe(null);
+        expect(notApplicable(policy, 'active-agrees', model, '6.1')).toBe(
+          'not a paravirtual policy',
+        );
       }
     }
   });
@@ -172,11 +175,11 @@ describe('notApplicable', () => {
   it('notApplicable always prefers the reason that holds on every CPU', () => {
     const twice: LbrPolicy = { ...never, withoutCallstack: { 'owner-only': 'there is none' } };
     for (const name of ['skylake', 'nehalem']) {
-      expect(notApplicable(twice, 'owner-only', cpuModel(name))).toBe(
+      expect(notApplicable(twice, 'owner-only', cpuModel(name), '6.1')).toBe(
         never.notApplicable['owner-only'],
       );
       const balanced: LbrPolicy = { ...never, withoutCallstack: { balanced: 'there is none' } };
-      expect(notApplicable(balanced, 'balanced', cpuModel(name))).toBe(
+      expect(notApplicable(balanced, 'balanced', cpuModel(name), '6.1')).toBe(
         name === 'skylake' ? null : 'there is none',
       );
     }

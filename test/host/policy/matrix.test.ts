@@ -44,7 +44,7 @@ function declared(policy: LbrPolicy): string {
   const columns = MACHINES.map(([cpu, kernel]) => {
     const model = cpuModel(cpu);
     const letters = POLICY_PROPERTIES.map(({ name: property }) => {
-      if (notApplicable(policy, property, model) !== null) return '-';
+      if (notApplicable(policy, property, model, kernel) !== null) return '-';
       return knownFailure(policy, property, model, kernel) === null ? '.' : 'F';
     });
     return letters.join('');

@@ -182,7 +182,7 @@ describe('where there is no mediated PMU', () => {
       const has = model.pmu_version >= 4;
       expect([model.name, missingOnCpu(mediated, model) === null]).toEqual([model.name, has]);
       expect(missingOnCpu(never, model)).toBe(null);
-      const why = notApplicable(mediatedLbr, 'host-intact', model);
+      const why = notApplicable(mediatedLbr, 'host-intact', model, '7.3');
       if (has) expect(why).toBe(null);
       else
         expect(why).toBe(

@@ -2,9 +2,14 @@
 import { describe, expect, it } from 'vitest';
 import { BRANCH_JCC } from '../../../src/hw/branch.js';
 import * as msrs from '../../../src/hw/msr_index.js';
-import { lbrMsrHooks, merged } from '../../../src/host/policy/merged.js';
+import { merged } from '../../../src/host/policy/merged.js';
 import type { HostPerf, PolicyHost } from '../../../src/host/policy/policy.js';
-import { DEBUGCTL, FROM, LBR, ON, PINNED, Rig, SELECT, TOS } from '../../rig/machine.js';
+import { KERNEL_VERSIONS, type KernelVersion } from '../../../src/guest/perf/kernel.js';
+import { v10 } from '../../../src/host/policy/v10.js';
+import { knownFailure, notApplicable } from '../../../src/judge/declared.js';
+import { PROPERTY_NAMES } from '../../../src/judge/properties.js';
+import { cpuModel } from '../../rig/cpu.js';
+import { DEBUGCTL, FROM, GP, LBR, ON, PINNED, Rig, SELECT, TOS } from '../../rig/machine.js';
 
 const INFO = msrs.MSR_LBR_INFO_0;
 
@@ -211,8 +216,7 @@ describe('INFO of LBR_FMT 7', () => {
   });
 
   it('a KVM that knows INFO of format 7 passes it through like the others', () => {
-    const policy = { ...merged, ...lbrMsrHooks({ infoOfFormat5Only: false }) };
-    const rig = new Rig(policy, { cpu: 'goldmont-plus' });
+    const rig = new Rig(merged, { cpu: 'goldmont-plus', kernel: '6.12' });
     rig.set(0, INFO, 5);
     expect([rig.event, rig.get(0, INFO), rig.intercepted()]).toEqual(['active', 5, false]);
     expect(faults(rig)).toEqual([0, 0, 0, 0]);
@@ -223,5 +227,104 @@ describe('INFO of LBR_FMT 7', () => {
     rig.set(0, INFO + 31, 5);
     expect([rig.get(0, INFO + 31), rig.intercepted()]).toEqual([5, false]);
     expect(faults(rig)).toEqual([0, 0, 0, 0]);
+  });
+});
+
+describe('versions of KVM', () => {
+  /** Bit 10 of LBR_SELECT is reserved. */
+  const BAD = 1 << 10;
+
+  function badWrite(kernel: KernelVersion): { vector: number; work: string[]; event: string } {
+    const rig = new Rig(merged, { kernel });
+    const vector = rig.m.kvm.guestWrmsr(rig.m.vcpus[0], SELECT, BAD, 0);
+    return { vector, work: rig.work(), event: rig.event };
+  }
+
+  it.each(['6.1', '4.18', '6.12'] as const)(
+    'in %s a trapped write that faults is the fault of the host',
+    (kernel) => {
+      const work = ['perf writes', 'v0 writes one', 'host fault'];
+      expect(badWrite(kernel)).toEqual({ vector: 0, work, event: 'active' });
+    },
+  );
+
+  it('in 7.3 a trapped write that faults is the fault of the guest', () => {
+    const work = ['perf writes', 'v0 writes one'];
+    expect(badWrite('7.3')).toEqual({ vector: GP, work, event: 'active' });
+  });
+
+  it.each([
+    ['6.1', 0, 'none'],
+    ['4.18', 0, 'none'],
+    ['6.12', LBR, 'active'],
+    ['7.3', LBR, 'active'],
+  ] as const)(
+    'in %s DEBUGCTL arrives in a live migration as %i, with %s event, and the stack never',
+    (kernel, debugctl, event) => {
+      const rig = new Rig(merged, { kernel });
+      rig.set(0, DEBUGCTL, LBR);
+      fill(rig);
+      rig.m.switchTo(0, -1);
+      rig.m.liveMigrate(0);
+      expect(rig.m.vcpus[0].vmcs.guestDebugctl).toBe(debugctl);
+      rig.m.switchTo(0, 0);
+      expect([rig.event, rig.get(0, DEBUGCTL)]).toEqual([event, debugctl]);
+      expect([FROM + 1, FROM, SELECT].map((msr) => rig.get(0, msr))).toEqual([0, 0, 0]);
+    },
+  );
+
+  it('a vCPU that arrives in 7.3 with LBR off has no event yet', () => {
+    const rig = new Rig(merged, { kernel: '7.3' });
+    rig.set(0, DEBUGCTL, LBR);
+    rig.set(0, DEBUGCTL, 0);
+    rig.m.switchTo(0, -1);
+    rig.m.liveMigrate(0);
+    rig.m.switchTo(0, 0);
+    expect([rig.event, rig.get(0, DEBUGCTL)]).toEqual(['none', 0]);
+  });
+
+  it.each(['6.12', '7.3'] as const)('%s gives no LBR without call-stack mode', (kernel) => {
+    const rig = new Rig(merged, { kernel, cpu: 'sandybridge' });
+    const { kvm, vcpus } = rig.m;
+    const [vcpu] = vcpus;
+    expect(rig.rdmsr(0, FROM)[2]).toBe(GP);
+    expect(kvm.guestWrmsr(vcpu, TOS, 0, 0)).toBe(GP);
+    expect(kvm.guestWrmsr(vcpu, DEBUGCTL, LBR, 0)).toBe(0);
+    expect([rig.get(0, DEBUGCTL), rig.event]).toEqual([0, 'none']);
+    expect(kvm.guestWrmsr(vcpu, DEBUGCTL, msrs.DEBUGCTLMSR_FREEZE_LBRS_ON_PMI, 0)).toBe(GP);
+    expect(rig.get(0, msrs.MSR_IA32_PERF_CAPABILITIES)).toBe(0);
+    const why = merged.noGuestLbr?.why;
+    const silent = PROPERTY_NAMES.map((name) =>
+      notApplicable(merged, name, rig.m.config.model, kernel),
+    );
+    expect(new Set(silent)).toEqual(new Set([why]));
+  });
+
+  it.each([
+    ['sandybridge', '6.1'],
+    ['haswell', '7.3'],
+  ] as const)('a guest on %s has LBR in %s', (cpu, kernel) => {
+    const rig = new Rig(merged, { kernel, cpu });
+    rig.set(0, DEBUGCTL, LBR);
+    expect([rig.event === 'none', rig.get(0, DEBUGCTL)]).toEqual([cpu === 'sandybridge', LBR]);
+    expect(rig.get(0, msrs.MSR_IA32_PERF_CAPABILITIES)).toBe(rig.m.config.model.lbr_format);
+    expect(notApplicable(merged, 'no-fault', rig.m.config.model, kernel)).toBe(null);
+  });
+
+  it('v10 is of its time under every kernel', () => {
+    const rig = new Rig(v10, { kernel: '7.3', cpu: 'goldmont-plus' });
+    expect(rig.rdmsr(0, INFO)[2]).toBe(GP);
+    const old = new Rig(v10, { kernel: '7.3', cpu: 'sandybridge' });
+    expect(old.rdmsr(0, FROM)[2]).toBe(0);
+    for (const kernel of ['6.1', '7.3'] as const) {
+      expect(knownFailure(v10, 'no-fault', rig.m.config.model, kernel)).not.toBe(null);
+    }
+  });
+
+  it('merged is known to make the host fault up to 6.12', () => {
+    const broken = KERNEL_VERSIONS.filter(
+      (kernel) => knownFailure(merged, 'no-fault', cpuModel('skylake'), kernel) !== null,
+    );
+    expect(broken).toEqual(['6.1', '6.12', '4.18']);
   });
 });

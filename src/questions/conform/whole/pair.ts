@@ -35,13 +35,12 @@ export function noCounts(): Counts {
 /**
  * Whether `merged` does an action in another way than a KVM that runs: a migration takes the thread
  * to a pCPU; a PMI inside a function of a guest may find that its counter does not count by then;
- * the host's NMI watchdog, which the model always has, is to be started; and beside an event of the
- * host's own, the events that KVM makes for a guest's counters are among those that perf takes out
+ * and beside an event of the host's own, the events that KVM makes for a guest's counters are among those that perf takes out
  * and puts in again.
  */
 function isOtherwise(kind: number, b: number): boolean {
   if (kind === KIND.pmi) return b > 0;
-  return kind === KIND.liveMigrate || kind === KIND.hostEvent || kind === KIND.hostOverflow;
+  return kind === KIND.liveMigrate || kind === KIND.hostEvent;
 }
 
 export class Pair {

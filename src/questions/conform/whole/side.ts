@@ -3,6 +3,7 @@ import { tee } from '../../../host/observer.js';
 import { Monitor } from '../../../judge/monitor.js';
 import type { MachineConfig } from '../../../machine/config.js';
 import { Machine } from '../../../machine/machine.js';
+import { toggleWatchdog } from '../../../machine/threads.js';
 import { type Schedule, step } from '../../../schedule/schedule.js';
 import { State } from './state.js';
 import { Trace } from './trace.js';
@@ -13,8 +14,12 @@ export class Side {
   readonly state: State;
   readonly monitor: Monitor;
 
-  /** @param hearsHost - whether accesses of the host are compared as well. */
+  /** Whether the host's NMI watchdog counts from the boot on, as it always does in the model. */
+  private readonly watched: boolean;
+
+  /** @param hearsHost - whether accesses of the host are compared as well, as where KVM is. */
   constructor(config: MachineConfig, hearsHost = false) {
+    this.watched = hearsHost;
     this.trace = new Trace(hearsHost);
     this.monitor = new Monitor(config);
     this.machine = new Machine(config, tee(this.monitor, this.trace));
@@ -23,9 +28,11 @@ export class Side {
   }
 
   boot(): void {
+    const { machine } = this;
     this.trace.begin();
-    this.monitor.start(this.machine);
-    this.machine.boot();
+    this.monitor.start(machine);
+    machine.boot();
+    if (this.watched) for (const { id } of machine.host.kernel.cpus) toggleWatchdog(machine, id);
     this.close();
   }
 
