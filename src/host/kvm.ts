@@ -1,5 +1,5 @@
 /**
- * Models the run loop of KVM on VMX, Linux 6.1 to 7.3, as far as it reaches the LBR: VM entry and exit
+ * Models the run loop of KVM on VMX, Linux 6.1 to 7.3, as far as it reaches LBR: entry and exit
  * (vmx.c:vmx_vcpu_run(), x86.c:vcpu_enter_guest()), intercepted MSR accesses, DEBUGCTL emulation
  * (vmx.c:vmx_set_msr()), the virtual PMI and its legacy freeze (pmu_intel.c), and the scheduling of
  * vCPU threads. The policy makes the decisions.

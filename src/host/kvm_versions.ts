@@ -1,5 +1,4 @@
 /** What versions of KVM differ in, as far as it reaches the LBR; checked against three trees. */
-import type { KernelVersion } from '../guest/perf/kernel.js';
 
 export interface KvmFeatures {
   /**
@@ -34,8 +33,8 @@ const KVM_6_12: KvmFeatures = {
   checkedWrites: false,
 };
 
-/** The KVM that goes with a version of perf: of 6.1.192, 6.12.117 and 7.3.4; 4.18 has that of 6.1. */
-export const KVM_FEATURES: Readonly<Record<KernelVersion, KvmFeatures>> = {
+/** The KVM beside a version of perf: of 6.1.192, 6.12.117 and 7.3.4; 4.18 has that of 6.1. */
+export const KVM_FEATURES: Readonly<Record<'6.1' | '6.12' | '7.3' | '4.18', KvmFeatures>> = {
   '6.1': KVM_6_1,
   '6.12': KVM_6_12,
   '7.3': { ...KVM_6_12, checkedWrites: true },

@@ -57,7 +57,7 @@ function lbrMsrHooks(
       if (!isValid(kvm, vcpu, msr)) return REFUSED;
       return acquireLbr(kvm, vcpu) ? PASS_THROUGH.get_msr(kvm, vcpu, msr) : msrValue(0, 0);
     },
-    /** wrmsrl(): a value that faults is the host's fault, and the guest goes on; or wrmsrq_safe(). */
+    /** By wrmsrl() a value that faults is the host's fault; by wrmsrq_safe() the guest's. */
     set_msr: (kvm, vcpu, msr, eax, edx) => {
       if (!isValid(kvm, vcpu, msr)) return GP_VECTOR;
       if (!acquireLbr(kvm, vcpu)) return 0;

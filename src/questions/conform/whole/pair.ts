@@ -33,10 +33,10 @@ export function noCounts(): Counts {
 }
 
 /**
- * Whether `merged` does an action in another way than a KVM that runs: a migration takes the thread
- * to a pCPU; a PMI inside a function of a guest may find that its counter does not count by then;
- * and beside an event of the host's own, the events that KVM makes for a guest's counters are among those that perf takes out
- * and puts in again.
+ * Whether `merged` does an action in another way than a KVM that runs: a migration takes the
+ * thread to a pCPU; a PMI inside a function of a guest may find that its counter does not count by
+ * then; and beside an event of the host's own, the events that KVM makes for a guest's counters
+ * are among those that perf takes out and puts in again.
  */
 function isOtherwise(kind: number, b: number): boolean {
   if (kind === KIND.pmi) return b > 0;
