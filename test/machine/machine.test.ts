@@ -467,6 +467,7 @@ describe('guestKernelConfig', () => {
       version: '4.18',
       pv: 'add-del',
       driver: PORT,
+      withoutLbr: false,
     });
     expect(m.guests[0].x86_pmu.restoreShortcut).toBe(false);
   });
