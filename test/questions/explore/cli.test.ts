@@ -204,7 +204,7 @@ describe('vlbr explore', () => {
     ['--policy nevr', /no policy 'nevr'. Did you mean never\?/],
     ['--property leak', /no property 'leak'/],
     ['--cpu haswell/4', /no CPU 'haswell\/4'/],
-    ['--kernel 5.0', /--kernel.*6\.1, 4\.18/],
+    ['--kernel 5.0', /--kernel.*6\.1, 6\.12, 7\.3, 4\.18/],
     ['--driver lbr.c --kernel 4.18', /--kernel 4\.18 is a variant of the port/],
     ['--driver kernel --depth 4', /--depth is for the port and for an lbr\.c/],
     ['--driver kernel --memory 9', /--memory is for the port.*run one by one/],
