@@ -5,7 +5,8 @@
 import { assert } from '../hw/assert.js';
 import type { MsrPort, Vector } from '../hw/msr_port.js';
 import type { Vcpu } from '../host/vcpu.js';
-import { CALL_INSTALL, CALL_SWITCH, CALL_WRMSR, openedBy, opensWith } from './guest_call.js';
+import { CALL_EXIT, CALL_INSTALL, CALL_SWITCH, CALL_WRMSR } from './guest_call.js';
+import { openedBy, opensWith } from './guest_call.js';
 
 export const FN = 0;
 const ARG_A = 1;
@@ -58,7 +59,7 @@ export function renameTasksOf(
     if (task >= 0) words[at + ARG_B] = opensWith(renamed(task), attr);
     return;
   }
-  if (words[at + FN] !== CALL_SWITCH) return;
+  if (words[at + FN] !== CALL_SWITCH && words[at + FN] !== CALL_EXIT) return;
   words[at + ARG_A] = renamed(words[at + ARG_A]);
   words[at + ARG_B] = renamed(words[at + ARG_B]);
 }

@@ -23,7 +23,7 @@ export const GROUPS = {
   fork: 'forks, with events that are inherited',
   life: 'exits of tasks, and memory that is handed out again',
   nmi: 'overflows whose NMI comes inside a guest kernel function',
-  image: 'execve and exit of tasks, the tick, turns of events: where guests run as C only',
+  image: 'execve and exit of tasks, the tick, and turns of events',
 } as const;
 export type Group = keyof typeof GROUPS;
 export const GROUP_NAMES = Object.keys(GROUPS) as readonly Group[];

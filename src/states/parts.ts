@@ -48,6 +48,7 @@ export class Parts {
   private readonly eventsMost: number;
   private readonly forks: boolean;
   private readonly exits: boolean;
+  private readonly timerFires: boolean;
   /** Whether a guest without events has no other way to the LBR MSRs. */
   private readonly eventsOnly: boolean;
   /** Whether threads of vCPUs may return to userspace. */
@@ -87,7 +88,8 @@ export class Parts {
     this.vms = vms;
     this.eventsMost = bounds.events;
     this.forks = bounds.groups.includes('fork');
-    this.exits = bounds.groups.includes('life');
+    this.timerFires = bounds.groups.includes('image');
+    this.exits = this.timerFires || bounds.groups.includes('life');
     this.eventsOnly = !OTHER_USERS.some((group) => bounds.groups.includes(group));
     this.monitor = new Monitor(config);
     this.machine = new SteppedMachine(config, this.monitor);
@@ -337,7 +339,7 @@ export class Parts {
         retireKernel(kernel);
         monitor.retire(vm);
       }
-      settleKernel(kernel, this.savesOf(kernel, this.mayAllocate(vm)));
+      settleKernel(kernel, this.savesOf(kernel, this.mayAllocate(vm)), this.timerFires);
     }
     for (const vcpu of vcpus) {
       if (!vcpu.inGuest) vcpu.host_debugctl = 0;
@@ -370,7 +372,7 @@ export class Parts {
     // With a guest LBR event on, the host's own take the sample before once more.
     const own = kernel.events.some(({ id, used }) => used !== 0 && id >= machine.vcpus.length);
     if (!own) wipeSamples(kernel);
-    settleKernel(kernel, this.savesOf(kernel, true));
+    settleKernel(kernel, this.savesOf(kernel, true), false);
     this.lent.forEach((stack, pcpu) => {
       if (!machine.hypervisor.lentOut(pcpu)) stack.clear();
     });

@@ -11,8 +11,9 @@ import { perf_event, type x86_perf_task_context } from '../guest/perf/perf_struc
  * What a kernel leaves behind of freed events, and of lists that have become shorter.
  *
  * @param saves - as for `settleTaskData`.
+ * @param timerFires - whether events may take turns.
  */
-export function settleKernel(kernel: Kernel, saves: number): void {
+export function settleKernel(kernel: Kernel, saves: number, timerFires: boolean): void {
   const { words, events, contexts, data } = kernel;
   for (const event of events) {
     // perf_event_alloc() clears the slot that it takes.
@@ -27,8 +28,7 @@ export function settleKernel(kernel: Kernel, saves: number): void {
     ctx.parent_gen = 0;
   }
   for (const { cpuc, cpuctx } of kernel.cpus) {
-    // No exploration has the timer fire.
-    cpuctx.hrtimer_active = 0;
+    if (!timerFires) cpuctx.hrtimer_active = 0;
     for (let i = cpuc.n_events; i < events.length; i++) cpuc.setEventList(i, 0);
   }
   for (const saved of data) settleTaskData(kernel, saved, saves);

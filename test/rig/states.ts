@@ -61,14 +61,11 @@ export interface Drawn {
   readonly picks: readonly number[];
 }
 
-/** Those whose actions the port has. */
-const GROUPS_OF_PORT = GROUP_NAMES.filter((group) => group !== 'image');
-
 /** Most of the default groups, and half of the others. */
 const someGroups: fc.Arbitrary<Group[]> = fc
-  .tuple(...GROUPS_OF_PORT.map(() => fc.nat({ max: 7 })))
+  .tuple(...GROUP_NAMES.map(() => fc.nat({ max: 7 })))
   .map((drawn) =>
-    GROUPS_OF_PORT.filter((group, i) => drawn[i] >= (DEFAULT_GROUPS.includes(group) ? 1 : 4)),
+    GROUP_NAMES.filter((group, i) => drawn[i] >= (DEFAULT_GROUPS.includes(group) ? 1 : 4)),
   );
 
 export function explorations(

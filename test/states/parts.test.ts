@@ -21,7 +21,7 @@ describe('settleKernel', () => {
   it('settleKernel never changes a kernel that has just booted', () => {
     const kernel = kernelOf();
     const before = wordsOf(kernel);
-    settleKernel(kernel, 0);
+    settleKernel(kernel, 0, false);
     expect(wordsOf(kernel)).toEqual(before);
   });
 
@@ -30,7 +30,7 @@ describe('settleKernel', () => {
     const [open, closed] = kernel.events;
     for (const { o } of [open, closed]) kernel.words.fill(5, o, o + perf_event.WORDS);
     closed.used = 0;
-    settleKernel(kernel, 0);
+    settleKernel(kernel, 0, false);
     const of = ({ o }: perf_event): number[] => [...kernel.words.subarray(o, o + perf_event.WORDS)];
     expect(new Set(of(open))).toEqual(new Set([5]));
     expect(new Set(of(closed))).toEqual(new Set([0]));
@@ -46,7 +46,7 @@ describe('settleKernel', () => {
     }
     ctx.nr_events = 2;
     cpuc.n_events = 1;
-    settleKernel(kernel, 0);
+    settleKernel(kernel, 0, false);
     expect([0, 1, 2].map((i) => ctx.event(i))).toEqual([1, 2, 0]);
     expect([0, 1].map((i) => cpuc.event_list(i))).toEqual([1, 0]);
   });
@@ -60,10 +60,10 @@ describe('settleKernel', () => {
     };
     set();
     clone.parent_ctx = 1;
-    settleKernel(kernel, 0);
+    settleKernel(kernel, 0, false);
     expect([ctx.generation, ctx.parent_gen]).toEqual([3, 4]);
     clone.parent_ctx = 0;
-    settleKernel(kernel, 0);
+    settleKernel(kernel, 0, false);
     expect([ctx.generation, ctx.parent_gen]).toEqual([0, 0]);
   });
 
@@ -84,7 +84,7 @@ describe('settleKernel', () => {
     one.cpuc.last_log_id = 9;
     two.cpuc.last_task_ctx = stale.id + 1;
     two.cpuc.last_log_id = 8;
-    settleKernel(kernel, 0);
+    settleKernel(kernel, 0, false);
     const records = (at: number): number => kernel.words[at];
     expect([records(saved.lbr(0)), records(saved.lbr(1)), records(none.lbr(0))]).toEqual([7, 0, 0]);
     expect([saved.tos, saved.lbr_sel, saved.valid_lbrs, saved.log_id]).toEqual([1, 3, 1, 1]);
@@ -93,7 +93,7 @@ describe('settleKernel', () => {
     expect(one.cpuc.last_task_ctx).toBe(saved.id + 1);
     one.cpuc.last_task_ctx = none.id + 1;
     one.cpuc.last_log_id = none.log_id;
-    settleKernel(kernel, 0);
+    settleKernel(kernel, 0, false);
     expect([one.cpuc.last_task_ctx, one.cpuc.last_log_id]).toEqual([0, 0]);
   });
 });
