@@ -139,8 +139,9 @@ class Rig {
     const { m } = this;
     for (let i = 0; i < steps; i++) {
       const step = this.draw();
-      const other = step.kind === KIND.run ? step.a : step.actor;
-      const isVcpu = IS_VCPU[step.kind] === 1 || step.kind === KIND.run;
+      const comes = step.kind === KIND.run || step.kind === KIND.arrive;
+      const other = comes ? step.a : step.actor;
+      const isVcpu = IS_VCPU[step.kind] === 1 || comes;
       const migrates = step.kind === KIND.liveMigrate;
       if (isVcpu && !migrates && m.vcpus[other].vm === vm) continue;
       this.perform(step);
