@@ -21,7 +21,7 @@ const NAMED = TRIALS.map((trial) => [trialName(trial), trial] as const);
 
 /** Runs for patches that show only after a fork, or in certain samples in turn. */
 const RUNS_OF: ReadonlyMap<string, number> = new Map([
-  ['A06.lbr.c', 1500],
+  ['A06.lbr.c', 4000],
   ['B01.lbr.c', 800],
   ['B15.lbr.c', 2400],
 ]);

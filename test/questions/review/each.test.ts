@@ -85,10 +85,9 @@ describe('the review of each patch of a series', () => {
       [3, 4, 'reviewed'],
       [5, 5, 'reviewed'],
     ]);
-    expect(each.blamed.length).toBeGreaterThan(0);
-    for (const { finding, step } of each.blamed) {
-      expect([finding.kind, step?.last]).toEqual(['lost', 4]);
-    }
+    // The same patch may also gain: a stack that is not restored is not another task's.
+    expect(each.blamed.filter(({ finding }) => finding.kind === 'lost').length).toBeGreaterThan(0);
+    expect(each.blamed.map(({ step }) => step?.last)).toEqual(each.blamed.map(() => 4));
     expect(lostOnTheWay(each)).toEqual([]);
     const text = reviewText(review, coloursFor(false)).join('\n');
     expect(text).toContain('\n  3-4 of 5  patch number 4\n    lost: ');
