@@ -84,7 +84,9 @@ describe('corpusText', () => {
     expect(shown).toMatch(/^ {2}#\d {2}v\d .*: open event 0: /m);
     expect(shown).toMatch(/^ {6}=> breaks sample-true: v\d: entry \d/m);
     expect(shown).toMatch(/^ {6}=> oops: TypeError: /m);
-    expect(shown).toMatch(/^ {6}=> breaks no-fault: v\d: #GP on (RD|WR)MSR (?:DEBUGCTL|(?:LBR|FROM|TO)_)/m);
+    expect(shown).toMatch(
+      /^ {6}=> breaks no-fault: v\d: #GP on (RD|WR)MSR (?:DEBUGCTL|(?:LBR|FROM|TO)_)/m,
+    );
     expect(shown).toMatch(/under v8 on sandybridge, and not on haswell, Linux 6\.1/);
     expect(shown).toMatch(/^ {2}v1\.[\w-]+$/m);
     expect(shown.split('\n').at(-1)).toBe(
