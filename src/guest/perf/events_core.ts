@@ -1,11 +1,11 @@
 /**
- * Models kernel/events/core.c, Linux 6.1: contexts, scheduling in and out, the clone-context
- * swap and the sched_task callbacks, for one PMU. Left out: groups of more than one event,
- * cgroups, rotation, time (FIDELITY, "Guest kernel").
+ * Models kernel/events/core.c, Linux 6.1, 6.12 and 7.3: contexts, scheduling in and out, the
+ * clone-context swap and the sched_task callbacks, for one PMU. Left out: groups of more than
+ * one event, cgroups, time (FIDELITY, "Guest kernel"). Rotation is in events_task.ts.
  */
 import type { Cpu, Kernel } from './kernel.js';
 import * as perf from './perf_event.js';
-import { type perf_event, type perf_event_context } from './perf_structs.js';
+import type { perf_event, perf_event_context } from './perf_structs.js';
 import { drop } from './task_data.js';
 import * as x86 from './x86_core.js';
 
