@@ -1,0 +1,235 @@
+/**
+ * What is kept of a recording while it is read, as columns of numbers. An object for each row
+ * would be ten times as large, and a text of 1 GB has some ten million rows.
+ */
+
+/** Rows of a block; a full block is never moved again. */
+const ROWS = 8192;
+
+/** Times are kept as 32 bits of nanoseconds from the first row of their block. */
+const SPAN_MAX = 0xffffffff;
+
+/** A column of a block. */
+export type Numbers = Uint8Array | Uint16Array | Uint32Array;
+
+/** Bits of the numbers of a column. */
+export type Width = 8 | 16 | 32;
+
+interface Block {
+  readonly rows: number;
+  readonly time: number;
+  readonly offsets: Uint32Array;
+  readonly columns: readonly Numbers[];
+}
+
+function columnOf(width: Width): Numbers {
+  if (width === 8) return new Uint8Array(ROWS);
+  return width === 16 ? new Uint16Array(ROWS) : new Uint32Array(ROWS);
+}
+
+/** Rows of a time and up to six numbers; the oldest can be let go. */
+export class TimedRows {
+  /** Number of all rows that were ever added. */
+  protected added = 0;
+  private readonly most: number;
+  private readonly blocks: (Block | null)[] = [];
+  /** Number of the row that each block begins with. */
+  private readonly starts: number[] = [];
+  private firstBlock = 0;
+  private closedRows = 0;
+  private base = 0;
+  private open = 0;
+  private readonly offsets: Uint32Array = new Uint32Array(ROWS);
+  private readonly columns: readonly Numbers[];
+
+  /** @param most - how many rows to keep; older ones are dropped. */
+  constructor(widths: readonly Width[], most: number = Infinity) {
+    this.columns = widths.map(columnOf);
+    this.most = most;
+  }
+
+  /** Number of rows that are kept. */
+  get length(): number {
+    return Math.min(this.most, this.closedRows + this.open);
+  }
+
+  /** @param time - nanoseconds; not before that of the row before, but within 4 s of it. */
+  add(time: number, a: number, b = 0, c = 0, d = 0, e = 0, f = 0): void {
+    const offset = time - this.base;
+    if (this.open === ROWS || offset > SPAN_MAX || offset < 0) this.close();
+    if (this.open === 0) this.base = time;
+    const { columns } = this;
+    const i = this.open++;
+    this.added++;
+    this.offsets[i] = time - this.base;
+    columns[0][i] = a;
+    if (columns.length > 1) columns[1][i] = b;
+    if (columns.length > 2) columns[2][i] = c;
+    if (columns.length > 3) columns[3][i] = d;
+    if (columns.length > 4) columns[4][i] = e;
+    if (columns.length > 5) columns[5][i] = f;
+  }
+
+  private close(): void {
+    const { open } = this;
+    if (open === 0) return;
+    this.starts.push(this.added - open);
+    const offsets = this.offsets.slice(0, open);
+    const columns = this.columns.map((column) => column.slice(0, open));
+    this.blocks.push({ rows: open, time: this.base, offsets, columns });
+    this.closedRows += open;
+    this.open = 0;
+    for (;;) {
+      const first = this.blocks[this.firstBlock];
+      if (first === null || first === undefined) return;
+      if (this.closedRows - first.rows < this.most) return;
+      this.closedRows -= first.rows;
+      this.blocks[this.firstBlock++] = null;
+    }
+  }
+
+  /** Sets bits of a number in a row that is still there. */
+  protected setBits(row: number, column: number, bits: number): void {
+    const open = row - (this.added - this.open);
+    if (open >= 0) {
+      this.columns[column][open] |= bits;
+      return;
+    }
+    let [low, high] = [this.firstBlock, this.starts.length - 1];
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.starts[middle] <= row) low = middle;
+      else high = middle - 1;
+    }
+    const block = this.blocks[low];
+    if (block === null || block === undefined || row < this.starts[low]) return;
+    block.columns[column][row - this.starts[low]] |= bits;
+  }
+
+  /** A cursor before the first row that is kept; rows of `most` that are too old may come first. */
+  cursor(): RowCursor {
+    this.close();
+    return new RowCursor(this.blocks.filter((block) => block !== null));
+  }
+
+  /**
+   * Calls `see` for each row that is kept, with the place of its numbers.
+   *
+   * @param release - lets go of each block that has been seen; to be done once, and last.
+   */
+  forEach(
+    see: (time: number, columns: readonly Numbers[], i: number) => void,
+    release = false,
+  ): void {
+    this.close();
+    let skip = Math.max(0, this.closedRows - this.most);
+    for (let b = this.firstBlock; b < this.blocks.length; b++) {
+      const block = this.blocks[b];
+      if (block === null) continue;
+      for (let i = skip; i < block.rows; i++) {
+        see(block.time + block.offsets[i], block.columns, i);
+      }
+      skip = 0;
+      if (release) this.blocks[b] = null;
+    }
+  }
+}
+
+/** Reads rows one after the other, beside other columns. */
+export class RowCursor {
+  /** Nanoseconds from the first event of the recording. */
+  time = 0;
+  columns: readonly Numbers[] = [];
+  /** The place of the row in its columns. */
+  i = -1;
+  private block: Block | null = null;
+  private readonly blocks: Iterator<Block>;
+
+  constructor(blocks: Iterable<Block>) {
+    this.blocks = blocks[Symbol.iterator]();
+  }
+
+  /** Goes to the next row. Returns false behind the last one. */
+  next(): boolean {
+    while (this.block === null || ++this.i >= this.block.rows) {
+      const { value, done } = this.blocks.next();
+      if (done === true) return false;
+      this.block = value as Block;
+      this.columns = this.block.columns;
+      this.i = -1;
+    }
+    this.time = this.block.time + this.block.offsets[this.i];
+    return true;
+  }
+}
+
+/** Bit of the CPU: events of this CPU were lost between this switch and its next event. */
+const GAP_FOLLOWS = 0x8000;
+const CPU_MASK = 0x7fff;
+
+/** The greatest number of a CPU; the kernel's own limit. */
+export const CPU_MAX = 8191;
+
+/** One sched_switch; the object is filled anew for each row. */
+export interface SwitchRow {
+  /** Nanoseconds from the first event of the recording. */
+  time: number;
+  line: number;
+  cpu: number;
+  prevPid: number;
+  nextPid: number;
+  gapFollows: boolean;
+}
+
+/** The sched_switch events of a recording, in order. */
+export class SwitchRows extends TimedRows {
+  /** Per CPU the number of its latest row. */
+  private readonly latest: Map<number, number> = new Map();
+
+  constructor(most: number = Infinity) {
+    super([32, 16, 32, 32], most);
+  }
+
+  override add(time: number, line: number, cpu: number, prev: number, next: number): void {
+    super.add(time, line, cpu, prev, next);
+    this.latest.set(cpu, this.added - 1);
+  }
+
+  /** Events were lost before this point of the text; a CPU of -1 means any. */
+  noteLoss(cpu: number): void {
+    for (const [one, row] of this.latest) {
+      if (cpu === one || cpu === -1) this.setBits(row, 1, GAP_FOLLOWS);
+    }
+  }
+
+  /** As forEach(), with a row in place of columns. */
+  forEachRow(see: (row: SwitchRow) => void, release = false): void {
+    const row = { time: 0, line: 0, cpu: 0, prevPid: 0, nextPid: 0, gapFollows: false };
+    this.forEach((time, [lines, cpus, prev, next], i) => {
+      row.time = time;
+      row.line = lines[i];
+      row.cpu = cpus[i] & CPU_MASK;
+      row.gapFollows = cpus[i] >= GAP_FOLLOWS;
+      row.prevPid = prev[i];
+      row.nextPid = next[i];
+      see(row);
+    }, release);
+  }
+}
+
+/** A column of `length` 64-bit numbers that worker threads see without a copy. */
+export function sharedFloats(length: number): Float64Array {
+  return new Float64Array(new SharedArrayBuffer(length * 8));
+}
+
+export function sharedWords(length: number): Uint32Array {
+  return new Uint32Array(new SharedArrayBuffer(length * 4));
+}
+
+export function sharedShorts(length: number): Int16Array {
+  return new Int16Array(new SharedArrayBuffer(length * 2));
+}
+
+export function sharedBytes(length: number): Uint8Array {
+  return new Uint8Array(new SharedArrayBuffer(length));
+}
