@@ -35,7 +35,7 @@ export async function readRecording(
   { progress, signal }: ReadControl = {},
 ): Promise<Recording> {
   const reader = readerOf(path === '-' ? 'standard input' : path, options);
-  const source = await openSource(path);
+  const source = await openSource(path, signal);
   const stop = (): void => source.stop();
   signal?.addEventListener('abort', stop);
   try {

@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { createReadStream, type Stats, statSync } from 'node:fs';
-import { PassThrough, type Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { excerpt, TraceError } from './trace_error.js';
 
@@ -81,15 +81,17 @@ export const STDIN = '-';
  * Opens a recording. What it is packed with is recognised by its first bytes, whatever its name.
  *
  * @param path - a file, a pipe, or `-` for standard input.
+ * @param signal - ends the reading, and the wait for a first byte.
  * @throws TraceError when it can't be read, or a tool that it needs is missing. What is wrong later
  * is thrown while chunks are read.
  */
-export async function openSource(path: string): Promise<Source> {
+export async function openSource(path: string, signal?: AbortSignal): Promise<Source> {
   const raw = rawSource(path);
+  signal?.addEventListener('abort', raw.stop);
   try {
-    const first = await readMagic(raw.stream);
+    const { first, stream } = await peek(raw.stream);
     if (first.length === 0) throw emptyFile(path);
-    return sourceOf(path, raw, first);
+    return sourceOf(path, { ...raw, stream }, first);
   } catch (error) {
     raw.stop();
     throw asTraceError(error, path);
@@ -131,24 +133,23 @@ function rawSource(path: string): Raw {
   return { stream, size: 0, isFile: false, stop: () => child.kill() };
 }
 
-/** The first bytes; they are put back. */
-async function readMagic(stream: Readable): Promise<Buffer> {
+/** The first bytes, and a stream that has them still. */
+async function peek(stream: Readable): Promise<{ first: Buffer; stream: Readable }> {
   const chunks: Buffer[] = [];
   let length = 0;
   while (length < MAGIC_MAX) {
-    const chunk = (stream.read() as Buffer | null) ?? null;
+    const chunk = stream.read() as Buffer | null;
     if (chunk !== null) {
       chunks.push(chunk);
       length += chunk.length;
-    } else if (stream.readableEnded || stream.destroyed) {
-      break;
-    } else if (!(await moreOf(stream))) {
-      break;
+    } else if (stream.readableEnded || stream.destroyed || !(await moreOf(stream))) {
+      const all = Buffer.concat(chunks);
+      return { first: all, stream: Readable.from([all]) };
     }
   }
-  const all = Buffer.concat(chunks);
-  if (all.length > 0 && !stream.readableEnded) stream.unshift(all);
-  return all;
+  const first = Buffer.concat(chunks);
+  stream.unshift(first);
+  return { first, stream };
 }
 
 /** Waits until a stream has more. Returns false at its end. */
