@@ -92,10 +92,8 @@ export function numberIn(bytes: Uint8Array, from: number, to: number): number {
 }
 
 /** The bytes as text, each a character. */
-export function latin1(bytes: Uint8Array, from: number, to: number): string {
-  let text = '';
-  for (let i = from; i < to; i++) text += String.fromCharCode(bytes[i]);
-  return text;
+export function latin1(bytes: Buffer, from: number, to: number): string {
+  return bytes.toString('latin1', from, to);
 }
 
 const UTF8 = new TextDecoder('utf-8', { ignoreBOM: true });

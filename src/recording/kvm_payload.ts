@@ -2,14 +2,58 @@
  * The payloads of KVM's events and of the host's MSR accesses, as ftrace, perf and `-R` print
  * them. All of them are short: what is longer than SHOWN is not looked at.
  */
-import { latin1 } from './bytes.js';
+import { isAt, isDigit, latin1, numberIn, skipDigits, skipWord, word } from './bytes.js';
 
 /** Bytes of a payload that are looked at. */
 const SHOWN = 160;
 
-export function shownPayload(bytes: Uint8Array, from: number, to: number): string {
+export function shownPayload(bytes: Buffer, from: number, to: number): string {
   return latin1(bytes, from, Math.min(to, from + SHOWN));
 }
+
+const VCPU_WORD = word('vcpu ');
+const REASON_WORD = word('reason ');
+
+/** The vCPU and, of an exit, the reason. One object is filled for each line. */
+export class KvmPayload {
+  /** -1 where there is none. */
+  vcpu = -1;
+  /** In KVM's words, as `HLT`; `?` where the payload has none. */
+  reason = '?';
+}
+
+/** Reads the payload of kvm_entry or kvm_exit. What most kernels print is read without strings. */
+export function readKvm(
+  bytes: Buffer,
+  from: number,
+  to: number,
+  isExit: boolean,
+  payload: KvmPayload,
+): void {
+  payload.vcpu = -1;
+  let at = from;
+  if (isAt(bytes, at, to, VCPU_WORD)) {
+    const digits = at + VCPU_WORD.length;
+    const end = skipDigits(bytes, digits, Math.min(to, digits + 9));
+    if (end > digits) payload.vcpu = numberIn(bytes, digits, end);
+    at = end + 1;
+    if (!isExit && payload.vcpu >= 0) return;
+  }
+  if (isExit && isAt(bytes, at, to, REASON_WORD)) {
+    const word = at + REASON_WORD.length;
+    const end = skipWord(bytes, word, Math.min(to, word + REASON_MAX));
+    if (end > word && !isDigit(bytes[word])) {
+      payload.reason = latin1(bytes, word, end);
+      return;
+    }
+  }
+  const text = shownPayload(bytes, from, to);
+  if (payload.vcpu < 0) payload.vcpu = vcpuIn(text);
+  if (isExit) payload.reason = reasonIn(text);
+}
+
+/** No reason is longer. */
+const REASON_MAX = 40;
 
 const VCPU = /\bvcpu(?:_id)?(?: |=| = )(\d{1,9})\b/;
 

@@ -8,8 +8,15 @@ import { find, isAt, isDigit, latin1, skipBlanks, utf8, word } from './bytes.js'
 import { findHead, Head, isLossRecord } from './head.js';
 import { HtmlLines } from './html.js';
 import { Kept } from './kept.js';
-import { hostMsrIn, kvmMsrIn, shownPayload, vcpuIn } from './kvm_payload.js';
-import { reasonIn } from './kvm_payload.js';
+import {
+  hostMsrIn,
+  KvmPayload,
+  kvmMsrIn,
+  readKvm,
+  reasonIn,
+  shownPayload,
+  vcpuIn,
+} from './kvm_payload.js';
 import { readSwitch, SwitchPayload } from './switch_payload.js';
 
 /** How a recording is to be read. */
@@ -60,8 +67,9 @@ export class TextReader {
   private readonly html: HtmlLines = new HtmlLines();
   private readonly head: Head = new Head();
   private readonly payload: SwitchPayload = new SwitchPayload();
+  private readonly kvm: KvmPayload = new KvmPayload();
   /** A line that began in an earlier chunk. */
-  private readonly carry: Uint8Array = new Uint8Array(LINE_MAX);
+  private readonly carry: Buffer = Buffer.alloc(LINE_MAX);
   private carried = 0;
   /** Whether the line is longer than any event's. */
   private tooLong = false;
@@ -122,7 +130,7 @@ export class TextReader {
     if (!cut && this.carried > 0) this.endCarried();
   }
 
-  private readLine(bytes: Uint8Array, start: number, stop: number): void {
+  private readLine(bytes: Buffer, start: number, stop: number): void {
     this.line++;
     let [from, end] = [start, stop];
     if (this.first) {
@@ -142,7 +150,7 @@ export class TextReader {
     else this.readOther(bytes, from, end);
   }
 
-  private readEvent(bytes: Uint8Array, from: number, end: number): void {
+  private readEvent(bytes: Buffer, from: number, end: number): void {
     const { head } = this;
     const { nameFrom, nameTo, payload } = head;
     const length = nameTo - nameFrom;
@@ -150,12 +158,13 @@ export class TextReader {
       this.readSwitch(bytes, from, end);
     } else if (length === KVM_ENTRY.length && isAt(bytes, nameFrom, nameTo, KVM_ENTRY)) {
       if (this.beginEvent(bytes)) {
-        this.kept.kvmEntry(this.pid(), vcpuIn(shownPayload(bytes, payload, end)));
+        readKvm(bytes, payload, end, false, this.kvm);
+        this.kept.kvmEntry(this.pid(), this.kvm.vcpu);
       }
     } else if (length === KVM_EXIT.length && isAt(bytes, nameFrom, nameTo, KVM_EXIT)) {
       if (this.beginEvent(bytes)) {
-        const text = shownPayload(bytes, payload, end);
-        this.kept.kvmExit(this.pid(), vcpuIn(text), reasonIn(text));
+        readKvm(bytes, payload, end, true, this.kvm);
+        this.kept.kvmExit(this.pid(), this.kvm.vcpu, this.kvm.reason);
       }
     } else if (length === KVM_MSR.length && isAt(bytes, nameFrom, nameTo, KVM_MSR)) {
       const msr = kvmMsrIn(shownPayload(bytes, payload, end));
@@ -177,7 +186,7 @@ export class TextReader {
   }
 
   /** Takes the time of the head. Returns whether the event is of the machine that is read. */
-  private beginEvent(bytes: Uint8Array): boolean {
+  private beginEvent(bytes: Buffer): boolean {
     const { head, kept } = this;
     const { machineFrom, machineTo } = head;
     const machine = machineTo > machineFrom ? utf8(bytes, machineFrom, machineTo) : '';
@@ -190,7 +199,7 @@ export class TextReader {
     return true;
   }
 
-  private readSwitch(bytes: Uint8Array, from: number, end: number): void {
+  private readSwitch(bytes: Buffer, from: number, end: number): void {
     const { head, payload, kept, line } = this;
     if (!readSwitch(bytes, head.payload, end, payload)) throw this.unreadable(bytes, from, end);
     this.refuseForm(bytes, from, end);
@@ -206,7 +215,7 @@ export class TextReader {
   }
 
   /** Refuses what lacks the CPU or a time, and says how to have it printed. */
-  private refuseForm(bytes: Uint8Array, from: number, end: number): void {
+  private refuseForm(bytes: Buffer, from: number, end: number): void {
     const { head, file, line } = this;
     if (head.cpu < 0) {
       throw new TraceError(
@@ -236,7 +245,7 @@ export class TextReader {
   }
 
   /** Reads a line of babeltrace. Returns false for a line of another form. */
-  private readLttng(bytes: Uint8Array, from: number, end: number): boolean {
+  private readLttng(bytes: Buffer, from: number, end: number): boolean {
     const text = utf8(bytes, from, end);
     const event = readBabeltrace(text);
     if (event === null) {
@@ -283,7 +292,7 @@ export class TextReader {
   }
 
   /** Reads what is no event: lost events, and lines that have gone wrong. */
-  private readOther(bytes: Uint8Array, from: number, end: number): void {
+  private readOther(bytes: Buffer, from: number, end: number): void {
     const at = skipBlanks(bytes, from, end);
     const first = bytes[at];
     // `CPU:0 [LOST ...`, `host.dat: CPU:0 ...`, PERF_RECORD_LOST, `[warning] ...`, `WARNING: ...`.
@@ -315,7 +324,7 @@ export class TextReader {
   }
 
   /** The error for a line that names the event and yet cannot be read. */
-  private unreadable(bytes: Uint8Array, from: number, end: number): TraceError {
+  private unreadable(bytes: Buffer, from: number, end: number): TraceError {
     return this.unreadableText(utf8(bytes, from, end));
   }
 
