@@ -218,7 +218,8 @@ function readMachine(bytes: Uint8Array, start: number, end: number, head: Head):
   const from = skipBlanks(bytes, start, end);
   head.machineFrom = from;
   head.machineTo = from;
-  if (end - 1 - from <= COMM_MAX) return;
+  // perf pads names behind them, ftrace before them.
+  if (blanksBefore(bytes, end - 1, from) - from <= COMM_MAX) return;
   const to = skipWord(bytes, from, end);
   if (to - from > 1 && to < end && bytes[to - 1] === COLON) head.machineTo = to - 1;
 }
