@@ -64,7 +64,8 @@ function eventsOf(cpu: number): string {
   const fields = (which: string, { comm, pid }: Thread): string =>
     `${which}_comm=${comm} ${which}_pid=${pid} ${which}_prio=120`;
   const state = below(2) === 0 ? 'S' : 'R';
-  const text = `${head(prev, cpu)}sched_switch: ${fields('prev', prev)} prev_state=${state} ==> ${fields('next', next)}\n`;
+  const threads = `${fields('prev', prev)} prev_state=${state} ==> ${fields('next', next)}`;
+  const text = `${head(prev, cpu)}sched_switch: ${threads}\n`;
   if (next.pid === 0 || values['switches-only']) return text;
   const exits = Array.from({ length: below(4) }, () => {
     micros += 1 + below(2);
@@ -74,7 +75,7 @@ function eventsOf(cpu: number): string {
       `${head(next, cpu)}kvm_exit: vcpu ${next.pid % 100} ${why} intr_info 0x0 error_code 0x0\n`
     );
   });
-  const wakeup = `${head(next, cpu)}sched_wakeup: comm=kworker/u128:3 pid=77 prio=120 target_cpu=003\n`;
+  const wakeup = `${head(next, cpu)}sched_wakeup: comm=sh pid=77 prio=120 target_cpu=003\n`;
   return text + exits.join('') + wakeup;
 }
 

@@ -6,7 +6,7 @@ import type { Recording } from '../recording/recording.js';
 import { printable, TraceError } from '../recording/trace_error.js';
 import { UsageError } from './errors.js';
 import { Interrupt } from './interrupt.js';
-import { type ProgressLine, progressLine } from './progress.js';
+import { type ProgressLine, progressLine, type Shown } from './progress.js';
 import type { RecordingOptions } from './recording_options.js';
 import { grouped } from './text.js';
 
@@ -91,19 +91,22 @@ export async function readWithProgress(path: string, options: ReadOptions): Prom
 
 const MB = 1e6;
 
-function readingLine(path: string): ProgressLine<ReadProgress> {
-  const name = printable(path === '-' ? 'standard input' : basename(path)).slice(0, 30);
-  const shown = (progress: ReadProgress, seconds: number) => ({
+function shownOf(progress: ReadProgress, seconds: number): Shown {
+  return {
     // A bar of a pipe stays empty: nobody knows how much there is to come.
     value: progress.size === 0 ? 0 : progress.done,
     total: Math.max(1, progress.size),
     read: grouped(Math.round(progress.done / MB)),
     lines: grouped(progress.lines),
     rate: grouped(Math.round(progress.done / MB / Math.max(0.001, seconds))),
-  });
+  };
+}
+
+function readingLine(path: string): ProgressLine<ReadProgress> {
+  const name = printable(path === '-' ? 'standard input' : basename(path)).slice(0, 30);
   return progressLine(
     `reading ${name} | {read} MB, {lines} lines | {rate} MB/s`,
     { value: 0, total: 1, read: '0', lines: '0', rate: '0' },
-    shown,
+    shownOf,
   );
 }

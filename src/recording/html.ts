@@ -1,4 +1,4 @@
-/** Pages of systrace: the text of ftrace within HTML, in the form of newer and of older versions. */
+/** Pages of systrace: the text of ftrace within HTML, as newer and older versions write it. */
 import { find, isAt, skipBlanks, word } from './bytes.js';
 
 const DOCTYPE = word('<!doctype html');

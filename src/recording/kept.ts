@@ -91,7 +91,8 @@ export class Kept {
       throw new TraceError(
         this.file,
         line,
-        `CPU ${cpu} is none that Linux can have (0 to ${CPU_MAX}), so the line is damaged; delete it`,
+        `CPU ${cpu} is none that Linux can have (0 to ${CPU_MAX}), so the line is damaged; ` +
+          'delete it',
       );
     }
     if (this.time < this.latestTime) throw this.timeGoesBack(line);

@@ -40,10 +40,10 @@ export function readKvm(
     if (!isExit && payload.vcpu >= 0) return;
   }
   if (isExit && isAt(bytes, at, to, REASON_WORD)) {
-    const word = at + REASON_WORD.length;
-    const end = skipWord(bytes, word, Math.min(to, word + REASON_MAX));
-    if (end > word && !isDigit(bytes[word])) {
-      payload.reason = latin1(bytes, word, end);
+    const begin = at + REASON_WORD.length;
+    const end = skipWord(bytes, begin, Math.min(to, begin + REASON_MAX));
+    if (end > begin && !isDigit(bytes[begin])) {
+      payload.reason = latin1(bytes, begin, end);
       return;
     }
   }

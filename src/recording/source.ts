@@ -230,7 +230,8 @@ function unpackedBy(into: Readable, { tool, name, from }: Unpacker, path: string
 }
 
 function printed(path: string, raw: Raw, { tool, name, from, args }: Printer): Source {
-  const byHand = `${tool} ${args(raw.isFile ? path : 'FILE').join(' ')} > text.txt, and give text.txt`;
+  const words = args(raw.isFile ? path : 'FILE').join(' ');
+  const byHand = `${tool} ${words} > text.txt, and give text.txt`;
   if (!raw.isFile) {
     throw new TraceError(
       path,

@@ -51,8 +51,12 @@ const COLON = 0x3a;
 const STRING_END = word('\\n\\');
 
 /** Lost events as tracefs and trace-cmd report them. */
-const LOST =
-  /^\s{0,40}(?:(\S{1,80}):\s{1,40})?CPU:(\d{1,5}) \[(?:LOST(?: \d{1,12})? EVENTS?|(?:\d{1,12} )?EVENTS DROPPED)\]/;
+const LOST: RegExp = new RegExp(
+  [
+    String.raw`^\s{0,40}(?:(\S{1,80}):\s{1,40})?CPU:(\d{1,5}) `,
+    String.raw`\[(?:LOST(?: \d{1,12})? EVENTS?|(?:\d{1,12} )?EVENTS DROPPED)\]`,
+  ].join(''),
+);
 /** As perf and babeltrace do, without a CPU. */
 const LOST_ANYWHERE =
   /^\s{0,40}(?:PERF_RECORD_LOST\b|\[warning\] Tracer discarded \d|WARNING: Tracer discarded \d)/;
@@ -333,7 +337,8 @@ export class TextReader {
       this.file,
       this.line,
       `this sched_switch line is cut off or of an unknown form: "${excerpt(text)}"; delete it ` +
-        'if it is the last one, else print the recording again with trace-cmd report or perf script',
+        'if it is the last one, else print the recording again with trace-cmd report or ' +
+        'perf script',
     );
   }
 }

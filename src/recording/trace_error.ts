@@ -8,8 +8,8 @@ export class TraceError extends Error {
   readonly line: number;
 
   constructor(file: string, line: number, what: string) {
-    const where = line === 0 ? printable(file) : `${printable(file)}:${line}`;
-    super(`${where}: ${what}`);
+    const where = line === 0 ? file : `${file}:${line}`;
+    super(printable(`${where}: ${what}`));
     this.file = file;
     this.line = line;
   }

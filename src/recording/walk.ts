@@ -69,7 +69,7 @@ export class Walk {
     this.where = vcpus.map(() => null);
   }
 
-  /** Takes the next switch. @throws TraceError where a switch is missing and gaps are not allowed. */
+  /** Takes the next switch. @throws TraceError where one is missing and gaps are not allowed. */
   see(row: SwitchRow): void {
     const state = this.stateOf(row.cpu);
     const prev = this.vcpuOfPid.get(row.prevPid) ?? -1;

@@ -33,19 +33,33 @@ function isGuessed({ vcpus }: HostSchedule): boolean {
   return vcpus.length > 1 && vcpus.some(({ sure }) => sure !== 'certain');
 }
 
-/** The most vCPUs that the short text names. */
+/** The most VMs, and vCPUs of each, that the short text names. */
 const NAMED_MAX = 8;
+
+/** From certain to guessed. */
+const SURENESS: readonly VcpuThread['sure'][] = ['certain', 'likely', 'guess'];
+
+/** The vCPUs of a VM, and the weakest of what says so. */
+function vmLine(recording: Recording, vm: number): string {
+  const members = recording.vcpus.filter((vcpu) => vcpu.vm === vm);
+  const named = members.slice(0, NAMED_MAX).map(({ comm, pid }) => `${comm}-${pid}`);
+  const rest = members.length > NAMED_MAX ? ` and ${members.length - NAMED_MAX} more` : '';
+  const weakest = members.reduce((a, b) =>
+    SURENESS.indexOf(b.sure) > SURENESS.indexOf(a.sure) ? b : a,
+  );
+  const by = new Set(members.map(({ vcpuFrom }) => VCPU_BY[vcpuFrom]));
+  return (
+    `VM ${vmName(recording, vm)}: ${named.join(', ')}${rest} (vCPUs by ${[...by].join(' and ')}; ` +
+    `VM by ${VM_BY[weakest.vmFrom]}, ${weakest.sure})`
+  );
+}
 
 /** What was guessed, in a few lines. */
 export function guessLines(recording: Recording): string[] {
-  const { vcpus, gapCount, losses, machines } = recording;
-  const named = vcpus.slice(0, NAMED_MAX).map((vcpu) => {
-    const by = `${VCPU_BY[vcpu.vcpuFrom]}; VM by ${VM_BY[vcpu.vmFrom]}, ${vcpu.sure}`;
-    return `VM ${vmName(recording, vcpu.vm)} vCPU ${vcpu.index} = ${vcpu.comm}-${vcpu.pid} (${by})`;
-  });
-  const rest = vcpus.length > NAMED_MAX ? `, and ${plural(vcpus.length - NAMED_MAX, 'other')}` : '';
-  const lines = wrap(`vCPUs: ${named.join(', ')}${rest}`, '', '  ');
-  if (isGuessed(recording)) lines.push(...wrap(GUESS_SAYS, '  ', '  '));
+  const { vms, gapCount, losses, machines } = recording;
+  const lines = vms.slice(0, NAMED_MAX).flatMap((_, vm) => wrap(vmLine(recording, vm), '', '  '));
+  if (vms.length > NAMED_MAX) lines.push(`and ${plural(vms.length - NAMED_MAX, 'more VM')}`);
+  if (isGuessed(recording)) lines.push(...wrap(GUESS_SAYS, '', '  '));
   if (machines.length > 1) lines.push(`machines: ${machines.map(quoted).join(', ')}`);
   if (gapCount > 0 || losses > 0) lines.push(...gapLines(recording));
   if (recording.interrupted)
@@ -65,7 +79,7 @@ export function recordingLines(recording: Recording): string[] {
     '',
     ...vcpuLines(recording, statistics),
     '',
-    ...switchLines(recording, statistics),
+    ...switchLines(recording),
     '',
     ...sliceLines(statistics),
     ...exitLines(statistics),
@@ -118,7 +132,7 @@ function vcpuLines(recording: Recording, { vcpus: counts }: Statistics): string[
   return isGuessed(recording) ? [...lines, ...wrap(GUESS_SAYS, '', '  ')] : lines;
 }
 
-function switchLines(recording: Recording, _statistics: Statistics): string[] {
+function switchLines(recording: Recording): string[] {
   const { pcpus } = recording;
   const { vms, vcpus, vcpu_switches, changes, changes_across_vms, migrations } =
     summarize(recording);
@@ -204,8 +218,8 @@ function gapLines({ gaps, gapCount, losses }: Recording): string[] {
 
 function inferredLines({ steps }: Recording, { inferred }: Statistics): string[] {
   return [
-    `inferred: ${grouped(inferred)} of ${plural(steps.length, 'step')}, which the recording proves ` +
-      'and does not hold',
+    `inferred: ${grouped(inferred)} of ${plural(steps.length, 'step')}, which the recording ` +
+      'proves and does not hold',
   ];
 }
 

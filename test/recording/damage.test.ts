@@ -1,4 +1,4 @@
-/** Damaged and hostile input: an answer or an error that says what to do, soon, and nothing else. */
+/** Damaged and hostile input: an answer, or an error that says what to do, and soon. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -15,8 +15,9 @@ const read = (rows: readonly string[], options: ReadOptions = {}): Recording =>
 function stepsOf({ steps, vcpus, pcpus }: HostSchedule): string[] {
   return Array.from({ length: steps.length }, (_, i) => {
     const pid = vcpus[steps.vcpu[i]]?.pid ?? '-';
-    const marks = `${(steps.bits[i] & INFERRED) === 0 ? '' : '?'}${(steps.bits[i] & AFTER_GAP) === 0 ? '' : '!'}`;
-    return `${steps.line[i]}: ${pcpus[steps.pcpu[i]]}<-${pid}${marks}`;
+    const inferred = (steps.bits[i] & INFERRED) === 0 ? '' : '?';
+    const afterGap = (steps.bits[i] & AFTER_GAP) === 0 ? '' : '!';
+    return `${steps.line[i]}: ${pcpus[steps.pcpu[i]]}<-${pid}${inferred}${afterGap}`;
   });
 }
 
@@ -71,8 +72,8 @@ describe('steps', () => {
     ['PERF_RECORD_LOST_SAMPLES lost 3', false],
     ['  x-7 [000] d..2. 5.000001: print: CPU:0 [LOST 3 EVENTS]', false],
     ['  x-7 [000] d..2. 5.000001: print: saw PERF_RECORD_LOST', false],
-  ])('a line tells of lost events or does not: %s', (line, tells) => {
-    const rows = ['0 0 100', line, '0 101 0'];
+  ])('a line tells of lost events or does not: %s', (report, tells) => {
+    const rows = ['0 0 100', report, '0 101 0'];
     if (tells) expect(read(rows).gapCount).toBe(1);
     else expect(() => read(rows)).toThrow(/a switch is missing/);
   });
@@ -80,11 +81,12 @@ describe('steps', () => {
   it('without a report, gaps are refused, or allowed and counted', () => {
     const onTwo = ['0 0 100', '0 100 0', '0 0 100', '1 7 8', '1 8 100'];
     expect(() => read(onTwo)).toThrow(
-      /^trace\.txt:5: vCPU thread 'CPU 0\/KVM' \(pid 100\) runs on CPU 1 here, but since line 3 it runs on CPU 0: .*--allow-gaps.*trace-cmd record -C mono/,
+      /^trace\.txt:5: vCPU thread 'CPU 0\/KVM' \(pid 100\) runs on CPU 1 here, but since line 3 it/,
     );
+    expect(() => read(onTwo)).toThrow(/--allow-gaps.*trace-cmd record -C mono/);
     const wrong = ['0 0 100', '1 0 7', '0 101 0'];
     expect(() => read(wrong)).toThrow(
-      /^trace\.txt:3: 'CPU 1\/KVM' \(pid 101\) leaves CPU 0, but since line 1 'CPU 0\/KVM' \(pid 100\) runs there: .*--allow-gaps/,
+      /^trace\.txt:3: 'CPU 1\/KVM' \(pid 101\) leaves CPU 0, but since line 1 'CPU 0\/KVM' \(pid/,
     );
     expect(() => read(['0 0 100', 'CPU:1 [LOST 3 EVENTS]', '0 101 0'])).toThrow(/txt:3: /);
     expect(stepsOf(read(onTwo, { allowGaps: true })).slice(-2)).toEqual(['5: 0<--?!', '5: 1<-100']);

@@ -24,7 +24,7 @@ export interface Form {
   print(event: Switch, state: string): string[];
 }
 
-function time({ time: ns }: Switch, decimals: 6 | 9): string {
+function clockTime({ time: ns }: Switch, decimals: 6 | 9): string {
   const fraction = String(ns % 1e9).padStart(9, '0');
   return `${Math.trunc(ns / 1e9)}.${fraction.slice(0, decimals)}`.padStart(12);
 }
@@ -46,7 +46,7 @@ function compact(e: Switch, state: string): string {
 /** The head of ftrace and trace-cmd lines: `comm-pid`, then the given columns. */
 function head(e: Switch, columns: string, decimals: 6 | 9, colon = ':'): string {
   const thread = `${task(e).padStart(16)}-${String(e.prevPid).padEnd(7)}`;
-  return `${thread} ${columns} ${time(e, decimals)}${colon} sched_switch:`;
+  return `${thread} ${columns} ${clockTime(e, decimals)}${colon} sched_switch:`;
 }
 
 /** A line as the kernel prints it in the file `trace`. */
@@ -138,7 +138,7 @@ export const FORMS: readonly Form[] = [
     name: 'perf script',
     grain: 1000,
     print: (e, s) => [
-      `${perfHead(e)} ${cpu(e)} ${time(e, 6)}: sched:sched_switch: ${fields(e, s)}`,
+      `${perfHead(e)} ${cpu(e)} ${clockTime(e, 6)}: sched:sched_switch: ${fields(e, s)}`,
     ],
   },
   {
@@ -146,19 +146,19 @@ export const FORMS: readonly Form[] = [
     grain: 1000,
     compact: true,
     print: (e, s) => [
-      `${perfHead(e)} d..2. ${cpu(e)} ${time(e, 6)}: sched:sched_switch: ${compact(e, s)}`,
+      `${perfHead(e)} d..2. ${cpu(e)} ${clockTime(e, 6)}: sched:sched_switch: ${compact(e, s)}`,
     ],
   },
   {
     name: 'perf script -F cpu,time,event,trace',
     grain: 1000,
-    print: (e, s) => [`${cpu(e)} ${time(e, 6)}:     sched:sched_switch: ${fields(e, s)}`],
+    print: (e, s) => [`${cpu(e)} ${clockTime(e, 6)}:     sched:sched_switch: ${fields(e, s)}`],
   },
   {
     name: 'perf script --ns -F +pid,+period with call chains',
     grain: 1,
     print: (e, s) => [
-      `${e.prevComm} ${e.prevPid}/${e.prevPid}  ${cpu(e)} ${time(e, 9)}:          1 ` +
+      `${e.prevComm} ${e.prevPid}/${e.prevPid}  ${cpu(e)} ${clockTime(e, 9)}:          1 ` +
         `sched:sched_switch: ${fields(e, s)}`,
       '\tffffffff82265ec8 perf_trace_sched_switch+0x628 ([kernel.kallsyms])',
       '',
