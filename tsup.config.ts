@@ -11,6 +11,7 @@ const config: Options = {
     verify_worker: 'src/questions/verify/worker.ts',
     review_worker: 'src/questions/review/worker.ts',
     explore_worker: 'src/questions/explore/worker.ts',
+    cost_worker: 'src/questions/cost/worker.ts',
     explore_image_worker: 'src/questions/explore/image_worker.ts',
   },
   format: 'esm',

@@ -44,6 +44,27 @@ export const BRANCH_NAMES: readonly string[] = [
 /** VM number of the host in an address; guests are 0 to 6. */
 export const HOST_VM = 7;
 
+/** Bits of a sequence number below its group. */
+const SEQ_BITS = 26;
+
+/**
+ * The number of a VM in addresses. Where a machine has more than seven VMs, several share a number,
+ * and the group of their sequence numbers tells them apart.
+ */
+export function addressedVm(vm: number): number {
+  return vm % HOST_VM;
+}
+
+/** The sequence number before a VM's first one. A VM may take 2^26 branches. */
+export function firstSeq(vm: number): number {
+  return Math.trunc(vm / HOST_VM) << SEQ_BITS;
+}
+
+/** The VM of a FROM or TO register, HOST_VM apart. @param seq - its low word. */
+export function recordedVm(edx: number, seq: number): number {
+  return addressVm(edx) + HOST_VM * (seq >>> SEQ_BITS);
+}
+
 /** LBR_SELECT bit that suppresses each kind, indexed by BRANCH_*. */
 export const SELECT_BIT: readonly number[] = [
   LBR_JCC,

@@ -341,7 +341,7 @@ export class Reference extends Remembering {
     if (kind === branch.BRANCH_RET) this.mayBeEmpty[vcpu] = 1;
     if (!registers.recording) return;
     if (kind !== branch.BRANCH_RET && registers.captures(kind, cpl)) this.mayBeEmpty[vcpu] = 0;
-    const cycles = cyclesOf(this.config, this.vm(vcpu), seq);
+    const cycles = cyclesOf(this.config, branch.addressedVm(this.vm(vcpu)), seq);
     const missed = mispredicted(this.config, seq);
     registers.branch(kind, cpl, seq, fromHi, seq, toHi, missed, cycles);
     if (kind === branch.BRANCH_RET) this.forgetDropped(vcpu);

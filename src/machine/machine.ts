@@ -97,6 +97,7 @@ export class Machine implements GuestsOwner {
   /** Brings the machine to its first state, as often as needed. vCPU i starts on pCPU i. */
   boot(): void {
     this.w.fill(0);
+    for (let vm = 0; vm < this.guests.length; vm++) this.w[this.seq + vm] = branch.firstSeq(vm);
     this.host.boot();
     for (let vm = 0; vm < this.guests.length; vm++) this.kernels.boot(vm);
     for (const vcpu of this.vcpus) {
@@ -256,11 +257,12 @@ export class Machine implements GuestsOwner {
     this.w[this.seq + vcpu.vm] = seq;
     const { vm, id, cpu: n } = vcpu;
     const current = this.cpu(id).cpuctx.current;
-    const fromHi = branch.addressHigh(fromKernel, kind, vm, n, current);
-    const toHi = branch.addressHigh(toKernel, branch.BRANCH_NONE, vm, n, current);
+    const tag = branch.addressedVm(vm);
+    const fromHi = branch.addressHigh(fromKernel, kind, tag, n, current);
+    const toHi = branch.addressHigh(toKernel, branch.BRANCH_NONE, tag, n, current);
     const cpl = toKernel ? 0 : 3;
     this.hypervisor.enter(vcpu);
-    const cycles = cyclesOf(this.config, vm, seq);
+    const cycles = cyclesOf(this.config, tag, seq);
     const missed = mispredicted(this.config, seq);
     this.observer.guestBranch(id, kind, cpl, seq, fromHi, toHi);
     this.pcpus[vcpu.pcpu].branch(kind, cpl, seq, fromHi, seq, toHi, missed, cycles);

@@ -1,0 +1,169 @@
+/** `vlbr cost`: what each policy would have cost on recorded hosts. */
+import { writeFileSync } from 'node:fs';
+import { coloursFor } from '../../console/colours.js';
+import { entryOf, policiesOf } from '../../console/arguments.js';
+import { EXIT_EXPECTED, EXIT_INTERRUPTED } from '../../console/exit_codes.js';
+import { UsageError } from '../../console/errors.js';
+import { printJson, printLines } from '../../console/output.js';
+import { inWorkers } from '../../console/pool.js';
+import { type ProgressLine, progressLine } from '../../console/progress.js';
+import type { RecordingOptions } from '../../console/recording_options.js';
+import { readOptionsOf, readWithProgress } from '../../console/recordings.js';
+import type { KernelVersion } from '../../guest/perf/kernel.js';
+import { CPU_MODELS } from '../../hw/cpu_models.js';
+import type { Recording } from '../../recording/recording.js';
+import { printable } from '../../recording/trace_error.js';
+import { costCsv } from './csv.js';
+import { PRICE_NAMES, type PriceName, readCosts } from './cost_table.js';
+import { costJson } from './json.js';
+import { type Profile, profileOf, PROFILES } from './profile.js';
+import type { Sweep } from './summary.js';
+import { costSvg } from './svg.js';
+import { type Costs, costText } from './text.js';
+import type { CostJob, CostProgress, PlayedHost, PolicyResult } from './worker.js';
+
+/** The build puts the worker's code beside this. */
+const WORKER: URL = new URL('./cost_worker.js', import.meta.url);
+
+/** The longest that a worker may say nothing: a slice of a vCPU may be long. */
+const SILENCE_MS = 10 * 60_000;
+
+/** The options as commander hands them over. */
+export interface CostOptions extends RecordingOptions {
+  readonly host: readonly string[];
+  readonly policy: string;
+  readonly profile?: readonly string[];
+  readonly cpu: string;
+  readonly kernel: KernelVersion;
+  readonly costs?: string;
+  readonly without?: string;
+  readonly sweep?: string;
+  readonly vcpus?: boolean;
+  readonly seed: number;
+  readonly json?: boolean;
+  readonly csv?: boolean;
+  readonly svg?: string;
+}
+
+/** Returns the exit code. @throws UsageError before anything has run. */
+export async function cost(options: CostOptions): Promise<number> {
+  const { cpu, kernel, seed } = options;
+  entryOf('CPU', cpu, CPU_MODELS);
+  if (options.json === true && options.csv === true) {
+    throw new UsageError('--json and --csv both want standard output; give one');
+  }
+  const policies = policiesOf(options.policy, kernel);
+  const profiles = profilesOf(options);
+  const costs = readCosts(options.costs);
+  const sweep = options.sweep === undefined ? null : sweepOf(options.sweep);
+  const recordings = await recordingsOf(options);
+  const job: CostJob = {
+    cpus: [cpu],
+    policies,
+    binary: null,
+    kernel,
+    seed,
+    hosts: recordings.map((recording) => hostOf(recording)),
+    profiles,
+  };
+  const { results, interrupted } = await play(job);
+  const report: Costs = {
+    recordings,
+    profiles,
+    results,
+    costs,
+    sweep,
+    interrupted,
+    cpu,
+    kernel,
+    seed,
+  };
+  if (options.svg !== undefined) writeSvg(options.svg, await costSvg(report));
+  if (options.json === true) printJson(costJson(report));
+  else if (options.csv === true) printLines(costCsv(report));
+  else printLines(costText(report, options.vcpus === true, coloursFor(process.stdout.isTTY)));
+  return interrupted ? EXIT_INTERRUPTED : EXIT_EXPECTED;
+}
+
+function profilesOf({ profile, without }: CostOptions): Profile[] {
+  if (without !== undefined && without !== 'exits') {
+    throw new UsageError(`--without ${printable(without)}: what can be left out is: exits`);
+  }
+  const profiles = profile === undefined ? PROFILES : profile.map(profileOf);
+  return profiles.map((one) => (without === undefined ? one : { ...one, exits: 0 }));
+}
+
+const SWEEP = /^([a-z]+)=(\d+(?:\.\d+)?)\.\.(\d+(?:\.\d+)?)$/;
+
+function sweepOf(text: string): Sweep {
+  const names: readonly string[] = PRICE_NAMES.filter((name) => name !== 'ghz');
+  const [, name, low, high] = SWEEP.exec(text) ?? [];
+  const isRange = Number(low) < Number(high);
+  if (name === undefined || !names.includes(name) || !isRange) {
+    throw new UsageError(
+      `--sweep ${printable(text)}: give NAME=LOW..HIGH, as exit=1000..4000; names: ${names.join(', ')}`,
+    );
+  }
+  return { name: name as PriceName, low: Number(low), high: Number(high) };
+}
+
+async function recordingsOf(options: CostOptions): Promise<Recording[]> {
+  const reading = readOptionsOf(options);
+  const recordings: Recording[] = [];
+  // One after the other: each has the progress line.
+  // oxlint-disable-next-line no-await-in-loop
+  for (const path of options.host) recordings.push(await readWithProgress(path, reading));
+  for (const { file, steps } of recordings) {
+    if (steps.length > 0) continue;
+    throw new UsageError(
+      `${printable(file)}: no vCPU is ever switched, so there is nothing to count`,
+    );
+  }
+  return recordings;
+}
+
+/** What of a recording a worker needs. */
+function hostOf(recording: Recording): PlayedHost {
+  const { steps, pcpus, vcpus, to } = recording;
+  const times: number[][] = vcpus.map(() => []);
+  const events = recording.kvmEvents();
+  while (events.next()) if (events.reason !== null) times[events.vcpu].push(events.time);
+  const recorded = times.some(({ length }) => length > 0);
+  const exits = recorded ? times.map((list) => Float64Array.from(list)) : null;
+  return { steps, pcpus: pcpus.length, vcpus: vcpus.length, to, exits };
+}
+
+async function play(
+  job: CostJob,
+): Promise<{ results: readonly PolicyResult[]; interrupted: boolean }> {
+  const advice = ({ policy }: { policy: string }): string[] => [
+    `policy ${policy}: the same command with --policy ${policy} shows it again`,
+  ];
+  const work = { worker: WORKER, job, silence_ms: SILENCE_MS, advice };
+  return inWorkers<CostJob, CostProgress, PolicyResult>(work, playingLine(job.policies.length));
+}
+
+function playingLine(policies: number): ProgressLine<readonly CostProgress[]> {
+  return progressLine<readonly CostProgress[]>(
+    'playing {what}',
+    { value: 0, total: 1, what: '' },
+    (progress) => {
+      const wanted = Math.max(1, ...progress.map((one) => one.wanted)) * policies;
+      const running = progress.filter((one) => one.done < one.wanted);
+      return {
+        value: progress.reduce((sum, { done }) => sum + done, 0),
+        total: wanted,
+        what: running.map(({ policy }) => policy).join(', '),
+      };
+    },
+  );
+}
+
+function writeSvg(path: string, svg: string): void {
+  try {
+    writeFileSync(path, svg);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`--svg ${printable(path)}: ${printable(why)}`);
+  }
+}

@@ -1,0 +1,69 @@
+/** What single things cost: a data file, which --costs replaces in part. */
+import { readFileSync } from 'node:fs';
+import { UsageError } from '../../console/errors.js';
+import { printable } from '../../recording/trace_error.js';
+import COSTS from './costs.json' with { type: 'json' };
+
+/** One entry of the data file. */
+export interface Price {
+  readonly value: number;
+  /** Between what the value may lie. */
+  readonly low: number;
+  readonly high: number;
+  readonly unit: string;
+  readonly says: string;
+  /** Where the value is from. It begins with `none` or `no measurement` if nobody has measured. */
+  readonly source: string;
+}
+
+export type PriceName = keyof typeof COSTS;
+export type CostTable = Readonly<Record<PriceName, Price>>;
+
+export const PRICE_NAMES: readonly PriceName[] = Object.keys(COSTS) as PriceName[];
+export const DEFAULT_COSTS: CostTable = COSTS;
+
+/** Whether a price is nobody's measurement. */
+export function isParameter({ source }: Price): boolean {
+  return /^(none|no measurement)/.test(source);
+}
+
+const SAYS = `give a JSON object such as {"exit": 2500, "ghz": 2.6}; names: ${PRICE_NAMES.join(', ')}`;
+
+/**
+ * The table with the numbers of a file in place of the default ones.
+ *
+ * @throws UsageError for a file that can't be read, a name that is none, and no positive number.
+ */
+export function readCosts(path: string | undefined): CostTable {
+  if (path === undefined) return DEFAULT_COSTS;
+  const wrong = (why: string): UsageError =>
+    new UsageError(`--costs ${printable(path)}: ${printable(why)}; ${SAYS}`);
+  let given: unknown;
+  try {
+    given = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw wrong(error instanceof Error ? error.message : String(error));
+  }
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw wrong('this is no table of costs');
+  }
+  const table: Record<string, Price> = { ...DEFAULT_COSTS };
+  for (const [name, value] of Object.entries(given)) {
+    if (!(PRICE_NAMES as readonly string[]).includes(name))
+      throw wrong(`there is no cost '${name}'`);
+    table[name] = { ...table[name], ...priceOf(name, value, wrong) };
+  }
+  return table as CostTable;
+}
+
+/** A number, or an object with `value` and a source, as a report prints it. */
+function priceOf(name: string, given: unknown, wrong: (why: string) => UsageError): Partial<Price> {
+  const entry = typeof given === 'object' && given !== null ? given : { value: given };
+  const value: unknown = Reflect.get(entry, 'value');
+  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
+    throw wrong(`'${name}' is no number of 0 or more`);
+  }
+  if (name === 'ghz' && value === 0) throw wrong("'ghz' is 0");
+  const source: unknown = Reflect.get(entry, 'source');
+  return { value, source: typeof source === 'string' ? source : 'given by --costs' };
+}

@@ -1,0 +1,56 @@
+/** The report of `vlbr cost` as one JSON object (README, "JSON"). */
+import { recordingJson } from '../../tell/recording_text.js';
+import { isParameter } from './cost_table.js';
+import { COUNTS, type Counts, cyclesOfCounts } from './ledger.js';
+import { alike, crossings, shareOf, totalsOf } from './summary.js';
+import type { Costs } from './text.js';
+
+const COST_SCHEMA = 'vlbr/cost/1';
+
+/** Nothing in it depends on anything but the options and the files. */
+export function costJson(report: Costs): object {
+  const { recordings, profiles, results, costs, sweep, interrupted, cpu, kernel, seed } = report;
+  const counted = (counts: Counts): object => ({
+    ...Object.fromEntries(COUNTS.map((name, i) => [name, counts[i]])),
+    cycles: cyclesOfCounts(counts, costs),
+  });
+  return {
+    schema: COST_SCHEMA,
+    cpu,
+    kernel,
+    seed,
+    costs: Object.fromEntries(
+      Object.entries(costs).map(([name, price]) => [
+        name,
+        { ...price, parameter: isParameter(price) },
+      ]),
+    ),
+    profiles,
+    interrupted,
+    recordings: recordings.map((recording, host) => ({
+      ...recordingJson(recording),
+      profiles: profiles.map(({ name }, p) => {
+        const totals = totalsOf(results, host, p);
+        return {
+          profile: name,
+          alike: alike(totals),
+          crossings: sweep === null ? null : { ...sweep, found: crossings(totals, costs, sweep) },
+          policies: totals.map((total) => ({
+            policy: total.policy,
+            complete: total.complete,
+            ran_ns: total.ran,
+            share: shareOf(total, costs),
+            ...counted(total.counts),
+            vcpus: results
+              .filter(({ policy }) => policy === total.policy)
+              .flatMap(({ results: played }) => played)
+              .filter((one) => one.host === host && one.profile === p)
+              .flatMap(({ counts, ran }) =>
+                counts.map((one, v) => ({ ran_ns: ran[v], ...counted(one) })),
+              ),
+          })),
+        };
+      }),
+    })),
+  };
+}

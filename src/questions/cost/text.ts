@@ -1,0 +1,241 @@
+/** The report of `vlbr cost` as text. */
+import type { Colours } from '../../console/colours.js';
+import { tableLines } from '../../console/table.js';
+import { grouped, plural, wrap } from '../../console/text.js';
+import type { KernelVersion } from '../../guest/perf/kernel.js';
+import { type Recording, summarize } from '../../recording/recording.js';
+import { printable } from '../../recording/trace_error.js';
+import { guessLines } from '../../tell/recording_text.js';
+import { type CostTable, isParameter, PRICE_NAMES } from './cost_table.js';
+import { type Count, countOf, type Counts, cyclesOfCounts } from './ledger.js';
+import { type Profile, profileText } from './profile.js';
+import { alike, crossings, shareOf, type Sweep, type Total, totalsOf } from './summary.js';
+import type { PolicyResult } from './worker.js';
+
+export interface Costs {
+  readonly recordings: readonly Recording[];
+  readonly profiles: readonly Profile[];
+  readonly results: readonly PolicyResult[];
+  readonly costs: CostTable;
+  readonly sweep: Sweep | null;
+  readonly interrupted: boolean;
+  readonly cpu: string;
+  readonly kernel: KernelVersion;
+  readonly seed: number;
+}
+
+/** Columns, in the order of the table, and the count that each shows. */
+const COLUMNS: readonly (readonly [string, Count])[] = [
+  ['saves', 'saves'],
+  ['restores', 'restores'],
+  ['wipes', 'wipes'],
+  ['reads', 'reads'],
+  ['writes', 'writes'],
+  ['exits', 'exits'],
+  ['bitmap', 'bitmaps'],
+  ['events', 'events'],
+  ['needless', 'needless'],
+  ['wrong', 'wrong'],
+  ['foreign', 'foreign'],
+];
+
+const BAR_MAX = 40;
+
+/** @param byVcpu - whether each vCPU has its line, too. */
+export function costText(report: Costs, byVcpu: boolean, colours: Colours): string[] {
+  const { recordings, interrupted, cpu, kernel, seed } = report;
+  return [
+    ...recordings.flatMap((recording, host) => hostLines(report, recording, host, byVcpu, colours)),
+    ...comparedLines(report),
+    ...priceLines(report),
+    ...wrap(`${cpu}, Linux ${kernel}, seed ${seed}. ${COLUMNS_SAY}`, '', ''),
+    ...(interrupted ? ['interrupted: this is what was played until then'] : []),
+  ];
+}
+
+const COLUMNS_SAY =
+  'Accesses are those of the host; exits are those that LBR causes. Needless: accesses for a ' +
+  'guest without LBR event. Wrong: reads of guests that gave another value than on a pCPU of ' +
+  "its own; foreign: those that gave another guest's record. Each vCPU is a guest of its own.";
+
+function hostLines(
+  report: Costs,
+  recording: Recording,
+  host: number,
+  byVcpu: boolean,
+  colours: Colours,
+): string[] {
+  const { profiles } = report;
+  const { vcpus, pcpus, vcpu_switches, changes, span_s } = summarize(recording);
+  const what = [
+    `${plural(vcpus, 'vCPU')} on ${plural(pcpus, 'pCPU')}`,
+    `${plural(vcpu_switches, 'vCPU switch')}, ${plural(changes, 'change')} of the vCPU on a pCPU`,
+    `${span_s.toFixed(3)} s`,
+  ];
+  return [
+    colours.bold(printable(recording.file)),
+    ...wrap(what.join('; '), '  ', '  '),
+    ...guessLines(recording).map((line) => `  ${line}`),
+    '',
+    ...profiles.flatMap((_, p) => profileLines(report, host, p, byVcpu, colours)),
+  ];
+}
+
+function profileLines(
+  report: Costs,
+  host: number,
+  p: number,
+  byVcpu: boolean,
+  colours: Colours,
+): string[] {
+  const { profiles, costs, sweep } = report;
+  const totals = totalsOf(report.results, host, p);
+  const { name } = profiles[p];
+  return [
+    ...wrap(`${colours.bold(`profile ${name}`)}: ${profileText(profiles[p])}`, '', '  '),
+    ...totalLines(totals, costs),
+    ...(byVcpu ? vcpuLines(report, host, p) : []),
+    '',
+    ...barLines(totals, costs),
+    '',
+    ...conclusionLines(report, totals, host, p),
+    ...(sweep === null ? [] : sweepLines(totals, costs, sweep)),
+    '',
+  ];
+}
+
+function cells(counts: Counts, ran: number, costs: CostTable): string[] {
+  const arrivals = countOf(counts, 'arrivals');
+  const cycles = cyclesOfCounts(counts, costs);
+  return [
+    ...COLUMNS.map(([, count]) =>
+      grouped(countOf(counts, count) + (count === 'writes' ? countOf(counts, 'selects') : 0)),
+    ),
+    grouped(Math.round(cycles)),
+    arrivals === 0 ? '-' : grouped(Math.round(cycles / arrivals)),
+    `${(100 * shareOf({ counts, ran }, costs)).toFixed(3)}%`,
+  ];
+}
+
+const HEAD = ['policy', ...COLUMNS.map(([head]) => head), 'cycles', 'a switch', 'of the time'];
+
+function totalLines(totals: readonly Total[], costs: CostTable): string[] {
+  const rows = totals.map(({ policy, counts, ran, complete }) => [
+    complete ? policy : `${policy} (cut short)`,
+    ...cells(counts, ran, costs),
+  ]);
+  return tableLines(HEAD, rows, { numeric: true });
+}
+
+function vcpuLines({ recordings, results, costs }: Costs, host: number, p: number): string[] {
+  const { vcpus, vms } = recordings[host];
+  const rows = results.flatMap(({ policy, results: played }) =>
+    played
+      .filter((one) => one.host === host && one.profile === p)
+      .flatMap(({ counts, ran }) =>
+        counts.map((one, v) => {
+          const vm = printable(vms[vcpus[v].vm].name ?? String(vcpus[v].vm));
+          return [`${policy} ${vm}/${vcpus[v].index}`, ...cells(one, ran[v], costs)];
+        }),
+      ),
+  );
+  return ['', ...tableLines(HEAD, rows, { numeric: true })];
+}
+
+/** Cycles as bars. */
+function barLines(totals: readonly Total[], costs: CostTable): string[] {
+  const cycles = totals.map(({ counts }) => cyclesOfCounts(counts, costs));
+  const most = Math.max(1, ...cycles);
+  const width = Math.max(...totals.map(({ policy }) => policy.length));
+  return totals.map(({ policy }, i) =>
+    `${policy.padEnd(width)} ${'#'.repeat(Math.ceil((cycles[i] / most) * BAR_MAX))}`.trimEnd(),
+  );
+}
+
+function conclusionLines(
+  { recordings, profiles, costs }: Costs,
+  totals: readonly Total[],
+  host: number,
+  p: number,
+): string[] {
+  const right = totals.filter(({ counts }) => countOf(counts, 'wrong') === 0);
+  const cheapest = right
+    .map(({ policy, counts }) => ({ policy, cycles: cyclesOfCounts(counts, costs) }))
+    .sort((a, b) => a.cycles - b.cycles)
+    .map(({ policy }) => policy);
+  const wrong = totals.filter(({ counts }) => countOf(counts, 'wrong') > 0);
+  const lines: string[] = [];
+  if (wrong.length > 0) {
+    lines.push(
+      `A guest reads something wrong here under ${wrong.map((t) => t.policy).join(', ')}.`,
+    );
+  }
+  if (right.length > 0) {
+    lines.push(`No read is wrong here, cheapest first: ${cheapest.join(', ')}.`);
+  }
+  for (const group of alike(totals)) {
+    const { changes } = summarize(recordings[host]);
+    const why =
+      profiles[p].share === 0
+        ? 'no guest uses LBR'
+        : changes === 0
+          ? 'no vCPU finds a pCPU where another one was before'
+          : 'they do the same at each switch that was recorded';
+    lines.push(`This recording can't tell ${group.join(', ')} apart: ${why}.`);
+  }
+  return lines.flatMap((line) => wrap(line, '', '  '));
+}
+
+function sweepLines(totals: readonly Total[], costs: CostTable, sweep: Sweep): string[] {
+  const { name, low, high } = sweep;
+  const found = crossings(totals, costs, sweep);
+  const head = `Sweep of ${name} from ${low} to ${high}:`;
+  if (found.length === 0) return ['', `${head} the order of the policies does not change.`];
+  return [
+    '',
+    head,
+    ...found.map(
+      ({ below, above, at }) =>
+        `  below ${grouped(Math.round(at))} ${below} is cheaper, above ${above}`,
+    ),
+  ];
+}
+
+/** Cycles a switch of several recordings, beside each other. */
+function comparedLines({ recordings, profiles, results, costs }: Costs): string[] {
+  if (recordings.length < 2) return [];
+  const share = (total: Total | undefined): string =>
+    total === undefined ? '-' : `${(100 * shareOf(total, costs)).toFixed(3)}%`;
+  return profiles.flatMap(({ name }, p) => {
+    const byHost = recordings.map((_, host) => totalsOf(results, host, p));
+    const rows = byHost[0].map(({ policy }) => [
+      policy,
+      ...byHost.map((totals) => share(totals.find((total) => total.policy === policy))),
+    ]);
+    const head = ['policy', ...recordings.map((_, host) => `recording ${host + 1}`)];
+    const files = recordings.map(({ file }, host) => `${host + 1} is ${printable(file)}`);
+    return [
+      ...wrap(`Part of the vCPUs' time, profile ${name}; ${files.join(', ')}:`, '', '  '),
+      ...tableLines(head, rows, { numeric: true }),
+      '',
+    ];
+  });
+}
+
+function priceLines({ costs }: Costs): string[] {
+  const rows = PRICE_NAMES.map((name) => {
+    const price = costs[name];
+    const { value, low, high, unit } = price;
+    return [
+      isParameter(price) ? `${name} *` : name,
+      `${grouped(value)} ${unit}`,
+      `${grouped(low)} to ${grouped(high)}`,
+      price.says,
+    ];
+  });
+  return [
+    'Costs, with their ranges; * is a parameter that nobody has measured (--costs, --sweep):',
+    ...tableLines(['', '', '', ''], rows, { wrapLast: true }).filter((line) => line !== ''),
+    '',
+  ];
+}

@@ -1,0 +1,250 @@
+/**
+ * Plays a recording on a machine: the vCPU switches are the recorded ones, and between two of them
+ * each guest does what its profile says, for as long as the recording says that it ran. State is
+ * carried from the first switch to the last.
+ *
+ * Guests do not touch each other but through the registers of a pCPU. So a guest's work is done
+ * when its slice ends, all of it at once.
+ */
+import { CALLSTACK_USER } from '../../guest/perf/perf_event.js';
+import { BRANCH_REL_CALL, BRANCH_RET } from '../../hw/branch.js';
+import type { Machine } from '../../machine/machine.js';
+import type { Steps } from '../../recording/recording.js';
+import type { Draw } from '../../schedule/draw.js';
+import { canPerform, KIND } from '../../schedule/table.js';
+import type { Ledger } from './ledger.js';
+import type { Profile } from './profile.js';
+
+/** Tasks of each guest. Both are profiled. */
+export const GUEST_TASKS = 2;
+
+const NS = 1e9;
+
+/** What an MSR access takes a guest, for where inside of a function a switch falls. */
+const ACCESS_NS = 33;
+
+/** Steps between two chances to stop. */
+const STEPS_AT_ONCE = 64;
+
+/** What is played. Times are nanoseconds from the first event of the recording. */
+export interface Played {
+  readonly steps: Steps;
+  readonly pcpus: number;
+  /** The end. */
+  readonly to: number;
+  /** VM exits of each vCPU, by ascending time; null if none were recorded. */
+  readonly exits: readonly Float64Array[] | null;
+}
+
+/** The guest of a vCPU. Its clock, in nanoseconds, goes while the vCPU has a pCPU. */
+class Guest {
+  clock = 0;
+  nextSample = 0;
+  nextSwitch = 0;
+  nextExit = 0;
+  /** Index of the next recorded exit. */
+  exit = 0;
+  /** Whether its tasks have their events. */
+  using = false;
+  /** Frames on the stack of whichever task runs, about. */
+  frames = 0;
+  /** MSR accesses that the latest function of its kernel made. */
+  accesses = 0;
+  /** When a period of call stacks begins, on the clock of the recording. */
+  readonly phase: number;
+
+  constructor(phase: number) {
+    this.phase = phase;
+  }
+}
+
+/** A slice of a vCPU. */
+interface Slice {
+  readonly pcpu: number;
+  readonly vcpu: number;
+  /** The vCPU that comes after it, or -1. */
+  readonly next: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+export class Workload {
+  private readonly ledger: Ledger;
+  private readonly machine: Machine;
+  private readonly profile: Profile;
+  private readonly draw: Draw;
+  private readonly played: Played;
+  private readonly guests: readonly Guest[];
+  /** When the vCPU on each pCPU came there. */
+  private readonly since: Float64Array;
+
+  constructor(ledger: Ledger, profile: Profile, draw: Draw, played: Played) {
+    this.ledger = ledger;
+    this.machine = ledger.machine;
+    this.profile = profile;
+    this.draw = draw;
+    this.played = played;
+    this.since = new Float64Array(played.pcpus);
+    const { period, hz, switches } = profile;
+    const exits = played.exits === null ? profile.exits : 0;
+    // Above 0: no part of forever is a number.
+    const part = (): number => (1 + draw.below(1000)) / 1000;
+    this.guests = this.machine.vcpus.map(() => {
+      const guest = new Guest(part() * period * NS);
+      guest.nextSample = part() * between(hz);
+      guest.nextSwitch = part() * between(switches);
+      guest.nextExit = part() * between(exits);
+      return guest;
+    });
+  }
+
+  /** Nanoseconds that each vCPU has run. */
+  get ran(): number[] {
+    return this.guests.map(({ clock }) => clock);
+  }
+
+  /** Plays it all. Yields the number of steps that are done, now and then: the caller may stop. */
+  *play(): Generator<number> {
+    const { machine } = this;
+    const { steps, pcpus, to } = this.played;
+    for (let p = 0; p < pcpus; p++) if (machine.loaded(p) !== null) machine.switchTo(p, -1);
+    this.ledger.open();
+    for (let i = 0; i < steps.length; i++) {
+      this.step(steps.pcpu[i], steps.vcpu[i], steps.time[i]);
+      if (i % STEPS_AT_ONCE === 0) yield i;
+    }
+    for (let p = 0; p < pcpus; p++) this.step(p, -1, to);
+    yield steps.length;
+  }
+
+  /** The vCPU that was on the pCPU has run until now, and another one comes, or none. */
+  private step(pcpu: number, next: number, time: number): void {
+    const { machine } = this;
+    const elsewhere = next < 0 ? -1 : machine.vcpus[next].pcpu;
+    if (elsewhere === pcpu) return;
+    // A gap has hidden that it left.
+    if (elsewhere >= 0) this.step(elsewhere, -1, time);
+    const vcpu = machine.loaded(pcpu)?.id ?? -1;
+    if (vcpu >= 0) this.work({ pcpu, vcpu, next, from: this.since[pcpu], to: time });
+    this.since[pcpu] = time;
+    if ((machine.loaded(pcpu)?.id ?? -1) !== next) machine.switchTo(pcpu, next);
+  }
+
+  /** What a guest does in a slice. */
+  private work(slice: Slice): void {
+    const { pcpu, vcpu, from, to } = slice;
+    const { machine, profile } = this;
+    const guest = this.guests[vcpu];
+    const began = guest.clock;
+    const end = began + to - from;
+    if (machine.ports[vcpu].suspended !== 0) machine.resume(vcpu);
+    for (;;) {
+      const toggle = began - from + this.nextToggle(guest, from + guest.clock - began);
+      const exit = Math.min(guest.nextExit, began - from + this.recordedExit(slice, guest));
+      const sample = guest.using ? guest.nextSample : Infinity;
+      const due = Math.min(toggle, exit, sample, guest.nextSwitch);
+      if (due >= end) break;
+      guest.clock = Math.max(guest.clock, due);
+      if (due === toggle) this.toggle(vcpu, guest);
+      else if (due === exit) {
+        this.advanceExit(guest, exit);
+        machine.exitAndEnter(pcpu);
+      } else {
+        if (due === sample) guest.nextSample += between(profile.hz);
+        else guest.nextSwitch += between(profile.switches);
+        this.runFunction(slice, guest, end - guest.clock, due === sample);
+        // The host's switch came inside of it.
+        if (machine.loaded(pcpu)?.id !== vcpu) break;
+      }
+    }
+    guest.clock = end;
+    // Time in which a guest has no events, or that a switch has cut off, is not made up for.
+    guest.nextSample = Math.max(guest.nextSample, end);
+    guest.nextSwitch = Math.max(guest.nextSwitch, end);
+  }
+
+  /** When a guest's perf starts or ends next, at or after a time of the recording. */
+  private nextToggle({ using, phase }: Guest, time: number): number {
+    const { share, period } = this.profile;
+    const length = period * NS;
+    const at = (((time - phase) % length) + length) % length;
+    const on = at < share * length;
+    if (on !== using) return time;
+    if (share === 0 || share === 1) return Infinity;
+    return time + (on ? share * length : length) - at;
+  }
+
+  /** When the next recorded exit in a slice is. */
+  private recordedExit({ vcpu, from }: Slice, guest: Guest): number {
+    const exits = this.played.exits?.[vcpu];
+    if (exits === undefined) return Infinity;
+    while (exits[guest.exit] < from) guest.exit++;
+    return exits[guest.exit] ?? Infinity;
+  }
+
+  private advanceExit(guest: Guest, exit: number): void {
+    if (exit === guest.nextExit) guest.nextExit += between(this.profile.exits);
+    else guest.exit++;
+  }
+
+  /** The guest's perf opens an event for each task, or closes them. */
+  private toggle(vcpu: number, guest: Guest): void {
+    const { machine, ledger } = this;
+    guest.using = !guest.using;
+    const { events } = machine.cpu(vcpu).kernel;
+    if (guest.using) {
+      for (let task = 0; task < GUEST_TASKS; task++) machine.open(vcpu, task, 0, CALLSTACK_USER);
+    } else {
+      for (const { id } of events) {
+        if (canPerform(machine, KIND.close, vcpu, id, 0)) machine.close(vcpu, id);
+      }
+    }
+    ledger.using[vcpu] = events.some(({ used }) => used !== 0) ? 1 : 0;
+  }
+
+  /** A PMI or a task switch of the guest. @param left - nanoseconds until the slice ends. */
+  private runFunction(slice: Slice, guest: Guest, left: number, isSample: boolean): void {
+    const { machine, ledger } = this;
+    const { pcpu, vcpu, next } = slice;
+    if (isSample) this.branches(vcpu, guest);
+    const inside = Math.trunc(left / ACCESS_NS);
+    if (inside < guest.accesses) machine.arm(pcpu, next, inside);
+    const before = ledger.guestAccesses;
+    if (isSample) this.sample(vcpu);
+    else this.switchTask(vcpu);
+    machine.disarm(pcpu);
+    guest.accesses = ledger.guestAccesses - before;
+  }
+
+  /** Calls and returns, up to about as many frames as the profile says. */
+  private branches(vcpu: number, guest: Guest): void {
+    const up = 1 + this.draw.below(4);
+    const down = Math.min(
+      guest.frames,
+      this.draw.below(4) + Math.max(0, guest.frames - this.profile.depth),
+    );
+    this.machine.branches(vcpu, BRANCH_RET, down);
+    this.machine.branches(vcpu, BRANCH_REL_CALL, up);
+    guest.frames += up - down;
+  }
+
+  private sample(vcpu: number): void {
+    const { machine } = this;
+    for (const { id } of machine.cpu(vcpu).kernel.events) {
+      if (!canPerform(machine, KIND.pmi, vcpu, id, 0)) continue;
+      machine.pmi(vcpu, id, 0);
+      return;
+    }
+  }
+
+  private switchTask(vcpu: number): void {
+    const { machine } = this;
+    const next = (machine.cpu(vcpu).cpuctx.current + 1) % GUEST_TASKS;
+    if (canPerform(machine, KIND.taskSwitch, vcpu, next, 0)) machine.switchTask(vcpu, next);
+  }
+}
+
+/** Nanoseconds from one to the next, of so many a second. */
+function between(rate: number): number {
+  return rate === 0 ? Infinity : NS / rate;
+}
