@@ -29,7 +29,7 @@ export function toggleWatchdog(machine: Machine, pcpu: number): void {
 /** A use of Intel PT begins on the host, or ends. */
 export function togglePt(machine: Machine, pcpu: number): void {
   exitGuest(machine, pcpu);
-  machine.hypervisor.tree?.togglePt(pcpu);
+  machine.host.togglePt(pcpu);
 }
 
 /**

@@ -41,7 +41,9 @@ export function noCounts(): Counts {
  */
 function isOtherwise(kind: number, b: number): boolean {
   if (kind === KIND.pmi) return b > 0;
-  return kind === KIND.liveMigrate || kind === KIND.hostEvent || kind === KIND.hostOverflow;
+  const ofHost =
+    kind === KIND.hostEvent || kind === KIND.hostOverflow || kind === KIND.hostCounters;
+  return ofHost || kind === KIND.liveMigrate;
 }
 
 export class Pair {
