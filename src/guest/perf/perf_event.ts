@@ -96,7 +96,7 @@ const ATTR_CGROUP_SHIFT = 8;
 export const ATTR_COUNTER: number = 1 << 10;
 const ATTR_FIXED_SHIFT = 11;
 
-/** ATTR_* bits of a counter that a fixed counter counts: instructions, cycles, or reference ones. */
+/** ATTR_* bits of what a fixed counter counts: instructions, cycles, or reference cycles. */
 export function onFixedCounter(fixed: number): number {
   return ATTR_COUNTER | ((fixed + 1) << ATTR_FIXED_SHIFT);
 }

@@ -91,8 +91,8 @@ export const merged: LbrPolicy = {
     },
     'no-loss/any': {
       why:
-        'the event is released when a switch falls where DEBUGCTL.LBR is clear; or perf refuses it, ' +
-        'since counters fill the PMU, or the host uses PT',
+        'the event is released when a switch falls where DEBUGCTL.LBR is clear; or perf ' +
+        'refuses it, since counters fill the PMU, or the host uses PT',
     },
     'no-leak/vm': {
       why:
@@ -115,8 +115,8 @@ export const merged: LbrPolicy = {
     },
     'recorder-owned': {
       why:
-        "after the shortcut, or with its event in ERROR, a guest records on top of another vCPU's " +
-        'records',
+        'after the shortcut, or with its event in ERROR, a guest records on top of what another ' +
+        'vCPU has recorded',
     },
     'no-premature-stop': {
       why: 'it takes DEBUGCTL.LBR clear after a switch for a stop, and drops the stack',
