@@ -167,6 +167,7 @@ export function mergedAs(featuresOf: FeaturesOf): LbrPolicy {
     ...GROUND,
     ...lbrMsrHooks(featuresOf),
     listsDebugctl: (kvm) => featuresOf(kvm).listsDebugctl,
+    selectOnAnyCpu: true,
   };
 }
 
