@@ -78,6 +78,32 @@ describe("the host's own counters", () => {
     rig.m.host.hostEventOn(0, 2);
     expect(active()).toBe(true);
   });
+
+  it("perf tells KVM when an LBR event of the host's gives way to counters, and goes on again", () => {
+    const rig = new Rig(always);
+    const { hypervisor } = rig.m;
+    const told: boolean[] = [];
+    const tell = hypervisor.hostPerfEvent.bind(hypervisor);
+    hypervisor.hostPerfEvent = (pcpu, loaded, on): void => {
+      told.push(on);
+      tell(pcpu, loaded, on);
+    };
+    hostCounters(rig.m, 0, true);
+    hostCounters(rig.m, 0, false);
+    // There is no LBR event that could wait.
+    expect(told).toEqual([]);
+    rig.m.hostEvent(0, PINNED, ON);
+    told.length = 0;
+    hostCounters(rig.m, 0, true);
+    // It counts, and goes on doing so.
+    expect(told).toEqual([true]);
+    rig.m.hostEvent(0, PINNED, CLOSE);
+    hostCounters(rig.m, 0, false);
+    rig.m.hostEvent(0, FLEXIBLE, ON);
+    told.length = 0;
+    hostCounters(rig.m, 0, true);
+    expect(told).toEqual([true, false]);
+  });
 });
 
 describe('Intel PT on the host', () => {
