@@ -79,7 +79,7 @@ describe("the host's own counters", () => {
     expect(active()).toBe(true);
   });
 
-  it("perf tells KVM when an LBR event of the host's gives way to counters, and goes on again", () => {
+  it("perf tells KVM when counters displace an LBR event of the host's, or let it go on", () => {
     const rig = new Rig(always);
     const { hypervisor } = rig.m;
     const told: boolean[] = [];

@@ -52,7 +52,7 @@ function hasTitle(path: string, words: string): boolean {
   );
 }
 
-/** `test/x.test.ts`, a folder of tests, either with `-t WORDS`; or a program of bench. */
+/** A file or a folder of tests, either with `-t WORDS`; or a program of bench. */
 function wrongWithPath([path, option, words, ...more]: readonly string[]): string {
   if (!isFile(path)) return `there is no ${path}`;
   if (option === undefined) return '';
