@@ -42,6 +42,9 @@ export function finish(
   const { gaps, gapCount } = walk;
   const { losses, baseSeconds, msrAccesses, reasons } = kept;
   const schedule = { file, vms, vcpus, pcpus, steps };
+  const vcpuOfThread = new Map(
+    vcpus.map(({ pid }, vcpu) => [kept.threads.ofPid(pid).number, vcpu]),
+  );
   return {
     ...schedule,
     form: reader.form,
@@ -56,8 +59,8 @@ export function finish(
     gaps,
     gapCount,
     msrAccesses,
-    kvmEvents: () => new KvmEvents(kept.kvm.cursor(), kept.kvm.length, schedule, reasons, from),
-    lbrAccesses: () => lbrAccesses(kept, vcpus, from),
+    kvmEvents: () => new KvmEvents(kept.kvm.cursor(), kept.kvm.length, vcpuOfThread, reasons, from),
+    lbrAccesses: () => lbrAccesses(kept, vcpuOfThread, from),
   };
 }
 
@@ -133,18 +136,17 @@ function walkAll(
 
 function* lbrAccesses(
   { msrs }: Kept,
-  vcpus: readonly VcpuThread[],
+  vcpuOfThread: ReadonlyMap<number, number>,
   from: number,
 ): Generator<MsrAccess> {
-  const vcpuOfPid = new Map(vcpus.map(({ pid }, vcpu) => [pid, vcpu]));
   const cursor = msrs.cursor();
   while (cursor.next()) {
     if (cursor.time < from) continue;
-    const [pid, msr, low, high, line, bits] = cursor.columns.map((column) => column[cursor.i]);
+    const [thread, msr, low, high, line, bits] = [0, 1, 2, 3, 4, 5].map((c) => cursor.number(c));
     yield {
       time: cursor.time,
       line,
-      vcpu: vcpuOfPid.get(pid) ?? -1,
+      vcpu: vcpuOfThread.get(thread) ?? -1,
       write: (bits & MSR_WRITE) !== 0,
       byGuest: (bits & MSR_BY_GUEST) !== 0,
       fault: (bits & MSR_FAULT) !== 0,

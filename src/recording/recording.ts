@@ -50,14 +50,14 @@ export class KvmEvents {
   /** Why the vCPU has left the guest, in KVM's words; null where it enters. */
   reason: string | null = null;
   private readonly cursor: RowCursor;
-  private readonly vcpuOfPid: ReadonlyMap<number, number>;
+  private readonly vcpuOfThread: ReadonlyMap<number, number>;
   private readonly reasons: readonly string[];
   private readonly from: number;
 
   constructor(
     cursor: RowCursor,
     length: number,
-    schedule: Pick<HostSchedule, 'vcpus'>,
+    vcpuOfThread: ReadonlyMap<number, number>,
     reasons: readonly string[],
     from: number,
   ) {
@@ -65,17 +65,16 @@ export class KvmEvents {
     this.length = length;
     this.reasons = reasons;
     this.from = from;
-    this.vcpuOfPid = new Map(schedule.vcpus.map(({ pid }, vcpu) => [pid, vcpu]));
+    this.vcpuOfThread = vcpuOfThread;
   }
 
   /** Goes to the next event. Returns false behind the last one. */
   next(): boolean {
     const { cursor } = this;
     while (cursor.next()) {
-      const [pids, codes] = cursor.columns;
-      const vcpu = this.vcpuOfPid.get(pids[cursor.i]);
+      const vcpu = this.vcpuOfThread.get(cursor.number(0));
       if (vcpu === undefined || cursor.time < this.from) continue;
-      const code = codes[cursor.i];
+      const code = cursor.number(1);
       this.time = cursor.time;
       this.vcpu = vcpu;
       this.reason = code === 0 ? null : this.reasons[code];

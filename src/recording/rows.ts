@@ -15,11 +15,37 @@ export type Numbers = Uint8Array | Uint16Array | Uint32Array;
 /** Bits of the numbers of a column. */
 export type Width = 8 | 16 | 32;
 
-interface Block {
+/** Rows that are full. */
+export interface Block {
   readonly rows: number;
   readonly time: number;
   readonly offsets: Uint32Array;
+  /** What the numbers of each column count from. */
+  readonly bases: readonly number[];
   readonly columns: readonly Numbers[];
+}
+
+/** The number of a row in a column. */
+export function numberAt({ bases, columns }: Block, column: number, i: number): number {
+  return bases[column] + columns[column][i];
+}
+
+/** A 32-bit column as narrow as its numbers allow, and what these count from then. */
+function packed(
+  column: Numbers,
+  rows: number,
+): { readonly base: number; readonly column: Numbers } {
+  if (!(column instanceof Uint32Array)) return { base: 0, column: column.slice(0, rows) };
+  let [least, most] = [Infinity, 0];
+  for (let i = 0; i < rows; i++) {
+    if (column[i] < least) least = column[i];
+    if (column[i] > most) most = column[i];
+  }
+  const range = most - least;
+  if (range > 0xffff) return { base: 0, column: column.slice(0, rows) };
+  const narrow = range > 0xff ? new Uint16Array(rows) : new Uint8Array(rows);
+  for (let i = 0; i < rows; i++) narrow[i] = column[i] - least;
+  return { base: least, column: narrow };
 }
 
 function columnOf(width: Width): Numbers {
@@ -75,8 +101,10 @@ export class TimedRows {
     if (open === 0) return;
     this.starts.push(this.added - open);
     const offsets = this.offsets.slice(0, open);
-    const columns = this.columns.map((column) => column.slice(0, open));
-    this.blocks.push({ rows: open, time: this.base, offsets, columns });
+    const narrow = this.columns.map((column) => packed(column, open));
+    const columns = narrow.map(({ column }) => column);
+    const bases = narrow.map(({ base }) => base);
+    this.blocks.push({ rows: open, time: this.base, offsets, bases, columns });
     this.closedRows += open;
     this.open = 0;
     for (;;) {
@@ -88,7 +116,7 @@ export class TimedRows {
     }
   }
 
-  /** Sets bits of a number in a row that is still there. */
+  /** Sets bits of a number in a row that is still there; not in a column of 32 bits. */
   protected setBits(row: number, column: number, bits: number): void {
     const open = row - (this.added - this.open);
     if (open >= 0) {
@@ -117,17 +145,14 @@ export class TimedRows {
    *
    * @param release - lets go of each block that has been seen; to be done once, and last.
    */
-  forEach(
-    see: (time: number, columns: readonly Numbers[], i: number) => void,
-    release = false,
-  ): void {
+  forEach(see: (time: number, block: Block, i: number) => void, release = false): void {
     this.close();
     let skip = Math.max(0, this.closedRows - this.most);
     for (let b = this.firstBlock; b < this.blocks.length; b++) {
       const block = this.blocks[b];
       if (block === null) continue;
       for (let i = skip; i < block.rows; i++) {
-        see(block.time + block.offsets[i], block.columns, i);
+        see(block.time + block.offsets[i], block, i);
       }
       skip = 0;
       if (release) this.blocks[b] = null;
@@ -139,14 +164,18 @@ export class TimedRows {
 export class RowCursor {
   /** Nanoseconds from the first event of the recording. */
   time = 0;
-  columns: readonly Numbers[] = [];
-  /** The place of the row in its columns. */
-  i = -1;
+  /** The place of the row in its block. */
+  private i = -1;
   private block: Block | null = null;
   private readonly blocks: Iterator<Block>;
 
   constructor(blocks: Iterable<Block>) {
     this.blocks = blocks[Symbol.iterator]();
+  }
+
+  /** The number of the row in a column. */
+  number(column: number): number {
+    return this.block === null ? 0 : numberAt(this.block, column, this.i);
   }
 
   /** Goes to the next row. Returns false behind the last one. */
@@ -155,7 +184,6 @@ export class RowCursor {
       const { value, done } = this.blocks.next();
       if (done === true) return false;
       this.block = value as Block;
-      this.columns = this.block.columns;
       this.i = -1;
     }
     this.time = this.block.time + this.block.offsets[this.i];
@@ -185,9 +213,12 @@ export interface SwitchRow {
 export class SwitchRows extends TimedRows {
   /** Per CPU the number of its latest row. */
   private readonly latest: Map<number, number> = new Map();
+  private readonly pids: readonly number[];
 
-  constructor(most: number = Infinity) {
+  /** @param pids - the pid of each thread by its number: rows have numbers, which are smaller. */
+  constructor(pids: readonly number[], most: number = Infinity) {
     super([32, 16, 32, 32], most);
+    this.pids = pids;
   }
 
   override add(time: number, line: number, cpu: number, prev: number, next: number): void {
@@ -205,13 +236,15 @@ export class SwitchRows extends TimedRows {
   /** As forEach(), with a row in place of columns. */
   forEachRow(see: (row: SwitchRow) => void, release = false): void {
     const row = { time: 0, line: 0, cpu: 0, prevPid: 0, nextPid: 0, gapFollows: false };
-    this.forEach((time, [lines, cpus, prev, next], i) => {
+    const { pids } = this;
+    this.forEach((time, block, i) => {
+      const cpu = block.columns[1][i];
       row.time = time;
-      row.line = lines[i];
-      row.cpu = cpus[i] & CPU_MASK;
-      row.gapFollows = cpus[i] >= GAP_FOLLOWS;
-      row.prevPid = prev[i];
-      row.nextPid = next[i];
+      row.line = numberAt(block, 0, i);
+      row.cpu = cpu & CPU_MASK;
+      row.gapFollows = cpu >= GAP_FOLLOWS;
+      row.prevPid = pids[numberAt(block, 2, i)];
+      row.nextPid = pids[numberAt(block, 3, i)];
       see(row);
     }, release);
   }
