@@ -9,7 +9,11 @@ import {
   EXIT_UNREACHED,
   exitCodesText,
 } from '../../console/exit_codes.js';
-import { addRecordingOptions, RECORDINGS_HELP } from '../../console/recording_options.js';
+import {
+  addGuestOptions,
+  addRecordingOptions,
+  RECORDINGS_HELP,
+} from '../../console/recording_options.js';
 import type { LookOptions } from './look.js';
 
 const HELP = `
@@ -18,6 +22,7 @@ ${RECORDINGS_HELP}
 Examples:
   vlbr look host.txt
   vlbr look trace.dat --vm web=1001,1002 --vm db=2001
+  vlbr look host.txt --guest 0=guest.txt
   cat /sys/kernel/tracing/trace_pipe | vlbr look --last 100000 -`;
 
 const EXITS = exitCodesText({
@@ -34,7 +39,7 @@ export function lookCommand(done: (code: number) => void): Command {
   const command = new Command('look')
     .description('say what a recording of a host holds: vCPUs, VMs, switches, gaps')
     .argument('<file>', 'the recording; - is standard input');
-  return addRecordingOptions(command)
+  return addGuestOptions(addRecordingOptions(command))
     .option('--json', 'one JSON object on standard output')
     .addHelpText('after', `${HELP}\n${EXITS}`)
     .action(async (file: string, options: LookOptions) => {
