@@ -1,6 +1,6 @@
 /** Makes a recording of what was kept of its text. */
 import type { Kept } from './kept.js';
-import { MSR_BY_GUEST, MSR_FAULT, MSR_WRITE } from './kept.js';
+import { MSR_BY_GUEST, MSR_CPU_SHIFT, MSR_FAULT, MSR_WRITE } from './kept.js';
 import { sharedBytes, sharedFloats, sharedShorts, sharedWords } from './rows.js';
 import { type HostSchedule, KvmEvents, type MsrAccess, type Recording } from './recording.js';
 import type { TextReader } from './text_reader.js';
@@ -146,6 +146,7 @@ function* lbrAccesses(
     yield {
       time: cursor.time,
       line,
+      cpu: bits >> MSR_CPU_SHIFT,
       vcpu: vcpuOfThread.get(thread) ?? -1,
       write: (bits & MSR_WRITE) !== 0,
       byGuest: (bits & MSR_BY_GUEST) !== 0,

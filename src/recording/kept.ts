@@ -13,6 +13,8 @@ const REASONS_MAX = 1000;
 export const MSR_WRITE = 1;
 export const MSR_BY_GUEST = 2;
 export const MSR_FAULT = 4;
+/** The CPU stands above these bits; CPU_MAX where there is no such column. */
+export const MSR_CPU_SHIFT = 3;
 
 /** For each sched_switch that `last` keeps, at most this many other events. */
 const EVENTS_PER_SWITCH = 16;
@@ -22,7 +24,7 @@ export class Kept {
   readonly switches: SwitchRows;
   /** Columns: number of the thread; 0 for an entry, else the index of the exit's reason. */
   readonly kvm: TimedRows;
-  /** Columns: number of the thread, MSR, low and high half of the value, line, bits. */
+  /** Columns: number of the thread, MSR, low and high half of the value, line, bits and CPU. */
   readonly msrs: TimedRows;
   /** The reason of an exit by its index; 0 is no reason. */
   readonly reasons: string[] = ['', '?'];
@@ -53,7 +55,7 @@ export class Kept {
     this.switches = new SwitchRows(this.threads.pids, last);
     const most = last === undefined ? undefined : last * EVENTS_PER_SWITCH;
     this.kvm = new TimedRows([32, 16], most);
-    this.msrs = new TimedRows([32, 32, 32, 32, 32, 8], most);
+    this.msrs = new TimedRows([32, 32, 32, 32, 32, 16], most);
   }
 
   /** Whether events of this machine are read: those of the one asked for, or of the first. */
@@ -135,12 +137,14 @@ export class Kept {
     this.kvm.add(this.time, thread.number, index);
   }
 
-  msr(pid: number, access: MsrPayload, byGuest: boolean, line: number): void {
+  msr(pid: number, cpu: number, access: MsrPayload, byGuest: boolean, line: number): void {
     this.msrAccesses++;
     if (!isLbrMsr(access.msr)) return;
     const { msr, low, high, write, fault } = access;
     const bits = (write ? MSR_WRITE : 0) | (byGuest ? MSR_BY_GUEST : 0) | (fault ? MSR_FAULT : 0);
-    this.msrs.add(this.time, this.threads.ofPid(pid).number, msr, low, high, line, bits);
+    const place = (cpu & CPU_MAX) << MSR_CPU_SHIFT;
+    const thread = this.threads.ofPid(pid).number;
+    this.msrs.add(this.time, thread, msr, low, high, line, bits | place);
   }
 
   /** Events of a CPU were lost, or of any CPU (-1). */

@@ -89,6 +89,8 @@ export interface MsrAccess {
   /** Nanoseconds from the first event of the recording. */
   readonly time: number;
   readonly line: number;
+  /** Number of the CPU in the recording. */
+  readonly cpu: number;
   /** Index into `vcpus`; -1 for any other thread. */
   readonly vcpu: number;
   readonly write: boolean;

@@ -173,14 +173,16 @@ export class TextReader {
       }
     } else if (length === KVM_MSR.length && isAt(bytes, nameFrom, nameTo, KVM_MSR)) {
       const msr = kvmMsrIn(shownPayload(bytes, payload, end));
-      if (msr !== null && this.beginEvent(bytes)) this.kept.msr(this.pid(), msr, true, this.line);
+      if (msr !== null && this.beginEvent(bytes))
+        this.kept.msr(this.pid(), head.cpu, msr, true, this.line);
     } else if (
       isAt(bytes, nameFrom, nameTo, WRITE_MSR) ||
       isAt(bytes, nameFrom, nameTo, READ_MSR)
     ) {
       const write = bytes[nameFrom] === WRITE_MSR[0];
       const msr = hostMsrIn(shownPayload(bytes, payload, end), write);
-      if (msr !== null && this.beginEvent(bytes)) this.kept.msr(this.pid(), msr, false, this.line);
+      if (msr !== null && this.beginEvent(bytes))
+        this.kept.msr(this.pid(), head.cpu, msr, false, this.line);
     } else if (isLossRecord(bytes, head)) {
       this.kept.lost(head.cpu, '');
     }

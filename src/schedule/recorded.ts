@@ -194,8 +194,8 @@ export class RecordedWindows {
   }
 }
 
-/** The machine that holds all of a recording, if there can be one. */
-function wholeMachine({
+/** The machine that holds all of a recording, if there can be one, with its numbers of vCPUs. */
+export function wholeMachine({
   vcpus,
   vms,
   pcpus,
