@@ -137,8 +137,8 @@ export function estimateShift(recording: Recording, vm: number, guest: GuestReco
     throw new TraceError(
       guest.file,
       0,
-      `the clock of this guest can't be estimated: at best, ${inSlice} of ${compared} switches of ` +
-        `its tasks fall into slices of VM ${recording.vms[vm].name}; say host's clock less ` +
+      `the clock of this guest can't be estimated: at best, ${inSlice} of ${compared} switches ` +
+        `of its tasks fall into slices of VM ${recording.vms[vm].name}; say host's clock less ` +
         "guest's clock with --clock-offset VM=NANOSECONDS, or record both at the same time",
     );
   }
@@ -179,7 +179,7 @@ function slicesOf(
   return { begins: Float64Array.from(begins), ends: Float64Array.from(ends) };
 }
 
-/** How likely a switch outside of every slice is nevertheless: a lost event, a clock that drifts. */
+/** How likely a switch outside of every slice is nevertheless: lost events, clocks that drift. */
 const ODD = 0.01;
 
 /**

@@ -5,8 +5,8 @@
  * The model is given the recorded switches and the accesses of guests that have exited
  * (kvm_msr), in their order. It says whether each of them would exit, fault, and, for DEBUGCTL,
  * what it would read. The host's own accesses (write_msr, read_msr) are looked at from one switch
- * of a pCPU to the next: how many it writes, and whether it reads any. Accesses that were passed through are in no recording, and no policy sees
- * them either.
+ * of a pCPU to the next: how many it writes, and whether it reads any. Accesses that were passed
+ * through are in no recording, and no policy sees them either.
  */
 import type { KernelVersion } from '../../guest/perf/kernel.js';
 import { Observer } from '../../host/observer.js';
