@@ -1,7 +1,7 @@
 /** Makes a recording of what was kept of its text. */
 import type { Kept } from './kept.js';
 import { MSR_BY_GUEST, MSR_CPU_SHIFT, MSR_FAULT, MSR_WRITE } from './kept.js';
-import { sharedBytes, sharedFloats, sharedShorts, sharedWords } from './rows.js';
+import { sharedBytes, sharedFloats, sharedIndices, sharedWords } from './rows.js';
 import { type HostSchedule, KvmEvents, type MsrAccess, type Recording } from './recording.js';
 import type { TextReader } from './text_reader.js';
 import { TraceError } from './trace_error.js';
@@ -116,8 +116,8 @@ function walkAll(
   const steps = {
     length,
     time: sharedFloats(length),
-    pcpu: sharedShorts(length),
-    vcpu: sharedShorts(length),
+    pcpu: sharedIndices(length, pcpus.length - 1),
+    vcpu: sharedIndices(length, vcpus.length - 1),
     line: sharedWords(length),
     bits: sharedBytes(length),
   };

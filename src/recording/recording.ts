@@ -18,9 +18,9 @@ export interface Steps {
   /** Nanoseconds from the first event of the recording. */
   readonly time: Float64Array;
   /** Index into `pcpus`. */
-  readonly pcpu: Int16Array;
+  readonly pcpu: Int8Array | Int16Array;
   /** Index into `vcpus`; -1 for any other thread, idle included. */
-  readonly vcpu: Int16Array;
+  readonly vcpu: Int8Array | Int16Array;
   /** Line of the text, from 1. */
   readonly line: Uint32Array;
   /** INFERRED, AFTER_GAP. */

@@ -3,8 +3,11 @@
  * would be ten times as large, and a text of 1 GB has some ten million rows.
  */
 
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
 /** Rows of a block; a full block is never moved again. */
-const ROWS = 8192;
+const ROWS = 262_144;
 
 /** Times are kept as 32 bits of nanoseconds from the first row of their block. */
 const SPAN_MAX = 0xffffffff;
@@ -30,27 +33,83 @@ export function numberAt({ bases, columns }: Block, column: number, i: number): 
   return bases[column] + columns[column][i];
 }
 
-/** A 32-bit column as narrow as its numbers allow, and what these count from then. */
-function packed(
-  column: Numbers,
-  rows: number,
-): { readonly base: number; readonly column: Numbers } {
-  if (!(column instanceof Uint32Array)) return { base: 0, column: column.slice(0, rows) };
+/** How a column of a block is kept. */
+interface Packing {
+  readonly base: number;
+  readonly width: Width;
+}
+
+/** A 32-bit column is kept as narrow as its numbers allow; the others as they are. */
+function packingOf(column: Numbers, rows: number): Packing {
+  if (!(column instanceof Uint32Array)) return { base: 0, width: widthOf(column) };
   let [least, most] = [Infinity, 0];
   for (let i = 0; i < rows; i++) {
     if (column[i] < least) least = column[i];
     if (column[i] > most) most = column[i];
   }
   const range = most - least;
-  if (range > 0xffff) return { base: 0, column: column.slice(0, rows) };
-  const narrow = range > 0xff ? new Uint16Array(rows) : new Uint8Array(rows);
-  for (let i = 0; i < rows; i++) narrow[i] = column[i] - least;
-  return { base: least, column: narrow };
+  if (range > 0xffff) return { base: 0, width: 32 };
+  return { base: least, width: range > 0xff ? 16 : 8 };
+}
+
+function widthOf(column: Numbers): Width {
+  return (8 * column.BYTES_PER_ELEMENT) as Width;
+}
+
+/** A column within the one buffer of its block. */
+function view(buffer: ArrayBuffer, at: number, rows: number, width: Width): Numbers {
+  if (width === 8) return new Uint8Array(buffer, at, rows);
+  return width === 16 ? new Uint16Array(buffer, at, rows) : new Uint32Array(buffer, at, rows);
+}
+
+/** Ends at a multiple of four. */
+function aligned(bytes: number): number {
+  return (bytes + 3) & ~3;
+}
+
+/**
+ * Puts the rows into one buffer: it is so large that the system gets it back as soon as it is
+ * collected.
+ */
+function packed(
+  time: number,
+  rows: number,
+  offsets: Uint32Array,
+  columns: readonly Numbers[],
+): Block {
+  const packings = columns.map((column) => packingOf(column, rows));
+  const bytes = packings.reduce((sum, { width }) => sum + aligned((rows * width) / 8), rows * 4);
+  const buffer = new ArrayBuffer(bytes);
+  const kept = new Uint32Array(buffer, 0, rows);
+  kept.set(offsets.subarray(0, rows));
+  let at = rows * 4;
+  const views = packings.map(({ base, width }, c) => {
+    const into = view(buffer, at, rows, width);
+    at += aligned((rows * width) / 8);
+    for (let i = 0; i < rows; i++) into[i] = columns[c][i] - base;
+    return into;
+  });
+  return { rows, time, offsets: kept, bases: packings.map(({ base }) => base), columns: views };
 }
 
 function columnOf(width: Width): Numbers {
   if (width === 8) return new Uint8Array(ROWS);
   return width === 16 ? new Uint16Array(ROWS) : new Uint32Array(ROWS);
+}
+
+/** Bytes of released blocks at which they are collected. */
+const COLLECTED = 16_000_000;
+
+/**
+ * Has V8 collect what was let go of. It would do so when memory is asked for, and whoever fills
+ * columns that are there already asks for none: rows and columns would both be in memory at the
+ * end. Recordings of less than a million switches never come here.
+ */
+function collect(): void {
+  setFlagsFromString('--expose-gc');
+  const gc: unknown = runInNewContext('gc');
+  setFlagsFromString('--no-expose-gc');
+  if (typeof gc === 'function') Reflect.apply(gc, undefined, []);
 }
 
 /** Rows of a time and up to six numbers; the oldest can be let go. */
@@ -100,11 +159,7 @@ export class TimedRows {
     const { open } = this;
     if (open === 0) return;
     this.starts.push(this.added - open);
-    const offsets = this.offsets.slice(0, open);
-    const narrow = this.columns.map((column) => packed(column, open));
-    const columns = narrow.map(({ column }) => column);
-    const bases = narrow.map(({ base }) => base);
-    this.blocks.push({ rows: open, time: this.base, offsets, bases, columns });
+    this.blocks.push(packed(this.base, open, this.offsets, this.columns));
     this.closedRows += open;
     this.open = 0;
     for (;;) {
@@ -148,6 +203,7 @@ export class TimedRows {
   forEach(see: (time: number, block: Block, i: number) => void, release = false): void {
     this.close();
     let skip = Math.max(0, this.closedRows - this.most);
+    let released = 0;
     for (let b = this.firstBlock; b < this.blocks.length; b++) {
       const block = this.blocks[b];
       if (block === null) continue;
@@ -155,7 +211,12 @@ export class TimedRows {
         see(block.time + block.offsets[i], block, i);
       }
       skip = 0;
-      if (release) this.blocks[b] = null;
+      if (!release) continue;
+      this.blocks[b] = null;
+      released += block.columns[0].buffer.byteLength;
+      if (released < COLLECTED) continue;
+      collect();
+      released = 0;
     }
   }
 }
@@ -259,7 +320,9 @@ export function sharedWords(length: number): Uint32Array {
   return new Uint32Array(new SharedArrayBuffer(length * 4));
 }
 
-export function sharedShorts(length: number): Int16Array {
+/** A column of numbers from -1 to `most`. */
+export function sharedIndices(length: number, most: number): Int8Array | Int16Array {
+  if (most < 128) return new Int8Array(new SharedArrayBuffer(length));
   return new Int16Array(new SharedArrayBuffer(length * 2));
 }
 
