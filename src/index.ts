@@ -89,16 +89,18 @@ export type { Replay } from './schedule/token.js';
 export type { Breaker, ReplayCase } from './campaign/replay_file.js';
 
 // Recorded schedules.
-export { parseFtrace, readFtraceFile, TraceError } from './schedule/ftrace.js';
-export { DEFAULT_VCPU_THREADS, hostSchedule, summarize } from './schedule/host_schedule.js';
-export type { FtraceText, SchedSwitch } from './schedule/ftrace.js';
+export { parseRecording, readRecording } from './recording/read.js';
+export { summarize } from './recording/recording.js';
+export { TraceError } from './recording/trace_error.js';
+export type { ReadControl, ReadOptions, ReadProgress } from './recording/read.js';
 export type {
   HostSchedule,
-  ScheduleStep,
+  MsrAccess,
+  Recording,
   ScheduleSummary,
-  VcpuThread,
-  VmEvidence,
-} from './schedule/host_schedule.js';
+  Steps,
+} from './recording/recording.js';
+export type { Sureness, VcpuEvidence, VcpuThread, VmEvidence } from './recording/vcpus.js';
 
 // Exploration: of the machine, and of any model.
 export { DEFAULT_GROUPS } from './states/alphabet.js';

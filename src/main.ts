@@ -14,6 +14,7 @@ import { corpusCommand } from './questions/corpus/command.js';
 import { exploreCommand } from './questions/explore/command.js';
 import { kernelCommand } from './questions/kernel_build/command.js';
 import { listCommand } from './questions/list/command.js';
+import { lookCommand } from './questions/look/command.js';
 import { replayCommand } from './questions/replay/command.js';
 import { reviewCommand } from './questions/review/command.js';
 import { verifyCommand } from './questions/verify/command.js';
@@ -36,6 +37,7 @@ function program(done: (code: number) => void): Command {
     reviewCommand(done),
     conformCommand(done),
     corpusCommand(done),
+    lookCommand(done),
     kernelCommand(),
     listCommand(),
   ];

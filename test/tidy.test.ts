@@ -40,6 +40,7 @@ const ROOMS: readonly string[] = [
   'host',
   'machine',
   'tree',
+  'recording',
   'schedule',
   'judge',
   'campaign',

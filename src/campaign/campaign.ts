@@ -10,8 +10,8 @@ import { isSeldom, knownFailure, notApplicable } from '../judge/declared.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
 import type { Shape } from '../machine/config.js';
 import { drawOf } from '../schedule/draw.js';
-import type { HostSchedule } from '../schedule/host_schedule.js';
-import { type RecordedWindow, recordedWindows } from '../schedule/recorded.js';
+import type { HostSchedule } from '../recording/recording.js';
+import { type RecordedWindow, RecordedWindows } from '../schedule/recorded.js';
 import { ACTION_NAMES } from '../schedule/table.js';
 import type { Replay } from '../schedule/token.js';
 import type { Property, PropertyName, ReachName } from '../judge/properties.js';
@@ -122,7 +122,9 @@ export const ACTIONS_PER_RUN = 60;
 class PolicyCampaign {
   private readonly policy: LbrPolicy;
   private readonly options: CampaignOptions;
-  private readonly windows: readonly RecordedWindow[];
+  private readonly windows: readonly RecordedWindows[];
+  /** Number of the windows of all recordings. */
+  private readonly windowCount: number;
   private readonly shapes: readonly ShapeCampaign[];
   private readonly list: KernelList;
   private runs = 0;
@@ -131,17 +133,18 @@ class PolicyCampaign {
     this.policy = policy;
     this.options = options;
     this.list = options.list ?? listFor(options.kernel);
-    this.windows = options.schedules.flatMap(recordedWindows);
+    this.windows = options.schedules.map((schedule) => new RecordedWindows(schedule));
+    this.windowCount = this.windows.reduce((sum, { length }) => sum + length, 0);
     const { model, kernel, alive } = options;
     const common = { model, kernel, policy, driver: driverOf(options) };
-    const shapes = this.windows.length === 0 ? options.shapes : distinctShapes(this.windows);
+    const shapes = this.windowCount === 0 ? options.shapes : distinctShapes(this.windows);
     this.shapes = shapes.map((shape) => new ShapeCampaign({ shape, ...common }, alive, this.list));
   }
 
   /** All runs, and what came of them. */
   report(): Report {
-    const { options, policy, windows } = this;
-    const wanted = Math.max(options.runs, windows.length);
+    const { options, policy, windowCount } = this;
+    const wanted = Math.max(options.runs, windowCount);
     let goOn = true;
     while (this.runs < wanted && goOn) {
       this.run(this.runs++);
@@ -165,15 +168,25 @@ class PolicyCampaign {
   }
 
   private run(index: number): void {
-    const { shapes, windows } = this;
+    const { shapes, windowCount } = this;
     const { seed, steps } = this.options;
-    const window = windows.length === 0 ? null : windows[index % windows.length];
+    const window = windowCount === 0 ? null : this.windowAt(index % windowCount);
     const campaign =
       window === null
         ? shapes[index % shapes.length]
         : shapes.find(({ shape }) => sameShape(shape, window.shape));
     assert(campaign !== undefined, 'each window has a machine of its shape');
     campaign.run(drawOf(seed, index), steps, window);
+  }
+
+  /** A window of any of the recordings, which follow each other. */
+  private windowAt(index: number): RecordedWindow {
+    let i = index;
+    for (const windows of this.windows) {
+      if (i < windows.length) return windows.at(i);
+      i -= windows.length;
+    }
+    throw new RangeError(`there is no window ${index}`);
   }
 
   private actions(): Record<string, number> {
@@ -307,8 +320,10 @@ function isIn(shapes: readonly Shape[], shape: Shape): boolean {
   return shapes.some((other) => sameShape(other, shape));
 }
 
-function distinctShapes(windows: readonly RecordedWindow[]): Shape[] {
+function distinctShapes(recordings: readonly RecordedWindows[]): Shape[] {
   const shapes: Shape[] = [];
-  for (const { shape } of windows) if (!isIn(shapes, shape)) shapes.push(shape);
+  for (const windows of recordings) {
+    for (const shape of windows.shapes()) if (!isIn(shapes, shape)) shapes.push(shape);
+  }
   return shapes;
 }

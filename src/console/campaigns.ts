@@ -1,7 +1,7 @@
 /** Campaigns in worker threads: what the questions that draw schedules have in common. */
 import type { KernelVersion } from '../guest/perf/kernel.js';
 import type { PropertyName } from '../judge/properties.js';
-import type { HostSchedule } from '../schedule/host_schedule.js';
+import type { HostSchedule } from '../recording/recording.js';
 import type { Shape } from '../machine/config.js';
 import { ACTIONS_PER_RUN, type Progress } from '../campaign/campaign.js';
 import { inWorkers, type PoolResults } from './pool.js';

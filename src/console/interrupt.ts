@@ -21,6 +21,11 @@ export class Interrupt<P> {
     return Atomics.load(this.stop, 0) !== 0;
   }
 
+  /** Shows how far the work is. */
+  show(progress: P): void {
+    this.line.update(progress);
+  }
+
   private readonly hear = (): void => {
     if (Atomics.exchange(this.stop, 0, 1) !== 0) process.exit(EXIT_INTERRUPTED);
     this.line.end();

@@ -5,9 +5,14 @@ import { ShapeCampaign } from '../../src/campaign/shape_campaign.js';
 import type { MachineConfig } from '../../src/machine/config.js';
 import { Machine } from '../../src/machine/machine.js';
 import { drawOf } from '../../src/schedule/draw.js';
-import type { HostSchedule, ScheduleStep } from '../../src/schedule/host_schedule.js';
-import type { RecordedWindow } from '../../src/schedule/recorded.js';
-import { recordedWindows, WINDOW_STEPS, windowsIn } from '../../src/schedule/recorded.js';
+import { shapeProblem } from '../../src/machine/config.js';
+import type { HostSchedule } from '../../src/recording/recording.js';
+import {
+  type RecordedWindow,
+  RecordedWindows,
+  WINDOW_PCPUS,
+  WINDOW_STEPS,
+} from '../../src/schedule/recorded.js';
 import { type Schedule, step } from '../../src/schedule/schedule.js';
 import { policyOf } from '../rig/machine.js';
 import { Observer } from '../../src/host/observer.js';
@@ -15,54 +20,104 @@ import { SEED, seeded } from '../rig/seed.js';
 import { configOf } from '../rig/states.js';
 
 const RUNS = 100;
-/** VMs by their numbers in the recording, each with the indices of its vCPUs in any order. */
-const vms = fc.uniqueArray(
-  fc.record({
-    vm: fc.constantFrom(0, 1, 2, 5, 9),
-    indices: fc.uniqueArray(fc.nat(2), { minLength: 1, maxLength: 3 }),
-  }),
-  { minLength: 1, maxLength: 3, selector: ({ vm }) => vm },
-);
+/** A step as a test writes it. */
+interface Step {
+  readonly pcpu: number;
+  readonly vcpu: number;
+}
 
-const recording: fc.Arbitrary<HostSchedule> = vms.chain((list) => {
-  const vcpus = list.flatMap(({ vm, indices }) =>
-    indices.map((index) => ({ vm, index, pid: 0, comm: '', vm_from: 'given' as const })),
-  );
-  const steps = fc.array(
-    fc.record({
-      pcpu: fc.nat(1),
-      vcpu: fc.integer({ min: -1, max: vcpus.length - 1 }),
-      time_us: fc.constant(0),
-      line: fc.constant(0),
-      inferred: fc.boolean(),
+/** A recording of VMs with so many vCPUs each, on so many pCPUs. */
+function scheduleOf(perVm: readonly number[], pcpus: number, list: readonly Step[]): HostSchedule {
+  const vcpus = perVm.flatMap((count, vm) =>
+    Array.from({ length: count }, (_, i) => {
+      const from = { vcpuFrom: 'given', vmFrom: 'given', sure: 'certain' } as const;
+      // A number in the recording is no place in the machine.
+      return { vm, index: 2 * i + 1, pid: 0, comm: '', ...from };
     }),
+  );
+  const steps = {
+    length: list.length,
+    time: new Float64Array(list.length),
+    pcpu: Int16Array.from(list, ({ pcpu }) => pcpu),
+    vcpu: Int16Array.from(list, ({ vcpu }) => vcpu),
+    line: new Uint32Array(list.length),
+    bits: new Uint8Array(list.length),
+  };
+  const vms = perVm.map((_, vm) => ({ name: String(vm) }));
+  return { file: '', vms, vcpus, pcpus: Array.from({ length: pcpus }, (_, i) => 4 * i), steps };
+}
+
+function windowsOf(schedule: HostSchedule): RecordedWindow[] {
+  const windows = new RecordedWindows(schedule);
+  return Array.from({ length: windows.length }, (_, i) => windows.at(i));
+}
+
+function stepsArb(vcpus: number, pcpus: number): fc.Arbitrary<Step[]> {
+  return fc.array(
+    fc.record({ pcpu: fc.nat(pcpus - 1), vcpu: fc.integer({ min: -1, max: vcpus - 1 }) }),
     { maxLength: 3 * WINDOW_STEPS, size: 'max' },
   );
-  return steps.map((all) => ({ file: '', vcpus, pcpus: [0, 4], steps: all }));
-});
+}
 
-/** The machine's number of a step's vCPU. The machine numbers VMs in the order of the vCPUs. */
-function numberOf({ vcpus }: HostSchedule, { vcpu }: ScheduleStep): number {
+const recording: fc.Arbitrary<HostSchedule> = fc
+  .array(fc.integer({ min: 1, max: 3 }), { minLength: 1, maxLength: 3 })
+  .chain((perVm) =>
+    stepsArb(
+      perVm.reduce((a, b) => a + b),
+      2,
+    ).map((steps) => scheduleOf(perVm, 2, steps)),
+  );
+
+/** Switches that a host can make: no vCPU is on two pCPUs at once. */
+function possibleSteps(list: readonly Step[]): Step[] {
+  const where = new Map<number, number>();
+  const on = new Map<number, number>();
+  return list.flatMap(({ pcpu, vcpu }) => {
+    const steps: Step[] = [];
+    const other = where.get(vcpu);
+    if (vcpu >= 0 && other !== undefined && other !== pcpu) {
+      steps.push({ pcpu: other, vcpu: -1 });
+      on.delete(other);
+    }
+    where.delete(on.get(pcpu) ?? -1);
+    steps.push({ pcpu, vcpu });
+    if (vcpu < 0) on.delete(pcpu);
+    else {
+      on.set(pcpu, vcpu);
+      where.set(vcpu, pcpu);
+    }
+    return steps;
+  });
+}
+
+/** A host that no machine can hold: 64 pCPUs, 16 VMs of 4 vCPUs. */
+const large: fc.Arbitrary<HostSchedule> = stepsArb(64, 64).map((steps) =>
+  scheduleOf(Array<number>(16).fill(4), 64, possibleSteps(steps)),
+);
+
+/** The machine's number of a step's vCPU where one machine holds all of the recording. */
+function numberOf({ vcpus, vms }: HostSchedule, vcpu: number): number {
   if (vcpu < 0) return -1;
-  const order = [...new Set(vcpus.map(({ vm }) => vm))];
-  const most = Math.max(...vcpus.map(({ index }) => index)) + 1;
-  return order.indexOf(vcpus[vcpu].vm) * most + vcpus[vcpu].index;
+  const perVm = vms.map((_, vm) => vcpus.filter((one) => one.vm === vm).length);
+  const before = vcpus.slice(0, vcpu).filter(({ vm }) => vm === vcpus[vcpu].vm).length;
+  return vcpus[vcpu].vm * Math.max(...perVm) + before;
 }
 
 describe('recordedWindows', () => {
-  it('recordedWindows keeps every step in order, under numbers of the machine it asks for', () => {
+  it('windows keep every step in order, under numbers of the machine that holds them all', () => {
     fc.assert(
       fc.property(recording, (recorded) => {
-        const windows = recordedWindows(recorded);
-        const { vcpus, steps } = recorded;
+        const windows = windowsOf(recorded);
+        const { vcpus, vms, steps } = recorded;
         expect(windows.flatMap((window) => window.steps)).toEqual(
-          steps.map((one) => ({ pcpu: one.pcpu, vcpu: numberOf(recorded, one) })),
+          Array.from({ length: steps.length }, (_, i) => ({
+            pcpu: steps.pcpu[i],
+            vcpu: numberOf(recorded, steps.vcpu[i]),
+          })),
         );
-        expect(windowsIn(recorded)).toBe(windows.length);
-        const most = Math.max(...vcpus.map(({ index }) => index)) + 1;
-        const shape = { vms: new Set(vcpus.map(({ vm }) => vm)).size, vcpus: most };
+        const most = Math.max(...vms.map((_, vm) => vcpus.filter((one) => one.vm === vm).length));
         for (const [i, window] of windows.entries()) {
-          expect(window.shape).toEqual({ ...shape, tasks: most + 1, pcpus: 2 });
+          expect(window.shape).toEqual({ vms: vms.length, vcpus: most, tasks: most + 1, pcpus: 2 });
           const last = i === windows.length - 1;
           expect(window.steps.length).toBe(last ? steps.length - i * WINDOW_STEPS : WINDOW_STEPS);
         }
@@ -71,19 +126,62 @@ describe('recordedWindows', () => {
     );
   });
 
-  it('a window begins with the vCPUs that were on the pCPUs last', () => {
+  it('a window begins with the vCPUs that were on the pCPUs last, in any order of asking', () => {
     fc.assert(
       fc.property(recording, (recorded) => {
-        for (const [i, { residents }] of recordedWindows(recorded).entries()) {
-          const before = recorded.steps.slice(0, i * WINDOW_STEPS);
-          const there = [0, 1].map((pcpu) => {
-            const last = before.findLast((one) => one.pcpu === pcpu);
-            return last === undefined ? -1 : numberOf(recorded, last);
-          });
-          expect(residents).toEqual(there);
+        const windows = new RecordedWindows(recorded);
+        for (let i = windows.length - 1; i >= 0; i--) {
+          const there = [-1, -1];
+          for (let s = 0; s < i * WINDOW_STEPS; s++) {
+            there[recorded.steps.pcpu[s]] = numberOf(recorded, recorded.steps.vcpu[s]);
+          }
+          expect(windows.at(i).residents).toEqual(there);
         }
       }),
-      seeded(200),
+      seeded(100),
+    );
+  });
+
+  it('a window of a large host has a machine of what takes part in it, and loses no step', () => {
+    fc.assert(
+      fc.property(large, ({ vcpus, ...rest }) => {
+        const recorded = { vcpus, ...rest };
+        const windows = new RecordedWindows(recorded);
+        const shapes = windows.shapes().map((shape) => JSON.stringify(shape));
+        const group = (i: number): number => Math.floor(recorded.steps.pcpu[i] / WINDOW_PCPUS);
+        const order = Array.from({ length: recorded.steps.length }, (_, i) => i);
+        order.sort((a, b) => group(a) - group(b) || a - b);
+        let at = 0;
+        for (const { shape, steps, residents } of windowsOf(recorded)) {
+          expect(shapeProblem(shape)).toBeNull();
+          expect(shape.pcpus).toBeLessThanOrEqual(WINDOW_PCPUS);
+          expect(new Set(order.slice(at, at + steps.length).map(group)).size).toBe(1);
+          expect(shapes).toContain(JSON.stringify(shape));
+          expect(steps.length).toBeGreaterThan(0);
+          expect(steps.length).toBeLessThanOrEqual(WINDOW_STEPS);
+          expect(residents).toHaveLength(shape.pcpus);
+          // Within a window, names stand for one thing each, and VMs for VMs.
+          const names = new Map<number, number>();
+          const vms = new Map<number, number>();
+          for (const { pcpu, vcpu } of steps) {
+            const original = recorded.steps.vcpu[order[at]];
+            expect(pcpu).toBeLessThan(shape.pcpus);
+            expect(vcpu < 0).toBe(original < 0);
+            if (original >= 0) {
+              expect(names.get(original) ?? vcpu).toBe(vcpu);
+              names.set(original, vcpu);
+              const vm = Math.trunc(vcpu / shape.vcpus);
+              expect(vms.get(vcpus[original].vm) ?? vm).toBe(vm);
+              vms.set(vcpus[original].vm, vm);
+            }
+            at++;
+          }
+          expect(new Set(names.values()).size).toBe(names.size);
+          expect(new Set(vms.values()).size).toBe(vms.size);
+        }
+        expect(at).toBe(recorded.steps.length);
+      }),
+      seeded(60),
     );
   });
 });
@@ -146,7 +244,7 @@ describe('a recorded run', () => {
     let [inside, armed] = [0, 0];
     fc.assert(
       fc.property(recording, fc.nat(), (recorded, run) => {
-        for (const window of recordedWindows(recorded).filter(possible)) {
+        for (const window of windowsOf(recorded).filter(possible)) {
           const { vms: n, vcpus, tasks, pcpus } = window.shape;
           const config = configOf(policyOf('never'), [n, vcpus, tasks, pcpus]);
           const campaign = new ShapeCampaign(config);
@@ -165,6 +263,25 @@ describe('a recorded run', () => {
     expect(inside).toBeGreaterThan(5);
     // If no function comes, an armed switch is made at the end of its gap.
     expect(armed).toBeGreaterThan(inside);
+  });
+
+  it('a run of a window of a large host makes its switches, and no others', () => {
+    let windows = 0;
+    fc.assert(
+      fc.property(large, fc.nat(), (recorded, run) => {
+        for (const window of windowsOf(recorded).slice(0, 2)) {
+          const { vms: n, vcpus, tasks, pcpus } = window.shape;
+          const config = configOf(policyOf('never'), [n, vcpus, tasks, pcpus]);
+          const campaign = new ShapeCampaign(config);
+          campaign.run(drawOf(SEED, run), 60, window);
+          const replay = new Replay(config, campaign.lastSchedule);
+          expect(replay.changes).toEqual(changesOf(window, replay.booted));
+          windows++;
+        }
+      }),
+      seeded(15),
+    );
+    expect(windows).toBeGreaterThan(15);
   });
 
   it('a recorded run has one to four actions of the guests between two switches', () => {

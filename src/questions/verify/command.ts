@@ -18,14 +18,18 @@ import {
   EXIT_UNREACHED,
   exitCodesText,
 } from '../../console/exit_codes.js';
+import { addRecordingOptions, RECORDINGS_HELP } from '../../console/recording_options.js';
 import type { VerifyOptions } from './verify.js';
 
 const HELP = `
 The machine:
   Without --vms, --vcpus, --tasks and --pcpus, runs take turns with several small machines.
   With any of them there is one: 2 VMs of 1 vCPU and 2 tasks on 1 pCPU, but for what is given.
-  A --schedule brings its own. It is cut into windows of 24 recorded switches, one for each run.
+  A --schedule brings its own. It is cut into windows of 24 recorded switches, one for each run;
+  where one machine can't hold all of it, a window has the switches of four pCPUs.
   Every window is run at least once, also where that takes more runs than --runs says.
+
+${RECORDINGS_HELP}
 
 Examples:
   vlbr verify --policy pv-v2,pv-sound --property no-leak
@@ -43,7 +47,7 @@ const EXITS = exitCodesText({
 
 /** @param done - is told the exit code. */
 export function verifyCommand(done: (code: number) => void): Command {
-  return new Command('verify')
+  const command = new Command('verify')
     .description('judge host policies by generated schedules, against every property')
     .option('--policy <names>', 'policies, separated by commas (see: vlbr list policies)', 'all')
     .option('--property <names>', 'properties, likewise (see: vlbr list properties)', 'all')
@@ -58,8 +62,8 @@ export function verifyCommand(done: (code: number) => void): Command {
     .option('--runs <n>', 'runs for each policy, of 60 actions', runsNumber, 4000)
     .option('--seed <n>', SEED_SAYS, seedNumber, 1)
     .option('--no-shorten', 'no exploration for schedules shorter than those found')
-    .option('--schedule <file>', 'recorded host schedule, ftrace text; repeatable', collect)
-    .option('--vcpu-threads <regex>', 'its vCPU threads (default: "CPU \\d+/(KVM|TCG)")')
+    .option('--schedule <file>', 'recording of a host (see: vlbr look); repeatable', collect);
+  return addRecordingOptions(command)
     .option('--json', 'one JSON object on standard output')
     .addHelpText('after', `${HELP}\n${EXITS}`)
     .action(async (options: VerifyOptions) => {

@@ -3,15 +3,14 @@ import { caseOf, VERIFY_SCHEMA, withDriver } from '../../campaign/replay_file.js
 import { encodeToken } from '../../schedule/token.js';
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
 import type { Counterexample } from '../../campaign/campaign.js';
-import { summarize } from '../../schedule/host_schedule.js';
-import { windowsIn } from '../../schedule/recorded.js';
+import { recordingJson } from '../../tell/recording_text.js';
 import { ascii } from '../../console/text.js';
 import { timeline } from '../../tell/timeline.js';
-import { type Campaign, unexpectedIn } from './text.js';
+import { type Campaign, unexpectedIn, windowsIn } from './text.js';
 
 /** Everything but `elapsed_s` depends on the options and the seed alone. */
 export function verifyJson(campaign: Campaign): object {
-  const { model, kernel, seed, shapes, schedules, elapsed_s, report, byKernel } = campaign;
+  const { model, kernel, seed, shapes, recordings, elapsed_s, report, byKernel } = campaign;
   const { runs, steps, actions, interrupted, results, kernelFindings } = report;
   return {
     schema: VERIFY_SCHEMA,
@@ -23,12 +22,11 @@ export function verifyJson(campaign: Campaign): object {
     elapsed_s,
     steps,
     runs,
-    shapes: schedules.length > 0 ? [] : shapes,
-    schedules: schedules.map((schedule) => ({
-      file: schedule.file,
-      ...summarize(schedule),
+    shapes: recordings.length > 0 ? [] : shapes,
+    schedules: recordings.map((recording) => ({
+      ...recordingJson(recording),
       // A result of fewer runs than all windows together has left some of the recording out.
-      windows: windowsIn(schedule),
+      windows: windowsIn(recording),
     })),
     actions,
     results: results.map((result) => ({

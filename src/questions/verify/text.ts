@@ -3,11 +3,12 @@ import type { KernelVerdict } from './kernel_verdict.js';
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
 import type { CpuModel } from '../../hw/cpu_models.js';
 import type { KernelInfo } from '../../tree/binary.js';
-import { type HostSchedule, summarize } from '../../schedule/host_schedule.js';
+import { type Recording, summarize } from '../../recording/recording.js';
+import { printable } from '../../recording/trace_error.js';
 import type { Shape } from '../../machine/config.js';
 import type { Counterexample, Report, Result, Verdict } from '../../campaign/campaign.js';
 import { REACH_NAMES } from '../../judge/properties.js';
-import { WINDOW_STEPS, windowsIn } from '../../schedule/recorded.js';
+import { RecordedWindows, WINDOW_STEPS } from '../../schedule/recorded.js';
 import { caseOf, withDriver } from '../../campaign/replay_file.js';
 import { encodeToken } from '../../schedule/token.js';
 import type { Colours } from '../../console/colours.js';
@@ -36,7 +37,7 @@ export interface Campaign {
   readonly driverWords: readonly string[];
   readonly seed: number;
   readonly shapes: readonly Shape[];
-  readonly schedules: readonly HostSchedule[];
+  readonly recordings: readonly Recording[];
   /** The runs for each policy that were asked for; a recording may take more. */
   readonly runsAsked: number;
   readonly elapsed_s: number;
@@ -88,12 +89,12 @@ export function verifyText(campaign: Campaign, colours: Colours): string[] {
 }
 
 function headLines(campaign: Campaign, colours: Colours): string[] {
-  const { model, kernel, source, seed, schedules, shapes } = campaign;
+  const { model, kernel, source, seed, recordings, shapes } = campaign;
   const cpu = `${model.name} (${model.lbr_nr} records)`;
   const what = `${cpu}, ${guestText(kernel, source)}, seed ${seed}`;
   const machines =
-    schedules.length > 0
-      ? [...schedules.flatMap(scheduleLines), ...windowLines(campaign)]
+    recordings.length > 0
+      ? [...recordings.flatMap(scheduleLines), ...windowLines(campaign)]
       : shapeLines(shapes);
   return [colours.bold(`vlbr verify: ${what}`), ...machines];
 }
@@ -106,18 +107,24 @@ function shapeLines(shapes: readonly Shape[]): string[] {
   return wrap(`machines: ${texts.join('; ')}`, '', '  ');
 }
 
-function scheduleLines(schedule: HostSchedule): string[] {
-  const { vcpus, vms, pcpus, vcpu_switches, span_s } = summarize(schedule);
+function scheduleLines(recording: Recording): string[] {
+  const { vcpus, vms, pcpus, vcpu_switches, span_s } = summarize(recording);
   const who = `${plural(vcpus, 'vCPU')} of ${plural(vms, 'VM')} on ${plural(pcpus, 'pCPU')}`;
   const what = `${plural(vcpu_switches, 'vCPU switch')} in ${span_s.toFixed(1)} s`;
-  return wrap(`schedule: ${schedule.file}: ${who}, ${what}`, '', '  ');
+  const text = `schedule: ${printable(recording.file)}: ${who}, ${what}`;
+  return wrap(text, '', '  ');
+}
+
+/** Number of windows that a recording is cut into: the runs that it takes to run all of it. */
+export function windowsIn(recording: Recording): number {
+  return new RecordedWindows(recording).length;
 }
 
 /** Says that a recording takes more runs than were asked for: none of its windows is left out. */
-function windowLines({ schedules, runsAsked }: Campaign): string[] {
-  const windows = schedules.reduce((sum, schedule) => sum + windowsIn(schedule), 0);
+function windowLines({ recordings, runsAsked }: Campaign): string[] {
+  const windows = recordings.reduce((sum, recording) => sum + windowsIn(recording), 0);
   if (windows <= runsAsked) return [];
-  const what = `${plural(windows, 'window')} of ${WINDOW_STEPS} switches`;
+  const what = `${plural(windows, 'window')} of at most ${WINDOW_STEPS} switches`;
   const text = `runs: ${grouped(windows)} for each policy, and not ${grouped(runsAsked)}`;
   return wrap(`${text}, since what is recorded fills ${what}`, '', '  ');
 }

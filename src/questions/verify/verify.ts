@@ -8,11 +8,12 @@ import { verifyJson } from './json.js';
 import { kernelVerdict } from './kernel_verdict.js';
 import { type Campaign, unexpectedIn, verifyText } from './text.js';
 import { type Shape, shapeProblem } from '../../machine/config.js';
-import { parseFtrace, readFtraceFile, TraceError } from '../../schedule/ftrace.js';
-import type { HostSchedule } from '../../schedule/host_schedule.js';
-import { DEFAULT_VCPU_THREADS, hostSchedule } from '../../schedule/host_schedule.js';
+import type { HostSchedule, Recording } from '../../recording/recording.js';
+import type { RecordingOptions } from '../../console/recording_options.js';
+import { readOptionsOf, readWithProgress } from '../../console/recordings.js';
+import { printable } from '../../recording/trace_error.js';
+import { guessLines } from '../../tell/recording_text.js';
 import { DEFAULT_SHAPES, mergedReports, type Report } from '../../campaign/campaign.js';
-import { recordedShape } from '../../schedule/recorded.js';
 import { entryOf, namesOf, policiesOf } from '../../console/arguments.js';
 import { campaignsInWorkers } from '../../console/campaigns.js';
 import type { VerifyJob } from './worker.js';
@@ -26,7 +27,7 @@ import { printJson, printLines } from '../../console/output.js';
 const WORKER: URL = new URL('./verify_worker.js', import.meta.url);
 
 /** The options as commander hands them over. */
-export interface VerifyOptions extends DriverOptions, Partial<Shape> {
+export interface VerifyOptions extends DriverOptions, Partial<Shape>, RecordingOptions {
   readonly policy: string;
   readonly property: string;
   readonly cpu: string;
@@ -35,7 +36,6 @@ export interface VerifyOptions extends DriverOptions, Partial<Shape> {
   readonly seed: number;
   readonly shorten: boolean;
   readonly schedule?: readonly string[];
-  readonly vcpuThreads?: string;
   readonly json?: boolean;
 }
 
@@ -43,15 +43,18 @@ export interface VerifyOptions extends DriverOptions, Partial<Shape> {
 export async function verify(options: VerifyOptions): Promise<number> {
   const code = await askedCode(options);
   const asked = jobOf(options);
+  const recordings = await recordingsOf(options);
   // Exploration knows the port and lbr.c.
   const shorten = asked.shorten && code?.driver.image === undefined;
   const version = code?.info.version ?? asked.kernel;
-  const job = { ...asked, shorten, version, binary: code?.bytes ?? null };
+  const schedules = recordings.map(scheduleOf);
+  const job = { ...asked, schedules, shorten, version, binary: code?.bytes ?? null };
   const model = entryOf('CPU', options.cpu, CPU_MODELS);
+  if (options.json !== true) sayRecordings(recordings);
   const began = performance.now();
   const report = await runJob(job);
   const elapsed_s = Math.round(performance.now() - began) / 1000;
-  const { kernel, seed, shapes, schedules } = job;
+  const { kernel, seed, shapes } = job;
   const guest = { model, kernel, driver: code?.driver ?? PORT, source: code?.info ?? null };
   const words = driverWords(options);
   const campaign: Campaign = {
@@ -59,7 +62,7 @@ export async function verify(options: VerifyOptions): Promise<number> {
     driverWords: words,
     seed,
     shapes,
-    schedules,
+    recordings,
     runsAsked: job.runs,
     elapsed_s,
     report,
@@ -72,22 +75,19 @@ export async function verify(options: VerifyOptions): Promise<number> {
 }
 
 /** Checks everything that can be wrong with the options. */
-function jobOf(options: VerifyOptions): Omit<VerifyJob, 'binary' | 'version'> {
+function jobOf(options: VerifyOptions): Omit<VerifyJob, 'binary' | 'version' | 'schedules'> {
   const { cpu, kernel, runs, seed } = options;
   entryOf('CPU', cpu, CPU_MODELS);
   const policies = policiesOf(options.policy, askedPort(options));
   const properties = namesOf('property', options.property, PROPERTY_NAMES);
   const shapes = shapesOf(options);
-  const schedules = schedulesOf(options);
-  const recorded = schedules.map((schedule) => askedOf(schedule));
-  for (const { where, shape } of [...shapes.map((s) => ({ where: '', shape: s })), ...recorded]) {
+  for (const shape of shapes) {
     const problem = shapeProblem(shape);
-    if (problem === null) continue;
-    throw new UsageError(where === '' ? problem : `${where}: ${problem.replace('--', '')}`);
+    if (problem !== null) throw new UsageError(problem);
   }
   // A recording's own machine is not one of those that are explored.
-  const shorten = options.shorten && schedules.length === 0;
-  return { cpus: [cpu], kernel, shapes, policies, properties, runs, seed, schedules, shorten };
+  const shorten = options.shorten && (options.schedule ?? []).length === 0;
+  return { cpus: [cpu], kernel, shapes, policies, properties, runs, seed, shorten };
 }
 
 /** One shape if any part of it was given, else those that make runs meet the most. */
@@ -105,39 +105,47 @@ function shapesOf({ vms, vcpus, tasks, pcpus, schedule = [] }: VerifyOptions): r
   return [{ vms: vms ?? 2, vcpus: perVm, tasks: tasks ?? Math.max(2, perVm), pcpus: pcpus ?? 1 }];
 }
 
+/** Options that say how a recording is read. */
+const READING = {
+  vm: '--vm',
+  vcpuThreads: '--vcpu-threads',
+  allowGaps: '--allow-gaps',
+  last: '--last',
+  machine: '--machine',
+} as const;
+
 /** Reads the recordings. */
-function schedulesOf({ schedule = [], vcpuThreads }: VerifyOptions): HostSchedule[] {
-  if (schedule.length === 0 && vcpuThreads !== undefined) {
-    throw new UsageError('--vcpu-threads says which threads of a --schedule are vCPUs: give one');
+async function recordingsOf(options: VerifyOptions): Promise<Recording[]> {
+  const { schedule = [] } = options;
+  if (schedule.length === 0) {
+    const given = Object.entries(READING).find(([key]) => key in options);
+    if (given !== undefined) {
+      throw new UsageError(`${given[1]} says how a --schedule is read: give one`);
+    }
+    return [];
   }
-  const threads = vcpuThreads === undefined ? DEFAULT_VCPU_THREADS : threadsOf(vcpuThreads);
-  try {
-    return schedule.map((path) => {
-      const { file, text } = readFtraceFile(path);
-      return hostSchedule(parseFtrace(text, file), threads, file);
-    });
-  } catch (error) {
-    if (error instanceof TraceError) throw new UsageError(error.message);
-    throw error;
-  }
-}
-
-function threadsOf(regex: string): RegExp {
-  try {
-    return new RegExp(regex);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`--vcpu-threads: ${why}; give a JavaScript regular expression`);
-  }
-}
-
-/** The machine that a recording asks for, and how to begin the message if it can't be had. */
-function askedOf(schedule: HostSchedule): { readonly where: string; readonly shape: Shape } {
-  const { file, steps } = schedule;
-  if (steps.length === 0) {
+  const reading = readOptionsOf(options);
+  const recordings: Recording[] = [];
+  // One after the other: each has the progress line.
+  // oxlint-disable-next-line no-await-in-loop
+  for (const path of schedule) recordings.push(await readWithProgress(path, reading));
+  for (const { file, steps } of recordings) {
+    if (steps.length > 0) continue;
     throw new UsageError(`${file}: no vCPU is ever switched, so there is nothing to run`);
   }
-  return { where: `${file}: the recorded machine is too large`, shape: recordedShape(schedule) };
+  return recordings;
+}
+
+/** Says before the run who is taken for a vCPU, since a wrong guess would spoil all of it. */
+function sayRecordings(recordings: readonly Recording[]): void {
+  for (const recording of recordings) {
+    printLines([`reading ${printable(recording.file)}`, ...guessLines(recording), '']);
+  }
+}
+
+/** What of a recording its runs need; the rest stays here. */
+function scheduleOf({ file, vms, vcpus, pcpus, steps }: Recording): HostSchedule {
+  return { file, vms, vcpus, pcpus, steps };
 }
 
 /** Judges every policy of the job. @throws WorkerBug when a worker met an exception. */

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as exits from '../../../src/console/exit_codes.js';
+import { record } from '../../rig/recordings.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 /** A separate build, since dist/ may be in use while the tests run. */
@@ -198,8 +199,9 @@ describe('vlbr verify', () => {
 describe('vlbr verify --schedule', () => {
   const OTHER_VM = 'CPU 0/TCG';
   const line = (cpu: number, time: string, prev: string, next: string): string =>
-    `  x-1 [00${cpu}] d..2. ${time}: sched_switch: prev_comm=${prev} prev_pid=${pid(prev)} ` +
-    `prev_prio=120 prev_state=S ==> next_comm=${next} next_pid=${pid(next)} next_prio=120`;
+    `  x-1 [${String(cpu).padStart(3, '0')}] d..2. ${time}: sched_switch: ` +
+    `prev_comm=${prev} prev_pid=${pid(prev)} prev_prio=120 prev_state=S ==> ` +
+    `next_comm=${next} next_pid=${pid(next)} next_prio=120`;
   const pid = (comm: string): number =>
     ({ 'CPU 0/KVM': 7, 'CPU 1/KVM': 8, [OTHER_VM]: 9 })[comm] ?? 0;
   const good = [
@@ -213,6 +215,10 @@ describe('vlbr verify --schedule', () => {
     const path = file('good.txt', good.join('\n'));
     const { stdout } = vlbr(...SMALL, '--runs', '2', '--schedule', path);
     expect(stdout).toContain(`schedule: ${path}: 2 vCPUs of 1 VM on 1 pCPU, 3 vCPU switches`);
+    // Who is taken for a vCPU is said before the run.
+    const guess = 'VM 0: CPU 0/KVM-7, CPU 1/KVM-8 (vCPUs by its name; VM by order of pids, guess)';
+    expect(stdout.indexOf(guess)).toBeGreaterThan(0);
+    expect(stdout.indexOf(guess)).toBeLessThan(stdout.indexOf('vlbr verify:'));
   });
 
   describe('with more windows than --runs', () => {
@@ -254,7 +260,7 @@ describe('vlbr verify --schedule', () => {
 
   const broken: readonly (readonly [what: string, text: string | Uint8Array, message: RegExp])[] = [
     ['a truncated line', [...good, good[1].slice(0, 90)].join('\n'), /:5: .*cut off/],
-    ['an unknown CPU', [...good, line(5, '1.1', 'idle', 'CPU 1/KVM')].join('\n'), /:5: .*CPU 5/],
+    ['a damaged CPU', [...good, line(9999, '1.1', 'a', 'b')].join('\n'), /:5: CPU 9999 is none/],
     [
       'a thread on two CPUs',
       [...good, line(1, '1.1', 'idle', 'CPU 0/KVM')].join('\n'),
@@ -273,6 +279,25 @@ describe('vlbr verify --schedule', () => {
       expect(ended.stderr).toContain(path);
     },
   );
+});
+
+describe('vlbr look', () => {
+  it('vlbr look reads standard input, and ends at Ctrl-C with what is known', async () => {
+    const child = spawn(process.execPath, [CLI, 'look', '--last', '2', '-'], { stdio: 'pipe' });
+    let [stdout, stderr] = ['', ''];
+    child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+    // The last line is not whole when the signal comes.
+    child.stdin.write(`${record(['0 0 100', '0 100 101', '0 101 0'])}\n  x-1 [000`);
+    // Nothing tells from outside that the text was read; by then it has been.
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    child.kill('SIGINT');
+    expect(await new Promise((resolve) => child.on('close', resolve))).toBe(130);
+    expect(stderr).toContain('ending with what is known');
+    expect(stdout).toContain('vlbr look: standard input');
+    expect(stdout).toContain('2 sched_switch events');
+    expect(stdout).toContain('the reading was interrupted');
+  });
 });
 
 describe('usage errors', () => {
@@ -294,10 +319,13 @@ describe('usage errors', () => {
     ['verify --kernel 5.0', /--kernel.*6\.1, 6\.12, 7\.3, 4\.18/],
     ['verify --schedule /nowhere/x.txt', /\/nowhere\/x\.txt: there is no such file/],
     ['verify --schedule a --vms 2', /with --schedule the machine is the recorded one/],
-    ['verify --vcpu-threads x', /--schedule/],
+    ['verify --vcpu-threads x', /--vcpu-threads says how a --schedule is read: give one/],
+    ['verify --allow-gaps', /--allow-gaps says how a --schedule is read: give one/],
     ['verify --schedule a --vcpu-threads (', /--vcpu-threads.*regular expression/],
     ['verify --polcy never', /unknown option '--polcy'\n\(Did you mean --policy\?\)/],
     ['verify never', /too many arguments/],
+    ['look', /missing required argument 'file'/],
+    ['look x --last 0', /--last.*whole number from 1 to/],
     ['replay', /missing required argument/],
     ['replay v1.AAAA', /no replay token/],
     ['replay nowhere.json', /nowhere\.json: there is no such file/],

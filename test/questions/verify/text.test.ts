@@ -58,7 +58,7 @@ function campaign(results: readonly Result[], more: Partial<Report> = {}): Campa
     ...driver,
     seed: 7,
     shapes: DEFAULT_SHAPES,
-    schedules: [],
+    recordings: [],
     runsAsked: 5,
   };
   return { ...options, elapsed_s: 2, report, byKernel: BY_KERNEL };
