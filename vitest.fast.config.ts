@@ -7,7 +7,7 @@ import config from './vitest.config.js';
  */
 const SLOW: readonly string[] = [
   'test/readme_examples.test.ts',
-  'test/{findings,golden_kvm,kernels}.test.ts',
+  'test/{contract,findings,golden_kvm,kernels,kvm_edits,patches}.test.ts',
   'test/console/pool.test.ts',
   'test/hw/lbr_model.test.ts',
   'test/property/{policies,smaller_change,wiping}.test.ts',

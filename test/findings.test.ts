@@ -84,9 +84,10 @@ function shortest(policy: LbrPolicy): string[] {
 
 describe('docs/FINDINGS.md', () => {
   it('docs/FINDINGS.md mentions each schedule in its text, and no other', () => {
-    const named = new Set(TEXT.match(/(?<![\d,])0\d\d\b/g));
-    expect([...named].filter((number) => !GOLDEN.includes(number))).toEqual([]);
-    expect(GOLDEN.filter((number) => !named.has(number))).toEqual([]);
+    const below100 = TEXT.match(/(?<![\d,])0\d\d\b/g) ?? [];
+    expect(below100.filter((number) => !GOLDEN.includes(number))).toEqual([]);
+    const named = (number: string): boolean => new RegExp(`(?<![\\d,])${number}\\b`).test(TEXT);
+    expect(GOLDEN.filter((number) => !named(number))).toEqual([]);
   });
 
   it('docs/FINDINGS.md has each schedule in its index, with the ending of its file', () => {

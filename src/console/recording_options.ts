@@ -39,3 +39,20 @@ export const RECORDINGS_HELP: string = `Recordings:
   Most vCPUs in a recording: ${grouped(VCPUS_MAX)}, in as many VMs; CPU numbers up to \
 ${grouped(CPU_MAX)}. Only CPUs on which a
   vCPU runs count. A pipe that does not end is read until Ctrl-C; use --last to bound the memory.`;
+
+/** The options of guests' own recordings, as commander hands them over. */
+export interface GuestOptions {
+  readonly guest?: readonly string[];
+  readonly clockOffset?: readonly string[];
+}
+
+/** Adds the options of guests to a command. */
+export function addGuestOptions(command: Command): Command {
+  return command
+    .option('--guest <vm=file>', 'what a VM has recorded of its own tasks; repeatable', collect)
+    .option(
+      '--clock-offset <vm=ns>',
+      "host's clock less the VM's, in nanoseconds; by default estimated; repeatable",
+      collect,
+    );
+}

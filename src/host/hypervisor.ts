@@ -22,8 +22,6 @@ export interface TreeKvm {
   toggleWatchdog(pcpu: number): void;
   /** Its counter overflows, if it counts there now. Returns whether it does. */
   overflowWatchdog(pcpu: number): boolean;
-  /** A use of Intel PT begins on the host, unless perf refuses it, or ends. */
-  togglePt(pcpu: number): void;
   /**
    * An interrupt of the host's is to come on a pCPU while KVM runs there, after `after` places
    * where KVM turns interrupts on or off, or before it accesses an LBR MSR with them on. `what` is

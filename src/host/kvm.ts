@@ -222,7 +222,9 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
 
   /** Kernel: pmu_intel.c:intel_pmu_is_valid_lbr_msr(), but for what a policy knows better. */
   private isGiven(msr: number): boolean {
-    return this.givesLbr && this.map.kind(msr) !== KIND_NONE;
+    if (!this.givesLbr) return false;
+    const anyCpu = msr === msrs.MSR_LBR_SELECT && this.policy.selectOnAnyCpu === true;
+    return anyCpu || this.map.kind(msr) !== KIND_NONE;
   }
 
   /** Kernel: vmx.c:vmx_set_msr(), MSR_IA32_DEBUGCTLMSR. */

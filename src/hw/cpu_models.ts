@@ -47,6 +47,8 @@ export interface CpuModel {
   readonly doubleAbort: boolean;
   /** A deep C-state may zero FROM, TO, INFO and TOS. */
   readonly cstateWipe: boolean;
+  /** Linux lets LBR and Intel PT be used at once: x86_pmu.lbr_pt_coexist. */
+  readonly lbr_pt_coexist: boolean;
   /** Call-stack mode pushes a call to the next instruction, which the SDM says it does not. */
   readonly zeroCallPushed: boolean;
   /** Where the facts come from, and how sure they are (docs/FIDELITY.md). */
@@ -60,6 +62,7 @@ const OLD = {
   tsx: false,
   doubleAbort: false,
   cstateWipe: false,
+  lbr_pt_coexist: false,
   zeroCallPushed: false,
 };
 const LBR_TABLE = 'SDM Vol. 3B, "LBR Stack Size and TOS Pointer Range"';
@@ -145,6 +148,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     tsx: true,
     doubleAbort: true,
     cstateWipe: true,
+    lbr_pt_coexist: false,
     zeroCallPushed: true,
     cites:
       'SDM Vol. 3B, "Last Branch, Call Stack, Interrupt, and Exception Recording for Processors ' +
@@ -165,6 +169,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     tsx: false,
     doubleAbort: true,
     cstateWipe: true,
+    lbr_pt_coexist: false,
     zeroCallPushed: true,
     cites: 'Specification updates HSD172, HSM182, BDM127 [stated]',
   },
@@ -183,6 +188,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     tsx: true,
     doubleAbort: false,
     cstateWipe: true,
+    lbr_pt_coexist: false,
     zeroCallPushed: false,
     cites:
       'SDM Vol. 3B, "Last Branch, Call Stack, Interrupt, and Exception Recording for Processors ' +
@@ -215,6 +221,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     tsx: false,
     doubleAbort: false,
     cstateWipe: true,
+    lbr_pt_coexist: true,
     zeroCallPushed: false,
     cites:
       'SDM Vol. 3B, "Last Branch, Call Stack, Interrupt, and Exception Recording for Processors ' +
@@ -235,6 +242,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     tsx: true,
     doubleAbort: false,
     cstateWipe: true,
+    lbr_pt_coexist: true,
     zeroCallPushed: false,
     cites:
       'Linux 6.1 core.c:intel_pmu_init() [deduced]; LBR_FMT, and the rest as on Skylake: the ' +
@@ -255,6 +263,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     tsx: false,
     doubleAbort: false,
     cstateWipe: true,
+    lbr_pt_coexist: true,
     zeroCallPushed: false,
     cites:
       'Linux 6.1 core.c:intel_pmu_init() [deduced]; no rtm among the CPU flags that Linux lists ' +
@@ -275,6 +284,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     tsx: false,
     doubleAbort: false,
     cstateWipe: true,
+    lbr_pt_coexist: true,
     zeroCallPushed: false,
     cites:
       'Linux 6.1 core.c:intel_pmu_init() and commit 1ac7fd8159a8 [deduced]; C-states as on ' +

@@ -24,7 +24,6 @@ import type { Vcpu } from '../host/vcpu.js';
 import { type MachineConfig, totalVcpus } from './config.js';
 import { HostCode, KvmCode, startKvm } from './host_code.js';
 import {
-  COUNTER_EVENTS,
   firstCounterEvent,
   HOST_COUNTERS,
   HOST_EVENT_PINNED,
@@ -260,23 +259,16 @@ export class HostImage extends HostKernel {
     this.code.run(pcpu, 'vlbr_put_guest');
   }
 
-  /** Slot of the first counter of a pCPU, after those that KVM makes. */
-  private counterSlot(pcpu: number): number {
-    const { vcpus, ports } = this;
-    const ofKvm = firstCounterEvent(vcpus, ports.length) + COUNTER_EVENTS * vcpus;
-    return ofKvm + HOST_COUNTERS.length * pcpu;
+  protected override openCounter(pcpu: number, slot: number, which: number): void {
+    this.code.make(slot, pcpu, 'vlbr_open_counter', pcpu, HOST_COUNTERS[which]);
   }
 
-  override countersTaken(pcpu: number): boolean {
-    return this.code.event(this.counterSlot(pcpu)) !== 0;
+  protected override closeCounter(pcpu: number, slot: number): void {
+    this.code.run(pcpu, 'vlbr_close', this.code.event(slot));
   }
 
-  override takeCounters(pcpu: number, taken: boolean): void {
-    const first = this.counterSlot(pcpu);
-    HOST_COUNTERS.forEach((config, i) => {
-      if (taken) this.code.make(first + i, pcpu, 'vlbr_open_counter', pcpu, config);
-      else this.code.run(pcpu, 'vlbr_close', this.code.event(first + i));
-    });
+  override togglePt(pcpu: number): void {
+    this.code.run(pcpu, 'vlbr_toggle_pt');
   }
 
   /** The handler of an interrupt by which another CPU has perf turn its events on or off here. */

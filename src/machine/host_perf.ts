@@ -12,6 +12,7 @@ import * as perf from '../guest/perf/perf_event.js';
 import type { perf_event } from '../guest/perf/perf_structs.js';
 import { endGracePeriod } from '../guest/perf/task_data.js';
 import { assert } from '../hw/assert.js';
+import { NUM_COUNTERS } from '../guest/perf/cpu_structs.js';
 import { FIXED_COUNTER, type LogicalProcessor } from '../hw/logical_processor.js';
 import { KIND_NONE, lbrMap } from '../hw/lbr_map.js';
 import type { Memory } from '../hw/memory.js';
@@ -122,9 +123,15 @@ export const COUNTER_EVENTS = 8;
  */
 export const HOST_COUNTERS = [0x412e, 0x412e, 0x412e, 0x412e, 0xc0, 0x3c, 0x300] as const;
 
-/** Slots of the events that only a host with a tree's KVM has. */
-function eventsOfTree(vcpus: number, pcpus: number): number {
-  return COUNTER_EVENTS * vcpus + HOST_COUNTERS.length * pcpus;
+/** Of each, what it is for the port: its ATTR_* bits. */
+const COUNTER_ATTRS: readonly number[] = HOST_COUNTERS.map((_, i) => {
+  const kind = i < NUM_COUNTERS ? perf.ATTR_COUNTER : perf.onFixedCounter(i - NUM_COUNTERS);
+  return perf.ATTR_PINNED | kind;
+});
+
+/** Slots of the events that KVM makes for the counters of guests, as only a tree's does. */
+function eventsOfKvm({ policy }: MachineConfig, vcpus: number): number {
+  return policy.ofTree === true ? COUNTER_EVENTS * vcpus : 0;
 }
 
 /** Task slots are the vCPU threads and then one idle thread for each pCPU. */
@@ -136,8 +143,7 @@ export function hostKernelConfig(config: MachineConfig): KernelConfig {
     cpus: pcpus,
     tasks: vcpus + pcpus,
     events:
-      firstCounterEvent(vcpus, pcpus) +
-      (config.policy.ofTree === true ? eventsOfTree(vcpus, pcpus) : 0),
+      firstCounterEvent(vcpus, pcpus) + eventsOfKvm(config, vcpus) + HOST_COUNTERS.length * pcpus,
     pmu_version: config.model.pmu_version,
     version: config.kernel,
     pv: 'none',
@@ -152,6 +158,7 @@ export function hostKernelConfig(config: MachineConfig): KernelConfig {
 export class HostKernel implements HostPerf {
   readonly kernel: Kernel;
   protected readonly vcpus: number;
+  private readonly firstCounter: number;
   protected readonly ports: readonly HostPort[];
 
   constructor(
@@ -164,6 +171,8 @@ export class HostKernel implements HostPerf {
     ports: readonly HostPort[] = pcpus.map((cpu, i) => new HostPort(cpu, i, observer)),
   ) {
     this.vcpus = totalVcpus(config);
+    this.firstCounter =
+      firstCounterEvent(this.vcpus, pcpus.length) + eventsOfKvm(config, this.vcpus);
     this.ports = ports;
     this.kernel = new Kernel(memory, layout, hostKernelConfig(config), ports, output);
   }
@@ -289,14 +298,39 @@ export class HostKernel implements HostPerf {
     endGracePeriod(this.kernel);
   }
 
-  /** Whether counters of the host's own fill the PMU of a pCPU. */
-  countersTaken(_pcpu: number): boolean {
-    return false;
+  /** Slot of the first of the host's own counters of a pCPU. */
+  private counterSlot(pcpu: number): number {
+    return this.firstCounter + HOST_COUNTERS.length * pcpu;
   }
 
-  /** Opens the counters that fill a PMU, or closes them. A tree's C alone counts. */
-  takeCounters(_pcpu: number, _taken: boolean): void {
-    throw new Error('the port has no counters');
+  /** Whether counters of the host's own fill the PMU of a pCPU. */
+  countersTaken(pcpu: number): boolean {
+    return this.kernel.events[this.counterSlot(pcpu)].used !== 0;
+  }
+
+  /** Opens the counters that fill a PMU, or closes them. */
+  takeCounters(pcpu: number, taken: boolean): void {
+    for (let i = 0; i < HOST_COUNTERS.length; i++) {
+      const slot = this.counterSlot(pcpu) + i;
+      if (taken) this.openCounter(pcpu, slot, i);
+      else this.closeCounter(pcpu, slot);
+    }
+  }
+
+  /** @param which - a place in HOST_COUNTERS. */
+  protected openCounter(pcpu: number, slot: number, which: number): void {
+    const cpu = this.kernel.cpus[pcpu];
+    syscall.perf_event_open(cpu, slot, -1, COUNTER_ATTRS[which], 0);
+    core.perf_install_in_context(cpu, this.kernel.events[slot]);
+  }
+
+  protected closeCounter(pcpu: number, slot: number): void {
+    syscall.perf_event_release_kernel(this.kernel.cpus[pcpu], this.kernel.events[slot]);
+  }
+
+  /** A use of Intel PT begins on the host, if perf does not refuse it, or ends. */
+  togglePt(_pcpu: number): void {
+    syscall.togglePt(this.kernel);
   }
 
   /** While a guest LBR event is on, the host's own get no LBR (lbr.c:vlbr_exclude_host()). */

@@ -122,9 +122,11 @@ export class KernelImage {
   private record(cpu: number, address: number, bytes: Uint8Array): void {
     this.look();
     const { kernel } = this;
-    const sample = sampleOf(bytes);
     const id = this.eventAt.indexOf(address);
-    if (sample === null || id < 0) return;
+    // A counter of the host's own samples no branches.
+    if (id < 0 || kernel.events[id].branch_sample_type === 0) return;
+    const sample = sampleOf(bytes);
+    if (sample === null) return;
     const { cpuc } = kernel.cpus[cpu];
     assert(sample.nr <= kernel.lbrRecords, 'a sample has no more records than hardware');
     cpuc.lbr_stack_nr = sample.nr;

@@ -177,10 +177,6 @@ export class KvmImage implements Hypervisor, TreeKvm {
     return this.code.overflowWatchdog(pcpu);
   }
 
-  togglePt(pcpu: number): void {
-    this.code.run(pcpu, 'vlbr_toggle_pt');
-  }
-
   isInRun(vcpu: Vcpu): boolean {
     return this.code.isInRun(vcpu);
   }

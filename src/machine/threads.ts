@@ -1,5 +1,6 @@
 /** What befalls the threads of vCPUs and their pCPUs, some of it where the KVM of a tree runs. */
 import { MSR_CORE_PERF_GLOBAL_CTRL } from '../hw/msr_index.js';
+import { HOST_EVENTS } from './host_perf.js';
 import type { Machine } from './machine.js';
 
 /** A switch to a vCPU that does not enter its guest yet. */
@@ -29,7 +30,7 @@ export function toggleWatchdog(machine: Machine, pcpu: number): void {
 /** A use of Intel PT begins on the host, or ends. */
 export function togglePt(machine: Machine, pcpu: number): void {
   exitGuest(machine, pcpu);
-  machine.hypervisor.tree?.togglePt(pcpu);
+  machine.host.togglePt(pcpu);
 }
 
 /**
@@ -60,7 +61,14 @@ export function hostOverflow(machine: Machine, pcpu: number): void {
 export function hostCounters(machine: Machine, pcpu: number, taken: boolean): void {
   exitGuest(machine, pcpu);
   // An interrupt may have come with the exit, and have done so.
-  if (machine.host.countersTaken(pcpu) !== taken) machine.host.takeCounters(pcpu, taken);
+  if (machine.host.countersTaken(pcpu) === taken) return;
+  const { host, hypervisor } = machine;
+  const loaded = machine.loaded(pcpu);
+  // An LBR event of the host's that waits for a counter may go on, of which perf tells KVM before.
+  const waits = HOST_EVENTS.some((_, which) => host.hostEventState(pcpu, which) === 'on');
+  if (waits) hypervisor.hostPerfEvent(pcpu, loaded, true);
+  host.takeCounters(pcpu, taken);
+  if (waits && !host.hostLbrActive(pcpu)) hypervisor.hostPerfEvent(pcpu, loaded, false);
 }
 
 /** Somebody writes to freeze_on_smi of the host, which an interrupt tells all pCPUs. */

@@ -1,7 +1,7 @@
 /** Makes a recording of what was kept of its text. */
 import type { Kept } from './kept.js';
-import { MSR_BY_GUEST, MSR_FAULT, MSR_WRITE } from './kept.js';
-import { sharedBytes, sharedFloats, sharedShorts, sharedWords } from './rows.js';
+import { MSR_BY_GUEST, MSR_CPU_SHIFT, MSR_FAULT, MSR_WRITE } from './kept.js';
+import { sharedBytes, sharedFloats, sharedIndices, sharedWords } from './rows.js';
 import { type HostSchedule, KvmEvents, type MsrAccess, type Recording } from './recording.js';
 import type { TextReader } from './text_reader.js';
 import { TraceError } from './trace_error.js';
@@ -42,6 +42,9 @@ export function finish(
   const { gaps, gapCount } = walk;
   const { losses, baseSeconds, msrAccesses, reasons } = kept;
   const schedule = { file, vms, vcpus, pcpus, steps };
+  const vcpuOfThread = new Map(
+    vcpus.map(({ pid }, vcpu) => [kept.threads.ofPid(pid).number, vcpu]),
+  );
   return {
     ...schedule,
     form: reader.form,
@@ -56,8 +59,8 @@ export function finish(
     gaps,
     gapCount,
     msrAccesses,
-    kvmEvents: () => new KvmEvents(kept.kvm.cursor(), kept.kvm.length, schedule, reasons, from),
-    lbrAccesses: () => lbrAccesses(kept, vcpus, from),
+    kvmEvents: () => new KvmEvents(kept.kvm.cursor(), kept.kvm.length, vcpuOfThread, reasons, from),
+    lbrAccesses: () => lbrAccesses(kept, vcpuOfThread, from),
   };
 }
 
@@ -113,8 +116,8 @@ function walkAll(
   const steps = {
     length,
     time: sharedFloats(length),
-    pcpu: sharedShorts(length),
-    vcpu: sharedShorts(length),
+    pcpu: sharedIndices(length, pcpus.length - 1),
+    vcpu: sharedIndices(length, vcpus.length - 1),
     line: sharedWords(length),
     bits: sharedBytes(length),
   };
@@ -133,18 +136,18 @@ function walkAll(
 
 function* lbrAccesses(
   { msrs }: Kept,
-  vcpus: readonly VcpuThread[],
+  vcpuOfThread: ReadonlyMap<number, number>,
   from: number,
 ): Generator<MsrAccess> {
-  const vcpuOfPid = new Map(vcpus.map(({ pid }, vcpu) => [pid, vcpu]));
   const cursor = msrs.cursor();
   while (cursor.next()) {
     if (cursor.time < from) continue;
-    const [pid, msr, low, high, line, bits] = cursor.columns.map((column) => column[cursor.i]);
+    const [thread, msr, low, high, line, bits] = [0, 1, 2, 3, 4, 5].map((c) => cursor.number(c));
     yield {
       time: cursor.time,
       line,
-      vcpu: vcpuOfPid.get(pid) ?? -1,
+      cpu: bits >> MSR_CPU_SHIFT,
+      vcpu: vcpuOfThread.get(thread) ?? -1,
       write: (bits & MSR_WRITE) !== 0,
       byGuest: (bits & MSR_BY_GUEST) !== 0,
       fault: (bits & MSR_FAULT) !== 0,

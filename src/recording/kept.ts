@@ -3,7 +3,7 @@ import { isLbrMsr } from './lbr_msrs.js';
 import { TraceError } from './trace_error.js';
 import type { MsrPayload } from './kvm_payload.js';
 import { CPU_MAX, SwitchRows, TimedRows } from './rows.js';
-import { Threads, vcpuName } from './threads.js';
+import { type Thread, Threads, vcpuName } from './threads.js';
 import type { TextOptions } from './text_reader.js';
 
 /** Reasons of exits that are told apart; all others are `?`. */
@@ -13,6 +13,8 @@ const REASONS_MAX = 1000;
 export const MSR_WRITE = 1;
 export const MSR_BY_GUEST = 2;
 export const MSR_FAULT = 4;
+/** The CPU stands above these bits; CPU_MAX where there is no such column. */
+export const MSR_CPU_SHIFT = 3;
 
 /** For each sched_switch that `last` keeps, at most this many other events. */
 const EVENTS_PER_SWITCH = 16;
@@ -20,9 +22,9 @@ const EVENTS_PER_SWITCH = 16;
 export class Kept {
   readonly threads: Threads;
   readonly switches: SwitchRows;
-  /** Columns: pid; 0 for an entry, else the index of the exit's reason. */
+  /** Columns: number of the thread; 0 for an entry, else the index of the exit's reason. */
   readonly kvm: TimedRows;
-  /** Columns: pid, MSR, low and high half of the value, line, bits. */
+  /** Columns: number of the thread, MSR, low and high half of the value, line, bits and CPU. */
   readonly msrs: TimedRows;
   /** The reason of an exit by its index; 0 is no reason. */
   readonly reasons: string[] = ['', '?'];
@@ -50,10 +52,10 @@ export class Kept {
     this.file = file;
     this.machine = machine ?? null;
     this.threads = new Threads(isVcpu ?? ((comm) => vcpuName(comm) !== null));
-    this.switches = new SwitchRows(last);
+    this.switches = new SwitchRows(this.threads.pids, last);
     const most = last === undefined ? undefined : last * EVENTS_PER_SWITCH;
     this.kvm = new TimedRows([32, 16], most);
-    this.msrs = new TimedRows([32, 32, 32, 32, 32, 8], most);
+    this.msrs = new TimedRows([32, 32, 32, 32, 32, 16], most);
   }
 
   /** Whether events of this machine are read: those of the one asked for, or of the first. */
@@ -86,7 +88,7 @@ export class Kept {
     return this.runs.get(cpu) ?? 0;
   }
 
-  switch(line: number, cpu: number, prevPid: number, nextPid: number): void {
+  switch(line: number, cpu: number, prev: Thread, next: Thread): void {
     if (cpu > CPU_MAX) {
       throw new TraceError(
         this.file,
@@ -98,8 +100,8 @@ export class Kept {
     if (this.time < this.latestTime) throw this.timeGoesBack(line);
     this.latestTime = this.time;
     this.latestLine = line;
-    this.runs.set(cpu, nextPid);
-    this.switches.add(this.time, line, cpu, prevPid, nextPid);
+    this.runs.set(cpu, next.pid);
+    this.switches.add(this.time, line, cpu, prev.number, next.number);
   }
 
   private timeGoesBack(line: number): TraceError {
@@ -119,7 +121,7 @@ export class Kept {
     const thread = this.threads.ofPid(pid);
     thread.kvmEvents++;
     if (vcpu >= 0) thread.kvmVcpu = vcpu;
-    this.kvm.add(this.time, pid, 0);
+    this.kvm.add(this.time, thread.number, 0);
   }
 
   kvmExit(pid: number, vcpu: number, reason: string): void {
@@ -132,15 +134,17 @@ export class Kept {
       index = this.reasons.length < REASONS_MAX ? this.reasons.push(reason) - 1 : 1;
       if (index > 1) this.reasonIndex.set(reason, index);
     }
-    this.kvm.add(this.time, pid, index);
+    this.kvm.add(this.time, thread.number, index);
   }
 
-  msr(pid: number, access: MsrPayload, byGuest: boolean, line: number): void {
+  msr(pid: number, cpu: number, access: MsrPayload, byGuest: boolean, line: number): void {
     this.msrAccesses++;
     if (!isLbrMsr(access.msr)) return;
     const { msr, low, high, write, fault } = access;
     const bits = (write ? MSR_WRITE : 0) | (byGuest ? MSR_BY_GUEST : 0) | (fault ? MSR_FAULT : 0);
-    this.msrs.add(this.time, pid, msr, low, high, line, bits);
+    const place = (cpu & CPU_MAX) << MSR_CPU_SHIFT;
+    const thread = this.threads.ofPid(pid).number;
+    this.msrs.add(this.time, thread, msr, low, high, line, bits | place);
   }
 
   /** Events of a CPU were lost, or of any CPU (-1). */

@@ -18,9 +18,9 @@ export interface Steps {
   /** Nanoseconds from the first event of the recording. */
   readonly time: Float64Array;
   /** Index into `pcpus`. */
-  readonly pcpu: Int16Array;
+  readonly pcpu: Int8Array | Int16Array;
   /** Index into `vcpus`; -1 for any other thread, idle included. */
-  readonly vcpu: Int16Array;
+  readonly vcpu: Int8Array | Int16Array;
   /** Line of the text, from 1. */
   readonly line: Uint32Array;
   /** INFERRED, AFTER_GAP. */
@@ -50,14 +50,14 @@ export class KvmEvents {
   /** Why the vCPU has left the guest, in KVM's words; null where it enters. */
   reason: string | null = null;
   private readonly cursor: RowCursor;
-  private readonly vcpuOfPid: ReadonlyMap<number, number>;
+  private readonly vcpuOfThread: ReadonlyMap<number, number>;
   private readonly reasons: readonly string[];
   private readonly from: number;
 
   constructor(
     cursor: RowCursor,
     length: number,
-    schedule: Pick<HostSchedule, 'vcpus'>,
+    vcpuOfThread: ReadonlyMap<number, number>,
     reasons: readonly string[],
     from: number,
   ) {
@@ -65,17 +65,16 @@ export class KvmEvents {
     this.length = length;
     this.reasons = reasons;
     this.from = from;
-    this.vcpuOfPid = new Map(schedule.vcpus.map(({ pid }, vcpu) => [pid, vcpu]));
+    this.vcpuOfThread = vcpuOfThread;
   }
 
   /** Goes to the next event. Returns false behind the last one. */
   next(): boolean {
     const { cursor } = this;
     while (cursor.next()) {
-      const [pids, codes] = cursor.columns;
-      const vcpu = this.vcpuOfPid.get(pids[cursor.i]);
+      const vcpu = this.vcpuOfThread.get(cursor.number(0));
       if (vcpu === undefined || cursor.time < this.from) continue;
-      const code = codes[cursor.i];
+      const code = cursor.number(1);
       this.time = cursor.time;
       this.vcpu = vcpu;
       this.reason = code === 0 ? null : this.reasons[code];
@@ -90,6 +89,8 @@ export interface MsrAccess {
   /** Nanoseconds from the first event of the recording. */
   readonly time: number;
   readonly line: number;
+  /** Number of the CPU in the recording. */
+  readonly cpu: number;
   /** Index into `vcpus`; -1 for any other thread. */
   readonly vcpu: number;
   readonly write: boolean;

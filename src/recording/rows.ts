@@ -3,8 +3,11 @@
  * would be ten times as large, and a text of 1 GB has some ten million rows.
  */
 
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
 /** Rows of a block; a full block is never moved again. */
-const ROWS = 8192;
+const ROWS = 262_144;
 
 /** Times are kept as 32 bits of nanoseconds from the first row of their block. */
 const SPAN_MAX = 0xffffffff;
@@ -15,16 +18,98 @@ export type Numbers = Uint8Array | Uint16Array | Uint32Array;
 /** Bits of the numbers of a column. */
 export type Width = 8 | 16 | 32;
 
-interface Block {
+/** Rows that are full. */
+export interface Block {
   readonly rows: number;
   readonly time: number;
   readonly offsets: Uint32Array;
+  /** What the numbers of each column count from. */
+  readonly bases: readonly number[];
   readonly columns: readonly Numbers[];
+}
+
+/** The number of a row in a column. */
+export function numberAt({ bases, columns }: Block, column: number, i: number): number {
+  return bases[column] + columns[column][i];
+}
+
+/** How a column of a block is kept. */
+interface Packing {
+  readonly base: number;
+  readonly width: Width;
+}
+
+/** A 32-bit column is kept as narrow as its numbers allow; the others as they are. */
+function packingOf(column: Numbers, rows: number): Packing {
+  if (!(column instanceof Uint32Array)) return { base: 0, width: widthOf(column) };
+  let [least, most] = [Infinity, 0];
+  for (let i = 0; i < rows; i++) {
+    if (column[i] < least) least = column[i];
+    if (column[i] > most) most = column[i];
+  }
+  const range = most - least;
+  if (range > 0xffff) return { base: 0, width: 32 };
+  return { base: least, width: range > 0xff ? 16 : 8 };
+}
+
+function widthOf(column: Numbers): Width {
+  return (8 * column.BYTES_PER_ELEMENT) as Width;
+}
+
+/** A column within the one buffer of its block. */
+function view(buffer: ArrayBuffer, at: number, rows: number, width: Width): Numbers {
+  if (width === 8) return new Uint8Array(buffer, at, rows);
+  return width === 16 ? new Uint16Array(buffer, at, rows) : new Uint32Array(buffer, at, rows);
+}
+
+/** Ends at a multiple of four. */
+function aligned(bytes: number): number {
+  return (bytes + 3) & ~3;
+}
+
+/**
+ * Puts the rows into one buffer: it is so large that the system gets it back as soon as it is
+ * collected.
+ */
+function packed(
+  time: number,
+  rows: number,
+  offsets: Uint32Array,
+  columns: readonly Numbers[],
+): Block {
+  const packings = columns.map((column) => packingOf(column, rows));
+  const bytes = packings.reduce((sum, { width }) => sum + aligned((rows * width) / 8), rows * 4);
+  const buffer = new ArrayBuffer(bytes);
+  const kept = new Uint32Array(buffer, 0, rows);
+  kept.set(offsets.subarray(0, rows));
+  let at = rows * 4;
+  const views = packings.map(({ base, width }, c) => {
+    const into = view(buffer, at, rows, width);
+    at += aligned((rows * width) / 8);
+    for (let i = 0; i < rows; i++) into[i] = columns[c][i] - base;
+    return into;
+  });
+  return { rows, time, offsets: kept, bases: packings.map(({ base }) => base), columns: views };
 }
 
 function columnOf(width: Width): Numbers {
   if (width === 8) return new Uint8Array(ROWS);
   return width === 16 ? new Uint16Array(ROWS) : new Uint32Array(ROWS);
+}
+
+/** Bytes of released blocks at which they are collected. */
+const COLLECTED = 16_000_000;
+
+/**
+ * Has V8 collect what was let go of. It would do so when memory is asked for, and whoever fills
+ * columns that are there already asks for none: rows and columns would both be in memory at the
+ * end. Recordings of less than a million switches never come here.
+ */
+function collect(): void {
+  setFlagsFromString('--expose-gc');
+  const gc: unknown = runInNewContext('gc');
+  setFlagsFromString('--no-expose-gc');
+  if (typeof gc === 'function') Reflect.apply(gc, undefined, []);
 }
 
 /** Rows of a time and up to six numbers; the oldest can be let go. */
@@ -74,9 +159,7 @@ export class TimedRows {
     const { open } = this;
     if (open === 0) return;
     this.starts.push(this.added - open);
-    const offsets = this.offsets.slice(0, open);
-    const columns = this.columns.map((column) => column.slice(0, open));
-    this.blocks.push({ rows: open, time: this.base, offsets, columns });
+    this.blocks.push(packed(this.base, open, this.offsets, this.columns));
     this.closedRows += open;
     this.open = 0;
     for (;;) {
@@ -88,7 +171,7 @@ export class TimedRows {
     }
   }
 
-  /** Sets bits of a number in a row that is still there. */
+  /** Sets bits of a number in a row that is still there; not in a column of 32 bits. */
   protected setBits(row: number, column: number, bits: number): void {
     const open = row - (this.added - this.open);
     if (open >= 0) {
@@ -117,20 +200,23 @@ export class TimedRows {
    *
    * @param release - lets go of each block that has been seen; to be done once, and last.
    */
-  forEach(
-    see: (time: number, columns: readonly Numbers[], i: number) => void,
-    release = false,
-  ): void {
+  forEach(see: (time: number, block: Block, i: number) => void, release = false): void {
     this.close();
     let skip = Math.max(0, this.closedRows - this.most);
+    let released = 0;
     for (let b = this.firstBlock; b < this.blocks.length; b++) {
       const block = this.blocks[b];
       if (block === null) continue;
       for (let i = skip; i < block.rows; i++) {
-        see(block.time + block.offsets[i], block.columns, i);
+        see(block.time + block.offsets[i], block, i);
       }
       skip = 0;
-      if (release) this.blocks[b] = null;
+      if (!release) continue;
+      this.blocks[b] = null;
+      released += block.columns[0].buffer.byteLength;
+      if (released < COLLECTED) continue;
+      collect();
+      released = 0;
     }
   }
 }
@@ -139,14 +225,18 @@ export class TimedRows {
 export class RowCursor {
   /** Nanoseconds from the first event of the recording. */
   time = 0;
-  columns: readonly Numbers[] = [];
-  /** The place of the row in its columns. */
-  i = -1;
+  /** The place of the row in its block. */
+  private i = -1;
   private block: Block | null = null;
   private readonly blocks: Iterator<Block>;
 
   constructor(blocks: Iterable<Block>) {
     this.blocks = blocks[Symbol.iterator]();
+  }
+
+  /** The number of the row in a column. */
+  number(column: number): number {
+    return this.block === null ? 0 : numberAt(this.block, column, this.i);
   }
 
   /** Goes to the next row. Returns false behind the last one. */
@@ -155,7 +245,6 @@ export class RowCursor {
       const { value, done } = this.blocks.next();
       if (done === true) return false;
       this.block = value as Block;
-      this.columns = this.block.columns;
       this.i = -1;
     }
     this.time = this.block.time + this.block.offsets[this.i];
@@ -185,9 +274,12 @@ export interface SwitchRow {
 export class SwitchRows extends TimedRows {
   /** Per CPU the number of its latest row. */
   private readonly latest: Map<number, number> = new Map();
+  private readonly pids: readonly number[];
 
-  constructor(most: number = Infinity) {
+  /** @param pids - the pid of each thread by its number: rows have numbers, which are smaller. */
+  constructor(pids: readonly number[], most: number = Infinity) {
     super([32, 16, 32, 32], most);
+    this.pids = pids;
   }
 
   override add(time: number, line: number, cpu: number, prev: number, next: number): void {
@@ -205,13 +297,15 @@ export class SwitchRows extends TimedRows {
   /** As forEach(), with a row in place of columns. */
   forEachRow(see: (row: SwitchRow) => void, release = false): void {
     const row = { time: 0, line: 0, cpu: 0, prevPid: 0, nextPid: 0, gapFollows: false };
-    this.forEach((time, [lines, cpus, prev, next], i) => {
+    const { pids } = this;
+    this.forEach((time, block, i) => {
+      const cpu = block.columns[1][i];
       row.time = time;
-      row.line = lines[i];
-      row.cpu = cpus[i] & CPU_MASK;
-      row.gapFollows = cpus[i] >= GAP_FOLLOWS;
-      row.prevPid = prev[i];
-      row.nextPid = next[i];
+      row.line = numberAt(block, 0, i);
+      row.cpu = cpu & CPU_MASK;
+      row.gapFollows = cpu >= GAP_FOLLOWS;
+      row.prevPid = pids[numberAt(block, 2, i)];
+      row.nextPid = pids[numberAt(block, 3, i)];
       see(row);
     }, release);
   }
@@ -226,7 +320,9 @@ export function sharedWords(length: number): Uint32Array {
   return new Uint32Array(new SharedArrayBuffer(length * 4));
 }
 
-export function sharedShorts(length: number): Int16Array {
+/** A column of numbers from -1 to `most`. */
+export function sharedIndices(length: number, most: number): Int8Array | Int16Array {
+  if (most < 128) return new Int8Array(new SharedArrayBuffer(length));
   return new Int16Array(new SharedArrayBuffer(length * 2));
 }
 

@@ -18,6 +18,7 @@ import {
   vcpuIn,
 } from './kvm_payload.js';
 import { readSwitch, SwitchPayload } from './switch_payload.js';
+import type { Thread } from './threads.js';
 
 /** How a recording is to be read. */
 export interface TextOptions {
@@ -172,14 +173,16 @@ export class TextReader {
       }
     } else if (length === KVM_MSR.length && isAt(bytes, nameFrom, nameTo, KVM_MSR)) {
       const msr = kvmMsrIn(shownPayload(bytes, payload, end));
-      if (msr !== null && this.beginEvent(bytes)) this.kept.msr(this.pid(), msr, true, this.line);
+      if (msr !== null && this.beginEvent(bytes))
+        this.kept.msr(this.pid(), head.cpu, msr, true, this.line);
     } else if (
       isAt(bytes, nameFrom, nameTo, WRITE_MSR) ||
       isAt(bytes, nameFrom, nameTo, READ_MSR)
     ) {
       const write = bytes[nameFrom] === WRITE_MSR[0];
       const msr = hostMsrIn(shownPayload(bytes, payload, end), write);
-      if (msr !== null && this.beginEvent(bytes)) this.kept.msr(this.pid(), msr, false, this.line);
+      if (msr !== null && this.beginEvent(bytes))
+        this.kept.msr(this.pid(), head.cpu, msr, false, this.line);
     } else if (isLossRecord(bytes, head)) {
       this.kept.lost(head.cpu, '');
     }
@@ -210,9 +213,9 @@ export class TextReader {
     if (!this.beginEvent(bytes)) return;
     const { prevPid, nextPid } = payload;
     const prev = kept.threads.named(prevPid, bytes, payload.prevFrom, payload.prevTo);
-    kept.threads.named(nextPid, bytes, payload.nextFrom, payload.nextTo);
+    const next = kept.threads.named(nextPid, bytes, payload.nextFrom, payload.nextTo);
     if (head.tgid >= 0 && head.pid === prevPid) prev.tgid = head.tgid;
-    kept.switch(line, head.cpu, prevPid, nextPid);
+    kept.switch(line, head.cpu, prev, next);
     if (this.html.isPage) this.form = 'systrace HTML';
     else if (bytes[head.nameFrom - 1] === COLON) this.form = 'perf script';
     else this.form = head.unit === 'microseconds' ? 'latency' : 'ftrace';
@@ -274,15 +277,13 @@ export class TextReader {
     const threads = lttngSwitch(event.rest);
     if (threads === null) throw this.unreadableText(event.rest);
     kept.at(...kept.clock(event));
-    const { prevPid, prevComm, nextPid, nextComm } = threads;
-    for (const [pid, comm] of [
-      [prevPid, prevComm],
-      [nextPid, nextComm],
-    ] as const) {
+    const thread = (pid: number, comm: string): Thread => {
       const bytes = Buffer.from(comm);
-      kept.threads.named(pid, bytes, 0, bytes.length);
-    }
-    kept.switch(this.line, event.cpu, prevPid, nextPid);
+      return kept.threads.named(pid, bytes, 0, bytes.length);
+    };
+    const prev = thread(threads.prevPid, threads.prevComm);
+    const next = thread(threads.nextPid, threads.nextComm);
+    kept.switch(this.line, event.cpu, prev, next);
     this.form = 'babeltrace';
   }
 

@@ -37,6 +37,8 @@ export function vcpuName(comm: string): VcpuName | null {
 /** What is known of a thread. */
 export interface Thread {
   readonly pid: number;
+  /** Numbers threads in the order in which they are met. */
+  readonly number: number;
   /** The first name by which it was known for a vCPU, or else its first one. */
   comm: string;
   /** What the name says, if it is that of a vCPU. */
@@ -53,6 +55,8 @@ export interface Thread {
 
 export class Threads {
   readonly all: Map<number, Thread> = new Map();
+  /** The pid of each thread, by its number. */
+  readonly pids: number[] = [];
   private readonly isVcpu: (comm: string) => boolean;
 
   /** @param isVcpu - tells by a name whether the thread is a vCPU. */
@@ -79,7 +83,8 @@ export class Threads {
     const known = this.all.get(pid);
     if (known === undefined) {
       const says = vcpuName(comm);
-      const made = { pid, comm, name: says, hash, tgid: -1, kvmVcpu: -1, kvmEvents: 0 };
+      const number = this.pids.push(pid) - 1;
+      const made = { pid, number, comm, name: says, hash, tgid: -1, kvmVcpu: -1, kvmEvents: 0 };
       this.all.set(pid, made);
       return made;
     }

@@ -18,7 +18,8 @@ export function canSwitchTo(m: Machine, v: number, task: number): boolean {
 
 /** Whether an event's task can be told of a change from this CPU: it runs here, or nowhere. */
 function reachable(m: Machine, v: number, cpu: Cpu, event: perf_event): boolean {
-  if (event.state === PERF_EVENT_STATE_EXIT) return true;
+  // Its task has gone. A function that is suspended may be the exit that has not ended.
+  if (event.state === PERF_EVENT_STATE_EXIT) return m.lockedTasks(v) === 0;
   const { task } = cpu.kernel.ctx(event.ctx);
   if (task === 0) return event.cpu === cpu.id;
   if (task - 1 === cpu.cpuctx.current) return true;

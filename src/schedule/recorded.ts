@@ -3,9 +3,10 @@
  * with the vCPUs where the recording has them, takes its switches from it in order, and has the
  * guests' work generated in between. A recorded switch may land inside a guest function.
  *
- * If a machine can hold all of a recording, it is the machine of every window. Otherwise each
- * window gets a machine that holds what takes part in it, under numbers of its own, and ends
- * before a switch that would need more than a machine can have.
+ * If a machine can hold all of a recording, it is the machine of every window. Otherwise a window
+ * has the switches of a few neighbouring pCPUs, since what is on one pCPU meets there what was
+ * there before. Each window then gets a machine that holds what takes part in it, under numbers of
+ * its own, and ends before a switch that would need more than a machine can have.
  */
 import type { HostSchedule } from '../recording/recording.js';
 import { KIND, perform } from './table.js';
@@ -17,6 +18,9 @@ import type { Schedule } from './schedule.js';
 
 /** The most recorded switches in one run. */
 export const WINDOW_STEPS = 24;
+
+/** pCPUs whose switches share windows where no machine holds all of a recording. */
+export const WINDOW_PCPUS = 4;
 
 /** One run's share of a recording. */
 export interface RecordedWindow {
@@ -81,8 +85,10 @@ class Party {
 
 /** The windows of a recording. They are made when they are asked for: there may be many. */
 export class RecordedWindows {
-  /** First step of each window. */
+  /** Where each window begins in `order`. */
   private readonly starts: number[] = [];
+  /** The steps in the order of windows; null if that is their own. */
+  private readonly order: Uint32Array | null;
   private readonly schedule: HostSchedule;
   /** The machine that holds all of the recording, with the numbers of its vCPUs; or null. */
   private readonly whole: { readonly shape: Shape; readonly numbers: readonly number[] } | null;
@@ -94,6 +100,7 @@ export class RecordedWindows {
     this.schedule = schedule;
     this.residents = new Int16Array(schedule.pcpus.length).fill(-1);
     this.whole = wholeMachine(schedule);
+    this.order = this.whole === null ? byPcpus(schedule) : null;
     let start = 0;
     while (start < schedule.steps.length) {
       this.starts.push(start);
@@ -134,7 +141,18 @@ export class RecordedWindows {
 
   private advance(to: number): void {
     const { pcpu, vcpu } = this.schedule.steps;
-    for (; this.cursor < to; this.cursor++) this.residents[pcpu[this.cursor]] = vcpu[this.cursor];
+    for (; this.cursor < to; this.cursor++) {
+      const step = this.stepAt(this.cursor);
+      this.residents[pcpu[step]] = vcpu[step];
+    }
+  }
+
+  private stepAt(i: number): number {
+    return this.order === null ? i : this.order[i];
+  }
+
+  private groupAt(i: number): number {
+    return groupOf(this.schedule.steps.pcpu[this.stepAt(i)]);
   }
 
   /** The step behind a window. */
@@ -144,7 +162,8 @@ export class RecordedWindows {
     this.advance(from);
     const party = this.party();
     for (let i = from; i < most; i++) {
-      this.join(party, i);
+      if (this.groupAt(i) !== this.groupAt(from)) return i;
+      this.join(party, this.stepAt(i));
       // One switch fits on every machine.
       if (i > from && shapeProblem(party.shape) !== null) return i;
     }
@@ -166,16 +185,16 @@ export class RecordedWindows {
   private ownMachine(from: number, to: number): RecordedWindow {
     const { pcpu, vcpu } = this.schedule.steps;
     const party = this.party();
-    for (let i = from; i < to; i++) this.join(party, i);
+    for (let i = from; i < to; i++) this.join(party, this.stepAt(i));
     const { shape } = party;
     const residents = Array.from({ length: shape.pcpus }, () => -1);
     for (const [one, place] of party.pcpus) {
       residents[place] = party.number(this.residents[one], shape);
     }
-    const steps = Array.from({ length: to - from }, (_, i) => ({
-      pcpu: party.pcpus.get(pcpu[from + i]) ?? 0,
-      vcpu: party.number(vcpu[from + i], shape),
-    }));
+    const steps = Array.from({ length: to - from }, (_, i) => {
+      const step = this.stepAt(from + i);
+      return { pcpu: party.pcpus.get(pcpu[step]) ?? 0, vcpu: party.number(vcpu[step], shape) };
+    });
     return { shape, residents, steps };
   }
 
@@ -194,8 +213,26 @@ export class RecordedWindows {
   }
 }
 
-/** The machine that holds all of a recording, if there can be one. */
-function wholeMachine({
+function groupOf(pcpu: number): number {
+  return Math.floor(pcpu / WINDOW_PCPUS);
+}
+
+/** The steps of a recording by groups of pCPUs, and in their order within each. */
+function byPcpus({ steps, pcpus }: HostSchedule): Uint32Array {
+  const next = Array.from({ length: groupOf(pcpus.length - 1) + 1 }, () => 0);
+  for (let i = 0; i < steps.length; i++) next[groupOf(steps.pcpu[i])]++;
+  let before = 0;
+  for (const [group, count] of next.entries()) {
+    next[group] = before;
+    before += count;
+  }
+  const order = new Uint32Array(steps.length);
+  for (let i = 0; i < steps.length; i++) order[next[groupOf(steps.pcpu[i])]++] = i;
+  return order;
+}
+
+/** The machine that holds all of a recording, if there can be one, with its numbers of vCPUs. */
+export function wholeMachine({
   vcpus,
   vms,
   pcpus,

@@ -56,7 +56,7 @@ describe('the machine without a host', () => {
     const { machine } = alone;
     const parted: string[] = [];
     let suspended = 0;
-    for (let run = 0; run < 16; run++) {
+    for (let run = 0; run < 24; run++) {
       campaign.run(drawOf(7, run), 60, null);
       met.boot();
       alone.boot();

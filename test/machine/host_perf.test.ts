@@ -26,7 +26,8 @@ describe('hostKernelConfig', () => {
       model: cpuModel('skylake'),
       cpus: 2,
       tasks: 8,
-      events: 16,
+      // With the seven counters of each pCPU.
+      events: 30,
       pmu_version: 4,
       version: '4.18',
       pv: 'none',

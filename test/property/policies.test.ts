@@ -4,6 +4,7 @@ import type { KernelVersion } from '../../src/guest/perf/kernel.js';
 import { CPU_MODELS, findCpuModel, type CpuModel } from '../../src/hw/cpu_models.js';
 import { always } from '../../src/host/policy/always.js';
 import { POLICIES } from '../../src/host/policy/index.js';
+import { knownFailure } from '../../src/judge/declared.js';
 import { PROPERTY, PROPERTY_NAMES } from '../../src/judge/properties.js';
 import { type LbrPolicy } from '../../src/host/policy/policy.js';
 import { ACTION_NAMES, type ActionName, ACTIONS, needsTree } from '../../src/schedule/table.js';
@@ -116,8 +117,16 @@ describe('the matrix on other CPUs and kernels', () => {
     });
   }
 
-  it('every policy has the verdicts that it declares with Linux 4.18', () => {
-    const report = campaign(POLICIES, 'skylake', '4.18', 4000);
+  it('policies have the verdicts that they declare with Linux 4.18', () => {
+    const differs = (policy: LbrPolicy): boolean =>
+      PROPERTY_NAMES.some(
+        (property) =>
+          (knownFailure(policy, property, model('skylake'), '4.18') === null) !==
+          (knownFailure(policy, property, model('skylake'), '6.1') === null),
+      );
+    const policies = POLICIES.filter((policy) => SOUND.includes(policy) || differs(policy));
+    expect(policies.length).toBeGreaterThan(SOUND.length);
+    const report = campaign(policies, 'skylake', '4.18', 4000);
     expect(unexpected(report)).toEqual([]);
     expect(notTheKernels(report)).toEqual([]);
   });

@@ -46,7 +46,7 @@ class Rig {
 
 /** Groups of kinds that a run may leave out, written down again. */
 const GROUPS: readonly (readonly ActionName[])[] = [
-  ['hostEvent', 'hostWork', 'hostOverflow'],
+  ['hostEvent', 'hostWork', 'hostOverflow', 'hostCounters', 'pt'],
   ['kexec'],
   ['liveMigrate'],
   ['cstate', 'idle', 'halt'],

@@ -254,6 +254,23 @@ describe('canPerform', () => {
     expect([rig.m.lockedTasks(0), rig.can('migrateTask', 1, 0)]).toEqual([0, true]);
   });
 
+  it('the event of a task that has gone is closed once no function is suspended', () => {
+    const rig = new Rig();
+    rig.open(0, 0);
+    rig.act('taskExit', 0, 2);
+    expect([rig.m.guests[0].events[0].state, rig.can('close', 1, 0)]).toEqual([
+      perf.PERF_EVENT_STATE_EXIT,
+      true,
+    ]);
+    rig.open(0, 2);
+    rig.act('idle', 0, 3);
+    rig.act('taskSwitch', 0, 3);
+    expect([rig.m.ports[0].suspended !== 0, rig.can('close', 1, 0)]).toEqual([true, false]);
+    rig.act('run', 0, 0);
+    rig.act('resume', 0);
+    expect(rig.can('close', 1, 0)).toBe(true);
+  });
+
   it('after a kexec the other CPUs of a VM start before they do anything', () => {
     const rig = new Rig();
     expect(rig.can('boot', 1)).toBe(false);

@@ -7,7 +7,12 @@ import { Machine } from '../../src/machine/machine.js';
 import { drawOf } from '../../src/schedule/draw.js';
 import { shapeProblem } from '../../src/machine/config.js';
 import type { HostSchedule } from '../../src/recording/recording.js';
-import { type RecordedWindow, RecordedWindows, WINDOW_STEPS } from '../../src/schedule/recorded.js';
+import {
+  type RecordedWindow,
+  RecordedWindows,
+  WINDOW_PCPUS,
+  WINDOW_STEPS,
+} from '../../src/schedule/recorded.js';
 import { type Schedule, step } from '../../src/schedule/schedule.js';
 import { policyOf } from '../rig/machine.js';
 import { Observer } from '../../src/host/observer.js';
@@ -143,9 +148,14 @@ describe('recordedWindows', () => {
         const recorded = { vcpus, ...rest };
         const windows = new RecordedWindows(recorded);
         const shapes = windows.shapes().map((shape) => JSON.stringify(shape));
+        const group = (i: number): number => Math.floor(recorded.steps.pcpu[i] / WINDOW_PCPUS);
+        const order = Array.from({ length: recorded.steps.length }, (_, i) => i);
+        order.sort((a, b) => group(a) - group(b) || a - b);
         let at = 0;
         for (const { shape, steps, residents } of windowsOf(recorded)) {
           expect(shapeProblem(shape)).toBeNull();
+          expect(shape.pcpus).toBeLessThanOrEqual(WINDOW_PCPUS);
+          expect(new Set(order.slice(at, at + steps.length).map(group)).size).toBe(1);
           expect(shapes).toContain(JSON.stringify(shape));
           expect(steps.length).toBeGreaterThan(0);
           expect(steps.length).toBeLessThanOrEqual(WINDOW_STEPS);
@@ -154,7 +164,7 @@ describe('recordedWindows', () => {
           const names = new Map<number, number>();
           const vms = new Map<number, number>();
           for (const { pcpu, vcpu } of steps) {
-            const original = recorded.steps.vcpu[at];
+            const original = recorded.steps.vcpu[order[at]];
             expect(pcpu).toBeLessThan(shape.pcpus);
             expect(vcpu < 0).toBe(original < 0);
             if (original >= 0) {

@@ -6,7 +6,9 @@ import { struct, type StructClass, wordOf } from '../../hw/struct.js';
 import { BRANCH_ENTRY_WORDS } from './perf_event.js';
 import type { ObjectTable } from './struct.js';
 
-/** Counters: four general ones, then the fake one of the guest LBR event. */
+/** Fixed counters, which have no slot: nothing asks who counts there. */
+export const NUM_FIXED = 3;
+/** Counters with a slot: four general ones, then the fake one of the guest LBR event. */
 export const NUM_COUNTERS = 4;
 export const COUNTER_SLOTS: number = NUM_COUNTERS + 1;
 

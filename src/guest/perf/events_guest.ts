@@ -32,9 +32,7 @@ function guestSchedOut(cpu: Cpu, ctx: perf_event_context): void {
 /** Kernel: core.c:ctx_sched_in(), for EVENT_GUEST and events that are pinned, or that are not. */
 function guestSchedIn(cpu: Cpu, ctx: perf_event_context, pinned: boolean): void {
   if (ctx.nr_events === 0) return;
-  const was_active = ctx.is_active;
   ctx.is_active |= (pinned ? EVENT_PINNED : EVENT_FLEXIBLE) | EVENT_TIME;
-  if (ctx.task !== 0 && (was_active & EVENT_ALL) === 0) cpu.cpuctx.task_ctx = ctx.id + 1;
   core.groupsSchedIn(cpu, ctx, pinned, EVENT_GUEST);
 }
 

@@ -5,7 +5,7 @@
 import { __perf_event_disable, __perf_event_enable } from './events_core.js';
 import { eventsByGroup, list_add_event, perf_remove_from_context } from './events_core.js';
 import { unclone_ctx } from './events_core.js';
-import { intel_vlbr_constraints } from './intel_core.js';
+import { intel_vlbr_constraints, needs_branch_stack } from './intel_core.js';
 import type { Cpu, Kernel } from './kernel.js';
 import * as perf from './perf_event.js';
 import { perf_event, type perf_event_context, TASK_TOMBSTONE } from './perf_structs.js';
@@ -89,14 +89,35 @@ function perf_event_alloc(
   return event;
 }
 
+/** Kernel: intel/core.c:intel_pmu_hw_config(), of which LBR is a part. Returns 0 or -errno. */
+function intel_pmu_hw_config(kernel: Kernel, event: perf_event): number {
+  if (!needs_branch_stack(event)) return 0;
+  const ret = kernel.lbr.intel_pmu_setup_lbr_filter(kernel, event);
+  // x86/events/core.c:x86_add_exclusive().
+  return ret === 0 && kernel.statics.pt !== 0 ? -perf.EBUSY : ret;
+}
+
+/**
+ * A use of Intel PT begins on some CPU, or the only one ends. Kernel: intel/pt.c:pt_event_init(),
+ * x86/events/core.c:x86_add_exclusive(): LBR events and PT refuse each other, for all CPUs at once,
+ * unless the CPU has both at a time. Then nothing is noted.
+ */
+export function togglePt({ statics, events, config }: Kernel): void {
+  if (config.model.lbr_pt_coexist) return;
+  const lbr = events.some((event) => event.used !== 0 && needs_branch_stack(event));
+  statics.pt = statics.pt === 0 && !lbr ? 1 : 0;
+}
+
 /**
  * Kernel: core.c:sys_perf_event_open(), up to the installation in the context.
  *
  * @param id - a free event slot.
  * @param task - task to attach to, or -1 for a CPU event on `cpu`.
  * @param attr - ATTR_* bits.
+ * @param branch_sample_type - of a counter it is not asked.
  *
- * Returns 0, or a negative errno when the PMU refuses branch_sample_type; the slot stays free.
+ * Returns 0, or a negative errno when the PMU refuses branch_sample_type, or PT is in use; the slot
+ * stays free.
  */
 export function perf_event_open(
   cpu: Cpu,
@@ -106,10 +127,11 @@ export function perf_event_open(
   branch_sample_type: number,
 ): number {
   const { kernel } = cpu;
-  const type = perf_copy_attr(branch_sample_type);
+  const isCounter = (attr & perf.ATTR_COUNTER) !== 0;
+  const type = isCounter ? 0 : perf_copy_attr(branch_sample_type);
   if (type < 0) return type;
   const event = perf_event_alloc(kernel, id, task, attr, type);
-  const ret = kernel.lbr.intel_pmu_setup_lbr_filter(kernel, event);
+  const ret = intel_pmu_hw_config(kernel, event);
   const byTask = kernel.x86_pmu.perfCtxData && data.needsTaskData(event);
   if (ret !== 0) {
     if (byTask) data.detachRefused(cpu, event);

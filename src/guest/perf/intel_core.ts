@@ -8,9 +8,9 @@ import { GLOBAL_CTRL_HI, GLOBAL_CTRL_LO } from '../../hw/logical_processor.js';
 import * as pv from '../pv/kvm_pv_lbr.js';
 import { __intel_pmu_lbr_disable } from './intel_lbr.js';
 import type { Cpu } from './kernel.js';
-import { ATTR_VLBR, ATTR_VLBR_EXCLUDES } from './perf_event.js';
+import { ATTR_VLBR, ATTR_VLBR_EXCLUDES, INTEL_PMC_IDX_FIXED } from './perf_event.js';
 import type { perf_event } from './perf_structs.js';
-import { COUNTER_SLOTS, NUM_COUNTERS } from './cpu_structs.js';
+import { COUNTER_SLOTS, NUM_COUNTERS, NUM_FIXED } from './cpu_structs.js';
 
 /** Kernel: core.c:intel_pmu_disable_all(). */
 export function intel_pmu_disable_all(cpu: Cpu): void {
@@ -51,14 +51,21 @@ export function enable_all(cpu: Cpu, added: number): void {
   intel_pmu_enable_all(cpu);
 }
 
-/** Kernel: core.c:intel_pmu_add_event(). Every event of the model has a branch stack. */
+/** Kernel: include/linux/perf_event.h:needs_branch_stack(). */
+export function needs_branch_stack({ branch_sample_type }: perf_event): boolean {
+  return branch_sample_type !== 0;
+}
+
+/** Kernel: core.c:intel_pmu_add_event(). */
 export function intel_pmu_add_event(cpu: Cpu, event: perf_event): void {
+  if (!needs_branch_stack(event)) return;
   pv.pvLbrAdd(cpu, event);
   cpu.kernel.lbr.intel_pmu_lbr_add(cpu, event);
 }
 
 /** Kernel: core.c:intel_pmu_del_event(). */
 export function intel_pmu_del_event(cpu: Cpu, event: perf_event): void {
+  if (!needs_branch_stack(event)) return;
   cpu.kernel.lbr.intel_pmu_lbr_del(cpu, event);
   pv.pvLbrDel(cpu, event);
 }
@@ -168,8 +175,9 @@ export function intel_pmu_cpu_starting(cpu: Cpu): void {
   }
 }
 
-/** Counter slot of an event that was assigned: the fake counter comes last. */
+/** Counter slot of an event, or -1 if it has none: the fake counter comes last. */
 export function counterSlot(event: perf_event): number {
+  if (event.idx >= INTEL_PMC_IDX_FIXED && event.idx < INTEL_PMC_IDX_FIXED + NUM_FIXED) return -1;
   return (event.attr & ATTR_VLBR) !== 0 ? COUNTER_SLOTS - 1 : event.idx;
 }
 

@@ -38,6 +38,7 @@ export function isUserCallstack(type: number): boolean {
 
 /** Error numbers, include/uapi/asm-generic/errno-base.h and errno.h. */
 export const EAGAIN = 11;
+export const EBUSY = 16;
 export const EINVAL = 22;
 export const EOPNOTSUPP = 95;
 
@@ -65,6 +66,9 @@ export const LBR_VALID = 1;
 /** hw_perf_event::idx of the guest LBR event, arch/x86/include/asm/perf_event.h. */
 export const INTEL_PMC_IDX_FIXED_VLBR = 58;
 
+/** hw_perf_event::idx of the first fixed counter, arch/x86/include/asm/perf_event.h. */
+export const INTEL_PMC_IDX_FIXED = 32;
+
 /** hw_perf_event::idx of an event that was never assigned a counter. */
 export const IDX_UNASSIGNED = -1;
 
@@ -89,6 +93,20 @@ export const ATTR_BOUND: number = 1 << 7;
 export const ATTR_CGROUP_A: number = 1 << 8;
 export const ATTR_CGROUP_B: number = 1 << 9;
 const ATTR_CGROUP_SHIFT = 8;
+
+/** A counter of the host's own: it asks for no branches, and any general counter can count it. */
+export const ATTR_COUNTER: number = 1 << 10;
+const ATTR_FIXED_SHIFT = 11;
+
+/** ATTR_* bits of what a fixed counter counts: instructions, cycles, or reference cycles. */
+export function onFixedCounter(fixed: number): number {
+  return ATTR_COUNTER | ((fixed + 1) << ATTR_FIXED_SHIFT);
+}
+
+/** The fixed counter that counts an event, or -1 if a general one does. */
+export function fixedCounterOf(attr: number): number {
+  return ((attr >> ATTR_FIXED_SHIFT) & 3) - 1;
+}
 
 /** The cgroups of a guest that runs as C code; each lies in the one before it. */
 export const CGROUPS: readonly string[] = ['root', 'a', 'b'];

@@ -187,6 +187,8 @@ const STATICS = {
   free_data: 'int',
   /** Whether a block, or a context, may be free once the grace period is over. */
   dropped: 'int',
+  /** Whether Intel PT is in use, from which perf keeps LBR apart. */
+  pt: 'int',
 } as const;
 
 export const GLOBAL_CTX_DATA_REF_AT: number = wordOf(STATICS, 'global_ctx_data_ref');

@@ -48,7 +48,6 @@ export function alloc_task_ctx_data(kernel: Kernel): number {
   kernel.words.fill(0, o, o + layout.dataWords);
   ctxData[id].life = DATA_USED;
   ctxData[id].next = 0;
-  ctxData[id].refcount = 0;
   ctxData[id].global = 0;
   return id + 1;
 }

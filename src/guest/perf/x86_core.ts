@@ -7,7 +7,7 @@ import * as intel from './intel_core.js';
 import type { Cpu, Kernel } from './kernel.js';
 import * as perf from './perf_event.js';
 import type { perf_event } from './perf_structs.js';
-import { NUM_COUNTERS } from './cpu_structs.js';
+import { NUM_COUNTERS, NUM_FIXED } from './cpu_structs.js';
 
 /** Kernel: core.c:x86_pmu_disable(). */
 export function x86_pmu_disable(cpu: Cpu): void {
@@ -31,8 +31,10 @@ function keepCounters({ cpuc, kernel }: Cpu): boolean {
   let used = 0;
   for (let i = 0; i < cpuc.n_events; i++) {
     const { idx } = kernel.events[cpuc.event_list(i)];
-    // The guest LBR event's bit is 26 here, and 58 in the kernel: no other event has either.
-    if (idx === perf.IDX_UNASSIGNED || (used & (1 << idx)) !== 0) return false;
+    if (idx === perf.IDX_UNASSIGNED) return false;
+    // One event at the most asks for each of these.
+    if (idx >= perf.INTEL_PMC_IDX_FIXED) continue;
+    if ((used & (1 << idx)) !== 0) return false;
     used |= 1 << idx;
   }
   return true;
@@ -40,7 +42,8 @@ function keepCounters({ cpuc, kernel }: Cpu): boolean {
 
 /**
  * Gives each collected event a counter, as core.c:x86_schedule_events() does: the one that it had,
- * if all can keep theirs, else one after the other. Every counter can count every event.
+ * if all can keep theirs, else one after the other. Every general counter can count every event
+ * that has no counter of its own.
  */
 function assignCounters(cpu: Cpu): void {
   const { cpuc, kernel } = cpu;
@@ -50,7 +53,10 @@ function assignCounters(cpu: Cpu): void {
   for (let i = 0; i < cpuc.n_events; i++) {
     const event = kernel.events[cpuc.event_list(i)];
     if ((event.attr & perf.ATTR_VLBR) !== 0) event.idx = perf.INTEL_PMC_IDX_FIXED_VLBR;
-    else if (!keep) event.idx = next++;
+    else if (perf.fixedCounterOf(event.attr) >= 0) {
+      event.idx = perf.INTEL_PMC_IDX_FIXED + perf.fixedCounterOf(event.attr);
+      continue;
+    } else if (!keep) event.idx = next++;
     cpuc.setEvents(intel.counterSlot(event), event.id + 1);
   }
 }
@@ -79,10 +85,10 @@ function x86_schedule_events(cpu: Cpu, n: number): number {
   for (let i = 0; i < n; i++) {
     const event = kernel.events[cpuc.event_list(i)];
     if (i >= n0 && !intel.intel_get_event_constraints(cpu, event)) unsched = true;
-    if ((event.attr & perf.ATTR_VLBR) === 0) counters++;
-    else guestEvents++;
+    if ((event.attr & perf.ATTR_VLBR) !== 0) guestEvents++;
+    else if (perf.fixedCounterOf(event.attr) < 0) counters++;
   }
-  // There is one fake counter, as there are four real ones.
+  // There is one fake counter, as there are four real ones; no two ask for one fixed counter.
   if (!unsched && counters <= NUM_COUNTERS && guestEvents <= 1) return 0;
   for (let i = n0; i < n; i++) {
     intel.intel_put_event_constraints(cpu, kernel.events[cpuc.event_list(i)]);
@@ -90,13 +96,16 @@ function x86_schedule_events(cpu: Cpu, n: number): number {
   return -perf.EINVAL;
 }
 
+/** Kernel: core.c:collect_event(): the fake counter of the guest LBR event adds nothing to it. */
+const MAX_COLLECTED: number = NUM_COUNTERS + NUM_FIXED;
+
 /**
  * Kernel: core.c:x86_pmu_add(), inside a transaction, as event_sched_in() always is: whether the
- * event fits is only found out at the commit, after the LBR has been told of its user.
+ * event fits a counter is only found out at the commit, after the LBR has been told of its user.
  */
 export function x86_pmu_add(cpu: Cpu, event: perf_event): number {
-  const { cpuc, kernel } = cpu;
-  if (cpuc.n_events >= kernel.config.events) return -perf.EINVAL;
+  const { cpuc } = cpu;
+  if (cpuc.n_events >= MAX_COLLECTED) return -perf.EINVAL;
   cpuc.setEventList(cpuc.n_events, event.id);
   cpuc.n_events++;
   cpuc.n_added++;

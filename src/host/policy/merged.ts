@@ -75,7 +75,11 @@ export const BREAKS: Readonly<Record<string, KnownFailure>> = {
       'the event is released when a switch falls where perf has DEBUGCTL.LBR clear; and a host ' +
       'event that comes wipes the stack',
   },
-  'no-loss/any': { why: 'the event is released when a switch falls where DEBUGCTL.LBR is clear' },
+  'no-loss/any': {
+    why:
+      'the event is released when a switch falls where DEBUGCTL.LBR is clear; or perf ' +
+      'refuses it, since counters fill the PMU, or the host uses PT',
+  },
   'no-leak/vm': {
     why:
       "host perf's restore shortcut trusts registers that a vCPU restored whose event was then " +
@@ -96,7 +100,9 @@ export const BREAKS: Readonly<Record<string, KnownFailure>> = {
     why: 'a guest event that is released leaves its records to the host event it displaced',
   },
   'recorder-owned': {
-    why: "after the shortcut hardware records on top of another vCPU's records",
+    why:
+      'after the shortcut, or with its event in ERROR, a guest records on top of what another ' +
+      'vCPU has recorded',
   },
   'no-premature-stop': {
     why: 'it takes DEBUGCTL.LBR clear after a switch for a stop, and drops the stack',
@@ -161,6 +167,7 @@ export function mergedAs(featuresOf: FeaturesOf): LbrPolicy {
     ...GROUND,
     ...lbrMsrHooks(featuresOf),
     listsDebugctl: (kvm) => featuresOf(kvm).listsDebugctl,
+    selectOnAnyCpu: true,
   };
 }
 

@@ -154,6 +154,8 @@ export interface LbrPolicy extends PolicyClaims {
   readonly withoutGuestLbr?: true;
   /** Where a guest has no LBR under it; properties say nothing there. By default nowhere. */
   readonly noGuestLbr?: NoGuestLbrHere;
+  /** Whether it takes LBR_SELECT for an LBR MSR on a CPU that has none, too. */
+  readonly selectOnAnyCpu?: true;
   /** Whether its host half changes perf itself, so that no tree's perf is its own. */
   readonly changesPerf?: true;
   /** Names of its words per vCPU: `vcpu.words.NAME` in a hook that asks for a Vcpu<'NAME'>. */

@@ -1,5 +1,6 @@
 /** The command line of `vlbr look`. */
 import { Command } from 'commander';
+import { kernelOption } from '../../console/arguments.js';
 import {
   EXIT_EXPECTED,
   EXIT_INTERRUPTED,
@@ -9,7 +10,11 @@ import {
   EXIT_UNREACHED,
   exitCodesText,
 } from '../../console/exit_codes.js';
-import { addRecordingOptions, RECORDINGS_HELP } from '../../console/recording_options.js';
+import {
+  addGuestOptions,
+  addRecordingOptions,
+  RECORDINGS_HELP,
+} from '../../console/recording_options.js';
 import type { LookOptions } from './look.js';
 
 const HELP = `
@@ -18,11 +23,13 @@ ${RECORDINGS_HELP}
 Examples:
   vlbr look host.txt
   vlbr look trace.dat --vm web=1001,1002 --vm db=2001
+  vlbr look host.txt --guest 0=guest.txt
+  vlbr look host.txt --check merged --cpu haswell
   cat /sys/kernel/tracing/trace_pipe | vlbr look --last 100000 -`;
 
 const EXITS = exitCodesText({
   [EXIT_EXPECTED]: 'the recording can be read',
-  [EXIT_UNEXPECTED]: null,
+  [EXIT_UNEXPECTED]: '--check: the recording and the policy disagree',
   [EXIT_TRUNCATED]: null,
   [EXIT_PARTIAL]: null,
   [EXIT_UNREACHED]: null,
@@ -34,7 +41,13 @@ export function lookCommand(done: (code: number) => void): Command {
   const command = new Command('look')
     .description('say what a recording of a host holds: vCPUs, VMs, switches, gaps')
     .argument('<file>', 'the recording; - is standard input');
-  return addRecordingOptions(command)
+  return addGuestOptions(addRecordingOptions(command))
+    .option(
+      '--check <policy>',
+      'compare the recorded accesses to LBR MSRs with a policy of the model',
+    )
+    .option('--cpu <name>', 'CPU model of --check', 'skylake')
+    .addOption(kernelOption())
     .option('--json', 'one JSON object on standard output')
     .addHelpText('after', `${HELP}\n${EXITS}`)
     .action(async (file: string, options: LookOptions) => {

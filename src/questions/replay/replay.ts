@@ -1,5 +1,6 @@
 /** `vlbr replay`: runs a schedule that was kept, and tells what happens in it. */
 import { existsSync, readFileSync } from 'node:fs';
+import { portOf } from '../../guest/perf/kernel.js';
 import { PORT } from '../../guest/perf/lbr_port.js';
 import { timeline } from '../../tell/timeline.js';
 import { ascii, wrap } from '../../console/text.js';
@@ -13,7 +14,12 @@ import type { KernelInfo } from '../../tree/binary.js';
 import { UsageError, WorkerBug } from '../../console/errors.js';
 import { NoGuestLbr } from '../../machine/no_guest_lbr.js';
 import { EXIT_EXPECTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
-import { askedCode, type DriverOptions, policyFor } from '../../console/kernel_source.js';
+import {
+  askedCode,
+  type DriverOptions,
+  type KernelCode,
+  policyFor,
+} from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
 import { selftest } from './selftest/selftest.js';
 
@@ -33,10 +39,12 @@ export async function replay(from: string, options: ReplayOptions): Promise<numb
   const cases = found.map((one) => {
     return withDriver(one, driver, policyFor(one.config.policy, code));
   });
-  const variant = cases.find(({ config }) => config.kernel !== '6.1');
-  if (code !== null && variant !== undefined) {
-    const { kernel } = variant.config;
-    throw new UsageError(`${from}: this is a schedule for the port of Linux ${kernel}`);
+  const stranger = code === null ? null : notOf(code, cases);
+  if (stranger !== null) {
+    throw new UsageError(
+      `${from}: this is a schedule for the port of Linux ${stranger}; leave --kernel-src out, or ` +
+        'give a tree of that version',
+    );
   }
   const alone = emit !== undefined ? '--emit' : json === true ? '--json' : null;
   if (alone !== null && cases.length > 1) {
@@ -62,6 +70,16 @@ export async function replay(from: string, options: ReplayOptions): Promise<numb
     printLines([...gap, title, ...lines, ...endLines(one, breaker)]);
   }
   return exit;
+}
+
+/**
+ * The version of a schedule that a kernel's code can't run: it needs a tree of its own version,
+ * unless it is one for 6.1; null if there is none.
+ */
+function notOf({ driver, info }: KernelCode, cases: readonly ReplayCase[]): string | null {
+  const own = driver.image === undefined ? '6.1' : portOf(info.version);
+  const stranger = cases.find(({ config: { kernel } }) => kernel !== '6.1' && kernel !== own);
+  return stranger?.config.kernel ?? null;
 }
 
 /** A token is recognised by its first characters, unless there is such a file. */

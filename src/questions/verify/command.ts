@@ -26,7 +26,7 @@ The machine:
   Without --vms, --vcpus, --tasks and --pcpus, runs take turns with several small machines.
   With any of them there is one: 2 VMs of 1 vCPU and 2 tasks on 1 pCPU, but for what is given.
   A --schedule brings its own. It is cut into windows of 24 recorded switches, one for each run;
-  where one machine can't hold all of it, each window has a machine of what takes part in it.
+  where one machine can't hold all of it, a window has the switches of four pCPUs.
   Every window is run at least once, also where that takes more runs than --runs says.
 
 ${RECORDINGS_HELP}

@@ -124,7 +124,7 @@ export function windowsIn(recording: Recording): number {
 function windowLines({ recordings, runsAsked }: Campaign): string[] {
   const windows = recordings.reduce((sum, recording) => sum + windowsIn(recording), 0);
   if (windows <= runsAsked) return [];
-  const what = `${plural(windows, 'window')} of ${WINDOW_STEPS} switches`;
+  const what = `${plural(windows, 'window')} of at most ${WINDOW_STEPS} switches`;
   const text = `runs: ${grouped(windows)} for each policy, and not ${grouped(runsAsked)}`;
   return wrap(`${text}, since what is recorded fills ${what}`, '', '  ');
 }

@@ -57,7 +57,7 @@ const FIELDS = {
     'task_ctx sched_cb_usage perf_sched_cb_usages pmu_disable_count current task_epc ' +
     'hrtimer_active guest_ctx_loaded',
   perf_ctx_data: 'refcount global life next',
-  perf_statics: 'global_ctx_data_ref lbr_callstack_users free_data dropped',
+  perf_statics: 'global_ctx_data_ref lbr_callstack_users free_data dropped pt',
 };
 
 const STRUCTS = [
@@ -76,7 +76,7 @@ const STRUCTS = [
   { name: 'cpu_hw_events', words: 25, of: (w: Int32Array) => new cpu_hw_events(w, AT, 3, table) },
   { name: 'perf_cpu_context', words: 8, of: (w: Int32Array) => new perf_cpu_context(w, AT, 3) },
   { name: 'perf_ctx_data', words: 4, of: (w: Int32Array) => new perf_ctx_data(w, AT, 3) },
-  { name: 'perf_statics', words: 4, of: (w: Int32Array) => new perf_statics(w, AT, 3) },
+  { name: 'perf_statics', words: 5, of: (w: Int32Array) => new perf_statics(w, AT, 3) },
 ] as const;
 
 const CLASSES = {

@@ -5,6 +5,7 @@ import * as msrs from '../../../src/hw/msr_index.js';
 import { merged } from '../../../src/host/policy/merged.js';
 import type { HostPerf, PolicyHost } from '../../../src/host/policy/policy.js';
 import { KERNEL_VERSIONS, type KernelVersion } from '../../../src/guest/perf/kernel.js';
+import { lazySound } from '../../../src/host/policy/lazy_sound.js';
 import { v10 } from '../../../src/host/policy/v10.js';
 import { knownFailure, notApplicable } from '../../../src/judge/declared.js';
 import { PROPERTY_NAMES } from '../../../src/judge/properties.js';
@@ -298,6 +299,15 @@ describe('versions of KVM', () => {
       notApplicable(merged, name, rig.m.config.model, kernel),
     );
     expect(new Set(silent)).toEqual(new Set([why]));
+  });
+
+  it('6.1 takes LBR_SELECT for an LBR MSR where there is none, and lazy-sound does not', () => {
+    const rig = new Rig(merged, { kernel: '6.1', cpu: 'core2' });
+    expect(rig.rdmsr(0, SELECT)).toEqual([0, 0, 0]);
+    expect(rig.m.kvm.guestWrmsr(rig.m.vcpus[0], SELECT, 1, 0)).toBe(0);
+    expect(rig.rdmsr(0, SELECT)).toEqual([0, 0, 0]);
+    const other = new Rig(lazySound, { kernel: '6.1', cpu: 'core2' });
+    expect(other.rdmsr(0, SELECT)[2]).toBe(GP);
   });
 
   it.each([

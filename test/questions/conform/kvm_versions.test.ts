@@ -13,6 +13,7 @@ import {
   MSR_LBR_SELECT,
 } from '../../../src/hw/msr_index.js';
 import { Machine } from '../../../src/machine/machine.js';
+import { WholeComparison } from '../../../src/questions/conform/whole/comparison.js';
 import { Pair } from '../../../src/questions/conform/whole/pair.js';
 import { parseAction } from '../../../src/schedule/action_text.js';
 import { Schedule } from '../../../src/schedule/schedule.js';
@@ -97,5 +98,27 @@ describe.each(imageVersions('6.1', '6.12', '7.3'))('the KVM of Linux %s', (versi
     expect(refused).toBe(kernel !== '6.1');
     if (refused === true) expect(() => both('sandybridge')).toThrow('gives guests no LBR');
     else expect(() => both('sandybridge')).not.toThrow();
+  });
+
+  it('a CPU on which KVM gives no LBR is left out of a comparison, and never the only one', () => {
+    const compared = (...cpus: readonly string[]): WholeComparison => {
+      const models = cpus.map(cpuModel);
+      const asked = { models, policy, kernel: driver, version: kernel, seed: 1, runs: 4 };
+      const comparison = new WholeComparison(asked);
+      for (const _ of comparison.work());
+      return comparison;
+    };
+    const { results, withoutLbr } = compared('sandybridge', 'skylake');
+    const refuses = kernel !== '6.1';
+    expect(withoutLbr).toEqual(refuses ? ['sandybridge'] : []);
+    expect(results.map(({ cpu, schedules }) => [cpu, schedules])).toEqual(
+      refuses
+        ? [['skylake', 4]]
+        : [
+            ['sandybridge', 2],
+            ['skylake', 2],
+          ],
+    );
+    if (refuses) expect(() => compared('sandybridge')).toThrow('no LBR on sandybridge');
   });
 });

@@ -53,7 +53,7 @@ function brokenBy(changes: (lbr: LbrDriver) => Partial<LbrDriver>): WholeCompari
 }
 
 function reportOf(comparison: WholeComparison): Whole {
-  const { counts, results } = comparison;
+  const { counts, results, withoutLbr } = comparison;
   return {
     kernel: { version: '6.1.1', sha256: '0'.repeat(64) },
     driver: PORT,
@@ -62,6 +62,7 @@ function reportOf(comparison: WholeComparison): Whole {
     seed: 1,
     counts,
     results,
+    withoutLbr,
     coverage: null,
     coverageProblem: '',
     interrupted: false,
@@ -81,6 +82,17 @@ const EXTRA_READ = (lbr: LbrDriver): Partial<LbrDriver> => ({
 });
 
 describe('the port against itself', () => {
+  it('CPUs that were left out are named, and no line is there without them', () => {
+    const report = reportOf(comparisonOf(PORT, 2));
+    const says = (withoutLbr: string[]): string =>
+      wholeText({ ...report, withoutLbr }, coloursFor(false)).join('\n');
+    expect(says(['core2', 'atom'])).toContain(
+      '\n  left out, for this KVM gives no LBR there: core2, atom\n',
+    );
+    expect(says([])).not.toContain('left out');
+    expect(wholeJson({ ...report, withoutLbr: ['knl'] })).toMatchObject({ withoutLbr: ['knl'] });
+  });
+
   it('no schedule parts, and everything that is compared was met', () => {
     const comparison = comparisonOf(PORT, 40, 'haswell', 'core2');
     const { counts, results } = comparison;

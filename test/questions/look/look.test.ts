@@ -96,6 +96,25 @@ describe('vlbr look', () => {
     expect(qemu).toMatch(/^a +0 +1001 +qemu-system-x86 +--vm +--vm \(certain\)/m);
   });
 
+  it('a guest is joined to its VM, and the uncertainty of its clock is told', async () => {
+    const at = (name: string): string => join('../../../examples/two-vms-one-cpu', name);
+    const file = (name: string): string => join(CASES, at(name));
+    const guest = [`0=${file('guest-a.txt.gz')}`];
+    const text = await printedBy(at('host.txt.gz'), { guest });
+    expect(text.replaceAll(/\s+/g, ' ')).toMatch(
+      /host's clock less its clock: 2308\.600\d+ s, \+- \d+(\.\d+)? us, estimated: 1,037 of 1,037/,
+    );
+    const options = { guest, clockOffset: ['0=2308600000000'], json: true };
+    expect(JSON.parse(await printedBy(at('host.txt.gz'), options))).toMatchObject({
+      guests: [{ vm: '0', clock_from: 'given', clock_offset_ns: 2_308_600_000_000 }],
+    });
+    const refused = async (more: LookOptions): Promise<unknown> => look(file('host.txt.gz'), more);
+    await expect(refused({ guest: ['x=y'] })).rejects.toThrow(/give VM=FILE; the VMs are: 0, 1/);
+    await expect(refused({ clockOffset: ['0=5'] })).rejects.toThrow(/no --guest of this VM/);
+    await expect(refused({ guest, clockOffset: ['0=x'] })).rejects.toThrow(/number of nanoseconds/);
+    await expect(refused({ guest: ['1=/nowhere'] })).rejects.toThrow(/no such file/);
+  });
+
   it('vlbr look --help states the limits', () => {
     let help = '';
     const command = lookCommand(() => {});

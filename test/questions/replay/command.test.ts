@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { parseReplayText, tokenOf } from '../../../src/campaign/replay_file.js';
+import { type KernelVersion, portOf } from '../../../src/guest/perf/kernel.js';
 import { replayCommand } from '../../../src/questions/replay/command.js';
 import { selftest } from '../../../src/questions/replay/selftest/selftest.js';
+import { imageVersions, tarOf } from '../../rig/images.js';
 
 const GOLDEN = new URL('../../golden/', import.meta.url);
 const LEAK = readFileSync(new URL('001-merged-shortcut-leaks-across-vms.json', GOLDEN), 'utf8');
@@ -72,6 +74,23 @@ describe('vlbr replay --emit', () => {
     const several = file(`${token} ${token}`);
     await expect(replayed(several, ...args)).rejects.toThrow(
       `${several}: ${args[0]} takes one schedule, and there are 2`,
+    );
+  });
+});
+
+describe.each(imageVersions('6.1', '7.3'))('vlbr replay with the tree of Linux %s', (version) => {
+  const ofTree = ['--driver', 'kernel', '--kernel-src', tarOf(version)];
+
+  it('runs a schedule of its own version and of 6.1, and refuses any other', async () => {
+    const [one] = parseReplayText(LEAK);
+    const tokenOn = (kernel: KernelVersion): string =>
+      tokenOf({ ...one, config: { ...one.config, kernel } });
+    for (const kernel of new Set(['6.1', portOf(version)] as const)) {
+      // oxlint-disable-next-line no-await-in-loop
+      expect([kernel, (await replayed(tokenOn(kernel), ...ofTree)).code]).toEqual([kernel, 0]);
+    }
+    await expect(replayed(tokenOn('6.12'), ...ofTree)).rejects.toThrow(
+      'this is a schedule for the port of Linux 6.12; leave --kernel-src out, or give a tree',
     );
   });
 });

@@ -9,6 +9,7 @@ import type { LbrPolicy } from '../../../host/policy/policy.js';
 import { assert } from '../../../hw/assert.js';
 import type { CpuModel } from '../../../hw/cpu_models.js';
 import { always } from '../../../host/policy/always.js';
+import { NoGuestLbr } from '../../../machine/no_guest_lbr.js';
 import { PROPERTY_NAMES } from '../../../judge/properties.js';
 import { drawOf } from '../../../schedule/draw.js';
 import type { Schedule } from '../../../schedule/schedule.js';
@@ -52,6 +53,8 @@ export class WholeComparison {
   readonly counts: Counts = noCounts();
   private readonly options: WholeOptions;
   private readonly found: CpuResult[] = [];
+  /** CPUs on which the tree's KVM gives its guests no LBR. */
+  readonly withoutLbr: string[] = [];
 
   constructor(options: WholeOptions) {
     this.options = options;
@@ -62,9 +65,14 @@ export class WholeComparison {
     return this.found;
   }
 
-  /** Compares. The caller may stop between any two steps. */
+  /**
+   * Compares. The caller may stop between any two steps.
+   *
+   * @throws NoGuestLbr if the tree's KVM gives its guests no LBR on any of the CPUs.
+   */
   *work(): Generator<Step> {
-    const { models, runs } = this.options;
+    const { runs } = this.options;
+    const models = this.modelsWithLbr();
     let done = 0;
     for (const [i, model] of models.entries()) {
       const pairs = DEFAULT_SHAPES.map((shape) => this.pairOf(model, shape));
@@ -74,6 +82,23 @@ export class WholeComparison {
         yield { doing: model.name, done: ++done, wanted: runs };
       }
     }
+  }
+
+  private modelsWithLbr(): readonly CpuModel[] {
+    const { models, policy } = this.options;
+    if (policy.ofTree !== true) return models;
+    const having = models.filter((model) => {
+      try {
+        this.pairOf(model, DEFAULT_SHAPES[0])();
+        return true;
+      } catch (error) {
+        if (!(error instanceof NoGuestLbr)) throw error;
+        this.withoutLbr.push(model.name);
+        return false;
+      }
+    });
+    if (having.length === 0) throw new NoGuestLbr(models[0]);
+    return having;
   }
 
   /** Makes the machines of a shape when they are first needed. */

@@ -44,7 +44,7 @@ export async function conformWhole(options: ConformOptions): Promise<number> {
   const { coverage, coverageProblem } = await doAll(comparison.work(), worker)
     .then(() => countedBy(worker, () => counted(kernelSrc ?? installedKernel(), asked, worker)))
     .finally(() => worker.end());
-  const { counts, results } = comparison;
+  const { counts, results, withoutLbr } = comparison;
   const { interrupted } = worker;
   const report: Whole = {
     kernel: code.info,
@@ -54,6 +54,7 @@ export async function conformWhole(options: ConformOptions): Promise<number> {
     seed,
     counts,
     results,
+    withoutLbr,
     coverage,
     coverageProblem,
     interrupted,

@@ -14,7 +14,7 @@ const WHOLE_SCHEMA = 'vlbr/conform-whole/1';
 /** Only `elapsed_s` depends on anything other than the options, the seed and the kernel. */
 export function wholeJson(whole: Whole): object {
   const { kernel, policy, seed, counts, results, interrupted, elapsed_s } = whole;
-  const { coverage, coverageProblem } = whole;
+  const { coverage, coverageProblem, withoutLbr } = whole;
   const { version, sha256 } = kernel;
   return {
     schema: WHOLE_SCHEMA,
@@ -33,6 +33,7 @@ export function wholeJson(whole: Whole): object {
       parted,
       difference: first === null ? null : differenceJson(first),
     })),
+    withoutLbr,
     coverage,
     coverageProblem: coverageProblem === '' ? null : coverageProblem,
     interrupted,

@@ -40,7 +40,7 @@ export function noCounts(): Counts {
  */
 function isOtherwise(kind: number, b: number): boolean {
   if (kind === KIND.pmi) return b > 0;
-  return kind === KIND.liveMigrate || kind === KIND.hostEvent;
+  return kind === KIND.liveMigrate || kind === KIND.hostEvent || kind === KIND.hostCounters;
 }
 
 export class Pair {

@@ -27,6 +27,8 @@ export interface Whole extends Counted<WholeCoverage> {
   readonly counts: Readonly<Counts>;
   /** Of the CPU models that were begun. */
   readonly results: readonly CpuResult[];
+  /** CPUs on which the tree's KVM gives its guests no LBR. */
+  readonly withoutLbr: readonly string[];
   readonly interrupted: boolean;
   readonly elapsed_s: number;
 }
@@ -43,7 +45,7 @@ function nameOf({ version }: KernelInfo): string {
 }
 
 export function wholeText(whole: Whole, colours: Colours): string[] {
-  const { kernel, policy, seed, counts, results, interrupted } = whole;
+  const { kernel, policy, seed, counts, results, withoutLbr, interrupted } = whole;
   const parted = results.reduce((sum, result) => sum + result.parted, 0);
   const what = [
     plural(counts.schedules, 'schedule'),
@@ -72,6 +74,9 @@ export function wholeText(whole: Whole, colours: Colours): string[] {
       '  ',
     ),
     ...wrap(what.join(', '), '  ', '  '),
+    ...(withoutLbr.length === 0
+      ? []
+      : wrap(`left out, for this KVM gives no LBR there: ${withoutLbr.join(', ')}`, '  ', '  ')),
     ...(interrupted ? ['  interrupted: this is what was known until then'] : []),
     '',
     verdict,

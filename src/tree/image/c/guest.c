@@ -155,6 +155,17 @@ EXPORT(vlbr_flip_smm_bit) void vlbr_flip_smm_bit(void)
 		msr_clear_bit(MSR_IA32_DEBUGCTLMSR, DEBUGCTLMSR_FREEZE_IN_SMM_BIT);
 }
 
+/* arch/x86/events/intel/pt.c: of PT, what it takes from LBR. */
+
+static bool tracing;
+
+EXPORT(vlbr_toggle_pt) void vlbr_toggle_pt(void)
+{
+	if (tracing)
+		x86_del_exclusive(x86_lbr_exclusive_pt);
+	tracing = !tracing && !x86_add_exclusive(x86_lbr_exclusive_pt);
+}
+
 struct perf_event *vlbr_kernel_events[VLBR_KERNEL_EVENTS];
 
 /*

@@ -69,9 +69,11 @@ function perform(cpu: LogicalProcessor, name: string, args: string): string | nu
   if (msr === undefined || !/^(READ|WRITE)/.test(name)) return null;
   const [eax, edx] = wordsOf(text);
   if (name.startsWith('WRITE')) {
-    // A guest has less of DEBUGCTL than the CPU.
-    if (name === 'WRITE_GP' && msr === msrs.MSR_IA32_DEBUGCTLMSR) return null;
-    const faults = cpu.wrmsr(msr, eax, edx) !== 0;
+    // A guest has less of DEBUGCTL than the CPU, and KVM drops BTF.
+    const ofDebugctl = msr === msrs.MSR_IA32_DEBUGCTLMSR;
+    if (name === 'WRITE_GP' && ofDebugctl) return null;
+    const taken = ofDebugctl ? eax & ~msrs.DEBUGCTLMSR_BTF : eax;
+    const faults = cpu.wrmsr(msr, taken, edx) !== 0;
     return faults === (name === 'WRITE_GP') ? null : `${name}(${args})`;
   }
   const low = cpu.rdmsr(msr) | 0;

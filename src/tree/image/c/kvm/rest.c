@@ -551,14 +551,3 @@ EXPORT(vlbr_watchdog_counter) int vlbr_watchdog_counter(int cpu)
 
 	return event && event->state == PERF_EVENT_STATE_ACTIVE ? event->hw.idx : -1;
 }
-
-/* arch/x86/events/intel/pt.c: of PT, what it takes from LBR. */
-
-static bool tracing;
-
-EXPORT(vlbr_toggle_pt) void vlbr_toggle_pt(void)
-{
-	if (tracing)
-		x86_del_exclusive(x86_lbr_exclusive_pt);
-	tracing = !tracing && !x86_add_exclusive(x86_lbr_exclusive_pt);
-}
