@@ -10,14 +10,19 @@ import {
   EXIT_UNREACHED,
   exitCodesText,
 } from '../../console/exit_codes.js';
-import { addRecordingOptions, RECORDINGS_HELP } from '../../console/recording_options.js';
+import {
+  addGuestOptions,
+  addRecordingOptions,
+  RECORDINGS_HELP,
+} from '../../console/recording_options.js';
 import type { CostOptions } from './cost.js';
 import { PRICE_NAMES } from './cost_table.js';
 import { PROFILE_SAYS, PROFILES } from './profile.js';
 
 const HELP = `
 The recording says which vCPU ran where and when. All of it is played on the model, once for each
-policy and profile. What guests did meanwhile was not recorded: a profile says it.
+policy and profile. What guests did meanwhile is said by a profile; when they switched tasks, by
+a --guest recording, if there is one.
 
 Profiles:
 ${PROFILES.map(({ name }) => `  ${name.padEnd(8)} ${PROFILE_SAYS[name]}`).join('\n')}
@@ -57,7 +62,7 @@ export function costCommand(done: (code: number) => void): Command {
     .option('--sweep <range>', 'NAME=LOW..HIGH of a cost: where two policies cost the same')
     .option('--vcpus', 'a line for each vCPU, too')
     .option('--seed <n>', SEED_SAYS, seedNumber, 1);
-  return addRecordingOptions(command)
+  return addGuestOptions(addRecordingOptions(command))
     .option('--json', 'one JSON object on standard output')
     .option('--csv', 'a line of comma-separated values for each vCPU, on standard output')
     .option('--svg <file>', 'a chart as well')

@@ -6,8 +6,9 @@ import { EXIT_EXPECTED, EXIT_INTERRUPTED } from '../../console/exit_codes.js';
 import { UsageError } from '../../console/errors.js';
 import { printJson, printLines } from '../../console/output.js';
 import { inWorkers } from '../../console/pool.js';
+import { type JoinedGuest, readGuests } from '../../console/guests.js';
 import { type ProgressLine, progressLine } from '../../console/progress.js';
-import type { RecordingOptions } from '../../console/recording_options.js';
+import type { GuestOptions, RecordingOptions } from '../../console/recording_options.js';
 import { readOptionsOf, readWithProgress } from '../../console/recordings.js';
 import type { KernelVersion } from '../../guest/perf/kernel.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
@@ -17,6 +18,8 @@ import { costCsv } from './csv.js';
 import { PRICE_NAMES, type PriceName, readCosts } from './cost_table.js';
 import { costJson } from './json.js';
 import { type Profile, profileOf, PROFILES } from './profile.js';
+import { IDLE_TASK, taskFor, type TaskSwitches } from './workload.js';
+import type { VcpuThread } from '../../recording/vcpus.js';
 import type { Sweep } from './summary.js';
 import { costSvg } from './svg.js';
 import { type Costs, costText } from './text.js';
@@ -29,7 +32,7 @@ const WORKER: URL = new URL('./cost_worker.js', import.meta.url);
 const SILENCE_MS = 10 * 60_000;
 
 /** The options as commander hands them over. */
-export interface CostOptions extends RecordingOptions {
+export interface CostOptions extends RecordingOptions, GuestOptions {
   readonly host: readonly string[];
   readonly policy: string;
   readonly profile?: readonly string[];
@@ -57,18 +60,20 @@ export async function cost(options: CostOptions): Promise<number> {
   const costs = readCosts(options.costs);
   const sweep = options.sweep === undefined ? null : sweepOf(options.sweep);
   const recordings = await recordingsOf(options);
+  const guests = await guestsOf(options, recordings);
   const job: CostJob = {
     cpus: [cpu],
     policies,
     binary: null,
     kernel,
     seed,
-    hosts: recordings.map((recording) => hostOf(recording)),
+    hosts: recordings.map((recording) => hostOf(recording, guests)),
     profiles,
   };
   const { results, interrupted } = await play(job);
   const report: Costs = {
     recordings,
+    guests,
     profiles,
     results,
     costs,
@@ -122,15 +127,45 @@ async function recordingsOf(options: CostOptions): Promise<Recording[]> {
   return recordings;
 }
 
+/** Guests' recordings are joined to VMs of one host. */
+async function guestsOf(
+  options: CostOptions,
+  recordings: readonly Recording[],
+): Promise<JoinedGuest[]> {
+  if ((options.guest ?? []).length > 0 && recordings.length > 1) {
+    throw new UsageError('--guest names a VM of one host; give one --host');
+  }
+  return readGuests(recordings[0], options);
+}
+
+/** The task switches of a vCPU, if its guest has recorded them. */
+function tasksOf({ vm, index }: VcpuThread, guests: readonly JoinedGuest[]): TaskSwitches | null {
+  const joined = guests.find((one) => one.vm === vm);
+  if (joined === undefined) return null;
+  const { guest, clock } = joined;
+  const tasks = new Map<number, number>();
+  const time: number[] = [];
+  const task: number[] = [];
+  for (let i = 0; i < guest.length; i++) {
+    const pid = guest.next[i];
+    if (!tasks.has(pid)) tasks.set(pid, taskFor(pid, tasks.size));
+    if (guest.cpu[i] !== index) continue;
+    time.push(guest.time[i] + clock.shift);
+    task.push(tasks.get(pid) ?? IDLE_TASK);
+  }
+  return { time: Float64Array.from(time), task: Uint8Array.from(task) };
+}
+
 /** What of a recording a worker needs. */
-function hostOf(recording: Recording): PlayedHost {
+function hostOf(recording: Recording, guests: readonly JoinedGuest[]): PlayedHost {
   const { steps, pcpus, vcpus, to } = recording;
   const times: number[][] = vcpus.map(() => []);
   const events = recording.kvmEvents();
   while (events.next()) if (events.reason !== null) times[events.vcpu].push(events.time);
   const recorded = times.some(({ length }) => length > 0);
   const exits = recorded ? times.map((list) => Float64Array.from(list)) : null;
-  return { steps, pcpus: pcpus.length, vcpus: vcpus.length, to, exits };
+  const tasks = vcpus.map((vcpu) => tasksOf(vcpu, guests));
+  return { steps, pcpus: pcpus.length, vcpus: vcpus.length, to, exits, tasks };
 }
 
 async function play(

@@ -1,4 +1,5 @@
 /** The report of `vlbr cost` as one JSON object (README, "JSON"). */
+import { guestsJson } from '../../tell/guest_text.js';
 import { recordingJson } from '../../tell/recording_text.js';
 import { isParameter } from './cost_table.js';
 import { COUNTS, type Counts, cyclesOfCounts } from './ledger.js';
@@ -9,7 +10,8 @@ const COST_SCHEMA = 'vlbr/cost/1';
 
 /** Nothing in it depends on anything but the options and the files. */
 export function costJson(report: Costs): object {
-  const { recordings, profiles, results, costs, sweep, interrupted, cpu, kernel, seed } = report;
+  const { recordings, guests, profiles, results, costs, sweep, interrupted, cpu, kernel, seed } =
+    report;
   const counted = (counts: Counts): object => ({
     ...Object.fromEntries(COUNTS.map((name, i) => [name, counts[i]])),
     cycles: cyclesOfCounts(counts, costs),
@@ -29,6 +31,7 @@ export function costJson(report: Costs): object {
     interrupted,
     recordings: recordings.map((recording, host) => ({
       ...recordingJson(recording),
+      guests: guestsJson(recording, guests),
       profiles: profiles.map(({ name }, p) => {
         const totals = totalsOf(results, host, p);
         return {

@@ -6,6 +6,8 @@ import type { KernelVersion } from '../../guest/perf/kernel.js';
 import { type Recording, summarize } from '../../recording/recording.js';
 import { printable } from '../../recording/trace_error.js';
 import { guessLines } from '../../tell/recording_text.js';
+import type { JoinedGuest } from '../../console/guests.js';
+import { guestsLines } from '../../tell/guest_text.js';
 import { type CostTable, isParameter, PRICE_NAMES } from './cost_table.js';
 import { type Count, countOf, type Counts, cyclesOfCounts } from './ledger.js';
 import { type Profile, profileText } from './profile.js';
@@ -14,6 +16,8 @@ import type { PolicyResult } from './worker.js';
 
 export interface Costs {
   readonly recordings: readonly Recording[];
+  /** Of the only recording, if there are any. */
+  readonly guests: readonly JoinedGuest[];
   readonly profiles: readonly Profile[];
   readonly results: readonly PolicyResult[];
   readonly costs: CostTable;
@@ -76,6 +80,7 @@ function hostLines(
     colours.bold(printable(recording.file)),
     ...wrap(what.join('; '), '  ', '  '),
     ...guessLines(recording).map((line) => `  ${line}`),
+    ...guestsLines(recording, report.guests).map((line) => `  ${line}`),
     '',
     ...profiles.flatMap((_, p) => profileLines(report, host, p, byVcpu, colours)),
   ];

@@ -15,8 +15,15 @@ import { canPerform, KIND } from '../../schedule/table.js';
 import type { Ledger } from './ledger.js';
 import type { Profile } from './profile.js';
 
-/** Tasks of each guest. Both are profiled. */
-export const GUEST_TASKS = 2;
+/** Tasks of each guest that are profiled, and then its idle task. */
+const PROFILED = 2;
+export const IDLE_TASK: number = PROFILED;
+export const GUEST_TASKS: number = PROFILED + 1;
+
+/** The task of the model that stands for one of a guest. @param seen - tasks seen before it. */
+export function taskFor(pid: number, seen: number): number {
+  return pid === 0 ? IDLE_TASK : seen % PROFILED;
+}
 
 const NS = 1e9;
 
@@ -26,6 +33,12 @@ const ACCESS_NS = 33;
 /** Steps between two chances to stop. */
 const STEPS_AT_ONCE = 64;
 
+/** Task switches that a guest has recorded: when, by ascending time, and to which task. */
+export interface TaskSwitches {
+  readonly time: Float64Array;
+  readonly task: Uint8Array;
+}
+
 /** What is played. Times are nanoseconds from the first event of the recording. */
 export interface Played {
   readonly steps: Steps;
@@ -34,6 +47,8 @@ export interface Played {
   readonly to: number;
   /** VM exits of each vCPU, by ascending time; null if none were recorded. */
   readonly exits: readonly Float64Array[] | null;
+  /** Task switches of each vCPU's guest; null for a vCPU whose profile says them. */
+  readonly tasks: readonly (TaskSwitches | null)[];
 }
 
 /** The guest of a vCPU. Its clock, in nanoseconds, goes while the vCPU has a pCPU. */
@@ -42,8 +57,9 @@ class Guest {
   nextSample = 0;
   nextSwitch = 0;
   nextExit = 0;
-  /** Index of the next recorded exit. */
+  /** Indices of the next recorded exit and task switch. */
   exit = 0;
+  task = 0;
   /** Whether its tasks have their events. */
   using = false;
   /** Frames on the stack of whichever task runs, about. */
@@ -89,10 +105,10 @@ export class Workload {
     const exits = played.exits === null ? profile.exits : 0;
     // Above 0: no part of forever is a number.
     const part = (): number => (1 + draw.below(1000)) / 1000;
-    this.guests = this.machine.vcpus.map(() => {
+    this.guests = this.machine.vcpus.map((_, v) => {
       const guest = new Guest(part() * period * NS);
       guest.nextSample = part() * between(hz);
-      guest.nextSwitch = part() * between(switches);
+      guest.nextSwitch = part() * between(played.tasks[v] === null ? switches : 0);
       guest.nextExit = part() * between(exits);
       return guest;
     });
@@ -142,7 +158,8 @@ export class Workload {
       const toggle = began - from + this.nextToggle(guest, from + guest.clock - began);
       const exit = Math.min(guest.nextExit, began - from + this.recordedExit(slice, guest));
       const sample = guest.using ? guest.nextSample : Infinity;
-      const due = Math.min(toggle, exit, sample, guest.nextSwitch);
+      const task = Math.min(guest.nextSwitch, began - from + this.recordedTask(slice, guest));
+      const due = Math.min(toggle, exit, sample, task);
       if (due >= end) break;
       guest.clock = Math.max(guest.clock, due);
       if (due === toggle) this.toggle(vcpu, guest);
@@ -150,9 +167,9 @@ export class Workload {
         this.advanceExit(guest, exit);
         machine.exitAndEnter(pcpu);
       } else {
-        if (due === sample) guest.nextSample += between(profile.hz);
-        else guest.nextSwitch += between(profile.switches);
-        this.runFunction(slice, guest, end - guest.clock, due === sample);
+        const next = due === sample ? -1 : this.nextTask(vcpu, guest, task);
+        if (next < 0) guest.nextSample += between(profile.hz);
+        this.runFunction(slice, guest, end - guest.clock, next);
         // The host's switch came inside of it.
         if (machine.loaded(pcpu)?.id !== vcpu) break;
       }
@@ -182,6 +199,23 @@ export class Workload {
     return exits[guest.exit] ?? Infinity;
   }
 
+  /** When the next recorded task switch in a slice is. */
+  private recordedTask({ vcpu, from }: Slice, guest: Guest): number {
+    const { time } = this.played.tasks[vcpu] ?? {};
+    if (time === undefined) return Infinity;
+    while (time[guest.task] < from) guest.task++;
+    return time[guest.task] ?? Infinity;
+  }
+
+  /** The task of the switch that is due. */
+  private nextTask(vcpu: number, guest: Guest, due: number): number {
+    if (due === guest.nextSwitch) {
+      guest.nextSwitch += between(this.profile.switches);
+      return (this.machine.cpu(vcpu).cpuctx.current + 1) % PROFILED;
+    }
+    return this.played.tasks[vcpu]?.task[guest.task++] ?? IDLE_TASK;
+  }
+
   private advanceExit(guest: Guest, exit: number): void {
     if (exit === guest.nextExit) guest.nextExit += between(this.profile.exits);
     else guest.exit++;
@@ -193,7 +227,7 @@ export class Workload {
     guest.using = !guest.using;
     const { events } = machine.cpu(vcpu).kernel;
     if (guest.using) {
-      for (let task = 0; task < GUEST_TASKS; task++) machine.open(vcpu, task, 0, CALLSTACK_USER);
+      for (let task = 0; task < PROFILED; task++) machine.open(vcpu, task, 0, CALLSTACK_USER);
     } else {
       for (const { id } of events) {
         if (canPerform(machine, KIND.close, vcpu, id, 0)) machine.close(vcpu, id);
@@ -202,16 +236,21 @@ export class Workload {
     ledger.using[vcpu] = events.some(({ used }) => used !== 0) ? 1 : 0;
   }
 
-  /** A PMI or a task switch of the guest. @param left - nanoseconds until the slice ends. */
-  private runFunction(slice: Slice, guest: Guest, left: number, isSample: boolean): void {
+  /**
+   * A task switch of the guest, or a sample.
+   *
+   * @param left - nanoseconds until the slice ends.
+   * @param task - that is switched to, or -1 for a sample.
+   */
+  private runFunction(slice: Slice, guest: Guest, left: number, task: number): void {
     const { machine, ledger } = this;
     const { pcpu, vcpu, next } = slice;
-    if (isSample) this.branches(vcpu, guest);
+    if (task < 0) this.branches(vcpu, guest);
     const inside = Math.trunc(left / ACCESS_NS);
     if (inside < guest.accesses) machine.arm(pcpu, next, inside);
     const before = ledger.guestAccesses;
-    if (isSample) this.sample(vcpu);
-    else this.switchTask(vcpu);
+    if (task < 0) this.sample(vcpu);
+    else if (canPerform(machine, KIND.taskSwitch, vcpu, task, 0)) machine.switchTask(vcpu, task);
     machine.disarm(pcpu);
     guest.accesses = ledger.guestAccesses - before;
   }
@@ -235,12 +274,6 @@ export class Workload {
       machine.pmi(vcpu, id, 0);
       return;
     }
-  }
-
-  private switchTask(vcpu: number): void {
-    const { machine } = this;
-    const next = (machine.cpu(vcpu).cpuctx.current + 1) % GUEST_TASKS;
-    if (canPerform(machine, KIND.taskSwitch, vcpu, next, 0)) machine.switchTask(vcpu, next);
   }
 }
 
