@@ -12,12 +12,13 @@ const LONG: readonly string[] = [
   'test/machine/kvm_image.test.ts',
 ];
 
+function place({ moduleId }: TestSpecification): number {
+  const i = LONG.findIndex((name) => moduleId.endsWith(name));
+  return i < 0 ? LONG.length : i;
+}
+
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const place = ({ moduleId }: TestSpecification): number => {
-      const i = LONG.findIndex((name) => moduleId.endsWith(name));
-      return i < 0 ? LONG.length : i;
-    };
     return (await super.sort(files)).toSorted((a, b) => place(a) - place(b));
   }
 }
