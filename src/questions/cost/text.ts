@@ -1,7 +1,7 @@
 /** The report of `vlbr cost` as text. */
 import type { Colours } from '../../console/colours.js';
 import { tableLines } from '../../console/table.js';
-import { grouped, plural, wrap } from '../../console/text.js';
+import { compact, grouped, plural, wrap } from '../../console/text.js';
 import type { KernelVersion } from '../../guest/perf/kernel.js';
 import { type Recording, summarize } from '../../recording/recording.js';
 import { printable } from '../../recording/trace_error.js';
@@ -28,22 +28,28 @@ export interface Costs {
   readonly seed: number;
 }
 
-/** Columns, in the order of the table, and the count that each shows. */
-const COLUMNS: readonly (readonly [string, Count])[] = [
+/** Columns of what is done, and the counts that each adds up. */
+const DONE: readonly (readonly [string, ...Count[]])[] = [
   ['saves', 'saves'],
   ['restores', 'restores'],
   ['wipes', 'wipes'],
   ['reads', 'reads'],
-  ['writes', 'writes'],
+  ['writes', 'writes', 'selects'],
   ['exits', 'exits'],
   ['bitmap', 'bitmaps'],
   ['events', 'events'],
+  ['guest reads', 'guestReads'],
+  ['guest writes', 'guestWrites'],
+];
+
+/** Columns of what guests got for it. */
+const GOT: readonly (readonly [string, ...Count[]])[] = [
   ['needless', 'needless'],
   ['wrong', 'wrong'],
   ['foreign', 'foreign'],
 ];
 
-const BAR_MAX = 40;
+const BAR_MAX = 24;
 
 /** @param byVcpu - whether each vCPU has its line, too. */
 export function costText(report: Costs, byVcpu: boolean, colours: Colours): string[] {
@@ -98,10 +104,14 @@ function profileLines(
   const { name } = profiles[p];
   return [
     ...wrap(`${colours.bold(`profile ${name}`)}: ${profileText(profiles[p])}`, '', '  '),
-    ...totalLines(totals, costs),
+    ...tablesOf(
+      totals.map(({ policy, complete, ...rest }) => ({
+        name: complete ? policy : `${policy} (cut short)`,
+        ...rest,
+      })),
+      costs,
+    ),
     ...(byVcpu ? vcpuLines(report, host, p) : []),
-    '',
-    ...barLines(totals, costs),
     '',
     ...conclusionLines(report, totals, host, p),
     ...(sweep === null ? [] : sweepLines(totals, costs, sweep)),
@@ -109,27 +119,41 @@ function profileLines(
   ];
 }
 
-function cells(counts: Counts, ran: number, costs: CostTable): string[] {
-  const arrivals = countOf(counts, 'arrivals');
-  const cycles = cyclesOfCounts(counts, costs);
-  return [
-    ...COLUMNS.map(([, count]) =>
-      grouped(countOf(counts, count) + (count === 'writes' ? countOf(counts, 'selects') : 0)),
-    ),
-    grouped(Math.round(cycles)),
-    arrivals === 0 ? '-' : grouped(Math.round(cycles / arrivals)),
-    `${(100 * shareOf({ counts, ran }, costs)).toFixed(3)}%`,
-  ];
+function cellsOf(counts: Counts, columns: readonly (readonly [string, ...Count[]])[]): string[] {
+  return columns.map(([, ...names]) =>
+    compact(names.reduce((sum, name) => sum + countOf(counts, name), 0)),
+  );
 }
 
-const HEAD = ['policy', ...COLUMNS.map(([head]) => head), 'cycles', 'a switch', 'of the time'];
+/** A line of the tables: a policy, or a vCPU under one. */
+type Row = Pick<Total, 'counts' | 'ran'> & { readonly name: string };
 
-function totalLines(totals: readonly Total[], costs: CostTable): string[] {
-  const rows = totals.map(({ policy, counts, ran, complete }) => [
-    complete ? policy : `${policy} (cut short)`,
-    ...cells(counts, ran, costs),
-  ]);
-  return tableLines(HEAD, rows, { numeric: true });
+/** What was done, and what it comes to. */
+function tablesOf(rows: readonly Row[], costs: CostTable): string[] {
+  const most = Math.max(1, ...rows.map(({ counts }) => cyclesOfCounts(counts, costs)));
+  const done = rows.map(({ name, counts }) => [name, ...cellsOf(counts, DONE)]);
+  const comesTo = rows.map(({ name, counts, ran }) => {
+    const cycles = cyclesOfCounts(counts, costs);
+    const arrivals = countOf(counts, 'arrivals');
+    return [
+      name,
+      ...cellsOf(counts, GOT),
+      compact(Math.round(cycles)),
+      arrivals === 0 ? '-' : compact(Math.round(cycles / arrivals)),
+      `${(100 * shareOf({ counts, ran }, costs)).toFixed(3)}%`,
+    ];
+  });
+  const heads = [...GOT.map(([head]) => head), 'cycles', 'a switch', 'of the time'];
+  const bars = rows.map(({ counts }) =>
+    '#'.repeat(Math.ceil((cyclesOfCounts(counts, costs) / most) * BAR_MAX)),
+  );
+  const [head, ...lines] = tableLines(['', ...heads], comesTo, { numeric: true });
+  return [
+    ...tableLines(['', ...DONE.map(([title]) => title)], done, { numeric: true }),
+    '',
+    head,
+    ...lines.map((line, i) => `${line}  ${bars[i]}`.trimEnd()),
+  ];
 }
 
 function vcpuLines({ recordings, results, costs }: Costs, host: number, p: number): string[] {
@@ -138,23 +162,14 @@ function vcpuLines({ recordings, results, costs }: Costs, host: number, p: numbe
     played
       .filter((one) => one.host === host && one.profile === p)
       .flatMap(({ counts, ran }) =>
-        counts.map((one, v) => {
-          const vm = printable(vms[vcpus[v].vm].name ?? String(vcpus[v].vm));
-          return [`${policy} ${vm}/${vcpus[v].index}`, ...cells(one, ran[v], costs)];
-        }),
+        counts.map((one, v) => ({
+          name: `${policy} ${printable(vms[vcpus[v].vm].name)}/${vcpus[v].index}`,
+          counts: one,
+          ran: ran[v],
+        })),
       ),
   );
-  return ['', ...tableLines(HEAD, rows, { numeric: true })];
-}
-
-/** Cycles as bars. */
-function barLines(totals: readonly Total[], costs: CostTable): string[] {
-  const cycles = totals.map(({ counts }) => cyclesOfCounts(counts, costs));
-  const most = Math.max(1, ...cycles);
-  const width = Math.max(...totals.map(({ policy }) => policy.length));
-  return totals.map(({ policy }, i) =>
-    `${policy.padEnd(width)} ${'#'.repeat(Math.ceil((cycles[i] / most) * BAR_MAX))}`.trimEnd(),
-  );
+  return ['', ...tablesOf(rows, costs)];
 }
 
 function conclusionLines(
@@ -164,10 +179,6 @@ function conclusionLines(
   p: number,
 ): string[] {
   const right = totals.filter(({ counts }) => countOf(counts, 'wrong') === 0);
-  const cheapest = right
-    .map(({ policy, counts }) => ({ policy, cycles: cyclesOfCounts(counts, costs) }))
-    .sort((a, b) => a.cycles - b.cycles)
-    .map(({ policy }) => policy);
   const wrong = totals.filter(({ counts }) => countOf(counts, 'wrong') > 0);
   const lines: string[] = [];
   if (wrong.length > 0) {
@@ -176,7 +187,7 @@ function conclusionLines(
     );
   }
   if (right.length > 0) {
-    lines.push(`No read is wrong here, cheapest first: ${cheapest.join(', ')}.`);
+    lines.push(`No read is wrong here, cheapest first: ${ranked(right, costs).join(', ')}.`);
   }
   for (const group of alike(totals)) {
     const { changes } = summarize(recordings[host]);
@@ -189,6 +200,28 @@ function conclusionLines(
     lines.push(`This recording can't tell ${group.join(', ')} apart: ${why}.`);
   }
   return lines.flatMap((line) => wrap(line, '', '  '));
+}
+
+/** Costs that differ by less than this part depend on the seed. */
+const ALIKE = 0.02;
+
+/** Policies by ascending cost. Those that cost about the same are one entry, in their own order. */
+function ranked(totals: readonly Total[], costs: CostTable): string[] {
+  const sorted = totals
+    .map(({ policy, counts }, place) => ({ policy, place, cycles: cyclesOfCounts(counts, costs) }))
+    .sort((a, b) => a.cycles - b.cycles);
+  const groups: (typeof sorted)[] = [];
+  for (const one of sorted) {
+    const group = groups.at(-1);
+    if (group !== undefined && one.cycles <= group[0].cycles * (1 + ALIKE)) group.push(one);
+    else groups.push([one]);
+  }
+  return groups.map((group) =>
+    group
+      .sort((a, b) => a.place - b.place)
+      .map(({ policy }) => policy)
+      .join(' = '),
+  );
 }
 
 function sweepLines(totals: readonly Total[], costs: CostTable, sweep: Sweep): string[] {

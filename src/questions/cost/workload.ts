@@ -30,6 +30,9 @@ const NS = 1e9;
 /** What an MSR access takes a guest, for where inside of a function a switch falls. */
 const ACCESS_NS = 33;
 
+/** Calls between two samples, as far as LBR goes: what is below them does not change. */
+const CALLS_AT_ONCE = 3;
+
 /** Steps between two chances to stop. */
 const STEPS_AT_ONCE = 64;
 
@@ -62,8 +65,8 @@ class Guest {
   task = 0;
   /** Whether its tasks have their events. */
   using = false;
-  /** Frames on the stack of whichever task runs, about. */
-  frames = 0;
+  /** Frames on the stack of each task, as far as they were called while there was an event. */
+  readonly frames: Uint8Array = new Uint8Array(GUEST_TASKS);
   /** MSR accesses that the latest function of its kernel made. */
   accesses = 0;
   /** When a period of call stacks begins, on the clock of the recording. */
@@ -88,7 +91,6 @@ export class Workload {
   private readonly ledger: Ledger;
   private readonly machine: Machine;
   private readonly profile: Profile;
-  private readonly draw: Draw;
   private readonly played: Played;
   private readonly guests: readonly Guest[];
   /** When the vCPU on each pCPU came there. */
@@ -98,7 +100,6 @@ export class Workload {
     this.ledger = ledger;
     this.machine = ledger.machine;
     this.profile = profile;
-    this.draw = draw;
     this.played = played;
     this.since = new Float64Array(played.pcpus);
     const { period, hz, switches } = profile;
@@ -227,6 +228,7 @@ export class Workload {
     guest.using = !guest.using;
     const { events } = machine.cpu(vcpu).kernel;
     if (guest.using) {
+      guest.frames.fill(0);
       for (let task = 0; task < PROFILED; task++) machine.open(vcpu, task, 0, CALLSTACK_USER);
     } else {
       for (const { id } of events) {
@@ -255,16 +257,13 @@ export class Workload {
     guest.accesses = ledger.guestAccesses - before;
   }
 
-  /** Calls and returns, up to about as many frames as the profile says. */
+  /** A few returns and as many calls, once the stack has as many frames as the profile says. */
   private branches(vcpu: number, guest: Guest): void {
-    const up = 1 + this.draw.below(4);
-    const down = Math.min(
-      guest.frames,
-      this.draw.below(4) + Math.max(0, guest.frames - this.profile.depth),
-    );
+    const { current } = this.machine.cpu(vcpu).cpuctx;
+    const down = guest.frames[current] < this.profile.depth ? 0 : CALLS_AT_ONCE;
     this.machine.branches(vcpu, BRANCH_RET, down);
-    this.machine.branches(vcpu, BRANCH_REL_CALL, up);
-    guest.frames += up - down;
+    this.machine.branches(vcpu, BRANCH_REL_CALL, CALLS_AT_ONCE);
+    guest.frames[current] += CALLS_AT_ONCE - down;
   }
 
   private sample(vcpu: number): void {

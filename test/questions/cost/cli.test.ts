@@ -1,0 +1,153 @@
+/** `vlbr cost`, built and run as a user runs it, and what it refuses before anything runs. */
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { cost, type CostOptions } from '../../../src/questions/cost/cost.js';
+import { record } from '../../rig/recordings.js';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+/** A separate build, since dist/ may be in use while the tests run. */
+const BUILD = join(ROOT, '.cache', `cost-test-${process.pid}`);
+const CLI = join(BUILD, 'cli.js');
+const HOOK_MS = 120_000;
+const EXAMPLE = 'examples/two-vms-one-cpu';
+const HOST = `${EXAMPLE}/host.txt.gz`;
+
+let folder = '';
+
+beforeAll(() => {
+  const tsup = join(ROOT, 'node_modules', 'tsup', 'dist', 'cli-default.js');
+  execFileSync(process.execPath, [tsup, '--out-dir', BUILD, '--silent'], { cwd: ROOT });
+  folder = mkdtempSync(join(tmpdir(), 'vlbr-cost-'));
+}, HOOK_MS);
+
+afterAll(() => {
+  rmSync(BUILD, { recursive: true, force: true });
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function vlbr(...args: readonly string[]) {
+  return spawnSync(process.execPath, [CLI, 'cost', ...args], { encoding: 'utf8', cwd: ROOT });
+}
+
+interface Json {
+  readonly interrupted: boolean;
+  readonly recordings: readonly {
+    readonly guests: readonly object[];
+    readonly profiles: readonly {
+      readonly policies: readonly Readonly<Record<string, number>>[];
+    }[];
+  }[];
+}
+
+describe('vlbr cost', () => {
+  it('counts a recording, the same each time, and writes a chart', () => {
+    const chart = join(folder, 'chart.svg');
+    const asked = ['--host', HOST, '--profile', 'always', '--policy', 'never,merged,lazy-sound'];
+    const { status, stdout, stderr } = vlbr(...asked, '--svg', chart);
+    expect([status, stderr]).toEqual([0, '']);
+    expect(stdout).toContain('8,016 vCPU switches, 1,312 changes of the vCPU on a pCPU; 3.964 s');
+    expect(stdout).toMatch(/^never +0 +0 +0 +0 +0 +0 +0 +0 /m);
+    expect(stdout).toContain('A guest reads something wrong here under never.');
+    expect(vlbr(...asked).stdout).toBe(stdout);
+    expect(readFileSync(chart, 'utf8')).toMatch(/^<svg/);
+  });
+
+  it('has a guest switch tasks when its own recording says so', () => {
+    const guest = ['--guest', `0=${EXAMPLE}/guest-a.txt.gz`];
+    const asked = ['--host', HOST, '--profile', 'always', '--policy', 'lazy-sound', '--json'];
+    const [without, within] = [[], guest].map((more) => {
+      const { status, stdout } = vlbr(...asked, ...more);
+      expect(status).toBe(0);
+      return JSON.parse(stdout) as Json;
+    });
+    const of = ({ recordings: [one] }: Json) => one.profiles[0].policies[0];
+    expect(of(within)).not.toEqual(of(without));
+    expect(of(within)['arrivals']).toBe(of(without)['arrivals']);
+    expect(within.recordings[0].guests).toHaveLength(1);
+  });
+
+  it('prints nothing but values with --csv', () => {
+    const { status, stdout } = vlbr(
+      '--host',
+      HOST,
+      '--profile',
+      'never',
+      '--policy',
+      'always',
+      '--csv',
+    );
+    const lines = stdout.trimEnd().split('\n');
+    expect([status, lines.length]).toEqual([0, 1 + 3]);
+    expect(new Set(lines.map((line) => line.split(',').length)).size).toBe(1);
+  });
+
+  it('ends with what was played until then on SIGTERM', async () => {
+    const long = ['--host', HOST, '--profile', 'always,hz=100000,switches=100000', '--json'];
+    const child = spawn(process.execPath, [CLI, 'cost', ...long], { cwd: ROOT });
+    let stdout = '';
+    child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+    setTimeout(() => child.kill('SIGTERM'), 3000);
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    expect(code).toBe(130);
+    const json = JSON.parse(stdout) as Json;
+    expect(json.interrupted).toBe(true);
+  });
+});
+
+describe('what vlbr cost refuses', () => {
+  const OPTIONS: CostOptions = {
+    host: [join(ROOT, HOST)],
+    policy: 'never',
+    cpu: 'skylake',
+    kernel: '6.1',
+    seed: 1,
+  };
+
+  it.each([
+    [{ json: true, csv: true }, '--json and --csv both want standard output'],
+    [{ policy: 'nobody' }, "there is no policy 'nobody'"],
+    [{ policy: 'mediated' }, 'policy mediated needs a kernel with the mediated PMU: 7.3'],
+    [{ cpu: '486' }, "there is no CPU '486'"],
+    [{ without: 'host' }, '--without host: what can be left out is: exits'],
+    [{ profile: ['often'] }, "there is no profile 'often'"],
+    [{ costs: '/nowhere.json' }, '--costs /nowhere.json: ENOENT'],
+    [{ sweep: 'exit' }, '--sweep exit: give NAME=LOW..HIGH, as exit=1000..4000; names: read'],
+    [{ sweep: 'ghz=1..2' }, '--sweep ghz=1..2: give NAME=LOW..HIGH'],
+    [{ sweep: 'exit=4000..1000' }, '--sweep exit=4000..1000: give NAME=LOW..HIGH'],
+    [{ host: ['/nowhere.txt'] }, '/nowhere.txt: there is no such file'],
+    [
+      { host: [join(ROOT, HOST), join(ROOT, HOST)], guest: ['0=x'] },
+      '--guest names a VM of one host; give one --host',
+    ],
+    [{ guest: ['7=x'] }, '--guest 7=x: give VM=FILE; the VMs are: 0, 1'],
+  ])('%o', async (changes, why) => {
+    await expect(cost({ ...OPTIONS, ...changes })).rejects.toThrow(why);
+  });
+
+  it('a recording in which no vCPU is switched', async () => {
+    const file = join(folder, 'still.txt');
+    writeFileSync(file, record(['0 50 60', '0 60 50']));
+    await expect(cost({ ...OPTIONS, host: [file] })).rejects.toThrow(/there is no vCPU/);
+  });
+
+  it('a chart that can’t be written', () => {
+    const { status, stderr } = vlbr(
+      '--host',
+      HOST,
+      '--profile',
+      'never',
+      '--policy',
+      'never',
+      '--svg',
+      '/no/x.svg',
+    );
+    expect([status, stderr]).toEqual([
+      2,
+      expect.stringMatching(/^vlbr: --svg \/no\/x\.svg: ENOENT.*\n$/),
+    ]);
+  });
+});
