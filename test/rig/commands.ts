@@ -14,6 +14,7 @@ import { corpusCommand } from '../../src/questions/corpus/command.js';
 import { exploreCommand } from '../../src/questions/explore/command.js';
 import { kernelCommand } from '../../src/questions/kernel_build/command.js';
 import { listCommand } from '../../src/questions/list/command.js';
+import { lookCommand } from '../../src/questions/look/command.js';
 import { replayCommand } from '../../src/questions/replay/command.js';
 import { reviewCommand } from '../../src/questions/review/command.js';
 import { verifyCommand } from '../../src/questions/verify/command.js';
@@ -24,7 +25,8 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** New ones each time, since commander keeps the options that it has parsed. */
 function commandsOf(): Command[] {
   const done = (): void => {};
-  const makers = [verifyCommand, exploreCommand, replayCommand, reviewCommand, conformCommand];
+  const judges = [verifyCommand, exploreCommand, replayCommand, reviewCommand, conformCommand];
+  const makers = [...judges, lookCommand];
   return [...makers.map((make) => make(done)), corpusCommand(done), kernelCommand(), listCommand()];
 }
 
