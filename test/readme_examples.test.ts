@@ -30,6 +30,11 @@ const HOOK_MS = 120_000;
 const NOT_RUN: ReadonlyMap<string, string> = new Map([
   ['npm ci && npm start', 'it fetches packages; its verdicts are those of policies.test.ts'],
   ['npm ci && npm test', 'it fetches packages, and this test is a part of it'],
+  [
+    'trace-cmd record -e sched:sched_switch -e kvm:kvm_entry -e kvm:kvm_exit sleep 10',
+    'it records a host with guests',
+  ],
+  ['node dist/cli.js look trace.dat', 'it reads what the command before has recorded'],
 ]);
 
 /** Blocks that are no output of a command, by their first words, with the reason. */

@@ -367,7 +367,7 @@ describe('vlbr --help, --version and list', () => {
   it('vlbr list always has the same keys for a CPU in JSON, whatever the code calls them', () => {
     const { cpus } = JSON.parse(vlbr('list', 'cpus', '--json').stdout) as { cpus: object[] };
     const facts = 'lbr_from lbr_to lbr_info callstack tsx cstate_wipe name uarch models lbr_nr';
-    const more = 'lbr_format select lbr_init pmu_version cites zero_call_pushed';
+    const more = 'lbr_format lbr_pt_coexist select lbr_init pmu_version cites zero_call_pushed';
     for (const cpu of cpus)
       expect(Object.keys(cpu).toSorted()).toEqual(`${facts} ${more}`.split(' ').toSorted());
   });
