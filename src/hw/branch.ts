@@ -60,6 +60,9 @@ export function firstSeq(vm: number): number {
   return Math.trunc(vm / HOST_VM) << SEQ_BITS;
 }
 
+/** The most VMs that can be told apart. */
+export const VMS_MAX: number = HOST_VM << (32 - SEQ_BITS);
+
 /** The VM of a FROM or TO register, HOST_VM apart. @param seq - its low word. */
 export function recordedVm(edx: number, seq: number): number {
   return addressVm(edx) + HOST_VM * (seq >>> SEQ_BITS);

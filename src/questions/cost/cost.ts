@@ -11,6 +11,7 @@ import { type ProgressLine, progressLine } from '../../console/progress.js';
 import type { GuestOptions, RecordingOptions } from '../../console/recording_options.js';
 import { readOptionsOf, readWithProgress } from '../../console/recordings.js';
 import type { KernelVersion } from '../../guest/perf/kernel.js';
+import { VMS_MAX } from '../../hw/branch.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
 import type { Recording } from '../../recording/recording.js';
 import { printable } from '../../recording/trace_error.js';
@@ -118,7 +119,13 @@ async function recordingsOf(options: CostOptions): Promise<Recording[]> {
   // One after the other: each has the progress line.
   // oxlint-disable-next-line no-await-in-loop
   for (const path of options.host) recordings.push(await readWithProgress(path, reading));
-  for (const { file, steps } of recordings) {
+  for (const { file, steps, vcpus } of recordings) {
+    if (vcpus.length > VMS_MAX) {
+      throw new UsageError(
+        `${printable(file)}: ${vcpus.length} vCPUs, and vlbr cost plays at most ${VMS_MAX}; choose ` +
+          'some of them with --vm NAME=PID,PID',
+      );
+    }
     if (steps.length > 0) continue;
     throw new UsageError(
       `${printable(file)}: no vCPU is ever switched, so there is nothing to count`,

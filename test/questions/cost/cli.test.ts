@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cost, type CostOptions } from '../../../src/questions/cost/cost.js';
-import { record } from '../../rig/recordings.js';
+import { ftraceLine, record } from '../../rig/recordings.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 /** A separate build, since dist/ may be in use while the tests run. */
@@ -31,6 +31,14 @@ afterAll(() => {
 
 function vlbr(...args: readonly string[]) {
   return spawnSync(process.execPath, [CLI, 'cost', ...args], { encoding: 'utf8', cwd: ROOT });
+}
+
+let time = 5e9;
+
+/** A switch from a thread to another one, a microsecond after the one before. */
+function line(prevPid: number, prevComm: string, nextPid: number): string {
+  const nextComm = nextPid === 0 ? 'swapper/0' : 'CPU 0/KVM';
+  return ftraceLine({ cpu: 0, time: (time += 1000), prevComm, prevPid, nextComm, nextPid });
 }
 
 interface Json {
@@ -132,6 +140,18 @@ describe('what vlbr cost refuses', () => {
     const file = join(folder, 'still.txt');
     writeFileSync(file, record(['0 50 60', '0 60 50']));
     await expect(cost({ ...OPTIONS, host: [file] })).rejects.toThrow(/there is no vCPU/);
+  });
+
+  it('a recording of more vCPUs than can be told apart', async () => {
+    const file = join(folder, 'many.txt');
+    const rows = Array.from({ length: 449 }, (_, i) => 1000 + i).flatMap((pid) => [
+      line(0, 'swapper/0', pid),
+      line(pid, 'CPU 0/KVM', 0),
+    ]);
+    writeFileSync(file, rows.join('\n'));
+    await expect(cost({ ...OPTIONS, host: [file] })).rejects.toThrow(
+      'many.txt: 449 vCPUs, and vlbr cost plays at most 448; choose some of them with --vm',
+    );
   });
 
   it('a chart that can’t be written', () => {
