@@ -8,7 +8,7 @@ import { GP_VECTOR } from '../../hw/msr_port.js';
 import { KIND_INFO, lbrMap } from '../../hw/lbr_map.js';
 import type { Vcpu } from '../vcpu.js';
 import * as lazy from './lazy_event.js';
-import { type LbrPolicy, type PolicyHost, REFUSED, WITH_SHORTCUT } from './policy.js';
+import { type LbrPolicy, type PolicyHost, REFUSED } from './policy.js';
 
 /** Kernel: pmu_intel.c:msr_is_lbr_stack(), v6; is_lbr_msr(), v7 and v8. */
 export function is_lbr_msr(vcpu: Vcpu, msr: number): boolean {
@@ -35,8 +35,9 @@ function policyOf(passSelect: boolean): Omit<LbrPolicy, 'name' | 'summary' | 'ci
         why: 'a second coming without a trapped access destroys the event; a host event wipes',
       },
       'no-leak/task': {
-        why: "vCPUs of one VM meet in the registers before an event comes, or by perf's shortcut",
-        where: (model, kernel) => !model.callstack || WITH_SHORTCUT(model, kernel),
+        why:
+          "vCPUs of one VM meet in the registers before an event comes, by perf's shortcut, or " +
+          'where counters leave no room for an event',
       },
       'no-fault': {
         why: 'a trapped access to INFO raises #GP; and a trapped write reaches WRMSR unchecked',
