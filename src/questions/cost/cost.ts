@@ -107,7 +107,8 @@ function sweepOf(text: string): Sweep {
   const isRange = Number(low) < Number(high);
   if (name === undefined || !names.includes(name) || !isRange) {
     throw new UsageError(
-      `--sweep ${printable(text)}: give NAME=LOW..HIGH, as exit=1000..4000; names: ${names.join(', ')}`,
+      `--sweep ${printable(text)}: give NAME=LOW..HIGH, as exit=1000..4000; ` +
+        `names: ${names.join(', ')}`,
     );
   }
   return { name: name as PriceName, low: Number(low), high: Number(high) };
@@ -122,8 +123,8 @@ async function recordingsOf(options: CostOptions): Promise<Recording[]> {
   for (const { file, steps, vcpus } of recordings) {
     if (vcpus.length > VMS_MAX) {
       throw new UsageError(
-        `${printable(file)}: ${vcpus.length} vCPUs, and vlbr cost plays at most ${VMS_MAX}; choose ` +
-          'some of them with --vm NAME=PID,PID',
+        `${printable(file)}: ${vcpus.length} vCPUs, and vlbr cost plays at most ${VMS_MAX}; ` +
+          'choose some of them with --vm NAME=PID,PID',
       );
     }
     if (steps.length > 0) continue;
@@ -175,12 +176,14 @@ function hostOf(recording: Recording, guests: readonly JoinedGuest[]): PlayedHos
   return { steps, pcpus: pcpus.length, vcpus: vcpus.length, to, exits, tasks };
 }
 
+/** How to see a bug again. */
+function advice({ policy }: { readonly policy: string }): string[] {
+  return [`policy ${policy}: the same command with --policy ${policy} shows it again`];
+}
+
 async function play(
   job: CostJob,
 ): Promise<{ results: readonly PolicyResult[]; interrupted: boolean }> {
-  const advice = ({ policy }: { policy: string }): string[] => [
-    `policy ${policy}: the same command with --policy ${policy} shows it again`,
-  ];
   const work = { worker: WORKER, job, silence_ms: SILENCE_MS, advice };
   return inWorkers<CostJob, CostProgress, PolicyResult>(work, playingLine(job.policies.length));
 }

@@ -90,7 +90,7 @@ describe('vlbr cost', () => {
     );
     const lines = stdout.trimEnd().split('\n');
     expect([status, lines.length]).toEqual([0, 1 + 3]);
-    expect(new Set(lines.map((line) => line.split(',').length)).size).toBe(1);
+    expect(new Set(lines.map((one) => one.split(',').length)).size).toBe(1);
   });
 
   it('ends with what was played until then on SIGTERM', async () => {

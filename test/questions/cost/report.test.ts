@@ -55,7 +55,8 @@ describe('the text', () => {
     expect(lines).toContain('A guest reads something wrong here under never.');
     expect(lines).toContain('No read is wrong here, cheapest first: dear = same, cheap.');
     expect(lines.join(' ')).toContain(
-      "This recording can't tell dear, same apart: they do the same at each switch that was recorded.",
+      "This recording can't tell dear, same apart: they do the same at each switch that was " +
+        'recorded.',
     );
     expect(lines.join(' ')).toContain('skylake, Linux 6.1, seed 3.');
   });
@@ -145,7 +146,7 @@ describe('the other forms', () => {
     expect(cheap).toMatchObject({ policy: 'cheap', reads: '100', exits: '40', cycles: '88660' });
   });
 
-  it('the chart has a bar for each policy, and says under which guests read something wrong', async () => {
+  it('the chart has a bar for each policy, and says where guests read something wrong', async () => {
     const svg = await costSvg(REPORT);
     expect(svg).toMatch(/^<svg/);
     for (const word of ['never', 'dear', 'cheap', 'same', 'host.txt, always', 'all reads right']) {

@@ -87,7 +87,7 @@ function turns(n: number, slice: number): Played {
   return playedOf(steps, n * slice);
 }
 
-/** Steps as a recording has them: a vCPU is on one pCPU at a time, unless a gap hid that it left. */
+/** Steps as a recording has them; a gap may have hidden that a vCPU has left another pCPU. */
 const STEPS: fc.Arbitrary<Step[]> = fc
   .array(
     fc.record({
