@@ -27,8 +27,8 @@ export function isParameter({ source }: Price): boolean {
   return /^(none|no measurement)/.test(source);
 }
 
-const SAYS =
-  'give a JSON object such as {"exit": 2500, "ghz": 2.6}; ' + `names: ${PRICE_NAMES.join(', ')}`;
+const NAMES = PRICE_NAMES.join(', ');
+const SAYS = `give a JSON object such as {"exit": 2500, "ghz": 2.6}; names: ${NAMES}`;
 
 /**
  * The table with the numbers of a file in place of the default ones.

@@ -146,7 +146,7 @@ describe('the other forms', () => {
     expect(cheap).toMatchObject({ policy: 'cheap', reads: '100', exits: '40', cycles: '88660' });
   });
 
-  it('the chart has a bar for each policy, and says where guests read something wrong', async () => {
+  it('the chart has a bar for each policy, in two colours, by what guests read', async () => {
     const svg = await costSvg(REPORT);
     expect(svg).toMatch(/^<svg/);
     for (const word of ['never', 'dear', 'cheap', 'same', 'host.txt, always', 'all reads right']) {
