@@ -377,10 +377,10 @@ export function perf_sched_cb_inc(cpu: Cpu): void {
   cpu.cpuctx.perf_sched_cb_usages++;
 }
 
-/** Kernel: core.c:__perf_pmu_sched_task(). */
+/** Kernel: core.c:__perf_pmu_sched_task(). No context has an event for this CPU. */
 function __perf_pmu_sched_task(cpu: Cpu, sched_in: boolean): void {
   perf_pmu_disable(cpu);
-  cpu.kernel.lbr.intel_pmu_lbr_sched_task(cpu, currentTaskCtx(cpu), sched_in);
+  cpu.kernel.lbr.intel_pmu_lbr_sched_task(cpu, null, sched_in);
   perf_pmu_enable(cpu);
 }
 

@@ -249,6 +249,25 @@ describe('PMU contexts, 6.2 and later', () => {
     }
   });
 
+  it('where a task has no event for the CPU, the stack that it has saved stays from 6.2 on', () => {
+    const states = ALL.map((version) => {
+      const rig = new Rig({ version });
+      const [here, there] = rig.kernel.cpus;
+      rig.open(0, CALLSTACK, ATTR_BOUND);
+      const block = rig.kernel.data[taskData(rig.kernel, 0) - 1];
+      rig.switchTo(2);
+      expect([version, block.lbr_stack_state]).toEqual([version, perf.LBR_VALID]);
+      rig.cpu = there;
+      rig.open(-1, CALLSTACK);
+      rig.switchTo(0);
+      rig.switchTo(1);
+      rig.cpu = here;
+      return block.lbr_stack_state;
+    });
+    // In 6.1 the task's context is all that is asked for.
+    expect(states).toEqual([perf.LBR_NONE, perf.LBR_VALID, perf.LBR_VALID]);
+  });
+
   it('a switch calls back where the task has no event for this CPU', () => {
     for (const version of ALL) {
       const rig = new Rig({ version });
