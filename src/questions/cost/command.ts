@@ -58,7 +58,10 @@ export function costCommand(done: (code: number) => void): Command {
     .option('--cpu <name>', 'CPU model (see: vlbr list cpus)', 'skylake')
     .addOption(kernelOption())
     .option('--costs <file>', 'JSON: cycles, in place of those that vlbr has')
-    .option('--without <what>', 'exits: no VM exits but for LBR, where the recording has none')
+    .option(
+      '--without <what>',
+      'exits: no VM exits but for LBR, where none were recorded; host, migrate: never played anyway',
+    )
     .option('--sweep <range>', 'NAME=LOW..HIGH of a cost: where two policies cost the same')
     .option('--vcpus', 'a line for each vCPU, too')
     .option('--seed <n>', SEED_SAYS, seedNumber, 1);

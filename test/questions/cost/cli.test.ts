@@ -93,6 +93,22 @@ describe('vlbr cost', () => {
     expect(new Set(lines.map((one) => one.split(',').length)).size).toBe(1);
   });
 
+  it('leaves exits out, and takes words for what is never played', () => {
+    const asked = ['--host', HOST, '--profile', 'never', '--policy', 'v1-vmx', '--csv'];
+    const saves = (...more: string[]): number[] => {
+      const [head, ...rows] = vlbr(...asked, ...more)
+        .stdout.trimEnd()
+        .split('\n')
+        .map((row) => row.split(','));
+      return rows.map((row) => Number(row[head.indexOf('saves')]));
+    };
+    const [all, without, none] = [[], ['exits,host'], ['host,migrate']].map((words) =>
+      saves(...words.flatMap((word) => ['--without', word])),
+    );
+    expect(all.every((n, i) => n > without[i])).toBe(true);
+    expect(none).toEqual(all);
+  });
+
   it('ends with what was played until then on SIGTERM', async () => {
     const long = ['--host', HOST, '--profile', 'always,hz=100000,switches=100000', '--json'];
     const child = spawn(process.execPath, [CLI, 'cost', ...long], { cwd: ROOT });
@@ -120,7 +136,7 @@ describe('what vlbr cost refuses', () => {
     [{ policy: 'nobody' }, "there is no policy 'nobody'"],
     [{ policy: 'mediated' }, 'policy mediated needs a kernel with the mediated PMU: 7.3'],
     [{ cpu: '486' }, "there is no CPU '486'"],
-    [{ without: 'host' }, '--without host: what can be left out is: exits'],
+    [{ without: 'exits,gaps' }, '--without gaps: what can be left out is: exits, host, migrate'],
     [{ profile: ['often'] }, "there is no profile 'often'"],
     [{ costs: '/nowhere.json' }, '--costs /nowhere.json: ENOENT'],
     [{ sweep: 'exit' }, '--sweep exit: give NAME=LOW..HIGH, as exit=1000..4000; names: read'],
