@@ -173,11 +173,26 @@ function tasksOf({ vm, index }: VcpuThread, guests: readonly JoinedGuest[]): Tas
 /** What of a recording a worker needs. */
 function hostOf(recording: Recording, guests: readonly JoinedGuest[]): PlayedHost {
   const { steps, pcpus, vcpus, to } = recording;
-  const times: number[][] = vcpus.map(() => []);
+  const all = vcpus.map(() => ({ time: [] as number[], entered: [] as number[] }));
   const events = recording.kvmEvents();
-  while (events.next()) if (events.reason !== null) times[events.vcpu].push(events.time);
-  const recorded = times.some(({ length }) => length > 0);
-  const exits = recorded ? times.map((list) => Float64Array.from(list)) : null;
+  while (events.next()) {
+    const { time, entered } = all[events.vcpu];
+    if (events.reason === null) {
+      if (entered.length > 0 && entered[entered.length - 1] === Infinity) {
+        entered[entered.length - 1] = events.time;
+      }
+    } else {
+      time.push(events.time);
+      entered.push(Infinity);
+    }
+  }
+  const recorded = all.some(({ time }) => time.length > 0);
+  const exits = recorded
+    ? all.map(({ time, entered }) => ({
+        time: Float64Array.from(time),
+        entered: Float64Array.from(entered),
+      }))
+    : null;
   const tasks = vcpus.map((vcpu) => tasksOf(vcpu, guests));
   return { steps, pcpus: pcpus.length, vcpus: vcpus.length, to, exits, tasks };
 }

@@ -55,8 +55,8 @@ export const judge: Judge<CostJob, CostProgress, PolicyResult> = judgeBy((job, n
       // Each vCPU is the only one of its VM.
       const shape = { vms: host.vcpus, vcpus: 1, tasks: GUEST_TASKS, pcpus: host.pcpus };
       const ledger = new Ledger({ shape, model, kernel, policy, driver });
-      // The same draws under every policy.
-      const workload = new Workload(ledger, profile, drawOf(seed, h * profiles.length + p), host);
+      // The same draws under every policy, of every recording and with every profile.
+      const workload = new Workload(ledger, profile, drawOf(seed, 0), host);
       for (const steps of workload.play()) {
         goesOn = tell({ policy: policy.name, done: done + steps, wanted });
         if (!goesOn) break;

@@ -42,14 +42,21 @@ export interface TaskSwitches {
   readonly task: Uint8Array;
 }
 
+/** VM exits that were recorded, and when the vCPU was entered again; Infinity for never. */
+export interface Exits {
+  /** Ascending. */
+  readonly time: Float64Array;
+  readonly entered: Float64Array;
+}
+
 /** What is played. Times are nanoseconds from the first event of the recording. */
 export interface Played {
   readonly steps: Steps;
   readonly pcpus: number;
   /** The end. */
   readonly to: number;
-  /** VM exits of each vCPU, by ascending time; null if none were recorded. */
-  readonly exits: readonly Float64Array[] | null;
+  /** VM exits of each vCPU; null if none were recorded. */
+  readonly exits: readonly Exits[] | null;
   /** Task switches of each vCPU's guest; null for a vCPU whose profile says them. */
   readonly tasks: readonly (TaskSwitches | null)[];
 }
@@ -165,8 +172,8 @@ export class Workload {
       guest.clock = Math.max(guest.clock, due);
       if (due === toggle) this.toggle(vcpu, guest);
       else if (due === exit) {
-        this.advanceExit(guest, exit);
         machine.exitAndEnter(pcpu);
+        if (this.isEntered(slice, guest, exit)) machine.hypervisor.enter(machine.vcpus[vcpu]);
       } else {
         const next = due === sample ? -1 : this.nextTask(vcpu, guest, task);
         if (next < 0) guest.nextSample += between(profile.hz);
@@ -194,10 +201,10 @@ export class Workload {
 
   /** When the next recorded exit in a slice is. */
   private recordedExit({ vcpu, from }: Slice, guest: Guest): number {
-    const exits = this.played.exits?.[vcpu];
-    if (exits === undefined) return Infinity;
-    while (exits[guest.exit] < from) guest.exit++;
-    return exits[guest.exit] ?? Infinity;
+    const { time } = this.played.exits?.[vcpu] ?? {};
+    if (time === undefined) return Infinity;
+    while (time[guest.exit] < from) guest.exit++;
+    return time[guest.exit] ?? Infinity;
   }
 
   /** When the next recorded task switch in a slice is. */
@@ -217,9 +224,14 @@ export class Workload {
     return this.played.tasks[vcpu]?.task[guest.task++] ?? IDLE_TASK;
   }
 
-  private advanceExit(guest: Guest, exit: number): void {
-    if (exit === guest.nextExit) guest.nextExit += between(this.profile.exits);
-    else guest.exit++;
+  /** Goes on to the next exit. Returns whether the guest is entered again in this slice. */
+  private isEntered({ vcpu, to }: Slice, guest: Guest, exit: number): boolean {
+    if (exit === guest.nextExit) {
+      guest.nextExit += between(this.profile.exits);
+      return true;
+    }
+    const entered = this.played.exits?.[vcpu].entered[guest.exit++] ?? Infinity;
+    return entered < to;
   }
 
   /** The guest's perf opens an event for each task, or closes them. */

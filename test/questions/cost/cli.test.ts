@@ -46,7 +46,7 @@ interface Json {
   readonly recordings: readonly {
     readonly guests: readonly object[];
     readonly profiles: readonly {
-      readonly policies: readonly Readonly<Record<string, number>>[];
+      readonly policies: readonly Readonly<Record<string, number | boolean>>[];
     }[];
   }[];
 }
@@ -93,6 +93,24 @@ describe('vlbr cost', () => {
     expect(new Set(lines.map((one) => one.split(',').length)).size).toBe(1);
   });
 
+  it('takes the exits that were recorded, and no entries', () => {
+    const rows = ['0 0 100', ...['kvm_exit', 'kvm_entry', 'kvm_exit', 'kvm_entry'], '0 100 0'];
+    const told = rows.map((row, i) => {
+      const what = row === 'kvm_exit' ? 'reason HLT rip 0x1 info 0 0' : 'vcpu 0, rip 0x1';
+      const head = `   CPU 0/KVM-100   [000] d..1.     5.${String(i).padStart(6, '0')}: ${row}: ${what}`;
+      return row.startsWith('kvm') ? head : record([row]).replace('5.000000', `5.00000${i}`);
+    });
+    const saves = (lines: readonly string[]): number => {
+      const file = join(folder, 'exits.txt');
+      writeFileSync(file, lines.join('\n'));
+      const asked = ['--profile', 'never,exits=0', '--policy', 'v1-vmx', '--json'];
+      const { stdout } = vlbr('--host', file, ...asked);
+      return Number((JSON.parse(stdout) as Json).recordings[0].profiles[0].policies[0]['saves']);
+    };
+    const without = saves(told.filter((line) => !line.includes('kvm_')));
+    expect(saves(told) - without).toBe(2);
+  });
+
   it('leaves exits out, and takes words for what is never played', () => {
     const asked = ['--host', HOST, '--profile', 'never', '--policy', 'v1-vmx', '--csv'];
     const saves = (...more: string[]): number[] => {
@@ -119,6 +137,8 @@ describe('vlbr cost', () => {
     expect(code).toBe(130);
     const json = JSON.parse(stdout) as Json;
     expect(json.interrupted).toBe(true);
+    const played = json.recordings[0].profiles[0].policies;
+    expect(played.some(({ complete }) => !complete)).toBe(true);
   });
 });
 

@@ -221,17 +221,42 @@ describe('a recording that is played', () => {
     expect(sum(merged.counts, 'wrong')).toBeGreaterThan(0);
   });
 
+  it('a guest that starts perf anew fills its stack again', () => {
+    const one = playedOf([{ time: 0, pcpu: 0, vcpu: 0 }], 1000 * MS);
+    const profile = 'always,share=0.9,period=0.2,hz=2000,switches=0';
+    const { records } = play('lazy-sound', one, profile).ledger.machine.vcpus[0];
+    const slots = Array.from({ length: 32 }, (_, i) => MSR_LBR_NHM_FROM + i);
+    const frames = slots.filter((msr) => (records.readLow(msr) | records.readHigh(msr)) !== 0);
+    expect(frames.length).toBeGreaterThan(9);
+  });
+
   it('exits are those that were recorded, or the profile’s', () => {
     const steps = [{ time: 0, pcpu: 0, vcpu: 0 }];
     const saves = (more: Partial<Played>, exits: number): number =>
-      sum(play('v1-vmx', playedOf(steps, 100 * MS, more), `never,exits=${exits}`).counts, 'saves');
-    const none = saves({}, 0);
-    expect([99, 100]).toContain(saves({}, 1000) - none);
-    const recorded = [Float64Array.from([1, 2, 3, 4].map((ms) => ms * MS))];
-    expect(saves({ exits: recorded }, 1000) - none).toBe(4);
+      sum(
+        play('v1-vmx', playedOf(steps, 100 * MS, more), `never,switches=0,exits=${exits}`).counts,
+        'saves',
+      );
+    // The exit at the end.
+    expect(saves({}, 0)).toBe(1);
+    expect([100, 101]).toContain(saves({}, 1000));
+    const exitsOf = (entered: readonly number[]): Played['exits'] => [
+      {
+        time: Float64Array.from([1, 2, 3, 4], (ms) => ms * MS),
+        entered: Float64Array.from(entered, (ms) => ms * MS),
+      },
+    ];
+    const all = exitsOf([1.1, 2.1, 3.1, 4.1]);
+    expect(saves({ exits: all }, 1000)).toBe(5);
+    // The last one, of four, is why the vCPU is switched off: it is not entered again.
+    const idle = playedOf([{ time: 0, pcpu: 0, vcpu: 0 }], 4.5 * MS, {
+      exits: exitsOf([1.1, 2.1, 3.1, 7]),
+    });
+    const profile = 'never,switches=0';
+    expect(sum(play('v1-vmx', idle, profile).counts, 'saves')).toBe(4);
     // One that was recorded while the vCPU was off is none of its slices'.
-    const off = playedOf([{ time: 2.5 * MS, pcpu: 0, vcpu: 0 }], 100 * MS, { exits: recorded });
-    expect(sum(play('v1-vmx', off, 'never').counts, 'saves') - none).toBe(2);
+    const off = playedOf([{ time: 2.5 * MS, pcpu: 0, vcpu: 0 }], 100 * MS, { exits: all });
+    expect(sum(play('v1-vmx', off, profile).counts, 'saves')).toBe(3);
   });
 
   it('a guest’s own recording says when it switches tasks', () => {
