@@ -165,8 +165,9 @@ export class Workload {
       guest.clock = Math.max(guest.clock, due);
       if (due === toggle) this.toggle(vcpu, guest);
       else if (due === exit) {
-        this.advanceExit(guest, exit);
         machine.exitAndEnter(pcpu);
+        // After an exit that was recorded the thread may go away without entering.
+        if (this.advanceExit(guest, exit)) machine.hypervisor.enter(machine.vcpus[vcpu]);
       } else {
         const next = due === sample ? -1 : this.nextTask(vcpu, guest, task);
         if (next < 0) guest.nextSample += between(profile.hz);
@@ -217,9 +218,14 @@ export class Workload {
     return this.played.tasks[vcpu]?.task[guest.task++] ?? IDLE_TASK;
   }
 
-  private advanceExit(guest: Guest, exit: number): void {
-    if (exit === guest.nextExit) guest.nextExit += between(this.profile.exits);
-    else guest.exit++;
+  /** Returns whether the exit was one of the profile's: the guest runs on after it. */
+  private advanceExit(guest: Guest, exit: number): boolean {
+    if (exit !== guest.nextExit) {
+      guest.exit++;
+      return false;
+    }
+    guest.nextExit += between(this.profile.exits);
+    return true;
   }
 
   /** The guest's perf opens an event for each task, or closes them. */
@@ -229,6 +235,8 @@ export class Workload {
     const { events } = machine.cpu(vcpu).kernel;
     if (guest.using) {
       guest.frames.fill(0);
+      // What the host does while they are made is for them.
+      if (machine.config.model.callstack) ledger.using[vcpu] = 1;
       for (let task = 0; task < PROFILED; task++) machine.open(vcpu, task, 0, CALLSTACK_USER);
     } else {
       for (const { id } of events) {

@@ -213,6 +213,21 @@ describe('a recording that is played', () => {
     expect(needless(0.5)).toBeLessThan(0.7);
   });
 
+  it('what is done while a guest makes its events is not needless', () => {
+    for (const policy of ['lazy-sound', 'pv-sound', 'merged']) {
+      const { counts } = play(policy, turns(10, 10 * MS), 'always');
+      expect([policy, sum(counts, 'saves') > 0]).toEqual([policy, true]);
+      expect([policy, sum(counts, 'needless')]).toEqual([policy, 0]);
+    }
+  });
+
+  it('a guest enters again after an exit of the profile, and exits where its slice ends', () => {
+    const { counts } = play('v1-vmx', turns(50, 10 * MS), 'never,exits=1000');
+    const exits = 500;
+    expect(Math.abs(sum(counts, 'saves') - exits - 50)).toBeLessThanOrEqual(2);
+    expect(sum(counts, 'restores')).toBe(sum(counts, 'saves'));
+  });
+
   it('some switches fall inside of functions of the guests, and they go on later', () => {
     const { counts } = play('lazy-sound', turns(1500, 0.051234 * MS), 'always,hz=20000');
     expect(sum(counts, 'wrong')).toBe(0);
