@@ -29,9 +29,9 @@ const REPORT: Costs = {
   profiles: [profileOf('always')],
   results: [
     result('never', { arrivals: 1, wrong: 12, foreign: 5 }),
-    result('dear', { arrivals: 1, reads: 1000, exits: 1 }),
+    result('dear', { arrivals: 1, reads: 1000, exits: 1, guestWrites: 3 }),
     result('cheap', { arrivals: 1, reads: 100, writes: 3, selects: 2, exits: 40 }),
-    result('same', { arrivals: 1, reads: 1000, exits: 1 }),
+    result('same', { arrivals: 1, reads: 1000, exits: 1, guestWrites: 3 }),
   ],
   costs: DEFAULT_COSTS,
   sweep: { name: 'exit', low: 1000, high: 4000 },
@@ -88,10 +88,17 @@ describe('the text', () => {
   it('why a recording can’t tell policies apart is said', () => {
     const idle = textOf({ ...REPORT, profiles: [profileOf('never')] });
     expect(idle).toContain('apart: no guest uses LBR.');
+    const unused = { results: [result('x', {}), result('y', {})] };
+    expect(squeezed(textOf({ ...REPORT, ...unused })).join(' ')).toContain(
+      'apart: no vCPU runs at a time when its guest takes call stacks.',
+    );
+    expect(squeezed(textOf({ ...REPORT, ...unused, cpu: 'nehalem' })).join(' ')).toContain(
+      'apart: a guest of nehalem has no call stacks, and so does not use LBR.',
+    );
     const alone = parseRecording(record(['0 0 100', '0 100 0', '0 0 100', '0 100 0']), 'alone.txt');
     const [one, two] = [result('x', {}), result('y', {})].map(({ policy, results: [r] }) => ({
       policy,
-      results: [{ ...r, counts: [countsOf({})], ran: [5] }],
+      results: [{ ...r, counts: [countsOf({ guestReads: 1 })], ran: [5] }],
     }));
     const text = textOf({ ...REPORT, recordings: [alone], results: [one, two] });
     expect(text).toContain('apart: no vCPU finds a pCPU where another one was before.');
