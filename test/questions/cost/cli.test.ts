@@ -134,6 +134,10 @@ describe('what vlbr cost refuses', () => {
   it.each([
     [{ json: true, csv: true }, '--json and --csv both want standard output'],
     [{ policy: 'nobody' }, "there is no policy 'nobody'"],
+    [{ policy: 'kvm' }, 'policy kvm is code of a kernel tree, which vlbr cost does not run'],
+    [{ policy: 'merged,kvm' }, 'policy kvm is code of a kernel tree'],
+    [{ svg: '/nowhere/chart.svg', host: ['/nowhere.txt'] }, '--svg /nowhere/chart.svg: ENOENT'],
+    [{ svg: '/', host: ['/nowhere.txt'] }, '--svg /: EISDIR'],
     [{ policy: 'mediated' }, 'policy mediated needs a kernel with the mediated PMU: 7.3'],
     [{ cpu: '486' }, "there is no CPU '486'"],
     [{ without: 'exits,gaps' }, '--without gaps: what can be left out is: exits, host, migrate'],
