@@ -73,7 +73,8 @@ export async function cost(options: CostOptions): Promise<number> {
     hosts: recordings.map((recording) => hostOf(recording, guests)),
     profiles,
   };
-  const { results, interrupted } = await play(job);
+  const { results, interrupted: stopped } = await play(job);
+  const interrupted = stopped || recordings.some((recording) => recording.interrupted);
   const report: Costs = {
     recordings,
     guests,

@@ -60,7 +60,7 @@ export function costText(report: Costs, byVcpu: boolean, colours: Colours): stri
     ...comparedLines(report),
     ...priceLines(report),
     ...wrap(`${cpu}, Linux ${kernel}, seed ${seed}. ${COLUMNS_SAY}`, '', ''),
-    ...(interrupted ? ['interrupted: this is what was played until then'] : []),
+    ...(interrupted ? ['interrupted: this is what was read and played until then'] : []),
   ];
 }
 

@@ -120,6 +120,25 @@ describe('vlbr cost', () => {
     const json = JSON.parse(stdout) as Json;
     expect(json.interrupted).toBe(true);
   });
+
+  it('plays what was read when SIGTERM ends a recording, and says so', async () => {
+    const child = spawn(process.execPath, [
+      CLI,
+      'cost',
+      '--host',
+      '-',
+      '--policy',
+      'never',
+      '--json',
+    ]);
+    let stdout = '';
+    child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+    child.stdin.write(record(['0 0 100', '0 100 200', '0 200 100', '0 100 0']));
+    setTimeout(() => child.kill('SIGTERM'), 1500);
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    const { interrupted, recordings } = JSON.parse(stdout) as Json;
+    expect([code, interrupted, recordings.length]).toEqual([130, true, 1]);
+  });
 });
 
 describe('what vlbr cost refuses', () => {

@@ -107,7 +107,7 @@ describe('the text', () => {
   it('what was cut short says so, and each vCPU has its line if it is asked for', () => {
     const cut = textOf({ ...REPORT, interrupted: true, results: [result('slow', {}, false)] });
     expect(cut).toContain('slow (cut short)');
-    expect(cut).toContain('interrupted: this is what was played until then');
+    expect(cut).toContain('interrupted: this is what was read and played until then');
     expect(textOf(REPORT)).not.toContain('interrupted');
     const byVcpu = squeezed(textOf(REPORT, true));
     expect(byVcpu.filter((line) => line.startsWith('cheap ')).length).toBe(2 + 2 * 2);
