@@ -174,6 +174,11 @@ function vcpuLines({ recordings, results, costs }: Costs, host: number, p: numbe
   return ['', ...tablesOf(rows, costs)];
 }
 
+/** Whether a guest has touched LBR MSRs. */
+function isUsed({ counts }: Total): boolean {
+  return countOf(counts, 'guestReads') + countOf(counts, 'guestWrites') > 0;
+}
+
 /** Why policies have done the same. */
 function whyAlike(
   { recordings, profiles, cpu }: Costs,
@@ -185,10 +190,7 @@ function whyAlike(
   if (!CPU_MODELS.some(({ name, callstack }) => name === cpu && callstack)) {
     return `a guest of ${printable(cpu)} has no call stacks, and so does not use LBR`;
   }
-  const used = totals.some(
-    ({ counts }) => countOf(counts, 'guestReads') + countOf(counts, 'guestWrites') > 0,
-  );
-  if (!used) return 'no vCPU runs at a time when its guest takes call stacks';
+  if (!totals.some(isUsed)) return 'no vCPU runs at a time when its guest takes call stacks';
   return summarize(recordings[host]).changes === 0
     ? 'no vCPU finds a pCPU where another one was before'
     : 'they do the same at each switch that was recorded';
@@ -201,13 +203,22 @@ function conclusionLines(
   p: number,
 ): string[] {
   const { costs } = report;
-  const right = totals.filter(({ counts }) => countOf(counts, 'wrong') === 0);
+  // Where other policies let guests use LBR, one that does not has nothing to be compared by.
+  const withheld = totals.some(isUsed) ? totals.filter((total) => !isUsed(total)) : [];
+  const right = totals.filter(
+    (total) => countOf(total.counts, 'wrong') === 0 && !withheld.includes(total),
+  );
   const wrong = totals.filter(({ counts }) => countOf(counts, 'wrong') > 0);
   const lines: string[] = [];
   if (wrong.length > 0) {
     lines.push(
       `A guest reads something wrong here under ${wrong.map((t) => t.policy).join(', ')}.`,
     );
+  }
+  if (withheld.length > 0) {
+    const names = withheld.map((t) => t.policy).join(', ');
+    const which = withheld.length === 1 ? 'it is' : 'they are';
+    lines.push(`Guests have no LBR to use under ${names}, and so ${which} not ranked.`);
   }
   if (right.length > 0) {
     lines.push(`No read is wrong here, cheapest first: ${ranked(right, costs).join(', ')}.`);

@@ -28,9 +28,9 @@ const REPORT: Costs = {
   guests: [],
   profiles: [profileOf('always')],
   results: [
-    result('never', { arrivals: 1, wrong: 12, foreign: 5 }),
+    result('never', { arrivals: 1, wrong: 12, foreign: 5, guestWrites: 3 }),
     result('dear', { arrivals: 1, reads: 1000, exits: 1, guestWrites: 3 }),
-    result('cheap', { arrivals: 1, reads: 100, writes: 3, selects: 2, exits: 40 }),
+    result('cheap', { arrivals: 1, reads: 100, writes: 3, selects: 2, exits: 40, guestWrites: 3 }),
     result('same', { arrivals: 1, reads: 1000, exits: 1, guestWrites: 3 }),
   ],
   costs: DEFAULT_COSTS,
@@ -49,7 +49,7 @@ const squeezed = (text: string): string[] =>
 describe('the text', () => {
   it('has what was done, what it comes to, and what follows from it', () => {
     const lines = squeezed(textOf(REPORT));
-    expect(lines).toContain('cheap 0 0 0 100 5 40 0 0 0 0');
+    expect(lines).toContain('cheap 0 0 0 100 5 40 0 0 0 3');
     expect(lines).toContain('never 0 12 5 0 0 0.000%');
     expect(lines.some((line) => /^cheap 0 0 0 88\.6k 44\.3k 1477\.\d+% #+$/.test(line))).toBe(true);
     expect(lines).toContain('A guest reads something wrong here under never.');
@@ -72,6 +72,14 @@ describe('the text', () => {
     for (const line of costText({ ...REPORT, results: [wide] }, false, coloursFor(false))) {
       expect([line, line.length <= 110]).toEqual([line, true]);
     }
+  });
+
+  it('a policy that gives guests no LBR is not the cheapest', () => {
+    const given = result('given', { arrivals: 1, reads: 9, guestReads: 1 });
+    const text = squeezed(textOf({ ...REPORT, results: [result('withheld', {}), given] }));
+    expect(text).toContain('Guests have no LBR to use under withheld, and so it is not ranked.');
+    expect(text).toContain('No read is wrong here, cheapest first: given.');
+    expect(textOf(REPORT)).not.toContain('Guests have no LBR');
   });
 
   it('a sweep says where two policies cost the same, or that none do', () => {
