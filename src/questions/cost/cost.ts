@@ -134,7 +134,7 @@ async function recordingsOf(options: CostOptions): Promise<Recording[]> {
     if (vcpus.length > VMS_MAX) {
       throw new UsageError(
         `${printable(file)}: ${vcpus.length} vCPUs, and vlbr cost plays at most ${VMS_MAX}; ` +
-          'choose some of them with --vm NAME=PID,PID',
+          'name fewer with --vcpu-threads REGEX',
       );
     }
     if (steps.length > 0) continue;

@@ -170,6 +170,7 @@ describe('what vlbr cost refuses', () => {
       { host: [join(ROOT, HOST), join(ROOT, HOST)], guest: ['0=x'] },
       '--guest names a VM of one host; give one --host',
     ],
+    [{ guest: ['0=x', '1=y', '0=z'] }, '--guest 0=z: VM 0 has a --guest already'],
     [{ guest: ['7=x'] }, '--guest 7=x: give VM=FILE; the VMs are: 0, 1'],
   ])('%o', async (changes, why) => {
     await expect(cost({ ...OPTIONS, ...changes })).rejects.toThrow(why);
@@ -189,7 +190,7 @@ describe('what vlbr cost refuses', () => {
     ]);
     writeFileSync(file, rows.join('\n'));
     await expect(cost({ ...OPTIONS, host: [file] })).rejects.toThrow(
-      'many.txt: 449 vCPUs, and vlbr cost plays at most 448; choose some of them with --vm',
+      'many.txt: 449 vCPUs, and vlbr cost plays at most 448; name fewer with --vcpu-threads REGEX',
     );
   });
 
