@@ -112,6 +112,21 @@ export function policiesOf(list: string, kernel: KernelVersion | null): string[]
   return namesOf('policy', list, namesKvm(list) ? [...names, kvm.name] : names);
 }
 
+/**
+ * As `policiesOf`, where no kernel's own code is run.
+ *
+ * @param command - that does not run it, for the message.
+ */
+export function modelledOf(list: string, kernel: KernelVersion, command: string): string[] {
+  if (namesKvm(list)) {
+    throw new UsageError(
+      `policy ${kvm.name} is code of a kernel tree, which ${command} does not run; its model is ` +
+        'policy merged',
+    );
+  }
+  return policiesOf(list, kernel);
+}
+
 /** The entry of a table that has a name. @throws UsageError when there is none. */
 export function entryOf<T extends { readonly name: string }>(
   what: string,

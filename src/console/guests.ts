@@ -25,6 +25,13 @@ export async function readGuests(
   { guest = [], clockOffset = [] }: GuestOptions,
 ): Promise<JoinedGuest[]> {
   const files = guest.map((word) => pairOf('--guest', word, 'FILE', recording));
+  const again = files.findIndex(({ vm }, i) => files.findIndex((file) => file.vm === vm) < i);
+  if (again >= 0) {
+    const { name } = recording.vms[files[again].vm];
+    throw new UsageError(
+      `--guest ${printable(guest[again])}: VM ${printable(name)} has a --guest already`,
+    );
+  }
   const offsets = new Map(
     clockOffset.map((word) => {
       const { vm, value } = pairOf('--clock-offset', word, 'NANOSECONDS', recording);

@@ -1,5 +1,4 @@
 /** Reads the recordings that a command line names. */
-import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { type ReadOptions, type ReadProgress, readRecording } from '../recording/read.js';
 import type { Recording } from '../recording/recording.js';
@@ -8,6 +7,7 @@ import { UsageError } from './errors.js';
 import { Interrupt } from './interrupt.js';
 import { type ProgressLine, progressLine, type Shown } from './progress.js';
 import type { RecordingOptions } from './recording_options.js';
+import { smallFile } from './small_file.js';
 import { grouped } from './text.js';
 
 /** What the words of the command line say. @throws UsageError */
@@ -52,7 +52,7 @@ const VM_SAYS = 'give NAME=PID,PID or a JSON file such as {"web": [1001, 1002], 
 function vmFile(path: string): [string, number[]][] {
   let value: unknown;
   try {
-    value = JSON.parse(readFileSync(path, 'utf8'));
+    value = JSON.parse(smallFile(path));
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new UsageError(`--vm ${printable(path)}: ${printable(why)}; ${VM_SAYS}`);

@@ -60,7 +60,7 @@ export function costCommand(done: (code: number) => void): Command {
     .option('--costs <file>', 'JSON: cycles, in place of those that vlbr has')
     .option(
       '--without <what>',
-      'exits: no VM exits but for LBR, where none were recorded; host, migrate: never played anyway',
+      'exits: only those of LBR where none were recorded; host, migrate: never played anyway',
     )
     .option('--sweep <range>', 'NAME=LOW..HIGH of a cost: where two policies cost the same')
     .option('--vcpus', 'a line for each vCPU, too')

@@ -1,7 +1,8 @@
 /** `vlbr cost`: what each policy would have cost on recorded hosts. */
-import { writeFileSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, openSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { coloursFor } from '../../console/colours.js';
-import { entryOf, policiesOf } from '../../console/arguments.js';
+import { entryOf, modelledOf } from '../../console/arguments.js';
 import { EXIT_EXPECTED, EXIT_INTERRUPTED } from '../../console/exit_codes.js';
 import { UsageError } from '../../console/errors.js';
 import { printJson, printLines } from '../../console/output.js';
@@ -56,10 +57,11 @@ export async function cost(options: CostOptions): Promise<number> {
   if (options.json === true && options.csv === true) {
     throw new UsageError('--json and --csv both want standard output; give one');
   }
-  const policies = policiesOf(options.policy, kernel);
+  const policies = modelledOf(options.policy, kernel, 'vlbr cost');
   const profiles = profilesOf(options);
   const costs = readCosts(options.costs);
   const sweep = options.sweep === undefined ? null : sweepOf(options.sweep);
+  if (options.svg !== undefined) checkSvg(options.svg);
   const recordings = await recordingsOf(options);
   const guests = await guestsOf(options, recordings);
   const job: CostJob = {
@@ -71,7 +73,8 @@ export async function cost(options: CostOptions): Promise<number> {
     hosts: recordings.map((recording) => hostOf(recording, guests)),
     profiles,
   };
-  const { results, interrupted } = await play(job);
+  const { results, interrupted: stopped } = await play(job);
+  const interrupted = stopped || recordings.some((recording) => recording.interrupted);
   const report: Costs = {
     recordings,
     guests,
@@ -84,10 +87,11 @@ export async function cost(options: CostOptions): Promise<number> {
     kernel,
     seed,
   };
-  if (options.svg !== undefined) writeSvg(options.svg, await costSvg(report));
   if (options.json === true) printJson(costJson(report));
   else if (options.csv === true) printLines(costCsv(report));
   else printLines(costText(report, options.vcpus === true, coloursFor(process.stdout.isTTY)));
+  // Last: where it fails, the report is there.
+  if (options.svg !== undefined) writeSvg(options.svg, await costSvg(report));
   return interrupted ? EXIT_INTERRUPTED : EXIT_EXPECTED;
 }
 
@@ -130,7 +134,7 @@ async function recordingsOf(options: CostOptions): Promise<Recording[]> {
     if (vcpus.length > VMS_MAX) {
       throw new UsageError(
         `${printable(file)}: ${vcpus.length} vCPUs, and vlbr cost plays at most ${VMS_MAX}; ` +
-          'choose some of them with --vm NAME=PID,PID',
+          'name fewer with --vcpu-threads REGEX',
       );
     }
     if (steps.length > 0) continue;
@@ -225,9 +229,21 @@ function playingLine(policies: number): ProgressLine<readonly CostProgress[]> {
   );
 }
 
+/** Refuses a chart that can't be written before anything is played. It makes no file. */
+function checkSvg(path: string): void {
+  trySvg(path, () => {
+    if (existsSync(path)) closeSync(openSync(path, 'r+'));
+    else accessSync(dirname(path), constants.W_OK);
+  });
+}
+
 function writeSvg(path: string, svg: string): void {
+  trySvg(path, () => writeFileSync(path, svg));
+}
+
+function trySvg(path: string, act: () => void): void {
   try {
-    writeFileSync(path, svg);
+    act();
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new UsageError(`--svg ${printable(path)}: ${printable(why)}`);

@@ -1,6 +1,7 @@
 /** What single things cost: a data file, which --costs replaces in part. */
-import { readFileSync } from 'node:fs';
 import { UsageError } from '../../console/errors.js';
+import { smallFile } from '../../console/small_file.js';
+import { grouped } from '../../console/text.js';
 import { printable } from '../../recording/trace_error.js';
 import COSTS from './costs.json' with { type: 'json' };
 
@@ -27,13 +28,20 @@ export function isParameter({ source }: Price): boolean {
   return /^(none|no measurement)/.test(source);
 }
 
+/** Above, sums of cycles would be no numbers that can be printed. */
+const VALUE_MAX = 1e9;
+
+/** GHz of any CPU there is. */
+const GHZ = { low: 0.01, high: 100 } as const;
+
 const NAMES = PRICE_NAMES.join(', ');
 const SAYS = `give a JSON object such as {"exit": 2500, "ghz": 2.6}; names: ${NAMES}`;
 
 /**
  * The table with the numbers of a file in place of the default ones.
  *
- * @throws UsageError for a file that can't be read, a name that is none, and no positive number.
+ * @throws UsageError for a file that can't be read, a name that is none, and a number that no cost
+ *   can be.
  */
 export function readCosts(path: string | undefined): CostTable {
   if (path === undefined) return DEFAULT_COSTS;
@@ -41,7 +49,7 @@ export function readCosts(path: string | undefined): CostTable {
     new UsageError(`--costs ${printable(path)}: ${printable(why)}; ${SAYS}`);
   let given: unknown;
   try {
-    given = JSON.parse(readFileSync(path, 'utf8'));
+    given = JSON.parse(smallFile(path));
   } catch (error) {
     throw wrong(error instanceof Error ? error.message : String(error));
   }
@@ -61,10 +69,12 @@ export function readCosts(path: string | undefined): CostTable {
 function priceOf(name: string, given: unknown, wrong: (why: string) => UsageError): Partial<Price> {
   const entry = typeof given === 'object' && given !== null ? given : { value: given };
   const value: unknown = Reflect.get(entry, 'value');
-  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
-    throw wrong(`'${name}' is no number of 0 or more`);
+  if (typeof value !== 'number' || !(value >= 0 && value <= VALUE_MAX)) {
+    throw wrong(`'${name}' is no number of 0 or more, up to ${grouped(VALUE_MAX)}`);
   }
-  if (name === 'ghz' && value === 0) throw wrong("'ghz' is 0");
+  if (name === 'ghz' && !(value >= GHZ.low && value <= GHZ.high)) {
+    throw wrong(`'ghz' must be from ${GHZ.low} to ${GHZ.high}`);
+  }
   const source: unknown = Reflect.get(entry, 'source');
   return { value, source: typeof source === 'string' ? source : 'given by --costs' };
 }

@@ -3,6 +3,7 @@
  * is synthetic, and its numbers are printed with the result.
  */
 import { UsageError } from '../../console/errors.js';
+import { printable } from '../../recording/trace_error.js';
 
 export interface Profile {
   readonly name: string;
@@ -50,6 +51,8 @@ function isField(word: string): word is Field {
   return Object.hasOwn(BOUNDS, word);
 }
 
+const NUMBER = /^-?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?$/i;
+
 /**
  * A profile of the command line: a name, or a name with other numbers, as `always,hz=4000`.
  *
@@ -60,19 +63,21 @@ export function profileOf(text: string): Profile {
   const base = PROFILES.find((one) => one.name === name);
   const names = PROFILES.map((one) => one.name).join(', ');
   if (base === undefined) {
-    throw new UsageError(`there is no profile '${name}'. There are: ${names}`);
+    throw new UsageError(`there is no profile '${printable(name)}'. There are: ${names}`);
   }
   const changed: Partial<Record<Field, number>> = {};
   for (const change of changes) {
     const [field, value, ...more] = change.split('=');
     const number = Number(value);
-    if (!isField(field) || value === undefined || value === '' || more.length > 0) {
+    if (!isField(field) || !NUMBER.test(value ?? '') || more.length > 0) {
       const fields = Object.keys(BOUNDS).join(', ');
-      throw new UsageError(`--profile ${text}: '${change}' is not NUMBER of: ${fields}`);
+      throw new UsageError(
+        `--profile ${printable(text)}: '${printable(change)}' is not NUMBER of: ${fields}`,
+      );
     }
     const [low, high] = BOUNDS[field];
     if (!(number >= low && number <= high)) {
-      throw new UsageError(`--profile ${text}: ${field} must be from ${low} to ${high}`);
+      throw new UsageError(`--profile ${printable(text)}: ${field} must be from ${low} to ${high}`);
     }
     changed[field] = number;
   }

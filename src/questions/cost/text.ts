@@ -3,6 +3,7 @@ import type { Colours } from '../../console/colours.js';
 import { tableLines } from '../../console/table.js';
 import { compact, grouped, plural, wrap } from '../../console/text.js';
 import type { KernelVersion } from '../../guest/perf/kernel.js';
+import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { type Recording, summarize } from '../../recording/recording.js';
 import { printable } from '../../recording/trace_error.js';
 import { guessLines } from '../../tell/recording_text.js';
@@ -59,13 +60,14 @@ export function costText(report: Costs, byVcpu: boolean, colours: Colours): stri
     ...comparedLines(report),
     ...priceLines(report),
     ...wrap(`${cpu}, Linux ${kernel}, seed ${seed}. ${COLUMNS_SAY}`, '', ''),
-    ...(interrupted ? ['interrupted: this is what was played until then'] : []),
+    ...(interrupted ? ['interrupted: this is what was read and played until then'] : []),
   ];
 }
 
 const COLUMNS_SAY =
-  'Accesses are those of the host; exits are those that LBR causes. Needless: accesses for a ' +
-  'guest without LBR event. Wrong: reads of guests that gave another value than on a pCPU of ' +
+  'Accesses are those of the host; exits are those of accesses to LBR MSRs and to ACTIVE. Those ' +
+  'to DEBUGCTL exit under each policy, never too, and have no price here. Needless: accesses for ' +
+  'a guest without LBR event. Wrong: reads of guests that gave another value than on a pCPU of ' +
   "its own; foreign: those that gave another guest's record. Each vCPU is a guest of its own.";
 
 function hostLines(
@@ -172,13 +174,40 @@ function vcpuLines({ recordings, results, costs }: Costs, host: number, p: numbe
   return ['', ...tablesOf(rows, costs)];
 }
 
+/** Whether a guest has touched LBR MSRs. */
+function isUsed({ counts }: Total): boolean {
+  return countOf(counts, 'guestReads') + countOf(counts, 'guestWrites') > 0;
+}
+
+/** Why policies have done the same. */
+function whyAlike(
+  { recordings, profiles, cpu }: Costs,
+  totals: readonly Total[],
+  host: number,
+  p: number,
+): string {
+  if (profiles[p].share === 0) return 'no guest uses LBR';
+  if (!CPU_MODELS.some(({ name, callstack }) => name === cpu && callstack)) {
+    return `a guest of ${printable(cpu)} has no call stacks, and so does not use LBR`;
+  }
+  if (!totals.some(isUsed)) return 'no vCPU runs at a time when its guest takes call stacks';
+  return summarize(recordings[host]).changes === 0
+    ? 'no vCPU finds a pCPU where another one was before'
+    : 'they do the same at each switch that was recorded';
+}
+
 function conclusionLines(
-  { recordings, profiles, costs }: Costs,
+  report: Costs,
   totals: readonly Total[],
   host: number,
   p: number,
 ): string[] {
-  const right = totals.filter(({ counts }) => countOf(counts, 'wrong') === 0);
+  const { costs } = report;
+  // Where other policies let guests use LBR, one that does not has nothing to be compared by.
+  const withheld = totals.some(isUsed) ? totals.filter((total) => !isUsed(total)) : [];
+  const right = totals.filter(
+    (total) => countOf(total.counts, 'wrong') === 0 && !withheld.includes(total),
+  );
   const wrong = totals.filter(({ counts }) => countOf(counts, 'wrong') > 0);
   const lines: string[] = [];
   if (wrong.length > 0) {
@@ -186,17 +215,16 @@ function conclusionLines(
       `A guest reads something wrong here under ${wrong.map((t) => t.policy).join(', ')}.`,
     );
   }
+  if (withheld.length > 0) {
+    const names = withheld.map((t) => t.policy).join(', ');
+    const which = withheld.length === 1 ? 'it is' : 'they are';
+    lines.push(`Guests have no LBR to use under ${names}, and so ${which} not ranked.`);
+  }
   if (right.length > 0) {
     lines.push(`No read is wrong here, cheapest first: ${ranked(right, costs).join(', ')}.`);
   }
   for (const group of alike(totals)) {
-    const { changes } = summarize(recordings[host]);
-    const why =
-      profiles[p].share === 0
-        ? 'no guest uses LBR'
-        : changes === 0
-          ? 'no vCPU finds a pCPU where another one was before'
-          : 'they do the same at each switch that was recorded';
+    const why = whyAlike(report, totals, host, p);
     lines.push(`This recording can't tell ${group.join(', ')} apart: ${why}.`);
   }
   return lines.flatMap((line) => wrap(line, '', '  '));

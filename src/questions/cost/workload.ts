@@ -76,12 +76,9 @@ class Guest {
   readonly frames: Uint8Array = new Uint8Array(GUEST_TASKS);
   /** MSR accesses that the latest function of its kernel made. */
   accesses = 0;
-  /** When a period of call stacks begins, on the clock of the recording. */
-  readonly phase: number;
-
-  constructor(phase: number) {
-    this.phase = phase;
-  }
+  /** Whether its perf is to run, and until when on the clock of the recording. */
+  wants = false;
+  boundary = Infinity;
 }
 
 /** A slice of a vCPU. */
@@ -109,13 +106,18 @@ export class Workload {
     this.profile = profile;
     this.played = played;
     this.since = new Float64Array(played.pcpus);
-    const { period, hz, switches } = profile;
+    const { share, period, switches } = profile;
     const exits = played.exits === null ? profile.exits : 0;
     // Above 0: no part of forever is a number.
     const part = (): number => (1 + draw.below(1000)) / 1000;
+    // Spread evenly, so that no seed has more of the recording in periods of call stacks.
+    const phase = part();
+    const { length } = this.machine.vcpus;
     this.guests = this.machine.vcpus.map((_, v) => {
-      const guest = new Guest(part() * period * NS);
-      guest.nextSample = part() * between(hz);
+      const guest = new Guest();
+      guest.wants = share === 1;
+      // Its first period begins here, and nothing was wanted before.
+      if (share > 0 && share < 1) guest.boundary = ((v + phase) / length - 1) * period * NS;
       guest.nextSwitch = part() * between(played.tasks[v] === null ? switches : 0);
       guest.nextExit = part() * between(exits);
       return guest;
@@ -162,15 +164,18 @@ export class Workload {
     const began = guest.clock;
     const end = began + to - from;
     if (machine.ports[vcpu].suspended !== 0) machine.resume(vcpu);
+    this.advance(guest, from);
     for (;;) {
-      const toggle = began - from + this.nextToggle(guest, from + guest.clock - began);
+      const changes = guest.wants !== guest.using;
+      const toggle = changes ? guest.clock : began - from + guest.boundary;
       const exit = Math.min(guest.nextExit, began - from + this.recordedExit(slice, guest));
       const sample = guest.using ? guest.nextSample : Infinity;
       const task = Math.min(guest.nextSwitch, began - from + this.recordedTask(slice, guest));
       const due = Math.min(toggle, exit, sample, task);
       if (due >= end) break;
       guest.clock = Math.max(guest.clock, due);
-      if (due === toggle) this.toggle(vcpu, guest);
+      if (changes) this.toggle(vcpu, guest);
+      else if (due === toggle) this.pass(guest);
       else if (due === exit) {
         machine.exitAndEnter(pcpu);
         if (this.isEntered(slice, guest, exit)) machine.hypervisor.enter(machine.vcpus[vcpu]);
@@ -183,20 +188,21 @@ export class Workload {
       }
     }
     guest.clock = end;
-    // Time in which a guest has no events, or that a switch has cut off, is not made up for.
+    // Time that a switch has cut off is not made up for.
     guest.nextSample = Math.max(guest.nextSample, end);
     guest.nextSwitch = Math.max(guest.nextSwitch, end);
   }
 
-  /** When a guest's perf starts or ends next, at or after a time of the recording. */
-  private nextToggle({ using, phase }: Guest, time: number): number {
+  /** Brings a guest to a time of the recording, as far as it is to use perf. */
+  private advance(guest: Guest, time: number): void {
+    while (guest.boundary <= time) this.pass(guest);
+  }
+
+  /** The guest's perf is to start, or to end. */
+  private pass(guest: Guest): void {
     const { share, period } = this.profile;
-    const length = period * NS;
-    const at = (((time - phase) % length) + length) % length;
-    const on = at < share * length;
-    if (on !== using) return time;
-    if (share === 0 || share === 1) return Infinity;
-    return time + (on ? share * length : length) - at;
+    guest.wants = !guest.wants;
+    guest.boundary += (guest.wants ? share : 1 - share) * period * NS;
   }
 
   /** When the next recorded exit in a slice is. */
@@ -240,7 +246,11 @@ export class Workload {
     guest.using = !guest.using;
     const { events } = machine.cpu(vcpu).kernel;
     if (guest.using) {
+      // New events count from 0.
+      guest.nextSample = guest.clock + between(this.profile.hz);
       guest.frames.fill(0);
+      // What the host does while they are made is for them.
+      if (machine.config.model.callstack) ledger.using[vcpu] = 1;
       for (let task = 0; task < PROFILED; task++) machine.open(vcpu, task, 0, CALLSTACK_USER);
     } else {
       for (const { id } of events) {

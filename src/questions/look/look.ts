@@ -2,8 +2,9 @@
 import type { KernelVersion } from '../../guest/perf/kernel.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { findPolicy } from '../../host/policy/index.js';
+import { UsageError } from '../../console/errors.js';
 import { coloursFor } from '../../console/colours.js';
-import { entryOf, policiesOf } from '../../console/arguments.js';
+import { entryOf, modelledOf } from '../../console/arguments.js';
 import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
 import { printJson, printLines } from '../../console/output.js';
 import { readGuests } from '../../console/guests.js';
@@ -57,7 +58,13 @@ type Asked = (recording: Recording) => Check;
 /** Checks the names before anything is read; null if nothing is to be checked. */
 function askedOf({ check: name, cpu = 'skylake', kernel = '6.1' }: LookOptions): Asked | null {
   if (name === undefined) return null;
-  const [policyName] = policiesOf(name, kernel);
+  const [policyName, ...more] = modelledOf(name, kernel, 'vlbr look');
+  if (more.length > 0) {
+    const names = [policyName, ...more];
+    throw new UsageError(
+      `--check takes one policy, and this is ${names.length}: ${names.join(', ')}`,
+    );
+  }
   const policy = findPolicy(policyName);
   const model = entryOf('CPU', cpu, CPU_MODELS);
   if (policy === undefined) return null;

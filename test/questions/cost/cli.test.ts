@@ -59,7 +59,7 @@ describe('vlbr cost', () => {
     expect([status, stderr]).toEqual([0, '']);
     expect(stdout).toContain('8,016 vCPU switches, 1,312 changes of the vCPU on a pCPU; 3.964 s');
     expect(stdout).toMatch(/^never +0 +0 +0 +0 +0 +0 +0 +0 /m);
-    expect(stdout).toContain('A guest reads something wrong here under never.');
+    expect(stdout).toMatch(/^A guest reads something wrong here under never\b/m);
     expect(vlbr(...asked).stdout).toBe(stdout);
     expect(readFileSync(chart, 'utf8')).toMatch(/^<svg/);
   });
@@ -140,6 +140,25 @@ describe('vlbr cost', () => {
     const played = json.recordings[0].profiles[0].policies;
     expect(played.some(({ complete }) => !complete)).toBe(true);
   });
+
+  it('plays what was read when SIGTERM ends a recording, and says so', async () => {
+    const child = spawn(process.execPath, [
+      CLI,
+      'cost',
+      '--host',
+      '-',
+      '--policy',
+      'never',
+      '--json',
+    ]);
+    let stdout = '';
+    child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+    child.stdin.write(record(['0 0 100', '0 100 200', '0 200 100', '0 100 0']));
+    setTimeout(() => child.kill('SIGTERM'), 1500);
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    const { interrupted, recordings } = JSON.parse(stdout) as Json;
+    expect([code, interrupted, recordings.length]).toEqual([130, true, 1]);
+  });
 });
 
 describe('what vlbr cost refuses', () => {
@@ -154,6 +173,10 @@ describe('what vlbr cost refuses', () => {
   it.each([
     [{ json: true, csv: true }, '--json and --csv both want standard output'],
     [{ policy: 'nobody' }, "there is no policy 'nobody'"],
+    [{ policy: 'kvm' }, 'policy kvm is code of a kernel tree, which vlbr cost does not run'],
+    [{ policy: 'merged,kvm' }, 'policy kvm is code of a kernel tree'],
+    [{ svg: '/nowhere/chart.svg', host: ['/nowhere.txt'] }, '--svg /nowhere/chart.svg: ENOENT'],
+    [{ svg: '/', host: ['/nowhere.txt'] }, '--svg /: EISDIR'],
     [{ policy: 'mediated' }, 'policy mediated needs a kernel with the mediated PMU: 7.3'],
     [{ cpu: '486' }, "there is no CPU '486'"],
     [{ without: 'exits,gaps' }, '--without gaps: what can be left out is: exits, host, migrate'],
@@ -167,6 +190,7 @@ describe('what vlbr cost refuses', () => {
       { host: [join(ROOT, HOST), join(ROOT, HOST)], guest: ['0=x'] },
       '--guest names a VM of one host; give one --host',
     ],
+    [{ guest: ['0=x', '1=y', '0=z'] }, '--guest 0=z: VM 0 has a --guest already'],
     [{ guest: ['7=x'] }, '--guest 7=x: give VM=FILE; the VMs are: 0, 1'],
   ])('%o', async (changes, why) => {
     await expect(cost({ ...OPTIONS, ...changes })).rejects.toThrow(why);
@@ -186,7 +210,7 @@ describe('what vlbr cost refuses', () => {
     ]);
     writeFileSync(file, rows.join('\n'));
     await expect(cost({ ...OPTIONS, host: [file] })).rejects.toThrow(
-      'many.txt: 449 vCPUs, and vlbr cost plays at most 448; choose some of them with --vm',
+      'many.txt: 449 vCPUs, and vlbr cost plays at most 448; name fewer with --vcpu-threads REGEX',
     );
   });
 

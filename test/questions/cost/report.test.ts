@@ -28,10 +28,10 @@ const REPORT: Costs = {
   guests: [],
   profiles: [profileOf('always')],
   results: [
-    result('never', { arrivals: 1, wrong: 12, foreign: 5 }),
-    result('dear', { arrivals: 1, reads: 1000, exits: 1 }),
-    result('cheap', { arrivals: 1, reads: 100, writes: 3, selects: 2, exits: 40 }),
-    result('same', { arrivals: 1, reads: 1000, exits: 1 }),
+    result('never', { arrivals: 1, wrong: 12, foreign: 5, guestWrites: 3 }),
+    result('dear', { arrivals: 1, reads: 1000, exits: 1, guestWrites: 3 }),
+    result('cheap', { arrivals: 1, reads: 100, writes: 3, selects: 2, exits: 40, guestWrites: 3 }),
+    result('same', { arrivals: 1, reads: 1000, exits: 1, guestWrites: 3 }),
   ],
   costs: DEFAULT_COSTS,
   sweep: { name: 'exit', low: 1000, high: 4000 },
@@ -49,7 +49,7 @@ const squeezed = (text: string): string[] =>
 describe('the text', () => {
   it('has what was done, what it comes to, and what follows from it', () => {
     const lines = squeezed(textOf(REPORT));
-    expect(lines).toContain('cheap 0 0 0 100 5 40 0 0 0 0');
+    expect(lines).toContain('cheap 0 0 0 100 5 40 0 0 0 3');
     expect(lines).toContain('never 0 12 5 0 0 0.000%');
     expect(lines.some((line) => /^cheap 0 0 0 88\.6k 44\.3k 1477\.\d+% #+$/.test(line))).toBe(true);
     expect(lines).toContain('A guest reads something wrong here under never.');
@@ -74,6 +74,14 @@ describe('the text', () => {
     }
   });
 
+  it('a policy that gives guests no LBR is not the cheapest', () => {
+    const given = result('given', { arrivals: 1, reads: 9, guestReads: 1 });
+    const text = squeezed(textOf({ ...REPORT, results: [result('withheld', {}), given] }));
+    expect(text).toContain('Guests have no LBR to use under withheld, and so it is not ranked.');
+    expect(text).toContain('No read is wrong here, cheapest first: given.');
+    expect(textOf(REPORT)).not.toContain('Guests have no LBR');
+  });
+
   it('a sweep says where two policies cost the same, or that none do', () => {
     const found = result('b', { arrivals: 1, reads: 1050 });
     const swept = textOf({ ...REPORT, results: [result('a', { arrivals: 1, exits: 40 }), found] });
@@ -88,10 +96,17 @@ describe('the text', () => {
   it('why a recording can’t tell policies apart is said', () => {
     const idle = textOf({ ...REPORT, profiles: [profileOf('never')] });
     expect(idle).toContain('apart: no guest uses LBR.');
+    const unused = { results: [result('x', {}), result('y', {})] };
+    expect(squeezed(textOf({ ...REPORT, ...unused })).join(' ')).toContain(
+      'apart: no vCPU runs at a time when its guest takes call stacks.',
+    );
+    expect(squeezed(textOf({ ...REPORT, ...unused, cpu: 'nehalem' })).join(' ')).toContain(
+      'apart: a guest of nehalem has no call stacks, and so does not use LBR.',
+    );
     const alone = parseRecording(record(['0 0 100', '0 100 0', '0 0 100', '0 100 0']), 'alone.txt');
     const [one, two] = [result('x', {}), result('y', {})].map(({ policy, results: [r] }) => ({
       policy,
-      results: [{ ...r, counts: [countsOf({})], ran: [5] }],
+      results: [{ ...r, counts: [countsOf({ guestReads: 1 })], ran: [5] }],
     }));
     const text = textOf({ ...REPORT, recordings: [alone], results: [one, two] });
     expect(text).toContain('apart: no vCPU finds a pCPU where another one was before.');
@@ -100,7 +115,7 @@ describe('the text', () => {
   it('what was cut short says so, and each vCPU has its line if it is asked for', () => {
     const cut = textOf({ ...REPORT, interrupted: true, results: [result('slow', {}, false)] });
     expect(cut).toContain('slow (cut short)');
-    expect(cut).toContain('interrupted: this is what was played until then');
+    expect(cut).toContain('interrupted: this is what was read and played until then');
     expect(textOf(REPORT)).not.toContain('interrupted');
     const byVcpu = squeezed(textOf(REPORT, true));
     expect(byVcpu.filter((line) => line.startsWith('cheap ')).length).toBe(2 + 2 * 2);

@@ -72,7 +72,9 @@ describe('the table of costs', () => {
     ['{"exit": -1}', "'exit' is no number of 0 or more"],
     ['{"exit": "2000"}', "'exit' is no number"],
     ['{"exit": null}', "'exit' is no number"],
-    ['{"ghz": 0}', "'ghz' is 0"],
+    ['{"exit": 1e308}', "'exit' is no number of 0 or more, up to 1,000,000,000"],
+    ['{"ghz": 0}', "'ghz' must be from 0.01 to 100"],
+    ['{"ghz": 1e-300}', "'ghz' must be from 0.01 to 100"],
     ['[1]', 'this is no table of costs'],
     ['7', 'this is no table of costs'],
     ['{"exit": 1', 'JSON'],
@@ -81,6 +83,10 @@ describe('the table of costs', () => {
     expect(read).toThrow(UsageError);
     expect(read).toThrow(why);
     expect(read).toThrow('names: ghz, read, write');
+  });
+
+  it('a file without end is refused', () => {
+    expect(() => readCosts('/dev/zero')).toThrow(/dev\/zero: .*longer than 1 MiB/);
   });
 
   it('a file that is not there is named', () => {
@@ -110,7 +116,12 @@ describe('profiles', () => {
     ['always,hz=', "'hz=' is not NUMBER"],
     ['always,hz=1=2', "'hz=1=2' is not NUMBER"],
     ['always,toString=1', 'is not NUMBER'],
-    ['always,hz=x', 'hz must be from 0 to 100000'],
+    ['always,hz= ', "'hz= ' is not NUMBER"],
+    ['always,hz=0x10', "'hz=0x10' is not NUMBER"],
+    ['always,hz=x', "'hz=x' is not NUMBER"],
+    ['always,\u001b[31m=1', String.raw`'\x1b[31m=1' is not NUMBER`],
+    ['\u001b[31m', String.raw`there is no profile '\x1b[31m'`],
+    ['always,hz=-1', 'hz must be from 0 to 100000'],
     ['always,share=1.5', 'share must be from 0 to 1'],
     ['always,depth=0', 'depth must be from 1 to 100'],
     ['always,period=0', 'period must be from 0.001 to 3600'],

@@ -202,6 +202,22 @@ describe('a recording that is played', () => {
     expect(Math.abs(samples(0.25) / samples(1) - 0.25)).toBeLessThan(0.05);
   });
 
+  it('whatever the share and the period, the time goes on, and perf runs for that share', () => {
+    const shares = fc.double({ min: 0.01, max: 0.99, noNaN: true });
+    const periods = fc.double({ min: 0.001, max: 0.3, noNaN: true });
+    fc.assert(
+      fc.property(shares, periods, fc.nat(1000), (share, period, seed) => {
+        const played = playedOf([{ time: 0, pcpu: 0, vcpu: 0 }], 1500 * MS);
+        const profile = { ...profileOf('always,hz=10000,switches=0,exits=0'), share, period };
+        const samples = sum(play('never', played, profile, seed).counts, 'samples');
+        // One period more or less, and a sample more or less in each.
+        const most = 10_000 * share * period + 1.5 / period + 2;
+        expect(Math.abs(samples - 15_000 * share)).toBeLessThanOrEqual(most);
+      }),
+      seeded(25),
+    );
+  });
+
   it('what is done for a guest without events is needless', () => {
     const needless = (share: number): number => {
       const { counts } = play('always', turns(100, 20 * MS), `always,share=${share}`);
@@ -211,6 +227,21 @@ describe('a recording that is played', () => {
     expect(needless(1)).toBeLessThan(0.05);
     expect(needless(0.5)).toBeGreaterThan(0.3);
     expect(needless(0.5)).toBeLessThan(0.7);
+  });
+
+  it('what is done while a guest makes its events is not needless', () => {
+    for (const policy of ['lazy-sound', 'pv-sound', 'merged']) {
+      const { counts } = play(policy, turns(10, 10 * MS), 'always');
+      expect([policy, sum(counts, 'saves') > 0]).toEqual([policy, true]);
+      expect([policy, sum(counts, 'needless')]).toEqual([policy, 0]);
+    }
+  });
+
+  it('a guest enters again after an exit of the profile, and exits where its slice ends', () => {
+    const { counts } = play('v1-vmx', turns(50, 10 * MS), 'never,exits=1000');
+    const exits = 500;
+    expect(Math.abs(sum(counts, 'saves') - exits - 50)).toBeLessThanOrEqual(2);
+    expect(sum(counts, 'restores')).toBe(sum(counts, 'saves'));
   });
 
   it('some switches fall inside of functions of the guests, and they go on later', () => {

@@ -115,6 +115,19 @@ describe('vlbr look', () => {
     await expect(refused({ guest: ['1=/nowhere'] })).rejects.toThrow(/no such file/);
   });
 
+  it.each([
+    ['merged,always', '--check takes one policy, and this is 2: always, merged'],
+    ['all', '--check takes one policy'],
+    ['kvm', 'policy kvm is code of a kernel tree'],
+  ])('--check %s is refused before anything is read', async (policy, why) => {
+    await expect(look('/nowhere.txt', { check: policy })).rejects.toThrow(why);
+  });
+
+  it('a file of VMs without end is refused', async () => {
+    const asked = look(join(CASES, 'good-baseline.txt'), { vm: ['/dev/zero'] });
+    await expect(asked).rejects.toThrow(/--vm \/dev\/zero: .*longer than 1 MiB/);
+  });
+
   it('vlbr look --help states the limits', () => {
     let help = '';
     const command = lookCommand(() => {});
