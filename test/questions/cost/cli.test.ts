@@ -94,11 +94,12 @@ describe('vlbr cost', () => {
   });
 
   it('takes the exits that were recorded, and no entries', () => {
-    const rows = ['0 0 100', ...['kvm_exit', 'kvm_entry', 'kvm_exit', 'kvm_entry'], '0 100 0'];
+    const rows = ['0 0 100', 'kvm_exit', 'kvm_entry', 'kvm_exit', 'kvm_entry', '0 100 0'];
     const told = rows.map((row, i) => {
       const what = row === 'kvm_exit' ? 'reason HLT rip 0x1 info 0 0' : 'vcpu 0, rip 0x1';
-      const head = `   CPU 0/KVM-100   [000] d..1.     5.${String(i).padStart(6, '0')}: ${row}: ${what}`;
-      return row.startsWith('kvm') ? head : record([row]).replace('5.000000', `5.00000${i}`);
+      const at = `5.${String(i).padStart(6, '0')}`;
+      const event = `   CPU 0/KVM-100   [000] d..1.     ${at}: ${row}: ${what}`;
+      return row.startsWith('kvm') ? event : record([row]).replace('5.000000', `5.00000${i}`);
     });
     const saves = (lines: readonly string[]): number => {
       const file = join(folder, 'exits.txt');
@@ -107,7 +108,7 @@ describe('vlbr cost', () => {
       const { stdout } = vlbr('--host', file, ...asked);
       return Number((JSON.parse(stdout) as Json).recordings[0].profiles[0].policies[0]['saves']);
     };
-    const without = saves(told.filter((line) => !line.includes('kvm_')));
+    const without = saves(told.filter((one) => !one.includes('kvm_')));
     expect(saves(told) - without).toBe(2);
   });
 

@@ -112,7 +112,7 @@ describe('a ledger', () => {
     expect(counted(ledger, 1)).toMatchObject({ needless: 98 });
   });
 
-  it("a read is wrong if it differs from a pCPU of its own, and foreign if it is another VM's", () => {
+  it("a read is wrong if it differs from a pCPU of its own, and foreign if another VM's", () => {
     const ledger = ledgerOf('never');
     const { machine } = ledger;
     const { kvm, vcpus } = machine;
