@@ -28,7 +28,6 @@ const WITH_STACK = [
   'goldmont-plus',
 ];
 const ALL = CPU_MODELS.map(({ name }) => name);
-const WITHOUT = ALL.filter((name) => !WITH_STACK.includes(name));
 const AFTER_4_18 = KERNELS.filter((kernel) => kernel !== '4.18');
 
 /** Every CPU and kernel for which the policy declares that it breaks the property. */
