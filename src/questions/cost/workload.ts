@@ -110,14 +110,13 @@ export class Workload {
     const exits = played.exits === null ? profile.exits : 0;
     // Above 0: no part of forever is a number.
     const part = (): number => (1 + draw.below(1000)) / 1000;
-    // Spread evenly, so that no seed has more of the recording in periods of call stacks.
-    const phase = part();
+    // Spread evenly, and not by the seed: it would say how much of a short recording they meet.
     const { length } = this.machine.vcpus;
     this.guests = this.machine.vcpus.map((_, v) => {
       const guest = new Guest();
       guest.wants = share === 1;
       // Its first period begins here, and nothing was wanted before.
-      if (share > 0 && share < 1) guest.boundary = ((v + phase) / length - 1) * period * NS;
+      if (share > 0 && share < 1) guest.boundary = ((v + 0.5) / length - 1) * period * NS;
       guest.nextSwitch = part() * between(played.tasks[v] === null ? switches : 0);
       guest.nextExit = part() * between(exits);
       return guest;
