@@ -4,13 +4,19 @@ import { KIND_NONE, type LbrMap, lbrMap } from '../hw/lbr_map.js';
 import * as msrs from '../hw/msr_index.js';
 import type { MachineConfig } from './config.js';
 import { CALL_SWITCH } from './guest_call.js';
+import COSTS from './costs.json' with { type: 'json' };
 import { Machine } from './machine.js';
 
 /**
  * Cycles of an access on the CPU itself. No measurement of LBR MSRs is published: orders of
  * magnitude only (FIDELITY F90).
  */
-const CYCLES = { read: 80, write: 120, writeSelect: 150, writeDebugctl: 200 } as const;
+const CYCLES = {
+  read: COSTS.read.value,
+  write: COSTS.write.value,
+  writeSelect: COSTS.select.value,
+  writeDebugctl: 200,
+} as const;
 
 /** Cycles that an access is taken to cost. */
 function accessCycles(msr: number, write: boolean): number {

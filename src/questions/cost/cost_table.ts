@@ -3,7 +3,7 @@ import { UsageError } from '../../console/errors.js';
 import { smallFile } from '../../console/small_file.js';
 import { grouped } from '../../console/text.js';
 import { printable } from '../../recording/trace_error.js';
-import COSTS from './costs.json' with { type: 'json' };
+import COSTS from '../../machine/costs.json' with { type: 'json' };
 
 /** One entry of the data file. */
 export interface Price {

@@ -11,7 +11,7 @@ export function costCsv({ recordings, profiles, results, costs }: Costs): string
         file,
         profiles[profile].name,
         policy,
-        vms[vcpus[v].vm].name ?? String(vcpus[v].vm),
+        vms[vcpus[v].vm].name,
         vcpus[v].index,
         ran[v] / 1e9,
         ...one,

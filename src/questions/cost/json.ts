@@ -3,7 +3,7 @@ import { guestsJson } from '../../tell/guest_text.js';
 import { recordingJson } from '../../tell/recording_text.js';
 import { isParameter } from './cost_table.js';
 import { COUNTS, type Counts, cyclesOfCounts } from './ledger.js';
-import { alike, crossings, shareOf, totalsOf } from './summary.js';
+import { alike, crossings, playedOf, shareOf, totalsOf } from './summary.js';
 import type { Costs } from './text.js';
 
 const COST_SCHEMA = 'vlbr/cost/1';
@@ -38,20 +38,17 @@ export function costJson(report: Costs): object {
           profile: name,
           alike: alike(totals),
           crossings: sweep === null ? null : { ...sweep, found: crossings(totals, costs, sweep) },
-          policies: totals.map((total) => ({
-            policy: total.policy,
-            complete: total.complete,
-            ran_ns: total.ran,
-            share: shareOf(total, costs),
-            ...counted(total.counts),
-            vcpus: results
-              .filter(({ policy }) => policy === total.policy)
-              .flatMap(({ results: played }) => played)
-              .filter((one) => one.host === host && one.profile === p)
-              .flatMap(({ counts, ran }) =>
-                counts.map((one, v) => ({ ran_ns: ran[v], ...counted(one) })),
-              ),
-          })),
+          policies: playedOf(results, host, p).map(({ played }, i) => {
+            const { policy, complete, ran, counts } = totals[i];
+            return {
+              policy,
+              complete,
+              ran_ns: ran,
+              share: shareOf(totals[i], costs),
+              ...counted(counts),
+              vcpus: played.counts.map((one, v) => ({ ran_ns: played.ran[v], ...counted(one) })),
+            };
+          }),
         };
       }),
     })),

@@ -12,7 +12,7 @@ import { totalVcpus } from '../../machine/config.js';
 import { Machine } from '../../machine/machine.js';
 import type { CostTable } from './cost_table.js';
 
-/** What is counted of a vCPU. The first seven have a price. */
+/** What is counted of a vCPU. PRICED has those that have a price. */
 export const COUNTS = [
   /** Accesses that the host makes: KVM, or perf for KVM's event. */
   'reads',

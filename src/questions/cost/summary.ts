@@ -30,17 +30,26 @@ export function totalOf(policy: string, { counts, ran, complete }: PlayedResult)
   return { policy, counts: sumOf(counts), ran: ran.reduce((a, b) => a + b, 0), complete };
 }
 
+/** What was played of a recording with a profile, in the order of the policies. */
+export function playedOf(
+  policies: readonly PolicyResult[],
+  host: number,
+  profile: number,
+): { readonly policy: string; readonly played: PlayedResult }[] {
+  return policies.flatMap(({ policy, results }) =>
+    results
+      .filter((result) => result.host === host && result.profile === profile)
+      .map((played) => ({ policy, played })),
+  );
+}
+
 /** The totals of a recording and a profile, in the order of the policies. */
 export function totalsOf(
   policies: readonly PolicyResult[],
   host: number,
   profile: number,
 ): Total[] {
-  return policies.flatMap(({ policy, results }) =>
-    results
-      .filter((result) => result.host === host && result.profile === profile)
-      .map((result) => totalOf(policy, result)),
-  );
+  return playedOf(policies, host, profile).map(({ policy, played }) => totalOf(policy, played));
 }
 
 /** Part of the time of the vCPUs that the cycles are, 0 if none ran. */

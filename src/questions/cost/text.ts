@@ -12,7 +12,15 @@ import { guestsLines } from '../../tell/guest_text.js';
 import { type CostTable, isParameter, PRICE_NAMES } from './cost_table.js';
 import { type Count, countOf, type Counts, cyclesOfCounts } from './ledger.js';
 import { type Profile, profileText } from './profile.js';
-import { alike, crossings, shareOf, type Sweep, type Total, totalsOf } from './summary.js';
+import {
+  alike,
+  crossings,
+  playedOf,
+  shareOf,
+  type Sweep,
+  type Total,
+  totalsOf,
+} from './summary.js';
 import type { PolicyResult } from './worker.js';
 
 export interface Costs {
@@ -160,16 +168,12 @@ function tablesOf(rows: readonly Row[], costs: CostTable): string[] {
 
 function vcpuLines({ recordings, results, costs }: Costs, host: number, p: number): string[] {
   const { vcpus, vms } = recordings[host];
-  const rows = results.flatMap(({ policy, results: played }) =>
-    played
-      .filter((one) => one.host === host && one.profile === p)
-      .flatMap(({ counts, ran }) =>
-        counts.map((one, v) => ({
-          name: `${policy} ${printable(vms[vcpus[v].vm].name)}/${vcpus[v].index}`,
-          counts: one,
-          ran: ran[v],
-        })),
-      ),
+  const rows = playedOf(results, host, p).flatMap(({ policy, played }) =>
+    played.counts.map((counts, v) => ({
+      name: `${policy} ${printable(vms[vcpus[v].vm].name)}/${vcpus[v].index}`,
+      counts,
+      ran: played.ran[v],
+    })),
   );
   return ['', ...tablesOf(rows, costs)];
 }

@@ -61,15 +61,33 @@ export interface Played {
   readonly tasks: readonly (TaskSwitches | null)[];
 }
 
+const NONE = new Float64Array(0);
+
+/** Times that were recorded, and the first of them that is not over. */
+class Cursor {
+  i = 0;
+  private readonly time: Float64Array;
+
+  constructor(time: Float64Array = NONE) {
+    this.time = time;
+  }
+
+  /** The next one at or after a time, or Infinity. */
+  next(from: number): number {
+    while (this.time[this.i] < from) this.i++;
+    return this.time[this.i] ?? Infinity;
+  }
+}
+
 /** The guest of a vCPU. Its clock, in nanoseconds, goes while the vCPU has a pCPU. */
 class Guest {
   clock = 0;
   nextSample = 0;
   nextSwitch = 0;
   nextExit = 0;
-  /** Indices of the next recorded exit and task switch. */
-  exit = 0;
-  task = 0;
+  /** The exits and task switches that were recorded. */
+  readonly exits: Cursor;
+  readonly tasks: Cursor;
   /** Whether its tasks have their events. */
   using = false;
   /** Frames on the stack of each task, as far as they were called while there was an event. */
@@ -79,6 +97,11 @@ class Guest {
   /** Whether its perf is to run, and until when on the clock of the recording. */
   wants = false;
   boundary = Infinity;
+
+  constructor(exits: Cursor, tasks: Cursor) {
+    this.exits = exits;
+    this.tasks = tasks;
+  }
 }
 
 /** A slice of a vCPU. */
@@ -113,7 +136,10 @@ export class Workload {
     // Spread evenly, and not by the seed: it would say how much of a short recording they meet.
     const { length } = this.machine.vcpus;
     this.guests = this.machine.vcpus.map((_, v) => {
-      const guest = new Guest();
+      const guest = new Guest(
+        new Cursor(played.exits?.[v].time),
+        new Cursor(played.tasks[v]?.time),
+      );
       guest.wants = share === 1;
       // Its first period begins here, and nothing was wanted before.
       if (share > 0 && share < 1) guest.boundary = ((v + 0.5) / length - 1) * period * NS;
@@ -167,9 +193,9 @@ export class Workload {
     for (;;) {
       const changes = guest.wants !== guest.using;
       const toggle = changes ? guest.clock : began - from + guest.boundary;
-      const exit = Math.min(guest.nextExit, began - from + this.recordedExit(slice, guest));
+      const exit = Math.min(guest.nextExit, began - from + guest.exits.next(from));
       const sample = guest.using ? guest.nextSample : Infinity;
-      const task = Math.min(guest.nextSwitch, began - from + this.recordedTask(slice, guest));
+      const task = Math.min(guest.nextSwitch, began - from + guest.tasks.next(from));
       const due = Math.min(toggle, exit, sample, task);
       if (due >= end) break;
       guest.clock = Math.max(guest.clock, due);
@@ -204,29 +230,13 @@ export class Workload {
     guest.boundary += (guest.wants ? share : 1 - share) * period * NS;
   }
 
-  /** When the next recorded exit in a slice is. */
-  private recordedExit({ vcpu, from }: Slice, guest: Guest): number {
-    const { time } = this.played.exits?.[vcpu] ?? {};
-    if (time === undefined) return Infinity;
-    while (time[guest.exit] < from) guest.exit++;
-    return time[guest.exit] ?? Infinity;
-  }
-
-  /** When the next recorded task switch in a slice is. */
-  private recordedTask({ vcpu, from }: Slice, guest: Guest): number {
-    const { time } = this.played.tasks[vcpu] ?? {};
-    if (time === undefined) return Infinity;
-    while (time[guest.task] < from) guest.task++;
-    return time[guest.task] ?? Infinity;
-  }
-
   /** The task of the switch that is due. */
   private nextTask(vcpu: number, guest: Guest, due: number): number {
     if (due === guest.nextSwitch) {
       guest.nextSwitch += between(this.profile.switches);
       return (this.machine.cpu(vcpu).cpuctx.current + 1) % PROFILED;
     }
-    return this.played.tasks[vcpu]?.task[guest.task++] ?? IDLE_TASK;
+    return this.played.tasks[vcpu]?.task[guest.tasks.i++] ?? IDLE_TASK;
   }
 
   /** Goes on to the next exit. Returns whether the guest is entered again in this slice. */
@@ -235,7 +245,7 @@ export class Workload {
       guest.nextExit += between(this.profile.exits);
       return true;
     }
-    const entered = this.played.exits?.[vcpu].entered[guest.exit++] ?? Infinity;
+    const entered = this.played.exits?.[vcpu].entered[guest.exits.i++] ?? Infinity;
     return entered < to;
   }
 
