@@ -185,7 +185,7 @@ async function edited(
   version: string,
   [file, old, by]: Edit,
 ): Promise<ReturnType<typeof imageDriver>> {
-  const tree = await openTree(tarOf(version), CACHE, true);
+  const tree = await openTree(tarOf(version), CACHE);
   const path = `arch/x86/kvm/${file}`;
   const text = readFileSync(join(tree, path), 'utf8');
   const changed = text.replace(old, by);

@@ -2,7 +2,7 @@
  * Runs the examples of README. Each command of a `sh` block is run. A block below it must equal the
  * output of its last command; `...` stands for left-out lines.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import {
   mkdtempSync,
   readdirSync,
@@ -15,15 +15,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { builtFolder } from './rig/built.js';
 import { wrongWith } from './rig/commands.js';
-import { imageVersions } from './rig/images.js';
+import { CACHE_HOME, imageVersions } from './rig/images.js';
 import { installedSource } from './rig/installed_kernel.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const README = readFileSync(join(ROOT, 'README.md'), 'utf8');
 
-/** A separate build, since dist/ may be in use while the tests run. */
-const BUILD = join(ROOT, '.cache', `readme-test-${process.pid}`);
 const HOOK_MS = 120_000;
 
 /** Commands that are not run, with the reason. */
@@ -84,23 +83,20 @@ let folder = '';
 
 /** Runs a command in a clone after a build, as README says. */
 function run(command: string): { readonly status: number | null; readonly stdout: string } {
-  const env = { ...process.env, XDG_CACHE_HOME: join(folder, 'cache') };
+  const env = { ...process.env, XDG_CACHE_HOME: CACHE_HOME };
   const options = { cwd: folder, encoding: 'utf8', env } as const;
   const { status, stdout, stderr } = spawnSync('sh', ['-c', command], options);
   expect([command, stderr]).toEqual([command, '']);
   return { status, stdout };
 }
 
-beforeAll(() => {
-  const tsup = join(ROOT, 'node_modules', 'tsup', 'dist', 'cli-default.js');
-  execFileSync(process.execPath, [tsup, '--out-dir', BUILD, '--silent'], { cwd: ROOT });
+beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'vlbr-readme-'));
-  symlinkSync(BUILD, join(folder, 'dist'));
+  symlinkSync(await builtFolder(), join(folder, 'dist'));
   for (const name of ['examples', 'test']) symlinkSync(join(ROOT, name), join(folder, name));
 }, HOOK_MS);
 
 afterAll(() => {
-  rmSync(BUILD, { recursive: true, force: true });
   rmSync(folder, { recursive: true, force: true });
 });
 

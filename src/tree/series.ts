@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { applyPatch, parsePatch, reversePatch, type StructuredPatch } from 'diff';
 import { KernelError } from './errors.js';
-import { KVM_TREE_FOLDERS } from './image/sources.js';
+import { TREE_FOLDERS } from './image/sources.js';
 import { type Patch, type PatchFile, patchesIn } from './mail.js';
 
 /** What patches make of a tree. */
@@ -37,7 +37,7 @@ function pathsOf(name: string): string[] {
 }
 
 function isRead(path: string): boolean {
-  return KVM_TREE_FOLDERS.some((folder) => path.startsWith(`${folder}/`));
+  return TREE_FOLDERS.some((folder) => path.startsWith(`${folder}/`));
 }
 
 /** Files of a tree while patches are applied. */

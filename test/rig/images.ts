@@ -1,6 +1,7 @@
 /** Images of the kernel trees that this machine has, and a guest that runs one without a host. */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { CpuModel } from '../../src/hw/cpu_models.js';
 import { BareCpu } from '../../src/guest/image/bare_cpu.js';
@@ -10,8 +11,12 @@ import { linesRun, type LinesRun } from '../../src/tree/image/lines.js';
 import { openTree } from '../../src/tree/image/tree.js';
 import { type Image, ImageInstance } from '../../src/guest/image/instance.js';
 
-/** Kept between runs of the tests. */
-export const CACHE: string = fileURLToPath(new URL('../../.cache/image-test', import.meta.url));
+/**
+ * XDG_CACHE_HOME of the commands that tests start, and vlbr's folder in it. Trees and images are
+ * made once for all tests, and kept between runs.
+ */
+export const CACHE_HOME: string = fileURLToPath(new URL('../../.cache/test', import.meta.url));
+export const CACHE: string = join(CACHE_HOME, 'vlbr');
 
 const TOOLS = ['clang', 'wasm-ld', 'wasm-opt'];
 

@@ -64,7 +64,7 @@ export async function sidesOf(
   if (isFile) return explainedAsync(undefined, () => sidesOfLbr(given, from, reverse));
   return explainedAsync(undefined, async () => {
     const path = from ?? installedKernel();
-    const tree = await openTree(path, cacheFolder(), kvm);
+    const tree = await openTree(path, cacheFolder());
     return given.length === 1 && isTree(given[0])
       ? sidesOfTrees(path, tree, given[0], reverse, kvm)
       : sidesOfPatches(path, tree, await seriesOf(given.map(patchFile)), reverse, kvm);
@@ -96,7 +96,7 @@ export async function seriesIn(
     throw new UsageError('--each is for patches of a tree');
   }
   return explainedAsync(undefined, async () => {
-    const tree = await openTree(from ?? installedKernel(), cacheFolder(), kvm);
+    const tree = await openTree(from ?? installedKernel(), cacheFolder());
     const patches = await seriesOf(given.map(patchFile));
     /** The tree with some of the patches, the first ones. */
     const treeWith = async (n: number): Promise<string> => {
@@ -131,7 +131,7 @@ async function sidesOfTrees(
   if (reverse) throw new KernelError('--reverse takes patches back; a tree is none');
   const cache = cacheFolder();
   const before = sideOfImage(await folderImage(tree, cache, { kvm }), path);
-  const theirs = await openTree(other, cache, kvm);
+  const theirs = await openTree(other, cache);
   const after = sideOfImage(await folderImage(theirs, cache, { kvm }), other);
   return { before, after, leftOut: [], counting: null };
 }

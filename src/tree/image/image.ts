@@ -39,7 +39,7 @@ export async function treeImage(
   cache: string,
   options: ImageOptions = {},
 ): Promise<BuiltImage> {
-  return folderImage(await openTree(path, cache, options.kvm), cache, options);
+  return folderImage(await openTree(path, cache), cache, options);
 }
 
 /**

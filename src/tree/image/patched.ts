@@ -6,7 +6,7 @@ import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { KernelError } from '../errors.js';
 import { placeFolder } from '../place.js';
-import { KVM_TREE_PATHS } from './sources.js';
+import { TREE_PATHS } from './sources.js';
 
 const run = promisify(execFile);
 
@@ -28,7 +28,7 @@ export async function patchedTree(
   const name = `patched-${hash.digest('hex').slice(0, 32)}`;
   return placeFolder(join(cache, 'trees', name), async (folder) => {
     // Links to files and not to folders, or a path with .. in it would lead back into the tree.
-    for (const path of KVM_TREE_PATHS) {
+    for (const path of TREE_PATHS) {
       const given = join(resolve(tree), path);
       const into = dirname(join(folder, path));
       mkdirSync(into, { recursive: true });

@@ -102,15 +102,11 @@ export const PERF_FILES: readonly string[] = TREE_FILES.filter((file) => file.in
 /** With 32-bit longs, the kernel's own 64-bit atomics. */
 export const TREE_FILES_32: readonly string[] = ['lib/atomic64.c'];
 
-/** Folders of a tree that a build reads. */
-export const TREE_FOLDERS: readonly string[] = ['arch/x86', 'include', 'kernel', 'lib'];
+/** Folders of a tree that a build reads; `virt` is read with KVM alone. */
+export const TREE_FOLDERS: readonly string[] = ['arch/x86', 'include', 'kernel', 'lib', 'virt'];
 
 /** What of a tree is kept; the Makefile tells its version. */
 export const TREE_PATHS: readonly string[] = [...TREE_FOLDERS, 'Makefile'];
-
-/** Folders that a build with KVM reads, and what is kept of a tree for it. */
-export const KVM_TREE_FOLDERS: readonly string[] = [...TREE_FOLDERS, 'virt'];
-export const KVM_TREE_PATHS: readonly string[] = [...KVM_TREE_FOLDERS, 'Makefile'];
 
 /** Headers of arch/x86 that perf's files include without a use for anything in them. */
 const EMPTY_HEADERS: readonly string[] = [

@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { KernelError } from '../errors.js';
 import { placeFolder } from '../place.js';
-import { KVM_TREE_PATHS, TREE_FOLDERS, TREE_PATHS } from './sources.js';
+import { TREE_FOLDERS, TREE_PATHS } from './sources.js';
 
 const run = promisify(execFile);
 
@@ -18,17 +18,16 @@ function isTree(folder: string): boolean {
  * Finds the tree in a folder, or unpacks what a build reads of a tar into the cache. A tar that has
  * not changed since is not unpacked again. `REPOSITORY@COMMIT` is a commit of a git repository.
  *
- * @param kvm - whether KVM is to be built of it as well.
  * @throws KernelError when there is no tree.
  */
-export async function openTree(path: string, cache: string, kvm = false): Promise<string> {
+export async function openTree(path: string, cache: string): Promise<string> {
   const [, repository, commit] = /^(.+)@([^@/][^@]*)$/.exec(path) ?? [];
   if (repository !== undefined && !existsSync(path) && existsSync(join(repository, '.git'))) {
-    return checkedOut(repository, commit, cache, kvm);
+    return checkedOut(repository, commit, cache);
   }
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) throw new KernelError(`${path}: there is no such file or folder`);
-  if (!stat.isDirectory()) return unpacked(path, `${stat.size} ${stat.mtimeMs}`, cache, kvm);
+  if (!stat.isDirectory()) return unpacked(path, `${stat.size} ${stat.mtimeMs}`, cache);
   if (isTree(path)) return path;
   // A folder with nothing but an unpacked tree in it, as tar leaves it.
   const inner = readdirSync(path).map((name) => join(path, name));
@@ -40,12 +39,7 @@ export async function openTree(path: string, cache: string, kvm = false): Promis
 }
 
 /** What a build reads of a commit of a repository. */
-async function checkedOut(
-  repository: string,
-  commit: string,
-  cache: string,
-  kvm: boolean,
-): Promise<string> {
+async function checkedOut(repository: string, commit: string, cache: string): Promise<string> {
   let hash = '';
   try {
     const git = ['-C', repository, 'rev-parse', '--verify', '--quiet', `${commit}^{commit}`];
@@ -53,11 +47,10 @@ async function checkedOut(
   } catch {
     throw new KernelError(`${repository}: git knows no commit ${commit}`);
   }
-  const name = kvm ? `commit-kvm-${hash}` : `commit-${hash}`;
-  return placeFolder(join(cache, 'trees', name), async (folder) => {
+  return placeFolder(join(cache, 'trees', `commit-${hash}`), async (folder) => {
     const tar = join(folder, 'tree.tar');
     try {
-      await run('git', ['-C', repository, 'archive', '--output', tar, hash, ...pathsFor(kvm)]);
+      await run('git', ['-C', repository, 'archive', '--output', tar, hash, ...TREE_PATHS]);
       await run('tar', ['-xf', tar, '-C', folder]);
     } catch (error) {
       throw new KernelError(
@@ -68,16 +61,12 @@ async function checkedOut(
   });
 }
 
-function pathsFor(kvm: boolean): readonly string[] {
-  return kvm ? KVM_TREE_PATHS : TREE_PATHS;
-}
-
-async function unpacked(tar: string, stamp: string, cache: string, kvm: boolean): Promise<string> {
+async function unpacked(tar: string, stamp: string, cache: string): Promise<string> {
   const key = createHash('sha256')
-    .update(`${resolve(tar)} ${stamp}${kvm ? ' kvm' : ''}`)
+    .update(`${resolve(tar)} ${stamp}`)
     .digest('hex');
   return placeFolder(join(cache, 'trees', key.slice(0, 32)), async (folder) => {
-    const wanted = pathsFor(kvm).map((name) => `*/${name}`);
+    const wanted = TREE_PATHS.map((name) => `*/${name}`);
     const how = ['--strip-components=1', '--wildcards', '--no-wildcards-match-slash'];
     try {
       await run('tar', ['-xf', resolve(tar), '-C', folder, ...how, ...wanted]);

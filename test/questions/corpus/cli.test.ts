@@ -1,10 +1,11 @@
 /** `vlbr corpus`, built and run as a user runs it. */
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { builtFolder } from '../../rig/built.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const HOOK_MS = 120_000;
@@ -61,15 +62,14 @@ function withPatch(name: string, text: string, run: () => void): void {
   }
 }
 
-beforeAll(() => {
+beforeAll(async () => {
   clone = mkdtempSync(join(tmpdir(), 'vlbr-corpus-cli-'));
   for (const part of ['src', 'package.json', 'tsup.config.ts', 'tsconfig.json']) {
     cpSync(join(ROOT, part), join(clone, part), { recursive: true });
   }
   cpSync(join(ROOT, 'test', 'corpus'), join(clone, 'test', 'corpus'), { recursive: true });
   symlinkSync(join(ROOT, 'node_modules'), join(clone, 'node_modules'));
-  const tsup = join(ROOT, 'node_modules', 'tsup', 'dist', 'cli-default.js');
-  execFileSync(process.execPath, [tsup, '--silent'], { cwd: clone });
+  cpSync(await builtFolder(), join(clone, 'dist'), { recursive: true });
 }, HOOK_MS);
 
 afterAll(() => rmSync(clone, { recursive: true, force: true }));

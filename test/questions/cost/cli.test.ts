@@ -1,36 +1,33 @@
 /** `vlbr cost`, built and run as a user runs it, and what it refuses before anything runs. */
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cost, type CostOptions } from '../../../src/questions/cost/cost.js';
+import { builtFolder } from '../../rig/built.js';
 import { ftraceLine, record } from '../../rig/recordings.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-/** A separate build, since dist/ may be in use while the tests run. */
-const BUILD = join(ROOT, '.cache', `cost-test-${process.pid}`);
-const CLI = join(BUILD, 'cli.js');
 const HOOK_MS = 120_000;
 const EXAMPLE = 'examples/two-vms-one-cpu';
 const HOST = `${EXAMPLE}/host.txt.gz`;
 
+let cli = '';
 let folder = '';
 
-beforeAll(() => {
-  const tsup = join(ROOT, 'node_modules', 'tsup', 'dist', 'cli-default.js');
-  execFileSync(process.execPath, [tsup, '--out-dir', BUILD, '--silent'], { cwd: ROOT });
+beforeAll(async () => {
+  cli = join(await builtFolder(), 'cli.js');
   folder = mkdtempSync(join(tmpdir(), 'vlbr-cost-'));
 }, HOOK_MS);
 
 afterAll(() => {
-  rmSync(BUILD, { recursive: true, force: true });
   rmSync(folder, { recursive: true, force: true });
 });
 
 function vlbr(...args: readonly string[]) {
-  return spawnSync(process.execPath, [CLI, 'cost', ...args], { encoding: 'utf8', cwd: ROOT });
+  return spawnSync(process.execPath, [cli, 'cost', ...args], { encoding: 'utf8', cwd: ROOT });
 }
 
 let time = 5e9;
@@ -130,7 +127,7 @@ describe('vlbr cost', () => {
 
   it('ends with what was played until then on SIGTERM', async () => {
     const long = ['--host', HOST, '--profile', 'always,hz=100000,switches=100000', '--json'];
-    const child = spawn(process.execPath, [CLI, 'cost', ...long], { cwd: ROOT });
+    const child = spawn(process.execPath, [cli, 'cost', ...long], { cwd: ROOT });
     let stdout = '';
     child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
     setTimeout(() => child.kill('SIGTERM'), 3000);
@@ -144,7 +141,7 @@ describe('vlbr cost', () => {
 
   it('plays what was read when SIGTERM ends a recording, and says so', async () => {
     const child = spawn(process.execPath, [
-      CLI,
+      cli,
       'cost',
       '--host',
       '-',

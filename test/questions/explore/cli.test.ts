@@ -1,8 +1,8 @@
 /** `vlbr explore`, built and run as a user runs it, and its parts called directly. */
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { ExploreOptions } from '../../../src/questions/explore/asked.js';
 import { adviceOf } from '../../../src/questions/explore/asked.js';
@@ -12,13 +12,13 @@ import type { ExploreProgress } from '../../../src/questions/explore/worker.js';
 import type { TimedExploration } from '../../../src/questions/explore/text.js';
 import type { ExploreResult } from '../../../src/states/explore.js';
 import { GROUP_NAMES } from '../../../src/schedule/explored.js';
+import { builtFolder } from '../../rig/built.js';
 import { imageOf, imageVersions } from '../../rig/images.js';
 
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-/** A separate build, since dist/ may be in use while the tests run. */
-const BUILD = join(ROOT, '.cache', `explore-test-${process.pid}`);
-const CLI = join(BUILD, 'cli.js');
 const HOOK_MS = 120_000;
+
+let cli = '';
+let folder = '';
 
 interface Ended {
   readonly status: number | null;
@@ -27,7 +27,7 @@ interface Ended {
 }
 
 function vlbr(...args: readonly string[]): Ended {
-  return spawnSync(process.execPath, [CLI, ...args], { encoding: 'utf8' });
+  return spawnSync(process.execPath, [cli, ...args], { encoding: 'utf8' });
 }
 
 interface ExploreJson {
@@ -64,12 +64,12 @@ const exploreJson = (text: string): ExploreJson => JSON.parse(text) as ExploreJs
 const SMALL = ['explore', '--depth', '2', '--actions', 'calls,tasks,events'];
 
 describe('vlbr explore', () => {
-  beforeAll(() => {
-    const tsup = join(ROOT, 'node_modules', 'tsup', 'dist', 'cli-default.js');
-    execFileSync(process.execPath, [tsup, '--out-dir', BUILD, '--silent'], { cwd: ROOT });
+  beforeAll(async () => {
+    cli = join(await builtFolder(), 'cli.js');
+    folder = mkdtempSync(join(tmpdir(), 'vlbr-explore-'));
   }, HOOK_MS);
   afterAll(() => {
-    rmSync(BUILD, { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true });
   });
 
   it('vlbr explore looks at every schedule of a sound policy, and exits 0', () => {
@@ -109,7 +109,7 @@ describe('vlbr explore', () => {
     expect(stdout).not.toMatch(/^holds/m);
   });
   it('vlbr explore always ends with a report when it is interrupted', async () => {
-    const child = spawn(process.execPath, [CLI, 'explore', '--policy', 'merged', '--json']);
+    const child = spawn(process.execPath, [cli, 'explore', '--policy', 'merged', '--json']);
     let stdout = '';
     let stderr = '';
     child.stdout.on('data', (text: Buffer) => {
@@ -130,7 +130,7 @@ describe('vlbr explore', () => {
 
   describe.each(imageVersions('6.1'))('with the image of Linux %s', (version) => {
     const args = ['explore', '--policy', 'merged', '--actions', 'tasks,events,inside'];
-    const file = join(BUILD, `${version}.wasm`);
+    const file = join(folder, `${version}.wasm`);
     beforeAll(async () => {
       writeFileSync(file, (await imageOf(version)).bytes);
     });
@@ -165,7 +165,7 @@ describe('vlbr explore', () => {
 
     it('ends with what is known when it is interrupted', async () => {
       const long = [...args, '--kernel-src', file, '--bound', '50'];
-      const child = spawn(process.execPath, [CLI, ...long]);
+      const child = spawn(process.execPath, [cli, ...long]);
       let stdout = '';
       child.stdout.on('data', (text: Buffer) => {
         stdout += text.toString();

@@ -1,20 +1,19 @@
 /** The commands that run a kernel's own lbr.c, as a user runs them. */
 import { CPU_MODELS } from '../../../src/hw/cpu_models.js';
-import { imageVersions } from '../../rig/images.js';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { builtFolder } from '../../rig/built.js';
+import { CACHE_HOME, imageVersions } from '../../rig/images.js';
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { createTwoFilesPatch } from 'diff';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LBR_PATH } from '../../../src/tree/source.js';
 import { installedSource } from '../../rig/installed_kernel.js';
 
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-const BUILD = join(ROOT, '.cache', `cli-kernel-test-${process.pid}`);
 const HOOK_MS = 120_000;
 
+let cli = '';
 let folder = '';
 const text = installedSource?.text ?? '';
 
@@ -25,8 +24,7 @@ interface Ended {
 }
 
 function vlbr(...args: readonly string[]): Ended {
-  const env = { ...process.env, CI: '1', FORCE_COLOR: '1', XDG_CACHE_HOME: join(folder, 'cache') };
-  const cli = join(BUILD, 'cli.js');
+  const env = { ...process.env, CI: '1', FORCE_COLOR: '1', XDG_CACHE_HOME: CACHE_HOME };
   return spawnSync(process.execPath, [cli, ...args], { encoding: 'utf8', env, cwd: folder });
 }
 
@@ -67,16 +65,14 @@ interface ReviewJson {
 }
 
 describe.skipIf(installedSource === null)("the command line with a kernel's lbr.c", () => {
-  beforeAll(() => {
-    const tsup = join(ROOT, 'node_modules', 'tsup', 'dist', 'cli-default.js');
-    execFileSync(process.execPath, [tsup, '--out-dir', BUILD, '--silent'], { cwd: ROOT });
+  beforeAll(async () => {
+    cli = join(await builtFolder(), 'cli.js');
     folder = mkdtempSync(join(tmpdir(), 'vlbr-cli-kernel-'));
     file(`tree/${LBR_PATH}`, text);
     file('tree/Makefile', 'VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 99\nEXTRAVERSION = -x\n');
   }, HOOK_MS);
 
   afterAll(() => {
-    rmSync(BUILD, { recursive: true, force: true });
     rmSync(folder, { recursive: true, force: true });
   });
 

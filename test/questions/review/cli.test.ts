@@ -1,20 +1,16 @@
 /** Reviews of patches of a whole tree, as a user runs them. */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { createTwoFilesPatch } from 'diff';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { toCount } from '../../../src/questions/review/sides.js';
 import { readBy } from '../../../src/tree/image/build.js';
 import { openTree } from '../../../src/tree/image/tree.js';
-import { imageVersions } from '../../rig/images.js';
+import { builtFolder } from '../../rig/built.js';
+import { CACHE, CACHE_HOME, imageVersions } from '../../rig/images.js';
 
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-const BUILD = join(ROOT, '.cache', `cli-review-test-${process.pid}`);
-/** Kept between runs of the tests, so that a tree is unpacked and built once. */
-const CACHE = join(ROOT, '.cache', 'review-test');
 const TAR = '/usr/src/linux-source-6.1.tar.xz';
 const HOOK_MS = 120_000;
 
@@ -24,6 +20,7 @@ const LBR = 'arch/x86/events/intel/lbr.c';
 const HEADER = 'arch/x86/events/perf_event.h';
 const KVM = 'arch/x86/kvm/x86.c';
 
+let cli = '';
 let folder = '';
 let tree = '';
 
@@ -36,10 +33,10 @@ interface Ended {
 function review(patch: string, ...more: readonly string[]): Ended {
   const path = join(folder, 'x.patch');
   writeFileSync(path, patch);
-  const env = { ...process.env, CI: '1', XDG_CACHE_HOME: CACHE };
+  const env = { ...process.env, CI: '1', XDG_CACHE_HOME: CACHE_HOME };
   const quick = ['--cpu', 'skylake', '--policy', 'always', '--runs', '150'];
   const args = ['review', '--kernel-src', TAR, path, ...quick, ...more];
-  return spawnSync(process.execPath, [join(BUILD, 'cli.js'), ...args], { encoding: 'utf8', env });
+  return spawnSync(process.execPath, [cli, ...args], { encoding: 'utf8', env });
 }
 
 /** A diff that replaces a piece of a file of the tree, which must be in it. */
@@ -83,14 +80,12 @@ interface Json {
 
 describe.skipIf(imageVersions('6.1').length === 0)('the review of a patch of a tree', () => {
   beforeAll(async () => {
-    const tsup = join(ROOT, 'node_modules', 'tsup', 'dist', 'cli-default.js');
-    execFileSync(process.execPath, [tsup, '--out-dir', BUILD, '--silent'], { cwd: ROOT });
+    cli = join(await builtFolder(), 'cli.js');
     folder = mkdtempSync(join(tmpdir(), 'vlbr-review-'));
-    tree = await openTree(TAR, join(CACHE, 'vlbr'));
+    tree = await openTree(TAR, CACHE);
   }, HOOK_MS);
 
   afterAll(() => {
-    rmSync(BUILD, { recursive: true, force: true });
     rmSync(folder, { recursive: true, force: true });
   });
 
@@ -165,7 +160,7 @@ describe.skipIf(imageVersions('6.1').length === 0)('the review of a patch of a t
     const path = join(folder, 'tree.c');
     writeFileSync(path, '');
     const args = ['review', '--kernel-src', TAR, path, '--each'];
-    const { status, stderr } = spawnSync(process.execPath, [join(BUILD, 'cli.js'), ...args], {
+    const { status, stderr } = spawnSync(process.execPath, [cli, ...args], {
       encoding: 'utf8',
     });
     expect([status, stderr]).toEqual([2, 'vlbr: --each is for patches of a tree\n']);
@@ -210,7 +205,7 @@ describe.skipIf(imageVersions('6.1').length === 0)('the review of a patch of a t
   });
 
   it('counts the files that change, or else those that include a header', async () => {
-    const reads = await readBy(tree, join(CACHE, 'vlbr'));
+    const reads = await readBy(tree, CACHE);
     const asked = (...paths: string[]): string[] =>
       toCount(reads, new Map(paths.map((path) => [path, ''])));
     expect(asked(LBR, HEADER, KVM)).toEqual([LBR]);

@@ -1,31 +1,25 @@
 /** The built command line, run as a user runs it: exit codes and output. */
-import { execFileSync, spawn, spawnSync, type StdioOptions } from 'node:child_process';
+import { spawn, spawnSync, type StdioOptions } from 'node:child_process';
 import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as exits from '../../../src/console/exit_codes.js';
+import { builtFolder } from '../../rig/built.js';
 import { record } from '../../rig/recordings.js';
-
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-/** A separate build, since dist/ may be in use while the tests run. */
-const BUILD = join(ROOT, '.cache', `cli-test-${process.pid}`);
-const CLI = join(BUILD, 'cli.js');
 
 /** A build takes a second, and much longer on a busy machine. */
 const HOOK_MS = 120_000;
 
+let cli = '';
 let folder = '';
 
-beforeAll(() => {
-  const tsup = join(ROOT, 'node_modules', 'tsup', 'dist', 'cli-default.js');
-  execFileSync(process.execPath, [tsup, '--out-dir', BUILD, '--silent'], { cwd: ROOT });
+beforeAll(async () => {
+  cli = join(await builtFolder(), 'cli.js');
   folder = mkdtempSync(join(tmpdir(), 'vlbr-cli-'));
 }, HOOK_MS);
 
 afterAll(() => {
-  rmSync(BUILD, { recursive: true, force: true });
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -38,7 +32,7 @@ interface Ended {
 function vlbr(...args: readonly string[]): Ended {
   // In a CI environment, some libraries colour a pipe.
   const env = { ...process.env, CI: '1', FORCE_COLOR: '1' };
-  return spawnSync(process.execPath, [CLI, ...args], { encoding: 'utf8', env });
+  return spawnSync(process.execPath, [cli, ...args], { encoding: 'utf8', env });
 }
 
 function file(name: string, text: string | Uint8Array): string {
@@ -183,7 +177,7 @@ describe('vlbr verify', () => {
     expect(stdout).toContain('machines: 2 VMs of 3 vCPUs and 3 tasks on 1 pCPU');
   });
   it('vlbr verify always ends with a report when it is interrupted', async () => {
-    const args = [CLI, 'verify', '--policy', 'always', '--runs', '1000000', '--json'];
+    const args = [cli, 'verify', '--policy', 'always', '--runs', '1000000', '--json'];
     const child = spawn(process.execPath, args);
     let stdout = '';
     child.stdout.on('data', (text: Buffer) => {
@@ -283,7 +277,7 @@ describe('vlbr verify --schedule', () => {
 
 describe('vlbr look', () => {
   it('vlbr look reads standard input, and ends at Ctrl-C with what is known', async () => {
-    const child = spawn(process.execPath, [CLI, 'look', '--last', '2', '-'], { stdio: 'pipe' });
+    const child = spawn(process.execPath, [cli, 'look', '--last', '2', '-'], { stdio: 'pipe' });
     let [stdout, stderr] = ['', ''];
     child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
@@ -372,7 +366,7 @@ describe('vlbr --help, --version and list', () => {
       expect(Object.keys(cpu).toSorted()).toEqual(`${facts} ${more}`.split(' ').toSorted());
   });
   it('vlbr never complains when the reader of its output ends', async () => {
-    const child = spawn(process.execPath, [CLI, ...SMALL, '--runs', '1']);
+    const child = spawn(process.execPath, [cli, ...SMALL, '--runs', '1']);
     child.stdout.destroy();
     let stderr = '';
     child.stderr.on('data', (text: Buffer) => {
@@ -420,7 +414,7 @@ describe('the exit codes', () => {
     () => {
       const full = openSync('/dev/full', 'w');
       const stdio: StdioOptions = ['ignore', full, 'pipe'];
-      const ended = spawnSync(process.execPath, [CLI, 'list', 'cpus'], { encoding: 'utf8', stdio });
+      const ended = spawnSync(process.execPath, [cli, 'list', 'cpus'], { encoding: 'utf8', stdio });
       closeSync(full);
       expect(ended.stderr).toMatch(/^vlbr: the output can't be written: ENOSPC/);
       expect(ended.stderr).not.toMatch(/^\s+at /m);
@@ -434,7 +428,7 @@ describe('the exit codes', () => {
       "import { isMainThread } from 'node:worker_threads';\n" +
         "if (isMainThread) setTimeout(() => { throw new Error('late'); }, 2000);\n",
     );
-    const args = ['--import', thrower, CLI, 'verify', '--policy', 'never', '--runs', '1000000000'];
+    const args = ['--import', thrower, cli, 'verify', '--policy', 'never', '--runs', '1000000000'];
     const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
     expect(stderr).toMatch(/^vlbr: this is a bug of vlbr, not a verdict\nError: late\n/);
     expect(status).toBe(3);

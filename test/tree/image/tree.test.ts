@@ -22,7 +22,7 @@ function tarOf(name: string, files: readonly string[]): string {
   return join(ROOT, `${name}.tar`);
 }
 
-const TREE = ['Makefile', 'arch/x86/a.c', 'include/a.h', 'kernel/a.c', 'lib/a.c'];
+const TREE = ['Makefile', 'arch/x86/a.c', 'include/a.h', 'kernel/a.c', 'lib/a.c', 'virt/a.c'];
 
 it('refuses a tar that is no tree as often as it is asked, and keeps nothing of it', async () => {
   const folder = await openTree(tarOf('whole', TREE), CACHE);

@@ -63,7 +63,7 @@ export class WholeCoverageRun {
     if (path.endsWith('.wasm')) throw new KernelError(NO_SOURCE);
     if (!hasGcov()) throw new KernelError(GCOV_MISSING);
     const { ofTree: kvm = false } = options.policy;
-    const tree = await openTree(path, cache, kvm);
+    const tree = await openTree(path, cache);
     const built = { kvm, counted: kvm ? KVM_PMU_FILES : PERF_FILES };
     const image = await folderImage(tree, cache, built);
     return new WholeCoverageRun(tree, cache, image, built, options);
