@@ -166,6 +166,15 @@ export class LbrStack {
     return false;
   }
 
+  /** Whether some record's FROM has a high word that satisfies `p`. */
+  hasRecord(p: (edx: number) => boolean): boolean {
+    for (let i = this.records; i < this.records + this.size; i += this.stride) {
+      const edx = this.words[i + 1];
+      if ((this.words[i] | edx) !== 0 && p(edx)) return true;
+    }
+    return false;
+  }
+
   get empty(): boolean {
     for (let i = this.records; i < this.records + this.size; i += this.stride) {
       if ((this.words[i] | this.words[i + 1]) !== 0) return false;

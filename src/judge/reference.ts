@@ -127,7 +127,7 @@ export class Reference extends Remembering {
   }
 
   /** Whether a guest's reads of an MSR must be those of the reference machine. */
-  private isCompared(msr: number): boolean {
+  isCompared(msr: number): boolean {
     return this.isLbr(msr) || msr === msrs.MSR_IA32_DEBUGCTLMSR;
   }
 
@@ -199,7 +199,7 @@ export class Reference extends Remembering {
    * Bits of edx that need not be kept: a part without TSX refuses to be given back the FROM that
    * it captured (HSD172, HSM182), so bits 62:61 come back sign-extended from any hypervisor.
    */
-  private freeBits(msr: number): number {
+  freeBits(msr: number): number {
     const { lbr_format, tsx } = this.model;
     const quirk = lbr_format === LBR_FORMAT_EIP_FLAGS2 && !tsx;
     return quirk && this.map.kind(msr) === KIND_FROM ? IN_TX_OR_ABORT_HI : 0;

@@ -12,6 +12,7 @@ import { type Breaker, breakerOf, type ReplayCase } from '../campaign/replay_fil
 import { Bench } from '../campaign/trial.js';
 import { actionLine } from './action_line.js';
 import { nameMsrs } from './msr_name.js';
+import { type Because, becauseLines, becauseOf } from './because.js';
 import { narrate } from './narrative.js';
 import { ascii, plural, wrap } from '../console/text.js';
 import { type Watch, Watcher } from './watcher.js';
@@ -21,6 +22,8 @@ export interface Timeline {
   readonly breaker: Breaker;
   /** The failure in one line; empty if nothing broke. */
   readonly text: string;
+  /** Why it broke; null if nothing did. */
+  readonly because: Because | null;
 }
 
 /** Lines that an action may take at most, apart from its first. */
@@ -54,11 +57,13 @@ export function timeline(replay: ReplayCase): Timeline {
     if (watcher.failure !== null) break;
   }
   const { failure } = watcher;
-  if (failure === null) return finish(lines, breaker, '');
+  if (failure === null) return finish(lines, breaker, '', null);
   const text = ascii(nameMsrs(config.model, failure.text));
   lines.push(...wrap(`breaks ${property}: ${text}`, `${INDENT}=> `, `${INDENT}   `));
+  const because = becauseOf(replay, breaker, text);
+  if (because !== null) lines.push(...becauseLines(because, `${INDENT}   `));
   lines.push(...failure.registers.map((line) => `${INDENT}   ${line}`));
-  return finish(lines, breaker, text);
+  return finish(lines, breaker, text, because);
 }
 
 /**
@@ -82,8 +87,13 @@ function numbered(i: number, text: string): string[] {
   return wrap(text, `  ${`#${i + 1}`.padEnd(INDENT.length - 2)}`, INDENT);
 }
 
-function finish(lines: readonly string[], breaker: Breaker, text: string): Timeline {
-  return { lines: lines.map((line) => ascii(line).trimEnd()), breaker, text };
+function finish(
+  lines: readonly string[],
+  breaker: Breaker,
+  text: string,
+  because: Because | null,
+): Timeline {
+  return { lines: lines.map((line) => ascii(line).trimEnd()), breaker, text, because };
 }
 
 function watchOf({ property }: ReplayCase, breaker: Breaker): Watch | null {

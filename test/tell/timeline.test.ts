@@ -53,6 +53,8 @@ describe('timeline', () => {
         #4  v1 (VM 1, task 0, p0): raw RDMSR FROM_2
             - reads FROM_2=VM 0 task 0 call#4 <- foreign [reference: FROM_2=0]
             => breaks no-leak/vm: v1: RDMSR FROM_2 returned 0x80000000004, of VM 0, instead of 0x0
+               because: #3, vcpu_load() of policy never; expected FROM_2 of v1: 0; found VM 0 task 0
+                 call#4 <- foreign
                            p0, in v1                         reference v1
                DEBUGCTL    0                                 0
                LBR_SELECT  0x3c5 call stack                  0x0

@@ -53,12 +53,19 @@ export async function replay(from: string, options: ReplayOptions): Promise<numb
   if (emit !== undefined) return emitSelftest(cases[0], code?.info ?? null);
   let exit: number = EXIT_EXPECTED;
   for (const [i, one] of cases.entries()) {
-    const { lines, breaker, text } = withToken(one, timeline);
+    const { lines, breaker, text, because } = withToken(one, timeline);
     const asExpected = endsAsExpected(one, breaker);
     if (!asExpected) exit = EXIT_UNEXPECTED;
     if (json === true) {
       // A replay file again: what is to be kept can be written straight to one.
-      const end = { token: tokenOf(one), whose: breaker, asExpected, text, timeline: lines };
+      const end = {
+        token: tokenOf(one),
+        whose: breaker,
+        asExpected,
+        text,
+        because,
+        timeline: lines,
+      };
       printJson({ ...scheduleJson(one), ...end });
       continue;
     }

@@ -88,8 +88,8 @@ function findingJson(finding: Finding, driver: DriverKind): object {
   const { by, policies, cpus, property, elsewhere, onLinux61, counterexample } = finding;
   const { shape, actions } = counterexample;
   const token = encodeToken(counterexample);
-  const { text, lines } = timeline(withDriver(caseOf(counterexample), driver));
-  const shown = { shape, actions, token, text, timeline: lines };
+  const { text, lines, because } = timeline(withDriver(caseOf(counterexample), driver));
+  const shown = { shape, actions, token, text, because, timeline: lines };
   return { property, by, policies, cpus, elsewhere, onLinux61, counterexample: shown };
 }
 

@@ -56,6 +56,6 @@ function counterexampleJson(
   if (counterexample === null) return null;
   const { shape, actions, label } = counterexample;
   const token = encodeToken(counterexample);
-  const { text, lines } = timeline(withDriver(caseOf(counterexample), driver));
-  return { shape, actions, token, label, text, timeline: lines };
+  const { text, lines, because } = timeline(withDriver(caseOf(counterexample), driver));
+  return { shape, actions, token, label, text, because, timeline: lines };
 }

@@ -1,0 +1,39 @@
+/** Why the property of a case breaks: where its machine parts from the reference machine. */
+import { tee } from '../host/observer.js';
+import { Monitor } from '../judge/monitor.js';
+import { type Parting, PartingWatch } from '../judge/parting.js';
+import { tellingConfig } from '../judge/running.js';
+import type { Register } from '../judge/view.js';
+import { Machine } from '../machine/machine.js';
+import { step } from '../schedule/schedule.js';
+import type { Breaker, ReplayCase } from './replay_file.js';
+
+/**
+ * Runs a case twice: to see which register is read wrong, and to watch that register.
+ *
+ * @param breaker - who breaks the property (`breakerOf`).
+ * Returns null if nobody does.
+ */
+export function partingOf(replay: ReplayCase, breaker: Breaker): Parting | null {
+  if (breaker === 'nobody') return null;
+  const first = watch(replay, breaker, null);
+  return first === null || first.wrong === null ? first : watch(replay, breaker, first.wrong);
+}
+
+function watch(
+  { config, property, schedule }: ReplayCase,
+  by: 'policy' | 'kernel',
+  target: Register | null,
+): Parting | null {
+  const monitor = new Monitor(config);
+  const watcher = new PartingWatch(monitor, config.policy, { property, by }, target);
+  const machine = new Machine(tellingConfig(config, watcher), tee(monitor, watcher));
+  watcher.attach(machine);
+  monitor.start(machine);
+  machine.boot();
+  for (let i = 0; i < schedule.length && watcher.parting === null; i++) {
+    watcher.begins(i);
+    step(machine, schedule, i);
+  }
+  return watcher.parting;
+}
