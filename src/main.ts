@@ -8,6 +8,7 @@ import { UsageError, WorkerBug } from './console/errors.js';
 import { EXIT_BUG, EXIT_EXPECTED, EXIT_USAGE, exitCodesText } from './console/exit_codes.js';
 import { watchOutput } from './console/output.js';
 import { packageVersion } from './console/version.js';
+import { PolicyError } from './host/policy/guarded.js';
 import { NoGuestLbr } from './machine/no_guest_lbr.js';
 import { conformCommand } from './questions/conform/command.js';
 import { corpusCommand } from './questions/corpus/command.js';
@@ -72,7 +73,8 @@ async function main(): Promise<number> {
 function explain(error: unknown): number {
   // commander has printed its message; help and version come here, too, with code 0.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_EXPECTED : EXIT_USAGE;
-  if (error instanceof UsageError || error instanceof NoGuestLbr) {
+  const isUsers = error instanceof UsageError || error instanceof PolicyError;
+  if (isUsers || error instanceof NoGuestLbr) {
     process.stderr.write(`vlbr: ${error.message}\n`);
     return EXIT_USAGE;
   }

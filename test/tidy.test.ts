@@ -22,6 +22,7 @@ const LONG_KERNEL_FUNCTIONS: ReadonlySet<string> = new Set([]);
 
 /** Files in src/host/policy/ that are not policies. */
 const SHARED_POLICY_FILES: ReadonlySet<string> = new Set([
+  'guarded.ts',
   'index.ts',
   'lazy_event.ts',
   'parked_stack.ts',
@@ -49,6 +50,7 @@ const ROOMS: readonly string[] = [
   'tell',
   'questions',
   'main.ts',
+  'guarded.ts',
   'index.ts',
 ];
 

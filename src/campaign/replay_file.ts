@@ -77,10 +77,9 @@ export function caseOf(replay: Replay, whose: Breaker | null = null): ReplayCase
   const schedule = Schedule.of(replay.actions);
   const policy = findPolicy(replay.policy);
   if (policy === undefined) {
-    throw unknown(
-      'policy',
-      replay.policy,
-      ALL_POLICIES.map(({ name }) => name),
+    throw new ReplayError(
+      `there is no policy '${replay.policy}'; if it is a file's, give the file with --policy; ` +
+        `there are: ${ALL_POLICIES.map(({ name }) => name).join(', ')}`,
     );
   }
   const model = findCpuModel(replay.cpu);

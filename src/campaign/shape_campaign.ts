@@ -4,9 +4,9 @@ import { PROPERTY_NAMES, REACH, type ReachName } from '../judge/properties.js';
 import type { Draw } from '../schedule/draw.js';
 import { Generator } from '../schedule/generate.js';
 import { RecordedRun, type RecordedWindow } from '../schedule/recorded.js';
-import { Schedule } from '../schedule/schedule.js';
+import { performAt, Schedule } from '../schedule/schedule.js';
 import { type FailsAt, shrink } from '../schedule/shrink.js';
-import { ACTION_NAMES, perform } from '../schedule/table.js';
+import { ACTION_NAMES } from '../schedule/table.js';
 import { encodeToken, type Replay, replayOf } from '../schedule/token.js';
 import type { Counterexample } from './campaign.js';
 import { type KernelList, knownIn, type KnownFinding, listFor } from './kernel_lists.js';
@@ -89,7 +89,7 @@ export class ShapeCampaign {
       const { kind, actor, a, b, c } = generator;
       schedule.push(kind, actor, a, b, c);
       this.counts[kind]++;
-      this.perform(kind, actor, a, b, c);
+      this.performLast();
       this.steps++;
       kept ||= verdicts.news;
     }
@@ -97,9 +97,9 @@ export class ShapeCampaign {
   }
 
   /** A bug of the model is thrown with the token of the schedule that shows it. */
-  private perform(kind: number, actor: number, a: number, b: number, c: number): void {
+  private performLast(): void {
     try {
-      perform(this.bench.machine, kind, actor, a, b, c);
+      performAt(this.bench.machine, this.schedule, this.schedule.length - 1);
     } catch (e) {
       const token = encodeToken(this.replay(this.schedule, 0));
       throw e instanceof Error ? Object.assign(e, { token }) : e;

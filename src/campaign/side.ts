@@ -2,6 +2,7 @@
  * One side of a comparison: a machine with one of the drivers, and the schedules that fail on it
  * and not on the other.
  */
+import { PolicyError } from '../host/policy/guarded.js';
 import { PROPERTY_NAMES } from '../judge/properties.js';
 import type { Draw } from '../schedule/draw.js';
 import { interruptionsIn, type Schedule } from '../schedule/schedule.js';
@@ -27,6 +28,12 @@ export interface Crash extends Replay {
 const KEPT = 3;
 /** Failing runs that are tried on the other side, for each property and shape. */
 const TRIED = 300;
+
+/** What the exception of a driver says. @throws the exception of a policy, which is no driver's. */
+function crashText(error: unknown): string {
+  if (error instanceof PolicyError) throw error;
+  return String(error);
+}
 
 /** Verdicts by who breaks the property. */
 function brokenBy(verdicts: Verdicts, by: Breaking): Uint8Array {
@@ -105,7 +112,7 @@ export class Side {
           ? bench.breaksAt(schedule, property)
           : bench.guestBreaksAt(schedule, property);
       } catch (error) {
-        this.crash ??= { schedule, error: String(error) };
+        this.crash ??= { schedule, error: crashText(error) };
         return -1;
       }
     };
@@ -136,7 +143,7 @@ export class Side {
     try {
       return this.campaign.bench.breaksAlone(schedule, schedule.length, property);
     } catch (error) {
-      this.crash ??= { schedule, error: String(error) };
+      this.crash ??= { schedule, error: crashText(error) };
       return false;
     }
   }
@@ -149,7 +156,7 @@ export class Side {
       if (guestsOnly) this.campaign.runGuestsOnly(draw, steps);
       else this.campaign.run(draw, steps, null);
     } catch (error) {
-      this.crash = { schedule: this.campaign.lastSchedule.copy(), error: String(error) };
+      this.crash = { schedule: this.campaign.lastSchedule.copy(), error: crashText(error) };
       return;
     }
     const { verdicts } = bench.monitor;
@@ -186,7 +193,7 @@ export class Side {
       bench.boot();
       for (let i = 0; i < schedule.length; i++) bench.step(schedule, i);
     } catch (error) {
-      this.crash = { schedule, error: String(error) };
+      this.crash = { schedule, error: crashText(error) };
     }
   }
 

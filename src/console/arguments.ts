@@ -1,13 +1,13 @@
 /** Turns the words of a command line into what they name. */
 import { InvalidArgumentError, Option } from 'commander';
-import { distance } from 'fastest-levenshtein';
 import { KERNEL_VERSIONS, type KernelVersion } from '../guest/perf/kernel.js';
-import { ALL_POLICIES } from '../host/policy/index.js';
+import { addedPolicies, ALL_POLICIES } from '../host/policy/index.js';
 import { kvm } from '../host/policy/kvm.js';
 import { missingInKernel } from '../judge/needs.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
 import { DRIVERS } from './drivers.js';
 import { UsageError } from './errors.js';
+import { guessOf } from './nearest.js';
 
 /** A parser for a whole number within bounds, for commander. */
 export function wholeNumber(min: number, max: number): (text: string) => number {
@@ -43,6 +43,10 @@ export const TREE_SAYS: string =
 export const KERNEL_SRC_SAYS: string =
   'kernel tree, a .tar of one, an lbr.c, or what vlbr kernel build wrote; default: the Debian ' +
   'package in /usr/src';
+
+/** What --policy takes where policies of files can run. */
+export const POLICIES_SAY: string =
+  'policies, or files with policies of your own, by commas (see: vlbr list policies)';
 
 /** The option --driver. */
 export function driverOption(): Option {
@@ -103,11 +107,12 @@ function missing(policy: LbrPolicy, kernel: KernelVersion | null): string | null
  */
 export function policiesOf(list: string, kernel: KernelVersion | null): string[] {
   const named = list.split(',').map((word) => word.trim());
-  for (const policy of ALL_POLICIES) {
+  const all = [...ALL_POLICIES, ...addedPolicies()];
+  for (const policy of all) {
     const why = missing(policy, kernel);
     if (why !== null && named.includes(policy.name)) throw new UsageError(why);
   }
-  const there = ALL_POLICIES.filter((policy) => missing(policy, kernel) === null);
+  const there = all.filter((policy) => missing(policy, kernel) === null);
   const names = there.map(({ name }) => name);
   return namesOf('policy', list, namesKvm(list) ? [...names, kvm.name] : names);
 }
@@ -143,18 +148,6 @@ export function entryOf<T extends { readonly name: string }>(
 }
 
 function unknownName(what: string, name: string, known: readonly string[]): UsageError {
-  const near = nearest(name, known);
-  const guess = near === null ? '' : ` Did you mean ${near}?`;
+  const guess = guessOf(name, known);
   return new UsageError(`there is no ${what} '${name}'.${guess} There are: ${known.join(', ')}`);
-}
-
-/** The known name that is fewest edits away, if it is close enough to be what was meant. */
-function nearest(name: string, known: readonly string[]): string | null {
-  let best: string | null = null;
-  let least = Math.max(2, Math.ceil(name.length / 3)) + 1;
-  for (const candidate of known) {
-    const edits = candidate.startsWith(name) ? 1 : distance(name, candidate);
-    if (edits < least) [best, least] = [candidate, edits];
-  }
-  return name === '' ? null : best;
 }

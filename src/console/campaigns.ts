@@ -1,5 +1,4 @@
 /** Campaigns in worker threads: what the questions that draw schedules have in common. */
-import type { KernelVersion } from '../guest/perf/kernel.js';
 import type { PropertyName } from '../judge/properties.js';
 import type { HostSchedule } from '../recording/recording.js';
 import type { Shape } from '../machine/config.js';
@@ -13,7 +12,6 @@ const SILENCE_MS = 5 * 60_000;
 
 /** A campaign as its workers are given it. */
 export interface CampaignJob extends Job {
-  readonly kernel: KernelVersion;
   readonly shapes: readonly Shape[];
   readonly properties: readonly PropertyName[];
   /** Runs for each policy. */

@@ -1,14 +1,31 @@
 /** How commands print. */
 import { EXIT_USAGE } from './exit_codes.js';
 
+/** Once others' code runs here: how standard output is written to. */
+let write: ((text: string) => boolean) | null = null;
+
+function print(text: string): void {
+  if (write === null) process.stdout.write(text);
+  else write(text);
+}
+
+/**
+ * Sends what anybody else prints in this thread to standard error, as the code of a user's file
+ * may: standard output is the report.
+ */
+export function divertOutput(): void {
+  write ??= process.stdout.write.bind(process.stdout);
+  process.stdout.write = process.stderr.write.bind(process.stderr);
+}
+
 /** Prints lines, in one write: a reader that goes away sees whole lines or none. */
 export function printLines(lines: readonly string[]): void {
-  process.stdout.write(`${lines.join('\n')}\n`);
+  print(`${lines.join('\n')}\n`);
 }
 
 /** Prints one JSON object and nothing else. */
 export function printJson(value: object): void {
-  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+  print(`${JSON.stringify(value, null, 2)}\n`);
 }
 
 /**

@@ -2,9 +2,11 @@
 import { availableParallelism } from 'node:os';
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import { Tinypool } from 'tinypool';
+import { callOf, hookClock, hookOf } from '../host/policy/guarded.js';
 import { UsageError, WorkerBug } from './errors.js';
 import { Interrupt } from './interrupt.js';
 import type { ProgressLine } from './progress.js';
+import { fileOf, policyFileOf, policyWords } from './policy_files.js';
 import { plural } from './text.js';
 import type { Crash, Job, Reply, Request, Task } from './worker.js';
 
@@ -83,29 +85,34 @@ async function judged<J extends Job, P, R>(
   onProgress: (progress: P) => void,
 ): Promise<R[]> {
   const { port1, port2 } = new MessageChannel();
+  const watch = new HookWatch();
   const hear = (message: P | 'begun'): void => {
     silence.broken();
     if (message !== 'begun') onProgress(message);
   };
   port1.on('message', hear);
   try {
-    const task: Task<J> = { ...request, job, stop, port: port2 };
+    const file = policyFileOf(request.policy);
+    const task: Task<J> = { ...request, job, file, hooks: watch.hooks, stop, port: port2 };
     // The file is named here, and not to the pool, so that one that can't be loaded fails a task.
     const how = { filename: worker.href, name: 'judge', transferList: [port2] };
     const answer = pool.run(task, how) as Promise<Reply<P, R>>;
-    const reply = await Promise.race([answer, silence.tooLong]);
+    const reply = await Promise.race([answer, silence.tooLong, watch.tooLong]);
     // The answer comes by another port, and may overtake what was said before it.
     for (let m = receiveMessageOnPort(port1); m !== undefined; m = receiveMessageOnPort(port1)) {
       hear(m.message);
     }
     if (reply === 'silent') throw stuck(request, job, silence_ms);
+    if (reply === 'in a hook') throw stuckIn(watch, request);
     if (reply.kind === 'bug') {
       throw new WorkerBug(reply.stack, advice(request, reply), job.binary !== null);
     }
+    if (reply.kind === 'policy error') throw new UsageError(withReplay(request, reply));
     if (reply.kind === 'no guest LBR') throw new UsageError(reply.why);
     return reply.kind === 'result' ? [reply.result] : [];
   } finally {
     silence.end();
+    watch.end();
     port1.close();
   }
 }
@@ -114,6 +121,50 @@ function stuck({ policy, cpu }: Request, { binary }: Job, silence_ms: number): U
   const what = binary === null ? 'the model' : "the kernel's code";
   const text = `${what} does not return: no word for ${plural(silence_ms / 1000, 'second')}`;
   return new UsageError(`${text} under ${policy} on ${cpu}`);
+}
+
+/** What went wrong in a policy of the user's, with the schedule that shows it. */
+function withReplay(
+  { policy }: Request,
+  { why, token }: { readonly why: string; readonly token: string | null },
+): string {
+  if (token === null) return why;
+  return `${why}; see it again: ${['vlbr replay', token, ...policyWords(policy)].join(' ')}`;
+}
+
+function stuckIn({ hooks }: HookWatch, { policy, cpu }: Request): UsageError {
+  const hook = `hook ${hookOf(hooks)} of policy ${policy} (${fileOf(policy)})`;
+  const after = plural((HOOK_LOOKS * HOOK_MS) / 1000, 'second');
+  return new UsageError(`${hook} does not return on ${cpu}: it was called ${after} ago`);
+}
+
+const HOOK_MS = 1000;
+
+/** Looks at a hook that still runs before it is given up. A hook takes microseconds. */
+const HOOK_LOOKS = 10;
+
+/** Waits until a hook of a user's policy has not returned for so long. */
+class HookWatch {
+  readonly hooks: Int32Array = hookClock();
+  readonly tooLong: Promise<'in a hook'>;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor() {
+    let call = 0;
+    let looks = 0;
+    this.tooLong = new Promise((resolve) => {
+      this.timer = setInterval(() => {
+        const now = callOf(this.hooks);
+        looks = now !== 0 && now === call ? looks + 1 : 0;
+        call = now;
+        if (looks === HOOK_LOOKS) resolve('in a hook');
+      }, HOOK_MS);
+    });
+  }
+
+  end(): void {
+    clearInterval(this.timer);
+  }
 }
 
 /** Looks for messages before a worker is given up: see `Silence`. */

@@ -3,17 +3,23 @@
  * is one long computation: in a thread of its own, it leaves the main thread free for Ctrl-C.
  */
 import type { MessagePort } from 'node:worker_threads';
+import { tryOut } from '../campaign/try_out.js';
+import type { KernelVersion } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import { PORT } from '../guest/perf/lbr_port.js';
+import { noteHooks, PolicyError } from '../host/policy/guarded.js';
 import { findPolicy } from '../host/policy/index.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
 import { assert } from '../hw/assert.js';
 import { type CpuModel, findCpuModel } from '../hw/cpu_models.js';
 import { NoGuestLbr } from '../machine/no_guest_lbr.js';
+import { UsageError } from './errors.js';
 import { codeOf, type KernelCode, policyFor } from './kernel_source.js';
+import { loadAgain, type PolicyFile } from './policy_files.js';
 
 /** Work by name, so that it can cross to a worker. */
 export interface Job {
+  readonly kernel: KernelVersion;
   /** Every policy is judged on each. */
   readonly cpus: readonly string[];
   readonly policies: readonly string[];
@@ -30,6 +36,10 @@ export interface Request {
 /** To a worker. */
 export interface Task<J extends Job> extends Request {
   readonly job: J;
+  /** The file of a policy of the user's, which the worker loads itself; or null. */
+  readonly file: PolicyFile | null;
+  /** Where the worker notes which of its hooks it runs: see `hookClock`. */
+  readonly hooks: Int32Array;
   /** One word; not 0 once the work is to end with what is known. */
   readonly stop: Int32Array;
   /** Takes the word `begun`, and then how far the work is. */
@@ -50,6 +60,7 @@ export interface Crash<P> {
 export type Reply<P, R> =
   | { readonly kind: 'not begun' }
   | { readonly kind: 'no guest LBR'; readonly why: string }
+  | { readonly kind: 'policy error'; readonly why: string; readonly token: string | null }
   | { readonly kind: 'result'; readonly result: R }
   | Crash<P>;
 
@@ -67,13 +78,13 @@ export interface Named {
 }
 
 /** What a worker exports as `judge`. */
-export type Judge<J extends Job, P, R> = (task: Task<J>) => Reply<P, R>;
+export type Judge<J extends Job, P, R> = (task: Task<J>) => Promise<Reply<P, R>>;
 
 /** Makes it of a function that judges. An exception of that one becomes a `Crash`. */
 export function judgeBy<J extends Job, P, R>(
   judge: (job: J, named: Named, tell: Tell<P>) => R,
 ): Judge<J, P, R> {
-  return ({ job, policy: name, cpu, stop, port }) => {
+  return async ({ job, file, hooks, policy: name, cpu, stop, port }) => {
     const mayGoOn = (): boolean => Atomics.load(stop, 0) === 0;
     if (!mayGoOn()) return { kind: 'not begun' };
     port.postMessage('begun', []);
@@ -87,27 +98,31 @@ export function judgeBy<J extends Job, P, R>(
       }
       return mayGoOn();
     };
+    noteHooks(hooks);
     try {
+      if (file !== null) await loadAgain(file);
       const model = findCpuModel(cpu);
       const found = findPolicy(name);
       assert(model !== undefined && found !== undefined, 'a job names what there is');
       const code = job.binary === null ? null : codeOf(job.binary);
-      const policy = policyFor(found, code);
-      return {
-        kind: 'result',
-        result: judge(job, { policy, model, driver: driverOf(code) }, tell),
-      };
+      const named = { policy: policyFor(found, code), model, driver: driverOf(code) };
+      if (file !== null) tryOut({ model, kernel: job.kernel, policy: found });
+      return { kind: 'result', result: judge(job, named, tell) };
     } catch (error) {
       if (error instanceof NoGuestLbr) return { kind: 'no guest LBR', why: error.message };
-      return { ...bugOf(error), progress: last };
+      const { token, stack } = bugOf(error);
+      if (error instanceof PolicyError || error instanceof UsageError) {
+        return { kind: 'policy error', why: error.message, token };
+      }
+      return { kind: 'bug', stack, token, progress: last };
     }
   };
 }
 
-function bugOf(error: unknown): { kind: 'bug'; stack: string; token: string | null } {
+function bugOf(error: unknown): { stack: string; token: string | null } {
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   const has = error instanceof Error && 'token' in error && typeof error.token === 'string';
-  return { kind: 'bug', stack, token: has ? String(error.token) : null };
+  return { stack, token: has ? String(error.token) : null };
 }
 
 /** The driver of a job, from the bytes that crossed. */

@@ -1,4 +1,6 @@
+import { PolicyError } from '../host/policy/guarded.js';
 import { assert } from '../hw/assert.js';
+import { actionText } from './action_text.js';
 import { after } from './param.js';
 import { type Action, ACTION_NAMES, ACTIONS, canPerform, KIND, KINDS, perform } from './table.js';
 import type { Machine } from '../machine/machine.js';
@@ -78,12 +80,24 @@ export function interruptionsIn({ words, length }: Schedule): number[] {
   return found;
 }
 
+/** Performs the i-th action, which the machine can. @throws PolicyError that names the action. */
+export function performAt(machine: Machine, schedule: Schedule, i: number): void {
+  const w = schedule.words;
+  const at = i * ACTION_WORDS;
+  try {
+    perform(machine, w[at], w[at + 1], w[at + 2], w[at + 3], w[at + 4]);
+  } catch (error) {
+    if (!(error instanceof PolicyError)) throw error;
+    throw error.in(`action ${i + 1} (${actionText(schedule.action(i))})`);
+  }
+}
+
 /** Performs the i-th action, if the machine can. Returns whether it could. */
 export function step(machine: Machine, schedule: Schedule, i: number): boolean {
   const w = schedule.words;
   const at = i * ACTION_WORDS;
   const kind = w[at];
   if (!canPerform(machine, kind, w[at + 1], w[at + 2], w[at + 3])) return false;
-  perform(machine, kind, w[at + 1], w[at + 2], w[at + 3], w[at + 4]);
+  performAt(machine, schedule, i);
   return true;
 }

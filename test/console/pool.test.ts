@@ -1,17 +1,20 @@
 /** The pool of workers: silence, progress, exceptions and Ctrl-C. */
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { VerifyJob } from '../../src/questions/verify/worker.js';
 import { UsageError, WorkerBug } from '../../src/console/errors.js';
+import { withPolicyFiles } from '../../src/console/policy_files.js';
 import { inWorkers, type PoolResults } from '../../src/console/pool.js';
 import type { Job } from '../../src/console/worker.js';
 import { POLICIES } from '../../src/host/policy/index.js';
 import { PROPERTY_NAMES } from '../../src/judge/properties.js';
 import { withInfo } from '../../src/tree/binary.js';
 import { DEFAULT_SHAPES, type Progress, type Report } from '../../src/campaign/campaign.js';
+import { policyText, writtenFile } from '../rig/policy_file.js';
 import type { TestJob, Told } from '../rig/pool_worker.js';
 
 const BUILD = fileURLToPath(new URL(`../../.cache/pool-test-${process.pid}`, import.meta.url));
@@ -52,7 +55,7 @@ function pool(acts: TestJob['acts'], asked: Asked = {}): Promise<PoolResults<str
   const { says = (): null => null, say = (): void => {} } = asked;
   const work = {
     worker: pathToFileURL(WORKER),
-    job: { cpus, policies: Object.keys(acts), binary, acts },
+    job: { cpus, policies: Object.keys(acts), kernel: '6.1' as const, binary, acts },
     silence_ms,
     advice: ({ policy }: { readonly policy: string }, crash: { readonly token: string | null }) => [
       `${policy} ${crash.token}`,
@@ -197,7 +200,12 @@ describe('a pool', () => {
 
   it('a pool always fails if there is no code for its workers', async () => {
     const worker = pathToFileURL(join(BUILD, 'nothing.js'));
-    const job = { cpus: ['skylake'], policies: ['never', 'always', 'merged'], binary: null };
+    const job = {
+      kernel: '6.1' as const,
+      cpus: ['skylake'],
+      policies: ['never', 'always', 'merged'],
+      binary: null,
+    };
     const work = { worker, job, silence_ms: SILENCE_MS, advice: () => [] };
     const ended = inWorkers<Job, Told, string>(work, {
       update: () => {},
@@ -210,7 +218,7 @@ describe('a pool', () => {
   it('a pool always ends if its workers hang before they say a word', async () => {
     const path = join(BUILD, 'hangs.mjs');
     writeFileSync(path, 'for (;;);\nexport function judge() {}\n');
-    const job = { cpus: ['skylake'], policies: ['never'], binary: null };
+    const job = { kernel: '6.1' as const, cpus: ['skylake'], policies: ['never'], binary: null };
     const work = { worker: pathToFileURL(path), job, silence_ms: SILENCE_MS, advice: () => [] };
     const ended = inWorkers<Job, Told, string>(work, {
       update: () => {},
@@ -272,5 +280,53 @@ describe('a pool', () => {
     const ended = pool({ never: 'talk 100', always: 'crash' }, { update });
     await expect(ended).rejects.toThrow(WorkerBug);
     expect(seen).toContain('always');
+  });
+});
+
+describe('a pool with the policy of a file', () => {
+  it('a pool has workers load the file, and tells a failing hook with its schedule', async () => {
+    const works = await withPolicyFiles(writtenFile(policyText("name: 'works',")));
+    expect(await pool({ [works]: 'talk 0' })).toMatchObject({
+      results: ['works is done on skylake'],
+    });
+    const fails = writtenFile(
+      policyText("name: 'fails', vcpu_put: (kvm, { words }) => words.foo,"),
+    );
+    const ended = pool({ [await withPolicyFiles(fails)]: 'talk 0' });
+    const error: unknown = await ended.catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(UsageError);
+    const says = [
+      `^hook vcpu_put of policy fails \\(${fails}\\) throws: `,
+      "NoSuchWord: vcpu.words has no 'foo'.*",
+      `, in action \\d+ \\(p0: run vcpu=1\\)`,
+      `; see it again: vlbr replay v1\\.\\S+ --policy ${fails}$`,
+    ];
+    expect(String(error instanceof Error && error.message)).toMatch(new RegExp(says.join('')));
+  });
+
+  it('a pool refuses a file that changes after it was read', async () => {
+    const path = writtenFile(policyText("name: 'changes',"));
+    await withPolicyFiles(path);
+    writeFileSync(path, policyText("name: 'changes', summary: 'another',"));
+    await expect(pool({ changes: 'talk 0' })).rejects.toThrow(
+      new UsageError(`${path} has changed since the run began; run it once more`),
+    );
+  });
+
+  it('a pool gives up a hook that does not return', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const waits = 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60_000);';
+    const path = writtenFile(policyText(`name: 'waits', vcpu_put: () => { ${waits} },`));
+    const ended = pool({ [await withPolicyFiles(path)]: 'talk 0' }, { silence_ms: Infinity });
+    const error = ended.catch((reason: unknown) => reason);
+    await setTimeout(LONG_MS);
+    vi.advanceTimersByTime(11_000);
+    expect(await error).toEqual(
+      new UsageError(
+        `hook vcpu_put of policy waits (${path}) does not return on skylake: it was called 10 ` +
+          'seconds ago',
+      ),
+    );
   });
 });

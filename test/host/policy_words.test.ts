@@ -1,6 +1,6 @@
 /** The words in which a policy keeps its state of a vCPU, by the names that the policy declares. */
 import { describe, expect, it } from 'vitest';
-import { policyWords } from '../../src/host/policy_words.js';
+import { NoSuchWord, policyWords } from '../../src/host/policy_words.js';
 import { Layout, Memory } from '../../src/hw/memory.js';
 
 function blockOf(): Memory {
@@ -30,11 +30,21 @@ describe('policyWords', () => {
     expect([swapped.a, swapped.b]).toEqual([2, 1]);
   });
 
-  it('policyWords always refuses to write a word that was not declared', () => {
-    const words: Record<string, number> = policyWords<'live'>(blockOf(), 0, ['live']);
+  it('policyWords always refuses a word that was not declared, and names those that were', () => {
+    const words: Record<string, number> = policyWords<'live'>(blockOf(), 0, ['live', 'used']);
+    const says = "vcpu.words has no 'lvie'; `words` of the policy declares live, used";
+    expect(() => words.lvie).toThrow(new NoSuchWord('lvie', ['live', 'used']));
+    expect(() => words.lvie).toThrow(says);
     expect(() => {
       words.lvie = 1;
-    }).toThrow(TypeError);
-    expect(words.lvie).toBeUndefined();
+    }).toThrow(says);
+    const none: Record<string, number> = policyWords(blockOf(), 0, []);
+    expect(() => none.live).toThrow('declares none');
+  });
+
+  it('policyWords are printed and compared as any object is', () => {
+    const words = policyWords<'live'>(blockOf(), 0, ['live']);
+    expect(`${words}`).toBe('[object Object]');
+    expect(Object.getOwnPropertyNames(words)).toEqual([]);
   });
 });

@@ -19,4 +19,5 @@ export const KVM_FEATURE_PV_LBR_CTRL = 30;
  *   message has it. A kexec'd kernel inherits the bit.
  * - `add-del-boot`: the same, and a starting CPU clears the bit first.
  */
-export type PvSite = 'none' | 'add-del' | 'add-del-boot';
+export const PV_SITES = ['none', 'add-del', 'add-del-boot'] as const;
+export type PvSite = (typeof PV_SITES)[number];

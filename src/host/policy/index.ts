@@ -47,7 +47,19 @@ export const LATER_POLICIES: readonly LbrPolicy[] = [mediated, mediatedLbr];
 /** Policies that the model has, for any kernel. */
 export const ALL_POLICIES: readonly LbrPolicy[] = [...POLICIES, ...LATER_POLICIES];
 
-/** Finds a policy by name, a tree's own KVM included; undefined when there is none. */
+/** Policies of users' files, in the order in which this thread has loaded them. */
+const added: LbrPolicy[] = [];
+
+export function addedPolicies(): readonly LbrPolicy[] {
+  return added;
+}
+
+/** Adds a policy to those of this thread, under a name that none of them has. */
+export function addPolicy(policy: LbrPolicy): void {
+  added.push(policy);
+}
+
+/** Finds a policy by name, a tree's own KVM and added ones included; undefined if there is none. */
 export function findPolicy(name: string): LbrPolicy | undefined {
-  return name === kvm.name ? kvm : ALL_POLICIES.find((policy) => policy.name === name);
+  return name === kvm.name ? kvm : [...ALL_POLICIES, ...added].find((one) => one.name === name);
 }

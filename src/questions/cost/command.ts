@@ -1,6 +1,12 @@
 /** The command line of `vlbr cost`. */
 import { Command } from 'commander';
-import { collect, kernelOption, SEED_SAYS, seedNumber } from '../../console/arguments.js';
+import {
+  collect,
+  kernelOption,
+  SEED_SAYS,
+  seedNumber,
+  POLICIES_SAY,
+} from '../../console/arguments.js';
 import {
   EXIT_EXPECTED,
   EXIT_INTERRUPTED,
@@ -53,7 +59,7 @@ export function costCommand(done: (code: number) => void): Command {
   const command = new Command('cost')
     .description('count what each policy would have cost on a recorded host')
     .requiredOption('--host <file>', 'recording of a host (see: vlbr look); repeatable', collect)
-    .option('--policy <names>', 'policies, separated by commas (see: vlbr list policies)', 'all')
+    .option('--policy <names>', POLICIES_SAY, 'all')
     .option('--profile <profile>', 'what guests do; repeatable; default: all of them', collect)
     .option('--cpu <name>', 'CPU model (see: vlbr list cpus)', 'skylake')
     .addOption(kernelOption())

@@ -6,6 +6,7 @@ import { entryOf, modelledOf } from '../../console/arguments.js';
 import { EXIT_EXPECTED, EXIT_INTERRUPTED } from '../../console/exit_codes.js';
 import { UsageError } from '../../console/errors.js';
 import { printJson, printLines } from '../../console/output.js';
+import { withPolicyFiles } from '../../console/policy_files.js';
 import { inWorkers } from '../../console/pool.js';
 import { type JoinedGuest, readGuests } from '../../console/guests.js';
 import { type ProgressLine, progressLine } from '../../console/progress.js';
@@ -57,7 +58,7 @@ export async function cost(options: CostOptions): Promise<number> {
   if (options.json === true && options.csv === true) {
     throw new UsageError('--json and --csv both want standard output; give one');
   }
-  const policies = modelledOf(options.policy, kernel, 'vlbr cost');
+  const policies = modelledOf(await withPolicyFiles(options.policy), kernel, 'vlbr cost');
   const profiles = profilesOf(options);
   const costs = readCosts(options.costs);
   const sweep = options.sweep === undefined ? null : sweepOf(options.sweep);

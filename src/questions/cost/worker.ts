@@ -1,5 +1,4 @@
 /** A worker thread of `vlbr cost`: plays the recordings under one policy, with each profile. */
-import type { KernelVersion } from '../../guest/perf/kernel.js';
 import type { Job } from '../../console/worker.js';
 import { type Judge, judgeBy } from '../../console/worker.js';
 import { drawOf } from '../../schedule/draw.js';
@@ -13,7 +12,6 @@ export interface PlayedHost extends Played {
 }
 
 export interface CostJob extends Job {
-  readonly kernel: KernelVersion;
   readonly seed: number;
   readonly hosts: readonly PlayedHost[];
   readonly profiles: readonly Profile[];

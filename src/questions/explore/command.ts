@@ -1,7 +1,13 @@
 /** The command line of `vlbr explore`. */
 import { Command, Option } from 'commander';
 import { GROUPS } from '../../schedule/explored.js';
-import { choiceOf, driverOption, KERNEL_SRC_SAYS, kernelOption } from '../../console/arguments.js';
+import {
+  choiceOf,
+  driverOption,
+  KERNEL_SRC_SAYS,
+  kernelOption,
+  POLICIES_SAY,
+} from '../../console/arguments.js';
 import { wholeNumber } from '../../console/arguments.js';
 import {
   EXIT_EXPECTED,
@@ -55,7 +61,7 @@ const EXITS = exitCodesText({
 export function exploreCommand(done: (code: number) => void): Command {
   return new Command('explore')
     .description('judge host policies by every schedule of a small machine')
-    .option('--policy <names>', 'policies, separated by commas (see: vlbr list policies)', 'all')
+    .option('--policy <names>', POLICIES_SAY, 'all')
     .option('--property <names>', 'properties, likewise (see: vlbr list properties)', 'all')
     .option('--cpu <name>', 'CPU model (see: vlbr list cpus), but for its depth', 'haswell')
     .addOption(kernelOption())

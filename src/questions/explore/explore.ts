@@ -12,6 +12,7 @@ import type { ExploreJob, ExploreProgress } from './worker.js';
 import { PORT } from '../../guest/perf/lbr_port.js';
 import { askedCode, driverWords } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
+import { withPolicyFiles } from '../../console/policy_files.js';
 import { inWorkers, type PoolResults } from '../../console/pool.js';
 
 /** The build puts the worker's code beside this. */
@@ -22,7 +23,8 @@ const DEPTH = 4;
 const MEMORY_MB = 1024;
 
 /** Returns the exit code. @throws UsageError before anything has run. */
-export async function explore(options: ExploreOptions): Promise<number> {
+export async function explore(given: ExploreOptions): Promise<number> {
+  const options = { ...given, policy: await withPolicyFiles(given.policy) };
   // A tree takes its time to build: what is wrong is said before.
   if (options.driver === 'kernel') checkImageOptions(options);
   const code = await askedCode(options);

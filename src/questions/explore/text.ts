@@ -17,6 +17,7 @@ import { Bench } from '../../campaign/trial.js';
 import { actionLine } from '../../tell/action_line.js';
 import type { Colours } from '../../console/colours.js';
 import { nameMsrs } from '../../tell/msr_name.js';
+import { policyWords } from '../../console/policy_files.js';
 import { splitTable, tableLines } from '../../console/table.js';
 import { ascii, grouped, NOT_APPLICABLE, plural, wrap } from '../../console/text.js';
 import { timeline } from '../../tell/timeline.js';
@@ -388,7 +389,8 @@ export function replayLine(
   { driverWords }: Pick<Exploration, 'driverWords'>,
   found: Counterexample,
 ): string {
-  return `  ${['vlbr replay', encodeToken(found), ...driverWords].join(' ')}`;
+  const words = [...driverWords, ...policyWords(found.policy)];
+  return `  ${['vlbr replay', encodeToken(found), ...words].join(' ')}`;
 }
 
 export function timelineLines(driver: DriverKind, found: Counterexample): readonly string[] {

@@ -37,6 +37,7 @@ export function replayCommand(done: (code: number) => void): Command {
   return new Command('replay')
     .description('run one schedule again and tell what happens in it')
     .argument('<token|file>', 'what `vlbr verify` printed, or a file')
+    .option('--policy <file>', 'file of the policy that the schedule names, if vlbr has none of it')
     .addOption(driverOption())
     .option('--kernel-src <path>', KERNEL_SRC_SAYS)
     .option('--json', 'one JSON object on standard output, which is a replay file again')

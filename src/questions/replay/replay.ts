@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { portOf } from '../../guest/perf/kernel.js';
 import { PORT } from '../../guest/perf/lbr_port.js';
+import { PolicyError } from '../../host/policy/guarded.js';
 import { timeline } from '../../tell/timeline.js';
 import { ascii, wrap } from '../../console/text.js';
 import type { Breaker, ReplayCase } from '../../campaign/replay_file.js';
@@ -21,9 +22,12 @@ import {
   policyFor,
 } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
+import { withPolicyFiles } from '../../console/policy_files.js';
 import { selftest } from './selftest/selftest.js';
 
 export interface ReplayOptions extends DriverOptions {
+  /** A file with the policies that the schedules name. */
+  readonly policy?: string;
   readonly json?: boolean;
   /** What is written in place of the timeline. */
   readonly emit?: 'selftest';
@@ -31,7 +35,8 @@ export interface ReplayOptions extends DriverOptions {
 
 /** Returns the exit code. */
 export async function replay(from: string, options: ReplayOptions): Promise<number> {
-  const { json, emit, ...asked } = options;
+  const { json, emit, policy: file, ...asked } = options;
+  if (file !== undefined) await withPolicyFiles(file);
   const found = casesOf(from);
   const policy = found.map(({ config }) => config.policy.name).join(',');
   const code = await askedCode({ ...asked, policy });
@@ -122,7 +127,7 @@ function withToken<T>(one: ReplayCase, run: (one: ReplayCase) => T): T {
   try {
     return run(one);
   } catch (error) {
-    if (error instanceof NoGuestLbr) throw error;
+    if (error instanceof NoGuestLbr || error instanceof PolicyError) throw error;
     const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
     throw new WorkerBug(stack, [`vlbr replay ${tokenOf(one)}`]);
   }

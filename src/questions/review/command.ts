@@ -1,6 +1,12 @@
 /** The command line of `vlbr review`. */
 import { Command, Option } from 'commander';
-import { runsNumber, SEED_SAYS, seedNumber, TREE_SAYS } from '../../console/arguments.js';
+import {
+  POLICIES_SAY,
+  runsNumber,
+  SEED_SAYS,
+  seedNumber,
+  TREE_SAYS,
+} from '../../console/arguments.js';
 import {
   EXIT_EXPECTED,
   EXIT_PARTIAL,
@@ -49,9 +55,7 @@ export function reviewCommand(done: (code: number) => void): Command {
     .option('--kernel-src <path>', TREE_SAYS)
     .option('--reverse', 'the tree has the patches: what did they fix?')
     .option('--each', 'review each patch of the series as well: which of them loses what?')
-    .addOption(
-      new Option('--policy <names>', 'policies, separated by commas').default(undefined, TELLING),
-    )
+    .addOption(new Option('--policy <names>', POLICIES_SAY).default(undefined, TELLING))
     .option('--property <names>', 'properties, likewise', 'all')
     .option('--cpu <names>', 'CPU models, likewise', 'skylake,haswell')
     .option('--runs <n>', 'runs for each policy, CPU and side', runsNumber, 500)

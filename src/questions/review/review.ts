@@ -12,6 +12,7 @@ import { reviewEach } from './each.js';
 import { noneReached, type Reached, reachedOf } from './reached.js';
 import { explainedAsync } from '../../console/kernel_source.js';
 import { namesKvm, namesOf, policiesOf } from '../../console/arguments.js';
+import { withPolicyFiles } from '../../console/policy_files.js';
 import { campaignsInWorkers } from '../../console/campaigns.js';
 import type { ReviewJob } from './worker.js';
 import {
@@ -57,7 +58,7 @@ export async function review(patches: readonly string[], options: ReviewOptions)
     options.cpu,
     CPU_MODELS.map(({ name }) => name),
   );
-  const asked = options.policy ?? (await defaultPolicies(patches));
+  const asked = await withPolicyFiles(options.policy ?? (await defaultPolicies(patches)));
   const policies = policiesOf(asked, null);
   const properties = namesOf('property', options.property, PROPERTY_NAMES);
   const kvm = namesKvm(asked);

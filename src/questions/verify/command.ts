@@ -9,6 +9,7 @@ import {
   SEED_SAYS,
   seedNumber,
   wholeNumber,
+  POLICIES_SAY,
 } from '../../console/arguments.js';
 import {
   EXIT_EXPECTED,
@@ -49,7 +50,7 @@ const EXITS = exitCodesText({
 export function verifyCommand(done: (code: number) => void): Command {
   const command = new Command('verify')
     .description('judge host policies by generated schedules, against every property')
-    .option('--policy <names>', 'policies, separated by commas (see: vlbr list policies)', 'all')
+    .option('--policy <names>', POLICIES_SAY, 'all')
     .option('--property <names>', 'properties, likewise (see: vlbr list properties)', 'all')
     .option('--cpu <name>', 'CPU model (see: vlbr list cpus)', 'skylake')
     .addOption(kernelOption())

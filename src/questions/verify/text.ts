@@ -1,4 +1,5 @@
 /** The report of a campaign as text: the matrix, what was run, and every counterexample. */
+import { declareLines } from './declare.js';
 import type { KernelVerdict } from './kernel_verdict.js';
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
 import type { CpuModel } from '../../hw/cpu_models.js';
@@ -14,6 +15,7 @@ import { encodeToken } from '../../schedule/token.js';
 import type { Colours } from '../../console/colours.js';
 import { guestText } from '../../tell/source_text.js';
 import { nameMsrs } from '../../tell/msr_name.js';
+import { policyWords } from '../../console/policy_files.js';
 import { splitTable, tableLines } from '../../console/table.js';
 import {
   ascii,
@@ -255,7 +257,8 @@ function timelineLines(campaign: Campaign, counterexample: Counterexample): stri
 
 /** One word, however long, on a line of its own: it is there to be copied. */
 function replayLine({ driverWords }: Campaign, counterexample: Counterexample): string {
-  return `  ${['vlbr replay', encodeToken(counterexample), ...driverWords].join(' ')}`;
+  const words = [...driverWords, ...policyWords(counterexample.policy)];
+  return `  ${['vlbr replay', encodeToken(counterexample), ...words].join(' ')}`;
 }
 
 /** What the guest's kernel breaks by itself counts against no policy. */
@@ -313,6 +316,7 @@ function closingLines(campaign: Campaign, colours: Colours): string[] {
       `${verdict}, expected: ${expected}${expected === 'fails' ? ` (${ascii(reason)})` : ''}`,
     ]);
     lines.push(...tableLines(['policy', 'property', 'verdict'], rows, { wrapLast: true }), '');
+    lines.push(...declareLines(unexpected));
     if (unexpected.some(({ expected }) => expected === 'fails')) {
       lines.push('A known failure that was not met may need more --runs, or other machines.', '');
     }

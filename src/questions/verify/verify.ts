@@ -22,6 +22,7 @@ import { UsageError } from '../../console/errors.js';
 import type { DriverOptions } from '../../console/kernel_source.js';
 import { askedCode, askedPort, driverWords } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
+import { withPolicyFiles } from '../../console/policy_files.js';
 
 /** The build puts the worker's code beside this. */
 const WORKER: URL = new URL('./verify_worker.js', import.meta.url);
@@ -40,7 +41,8 @@ export interface VerifyOptions extends DriverOptions, Partial<Shape>, RecordingO
 }
 
 /** Returns the exit code. @throws UsageError before anything has run. */
-export async function verify(options: VerifyOptions): Promise<number> {
+export async function verify(given: VerifyOptions): Promise<number> {
+  const options = { ...given, policy: await withPolicyFiles(given.policy) };
   const code = await askedCode(options);
   const asked = jobOf(options);
   const recordings = await recordingsOf(options);
