@@ -25,13 +25,17 @@ const config: Options = {
   clean: true,
   esbuildPlugins: [
     {
-      // C files, which are compiled on the user's machine; wherever the build goes.
+      // C files, which are compiled on the user's machine, and what pages are made of; wherever the
+      // build goes.
       name: 'shim',
       setup({ initialOptions: { outdir = 'dist' }, onEnd }) {
         onEnd(() => {
           cpSync('src/tree/shim', join(outdir, 'shim'), { recursive: true });
           cpSync('src/tree/gcov/gcov.c', join(outdir, 'gcov.c'));
           cpSync('src/tree/image/c', join(outdir, 'c'), { recursive: true });
+          for (const name of ['page.css', 'page.js']) {
+            cpSync(join('src/tell/picture', name), join(outdir, 'picture', name));
+          }
         });
       },
     },

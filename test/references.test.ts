@@ -54,7 +54,9 @@ function filesUnder(folder: string, names: RegExp): string[] {
 
 const programs = [
   ...readdirSync(ROOT).filter((name) => /\.(ts|mjs)$/.test(name)),
-  ...['src', 'test', 'bench', 'scripts'].flatMap((folder) => filesUnder(folder, /\.(ts|c|h|mjs)$/)),
+  ...['src', 'test', 'bench', 'scripts'].flatMap((folder) =>
+    filesUnder(folder, /\.(tsx?|c|h|mjs)$/),
+  ),
 ];
 const documents = [
   ...readdirSync(ROOT).filter((name) => name.endsWith('.md')),

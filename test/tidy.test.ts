@@ -221,13 +221,13 @@ const msrLiterals: Rule = (file) => {
   return offences;
 };
 
-const src = filesUnder('src', /\.ts$/);
+const src = filesUnder('src', /\.tsx?$/);
 const test = filesUnder('test', /\.ts$/);
 const bench = [...filesUnder('bench', /\.ts$/), ...filesUnder('scripts', /\.ts$/)];
 const typescript = [...src, ...test, ...bench, ...filesAtRoot(/\.ts$/)];
 const written = [
   ...['src', 'test', 'bench', 'docs', 'examples'].flatMap((folder) =>
-    filesUnder(folder, /\.(ts|js|mjs|json|md|c|h)$/),
+    filesUnder(folder, /\.(tsx?|js|mjs|css|json|md|c|h)$/),
   ),
   ...filesAtRoot(/\.(ts|json|md)$/),
 ];

@@ -100,7 +100,8 @@ export class Watcher extends Observer {
     this.attached.machine = machine;
   }
 
-  private get machine(): Machine {
+  /** @throws TypeError before `attach`. */
+  protected get machine(): Machine {
     const { machine } = this.attached;
     if (machine === null) throw new TypeError('a watcher is attached before the machine boots');
     return machine;
@@ -132,7 +133,11 @@ export class Watcher extends Observer {
     if ((own ? verdicts.own : verdicts.broken)[property] === 0) return;
     const text = (own ? verdicts.ownDetails : verdicts.details)[property];
     this.failure = { text, registers: registerLines(this.machine, monitor, pcpu, vcpu) };
+    this.broke();
   }
+
+  /** Called once, at the moment at which the property breaks. */
+  protected broke(): void {}
 
   private checkVcpu(vcpu: number): void {
     this.check(this.machine.vcpus[vcpu].pcpu, vcpu);

@@ -1,6 +1,7 @@
 /** The command line of `vlbr replay`. */
 import { Command, Option } from 'commander';
 import { driverOption, KERNEL_SRC_SAYS } from '../../console/arguments.js';
+import { addPictureOptions } from '../../console/picture_options.js';
 import {
   EXIT_EXPECTED,
   EXIT_INTERRUPTED,
@@ -34,7 +35,7 @@ const EXITS = exitCodesText({
 
 /** @param done - is told the exit code. */
 export function replayCommand(done: (code: number) => void): Command {
-  return new Command('replay')
+  const command = new Command('replay')
     .description('run one schedule again and tell what happens in it')
     .argument('<token|file>', 'what `vlbr verify` printed, or a file')
     .option('--policy <file>', 'file of the policy that the schedule names, if vlbr has none of it')
@@ -45,7 +46,8 @@ export function replayCommand(done: (code: number) => void): Command {
       new Option('--emit <what>', 'C code in place of the timeline: selftest is a KVM selftest')
         .choices(['selftest'])
         .conflicts('json'),
-    )
+    );
+  return addPictureOptions(command, ['html'])
     .addHelpText('after', `${HELP}\n${EXITS}`)
     .action(async (what: string, options: ReplayOptions) => {
       const { replay } = await import('./replay.js');

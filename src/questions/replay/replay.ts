@@ -10,6 +10,7 @@ import { declaredFailure, endsAsExpected } from '../../campaign/replay_file.js';
 import { parseReplayText, ReplayError } from '../../campaign/replay_file.js';
 import { replayToken, scheduleJson, withDriver } from '../../campaign/replay_file.js';
 import { tokenOf } from '../../campaign/replay_file.js';
+import { writePictures } from '../../tell/picture/write.js';
 import { guestText } from '../../tell/source_text.js';
 import type { KernelInfo } from '../../tree/binary.js';
 import { UsageError, WorkerBug } from '../../console/errors.js';
@@ -18,14 +19,16 @@ import { EXIT_EXPECTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
 import {
   askedCode,
   type DriverOptions,
+  driverWords,
   type KernelCode,
   policyFor,
 } from '../../console/kernel_source.js';
+import { checkPictures, type PictureOptions } from '../../console/picture_options.js';
 import { printJson, printLines } from '../../console/output.js';
 import { withPolicyFiles } from '../../console/policy_files.js';
 import { selftest } from './selftest/selftest.js';
 
-export interface ReplayOptions extends DriverOptions {
+export interface ReplayOptions extends DriverOptions, PictureOptions {
   /** A file with the policies that the schedules name. */
   readonly policy?: string;
   readonly json?: boolean;
@@ -36,6 +39,10 @@ export interface ReplayOptions extends DriverOptions {
 /** Returns the exit code. */
 export async function replay(from: string, options: ReplayOptions): Promise<number> {
   const { json, emit, policy: file, ...asked } = options;
+  const quiet = checkPictures(options, [
+    ...(json === true ? ['--json'] : []),
+    ...(emit === undefined ? [] : ['--emit']),
+  ]);
   if (file !== undefined) await withPolicyFiles(file);
   const found = casesOf(from);
   const policy = found.map(({ config }) => config.policy.name).join(',');
@@ -55,7 +62,16 @@ export async function replay(from: string, options: ReplayOptions): Promise<numb
   if (alone !== null && cases.length > 1) {
     throw new UsageError(`${from}: ${alone} takes one schedule, and there are ${cases.length}`);
   }
-  if (emit !== undefined) return emitSelftest(cases[0], code?.info ?? null);
+  const draw = async (): Promise<void> =>
+    writePictures(options, async () => {
+      const { replayHtml } = await import('./html.js');
+      return replayHtml(cases, code?.info ?? null, driverWords(options), endText);
+    });
+  if (emit !== undefined) {
+    const ended = emitSelftest(cases[0], code?.info ?? null);
+    await draw();
+    return ended;
+  }
   let exit: number = EXIT_EXPECTED;
   for (const [i, one] of cases.entries()) {
     const { lines, breaker, text, because } = withToken(one, timeline);
@@ -79,8 +95,11 @@ export async function replay(from: string, options: ReplayOptions): Promise<numb
     const guest = guestText(config.kernel, code?.info ?? null);
     const title = `${what}: ${config.model.name}, ${guest}`;
     const gap = i === 0 ? [] : [''];
-    printLines([...gap, title, ...lines, ...endLines(one, breaker)]);
+    const end = wrap(endText(one, breaker), '', '  ');
+    if (!quiet) printLines([...gap, title, ...lines, ...end]);
   }
+  // Last: where it fails, the report is there.
+  await draw();
   return exit;
 }
 
@@ -134,7 +153,7 @@ function withToken<T>(one: ReplayCase, run: (one: ReplayCase) => T): T {
 }
 
 /** Whose failure it was, if any, against what was expected. */
-function endLines(one: ReplayCase, breaker: Breaker): string[] {
+function endText(one: ReplayCase, breaker: Breaker): string {
   const why = declaredFailure(one);
   const known = why === null ? 'not a known failure of this policy' : `known: ${ascii(why)}`;
   const ended = {
@@ -143,5 +162,5 @@ function endLines(one: ReplayCase, breaker: Breaker): string[] {
     nobody: `it holds on this schedule${why === null ? '' : ` (but elsewhere ${known})`}`,
   }[breaker];
   const expected = endsAsExpected(one, breaker) ? 'as expected' : 'NOT as expected';
-  return wrap(`${expected}: ${ended}`, '', '  ');
+  return `${expected}: ${ended}`;
 }

@@ -19,6 +19,7 @@ import {
   EXIT_UNREACHED,
   exitCodesText,
 } from '../../console/exit_codes.js';
+import { addPictureOptions } from '../../console/picture_options.js';
 import { addRecordingOptions, RECORDINGS_HELP } from '../../console/recording_options.js';
 import type { VerifyOptions } from './verify.js';
 
@@ -64,7 +65,7 @@ export function verifyCommand(done: (code: number) => void): Command {
     .option('--seed <n>', SEED_SAYS, seedNumber, 1)
     .option('--no-shorten', 'no exploration for schedules shorter than those found')
     .option('--schedule <file>', 'recording of a host (see: vlbr look); repeatable', collect);
-  return addRecordingOptions(command)
+  return addPictureOptions(addRecordingOptions(command), ['html'])
     .option('--json', 'one JSON object on standard output')
     .addHelpText('after', `${HELP}\n${EXITS}`)
     .action(async (options: VerifyOptions) => {

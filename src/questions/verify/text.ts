@@ -57,7 +57,8 @@ export function unexpectedIn({ report, byKernel }: Campaign): number {
   return unexpectedOf(report).length + byKernel.unknown.length + byKernel.missing.length;
 }
 
-const WORDS: Readonly<Record<Verdict, string>> = {
+/** Verdicts as a matrix shows them. */
+export const VERDICT_WORDS: Readonly<Record<Verdict, string>> = {
   holds: 'holds',
   fails: 'FAILS',
   vacuous: 'vacuous',
@@ -146,7 +147,7 @@ function matrixLines({ results }: Report, colours: Colours): string[] {
 }
 
 function cell({ verdict, expected }: Result, colours: Colours): string {
-  const word = WORDS[verdict];
+  const word = VERDICT_WORDS[verdict];
   if (verdict !== expected) return colours.red(colours.bold(`${word}!`));
   switch (verdict) {
     case 'holds':

@@ -9,9 +9,11 @@ import { kernelVerdict } from './kernel_verdict.js';
 import { type Campaign, unexpectedIn, verifyText } from './text.js';
 import { type Shape, shapeProblem } from '../../machine/config.js';
 import type { HostSchedule, Recording } from '../../recording/recording.js';
+import { checkPictures, type PictureOptions } from '../../console/picture_options.js';
 import type { RecordingOptions } from '../../console/recording_options.js';
 import { readOptionsOf, readWithProgress } from '../../console/recordings.js';
 import { printable } from '../../recording/trace_error.js';
+import { writePictures } from '../../tell/picture/write.js';
 import { guessLines } from '../../tell/recording_text.js';
 import { DEFAULT_SHAPES, mergedReports, type Report } from '../../campaign/campaign.js';
 import { entryOf, namesOf, policiesOf } from '../../console/arguments.js';
@@ -28,7 +30,8 @@ import { withPolicyFiles } from '../../console/policy_files.js';
 const WORKER: URL = new URL('./verify_worker.js', import.meta.url);
 
 /** The options as commander hands them over. */
-export interface VerifyOptions extends DriverOptions, Partial<Shape>, RecordingOptions {
+export interface VerifyOptions
+  extends DriverOptions, Partial<Shape>, RecordingOptions, PictureOptions {
   readonly policy: string;
   readonly property: string;
   readonly cpu: string;
@@ -42,6 +45,7 @@ export interface VerifyOptions extends DriverOptions, Partial<Shape>, RecordingO
 
 /** Returns the exit code. @throws UsageError before anything has run. */
 export async function verify(given: VerifyOptions): Promise<number> {
+  const quiet = checkPictures(given, given.json === true ? ['--json'] : []);
   const options = { ...given, policy: await withPolicyFiles(given.policy) };
   const code = await askedCode(options);
   const asked = jobOf(options);
@@ -52,7 +56,7 @@ export async function verify(given: VerifyOptions): Promise<number> {
   const schedules = recordings.map(scheduleOf);
   const job = { ...asked, schedules, shorten, version, binary: code?.bytes ?? null };
   const model = entryOf('CPU', options.cpu, CPU_MODELS);
-  if (options.json !== true) sayRecordings(recordings);
+  if (options.json !== true && !quiet) sayRecordings(recordings);
   const began = performance.now();
   const report = await runJob(job);
   const elapsed_s = Math.round(performance.now() - began) / 1000;
@@ -71,7 +75,11 @@ export async function verify(given: VerifyOptions): Promise<number> {
     byKernel: kernelVerdict(report, job, model),
   };
   if (options.json === true) printJson(verifyJson(campaign));
-  else printLines(verifyText(campaign, coloursFor(process.stdout.isTTY)));
+  else if (!quiet) printLines(verifyText(campaign, coloursFor(process.stdout.isTTY)));
+  await writePictures(options, async () => {
+    const { verifyHtml } = await import('./html.js');
+    return verifyHtml(campaign);
+  });
   if (report.interrupted) return EXIT_INTERRUPTED;
   return unexpectedIn(campaign) === 0 ? EXIT_EXPECTED : EXIT_UNEXPECTED;
 }

@@ -1,0 +1,70 @@
+/** The report of a campaign as a page: the matrix, and every counterexample step by step. */
+import type { Counterexample, Result } from '../../campaign/campaign.js';
+import { caseOf, withDriver } from '../../campaign/replay_file.js';
+import { ascii, plural } from '../../console/text.js';
+import { matrixPage, type MatrixCell } from '../../tell/picture/matrix_page.js';
+import { type Told, toldOf } from '../../tell/picture/story_article.js';
+import { guestText } from '../../tell/source_text.js';
+import { type Campaign, unexpectedIn, VERDICT_WORDS } from './text.js';
+
+/** The text of an HTML file. */
+export function verifyHtml(campaign: Campaign): string {
+  const { model, kernel, source, seed, report } = campaign;
+  const { results, kernelFindings, runs, steps, interrupted } = report;
+  const policies = [...new Set(results.map(({ policy }) => policy))];
+  const properties = [...new Set(results.map(({ property }) => property))];
+  const unexpected = unexpectedIn(campaign);
+  const rows = policies.map((policy) => ({
+    policy,
+    cells: properties.map((property) => {
+      const result = results.find((one) => one.policy === policy && one.property === property);
+      return result === undefined ? null : cellOf(campaign, result);
+    }),
+  }));
+  return matrixPage({
+    command: 'vlbr verify',
+    lines: [
+      `vlbr verify: ${model.name} (${model.lbr_nr} records), ${guestText(kernel, source)}, ` +
+        `seed ${seed}`,
+      `${plural(runs, 'run')}, ${plural(steps, 'action')}: ${plural(results.length, 'verdict')}, ` +
+        `${unexpected} unexpected`,
+      ...(interrupted ? ['Interrupted: these are the verdicts of the runs until then.'] : []),
+    ],
+    properties,
+    rows,
+    others: kernelFindings.map(({ known, counterexample }) =>
+      tellOf(campaign, counterexample, [
+        'This counts against no policy: a pCPU of its own would show it as well.',
+        known === null ? 'It is not known of this kernel.' : `Known: ${ascii(known)}`,
+      ]),
+    ),
+  });
+}
+
+function cellOf(campaign: Campaign, result: Result): MatrixCell {
+  const { verdict, expected, reason, counterexample } = result;
+  const asExpected = verdict === expected;
+  const why = asExpected ? `Known: ${ascii(reason)}` : 'This is not expected.';
+  return {
+    word: VERDICT_WORDS[verdict],
+    fails: verdict === 'fails',
+    expected: asExpected,
+    note: ascii(reason),
+    told: counterexample === null ? null : tellOf(campaign, counterexample, [why]),
+  };
+}
+
+function tellOf(
+  { driver, driverWords, kernel, source }: Campaign,
+  counterexample: Counterexample,
+  says: readonly string[],
+): Told {
+  return toldOf(withDriver(caseOf(counterexample), driver), {
+    guest: guestText(kernel, source),
+    says: () => [...says, counterexample.label === 'minimal' ? MINIMAL : SHRUNK],
+    replayWords: driverWords,
+  });
+}
+
+const MINIMAL = 'No schedule of fewer actions shows it on the small machines that were explored.';
+const SHRUNK = 'The schedule is shrunk; there may be a shorter one.';

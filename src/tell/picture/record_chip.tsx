@@ -1,0 +1,35 @@
+/** Records as chips: whose each is shows by colour, by pattern and in words. */
+import type { JSX } from 'preact';
+import { HOST_OWNS, type StoryRecord } from './stacks.js';
+
+/** The class of what belongs to a VM, or to the host. */
+export function ownerClass(vm: number): string {
+  return vm === HOST_OWNS ? 'oh' : `o${vm}`;
+}
+
+/** A record. */
+export function RecordChip({ record }: { readonly record: StoryRecord }): JSX.Element {
+  const { vm, text, from, to, info } = record;
+  const values = [`FROM ${from}`, `TO ${to}`, ...(info === '' ? [] : [`INFO ${info}`])];
+  return (
+    <span class={`c ${ownerClass(vm)}`} title={values.join('\n')}>
+      {text}
+    </span>
+  );
+}
+
+/** What colours and patterns mean, for the VMs that there are. */
+export function OwnerKey({ vms }: { readonly vms: number }): JSX.Element {
+  const owners = [...Array.from({ length: vms }, (_, vm) => vm), HOST_OWNS];
+  return (
+    <p class="key">
+      {'Records of '}
+      {owners.map((vm) => (
+        <span class={`c ${ownerClass(vm)}`}>{vm === HOST_OWNS ? 'the host' : `VM ${vm}`}</span>
+      ))}
+      {' Lanes: '}
+      <span class="k g">in the guest</span>
+      <span class="k h">in the host</span>
+    </p>
+  );
+}

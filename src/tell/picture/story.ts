@@ -1,0 +1,142 @@
+/** A schedule that is run again, as plain data. Every picture is made of it, of nothing else. */
+import { type Breaker, breakerOf, type ReplayCase } from '../../campaign/replay_file.js';
+import { tokenOf } from '../../campaign/replay_file.js';
+import { ascii } from '../../console/text.js';
+import { tee } from '../../host/observer.js';
+import { Monitor } from '../../judge/monitor.js';
+import { PROPERTY } from '../../judge/properties.js';
+import { Machine } from '../../machine/machine.js';
+import type { Shape } from '../../machine/config.js';
+import { actionText } from '../../schedule/action_text.js';
+import { step } from '../../schedule/schedule.js';
+import { ACTIONS } from '../../schedule/table.js';
+import { actionLine } from '../action_line.js';
+import { nameMsrs } from '../msr_name.js';
+import { narrate } from '../narrative.js';
+import { Scribe, type StoryAccess, type StorySample } from './scribe.js';
+import { stateOf, type StoryState } from './state.js';
+
+/** One action, what it does, and what there is after it. */
+export interface StoryStep {
+  /** Counted from 1; 0 is the boot. */
+  readonly number: number;
+  /** As in a replay file: `v0: open task=0 type=CALL_STACK|USER`; `boot`. */
+  readonly action: string;
+  /** The same in a sentence, without who does it. */
+  readonly sentence: string;
+  /** Who does it, and where: `v0 (VM 0, task 0, p0)`, `p0`; empty for the boot. */
+  readonly who: string;
+  /** Whether it was possible. What is not is passed over. */
+  readonly possible: boolean;
+  /** What happens, in words, in its order. */
+  readonly lines: readonly string[];
+  readonly accesses: readonly StoryAccess[];
+  readonly samples: readonly StorySample[];
+  /** VM entries and exits of each vCPU. */
+  readonly entries: readonly number[];
+  readonly exits: readonly number[];
+  /** After the step or, if the property breaks in it, at that moment. */
+  readonly state: StoryState;
+}
+
+/** A schedule on a machine, from its boot to its end or to the moment the property breaks. */
+export interface Story {
+  readonly policy: string;
+  readonly property: string;
+  readonly cpu: string;
+  /** Version of Linux that the port follows. */
+  readonly kernel: string;
+  readonly shape: Shape;
+  /** What `vlbr replay` takes. */
+  readonly token: string;
+  /** Records of the LBR stack. */
+  readonly depth: number;
+  readonly hasSelect: boolean;
+  readonly breaker: Breaker;
+  /** What broke, in a line; empty if nothing did. */
+  readonly text: string;
+  /** Number of the step in which the property breaks; null if it does not. */
+  readonly breaksAt: number | null;
+  /** Number of the step in which the machine parts from the reference; null if it does not. */
+  readonly partsAt: number | null;
+  readonly steps: readonly StoryStep[];
+}
+
+/** Runs a case and keeps all of it. The same case gives the same story. */
+export function storyOf(replay: ReplayCase): Story {
+  const { config, property, schedule } = replay;
+  const breaker = breakerOf(replay);
+  const monitor = new Monitor(config);
+  const scribe = new Scribe(
+    monitor,
+    breaker === 'nobody' ? null : { property: PROPERTY[property], by: breaker },
+  );
+  const machine = new Machine(config, tee(monitor, scribe));
+  scribe.attach(machine);
+  monitor.start(machine);
+  machine.boot();
+  scribe.take();
+  scribe.deeds();
+  const steps: StoryStep[] = [bootStep(machine, monitor)];
+  for (let i = 0; i < schedule.length && scribe.failure === null; i++) {
+    const action = schedule.action(i);
+    const [who, ...says] = actionLine(machine, action).split(': ');
+    const inGuest = machine.vcpus.map((vcpu) => vcpu.inGuest);
+    const possible = step(machine, schedule, i);
+    const { accesses, samples, exits } = scribe.deeds();
+    const state = scribe.atBreak ?? stateOf(machine, monitor);
+    const told = narrate(machine, scribe.take().entries, ACTIONS[action.kind].about ?? 'anything');
+    steps.push({
+      number: i + 1,
+      action: actionText(action),
+      sentence: ascii(says.join(': ')),
+      who,
+      possible,
+      lines: told.map(ascii),
+      accesses,
+      samples,
+      entries: exits.map((n, v) => n + Number(isInGuest(state, v)) - Number(inGuest[v])),
+      exits,
+      state,
+    });
+  }
+  const { failure } = scribe;
+  const breaksAt = failure === null ? null : steps.length - 1;
+  const { model, policy, kernel, shape } = config;
+  return {
+    policy: policy.name,
+    property,
+    cpu: model.name,
+    kernel,
+    shape,
+    token: tokenOf(replay),
+    depth: model.lbr_nr,
+    hasSelect: model.select !== 'none',
+    breaker,
+    text: failure === null ? '' : ascii(nameMsrs(model, failure.text)),
+    breaksAt,
+    partsAt: breaksAt,
+    steps,
+  };
+}
+
+function isInGuest({ pcpus }: StoryState, vcpu: number): boolean {
+  return pcpus.some((pcpu) => pcpu.vcpu === vcpu && pcpu.inGuest);
+}
+
+function bootStep(machine: Machine, monitor: Monitor): StoryStep {
+  const none = machine.vcpus.map(() => 0);
+  return {
+    number: 0,
+    action: 'boot',
+    sentence: 'the machine has booted',
+    who: '',
+    possible: true,
+    lines: [],
+    accesses: [],
+    samples: [],
+    entries: none,
+    exits: none,
+    state: stateOf(machine, monitor),
+  };
+}

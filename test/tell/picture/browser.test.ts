@@ -1,0 +1,207 @@
+/** Pages in a real browser: three widths, light and dark, with and without scripts, in print. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import axe from 'axe-core';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { matrixPage, type MatrixCell } from '../../../src/tell/picture/matrix_page.js';
+import { storyPage } from '../../../src/tell/picture/story_page.js';
+import { hasBrowser, openBrowser } from '../../rig/browser.js';
+import { goldenTold } from '../../rig/stories.js';
+
+const told = goldenTold('001');
+const holds: MatrixCell = { word: 'holds', fails: false, expected: true, note: '', told: null };
+const fails = (name: string): MatrixCell => ({
+  word: 'FAILS',
+  fails: true,
+  expected: false,
+  note: 'not known',
+  told: goldenTold(name),
+});
+
+const PAGES = {
+  one: storyPage([told]),
+  // Four vCPUs, two pCPUs, three tasks: the most lanes that runs have by default.
+  wide: storyPage([goldenTold('086'), goldenTold('016')]),
+  matrix: matrixPage({
+    command: 'vlbr verify',
+    lines: ['vlbr verify: skylake', '2 runs'],
+    properties: ['no-leak/vm', 'no-premature-stop'],
+    rows: [
+      { policy: 'merged', cells: [fails('001'), null] },
+      { policy: 'v1-vmx-area', cells: [holds, fails('008')] },
+    ],
+    others: [goldenTold('011')],
+  }),
+};
+type PageName = keyof typeof PAGES;
+
+/** Elements whose text is cut, or that scroll by themselves. */
+const BAD_BOXES = `[...document.querySelectorAll('body *')].flatMap((e) => {
+  const { overflowX, overflowY, textOverflow } = getComputedStyle(e);
+  const cuts = overflowX !== 'visible' || overflowY !== 'visible' || textOverflow !== 'clip';
+  const box = e.getBoundingClientRect();
+  const out = box.width > 0 && (box.right > innerWidth + 0.5 || box.left < -0.5);
+  const over = e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1;
+  return cuts || out || over ? [e.outerHTML.slice(0, 80)] : [];
+})`;
+
+/** Ids of the sections that are shown. */
+const SHOWN = `[...document.querySelectorAll('.st')]
+  .filter((e) => e.checkVisibility()).map((e) => e.id)`;
+
+describe.skipIf(!hasBrowser)('a page in a browser', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'vlbr-test-'));
+  let browser: Browser;
+  beforeAll(async () => {
+    for (const [name, text] of Object.entries(PAGES)) {
+      writeFileSync(join(folder, `${name}.html`), text);
+    }
+    browser = await openBrowser();
+  });
+  afterAll(async () => {
+    await browser.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  /** Opens a page and returns what `look` sees there; nothing may be loaded but the file. */
+  async function onPage<T>(
+    name: PageName,
+    hash: string,
+    options: BrowserContextOptions,
+    look: (page: Page) => Promise<T>,
+  ): Promise<T> {
+    const context = await browser.newContext(options);
+    const page = await context.newPage();
+    const asked: string[] = [];
+    const errors: string[] = [];
+    page.on('request', (request) => asked.push(request.url()));
+    page.on('pageerror', ({ message }) => errors.push(message));
+    page.on('console', (message) => errors.push(message.text()));
+    const { href } = pathToFileURL(join(folder, `${name}.html`));
+    await page.goto(href + hash);
+    const seen = await look(page);
+    await context.close();
+    expect(errors).toEqual([]);
+    expect(asked.every((url) => url.startsWith(href))).toBe(true);
+    return seen;
+  }
+
+  const SIZES = [400, 1280, 3840].map((width) => ({ viewport: { width, height: 600 } }));
+
+  it.each([
+    ['one', ''],
+    ['wide', ''],
+    ['matrix', '#merged-no-leak-vm'],
+  ] as const)(
+    '%s%s is never too wide, cuts no text, has no scrollbar within',
+    async (name, hash) => {
+      await onPage(name, hash, {}, async (page) => {
+        for (const { viewport } of SIZES) {
+          await page.setViewportSize(viewport);
+          const wrong = await page.evaluate<unknown[]>(BAD_BOXES);
+          const over = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
+          expect([over, ...wrong], `at ${viewport.width}`).toEqual([0]);
+        }
+      });
+    },
+  );
+
+  it.each([
+    ['one', ''],
+    ['matrix', '#merged-no-leak-vm'],
+  ] as const)(
+    '%s%s has nothing serious for axe, light on a phone, dark on a desk',
+    async (name, hash) => {
+      await onPage(name, hash, SIZES[0], async (page) => {
+        await page.evaluate(axe.source);
+        const found = (): Promise<string[]> =>
+          page.evaluate(
+            `axe.run({ resultTypes: ['violations'] }).then(({ violations }) => violations
+            .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+            .map(({ id, nodes }) => id + ' ' + nodes[0].html))`,
+          );
+        expect(await found()).toEqual([]);
+        await page.setViewportSize(SIZES[1].viewport);
+        await page.emulateMedia({ colorScheme: 'dark' });
+        expect(await found()).toEqual([]);
+      });
+    },
+  );
+
+  it('is dark where the reader wants it dark, and light elsewhere', async () => {
+    const grounds = await onPage('one', '', { colorScheme: 'light' }, async (page) => {
+      const ground = 'getComputedStyle(document.documentElement).backgroundColor';
+      const light = await page.evaluate(ground);
+      await page.emulateMedia({ colorScheme: 'dark' });
+      return [light, await page.evaluate(ground)];
+    });
+    expect(grounds).toEqual(['rgb(255, 255, 255)', 'rgb(20, 21, 23)']);
+  });
+
+  it('opens with the step that it is about, and moves by the keyboard', async () => {
+    const seen = await onPage('one', '', SIZES[1], async (page) => {
+      const at = async (): Promise<unknown> => ({
+        shown: await page.evaluate(SHOWN),
+        hash: await page.evaluate('location.hash'),
+        current: await page.locator('.tl [aria-current=step]').getAttribute('href'),
+        says: await page.locator('.nav output').textContent(),
+      });
+      const all = [await at()];
+      for (const key of ['ArrowLeft', 'Home', 'ArrowLeft', 'ArrowRight', 'End', 'Control+Home']) {
+        await page.keyboard.press(key);
+        all.push(await at());
+      }
+      return all;
+    });
+    const step = (n: number, hash = `#step-${n}`): unknown => ({
+      shown: [`step-${n}`],
+      hash,
+      current: `#step-${n}`,
+      says: `step ${n} of 9`,
+    });
+    expect(seen).toEqual([step(9, ''), step(8), step(0), step(0), step(1), step(9), step(9)]);
+  });
+
+  it('opens with the step that a link names, and follows links and buttons', async () => {
+    const seen = await onPage('one', '#step-4', SIZES[0], async (page) => {
+      const all = [await page.evaluate(SHOWN)];
+      await page.locator('.tl a[href="#step-2"]').click();
+      all.push(await page.evaluate(SHOWN));
+      await page.getByRole('button', { name: 'next' }).click();
+      all.push(await page.evaluate(SHOWN));
+      await page.getByRole('button', { name: 'all steps' }).click();
+      all.push(await page.evaluate(`(${SHOWN}).length`));
+      return all;
+    });
+    expect(seen).toEqual([['step-4'], ['step-2'], ['step-3'], 10]);
+  });
+
+  it('of a matrix shows the counterexample of the cell that was chosen, and no other', async () => {
+    const seen = await onPage('matrix', '', SIZES[1], async (page) => {
+      const shown = `[...document.querySelectorAll('article')]
+        .filter((e) => e.checkVisibility()).map((e) => e.id)`;
+      const all = [await page.evaluate(shown)];
+      await page.locator('td a').first().click();
+      all.push(await page.evaluate(shown), await page.evaluate(SHOWN));
+      return all;
+    });
+    expect(seen).toEqual([[], ['merged-no-leak-vm'], ['merged-no-leak-vm-step-9']]);
+  });
+
+  it('shows everything without scripts, and in print', async () => {
+    const still = await onPage('matrix', '', { javaScriptEnabled: false }, (page) =>
+      page.locator('.st >> visible=true').count(),
+    );
+    const printed = await onPage('matrix', '#merged-no-leak-vm', SIZES[1], async (page) => {
+      await page.emulateMedia({ media: 'print' });
+      expect(await page.locator('.nav >> visible=true').count()).toBe(0);
+      return page.locator('.st >> visible=true').count();
+    });
+    const steps = PAGES.matrix.match(/<section /g) ?? [];
+    expect(steps.length).toBeGreaterThan(15);
+    expect([still, printed]).toEqual([steps.length, steps.length]);
+  });
+});
