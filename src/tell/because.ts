@@ -104,11 +104,14 @@ function valuesOf(
   return { expected: `${msrName(model, msr)} of v${vcpu}: ${text(expected)}`, found: text(found) };
 }
 
-/** The reason as a sentence, wrapped. @param indent - what each line begins with. */
-export function becauseLines(because: Because, indent: string): string[] {
-  const { step, decidedBy, of, calledBy, expected, found } = because;
+/** The reason in words: step, who decided it, expected, found. */
+export function becauseText({ step, decidedBy, of, calledBy, expected, found }: Because): string {
   const who = decidedBy === 'hardware' ? decidedBy : `${decidedBy}() of ${of}`;
   const caller = calledBy === undefined ? '' : `, called by ${calledBy}()`;
-  const text = `#${step}, ${who}${caller}; expected ${expected}; found ${found}`;
-  return wrap(text, `${indent}because: `, `${indent}  `);
+  return `#${step}, ${who}${caller}; expected ${expected}; found ${found}`;
+}
+
+/** The same, wrapped. @param indent - what each line begins with. */
+export function becauseLines(because: Because, indent: string): string[] {
+  return wrap(becauseText(because), `${indent}because: `, `${indent}  `);
 }

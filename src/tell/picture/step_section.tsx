@@ -1,5 +1,6 @@
 /** One step as a section of a page: what happens, the stacks after it, the MSR accesses. */
 import type { JSX } from 'preact';
+import { becauseText } from '../because.js';
 import { accessRows, type AccessRow } from './access_rows.js';
 import { type Panel, type PanelRow, panelsOf } from './panels.js';
 import { RecordChip } from './record_chip.js';
@@ -44,6 +45,9 @@ export function StepSection({
         ))}
         {possible ? null : <li>not possible here, so passed over</li>}
         <EntriesLine step={step} />
+        {number === story.partsAt && story.because !== null ? (
+          <li class="bad">because: {becauseText(story.because)}</li>
+        ) : null}
         {number === story.breaksAt ? <li class="bad">{story.text}</li> : null}
       </ul>
       <div class="ps">

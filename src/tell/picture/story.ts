@@ -11,6 +11,7 @@ import { actionText } from '../../schedule/action_text.js';
 import { step } from '../../schedule/schedule.js';
 import { ACTIONS } from '../../schedule/table.js';
 import { actionLine } from '../action_line.js';
+import { type Because, becauseOf } from '../because.js';
 import { nameMsrs } from '../msr_name.js';
 import { narrate } from '../narrative.js';
 import { Scribe, type StoryAccess, type StorySample } from './scribe.js';
@@ -59,6 +60,8 @@ export interface Story {
   readonly breaksAt: number | null;
   /** Number of the step in which the machine parts from the reference; null if it does not. */
   readonly partsAt: number | null;
+  /** Why it breaks; null if it does not. */
+  readonly because: Because | null;
   readonly steps: readonly StoryStep[];
 }
 
@@ -101,7 +104,8 @@ export function storyOf(replay: ReplayCase): Story {
     });
   }
   const { failure } = scribe;
-  const breaksAt = failure === null ? null : steps.length - 1;
+  const text = failure === null ? '' : ascii(nameMsrs(config.model, failure.text));
+  const because = failure === null ? null : becauseOf(replay, breaker, text);
   const { model, policy, kernel, shape } = config;
   return {
     policy: policy.name,
@@ -113,9 +117,10 @@ export function storyOf(replay: ReplayCase): Story {
     depth: model.lbr_nr,
     hasSelect: model.select !== 'none',
     breaker,
-    text: failure === null ? '' : ascii(nameMsrs(model, failure.text)),
-    breaksAt,
-    partsAt: breaksAt,
+    text,
+    breaksAt: failure === null ? null : steps.length - 1,
+    partsAt: because?.step ?? null,
+    because,
     steps,
   };
 }

@@ -2,6 +2,7 @@
 import type { JSX } from 'preact';
 import type { Breaker, ReplayCase } from '../../campaign/replay_file.js';
 import { plural } from '../../console/text.js';
+import { becauseText } from '../because.js';
 import { StepSection } from './step_section.js';
 import { type Story, storyOf } from './story.js';
 import { TimelineList } from './timeline_list.js';
@@ -50,7 +51,7 @@ export function StoryArticle({
   readonly id: string;
 }): JSX.Element {
   const { story, title, guest, says, replayWords } = told;
-  const { cpu, shape, token, steps, text } = story;
+  const { cpu, shape, token, steps, text, because } = story;
   const idOf = (step: number): string => (id === '' ? `step-${step}` : `${id}-step-${step}`);
   const machine = [
     cpu,
@@ -64,6 +65,7 @@ export function StoryArticle({
     <article id={id === '' ? undefined : id}>
       <h2>{title}</h2>
       {text === '' ? null : <p class="bad">{text}</p>}
+      {because === null ? null : <p>because: {becauseText(because)}</p>}
       {says.map((line) => (
         <p>{line}</p>
       ))}
