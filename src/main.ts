@@ -4,8 +4,15 @@
  * loaded when they are asked for, so that `--help` is there at once.
  */
 import { Command, CommanderError } from 'commander';
-import { UsageError, WorkerBug } from './console/errors.js';
-import { EXIT_BUG, EXIT_EXPECTED, EXIT_USAGE, exitCodesText } from './console/exit_codes.js';
+import { UsageError, WorkerBug, WriteError } from './console/errors.js';
+import {
+  EXIT_BUG,
+  EXIT_EXPECTED,
+  EXIT_NOT_WRITTEN,
+  EXIT_USAGE,
+  exitCodesText,
+} from './console/exit_codes.js';
+import { hearSignals, limitTime } from './console/interrupt.js';
 import { watchOutput } from './console/output.js';
 import { packageVersion } from './console/version.js';
 import { PolicyError } from './host/policy/guarded.js';
@@ -31,7 +38,11 @@ function program(done: (code: number) => void): Command {
     .description("Does a guest's Last Branch Record stack survive every vCPU switch?")
     .version(packageVersion(), '-V, --version', 'print the version')
     .helpCommand(false)
-    .addHelpText('after', exitCodesText());
+    .addHelpText('after', exitCodesText())
+    .hook('preAction', (_, command) => {
+      const { timeLimit } = command.opts<{ readonly timeLimit?: number }>();
+      if (timeLimit !== undefined) limitTime(timeLimit);
+    });
   const commands = [
     verifyCommand(done),
     exploreCommand(done),
@@ -74,10 +85,8 @@ function explain(error: unknown): number {
   // commander has printed its message; help and version come here, too, with code 0.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_EXPECTED : EXIT_USAGE;
   const isUsers = error instanceof UsageError || error instanceof PolicyError;
-  if (isUsers || error instanceof NoGuestLbr) {
-    process.stderr.write(`vlbr: ${error.message}\n`);
-    return EXIT_USAGE;
-  }
+  if (isUsers || error instanceof NoGuestLbr) return say(error, EXIT_USAGE);
+  if (error instanceof WriteError) return say(error, EXIT_NOT_WRITTEN);
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   const advice = error instanceof WorkerBug ? error.advice : [];
   const inKernel = error instanceof WorkerBug && error.inKernel;
@@ -87,8 +96,16 @@ function explain(error: unknown): number {
   return EXIT_BUG;
 }
 
+function say({ message }: Error, code: number): number {
+  process.stderr.write(`vlbr: ${message}\n`);
+  return code;
+}
+
 watchOutput();
+hearSignals();
 // By itself, Node would end with 1, which says that a verdict is not the expected one.
 process.on('uncaughtException', (error) => process.exit(explain(error)));
 // Not process.exit(): what was printed may still be on its way through a pipe.
-process.exitCode = await main();
+const code = await main();
+// It is there already if the report could not be written.
+process.exitCode ??= code;

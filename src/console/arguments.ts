@@ -48,6 +48,18 @@ export const KERNEL_SRC_SAYS: string =
 export const POLICIES_SAY: string =
   'policies, or files with policies of your own, by commas (see: vlbr list policies)';
 
+const UNIT_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000 };
+
+/** The option --time-limit, in milliseconds; main.ts takes it from any command that has it. */
+export function timeLimitOption(): Option {
+  const says = 'end after so long with what is known, as 90s, 10m or 2h';
+  return new Option('--time-limit <time>', says).argParser((text) => {
+    const [, n, unit] = /^(\d{1,6})([smh])$/.exec(text) ?? [];
+    if (unit !== undefined && Number(n) > 0) return Number(n) * UNIT_MS[unit];
+    throw new InvalidArgumentError('It must be a whole number of s, m or h, as 10m.');
+  });
+}
+
 /** The option --driver. */
 export function driverOption(): Option {
   return new Option(

@@ -5,6 +5,11 @@ export class UsageError extends Error {
   override readonly name: string = 'UsageError';
 }
 
+/** What was to be written can't be: the message says where and why. */
+export class WriteError extends Error {
+  override readonly name: string = 'WriteError';
+}
+
 /** A bug of the model that came up in a worker, with what is known of how to see it again. */
 export class WorkerBug extends Error {
   override readonly name: string = 'WorkerBug';

@@ -1,56 +1,74 @@
-/** What the tool ends with. Help and README list the same; a test holds them to that. */
+/**
+ * What the tool ends with, the same for all commands. Help and README list the same; a test holds
+ * them to that.
+ */
 import { wrap } from './text.js';
 
 export const EXIT_EXPECTED = 0;
-export const EXIT_UNEXPECTED = 1;
+/** A failure that nobody declares: a property is lost. */
+export const EXIT_LOST = 1;
 export const EXIT_USAGE = 2;
 export const EXIT_BUG = 3;
-/** An exploration that was cut short. */
-export const EXIT_TRUNCATED = 4;
+/** Not all that was asked for was looked at, and nothing unexpected was met in the rest. */
+export const EXIT_CUT_SHORT = 4;
+/** What is known to fail was not met. */
+export const EXIT_NOT_SHOWN = 5;
+export const EXIT_NOT_WRITTEN = 6;
 /** Nothing is lost as far as it ran, and not all of it could be run. */
 export const EXIT_PARTIAL = 7;
 /** What was to be looked at was not reached, so nothing can be said of it. */
 export const EXIT_UNREACHED = 8;
-/** 128 + SIGINT, as shells report it; SIGTERM ends with the same. */
-export const EXIT_INTERRUPTED = 130;
+/** 128 + SIGINT, as shells report it: a second Ctrl-C, which ends the process without a report. */
+export const EXIT_AT_ONCE = 130;
 
 /** What a code says, whatever the command. */
-const MEANINGS: readonly (readonly [code: number, says: string])[] = [
-  [EXIT_EXPECTED, 'everything came out as expected'],
-  [EXIT_UNEXPECTED, 'something did not; the help of each command says what that can be'],
-  [
-    EXIT_USAGE,
+const MEANINGS: Readonly<Record<number, string>> = {
+  [EXIT_EXPECTED]: 'everything came out as expected',
+  [EXIT_LOST]: 'a property is lost, or something else fails that nobody expects to fail',
+  [EXIT_USAGE]:
     'the command line, a file or a tool is not as it has to be; standard error says why',
-  ],
-  [EXIT_BUG, "a bug of vlbr, or a crash of a kernel's lbr.c that was to be run; no verdict"],
-  [EXIT_TRUNCATED, 'vlbr explore: nothing unexpected, but not every schedule was looked at'],
-  [EXIT_PARTIAL, 'vlbr review: nothing is lost, but only a part of what was given runs here'],
-  [
-    EXIT_UNREACHED,
+  [EXIT_BUG]: "a bug of vlbr, or a crash of a kernel's code that was to be run; no verdict",
+  [EXIT_CUT_SHORT]:
+    'cut short (--time-limit, SIGTERM, Ctrl-C, memory); nothing unexpected until then',
+  [EXIT_NOT_SHOWN]: 'a known failure did not show, or a risk was never met: too few runs',
+  [EXIT_NOT_WRITTEN]: "the report or a file can't be written (full disk, closed pipe)",
+  [EXIT_PARTIAL]: 'vlbr review: nothing is lost, but only a part of what was given runs here',
+  [EXIT_UNREACHED]:
     'vlbr review: none of the changed lines was reached, so it says nothing of them',
-  ],
-  [EXIT_INTERRUPTED, 'interrupted (Ctrl-C, SIGTERM); the report says what is known'],
-];
+};
+
+const ALWAYS: readonly number[] = [EXIT_EXPECTED, EXIT_USAGE, EXIT_BUG, EXIT_NOT_WRITTEN];
 
 /**
  * The list of exit codes, as help shows it.
  *
- * @param own - what a code says for one command; null for a code that it never ends with.
+ * @param own - the codes that one command ends with, besides those that each can end with, and
+ * what they say there; null for what the code says everywhere. Without it, all codes.
  */
-export function exitCodesText(own: Readonly<Record<number, string | null>> = {}): string {
-  const lines = MEANINGS.flatMap(([code, meaning]) => {
-    const says = own[code] === undefined ? meaning : own[code];
-    return says === null ? [] : wrap(says, `  ${String(code).padEnd(5)}`, '       ');
+export function exitCodesText(own?: Readonly<Record<number, string | null>>): string {
+  const lines = Object.entries(MEANINGS).flatMap(([key, meaning]) => {
+    const code = Number(key);
+    if (own !== undefined && !(code in own) && !ALWAYS.includes(code)) return [];
+    return wrap(own?.[code] ?? meaning, `  ${key.padEnd(5)}`, '       ');
   });
   return ['', 'Exit codes:', ...lines].join('\n');
 }
 
 /** For commands that judge nothing. */
-export const PLAIN_EXITS: string = exitCodesText({
-  [EXIT_EXPECTED]: 'it is done',
-  [EXIT_UNEXPECTED]: null,
-  [EXIT_TRUNCATED]: null,
-  [EXIT_PARTIAL]: null,
-  [EXIT_UNREACHED]: null,
-  [EXIT_INTERRUPTED]: null,
-});
+export const PLAIN_EXITS: string = exitCodesText({ [EXIT_EXPECTED]: 'it is done' });
+
+/** What was found; what is left out was not. */
+export interface Outcome {
+  /** Something fails that nobody expects to fail. That is sure, even where the work was cut. */
+  readonly lost?: boolean;
+  readonly cutShort?: boolean;
+  /** Something that is known to fail did not. */
+  readonly notShown?: boolean;
+}
+
+/** The exit code of an outcome. */
+export function exitCodeOf({ lost, cutShort, notShown }: Outcome): number {
+  if (lost === true) return EXIT_LOST;
+  if (cutShort === true) return EXIT_CUT_SHORT;
+  return notShown === true ? EXIT_NOT_SHOWN : EXIT_EXPECTED;
+}

@@ -1,10 +1,10 @@
 /** How commands print, and write files. */
 import { accessSync, closeSync, constants, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { WriteError } from './errors.js';
+import { EXIT_NOT_WRITTEN } from './exit_codes.js';
 import { printable } from '../recording/trace_error.js';
 import { place } from '../tree/place.js';
-import { UsageError } from './errors.js';
-import { EXIT_USAGE } from './exit_codes.js';
 
 /** Once others' code runs here: how standard output is written to. */
 let write: ((text: string) => boolean) | null = null;
@@ -30,7 +30,7 @@ export function printLines(lines: readonly string[]): void {
 
 /** Prints a text as it is. */
 export function printText(text: string): void {
-  process.stdout.write(text);
+  print(text);
 }
 
 /** Prints one JSON object and nothing else. */
@@ -39,18 +39,19 @@ export function printJson(value: object): void {
 }
 
 /**
- * Writes a file: all of it, or none.
+ * Writes a file: all of it, or none. What was there before stays until all of it is written.
+ * A device or a pipe, such as /dev/stdout, is written to.
  *
- * @throws UsageError for a file that can't be written.
+ * @throws WriteError for a file that can't be written.
  */
-export function writeFileWhole(path: string, content: string): void {
+export function writeFileWhole(path: string, content: string | Uint8Array): void {
   tryWriting(path, () => place(path, content));
 }
 
 /**
  * Refuses a file that can't be written, before there is anything to write. It makes no file.
  *
- * @throws UsageError
+ * @throws WriteError
  */
 export function checkWritable(path: string): void {
   tryWriting(path, () => {
@@ -60,26 +61,28 @@ export function checkWritable(path: string): void {
   });
 }
 
+/** Calls what writes to a path. @throws WriteError where it fails. */
 function tryWriting(path: string, act: () => void): void {
   try {
     act();
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`${printable(path)} can't be written: ${printable(why)}`);
+    throw new WriteError(`${printable(path)} can't be written: ${printable(why)}`);
   }
 }
 
 /**
- * A reader that has seen enough (`| head`) is no error: what is left to print is dropped. Output
- * that can't be written for another reason, as to a full disk, ends the process.
+ * Says once, on standard error, that the report can't be written: the disk is full, or the reader
+ * of a pipe has gone. The work goes on to its end, since it may have files to write; what the
+ * process ends with says that nobody has the report.
  */
 export function watchOutput(): void {
-  process.stdout.on('error', unlessBrokenPipe);
-  process.stderr.on('error', unlessBrokenPipe);
-}
-
-function unlessBrokenPipe(error: NodeJS.ErrnoException): void {
-  if (error.code === 'EPIPE') return;
-  process.stderr.write(`vlbr: the output can't be written: ${error.message}\n`);
-  process.exit(EXIT_USAGE);
+  let said = false;
+  process.stdout.on('error', ({ message }) => {
+    if (!said) process.stderr.write(`vlbr: the report can't be written: ${message}\n`);
+    said = true;
+    process.exitCode = EXIT_NOT_WRITTEN;
+  });
+  // There is nobody left to tell.
+  process.stderr.on('error', () => {});
 }

@@ -72,19 +72,13 @@ function isPid(value: unknown): boolean {
 /** Reads a recording, and shows how far the reading is. @throws UsageError for what is wrong. */
 export async function readWithProgress(path: string, options: ReadOptions): Promise<Recording> {
   const work = new Interrupt(readingLine(path));
-  const control = new AbortController();
-  const abort = (): void => control.abort();
-  process.on('SIGINT', abort);
-  process.on('SIGTERM', abort);
   try {
-    const { signal } = control;
+    const { signal } = work;
     return await readRecording(path, options, { progress: (p) => work.show(p), signal });
   } catch (error) {
     if (error instanceof TraceError) throw new UsageError(error.message);
     throw error;
   } finally {
-    process.off('SIGINT', abort);
-    process.off('SIGTERM', abort);
     work.end();
   }
 }

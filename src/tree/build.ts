@@ -1,9 +1,7 @@
 /** Compiles an unchanged lbr.c to WebAssembly. Compiled modules are kept in a cache. */
 import { execFileSync, type StdioOptions } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
-import { rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import envPaths from 'env-paths';
@@ -14,6 +12,7 @@ import { explain } from './explain.js';
 import { COUNT_ARCS, GCOV_C } from './gcov/gcov.js';
 import { place } from './place.js';
 import type { KernelSource } from './source.js';
+import { discard, scratchFolder } from './scratch.js';
 
 /** The build puts a copy beside the code. */
 const SHIM: string = fileURLToPath(new URL('./shim/', import.meta.url));
@@ -98,11 +97,11 @@ function contentKey({ text, info }: KernelSource): string {
 }
 
 function compileKernel(source: KernelSource): Uint8Array {
-  const folder = mkdtempSync(join(tmpdir(), 'vlbr-'));
+  const folder = scratchFolder();
   try {
     return compileIn(folder, source, [], []);
   } finally {
-    rmSync(folder, { recursive: true });
+    discard(folder);
   }
 }
 

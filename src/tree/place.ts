@@ -1,12 +1,28 @@
 /** Files and folders that another process may make, too: it finds all of one or none of it. */
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, realpathSync, renameSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { discard, scratchBeside, scratchFolder } from './scratch.js';
 
-/** Writes a file at once. */
+/**
+ * Writes a file at once. What is there and is no file, such as a device, is written to; a link
+ * stays one.
+ */
 export function place(path: string, content: string | Uint8Array): void {
-  const temporary = `${path}.${process.pid}`;
-  writeFileSync(temporary, content);
-  renameSync(temporary, path);
+  const target = existsSync(path) ? realpathSync(path) : path;
+  const there = statSync(target, { throwIfNoEntry: false });
+  if (there !== undefined && !there.isFile()) {
+    writeFileSync(target, content);
+    return;
+  }
+  const scratch = scratchBeside(target);
+  try {
+    writeFileSync(scratch, content);
+    if (there !== undefined) chmodSync(scratch, there.mode);
+    renameSync(scratch, target);
+  } finally {
+    discard(scratch);
+  }
 }
 
 /**
@@ -21,12 +37,12 @@ export async function placeFolder(
 ): Promise<string> {
   if (existsSync(path)) return path;
   mkdirSync(dirname(path), { recursive: true });
-  const temporary = mkdtempSync(`${path}.`);
+  const scratch = scratchFolder(path);
   try {
-    await fill(temporary);
-    if (!existsSync(path)) renameSync(temporary, path);
+    await fill(scratch);
+    if (!existsSync(path)) renameSync(scratch, path);
   } finally {
-    rmSync(temporary, { recursive: true, force: true });
+    discard(scratch);
   }
   return path;
 }

@@ -1,11 +1,11 @@
 /** Finds lbr.c at the user's path: in a kernel tree, in Debian's tar of one, or the file itself. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { KernelInfo } from './binary.js';
 import { KernelError } from './errors.js';
+import { discard, scratchFolder } from './scratch.js';
 
 /** Path of the driver in a kernel tree. */
 export const LBR_PATH = 'arch/x86/events/intel/lbr.c';
@@ -90,7 +90,7 @@ function untar(args: readonly string[], tar: string): void {
 
 /** Unpacks the two needed files, which lie near the front of a kernel's tar. */
 function fromTar(tar: string): KernelSource {
-  const folder = mkdtempSync(join(tmpdir(), 'vlbr-'));
+  const folder = scratchFolder();
   const wanted = [`*/${LBR_PATH}`, '*/Makefile'].flatMap((p) => ['--wildcards', p]);
   const args = ['-xf', tar, '-C', folder, '--occurrence=1', '--no-wildcards-match-slash'];
   try {
@@ -100,7 +100,7 @@ function fromTar(tar: string): KernelSource {
     if (!(error instanceof NotThere)) throw error;
     throw new KernelError(`${tar}: ${LBR_PATH} is not in it`);
   } finally {
-    rmSync(folder, { recursive: true });
+    discard(folder);
   }
 }
 

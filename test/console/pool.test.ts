@@ -249,7 +249,7 @@ describe('a pool', () => {
       const listeners = process.listenerCount(signal);
       const found = await pool(acts, { update, end, silence_ms: Infinity });
       expect(found.interrupted).toBe(true);
-      expect(said).toEqual(['vlbr: ending with what is known; Ctrl-C once more to stop at once\n']);
+      expect(said).toEqual([expect.stringMatching(/^vlbr: ending with what is known; .*\n$/)]);
       expect(ends).toBe(2);
       expect(found.results.length).toBeGreaterThan(0);
       expect(found.results.length).toBeLessThanOrEqual(8);
@@ -261,12 +261,20 @@ describe('a pool', () => {
   it('a second Ctrl-C always ends the process', async () => {
     vi.spyOn(process.stderr, 'write').mockReturnValue(true);
     const exit = vi.spyOn(process, 'exit').mockReturnValue(undefined as never);
+    const clock = vi.spyOn(performance, 'now');
     let told = 0;
     const update = (): void => {
       if (told++ > 0) return;
+      clock.mockReturnValue(10_000);
       process.emit('SIGINT');
+      // The same one, by way of npx.
+      process.emit('SIGINT');
+      clock.mockReturnValue(20_000);
+      process.emit('SIGTERM');
       expect(exit).not.toHaveBeenCalled();
+      clock.mockReturnValue(30_000);
       process.emit('SIGINT');
+      clock.mockRestore();
     };
     await pool({ never: 'talk 60000' }, { update });
     expect(exit.mock.calls).toEqual([[130]]);

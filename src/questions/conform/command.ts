@@ -1,15 +1,19 @@
 /** The command line of `vlbr conform`. */
 import { Command, Option } from 'commander';
-import { KERNEL_SRC_SAYS, runsNumber, SEED_SAYS, seedNumber } from '../../console/arguments.js';
-import { DRIVERS } from '../../console/drivers.js';
 import {
+  KERNEL_SRC_SAYS,
+  runsNumber,
+  SEED_SAYS,
+  seedNumber,
+  timeLimitOption,
+} from '../../console/arguments.js';
+import {
+  EXIT_CUT_SHORT,
   EXIT_EXPECTED,
-  EXIT_PARTIAL,
-  EXIT_TRUNCATED,
-  EXIT_UNEXPECTED,
-  EXIT_UNREACHED,
+  EXIT_LOST,
+  exitCodesText,
 } from '../../console/exit_codes.js';
-import { exitCodesText } from '../../console/exit_codes.js';
+import { DRIVERS } from '../../console/drivers.js';
 import type { ConformOptions } from './options.js';
 
 const HELP = `
@@ -34,10 +38,8 @@ Examples:
 
 const EXITS = exitCodesText({
   [EXIT_EXPECTED]: 'no difference',
-  [EXIT_UNEXPECTED]: 'the port differs from this kernel',
-  [EXIT_TRUNCATED]: null,
-  [EXIT_PARTIAL]: null,
-  [EXIT_UNREACHED]: null,
+  [EXIT_LOST]: 'the port differs from this kernel',
+  [EXIT_CUT_SHORT]: 'cut short (--time-limit, SIGTERM, Ctrl-C); no difference until then',
 });
 
 /** @param done - receives the exit code. */
@@ -54,6 +56,7 @@ export function conformCommand(done: (code: number) => void): Command {
     .option('--policy <name>', "the host's, for the whole path (default: always)")
     .option('--runs <n>', 'schedules of 60 actions, or sequences of calls', runsNumber, 20_000)
     .option('--seed <n>', SEED_SAYS, seedNumber, 1)
+    .addOption(timeLimitOption())
     .option('--json', 'one JSON object on standard output')
     .addHelpText('after', `${HELP}\n${EXITS}`)
     .action(async (options: ConformOptions) => {

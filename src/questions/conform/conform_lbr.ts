@@ -13,7 +13,7 @@ import { coloursFor } from '../../console/colours.js';
 import { conformJson } from './json.js';
 import { type Conform, conformText } from './text.js';
 import { namesOf } from '../../console/arguments.js';
-import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
+import { exitCodeOf } from '../../console/exit_codes.js';
 import { Breather, doAll, type Step } from '../../console/interrupt.js';
 import { kernelAt } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
@@ -38,6 +38,7 @@ export async function conformLbr(options: ConformOptions): Promise<number> {
   const report: Conform = {
     kernel: binary.info,
     seed,
+    runs,
     cpus,
     counts,
     filterCalls: filters.calls,
@@ -49,8 +50,7 @@ export async function conformLbr(options: ConformOptions): Promise<number> {
   };
   if (options.json === true) printJson(conformJson(report));
   else printLines(conformText(report, coloursFor(process.stdout.isTTY)));
-  if (interrupted) return EXIT_INTERRUPTED;
-  return differences.length === 0 ? EXIT_EXPECTED : EXIT_UNEXPECTED;
+  return exitCodeOf({ lost: differences.length > 0, cutShort: interrupted });
 }
 
 /** The coverage; null after an interruption. */

@@ -2,8 +2,7 @@
  * How much of lbr.c sequences reach: they run on an instrumented build, and `llvm-cov gcov` reads
  * its counters.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BLOCK_ADDRESS } from '../../hw/memory.js';
 import { inertInstance, type KernelBinary } from '../../tree/binary.js';
@@ -19,6 +18,7 @@ import type { Sequence } from './sequence.js';
 import { Side } from './side.js';
 import { subjectOf, toldModel } from './subjects.js';
 import { textAt, type WasmGlobal, WebAssembly } from '../../guest/image/webassembly.js';
+import { discard, scratchFolder } from '../../tree/scratch.js';
 
 export interface Share {
   readonly reached: number;
@@ -67,7 +67,7 @@ export class CoverageRun {
 
   /** @throws KernelError if lbr.c cannot be compiled. */
   constructor(source: KernelSource) {
-    this.folder = mkdtempSync(join(tmpdir(), 'vlbr-'));
+    this.folder = scratchFolder();
     try {
       this.binary = buildInstrumented(source, this.folder);
     } catch (error) {
@@ -78,7 +78,7 @@ export class CoverageRun {
   }
 
   close(): void {
-    rmSync(this.folder, { recursive: true });
+    discard(this.folder);
   }
 
   run(sequence: Sequence): void {

@@ -15,6 +15,8 @@ import { compact, grouped, plural, wrap } from '../../console/text.js';
 export interface Conform extends Counted<Coverage> {
   readonly kernel: KernelInfo;
   readonly seed: number;
+  /** Sequences that were asked for. */
+  readonly runs: number;
   /** Names of the subjects. */
   readonly cpus: readonly string[];
   /** Counts of the sequences. */
@@ -74,6 +76,18 @@ export function shareText({ reached, total }: Share): string {
   return `${reached} of ${total}`;
 }
 
+/**
+ * That there was no difference: in everything, or in what was looked at before the end came.
+ *
+ * @param noun - names what is compared.
+ */
+export function sameLine(done: number, wanted: number, noun: string, colours: Colours): string {
+  if (done >= wanted) return colours.green('No difference.');
+  if (done === 0) return colours.yellow(`Cut short: none of ${plural(wanted, noun)} was compared.`);
+  const text = `Cut short: no difference in ${grouped(done)} of ${plural(wanted, noun)}.`;
+  return colours.yellow(text);
+}
+
 function lineList(lines: readonly number[]): string {
   const more = lines.length - LINES_LISTED;
   return lines.slice(0, LINES_LISTED).join(', ') + (more > 0 ? ` and ${more} more` : '');
@@ -112,7 +126,7 @@ export function conformText(conform: Conform, colours: Colours): string[] {
   const filters = `${grouped(filterCalls)} event set-ups with every branch_sample_type`;
   const verdict =
     differences.length === 0
-      ? colours.green('No difference.')
+      ? sameLine(counts.sequences, conform.runs, 'sequence', colours)
       : colours.red(`${plural(differences.length, 'kind')} of difference.`);
   return [
     head,

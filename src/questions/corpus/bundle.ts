@@ -1,13 +1,13 @@
 /** Bundles the model's sources, patched or unmodified, and loads the bundle. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type * as Esbuild from 'esbuild';
 import { CorpusError } from './corpus_file.js';
 import type * as model from './model.js';
 import type { PatchedFiles } from './patched_source.js';
+import { discard, scratchFolder } from '../../tree/scratch.js';
 
 /** A loaded model: the unmodified one, or a mutant. */
 export type Model = typeof model;
@@ -62,12 +62,12 @@ export async function loadModel(root: string, patched: PatchedFiles): Promise<Mo
 }
 
 async function loaded(text: string): Promise<Model> {
-  const folder = mkdtempSync(join(tmpdir(), 'vlbr-corpus-'));
+  const folder = scratchFolder();
   try {
     const path = join(folder, 'model.mjs');
     writeFileSync(path, text);
     return (await import(pathToFileURL(path).href)) as Model;
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    discard(folder);
   }
 }

@@ -1,14 +1,18 @@
 /** The command line of `vlbr corpus`. */
 import { Command } from 'commander';
-import { runsNumber, SEED_SAYS, seedNumber, TREE_SAYS } from '../../console/arguments.js';
 import {
+  runsNumber,
+  SEED_SAYS,
+  seedNumber,
+  TREE_SAYS,
+  timeLimitOption,
+} from '../../console/arguments.js';
+import {
+  EXIT_CUT_SHORT,
   EXIT_EXPECTED,
-  EXIT_PARTIAL,
-  EXIT_TRUNCATED,
-  EXIT_UNEXPECTED,
-  EXIT_UNREACHED,
+  EXIT_NOT_SHOWN,
+  exitCodesText,
 } from '../../console/exit_codes.js';
-import { exitCodesText } from '../../console/exit_codes.js';
 import type { CorpusOptions } from './corpus.js';
 
 const HELP = `
@@ -24,10 +28,8 @@ Examples:
 
 const EXITS = exitCodesText({
   [EXIT_EXPECTED]: 'each defect that the model can have was found',
-  [EXIT_UNEXPECTED]: 'some defect was not',
-  [EXIT_TRUNCATED]: null,
-  [EXIT_PARTIAL]: null,
-  [EXIT_UNREACHED]: null,
+  [EXIT_CUT_SHORT]: 'cut short (--time-limit, SIGTERM, Ctrl-C); not every defect was tried',
+  [EXIT_NOT_SHOWN]: 'some defect was not found',
 });
 
 /** @param done - receives the exit code. */
@@ -38,6 +40,7 @@ export function corpusCommand(done: (code: number) => void): Command {
     .option('--kernel-src <path>', TREE_SAYS)
     .option('--runs <n>', 'most runs for each defect, of 60 actions', runsNumber, 4000)
     .option('--seed <n>', SEED_SAYS, seedNumber, 1)
+    .addOption(timeLimitOption())
     .option('--json', 'one JSON object on standard output')
     .addHelpText('after', `${HELP}\n${EXITS}`)
     .action(async (options: CorpusOptions) => {

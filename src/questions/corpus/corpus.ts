@@ -12,7 +12,7 @@ import { coloursFor } from '../../console/colours.js';
 import { corpusJson } from './json.js';
 import { type CorpusReport, corpusText, survivorsOf } from './text.js';
 import { namesOf } from '../../console/arguments.js';
-import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
+import { exitCodeOf } from '../../console/exit_codes.js';
 import { UsageError } from '../../console/errors.js';
 import { Breather } from '../../console/interrupt.js';
 import { explained } from '../../console/kernel_source.js';
@@ -37,8 +37,8 @@ export async function corpus(options: CorpusOptions): Promise<number> {
     const timed = { ...report, elapsed_s: secondsSince(began) };
     if (options.json === true) printJson(corpusJson(timed));
     else printLines(corpusText(timed, coloursFor(process.stdout.isTTY)));
-    if (report.interrupted) return EXIT_INTERRUPTED;
-    return survivorsOf(report).length === 0 ? EXIT_EXPECTED : EXIT_UNEXPECTED;
+    const notShown = survivorsOf(report).length > 0;
+    return exitCodeOf({ cutShort: report.interrupted, notShown });
   } catch (error) {
     if (error instanceof CorpusError || error instanceof KernelError) {
       throw new UsageError(error.message);

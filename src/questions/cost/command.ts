@@ -5,17 +5,10 @@ import {
   kernelOption,
   SEED_SAYS,
   seedNumber,
+  timeLimitOption,
   POLICIES_SAY,
 } from '../../console/arguments.js';
-import {
-  EXIT_EXPECTED,
-  EXIT_INTERRUPTED,
-  EXIT_PARTIAL,
-  EXIT_TRUNCATED,
-  EXIT_UNEXPECTED,
-  EXIT_UNREACHED,
-  exitCodesText,
-} from '../../console/exit_codes.js';
+import { EXIT_CUT_SHORT, EXIT_EXPECTED, exitCodesText } from '../../console/exit_codes.js';
 import {
   addGuestOptions,
   addRecordingOptions,
@@ -47,11 +40,8 @@ Examples:
 
 const EXITS = exitCodesText({
   [EXIT_EXPECTED]: 'the costs of all of the recordings were counted',
-  [EXIT_UNEXPECTED]: null,
-  [EXIT_TRUNCATED]: null,
-  [EXIT_PARTIAL]: null,
-  [EXIT_UNREACHED]: null,
-  [EXIT_INTERRUPTED]: 'interrupted (Ctrl-C, SIGTERM); the report is of what was played until then',
+  [EXIT_CUT_SHORT]:
+    'cut short (--time-limit, SIGTERM, Ctrl-C); the report is of what was played until then',
 });
 
 /** @param done - is told the exit code. */
@@ -72,6 +62,7 @@ export function costCommand(done: (code: number) => void): Command {
     .option('--vcpus', 'a line for each vCPU, too')
     .option('--seed <n>', SEED_SAYS, seedNumber, 1);
   return addGuestOptions(addRecordingOptions(command))
+    .addOption(timeLimitOption())
     .option('--json', 'one JSON object on standard output')
     .option('--csv', 'a line of comma-separated values for each vCPU, on standard output')
     .option('--svg <file>', 'a chart as well')

@@ -1,11 +1,9 @@
 /** `vlbr cost`: what each policy would have cost on recorded hosts. */
-import { accessSync, closeSync, constants, existsSync, openSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { coloursFor } from '../../console/colours.js';
 import { entryOf, modelledOf } from '../../console/arguments.js';
-import { EXIT_EXPECTED, EXIT_INTERRUPTED } from '../../console/exit_codes.js';
+import { exitCodeOf } from '../../console/exit_codes.js';
 import { UsageError } from '../../console/errors.js';
-import { printJson, printLines } from '../../console/output.js';
+import { checkWritable, printJson, printLines, writeFileWhole } from '../../console/output.js';
 import { withPolicyFiles } from '../../console/policy_files.js';
 import { inWorkers } from '../../console/pool.js';
 import { type JoinedGuest, readGuests } from '../../console/guests.js';
@@ -62,7 +60,7 @@ export async function cost(options: CostOptions): Promise<number> {
   const profiles = profilesOf(options);
   const costs = readCosts(options.costs);
   const sweep = options.sweep === undefined ? null : sweepOf(options.sweep);
-  if (options.svg !== undefined) checkSvg(options.svg);
+  if (options.svg !== undefined) checkWritable(options.svg);
   const recordings = await recordingsOf(options);
   const guests = await guestsOf(options, recordings);
   const job: CostJob = {
@@ -92,8 +90,8 @@ export async function cost(options: CostOptions): Promise<number> {
   else if (options.csv === true) printLines(costCsv(report));
   else printLines(costText(report, options.vcpus === true, coloursFor(process.stdout.isTTY)));
   // Last: where it fails, the report is there.
-  if (options.svg !== undefined) writeSvg(options.svg, await costSvg(report));
-  return interrupted ? EXIT_INTERRUPTED : EXIT_EXPECTED;
+  if (options.svg !== undefined) writeFileWhole(options.svg, await costSvg(report));
+  return exitCodeOf({ cutShort: interrupted });
 }
 
 /** No recording has LBR events of the host, or live migrations: neither is ever played. */
@@ -228,25 +226,4 @@ function playingLine(policies: number): ProgressLine<readonly CostProgress[]> {
       };
     },
   );
-}
-
-/** Refuses a chart that can't be written before anything is played. It makes no file. */
-function checkSvg(path: string): void {
-  trySvg(path, () => {
-    if (existsSync(path)) closeSync(openSync(path, 'r+'));
-    else accessSync(dirname(path), constants.W_OK);
-  });
-}
-
-function writeSvg(path: string, svg: string): void {
-  trySvg(path, () => writeFileSync(path, svg));
-}
-
-function trySvg(path: string, act: () => void): void {
-  try {
-    act();
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`--svg ${printable(path)}: ${printable(why)}`);
-  }
 }

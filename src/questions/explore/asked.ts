@@ -8,12 +8,7 @@ import { DEFAULT_GROUPS } from '../../states/alphabet.js';
 import { entryOf, namesOf, policiesOf } from '../../console/arguments.js';
 import { askedPort } from '../../console/kernel_source.js';
 import { UsageError } from '../../console/errors.js';
-import {
-  EXIT_EXPECTED,
-  EXIT_INTERRUPTED,
-  EXIT_TRUNCATED,
-  EXIT_UNEXPECTED,
-} from '../../console/exit_codes.js';
+import { exitCodeOf } from '../../console/exit_codes.js';
 import type { DriverOptions } from '../../console/kernel_source.js';
 
 /** The options as commander hands them over. */
@@ -84,9 +79,8 @@ export function exitCode(
   unexpected: number,
   results: readonly { readonly explored: { readonly complete: boolean } }[],
 ): number {
-  if (interrupted) return EXIT_INTERRUPTED;
-  if (unexpected > 0) return EXIT_UNEXPECTED;
-  return results.every(({ explored: { complete } }) => complete) ? EXIT_EXPECTED : EXIT_TRUNCATED;
+  const truncated = results.some(({ explored: { complete } }) => !complete);
+  return exitCodeOf({ lost: unexpected > 0, cutShort: interrupted || truncated });
 }
 
 /** How to see an exception again. */

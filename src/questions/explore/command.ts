@@ -6,17 +6,16 @@ import {
   driverOption,
   KERNEL_SRC_SAYS,
   kernelOption,
+  timeLimitOption,
   POLICIES_SAY,
 } from '../../console/arguments.js';
-import { wholeNumber } from '../../console/arguments.js';
 import {
+  EXIT_CUT_SHORT,
   EXIT_EXPECTED,
-  EXIT_PARTIAL,
-  EXIT_TRUNCATED,
-  EXIT_UNEXPECTED,
-  EXIT_UNREACHED,
+  EXIT_LOST,
+  exitCodesText,
 } from '../../console/exit_codes.js';
-import { exitCodesText } from '../../console/exit_codes.js';
+import { wholeNumber } from '../../console/arguments.js';
 import type { ExploreOptions } from './asked.js';
 
 const BOUND_SAYS = 'longest schedule, in actions (default: none; 4 for a tree)';
@@ -51,10 +50,9 @@ const EXITS = exitCodesText({
   [EXIT_EXPECTED]:
     'complete: nothing fails but what the policy declares as a known failure, or what is on the ' +
     "kernel's list",
-  [EXIT_UNEXPECTED]: 'some other property fails',
-  [EXIT_TRUNCATED]: 'truncated: nothing unexpected was found, but not every schedule was looked at',
-  [EXIT_PARTIAL]: null,
-  [EXIT_UNREACHED]: null,
+  [EXIT_LOST]: 'some other property fails',
+  [EXIT_CUT_SHORT]:
+    'truncated or cut short: nothing unexpected was found, but not every schedule was looked at',
 });
 
 /** @param done - is told the exit code. */
@@ -84,6 +82,7 @@ export function exploreCommand(done: (code: number) => void): Command {
     .option('--actions <groups>', 'what may happen, separated by commas (below)', 'default')
     .option('--fingerprints', 'tell states apart by 64 bits each, and print the odds')
     .addOption(new Option('--no-symmetry', 'states that differ in names only are two'))
+    .addOption(timeLimitOption())
     .option('--json', 'one JSON object on standard output')
     .addHelpText('after', `${HELP}\n${EXITS}`)
     .action(async (options: ExploreOptions) => {

@@ -2,7 +2,7 @@
 import { Command, Option } from 'commander';
 import { KERNEL_SRC_SAYS } from '../../console/arguments.js';
 import { DRIVERS } from '../../console/drivers.js';
-import { PLAIN_EXITS } from '../../console/exit_codes.js';
+import { EXIT_CUT_SHORT, EXIT_EXPECTED, exitCodesText } from '../../console/exit_codes.js';
 import type { KernelBuildOptions } from './kernel_build.js';
 
 const HELP = `
@@ -11,6 +11,8 @@ Of a tree it makes the image: the perf core and the x86 driver, whole, which it 
 Examples:
   vlbr kernel build --kernel-src ~/linux
   vlbr kernel build --driver lbr.c --kernel-src ~/linux -o lbr.wasm`;
+
+const EXITS = exitCodesText({ [EXIT_EXPECTED]: 'it is done', [EXIT_CUT_SHORT]: 'interrupted' });
 
 export function kernelCommand(): Command {
   const build = new Command('build')
@@ -23,7 +25,7 @@ export function kernelCommand(): Command {
     .option('--kernel-src <path>', KERNEL_SRC_SAYS)
     .option('-o, --output <file>', 'write it there; it is kept in the cache anyway')
     .option('--json', 'one JSON object on standard output')
-    .addHelpText('after', `${HELP}\n${PLAIN_EXITS}`)
+    .addHelpText('after', `${HELP}\n${EXITS}`)
     .action(async (options: KernelBuildOptions) => {
       const { kernelBuild } = await import('./kernel_build.js');
       await kernelBuild(options);

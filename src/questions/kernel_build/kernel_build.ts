@@ -1,9 +1,8 @@
 /** `vlbr kernel build`: compiles the whole path of a kernel, or its lbr.c. */
-import { writeFileSync } from 'node:fs';
 import { UsageError } from '../../console/errors.js';
 import { imageAt, kernelAt } from '../../console/kernel_source.js';
 import type { DriverName } from '../../console/drivers.js';
-import { printJson, printLines } from '../../console/output.js';
+import { checkWritable, printJson, printLines, writeFileWhole } from '../../console/output.js';
 import { tableLines } from '../../console/table.js';
 import { type Boot, bootOnEachCpu } from '../../tree/image/image.js';
 
@@ -16,7 +15,8 @@ export interface KernelBuildOptions {
 
 /** @throws UsageError when it can't be built. */
 export async function kernelBuild(options: KernelBuildOptions): Promise<void> {
-  const { driver, kernelSrc } = options;
+  const { driver, kernelSrc, output } = options;
+  if (output !== undefined) checkWritable(output);
   const isFile = /\.(?:c|wasm)$/.test(kernelSrc ?? '');
   if (driver === 'kernel' && isFile) {
     throw new UsageError(`${kernelSrc}: --driver kernel takes a tree; leave it out for one file`);
@@ -31,7 +31,7 @@ async function buildWhole({ kernelSrc, output, json }: KernelBuildOptions): Prom
   const boots = bootOnEachCpu(image);
   const { bytes, info, files } = image;
   const { version, sha256 } = info;
-  if (output !== undefined) write(output, bytes);
+  if (output !== undefined) writeFileWhole(output, bytes);
   if (json === true) {
     const kernel = { version, sha256, files };
     const built = { bytes: bytes.length, output: output ?? null };
@@ -58,7 +58,7 @@ function bootRow({ cpu, log, warnings }: Boot): string[] {
 
 function buildLbr({ kernelSrc, output, json }: KernelBuildOptions): void {
   const { info, bytes, staticWords } = kernelAt(kernelSrc).binary;
-  if (output !== undefined) write(output, bytes);
+  if (output !== undefined) writeFileWhole(output, bytes);
   const size = { bytes: bytes.length, staticBytes: 4 * staticWords };
   if (json === true) {
     printJson({ schema: 'vlbr/kernel/1', kernel: info, ...size, output: output ?? null });
@@ -70,13 +70,4 @@ function buildLbr({ kernelSrc, output, json }: KernelBuildOptions): void {
     `${bytes.length} bytes of WebAssembly, ${4 * staticWords} bytes of static data`,
     output === undefined ? 'kept for --driver lbr.c; -o FILE writes it out' : `written: ${output}`,
   ]);
-}
-
-function write(output: string, bytes: Uint8Array): void {
-  try {
-    writeFileSync(output, bytes);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`${output}: it can't be written: ${why}`);
-  }
 }

@@ -2,12 +2,9 @@
 import { Command } from 'commander';
 import { kernelOption } from '../../console/arguments.js';
 import {
+  EXIT_CUT_SHORT,
   EXIT_EXPECTED,
-  EXIT_INTERRUPTED,
-  EXIT_PARTIAL,
-  EXIT_TRUNCATED,
-  EXIT_UNEXPECTED,
-  EXIT_UNREACHED,
+  EXIT_LOST,
   exitCodesText,
 } from '../../console/exit_codes.js';
 import {
@@ -29,11 +26,8 @@ Examples:
 
 const EXITS = exitCodesText({
   [EXIT_EXPECTED]: 'the recording can be read',
-  [EXIT_UNEXPECTED]: '--check: the recording and the policy disagree',
-  [EXIT_TRUNCATED]: null,
-  [EXIT_PARTIAL]: null,
-  [EXIT_UNREACHED]: null,
-  [EXIT_INTERRUPTED]: 'interrupted (Ctrl-C, SIGTERM); the report is of what was read until then',
+  [EXIT_LOST]: '--check: the recording and the policy disagree',
+  [EXIT_CUT_SHORT]: 'cut short (SIGTERM, Ctrl-C); the report is of what was read until then',
 });
 
 /** @param done - is told the exit code. */

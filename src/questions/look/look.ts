@@ -5,7 +5,7 @@ import { findPolicy } from '../../host/policy/index.js';
 import { UsageError } from '../../console/errors.js';
 import { coloursFor } from '../../console/colours.js';
 import { entryOf, modelledOf } from '../../console/arguments.js';
-import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
+import { exitCodeOf } from '../../console/exit_codes.js';
 import { printJson, printLines } from '../../console/output.js';
 import { readGuests } from '../../console/guests.js';
 import type { GuestOptions, RecordingOptions } from '../../console/recording_options.js';
@@ -48,8 +48,8 @@ export async function look(file: string, options: LookOptions): Promise<number> 
       ...checkLines(checked),
     ]);
   }
-  if (recording.interrupted) return EXIT_INTERRUPTED;
-  return checked !== null && checked.count > 0 ? EXIT_UNEXPECTED : EXIT_EXPECTED;
+  const lost = checked !== null && checked.count > 0;
+  return exitCodeOf({ lost, cutShort: recording.interrupted });
 }
 
 /** What a recording is to be checked with. */

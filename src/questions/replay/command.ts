@@ -4,11 +4,8 @@ import { driverOption, KERNEL_SRC_SAYS } from '../../console/arguments.js';
 import { addPictureOptions } from '../../console/picture_options.js';
 import {
   EXIT_EXPECTED,
-  EXIT_INTERRUPTED,
-  EXIT_PARTIAL,
-  EXIT_TRUNCATED,
-  EXIT_UNEXPECTED,
-  EXIT_UNREACHED,
+  EXIT_LOST,
+  EXIT_NOT_SHOWN,
   exitCodesText,
 } from '../../console/exit_codes.js';
 import type { ReplayOptions } from './replay.js';
@@ -26,11 +23,8 @@ const EXITS = exitCodesText({
     'it ends as the file says in "whose" or, without that, as the policy declares: a known ' +
     "failure breaks the property, and nothing else does; what the guest's kernel breaks by " +
     'itself counts against no policy',
-  [EXIT_UNEXPECTED]: 'it does not',
-  [EXIT_TRUNCATED]: null,
-  [EXIT_PARTIAL]: null,
-  [EXIT_UNREACHED]: null,
-  [EXIT_INTERRUPTED]: null,
+  [EXIT_LOST]: 'somebody else breaks the property, or somebody where nobody was to',
+  [EXIT_NOT_SHOWN]: 'nobody breaks the property, and somebody was to',
 });
 
 /** @param done - is told the exit code. */

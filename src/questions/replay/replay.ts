@@ -15,7 +15,7 @@ import { guestText } from '../../tell/source_text.js';
 import type { KernelInfo } from '../../tree/binary.js';
 import { UsageError, WorkerBug } from '../../console/errors.js';
 import { NoGuestLbr } from '../../machine/no_guest_lbr.js';
-import { EXIT_EXPECTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
+import { exitCodeOf } from '../../console/exit_codes.js';
 import {
   askedCode,
   type DriverOptions,
@@ -68,15 +68,15 @@ export async function replay(from: string, options: ReplayOptions): Promise<numb
       return replayHtml(cases, code?.info ?? null, driverWords(options), endText);
     });
   if (emit !== undefined) {
-    const ended = emitSelftest(cases[0], code?.info ?? null);
+    const exit = emitSelftest(cases[0], code?.info ?? null);
     await draw();
-    return ended;
+    return exit;
   }
-  let exit: number = EXIT_EXPECTED;
+  const ended: Breaker[] = [];
   for (const [i, one] of cases.entries()) {
     const { lines, breaker, text, because } = withToken(one, timeline);
     const asExpected = endsAsExpected(one, breaker);
-    if (!asExpected) exit = EXIT_UNEXPECTED;
+    if (!asExpected) ended.push(breaker);
     if (json === true) {
       // A replay file again: what is to be kept can be written straight to one.
       const end = {
@@ -100,7 +100,13 @@ export async function replay(from: string, options: ReplayOptions): Promise<numb
   }
   // Last: where it fails, the report is there.
   await draw();
-  return exit;
+  return exitCodeFor(ended);
+}
+
+/** @param unexpected - who breaks the property in each case that does not end as expected. */
+function exitCodeFor(unexpected: readonly Breaker[]): number {
+  const lost = unexpected.some((breaker) => breaker !== 'nobody');
+  return exitCodeOf({ lost, notShown: unexpected.length > 0 });
 }
 
 /**
@@ -138,7 +144,7 @@ function emitSelftest(one: ReplayCase, info: KernelInfo | null): number {
   const guest = guestText(one.config.kernel, info);
   const { lines, breaker } = withToken(one, () => selftest(one, guest));
   printLines(lines);
-  return endsAsExpected(one, breaker) ? EXIT_EXPECTED : EXIT_UNEXPECTED;
+  return exitCodeFor(endsAsExpected(one, breaker) ? [] : [breaker]);
 }
 
 /** Runs a case. What goes wrong in vlbr itself is told with the token. */

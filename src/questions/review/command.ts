@@ -1,17 +1,18 @@
 /** The command line of `vlbr review`. */
 import { Command, Option } from 'commander';
 import {
-  POLICIES_SAY,
   runsNumber,
   SEED_SAYS,
   seedNumber,
   TREE_SAYS,
+  timeLimitOption,
+  POLICIES_SAY,
 } from '../../console/arguments.js';
 import {
+  EXIT_CUT_SHORT,
   EXIT_EXPECTED,
+  EXIT_LOST,
   EXIT_PARTIAL,
-  EXIT_TRUNCATED,
-  EXIT_UNEXPECTED,
   EXIT_UNREACHED,
   exitCodesText,
 } from '../../console/exit_codes.js';
@@ -40,9 +41,8 @@ Examples:
 
 const EXITS = exitCodesText({
   [EXIT_EXPECTED]: 'no property is lost',
-  [EXIT_UNEXPECTED]:
-    'some property is lost (with --each, by any patch), or the changed kernel crashes',
-  [EXIT_TRUNCATED]: null,
+  [EXIT_LOST]: 'some property is lost (with --each, by any patch), or the changed kernel crashes',
+  [EXIT_CUT_SHORT]: null,
   [EXIT_PARTIAL]: 'no property is lost, but some files of the series do not run here',
   [EXIT_UNREACHED]: 'none of the changed lines was reached, so nothing is said of them',
 });
@@ -60,6 +60,7 @@ export function reviewCommand(done: (code: number) => void): Command {
     .option('--cpu <names>', 'CPU models, likewise', 'skylake,haswell')
     .option('--runs <n>', 'runs for each policy, CPU and side', runsNumber, 500)
     .option('--seed <n>', SEED_SAYS, seedNumber, 1)
+    .addOption(timeLimitOption())
     .option('--json', 'one JSON object on standard output')
     .addHelpText('after', `${HELP}\n${EXITS}`)
     .action(async (patches: string[], options: ReviewOptions) => {

@@ -8,6 +8,7 @@ import {
   type PolicyReview,
   vacuousOf,
 } from './comparison.js';
+import { grouped, plural } from '../../console/text.js';
 import type { Each } from './each.js';
 import { noneReached, type Reached, whyNot } from './reached.js';
 import type { ReviewSide } from './sides.js';
@@ -17,6 +18,7 @@ export interface Review {
   readonly seed: number;
   /** Runs for each policy and CPU, on each side. */
   readonly runs: number;
+  readonly policies: readonly string[];
   readonly before: ReviewSide;
   readonly after: ReviewSide;
   /** Names of the patches that were applied or taken back. */
@@ -46,6 +48,20 @@ export function isPartial(review: Review): boolean {
   return codeLeftOut(review).length > 0;
 }
 
+/** Whether the review, or that of a patch, was cut short. */
+export function isCutShort({ interrupted, each }: Review): boolean {
+  return interrupted || each?.interrupted === true;
+}
+
+/** How many runs there were before the end came; empty if all were done. */
+function cutText(review: Review): string {
+  if (!isCutShort(review)) return '';
+  const { reviews, policies, cpus, runs } = review;
+  const done = reviews.reduce((sum, { comparison }) => sum + comparison.runs, 0);
+  const wanted = plural(policies.length * cpus.length * runs, 'run');
+  return `cut short after ${grouped(done)} of ${wanted} on each side`;
+}
+
 /** What came of a review, in a sentence: the lost and the gained properties are named. */
 export function conclusionOf(review: Review): { readonly text: string; readonly good: boolean } {
   const findings = findingsOf(review.reviews);
@@ -59,12 +75,15 @@ export function conclusionOf(review: Review): { readonly text: string; readonly 
   const anyway = of('lost', false).filter((name) => !lost.includes(name));
   const gained = of('gained', true);
   const fewer = of('gained', false).filter((name) => !gained.includes(name));
+  const cut = cutText(review);
+  const sofar = cut === '' ? '' : ' so far';
   const parts = [
-    `lost: ${listed(lost.length > 0 ? lost : anyway)}`,
+    ...(cut === '' ? [] : [cut]),
+    `lost${sofar}: ${listed(lost.length > 0 ? lost : anyway)}`,
     ...(lost.length > 0 && anyway.length > 0
       ? [`on more schedules than before: ${listed(anyway)}`]
       : []),
-    `gained: ${listed(gained)}`,
+    `gained${sofar}: ${listed(gained)}`,
     ...(fewer.length > 0 ? [`on fewer schedules than before: ${listed(fewer)}`] : []),
   ];
   const notRun = codeLeftOut(review);
@@ -75,7 +94,8 @@ export function conclusionOf(review: Review): { readonly text: string; readonly 
   const crashes = crash !== null;
   if (crashes) parts.unshift(`the changed kernel ${crashWord(crash)}`);
   else if (crashOf(review.reviews, 'before') !== null) parts.push('and it does not crash any more');
-  const good = lost.length + anyway.length === 0 && !crashes && !isPartial(review) && !unreached;
+  const whole = !isPartial(review) && !unreached && cut === '';
+  const good = lost.length + anyway.length === 0 && !crashes && whole;
   return { text: parts.join('; '), good };
 }
 

@@ -3,7 +3,7 @@ import { PROPERTY_NAMES } from '../../judge/properties.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { coloursFor } from '../../console/colours.js';
 import { reviewJson } from './json.js';
-import { isPartial, type Review } from './conclusion.js';
+import { isCutShort, isPartial, type Review } from './conclusion.js';
 import { reviewText } from './text.js';
 import { DEFAULT_SHAPES } from '../../campaign/campaign.js';
 import { findingsOf, isMain, losesAnything, type PolicyReview, ranOn } from './comparison.js';
@@ -17,10 +17,9 @@ import { campaignsInWorkers } from '../../console/campaigns.js';
 import type { ReviewJob } from './worker.js';
 import {
   EXIT_EXPECTED,
-  EXIT_INTERRUPTED,
   EXIT_PARTIAL,
-  EXIT_UNEXPECTED,
   EXIT_UNREACHED,
+  exitCodeOf,
 } from '../../console/exit_codes.js';
 import { printJson, printLines } from '../../console/output.js';
 import { TELLING } from './policies.js';
@@ -78,18 +77,19 @@ export async function review(patches: readonly string[], options: ReviewOptions)
   const result: Review = { ...whole, each };
   if (options.json === true) printJson(reviewJson(result));
   else printLines(reviewText(result, coloursFor(process.stdout.isTTY)));
-  return exitCode(result);
+  return exitCodeFor(result);
 }
 
 function lineSaid(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
-function exitCode(result: Review): number {
+function exitCodeFor(result: Review): number {
   const { each } = result;
-  if (result.interrupted || each?.interrupted === true) return EXIT_INTERRUPTED;
   const steps = each?.steps.flatMap(({ found }) => found ?? []) ?? [];
-  if ([result, ...steps].some(({ reviews }) => losesAnything(reviews))) return EXIT_UNEXPECTED;
+  const lost = [result, ...steps].some(({ reviews }) => losesAnything(reviews));
+  const code = exitCodeOf({ lost, cutShort: isCutShort(result) });
+  if (code !== EXIT_EXPECTED) return code;
   if (noneReached(result.reached)) return EXIT_UNREACHED;
   return isPartial(result) ? EXIT_PARTIAL : EXIT_EXPECTED;
 }
@@ -127,7 +127,7 @@ async function reviewSides(
   );
   const elapsed_s = Math.round(performance.now() - began) / 1000;
   const reached = await explainedAsync(undefined, () => reachedIn(reviews, counting));
-  const what = { cpus, seed, runs, before, after, patches, reverse, leftOut };
+  const what = { cpus, policies, seed, runs, before, after, patches, reverse, leftOut };
   return { ...what, reviews, reached, each: null, interrupted, elapsed_s };
 }
 

@@ -4,7 +4,7 @@ import { type CpuModel, findCpuModel } from '../../hw/cpu_models.js';
 import { actionText } from '../../schedule/action_text.js';
 import { CALL_NAMES } from '../../machine/guest_call.js';
 import type { Cost } from './access_log.js';
-import { conclusionOf, type Review } from './conclusion.js';
+import { conclusionOf, isCutShort, type Review } from './conclusion.js';
 import { eachLines } from './each_text.js';
 import type { Finding, PolicyReview } from './comparison.js';
 import {
@@ -83,11 +83,12 @@ function whoText({ by, policies }: Finding): string {
 }
 
 function findingTable(
-  { cpus, reviews }: Review,
+  review: Review,
   main: readonly Finding[],
   others: readonly Finding[],
   colours: Colours,
 ): string[] {
+  const { cpus, reviews } = review;
   const rows = main.map((finding) => {
     const { kind, property, counterexample } = finding;
     return [
@@ -103,10 +104,15 @@ function findingTable(
   const crashed = reviews.some(({ comparison }) => comparison.crashes.length > 0);
   return [
     ...(main.length > 0 ? table : []),
-    ...(main.length + others.length === 0 && !crashed ? ['No property is lost or gained.'] : []),
+    ...(main.length + others.length === 0 && !crashed ? [nothingLine(review)] : []),
     ...otherLines(others, 'lost', 'Fails on more schedules, where it failed anyway'),
     ...otherLines(others, 'gained', 'Fails on fewer schedules, but still fails'),
   ];
+}
+
+function nothingLine(review: Review): string {
+  const what = 'No property is lost or gained';
+  return isCutShort(review) ? `${what} until the end came.` : `${what}.`;
 }
 
 /** What weakens a finding. */
@@ -319,7 +325,6 @@ function rangesText(numbers: readonly number[]): string {
 
 function closingLines(review: Review, colours: Colours): string[] {
   const { text, good } = conclusionOf(review);
-  const lines = review.interrupted ? [colours.yellow('interrupted: from the runs until then')] : [];
   const paint = good ? colours.green : colours.red;
-  return [...lines, ...wrap(text, '', '  ').map((line) => paint(line))];
+  return wrap(text, '', '  ').map((line) => paint(line));
 }

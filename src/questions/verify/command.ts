@@ -10,13 +10,13 @@ import {
   seedNumber,
   wholeNumber,
   POLICIES_SAY,
+  timeLimitOption,
 } from '../../console/arguments.js';
 import {
+  EXIT_CUT_SHORT,
   EXIT_EXPECTED,
-  EXIT_PARTIAL,
-  EXIT_TRUNCATED,
-  EXIT_UNEXPECTED,
-  EXIT_UNREACHED,
+  EXIT_LOST,
+  EXIT_NOT_SHOWN,
   exitCodesText,
 } from '../../console/exit_codes.js';
 import { addPictureOptions } from '../../console/picture_options.js';
@@ -41,10 +41,9 @@ const EXITS = exitCodesText({
   [EXIT_EXPECTED]:
     'everything came out as expected: what a policy declares as a known failure fails, and ' +
     'everything else holds',
-  [EXIT_UNEXPECTED]: 'some verdict is not the expected one',
-  [EXIT_TRUNCATED]: null,
-  [EXIT_PARTIAL]: null,
-  [EXIT_UNREACHED]: null,
+  [EXIT_LOST]: "a property fails, and is no known failure of the policy, or of the guest's kernel",
+  [EXIT_CUT_SHORT]: null,
+  [EXIT_NOT_SHOWN]: null,
 });
 
 /** @param done - is told the exit code. */
@@ -66,6 +65,7 @@ export function verifyCommand(done: (code: number) => void): Command {
     .option('--no-shorten', 'no exploration for schedules shorter than those found')
     .option('--schedule <file>', 'recording of a host (see: vlbr look); repeatable', collect);
   return addPictureOptions(addRecordingOptions(command), ['html'])
+    .addOption(timeLimitOption())
     .option('--json', 'one JSON object on standard output')
     .addHelpText('after', `${HELP}\n${EXITS}`)
     .action(async (options: VerifyOptions) => {

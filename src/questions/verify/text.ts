@@ -13,6 +13,7 @@ import { RecordedWindows, WINDOW_STEPS } from '../../schedule/recorded.js';
 import { caseOf, withDriver } from '../../campaign/replay_file.js';
 import { encodeToken } from '../../schedule/token.js';
 import type { Colours } from '../../console/colours.js';
+import { exitCodeOf } from '../../console/exit_codes.js';
 import { guestText } from '../../tell/source_text.js';
 import { nameMsrs } from '../../tell/msr_name.js';
 import { policyWords } from '../../console/policy_files.js';
@@ -38,6 +39,8 @@ export interface Campaign {
   /** Options that `vlbr replay` needs to run the same driver, as words of a command line. */
   readonly driverWords: readonly string[];
   readonly seed: number;
+  /** Those that were asked for; an interruption may have come before some of them. */
+  readonly policies: readonly string[];
   readonly shapes: readonly Shape[];
   readonly recordings: readonly Recording[];
   /** The runs for each policy that were asked for; a recording may take more. */
@@ -47,14 +50,30 @@ export interface Campaign {
   readonly byKernel: KernelVerdict;
 }
 
-/** Verdicts that are not the expected ones. */
-export function unexpectedOf(report: Report): Result[] {
-  return report.results.filter(({ verdict, expected }) => verdict !== expected);
+/**
+ * Verdicts that are not the expected ones. After an interruption, what has not failed says nothing:
+ * it may do so yet.
+ */
+export function unexpectedOf({ results, interrupted }: Report): Result[] {
+  return results.filter(
+    ({ verdict, expected }) => verdict !== expected && (verdict === 'fails' || !interrupted),
+  );
 }
 
 /** Everything that is not as expected: verdicts, and what the guest's kernel breaks by itself. */
-export function unexpectedIn({ report, byKernel }: Campaign): number {
+export function unexpectedIn({ report, byKernel }: Pick<Campaign, 'report' | 'byKernel'>): number {
   return unexpectedOf(report).length + byKernel.unknown.length + byKernel.missing.length;
+}
+
+/** What a campaign ends with. */
+export function exitCodeFor(campaign: Pick<Campaign, 'report' | 'byKernel'>): number {
+  const { report, byKernel } = campaign;
+  const failing = unexpectedOf(report).some(({ verdict }) => verdict === 'fails');
+  return exitCodeOf({
+    lost: failing || byKernel.unknown.length > 0,
+    cutShort: report.interrupted,
+    notShown: unexpectedIn(campaign) > 0,
+  });
 }
 
 /** Verdicts as a matrix shows them. */
@@ -133,22 +152,24 @@ function windowLines({ recordings, runsAsked }: Campaign): string[] {
 }
 
 /** Properties as rows, policies as columns; `!` marks what is not expected. */
-function matrixLines({ results }: Report, colours: Colours): string[] {
+function matrixLines(report: Report, colours: Colours): string[] {
+  const { results } = report;
+  const unexpected = new Set(unexpectedOf(report));
   const policies = [...new Set(results.map(({ policy }) => policy))];
   const properties = [...new Set(results.map(({ property }) => property))];
   const rows = properties.map((property) => [
     property,
     ...policies.map((policy) => {
       const result = results.find((r) => r.policy === policy && r.property === property);
-      return result === undefined ? '' : cell(result, colours);
+      return result === undefined ? '' : cell(result, unexpected.has(result), colours);
     }),
   ]);
   return splitTable(['', ...policies], rows);
 }
 
-function cell({ verdict, expected }: Result, colours: Colours): string {
-  const word = VERDICT_WORDS[verdict];
-  if (verdict !== expected) return colours.red(colours.bold(`${word}!`));
+function cell({ verdict, runs }: Result, isUnexpected: boolean, colours: Colours): string {
+  const word = verdict === 'vacuous' && runs === 0 ? 'not run' : VERDICT_WORDS[verdict];
+  if (isUnexpected) return colours.red(colours.bold(`${word}!`));
   switch (verdict) {
     case 'holds':
       return colours.green(word);
@@ -160,12 +181,11 @@ function cell({ verdict, expected }: Result, colours: Colours): string {
 }
 
 /** Why some cells are as they are. */
-function legendLines({ results }: Report): string[] {
+function legendLines(report: Report): string[] {
+  const { results } = report;
   const lines: string[] = [];
-  if (results.some(({ verdict, expected }) => verdict !== expected)) {
-    lines.push('! not the expected verdict');
-  }
-  if (results.some(({ verdict }) => verdict === 'vacuous')) {
+  if (unexpectedOf(report).length > 0) lines.push('! not the expected verdict');
+  if (results.some(({ verdict, runs }) => verdict === 'vacuous' && runs > 0)) {
     lines.push('vacuous: holds, but the situation in which it could fail never came up');
   }
   lines.push(...wrap(RANDOM_SAYS, '', '  '));
@@ -302,14 +322,25 @@ function kernelLines({ byKernel }: Campaign, colours: Colours): string[] {
   return [...head, ...table.map((line, i) => (i === 0 ? colours.bold(line) : line)), ''];
 }
 
+/** How much was run before the end came. */
+function interruptedLines({ report, policies, runsAsked }: Campaign, colours: Colours): string[] {
+  const begun = new Set(report.results.flatMap(({ policy, runs }) => (runs > 0 ? [policy] : [])));
+  const rest = policies.filter((policy) => !begun.has(policy));
+  const wanted = plural(policies.length * runsAsked, 'run');
+  const text = `cut short after ${grouped(report.runs)} of ${wanted}`;
+  return wrap(
+    rest.length === 0 ? text : `${text}; not run at all: ${rest.join(', ')}`,
+    '',
+    '  ',
+  ).map((line) => colours.yellow(line));
+}
+
 function closingLines(campaign: Campaign, colours: Colours): string[] {
   const { report } = campaign;
   const { results, interrupted } = report;
   const unexpected = unexpectedOf(report);
   const lines: string[] = [];
-  if (interrupted) {
-    lines.push(colours.yellow('interrupted: these are the verdicts of the runs until then'));
-  }
+  if (interrupted) lines.push(...interruptedLines(campaign, colours));
   if (unexpected.length > 0) {
     const rows = unexpected.map(({ policy, property, verdict, expected, reason }) => [
       policy,

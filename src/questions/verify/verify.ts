@@ -6,7 +6,7 @@ import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { coloursFor } from '../../console/colours.js';
 import { verifyJson } from './json.js';
 import { kernelVerdict } from './kernel_verdict.js';
-import { type Campaign, unexpectedIn, verifyText } from './text.js';
+import { type Campaign, exitCodeFor, verifyText } from './text.js';
 import { type Shape, shapeProblem } from '../../machine/config.js';
 import type { HostSchedule, Recording } from '../../recording/recording.js';
 import { checkPictures, type PictureOptions } from '../../console/picture_options.js';
@@ -19,7 +19,6 @@ import { DEFAULT_SHAPES, mergedReports, type Report } from '../../campaign/campa
 import { entryOf, namesOf, policiesOf } from '../../console/arguments.js';
 import { campaignsInWorkers } from '../../console/campaigns.js';
 import type { VerifyJob } from './worker.js';
-import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../console/exit_codes.js';
 import { UsageError } from '../../console/errors.js';
 import type { DriverOptions } from '../../console/kernel_source.js';
 import { askedCode, askedPort, driverWords } from '../../console/kernel_source.js';
@@ -60,13 +59,14 @@ export async function verify(given: VerifyOptions): Promise<number> {
   const began = performance.now();
   const report = await runJob(job);
   const elapsed_s = Math.round(performance.now() - began) / 1000;
-  const { kernel, seed, shapes } = job;
+  const { kernel, seed, shapes, policies } = job;
   const guest = { model, kernel, driver: code?.driver ?? PORT, source: code?.info ?? null };
   const words = driverWords(options);
   const campaign: Campaign = {
     ...guest,
     driverWords: words,
     seed,
+    policies,
     shapes,
     recordings,
     runsAsked: job.runs,
@@ -80,8 +80,7 @@ export async function verify(given: VerifyOptions): Promise<number> {
     const { verifyHtml } = await import('./html.js');
     return verifyHtml(campaign);
   });
-  if (report.interrupted) return EXIT_INTERRUPTED;
-  return unexpectedIn(campaign) === 0 ? EXIT_EXPECTED : EXIT_UNEXPECTED;
+  return exitCodeFor(campaign);
 }
 
 /** Checks everything that can be wrong with the options. */

@@ -3,23 +3,21 @@
  * WebAssembly module: the image of the tree. What was compiled is kept, file by file, with what it
  * was made from; only what changed is compiled again.
  */
-import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { renameSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative, resolve } from 'node:path';
-import { promisify } from 'node:util';
 import { KernelError } from '../errors.js';
 import { place } from '../place.js';
+import { run } from '../run.js';
+import { discard, scratchFolder } from '../scratch.js';
 import { GCOV_C } from '../gcov/gcov.js';
 import { COMPILE, COUNTING, forced, forcedForKvm, includesOf, KVM_SHIM } from './flags.js';
 import { nameWithin, SHIM } from './flags.js';
 import { withNarrowTable } from './narrow_table.js';
 import { alone, CORE, generate, generatedKey, kvmFilesOf } from './sources.js';
 import { TREE_FILES, TREE_FILES_32 } from './sources.js';
-
-const run = promisify(execFile);
 
 /** By way of it kernel/events/core.c is compiled. */
 const CORE_SHIM = 'events_core.c';
@@ -92,8 +90,7 @@ function isCurrent(made: Made): boolean {
 /** Runs a tool. @throws KernelError when it is not installed; else what it wrote is thrown. */
 async function tool(name: string, args: readonly string[], cwd: string): Promise<string> {
   try {
-    const { stdout } = await run(name, args, { cwd, maxBuffer: 1 << 26 });
-    return stdout;
+    return await run(name, args, { cwd });
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
       const install = 'apt-get install clang lld binaryen';
@@ -123,8 +120,8 @@ class Build {
   private readonly kvm: boolean;
   /** Builds with the same objects, as far as what they are made of is the same. */
   private readonly lenders: readonly Build[];
-  private readonly linked: string = `linked.${process.pid}.wasm`;
-  private readonly lowered: string = `lowered.${process.pid}.wasm`;
+  /** Where files are while they are made: another process may be at the same ones. */
+  private scratch = '';
 
   constructor(tree: string, cache: string, keys: Keys, options: ImageOptions) {
     const { bits = LONG_BITS, base, counted = [], kvm = false } = options;
@@ -193,7 +190,7 @@ class Build {
 
   /** What makes an object count, under names that do not depend on who compiles it. */
   private countingFlags({ object }: Source): readonly string[] {
-    const notes = [`-coverage-notes-file=${notesFor(dataOf(object))}.${process.pid}`];
+    const notes = [`-coverage-notes-file=${join(this.scratch, notesFor(dataOf(object)))}`];
     const names = [...notes, `-coverage-data-file=${dataOf(object)}`];
     return [...COUNTING, ...names.flatMap((name) => ['-Xclang', name])];
   }
@@ -206,8 +203,7 @@ class Build {
     if (known && isCurrent(this.madeFrom(object))) return;
     const counts = this.counts(source);
     if (!counts && this.lenders.some((build) => build.lends(object, this))) return;
-    // Another process may be at the same file: each writes its own, and the last one stays.
-    const mine = `${object}.${process.pid}`;
+    const mine = join(this.scratch, object);
     const own = [`-I${join(this.tree, 'arch/x86')}`, '-MD', '-MF', `${mine}.d`];
     const counting = counts ? this.countingFlags(source) : [];
     try {
@@ -218,15 +214,12 @@ class Build {
     } catch (error) {
       throw error instanceof KernelError ? error : this.explained(path, error);
     }
-    const rule = readFileSync(join(this.folder, `${mine}.d`), 'utf8');
+    const rule = readFileSync(`${mine}.d`, 'utf8');
     const paths = rule.replaceAll('\\\n', ' ').split(/\s+/).slice(1).filter(Boolean);
     const stamps = paths.map((file) => [file, stampOf(resolve(this.folder, file))]);
-    rmSync(join(this.folder, `${mine}.d`));
-    if (counts) {
-      const notes = join(this.folder, notesFor(dataOf(object)));
-      renameSync(`${notes}.${process.pid}`, notes);
-    }
-    renameSync(join(this.folder, mine), join(this.folder, object));
+    const notes = notesFor(dataOf(object));
+    if (counts) renameSync(join(this.scratch, notes), join(this.folder, notes));
+    renameSync(mine, join(this.folder, object));
     place(made, JSON.stringify(Object.fromEntries(stamps)));
   }
 
@@ -339,15 +332,25 @@ class Build {
   }
 
   async image(): Promise<Uint8Array> {
-    generate(this.tree, SHIM, this.generated);
-    const objects = await this.compileAll();
-    await this.link(objects);
-    const linked = join(this.folder, this.linked);
-    writeFileSync(linked, withNarrowTable(readFileSync(linked)));
-    await this.lower();
-    const bytes = readFileSync(join(this.folder, this.lowered));
-    for (const file of [this.linked, this.lowered]) rmSync(join(this.folder, file));
-    return bytes;
+    this.scratch = scratchFolder(resolve(this.folder, 'image'));
+    try {
+      generate(this.tree, SHIM, this.generated);
+      const objects = await this.compileAll();
+      await this.link(objects);
+      writeFileSync(this.linked, withNarrowTable(readFileSync(this.linked)));
+      await this.lower();
+      return readFileSync(this.lowered);
+    } finally {
+      discard(this.scratch);
+    }
+  }
+
+  private get linked(): string {
+    return join(this.scratch, 'linked.wasm');
+  }
+
+  private get lowered(): string {
+    return join(this.scratch, 'lowered.wasm');
   }
 }
 

@@ -1,11 +1,11 @@
 /** Which lines of a tree have run, from what an image that counts has counted. */
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import { join, normalize } from 'node:path';
 import type { FileCounts } from '../../guest/image/arcs.js';
 import { gcdaBytes } from '../gcov/gcda.js';
 import { gcovText, type LineCount, parseGcov } from '../gcov/gcov.js';
 import { folderOf, type ImageOptions, notesFor } from './build.js';
+import { discard, scratchFolder } from '../scratch.js';
 
 /** Lines with code of files of a tree, by path. */
 export type LinesRun = ReadonlyMap<string, readonly LineCount[]>;
@@ -24,7 +24,7 @@ export async function linesRun(
   counts: readonly FileCounts[],
 ): Promise<LinesRun> {
   const built = await folderOf(tree, cache, options);
-  const folder = mkdtempSync(join(tmpdir(), 'vlbr-'));
+  const folder = scratchFolder();
   try {
     const each = counts.map((file) => {
       copyFileSync(join(built, notesFor(file.name)), join(folder, notesFor(file.name)));
@@ -33,7 +33,7 @@ export async function linesRun(
     });
     return sumOfFiles(each);
   } finally {
-    rmSync(folder, { recursive: true });
+    discard(folder);
   }
 }
 

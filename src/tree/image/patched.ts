@@ -1,14 +1,11 @@
 /** A tree with some of its files changed, beside the tree: all other files are links to it. */
-import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { promisify } from 'node:util';
 import { KernelError } from '../errors.js';
 import { placeFolder } from '../place.js';
+import { run } from '../run.js';
 import { TREE_PATHS } from './sources.js';
-
-const run = promisify(execFile);
 
 /**
  * Makes the tree, if it is not there yet.

@@ -1,14 +1,11 @@
 /** The folder of a kernel tree, from what a user points to. */
-import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { promisify } from 'node:util';
 import { KernelError } from '../errors.js';
 import { placeFolder } from '../place.js';
+import { run } from '../run.js';
 import { TREE_FOLDERS, TREE_PATHS } from './sources.js';
-
-const run = promisify(execFile);
 
 function isTree(folder: string): boolean {
   return TREE_FOLDERS.every((path) => existsSync(join(folder, path)));
@@ -43,7 +40,7 @@ async function checkedOut(repository: string, commit: string, cache: string): Pr
   let hash = '';
   try {
     const git = ['-C', repository, 'rev-parse', '--verify', '--quiet', `${commit}^{commit}`];
-    hash = (await run('git', git)).stdout.trim();
+    hash = (await run('git', git)).trim();
   } catch {
     throw new KernelError(`${repository}: git knows no commit ${commit}`);
   }

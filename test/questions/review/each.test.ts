@@ -34,7 +34,14 @@ const reviewed = ({ before, after }: Sides, interrupted = false): Review => {
   const drivers = { before: before.driver, driver: after.driver };
   const what = { model: cpuModel('haswell/4'), policy: policyOf('always'), ...drivers };
   const reviews = [reviewPolicy({ ...common, ...what, properties: PROPERTY_NAMES })];
-  const rest = { cpus: ['haswell/4'], patches: [], reverse: false, leftOut: [], reached: null };
+  const rest = {
+    cpus: ['haswell/4'],
+    policies: ['always'],
+    patches: [],
+    reverse: false,
+    leftOut: [],
+    reached: null,
+  };
   const ended = { each: null, interrupted, elapsed_s: 1 };
   return { ...rest, before, after, reviews, seed: 1, runs: 60, ...ended };
 };

@@ -33,6 +33,7 @@ function reviewed(before: ReviewSide, after: ReviewSide): PolicyReview {
 function textOf(before: ReviewSide, after: ReviewSide, review: PolicyReview): string[] {
   const asked = { cpus: ['haswell'], seed: 1, runs: 500, patches: ['x.patch'], reverse: false };
   const rest = {
+    policies: ['always'],
     leftOut: [],
     reached: null,
     reviews: [review],

@@ -24,7 +24,14 @@ function reviewOf(before: DriverKind, after: DriverKind): Review {
   const what = { model: cpuModel('haswell/4'), policy: policyOf('always'), before, driver: after };
   const reviews = [reviewPolicy({ ...common, ...what, properties: PROPERTY_NAMES })];
   const sides = { before: sideOf(before, 'old'), after: sideOf(after, 'new') };
-  const rest = { cpus: ['haswell/4'], patches: [], reverse: false, leftOut: [], reached: null };
+  const rest = {
+    cpus: ['haswell/4'],
+    policies: ['always'],
+    patches: [],
+    reverse: false,
+    leftOut: [],
+    reached: null,
+  };
   return {
     ...rest,
     ...sides,

@@ -57,6 +57,7 @@ function campaign(results: readonly Result[], more: Partial<Report> = {}): Campa
     kernel: '6.1',
     ...driver,
     seed: 7,
+    policies: ['never', 'always'],
     shapes: DEFAULT_SHAPES,
     recordings: [],
     runsAsked: 5,
@@ -135,8 +136,19 @@ describe('verifyText', () => {
     expect(printed).toContain("the guest's kernel breaks balanced");
     expect(printed).toContain('counts against no policy');
   });
-  it('the report always says when it was interrupted', () => {
-    expect(text(campaign(MIXED, { interrupted: true }))).toContain('interrupted: these are the');
+  it('a report that was cut short says how much was run, and expects no more', () => {
+    const never = MIXED.filter(({ policy }) => policy === 'never');
+    const cut = { interrupted: true, runs: 7 };
+    const printed = text(campaign(never, cut));
+    expect(printed).toContain('cut short after 7 of 10 runs; not run at all: always');
+    expect(printed).toMatch(/^balanced +vacuous$/m);
+    expect(printed).toMatch(/^no-leak\/task +FAILS!$/m);
+    expect(printed.split('\n').at(-1)).toBe('3 verdicts, 1 unexpected');
+    const none = text(campaign([{ ...MIXED[2], runs: 0 }, MIXED[3]], cut));
+    expect(none).toMatch(/^balanced +not run$/m);
+    expect(none).not.toContain('vacuous: holds');
+    expect(none).toContain('cut short after 7 of 10 runs; not run at all: never');
+    expect(text(campaign(MIXED, cut))).toMatch(/^cut short after 7 of 10 runs$/m);
   });
   it('the report never needs more than 100 columns for many policies', () => {
     const many = Array.from({ length: 14 }, (_, i) =>

@@ -1,7 +1,7 @@
 /** `vlbr conform`: the same schedules on the port and on a kernel's whole path. */
 import { entryOf, namesOf } from '../../../console/arguments.js';
 import { coloursFor } from '../../../console/colours.js';
-import { EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from '../../../console/exit_codes.js';
+import { exitCodeOf } from '../../../console/exit_codes.js';
 import { UsageError } from '../../../console/errors.js';
 import { Breather, doAll } from '../../../console/interrupt.js';
 import { askedCode, driverWords } from '../../../console/kernel_source.js';
@@ -52,6 +52,7 @@ export async function conformWhole(options: ConformOptions): Promise<number> {
     driverWords: driverWords({ ...options, driver: 'kernel' }),
     policy: policy.name,
     seed,
+    runs,
     counts,
     results,
     withoutLbr,
@@ -62,9 +63,7 @@ export async function conformWhole(options: ConformOptions): Promise<number> {
   };
   if (options.json === true) printJson(wholeJson(report));
   else printLines(wholeText(report, coloursFor(process.stdout.isTTY)));
-  if (interrupted) return EXIT_INTERRUPTED;
-  const same = results.every(({ first }) => first === null);
-  return same ? EXIT_EXPECTED : EXIT_UNEXPECTED;
+  return exitCodeOf({ lost: results.some(({ first }) => first !== null), cutShort: interrupted });
 }
 
 /** The coverage of the first schedules; null after an interruption. */

@@ -12,7 +12,7 @@ import { accessColumns } from '../../../tell/access_text.js';
 import { actionLines } from '../../../tell/timeline.js';
 import type { KernelInfo } from '../../../tree/binary.js';
 import type { CpuResult, Difference } from './comparison.js';
-import { shareText } from '../text.js';
+import { sameLine, shareText } from '../text.js';
 import type { Counted } from '../counted.js';
 import type { WholeCoverage } from './coverage.js';
 import type { Counts } from './pair.js';
@@ -24,6 +24,8 @@ export interface Whole extends Counted<WholeCoverage> {
   readonly driverWords: readonly string[];
   readonly policy: string;
   readonly seed: number;
+  /** Schedules that were asked for. */
+  readonly runs: number;
   readonly counts: Readonly<Counts>;
   /** Of the CPU models that were begun. */
   readonly results: readonly CpuResult[];
@@ -59,7 +61,7 @@ export function wholeText(whole: Whole, colours: Colours): string[] {
   const where = `on ${differ.length} of ${plural(results.length, 'CPU')}`;
   const verdict =
     differ.length === 0
-      ? colours.green('No difference.')
+      ? sameLine(counts.schedules, whole.runs, 'schedule', colours)
       : colours.red(`${many} of ${grouped(counts.schedules)} ${parts}, ${where}.`);
   return [
     policy === kvm.name

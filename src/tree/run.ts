@@ -1,0 +1,42 @@
+/** Programs that work for a while. None goes on when this process has ended. */
+import { type ChildProcess, execFile } from 'node:child_process';
+import { setTimeout } from 'node:timers/promises';
+import { promisify } from 'node:util';
+
+const execute = promisify(execFile);
+
+const running: Set<ChildProcess> = new Set();
+
+function endAll(): void {
+  for (const child of running) child.kill();
+}
+
+/** A signal to a whole group, as from Ctrl-C, reaches this process within this time. */
+const SIGNAL_MS = 200;
+
+/**
+ * Runs a program. Returns what it has printed.
+ *
+ * @param options - of `execFile`.
+ * @throws what `execFile` throws, when it fails.
+ */
+export async function run(
+  program: string,
+  args: readonly string[],
+  options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {},
+): Promise<string> {
+  const ended = execute(program, args, { ...options, encoding: 'utf8', maxBuffer: 1 << 26 });
+  // Before what removes its files.
+  if (running.size === 0) process.prependListener('exit', endAll);
+  running.add(ended.child);
+  try {
+    return (await ended).stdout;
+  } catch (error) {
+    const killed = error instanceof Error && 'signal' in error && error.signal !== null;
+    if (killed) await setTimeout(SIGNAL_MS);
+    throw error;
+  } finally {
+    running.delete(ended.child);
+    if (running.size === 0) process.off('exit', endAll);
+  }
+}
