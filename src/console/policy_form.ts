@@ -126,7 +126,7 @@ const wordsWrong: Wrong = (words) => {
 };
 
 /** Hooks that a policy may go without. */
-const OPTIONAL_HOOKS: ReadonlySet<HookName> = new Set(['recordsStale']);
+const OPTIONAL_HOOKS: ReadonlySet<HookName> = new Set(['recordsStale', 'reprogram_counters']);
 
 const HOOK_FIELDS = Object.fromEntries(
   HOOK_NAMES.map((hook) => [hook, (OPTIONAL_HOOKS.has(hook) ? optional : needed)(METHOD)]),

@@ -32,6 +32,12 @@ export interface TreeKvm {
   toggleFreezeOnSmi(): void;
 }
 
+/** Hears how guests program their counters. */
+export interface GuestCounters {
+  /** A guest's WRMSR of IA32_PERFEVTSELx turns a general counter on or off. */
+  setCounter(vcpu: Vcpu, counter: number, on: boolean): void;
+}
+
 export interface Hypervisor {
   /** High half of the value of the last RDMSR of a guest, and the vector that it has raised. */
   readonly edx: number;
@@ -43,6 +49,8 @@ export interface Hypervisor {
    * here as well, and a vCPU's own thread is on a pCPU for its migration.
    */
   readonly tree: TreeKvm | null;
+  /** Who is told of guests' counters beside MSR accesses, or null if that does not matter. */
+  readonly counters: GuestCounters | null;
   /** All vCPUs are as new; they are on no pCPU. */
   boot(vcpus: readonly Vcpu[]): void;
   /** VM entry, unless the vCPU is in the guest already. */

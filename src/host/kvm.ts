@@ -15,14 +15,18 @@ import {
   KVM_PV_LBR_CTRL_ACTIVE,
   MSR_KVM_PV_LBR_CTRL,
 } from '../guest/pv/kvm_para.js';
-import type { Hypervisor } from './hypervisor.js';
+import type { GuestCounters, Hypervisor } from './hypervisor.js';
 import { type LbrHardware, LbrRegisters } from './lbr_registers.js';
 import type { KvmFeatures } from './kvm_versions.js';
-import type { HostPerf, LbrPolicy, PolicyHost } from './policy/policy.js';
+import { hearsCounters, type HostPerf, type LbrPolicy } from './policy/policy.js';
+import type { PolicyHost } from './policy/policy.js';
 import type { Vcpu } from './vcpu.js';
 
 /** Bits of GLOBAL_OVF_CTRL that a version 2 guest may write: OvfBuffer and CondChgd. */
 const OVF_CTRL_HI: number = GLOBAL_CTRL_HI | (1 << (62 - 32)) | msrs.GLOBAL_STATUS_COND_CHG_HI;
+
+/** A mask of all general counters, whose MSRs are on the list of a live migration. */
+const GENERAL_COUNTERS: number = GLOBAL_CTRL_LO;
 
 /** kvm_x86_ops.HOST_OWNED_DEBUGCTL of VMX: as the host has it while the guest runs. */
 const HOST_OWNED_DEBUGCTL: number = msrs.DEBUGCTLMSR_FREEZE_IN_SMM;
@@ -55,7 +59,7 @@ export function kvmCpuidFeatures(policy: LbrPolicy): number {
  * The part of KVM that reaches the LBR, for all vCPUs of all VMs. LbrRegisters makes the accesses
  * that a policy asks for.
  */
-export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
+export class Kvm extends LbrRegisters implements Hypervisor, GuestCounters, PolicyHost {
   readonly policy: LbrPolicy;
   readonly features: KvmFeatures;
   readonly perf: HostPerf;
@@ -63,6 +67,7 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
   vector: Vector = 0;
   intercepted: boolean = false;
   readonly tree: null = null;
+  readonly counters: GuestCounters | null;
   private readonly model: CpuModel;
   private readonly map: LbrMap;
   /** Whether a guest has LBR at all. */
@@ -74,6 +79,7 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
     this.policy = policy;
     this.features = features;
     this.perf = perf;
+    this.counters = hearsCounters(policy, features) ? this : null;
     this.model = hardware.pcpus[0].model;
     this.map = lbrMap(this.model);
     const refused = policy.noGuestLbr?.where(this.model, features) === true;
@@ -203,6 +209,7 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
         if ((eax & ~GLOBAL_CTRL_LO) !== 0 || (edx & ~GLOBAL_CTRL_HI) !== 0) return GP_VECTOR;
         vcpu.global_ctrl = eax;
         vcpu.global_ctrl_hi = edx;
+        if (this.counters !== null) this.policy.reprogram_counters?.(this, vcpu, 0);
         return 0;
       case msrs.MSR_CORE_PERF_GLOBAL_OVF_CTRL:
         if ((eax & ~GLOBAL_CTRL_LO) !== 0 || (edx & ~OVF_CTRL_HI) !== 0) return GP_VECTOR;
@@ -218,6 +225,15 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
         if (!this.isGiven(msr)) return GP_VECTOR;
         return this.policy.set_msr(this, vcpu, msr, eax, edx);
     }
+  }
+
+  /** Kernel: pmu_intel.c:intel_pmu_set_msr(), IA32_PERFEVTSELx, which always exits. */
+  setCounter(vcpu: Vcpu, counter: number, on: boolean): void {
+    this.enter(vcpu);
+    this.exit(vcpu);
+    const bit = 1 << counter;
+    vcpu.eventsel_en = on ? vcpu.eventsel_en | bit : vcpu.eventsel_en & ~bit;
+    this.policy.reprogram_counters?.(this, vcpu, bit);
   }
 
   /** Kernel: pmu_intel.c:intel_pmu_is_valid_lbr_msr(), but for what a policy knows better. */
@@ -317,6 +333,7 @@ export class Kvm extends LbrRegisters implements Hypervisor, PolicyHost {
     this.policy.reset(this, vcpu);
     if (carried) this.policy.set_state(this, vcpu);
     if (listed) this.policy.setDebugctl(this, vcpu);
+    if (this.counters !== null) this.policy.reprogram_counters?.(this, vcpu, GENERAL_COUNTERS);
   }
 
   hostPerfEvent(pcpu: number, loaded: Vcpu | null, on: boolean): void {

@@ -13,6 +13,11 @@ export interface KvmFeatures {
   readonly callstackOnly: boolean;
   /** The list of MSRs that userspace saves and restores has DEBUGCTL (3700f0788da6). */
   readonly listsDebugctl: boolean;
+  /**
+   * KVM's events of a guest's counters keep the space for call stacks of the vCPU's thread, as they
+   * keep the thread's perf_event_pmu_context (bd2756811766, 6.2), until 6.15 ties it to the task.
+   */
+  readonly countersKeepSpace: boolean;
   /** A trapped write that faults is the guest's #GP, and no fault of the host (ca674df13b19). */
   readonly checkedWrites: boolean;
 }
@@ -22,6 +27,7 @@ export const KVM_6_1: KvmFeatures = {
   infoOfFormat5Only: true,
   callstackOnly: false,
   listsDebugctl: false,
+  countersKeepSpace: false,
   checkedWrites: false,
 };
 
@@ -30,6 +36,7 @@ const KVM_6_12: KvmFeatures = {
   infoOfFormat5Only: false,
   callstackOnly: true,
   listsDebugctl: true,
+  countersKeepSpace: true,
   checkedWrites: false,
 };
 
@@ -37,6 +44,6 @@ const KVM_6_12: KvmFeatures = {
 export const KVM_FEATURES: Readonly<Record<'6.1' | '6.12' | '7.3' | '4.18', KvmFeatures>> = {
   '6.1': KVM_6_1,
   '6.12': KVM_6_12,
-  '7.3': { ...KVM_6_12, checkedWrites: true },
+  '7.3': { ...KVM_6_12, countersKeepSpace: false, checkedWrites: true },
   '4.18': KVM_6_1,
 };

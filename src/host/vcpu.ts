@@ -19,6 +19,8 @@ const VCPU = {
   host_debugctl: 'int',
   global_ctrl: 'int',
   global_ctrl_hi: 'int',
+  /** The general counters whose IA32_PERFEVTSELx has EN set, as a mask; if `hearsCounters`. */
+  eventsel_en: 'int',
   /** Overflow bits of the general counters; the emulated PMU has no others. */
   global_status: 'int',
   /** MSR_KVM_PV_LBR_CTRL. */

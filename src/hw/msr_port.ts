@@ -18,4 +18,6 @@ export interface MsrPort {
   /** Reads and writes a word of memory, where the port may run a function twice. */
   loadWord?(at: number): number;
   storeWord?(at: number, value: number): void;
+  /** WRMSR of the IA32_PERFEVTSELx that turns a general counter on or off, where that matters. */
+  setCounter?(counter: number, on: boolean): void;
 }

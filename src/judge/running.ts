@@ -18,12 +18,14 @@ export interface Actor {
 
 export const HARDWARE: Actor = { who: 'hardware', name: '', kernel: null, cpu: -1 };
 
-type MethodsOf<T> = { [K in keyof T]-?: T[K] extends (...args: never[]) => unknown ? K : never };
+type MethodsOf<T> = {
+  [K in keyof T]-?: NonNullable<T[K]> extends (...args: never[]) => unknown ? K : never;
+};
 
 /** A hook of a policy that is told of; the others are questions, and change nothing. */
 export type HookName = Exclude<
   MethodsOf<LbrPolicy>[keyof LbrPolicy],
-  'inUse' | 'recordsStale' | 'listsDebugctl' | undefined
+  'inUse' | 'recordsStale' | 'listsDebugctl'
 >;
 
 const HOOKS: readonly HookName[] = [
@@ -39,6 +41,7 @@ const HOOKS: readonly HookName[] = [
   'debugctlAccess',
   'setDebugctl',
   'setPvLbrCtrl',
+  'reprogram_counters',
   'deliver_pmi',
   'host_perf_event',
   'reset',
@@ -95,7 +98,7 @@ function driverFunction(name: string, args: readonly unknown[]): string {
 }
 
 function tellingPolicy(policy: LbrPolicy, hears: RunningHears): LbrPolicy {
-  const hooks = HOOKS.map((name) => {
+  const hooks = HOOKS.filter((name) => policy[name] !== undefined).map((name) => {
     const actorOf = ([, about, loaded]: readonly unknown[]): Actor => {
       const vcpu = name === 'host_perf_event' ? loaded : about;
       const { id = -1 } = (vcpu ?? {}) as { readonly id?: number };

@@ -253,6 +253,11 @@ export class GuestPort extends CallPort {
     }
   }
 
+  /** Nothing comes before it; what was done before the function was unwound is not done again. */
+  setCounter(counter: number, on: boolean): void {
+    if (!this.replaying) this.kvm.counters?.setCounter(this.vcpu, counter, on);
+  }
+
   private running(): Cpu {
     assert(this.cpu !== null, 'a port belongs to a CPU');
     return this.cpu;

@@ -228,7 +228,15 @@ export class HostImage extends HostKernel {
 
   override releaseGuestLbrEvent(vcpu: Vcpu): void {
     const event = this.code.event(vcpu.id);
-    if (event !== 0) this.code.run(this.cpuOf(vcpu.id).id, 'vlbr_guest_lbr_free', event);
+    if (event !== 0) this.code.run(this.cpuOf(vcpu.id).id, 'vlbr_kernel_event_free', event);
+  }
+
+  protected override createCounterEvent({ id }: Vcpu, slot: number): void {
+    this.code.make(slot, this.cpuOf(id).id, 'vlbr_guest_counter', this.code.task(id));
+  }
+
+  protected override releaseCounterEvent({ id }: Vcpu, slot: number): void {
+    this.code.run(this.cpuOf(id).id, 'vlbr_kernel_event_free', this.code.event(slot));
   }
 
   override hostEventOn(pcpu: number, which: number): void {

@@ -20,7 +20,8 @@ import { MSR_CORE_PERF_GLOBAL_CTRL, MSR_IA32_DEBUGCTLMSR } from '../hw/msr_index
 import type { MsrPort, Vector } from '../hw/msr_port.js';
 import type { Hypervisor } from '../host/hypervisor.js';
 import { HOST, type Observer } from '../host/observer.js';
-import type { GuestLbrEvent, HostPerf } from '../host/policy/policy.js';
+import { KVM_FEATURES } from '../host/kvm_versions.js';
+import { type GuestLbrEvent, hearsCounters, type HostPerf } from '../host/policy/policy.js';
 import type { Vcpu } from '../host/vcpu.js';
 import { type MachineConfig, totalVcpus } from './config.js';
 import type { KernelImage } from './kernel_image.js';
@@ -129,9 +130,10 @@ const COUNTER_ATTRS: readonly number[] = HOST_COUNTERS.map((_, i) => {
   return perf.ATTR_PINNED | kind;
 });
 
-/** Slots of the events that KVM makes for the counters of guests, as only a tree's does. */
-function eventsOfKvm({ policy }: MachineConfig, vcpus: number): number {
-  return policy.ofTree === true ? COUNTER_EVENTS * vcpus : 0;
+/** Slots of the events that KVM makes for the counters of guests: a tree's, or one a vCPU. */
+function eventsOfKvm({ policy, kernel }: MachineConfig, vcpus: number): number {
+  if (policy.ofTree === true) return COUNTER_EVENTS * vcpus;
+  return hearsCounters(policy, KVM_FEATURES[kernel]) ? vcpus : 0;
 }
 
 /** Task slots are the vCPU threads and then one idle thread for each pCPU. */
@@ -235,6 +237,24 @@ export class HostKernel implements HostPerf {
     endGracePeriod(this.kernel);
   }
 
+  setCounterEvent(vcpu: Vcpu, there: boolean): void {
+    const slot = firstCounterEvent(this.vcpus, this.ports.length) + vcpu.id;
+    if ((this.kernel.events[slot].used !== 0) === there) return;
+    if (there) this.createCounterEvent(vcpu, slot);
+    else this.releaseCounterEvent(vcpu, slot);
+  }
+
+  protected createCounterEvent({ id }: Vcpu, slot: number): void {
+    const cpu = this.cpuOf(id);
+    syscall.perf_event_open(cpu, slot, id, COUNTER_ATTRS[0] | perf.ATTR_DISABLED, 0);
+    core.perf_install_in_context(cpu, this.kernel.events[slot]);
+  }
+
+  protected releaseCounterEvent({ id }: Vcpu, slot: number): void {
+    syscall.perf_event_release_kernel(this.cpuOf(id), this.kernel.events[slot]);
+    endGracePeriod(this.kernel);
+  }
+
   guestLbrEvent(vcpu: Vcpu): 'none' | 'inactive' | 'active' {
     const event = this.kernel.events[vcpu.id];
     if (event.used === 0) return 'none';
@@ -250,7 +270,7 @@ export class HostKernel implements HostPerf {
   }
 
   /** Whether an event is one of the host's own LBR users; -1 is none. */
-  private isOwnEvent(event: number): boolean {
+  isOwnEvent(event: number): boolean {
     return event >= this.vcpus && event < firstCounterEvent(this.vcpus, this.ports.length);
   }
 

@@ -10,7 +10,7 @@ import type { Vcpu } from '../host/vcpu.js';
 import { assert } from '../hw/assert.js';
 import type { Layout } from '../hw/memory.js';
 import type { Vector } from '../hw/msr_port.js';
-import { COUNTER_WORDS, Counters } from '../guest/image/counters.js';
+import { COUNTER_WORDS, Counters, EVENTSEL_ENABLE, selectedBy } from '../guest/image/counters.js';
 import {
   ACCESSES,
   CallPort,
@@ -161,7 +161,12 @@ export class ImagePort extends CallPort {
   }
 
   wrmsr(msr: number, eax: number, edx: number): Vector {
-    if (this.isOwn(msr)) return this.counters.wrmsr(msr, eax, edx);
+    if (this.isOwn(msr)) {
+      const counter = selectedBy(msr);
+      const on = (eax & EVENTSEL_ENABLE) !== 0;
+      if (counter >= 0) this.kvm.counters?.setCounter(this.vcpu, counter, on);
+      return this.counters.wrmsr(msr, eax, edx);
+    }
     this.accessed(msr);
     return this.kvm.guestWrmsr(this.vcpu, msr, eax, edx);
   }

@@ -34,6 +34,7 @@ export class KvmImage implements Hypervisor, TreeKvm {
   vector: Vector = 0;
   intercepted: boolean = false;
   readonly tree: TreeKvm = this;
+  readonly counters: null = null;
   private readonly code: KvmCode;
   private readonly vmx: VmxCpus;
   private readonly observer: Observer;

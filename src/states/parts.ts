@@ -370,7 +370,7 @@ export class Parts {
     const { machine } = this;
     const { kernel } = machine.host;
     // With a guest LBR event on, the host's own take the sample before once more.
-    const own = kernel.events.some(({ id, used }) => used !== 0 && id >= machine.vcpus.length);
+    const own = kernel.events.some(({ id, used }) => used !== 0 && machine.host.isOwnEvent(id));
     if (!own) wipeSamples(kernel);
     settleKernel(kernel, this.savesOf(kernel, true), false);
     this.lent.forEach((stack, pcpu) => {

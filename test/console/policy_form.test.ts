@@ -7,6 +7,9 @@ import { policyLike } from '../rig/policy_file.js';
 
 type Changes = Readonly<Record<string, unknown>>;
 
+/** Hooks that a policy may leave out. */
+const OPTIONAL: readonly string[] = ['recordsStale', 'reprogram_counters'];
+
 describe('policyProblem', () => {
   it.each(ALL_POLICIES)('policyProblem finds nothing wrong with $name but its name', (policy) => {
     expect(policyProblem({ ...policy, name: 'mine' })).toBe(null);
@@ -15,7 +18,7 @@ describe('policyProblem', () => {
     );
   });
 
-  it.each(HOOK_NAMES.filter((hook) => hook !== 'recordsStale'))(
+  it.each(HOOK_NAMES.filter((hook) => !OPTIONAL.includes(hook)))(
     'policyProblem names %s where it is missing, or is no function',
     (hook) => {
       expect(policyProblem(policyLike({ [hook]: undefined }))).toContain(
@@ -78,7 +81,10 @@ describe('policyProblem', () => {
     ],
     [': ofTree must be left out: policy kvm alone is the code of a tree', { ofTree: true }],
     [': changesPerf must be true, or left out', { changesPerf: 1 }],
-    [': recordsStale must be a function', { recordsStale: false }],
+    ...OPTIONAL.map((hook): [string, Changes] => [
+      `: ${hook} must be a function`,
+      { [hook]: false },
+    ]),
   ])('policyProblem says "%s"', (says, changes) => {
     const said = says.startsWith(':') ? says : ` ${says}`;
     expect(policyProblem(policyLike(changes))).toBe(`policy mine${said}`);

@@ -62,6 +62,7 @@ export class HookRig implements PolicyHost {
         this.did('release');
         this.event = 'none';
       },
+      setCounterEvent: (_vcpu, there) => this.did(`counter event ${there ? 'on' : 'off'}`),
       guestLbrEvent: () => this.event,
       hostLbrActive: (pcpu) => this.hostLbr && pcpu === PCPU,
       loadGuestContext: (pcpu) => this.did(`load p${pcpu}`),

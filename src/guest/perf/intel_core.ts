@@ -73,11 +73,13 @@ export function intel_pmu_del_event(cpu: Cpu, event: perf_event): void {
 /** Kernel: core.c:intel_pmu_enable_event(), for the bit of intel_ctrl_guest_mask it sets. */
 export function intel_pmu_enable_event(cpu: Cpu, event: perf_event): void {
   if ((event.attr & ATTR_VLBR) !== 0) cpu.cpuc.guest_mask_vlbr = 1;
+  else if (event.idx < NUM_COUNTERS) cpu.port.setCounter?.(event.idx, true);
 }
 
 /** Kernel: core.c:intel_pmu_disable_event(). */
 export function intel_pmu_disable_event(cpu: Cpu, event: perf_event): void {
   if ((event.attr & ATTR_VLBR) !== 0) cpu.cpuc.guest_mask_vlbr = 0;
+  else if (event.idx < NUM_COUNTERS) cpu.port.setCounter?.(event.idx, false);
 }
 
 /**

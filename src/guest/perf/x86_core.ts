@@ -43,9 +43,13 @@ function keepCounters({ cpuc, kernel }: Cpu): boolean {
 /**
  * Gives each collected event a counter, as core.c:x86_schedule_events() does: the one that it had,
  * if all can keep theirs, else one after the other. Every general counter can count every event
- * that has no counter of its own.
+ * that has no counter of its own. One that runs stops on the counter that it leaves.
+ *
+ * @param running - number of the first events of the list, which have run since before.
+ *
+ * Returns whether all have kept theirs.
  */
-function assignCounters(cpu: Cpu): void {
+function assignCounters(cpu: Cpu, running: number): boolean {
   const { cpuc, kernel } = cpu;
   const keep = keepCounters(cpu);
   if (!keep) for (let slot = 0; slot < NUM_COUNTERS; slot++) cpuc.setEvents(slot, 0);
@@ -56,20 +60,25 @@ function assignCounters(cpu: Cpu): void {
     else if (perf.fixedCounterOf(event.attr) >= 0) {
       event.idx = perf.INTEL_PMC_IDX_FIXED + perf.fixedCounterOf(event.attr);
       continue;
-    } else if (!keep) event.idx = next++;
+    } else if (!keep) {
+      if (i < running && event.idx !== next) intel.intel_pmu_disable_event(cpu, event);
+      event.idx = next++;
+    }
     cpuc.setEvents(intel.counterSlot(event), event.id + 1);
   }
+  return keep;
 }
 
 /** Kernel: core.c:x86_pmu_enable(), x86_pmu_start(). */
 export function x86_pmu_enable(cpu: Cpu): void {
   const { cpuc, kernel } = cpu;
   if (cpuc.enabled !== 0) return;
-  if (cpuc.n_added > 0) assignCounters(cpu);
-  for (let i = cpuc.n_events - cpuc.n_added; i < cpuc.n_events; i++) {
+  const added = cpuc.n_added;
+  const running = cpuc.n_events - added;
+  const kept = added === 0 || assignCounters(cpu, running);
+  for (let i = kept ? running : 0; i < cpuc.n_events; i++) {
     intel.intel_pmu_enable_event(cpu, kernel.events[cpuc.event_list(i)]);
   }
-  const added = cpuc.n_added;
   cpuc.n_added = 0;
   cpuc.enabled = 1;
   intel.enable_all(cpu, added);

@@ -58,6 +58,7 @@ export const HOOKS: Readonly<Record<HookName, Returns>> = {
   debugctlAccess: VECTOR,
   setDebugctl: anything,
   setPvLbrCtrl: anything,
+  reprogram_counters: anything,
   deliver_pmi: anything,
   host_perf_event: anything,
   reset: anything,

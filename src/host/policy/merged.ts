@@ -10,11 +10,19 @@ import type { Vcpu } from '../vcpu.js';
 import type { KvmFeatures } from '../kvm_versions.js';
 import type { KnownFailure, LbrPolicy, PolicyHost } from './policy.js';
 import { GP_VECTOR } from '../../hw/msr_port.js';
-import { msrValue, PASS_THROUGH, REFUSED, WITH_CALLSTACK, WITH_SHORTCUT } from './policy.js';
+import { hearsCounters, msrValue, PASS_THROUGH, REFUSED } from './policy.js';
+import { WITH_CALLSTACK, WITH_SHORTCUT } from './policy.js';
 
 /** `need_cleanup`: kvm_pmu.need_cleanup. */
 export const MERGED_WORDS = ['need_cleanup'] as const;
-type MergedVcpu = Vcpu<(typeof MERGED_WORDS)[number]>;
+type NeedingVcpu = Vcpu<(typeof MERGED_WORDS)[number]>;
+
+/**
+ * Of the general counters of a guest, as masks: `pmc_in_use`, kvm_pmu.pmc_in_use; `pmc_events`,
+ * those that have a kvm_pmc.perf_event.
+ */
+const WORDS = [...MERGED_WORDS, 'pmc_in_use', 'pmc_events'] as const;
+type MergedVcpu = Vcpu<(typeof WORDS)[number]>;
 
 /** Kernel: pmu_intel.c:intel_pmu_create_guest_lbr_event(), if there is no event. */
 export function intel_pmu_create_guest_lbr_event(kvm: PolicyHost, vcpu: Vcpu): void {
@@ -26,6 +34,22 @@ export function intel_pmu_create_guest_lbr_event(kvm: PolicyHost, vcpu: Vcpu): v
 /** Kernel: pmu_intel.c:intel_pmu_cleanup(). */
 export function intel_pmu_cleanup(kvm: PolicyHost, vcpu: Vcpu): void {
   if (!vcpu.lbrEnabled) kvm.perf.releaseGuestLbrEvent(vcpu);
+}
+
+/** Kernel: pmu.c:pmc_reprogram_counter(), pmc_release_perf_event(). */
+function setPmcEvents(kvm: PolicyHost, vcpu: MergedVcpu, events: number): void {
+  vcpu.words.pmc_events = events;
+  kvm.perf.setCounterEvent(vcpu, events !== 0);
+}
+
+/** Kernel: pmu.c:kvm_pmu_cleanup(). A counter that is on, or that was accessed, keeps its event. */
+function kvm_pmu_cleanup(kvm: PolicyHost, vcpu: MergedVcpu): void {
+  const { words, eventsel_en } = vcpu;
+  if (words.pmc_events !== 0) {
+    setPmcEvents(kvm, vcpu, words.pmc_events & (eventsel_en | words.pmc_in_use));
+  }
+  words.pmc_in_use = 0;
+  intel_pmu_cleanup(kvm, vcpu);
 }
 
 /**
@@ -127,7 +151,7 @@ export const BREAKS: Readonly<Record<string, KnownFailure>> = {
   },
 };
 
-const GROUND: LbrPolicy = {
+const GROUND: Omit<LbrPolicy, 'handleRequests'> = {
   ...PASS_THROUGH,
   name: 'merged',
   summary: 'guest LBR event on host perf; released when DEBUGCTL.LBR is clear after a switch',
@@ -144,14 +168,8 @@ const GROUND: LbrPolicy = {
    * Kernel: x86.c:kvm_arch_sched_in() of 6.1; later kvm_arch_vcpu_load(), if `scheduled_out`, which
    * is the same time: the preempt notifier alone sets that, and clears it after the load.
    */
-  sched_in: (kvm, vcpu: MergedVcpu) => {
+  sched_in: (kvm, vcpu: NeedingVcpu) => {
     if (kvm.perf.guestLbrEvent(vcpu) !== 'none') vcpu.words.need_cleanup = 1;
-  },
-  /** Kernel: pmu.c:kvm_pmu_handle_event(), kvm_pmu_cleanup(). */
-  handleRequests: (kvm, vcpu: MergedVcpu) => {
-    if (vcpu.words.need_cleanup === 0) return;
-    vcpu.words.need_cleanup = 0;
-    intel_pmu_cleanup(kvm, vcpu);
   },
   /** Kernel: vmx.c:vmx_set_msr(), MSR_IA32_DEBUGCTLMSR. */
   setDebugctl: (kvm, vcpu) => {
@@ -161,8 +179,8 @@ const GROUND: LbrPolicy = {
   reset: (kvm, vcpu) => kvm.perf.releaseGuestLbrEvent(vcpu),
 };
 
-/** The policy by the features that are given for a host. */
-export function mergedAs(featuresOf: FeaturesOf): LbrPolicy {
+/** The policy by the features that are given for a host, but for what it does before an entry. */
+export function mergedAs(featuresOf: FeaturesOf): Omit<LbrPolicy, 'handleRequests'> {
   return {
     ...GROUND,
     ...lbrMsrHooks(featuresOf),
@@ -174,6 +192,32 @@ export function mergedAs(featuresOf: FeaturesOf): LbrPolicy {
 /** As the host's version has it. */
 export const merged: LbrPolicy = {
   ...mergedAs(({ features }) => features),
+  words: WORDS,
+  /** Events of counters count in kvm_pmu.event_count, too. */
+  sched_in: (kvm, vcpu: MergedVcpu) => {
+    GROUND.sched_in(kvm, vcpu);
+    if (vcpu.words.pmc_events !== 0) vcpu.words.need_cleanup = 1;
+  },
+  /** Kernel: pmu.c:kvm_pmu_handle_event(). */
+  handleRequests: (kvm, vcpu: MergedVcpu) => {
+    if (vcpu.words.need_cleanup === 0) return;
+    vcpu.words.need_cleanup = 0;
+    kvm_pmu_cleanup(kvm, vcpu);
+  },
+  /**
+   * Kernel: pmu.c:kvm_pmu_set_msr(), and kvm_pmu_handle_event() before the next entry. A counter
+   * that is off has its event paused, and keeps it.
+   */
+  reprogram_counters: (kvm, vcpu: MergedVcpu, accessed) => {
+    vcpu.words.pmc_in_use |= accessed;
+    const allowed = vcpu.eventsel_en & vcpu.global_ctrl;
+    setPmcEvents(kvm, vcpu, vcpu.words.pmc_events | allowed);
+  },
+  /** Kernel: pmu.c:kvm_pmu_reset(). */
+  reset: (kvm, vcpu) => {
+    if (hearsCounters(merged, kvm.features)) kvm.perf.setCounterEvent(vcpu, false);
+    GROUND.reset(kvm, vcpu);
+  },
   knownFailures: {
     ...BREAKS,
     'no-fault': {

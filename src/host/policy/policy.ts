@@ -24,6 +24,11 @@ export interface HostPerf {
   createGuestLbrEvent(vcpu: Vcpu, kind: GuestLbrEvent): void;
   /** perf_event_release_kernel() of it. */
   releaseGuestLbrEvent(vcpu: Vcpu): void;
+  /**
+   * Makes sure that the vCPU's thread has an event that is off, or that it has none. The event
+   * stands for all those that KVM has for the guest's counters. Only where `hearsCounters` says so.
+   */
+  setCounterEvent(vcpu: Vcpu, there: boolean): void;
   /** Whether it exists, and whether it is PERF_EVENT_STATE_ACTIVE. */
   guestLbrEvent(vcpu: Vcpu): 'none' | 'inactive' | 'active';
   /** Whether an LBR event of the host's own counts on this pCPU now. */
@@ -191,6 +196,12 @@ export interface LbrPolicy extends PolicyClaims {
   /** The guest wrote DEBUGCTL; the VMCS holds the new value. */
   setDebugctl(kvm: PolicyHost, vcpu: Vcpu): void;
   setPvLbrCtrl(kvm: PolicyHost, vcpu: Vcpu): void;
+  /**
+   * The guest has turned counters on or off: vcpu.eventsel_en or vcpu.global_ctrl is another.
+   *
+   * @param accessed - the general counters whose own MSRs were accessed, as a mask.
+   */
+  reprogram_counters?(kvm: PolicyHost, vcpu: Vcpu, accessed: number): void;
   /** A virtual PMI is about to be injected. */
   deliver_pmi(kvm: PolicyHost, vcpu: Vcpu): void;
   /** The host's own LBR use of a pCPU is about to begin, or has ended. */
@@ -203,6 +214,14 @@ export interface LbrPolicy extends PolicyClaims {
   listsDebugctl(kvm: PolicyHost): boolean;
   /** Live migration: takes `vcpu.records` as received. */
   set_state(kvm: PolicyHost, vcpu: Vcpu): void;
+}
+
+/** Whether it matters to a policy which counters a guest has on. */
+export function hearsCounters(
+  { reprogram_counters }: LbrPolicy,
+  { countersKeepSpace }: KvmFeatures,
+): boolean {
+  return countersKeepSpace && reprogram_counters !== undefined;
 }
 
 /** The result of an emulated RDMSR. One object serves all, so that an access allocates nothing. */

@@ -19,7 +19,7 @@ const WORDS = [...MERGED_WORDS, 'in_use'] as const;
 type V10Vcpu = Vcpu<(typeof WORDS)[number]>;
 
 /** What it shares with the code that was merged, as first released. */
-const COMMON: LbrPolicy = mergedAs(() => KVM_6_1);
+const COMMON: Omit<LbrPolicy, 'handleRequests'> = mergedAs(() => KVM_6_1);
 
 export const v10: LbrPolicy = {
   ...COMMON,

@@ -69,6 +69,30 @@ describe('x86_schedule_events', () => {
     expect([c.idx, d.idx, slots]).toEqual([0, 1, [c.id, d.id, -1, -1]]);
   });
 
+  it('a counter is turned on and off with its event, and off where an event leaves it', () => {
+    const rig = new Rig();
+    const told: string[] = [];
+    Object.assign(rig.port, {
+      setCounter: (counter: number, on: boolean) => told.push(`${counter} ${on ? 'on' : 'off'}`),
+    });
+    const take = (): string[] => told.splice(0);
+    const [a, b] = [rig.open(-1, ANY, ATTR_PINNED), rig.open(-1, ANY, ATTR_PINNED)];
+    // Events that are pinned are taken out and put back for another one that is.
+    expect(take()).toEqual(['0 on', '0 off', '0 on', '1 on']);
+    const c = rig.open(-1, ANY, ATTR_PINNED);
+    rig.disable(a);
+    take();
+    // A flexible event leaves pinned ones on the PMU, and has never had a counter.
+    const d = rig.open(-1, ANY);
+    expect(take()).toEqual(['1 off', '2 off', '0 on', '1 on', '2 on']);
+    expect([b.idx, c.idx, d.idx]).toEqual([0, 1, 2]);
+    rig.close(d);
+    expect(take()).toEqual(['2 off']);
+    // One more flexible event, which has had no counter either: the others stay where they are.
+    rig.open(-1, ANY);
+    expect(take()).toEqual(['0 on', '1 on', '2 on']);
+  });
+
   it('the guest LBR event makes others change counters if it never had its own', () => {
     const rig = new Rig();
     const [a, b] = [rig.open(-1, ANY), rig.open(-1, ANY)];

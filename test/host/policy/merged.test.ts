@@ -144,6 +144,7 @@ describe('without ownership', () => {
     const perf: HostPerf = {
       createGuestLbrEvent: () => void calls.push('create'),
       releaseGuestLbrEvent: () => void calls.push('release'),
+      setCounterEvent: () => void calls.push('counter event'),
       guestLbrEvent: () => 'inactive',
       hostLbrActive: () => false,
       loadGuestContext: () => void calls.push('load'),

@@ -1,5 +1,5 @@
 /** What versions of KVM differ in: the model, `merged` of a version, beside the KVM of its tree. */
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { type KernelVersion, portOf } from '../../../src/guest/perf/kernel.js';
 import type { DriverKind } from '../../../src/guest/perf/lbr_driver.js';
 import { KVM_FEATURES } from '../../../src/host/kvm_versions.js';
@@ -12,6 +12,7 @@ import {
   MSR_LBR_INFO_0,
   MSR_LBR_SELECT,
 } from '../../../src/hw/msr_index.js';
+import type { Shape } from '../../../src/machine/config.js';
 import { Machine } from '../../../src/machine/machine.js';
 import { WholeComparison } from '../../../src/questions/conform/whole/comparison.js';
 import { Pair } from '../../../src/questions/conform/whole/pair.js';
@@ -24,6 +25,19 @@ import { machineConfig } from '../../rig/machine.js';
 
 const RING = ['v0: open task=0 type=ANY|USER', 'p0: hostOverflow'];
 
+/** The guest LBR event of v2 goes; in 6.12 its counter's event keeps the space of its thread. */
+const KEPT_SPACE = [
+  'p1: run vcpu=2',
+  'v2: open task=0 type=CALL_STACK|USER',
+  'v2: taskSwitch task=1',
+  'p1: run vcpu=1 after=1',
+  'v2: taskSwitch task=0',
+  'p0: run vcpu=2',
+  'p0: run vcpu=0 after=3',
+  'v2: resume',
+  'p1: run vcpu=2',
+].map(parseAction);
+
 describe.each(imageVersions('6.1', '6.12', '7.3'))('the KVM of Linux %s', (version) => {
   const kernel = portOf(version);
   const policy = kvmOf(version);
@@ -32,8 +46,8 @@ describe.each(imageVersions('6.1', '6.12', '7.3'))('the KVM of Linux %s', (versi
     driver = imageDriver(await treeImage(tarOf(version), CACHE, { kvm: true }));
   }, 300_000);
 
-  function pairOf(cpu: string, port: KernelVersion): Pair {
-    return new Pair(machineConfig({ cpu, policy, kernel: port }), driver);
+  function pairOf(cpu: string, port: KernelVersion, shape: Partial<Shape> = {}): Pair {
+    return new Pair(machineConfig({ cpu, policy, kernel: port, ...shape }), driver);
   }
 
   /** The model of the version, and the tree. */
@@ -91,6 +105,18 @@ describe.each(imageVersions('6.1', '6.12', '7.3'))('the KVM of Linux %s', (versi
       return hypervisor.vector;
     });
     expect(vectors).toEqual(KVM_FEATURES[kernel].infoOfFormat5Only ? [13, 13] : [0, 0]);
+  });
+
+  it("a guest's counters keep the space for call stacks in 6.12 alone, with both", () => {
+    const shape = { vms: 3, tasks: 2, pcpus: 2 };
+    const ofVersion = KVM_FEATURES[kernel].countersKeepSpace;
+    expect(ofVersion).toBe(kernel === '6.12');
+    expect(pairOf('icelake', kernel, shape).run(Schedule.of(KEPT_SPACE))).toBe(null);
+    // The host's perf is the tree's, so a model of another KVM parts from that of 6.12.
+    const deaf = vi.spyOn(merged, 'reprogram_counters').mockImplementation(() => {});
+    const parted = pairOf('icelake', kernel, shape).run(Schedule.of(KEPT_SPACE));
+    deaf.mockRestore();
+    expect(parted?.action).toBe(ofVersion ? KEPT_SPACE.length - 1 : undefined);
   });
 
   it('a guest on a CPU without call stacks has LBR in 6.1 alone', () => {

@@ -3,7 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { portOf } from '../../../src/guest/perf/kernel.js';
 import { always } from '../../../src/host/policy/always.js';
 import { WholeComparison } from '../../../src/questions/conform/whole/comparison.js';
-import { Pair } from '../../../src/questions/conform/whole/pair.js';
+import { noCounts, Pair } from '../../../src/questions/conform/whole/pair.js';
+import type { Side } from '../../../src/questions/conform/whole/side.js';
+import { merged } from '../../../src/host/policy/merged.js';
+import type { Shape } from '../../../src/machine/config.js';
 import { drawOf } from '../../../src/schedule/draw.js';
 import { ACTIONS_PER_RUN } from '../../../src/campaign/campaign.js';
 import { ACTION_NAMES, ACTIONS, isFor, KIND } from '../../../src/schedule/table.js';
@@ -14,6 +17,7 @@ import { imageOf, imageVersions } from '../../rig/images.js';
 import { machineConfig } from '../../rig/machine.js';
 
 const CPUS = ['skylake', 'haswell', 'nehalem'];
+const SHAPE: Shape = { vms: 2, vcpus: 2, tasks: 3, pcpus: 2 };
 
 describe('the port of a version', () => {
   for (const version of imageVersions('6.1', '6.12', '7.3')) {
@@ -30,6 +34,25 @@ describe('the port of a version', () => {
     });
   }
 
+  it('guests of the port turn the same counters on as those of a tree, under merged', async () => {
+    for (const version of imageVersions('6.12')) {
+      const config = machineConfig({ cpu: 'skylake', policy: merged, kernel: '6.12', ...SHAPE });
+      const pair = new Pair(config, imageDriver(await imageOf(version)));
+      const masks = ({ machine }: Side): number[][] =>
+        machine.vcpus.map(({ words, eventsel_en }) => {
+          const { pmc_events }: Readonly<Record<string, number>> = words;
+          return [eventsel_en, pmc_events];
+        });
+      const met = new Set<string>();
+      for (let run = 0; run < 40; run++) {
+        expect(pair.drawn(drawOf(7, run), ACTIONS_PER_RUN, noCounts())).toBeNull();
+        expect([run, masks(pair.port)]).toEqual([run, masks(pair.kernel)]);
+        for (const mask of masks(pair.port)) met.add(String(mask));
+      }
+      expect([...met]).toEqual(expect.arrayContaining(['0,0', '1,1', '0,1', '3,3']));
+    }
+  });
+
   it('another version’s port parts from a tree, since it is told apart', async () => {
     for (const version of imageVersions('7.3')) {
       const kernel = imageDriver(await imageOf(version));
@@ -43,14 +66,10 @@ describe('the port of a version', () => {
   });
 
   it('the schedules have all actions in them that a guest of the port can do', () => {
-    const pair = new Pair(
-      machineConfig({ cpu: 'skylake', policy: always, vms: 2, vcpus: 2, tasks: 3, pcpus: 2 }),
-      pairDriver,
-    );
+    const pair = new Pair(machineConfig({ cpu: 'skylake', policy: always, ...SHAPE }), pairDriver);
     const drawn = new Set<number>();
-    const counts = { schedules: 0, actions: 0, accesses: 0, eventStates: 0, samples: 0 };
     for (let run = 0; run < 60; run++) {
-      expect(pair.drawn(drawOf(5, run), ACTIONS_PER_RUN, counts)).toBeNull();
+      expect(pair.drawn(drawOf(5, run), ACTIONS_PER_RUN, noCounts())).toBeNull();
       for (const { kind } of pair.schedule.actions()) drawn.add(KIND[kind]);
     }
     const possible = ACTION_NAMES.filter((name) => isFor(pair.port.machine, KIND[name]));

@@ -168,6 +168,19 @@ EXPORT(vlbr_toggle_pt) void vlbr_toggle_pt(void)
 
 struct perf_event *vlbr_kernel_events[VLBR_KERNEL_EVENTS];
 
+static long keep(struct perf_event *event)
+{
+	int i;
+
+	if (IS_ERR(event))
+		return PTR_ERR(event);
+	for (i = 0; vlbr_kernel_events[i]; i++)
+		if (i == VLBR_KERNEL_EVENTS - 1)
+			__builtin_trap();
+	vlbr_kernel_events[i] = event;
+	return (long)event;
+}
+
 /*
  * The guest LBR event of KVM, for the thread of a vCPU: arch/x86/kvm/vmx/pmu_intel.c:
  * intel_pmu_create_guest_lbr_event(). Returns it, or -errno.
@@ -176,28 +189,35 @@ EXPORT(vlbr_guest_lbr) long vlbr_guest_lbr(struct task_struct *task, int pinned)
 {
 #ifdef INTEL_FIXED_VLBR_EVENT
 	struct perf_event_attr attr;
-	struct perf_event *event;
-	int i;
 
 	lbrAttr(&attr, INTEL_FIXED_VLBR_EVENT, PERF_SAMPLE_BRANCH_STACK,
 		PERF_SAMPLE_BRANCH_CALL_STACK | PERF_SAMPLE_BRANCH_USER);
 	attr.pinned = pinned;
 	attr.exclude_host = 1;
-	event = perf_event_create_kernel_counter(&attr, -1, task, NULL, NULL);
-	if (IS_ERR(event))
-		return PTR_ERR(event);
-	for (i = 0; vlbr_kernel_events[i]; i++)
-		if (i == VLBR_KERNEL_EVENTS - 1)
-			__builtin_trap();
-	vlbr_kernel_events[i] = event;
-	return (long)event;
+	return keep(perf_event_create_kernel_counter(&attr, -1, task, NULL, NULL));
 #else
 	/* Up to 5.8 perf knows no such event. */
 	return -EOPNOTSUPP;
 #endif
 }
 
-EXPORT(vlbr_guest_lbr_free) int vlbr_guest_lbr_free(struct perf_event *event)
+/*
+ * An event of KVM for a counter of a guest, for the thread of a vCPU: arch/x86/kvm/pmu.c:
+ * pmc_reprogram_counter(). It is off. Returns it, or -errno.
+ */
+EXPORT(vlbr_guest_counter) long vlbr_guest_counter(struct task_struct *task)
+{
+	struct perf_event_attr attr;
+
+	lbrAttr(&attr, LLC_MISSES, 0, 0);
+	attr.sample_period = PERIOD;
+	attr.pinned = 1;
+	attr.exclude_host = 1;
+	attr.disabled = 1;
+	return keep(perf_event_create_kernel_counter(&attr, -1, task, NULL, NULL));
+}
+
+EXPORT(vlbr_kernel_event_free) int vlbr_kernel_event_free(struct perf_event *event)
 {
 	int i;
 
