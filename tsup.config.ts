@@ -25,9 +25,9 @@ const config: Options = {
   clean: true,
   esbuildPlugins: [
     {
-      // C files, which are compiled on the user's machine, and what pages are made of; wherever the
-      // build goes.
-      name: 'shim',
+      // Files that are read on the user's machine, and what pages are made of; wherever the build
+      // goes.
+      name: 'files',
       setup({ initialOptions: { outdir = 'dist' }, onEnd }) {
         onEnd(() => {
           cpSync('src/tree/shim', join(outdir, 'shim'), { recursive: true });
@@ -36,6 +36,11 @@ const config: Options = {
           for (const name of ['page.css', 'page.js']) {
             cpSync(join('src/tell/picture', name), join(outdir, 'picture', name));
           }
+          // Schedules that `vlbr explain` tells.
+          cpSync('test/golden', join(outdir, 'golden'), {
+            recursive: true,
+            filter: (path) => !path.endsWith('.ts'),
+          });
         });
       },
     },

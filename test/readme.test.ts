@@ -7,27 +7,33 @@ import { POLICY_PROPERTIES } from '../src/judge/properties.js';
 
 const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
 
-/** The header lines of the table, which is printed in parts. */
-const COLUMNS = README.split('\n').filter((line) => /^ {10,}\S/.test(line));
+/** The matrix: a row for each policy, below the numbers of the properties. */
+const [MATRIX = ''] = /^ +1  2  3 [^]*?```$/m.exec(README) ?? [];
 
 describe('README', () => {
-  it('README.md always has a column for each policy', () => {
-    const names = COLUMNS.flatMap((line) => line.trim().split(/\s+/));
+  it('README.md always has a row for each policy', () => {
+    const names = MATRIX.split('\n')
+      .slice(1)
+      .flatMap((line) => /^([a-z]\S*)(?: +[x.-]){15}$/.exec(line)?.slice(1) ?? []);
     expect(names).toEqual(ALL_POLICIES.map(({ name }) => name));
+  });
+
+  it('README.md always numbers the properties in their order', () => {
+    const named = POLICY_PROPERTIES.map(({ name }, i) => `${i + 1} ${name}`);
+    const shown = MATRIX.match(/\b\d+ [a-z][a-z/-]*/g);
+    expect(shown).toEqual(named);
   });
 
   it('README.md always shows the verdicts that the policies declare', () => {
     const skylake = findCpuModel('skylake');
     if (skylake === undefined) throw new Error('skylake is the CPU of the table');
-    for (const property of POLICY_PROPERTIES) {
-      // The table is printed in parts, one below the other.
-      const rows = README.split('\n').filter((line) => line.startsWith(`${property.name} `));
-      const cells = ALL_POLICIES.map((policy) => {
-        if (notApplicable(policy, property.name, skylake, '7.3') !== null) return 'n/a';
-        return knownFailure(policy, property.name, skylake, '7.3') === null ? 'holds' : 'FAILS';
+    for (const policy of ALL_POLICIES) {
+      const row = MATRIX.split('\n').find((line) => line.startsWith(`${policy.name} `));
+      const cells = POLICY_PROPERTIES.map(({ name }) => {
+        if (notApplicable(policy, name, skylake, '7.3') !== null) return '-';
+        return knownFailure(policy, name, skylake, '7.3') === null ? '.' : 'x';
       });
-      const shown = rows.flatMap((row) => row.split(/\s+/).slice(1));
-      expect([property.name, ...shown]).toEqual([property.name, ...cells]);
+      expect(row?.split(/\s+/)).toEqual([policy.name, ...cells]);
     }
   });
 

@@ -8,6 +8,7 @@ import type { LbrPolicy } from '../host/policy/policy.js';
 import { DRIVERS } from './drivers.js';
 import { UsageError } from './errors.js';
 import { guessOf } from './nearest.js';
+import { WIDTH_MIN } from './text.js';
 
 /** A parser for a whole number within bounds, for commander. */
 export function wholeNumber(min: number, max: number): (text: string) => number {
@@ -75,6 +76,13 @@ export function kernelOption(): Option {
   return new Option('--kernel <version>', "version of the guest's perf code")
     .choices(KERNEL_VERSIONS)
     .default(KERNEL_VERSIONS[0]);
+}
+
+/** The option --width. */
+export function widthOption(): Option {
+  return new Option('--width <n>', 'columns of the text')
+    .argParser(wholeNumber(WIDTH_MIN, 1000))
+    .default(undefined, "the terminal's, or 80");
 }
 
 /** Collects the values of an option that may be given more than once. */
@@ -159,7 +167,8 @@ export function entryOf<T extends { readonly name: string }>(
   );
 }
 
-function unknownName(what: string, name: string, known: readonly string[]): UsageError {
+/** What a name that is in no table ends a command with. */
+export function unknownName(what: string, name: string, known: readonly string[]): UsageError {
   const guess = guessOf(name, known);
   return new UsageError(`there is no ${what} '${name}'.${guess} There are: ${known.join(', ')}`);
 }

@@ -1,7 +1,7 @@
 /** Aligned tables without borders, which survive being pasted into an email. */
 import { stripVTControlCharacters } from 'node:util';
 import Table from 'cli-table3';
-import { WIDTH } from './text.js';
+import { textWidth } from './text.js';
 
 const NO_BORDERS = {
   top: '',
@@ -20,6 +20,9 @@ const NO_BORDERS = {
   'right-mid': '',
   middle: '',
 };
+
+/** Columns that a wrapped column has at least. */
+const LAST_MIN = 16;
 
 /** Spaces between two columns. */
 const GAP = 2;
@@ -47,7 +50,8 @@ export function tableLines(
   const colWidths = widths.map((width) => width + GAP);
   if (options.wrapLast === true) {
     const others = colWidths.slice(0, -1).reduce((sum, width) => sum + width, 0);
-    colWidths[colWidths.length - 1] = Math.min(colWidths.at(-1) ?? 0, WIDTH - others);
+    const left = Math.max(LAST_MIN, textWidth() - others);
+    colWidths[colWidths.length - 1] = Math.min(colWidths.at(-1) ?? 0, left);
   }
   const table = new Table({
     head: [...head],
@@ -85,7 +89,7 @@ export function splitTable(
   let part: number[] = [];
   let used = 0;
   for (let column = 1; column < widths.length; column++) {
-    if (part.length > 0 && used + GAP + widths[column] > WIDTH) {
+    if (part.length > 0 && used + GAP + widths[column] > textWidth()) {
       parts.push(part);
       part = [];
     }

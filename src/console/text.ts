@@ -1,7 +1,29 @@
 /** Plain text: widths, numbers and wrapping. Everything a report prints goes through here. */
 
-/** Columns that reports keep to: what a terminal, an email and a code review have room for. */
+/** Columns that sentences keep to at most: longer lines are hard to read. */
+const PROSE_MAX = 120;
+
+/** The least that can be asked for. Nothing is cut below it, but lines are longer then. */
+export const WIDTH_MIN = 40;
+
+/** Columns where nobody has asked for a number: what an email and a code review have room for. */
 export const WIDTH = 100;
+
+let columns: number = WIDTH;
+
+/** Columns that all text keeps to. */
+export function textWidth(): number {
+  return columns;
+}
+
+/**
+ * Sets the columns that all text keeps to from now on.
+ *
+ * @param asked - those that were asked for; by default those of the terminal, or 80 without one.
+ */
+export function setTextWidth(asked: number | undefined): void {
+  columns = Math.max(WIDTH_MIN, asked ?? (process.stdout.columns || 80));
+}
 
 /** In a table, a property that does not apply to a policy; JSON has the words. */
 export const NOT_APPLICABLE = 'n/a';
@@ -43,11 +65,12 @@ export function plural(n: number, noun: string): string {
  * @param rest - what the others begin with.
  */
 export function wrap(text: string, first: string, rest: string): string[] {
+  const width = Math.min(columns, PROSE_MAX);
   const lines: string[] = [];
   let line = first;
   let empty = true;
   for (const word of text.split(' ')) {
-    if (!empty && line.length + 1 + word.length > WIDTH) {
+    if (!empty && line.length + 1 + word.length > width) {
       lines.push(line);
       [line, empty] = [rest, true];
     }

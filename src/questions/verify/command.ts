@@ -1,5 +1,5 @@
 /** The command line of `vlbr verify`. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import {
   collect,
   driverOption,
@@ -11,6 +11,7 @@ import {
   wholeNumber,
   POLICIES_SAY,
   timeLimitOption,
+  widthOption,
 } from '../../console/arguments.js';
 import {
   EXIT_CUT_SHORT,
@@ -64,7 +65,15 @@ export function verifyCommand(done: (code: number) => void): Command {
     .option('--seed <n>', SEED_SAYS, seedNumber, 1)
     .option('--no-shorten', 'no exploration for schedules shorter than those found')
     .option('--schedule <file>', 'recording of a host (see: vlbr look); repeatable', collect);
-  return addPictureOptions(addRecordingOptions(command), ['html'])
+  addPictureOptions(addRecordingOptions(command), ['html'])
+    .option('--show <what>', 'counterexamples: a number, POLICY, POLICY/PROPERTY or all', collect)
+    .option('--legend', 'why cells are as they are, and how often each risk was met')
+    .option('--summary', 'only the conclusion and the matrix')
+    .addOption(
+      new Option('--quiet', 'only the last line, and what is not expected').conflicts('summary'),
+    )
+    .addOption(widthOption());
+  return command
     .addOption(timeLimitOption())
     .option('--json', 'one JSON object on standard output')
     .addHelpText('after', `${HELP}\n${EXITS}`)

@@ -1,4 +1,7 @@
-/** The report of a campaign as text: the matrix, what was run, and every counterexample. */
+/**
+ * The report of a campaign as text: what was run, counterexamples that are asked for or not
+ * expected, and at the end a conclusion and the matrix.
+ */
 import { declareLines } from './declare.js';
 import type { KernelVerdict } from './kernel_verdict.js';
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
@@ -7,16 +10,14 @@ import type { KernelInfo } from '../../tree/binary.js';
 import { type Recording, summarize } from '../../recording/recording.js';
 import { printable } from '../../recording/trace_error.js';
 import type { Shape } from '../../machine/config.js';
-import type { Counterexample, Report, Result, Verdict } from '../../campaign/campaign.js';
+import type { Report, Result, Verdict } from '../../campaign/campaign.js';
 import { REACH_NAMES } from '../../judge/properties.js';
 import { RecordedWindows, WINDOW_STEPS } from '../../schedule/recorded.js';
-import { caseOf, withDriver } from '../../campaign/replay_file.js';
-import { encodeToken } from '../../schedule/token.js';
 import type { Colours } from '../../console/colours.js';
 import { exitCodeOf } from '../../console/exit_codes.js';
 import { guestText } from '../../tell/source_text.js';
-import { nameMsrs } from '../../tell/msr_name.js';
-import { policyWords } from '../../console/policy_files.js';
+import { conclusionLines, matrixLines } from './conclusion.js';
+import { counterexampleLines, isUnexpected, numbered, SHOW_ALL, shown } from './counterexamples.js';
 import { splitTable, tableLines } from '../../console/table.js';
 import {
   ascii,
@@ -24,10 +25,9 @@ import {
   grouped,
   NOT_APPLICABLE,
   plural,
-  WIDTH,
+  textWidth,
   wrap,
 } from '../../console/text.js';
-import { timeline } from '../../tell/timeline.js';
 
 /** What was asked for, and what came of it. */
 export interface Campaign {
@@ -45,6 +45,8 @@ export interface Campaign {
   readonly recordings: readonly Recording[];
   /** The runs for each policy that were asked for; a recording may take more. */
   readonly runsAsked: number;
+  /** Properties of policies that were asked for. */
+  readonly properties: number;
   readonly elapsed_s: number;
   readonly report: Report;
   readonly byKernel: KernelVerdict;
@@ -83,6 +85,15 @@ export const VERDICT_WORDS: Readonly<Record<Verdict, string>> = {
   vacuous: 'vacuous',
   'not applicable': NOT_APPLICABLE,
 };
+/** How much of a report is printed. */
+export interface Extent {
+  /** What --show asks for: numbers, policies, POLICY/PROPERTY, `kernel` or `all`. */
+  readonly show: readonly string[];
+  /** Only the conclusion and the matrix, or only the last line, and what is not expected. */
+  readonly only?: 'summary' | 'quiet';
+  /** Why cells are as they are, each action's count, and how often each situation was met. */
+  readonly legend?: boolean;
+}
 
 const RANDOM_SAYS =
   'random: a verdict is of the schedules that were run; vlbr explore looks at every schedule of ' +
@@ -92,22 +103,49 @@ const MINIMAL_SAYS =
   'minimal: exploration of one pCPU with 2 VMs of 1 vCPU, and with 1 VM of 2, found no schedule ' +
   'of fewer actions';
 
-/** The whole report, as lines. */
-export function verifyText(campaign: Campaign, colours: Colours): string[] {
+/** The report, as lines. @throws UsageError for a number of --show that there is not. */
+export function verifyText(
+  campaign: Campaign,
+  colours: Colours,
+  { show, only, legend = false }: Extent = { show: [] },
+): string[] {
   const { report } = campaign;
+  const all = numbered(report);
+  const asked = shown(all, show);
+  const news = only === 'summary' ? [] : all.filter(isUnexpected);
+  const told = [...asked, ...news.filter((one) => !asked.includes(one))];
+  const everything = legend || show.includes(SHOW_ALL);
+  const counterexamples = counterexampleLines(campaign, told, colours);
+  const cut = report.interrupted ? [...interruptedLines(campaign, colours), ''] : [];
+  const unexpected = [...unexpectedLines(campaign, colours), ...cut];
+  const last = countLine(campaign, colours);
+  if (only === 'quiet') return [...withGap(counterexamples.slice(1)), ...unexpected, last];
+  const conclusion = [
+    ...conclusionLines(campaign, colours),
+    '',
+    ...matrixLines(campaign, unexpectedOf(report), colours),
+    '',
+    ...wrap(MORE_SAYS, '', '  '),
+    last,
+  ];
+  if (only === 'summary') return [...unexpected, ...conclusion];
   return [
     ...headLines(campaign, colours),
+    ...runLines(campaign),
+    ...(everything ? ['', ...workLines(report), '', ...legendLines(report)] : []),
+    ...counterexamples,
     '',
-    ...matrixLines(report, colours),
-    '',
-    ...legendLines(report),
-    '',
-    ...workLines(campaign),
-    ...report.results.flatMap((_, i) => failureLines(campaign, i, colours)),
-    ...findingLines(campaign, colours),
-    '',
-    ...closingLines(campaign, colours),
+    ...unexpected,
+    ...conclusion,
   ];
+}
+
+const MORE_SAYS =
+  'More: --show N, --show POLICY/PROPERTY or --show all tells counterexamples, vlbr explain 001 ' +
+  'a schedule that is kept; --legend says why cells are as they are.';
+
+function withGap(lines: readonly string[]): string[] {
+  return lines.length === 0 ? [] : [...lines, ''];
 }
 
 function headLines(campaign: Campaign, colours: Colours): string[] {
@@ -118,7 +156,8 @@ function headLines(campaign: Campaign, colours: Colours): string[] {
     recordings.length > 0
       ? [...recordings.flatMap(scheduleLines), ...windowLines(campaign)]
       : shapeLines(shapes);
-  return [colours.bold(`vlbr verify: ${what}`), ...machines];
+  const head = wrap(`vlbr verify: ${what}`, '', '  ').map((line) => colours.bold(line));
+  return [...head, ...machines];
 }
 
 function shapeLines(shapes: readonly Shape[]): string[] {
@@ -151,43 +190,10 @@ function windowLines({ recordings, runsAsked }: Campaign): string[] {
   return wrap(`${text}, since what is recorded fills ${what}`, '', '  ');
 }
 
-/** Properties as rows, policies as columns; `!` marks what is not expected. */
-function matrixLines(report: Report, colours: Colours): string[] {
-  const { results } = report;
-  const unexpected = new Set(unexpectedOf(report));
-  const policies = [...new Set(results.map(({ policy }) => policy))];
-  const properties = [...new Set(results.map(({ property }) => property))];
-  const rows = properties.map((property) => [
-    property,
-    ...policies.map((policy) => {
-      const result = results.find((r) => r.policy === policy && r.property === property);
-      return result === undefined ? '' : cell(result, unexpected.has(result), colours);
-    }),
-  ]);
-  return splitTable(['', ...policies], rows);
-}
-
-function cell({ verdict, runs }: Result, isUnexpected: boolean, colours: Colours): string {
-  const word = verdict === 'vacuous' && runs === 0 ? 'not run' : VERDICT_WORDS[verdict];
-  if (isUnexpected) return colours.red(colours.bold(`${word}!`));
-  switch (verdict) {
-    case 'holds':
-      return colours.green(word);
-    case 'fails':
-      return colours.yellow(word);
-    default:
-      return colours.dim(word);
-  }
-}
-
 /** Why some cells are as they are. */
 function legendLines(report: Report): string[] {
   const { results } = report;
   const lines: string[] = [];
-  if (unexpectedOf(report).length > 0) lines.push('! not the expected verdict');
-  if (results.some(({ verdict, runs }) => verdict === 'vacuous' && runs > 0)) {
-    lines.push('vacuous: holds, but the situation in which it could fail never came up');
-  }
   lines.push(...wrap(RANDOM_SAYS, '', '  '));
   const labels = new Set(results.map(({ counterexample }) => counterexample?.label));
   if (labels.has('minimal')) lines.push(...wrap(MINIMAL_SAYS, '', '  '));
@@ -207,24 +213,30 @@ function legendLines(report: Report): string[] {
   return lines;
 }
 
-/** How much was run, which actions, and how often each risk was met. */
-function workLines({ report, elapsed_s }: Campaign): string[] {
-  const { runs, steps, actions, results } = report;
+/** How much was run, in how long. */
+function runLines({ report, elapsed_s }: Campaign): string[] {
+  const { runs, steps } = report;
   const mean = runs === 0 ? 0 : steps / runs;
   const total = `${plural(runs, 'run')}, ${plural(steps, 'action')}`;
-  const lines = [
-    `random: ${total} (mean ${mean.toFixed(1)} a run); ${elapsed_s.toFixed(1)} s in all`,
-    '0 % skipped: each action is drawn from those that are possible next',
-    '',
-    ...actionColumns(actions),
-  ];
+  const text = `${total} (mean ${mean.toFixed(1)} a run); ${elapsed_s.toFixed(1)} s in all`;
+  return wrap(`random: ${text}`, '', '  ');
+}
+
+/** How often each action was performed, and each risk was met. */
+function workLines({ actions, results }: Report): string[] {
   const policies = [...new Map(results.map(({ policy, reach }) => [policy, reach]))];
   const rows = REACH_NAMES.map((name) => [
     name,
     ...policies.map(([, reach]) => compact(reach[name] ?? 0)),
   ]);
   const head = ['risky situations met', ...policies.map(([policy]) => policy)];
-  return [...lines, '', ...splitTable(head, rows, { numeric: true })];
+  return [
+    ...wrap('0 % skipped: each action is drawn from those that are possible next', '', '  '),
+    '',
+    ...actionColumns(actions),
+    '',
+    ...splitTable(head, rows, { numeric: true }),
+  ];
 }
 
 /** Name and count, several to a line. */
@@ -233,73 +245,12 @@ function actionColumns(actions: Readonly<Record<string, number>>): string[] {
   const name = Math.max(...entries.map(([key]) => key.length));
   const count = Math.max(...entries.map(([, n]) => grouped(n).length));
   const cells = entries.map(([key, n]) => `${key.padEnd(name)} ${grouped(n).padStart(count)}`);
-  const perLine = Math.max(1, Math.floor((WIDTH + 3) / (name + 1 + count + 3)));
+  const perLine = Math.max(1, Math.floor((textWidth() + 3) / (name + 1 + count + 3)));
   const lines: string[] = [];
   for (let i = 0; i < cells.length; i += perLine) {
     lines.push(cells.slice(i, i + perLine).join('   '));
   }
   return lines;
-}
-
-/** The i-th result's counterexample, if it has one. */
-function failureLines(campaign: Campaign, i: number, colours: Colours): string[] {
-  const { report, model } = campaign;
-  const { policy, property, verdict, expected, reason, counterexample } = report.results[i];
-  if (counterexample === null) return [];
-  const known = verdict === expected ? `known: ${ascii(reason)}` : 'not expected';
-  const twin = report.results
-    .slice(0, i)
-    .find((r) => r.policy === policy && sameSchedule(r.counterexample, counterexample));
-  const body =
-    twin === undefined
-      ? timelineLines(campaign, counterexample)
-      : [
-          `  the schedule of ${twin.property} above`,
-          ...wrap(ascii(nameMsrs(model, counterexample.text)), '      => ', '         '),
-          replayLine(campaign, counterexample),
-        ];
-  const { label, actions } = counterexample;
-  const title = `${policy} breaks ${property}: ${plural(actions.length, 'action')} (${label})`;
-  return ['', colours.bold(title), ...wrap(known, '  ', '    '), ...body];
-}
-
-function sameSchedule(a: Counterexample | null, b: Counterexample): boolean {
-  return a !== null && scheduleText(a) === scheduleText(b);
-}
-
-function scheduleText({ shape, actions }: Counterexample): string {
-  return JSON.stringify([shape, actions]);
-}
-
-function timelineLines(campaign: Campaign, counterexample: Counterexample): string[] {
-  const { lines } = timeline(withDriver(caseOf(counterexample), campaign.driver));
-  return [...lines, replayLine(campaign, counterexample)];
-}
-
-/** One word, however long, on a line of its own: it is there to be copied. */
-function replayLine({ driverWords }: Campaign, counterexample: Counterexample): string {
-  const words = [...driverWords, ...policyWords(counterexample.policy)];
-  return `  ${['vlbr replay', encodeToken(counterexample), ...words].join(' ')}`;
-}
-
-/** What the guest's kernel breaks by itself counts against no policy. */
-function findingLines(campaign: Campaign, colours: Colours): string[] {
-  const { kernelFindings } = campaign.report;
-  // What is not known is told first.
-  const ordered = [true, false].flatMap((unknown) =>
-    kernelFindings.filter(({ known }) => (known === null) === unknown),
-  );
-  return ordered.flatMap(({ property, known, counterexample }) => [
-    '',
-    colours.bold(`the guest's kernel breaks ${property}`),
-    '  by itself, as it would on a pCPU of its own: counts against no policy',
-    ...wrap(
-      known === null ? `not known of Linux ${campaign.byKernel.list.version}` : `known: ${known}`,
-      '  ',
-      '    ',
-    ),
-    ...timelineLines(campaign, counterexample),
-  ]);
 }
 
 /** What is not expected of the guest's kernel. */
@@ -335,12 +286,10 @@ function interruptedLines({ report, policies, runsAsked }: Campaign, colours: Co
   ).map((line) => colours.yellow(line));
 }
 
-function closingLines(campaign: Campaign, colours: Colours): string[] {
-  const { report } = campaign;
-  const { results, interrupted } = report;
-  const unexpected = unexpectedOf(report);
+/** Each verdict that is not the expected one, and what is new of the kernel. */
+function unexpectedLines(campaign: Campaign, colours: Colours): string[] {
+  const unexpected = unexpectedOf(campaign.report);
   const lines: string[] = [];
-  if (interrupted) lines.push(...interruptedLines(campaign, colours));
   if (unexpected.length > 0) {
     const rows = unexpected.map(({ policy, property, verdict, expected, reason }) => [
       policy,
@@ -350,12 +299,17 @@ function closingLines(campaign: Campaign, colours: Colours): string[] {
     lines.push(...tableLines(['policy', 'property', 'verdict'], rows, { wrapLast: true }), '');
     lines.push(...declareLines(unexpected));
     if (unexpected.some(({ expected }) => expected === 'fails')) {
-      lines.push('A known failure that was not met may need more --runs, or other machines.', '');
+      const text = 'A known failure that was not met may need more --runs, or other machines.';
+      lines.push(...wrap(text, '', ''), '');
     }
   }
-  lines.push(...kernelLines(campaign, colours));
+  return [...lines, ...kernelLines(campaign, colours)];
+}
+
+/** How many verdicts there are, and how many are not expected. */
+function countLine(campaign: Campaign, colours: Colours): string {
+  const { results } = campaign.report;
   const all = unexpectedIn(campaign);
   const count = `${plural(results.length, 'verdict')}, ${grouped(all)} unexpected`;
-  lines.push(all === 0 ? colours.green(count) : colours.red(count));
-  return lines;
+  return all === 0 ? colours.green(count) : colours.red(count);
 }

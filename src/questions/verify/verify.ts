@@ -1,12 +1,13 @@
 /** `vlbr verify`: judges policies by a campaign and prints the report. */
 import type { KernelVersion } from '../../guest/perf/kernel.js';
 import { PORT } from '../../guest/perf/lbr_port.js';
-import { PROPERTY_NAMES } from '../../judge/properties.js';
+import { POLICY_PROPERTIES, PROPERTY_NAMES, type PropertyName } from '../../judge/properties.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { coloursFor } from '../../console/colours.js';
 import { verifyJson } from './json.js';
 import { kernelVerdict } from './kernel_verdict.js';
-import { type Campaign, exitCodeFor, verifyText } from './text.js';
+import { checkShow, showWords } from './counterexamples.js';
+import { type Campaign, type Extent, exitCodeFor, verifyText } from './text.js';
 import { type Shape, shapeProblem } from '../../machine/config.js';
 import type { HostSchedule, Recording } from '../../recording/recording.js';
 import { checkPictures, type PictureOptions } from '../../console/picture_options.js';
@@ -24,6 +25,7 @@ import type { DriverOptions } from '../../console/kernel_source.js';
 import { askedCode, askedPort, driverWords } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
 import { withPolicyFiles } from '../../console/policy_files.js';
+import { setTextWidth } from '../../console/text.js';
 
 /** The build puts the worker's code beside this. */
 const WORKER: URL = new URL('./verify_worker.js', import.meta.url);
@@ -40,6 +42,11 @@ export interface VerifyOptions
   readonly shorten: boolean;
   readonly schedule?: readonly string[];
   readonly json?: boolean;
+  readonly show?: readonly string[];
+  readonly summary?: boolean;
+  readonly quiet?: boolean;
+  readonly legend?: boolean;
+  readonly width?: number;
 }
 
 /** Returns the exit code. @throws UsageError before anything has run. */
@@ -48,6 +55,7 @@ export async function verify(given: VerifyOptions): Promise<number> {
   const options = { ...given, policy: await withPolicyFiles(given.policy) };
   const code = await askedCode(options);
   const asked = jobOf(options);
+  const extent = extentOf(options, asked);
   const recordings = await recordingsOf(options);
   // Exploration knows the port and lbr.c.
   const shorten = asked.shorten && code?.driver.image === undefined;
@@ -70,12 +78,13 @@ export async function verify(given: VerifyOptions): Promise<number> {
     shapes,
     recordings,
     runsAsked: job.runs,
+    properties: job.properties.filter(isOfPolicies).length,
     elapsed_s,
     report,
     byKernel: kernelVerdict(report, job, model),
   };
   if (options.json === true) printJson(verifyJson(campaign));
-  else if (!quiet) printLines(verifyText(campaign, coloursFor(process.stdout.isTTY)));
+  else if (!quiet) printLines(verifyText(campaign, coloursFor(process.stdout.isTTY), extent));
   await writePictures(options, async () => {
     const { verifyHtml } = await import('./html.js');
     return verifyHtml(campaign);
@@ -97,6 +106,23 @@ function jobOf(options: VerifyOptions): Omit<VerifyJob, 'binary' | 'version' | '
   // A recording's own machine is not one of those that are explored.
   const shorten = options.shorten && (options.schedule ?? []).length === 0;
   return { cpus: [cpu], kernel, shapes, policies, properties, runs, seed, shorten };
+}
+
+/** How much is printed, and in how many columns. @throws UsageError for a wrong --show. */
+function extentOf(
+  { show = [], summary, quiet, legend, json, width }: VerifyOptions,
+  { policies, properties }: Pick<VerifyJob, 'policies' | 'properties'>,
+): Extent {
+  const words = showWords(show);
+  checkShow(words, policies, properties);
+  // Lines of JSON are the same on every terminal.
+  if (json !== true) setTextWidth(width);
+  const only = quiet === true ? 'quiet' : summary === true ? 'summary' : undefined;
+  return { show: words, ...(only === undefined ? {} : { only }), legend: legend === true };
+}
+
+function isOfPolicies(name: PropertyName): boolean {
+  return POLICY_PROPERTIES.some((property) => property.name === name);
 }
 
 /** One shape if any part of it was given, else those that make runs meet the most. */

@@ -2,10 +2,22 @@
 import { listFor } from '../../../src/campaign/kernel_lists.js';
 import { describe, expect, it } from 'vitest';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
-import { type PropertyName, REACH_NAMES } from '../../../src/judge/properties.js';
+import {
+  POLICY_PROPERTIES,
+  type PropertyName,
+  REACH_NAMES,
+} from '../../../src/judge/properties.js';
 import { coloursFor } from '../../../src/console/colours.js';
+import { setTextWidth, WIDTH } from '../../../src/console/text.js';
+import { ALL_POLICIES } from '../../../src/host/policy/index.js';
+import { checkShow, showWords } from '../../../src/questions/verify/counterexamples.js';
 import { verifyJson } from '../../../src/questions/verify/json.js';
-import { type Campaign, unexpectedOf, verifyText } from '../../../src/questions/verify/text.js';
+import {
+  type Campaign,
+  type Extent,
+  unexpectedOf,
+  verifyText,
+} from '../../../src/questions/verify/text.js';
 import { encodeToken } from '../../../src/schedule/token.js';
 import type { Counterexample, Report, Result, Verdict } from '../../../src/campaign/campaign.js';
 import { DEFAULT_SHAPES } from '../../../src/campaign/campaign.js';
@@ -57,15 +69,20 @@ function campaign(results: readonly Result[], more: Partial<Report> = {}): Campa
     kernel: '6.1',
     ...driver,
     seed: 7,
-    policies: ['never', 'always'],
     shapes: DEFAULT_SHAPES,
     recordings: [],
     runsAsked: 5,
   };
-  return { ...options, elapsed_s: 2, report, byKernel: BY_KERNEL };
+  const policies = [...new Set(results.map(({ policy }) => policy))];
+  const asked = { policies, properties: 15 };
+  return { ...options, ...asked, elapsed_s: 2, report, byKernel: BY_KERNEL };
 }
 
-const text = (of: Campaign): string => verifyText(of, coloursFor(false)).join('\n');
+const text = (of: Campaign, extent?: Extent): string =>
+  verifyText(of, coloursFor(false), extent).join('\n');
+
+/** With all that can be told. */
+const whole = (of: Campaign): string => text(of, { show: ['all'] });
 
 const MIXED = [
   result('never', 'no-leak/vm', 'fails', 'fails', 'nobody\u2019s job'),
@@ -77,32 +94,36 @@ const MIXED = [
 ];
 
 describe('verifyText', () => {
-  it('the report has properties as rows, policies as columns, and marks the unexpected', () => {
+  it('the matrix has a row for each policy, and marks what is not expected', () => {
     const printed = text(campaign(MIXED));
-    expect(printed).toMatch(/^ +never +always$/m);
-    expect(printed).toMatch(/^no-leak\/vm +FAILS +holds$/m);
-    expect(printed).toMatch(/^no-leak\/task +FAILS! +holds!$/m);
-    expect(printed).toMatch(/^balanced +vacuous! +n\/a$/m);
+    expect(printed).toMatch(/^ +1  2  3$/m);
+    expect(printed).toMatch(/^never {2}x {2}x! v!$/m);
+    expect(printed).toMatch(/^always \. {2}\.! -$/m);
+    expect(printed).toContain('1 no-leak/vm  2 no-leak/task  3 balanced');
     expect(printed).toContain('! not the expected verdict');
-    expect(printed).toContain('n/a balanced: it says nothing (always)');
+    expect(printed).toContain('v vacuous: the situation');
+    expect(printed).not.toContain('? not judged');
+    expect(whole(campaign(MIXED))).toContain('n/a balanced: it says nothing (always)');
     expect(printed).toMatch(/^always +no-leak\/task +holds, expected: fails \(it is known\)$/m);
     expect(printed).toContain('may need more --runs');
     expect(printed.split('\n').at(-1)).toBe('6 verdicts, 3 unexpected');
   });
-  it('the report says how much ran, of what, and what it met', () => {
-    const printed = text(campaign(MIXED));
+  it('the report says how much ran and, where that is asked for, of what, and what it met', () => {
+    const printed = text(campaign(MIXED), { show: [], legend: true });
     expect(printed).toContain('random: 10 runs, 595 actions (mean 59.5 a run); 2.0 s in all');
     expect(printed).toContain('0 % skipped');
     expect(printed).toContain('call 1,234   ret      5');
     for (const name of REACH_NAMES) expect(printed).toMatch(new RegExp(`^${name} `, 'm'));
+    expect(text(campaign(MIXED))).toContain('random: 10 runs');
+    expect(text(campaign(MIXED))).not.toContain('0 % skipped');
   });
   it('each counterexample ends with its line to replay, and a schedule is shown once', () => {
-    const printed = text(campaign(MIXED));
+    const printed = whole(campaign(MIXED));
     for (const { counterexample: found } of MIXED) {
       if (found !== null) expect(printed).toContain(`\n  vlbr replay ${encodeToken(found)}\n`);
     }
     expect(printed.match(/: fork$/gm)?.length).toBe(1);
-    expect(printed).toContain('  the schedule of no-leak/vm above');
+    expect(printed).toContain('  the schedule of 1 above');
     expect(printed).toContain("  known: nobody's job");
   });
   it('each counterexample has a label, and the report says what the labels mean', () => {
@@ -110,14 +131,42 @@ describe('verifyText', () => {
     const other = result('pv-v2', 'no-leak/vm', 'fails', 'fails');
     const found = counterexample('never', 'no-leak/vm');
     const minimal = { ...broken, counterexample: { ...found, label: 'minimal' as const } };
-    const printed = text(campaign([minimal, other]));
-    expect(printed).toContain('never breaks no-leak/vm: 1 action (minimal)');
-    expect(printed).toContain('pv-v2 breaks no-leak/vm: 1 action (shrunk)');
+    const printed = whole(campaign([minimal, other]));
+    expect(printed).toContain('1: never breaks no-leak/vm: 1 action (minimal)');
+    expect(printed).toContain('2: pv-v2 breaks no-leak/vm: 1 action (shrunk)');
     expect(printed).toMatch(/^minimal: exploration [^]* found no schedule of\s+fewer actions$/m);
     expect(printed).toMatch(/^shrunk: the shortest schedule found/m);
     expect(printed).toMatch(/^random: a verdict is of the schedules that were run; vlbr explore/m);
-    expect(text(campaign([minimal]))).not.toMatch(/^shrunk:/m);
-    expect(text(campaign([other]))).not.toMatch(/^minimal:/m);
+    expect(whole(campaign([minimal]))).not.toMatch(/^shrunk:/m);
+    expect(whole(campaign([other]))).not.toMatch(/^minimal:/m);
+  });
+
+  const SHOWN = /^(\d+): (?:\S+ breaks|the guest's kernel breaks)/gm;
+  const numbers = (extent?: Extent): string[] =>
+    [...text(campaign(MIXED), extent).matchAll(SHOWN)].map(([, number]) => number);
+
+  it('a counterexample is told if it is asked for, or if it is not expected', () => {
+    expect(numbers()).toEqual(['2']);
+    expect(numbers({ show: ['1'] })).toEqual(['1', '2']);
+    expect(numbers({ show: ['never/no-leak/vm'] })).toEqual(['1', '2']);
+    expect(numbers({ show: ['never'] })).toEqual(['1', '2']);
+    expect(numbers({ show: ['all'] })).toEqual(['1', '2']);
+    expect(numbers({ show: ['always', 'kernel'] })).toEqual(['2']);
+    expect(numbers({ show: ['1'], only: 'quiet' })).toEqual(['1', '2']);
+    expect(numbers({ show: [], only: 'summary' })).toEqual([]);
+    expect(() => numbers({ show: ['3'] })).toThrow('--show 3: there are 1 to 2');
+    expect(() => text(campaign([]), { show: ['1'] })).toThrow('--show 1: there is none');
+  });
+
+  it('--summary begins with what is not expected, and --quiet ends with the count alone', () => {
+    const summary = text(campaign(MIXED), { show: [], only: 'summary' });
+    expect(summary).toMatch(/^policy +property +verdict\n/);
+    expect(summary).toContain('\nConclusion\n');
+    const quiet = text(campaign(MIXED), { show: [], only: 'quiet' });
+    expect(quiet).toMatch(/^2: never breaks no-leak\/task/);
+    expect(quiet).not.toContain('Conclusion');
+    const fine = campaign([result('always', 'no-leak/vm', 'holds', 'holds')]);
+    expect(text(fine, { show: [], only: 'quiet' })).toBe('1 verdict, 0 unexpected');
   });
 
   it('the report always tells the guest kernel’s own failures apart', () => {
@@ -128,8 +177,13 @@ describe('verifyText', () => {
     };
     const unknown = { ...finding, property: 'no-warn' as const, known: null };
     const one = campaign([], { kernelFindings: [finding, unknown] });
-    const printed = text({ ...one, byKernel: { ...BY_KERNEL, unknown: [unknown] } });
-    expect(printed.indexOf('breaks no-warn')).toBeLessThan(printed.indexOf('breaks balanced'));
+    const judged = { ...one, byKernel: { ...BY_KERNEL, unknown: [unknown] } };
+    expect(text(judged)).not.toContain('kernel breaks balanced');
+    expect(text(judged)).toContain("2: the guest's kernel breaks no-warn");
+    expect(text(judged)).toMatch(
+      /^Linux 6.1 {2}breaks balanced, no-warn by itself: 1 not known, .*--show kernel\)$/m,
+    );
+    const printed = text(judged, { show: ['kernel'] });
     expect(printed).toContain('  known: it is known');
     expect(printed).toMatch(/^no-warn +breaks it; not known of Linux 6.1$/m);
     expect(printed).toMatch(/^0 verdicts, 1 unexpected$/m);
@@ -139,24 +193,105 @@ describe('verifyText', () => {
   it('a report that was cut short says how much was run, and expects no more', () => {
     const never = MIXED.filter(({ policy }) => policy === 'never');
     const cut = { interrupted: true, runs: 7 };
-    const printed = text(campaign(never, cut));
+    const both = { policies: ['never', 'always'] };
+    const printed = text({ ...campaign(never, cut), ...both });
     expect(printed).toContain('cut short after 7 of 10 runs; not run at all: always');
-    expect(printed).toMatch(/^balanced +vacuous$/m);
-    expect(printed).toMatch(/^no-leak\/task +FAILS!$/m);
+    expect(printed).toMatch(/^never +x {2}x! v$/m);
+    expect(printed).toMatch(/^always +\? {2}\? {2}\?$/m);
+    expect(printed).toContain('\nConclusion so far\n');
     expect(printed.split('\n').at(-1)).toBe('3 verdicts, 1 unexpected');
-    const none = text(campaign([{ ...MIXED[2], runs: 0 }, MIXED[3]], cut));
-    expect(none).toMatch(/^balanced +not run$/m);
-    expect(none).not.toContain('vacuous: holds');
+    const none = text({ ...campaign([{ ...MIXED[2], runs: 0 }, MIXED[3]], cut), ...both });
+    expect(none).toMatch(/^never +\? {2}\?$/m);
+    expect(none).not.toContain('v vacuous');
     expect(none).toContain('cut short after 7 of 10 runs; not run at all: never');
     expect(text(campaign(MIXED, cut))).toMatch(/^cut short after 7 of 10 runs$/m);
+    const quiet = text(campaign(MIXED, cut), { show: [], only: 'quiet' });
+    expect(quiet).toMatch(/^cut short after 7 of 10 runs$/m);
   });
-  it('the report never needs more than 100 columns for many policies', () => {
-    const many = Array.from({ length: 14 }, (_, i) =>
-      result(`policy-${i}`, 'no-leak/vm', i % 2 === 0 ? 'holds' : 'vacuous', 'holds'),
+  it.each([60, 80, 200])('no line but a token is longer than %i columns', (width) => {
+    const all = ALL_POLICIES.flatMap(({ name }, p) =>
+      POLICY_PROPERTIES.map((property, i) => {
+        const verdict = (p + i) % 3 === 0 ? 'fails' : 'holds';
+        return result(
+          name,
+          property.name,
+          verdict,
+          p % 2 === 0 ? 'fails' : verdict,
+          'because of it',
+        );
+      }),
     );
-    const lines = verifyText(campaign(many), coloursFor(false));
-    expect(lines.filter((line) => line.length > 100)).toEqual([]);
-    for (const { policy } of many) expect(lines.join('\n')).toMatch(new RegExp(`\\b${policy}\\b`));
+    setTextWidth(width);
+    try {
+      const long = verifyText(campaign(all), coloursFor(false), { show: [], legend: true })
+        .filter((line) => !line.startsWith('  vlbr replay '))
+        .filter((line) => line.length > width);
+      expect(long).toEqual([]);
+    } finally {
+      setTextWidth(WIDTH);
+    }
+  });
+});
+
+describe('the conclusion', () => {
+  const conclusion = (results: readonly Result[], more: Partial<Campaign> = {}): string[] => {
+    const lines = text({ ...campaign(results), ...more }).split('\n');
+    const at = lines.indexOf('Conclusion');
+    return lines.slice(at + 1, lines.indexOf('', at));
+  };
+  const every = (policy: string, of: (property: PropertyName) => Verdict): Result[] =>
+    POLICY_PROPERTIES.map(({ name }) => result(policy, name, of(name), of(name), 'known'));
+
+  it('a policy is sound, sound at a cost, or broken by its gravest breach', () => {
+    const sound = every('parked', () => 'holds');
+    const costs = every('always', (name) => (name === 'no-needless-switch' ? 'fails' : 'holds'));
+    const broken = every('merged', (name) => (name.startsWith('no-l') ? 'fails' : 'holds'));
+    expect(conclusion([...broken, ...costs, ...sound])).toEqual([
+      'sound         parked',
+      'sound, costs  always: no-needless-switch in 1 action (--show 5)',
+      'merged        breaks 4 of 15: no-leak/vm in 1 action (--show 3, explain 001)',
+    ]);
+  });
+  it('what is not expected is told before what is graver', () => {
+    const broken = every('merged', (name) => (name.startsWith('no-l') ? 'fails' : 'holds'));
+    const [first, ...others] = broken;
+    expect(conclusion([{ ...first, expected: 'holds' }, ...others])).toEqual([
+      'merged  breaks 4 of 15, 1 of them unexpected: ' +
+        'no-loss/callstack in 1 action (--show 1, explain 004)',
+    ]);
+  });
+  it('a policy is not said to hold what no run has judged', () => {
+    const sound = every('parked', () => 'holds');
+    const noRuns = sound.map((one) => ({ ...one, runs: 0 }));
+    expect(conclusion(noRuns)).toEqual(['not judged  parked']);
+    expect(text(campaign(noRuns))).toMatch(/^parked(?: +\?){15}$/m);
+    expect(text(campaign(noRuns))).toContain('? not judged: no run');
+    expect(conclusion([], { policies: ['v4'] })).toEqual(['not judged  v4']);
+    const [one, ...others] = sound;
+    expect(conclusion([{ ...one, verdict: 'vacuous' }, ...others])).toEqual([
+      'holds so far  parked',
+    ]);
+  });
+  it('of some of the properties, a policy holds them or not, and is not called sound', () => {
+    const some = [result('parked', 'no-leak/vm', 'holds', 'holds')];
+    expect(conclusion(some, { properties: 1 })).toEqual(['holds  parked']);
+    const none = every('mediated', () => 'holds');
+    expect(conclusion(none)).toEqual(['no guest LBR  mediated']);
+  });
+});
+
+describe('the words of --show', () => {
+  it('--show takes lists, and each word once', () => {
+    expect(showWords(['1,2', ' 2', 'all'])).toEqual(['1', '2', 'all']);
+  });
+  it('--show refuses what can be no counterexample, and guesses what was meant', () => {
+    const check = (word: string) => (): void => checkShow([word], ['merged'], ['no-leak/vm']);
+    for (const word of ['1', 'all', 'kernel', 'merged', 'merged/no-leak/vm']) {
+      expect(check(word)).not.toThrow();
+    }
+    expect(check('mergd')).toThrow("there is no counterexample 'mergd'. Did you mean merged?");
+    expect(check('merged/no-leak')).toThrow('Did you mean merged/no-leak/vm?');
+    expect(check('never')).toThrow('There are: merged, all, kernel, N, POLICY/PROPERTY');
   });
 });
 
@@ -172,6 +307,7 @@ describe('verifyJson', () => {
       'token',
       'label',
       'text',
+      'because',
       'timeline',
     ]);
   });
