@@ -19,6 +19,7 @@ import { PolicyError } from './host/policy/guarded.js';
 import { NoGuestLbr } from './machine/no_guest_lbr.js';
 import { conformCommand } from './questions/conform/command.js';
 import { corpusCommand } from './questions/corpus/command.js';
+import { explainCommand } from './questions/explain/command.js';
 import { exploreCommand } from './questions/explore/command.js';
 import { kernelCommand } from './questions/kernel_build/command.js';
 import { listCommand } from './questions/list/command.js';
@@ -53,6 +54,7 @@ function program(done: (code: number) => void): Command {
     costCommand(done),
     lookCommand(done),
     kernelCommand(),
+    explainCommand(),
     listCommand(),
   ];
   for (const command of commands) root.addCommand(command);

@@ -22,7 +22,7 @@ export const EXIT_UNREACHED = 8;
 export const EXIT_AT_ONCE = 130;
 
 /** What a code says, whatever the command. */
-const MEANINGS: Readonly<Record<number, string>> = {
+export const EXIT_MEANINGS: Readonly<Record<number, string>> = {
   [EXIT_EXPECTED]: 'everything came out as expected',
   [EXIT_LOST]: 'a property is lost, or something else fails that nobody expects to fail',
   [EXIT_USAGE]:
@@ -46,7 +46,7 @@ const ALWAYS: readonly number[] = [EXIT_EXPECTED, EXIT_USAGE, EXIT_BUG, EXIT_NOT
  * what they say there; null for what the code says everywhere. Without it, all codes.
  */
 export function exitCodesText(own?: Readonly<Record<number, string | null>>): string {
-  const lines = Object.entries(MEANINGS).flatMap(([key, meaning]) => {
+  const lines = Object.entries(EXIT_MEANINGS).flatMap(([key, meaning]) => {
     const code = Number(key);
     if (own !== undefined && !(code in own) && !ALWAYS.includes(code)) return [];
     return wrap(own?.[code] ?? meaning, `  ${key.padEnd(5)}`, '       ');

@@ -11,6 +11,7 @@ import { CPU_MODELS } from '../../src/hw/cpu_models.js';
 import { PROPERTY_NAMES } from '../../src/judge/properties.js';
 import { conformCommand } from '../../src/questions/conform/command.js';
 import { corpusCommand } from '../../src/questions/corpus/command.js';
+import { explainCommand } from '../../src/questions/explain/command.js';
 import { exploreCommand } from '../../src/questions/explore/command.js';
 import { kernelCommand } from '../../src/questions/kernel_build/command.js';
 import { costCommand } from '../../src/questions/cost/command.js';
@@ -28,7 +29,13 @@ function commandsOf(): Command[] {
   const done = (): void => {};
   const judges = [verifyCommand, exploreCommand, replayCommand, reviewCommand, conformCommand];
   const makers = [...judges, lookCommand, costCommand];
-  return [...makers.map((make) => make(done)), corpusCommand(done), kernelCommand(), listCommand()];
+  return [
+    ...makers.map((make) => make(done)),
+    corpusCommand(done),
+    kernelCommand(),
+    explainCommand(),
+    listCommand(),
+  ];
 }
 
 /** Words of a command line; a word in single or double quotes may hold spaces. */

@@ -1,0 +1,23 @@
+/** The command line of `vlbr explain`. */
+import { Command } from 'commander';
+import { widthOption } from '../../console/arguments.js';
+import { PLAIN_EXITS } from '../../console/exit_codes.js';
+import type { ExplainOptions } from './explain.js';
+
+const HELP = `
+Examples:
+  vlbr explain 001            the story of a schedule that is kept
+  vlbr explain no-leak/vm     a property, who breaks it, and why
+  vlbr explain merged         a policy`;
+
+export function explainCommand(): Command {
+  return new Command('explain')
+    .description('tell what a property, situation, policy, action, exit code or schedule is')
+    .argument('[name]', 'what to tell of; without it, a list of what there is')
+    .addOption(widthOption())
+    .addHelpText('after', `${HELP}\n${PLAIN_EXITS}`)
+    .action(async (name: string | undefined, options: ExplainOptions) => {
+      const { explain } = await import('./explain.js');
+      explain(name, options);
+    });
+}
