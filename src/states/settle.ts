@@ -4,7 +4,7 @@
  * and without.
  */
 import type { Kernel } from '../guest/perf/kernel.js';
-import { BRANCH_ENTRY_WORDS, LBR_NONE } from '../guest/perf/perf_event.js';
+import { ATTR_INHERIT_STAT, BRANCH_ENTRY_WORDS, LBR_NONE } from '../guest/perf/perf_event.js';
 import { perf_event, type x86_perf_task_context } from '../guest/perf/perf_structs.js';
 
 /**
@@ -20,8 +20,11 @@ export function settleKernel(kernel: Kernel, saves: number, timerFires: boolean)
     if (event.used === 0) words.fill(0, event.o, event.o + perf_event.WORDS);
   }
   const clones = contexts.some((ctx) => ctx.parent_ctx !== 0);
+  // The order of event_list pairs events for inherit_stat, and for nothing else.
+  const stat = events.some(({ used, attr }) => used !== 0 && (attr & ATTR_INHERIT_STAT) !== 0);
   for (const ctx of contexts) {
     for (let i = ctx.nr_events; i < events.length; i++) ctx.setEvent(i, 0);
+    for (let i = stat ? ctx.nr_events : 0; i < events.length; i++) ctx.setListed(i, 0);
     if (clones) continue;
     // A context's generation matters to its clones only.
     ctx.generation = 0;

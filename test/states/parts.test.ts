@@ -1,6 +1,7 @@
 /** Words of a kernel that are wiped because nothing reads them again, and words that are kept. */
 import { describe, expect, it } from 'vitest';
 import type { Kernel } from '../../src/guest/perf/kernel.js';
+import { ATTR_INHERIT, ATTR_INHERIT_STAT } from '../../src/guest/perf/perf_event.js';
 import { LBR_NONE, LBR_VALID } from '../../src/guest/perf/perf_event.js';
 import { perf_event } from '../../src/guest/perf/perf_structs.js';
 import { always } from '../../src/host/policy/always.js';
@@ -49,6 +50,22 @@ describe('settleKernel', () => {
     settleKernel(kernel, 0, false);
     expect([0, 1, 2].map((i) => ctx.event(i))).toEqual([1, 2, 0]);
     expect([0, 1].map((i) => cpuc.event_list(i))).toEqual([1, 0]);
+  });
+
+  it('settleKernel keeps event_list if an event has inherit_stat, and only then', () => {
+    const kernel = kernelOf();
+    const [ctx] = kernel.contexts;
+    const [event] = kernel.events;
+    const settled = (used: number, attr: number): number[] => {
+      Object.assign(event, { used, attr });
+      for (let i = 0; i < 3; i++) ctx.setListed(i, i + 1);
+      ctx.nr_events = 2;
+      settleKernel(kernel, 0, false);
+      return [0, 1, 2].map((i) => ctx.listed(i));
+    };
+    expect(settled(1, ATTR_INHERIT_STAT)).toEqual([1, 2, 0]);
+    expect(settled(1, ATTR_INHERIT)).toEqual([0, 0, 0]);
+    expect(settled(0, ATTR_INHERIT_STAT)).toEqual([0, 0, 0]);
   });
 
   it('settleKernel forgets generations, unless a context is a clone', () => {

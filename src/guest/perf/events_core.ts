@@ -6,6 +6,7 @@
 import type { Cpu, Kernel } from './kernel.js';
 import * as perf from './perf_event.js';
 import type { perf_event, perf_event_context } from './perf_structs.js';
+import { perf_event_sync_stat } from './events_stat.js';
 import { drop } from './task_data.js';
 import * as x86 from './x86_core.js';
 
@@ -54,6 +55,7 @@ export function get_event_type(ctx: perf_event_context, event: perf_event): numb
 /** Kernel: core.c:list_add_event(), add_event_to_ctx(). */
 export function list_add_event(event: perf_event, ctx: perf_event_context): void {
   ctx.setEvent(ctx.nr_events, event.id);
+  ctx.setListed(ctx.nr_events, event.id);
   ctx.nr_events++;
   ctx.generation = (ctx.generation + 1) | 0;
 }
@@ -64,6 +66,9 @@ function list_del_event(event: perf_event, ctx: perf_event_context): void {
   while (i < ctx.nr_events && ctx.event(i) !== event.id) i++;
   if (i === ctx.nr_events) return;
   for (i++; i < ctx.nr_events; i++) ctx.setEvent(i - 1, ctx.event(i));
+  i = 0;
+  while (i < ctx.nr_events && ctx.listed(i) !== event.id) i++;
+  for (i++; i < ctx.nr_events; i++) ctx.setListed(i - 1, ctx.listed(i));
   ctx.nr_events--;
   ctx.generation = (ctx.generation + 1) | 0;
 }
@@ -346,6 +351,7 @@ function swapContexts(
   perf_ctx_enable(cpu, ctx);
   cpu.kernel.tasks[task].perf_event_ctxp = next_ctx.id + 1;
   cpu.kernel.tasks[next].perf_event_ctxp = ctx.id + 1;
+  perf_event_sync_stat(cpu.kernel, ctx, next_ctx);
 }
 
 /** Kernel: core.c:perf_event_context_sched_out(). */

@@ -206,7 +206,7 @@ export class KernelLayout {
       perf_cpu_context.WORDS;
     this.percpu = layout.take(cpus * this.percpuWords);
     this.tasks = layout.take(tasks * structs.task_struct.WORDS);
-    this.contextWords = structs.perf_event_context.WORDS + events;
+    this.contextWords = structs.perf_event_context.wordsFor(events);
     this.contexts = layout.take((tasks + cpus) * this.contextWords);
     this.dataWords = structs.x86_perf_task_context.WORDS + records * LBR_ENTRY_WORDS;
     // Blocks may be in use that nobody refers to any more, until a grace period is over.
@@ -273,7 +273,9 @@ export class Kernel {
     this.statics = new structs.perf_statics(words, layout.perfStatics, 0);
     for (let i = 0; i < config.tasks + config.cpus; i++) {
       const at = layout.contexts + i * layout.contextWords;
-      this.contexts.push(new structs.perf_event_context(words, at, i, layout.dataTable));
+      this.contexts.push(
+        new structs.perf_event_context(words, at, i, layout.dataTable, config.events),
+      );
     }
     for (let i = 0; i < config.events; i++) {
       const at = layout.events + i * structs.perf_event.WORDS;

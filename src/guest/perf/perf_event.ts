@@ -94,9 +94,12 @@ export const ATTR_CGROUP_A: number = 1 << 8;
 export const ATTR_CGROUP_B: number = 1 << 9;
 const ATTR_CGROUP_SHIFT = 8;
 
+/** inherit_stat, of `perf record -s`: where two tasks swap contexts, counts and times stay. */
+export const ATTR_INHERIT_STAT: number = 1 << 10;
+
 /** A counter of the host's own: it asks for no branches, and any general counter can count it. */
-export const ATTR_COUNTER: number = 1 << 10;
-const ATTR_FIXED_SHIFT = 11;
+export const ATTR_COUNTER: number = 1 << 11;
+const ATTR_FIXED_SHIFT = 12;
 
 /** ATTR_* bits of what a fixed counter counts: instructions, cycles, or reference cycles. */
 export function onFixedCounter(fixed: number): number {

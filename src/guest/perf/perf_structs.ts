@@ -54,10 +54,19 @@ const ContextWords: StructClass<typeof PERF_EVENT_CONTEXT> = struct(PERF_EVENT_C
 /** struct perf_event_context; its list of events comes behind its WORDS. */
 export class perf_event_context extends ContextWords {
   private readonly data: ObjectTable;
+  /** Word offset of event_list. */
+  private readonly list: number;
 
-  constructor(w: Int32Array, o: number, id: number, data: ObjectTable) {
+  /** @param events - events that it has room for. */
+  constructor(w: Int32Array, o: number, id: number, data: ObjectTable, events: number) {
     super(w, o, id);
     this.data = data;
+    this.list = o + perf_event_context.WORDS + events;
+  }
+
+  /** Words of a context that has room for so many events. */
+  static wordsFor(events: number): number {
+    return perf_event_context.WORDS + 2 * events;
   }
 
   override get task_ctx_data(): number {
@@ -67,12 +76,20 @@ export class perf_event_context extends ContextWords {
     this.w[this.o + TASK_CTX_DATA_AT] = this.data.address(v);
   }
 
-  /** Number of the i-th event of event_list, oldest first; i in [0, nr_events). */
+  /** Number of the event whose turn comes as the i-th; i in [0, nr_events). */
   event(i: number): number {
     return this.w[this.o + perf_event_context.WORDS + i];
   }
   setEvent(i: number, event: number): void {
     this.w[this.o + perf_event_context.WORDS + i] = event;
+  }
+
+  /** Number of the i-th event of event_list, oldest first; i in [0, nr_events). */
+  listed(i: number): number {
+    return this.w[this.list + i];
+  }
+  setListed(i: number, event: number): void {
+    this.w[this.list + i] = event;
   }
 }
 

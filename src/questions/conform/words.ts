@@ -78,6 +78,11 @@ function percpuName(layout: KernelLayout, at: number): string {
   return entryField('cpu_hw_events.lbr_entries', list - EVENTS, BRANCH_ENTRY_WORDS, BRANCH_FIELDS);
 }
 
+/** Events by their turns, then event_list. */
+function listName(at: number): string {
+  return at < EVENTS ? `turn[${at}]` : `event_list[${at - EVENTS}]`;
+}
+
 /** The name that a kernel developer would use for the word at an offset. */
 export function wordName(layout: KernelLayout, offset: number): string {
   const { percpu, percpuWords, tasks, contexts, contextWords, data, dataWords, events } = layout;
@@ -98,7 +103,7 @@ export function wordName(layout: KernelLayout, offset: number): string {
     const at = (offset - contexts) % contextWords;
     const ctx = Math.floor((offset - contexts) / contextWords);
     const { WORDS } = perf_event_context;
-    const field = at < WORDS ? perf_event_context.FIELDS[at] : `event_list[${at - WORDS}]`;
+    const field = at < WORDS ? perf_event_context.FIELDS[at] : listName(at - WORDS);
     return `${ctx < CONTEXTS ? `ctx${ctx}` : `cpu${ctx - CONTEXTS}`}: perf_event_context.${field}`;
   }
   if (offset >= tasks) {

@@ -83,6 +83,7 @@ export const ATTRS: BitNames = [
   [perf.ATTR_BOUND, 'bound'],
   [perf.ATTR_CGROUP_A, 'cgroup-a'],
   [perf.ATTR_CGROUP_B, 'cgroup-b'],
+  [perf.ATTR_INHERIT_STAT, 'inherit-stat'],
 ];
 
 /** Attributes that only a guest which runs as C code has. */
@@ -102,7 +103,7 @@ const openedTask: Param = {
   form: DECIMAL,
   liking: TASK_LIKING,
 };
-const attr: Param = { name: 'attr', min: 0, max: 1023, form: flags(ATTRS), implied: 0 };
+const attr: Param = { name: 'attr', min: 0, max: 2047, form: flags(ATTRS), implied: 0 };
 const type: Param = {
   name: 'type',
   min: 0,

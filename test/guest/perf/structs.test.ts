@@ -65,7 +65,7 @@ const STRUCTS = [
   {
     name: 'perf_event_context',
     words: 12,
-    of: (w: Int32Array) => new perf_event_context(w, AT, 3, table),
+    of: (w: Int32Array) => new perf_event_context(w, AT, 3, table, 4),
   },
   {
     name: 'x86_perf_task_context',
@@ -154,11 +154,16 @@ describe('lists behind a structure', () => {
 
   it('the lists of a context and of a saved stack are numbered from their first entry', () => {
     const w = new Int32Array(200);
-    const ctx = new perf_event_context(w, AT, 0, table);
-    for (let i = 0; i < 3; i++) ctx.setEvent(i, 70 + i);
+    const ctx = new perf_event_context(w, AT, 0, table, 3);
+    for (let i = 0; i < 3; i++) {
+      ctx.setEvent(i, 70 + i);
+      ctx.setListed(i, 80 + i);
+    }
     const after = AT + perf_event_context.WORDS;
-    expect([...w.subarray(after, after + 4)]).toEqual([70, 71, 72, 0]);
+    expect([...w.subarray(after, after + 7)]).toEqual([70, 71, 72, 80, 81, 82, 0]);
     expect([0, 1, 2].map((i) => ctx.event(i))).toEqual([70, 71, 72]);
+    expect([0, 1, 2].map((i) => ctx.listed(i))).toEqual([80, 81, 82]);
+    expect(perf_event_context.wordsFor(3)).toBe(perf_event_context.WORDS + 6);
     const data = new x86_perf_task_context(w, AT, 0);
     expect([0, 1, 2].map((i) => data.lbr(i) - AT)).toEqual([7, 13, 19]);
   });

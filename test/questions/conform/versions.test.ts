@@ -1,6 +1,9 @@
 /** Each version of the port against the tree of that version, with every action that it has. */
 import { describe, expect, it } from 'vitest';
 import { portOf } from '../../../src/guest/perf/kernel.js';
+import { ATTR_INHERIT, ATTR_INHERIT_STAT } from '../../../src/guest/perf/perf_event.js';
+import { parseAction } from '../../../src/schedule/action_text.js';
+import { Schedule } from '../../../src/schedule/schedule.js';
 import { always } from '../../../src/host/policy/always.js';
 import { WholeComparison } from '../../../src/questions/conform/whole/comparison.js';
 import { noCounts, Pair } from '../../../src/questions/conform/whole/pair.js';
@@ -50,6 +53,52 @@ describe('the port of a version', () => {
         for (const mask of masks(pair.port)) met.add(String(mask));
       }
       expect([...met]).toEqual(expect.arrayContaining(['0,0', '1,1', '0,1', '3,3']));
+    }
+  });
+
+  it('with inherit_stat a task that swaps contexts has one reset less, with both', async () => {
+    for (const version of imageVersions('6.1', '6.12', '7.3')) {
+      const part = { cpu: 'skylake', policy: always, kernel: portOf(version), tasks: 2 };
+      const pair = new Pair(machineConfig(part), imageDriver(await imageOf(version)));
+      const accesses = ['inherited', 'inherited|inherit-stat'].map((attr) => {
+        const actions = [
+          `v0: open task=0 attr=${attr} type=CALL_STACK|USER`,
+          'v0: fork',
+          'v0: taskSwitch task=2',
+          'v0: taskSwitch task=1',
+          'v0: taskSwitch task=0',
+        ];
+        const before = pair.port.trace.accesses;
+        expect([version, attr, pair.run(Schedule.of(actions.map(parseAction)))]).toEqual([
+          version,
+          attr,
+          null,
+        ]);
+        return pair.port.trace.accesses - before;
+      });
+      const { lbr_nr } = cpuModel('skylake');
+      // FROM, TO and INFO of each record are written.
+      expect([version, accesses[0] - accesses[1]]).toEqual([version, 3 * lbr_nr]);
+    }
+  });
+
+  it('drawn schedules never part if each inherited event has inherit_stat', async () => {
+    for (const version of imageVersions('6.1', '6.12', '7.3')) {
+      const part = { cpu: 'skylake', policy: always, kernel: portOf(version), ...SHAPE };
+      const pair = new Pair(machineConfig(part), imageDriver(await imageOf(version)));
+      let changed = 0;
+      for (let run = 0; run < 40; run++) {
+        const drawn = new Schedule();
+        expect(pair.drawn(drawOf(9, run), ACTIONS_PER_RUN, noCounts())).toBeNull();
+        for (const { kind, actor, args } of pair.schedule.actions()) {
+          const [a = 0, b = 0, c = 0] = args;
+          const isInherited = kind === 'open' && (b & ATTR_INHERIT) !== 0;
+          if (isInherited) changed++;
+          drawn.push(KIND[kind], actor, a, isInherited ? b | ATTR_INHERIT_STAT : b, c);
+        }
+        expect([version, run, pair.run(drawn)]).toEqual([version, run, null]);
+      }
+      expect(changed).toBeGreaterThan(30);
     }
   });
 

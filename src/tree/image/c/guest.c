@@ -121,6 +121,7 @@ EXPORT(vlbr_open) long vlbr_open(int pid, int cpu, u32 branch_sample_type, u32 f
 	attr.inherit = flags >> 1 & 1;
 	attr.disabled = flags >> 2 & 1;
 	attr.enable_on_exec = flags >> 5 & 1;
+	attr.inherit_stat = flags >> 10 & 1;
 	if (flags >> 6 & 1) {
 		attr.freq = 1;
 		attr.sample_freq = FREQUENCY;
