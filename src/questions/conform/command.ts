@@ -14,6 +14,7 @@ import {
   exitCodesText,
 } from '../../console/exit_codes.js';
 import { DRIVERS } from '../../console/drivers.js';
+import { reporterOption } from '../../console/reporters.js';
 import type { ConformOptions } from './options.js';
 
 const HELP = `
@@ -57,6 +58,7 @@ export function conformCommand(done: (code: number) => void): Command {
     .option('--runs <n>', 'schedules of 60 actions, or sequences of calls', runsNumber, 20_000)
     .option('--seed <n>', SEED_SAYS, seedNumber, 1)
     .addOption(timeLimitOption())
+    .addOption(reporterOption())
     .option('--json', 'one JSON object on standard output')
     .addHelpText('after', `${HELP}\n${EXITS}`)
     .action(async (options: ConformOptions) => {

@@ -1,6 +1,10 @@
 /** `vlbr conform --driver lbr.c`: compares the port with a kernel's lbr.c, call by call. */
 import { PORT } from '../../guest/perf/lbr_port.js';
-import { Conformance, type ConformOptions as CampaignOptions } from './campaign.js';
+import {
+  Conformance,
+  type ConformOptions as CampaignOptions,
+  type Difference,
+} from './campaign.js';
 import { type Coverage, CoverageRun } from './coverage.js';
 import { COUNTED_MAX, countedBy, NO_SOURCE } from './counted.js';
 import { drawSequence } from './draw.js';
@@ -11,16 +15,20 @@ import { KernelError } from '../../tree/errors.js';
 import type { KernelSource } from '../../tree/source.js';
 import { coloursFor } from '../../console/colours.js';
 import { conformJson } from './json.js';
+import { callText } from './sequence.js';
+import { conformSuite } from './suite.js';
 import { type Conform, conformText } from './text.js';
 import { namesOf } from '../../console/arguments.js';
 import { exitCodeOf } from '../../console/exit_codes.js';
 import { Breather, doAll, type Step } from '../../console/interrupt.js';
 import { kernelAt } from '../../console/kernel_source.js';
+import { checkReporters, writeReports } from '../../console/reporters.js';
 import { printJson, printLines } from '../../console/output.js';
 
 /** Returns the exit code. @throws UsageError before anything has run. */
 export async function conformLbr(options: ConformOptions): Promise<number> {
   const { seed, runs } = options;
+  const quiet = checkReporters(options, options.json === true ? ['--json'] : []).length > 0;
   const known = SUBJECTS.map(({ name }) => name);
   const cpus = namesOf('CPU', options.cpu, known);
   const subjects = SUBJECTS.filter(({ name }) => cpus.includes(name));
@@ -49,8 +57,20 @@ export async function conformLbr(options: ConformOptions): Promise<number> {
     elapsed_s: Math.round(performance.now() - began) / 1000,
   };
   if (options.json === true) printJson(conformJson(report));
-  else printLines(conformText(report, coloursFor(process.stdout.isTTY)));
+  else if (!quiet) printLines(conformText(report, coloursFor(process.stdout.isTTY)));
+  await writeReports(options, () => {
+    const found = cpus.map((cpu) => ({ cpu, differs: differenceOn(cpu, differences) }));
+    return conformSuite('lbr.c', found, counts.sequences < runs);
+  });
   return exitCodeOf({ lost: differences.length > 0, cutShort: interrupted });
+}
+
+/** The first difference on a CPU, in a line; null if there is none. */
+function differenceOn(cpu: string, differences: readonly Difference[]): string | null {
+  const found = differences.find(({ sequence }) => sequence.cpu === cpu);
+  if (found === undefined) return null;
+  const { sequence, divergence } = found;
+  return `${callText(sequence.calls[divergence.call])} differs`;
 }
 
 /** The coverage; null after an interruption. */

@@ -1,7 +1,8 @@
 /** The options of `vlbr conform` as commander hands them over. */
 import type { DriverName } from '../../console/drivers.js';
+import type { ReporterOptions } from '../../console/reporters.js';
 
-export interface ConformOptions {
+export interface ConformOptions extends ReporterOptions {
   /** What the port is compared with; by default, what --kernel-src is. */
   readonly driver?: Exclude<DriverName, 'port'>;
   readonly kernelSrc?: string;

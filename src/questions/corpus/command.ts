@@ -13,6 +13,7 @@ import {
   EXIT_NOT_SHOWN,
   exitCodesText,
 } from '../../console/exit_codes.js';
+import { reporterOption } from '../../console/reporters.js';
 import type { CorpusOptions } from './corpus.js';
 
 const HELP = `
@@ -41,6 +42,7 @@ export function corpusCommand(done: (code: number) => void): Command {
     .option('--runs <n>', 'most runs for each defect, of 60 actions', runsNumber, 4000)
     .option('--seed <n>', SEED_SAYS, seedNumber, 1)
     .addOption(timeLimitOption())
+    .addOption(reporterOption())
     .option('--json', 'one JSON object on standard output')
     .addHelpText('after', `${HELP}\n${EXITS}`)
     .action(async (options: CorpusOptions) => {

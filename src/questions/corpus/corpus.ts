@@ -10,15 +10,17 @@ import { KernelError } from '../../tree/errors.js';
 import { installedKernel, type KernelSource, readKernelSource } from '../../tree/source.js';
 import { coloursFor } from '../../console/colours.js';
 import { corpusJson } from './json.js';
+import { corpusSuite } from './suite.js';
 import { type CorpusReport, corpusText, survivorsOf } from './text.js';
 import { namesOf } from '../../console/arguments.js';
 import { exitCodeOf } from '../../console/exit_codes.js';
 import { UsageError } from '../../console/errors.js';
 import { Breather } from '../../console/interrupt.js';
 import { explained } from '../../console/kernel_source.js';
+import { checkReporters, type ReporterOptions, writeReports } from '../../console/reporters.js';
 import { printJson, printLines } from '../../console/output.js';
 
-export interface CorpusOptions {
+export interface CorpusOptions extends ReporterOptions {
   readonly id?: readonly string[];
   readonly kernelSrc?: string;
   readonly runs: number;
@@ -31,12 +33,14 @@ const SIGNAL_MS = 200;
 
 /** Returns the exit code. @throws UsageError if something is missing or does not fit. */
 export async function corpus(options: CorpusOptions): Promise<number> {
+  const quiet = checkReporters(options, options.json === true ? ['--json'] : []).length > 0;
   const began = performance.now();
   try {
     const report = await reportOf(options);
     const timed = { ...report, elapsed_s: secondsSince(began) };
     if (options.json === true) printJson(corpusJson(timed));
-    else printLines(corpusText(timed, coloursFor(process.stdout.isTTY)));
+    else if (!quiet) printLines(corpusText(timed, coloursFor(process.stdout.isTTY)));
+    await writeReports(options, () => corpusSuite(timed));
     const notShown = survivorsOf(report).length > 0;
     return exitCodeOf({ cutShort: report.interrupted, notShown });
   } catch (error) {

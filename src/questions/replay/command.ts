@@ -8,6 +8,7 @@ import {
   EXIT_NOT_SHOWN,
   exitCodesText,
 } from '../../console/exit_codes.js';
+import { reporterOption } from '../../console/reporters.js';
 import type { ReplayOptions } from './replay.js';
 
 const HELP = `
@@ -35,6 +36,7 @@ export function replayCommand(done: (code: number) => void): Command {
     .option('--policy <file>', 'file of the policy that the schedule names, if vlbr has none of it')
     .addOption(driverOption())
     .option('--kernel-src <path>', KERNEL_SRC_SAYS)
+    .addOption(reporterOption())
     .option('--json', 'one JSON object on standard output, which is a replay file again')
     .addOption(
       new Option('--emit <what>', 'C code in place of the timeline: selftest is a KVM selftest')

@@ -24,11 +24,13 @@ import {
   policyFor,
 } from '../../console/kernel_source.js';
 import { checkPictures, type PictureOptions } from '../../console/picture_options.js';
+import type { TestCase } from '../../console/report_forms.js';
+import { checkReporters, type ReporterOptions, writeReports } from '../../console/reporters.js';
 import { printJson, printLines } from '../../console/output.js';
 import { withPolicyFiles } from '../../console/policy_files.js';
 import { selftest } from './selftest/selftest.js';
 
-export interface ReplayOptions extends DriverOptions, PictureOptions {
+export interface ReplayOptions extends DriverOptions, PictureOptions, ReporterOptions {
   /** A file with the policies that the schedules name. */
   readonly policy?: string;
   readonly json?: boolean;
@@ -39,10 +41,9 @@ export interface ReplayOptions extends DriverOptions, PictureOptions {
 /** Returns the exit code. */
 export async function replay(from: string, options: ReplayOptions): Promise<number> {
   const { json, emit, policy: file, ...asked } = options;
-  const quiet = checkPictures(options, [
-    ...(json === true ? ['--json'] : []),
-    ...(emit === undefined ? [] : ['--emit']),
-  ]);
+  const words = [...(json === true ? ['--json'] : []), ...(emit === undefined ? [] : ['--emit'])];
+  const reported = checkReporters(options, words);
+  const quiet = checkPictures(options, [...words, ...reported]) || reported.length > 0;
   if (file !== undefined) await withPolicyFiles(file);
   const found = casesOf(from);
   const policy = found.map(({ config }) => config.policy.name).join(',');
@@ -73,10 +74,12 @@ export async function replay(from: string, options: ReplayOptions): Promise<numb
     return exit;
   }
   const ended: Breaker[] = [];
+  const done: TestCase[] = [];
   for (const [i, one] of cases.entries()) {
     const { lines, breaker, text, because } = withToken(one, timeline);
     const asExpected = endsAsExpected(one, breaker);
     if (!asExpected) ended.push(breaker);
+    done.push(testCase(one, breaker));
     if (json === true) {
       // A replay file again: what is to be kept can be written straight to one.
       const end = {
@@ -100,7 +103,15 @@ export async function replay(from: string, options: ReplayOptions): Promise<numb
   }
   // Last: where it fails, the report is there.
   await draw();
+  await writeReports(options, () => ({ name: 'vlbr replay', cases: done }));
   return exitCodeFor(ended);
+}
+
+/** A schedule as a test case. */
+function testCase(one: ReplayCase, breaker: Breaker): TestCase {
+  const { config, property } = one;
+  const outcome = endsAsExpected(one, breaker) ? 'ok' : 'not ok';
+  return { group: config.policy.name, name: property, outcome, says: endText(one, breaker) };
 }
 
 /** @param unexpected - who breaks the property in each case that does not end as expected. */

@@ -17,6 +17,7 @@ import {
   exitCodesText,
 } from '../../console/exit_codes.js';
 import { TELLING } from './policies.js';
+import { reporterOption } from '../../console/reporters.js';
 import type { ReviewOptions } from './review.js';
 
 const HELP = `
@@ -61,6 +62,7 @@ export function reviewCommand(done: (code: number) => void): Command {
     .option('--runs <n>', 'runs for each policy, CPU and side', runsNumber, 500)
     .option('--seed <n>', SEED_SAYS, seedNumber, 1)
     .addOption(timeLimitOption())
+    .addOption(reporterOption())
     .option('--json', 'one JSON object on standard output')
     .addHelpText('after', `${HELP}\n${EXITS}`)
     .action(async (patches: string[], options: ReviewOptions) => {

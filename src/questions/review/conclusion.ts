@@ -9,6 +9,7 @@ import {
   vacuousOf,
 } from './comparison.js';
 import { grouped, plural } from '../../console/text.js';
+import type { PropertyName } from '../../judge/properties.js';
 import type { Each } from './each.js';
 import { noneReached, type Reached, whyNot } from './reached.js';
 import type { ReviewSide } from './sides.js';
@@ -19,6 +20,7 @@ export interface Review {
   /** Runs for each policy and CPU, on each side. */
   readonly runs: number;
   readonly policies: readonly string[];
+  readonly properties: readonly PropertyName[];
   readonly before: ReviewSide;
   readonly after: ReviewSide;
   /** Names of the patches that were applied or taken back. */

@@ -3,6 +3,7 @@ import { PROPERTY_NAMES } from '../../judge/properties.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { coloursFor } from '../../console/colours.js';
 import { reviewJson } from './json.js';
+import { reviewSuite } from './suite.js';
 import { isCutShort, isPartial, type Review } from './conclusion.js';
 import { reviewText } from './text.js';
 import { DEFAULT_SHAPES } from '../../campaign/campaign.js';
@@ -21,6 +22,7 @@ import {
   EXIT_UNREACHED,
   exitCodeOf,
 } from '../../console/exit_codes.js';
+import { checkReporters, type ReporterOptions, writeReports } from '../../console/reporters.js';
 import { printJson, printLines } from '../../console/output.js';
 import { TELLING } from './policies.js';
 import { type Counting, kvmIn, seriesIn, type Sides, sidesOf } from './sides.js';
@@ -31,7 +33,7 @@ const WORKER: URL = new URL('./review_worker.js', import.meta.url);
 /** A run takes milliseconds. A changed kernel that is silent for so long is in an endless loop. */
 const SILENCE_MS = 15_000;
 
-export interface ReviewOptions {
+export interface ReviewOptions extends ReporterOptions {
   readonly kernelSrc?: string;
   readonly reverse?: boolean;
   /** Whether each patch of the series is reviewed as well. */
@@ -52,6 +54,7 @@ async function defaultPolicies(patches: readonly string[]): Promise<string> {
 /** Returns the exit code. @throws UsageError before anything has run. */
 export async function review(patches: readonly string[], options: ReviewOptions): Promise<number> {
   const { runs, seed, reverse = false, kernelSrc } = options;
+  const quiet = checkReporters(options, options.json === true ? ['--json'] : []).length > 0;
   const cpus = namesOf(
     'CPU',
     options.cpu,
@@ -76,7 +79,8 @@ export async function review(patches: readonly string[], options: ReviewOptions)
   });
   const result: Review = { ...whole, each };
   if (options.json === true) printJson(reviewJson(result));
-  else printLines(reviewText(result, coloursFor(process.stdout.isTTY)));
+  else if (!quiet) printLines(reviewText(result, coloursFor(process.stdout.isTTY)));
+  await writeReports(options, () => reviewSuite(result));
   return exitCodeFor(result);
 }
 
@@ -127,7 +131,7 @@ async function reviewSides(
   );
   const elapsed_s = Math.round(performance.now() - began) / 1000;
   const reached = await explainedAsync(undefined, () => reachedIn(reviews, counting));
-  const what = { cpus, policies, seed, runs, before, after, patches, reverse, leftOut };
+  const what = { cpus, policies, properties, seed, runs, before, after, patches, reverse, leftOut };
   return { ...what, reviews, reached, each: null, interrupted, elapsed_s };
 }
 

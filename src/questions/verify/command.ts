@@ -22,6 +22,7 @@ import {
 } from '../../console/exit_codes.js';
 import { addPictureOptions } from '../../console/picture_options.js';
 import { addRecordingOptions, RECORDINGS_HELP } from '../../console/recording_options.js';
+import { reporterOption } from '../../console/reporters.js';
 import type { VerifyOptions } from './verify.js';
 
 const HELP = `
@@ -75,6 +76,7 @@ export function verifyCommand(done: (code: number) => void): Command {
     .addOption(widthOption());
   return command
     .addOption(timeLimitOption())
+    .addOption(reporterOption())
     .option('--json', 'one JSON object on standard output')
     .addHelpText('after', `${HELP}\n${EXITS}`)
     .action(async (options: VerifyOptions) => {

@@ -5,6 +5,7 @@ import { POLICY_PROPERTIES, PROPERTY_NAMES, type PropertyName } from '../../judg
 import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { coloursFor } from '../../console/colours.js';
 import { verifyJson } from './json.js';
+import { verifySuite } from './suite.js';
 import { kernelVerdict } from './kernel_verdict.js';
 import { checkShow, showWords } from './counterexamples.js';
 import { type Campaign, type Extent, exitCodeFor, verifyText } from './text.js';
@@ -23,6 +24,7 @@ import type { VerifyJob } from './worker.js';
 import { UsageError } from '../../console/errors.js';
 import type { DriverOptions } from '../../console/kernel_source.js';
 import { askedCode, askedPort, driverWords } from '../../console/kernel_source.js';
+import { checkReporters, type ReporterOptions, writeReports } from '../../console/reporters.js';
 import { printJson, printLines } from '../../console/output.js';
 import { withPolicyFiles } from '../../console/policy_files.js';
 import { setTextWidth } from '../../console/text.js';
@@ -32,7 +34,7 @@ const WORKER: URL = new URL('./verify_worker.js', import.meta.url);
 
 /** The options as commander hands them over. */
 export interface VerifyOptions
-  extends DriverOptions, Partial<Shape>, RecordingOptions, PictureOptions {
+  extends DriverOptions, Partial<Shape>, RecordingOptions, PictureOptions, ReporterOptions {
   readonly policy: string;
   readonly property: string;
   readonly cpu: string;
@@ -51,7 +53,9 @@ export interface VerifyOptions
 
 /** Returns the exit code. @throws UsageError before anything has run. */
 export async function verify(given: VerifyOptions): Promise<number> {
-  const quiet = checkPictures(given, given.json === true ? ['--json'] : []);
+  const words = given.json === true ? ['--json'] : [];
+  const reported = checkReporters(given, words);
+  const quiet = checkPictures(given, [...words, ...reported]) || reported.length > 0;
   const options = { ...given, policy: await withPolicyFiles(given.policy) };
   const code = await askedCode(options);
   const asked = jobOf(options);
@@ -69,10 +73,9 @@ export async function verify(given: VerifyOptions): Promise<number> {
   const elapsed_s = Math.round(performance.now() - began) / 1000;
   const { kernel, seed, shapes, policies } = job;
   const guest = { model, kernel, driver: code?.driver ?? PORT, source: code?.info ?? null };
-  const words = driverWords(options);
   const campaign: Campaign = {
     ...guest,
-    driverWords: words,
+    driverWords: driverWords(options),
     seed,
     policies,
     shapes,
@@ -85,6 +88,7 @@ export async function verify(given: VerifyOptions): Promise<number> {
   };
   if (options.json === true) printJson(verifyJson(campaign));
   else if (!quiet) printLines(verifyText(campaign, coloursFor(process.stdout.isTTY), extent));
+  await writeReports(options, () => verifySuite(campaign));
   await writePictures(options, async () => {
     const { verifyHtml } = await import('./html.js');
     return verifyHtml(campaign);

@@ -37,6 +37,7 @@ const reviewed = ({ before, after }: Sides, interrupted = false): Review => {
   const rest = {
     cpus: ['haswell/4'],
     policies: ['always'],
+    properties: PROPERTY_NAMES,
     patches: [],
     reverse: false,
     leftOut: [],

@@ -34,6 +34,7 @@ function textOf(before: ReviewSide, after: ReviewSide, review: PolicyReview): st
   const asked = { cpus: ['haswell'], seed: 1, runs: 500, patches: ['x.patch'], reverse: false };
   const rest = {
     policies: ['always'],
+    properties: PROPERTY_NAMES,
     leftOut: [],
     reached: null,
     reviews: [review],

@@ -27,6 +27,7 @@ function reviewOf(before: DriverKind, after: DriverKind): Review {
   const rest = {
     cpus: ['haswell/4'],
     policies: ['always'],
+    properties: PROPERTY_NAMES,
     patches: [],
     reverse: false,
     leftOut: [],

@@ -41,6 +41,7 @@ function review(before: DriverKind, after: DriverKind, more: Partial<Review> = {
   return {
     cpus: ['haswell'],
     policies: ['always'],
+    properties: PROPERTY_NAMES,
     seed: 1,
     runs: 200,
     before: side(before, 'b'.repeat(64), '/cache/before.wasm'),

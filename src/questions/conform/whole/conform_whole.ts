@@ -5,6 +5,7 @@ import { exitCodeOf } from '../../../console/exit_codes.js';
 import { UsageError } from '../../../console/errors.js';
 import { Breather, doAll } from '../../../console/interrupt.js';
 import { askedCode, driverWords } from '../../../console/kernel_source.js';
+import { checkReporters, writeReports } from '../../../console/reporters.js';
 import { printJson, printLines } from '../../../console/output.js';
 import { portOf } from '../../../guest/perf/kernel.js';
 import { ALL_POLICIES } from '../../../host/policy/index.js';
@@ -14,14 +15,22 @@ import { CPU_MODELS } from '../../../hw/cpu_models.js';
 import type { ConformOptions } from '../options.js';
 import { countedBy } from '../counted.js';
 import { installedKernel } from '../../../tree/source.js';
-import { DEFAULT_POLICY, WholeComparison, type WholeOptions } from './comparison.js';
+import {
+  DEFAULT_POLICY,
+  type Difference,
+  WholeComparison,
+  type WholeOptions,
+} from './comparison.js';
 import { type WholeCoverage, WholeCoverageRun } from './coverage.js';
 import { wholeJson } from './json.js';
+import { encodeToken } from '../../../schedule/token.js';
+import { conformSuite } from '../suite.js';
 import { type Whole, wholeText } from './text.js';
 
 /** Returns the exit code. @throws UsageError before anything has run. */
 export async function conformWhole(options: ConformOptions): Promise<number> {
   const { seed, runs, kernelSrc } = options;
+  const quiet = checkReporters(options, options.json === true ? ['--json'] : []).length > 0;
   const known = CPU_MODELS.map(({ name }) => name);
   const cpus = namesOf('CPU', options.cpu, known);
   const models = CPU_MODELS.filter(({ name }) => cpus.includes(name));
@@ -62,8 +71,16 @@ export async function conformWhole(options: ConformOptions): Promise<number> {
     elapsed_s: Math.round(performance.now() - began) / 1000,
   };
   if (options.json === true) printJson(wholeJson(report));
-  else printLines(wholeText(report, coloursFor(process.stdout.isTTY)));
+  else if (!quiet) printLines(wholeText(report, coloursFor(process.stdout.isTTY)));
+  await writeReports(options, () => {
+    const found = results.map(({ cpu, first }) => ({ cpu, differs: first && lineOf(first) }));
+    return conformSuite('whole path', found, counts.schedules < runs);
+  });
   return exitCodeOf({ lost: results.some(({ first }) => first !== null), cutShort: interrupted });
+}
+
+function lineOf({ replay, divergence }: Difference): string {
+  return `${divergence.what} differs; vlbr replay ${encodeToken(replay)}`;
 }
 
 /** The coverage of the first schedules; null after an interruption. */
