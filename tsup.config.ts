@@ -7,6 +7,7 @@ import type { Options } from 'tsup';
 const config: Options = {
   entry: {
     index: 'src/index.ts',
+    fast_check: 'src/fast_check.ts',
     cli: 'src/main.ts',
     verify_worker: 'src/questions/verify/worker.ts',
     review_worker: 'src/questions/review/worker.ts',
@@ -32,6 +33,9 @@ const config: Options = {
         onEnd(() => {
           cpSync('src/tree/shim', join(outdir, 'shim'), { recursive: true });
           cpSync('src/tree/gcov/gcov.c', join(outdir, 'gcov.c'));
+          cpSync('src/questions/new_policy/skeleton', join(outdir, 'skeleton'), {
+            recursive: true,
+          });
           cpSync('src/tree/image/c', join(outdir, 'c'), { recursive: true });
           for (const name of ['page.css', 'page.js']) {
             cpSync(join('src/tell/picture', name), join(outdir, 'picture', name));

@@ -1,12 +1,14 @@
 /**
  * The library: the work of `vlbr verify`, `vlbr replay`, `vlbr review`, `vlbr explore`,
- * `vlbr kernel build` and `vlbr list`, and what it takes to write a policy, a schedule or an
- * observer of one's own. Not here: `vlbr conform` and `vlbr corpus`, the search for shorter
- * schedules that `vlbr verify` ends with, and reports other than the timeline of a schedule.
+ * `vlbr conform --driver lbr.c`, `vlbr kernel build` and `vlbr list`, their reports as text and as
+ * JSON, and what it takes to write a policy, a schedule or an observer of one's own. Schedules as
+ * an arbitrary of fast-check are in `vlbr/fast-check`. Not here: `vlbr conform` of a whole tree,
+ * `vlbr corpus` and `vlbr cost`.
  */
 
 // The suite.
-export { DEFAULT_SHAPES, runCampaign } from './campaign/campaign.js';
+export { DEFAULT_SHAPES, runCampaign, verify } from './campaign/campaign.js';
+export { shorten } from './states/shorten.js';
 export { PROPERTIES, PROPERTY_NAMES, REACH_NAMES } from './judge/properties.js';
 export { knownFailure, notApplicable } from './judge/declared.js';
 export type {
@@ -21,8 +23,29 @@ export type {
 export type { Property, PropertyName, ReachName } from './judge/properties.js';
 
 // Policies.
+export { loadPolicies } from './console/policy_files.js';
+export { policyProblem } from './console/policy_form.js';
+export { PolicyError } from './host/policy/guarded.js';
 export { findPolicy, POLICIES } from './host/policy/index.js';
-export { msrValue, nothing, PASS_THROUGH } from './host/policy/policy.js';
+export {
+  enterSound,
+  makeLive,
+  PARKED,
+  PARKED_WORDS,
+  SOUND,
+  SOUND_WORDS,
+} from './host/policy/parked_stack.js';
+export {
+  LEGACY_FREEZE,
+  msrValue,
+  nothing,
+  PASS_THROUGH,
+  REFUSED,
+  WITH_CALLSTACK,
+  WITH_SHORTCUT,
+} from './host/policy/policy.js';
+export { GP_VECTOR } from './hw/msr_port.js';
+export type { ParkedVcpu, SoundVcpu } from './host/policy/parked_stack.js';
 export type {
   HostPerf,
   KnownFailure,
@@ -117,6 +140,23 @@ export type { Invariant, Model } from './search/model.js';
 export type { End, Outcome, SearchOptions } from './search/search.js';
 export type { Progress as SearchProgress } from './search/search.js';
 
+// The port against a kernel's own lbr.c.
+export { Conformance } from './questions/conform/campaign.js';
+export { SUBJECTS } from './questions/conform/subjects.js';
+
 // Reports.
+export { coloursFor } from './console/colours.js';
+export { conformJson } from './questions/conform/json.js';
+export { conformText } from './questions/conform/text.js';
+export { exploreJson } from './questions/explore/json.js';
+export { exploreText } from './questions/explore/text.js';
+export { reviewJson } from './questions/review/json.js';
+export { reviewText } from './questions/review/text.js';
+export { campaignOf } from './questions/verify/campaign_of.js';
+export { verifyJson } from './questions/verify/json.js';
+export { verifyText } from './questions/verify/text.js';
 export { timeline } from './tell/timeline.js';
+export type { Exploration } from './questions/explore/text.js';
+export type { Review } from './questions/review/conclusion.js';
+export type { Campaign } from './questions/verify/text.js';
 export type { Timeline } from './tell/timeline.js';

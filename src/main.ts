@@ -25,6 +25,7 @@ import { kernelCommand } from './questions/kernel_build/command.js';
 import { listCommand } from './questions/list/command.js';
 import { costCommand } from './questions/cost/command.js';
 import { lookCommand } from './questions/look/command.js';
+import { newCommand } from './questions/new_policy/command.js';
 import { replayCommand } from './questions/replay/command.js';
 import { reviewCommand } from './questions/review/command.js';
 import { verifyCommand } from './questions/verify/command.js';
@@ -55,6 +56,7 @@ function program(done: (code: number) => void): Command {
     lookCommand(done),
     kernelCommand(),
     explainCommand(),
+    newCommand(),
     listCommand(),
   ];
   for (const command of commands) root.addCommand(command);

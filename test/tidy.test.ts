@@ -49,6 +49,7 @@ const ROOMS: readonly string[] = [
   'console',
   'tell',
   'questions',
+  'fast_check.ts',
   'main.ts',
   'guarded.ts',
   'index.ts',

@@ -5,7 +5,7 @@
 import { driverOf, type KernelVersion } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import { assert } from '../hw/assert.js';
-import type { CpuModel } from '../hw/cpu_models.js';
+import { type CpuModel, findCpuModel } from '../hw/cpu_models.js';
 import { isSeldom, knownFailure, notApplicable } from '../judge/declared.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
 import type { Shape } from '../machine/config.js';
@@ -284,6 +284,40 @@ export function runCampaign(options: CampaignOptions): Report {
     reports.push(new PolicyCampaign(policy, cut ? { ...options, runs: 0 } : options).report());
   }
   return mergedReports(reports, options.properties);
+}
+
+/** What `verify` takes where it is not said: the defaults of `vlbr verify`. */
+export const DEFAULTS: Omit<CampaignOptions, 'policies'> = {
+  model: modelNamed('skylake'),
+  kernel: '6.1',
+  shapes: DEFAULT_SHAPES,
+  properties: PROPERTY_NAMES,
+  runs: 4000,
+  steps: ACTIONS_PER_RUN,
+  seed: 1,
+  schedules: [],
+};
+
+function modelNamed(name: string): CpuModel {
+  const model = findCpuModel(name);
+  assert(model !== undefined, 'the default CPU is one of the table');
+  return model;
+}
+
+/**
+ * Judges policies as `vlbr verify` does, and needs no more than the policies.
+ *
+ * @example
+ * import { findPolicy, verify } from 'vlbr';
+ *
+ * const never = findPolicy('never');
+ * const { results } = verify({ policies: [never], runs: 20 });
+ * results.find(({ property }) => property === 'no-leak/vm').verdict; // 'fails'
+ */
+export function verify(
+  options: Partial<CampaignOptions> & Pick<CampaignOptions, 'policies'>,
+): Report {
+  return runCampaign({ ...DEFAULTS, ...options });
 }
 
 /** One report out of one for each policy, in the order of the policies. */

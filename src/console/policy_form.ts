@@ -108,12 +108,13 @@ const TAKEN: ReadonlySet<string> = new Set([
   'all',
 ]);
 
-const nameWrong: Wrong = (name) => {
+/** What is wrong with a name for a policy, as what follows `the name`; null if nothing is. */
+export function policyNameProblem(name: unknown): string | null {
   if (typeof name !== 'string' || !NAME.test(name)) {
     return `must be small letters, digits and '-', as 'my-policy', not ${JSON.stringify(name)}`;
   }
   return TAKEN.has(name) ? `'${name}' is taken: vlbr has such a policy` : null;
-};
+}
 
 const wordsWrong: Wrong = (words) => {
   if (!Array.isArray(words)) return "must be a list of names, as ['live']";
@@ -133,7 +134,7 @@ const HOOK_FIELDS = Object.fromEntries(
 ) as Readonly<Record<HookName, Field>>;
 
 const FIELDS: Fields<LbrPolicy> = {
-  name: needed(nameWrong),
+  name: needed(policyNameProblem),
   summary: needed(TEXT),
   cites: needed(TEXT),
   assumes: needed(TEXT),
@@ -153,10 +154,11 @@ const FIELDS: Fields<LbrPolicy> = {
   changesPerf: optional(FLAG),
   ofTree: optional(must('left out: policy kvm alone is the code of a tree', () => false)),
   ...HOOK_FIELDS,
+  inUse: needed(must('a function, or null', (value) => value === null || METHOD(value) === null)),
 };
 
 function hintFor(name: string): string {
-  if (name === 'inUse') return '; without such a belief it is: inUse: () => null';
+  if (name === 'inUse') return '; without such a belief it is: inUse: null';
   return HOOK_NAMES.some((hook) => hook === name) || name === 'words' || name === 'pv'
     ? '; begin the policy with ...PASS_THROUGH or ...PARKED, which have it'
     : '';
@@ -165,6 +167,13 @@ function hintFor(name: string): string {
 /**
  * The first thing that is wrong with a policy, in one sentence that begins with its name; null if
  * it has all that a policy needs, and nothing that none has.
+ *
+ * @example
+ * import { findPolicy, policyProblem } from 'vlbr';
+ *
+ * const mine = { ...findPolicy('parked'), name: 'mine', words: ['a-b'] };
+ * policyProblem({ ...mine, words: [] }); // null
+ * policyProblem(mine).slice(0, 29); // 'policy mine: words has "a-b":'
  */
 export function policyProblem(policy: unknown): string | null {
   const wrong = wrongFields<LbrPolicy>(policy, FIELDS, hintFor);

@@ -53,6 +53,14 @@ export function isSeldom(policy: LbrPolicy, property: PropertyName): boolean {
   return known?.seldom === true;
 }
 
+/** What cannot be asked of a policy, by what it is. */
+function silentAbout({ pv, inUse }: LbrPolicy): Partial<Record<PropertyName, string>> {
+  return {
+    ...(pv === 'none' ? { 'active-agrees': 'not a paravirtual policy' } : {}),
+    ...(inUse === null ? { 'no-premature-stop': 'it never takes the guest to have stopped' } : {}),
+  };
+}
+
 /** Why a property says nothing about a policy on this CPU and kernel; null if it does. */
 export function notApplicable(
   policy: LbrPolicy,
@@ -64,7 +72,7 @@ export function notApplicable(
   if (missing !== null) return missing;
   const refused = whyHere(policy.noGuestLbr, model, kernel);
   if (refused !== null) return refused;
-  const why: string | undefined = policy.notApplicable[property];
+  const why = policy.notApplicable[property] ?? silentAbout(policy)[property];
   if (why !== undefined) return why;
   return (model.callstack ? null : policy.withoutCallstack?.[property]) ?? null;
 }

@@ -251,7 +251,7 @@ export class PartingWatch extends Observer implements RunningHears {
     const trail = this.vcpus[vcpu];
     const { host, vcpus } = this.watched;
     const hasEvent = host.guestLbrEvent(vcpus[vcpu]) !== 'none';
-    const inUse = this.policy.inUse(vcpus[vcpu]) !== false;
+    const inUse = this.policy.inUse?.(vcpus[vcpu]) !== false;
     const records = this.hasRecords(vcpu);
     if (!records) [trail.dropped, trail.stopped] = [null, null];
     else if (trail.hadEvent && !hasEvent && trail.stack.parted === null) trail.dropped ??= point;

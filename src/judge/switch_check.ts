@@ -105,7 +105,7 @@ export class SwitchCheck extends Check {
 
   /** Notes when the policy takes the guest to have stopped while there are records to keep. */
   stopCheck(vcpu: number): void {
-    if (this.config.policy.inUse(this.machine().vcpus[vcpu]) !== false) return;
+    if (this.config.policy.inUse?.(this.machine().vcpus[vcpu]) !== false) return;
     if (this.reference.drop(vcpu)) this.verdicts.reach[REACH['stop-with-records']]++;
   }
 }

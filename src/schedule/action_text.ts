@@ -5,7 +5,16 @@
 import type { Param } from './param.js';
 import { type Action, ACTION_NAMES, type ActionName, ACTIONS } from './table.js';
 
-/** An action in one line. */
+/**
+ * An action in one line.
+ *
+ * @example
+ * import { actionText, parseAction } from 'vlbr';
+ *
+ * const action = parseAction('v0: call n=3');
+ * action.kind; // 'call'
+ * actionText(action); // 'v0: call n=3'
+ */
 export function actionText({ kind, actor, args }: Action): string {
   const spec = ACTIONS[kind];
   const who = spec.actor === 'vcpu' ? `v${actor}` : `p${actor}`;

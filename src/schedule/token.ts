@@ -68,6 +68,18 @@ class Reader {
   }
 }
 
+/**
+ * Packs a schedule into a token.
+ *
+ * @example
+ * import { decodeToken, encodeToken, parseAction } from 'vlbr';
+ *
+ * const shape = { vms: 1, vcpus: 1, tasks: 1, pcpus: 1 };
+ * const of = { policy: 'never', property: 'no-fault', cpu: 'skylake', kernel: '6.1' };
+ * const token = encodeToken({ ...of, shape, actions: [parseAction('v0: call n=3')] });
+ * token.slice(0, 3); // 'v1.'
+ * decodeToken(token).policy; // 'never'
+ */
 export function encodeToken(replay: Replay): string {
   const { policy, property, cpu, kernel, shape } = replay;
   const schedule = Schedule.of(replay.actions);

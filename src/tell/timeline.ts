@@ -31,7 +31,20 @@ const LINES_MAX = 6;
 
 const INDENT = '      ';
 
-/** Runs a case and tells its events. The same case gives the same lines. */
+/**
+ * Runs a case and tells its events. The same case gives the same lines.
+ *
+ * @example
+ * import { findCpuModel, findPolicy, parseAction, Schedule, timeline } from 'vlbr';
+ *
+ * const shape = { vms: 1, vcpus: 1, tasks: 1, pcpus: 1 };
+ * const [policy, model] = [findPolicy('never'), findCpuModel('skylake')];
+ * const config = { shape, model, kernel: '6.1', policy };
+ * const schedule = Schedule.of([parseAction('v0: halt')]);
+ * const { breaker, lines } = timeline({ config, property: 'no-fault', schedule, whose: null });
+ * breaker; // 'nobody'
+ * lines[0]; // '  1 VM of 1 vCPU, 1 pCPU: v0 (VM 0) on p0'
+ */
 export function timeline(replay: ReplayCase): Timeline {
   const { config, property, schedule } = replay;
   const breaker = breakerOf(replay);

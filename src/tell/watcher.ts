@@ -227,7 +227,7 @@ export class Watcher extends Observer {
 
   override vcpuSwitch(vcpu: number, pcpu: number, scheduledIn: boolean): void {
     const { machine } = this;
-    const believes = machine.config.policy.inUse(machine.vcpus[vcpu]);
+    const believes = machine.config.policy.inUse?.(machine.vcpus[vcpu]) ?? null;
     const belief = believes === null ? '' : ` (policy: LBR ${believes ? 'in use' : 'not in use'})`;
     const moves = `v${vcpu} ${scheduledIn ? 'comes to' : 'leaves'} p${pcpu}`;
     const inside = suspendedText(machine, vcpu);

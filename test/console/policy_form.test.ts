@@ -18,7 +18,7 @@ describe('policyProblem', () => {
     );
   });
 
-  it.each(HOOK_NAMES.filter((hook) => !OPTIONAL.includes(hook)))(
+  it.each(HOOK_NAMES.filter((hook) => hook !== 'inUse' && !OPTIONAL.includes(hook)))(
     'policyProblem names %s where it is missing, or is no function',
     (hook) => {
       expect(policyProblem(policyLike({ [hook]: undefined }))).toContain(
@@ -81,6 +81,7 @@ describe('policyProblem', () => {
     ],
     [': ofTree must be left out: policy kvm alone is the code of a tree', { ofTree: true }],
     [': changesPerf must be true, or left out', { changesPerf: 1 }],
+    [': inUse must be a function, or null', { inUse: false }],
     ...OPTIONAL.map((hook): [string, Changes] => [
       `: ${hook} must be a function`,
       { [hook]: false },
@@ -105,7 +106,7 @@ describe('policyProblem', () => {
 
   it('policyProblem says what to do about a policy without a belief, and about no object', () => {
     expect(policyProblem(policyLike({ inUse: undefined }))).toBe(
-      'policy mine has no inUse; without such a belief it is: inUse: () => null',
+      'policy mine has no inUse; without such a belief it is: inUse: null',
     );
     expect(policyProblem(policyLike({ words: undefined }))).toBe(
       'policy mine has no words; begin the policy with ...PASS_THROUGH or ...PARKED, which have it',

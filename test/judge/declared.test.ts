@@ -72,10 +72,22 @@ describe('knownFailure', () => {
 
 describe('notApplicable', () => {
   it('notApplicable gives the declared reason', () => {
-    expect(notApplicable(never, 'active-agrees', SKYLAKE, '6.1')).toBe(
-      never.notApplicable['active-agrees'],
+    expect(notApplicable(never, 'owner-only', SKYLAKE, '6.1')).toBe(
+      never.notApplicable['owner-only'],
     );
     expect(notApplicable(never, 'no-leak/vm', SKYLAKE, '6.1')).toBe(null);
+  });
+
+  it('notApplicable knows by itself what cannot be asked of a policy', () => {
+    for (const policy of POLICIES) {
+      const active = notApplicable(policy, 'active-agrees', SKYLAKE, '6.1');
+      expect(active).toBe(policy.pv === 'none' ? 'not a paravirtual policy' : null);
+      const stop = notApplicable(policy, 'no-premature-stop', SKYLAKE, '6.1');
+      expect(stop).toBe(policy.inUse === null ? 'it never takes the guest to have stopped' : null);
+    }
+    const why = 'a reason of its own';
+    const own = { ...never, notApplicable: { 'active-agrees': why } };
+    expect(notApplicable(own, 'active-agrees', SKYLAKE, '6.1')).toBe(why);
   });
 
   it('owner-only does not apply to a policy that never touches the registers', () => {

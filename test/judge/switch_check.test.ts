@@ -238,7 +238,7 @@ describe('stopCheck', () => {
       [true, true, false],
       [null, true, false],
     ] as const) {
-      const rig = rigOf({ ...never, inUse: () => believes });
+      const rig = rigOf({ ...never, inUse: believes === null ? null : () => believes });
       if (records) rig.ref.write(0, FROM, 7, 0);
       rig.switches.stopCheck(0);
       rig.switches.stopCheck(0);

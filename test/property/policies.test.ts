@@ -15,7 +15,7 @@ import { DEFAULT_SHAPES, runCampaign } from '../../src/campaign/campaign.js';
 import { caseOf } from '../../src/campaign/replay_file.js';
 import { encodeToken } from '../../src/schedule/token.js';
 import { Bench } from '../../src/campaign/trial.js';
-import { ScheduleArbitrary } from './schedule_arbitrary.js';
+import { schedules } from '../../src/fast_check.js';
 
 /**
  * The most actions that a reader should have to follow in a counterexample: 12, plus 2 for each
@@ -145,7 +145,7 @@ describe('schedules drawn by fast-check', () => {
       const config = { shape, model: model('haswell'), kernel: '6.1' as const, policy };
       const bench = new Bench(config);
       fc.assert(
-        fc.property(new ScheduleArbitrary(config, 120), (schedule) => {
+        fc.property(schedules(config, 120), (schedule) => {
           for (let p = 0; p < PROPERTY_NAMES.length; p++) {
             if (bench.breaksAt(schedule, p) >= 0) return false;
           }

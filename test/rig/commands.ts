@@ -17,6 +17,7 @@ import { kernelCommand } from '../../src/questions/kernel_build/command.js';
 import { costCommand } from '../../src/questions/cost/command.js';
 import { listCommand } from '../../src/questions/list/command.js';
 import { lookCommand } from '../../src/questions/look/command.js';
+import { newCommand } from '../../src/questions/new_policy/command.js';
 import { replayCommand } from '../../src/questions/replay/command.js';
 import { reviewCommand } from '../../src/questions/review/command.js';
 import { verifyCommand } from '../../src/questions/verify/command.js';
@@ -34,6 +35,7 @@ function commandsOf(): Command[] {
     corpusCommand(done),
     kernelCommand(),
     explainCommand(),
+    newCommand(),
     listCommand(),
   ];
 }

@@ -121,7 +121,7 @@ export class HookRig implements PolicyHost {
   readonly steps = (): string[] => this.log.splice(0);
 
   get inUse(): boolean | null {
-    return this.policy.inUse(this.vcpu);
+    return this.policy.inUse?.(this.vcpu) ?? null;
   }
 
   set debugctl(value: number) {

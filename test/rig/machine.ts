@@ -199,7 +199,7 @@ export class Rig {
   }
 
   get inUse(): boolean | null {
-    return this.policy.inUse(this.m.vcpus[0]);
+    return this.policy.inUse?.(this.m.vcpus[0]) ?? null;
   }
 
   /** DEBUGCTL in the VMCS of v0. */

@@ -19,7 +19,7 @@ export function policyText(lines: string, before = ''): string {
 const nothing = () => {};
 const policy = {
   name: 'mine', summary: 'of a test', cites: 'nobody', assumes: 'nothing', words: ['live'],
-  pv: 'none', needlessSwitches: 1, knownFailures: {}, notApplicable: {}, inUse: () => null,
+  pv: 'none', needlessSwitches: 1, knownFailures: {}, notApplicable: {}, inUse: null,
   sched_in: nothing, vcpu_load: nothing, vcpu_put: nothing, handleRequests: nothing,
   vcpu_enter: nothing, vcpu_exit: nothing, mediated_put: nothing,
   get_msr: (kvm, vcpu, msr) => ({ eax: kvm.rdmsr(vcpu, msr), edx: kvm.edx, vector: 0 }),

@@ -30,10 +30,7 @@ export const always: LbrPolicy = {
     'sample-true': FROZEN,
     'no-needless-switch': { why: 'it saves and restores for ever, used or not' },
   },
-  notApplicable: {
-    'active-agrees': 'not a paravirtual policy',
-    'no-premature-stop': 'it never takes the guest to have stopped',
-  },
-  inUse: () => null,
+  notApplicable: {},
+  inUse: null,
   vcpu_enter: makeLive,
 };

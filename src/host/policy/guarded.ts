@@ -44,7 +44,7 @@ export type HookName = {
 
 /** Every method of a policy that the model calls, and what it has to return. */
 export const HOOKS: Readonly<Record<HookName, Returns>> = {
-  inUse: oneOf('true, false or null', true, false, null),
+  inUse: BOOLEAN,
   recordsStale: BOOLEAN,
   sched_in: anything,
   vcpu_load: anything,
@@ -148,7 +148,7 @@ function guard(hook: HookName, policy: LbrPolicy, file: string, base: string): H
  */
 export function guarded(policy: LbrPolicy, file: string): LbrPolicy {
   const base = file.slice(Math.max(file.lastIndexOf('/'), file.lastIndexOf('\\')) + 1);
-  const hooks = HOOK_NAMES.filter((hook) => policy[hook] !== undefined);
+  const hooks = HOOK_NAMES.filter((hook) => typeof policy[hook] === 'function');
   return {
     ...policy,
     ...Object.fromEntries(hooks.map((hook) => [hook, guard(hook, policy, file, base)])),

@@ -27,7 +27,7 @@ export const kvm: LbrPolicy = {
     },
   },
   withoutCallstack: { ...merged.withoutCallstack },
-  notApplicable: { 'active-agrees': 'not a paravirtual policy' },
+  notApplicable: {},
   inUse: (vcpu) => vcpu.msr_passthrough,
 };
 

@@ -79,7 +79,7 @@ export function lazyEvent<Own extends string = never>(
     words: LAZY_EVENT_WORDS,
     needlessSwitches: 4,
     knownFailures: UNOWNED,
-    notApplicable: { 'active-agrees': 'not a paravirtual policy' },
+    notApplicable: {},
     inUse: hasEvent,
     sched_in: intel_pmu_sched_in,
     get_msr: (kvm, vcpu: LazyVcpu<Own>, msr) => {

@@ -34,7 +34,7 @@ export const lazyLiteral: LbrPolicy = {
       why: 'a slice without access is not saved, whatever was recorded in it',
     },
   },
-  notApplicable: { 'active-agrees': 'not a paravirtual policy' },
+  notApplicable: {},
   inUse: (vcpu) => vcpu.msr_passthrough,
   /** L1: nothing is restored. */
   vcpu_load: (kvm, vcpu) => kvm.setPassthrough(vcpu, false),

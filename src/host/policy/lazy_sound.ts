@@ -14,7 +14,7 @@ export const lazySound: LbrPolicy = {
   assumes: LENT,
   needlessSwitches: 1,
   knownFailures: {},
-  notApplicable: { 'active-agrees': 'not a paravirtual policy' },
+  notApplicable: {},
   inUse: (vcpu: SoundVcpu) => vcpu.words.live !== 0,
   vcpu_enter: (kvm, vcpu: SoundVcpu) => enterSound(kvm, vcpu, false),
 };

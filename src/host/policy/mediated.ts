@@ -30,7 +30,6 @@ const LOAD_AND_PUT: PolicyGround = {
 };
 
 const NO_LBR = 'the guest has no LBR';
-const NOT_PV = 'not a paravirtual policy';
 
 /** As it is: a guest has no LBR. */
 export const mediated: LbrPolicy = {
@@ -51,12 +50,10 @@ export const mediated: LbrPolicy = {
     'sample-true': NO_LBR,
     'owner-only': 'it never touches the LBR registers for a guest',
     'recorder-owned': NO_LBR,
-    'active-agrees': NOT_PV,
     'no-needless-switch': NO_LBR,
-    'no-premature-stop': NO_LBR,
     'filter-true': NO_LBR,
   },
-  inUse: () => null,
+  inUse: null,
   /** LBR_FMT is 0: Kernel: vmx.c:vmx_get_perf_capabilities(). */
   get_msr: () => REFUSED,
   set_msr: () => GP_VECTOR,
@@ -95,9 +92,7 @@ export const mediatedLbr: LbrPolicy = {
     'recorder-owned': { why: 'hardware records on top of whatever is there' },
   },
   notApplicable: {
-    'active-agrees': NOT_PV,
     'owner-only': 'it never touches the registers',
-    'no-premature-stop': 'it keeps no stack that it could drop',
   },
-  inUse: () => null,
+  inUse: null,
 };

@@ -162,7 +162,7 @@ const GROUND: Omit<LbrPolicy, 'handleRequests'> = {
   needlessSwitches: 2,
   knownFailures: BREAKS,
   withoutCallstack: { 'owner-only': 'it never touches the registers' },
-  notApplicable: { 'active-agrees': 'not a paravirtual policy' },
+  notApplicable: {},
   inUse: (vcpu) => vcpu.msr_passthrough,
   /**
    * Kernel: x86.c:kvm_arch_sched_in() of 6.1; later kvm_arch_vcpu_load(), if `scheduled_out`, which

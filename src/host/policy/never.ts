@@ -21,9 +21,7 @@ export const never: LbrPolicy = {
     'recorder-owned': { why: 'hardware records on top of whatever is there' },
   },
   notApplicable: {
-    'active-agrees': 'not a paravirtual policy',
     'owner-only': 'it never touches the registers',
-    'no-premature-stop': 'it keeps no stack that it could drop',
   },
-  inUse: () => null,
+  inUse: null,
 };

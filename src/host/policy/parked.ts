@@ -23,7 +23,7 @@ export const parked: LbrPolicy = {
   words: WORDS,
   needlessSwitches: 2,
   knownFailures: {},
-  notApplicable: { 'active-agrees': 'not a paravirtual policy' },
+  notApplicable: {},
   inUse: (vcpu: GuessedVcpu) => vcpu.words.eager !== 0 || vcpu.words.used !== 0,
   vcpu_enter: (kvm, vcpu: GuessedVcpu) => {
     if (vcpu.lbrEnabled || vcpu.words.wanted !== 0) vcpu.words.used = 1;

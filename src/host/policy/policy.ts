@@ -123,6 +123,9 @@ export interface NoGuestLbrHere {
   readonly where: (model: CpuModel, kvm: KvmFeatures) => boolean;
 }
 
+/** As a method, so that it may ask for a Vcpu with the policy's words. */
+type Belief = { of(vcpu: Vcpu): boolean }['of'];
+
 /**
  * What a policy says of itself to those who judge and explore it. The host never reads any of it.
  * Properties go by their names (`PROPERTY_NAMES` of the judge, who checks them).
@@ -141,7 +144,7 @@ export interface PolicyClaims {
   /** Whether it drops what a guest writes as long as the guest LBR event does not count. */
   readonly dropsWithoutEvent?: true;
   /** Whether it believes that the guest uses LBR; null for a policy that has no such belief. */
-  inUse(vcpu: Vcpu): boolean | null;
+  readonly inUse: Belief | null;
 }
 
 /** One policy. Hooks carry KVM's names; a hook that is not needed is `nothing`. */

@@ -43,11 +43,8 @@ export const v1Vmx: LbrPolicy = {
   assumes: 'no LBR event of the host counts on a pCPU that runs a guest',
   needlessSwitches: 0,
   knownFailures: UNDER_THE_HOST,
-  notApplicable: {
-    'active-agrees': 'not a paravirtual policy',
-    'no-premature-stop': 'it never takes the guest to have stopped',
-  },
-  inUse: () => null,
+  notApplicable: {},
+  inUse: null,
   vcpu_enter: (kvm, vcpu) => kvm.restoreStack(vcpu, true),
   vcpu_exit: (kvm, vcpu) => kvm.saveStack(vcpu, true),
 };

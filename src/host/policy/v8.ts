@@ -85,7 +85,7 @@ export const v8: LbrPolicy = {
       where: WITH_CALLSTACK,
     },
   },
-  notApplicable: { 'active-agrees': 'not a paravirtual policy' },
+  notApplicable: {},
   withoutCallstack: {
     'no-loss/any': REFUSES,
     'no-leak/vm': REFUSES,

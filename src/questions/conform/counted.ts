@@ -1,5 +1,4 @@
 /** What a run that counts says of coverage, or why it says nothing. */
-import type { Breather } from '../../console/interrupt.js';
 import { KernelError } from '../../tree/errors.js';
 
 export interface Counted<Coverage> {
@@ -20,7 +19,7 @@ export const NO_SOURCE = 'a compiled module does not have the source';
  * @param count - returns null after an interruption. @throws KernelError if nothing can be counted.
  */
 export async function countedBy<Coverage>(
-  worker: Breather,
+  worker: { readonly interrupted: boolean },
   count: () => Promise<Coverage | null>,
 ): Promise<Counted<Coverage>> {
   if (worker.interrupted) return { coverage: null, coverageProblem: '' };

@@ -1,10 +1,14 @@
 /** What a campaign says of the guest's kernel, against the list of what that is known to break. */
-import { DEFAULT_SHAPES, type KernelFinding, type Report } from '../../campaign/campaign.js';
+import {
+  type CampaignOptions,
+  DEFAULT_SHAPES,
+  type KernelFinding,
+  type Report,
+} from '../../campaign/campaign.js';
 import { isListOf, type KernelList, listFor, mustShow } from '../../campaign/kernel_lists.js';
 import type { KnownFinding } from '../../campaign/kernel_lists.js';
 import { always } from '../../host/policy/always.js';
 import type { CpuModel } from '../../hw/cpu_models.js';
-import type { VerifyJob } from './worker.js';
 
 export interface KernelVerdict {
   /** Version of the kernel, and the list that counts for it. */
@@ -21,11 +25,18 @@ export interface KernelVerdict {
 /** Runs for each policy after which what is on the list must have been met. */
 const ENOUGH_RUNS = 4000;
 
+/** What of a campaign counts. */
+interface Judged extends Pick<CampaignOptions, 'properties' | 'runs' | 'shapes' | 'schedules'> {
+  /** Of the guest's kernel. */
+  readonly version: string;
+  readonly policies: readonly string[];
+}
+
 /**
  * A finding can only be missed where guests use LBR as on a CPU of their own, which is under
  * `always`, on the machines and in the runs of the default.
  */
-export function kernelVerdict(report: Report, job: VerifyJob, model: CpuModel): KernelVerdict {
+export function kernelVerdict(report: Report, job: Judged, model: CpuModel): KernelVerdict {
   const { version, policies, properties, runs, shapes, schedules } = job;
   const list = listFor(version);
   const found = report.kernelFindings;

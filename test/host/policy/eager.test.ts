@@ -38,7 +38,7 @@ describe('never', () => {
   });
 
   it('the policy "never" does not know whether a guest uses LBR', () => {
-    expect(never.inUse(new Rig(never).m.vcpus[0])).toBe(null);
+    expect(never.inUse).toBe(null);
   });
 });
 
@@ -124,14 +124,14 @@ describe('always', () => {
     rig.set(0, DEBUGCTL, 1);
     rig.migrate();
     expect([rig.get(0, FROM + 1), rig.get(0, DEBUGCTL)]).toEqual([77, 1]);
-    expect(always.inUse(rig.m.vcpus[0])).toBe(null);
+    expect(always.inUse).toBe(null);
   });
 });
 
 describe('pv-v2-direct', () => {
   it('pv-v2-direct never does anything while ACTIVE is 0', () => {
     const rig = new Rig(pvV2Direct);
-    expect(pvV2Direct.inUse(rig.m.vcpus[0])).toBe(false);
+    expect(pvV2Direct.inUse?.(rig.m.vcpus[0])).toBe(false);
     rig.set(0, FROM + 1, 77);
     rig.m.switchTo(0, 1);
     expect(rig.get(1, FROM + 1)).toBe(77);
@@ -142,7 +142,7 @@ describe('pv-v2-direct', () => {
   it('while ACTIVE is 1, pv-v2-direct switches all but LBR_SELECT, and never scrubs', () => {
     const rig = new Rig(pvV2Direct);
     rig.set(0, MSR_KVM_PV_LBR_CTRL, 1);
-    expect(pvV2Direct.inUse(rig.m.vcpus[0])).toBe(true);
+    expect(pvV2Direct.inUse?.(rig.m.vcpus[0])).toBe(true);
     rig.set(0, FROM + 1, 77);
     rig.set(0, TOS, 1);
     rig.set(0, SELECT, 5);
@@ -200,9 +200,9 @@ describe('pv-v2', () => {
   it('the event of pv-v2 comes with ACTIVE and goes with it, and perf switches the stack', () => {
     const rig = new Rig(pvV2);
     const event = (): string => rig.m.host.guestLbrEvent(rig.m.vcpus[0]);
-    expect([event(), pvV2.inUse(rig.m.vcpus[0])]).toEqual(['none', false]);
+    expect([event(), pvV2.inUse?.(rig.m.vcpus[0])]).toEqual(['none', false]);
     for (let i = 0; i < 2; i++) rig.set(0, MSR_KVM_PV_LBR_CTRL, 1);
-    expect([event(), pvV2.inUse(rig.m.vcpus[0])]).toEqual(['active', true]);
+    expect([event(), pvV2.inUse?.(rig.m.vcpus[0])]).toEqual(['active', true]);
     rig.set(0, FROM + 1, 77);
     rig.set(0, TOS, 1);
     rig.m.switchTo(0, 1);

@@ -12,7 +12,7 @@ import type { CpuModel } from '../../../../src/hw/cpu_models.js';
 import type { LogicalProcessor } from '../../../../src/hw/logical_processor.js';
 import * as msrs from '../../../../src/hw/msr_index.js';
 import { selftest } from '../../../../src/questions/replay/selftest/selftest.js';
-import { ScheduleArbitrary } from '../../../property/schedule_arbitrary.js';
+import { schedules } from '../../../../src/fast_check.js';
 import { processor } from '../../../rig/cpu.js';
 import { machineConfig, policyOf } from '../../../rig/machine.js';
 import { seeded } from '../../../rig/seed.js';
@@ -121,7 +121,7 @@ describe('what the guests of a selftest are to read', () => {
         const shape = { vms: 2, vcpus: 2, tasks: 3, pcpus: 2 };
         const config = machineConfig({ policy: policyOf(name), cpu, shape });
         fc.assert(
-          fc.property(new ScheduleArbitrary(config, 60), (schedule) => {
+          fc.property(schedules(config, 60), (schedule) => {
             const property = 'active-agrees';
             expect(wrongReads({ config, property, schedule, whose: null })).toEqual([]);
           }),
