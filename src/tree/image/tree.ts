@@ -35,6 +35,14 @@ export async function openTree(path: string, cache: string): Promise<string> {
   );
 }
 
+/** A folder of the cache, for what is kept of a tree; a version that keeps more has another one. */
+function keptAs(tree: string, cache: string): string {
+  const key = createHash('sha256')
+    .update(`${tree}: ${TREE_PATHS.join(' ')}`)
+    .digest('hex');
+  return join(cache, 'trees', key.slice(0, 32));
+}
+
 /** What a build reads of a commit of a repository. */
 async function checkedOut(repository: string, commit: string, cache: string): Promise<string> {
   let hash = '';
@@ -44,7 +52,7 @@ async function checkedOut(repository: string, commit: string, cache: string): Pr
   } catch {
     throw new KernelError(`${repository}: git knows no commit ${commit}`);
   }
-  return placeFolder(join(cache, 'trees', `commit-${hash}`), async (folder) => {
+  return placeFolder(keptAs(`commit ${hash}`, cache), async (folder) => {
     const tar = join(folder, 'tree.tar');
     try {
       await run('git', ['-C', repository, 'archive', '--output', tar, hash, ...TREE_PATHS]);
@@ -59,10 +67,7 @@ async function checkedOut(repository: string, commit: string, cache: string): Pr
 }
 
 async function unpacked(tar: string, stamp: string, cache: string): Promise<string> {
-  const key = createHash('sha256')
-    .update(`${resolve(tar)} ${stamp}`)
-    .digest('hex');
-  return placeFolder(join(cache, 'trees', key.slice(0, 32)), async (folder) => {
+  return placeFolder(keptAs(`${resolve(tar)} ${stamp}`, cache), async (folder) => {
     const wanted = TREE_PATHS.map((name) => `*/${name}`);
     const how = ['--strip-components=1', '--wildcards', '--no-wildcards-match-slash'];
     try {

@@ -1,6 +1,7 @@
 /** A kernel tree from what a user points to. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
@@ -38,4 +39,15 @@ it('refuses a tar that is no tree as often as it is asked, and keeps nothing of 
     await expect(openTree(tar, CACHE)).rejects.toThrow(`${tar}: tar can't unpack a kernel tree`);
   }
   expect(readdirSync(join(CACHE, 'trees'))).toEqual([basename(folder)]);
+});
+
+it('the cache has one place for a tar, its state, and what is kept of it', async () => {
+  const tar = tarOf('again', TREE);
+  const folder = await openTree(tar, CACHE);
+  const { size, mtimeMs } = statSync(tar);
+  // A version that keeps other folders finds none of these.
+  const what = `${tar} ${size} ${mtimeMs}: arch/x86 include kernel lib virt Makefile`;
+  const key = createHash('sha256').update(what).digest('hex');
+  expect(basename(folder)).toBe(key.slice(0, 32));
+  expect(await openTree(tar, CACHE)).toBe(folder);
 });
