@@ -16,6 +16,7 @@ const SLOW: readonly string[] = [
   'test/judge/no_warn.test.ts',
   'test/questions/{conform,corpus,review}/*.test.ts',
   'test/search/protocol.test.ts',
+  'test/tell/picture/browser.test.ts',
   'test/states/{known_steps,machine_bisim,machine_names,policies,shorten}.test.ts',
   'test/tree/{build,c_code,driver,places,shim}.test.ts',
   'test/tree/image/{bits,lockstep}.test.ts',

@@ -4,7 +4,8 @@
  * line such as `v0: open task=0 type=CALL_STACK|USER` or an object `{kind, actor, args}`. The file
  * may say in `whose` who is to break the property: `policy`, `kernel` or `nobody`. Other keys are
  * ignored.
- * The output of `vlbr verify --json` and text that holds tokens are taken as well.
+ * The output of `vlbr verify --json`, text that holds tokens, and every picture that vlbr draws are
+ * taken as well.
  */
 import { ALL_POLICIES, findPolicy } from '../host/policy/index.js';
 import { missingInKernel } from '../judge/needs.js';
@@ -149,6 +150,7 @@ export function parseReplayText(text: string): ReplayCase[] {
   const trimmed = text.trim();
   if (trimmed === '') throw new ReplayError('the file is empty');
   if (trimmed.startsWith('{')) return casesOfJson(trimmed);
+  if (trimmed.startsWith('<')) return casesOfMarkup(trimmed);
   return trimmed.split(/\s+/).map((word) => replayToken(word));
 }
 
@@ -166,12 +168,27 @@ function casesOfJson(text: string): ReplayCase[] {
     throw new ReplayError(`this is no JSON: ${error instanceof Error ? error.message : ''}`);
   }
   if (!isObject(json)) throw new ReplayError('the JSON is no object');
+  const token = tokenOfTrace(json);
+  if (token !== null) return [replayToken(token)];
   if (json.schema === SCHEDULE_SCHEMA) return [caseOf(replayOfJson(json), whoseOf(json))];
   if (json.schema === VERIFY_SCHEMA) return casesOfReport(json);
   throw new ReplayError(
     `the schema is ${JSON.stringify(json.schema) ?? 'missing'}; it must be ` +
       `"${SCHEDULE_SCHEMA}" or "${VERIFY_SCHEMA}"`,
   );
+}
+
+/** The schedules of a page or a drawing: each is there as a command that replays it. */
+function casesOfMarkup(text: string): ReplayCase[] {
+  const tokens = [...text.matchAll(/vlbr replay (v1\.[\w-]+)/g)].map(([, token]) => token);
+  if (tokens.length === 0) throw new ReplayError('the page has no schedule');
+  return [...new Set(tokens)].map((token) => replayToken(token));
+}
+
+/** The token in the notes of a trace, in ITF or for Perfetto; null for other JSON. */
+function tokenOfTrace(json: Json): string | null {
+  const notes = json['#meta'] ?? json.otherData;
+  return isObject(notes) && typeof notes.token === 'string' ? notes.token : null;
 }
 
 /** The counterexamples of a report, by their tokens. */

@@ -40,7 +40,8 @@ export function askedPictures(options: PictureOptions): [kind: PictureKind, path
  * takes the place of the report on standard output.
  *
  * @param others - options that were given and print something of their own.
- * @throws UsageError where two things are to go to standard output, or a file can't be written.
+ * @throws UsageError where two things are to go to standard output.
+ * @throws WriteError for a file that can't be written.
  */
 export function checkPictures(options: PictureOptions, others: readonly string[]): boolean {
   const asked = askedPictures(options);

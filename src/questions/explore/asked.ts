@@ -9,10 +9,11 @@ import { entryOf, namesOf, policiesOf } from '../../console/arguments.js';
 import { askedPort } from '../../console/kernel_source.js';
 import { UsageError } from '../../console/errors.js';
 import { exitCodeOf } from '../../console/exit_codes.js';
+import type { PictureOptions } from '../../console/picture_options.js';
 import type { DriverOptions } from '../../console/kernel_source.js';
 
 /** The options as commander hands them over. */
-export interface ExploreOptions extends DriverOptions, Shape {
+export interface ExploreOptions extends DriverOptions, PictureOptions, Shape {
   readonly policy: string;
   readonly property: string;
   readonly cpu: string;

@@ -9,6 +9,7 @@ import {
   timeLimitOption,
   POLICIES_SAY,
 } from '../../console/arguments.js';
+import { addPictureOptions } from '../../console/picture_options.js';
 import {
   EXIT_CUT_SHORT,
   EXIT_EXPECTED,
@@ -57,7 +58,7 @@ const EXITS = exitCodesText({
 
 /** @param done - is told the exit code. */
 export function exploreCommand(done: (code: number) => void): Command {
-  return new Command('explore')
+  const command = new Command('explore')
     .description('judge host policies by every schedule of a small machine')
     .option('--policy <names>', POLICIES_SAY, 'all')
     .option('--property <names>', 'properties, likewise (see: vlbr list properties)', 'all')
@@ -82,7 +83,8 @@ export function exploreCommand(done: (code: number) => void): Command {
     .option('--actions <groups>', 'what may happen, separated by commas (below)', 'default')
     .option('--fingerprints', 'tell states apart by 64 bits each, and print the odds')
     .addOption(new Option('--no-symmetry', 'states that differ in names only are two'))
-    .addOption(timeLimitOption())
+    .addOption(timeLimitOption());
+  return addPictureOptions(command, ['html'])
     .option('--json', 'one JSON object on standard output')
     .addHelpText('after', `${HELP}\n${EXITS}`)
     .action(async (options: ExploreOptions) => {

@@ -11,6 +11,8 @@ import { exploreLine } from './progress.js';
 import type { ExploreJob, ExploreProgress } from './worker.js';
 import { PORT } from '../../guest/perf/lbr_port.js';
 import { askedCode, driverWords } from '../../console/kernel_source.js';
+import { checkPictures } from '../../console/picture_options.js';
+import { writePictures } from '../../tell/picture/write.js';
 import { printJson, printLines } from '../../console/output.js';
 import { withPolicyFiles } from '../../console/policy_files.js';
 import { inWorkers, type PoolResults } from '../../console/pool.js';
@@ -24,6 +26,7 @@ const MEMORY_MB = 1024;
 
 /** Returns the exit code. @throws UsageError before anything has run. */
 export async function explore(given: ExploreOptions): Promise<number> {
+  const quiet = checkPictures(given, given.json === true ? ['--json'] : []);
   const options = { ...given, policy: await withPolicyFiles(given.policy) };
   // A tree takes its time to build: what is wrong is said before.
   if (options.driver === 'kernel') checkImageOptions(options);
@@ -44,7 +47,11 @@ export async function explore(given: ExploreOptions): Promise<number> {
     elapsed_s: Math.round(performance.now() - began) / 1000,
   };
   if (options.json === true) printJson(exploreJson(exploration));
-  else printLines(exploreText(exploration, coloursFor(process.stdout.isTTY)));
+  else if (!quiet) printLines(exploreText(exploration, coloursFor(process.stdout.isTTY)));
+  await writePictures(options, async () => {
+    const { exploreHtml } = await import('./html.js');
+    return exploreHtml(exploration);
+  });
   return exitCodeOf(exploration);
 }
 

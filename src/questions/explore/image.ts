@@ -4,6 +4,8 @@ import { entryOf } from '../../console/arguments.js';
 import { coloursFor } from '../../console/colours.js';
 import { UsageError } from '../../console/errors.js';
 import { driverWords, type KernelCode } from '../../console/kernel_source.js';
+import { checkPictures } from '../../console/picture_options.js';
+import { writePictures } from '../../tell/picture/write.js';
 import { printJson, printLines } from '../../console/output.js';
 import { inWorkers, type PoolResults } from '../../console/pool.js';
 import { type ProgressLine, progressLine } from '../../console/progress.js';
@@ -44,6 +46,7 @@ export function checkImageOptions(options: ExploreOptions): Asked {
 
 /** Returns the exit code. @throws UsageError before anything has run. */
 export async function exploreImage(options: ExploreOptions, code: KernelCode): Promise<number> {
+  const quiet = checkPictures(options, options.json === true ? ['--json'] : []);
   const { version } = code.info;
   const job: ImageJob = {
     ...checkImageOptions(options),
@@ -68,7 +71,11 @@ export async function exploreImage(options: ExploreOptions, code: KernelCode): P
     elapsed_s: Math.round(performance.now() - began) / 1000,
   };
   if (options.json === true) printJson(imageJson(exploration));
-  else printLines(imageText(exploration, coloursFor(process.stdout.isTTY)));
+  else if (!quiet) printLines(imageText(exploration, coloursFor(process.stdout.isTTY)));
+  await writePictures(options, async () => {
+    const { exploreHtml } = await import('./html.js');
+    return exploreHtml(exploration);
+  });
   return imageExitCode(exploration);
 }
 

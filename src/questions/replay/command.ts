@@ -12,7 +12,8 @@ import { reporterOption } from '../../console/reporters.js';
 import type { ReplayOptions } from './replay.js';
 
 const HELP = `
-A file is a report of \`vlbr verify --json\`, text that holds tokens, or one schedule:
+A file is a report of \`vlbr verify --json\`, a picture that vlbr has written (--html, --svg,
+--perfetto, --itf), text that holds tokens, or one schedule:
   {"schema": "vlbr/schedule/1", "policy": "...", "property": "...", "cpu": "...",
    "kernel": "...", "vms": 2, "vcpus": 1, "tasks": 2, "pcpus": 1,
    "actions": ["p0: run vcpu=1", "v1: open task=0 type=CALL_STACK|USER", ...]}
@@ -43,7 +44,7 @@ export function replayCommand(done: (code: number) => void): Command {
         .choices(['selftest'])
         .conflicts('json'),
     );
-  return addPictureOptions(command, ['html'])
+  return addPictureOptions(command)
     .addHelpText('after', `${HELP}\n${EXITS}`)
     .action(async (what: string, options: ReplayOptions) => {
       const { replay } = await import('./replay.js');

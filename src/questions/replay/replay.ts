@@ -23,7 +23,11 @@ import {
   type KernelCode,
   policyFor,
 } from '../../console/kernel_source.js';
-import { checkPictures, type PictureOptions } from '../../console/picture_options.js';
+import {
+  askedPictures,
+  checkPictures,
+  type PictureOptions,
+} from '../../console/picture_options.js';
 import type { TestCase } from '../../console/report_forms.js';
 import { checkReporters, type ReporterOptions, writeReports } from '../../console/reporters.js';
 import { printJson, printLines } from '../../console/output.js';
@@ -59,14 +63,16 @@ export async function replay(from: string, options: ReplayOptions): Promise<numb
         'give a tree of that version',
     );
   }
-  const alone = emit !== undefined ? '--emit' : json === true ? '--json' : null;
+  const drawn = askedPictures(options).find(([kind]) => kind !== 'html');
+  const picture = drawn === undefined ? null : `--${drawn[0]}`;
+  const alone = emit !== undefined ? '--emit' : json === true ? '--json' : picture;
   if (alone !== null && cases.length > 1) {
     throw new UsageError(`${from}: ${alone} takes one schedule, and there are ${cases.length}`);
   }
   const draw = async (): Promise<void> =>
-    writePictures(options, async () => {
-      const { replayHtml } = await import('./html.js');
-      return replayHtml(cases, code?.info ?? null, driverWords(options), endText);
+    writePictures(options, async (kind) => {
+      const { drawReplay } = await import('./pictures.js');
+      return drawReplay(kind, cases, code?.info ?? null, driverWords(options), endText);
     });
   if (emit !== undefined) {
     const exit = emitSelftest(cases[0], code?.info ?? null);

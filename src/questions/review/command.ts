@@ -8,6 +8,7 @@ import {
   timeLimitOption,
   POLICIES_SAY,
 } from '../../console/arguments.js';
+import { addPictureOptions } from '../../console/picture_options.js';
 import {
   EXIT_CUT_SHORT,
   EXIT_EXPECTED,
@@ -50,7 +51,7 @@ const EXITS = exitCodesText({
 
 /** @param done - receives the exit code. */
 export function reviewCommand(done: (code: number) => void): Command {
-  return new Command('review')
+  const command = new Command('review')
     .description('say which properties a patch, a series or another tree loses or gains')
     .argument('<patch...>', 'diffs or mails in order, as git am takes them, or a second tree')
     .option('--kernel-src <path>', TREE_SAYS)
@@ -62,7 +63,8 @@ export function reviewCommand(done: (code: number) => void): Command {
     .option('--runs <n>', 'runs for each policy, CPU and side', runsNumber, 500)
     .option('--seed <n>', SEED_SAYS, seedNumber, 1)
     .addOption(timeLimitOption())
-    .addOption(reporterOption())
+    .addOption(reporterOption());
+  return addPictureOptions(command, ['html'])
     .option('--json', 'one JSON object on standard output')
     .addHelpText('after', `${HELP}\n${EXITS}`)
     .action(async (patches: string[], options: ReviewOptions) => {

@@ -22,6 +22,8 @@ import {
   EXIT_UNREACHED,
   exitCodeOf,
 } from '../../console/exit_codes.js';
+import { checkPictures, type PictureOptions } from '../../console/picture_options.js';
+import { writePictures } from '../../tell/picture/write.js';
 import { checkReporters, type ReporterOptions, writeReports } from '../../console/reporters.js';
 import { printJson, printLines } from '../../console/output.js';
 import { TELLING } from './policies.js';
@@ -33,7 +35,7 @@ const WORKER: URL = new URL('./review_worker.js', import.meta.url);
 /** A run takes milliseconds. A changed kernel that is silent for so long is in an endless loop. */
 const SILENCE_MS = 15_000;
 
-export interface ReviewOptions extends ReporterOptions {
+export interface ReviewOptions extends PictureOptions, ReporterOptions {
   readonly kernelSrc?: string;
   readonly reverse?: boolean;
   /** Whether each patch of the series is reviewed as well. */
@@ -54,7 +56,9 @@ async function defaultPolicies(patches: readonly string[]): Promise<string> {
 /** Returns the exit code. @throws UsageError before anything has run. */
 export async function review(patches: readonly string[], options: ReviewOptions): Promise<number> {
   const { runs, seed, reverse = false, kernelSrc } = options;
-  const quiet = checkReporters(options, options.json === true ? ['--json'] : []).length > 0;
+  const words = options.json === true ? ['--json'] : [];
+  const reported = checkReporters(options, words);
+  const quiet = checkPictures(options, [...words, ...reported]) || reported.length > 0;
   const cpus = namesOf(
     'CPU',
     options.cpu,
@@ -81,6 +85,10 @@ export async function review(patches: readonly string[], options: ReviewOptions)
   if (options.json === true) printJson(reviewJson(result));
   else if (!quiet) printLines(reviewText(result, coloursFor(process.stdout.isTTY)));
   await writeReports(options, () => reviewSuite(result));
+  await writePictures(options, async () => {
+    const { reviewHtml } = await import('./html.js');
+    return reviewHtml(result);
+  });
   return exitCodeFor(result);
 }
 

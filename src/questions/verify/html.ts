@@ -1,11 +1,12 @@
 /** The report of a campaign as a page: the matrix, and every counterexample step by step. */
 import type { Counterexample, Result } from '../../campaign/campaign.js';
 import { caseOf, withDriver } from '../../campaign/replay_file.js';
+import { policyWords } from '../../console/policy_files.js';
 import { ascii, plural } from '../../console/text.js';
 import { matrixPage, type MatrixCell } from '../../tell/picture/matrix_page.js';
 import { type Told, toldOf } from '../../tell/picture/story_article.js';
 import { guestText } from '../../tell/source_text.js';
-import { type Campaign, unexpectedIn, VERDICT_WORDS } from './text.js';
+import { type Campaign, unexpectedIn, unexpectedOf, VERDICT_WORDS } from './text.js';
 
 /** The text of an HTML file. */
 export function verifyHtml(campaign: Campaign): string {
@@ -42,8 +43,8 @@ export function verifyHtml(campaign: Campaign): string {
 }
 
 function cellOf(campaign: Campaign, result: Result): MatrixCell {
-  const { verdict, expected, reason, counterexample } = result;
-  const asExpected = verdict === expected;
+  const { verdict, reason, counterexample } = result;
+  const asExpected = !unexpectedOf(campaign.report).includes(result);
   const why = asExpected ? `Known: ${ascii(reason)}` : 'This is not expected.';
   return {
     word: VERDICT_WORDS[verdict],
@@ -62,7 +63,7 @@ function tellOf(
   return toldOf(withDriver(caseOf(counterexample), driver), {
     guest: guestText(kernel, source),
     says: () => [...says, counterexample.label === 'minimal' ? MINIMAL : SHRUNK],
-    replayWords: driverWords,
+    replayWords: [...driverWords, ...policyWords(counterexample.policy)],
   });
 }
 

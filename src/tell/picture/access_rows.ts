@@ -6,6 +6,9 @@ import type { StoryRecord } from './stacks.js';
 
 /** A row: one access, or a run of accesses to record registers. */
 export interface AccessRow {
+  readonly pcpu: number;
+  /** The vCPU that makes it, or for which it is made; null for the host's own. */
+  readonly vcpu: number | null;
   /** Whose code: `v0's guest`, `policy for v0`, `host perf`. */
   readonly who: string;
   /** `RDMSR` or `WRMSR`. */
@@ -53,7 +56,7 @@ function keyOf(access: StoryAccess): string | null {
 
 function rowOf(run: readonly StoryAccess[]): AccessRow {
   const [first] = run;
-  const { by, vcpu, write, msr, exits, fault, reference, records } = first;
+  const { by, pcpu, vcpu, write, msr, exits, fault, reference, records } = first;
   const count = run.reduce((sum, access) => sum + access.count, 0);
   const notes = [
     ...(count > 1 ? [plural(count, 'access')] : []),
@@ -62,6 +65,8 @@ function rowOf(run: readonly StoryAccess[]): AccessRow {
     ...(reference === null ? [] : [`≠ reference: ${reference}`]),
   ];
   return {
+    pcpu,
+    vcpu,
     who: whoOf(by, vcpu),
     how: write ? 'WRMSR' : 'RDMSR',
     what: msr === 'all' ? 'all LBR MSRs' : run.length === 1 ? msr : slotsText(run),

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import type { ComponentChild, JSX } from 'preact';
 import { renderToString } from 'preact-render-to-string';
+import { ownerRules } from './owners.js';
 
 /** The build puts both files into a folder beside the code. */
 function asset(name: string): string {
@@ -16,7 +17,8 @@ function hashOf(text: string): string {
 
 /** The text of an HTML file. */
 export function htmlDocument(title: string, body: ComponentChild): string {
-  const [style, script] = [asset('page.css'), asset('page.js')];
+  const colours = ownerRules((name, colour) => `:root { --${name}: ${colour}; }`);
+  const [style, script] = [`${colours}\n${asset('page.css')}`, asset('page.js')];
   const allowed = `default-src 'none'; style-src ${hashOf(style)}; script-src ${hashOf(script)}`;
   const page: JSX.Element = (
     <html lang="en">

@@ -1,11 +1,7 @@
 /** Records as chips: whose each is shows by colour, by pattern and in words. */
 import type { JSX } from 'preact';
+import { ownerClass } from './owners.js';
 import { HOST_OWNS, type StoryRecord } from './stacks.js';
-
-/** The class of what belongs to a VM, or to the host. */
-export function ownerClass(vm: number): string {
-  return vm === HOST_OWNS ? 'oh' : `o${vm}`;
-}
 
 /** A record. */
 export function RecordChip({ record }: { readonly record: StoryRecord }): JSX.Element {

@@ -6,15 +6,7 @@ import { type Panel, type PanelRow, panelsOf } from './panels.js';
 import { RecordChip } from './record_chip.js';
 import type { StorySample } from './scribe.js';
 import type { StoryRecord } from './stacks.js';
-import type { Story, StoryStep } from './story.js';
-
-/** The words that mark a step: where the machine parts from the reference, where it breaks. */
-export function marksOf({ partsAt, breaksAt, property }: Story, number: number): string[] {
-  return [
-    ...(number === partsAt ? ['parts from the reference'] : []),
-    ...(number === breaksAt ? [`breaks ${property}`] : []),
-  ];
-}
+import { marksOf, type Story, type StoryStep } from './story.js';
 
 /** @param id - of the section, for links. */
 export function StepSection({

@@ -125,6 +125,14 @@ export function storyOf(replay: ReplayCase): Story {
   };
 }
 
+/** The words that mark a step: where the machine parts from the reference, where it breaks. */
+export function marksOf({ partsAt, breaksAt, property }: Story, number: number): string[] {
+  return [
+    ...(number === partsAt ? ['parts from the reference'] : []),
+    ...(number === breaksAt ? [`breaks ${property}`] : []),
+  ];
+}
+
 function isInGuest({ pcpus }: StoryState, vcpu: number): boolean {
   return pcpus.some((pcpu) => pcpu.vcpu === vcpu && pcpu.inGuest);
 }

@@ -1,11 +1,10 @@
 /** The timeline of a story: a row for each step, with lanes of pCPUs, vCPUs and tasks. */
 import type { JSX } from 'preact';
 import { type Cell, type Lane, lanesOf } from './lanes.js';
-import { ownerClass } from './record_chip.js';
+import { ownerClass, ownerLetter } from './owners.js';
 import type { PcpuState } from './state.js';
-import { marksOf } from './step_section.js';
-import { HOST_OWNS, type StoryRecord } from './stacks.js';
-import type { Story, StoryStep } from './story.js';
+import type { StoryRecord } from './stacks.js';
+import { marksOf, type Story, type StoryStep } from './story.js';
 
 /** Lanes beyond which a narrow screen has the sentence below them. */
 const FEW_LANES = 7;
@@ -105,9 +104,7 @@ function StackStrip({
   const wrong = here !== null && here.holder === 'registers' ? here.wrong : [];
   const lost = wrong.filter((slot) => !records.some((record) => record.slot === slot)).length;
   const block = ({ vm, slot }: StoryRecord): JSX.Element => (
-    <i class={`${ownerClass(vm)}${wrong.includes(slot) ? ' x' : ''}`}>
-      {vm === HOST_OWNS ? 'h' : vm}
-    </i>
+    <i class={`${ownerClass(vm)}${wrong.includes(slot) ? ' x' : ''}`}>{ownerLetter(vm)}</i>
   );
   return (
     <span class="sp">

@@ -8,6 +8,8 @@ import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { matrixPage, type MatrixCell } from '../../../src/tell/picture/matrix_page.js';
 import { storyPage } from '../../../src/tell/picture/story_page.js';
+import type { Told } from '../../../src/tell/picture/story_article.js';
+import { storySvg } from '../../../src/tell/picture/story_svg.js';
 import { hasBrowser, openBrowser } from '../../rig/browser.js';
 import { goldenTold } from '../../rig/stories.js';
 
@@ -36,7 +38,25 @@ const PAGES = {
     others: [goldenTold('011')],
   }),
 };
-type PageName = keyof typeof PAGES;
+
+/** Drawings: a usual one, and one with so many lanes that sentences go below them. */
+const DRAWINGS = { few: storySvg(told), many: storySvg(manyLanes(goldenTold('004'))) };
+
+/** The same with more pCPUs than any machine has room for beside a sentence. */
+function manyLanes(one: Told): Told {
+  const steps = one.story.steps.map((step) => {
+    const pcpus = Array.from({ length: 6 }, (_, pcpu) => ({ ...step.state.pcpus[0], pcpu }));
+    return { ...step, state: { ...step.state, pcpus } };
+  });
+  return { ...one, story: { ...one.story, steps } };
+}
+
+const NAMES = [...Object.keys(PAGES), ...Object.keys(DRAWINGS)];
+type PageName = keyof typeof PAGES | keyof typeof DRAWINGS;
+
+function fileOf(name: string): string {
+  return name in PAGES ? `${name}.html` : `${name}.svg`;
+}
 
 /** Elements whose text is cut, or that scroll by themselves. */
 const BAD_BOXES = `[...document.querySelectorAll('body *')].flatMap((e) => {
@@ -56,9 +76,8 @@ describe.skipIf(!hasBrowser)('a page in a browser', () => {
   const folder = mkdtempSync(join(tmpdir(), 'vlbr-test-'));
   let browser: Browser;
   beforeAll(async () => {
-    for (const [name, text] of Object.entries(PAGES)) {
-      writeFileSync(join(folder, `${name}.html`), text);
-    }
+    const texts: Readonly<Record<string, string>> = { ...PAGES, ...DRAWINGS };
+    for (const name of NAMES) writeFileSync(join(folder, fileOf(name)), texts[name]);
     browser = await openBrowser();
   });
   afterAll(async () => {
@@ -80,7 +99,7 @@ describe.skipIf(!hasBrowser)('a page in a browser', () => {
     page.on('request', (request) => asked.push(request.url()));
     page.on('pageerror', ({ message }) => errors.push(message));
     page.on('console', (message) => errors.push(message.text()));
-    const { href } = pathToFileURL(join(folder, `${name}.html`));
+    const { href } = pathToFileURL(join(folder, fileOf(name)));
     await page.goto(href + hash);
     const seen = await look(page);
     await context.close();
@@ -204,4 +223,31 @@ describe.skipIf(!hasBrowser)('a page in a browser', () => {
     expect(steps.length).toBeGreaterThan(15);
     expect([still, printed]).toEqual([steps.length, steps.length]);
   });
+
+  it.each(['few', 'many'] as const)(
+    'of a drawing (%s lanes) cuts no text, and has two schemes',
+    async (name) => {
+      await onPage(name, '', { ...SIZES[1], colorScheme: 'light' }, async (page) => {
+        // Text that leaves the drawing, or that lies on other text.
+        const wrong = await page.evaluate(`(() => {
+        const { width, height } = document.documentElement.viewBox.baseVal;
+        const all = [...document.querySelectorAll('text')].map((e) => [e.textContent, e.getBBox()]);
+        const out = all.filter(([, b]) =>
+          b.x < 0 || b.y < 0 || b.x + b.width > width || b.y + b.height > height);
+        const on = all.filter(([, a], i) => all.some(([, b], j) => j > i && a.width * b.width > 0 &&
+          a.x < b.x + b.width - 1 && b.x < a.x + a.width - 1 &&
+          a.y < b.y + b.height - 4 && b.y < a.y + a.height - 4));
+        return [...out, ...on].map(([text]) => text);
+      })()`);
+        expect(wrong).toEqual([]);
+        const ground = `getComputedStyle(document.querySelector('.bg')).fill`;
+        const light = await page.evaluate(ground);
+        await page.emulateMedia({ colorScheme: 'dark' });
+        expect([light, await page.evaluate(ground)]).toEqual([
+          'rgb(255, 255, 255)',
+          'rgb(20, 21, 23)',
+        ]);
+      });
+    },
+  );
 });

@@ -1,0 +1,84 @@
+/** The report of an exploration as a page: the matrix, and every counterexample step by step. */
+import type { Counterexample, KernelFinding } from '../../campaign/campaign.js';
+import { caseOf, withDriver } from '../../campaign/replay_file.js';
+import { policyWords } from '../../console/policy_files.js';
+import { ascii, NOT_APPLICABLE } from '../../console/text.js';
+import type { ExploreResult } from '../../states/explore.js';
+import { type MatrixCell, matrixPage } from '../../tell/picture/matrix_page.js';
+import { type Told, toldOf } from '../../tell/picture/story_article.js';
+import { guestText } from '../../tell/source_text.js';
+import { boundWords, type Exploration, machineWords, type Told as Explored } from './text.js';
+
+/** What a page needs of any exploration. */
+type Shown = Pick<
+  Exploration,
+  'model' | 'shape' | 'kernel' | 'driver' | 'source' | 'driverWords' | 'interrupted'
+> &
+  Parameters<typeof boundWords>[0] & {
+    readonly results: readonly {
+      readonly explored: Explored & {
+        readonly complete: boolean;
+        /** What the guest's kernel breaks by itself; left out where it is not asked. */
+        readonly findings?: readonly KernelFinding[];
+      };
+    }[];
+  };
+
+/** The text of an HTML file. */
+export function exploreHtml(exploration: Shown): string {
+  const { kernel, source, results, interrupted } = exploration;
+  const all = results.map(({ explored }) => explored);
+  const cut = all.filter(({ complete }) => !complete).map(({ policy }) => policy);
+  const properties = all.length === 0 ? [] : all[0].results.map(({ property }) => property);
+  return matrixPage({
+    command: 'vlbr explore',
+    lines: [
+      `vlbr explore: ${machineWords(exploration)}, ${guestText(kernel, source)}`,
+      `Every schedule within these bounds: ${boundWords(exploration)}.`,
+      ...(cut.length === 0 ? [] : [`Truncated, so not all were looked at: ${cut.join(', ')}.`]),
+      ...(interrupted ? ['Interrupted: policies that were not begun are left out.'] : []),
+    ],
+    properties,
+    rows: all.map(({ policy, results: verdicts }) => ({
+      policy,
+      cells: verdicts.map((result) => cellOf(exploration, result)),
+    })),
+    others: all.flatMap(({ findings = [] }) =>
+      findings.map(({ known, counterexample }) =>
+        tellOf(exploration, counterexample, [
+          'This counts against no policy: a pCPU of its own would show it as well.',
+          known === null ? 'It is not known of this kernel.' : `Known: ${ascii(known)}`,
+        ]),
+      ),
+    ),
+  });
+}
+
+function cellOf(exploration: Shown, result: ExploreResult): MatrixCell {
+  const { verdict, known, reason, counterexample } = result;
+  const fails = verdict === 'fails';
+  const why = known ? `Known: ${ascii(reason)}` : 'This is not expected.';
+  return {
+    word: fails
+      ? `FAILS ${counterexample?.actions.length ?? ''}`.trim()
+      : verdict === 'not applicable'
+        ? NOT_APPLICABLE
+        : verdict,
+    fails,
+    expected: !fails || known,
+    note: ascii(reason),
+    told: counterexample === null ? null : tellOf(exploration, counterexample, [why]),
+  };
+}
+
+function tellOf(
+  { driver, driverWords, kernel, source }: Shown,
+  counterexample: Counterexample,
+  says: readonly string[],
+): Told {
+  return toldOf(withDriver(caseOf(counterexample), driver), {
+    guest: guestText(kernel, source),
+    says: () => says,
+    replayWords: [...driverWords, ...policyWords(counterexample.policy)],
+  });
+}

@@ -1,0 +1,114 @@
+/** The report of a campaign as a page, from a small campaign. */
+import { describe, expect, it } from 'vitest';
+import { DEFAULT_SHAPES, runCampaign } from '../../../src/campaign/campaign.js';
+import { listFor } from '../../../src/campaign/kernel_lists.js';
+import { PORT } from '../../../src/guest/perf/lbr_port.js';
+import type { PropertyName } from '../../../src/judge/properties.js';
+import { verifyHtml } from '../../../src/questions/verify/html.js';
+import type { Campaign } from '../../../src/questions/verify/text.js';
+import { cpuModel } from '../../rig/cpu.js';
+import { policyOf } from '../../rig/machine.js';
+
+const model = cpuModel('skylake');
+const [shape] = DEFAULT_SHAPES;
+const properties: readonly PropertyName[] = ['no-leak/vm', 'no-needless-switch', 'balanced'];
+const report = runCampaign({
+  model,
+  kernel: '6.1',
+  shapes: [shape],
+  policies: [policyOf('never'), policyOf('always')],
+  properties,
+  runs: 60,
+  steps: 60,
+  seed: 1,
+  schedules: [],
+});
+
+function campaign(more: Partial<Campaign['report']> = {}): Campaign {
+  const byKernel = { version: '6.1', list: listFor('6.1'), own: true, unknown: [], missing: [] };
+  return {
+    model,
+    kernel: '6.1',
+    driver: PORT,
+    source: null,
+    driverWords: ['--driver', 'port'],
+    seed: 1,
+    policies: ['never', 'always'],
+    properties: properties.length,
+    shapes: [shape],
+    recordings: [],
+    runsAsked: 60,
+    elapsed_s: 1,
+    report: { ...report, ...more },
+    byKernel,
+  };
+}
+
+describe('the page of vlbr verify', () => {
+  const page = verifyHtml(campaign());
+
+  it('has a row for each policy, a column for each property, and a word in each cell', () => {
+    expect(page).toContain('<h1>vlbr verify: skylake (32 records), Linux 6.1 guest, seed 1</h1>');
+    expect(page).toMatch(/<p>120 runs, [\d,]+ actions: 6 verdicts, \d unexpected<\/p>/);
+    const heads = [...page.matchAll(/<th role="(\w+)" scope="\w+">(.*?)<\/th>/g)];
+    const words = heads.map(([, role, text]) => `${role} ${text.replaceAll(/<[^>]*>/g, '')}`);
+    expect(words).toEqual([
+      'columnheader policy',
+      ...properties.map((property) => `columnheader ${property}`),
+      'rowheader never',
+      'rowheader always',
+    ]);
+    const cells = [...page.matchAll(/<td role="cell" class="(\w+)" data-p="([^"]*)"/g)];
+    expect(cells.map(([, kind, property]) => `${kind} ${property}`)).toEqual([
+      'no no-leak/vm',
+      'ok no-needless-switch',
+      'ok balanced',
+      'ok no-leak/vm',
+      'no no-needless-switch',
+      'ok balanced',
+    ]);
+  });
+
+  it('leads from each failure to its counterexample, and says why that is known', () => {
+    for (const id of ['never-no-leak-vm', 'always-no-needless-switch']) {
+      expect(page).toContain(`<a href="#${id}">FAILS</a>`);
+      expect(page).toContain(`<article id="${id}">`);
+    }
+    expect(page).toContain('<h2>never breaks no-leak/vm</h2>');
+    expect(page).toMatch(/<p>Known: [^<]+<\/p><p>(No schedule of fewer|The schedule is shrunk)/);
+    expect(page).toMatch(/vlbr replay v1\.[\w-]+ --driver port<\/code>/);
+    const [found] = report.results;
+    if (found.counterexample === null) throw new Error('never breaks no-leak/vm');
+    const minimal = { ...found, counterexample: { ...found.counterexample, label: 'minimal' } };
+    expect(verifyHtml(campaign({ results: [minimal as typeof found] }))).toContain(
+      '<p>No schedule of fewer actions shows it on the small machines that were explored.</p>',
+    );
+  });
+
+  it('says what is not expected, what the kernel breaks, and that it was interrupted', () => {
+    const [found, held] = report.results;
+    const { counterexample } = found;
+    if (counterexample === null) throw new Error('never breaks no-leak/vm');
+    const text = verifyHtml(
+      campaign({
+        results: [
+          { ...found, expected: 'holds' },
+          { ...held, expected: 'fails' },
+        ],
+        kernelFindings: [
+          { property: 'balanced', known: null, counterexample },
+          { property: 'balanced', known: 'as everybody knows', counterexample },
+        ],
+        interrupted: true,
+      }),
+    );
+    expect(text).toContain('FAILS</a><em>unexpected</em>');
+    // It may fail yet.
+    expect(text).toContain('>holds</td>');
+    expect(text).toContain('<p>This is not expected.</p>');
+    expect(text).toContain('<p>It is not known of this kernel.</p>');
+    expect(text).toContain('<p>Known: as everybody knows</p>');
+    expect(text).toContain('<p>Interrupted: these are the verdicts of the runs until then.</p>');
+    expect(page).not.toContain('Interrupted');
+  });
+});
