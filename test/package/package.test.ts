@@ -104,8 +104,9 @@ describe('the package', () => {
     const judged = vlbr('verify', '--policy', './my-own.mjs', '--runs', '400', '--no-shorten');
     expect(judged.stdout).toMatch(/^sound, costs +my-own: no-needless-switch in/m);
     expect([judged.stderr, judged.status]).toEqual(['', 0]);
-    const tested = run(process.execPath, '--test', 'my-own.test.mjs');
+    const tested = run(process.execPath, 'my-own.test.mjs');
     expect(tested.stdout).toMatch(/ pass 2\n.* fail 0/);
+    expect(tested.status).toBe(0);
   });
 
   it('a policy in TypeScript is typed, judged, explored, and replayed by its token', () => {
