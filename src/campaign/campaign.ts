@@ -14,8 +14,9 @@ import type { HostSchedule } from '../recording/recording.js';
 import { type RecordedWindow, RecordedWindows } from '../schedule/recorded.js';
 import { ACTION_NAMES } from '../schedule/table.js';
 import type { Replay } from '../schedule/token.js';
-import type { Property, PropertyName, ReachName } from '../judge/properties.js';
+import type { Property, PropertyName } from '../judge/properties.js';
 import { PROPERTIES, PROPERTY_NAMES, PROPERTY, REACH_NAMES } from '../judge/properties.js';
+import type { Found } from './found.js';
 import { type KernelList, listFor } from './kernel_lists.js';
 import { type Failure, ShapeCampaign } from './shape_campaign.js';
 
@@ -127,7 +128,6 @@ class PolicyCampaign {
   private readonly windowCount: number;
   private readonly shapes: readonly ShapeCampaign[];
   private readonly list: KernelList;
-  private runs = 0;
 
   constructor(policy: LbrPolicy, options: CampaignOptions) {
     this.policy = policy;
@@ -141,24 +141,34 @@ class PolicyCampaign {
     this.shapes = shapes.map((shape) => new ShapeCampaign({ shape, ...common }, alive, this.list));
   }
 
-  /** All runs, and what came of them. */
-  report(): Report {
+  /** Makes some of the runs: those with numbers from `from` to below `to`, as far as they go. */
+  find({ from, to }: Unit): Found {
     const { options, policy, windowCount } = this;
     const wanted = Math.max(options.runs, windowCount);
-    let goOn = true;
-    while (this.runs < wanted && goOn) {
-      this.run(this.runs++);
-      const { runs, steps, found } = this;
-      const now = { policy: policy.name, runs, runsWanted: wanted, steps, found };
+    const end = Math.min(to, wanted);
+    let [runs, goOn] = [0, true];
+    while (from + runs < end && goOn) {
+      this.run(from + runs++);
+      const { steps, broken } = this;
+      const now = { policy: policy.name, runs, runsWanted: wanted, steps, found: broken };
       goOn = options.progress?.(now) ?? true;
     }
+    const shapes = this.shapes.map((shape) => shape.found);
+    return { runs, shapes, interrupted: !goOn || options.alive?.() === false };
+  }
+
+  /** What comes of what all runs have found: failures are made short. */
+  report(found: Found): Report {
+    const { options } = this;
+    for (const [s, shape] of this.shapes.entries()) shape.take(found.shapes[s]);
     const properties = PROPERTIES.filter(({ name }) => options.properties.includes(name));
     const results = properties
       .filter((property) => property.of === 'policy' || this.hostBreaks(property))
-      .map((property) => this.result(property));
+      .map((property) => this.result(property, found));
     const kernelFindings = properties.flatMap(({ name }) => this.kernelFinding(name));
-    const interrupted = !goOn || options.alive?.() === false;
-    const { runs, steps } = this;
+    const interrupted = found.interrupted || options.alive?.() === false;
+    const { runs } = found;
+    const { steps } = this;
     return { results, kernelFindings, runs, steps, actions: this.actions(), interrupted };
   }
 
@@ -199,7 +209,7 @@ class PolicyCampaign {
   }
 
   /** Properties broken so far. */
-  private get found(): number {
+  private get broken(): number {
     return PROPERTY_NAMES.filter((_, p) => this.shapes.some((s) => s.failures[p].length > 0))
       .length;
   }
@@ -240,13 +250,13 @@ class PolicyCampaign {
     });
   }
 
-  private result(property: Property): Result {
+  private result(property: Property, found: Found): Result {
     const { name } = property;
     const { policy } = this;
     const { model, kernel } = this.options;
     const nothing = notApplicable(policy, name, model, kernel) ?? property.notApplicable(model);
-    const reach = this.reach();
-    const common = { policy: this.policy.name, property: name, runs: this.runs, reach };
+    const reach = reachOf(found);
+    const common = { policy: this.policy.name, property: name, runs: found.runs, reach };
     if (nothing !== null) {
       const verdict = 'not applicable';
       return { ...common, verdict, expected: verdict, reason: nothing, counterexample: null };
@@ -268,12 +278,37 @@ class PolicyCampaign {
     const expected = lenient ? verdict : known === null ? 'holds' : 'fails';
     return { ...common, verdict, expected, reason: known ?? '', counterexample };
   }
+}
 
-  private reach(): Record<string, number> {
-    const total = (name: ReachName): number =>
-      this.shapes.reduce((sum, shape) => sum + shape.reached(name), 0);
-    return Object.fromEntries(REACH_NAMES.map((name) => [name, total(name)]));
-  }
+function reachOf({ shapes }: Found): Record<string, number> {
+  const total = (i: number): number => shapes.reduce((sum, { reach }) => sum + reach[i], 0);
+  return Object.fromEntries(REACH_NAMES.map((name, i) => [name, total(i)]));
+}
+
+/** A range of the runs of a policy. */
+export interface Unit {
+  /** Number of the first run. */
+  readonly from: number;
+  /** Number after that of the last; Infinity for all that there are. */
+  readonly to: number;
+}
+
+const ALL_RUNS: Unit = { from: 0, to: Infinity };
+
+/** A campaign of one policy. */
+type PolicyOptions = Omit<CampaignOptions, 'policies'> & { readonly policy: LbrPolicy };
+
+/**
+ * Makes a range of the runs of a policy. What it finds depends on its options alone; of ranges that
+ * follow each other, mergeFound() makes what all of them find.
+ */
+export function runUnit({ policy, ...options }: PolicyOptions, unit: Unit): Found {
+  return new PolicyCampaign(policy, { ...options, policies: [policy] }).find(unit);
+}
+
+/** The report of what all runs of a policy have found, which may have been made elsewhere. */
+export function reportOf({ policy, ...options }: PolicyOptions, found: Found): Report {
+  return new PolicyCampaign(policy, { ...options, policies: [policy] }).report(found);
 }
 
 /** Runs the suite. Same options, same report, whatever the machine it runs on. */
@@ -281,7 +316,8 @@ export function runCampaign(options: CampaignOptions): Report {
   const reports: Report[] = [];
   for (const policy of options.policies) {
     const cut = reports.some(({ interrupted }) => interrupted);
-    reports.push(new PolicyCampaign(policy, cut ? { ...options, runs: 0 } : options).report());
+    const campaign = new PolicyCampaign(policy, cut ? { ...options, runs: 0 } : options);
+    reports.push(campaign.report(campaign.find(ALL_RUNS)));
   }
   return mergedReports(reports, options.properties);
 }

@@ -4,11 +4,12 @@ import { PROPERTY_NAMES, REACH, type ReachName } from '../judge/properties.js';
 import type { Draw } from '../schedule/draw.js';
 import { Generator } from '../schedule/generate.js';
 import { RecordedRun, type RecordedWindow } from '../schedule/recorded.js';
-import { performAt, Schedule } from '../schedule/schedule.js';
+import { ACTION_WORDS, performAt, Schedule } from '../schedule/schedule.js';
 import { type FailsAt, shrink } from '../schedule/shrink.js';
 import { ACTION_NAMES } from '../schedule/table.js';
 import { encodeToken, type Replay, replayOf } from '../schedule/token.js';
 import type { Counterexample } from './campaign.js';
+import { KEPT_PER_SHAPE, type ShapeFound, type Words } from './found.js';
 import { type KernelList, knownIn, type KnownFinding, listFor } from './kernel_lists.js';
 import { Bench } from './trial.js';
 
@@ -17,9 +18,6 @@ export interface Failure {
   readonly shape: Shape;
   readonly schedule: Schedule;
 }
-
-/** Failing schedules that are kept for each property and shape: shrinking one may go wrong. */
-const KEPT_PER_SHAPE = 3;
 
 /** Failures of a guest's kernel, by what they are on its list. */
 interface Kept {
@@ -56,6 +54,34 @@ export class ShapeCampaign {
     this.shape = config.shape;
     this.bench = new Bench(config, alive);
     this.generator = new Generator(this.bench.machine);
+  }
+
+  /** What the runs so far have found. */
+  get found(): ShapeFound {
+    return {
+      steps: this.steps,
+      counts: [...this.counts],
+      reach: [...this.bench.monitor.verdicts.reach],
+      failures: this.failures.map((schedules) => schedules.map(wordsOf)),
+      own: this.own.map(({ property, known, schedules }) => ({
+        property,
+        known: known === null ? -1 : this.list.findings.indexOf(known),
+        schedules: schedules.map(wordsOf),
+      })),
+    };
+  }
+
+  /** Puts what runs have found in the place of what was found here. */
+  take({ steps, counts, failures, own }: ShapeFound): void {
+    this.steps = steps;
+    this.counts.set(counts);
+    for (const [p, schedules] of failures.entries()) this.failures[p] = schedules.map(scheduleOf);
+    const kept = own.map(({ property, known, schedules }) => ({
+      property,
+      known: known < 0 ? null : this.list.findings[known],
+      schedules: schedules.map(scheduleOf),
+    }));
+    this.own.splice(0, this.own.length, ...kept);
   }
 
   /** One run, generated as it goes. */
@@ -198,6 +224,18 @@ export class ShapeCampaign {
   replay(schedule: Schedule, property: number): Replay {
     return replayOf(this.config, PROPERTY_NAMES[property], schedule);
   }
+}
+
+function wordsOf(schedule: Schedule): Words {
+  return [...schedule.words.subarray(0, schedule.length * ACTION_WORDS)];
+}
+
+function scheduleOf(words: Words): Schedule {
+  const schedule = new Schedule();
+  for (let i = 0; i < words.length; i += ACTION_WORDS) {
+    schedule.push(words[i], words[i + 1], words[i + 2], words[i + 3], words[i + 4]);
+  }
+  return schedule;
 }
 
 function keepOne(kept: Schedule[], schedule: Schedule): void {

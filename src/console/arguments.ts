@@ -49,6 +49,12 @@ export const KERNEL_SRC_SAYS: string =
 export const POLICIES_SAY: string =
   'policies, or files with policies of your own, by commas (see: vlbr list policies)';
 
+/** The option --jobs. */
+export function jobsOption(): Option {
+  const says = 'threads at the most; the report does not depend on it (default: one for each core)';
+  return new Option('--jobs <n>', says).argParser(wholeNumber(1, 1024));
+}
+
 const UNIT_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000 };
 
 /** The option --time-limit, in milliseconds; main.ts takes it from any command that has it. */

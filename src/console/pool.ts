@@ -10,9 +10,6 @@ import { fileOf, policyFileOf, policyWords } from './policy_files.js';
 import { plural } from './text.js';
 import type { Crash, Job, Reply, Request, Task } from './worker.js';
 
-/** More threads gain nothing: the slowest policy sets the time. */
-const THREADS_MAX = 8;
-
 /** What a pool is to do. */
 export interface Work<J extends Job, P, R = never> {
   /** The code of a worker, which exports `judge`. */
@@ -20,6 +17,8 @@ export interface Work<J extends Job, P, R = never> {
   readonly job: J;
   /** A worker that says nothing for so long is in an endless loop; Infinity if it may be silent. */
   readonly silence_ms: number;
+  /** The most threads; by default, one for each core. */
+  readonly jobs?: number;
   /** How to see an exception again, in lines. */
   advice(request: Request, crash: Crash<P>): string[];
   /** What to say of a result before the others are there; null for nothing. */
@@ -32,43 +31,66 @@ export interface PoolResults<R> {
   readonly interrupted: boolean;
 }
 
-/**
- * Judges each policy in a worker. The results do not depend on the number of threads, since what a
- * worker does depends on the job alone.
- *
- * @param line - is told now and then what each policy that was begun has come to.
- * @throws WorkerBug when a worker met an exception.
- * @throws UsageError when a kernel's code does not return, or has no LBR for guests.
- */
+/** Gives a request to a worker. Returns nothing if the work was to end before it was begun. */
+export type Ask<R> = (request: Request) => Promise<R[]>;
+
+/** Every policy of a job on every CPU. */
+export function requestsOf({ cpus, policies }: Job): Request[] {
+  return cpus.flatMap((cpu) => policies.map((policy) => ({ cpu, policy })));
+}
+
+/** Threads that a job may use. */
+export function threadsFor(jobs: number = availableParallelism()): number {
+  return jobs;
+}
+
+/** Judges each policy in a worker, as a whole; see `planned`. */
 export async function inWorkers<J extends Job, P extends { readonly policy: string }, R>(
   work: Work<J, P, R>,
   line: ProgressLine<readonly P[]>,
 ): Promise<PoolResults<R>> {
-  const { cpus, policies } = work.job;
-  const requests = cpus.flatMap((cpu) => policies.map((policy) => ({ cpu, policy })));
-  const progress = new Map<string, P>();
-  const onProgress = (now: P): void => {
-    progress.set(now.policy, now);
-    line.update([...progress.values()]);
-  };
+  const requests = requestsOf(work.job);
+  return planned(work, line, requests.length, async (ask) => {
+    const found = await Promise.all(requests.map((request) => ask(request)));
+    return found.flat();
+  });
+}
+
+/**
+ * Works a plan off in workers. The results do not depend on the number of threads, since what a
+ * worker does depends on the job alone.
+ *
+ * @param line - is told now and then what each request that was begun has come to.
+ * @param tasks - number of requests that there may be at a time.
+ * @param plan - asks for what it needs.
+ * @throws WorkerBug when a worker met an exception.
+ * @throws UsageError when a kernel's code does not return, or has no LBR for guests.
+ */
+export async function planned<J extends Job, P extends { readonly policy: string }, A, R>(
+  work: Work<J, P, A>,
+  line: ProgressLine<readonly P[]>,
+  tasks: number,
+  plan: (ask: Ask<A>) => Promise<readonly R[]>,
+): Promise<PoolResults<R>> {
+  const progress = new Map<number, P>();
   const interrupt = new Interrupt(line);
-  const maxThreads = Math.min(requests.length, availableParallelism(), THREADS_MAX);
+  const maxThreads = Math.min(tasks, threadsFor(work.jobs));
   const pool = new Tinypool({ minThreads: maxThreads, maxThreads, useAtomics: false });
   try {
-    const replies = await Promise.all(
-      requests.map((request, i) => {
-        const silence = new Silence(work.silence_ms);
-        // The first ones are begun at once: a thread that does not even start is noticed.
-        if (i < maxThreads) silence.broken();
-        const results = judged<J, P, R>(pool, request, work, interrupt.stop, silence, onProgress);
-        return results.then((found) => {
-          const said = found.flatMap((result) => work.says?.(result) ?? []);
-          for (const text of said) line.say(text);
-          return found;
-        });
-      }),
-    );
-    return { results: replies.flat(), interrupted: interrupt.interrupted };
+    let asked = 0;
+    const results = await plan(async (request) => {
+      const i = asked++;
+      const silence = new Silence(work.silence_ms);
+      // The first ones are begun at once: a thread that does not even start is noticed.
+      if (i < maxThreads) silence.broken();
+      const found = await judged<J, P, A>(pool, request, work, interrupt.stop, silence, (now) => {
+        progress.set(i, now);
+        line.update([...progress.values()]);
+      });
+      for (const text of found.flatMap((one) => work.says?.(one) ?? [])) line.say(text);
+      return found;
+    });
+    return { results, interrupted: interrupt.interrupted };
   } finally {
     interrupt.end();
     await pool.destroy();

@@ -83,7 +83,8 @@ export function campaignLine(policies: number, runs: number): ProgressLine<reado
   return progressLine(
     '{done} runs | {rate} actions/s | {found} found | {what}',
     { ...first, what: 'starting' },
-    (progress, seconds) => {
+    (all, seconds) => {
+      const progress = byPolicy(all);
       const sum = (of: (p: Progress) => number): number =>
         progress.reduce((total, p) => total + of(p), 0);
       const done = sum((p) => p.runs);
@@ -97,6 +98,21 @@ export function campaignLine(policies: number, runs: number): ProgressLine<reado
       };
     },
   );
+}
+
+/** What the parts of each policy have come to together. */
+function byPolicy(parts: readonly Progress[]): Progress[] {
+  const all = new Map<string, Progress>();
+  for (const part of parts) {
+    const { runs, steps, found } = all.get(part.policy) ?? { runs: 0, steps: 0, found: 0 };
+    all.set(part.policy, {
+      ...part,
+      runs: runs + part.runs,
+      steps: steps + part.steps,
+      found: Math.max(found, part.found),
+    });
+  }
+  return [...all.values()];
 }
 
 /** The policies that are being run; when their runs are done, their failures are made short. */

@@ -31,6 +31,10 @@ export interface Job {
 export interface Request {
   readonly policy: string;
   readonly cpu: string;
+  /** Which part of its work, if that is done in parts; plain data. */
+  readonly part?: unknown;
+  /** Whether it is to be begun even when the work is to end: it sums up what is known. */
+  readonly sumsUp?: boolean;
 }
 
 /** To a worker. */
@@ -82,11 +86,11 @@ export type Judge<J extends Job, P, R> = (task: Task<J>) => Promise<Reply<P, R>>
 
 /** Makes it of a function that judges. An exception of that one becomes a `Crash`. */
 export function judgeBy<J extends Job, P, R>(
-  judge: (job: J, named: Named, tell: Tell<P>) => R,
+  judge: (job: J, named: Named, tell: Tell<P>, part: unknown) => R,
 ): Judge<J, P, R> {
-  return async ({ job, file, hooks, policy: name, cpu, stop, port }) => {
+  return async ({ job, file, hooks, policy: name, cpu, part, sumsUp = false, stop, port }) => {
     const mayGoOn = (): boolean => Atomics.load(stop, 0) === 0;
-    if (!mayGoOn()) return { kind: 'not begun' };
+    if (!mayGoOn() && !sumsUp) return { kind: 'not begun' };
     port.postMessage('begun', []);
     let last: P | null = null;
     let told = performance.now();
@@ -107,7 +111,7 @@ export function judgeBy<J extends Job, P, R>(
       const code = job.binary === null ? null : codeOf(job.binary);
       const named = { policy: policyFor(found, code), model, driver: driverOf(code) };
       if (file !== null) tryOut({ model, kernel: job.kernel, policy: found });
-      return { kind: 'result', result: judge(job, named, tell) };
+      return { kind: 'result', result: judge(job, named, tell, part) };
     } catch (error) {
       if (error instanceof NoGuestLbr) return { kind: 'no guest LBR', why: error.message };
       const { token, stack } = bugOf(error);

@@ -8,11 +8,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished, v
 import type { VerifyJob } from '../../src/questions/verify/worker.js';
 import { UsageError, WorkerBug } from '../../src/console/errors.js';
 import { withPolicyFiles } from '../../src/console/policy_files.js';
-import { inWorkers, type PoolResults } from '../../src/console/pool.js';
+import { inWorkers, planned, type PoolResults } from '../../src/console/pool.js';
 import type { Job } from '../../src/console/worker.js';
 import { POLICIES } from '../../src/host/policy/index.js';
 import { PROPERTY_NAMES } from '../../src/judge/properties.js';
 import { withInfo } from '../../src/tree/binary.js';
+import type { Found } from '../../src/campaign/found.js';
 import { DEFAULT_SHAPES, type Progress, type Report } from '../../src/campaign/campaign.js';
 import { policyText, writtenFile } from '../rig/policy_file.js';
 import type { TestJob, Told } from '../rig/pool_worker.js';
@@ -149,12 +150,22 @@ describe('the worker of a campaign', () => {
       version: '6.1',
     };
     let ends = 0;
-    const update = ([{ runs, runsWanted }]: readonly Progress[]): void => {
-      if (runs === runsWanted) ends++;
+    const update = (all: readonly Progress[]): void => {
+      if (all.length === 2) ends++;
     };
     const work = { worker: pathToFileURL(CAMPAIGN), job, silence_ms: Infinity, advice: () => [] };
     const line = { update, say: (): void => {}, end: (): void => {} };
-    const { results } = await inWorkers<VerifyJob, Progress, Report>(work, line);
+    const { results } = await planned<VerifyJob, Progress, Found | Report, Report>(
+      work,
+      line,
+      1,
+      async (ask) => {
+        const request = { cpu: 'skylake', policy: 'never' };
+        const [found] = await ask({ ...request, part: { from: 0, to: Infinity } });
+        ends = 0;
+        return (await ask({ ...request, part: found, sumsUp: true })) as Report[];
+      },
+    );
     expect(results).toMatchObject([{ runs: 300, interrupted: false }]);
     // Shrinking takes a second or two. A worker reports ten times a second.
     expect(ends).toBeGreaterThan(2);

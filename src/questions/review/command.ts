@@ -5,6 +5,7 @@ import {
   SEED_SAYS,
   seedNumber,
   TREE_SAYS,
+  jobsOption,
   timeLimitOption,
   POLICIES_SAY,
 } from '../../console/arguments.js';
@@ -62,6 +63,7 @@ export function reviewCommand(done: (code: number) => void): Command {
     .option('--cpu <names>', 'CPU models, likewise', 'skylake,haswell')
     .option('--runs <n>', 'runs for each policy, CPU and side', runsNumber, 500)
     .option('--seed <n>', SEED_SAYS, seedNumber, 1)
+    .addOption(jobsOption())
     .addOption(timeLimitOption())
     .addOption(reporterOption());
   return addPictureOptions(command, ['html'])

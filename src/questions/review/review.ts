@@ -46,6 +46,7 @@ export interface ReviewOptions extends PictureOptions, ReporterOptions {
   readonly cpu: string;
   readonly runs: number;
   readonly seed: number;
+  readonly jobs?: number;
   readonly json?: boolean;
 }
 
@@ -70,7 +71,7 @@ export async function review(patches: readonly string[], options: ReviewOptions)
   const kvm = namesKvm(asked);
   const series = options.each === true ? await seriesIn(patches, kernelSrc, reverse, kvm) : null;
   const sides = await sidesOf(patches, kernelSrc, reverse, kvm);
-  const of = { cpus, policies, properties, runs, seed };
+  const of = { cpus, policies, properties, runs, seed, jobs: options.jobs };
   const whole = await reviewSides(sides, { ...of, patches, reverse }, lossesTold());
   const each = await explainedAsync(undefined, async () => {
     if (series === null) return null;
@@ -108,6 +109,7 @@ function exitCodeFor(result: Review): number {
 
 /** What is asked of two sides. */
 interface Asked extends Pick<ReviewJob, 'cpus' | 'policies' | 'properties' | 'runs' | 'seed'> {
+  readonly jobs: number | undefined;
   readonly patches: readonly string[];
   readonly reverse: boolean;
 }
@@ -115,7 +117,7 @@ interface Asked extends Pick<ReviewJob, 'cpus' | 'policies' | 'properties' | 'ru
 /** @param says - what to say of a result before the others are there; by default nothing. */
 async function reviewSides(
   { before, after, leftOut, counting }: Sides,
-  { cpus, policies, properties, runs, seed, patches, reverse }: Asked,
+  { cpus, policies, properties, runs, seed, jobs, patches, reverse }: Asked,
   says: (judged: PolicyReview) => string | null = () => null,
 ): Promise<Review> {
   const job: ReviewJob = {
@@ -136,6 +138,7 @@ async function reviewSides(
     job,
     SILENCE_MS,
     says,
+    jobs,
   );
   const elapsed_s = Math.round(performance.now() - began) / 1000;
   const reached = await explainedAsync(undefined, () => reachedIn(reviews, counting));

@@ -10,6 +10,7 @@ import {
   seedNumber,
   wholeNumber,
   POLICIES_SAY,
+  jobsOption,
   timeLimitOption,
   widthOption,
 } from '../../console/arguments.js';
@@ -75,6 +76,7 @@ export function verifyCommand(done: (code: number) => void): Command {
     )
     .addOption(widthOption());
   return command
+    .addOption(jobsOption())
     .addOption(timeLimitOption())
     .addOption(reporterOption())
     .option('--json', 'one JSON object on standard output')

@@ -19,7 +19,7 @@ import { writePictures } from '../../tell/picture/write.js';
 import { guessLines } from '../../tell/recording_text.js';
 import { DEFAULT_SHAPES, mergedReports, type Report } from '../../campaign/campaign.js';
 import { entryOf, namesOf, policiesOf } from '../../console/arguments.js';
-import { campaignsInWorkers } from '../../console/campaigns.js';
+import { campaignsInUnits } from '../../console/campaigns.js';
 import type { VerifyJob } from './worker.js';
 import { UsageError } from '../../console/errors.js';
 import type { DriverOptions } from '../../console/kernel_source.js';
@@ -42,6 +42,7 @@ export interface VerifyOptions
   readonly runs: number;
   readonly seed: number;
   readonly shorten: boolean;
+  readonly jobs?: number;
   readonly schedule?: readonly string[];
   readonly json?: boolean;
   readonly show?: readonly string[];
@@ -69,7 +70,7 @@ export async function verify(given: VerifyOptions): Promise<number> {
   const model = entryOf('CPU', options.cpu, CPU_MODELS);
   if (options.json !== true && !quiet) sayRecordings(recordings);
   const began = performance.now();
-  const report = await runJob(job);
+  const report = await runJob(job, options.jobs);
   const elapsed_s = Math.round(performance.now() - began) / 1000;
   const { kernel, seed, shapes, policies } = job;
   const guest = { model, kernel, driver: code?.driver ?? PORT, source: code?.info ?? null };
@@ -188,8 +189,8 @@ function scheduleOf({ file, vms, vcpus, pcpus, steps }: Recording): HostSchedule
 }
 
 /** Judges every policy of the job. @throws WorkerBug when a worker met an exception. */
-async function runJob(job: VerifyJob): Promise<Report> {
-  const { results, interrupted } = await campaignsInWorkers<VerifyJob, Report>(WORKER, job);
+async function runJob(job: VerifyJob, jobs?: number): Promise<Report> {
+  const { results, interrupted } = await campaignsInUnits<VerifyJob, Report>(WORKER, job, jobs);
   const report = mergedReports(results, job.properties);
   return { ...report, interrupted: interrupted || report.interrupted };
 }

@@ -1,5 +1,12 @@
-/** A worker thread of `vlbr verify`: a campaign, and a search for shorter schedules. */
-import { type Progress, type Report, runCampaign } from '../../campaign/campaign.js';
+/** A worker thread of `vlbr verify`: part of a campaign, or what comes of all parts. */
+import {
+  type Progress,
+  type Report,
+  reportOf,
+  runUnit,
+  type Unit,
+} from '../../campaign/campaign.js';
+import type { Found } from '../../campaign/found.js';
 import { listFor } from '../../campaign/kernel_lists.js';
 import { type CampaignJob, workerCampaign } from '../../console/campaigns.js';
 import { type Judge, judgeBy } from '../../console/worker.js';
@@ -12,10 +19,14 @@ export interface VerifyJob extends CampaignJob {
   readonly shorten: boolean;
 }
 
-export const judge: Judge<VerifyJob, Progress, Report> = judgeBy((job, named, tell) => {
-  const options = workerCampaign(job, named, tell);
-  const list = listFor(job.version);
-  const report = runCampaign({ ...options, list, policies: [named.policy] });
-  if (!job.shorten || report.interrupted) return report;
-  return { ...report, results: shorten(report.results, { ...options, poll: options.alive }) };
-});
+/** Runs a unit, or shrinks what all units have found and looks for shorter schedules. */
+export const judge: Judge<VerifyJob, Progress, Found | Report> = judgeBy(
+  (job, named, tell, part) => {
+    const options = { ...workerCampaign(job, named, tell), list: listFor(job.version) };
+    const asked = part as Unit | Found;
+    if ('from' in asked) return runUnit(options, asked);
+    const report = reportOf(options, asked);
+    if (!job.shorten || report.interrupted) return report;
+    return { ...report, results: shorten(report.results, { ...options, poll: options.alive }) };
+  },
+);
