@@ -4,8 +4,8 @@
  * line such as `v0: open task=0 type=CALL_STACK|USER` or an object `{kind, actor, args}`. The file
  * may say in `whose` who is to break the property: `policy`, `kernel` or `nobody`. Other keys are
  * ignored.
- * The output of `vlbr verify --json`, text that holds tokens, and every picture that vlbr draws are
- * taken as well.
+ * Reports of every command, as text or JSON, every picture that vlbr draws, and any other text that
+ * holds tokens are taken as well, quoted and wrapped as mail programs do (found_tokens.ts).
  */
 import { ALL_POLICIES, findPolicy } from '../host/policy/index.js';
 import { missingInKernel } from '../judge/needs.js';
@@ -19,7 +19,8 @@ import { actionProblem, isActionName, parseAction } from '../schedule/action_tex
 import { type Action, ACTION_NAMES, ACTIONS } from '../schedule/table.js';
 import { type MachineConfig, shapeProblem } from '../machine/config.js';
 import { Schedule } from '../schedule/schedule.js';
-import { decodeToken, encodeToken, type Replay, replayOf } from '../schedule/token.js';
+import { encodeToken, type Replay, replayOf, TOKEN_PREFIX } from '../schedule/token.js';
+import { tokensIn } from './found_tokens.js';
 import { Bench } from './trial.js';
 
 export const SCHEDULE_SCHEMA = 'vlbr/schedule/1';
@@ -116,22 +117,15 @@ export function withDriver(
   return { ...replay, config: { ...replay.config, driver, policy } };
 }
 
+const DAMAGED =
+  'this is no replay token of this version of vlbr, or it is cut off; ' +
+  'copy all of it, from v1. to the end of the word';
+
 /** What a token says. @throws ReplayError when it is none, or names something unknown. */
 export function replayToken(token: string): ReplayCase {
-  let replay: Replay | null = null;
-  try {
-    replay = decodeToken(token);
-  } catch (error) {
-    // A token whose check sum is right and whose content is not was made by another version.
-    if (!(error instanceof RangeError)) throw error;
-  }
-  if (replay === null) {
-    throw new ReplayError(
-      'this is no replay token of this version of vlbr, or it is cut off; ' +
-        'copy all of it, from v1. to the end of the word',
-    );
-  }
-  return caseOf(replay);
+  const { replays } = tokensIn(token);
+  if (replays.length !== 1) throw new ReplayError(DAMAGED);
+  return caseOf(replays[0]);
 }
 
 /** The token of a case. */
@@ -145,13 +139,35 @@ export function scheduleJson({ config, property, schedule }: ReplayCase): object
   return { schema: SCHEDULE_SCHEMA, ...names, ...shape, actions };
 }
 
-/** Reads everything that a file's text asks to be replayed; at least one case. */
+/**
+ * Reads everything that a text asks to be replayed: a replay file, or any text or JSON that holds
+ * tokens. Returns at least one case.
+ *
+ * @throws ReplayError when there is none, or one of them is damaged.
+ */
 export function parseReplayText(text: string): ReplayCase[] {
   const trimmed = text.trim();
   if (trimmed === '') throw new ReplayError('the file is empty');
-  if (trimmed.startsWith('{')) return casesOfJson(trimmed);
   if (trimmed.startsWith('<')) return casesOfMarkup(trimmed);
-  return trimmed.split(/\s+/).map((word) => replayToken(word));
+  const json = /^[{[]/.test(trimmed) ? jsonOf(trimmed) : [];
+  if (json.length > 0) {
+    const files = json.flatMap(replayFilesIn);
+    if (files.length > 0) return files;
+    if (json.length === 1 && isObject(json[0])) return casesOfReport(json[0], trimmed);
+  }
+  return casesOfTokens(trimmed);
+}
+
+function casesOfTokens(text: string): ReplayCase[] {
+  const { replays, damaged } = tokensIn(text);
+  if (damaged.length > 0) {
+    const which = damaged[0].length > 20 ? `${damaged[0].slice(0, 20)}...` : damaged[0];
+    throw new ReplayError(`${which}: ${DAMAGED}`);
+  }
+  if (replays.length === 0) {
+    throw new ReplayError('there is no replay token in it, and it is no replay file');
+  }
+  return replays.map((replay) => caseOf(replay));
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -160,22 +176,33 @@ function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function casesOfJson(text: string): ReplayCase[] {
-  let json: unknown;
+/** The JSON of a text: one value, one on each line, or none. */
+function jsonOf(text: string): unknown[] {
   try {
-    json = JSON.parse(text);
+    return [JSON.parse(text)];
   } catch (error) {
+    const lines = text.split('\n').filter((line) => line.trim() !== '');
+    const each = lines.map((line) => jsonLine(line));
+    if (lines.length > 1 && each.every((value) => value !== undefined)) return each;
+    // A mail may begin with `[PATCH]`.
+    if (text.startsWith('[')) return [];
     throw new ReplayError(`this is no JSON: ${error instanceof Error ? error.message : ''}`);
   }
-  if (!isObject(json)) throw new ReplayError('the JSON is no object');
-  const token = tokenOfTrace(json);
-  if (token !== null) return [replayToken(token)];
-  if (json.schema === SCHEDULE_SCHEMA) return [caseOf(replayOfJson(json), whoseOf(json))];
-  if (json.schema === VERIFY_SCHEMA) return casesOfReport(json);
-  throw new ReplayError(
-    `the schema is ${JSON.stringify(json.schema) ?? 'missing'}; it must be ` +
-      `"${SCHEDULE_SCHEMA}" or "${VERIFY_SCHEMA}"`,
-  );
+}
+
+function jsonLine(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The replay files in a JSON value: itself, or elements of a list. */
+function replayFilesIn(json: unknown): ReplayCase[] {
+  if (Array.isArray(json)) return json.flatMap(replayFilesIn);
+  if (!isObject(json) || json.schema !== SCHEDULE_SCHEMA) return [];
+  return [caseOf(replayOfJson(json), whoseOf(json))];
 }
 
 /** The schedules of a page or a drawing: each is there as a command that replays it. */
@@ -191,15 +218,20 @@ function tokenOfTrace(json: Json): string | null {
   return isObject(notes) && typeof notes.token === 'string' ? notes.token : null;
 }
 
-/** The counterexamples of a report, by their tokens. */
-function casesOfReport(json: Json): ReplayCase[] {
-  const results = Array.isArray(json.results) ? json.results : [];
-  const tokens = results.flatMap((result: unknown) => {
-    const found = isObject(result) ? result.counterexample : null;
-    return isObject(found) && typeof found.token === 'string' ? [found.token] : [];
-  });
-  if (tokens.length === 0) throw new ReplayError('the report has no counterexample');
-  return tokens.map((token) => replayToken(token));
+/** The counterexamples of a command's report, by their tokens. */
+function casesOfReport(json: Json, text: string): ReplayCase[] {
+  const { schema } = json;
+  const token = tokenOfTrace(json);
+  if (token !== null) return [replayToken(token)];
+  const known = typeof schema === 'string' && /^vlbr\/[a-z-]+\/\d+$/.test(schema);
+  if (!known || schema.startsWith('vlbr/schedule/')) {
+    throw new ReplayError(
+      `the schema is ${JSON.stringify(schema) ?? 'missing'}; it must be ` +
+        `"${SCHEDULE_SCHEMA}", or that of a report of vlbr`,
+    );
+  }
+  if (!text.includes(TOKEN_PREFIX)) throw new ReplayError('the report has no counterexample');
+  return casesOfTokens(text);
 }
 
 function whoseOf({ whose }: Json): Breaker | null {

@@ -25,7 +25,8 @@ export function replayOf(config: MachineConfig, property: string, schedule: Sche
   return { ...names, shape, actions: schedule.actions() };
 }
 
-const PREFIX = 'v1.';
+/** What each token of this version begins with. */
+export const TOKEN_PREFIX = 'v1.';
 
 /** Fowler-Noll-Vo 1a, 32 bits. */
 function checksum(bytes: Uint8Array): number {
@@ -95,7 +96,7 @@ export function encodeToken(replay: Replay): string {
   const body = Uint8Array.from(bytes);
   const sum = Buffer.alloc(4);
   sum.writeUInt32LE(checksum(body));
-  return PREFIX + Buffer.concat([body, sum]).toString('base64url');
+  return TOKEN_PREFIX + Buffer.concat([body, sum]).toString('base64url');
 }
 
 function decodeActions(bytes: Uint8Array): Schedule {
@@ -114,8 +115,8 @@ function decodeActions(bytes: Uint8Array): Schedule {
 
 /** Returns what the token says, or null if it is no token of this version. */
 export function decodeToken(token: string): Replay | null {
-  if (!token.startsWith(PREFIX)) return null;
-  const all = Buffer.from(token.slice(PREFIX.length), 'base64url');
+  if (!token.startsWith(TOKEN_PREFIX)) return null;
+  const all = Buffer.from(token.slice(TOKEN_PREFIX.length), 'base64url');
   if (all.length < 6) return null;
   const body = all.subarray(0, -4);
   if (checksum(body) !== all.readUInt32LE(all.length - 4)) return null;

@@ -12,31 +12,39 @@ import type { Branch, Entry, GuestAccess, HostAccess, HostStack } from './watche
 
 type Access = GuestAccess | HostAccess;
 
-/** Records that a line names at most. */
+/** Records that a line names at most, unless all is told. */
 const RECORDS_MAX = 3;
 
-/**
- * Lines for the events of one action, in their order.
- *
- * @param about - the subject of the action. With `msr` every access is told, those of the counters'
- * MSRs included; with `branch` every branch, recorded or not.
- */
+/** What is told of an action, and how much. */
+export interface Telling {
+  /**
+   * The subject of the action. With `msr` every access is told, those of the counters' MSRs
+   * included; with `branch` every branch, recorded or not.
+   */
+  readonly about: 'msr' | 'branch' | 'anything';
+  /** Every access and every branch, each access by itself, with all records. */
+  readonly full: boolean;
+}
+
+/** Lines for the events of one action, in their order. */
 export function narrate(
   machine: Machine,
   entries: readonly Entry[],
-  about: 'msr' | 'branch' | 'anything',
+  { about, full }: Telling,
 ): string[] {
   const { model } = machine.config;
-  const told = entries.filter((entry) =>
-    entry.kind === 'branch'
-      ? about === 'branch' || entry.effect === 'pushed' || entry.effect === 'popped'
-      : entry.kind !== 'guest' || about === 'msr' || tells(model, entry),
+  const told = entries.filter(
+    (entry) =>
+      full ||
+      (entry.kind === 'branch'
+        ? about === 'branch' || entry.effect === 'pushed' || entry.effect === 'popped'
+        : entry.kind !== 'guest' || about === 'msr' || tells(model, entry)),
   );
   const lines: string[] = [];
   for (let i = 0; i < told.length;) {
     let end = i + 1;
     while (end < told.length && groupOf(told[end]) === groupOf(told[i])) end++;
-    const line = groupText(machine, told.slice(i, end));
+    const line = groupText(machine, told.slice(i, end), full);
     if (line !== '') lines.push(line);
     i = end;
   }
@@ -71,7 +79,7 @@ function groupOf(entry: Entry): string | Entry {
   }
 }
 
-function groupText(machine: Machine, group: readonly Entry[]): string {
+function groupText(machine: Machine, group: readonly Entry[], full: boolean): string {
   const [first] = group;
   switch (first.kind) {
     case 'text':
@@ -79,18 +87,20 @@ function groupText(machine: Machine, group: readonly Entry[]): string {
     case 'switch':
       return group.map((entry) => (entry.kind === 'switch' ? entry.text : '')).join('; ');
     case 'stack':
-      return stackText(machine, first);
+      return stackText(machine, first, full);
     case 'branch':
       return branchesText(group.filter((entry) => entry.kind === 'branch'));
     case 'guest':
       return guestText(
         machine,
         group.filter((entry) => entry.kind === 'guest'),
+        full,
       );
     case 'host':
       return hostText(
         machine,
         group.filter((entry) => entry.kind === 'host'),
+        full,
       );
   }
 }
@@ -113,7 +123,7 @@ function branchesText(group: readonly Branch[]): string {
   }
 }
 
-function guestText(machine: Machine, group: readonly GuestAccess[]): string {
+function guestText(machine: Machine, group: readonly GuestAccess[], full: boolean): string {
   const [first] = group;
   const { model } = machine.config;
   if (first.fault) {
@@ -122,7 +132,8 @@ function guestText(machine: Machine, group: readonly GuestAccess[]): string {
     return `${access} ${msrName(model, first.msr)}${value} raises #GP`;
   }
   const viewer = { vm: machine.vcpus[first.vcpu].vm, task: -1 };
-  const text = `${first.write ? 'writes' : 'reads'} ${parts(model, group, viewer).join('; ')}`;
+  const told = parts(model, group, viewer, full).join('; ');
+  const text = `${first.write ? 'writes' : 'reads'} ${told}`;
   const wrong = group.find((access) => access.reference !== null);
   if (wrong === undefined || wrong.reference === null) return text;
   const { eax, edx } = wrong.reference;
@@ -131,21 +142,21 @@ function guestText(machine: Machine, group: readonly GuestAccess[]): string {
 }
 
 /** Single accesses come from the host's perf, or from an intercepted access that KVM passes on. */
-function hostText(machine: Machine, group: readonly HostAccess[]): string {
+function hostText(machine: Machine, group: readonly HostAccess[], full: boolean): string {
   const [{ pcpu, onBehalf, write }] = group;
   const { model } = machine.config;
   const { who, whom, viewer } = hostWords(machine, onBehalf);
-  const what = parts(model, group, viewer).join('; ');
+  const what = parts(model, group, viewer, full).join('; ');
   return `${who} ${write ? 'writes' : 'reads'} ${what} on p${pcpu}${whom}`;
 }
 
-function stackText(machine: Machine, entry: HostStack): string {
+function stackText(machine: Machine, entry: HostStack, full: boolean): string {
   const { pcpu, onBehalf, accesses, write, records } = entry;
   const { who, whom, viewer } = hostWords(machine, onBehalf);
   const verb = write ? 'writes' : 'reads';
   const names = records.map(({ lo, hi }) => ({ eax: lo, edx: hi }));
   const what = `${plural(accesses, 'LBR MSR')} of p${pcpu}${whom}`;
-  return `${who} ${verb} all ${what}: ${listed(names, viewer)}`;
+  return `${who} ${verb} all ${what}: ${listed(names, viewer, full)}`;
 }
 
 /** Who accesses the registers, for which vCPU, and who looks at the records. */
@@ -159,14 +170,14 @@ function hostWords(
 }
 
 /** The parts of a run of accesses: record registers in one part, each other register in its own. */
-function parts(model: CpuModel, group: readonly Access[], viewer: Viewer): string[] {
+function parts(model: CpuModel, group: readonly Access[], viewer: Viewer, full: boolean): string[] {
+  if (full) return group.map((access) => accessText(model, access, viewer));
   const pieces: string[] = [];
   for (let i = 0; i < group.length;) {
     let end = i;
     while (end < group.length && msrSlot(model, group[end].msr) >= 0) end++;
     if (end === i) {
-      const { msr, eax, edx } = group[i];
-      pieces.push(`${msrName(model, msr)}=${valueText(msr, eax, edx)}`);
+      pieces.push(accessText(model, group[i], viewer));
       i++;
     } else {
       pieces.push(recordsText(model, group.slice(i, end), viewer));
@@ -185,22 +196,31 @@ function recordsText(model: CpuModel, group: readonly Access[], viewer: Viewer):
   const froms = recordsOf(model, group);
   const zeros = group.every(({ eax, edx }) => (eax | edx) === 0);
   if (group.length < 3 || froms.length === 0) {
-    const [{ msr, eax, edx }] = group;
-    const first = `${msrName(model, msr)}=${oneValue(model, msr, eax, edx, viewer)}`;
+    const first = accessText(model, group[0], viewer);
     return group.length === 1 ? first : `${first}, ${plural(group.length - 1, 'more MSR')}`;
   }
   const slots = slotRanges(froms.map(({ msr }) => msrSlot(model, msr)));
   if (zeros) return `slots ${slots}: all 0`;
-  return `slots ${slots}: ${listed(froms, viewer)}`;
+  return `slots ${slots}: ${listed(froms, viewer, false)}`;
 }
 
 /** `2 records (task 0 call#2, task 0 call#1)`, with the records that fit into a line. */
-function listed(froms: readonly Pick<Access, 'eax' | 'edx'>[], viewer: Viewer): string {
-  const full = froms.filter(({ eax, edx }) => (eax | edx) !== 0);
-  if (full.length === 0) return 'no records';
-  const names = full.slice(0, RECORDS_MAX).map(({ eax, edx }) => branchText(eax, edx, viewer));
-  if (full.length > RECORDS_MAX) names.push('...');
-  return `${plural(full.length, 'record')} (${names.join(', ')})`;
+function listed(
+  froms: readonly Pick<Access, 'eax' | 'edx'>[],
+  viewer: Viewer,
+  all: boolean,
+): string {
+  const records = froms.filter(({ eax, edx }) => (eax | edx) !== 0);
+  if (records.length === 0) return 'no records';
+  const most = all ? records.length : RECORDS_MAX;
+  const names = records.slice(0, most).map(({ eax, edx }) => branchText(eax, edx, viewer));
+  if (records.length > most) names.push('...');
+  return `${plural(records.length, 'record')} (${names.join(', ')})`;
+}
+
+/** `FROM_1=task 0 call#3`. */
+function accessText(model: CpuModel, { msr, eax, edx }: Access, viewer: Viewer): string {
+  return `${msrName(model, msr)}=${oneValue(model, msr, eax, edx, viewer)}`;
 }
 
 function oneValue(model: CpuModel, msr: number, eax: number, edx: number, viewer: Viewer): string {

@@ -7,7 +7,7 @@ import { debugctlBits, selectBrief } from './msr_name.js';
 import { branchText, NEUTRAL, stackRecords, type Viewer } from './record_text.js';
 import { splitTable } from '../console/table.js';
 
-/** Records of each stack to print, newest first. */
+/** Records of each stack to print, newest first, unless all are. */
 const RECORDS_MAX = 6;
 
 /** A column of the table: a stack, and the DEBUGCTL that goes with it, if any. */
@@ -22,12 +22,14 @@ interface Column {
  *
  * @param pcpu - -1 if the vCPU is on none.
  * @param vcpu - the vCPU whose registers are told, or HOST.
+ * @param all - whether all records are told.
  */
 export function registerLines(
   machine: Machine,
   monitor: Monitor,
   pcpu: number,
   vcpu: number,
+  all: boolean,
 ): string[] {
   const columns: Column[] = [];
   if (pcpu >= 0) columns.push(pcpuColumn(machine, pcpu, vcpu));
@@ -40,7 +42,7 @@ export function registerLines(
     columns.push({ title: `reference v${vcpu}`, stack, debugctl: debugctlBits(debugctl) });
   }
   const viewer = vcpu === HOST ? NEUTRAL : { vm: machine.vcpus[vcpu].vm, task: -1 };
-  return splitTable(['', ...columns.map(({ title }) => title)], rowsOf(columns, viewer));
+  return splitTable(['', ...columns.map(({ title }) => title)], rowsOf(columns, viewer, all));
 }
 
 function pcpuColumn(machine: Machine, pcpu: number, vcpu: number): Column {
@@ -58,7 +60,7 @@ function pcpuColumn(machine: Machine, pcpu: number, vcpu: number): Column {
 }
 
 /** Rows of the table: control registers, then records by age, to the last of any stack. */
-function rowsOf(columns: readonly Column[], viewer: Viewer): string[][] {
+function rowsOf(columns: readonly Column[], viewer: Viewer, all: boolean): string[][] {
   const hasSelect = columns.some(({ stack }) => stack.model.select !== 'none');
   const rows = [['DEBUGCTL', ...columns.map(({ debugctl }) => debugctl)]];
   if (hasSelect) rows.push(['LBR_SELECT', ...columns.map((c) => selectBrief(c.stack.lbr_select))]);
@@ -67,7 +69,8 @@ function rowsOf(columns: readonly Column[], viewer: Viewer): string[][] {
   const depth = Math.max(
     ...records.map((list) => list.findLastIndex(({ lo, hi }) => (lo | hi) !== 0) + 1),
   );
-  for (let i = 0; i < Math.min(depth, RECORDS_MAX); i++) {
+  const most = all ? depth : Math.min(depth, RECORDS_MAX);
+  for (let i = 0; i < most; i++) {
     const cells = records.map((list) => {
       const { slot, lo, hi } = list[i];
       return `${slot}: ${branchText(lo, hi, viewer)}`;
@@ -75,6 +78,6 @@ function rowsOf(columns: readonly Column[], viewer: Viewer): string[][] {
     rows.push([i === 0 ? 'newest' : '', ...cells]);
   }
   if (depth === 0) rows.push(['records', ...columns.map(() => 'none')]);
-  if (depth > RECORDS_MAX) rows.push([`${depth - RECORDS_MAX} more`, ...columns.map(() => '')]);
+  if (depth > most) rows.push([`${depth - most} more`, ...columns.map(() => '')]);
   return rows;
 }

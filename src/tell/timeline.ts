@@ -34,6 +34,7 @@ const INDENT = '      ';
 /**
  * Runs a case and tells its events. The same case gives the same lines.
  *
+ * @param full - whether nothing is abbreviated: all accesses, all records.
  * @example
  * import { findCpuModel, findPolicy, parseAction, Schedule, timeline } from 'vlbr';
  *
@@ -45,12 +46,12 @@ const INDENT = '      ';
  * breaker; // 'nobody'
  * lines[0]; // '  1 VM of 1 vCPU, 1 pCPU: v0 (VM 0) on p0'
  */
-export function timeline(replay: ReplayCase): Timeline {
+export function timeline(replay: ReplayCase, full = false): Timeline {
   const { config, property, schedule } = replay;
   const breaker = breakerOf(replay);
   const monitor = new Monitor(config);
   const watch = watchOf(replay, breaker);
-  const watcher = new Watcher(monitor, watch);
+  const watcher = new Watcher(monitor, watch, full);
   const machine = new Machine(config, tee(monitor, watcher));
   watcher.attach(machine);
   monitor.start(machine);
@@ -62,11 +63,15 @@ export function timeline(replay: ReplayCase): Timeline {
     const head = actionLine(machine, action);
     const possible = step(machine, schedule, i);
     const { entries, exits } = watcher.take();
-    const told = narrate(machine, entries, ACTIONS[action.kind].about ?? 'anything');
+    const told = narrate(machine, entries, {
+      about: ACTIONS[action.kind].about ?? 'anything',
+      full,
+    });
     if (!possible) told.push('not possible here, so passed over');
     const counted = exits === 0 ? head : `${head} (${plural(exits, 'exit')})`;
     lines.push(...numbered(i, counted));
-    lines.push(...shortened(told).flatMap((line) => wrap(line, `${INDENT}- `, `${INDENT}  `)));
+    const shown = full ? told : shortened(told);
+    lines.push(...shown.flatMap((line) => wrap(line, `${INDENT}- `, `${INDENT}  `)));
     if (watcher.failure !== null) break;
   }
   const { failure } = watcher;

@@ -76,7 +76,7 @@ export interface Watch {
   readonly by: 'policy' | 'kernel';
 }
 
-/** Entries of a sample to print. */
+/** Entries of a sample to print, unless all are. */
 const SAMPLE_MAX = 4;
 
 export class Watcher extends Observer {
@@ -87,10 +87,13 @@ export class Watcher extends Observer {
   failure: { readonly text: string; readonly registers: readonly string[] } | null = null;
   private readonly monitor: Monitor;
   private readonly watch: Watch | null;
+  private readonly full: boolean;
   private readonly attached: { machine: Machine | null } = { machine: null };
 
-  constructor(monitor: Monitor, watch: Watch | null) {
+  /** @param full - whether all records are told. */
+  constructor(monitor: Monitor, watch: Watch | null, full = false) {
     super();
+    this.full = full;
     this.monitor = monitor;
     this.watch = watch;
   }
@@ -132,7 +135,8 @@ export class Watcher extends Observer {
     const own = by === 'kernel';
     if ((own ? verdicts.own : verdicts.broken)[property] === 0) return;
     const text = (own ? verdicts.ownDetails : verdicts.details)[property];
-    this.failure = { text, registers: registerLines(this.machine, monitor, pcpu, vcpu) };
+    const registers = registerLines(this.machine, monitor, pcpu, vcpu, this.full);
+    this.failure = { text, registers };
     this.broke();
   }
 
@@ -244,13 +248,13 @@ export class Watcher extends Observer {
   override guestSample(vcpu: number, event: number): void {
     const cpu = this.machine.cpu(vcpu);
     const viewer = { vm: this.machine.vcpus[vcpu].vm, task: cpu.cpuctx.current };
-    this.say(`sample of event ${event}: ${sampleText(cpu, viewer)}`);
+    this.say(`sample of event ${event}: ${sampleText(cpu, viewer, this.full)}`);
     this.checkVcpu(vcpu);
   }
 
   override hostSample(pcpu: number, _event: number): void {
     const viewer = { vm: branch.HOST_VM, task: -1 };
-    this.say(`host sample: ${sampleText(this.machine.host.kernel.cpus[pcpu], viewer)}`);
+    this.say(`host sample: ${sampleText(this.machine.host.kernel.cpus[pcpu], viewer, this.full)}`);
     this.checkPcpu(pcpu);
   }
 
@@ -278,15 +282,17 @@ export function suspendedText(machine: Machine, vcpu: number): string {
 }
 
 /** The branch stack of the sample that a kernel is emitting. */
-function sampleText(cpu: ReturnType<Machine['cpu']>, viewer: Viewer): string {
+function sampleText(cpu: ReturnType<Machine['cpu']>, viewer: Viewer, all: boolean): string {
   const { words } = cpu.kernel;
-  const all = Array.from({ length: cpu.cpuc.lbr_stack_nr }, (_, i) => {
+  const entries = Array.from({ length: cpu.cpuc.lbr_stack_nr }, (_, i) => {
     const at = cpu.lbr_entry(i);
     return branchText(words[at], words[at + 1], viewer);
   });
-  const full = all.filter((text) => text !== 'empty');
-  const shown = full.slice(0, SAMPLE_MAX);
-  if (full.length > SAMPLE_MAX) shown.push(`${full.length - SAMPLE_MAX} more`);
-  if (full.length < all.length) shown.push(`${all.length - full.length} empty`);
-  return all.length === 0 ? 'no branch' : `${plural(all.length, 'branch')}: ${shown.join(', ')}`;
+  const records = entries.filter((text) => text !== 'empty');
+  const most = all ? records.length : SAMPLE_MAX;
+  const shown = records.slice(0, most);
+  if (records.length > most) shown.push(`${records.length - most} more`);
+  if (records.length < entries.length) shown.push(`${entries.length - records.length} empty`);
+  if (entries.length === 0) return 'no branch';
+  return `${plural(entries.length, 'branch')}: ${shown.join(', ')}`;
 }

@@ -3,8 +3,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { portOf } from '../../guest/perf/kernel.js';
 import { PORT } from '../../guest/perf/lbr_port.js';
 import { PolicyError } from '../../host/policy/guarded.js';
-import { timeline } from '../../tell/timeline.js';
-import { ascii, wrap } from '../../console/text.js';
+import { type Timeline, timeline } from '../../tell/timeline.js';
+import { ascii, setTextWidth, wrap } from '../../console/text.js';
 import type { Breaker, ReplayCase } from '../../campaign/replay_file.js';
 import { declaredFailure, endsAsExpected } from '../../campaign/replay_file.js';
 import { parseReplayText, ReplayError } from '../../campaign/replay_file.js';
@@ -32,6 +32,7 @@ import type { TestCase } from '../../console/report_forms.js';
 import { checkReporters, type ReporterOptions, writeReports } from '../../console/reporters.js';
 import { printJson, printLines } from '../../console/output.js';
 import { withPolicyFiles } from '../../console/policy_files.js';
+import { legendLines, MAIL_WIDTH, mailLines } from './text.js';
 import { selftest } from './selftest/selftest.js';
 
 export interface ReplayOptions extends DriverOptions, PictureOptions, ReporterOptions {
@@ -40,11 +41,16 @@ export interface ReplayOptions extends DriverOptions, PictureOptions, ReporterOp
   readonly json?: boolean;
   /** What is written in place of the timeline. */
   readonly emit?: 'selftest';
+  readonly full?: boolean;
+  readonly legend?: boolean;
+  readonly mail?: boolean;
+  readonly width?: number;
 }
 
 /** Returns the exit code. */
 export async function replay(from: string, options: ReplayOptions): Promise<number> {
-  const { json, emit, policy: file, ...asked } = options;
+  const { json, emit, full, mail, width, policy: file, ...asked } = options;
+  if (json !== true) setTextWidth(mail === true ? MAIL_WIDTH : width);
   const words = [...(json === true ? ['--json'] : []), ...(emit === undefined ? [] : ['--emit'])];
   const reported = checkReporters(options, words);
   const quiet = checkPictures(options, [...words, ...reported]) || reported.length > 0;
@@ -82,35 +88,41 @@ export async function replay(from: string, options: ReplayOptions): Promise<numb
   const ended: Breaker[] = [];
   const done: TestCase[] = [];
   for (const [i, one] of cases.entries()) {
-    const { lines, breaker, text, because } = withToken(one, timeline);
-    const asExpected = endsAsExpected(one, breaker);
-    if (!asExpected) ended.push(breaker);
+    const told = withToken(one, (run) => timeline(run, full));
+    const { breaker } = told;
+    if (!endsAsExpected(one, breaker)) ended.push(breaker);
     done.push(testCase(one, breaker));
-    if (json === true) {
-      // A replay file again: what is to be kept can be written straight to one.
-      const end = {
-        token: tokenOf(one),
-        whose: breaker,
-        asExpected,
-        text,
-        because,
-        timeline: lines,
-      };
-      printJson({ ...scheduleJson(one), ...end });
-      continue;
+    if (json === true) printJson(jsonOf(one, told));
+    else if (!quiet) {
+      const gap = i === 0 ? [] : [''];
+      const token = mail === true ? mailLines(one) : [];
+      printLines([...gap, ...textLines(one, told, code?.info ?? null), ...token]);
     }
-    const { config, property } = one;
-    const what = `${config.policy.name}, ${property}`;
-    const guest = guestText(config.kernel, code?.info ?? null);
-    const title = `${what}: ${config.model.name}, ${guest}`;
-    const gap = i === 0 ? [] : [''];
-    const end = wrap(endText(one, breaker), '', '  ');
-    if (!quiet) printLines([...gap, title, ...lines, ...end]);
   }
+  if (json !== true && !quiet && (options.legend ?? mail) === true) printLines(legendLines());
   // Last: where it fails, the report is there.
   await draw();
   await writeReports(options, () => ({ name: 'vlbr replay', cases: done }));
   return exitCodeFor(ended);
+}
+
+/** A replay file again: what is to be kept can be written straight to one. */
+function jsonOf(one: ReplayCase, { lines, breaker, text, because }: Timeline): object {
+  const asExpected = endsAsExpected(one, breaker);
+  const token = tokenOf(one);
+  const end = { token, whose: breaker, asExpected, text, because, timeline: lines };
+  return { ...scheduleJson(one), ...end };
+}
+
+function textLines(
+  one: ReplayCase,
+  { lines, breaker }: Timeline,
+  info: KernelInfo | null,
+): string[] {
+  const { config, property } = one;
+  const guest = guestText(config.kernel, info);
+  const title = `${config.policy.name}, ${property}: ${config.model.name}, ${guest}`;
+  return [...wrap(title, '', '  '), ...lines, ...wrap(endText(one, breaker), '', '  ')];
 }
 
 /** A schedule as a test case. */
@@ -143,17 +155,25 @@ function casesOf(what: string): ReplayCase[] {
     return isToken ? [replayToken(what)] : parseReplayText(textOf(what));
   } catch (error) {
     if (!(error instanceof ReplayError)) throw error;
-    throw new UsageError(isToken ? error.message : `${what}: ${error.message}`);
+    throw new UsageError(isToken ? error.message : `${nameOf(what)}: ${error.message}`);
   }
+}
+
+/** What stands for standard input. */
+const STANDARD_INPUT = '-';
+
+function nameOf(path: string): string {
+  return path === STANDARD_INPUT ? 'standard input' : path;
 }
 
 function textOf(path: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    return readFileSync(path === STANDARD_INPUT ? 0 : path, 'utf8');
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
     const why = code === 'ENOENT' ? 'there is no such file' : `it can't be read (${code})`;
-    throw new UsageError(`${path}: ${why}; give a token, which begins with v1., or a replay file`);
+    const advice = 'give a token, which begins with v1., or a replay file';
+    throw new UsageError(`${nameOf(path)}: ${why}; ${advice}`);
   }
 }
 

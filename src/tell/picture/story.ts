@@ -88,7 +88,10 @@ export function storyOf(replay: ReplayCase): Story {
     const possible = step(machine, schedule, i);
     const { accesses, samples, exits } = scribe.deeds();
     const state = scribe.atBreak ?? stateOf(machine, monitor);
-    const told = narrate(machine, scribe.take().entries, ACTIONS[action.kind].about ?? 'anything');
+    const told = narrate(machine, scribe.take().entries, {
+      about: ACTIONS[action.kind].about ?? 'anything',
+      full: false,
+    });
     steps.push({
       number: i + 1,
       action: actionText(action),

@@ -87,7 +87,7 @@ describe('replay tokens and files', () => {
     const token = tokenOf(parseReplayText(JSON.stringify(EMPTY))[0]);
     const results = [{ counterexample: null }, { counterexample: { token } }];
     expect(parseReplayText(JSON.stringify({ schema: 'vlbr/verify/1', results })).length).toBe(1);
-    expect(parseReplayText(`${token}\n${token}\n`).length).toBe(2);
+    expect(parseReplayText(`${token}\n${token}\n`).length).toBe(1);
   });
 
   const action = (kind: unknown, actor: unknown, args: unknown): object => ({
@@ -97,7 +97,7 @@ describe('replay tokens and files', () => {
     [{ schema: 'vlbr/schedule/2' }, /the schema is "vlbr\/schedule\/2"; it must be/],
     [{ schema: undefined }, /the schema is missing/],
     [{ schema: 'vlbr/verify/1', results: [] }, /no counterexample/],
-    [{ policy: 'pv-v9' }, /no policy 'pv-v9'; there are: never/],
+    [{ policy: 'pv-v9' }, /no policy 'pv-v9'; .* there are: never/],
     [{ policy: 7 }, /"policy" must be a string/],
     [{ property: 'leak' }, /no property 'leak'/],
     [{ cpu: 'i386' }, /no CPU 'i386'/],
@@ -115,7 +115,7 @@ describe('replay tokens and files', () => {
     [action('call', 0, [1]), /action 1: "args" of call must be whole numbers: \[n, kind\]/],
     [action('call', 0, [1.5, 0]), /action 1: "args" of call/],
     [action('call', 0, [2_000_000_000, 0]), /action 1: call: n is 2000000000/],
-    [action('open', 0, [0, 1024, 1]), /action 1: open: attr is 1024/],
+    [action('open', 0, [0, 2048, 1]), /action 1: open: attr is 2048/],
   ];
   it.each(broken)('a replay file with %j is always refused', (change, message) => {
     const parse = (): unknown => parseReplayText(JSON.stringify({ ...EMPTY, ...change }));

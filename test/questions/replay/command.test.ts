@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { parseReplayText, tokenOf } from '../../../src/campaign/replay_file.js';
+import { setTextWidth, WIDTH } from '../../../src/console/text.js';
 import { type KernelVersion, portOf } from '../../../src/guest/perf/kernel.js';
 import { replayCommand } from '../../../src/questions/replay/command.js';
 import { selftest } from '../../../src/questions/replay/selftest/selftest.js';
@@ -71,7 +72,8 @@ describe('vlbr replay --emit', () => {
     );
   });
   it.each([['--emit', 'selftest'], ['--json']])('%s refuses several schedules', async (...args) => {
-    const several = file(`${token} ${token}`);
+    const other = tokenOf({ ...one, property: 'no-loss/any' });
+    const several = file(`${token} ${other}`);
     await expect(replayed(several, ...args)).rejects.toThrow(
       `${several}: ${args[0]} takes one schedule, and there are 2`,
     );
@@ -92,5 +94,63 @@ describe.each(imageVersions('6.1', '7.3'))('vlbr replay with the tree of Linux %
     await expect(replayed(tokenOn('6.12'), ...ofTree)).rejects.toThrow(
       'this is a schedule for the port of Linux 6.12; leave --kernel-src out, or give a tree',
     );
+  });
+});
+
+describe('the text of vlbr replay', () => {
+  afterEach(() => setTextWidth(WIDTH));
+
+  it('a mail keeps to 72 columns, and is taken back, quoted and wrapped once more', async () => {
+    const { code, stdout } = await replayed(file(LEAK), '--mail');
+    expect(code).toBe(0);
+    expect(stdout.split('\n').filter((line) => line.length > 72)).toEqual([]);
+    expect(stdout).toContain('give this mail, or the lines below');
+    expect(stdout).toMatch(/^<- foreign +a record that another VM/m);
+    const [one] = parseReplayText(LEAK);
+    const quoted = stdout
+      .split('\n')
+      .map((line) => `> > ${line}`)
+      .join('\n');
+    for (const text of [stdout, quoted, quoted.replaceAll(/(.{50})/g, '$1=\n')]) {
+      expect(parseReplayText(text).map(tokenOf)).toEqual([tokenOf(one)]);
+    }
+  });
+
+  it.each([60, 80, 200])('no line of a replay is longer than %i columns', async (width) => {
+    const { stdout } = await replayed(file(LEAK), '--width', String(width), '--legend');
+    expect(stdout.split('\n').filter((line) => line.length > width)).toEqual([]);
+    expect(stdout).toMatch(/^because: +the action in which/m);
+  });
+
+  it('with --full nothing is left out: each access, each record, each step', async () => {
+    const short = (await replayed(file(LEAK))).stdout;
+    expect(short).toContain('slots 0..31: all 0');
+    expect(short).not.toContain('the action in which');
+    const { stdout } = await replayed(file(LEAK), '--full');
+    expect(stdout).not.toMatch(/more steps? \.\.\.|slots \d|more MSR/);
+    expect(stdout).toContain('FROM_0=0; TO_0=0; INFO_0=0; FROM_1=0');
+    expect(stdout).toContain('GLOBAL_CTRL=');
+  });
+
+  it('with --full a stack, a sample and the registers have all of their records', async () => {
+    const deep = JSON.stringify({
+      ...JSON.parse(LEAK),
+      policy: 'v4',
+      property: 'no-loss/callstack',
+      whose: 'policy',
+      actions: [
+        'v0: open task=0 type=CALL_STACK|USER',
+        'v0: call n=9',
+        'v0: pmi event=0',
+        'p0: idle',
+        'p0: run vcpu=0',
+        'v0: pmi event=0',
+      ],
+    });
+    const short = (await replayed(file(deep))).stdout;
+    const { stdout } = await replayed(file(deep), '--full', '--width', '200');
+    expect(short).toMatch(/3 more/);
+    expect(stdout).not.toMatch(/\d more/);
+    expect(stdout).not.toContain(', ...)');
   });
 });
