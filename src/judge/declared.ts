@@ -61,6 +61,11 @@ function silentAbout({ pv, inUse }: LbrPolicy): Partial<Record<PropertyName, str
   };
 }
 
+/** What cannot be asked of a policy anywhere, and why: what it says itself, and what follows. */
+export function neverAsked(policy: LbrPolicy): Partial<Record<PropertyName, string>> {
+  return { ...silentAbout(policy), ...policy.notApplicable };
+}
+
 /** Why a property says nothing about a policy on this CPU and kernel; null if it does. */
 export function notApplicable(
   policy: LbrPolicy,
@@ -72,7 +77,7 @@ export function notApplicable(
   if (missing !== null) return missing;
   const refused = whyHere(policy.noGuestLbr, model, kernel);
   if (refused !== null) return refused;
-  const why = policy.notApplicable[property] ?? silentAbout(policy)[property];
+  const why = neverAsked(policy)[property];
   if (why !== undefined) return why;
   return (model.callstack ? null : policy.withoutCallstack?.[property]) ?? null;
 }

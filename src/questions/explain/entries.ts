@@ -5,6 +5,7 @@ import { breakerOf, tokenOf } from '../../campaign/replay_file.js';
 import { ALL_POLICIES } from '../../host/policy/index.js';
 import { kvm } from '../../host/policy/kvm.js';
 import type { LbrPolicy } from '../../host/policy/policy.js';
+import { neverAsked } from '../../judge/declared.js';
 import { PROPERTIES, type Property, REACH_NAMES, type ReachName } from '../../judge/properties.js';
 import { type ActionName, ACTION_NAMES, ACTIONS } from '../../schedule/table.js';
 import { becauseLines } from '../../tell/because.js';
@@ -45,7 +46,6 @@ function said(name: string, text: string): string[] {
 function propertyEntry({ name, statement, of, reach }: Property): Entry {
   const lines = (): string[] => {
     const breakers = POLICIES.filter(({ knownFailures }) => name in knownFailures);
-    const others = POLICIES.filter(({ notApplicable }) => name in notApplicable);
     const kept = keptSchedules().filter(({ replay }) => replay.property === name);
     const whose =
       of === 'policy'
@@ -56,7 +56,9 @@ function propertyEntry({ name, statement, of, reach }: Property): Entry {
       ...said('whose', whose),
       ...said('at risk when', SITUATION_SAYS[reach]),
       ...breakers.flatMap((policy) => said(policy.name, policy.knownFailures[name].why)),
-      ...others.flatMap((policy) => said(`n/a for ${policy.name}`, policy.notApplicable[name])),
+      ...POLICIES.flatMap((policy) =>
+        said(`n/a for ${policy.name}`, neverAsked(policy)[name] ?? ''),
+      ),
       ...said('schedules', kept.map(({ number }) => number).join(', ')),
     ];
   };
@@ -77,7 +79,7 @@ function situationEntry(name: ReachName): Entry {
 }
 
 function policyEntry(policy: LbrPolicy): Entry {
-  const { name, summary, cites, assumes, pv, knownFailures, notApplicable } = policy;
+  const { name, summary, cites, assumes, pv, knownFailures } = policy;
   const lines = (): string[] => {
     const kept = keptSchedules().filter(({ replay }) => replay.config.policy.name === name);
     return [
@@ -88,7 +90,9 @@ function policyEntry(policy: LbrPolicy): Entry {
       ...Object.entries(knownFailures).flatMap(([property, { why }]) =>
         said(`breaks ${property}`, why),
       ),
-      ...Object.entries(notApplicable).flatMap(([property, why]) => said(`n/a ${property}`, why)),
+      ...Object.entries(neverAsked(policy)).flatMap(([property, why]) =>
+        said(`n/a ${property}`, why),
+      ),
       ...said('schedules', kept.map(({ number }) => number).join(', ')),
     ];
   };
