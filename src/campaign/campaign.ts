@@ -12,7 +12,7 @@ import type { Shape } from '../machine/config.js';
 import { drawOf } from '../schedule/draw.js';
 import type { HostSchedule } from '../recording/recording.js';
 import { type RecordedWindow, RecordedWindows } from '../schedule/recorded.js';
-import { ACTION_NAMES } from '../schedule/table.js';
+import { ACTION_NAMES, type ActionName } from '../schedule/table.js';
 import type { Replay } from '../schedule/token.js';
 import type { Property, PropertyName } from '../judge/properties.js';
 import { PROPERTIES, PROPERTY_NAMES, PROPERTY, REACH_NAMES } from '../judge/properties.js';
@@ -107,6 +107,8 @@ export interface CampaignOptions {
   readonly seed: number;
   /** Recorded host schedules: their vCPU switches take the place of generated ones. */
   readonly schedules: readonly HostSchedule[];
+  /** Actions that are never drawn; by default none. */
+  readonly without?: readonly ActionName[];
   /** Called between runs; returning false ends the campaign with what is known. */
   readonly progress?: (progress: Progress) => boolean;
   /**
@@ -135,10 +137,12 @@ class PolicyCampaign {
     this.list = options.list ?? listFor(options.kernel);
     this.windows = options.schedules.map((schedule) => new RecordedWindows(schedule));
     this.windowCount = this.windows.reduce((sum, { length }) => sum + length, 0);
-    const { model, kernel, alive } = options;
+    const { model, kernel, alive, without } = options;
     const common = { model, kernel, policy, driver: driverOf(options) };
     const shapes = this.windowCount === 0 ? options.shapes : distinctShapes(this.windows);
-    this.shapes = shapes.map((shape) => new ShapeCampaign({ shape, ...common }, alive, this.list));
+    this.shapes = shapes.map(
+      (shape) => new ShapeCampaign({ shape, ...common }, alive, this.list, without),
+    );
   }
 
   /** Makes some of the runs: those with numbers from `from` to below `to`, as far as they go. */
@@ -267,12 +271,12 @@ class PolicyCampaign {
     const verdict =
       counterexample !== null ? 'fails' : reach[property.reach] === 0 ? 'vacuous' : 'holds';
     // A recording or a machine of the user's need not bring a known failure out, nor meet every
-    // risk: only the default shapes are made to.
-    const { schedules, shapes } = this.options;
+    // risk, and neither need runs without some actions: only the default shapes are made to.
+    const { schedules, shapes, without = [] } = this.options;
     const isDefault =
       shapes.length === DEFAULT_SHAPES.length &&
       shapes.every((shape) => isIn(DEFAULT_SHAPES, shape));
-    const given = schedules.length > 0 || !isDefault;
+    const given = schedules.length > 0 || !isDefault || without.length > 0;
     const seldom = known !== null && isSeldom(policy, name);
     const lenient = seldom || (given && (known !== null || verdict === 'vacuous'));
     const expected = lenient ? verdict : known === null ? 'holds' : 'fails';

@@ -6,7 +6,7 @@ import { Generator } from '../schedule/generate.js';
 import { RecordedRun, type RecordedWindow } from '../schedule/recorded.js';
 import { ACTION_WORDS, performAt, Schedule } from '../schedule/schedule.js';
 import { type FailsAt, shrink } from '../schedule/shrink.js';
-import { ACTION_NAMES } from '../schedule/table.js';
+import { ACTION_NAMES, type ActionName } from '../schedule/table.js';
 import { encodeToken, type Replay, replayOf } from '../schedule/token.js';
 import type { Counterexample } from './campaign.js';
 import { KEPT_PER_SHAPE, type ShapeFound, type Words } from './found.js';
@@ -47,13 +47,18 @@ export class ShapeCampaign {
     return this.schedule;
   }
 
-  /** @param alive - as in `CampaignOptions`. */
-  constructor(config: MachineConfig, alive?: () => boolean, list?: KernelList) {
+  /** @param alive, without - as in `CampaignOptions`. */
+  constructor(
+    config: MachineConfig,
+    alive?: () => boolean,
+    list?: KernelList,
+    without?: readonly ActionName[],
+  ) {
     this.config = config;
     this.list = list ?? listFor(config.kernel);
     this.shape = config.shape;
     this.bench = new Bench(config, alive);
-    this.generator = new Generator(this.bench.machine);
+    this.generator = new Generator(this.bench.machine, without);
   }
 
   /** What the runs so far have found. */

@@ -7,7 +7,7 @@ import type { Machine } from '../machine/machine.js';
 import { type ActionKind, SWARMS } from './action.js';
 import type { Draw } from './draw.js';
 import type { Drawing, RunStyle } from './drawing.js';
-import { canBegin, canPerform, IS_VCPU, isFor, KIND, KINDS } from './table.js';
+import { type ActionName, canBegin, canPerform, IS_VCPU, isFor, KIND, KINDS } from './table.js';
 
 /** Until a run begins. */
 const NO_DRAW: Draw = { below: () => 0 };
@@ -87,8 +87,16 @@ export class Generator implements Drawing {
   private readonly vcpuSums: Int32Array = new Int32Array(VCPU_KINDS.length);
   private readonly pcpuSums: Int32Array = new Int32Array(PCPU_KINDS.length);
 
-  constructor(machine: Machine) {
+  /** Numbers of the actions that no run has. */
+  private readonly without: readonly number[];
+
+  /**
+   * @param without - actions that are never drawn. A pCPU on which nothing else can happen does
+   *   host work even so: a schedule has a next action.
+   */
+  constructor(machine: Machine, without: readonly ActionName[] = []) {
     this.machine = machine;
+    this.without = without.map((name) => KIND[name]);
   }
 
   /**
@@ -123,6 +131,7 @@ export class Generator implements Drawing {
     for (let kind = 0; kind < off.length; kind++) if (!isFor(this.machine, kind)) off[kind] = 1;
     for (const group of SWARM) if (draw.below(2) === 0) for (const kind of group) off[kind] = 1;
     if (style.oneFamily) off[KIND.fork] = 0;
+    for (const kind of this.without) off[kind] = 1;
     this.sumWeights(VCPU_KINDS, this.vcpuSums);
     this.sumWeights(PCPU_KINDS, this.pcpuSums);
     style.callstackOnly = draw.below(2) === 0 && this.machine.config.model.callstack;

@@ -263,6 +263,17 @@ describe('runCampaign', () => {
     expect(own.some(({ verdict, expected }) => verdict !== expected)).toBe(true);
   });
 
+  it('runs without some actions owe no failure, and no risk, that they can not meet', () => {
+    const names = ['run', 'hostEvent'] as const;
+    const report = runCampaign(options({ without: names, runs: 8 }));
+    expect(names.map((name) => report.actions[name])).toEqual([0, 0]);
+    expect(report.actions['taskSwitch']).toBeGreaterThan(0);
+    const { results } = report;
+    expect(results.filter(({ verdict, expected }) => verdict !== expected)).toEqual([]);
+    const intact = results.find(({ property }) => property === 'host-intact');
+    expect([intact?.verdict, intact?.reason === '']).toEqual(['vacuous', false]);
+  });
+
   it('a known failure that is seldom met is expected whether it is met or not', () => {
     const verdicts = (seldom: boolean): string[] => {
       const failure = { why: 'so the test has it', ...(seldom ? { seldom: true as const } : {}) };

@@ -147,6 +147,7 @@ describe('the worker of a campaign', () => {
       seed: 1,
       schedules: [],
       shorten: false,
+      without: [],
       version: '6.1',
     };
     let ends = 0;

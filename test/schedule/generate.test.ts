@@ -123,6 +123,27 @@ describe('Generator', () => {
     }
   });
 
+  it('actions that are left out are never drawn, whatever style a run has', () => {
+    const { m } = new Rig('haswell');
+    const without: readonly ActionName[] = ['fork', 'run', 'hostEvent', 'liveMigrate'];
+    const generator = new Generator(m, without);
+    const seen = new Set<ActionName>();
+    for (let run = 0; run < 20; run++) {
+      m.boot();
+      if (run % 2 === 0) generator.begin(drawOf(SEED + run), true);
+      else generator.beginGuestsOnly(drawOf(SEED + run));
+      for (let i = 0; i < 150; i++) {
+        generator.next();
+        const { kind, actor, a, b, c } = generator;
+        seen.add(ACTION_NAMES[kind]);
+        perform(m, kind, actor, a, b, c);
+      }
+    }
+    expect(without.filter((name) => seen.has(name))).toEqual([]);
+    expect(seen).toContain('exit');
+    expect(seen).toContain('taskSwitch');
+  });
+
   it('a parameter of the action before is never kept', () => {
     const rig = new Rig();
     rig.run(SEED, 400, true, () => {

@@ -23,7 +23,7 @@ export function campaignOf(
   report: Report,
 ): Campaign {
   const all = { ...DEFAULTS, ...options };
-  const { model, kernel, seed, shapes, runs, policies, properties } = all;
+  const { model, kernel, seed, shapes, runs, policies, properties, without = [] } = all;
   const names = policies.map(({ name }) => name);
   return {
     model,
@@ -35,6 +35,7 @@ export function campaignOf(
     driverWords: [],
     seed,
     shapes,
+    without,
     recordings: [],
     runsAsked: runs,
     elapsed_s: 0,

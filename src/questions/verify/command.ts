@@ -26,6 +26,10 @@ import { addRecordingOptions, RECORDINGS_HELP } from '../../console/recording_op
 import { reporterOption } from '../../console/reporters.js';
 import type { VerifyOptions } from './verify.js';
 
+const WITHOUT_SAYS =
+  'groups of actions (see: vlbr explore --help), or actions (see: vlbr explain), that are ' +
+  'left out of the schedules';
+
 const HELP = `
 The machine:
   Without --vms, --vcpus, --tasks and --pcpus, runs take turns with several small machines.
@@ -66,6 +70,7 @@ export function verifyCommand(done: (code: number) => void): Command {
     .option('--runs <n>', 'runs for each policy, of 60 actions', runsNumber, 4000)
     .option('--seed <n>', SEED_SAYS, seedNumber, 1)
     .option('--no-shorten', 'no exploration for schedules shorter than those found')
+    .option('--without <names>', WITHOUT_SAYS)
     .option('--schedule <file>', 'recording of a host (see: vlbr look); repeatable', collect);
   addPictureOptions(addRecordingOptions(command), ['html'])
     .option('--show <what>', 'counterexamples: a number, POLICY, POLICY/PROPERTY or all', collect)

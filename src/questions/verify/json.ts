@@ -23,6 +23,7 @@ export function verifyJson(campaign: Campaign): object {
     steps,
     runs,
     shapes: recordings.length > 0 ? [] : shapes,
+    without: campaign.without,
     schedules: recordings.map((recording) => ({
       ...recordingJson(recording),
       // A result of fewer runs than all windows together has left some of the recording out.

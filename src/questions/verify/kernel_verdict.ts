@@ -26,7 +26,10 @@ export interface KernelVerdict {
 const ENOUGH_RUNS = 4000;
 
 /** What of a campaign counts. */
-interface Judged extends Pick<CampaignOptions, 'properties' | 'runs' | 'shapes' | 'schedules'> {
+interface Judged extends Pick<
+  CampaignOptions,
+  'properties' | 'runs' | 'shapes' | 'schedules' | 'without'
+> {
   /** Of the guest's kernel. */
   readonly version: string;
   readonly policies: readonly string[];
@@ -34,16 +37,17 @@ interface Judged extends Pick<CampaignOptions, 'properties' | 'runs' | 'shapes' 
 
 /**
  * A finding can only be missed where guests use LBR as on a CPU of their own, which is under
- * `always`, on the machines and in the runs of the default.
+ * `always`, on the machines and in the runs of the default, with all actions.
  */
 export function kernelVerdict(report: Report, job: Judged, model: CpuModel): KernelVerdict {
-  const { version, policies, properties, runs, shapes, schedules } = job;
+  const { version, policies, properties, runs, shapes, schedules, without = [] } = job;
   const list = listFor(version);
   const found = report.kernelFindings;
   const enough =
     !report.interrupted &&
     runs >= ENOUGH_RUNS &&
     schedules.length === 0 &&
+    without.length === 0 &&
     shapes === DEFAULT_SHAPES &&
     policies.includes(always.name);
   const missing = mustShow(list, model).filter(

@@ -12,6 +12,7 @@ import { printable } from '../../recording/trace_error.js';
 import type { Shape } from '../../machine/config.js';
 import type { Report, Result, Verdict } from '../../campaign/campaign.js';
 import { REACH_NAMES } from '../../judge/properties.js';
+import type { ActionName } from '../../schedule/table.js';
 import { RecordedWindows, WINDOW_STEPS } from '../../schedule/recorded.js';
 import type { Colours } from '../../console/colours.js';
 import { exitCodeOf } from '../../console/exit_codes.js';
@@ -42,6 +43,8 @@ export interface Campaign {
   /** Those that were asked for; an interruption may have come before some of them. */
   readonly policies: readonly string[];
   readonly shapes: readonly Shape[];
+  /** Actions that were left out. */
+  readonly without: readonly ActionName[];
   readonly recordings: readonly Recording[];
   /** The runs for each policy that were asked for; a recording may take more. */
   readonly runsAsked: number;
@@ -149,7 +152,7 @@ function withGap(lines: readonly string[]): string[] {
 }
 
 function headLines(campaign: Campaign, colours: Colours): string[] {
-  const { model, kernel, source, seed, recordings, shapes } = campaign;
+  const { model, kernel, source, seed, recordings, shapes, without } = campaign;
   const cpu = `${model.name} (${model.lbr_nr} records)`;
   const what = `${cpu}, ${guestText(kernel, source)}, seed ${seed}`;
   const machines =
@@ -157,7 +160,8 @@ function headLines(campaign: Campaign, colours: Colours): string[] {
       ? [...recordings.flatMap(scheduleLines), ...windowLines(campaign)]
       : shapeLines(shapes);
   const head = wrap(`vlbr verify: ${what}`, '', '  ').map((line) => colours.bold(line));
-  return [...head, ...machines];
+  const less = without.length === 0 ? [] : wrap(`without: ${without.join(', ')}`, '', '  ');
+  return [...head, ...machines, ...less];
 }
 
 function shapeLines(shapes: readonly Shape[]): string[] {

@@ -28,6 +28,8 @@ import { checkReporters, type ReporterOptions, writeReports } from '../../consol
 import { printJson, printLines } from '../../console/output.js';
 import { withPolicyFiles } from '../../console/policy_files.js';
 import { setTextWidth } from '../../console/text.js';
+import { LEFT_OUT_NAMES, leftOut } from '../../schedule/left_out.js';
+import type { ActionName } from '../../schedule/table.js';
 
 /** The build puts the worker's code beside this. */
 const WORKER: URL = new URL('./verify_worker.js', import.meta.url);
@@ -42,6 +44,7 @@ export interface VerifyOptions
   readonly runs: number;
   readonly seed: number;
   readonly shorten: boolean;
+  readonly without?: string;
   readonly jobs?: number;
   readonly schedule?: readonly string[];
   readonly json?: boolean;
@@ -80,6 +83,7 @@ export async function verify(given: VerifyOptions): Promise<number> {
     seed,
     policies,
     shapes,
+    without: job.without,
     recordings,
     runsAsked: job.runs,
     properties: job.properties.filter(isOfPolicies).length,
@@ -108,9 +112,23 @@ function jobOf(options: VerifyOptions): Omit<VerifyJob, 'binary' | 'version' | '
     const problem = shapeProblem(shape);
     if (problem !== null) throw new UsageError(problem);
   }
-  // A recording's own machine is not one of those that are explored.
-  const shorten = options.shorten && (options.schedule ?? []).length === 0;
-  return { cpus: [cpu], kernel, shapes, policies, properties, runs, seed, shorten };
+  const without = withoutOf(options);
+  // What is explored is neither a recording's own machine, nor without some actions.
+  const explored = (options.schedule ?? []).length === 0 && without.length === 0;
+  const shorten = options.shorten && explored;
+  return { cpus: [cpu], kernel, shapes, policies, properties, runs, seed, shorten, without };
+}
+
+/** The actions to leave out. @throws UsageError for a name that leaves none out. */
+function withoutOf({ without }: VerifyOptions): ActionName[] {
+  if (without === undefined) return [];
+  const names = namesOf('action or group of actions', without, LEFT_OUT_NAMES);
+  const actions = leftOut(names);
+  if (actions.length > 0) return actions;
+  throw new UsageError(
+    `--without ${names.join(',')} leaves no action out, since each of them belongs to other ` +
+      'groups as well; name the actions themselves (see: vlbr explain)',
+  );
 }
 
 /** How much is printed, and in how many columns. @throws UsageError for a wrong --show. */

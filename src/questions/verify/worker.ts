@@ -10,6 +10,7 @@ import type { Found } from '../../campaign/found.js';
 import { listFor } from '../../campaign/kernel_lists.js';
 import { type CampaignJob, workerCampaign } from '../../console/campaigns.js';
 import { type Judge, judgeBy } from '../../console/worker.js';
+import type { ActionName } from '../../schedule/table.js';
 import { shorten } from '../../states/shorten.js';
 
 export interface VerifyJob extends CampaignJob {
@@ -17,6 +18,8 @@ export interface VerifyJob extends CampaignJob {
   readonly version: string;
   /** Whether to explore for schedules that are shorter than those found. */
   readonly shorten: boolean;
+  /** Actions that are never drawn. */
+  readonly without: readonly ActionName[];
 }
 
 /** Runs a unit, or shrinks what all units have found and looks for shorter schedules. */

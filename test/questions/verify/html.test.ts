@@ -36,6 +36,7 @@ function campaign(more: Partial<Campaign['report']> = {}): Campaign {
     policies: ['never', 'always'],
     properties: properties.length,
     shapes: [shape],
+    without: [],
     recordings: [],
     runsAsked: 60,
     elapsed_s: 1,

@@ -26,7 +26,7 @@ const byKernel = { version: '6.1', list, own: true, unknown: [], missing: [] };
 
 function campaign(more: Partial<Campaign> = {}): Campaign {
   const asked = { model, kernel: '6.1', driver: PORT, source: null, driverWords: [], seed: 1 };
-  const rest = { policies: ['never'], properties: 3, recordings: [], runsAsked: 40 };
+  const rest = { policies: ['never'], properties: 3, without: [], recordings: [], runsAsked: 40 };
   return { ...asked, ...rest, shapes: DEFAULT_SHAPES, elapsed_s: 1, report, byKernel, ...more };
 }
 

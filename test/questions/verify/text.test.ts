@@ -70,6 +70,7 @@ function campaign(results: readonly Result[], more: Partial<Report> = {}): Campa
     ...driver,
     seed: 7,
     shapes: DEFAULT_SHAPES,
+    without: [],
     recordings: [],
     runsAsked: 5,
   };
