@@ -1,6 +1,15 @@
+import { spawnSync } from 'node:child_process';
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Options } from 'tsup';
+
+/** The commit of this folder's own repository, which every JSON names; null where there is none. */
+function commit(): string | null {
+  const own = ['--git-dir', '.git', '--work-tree', '.'];
+  const how = ['describe', '--always', '--dirty', '--abbrev=40', '--exclude', '*'];
+  const { status, stdout } = spawnSync('git', [...own, ...how], { encoding: 'utf8' });
+  return status === 0 ? stdout.trim() : null;
+}
 
 // JavaScript only: tsup's declaration builder is tied to compiler versions, so tsc writes types.
 // src/main.ts starts with its own `#!` line; tsup keeps it and makes dist/cli.js executable.
@@ -23,6 +32,7 @@ const config: Options = {
   // Code that both entries use goes into a chunk: the CLI and the library are one implementation.
   splitting: true,
   treeshake: true,
+  define: { VLBR_COMMIT: JSON.stringify(commit()) },
   clean: true,
   esbuildPlugins: [
     {

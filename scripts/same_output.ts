@@ -31,8 +31,8 @@ const COMMANDS: readonly string[] = [
   'list cpus',
 ];
 
-/** Keys whose values hang on the clock. */
-const TIMES: ReadonlySet<string> = new Set(['elapsed_s', 'seconds', 'statesPerSecond']);
+/** Keys whose values hang on the clock, or on the clone. */
+const OTHERS: ReadonlySet<string> = new Set(['elapsed_s', 'seconds', 'statesPerSecond', 'commit']);
 
 interface Said {
   readonly code: number;
@@ -55,7 +55,7 @@ async function plain(clone: string, value: unknown, tokens: boolean): Promise<un
   }
   if (typeof value === 'string') return value.replaceAll(clone, '');
   if (typeof value !== 'object' || value === null) return value;
-  const entries = Object.entries(value).filter(([key]) => !TIMES.has(key));
+  const entries = Object.entries(value).filter(([key]) => !OTHERS.has(key));
   const pairs: [string, unknown][] = [];
   for (const [key, item] of entries) {
     const isToken = tokens && key === 'token' && typeof item === 'string';

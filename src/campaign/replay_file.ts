@@ -23,6 +23,12 @@ import { encodeToken, type Replay, replayOf, TOKEN_PREFIX } from '../schedule/to
 import { tokensIn } from './found_tokens.js';
 import { Bench } from './trial.js';
 
+/** What vlbr prints as JSON. Readers go by the schema: other keys would get another number. */
+export interface JsonReport {
+  readonly schema: string;
+  readonly [key: string]: unknown;
+}
+
 export const SCHEDULE_SCHEMA = 'vlbr/schedule/1';
 
 /** The schema of `vlbr verify --json`. */
@@ -134,7 +140,7 @@ export function tokenOf({ config, property, schedule }: ReplayCase): string {
 }
 
 /** A case as the object of a replay file. */
-export function scheduleJson({ config, property, schedule }: ReplayCase): object {
+export function scheduleJson({ config, property, schedule }: ReplayCase): JsonReport {
   const { shape, actions, ...names } = replayOf(config, property, schedule);
   return { schema: SCHEDULE_SCHEMA, ...names, ...shape, actions };
 }

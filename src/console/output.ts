@@ -1,10 +1,12 @@
 /** How commands print, and write files. */
 import { accessSync, closeSync, constants, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import type { JsonReport } from '../campaign/replay_file.js';
 import { WriteError } from './errors.js';
 import { EXIT_NOT_WRITTEN } from './exit_codes.js';
 import { printable } from '../recording/trace_error.js';
 import { place } from '../tree/place.js';
+import { COMMIT, packageVersion } from './version.js';
 
 /** Once others' code runs here: how standard output is written to. */
 let write: ((text: string) => boolean) | null = null;
@@ -33,9 +35,10 @@ export function printText(text: string): void {
   print(text);
 }
 
-/** Prints one JSON object and nothing else. */
-export function printJson(value: object): void {
-  print(`${JSON.stringify(value, null, 2)}\n`);
+/** Prints one JSON object and nothing else. Behind its schema it says which vlbr has made it. */
+export function printJson({ schema, ...rest }: JsonReport): void {
+  const whole = { schema, version: packageVersion(), commit: COMMIT, ...rest };
+  print(`${JSON.stringify(whole, null, 2)}\n`);
 }
 
 /**

@@ -137,12 +137,12 @@ describe('what a file prints', () => {
     const says = "process.stdout.write('from the file');";
     await files.withPolicyFiles(writtenFile(policyText(`name: '${name}',`, says)));
     output.printLines(['the report']);
-    output.printJson({});
+    output.printJson({ schema: 'x/1', seed: 2 });
     vi.restoreAllMocks();
     expect(written).toEqual([
       ['stderr', 'from the file'],
       ['stdout', 'the report\n'],
-      ['stdout', '{}\n'],
+      ['stdout', expect.stringMatching(/^\{\n {2}"schema": "x\/1",\n {2}"version": "[\d.]+",$/m)],
     ]);
     expect(printLines).not.toBe(output.printLines);
   });

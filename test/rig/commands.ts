@@ -77,7 +77,10 @@ function lookUp(options: Readonly<Record<string, unknown>>): void {
   const text = (value: unknown): string => (typeof value === 'string' ? value : 'all');
   const named = (table: readonly { readonly name: string }[]): string[] =>
     table.map(({ name }) => name);
-  namesOf('policy', text(options['policy']), named([...ALL_POLICIES, kvm]));
+  const policies = text(options['policy'])
+    .split(',')
+    .filter((name) => !name.includes('/'));
+  namesOf('policy', policies.join(',') || 'all', named([...ALL_POLICIES, kvm]));
   namesOf('property', text(options['property']), PROPERTY_NAMES);
   namesOf('CPU', text(options['cpu']), named(CPU_MODELS));
   namesOf('group of actions', text(options['actions']), ['default', ...GROUP_NAMES]);

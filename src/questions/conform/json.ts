@@ -1,4 +1,5 @@
 /** The report of `vlbr conform` as one JSON object; its keys are stable (README, "JSON"). */
+import type { JsonReport } from '../../campaign/replay_file.js';
 import type { CpuModel } from '../../hw/cpu_models.js';
 import { hex, hex64 } from '../../hw/u64.js';
 import type { Difference } from './campaign.js';
@@ -11,7 +12,7 @@ import { msrName } from '../../tell/msr_name.js';
 const CONFORM_SCHEMA = 'vlbr/conform/1';
 
 /** Only `elapsed_s` depends on anything other than the options, the seed and the kernel. */
-export function conformJson(conform: Conform): object {
+export function conformJson(conform: Conform): JsonReport {
   const { kernel, seed, cpus, counts, filterCalls, coverage, coverageProblem } = conform;
   const { version, sha256 } = kernel;
   return {

@@ -1,11 +1,12 @@
 /** The report of `vlbr corpus` as one JSON object; its keys are stable (README, "JSON"). */
+import type { JsonReport } from '../../campaign/replay_file.js';
 import { isCaught, type Judged, trialName } from './trial.js';
 import { type CorpusReport, killLines, outsideOf, survivorsOf, tokenOf } from './text.js';
 
 export const CORPUS_SCHEMA = 'vlbr/corpus/1';
 
 /** Only `elapsed_s` depends on anything other than the options and the seed. */
-export function corpusJson(report: CorpusReport): object {
+export function corpusJson(report: CorpusReport): JsonReport {
   const { seed, runs, kernel, kernelProblem, judged, notTried } = report;
   return {
     schema: CORPUS_SCHEMA,

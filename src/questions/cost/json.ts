@@ -1,4 +1,5 @@
 /** The report of `vlbr cost` as one JSON object (README, "JSON"). */
+import type { JsonReport } from '../../campaign/replay_file.js';
 import { guestsJson } from '../../tell/guest_text.js';
 import { recordingJson } from '../../tell/recording_text.js';
 import { isParameter } from './cost_table.js';
@@ -9,7 +10,7 @@ import type { Costs } from './text.js';
 const COST_SCHEMA = 'vlbr/cost/1';
 
 /** Nothing in it depends on anything but the options and the files. */
-export function costJson(report: Costs): object {
+export function costJson(report: Costs): JsonReport {
   const { recordings, guests, profiles, results, costs, sweep, interrupted, cpu, kernel, seed } =
     report;
   const counted = (counts: Counts): object => ({

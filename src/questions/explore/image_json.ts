@@ -1,4 +1,5 @@
 /** The report of schedules that were run one by one as one JSON object; its keys are stable. */
+import type { JsonReport } from '../../campaign/replay_file.js';
 import { counterexampleJson, verdictsJson } from './json.js';
 import type { ImageExploration, TimedEnumeration } from './image_text.js';
 import { countOf } from './image_text.js';
@@ -7,7 +8,7 @@ import { countOf } from './image_text.js';
 const IMAGE_SCHEMA = 'vlbr/explore-image/1';
 
 /** Everything but times depends on the options and the tree alone. */
-export function imageJson(exploration: ImageExploration): object {
+export function imageJson(exploration: ImageExploration): JsonReport {
   const { kernel, driver, source, results, policies, interrupted, elapsed_s, list } = exploration;
   const begun = results.map(({ explored }) => explored.policy);
   return {

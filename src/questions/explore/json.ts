@@ -1,4 +1,5 @@
 /** The report of an exploration as one JSON object; its keys are stable. */
+import type { JsonReport } from '../../campaign/replay_file.js';
 import type { Explored } from '../../states/explore.js';
 import type { Counterexample } from '../../campaign/campaign.js';
 import { encodeToken } from '../../schedule/token.js';
@@ -12,7 +13,7 @@ import { ascii } from '../../console/text.js';
 const EXPLORE_SCHEMA = 'vlbr/explore/1';
 
 /** Everything but times and rates depends on the options alone. */
-export function exploreJson(exploration: Exploration): object {
+export function exploreJson(exploration: Exploration): JsonReport {
   const { kernel, driver, source, results, policies, interrupted, elapsed_s } = exploration;
   const begun = results.map(({ explored }) => explored.policy);
   return {

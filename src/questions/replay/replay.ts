@@ -6,7 +6,7 @@ import { PolicyError } from '../../host/policy/guarded.js';
 import { type Timeline, timeline } from '../../tell/timeline.js';
 import { ascii, setTextWidth, wrap } from '../../console/text.js';
 import type { Breaker, ReplayCase } from '../../campaign/replay_file.js';
-import { declaredFailure, endsAsExpected } from '../../campaign/replay_file.js';
+import { type JsonReport, declaredFailure, endsAsExpected } from '../../campaign/replay_file.js';
 import { parseReplayText, ReplayError } from '../../campaign/replay_file.js';
 import { replayToken, scheduleJson, withDriver } from '../../campaign/replay_file.js';
 import { tokenOf } from '../../campaign/replay_file.js';
@@ -107,7 +107,7 @@ export async function replay(from: string, options: ReplayOptions): Promise<numb
 }
 
 /** A replay file again: what is to be kept can be written straight to one. */
-function jsonOf(one: ReplayCase, { lines, breaker, text, because }: Timeline): object {
+function jsonOf(one: ReplayCase, { lines, breaker, text, because }: Timeline): JsonReport {
   const asExpected = endsAsExpected(one, breaker);
   const token = tokenOf(one);
   const end = { token, whose: breaker, asExpected, text, because, timeline: lines };

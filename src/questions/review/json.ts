@@ -3,7 +3,7 @@ import { findCpuModel } from '../../hw/cpu_models.js';
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
 import { CALL_NAMES } from '../../machine/guest_call.js';
 import type { Access } from './access_log.js';
-import { caseOf, withDriver } from '../../campaign/replay_file.js';
+import { type JsonReport, caseOf, withDriver } from '../../campaign/replay_file.js';
 import { encodeToken } from '../../schedule/token.js';
 import type { Crash } from '../../campaign/side.js';
 import { crashOf, findingsOf, losesAnything } from './comparison.js';
@@ -22,7 +22,7 @@ export const REVIEW_SCHEMA = 'vlbr/review/1';
 const AROUND = 8;
 
 /** Only `elapsed_s` and the paths depend on anything other than the options and the seed. */
-export function reviewJson(review: Review): object {
+export function reviewJson(review: Review): JsonReport {
   const { cpus, seed, runs, before, after, patches, reverse, leftOut, reviews } = review;
   const findings = findingsOf(reviews);
   const compared = reviews.flatMap(({ accesses }) => accesses ?? []);

@@ -1,5 +1,5 @@
 /** The report of a campaign as one JSON object; its keys are stable (README, "JSON"). */
-import { caseOf, VERIFY_SCHEMA, withDriver } from '../../campaign/replay_file.js';
+import { type JsonReport, caseOf, VERIFY_SCHEMA, withDriver } from '../../campaign/replay_file.js';
 import { encodeToken } from '../../schedule/token.js';
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
 import type { Counterexample } from '../../campaign/campaign.js';
@@ -9,7 +9,7 @@ import { timeline } from '../../tell/timeline.js';
 import { type Campaign, unexpectedIn, windowsIn } from './text.js';
 
 /** Everything but `elapsed_s` depends on the options and the seed alone. */
-export function verifyJson(campaign: Campaign): object {
+export function verifyJson(campaign: Campaign): JsonReport {
   const { model, kernel, seed, shapes, recordings, elapsed_s, report, byKernel } = campaign;
   const { runs, steps, actions, interrupted, results, kernelFindings } = report;
   return {

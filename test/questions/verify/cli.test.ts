@@ -91,6 +91,11 @@ describe('vlbr verify --json', () => {
       expect(json).toHaveProperty(key);
     }
     expect(json).toMatchObject({ schema: 'vlbr/verify/1', driver: 'port', cpu: 'skylake' });
+    // Of the build, which is of this clone, if git knows it.
+    const [, , version, commit] = first.stdout.split('\n');
+    expect(version).toMatch(/^ {2}"version": "0\.\d+\.\d+",$/);
+    expect(commit).toMatch(/^ {2}"commit": (?:"[0-9a-f]{40}(?:-dirty)?"|null),$/);
+    if (existsSync('.git')) expect(first.stdout).not.toContain('"commit": null');
     expect(json).toMatchObject({ kernel: '6.1', seed: 1, steps: 80 * 60, interrupted: false });
     expect(json.results.map(({ policy, property }) => `${policy} ${property}`)).toEqual([
       'never no-leak/vm',

@@ -1,4 +1,5 @@
 /** The report of `vlbr conform` on the whole path as one JSON object (README, "JSON"). */
+import type { JsonReport } from '../../../campaign/replay_file.js';
 import { findCpuModel } from '../../../hw/cpu_models.js';
 import { assert } from '../../../hw/assert.js';
 import { hex, hex64 } from '../../../hw/u64.js';
@@ -12,7 +13,7 @@ import type { Whole } from './text.js';
 const WHOLE_SCHEMA = 'vlbr/conform-whole/1';
 
 /** Only `elapsed_s` depends on anything other than the options, the seed and the kernel. */
-export function wholeJson(whole: Whole): object {
+export function wholeJson(whole: Whole): JsonReport {
   const { kernel, policy, seed, counts, results, interrupted, elapsed_s } = whole;
   const { coverage, coverageProblem, withoutLbr } = whole;
   const { version, sha256 } = kernel;
