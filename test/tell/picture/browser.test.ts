@@ -160,7 +160,7 @@ describe.skipIf(!hasBrowser)('a page in a browser', () => {
     expect(grounds).toEqual(['rgb(255, 255, 255)', 'rgb(20, 21, 23)']);
   });
 
-  it('opens with the step that it is about, and moves by the keyboard', async () => {
+  it('opens with the step in which the machine parts, and moves by the keyboard', async () => {
     const seen = await onPage('one', '', SIZES[1], async (page) => {
       const at = async (): Promise<unknown> => ({
         shown: await page.evaluate(SHOWN),
@@ -181,7 +181,7 @@ describe.skipIf(!hasBrowser)('a page in a browser', () => {
       current: `#step-${n}`,
       says: `step ${n} of 9`,
     });
-    expect(seen).toEqual([step(9, ''), step(8), step(0), step(0), step(1), step(9), step(9)]);
+    expect(seen).toEqual([step(8, ''), step(7), step(0), step(0), step(1), step(9), step(9)]);
   });
 
   it('opens with the step that a link names, and follows links and buttons', async () => {
@@ -207,7 +207,7 @@ describe.skipIf(!hasBrowser)('a page in a browser', () => {
       all.push(await page.evaluate(shown), await page.evaluate(SHOWN));
       return all;
     });
-    expect(seen).toEqual([[], ['merged-no-leak-vm'], ['merged-no-leak-vm-step-9']]);
+    expect(seen).toEqual([[], ['merged-no-leak-vm'], ['merged-no-leak-vm-step-8']]);
   });
 
   it('shows everything without scripts, and in print', async () => {
