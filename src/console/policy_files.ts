@@ -57,6 +57,7 @@ export async function withPolicyFiles(list: string): Promise<string> {
 }
 
 async function namesIn(path: string): Promise<string[]> {
+  divertOutput();
   return (await load(path)).policies.map(({ name }) => name);
 }
 
@@ -81,6 +82,7 @@ export function policyWords(policy: string): string[] {
 
 /** Loads in this thread what another one has. @throws UsageError if the file is another by now. */
 export async function loadAgain({ path, absolute, sha256 }: PolicyFile): Promise<void> {
+  divertOutput();
   if ((await load(path, absolute)).sha256 === sha256) return;
   throw new UsageError(`${path} has changed since the run began; run it once more`);
 }
@@ -100,7 +102,6 @@ async function load(path: string, absolute: string = resolve(path)): Promise<Loa
   const known = loaded.find((file) => file.absolute === absolute);
   if (known !== undefined) return known;
   const sha256 = createHash('sha256').update(textOf(path, absolute)).digest('hex');
-  divertOutput();
   const policies = policiesIn(path, await imported(path, absolute)).map((one) =>
     guarded(one, path),
   );
