@@ -4,12 +4,16 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 /** What takes longest, first. Begun at the end, one of these would leave the other core idle. */
 const LONG: readonly string[] = [
   'test/property/policies.test.ts',
-  'test/questions/kernel_build/cli.test.ts',
   'test/kvm_edits.test.ts',
-  'test/readme_examples.test.ts',
-  'test/contract.test.ts',
   'test/questions/review/cli.test.ts',
+  'test/readme_examples.test.ts',
+  'test/questions/kernel_build/cli.test.ts',
+  'test/contract.test.ts',
   'test/machine/kvm_image.test.ts',
+  'test/recording/damage.test.ts',
+  'test/property/wiping.test.ts',
+  'test/questions/verify/cli.test.ts',
+  'test/package/package.test.ts',
 ];
 
 function place({ moduleId }: TestSpecification): number {

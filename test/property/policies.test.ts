@@ -126,13 +126,13 @@ describe('the matrix on other CPUs and kernels', () => {
       );
     const policies = POLICIES.filter((policy) => SOUND.includes(policy) || differs(policy));
     expect(policies.length).toBeGreaterThan(SOUND.length);
-    const report = campaign(policies, 'skylake', '4.18', 4000);
+    const report = campaign(policies, 'skylake', '4.18', 2000);
     expect(unexpected(report)).toEqual([]);
     expect(notTheKernels(report)).toEqual([]);
   });
 
   it('every policy has the verdicts that it declares without call-stack mode', () => {
-    const report = campaign(POLICIES, 'nehalem', '6.1', 4000);
+    const report = campaign(POLICIES, 'nehalem', '6.1', 2000);
     expect(unexpected(report)).toEqual([]);
     expect(notTheKernels(report)).toEqual([]);
   });

@@ -117,7 +117,15 @@ describe.skipIf(installedSource === null)("the command line with a kernel's lbr.
 
   it('with the C file vlbr gives the verdicts and the schedules of the port', () => {
     vlbr('kernel', 'build', '--driver', 'lbr.c', '--kernel-src', 'tree', '-o', 'kept.wasm');
-    const common = ['verify', '--policy', 'merged,pv-sound', '--runs', '150', '--json'];
+    const common = [
+      'verify',
+      '--policy',
+      'merged,pv-sound',
+      '--runs',
+      '80',
+      '--no-shorten',
+      '--json',
+    ];
     const report = (...more: readonly string[]): Record<string, unknown> => {
       const { stdout } = vlbr(...common, ...more);
       return JSON.parse(stdout) as Record<string, unknown>;
@@ -166,7 +174,7 @@ describe.skipIf(installedSource === null)("the command line with a kernel's lbr.
 
   it('vlbr review reports what a patch loses, and replays it with the patched file', () => {
     const patch = file('tos.patch', patchOf(RESTORE_TOS, ''));
-    const args = ['review', '--kernel-src', LBR_C, patch, '--policy', 'always', '--runs', '400'];
+    const args = ['review', '--kernel-src', LBR_C, patch, '--policy', 'always', '--runs', '250'];
     const { status, stdout } = vlbr(...args, '--json');
     const json = JSON.parse(stdout) as ReviewJson;
     expect([status, json.schema, json.ok]).toEqual([1, 'vlbr/review/1', false]);
@@ -189,7 +197,7 @@ describe.skipIf(installedSource === null)("the command line with a kernel's lbr.
   it('vlbr review says what a fix fixed, by a patch taken back or by a second tree', () => {
     const broken = file('broken/lbr.c', text.replace(RESTORE_TOS, ''));
     const fix = createTwoFilesPatch('lbr.c', 'lbr.c', text.replace(RESTORE_TOS, ''), text);
-    const common = ['--policy', 'always', '--runs', '400', '--json'];
+    const common = ['--policy', 'always', '--runs', '250', '--json'];
     const reverse = ['--kernel-src', LBR_C, file('fix.patch', fix), '--reverse'];
     const asked = [reverse, ['--kernel-src', broken, LBR_C]];
     for (const args of asked) {
@@ -209,7 +217,7 @@ describe.skipIf(installedSource === null)("the command line with a kernel's lbr.
     const other = 'diff --git a/x.h b/x.h\n--- a/x.h\n+++ b/x.h\n@@ -1 +1 @@\n-a\n+b\n';
     const patch = file('order.patch', `${other}${reordered}`);
     const args = ['review', '--kernel-src', LBR_C, patch, '--policy', 'always,merged,pv-sound'];
-    const { status, stdout } = vlbr(...args, '--runs', '300', '--json');
+    const { status, stdout } = vlbr(...args, '--runs', '150', '--json');
     const json = JSON.parse(stdout) as ReviewJson;
     // The driver runs, the header does not.
     expect([status, json.lost, json.gained, json.ok]).toEqual([7, [], [], true]);
