@@ -1,11 +1,9 @@
 /** The report of an exploration as a page: the matrix, and every counterexample step by step. */
-import type { Counterexample, KernelFinding } from '../../campaign/campaign.js';
-import { caseOf, withDriver } from '../../campaign/replay_file.js';
-import { policyWords } from '../../console/policy_files.js';
+import type { KernelFinding } from '../../campaign/campaign.js';
 import { ascii, NOT_APPLICABLE } from '../../console/text.js';
 import type { ExploreResult } from '../../states/explore.js';
+import { ofKernel, toldCounterexample } from '../../tell/picture/counterexample.js';
 import { type MatrixCell, matrixPage } from '../../tell/picture/matrix_page.js';
-import { type Told, toldOf } from '../../tell/picture/story_article.js';
 import { guestText } from '../../tell/source_text.js';
 import { boundWords, type Exploration, machineWords, type Told as Explored } from './text.js';
 
@@ -45,10 +43,7 @@ export function exploreHtml(exploration: Shown): string {
     })),
     others: all.flatMap(({ findings = [] }) =>
       findings.map(({ known, counterexample }) =>
-        tellOf(exploration, counterexample, [
-          'This counts against no policy: a pCPU of its own would show it as well.',
-          known === null ? 'It is not known of this kernel.' : `Known: ${ascii(known)}`,
-        ]),
+        toldCounterexample(exploration, counterexample, ofKernel(known)),
       ),
     ),
   });
@@ -67,18 +62,6 @@ function cellOf(exploration: Shown, result: ExploreResult): MatrixCell {
     fails,
     expected: !fails || known,
     note: ascii(reason),
-    told: counterexample === null ? null : tellOf(exploration, counterexample, [why]),
+    told: counterexample === null ? null : toldCounterexample(exploration, counterexample, [why]),
   };
-}
-
-function tellOf(
-  { driver, driverWords, kernel, source }: Shown,
-  counterexample: Counterexample,
-  says: readonly string[],
-): Told {
-  return toldOf(withDriver(caseOf(counterexample), driver), {
-    guest: guestText(kernel, source),
-    says: () => says,
-    replayWords: [...driverWords, ...policyWords(counterexample.policy)],
-  });
 }

@@ -1,10 +1,9 @@
 /** The report of a campaign as a page: the matrix, and every counterexample step by step. */
 import type { Counterexample, Result } from '../../campaign/campaign.js';
-import { caseOf, withDriver } from '../../campaign/replay_file.js';
-import { policyWords } from '../../console/policy_files.js';
 import { ascii, plural } from '../../console/text.js';
+import { ofKernel, toldCounterexample } from '../../tell/picture/counterexample.js';
 import { matrixPage, type MatrixCell } from '../../tell/picture/matrix_page.js';
-import { type Told, toldOf } from '../../tell/picture/story_article.js';
+import type { Told } from '../../tell/picture/story_article.js';
 import { guestText } from '../../tell/source_text.js';
 import { type Campaign, unexpectedIn, unexpectedOf, VERDICT_WORDS } from './text.js';
 
@@ -14,12 +13,12 @@ export function verifyHtml(campaign: Campaign): string {
   const { results, kernelFindings, runs, steps, interrupted } = report;
   const policies = [...new Set(results.map(({ policy }) => policy))];
   const properties = [...new Set(results.map(({ property }) => property))];
-  const unexpected = unexpectedIn(campaign);
+  const surprises = new Set(unexpectedOf(report));
   const rows = policies.map((policy) => ({
     policy,
     cells: properties.map((property) => {
       const result = results.find((one) => one.policy === policy && one.property === property);
-      return result === undefined ? null : cellOf(campaign, result);
+      return result === undefined ? null : cellOf(campaign, result, !surprises.has(result));
     }),
   }));
   return matrixPage({
@@ -28,23 +27,19 @@ export function verifyHtml(campaign: Campaign): string {
       `vlbr verify: ${model.name} (${model.lbr_nr} records), ${guestText(kernel, source)}, ` +
         `seed ${seed}`,
       `${plural(runs, 'run')}, ${plural(steps, 'action')}: ${plural(results.length, 'verdict')}, ` +
-        `${unexpected} unexpected`,
+        `${unexpectedIn(campaign)} unexpected`,
       ...(interrupted ? ['Interrupted: these are the verdicts of the runs until then.'] : []),
     ],
     properties,
     rows,
     others: kernelFindings.map(({ known, counterexample }) =>
-      tellOf(campaign, counterexample, [
-        'This counts against no policy: a pCPU of its own would show it as well.',
-        known === null ? 'It is not known of this kernel.' : `Known: ${ascii(known)}`,
-      ]),
+      tellOf(campaign, counterexample, ofKernel(known)),
     ),
   });
 }
 
-function cellOf(campaign: Campaign, result: Result): MatrixCell {
+function cellOf(campaign: Campaign, result: Result, asExpected: boolean): MatrixCell {
   const { verdict, reason, counterexample } = result;
-  const asExpected = !unexpectedOf(campaign.report).includes(result);
   const why = asExpected ? `Known: ${ascii(reason)}` : 'This is not expected.';
   return {
     word: VERDICT_WORDS[verdict],
@@ -55,16 +50,9 @@ function cellOf(campaign: Campaign, result: Result): MatrixCell {
   };
 }
 
-function tellOf(
-  { driver, driverWords, kernel, source }: Campaign,
-  counterexample: Counterexample,
-  says: readonly string[],
-): Told {
-  return toldOf(withDriver(caseOf(counterexample), driver), {
-    guest: guestText(kernel, source),
-    says: () => [...says, counterexample.label === 'minimal' ? MINIMAL : SHRUNK],
-    replayWords: [...driverWords, ...policyWords(counterexample.policy)],
-  });
+function tellOf(campaign: Campaign, counterexample: Counterexample, says: readonly string[]): Told {
+  const length = counterexample.label === 'minimal' ? MINIMAL : SHRUNK;
+  return toldCounterexample(campaign, counterexample, [...says, length]);
 }
 
 const MINIMAL = 'No schedule of fewer actions shows it on the small machines that were explored.';
