@@ -1,12 +1,11 @@
 /** Why the property of a case breaks: where its machine parts from the reference machine. */
-import { tee } from '../host/observer.js';
 import { Monitor } from '../judge/monitor.js';
 import { type Parting, PartingWatch } from '../judge/parting.js';
 import { tellingConfig } from '../judge/running.js';
 import type { Register } from '../judge/view.js';
-import { Machine } from '../machine/machine.js';
 import { step } from '../schedule/schedule.js';
 import type { Breaker, ReplayCase } from './replay_file.js';
+import { bootWatched } from './watched.js';
 
 /**
  * Runs a case twice: to see which register is read wrong, and to watch that register.
@@ -27,10 +26,7 @@ function watch(
 ): Parting | null {
   const monitor = new Monitor(config);
   const watcher = new PartingWatch(monitor, config.policy, { property, by }, target);
-  const machine = new Machine(tellingConfig(config, watcher), tee(monitor, watcher));
-  watcher.attach(machine);
-  monitor.start(machine);
-  machine.boot();
+  const machine = bootWatched(tellingConfig(config, watcher), monitor, watcher);
   for (let i = 0; i < schedule.length && watcher.parting === null; i++) {
     watcher.begins(i);
     step(machine, schedule, i);

@@ -2,20 +2,19 @@
  * A schedule as a timeline: who runs where, what each MSR access did, and the registers when the
  * property broke. The schedule is run again for this.
  */
-import { Machine } from '../machine/machine.js';
+import type { Machine } from '../machine/machine.js';
 import { ACTIONS } from '../schedule/table.js';
-import { tee } from '../host/observer.js';
 import { step } from '../schedule/schedule.js';
 import { Monitor } from '../judge/monitor.js';
-import { PROPERTY } from '../judge/properties.js';
 import { type Breaker, breakerOf, type ReplayCase } from '../campaign/replay_file.js';
 import { Bench } from '../campaign/trial.js';
+import { bootWatched } from '../campaign/watched.js';
 import { actionLine } from './action_line.js';
 import { nameMsrs } from './msr_name.js';
 import { type Because, becauseLines, becauseOf } from './because.js';
 import { narrate } from './narrative.js';
 import { ascii, plural, wrap } from '../console/text.js';
-import { type Watch, Watcher } from './watcher.js';
+import { Watcher, watchOf } from './watcher.js';
 
 export interface Timeline {
   readonly lines: readonly string[];
@@ -50,12 +49,8 @@ export function timeline(replay: ReplayCase, full = false): Timeline {
   const { config, property, schedule } = replay;
   const breaker = breakerOf(replay);
   const monitor = new Monitor(config);
-  const watch = watchOf(replay, breaker);
-  const watcher = new Watcher(monitor, watch, full);
-  const machine = new Machine(config, tee(monitor, watcher));
-  watcher.attach(machine);
-  monitor.start(machine);
-  machine.boot();
+  const watcher = new Watcher(monitor, watchOf(replay, breaker), full);
+  const machine = bootWatched(config, monitor, watcher);
   watcher.take();
   const lines = [bootLine(machine)];
   for (let i = 0; i < schedule.length; i++) {
@@ -112,10 +107,6 @@ function finish(
   because: Because | null,
 ): Timeline {
   return { lines: lines.map((line) => ascii(line).trimEnd()), breaker, text, because };
-}
-
-function watchOf({ property }: ReplayCase, breaker: Breaker): Watch | null {
-  return breaker === 'nobody' ? null : { property: PROPERTY[property], by: breaker };
 }
 
 /** The places of the vCPUs at the start of the schedule. */

@@ -2,12 +2,14 @@
  * Watches a machine for a reader: notes the events of each action, and the registers when a
  * property breaks. The monitor, which judges, must receive each event before the watcher does.
  */
+import type { Breaker, ReplayCase } from '../campaign/replay_file.js';
 import * as branch from '../hw/branch.js';
 import { LBR_CALL_STACK, MSR_IA32_DEBUGCTLMSR } from '../hw/msr_index.js';
 import { HOST, Observer } from '../host/observer.js';
 import { CALL_NAMES } from '../machine/guest_call.js';
 import type { Machine } from '../machine/machine.js';
 import type { Monitor } from '../judge/monitor.js';
+import { PROPERTY } from '../judge/properties.js';
 import { debugctlText, isLbrMsr, msrName } from './msr_name.js';
 import { branchText, type StackRecord, stackRecords, type Viewer } from './record_text.js';
 import { registerLines } from './registers.js';
@@ -74,6 +76,11 @@ export interface Watch {
   readonly property: number;
   /** Who breaks the property. */
   readonly by: 'policy' | 'kernel';
+}
+
+/** @param breaker - who breaks the property of the case (`breakerOf`). */
+export function watchOf({ property }: ReplayCase, breaker: Breaker): Watch | null {
+  return breaker === 'nobody' ? null : { property: PROPERTY[property], by: breaker };
 }
 
 /** Entries of a sample to print, unless all are. */

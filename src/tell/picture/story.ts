@@ -1,11 +1,10 @@
 /** A schedule that is run again, as plain data. Every picture is made of it, of nothing else. */
 import { type Breaker, breakerOf, type ReplayCase } from '../../campaign/replay_file.js';
 import { tokenOf } from '../../campaign/replay_file.js';
+import { bootWatched } from '../../campaign/watched.js';
 import { ascii } from '../../console/text.js';
-import { tee } from '../../host/observer.js';
 import { Monitor } from '../../judge/monitor.js';
-import { PROPERTY } from '../../judge/properties.js';
-import { Machine } from '../../machine/machine.js';
+import type { Machine } from '../../machine/machine.js';
 import type { Shape } from '../../machine/config.js';
 import { actionText } from '../../schedule/action_text.js';
 import { step } from '../../schedule/schedule.js';
@@ -15,6 +14,7 @@ import { type Because, becauseOf } from '../because.js';
 import { nameMsrs } from '../msr_name.js';
 import { narrate } from '../narrative.js';
 import { Scribe, type StoryAccess, type StorySample } from './scribe.js';
+import { watchOf } from '../watcher.js';
 import { stateOf, type StoryState } from './state.js';
 
 /** One action, what it does, and what there is after it. */
@@ -70,14 +70,8 @@ export function storyOf(replay: ReplayCase): Story {
   const { config, property, schedule } = replay;
   const breaker = breakerOf(replay);
   const monitor = new Monitor(config);
-  const scribe = new Scribe(
-    monitor,
-    breaker === 'nobody' ? null : { property: PROPERTY[property], by: breaker },
-  );
-  const machine = new Machine(config, tee(monitor, scribe));
-  scribe.attach(machine);
-  monitor.start(machine);
-  machine.boot();
+  const scribe = new Scribe(monitor, watchOf(replay, breaker));
+  const machine = bootWatched(config, monitor, scribe);
   scribe.take();
   scribe.deeds();
   const steps: StoryStep[] = [bootStep(machine, monitor)];
