@@ -2,6 +2,7 @@
 import type { Kernel } from '../guest/perf/kernel.js';
 import { driverOf } from '../guest/perf/kernel.js';
 import type { DriverKind, LbrDriver } from '../guest/perf/lbr_driver.js';
+import { HOOK_NAMES, type HookName as PolicyHook } from '../host/policy/guarded.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
 import type { MachineConfig } from '../machine/config.js';
 
@@ -18,36 +19,17 @@ export interface Actor {
 
 export const HARDWARE: Actor = { who: 'hardware', name: '', kernel: null, cpu: -1 };
 
-type MethodsOf<T> = {
-  [K in keyof T]-?: NonNullable<T[K]> extends (...args: never[]) => unknown ? K : never;
-};
+/** Questions to a policy, which change nothing. */
+const QUESTIONS = ['inUse', 'recordsStale', 'listsDebugctl'] as const;
 
-/** A hook of a policy that is told of; the others are questions, and change nothing. */
-export type HookName = Exclude<
-  MethodsOf<LbrPolicy>[keyof LbrPolicy],
-  'inUse' | 'recordsStale' | 'listsDebugctl'
->;
+/** A hook of a policy that is told of. */
+export type HookName = Exclude<PolicyHook, (typeof QUESTIONS)[number]>;
 
-const HOOKS: readonly HookName[] = [
-  'sched_in',
-  'vcpu_load',
-  'vcpu_put',
-  'handleRequests',
-  'vcpu_enter',
-  'vcpu_exit',
-  'mediated_put',
-  'get_msr',
-  'set_msr',
-  'debugctlAccess',
-  'setDebugctl',
-  'setPvLbrCtrl',
-  'reprogram_counters',
-  'deliver_pmi',
-  'host_perf_event',
-  'reset',
-  'get_state',
-  'set_state',
-];
+function isTold(name: PolicyHook): name is HookName {
+  return !QUESTIONS.some((question) => question === name);
+}
+
+const HOOKS: readonly HookName[] = HOOK_NAMES.filter(isTold);
 
 /** Functions of a driver that are told of. */
 const FUNCTIONS: readonly Exclude<keyof LbrDriver, 'boot'>[] = [
