@@ -2,7 +2,7 @@
 import { accessSync, closeSync, constants, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { JsonReport } from '../campaign/replay_file.js';
-import { WriteError } from './errors.js';
+import { UsageError, WriteError } from './errors.js';
 import { EXIT_NOT_WRITTEN } from './exit_codes.js';
 import { printable } from '../recording/trace_error.js';
 import { place } from '../tree/place.js';
@@ -62,6 +62,19 @@ export function checkWritable(path: string): void {
     if (there === undefined || there.isFile()) accessSync(dirname(path), constants.W_OK);
     else closeSync(openSync(path, 'r+'));
   });
+}
+
+/**
+ * Refuses that two things go to standard output.
+ *
+ * @param mine - options that print there, as words.
+ * @param others - further ones, which may be several.
+ * @throws UsageError
+ */
+export function checkOnOutput(mine: readonly string[], others: readonly string[]): void {
+  const all = [...mine, ...others];
+  if (mine.length === 0 || all.length === 1) return;
+  throw new UsageError(`${all.join(' and ')}: standard output takes one of them`);
 }
 
 /** Calls what writes to a path. @throws WriteError where it fails. */

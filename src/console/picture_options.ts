@@ -1,7 +1,6 @@
 /** Options for pictures of schedules, and how pictures are written. */
 import type { Command } from 'commander';
-import { UsageError } from './errors.js';
-import { checkWritable } from './output.js';
+import { checkOnOutput, checkWritable } from './output.js';
 
 /** The pictures that there are, and what each is. */
 const SAYS = {
@@ -46,10 +45,7 @@ export function askedPictures(options: PictureOptions): [kind: PictureKind, path
 export function checkPictures(options: PictureOptions, others: readonly string[]): boolean {
   const asked = askedPictures(options);
   const onOutput = asked.filter(([, path]) => path === '-').map(([kind]) => `--${kind} -`);
-  const all = [...onOutput, ...others];
-  if (onOutput.length > 0 && all.length > 1) {
-    throw new UsageError(`${all.join(' and ')}: standard output takes one of them`);
-  }
+  checkOnOutput(onOutput, others);
   for (const [, path] of asked) if (path !== '-') checkWritable(path);
   return onOutput.length > 0;
 }

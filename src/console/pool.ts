@@ -107,14 +107,14 @@ async function judged<J extends Job, P, R>(
   onProgress: (progress: P) => void,
 ): Promise<R[]> {
   const { port1, port2 } = new MessageChannel();
-  const watch = new HookWatch();
+  const file = policyFileOf(request.policy);
+  const watch = new HookWatch(file !== null);
   const hear = (message: P | 'begun'): void => {
     silence.broken();
     if (message !== 'begun') onProgress(message);
   };
   port1.on('message', hear);
   try {
-    const file = policyFileOf(request.policy);
     const task: Task<J> = { ...request, job, file, hooks: watch.hooks, stop, port: port2 };
     // The file is named here, and not to the pool, so that one that can't be loaded fails a task.
     const how = { filename: worker.href, name: 'judge', transferList: [port2] };
@@ -171,10 +171,12 @@ class HookWatch {
   readonly tooLong: Promise<'in a hook'>;
   private timer: NodeJS.Timeout | undefined;
 
-  constructor() {
+  /** @param ofFile - whether the policy is a file's: only the hooks of such a one are noted. */
+  constructor(ofFile: boolean) {
     let call = 0;
     let looks = 0;
     this.tooLong = new Promise((resolve) => {
+      if (!ofFile) return;
       this.timer = setInterval(() => {
         const now = callOf(this.hooks);
         looks = now !== 0 && now === call ? looks + 1 : 0;

@@ -1,7 +1,6 @@
 /** The option --reporter: results in the forms that other programs read. */
 import { InvalidArgumentError, Option } from 'commander';
-import { UsageError } from './errors.js';
-import { checkWritable, printText, writeFileWhole } from './output.js';
+import { checkOnOutput, checkWritable, printText, writeFileWhole } from './output.js';
 import { github, gitlab, ktap, type Suite, tap } from './report_forms.js';
 
 type Form = 'tap' | 'ktap' | 'junit' | 'github' | 'gitlab';
@@ -56,10 +55,7 @@ export function checkReporters(
   others: readonly string[],
 ): string[] {
   const words = reporter.flatMap(({ form, path }) => (path === null ? [`--reporter ${form}`] : []));
-  const all = [...words, ...others];
-  if (words.length > 0 && all.length > 1) {
-    throw new UsageError(`${all.join(' and ')}: standard output takes one of them`);
-  }
+  checkOnOutput(words, others);
   for (const { path } of reporter) if (path !== null) checkWritable(path);
   return words;
 }

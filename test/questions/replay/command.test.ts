@@ -6,9 +6,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { parseReplayText, tokenOf } from '../../../src/campaign/replay_file.js';
 import { setTextWidth, WIDTH } from '../../../src/console/text.js';
 import { type KernelVersion, portOf } from '../../../src/guest/perf/kernel.js';
-import { replayCommand } from '../../../src/questions/replay/command.js';
 import { selftest } from '../../../src/questions/replay/selftest/selftest.js';
 import { imageVersions, tarOf } from '../../rig/images.js';
+import { replayed } from '../../rig/replayed.js';
 
 const GOLDEN = new URL('../../golden/', import.meta.url);
 const LEAK = readFileSync(new URL('001-merged-shortcut-leaks-across-vms.json', GOLDEN), 'utf8');
@@ -27,24 +27,6 @@ function file(text: string): string {
   const path = join(folder, 'schedules');
   writeFileSync(path, text);
   return path;
-}
-
-/** What the command prints, and its exit code. */
-async function replayed(...args: readonly string[]): Promise<{ code: number; stdout: string }> {
-  let code = -1;
-  let stdout = '';
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    stdout += String(text);
-    return true;
-  });
-  const command = replayCommand((ended) => {
-    code = ended;
-  });
-  await command
-    .exitOverride()
-    .configureOutput({ outputError: () => {} })
-    .parseAsync(args, { from: 'user' });
-  return { code, stdout };
 }
 
 describe('vlbr replay --emit', () => {

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { parseReplayText, ReplayError, tokenOf } from '../../../src/campaign/replay_file.js';
 import { UsageError, WriteError } from '../../../src/console/errors.js';
-import { replayCommand } from '../../../src/questions/replay/command.js';
 import { drawReplay } from '../../../src/questions/replay/pictures.js';
+import { replayed } from '../../rig/replayed.js';
 import { GOLDEN, goldenCase } from '../../rig/stories.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'vlbr-pictures-'));
@@ -14,21 +14,6 @@ afterAll(() => rmSync(folder, { recursive: true }));
 afterEach(() => vi.restoreAllMocks());
 
 const TOKEN = tokenOf(goldenCase('001'));
-
-/** What the command prints, and its exit code. */
-async function replayed(...args: readonly string[]): Promise<{ code: number; stdout: string }> {
-  let code = -1;
-  let stdout = '';
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    stdout += String(text);
-    return true;
-  });
-  const command = replayCommand((ended) => {
-    code = ended;
-  });
-  await command.exitOverride().parseAsync(args, { from: 'user' });
-  return { code, stdout };
-}
 
 const KINDS = ['html', 'svg', 'perfetto', 'itf'] as const;
 
