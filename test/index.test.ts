@@ -92,10 +92,10 @@ describe('the examples of the API', () => {
       'campaign/campaign.ts',
       'console/policy_form.ts',
       'fast_check.ts',
-      'questions/verify/campaign_of.ts',
       'schedule/action_text.ts',
       'schedule/token.ts',
       'tell/timeline.ts',
+      'tell/verdicts/campaign_of.ts',
     ]);
   });
   it.each(EXAMPLES)('the example in $path gives what it says', ({ code }) => {

@@ -86,6 +86,13 @@ export const DEFAULT_SHAPES: readonly Shape[] = [
   { vms: 3, vcpus: 1, tasks: 2, pcpus: 2 },
 ];
 
+/** Whether machines are those of the default. */
+export function areDefault(shapes: readonly Shape[]): boolean {
+  return (
+    shapes.length === DEFAULT_SHAPES.length && shapes.every((shape) => isIn(DEFAULT_SHAPES, shape))
+  );
+}
+
 /** For runs that leave a guest alone: each of its vCPUs has a pCPU. */
 export const GUESTS_ONLY: Shape = { vms: 1, vcpus: 2, tasks: 3, pcpus: 2 };
 
@@ -273,10 +280,7 @@ class PolicyCampaign {
     // A recording or a machine of the user's need not bring a known failure out, nor meet every
     // risk, and neither need runs without some actions: only the default shapes are made to.
     const { schedules, shapes, without = [] } = this.options;
-    const isDefault =
-      shapes.length === DEFAULT_SHAPES.length &&
-      shapes.every((shape) => isIn(DEFAULT_SHAPES, shape));
-    const given = schedules.length > 0 || !isDefault || without.length > 0;
+    const given = schedules.length > 0 || !areDefault(shapes) || without.length > 0;
     const seldom = known !== null && isSeldom(policy, name);
     const lenient = seldom || (given && (known !== null || verdict === 'vacuous'));
     const expected = lenient ? verdict : known === null ? 'holds' : 'fails';

@@ -21,6 +21,8 @@ export interface ShapeFound {
   /** How often each action was performed, and each situation met. */
   readonly counts: readonly number[];
   readonly reach: readonly number[];
+  /** By property, the runs in which a policy has broken it. */
+  readonly broken: readonly number[];
   /** By property, the first schedules that break it, in the order of runs. */
   readonly failures: readonly (readonly Words[])[];
   /** In the order in which their first failure was met. */
@@ -61,6 +63,7 @@ function mergeShapes(parts: readonly ShapeFound[]): ShapeFound {
     steps: sum(parts.map(({ steps }) => steps)),
     counts: sums(parts.map(({ counts }) => counts)),
     reach: sums(parts.map(({ reach }) => reach)),
+    broken: sums(parts.map(({ broken }) => broken)),
     failures: parts[0].failures.map((_, p) =>
       parts.flatMap(({ failures }) => failures[p]).slice(0, KEPT_PER_SHAPE),
     ),

@@ -32,6 +32,8 @@ export class ShapeCampaign {
   readonly shape: Shape;
   steps = 0;
   readonly counts: Float64Array = new Float64Array(ACTION_NAMES.length);
+  /** By property, the runs in which the policy has broken it. */
+  readonly broken: Float64Array = new Float64Array(PROPERTY_NAMES.length);
   /** Failing schedules by property: those of the policy, and those of the guest's kernel. */
   readonly failures: Schedule[][] = PROPERTY_NAMES.map(() => []);
   /** The second ones by what they are on the kernel's list. */
@@ -67,6 +69,7 @@ export class ShapeCampaign {
       steps: this.steps,
       counts: [...this.counts],
       reach: [...this.bench.monitor.verdicts.reach],
+      broken: [...this.broken],
       failures: this.failures.map((schedules) => schedules.map(wordsOf)),
       own: this.own.map(({ property, known, schedules }) => ({
         property,
@@ -77,9 +80,10 @@ export class ShapeCampaign {
   }
 
   /** Puts what runs have found in the place of what was found here. */
-  take({ steps, counts, failures, own }: ShapeFound): void {
+  take({ steps, counts, broken, failures, own }: ShapeFound): void {
     this.steps = steps;
     this.counts.set(counts);
+    this.broken.set(broken);
     for (const [p, schedules] of failures.entries()) this.failures[p] = schedules.map(scheduleOf);
     const kept = own.map(({ property, known, schedules }) => ({
       property,
@@ -142,6 +146,7 @@ export class ShapeCampaign {
     const { bench, schedule } = this;
     const { broken, own } = bench.monitor.verdicts;
     for (let p = 0; p < PROPERTY_NAMES.length; p++) {
+      this.broken[p] += broken[p];
       if (broken[p] !== 0) keepOne(this.failures[p], schedule);
       if (own[p] === 0) continue;
       const { schedules } = this.keptAs(p, this.known(p, schedule));
@@ -231,11 +236,11 @@ export class ShapeCampaign {
   }
 }
 
-function wordsOf(schedule: Schedule): Words {
+export function wordsOf(schedule: Schedule): Words {
   return [...schedule.words.subarray(0, schedule.length * ACTION_WORDS)];
 }
 
-function scheduleOf(words: Words): Schedule {
+export function scheduleOf(words: Words): Schedule {
   const schedule = new Schedule();
   for (let i = 0; i < words.length; i += ACTION_WORDS) {
     schedule.push(words[i], words[i + 1], words[i + 2], words[i + 3], words[i + 4]);

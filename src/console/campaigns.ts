@@ -123,7 +123,7 @@ function adviceFor({ seed }: CampaignJob): (request: Request, crash: Crash<Progr
 }
 
 /** How to see a bug again. */
-function adviceOf(
+export function adviceOf(
   { policy, part }: Request,
   { token, progress }: Crash<Progress>,
   seed: number,

@@ -31,8 +31,12 @@ export interface PoolResults<R> {
   readonly interrupted: boolean;
 }
 
-/** Gives a request to a worker. Returns nothing if the work was to end before it was begun. */
-export type Ask<R> = (request: Request) => Promise<R[]>;
+/**
+ * Gives a request to a worker. Returns nothing if the work was to end before it was begun.
+ *
+ * @param job - whose request it is; by default that of the work.
+ */
+export type Ask<J, R> = (request: Request, job?: J) => Promise<R[]>;
 
 /** Every policy of a job on every CPU. */
 export function requestsOf({ cpus, policies }: Job): Request[] {
@@ -62,7 +66,7 @@ export async function inWorkers<J extends Job, P extends { readonly policy: stri
  *
  * @param line - is told now and then what each request that was begun has come to.
  * @param tasks - number of requests that there may be at a time.
- * @param plan - asks for what it needs.
+ * @param plan - asks for what it needs; it may look whether the work is to end.
  * @throws WorkerBug when a worker met an exception.
  * @throws UsageError when a kernel's code does not return, or has no LBR for guests.
  */
@@ -70,7 +74,7 @@ export async function planned<J extends Job, P extends { readonly policy: string
   work: Work<J, P, A>,
   line: ProgressLine<readonly P[]>,
   tasks: number,
-  plan: (ask: Ask<A>) => Promise<readonly R[]>,
+  plan: (ask: Ask<J, A>, ended: () => boolean) => Promise<readonly R[]>,
 ): Promise<PoolResults<R>> {
   const progress = new Map<number, P>();
   const interrupt = new Interrupt(line);
@@ -78,18 +82,20 @@ export async function planned<J extends Job, P extends { readonly policy: string
   const pool = new Tinypool({ minThreads: maxThreads, maxThreads, useAtomics: false });
   try {
     let asked = 0;
-    const results = await plan(async (request) => {
+    const ask: Ask<J, A> = async (request, job = work.job) => {
       const i = asked++;
       const silence = new Silence(work.silence_ms);
       // The first ones are begun at once: a thread that does not even start is noticed.
       if (i < maxThreads) silence.broken();
-      const found = await judged<J, P, A>(pool, request, work, interrupt.stop, silence, (now) => {
+      const its = { ...work, job };
+      const found = await judged<J, P, A>(pool, request, its, interrupt.stop, silence, (now) => {
         progress.set(i, now);
         line.update([...progress.values()]);
       });
       for (const text of found.flatMap((one) => work.says?.(one) ?? [])) line.say(text);
       return found;
-    });
+    };
+    const results = await plan(ask, () => interrupt.interrupted);
     return { results, interrupted: interrupt.interrupted };
   } finally {
     interrupt.end();

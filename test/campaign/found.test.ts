@@ -56,7 +56,16 @@ describe('a campaign in units', () => {
     const part = (schedules: number[][]): Found => ({
       runs: 2,
       interrupted: false,
-      shapes: [{ steps: 3, counts: [1, 2], reach: [4], failures: [schedules], own: [one, other] }],
+      shapes: [
+        {
+          steps: 3,
+          counts: [1, 2],
+          reach: [4],
+          broken: [5],
+          failures: [schedules],
+          own: [one, other],
+        },
+      ],
     });
     const merged = mergeFound([part([[7]]), part([[8], [9], [10]])]);
     expect(merged).toEqual({
@@ -67,6 +76,7 @@ describe('a campaign in units', () => {
           steps: 6,
           counts: [2, 4],
           reach: [8],
+          broken: [10],
           failures: [[[7], [8], [9]]],
           own: [{ ...one, schedules: [[1], [2], [1]] }, other],
         },

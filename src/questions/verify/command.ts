@@ -8,7 +8,6 @@ import {
   runsNumber,
   SEED_SAYS,
   seedNumber,
-  wholeNumber,
   POLICIES_SAY,
   jobsOption,
   timeLimitOption,
@@ -21,14 +20,11 @@ import {
   EXIT_NOT_SHOWN,
   exitCodesText,
 } from '../../console/exit_codes.js';
+import { addShapeOptions, addWithoutOption } from '../../console/machine_options.js';
 import { addPictureOptions } from '../../console/picture_options.js';
 import { addRecordingOptions, RECORDINGS_HELP } from '../../console/recording_options.js';
 import { reporterOption } from '../../console/reporters.js';
 import type { VerifyOptions } from './verify.js';
-
-const WITHOUT_SAYS =
-  'groups of actions (see: vlbr explore --help), or actions (see: vlbr explain), that are ' +
-  'left out of the schedules';
 
 const HELP = `
 The machine:
@@ -62,16 +58,16 @@ export function verifyCommand(done: (code: number) => void): Command {
     .option('--cpu <name>', 'CPU model (see: vlbr list cpus)', 'skylake')
     .addOption(kernelOption())
     .addOption(driverOption())
-    .option('--kernel-src <path>', KERNEL_SRC_SAYS)
-    .option('--vms <n>', 'VMs, 1 to 6', wholeNumber(1, 6))
-    .option('--vcpus <n>', 'vCPUs of each VM, 1 to 8', wholeNumber(1, 8))
-    .option('--tasks <n>', 'tasks of each VM, from its vCPUs to 16', wholeNumber(1, 16))
-    .option('--pcpus <n>', 'pCPUs, 1 to 8', wholeNumber(1, 8))
+    .option('--kernel-src <path>', KERNEL_SRC_SAYS);
+  addShapeOptions(command)
     .option('--runs <n>', 'runs for each policy, of 60 actions', runsNumber, 4000)
     .option('--seed <n>', SEED_SAYS, seedNumber, 1)
-    .option('--no-shorten', 'no exploration for schedules shorter than those found')
-    .option('--without <names>', WITHOUT_SAYS)
-    .option('--schedule <file>', 'recording of a host (see: vlbr look); repeatable', collect);
+    .option('--no-shorten', 'no exploration for schedules shorter than those found');
+  addWithoutOption(command).option(
+    '--schedule <file>',
+    'recording of a host (see: vlbr look); repeatable',
+    collect,
+  );
   addPictureOptions(addRecordingOptions(command), ['html'])
     .option('--show <what>', 'counterexamples: a number, POLICY, POLICY/PROPERTY or all', collect)
     .option('--legend', 'why cells are as they are, and how often each risk was met')

@@ -4,12 +4,11 @@ import { PORT } from '../../guest/perf/lbr_port.js';
 import { POLICY_PROPERTIES, PROPERTY_NAMES, type PropertyName } from '../../judge/properties.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { coloursFor } from '../../console/colours.js';
-import { verifyJson } from './json.js';
-import { verifySuite } from './suite.js';
-import { kernelVerdict } from './kernel_verdict.js';
-import { checkShow, showWords } from './counterexamples.js';
-import { type Campaign, type Extent, exitCodeFor, verifyText } from './text.js';
-import { type Shape, shapeProblem } from '../../machine/config.js';
+import { verifyJson } from '../../tell/verdicts/json.js';
+import { verifySuite } from '../../tell/verdicts/suite.js';
+import { kernelVerdict } from '../../tell/verdicts/kernel_verdict.js';
+import { checkShow, showWords } from '../../tell/verdicts/counterexamples.js';
+import { type Campaign, type Extent, exitCodeFor, verifyText } from '../../tell/verdicts/text.js';
 import type { HostSchedule, Recording } from '../../recording/recording.js';
 import { checkPictures, type PictureOptions } from '../../console/picture_options.js';
 import type { RecordingOptions } from '../../console/recording_options.js';
@@ -17,7 +16,7 @@ import { readOptionsOf, readWithProgress } from '../../console/recordings.js';
 import { printable } from '../../recording/trace_error.js';
 import { writePictures } from '../../tell/picture/write.js';
 import { guessLines } from '../../tell/recording_text.js';
-import { DEFAULT_SHAPES, mergedReports, type Report } from '../../campaign/campaign.js';
+import { areDefault, mergedReports, type Report } from '../../campaign/campaign.js';
 import { entryOf, namesOf, policiesOf } from '../../console/arguments.js';
 import { campaignsInUnits } from '../../console/campaigns.js';
 import type { VerifyJob } from './worker.js';
@@ -25,18 +24,17 @@ import { UsageError } from '../../console/errors.js';
 import type { DriverOptions } from '../../console/kernel_source.js';
 import { askedCode, askedPort, driverWords } from '../../console/kernel_source.js';
 import { checkReporters, type ReporterOptions, writeReports } from '../../console/reporters.js';
+import { type MachineOptions, shapesOf, withoutOf } from '../../console/machine_options.js';
 import { printJson, printLines } from '../../console/output.js';
 import { withPolicyFiles } from '../../console/policy_files.js';
 import { setTextWidth } from '../../console/text.js';
-import { LEFT_OUT_NAMES, leftOut } from '../../schedule/left_out.js';
-import type { ActionName } from '../../schedule/table.js';
 
 /** The build puts the worker's code beside this. */
 const WORKER: URL = new URL('./verify_worker.js', import.meta.url);
 
 /** The options as commander hands them over. */
 export interface VerifyOptions
-  extends DriverOptions, Partial<Shape>, RecordingOptions, PictureOptions, ReporterOptions {
+  extends DriverOptions, MachineOptions, RecordingOptions, PictureOptions, ReporterOptions {
   readonly policy: string;
   readonly property: string;
   readonly cpu: string;
@@ -44,7 +42,6 @@ export interface VerifyOptions
   readonly runs: number;
   readonly seed: number;
   readonly shorten: boolean;
-  readonly without?: string;
   readonly jobs?: number;
   readonly schedule?: readonly string[];
   readonly json?: boolean;
@@ -95,7 +92,7 @@ export async function verify(given: VerifyOptions): Promise<number> {
   else if (!quiet) printLines(verifyText(campaign, coloursFor(process.stdout.isTTY), extent));
   await writeReports(options, () => verifySuite(campaign));
   await writePictures(options, async () => {
-    const { verifyHtml } = await import('./html.js');
+    const { verifyHtml } = await import('../../tell/verdicts/html.js');
     return verifyHtml(campaign);
   });
   return exitCodeFor(campaign);
@@ -108,27 +105,17 @@ function jobOf(options: VerifyOptions): Omit<VerifyJob, 'binary' | 'version' | '
   const policies = policiesOf(options.policy, askedPort(options));
   const properties = namesOf('property', options.property, PROPERTY_NAMES);
   const shapes = shapesOf(options);
-  for (const shape of shapes) {
-    const problem = shapeProblem(shape);
-    if (problem !== null) throw new UsageError(problem);
+  if (!areDefault(shapes) && (options.schedule ?? []).length > 0) {
+    throw new UsageError(
+      'with --schedule the machine is the recorded one; leave --vms, --vcpus, --tasks and ' +
+        '--pcpus out',
+    );
   }
   const without = withoutOf(options);
   // What is explored is neither a recording's own machine, nor without some actions.
   const explored = (options.schedule ?? []).length === 0 && without.length === 0;
   const shorten = options.shorten && explored;
   return { cpus: [cpu], kernel, shapes, policies, properties, runs, seed, shorten, without };
-}
-
-/** The actions to leave out. @throws UsageError for a name that leaves none out. */
-function withoutOf({ without }: VerifyOptions): ActionName[] {
-  if (without === undefined) return [];
-  const names = namesOf('action or group of actions', without, LEFT_OUT_NAMES);
-  const actions = leftOut(names);
-  if (actions.length > 0) return actions;
-  throw new UsageError(
-    `--without ${names.join(',')} leaves no action out, since each of them belongs to other ` +
-      'groups as well; name the actions themselves (see: vlbr explain)',
-  );
 }
 
 /** How much is printed, and in how many columns. @throws UsageError for a wrong --show. */
@@ -146,21 +133,6 @@ function extentOf(
 
 function isOfPolicies(name: PropertyName): boolean {
   return POLICY_PROPERTIES.some((property) => property.name === name);
-}
-
-/** One shape if any part of it was given, else those that make runs meet the most. */
-function shapesOf({ vms, vcpus, tasks, pcpus, schedule = [] }: VerifyOptions): readonly Shape[] {
-  if (vms === undefined && vcpus === undefined && tasks === undefined && pcpus === undefined) {
-    return DEFAULT_SHAPES;
-  }
-  if (schedule.length > 0) {
-    throw new UsageError(
-      'with --schedule the machine is the recorded one; leave --vms, --vcpus, --tasks and ' +
-        '--pcpus out',
-    );
-  }
-  const perVm = vcpus ?? 1;
-  return [{ vms: vms ?? 2, vcpus: perVm, tasks: tasks ?? Math.max(2, perVm), pcpus: pcpus ?? 1 }];
 }
 
 /** Options that say how a recording is read. */

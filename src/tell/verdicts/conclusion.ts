@@ -4,7 +4,7 @@ import type { Colours } from '../../console/colours.js';
 import { plural, textWidth, wrap } from '../../console/text.js';
 import { findPolicy } from '../../host/policy/index.js';
 import { POLICY_PROPERTIES, type PropertyName } from '../../judge/properties.js';
-import { keptSchedules } from '../../tell/kept_schedules.js';
+import { keptSchedules } from '../kept_schedules.js';
 import { isUnexpected, numbered, type Numbered } from './counterexamples.js';
 import type { Campaign } from './text.js';
 

@@ -1,7 +1,7 @@
 /** What a campaign says of the guest's kernel, against the list of what that is known to break. */
 import {
+  areDefault,
   type CampaignOptions,
-  DEFAULT_SHAPES,
   type KernelFinding,
   type Report,
 } from '../../campaign/campaign.js';
@@ -48,7 +48,7 @@ export function kernelVerdict(report: Report, job: Judged, model: CpuModel): Ker
     runs >= ENOUGH_RUNS &&
     schedules.length === 0 &&
     without.length === 0 &&
-    shapes === DEFAULT_SHAPES &&
+    areDefault(shapes) &&
     policies.includes(always.name);
   const missing = mustShow(list, model).filter(
     ({ property, why }) =>

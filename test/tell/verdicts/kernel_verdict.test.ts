@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { DEFAULTS, verify } from '../../../src/campaign/campaign.js';
-import { kernelVerdict } from '../../../src/questions/verify/kernel_verdict.js';
+import { kernelVerdict } from '../../../src/tell/verdicts/kernel_verdict.js';
 import { policyOf } from '../../rig/machine.js';
 
 const POLICIES = [policyOf('always')];

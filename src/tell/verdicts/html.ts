@@ -1,10 +1,10 @@
 /** The report of a campaign as a page: the matrix, and every counterexample step by step. */
 import type { Counterexample, Result } from '../../campaign/campaign.js';
 import { ascii, plural } from '../../console/text.js';
-import { ofKernel, toldCounterexample } from '../../tell/picture/counterexample.js';
-import { matrixPage, type MatrixCell } from '../../tell/picture/matrix_page.js';
-import type { Told } from '../../tell/picture/story_article.js';
-import { guestText } from '../../tell/source_text.js';
+import { ofKernel, toldCounterexample } from '../picture/counterexample.js';
+import { matrixPage, type MatrixCell } from '../picture/matrix_page.js';
+import type { Told } from '../picture/story_article.js';
+import { guestText } from '../source_text.js';
 import { type Campaign, unexpectedIn, unexpectedOf, VERDICT_WORDS } from './text.js';
 
 /** The text of an HTML file. */

@@ -4,8 +4,8 @@ import { DEFAULT_SHAPES, runCampaign } from '../../../src/campaign/campaign.js';
 import { listFor } from '../../../src/campaign/kernel_lists.js';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
 import type { PropertyName } from '../../../src/judge/properties.js';
-import { verifyHtml } from '../../../src/questions/verify/html.js';
-import type { Campaign } from '../../../src/questions/verify/text.js';
+import { verifyHtml } from '../../../src/tell/verdicts/html.js';
+import type { Campaign } from '../../../src/tell/verdicts/text.js';
 import { cpuModel } from '../../rig/cpu.js';
 import { policyOf } from '../../rig/machine.js';
 

@@ -7,8 +7,8 @@ import { policyWords } from '../../console/policy_files.js';
 import { UsageError } from '../../console/errors.js';
 import { ascii, plural, wrap } from '../../console/text.js';
 import { encodeToken } from '../../schedule/token.js';
-import { nameMsrs } from '../../tell/msr_name.js';
-import { timeline } from '../../tell/timeline.js';
+import { nameMsrs } from '../msr_name.js';
+import { timeline } from '../timeline.js';
 import type { Campaign } from './text.js';
 
 /** A word of --show that stands for all counterexamples. */

@@ -10,14 +10,14 @@ import {
 import { coloursFor } from '../../../src/console/colours.js';
 import { setTextWidth, WIDTH } from '../../../src/console/text.js';
 import { ALL_POLICIES } from '../../../src/host/policy/index.js';
-import { checkShow, showWords } from '../../../src/questions/verify/counterexamples.js';
-import { verifyJson } from '../../../src/questions/verify/json.js';
+import { checkShow, showWords } from '../../../src/tell/verdicts/counterexamples.js';
+import { verifyJson } from '../../../src/tell/verdicts/json.js';
 import {
   type Campaign,
   type Extent,
   unexpectedOf,
   verifyText,
-} from '../../../src/questions/verify/text.js';
+} from '../../../src/tell/verdicts/text.js';
 import { encodeToken } from '../../../src/schedule/token.js';
 import type { Counterexample, Report, Result, Verdict } from '../../../src/campaign/campaign.js';
 import { DEFAULT_SHAPES } from '../../../src/campaign/campaign.js';

@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { DEFAULT_SHAPES, runCampaign } from '../../../src/campaign/campaign.js';
 import { listFor } from '../../../src/campaign/kernel_lists.js';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
-import type { Campaign } from '../../../src/questions/verify/text.js';
-import { verifySuite } from '../../../src/questions/verify/suite.js';
+import type { Campaign } from '../../../src/tell/verdicts/text.js';
+import { verifySuite } from '../../../src/tell/verdicts/suite.js';
 import { cpuModel } from '../../rig/cpu.js';
 import { policyOf } from '../../rig/machine.js';
 

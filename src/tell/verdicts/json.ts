@@ -3,9 +3,9 @@ import { type JsonReport, caseOf, VERIFY_SCHEMA, withDriver } from '../../campai
 import { encodeToken } from '../../schedule/token.js';
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
 import type { Counterexample } from '../../campaign/campaign.js';
-import { recordingJson } from '../../tell/recording_text.js';
+import { recordingJson } from '../recording_text.js';
 import { ascii } from '../../console/text.js';
-import { timeline } from '../../tell/timeline.js';
+import { timeline } from '../timeline.js';
 import { type Campaign, unexpectedIn, windowsIn } from './text.js';
 
 /** Everything but `elapsed_s` depends on the options and the seed alone. */

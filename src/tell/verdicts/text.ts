@@ -16,7 +16,7 @@ import type { ActionName } from '../../schedule/table.js';
 import { RecordedWindows, WINDOW_STEPS } from '../../schedule/recorded.js';
 import type { Colours } from '../../console/colours.js';
 import { exitCodeOf } from '../../console/exit_codes.js';
-import { guestText } from '../../tell/source_text.js';
+import { guestText } from '../source_text.js';
 import { conclusionLines, matrixLines } from './conclusion.js';
 import { counterexampleLines, isUnexpected, numbered, SHOW_ALL, shown } from './counterexamples.js';
 import { splitTable, tableLines } from '../../console/table.js';
