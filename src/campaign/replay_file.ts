@@ -23,7 +23,7 @@ import { encodeToken, type Replay, replayOf, TOKEN_PREFIX } from '../schedule/to
 import { tokensIn } from './found_tokens.js';
 import { Bench } from './trial.js';
 
-/** What vlbr prints as JSON. Readers go by the schema: other keys would get another number. */
+/** What vlbr prints as JSON. Its schema (schema/) has exactly these keys, and a number for them. */
 export interface JsonReport {
   readonly schema: string;
   readonly [key: string]: unknown;
@@ -32,7 +32,7 @@ export interface JsonReport {
 export const SCHEDULE_SCHEMA = 'vlbr/schedule/1';
 
 /** The schema of `vlbr verify --json`. */
-export const VERIFY_SCHEMA = 'vlbr/verify/1';
+export const VERIFY_SCHEMA = 'vlbr/verify/2';
 
 /** A token or a file that says nothing that could be replayed; the message says why. */
 export class ReplayError extends Error {

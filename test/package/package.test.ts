@@ -45,7 +45,7 @@ function packed(): string {
   const types = ['-p', 'tsconfig.build.json', '--outDir', join(stage, 'dist')];
   build(bin('typescript', 'bin', 'tsc'), ...types);
   for (const name of readdirSync(ROOT)) {
-    if (/\.md$|^(?:package\.json|LICENSE|docs|examples)$/.test(name)) {
+    if (/\.md$|^(?:package\.json|LICENSE|docs|examples|schema)$/.test(name)) {
       cpSync(join(ROOT, name), join(stage, name), { recursive: true });
     }
   }
@@ -64,7 +64,9 @@ beforeAll(() => {
   const how = ['--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', '--silent'];
   execFileSync('npm', ['install', ...how, tarball], { cwd: join(folder, 'project') });
   // These are installed here already, at the versions that vlbr is tested with.
-  for (const name of ['fast-check', 'pure-rand', '@types/node', 'undici-types']) {
+  const tools = ['fast-check', 'pure-rand', '@types/node', 'undici-types'];
+  const ajv = ['ajv', 'fast-deep-equal', 'fast-uri', 'json-schema-traverse', 'require-from-string'];
+  for (const name of [...tools, ...ajv]) {
     const to = join(folder, 'project', 'node_modules', name);
     if (existsSync(to)) continue;
     mkdirSync(dirname(to), { recursive: true });
@@ -88,6 +90,15 @@ describe('the package', () => {
     );
     expect(links.length).toBeGreaterThan(15);
     expect(new Set(missing)).toEqual(new Set(['.ci/run']));
+  });
+
+  it("README's program that checks a JSON by its schema runs", () => {
+    const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+    const [, program = ''] = /```js\n(import \{ Ajv2020[^`]+)```/.exec(readme) ?? [];
+    const { stdout } = vlbr('verify', '--policy', 'never', '--runs', '1', '--json');
+    const asks = `console.log(isReport(${stdout}), isReport({}));`;
+    write('checks.js', `${program}${asks}`);
+    expect(run(process.execPath, 'checks.js').stdout).toBe('true false\n');
   });
 
   it('a new policy is as it declares at once, and nothing of the author is overwritten', () => {

@@ -9,7 +9,7 @@ import { subjectOf } from './subjects.js';
 import type { Conform } from './text.js';
 import { msrName } from '../../tell/msr_name.js';
 
-const CONFORM_SCHEMA = 'vlbr/conform/1';
+const CONFORM_SCHEMA = 'vlbr/conform/2';
 
 /** Only `elapsed_s` depends on anything other than the options, the seed and the kernel. */
 export function conformJson(conform: Conform): JsonReport {

@@ -3,7 +3,7 @@ import type { JsonReport } from '../../campaign/replay_file.js';
 import { isCaught, type Judged, trialName } from './trial.js';
 import { type CorpusReport, killLines, outsideOf, survivorsOf, tokenOf } from './text.js';
 
-export const CORPUS_SCHEMA = 'vlbr/corpus/1';
+export const CORPUS_SCHEMA = 'vlbr/corpus/2';
 
 /** Only `elapsed_s` depends on anything other than the options and the seed. */
 export function corpusJson(report: CorpusReport): JsonReport {

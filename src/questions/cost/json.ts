@@ -7,7 +7,7 @@ import { COUNTS, type Counts, cyclesOfCounts } from './ledger.js';
 import { alike, crossings, playedOf, shareOf, totalsOf } from './summary.js';
 import type { Costs } from './text.js';
 
-const COST_SCHEMA = 'vlbr/cost/1';
+const COST_SCHEMA = 'vlbr/cost/2';
 
 /** Nothing in it depends on anything but the options and the files. */
 export function costJson(report: Costs): JsonReport {

@@ -5,7 +5,7 @@ import type { ImageExploration, TimedEnumeration } from './image_text.js';
 import { countOf } from './image_text.js';
 
 /** The schema of `vlbr explore --driver kernel --json`. */
-const IMAGE_SCHEMA = 'vlbr/explore-image/1';
+const IMAGE_SCHEMA = 'vlbr/explore-image/2';
 
 /** Everything but times depends on the options and the tree alone. */
 export function imageJson(exploration: ImageExploration): JsonReport {

@@ -10,7 +10,7 @@ import { statesPerSecond, verdictWord } from './text.js';
 import { ascii } from '../../console/text.js';
 
 /** The schema of `vlbr explore --json`. */
-const EXPLORE_SCHEMA = 'vlbr/explore/1';
+const EXPLORE_SCHEMA = 'vlbr/explore/2';
 
 /** Everything but times and rates depends on the options alone. */
 export function exploreJson(exploration: Exploration): JsonReport {

@@ -35,7 +35,7 @@ async function buildWhole({ kernelSrc, output, json }: KernelBuildOptions): Prom
   if (json === true) {
     const kernel = { version, sha256, files };
     const built = { bytes: bytes.length, output: output ?? null };
-    printJson({ schema: 'vlbr/image/1', kernel, ...built, cpus: boots });
+    printJson({ schema: 'vlbr/image/2', kernel, ...built, cpus: boots });
     return;
   }
   printLines([
@@ -61,7 +61,7 @@ function buildLbr({ kernelSrc, output, json }: KernelBuildOptions): void {
   if (output !== undefined) writeFileWhole(output, bytes);
   const size = { bytes: bytes.length, staticBytes: 4 * staticWords };
   if (json === true) {
-    printJson({ schema: 'vlbr/kernel/1', kernel: info, ...size, output: output ?? null });
+    printJson({ schema: 'vlbr/kernel/2', kernel: info, ...size, output: output ?? null });
     return;
   }
   const from = info.version === 'unknown' ? 'lbr.c' : `lbr.c of Linux ${info.version}`;

@@ -27,7 +27,7 @@ export interface LookOptions extends RecordingOptions, GuestOptions {
 }
 
 /** Names the form of the JSON, and its version. */
-const LOOK_SCHEMA = 'vlbr/look/1';
+const LOOK_SCHEMA = 'vlbr/look/2';
 
 /** Returns the exit code. @throws UsageError for whatever is wrong with the recording. */
 export async function look(file: string, options: LookOptions): Promise<number> {

@@ -16,7 +16,7 @@ import { whyNot } from './reached.js';
 import type { ReviewSide } from './sides.js';
 import { timeline } from '../../tell/timeline.js';
 
-export const REVIEW_SCHEMA = 'vlbr/review/1';
+export const REVIEW_SCHEMA = 'vlbr/review/2';
 
 /** The number of accesses printed on each side, around the first that differs. */
 const AROUND = 8;

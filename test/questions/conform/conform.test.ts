@@ -24,6 +24,7 @@ import { coloursFor } from '../../../src/console/colours.js';
 import { conformJson } from '../../../src/questions/conform/json.js';
 import { type Conform, conformText } from '../../../src/questions/conform/text.js';
 import { broken } from '../../rig/broken_port.js';
+import { wrongWithMade, wrongWithPrinted } from '../../rig/schemas.js';
 
 const KERNEL_RUNS = 4000;
 const COVERAGE_RUNS = 1500;
@@ -252,10 +253,12 @@ describe('a broken port', () => {
         cpu.wrmsrl(MSR_IA32_DEBUGCTLMSR, 5, 6);
       },
     }));
-    const json = JSON.parse(JSON.stringify(conformJson(reportOf([difference]))));
+    const made = conformJson(reportOf([difference]));
+    expect(wrongWithMade(made)).toEqual([]);
+    const json = JSON.parse(JSON.stringify(made));
     const { sequence, divergence } = difference;
     expect(json).toMatchObject({
-      schema: 'vlbr/conform/1',
+      schema: 'vlbr/conform/2',
       kernel: { version: '6.1.1' },
       schedules: 300,
       calls: 9000,
@@ -309,9 +312,10 @@ describe('vlbr conform --driver lbr.c', () => {
     async () => {
       const { code, out } = await run('--cpu', 'knl', '--runs', '60', '--seed', '9', '--json');
       expect(code).toBe(0);
+      expect(wrongWithPrinted(out)).toEqual([]);
       const report = JSON.parse(out);
       expect(report).toMatchObject({
-        schema: 'vlbr/conform/1',
+        schema: 'vlbr/conform/2',
         seed: 9,
         cpus: ['knl', 'knl/reports-lip'],
         schedules: 60,

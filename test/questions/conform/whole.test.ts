@@ -30,6 +30,7 @@ import { broken } from '../../rig/broken_port.js';
 import { cpuModel } from '../../rig/cpu.js';
 import { CACHE, imageOf, imageVersions, tarOf } from '../../rig/images.js';
 import { machineConfig } from '../../rig/machine.js';
+import { wrongWithMade, wrongWithPrinted } from '../../rig/schemas.js';
 
 const RUNS = 60;
 
@@ -245,10 +246,12 @@ describe('a broken port', () => {
 
   it('a difference is reported as JSON with everything to run it again', () => {
     const comparison = brokenBy(EXTRA_READ);
-    const json = JSON.parse(JSON.stringify(wholeJson(reportOf(comparison))));
+    const made = wholeJson(reportOf(comparison));
+    expect(wrongWithMade(made)).toEqual([]);
+    const json = JSON.parse(JSON.stringify(made));
     const { first } = comparison.results[0];
     expect(json).toMatchObject({
-      schema: 'vlbr/conform-whole/1',
+      schema: 'vlbr/conform-whole/2',
       policy: 'always',
       schedules: RUNS,
       msrAccesses: comparison.counts.accesses,
@@ -377,6 +380,7 @@ describe('what was reached of a tree', () => {
     const text = wholeText(told, coloursFor(false)).join('\n');
     expect(text).toContain('by 2 schedules on skylake, run again on an image');
     expect(text).toMatch(/kernel\/events\/core\.c +1 of 2 +1 of 4 +4 of 8/);
+    expect(wrongWithMade(wholeJson(told))).toEqual([]);
     expect(wholeJson(told)).toMatchObject({ coverage: { schedules: 2 }, coverageProblem: null });
     expect(textOf(comparisonOf(PORT, 2))).not.toContain('overage');
   });
@@ -442,7 +446,8 @@ describe('vlbr conform', () => {
         0,
         [0, 0],
       ]);
-      expect(JSON.parse(out)).toMatchObject({ schema: 'vlbr/conform-whole/1', schedules: 40 });
+      expect(wrongWithPrinted(out)).toEqual([]);
+      expect(JSON.parse(out)).toMatchObject({ schema: 'vlbr/conform-whole/2', schedules: 40 });
     },
   );
 

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { builtFolder } from '../../rig/built.js';
+import { wrongWithPrinted } from '../../rig/schemas.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const HOOK_MS = 120_000;
@@ -78,7 +79,8 @@ describe('vlbr corpus', () => {
   it('vlbr corpus finds the defects that are asked for, in the order of the corpus', () => {
     const { status, stdout, stderr } = vlbr('--id', 'D05', 'B17', '--id', 'D04', '--json');
     const { schema, trials, outside, survivors, interrupted } = json(stdout);
-    expect([status, stderr, schema]).toEqual([0, '', 'vlbr/corpus/1']);
+    expect([status, stderr, schema]).toEqual([0, '', 'vlbr/corpus/2']);
+    expect(wrongWithPrinted(stdout)).toEqual([]);
     expect(trials.map(({ name }) => name)).toEqual(['D04', 'D05', 'D05.dual']);
     expect(outside.map(({ id }) => id)).toEqual(['B17']);
     expect([survivors, interrupted]).toEqual([[], false]);

@@ -9,6 +9,7 @@ import { coloursFor } from '../../../src/console/colours.js';
 import { corpusJson } from '../../../src/questions/corpus/json.js';
 import { type CorpusReport, corpusText, survivorsOf } from '../../../src/questions/corpus/text.js';
 import { WIDTH } from '../../../src/console/text.js';
+import { wrongWithMade } from '../../rig/schemas.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const HOOK_MS = 120_000;
@@ -177,13 +178,15 @@ interface Json {
 }
 
 function json(of: CorpusReport): Json {
-  return JSON.parse(JSON.stringify(corpusJson(of))) as Json;
+  const made = corpusJson(of);
+  expect(wrongWithMade(made)).toEqual([]);
+  return JSON.parse(JSON.stringify(made)) as Json;
 }
 
 describe('corpusJson', () => {
   it('the JSON holds each trial, with a schedule in words and one to replay', () => {
     const { schema, trials, outside, survivors, ok } = json(report([killed, oops, present]));
-    expect(schema).toBe('vlbr/corpus/1');
+    expect(schema).toBe('vlbr/corpus/2');
     expect(trials.map(({ name, verdict }) => [name, verdict])).toEqual([
       ['D04', 'killed'],
       ['B08', 'oops'],

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cost, type CostOptions } from '../../../src/questions/cost/cost.js';
 import { builtFolder } from '../../rig/built.js';
 import { ftraceLine, record } from '../../rig/recordings.js';
+import { wrongWithPrinted } from '../../rig/schemas.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const HOOK_MS = 120_000;
@@ -67,6 +68,7 @@ describe('vlbr cost', () => {
     const [without, within] = [[], guest].map((more) => {
       const { status, stdout } = vlbr(...asked, ...more);
       expect(status).toBe(0);
+      expect(wrongWithPrinted(stdout)).toEqual([]);
       return JSON.parse(stdout) as Json;
     });
     const of = ({ recordings: [one] }: Json) => one.profiles[0].policies[0];

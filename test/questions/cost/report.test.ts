@@ -10,6 +10,7 @@ import { profileOf } from '../../../src/questions/cost/profile.js';
 import { costSvg } from '../../../src/questions/cost/svg.js';
 import { type Costs, costText } from '../../../src/questions/cost/text.js';
 import { record } from '../../rig/recordings.js';
+import { wrongWithMade } from '../../rig/schemas.js';
 
 const HOST = parseRecording(record(['0 0 100', '0 100 200', '0 200 0']), 'host.txt');
 
@@ -134,8 +135,9 @@ describe('the text', () => {
 
 describe('the other forms', () => {
   it('JSON has the costs with their sources, the totals, and each vCPU', () => {
+    expect(wrongWithMade(costJson(REPORT))).toEqual([]);
     const json = JSON.parse(JSON.stringify(costJson(REPORT)));
-    expect(json).toMatchObject({ schema: 'vlbr/cost/1', cpu: 'skylake', kernel: '6.1', seed: 3 });
+    expect(json).toMatchObject({ schema: 'vlbr/cost/2', cpu: 'skylake', kernel: '6.1', seed: 3 });
     expect(json.costs.write).toMatchObject({ value: 120, low: 60, high: 300, parameter: true });
     expect(json.costs.exit.parameter).toBe(false);
     const [{ policies, alike, crossings }] = json.recordings[0].profiles;

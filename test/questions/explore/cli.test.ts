@@ -14,6 +14,7 @@ import type { ExploreResult } from '../../../src/states/explore.js';
 import { GROUP_NAMES } from '../../../src/schedule/explored.js';
 import { builtFolder } from '../../rig/built.js';
 import { imageOf, imageVersions } from '../../rig/images.js';
+import { wrongWithPrinted } from '../../rig/schemas.js';
 
 const HOOK_MS = 120_000;
 
@@ -87,8 +88,9 @@ describe('vlbr explore', () => {
     const bytes = (text: string): string =>
       text.replaceAll(/"(elapsed_s|seconds|statesPerSecond)": [\d.]+/g, '');
     expect(bytes(again.stdout)).toBe(bytes(first.stdout));
+    expect(wrongWithPrinted(first.stdout)).toEqual([]);
     const { schema, results } = exploreJson(first.stdout);
-    expect(schema).toBe('vlbr/explore/1');
+    expect(schema).toBe('vlbr/explore/2');
     expect(results.map(({ policy }) => policy)).toEqual(['never', 'pv-v2']);
     expect(results[0].bounds).toMatchObject({ length: 8, lbrDepth: 2, calls: 2, memoryMB: 1024 });
     expect(results[0].seconds).toBeGreaterThan(0);
@@ -122,6 +124,7 @@ describe('vlbr explore', () => {
     const code = await new Promise((resolve) => child.on('close', resolve));
     expect(code).toBe(4);
     expect(stderr).toMatch(/ending with what is known/);
+    expect(wrongWithPrinted(stdout)).toEqual([]);
     const { interrupted, results } = exploreJson(stdout);
     expect(interrupted).toBe(true);
     expect(results).toMatchObject([{ verdictWord: 'truncated', why: 'interrupted' }]);
@@ -145,8 +148,9 @@ describe('vlbr explore', () => {
         '--json',
       );
       expect([status, stderr]).toEqual([0, '']);
+      expect(wrongWithPrinted(stdout)).toEqual([]);
       const { schema, bounds, results } = JSON.parse(stdout) as ImageJson;
-      expect(schema).toBe('vlbr/explore-image/1');
+      expect(schema).toBe('vlbr/explore-image/2');
       expect(bounds).toMatchObject({ cpu: 'haswell', lbrDepth: 16, length: 5 });
       const [{ complete, schedules, schedulesByLength, verdicts, kernelFindings }] = results;
       expect(complete).toBe(true);

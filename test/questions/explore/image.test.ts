@@ -18,6 +18,7 @@ import type { ExploreResult } from '../../../src/states/explore.js';
 import { PROPERTY } from '../../../src/judge/properties.js';
 import { cpuModel } from '../../rig/cpu.js';
 import { machineConfig, policyOf } from '../../rig/machine.js';
+import { wrongWithMade } from '../../rig/schemas.js';
 
 const SHAPE = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
 
@@ -54,8 +55,8 @@ function exploration(found: readonly Enumerated[], interrupted = false): ImageEx
   return {
     model: cpuModel('haswell'),
     kernel: '6.1',
-    driver: PORT,
-    source: { version: '9.9.1', sha256: '0123456789abcdef', whole: true },
+    driver: { ...PORT, name: 'kernel' },
+    source: { version: '9.9.1', sha256: '0123456789abcdef'.repeat(4), whole: true },
     driverWords: ['--driver', 'kernel', '--kernel-src', 'tree'],
     shape: SHAPE,
     bounds: { groups: DEFAULT_GROUPS, events: 1, calls: 4, suspended: 1 },
@@ -110,6 +111,7 @@ describe('the report of schedules one by one', () => {
     expect(text).toMatch(/^no-warn +FAILS 1!$/m);
     expect(text).not.toContain('never breaks no-warn');
     expect(text).toMatch(/, 1 unexpected failure;/);
+    expect(wrongWithMade(imageJson(exploration([found])))).toEqual([]);
     const { results } = imageJson(exploration([found])) as unknown as {
       results: readonly object[];
     };

@@ -17,6 +17,7 @@ import { encodeToken } from '../../../src/schedule/token.js';
 import type { Counterexample } from '../../../src/campaign/campaign.js';
 import { ShapeCampaign } from '../../../src/campaign/shape_campaign.js';
 import { PROPERTY } from '../../../src/judge/properties.js';
+import { wrongWithMade } from '../../rig/schemas.js';
 
 const SHAPE = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
 const CALL_STACK_USER = 0x801;
@@ -377,8 +378,9 @@ describe('exploreJson', () => {
   it('the JSON always has every documented key', () => {
     const liveness = { recurs: false, most: 2, stem: [], cycle: [] };
     const found = timed('exhausted', { results: [LEAK], liveness, neverPossible: ['fork'] });
+    expect(wrongWithMade(exploreJson(exploration([found])))).toEqual([]);
     expect(json(exploration([found]))).toEqual({
-      schema: 'vlbr/explore/1',
+      schema: 'vlbr/explore/2',
       kernel: '6.1',
       driver: 'port',
       kernelSource: null,

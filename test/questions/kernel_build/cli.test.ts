@@ -10,6 +10,7 @@ import { createTwoFilesPatch } from 'diff';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LBR_PATH } from '../../../src/tree/source.js';
 import { installedSource } from '../../rig/installed_kernel.js';
+import { wrongWithPrinted } from '../../rig/schemas.js';
 
 const HOOK_MS = 120_000;
 
@@ -82,8 +83,9 @@ describe.skipIf(installedSource === null)("the command line with a kernel's lbr.
     expect([built.status, built.stderr]).toEqual([0, '']);
     expect(built.stdout).toContain('lbr.c of Linux 6.1.99-x, sha256 ');
     const json = vlbr(...build, '-o', 'lbr.wasm', '--json');
+    expect(wrongWithPrinted(json.stdout)).toEqual([]);
     const { schema, kernel, bytes, output } = JSON.parse(json.stdout) as Record<string, unknown>;
-    expect([schema, output]).toEqual(['vlbr/kernel/1', 'lbr.wasm']);
+    expect([schema, output]).toEqual(['vlbr/kernel/2', 'lbr.wasm']);
     expect(kernel).toMatchObject({ version: '6.1.99-x', sha256: installedSource?.info.sha256 });
     expect(readFileSync(join(folder, 'lbr.wasm')).length).toBe(bytes);
     const alone = vlbr('kernel', 'build', '--kernel-src', LBR_C);
@@ -105,8 +107,9 @@ describe.skipIf(installedSource === null)("the command line with a kernel's lbr.
       expect(built.stdout).toMatch(/^skylake +Skylake events; 32-deep LBR$/m);
       expect(built.stdout).not.toContain('WARNING');
       const json = vlbr('kernel', 'build', '--driver', 'kernel', '-o', 'whole.wasm', '--json');
+      expect(wrongWithPrinted(json.stdout)).toEqual([]);
       const { schema, bytes, cpus } = JSON.parse(json.stdout) as Record<string, unknown>;
-      expect(schema).toBe('vlbr/image/1');
+      expect(schema).toBe('vlbr/image/2');
       expect(cpus).toHaveLength(CPU_MODELS.length);
       expect(readFileSync(join(folder, 'whole.wasm')).length).toBe(bytes);
       const wrong = vlbr('kernel', 'build', '--kernel-src', 'tree');
@@ -177,7 +180,7 @@ describe.skipIf(installedSource === null)("the command line with a kernel's lbr.
     const args = ['review', '--kernel-src', LBR_C, patch, '--policy', 'always', '--runs', '250'];
     const { status, stdout } = vlbr(...args, '--json');
     const json = JSON.parse(stdout) as ReviewJson;
-    expect([status, json.schema, json.ok]).toEqual([1, 'vlbr/review/1', false]);
+    expect([status, json.schema, json.ok]).toEqual([1, 'vlbr/review/2', false]);
     const found = json.lost.find(({ property }) => property === 'callstack-true');
     if (found === undefined) throw new Error('callstack-true is not lost');
     expect(found.by).toBe('kernel');

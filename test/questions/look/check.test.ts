@@ -1,14 +1,19 @@
 /** `vlbr look --check`: a recording of what a policy does agrees with it, and with no other. */
-import { describe, expect, it } from 'vitest';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, vi } from 'vitest';
 import { UsageError } from '../../../src/console/errors.js';
 import { Observer } from '../../../src/host/observer.js';
 import { Machine } from '../../../src/machine/machine.js';
 import { check, type Check } from '../../../src/questions/look/check.js';
+import { look } from '../../../src/questions/look/look.js';
 import { parseRecording } from '../../../src/recording/read.js';
 import { cpuModel } from '../../rig/cpu.js';
 import { DEBUGCTL, FROM, LBR, machineConfig, SELECT, TOS } from '../../rig/machine.js';
 import { policyOf } from '../../rig/machine.js';
 import { ftraceLine } from '../../rig/recordings.js';
+import { wrongWithPrinted } from '../../rig/schemas.js';
 
 const SHAPE = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
 
@@ -107,6 +112,23 @@ describe('vlbr look --check', () => {
       expect(lines[line - 1]).toMatch(event);
       expect(says).toContain('under never');
     }
+  });
+
+  it('JSON has each disagreement, and the exit code says that there are some', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'vlbr-look-'));
+    const file = join(folder, 'host.txt');
+    writeFileSync(file, recorded('merged'));
+    const print = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+    const code = await look(file, { check: 'never', cpu: 'haswell', json: true });
+    const text = print.mock.calls.join('');
+    print.mockRestore();
+    rmSync(folder, { recursive: true });
+    expect([code, wrongWithPrinted(text)]).toEqual([1, []]);
+    const { policy, count, disagreements } = checked(recorded('merged'), 'never');
+    expect(JSON.parse(text)).toMatchObject({
+      guests: [],
+      check: { policy, cpu: 'haswell', count, disagreements },
+    });
   });
 
   it('a recording tells policies apart that intercept at different times', () => {

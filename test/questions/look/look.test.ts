@@ -7,6 +7,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { UsageError } from '../../../src/console/errors.js';
 import { lookCommand } from '../../../src/questions/look/command.js';
 import { look, type LookOptions } from '../../../src/questions/look/look.js';
+import { wrongWithPrinted } from '../../rig/schemas.js';
 
 const CASES = fileURLToPath(new URL('../../recording/cases', import.meta.url));
 
@@ -51,8 +52,9 @@ describe('vlbr look', () => {
     writeFileSync(file, '{"web": [1001], "db": [9002]}');
     for (const vm of [[file], ['web=1001', 'db=9002']]) {
       const text = await printedBy('group-two-vms-look-like-one.txt', { json: true, vm });
+      expect(wrongWithPrinted(text)).toEqual([]);
       expect(JSON.parse(text)).toMatchObject({
-        schema: 'vlbr/look/1',
+        schema: 'vlbr/look/2',
         form: 'ftrace',
         vms: 2,
         changes_across_vms: 39,
@@ -105,7 +107,9 @@ describe('vlbr look', () => {
       /host's clock less its clock: 2308\.600\d+ s, \+- \d+(\.\d+)? us, estimated: 1,037 of 1,037/,
     );
     const options = { guest, clockOffset: ['0=2308600000000'], json: true };
-    expect(JSON.parse(await printedBy(at('host.txt.gz'), options))).toMatchObject({
+    const json = await printedBy(at('host.txt.gz'), options);
+    expect(wrongWithPrinted(json)).toEqual([]);
+    expect(JSON.parse(json)).toMatchObject({
       guests: [{ vm: '0', clock_from: 'given', clock_offset_ns: 2_308_600_000_000 }],
     });
     const refused = async (more: LookOptions): Promise<unknown> => look(file('host.txt.gz'), more);

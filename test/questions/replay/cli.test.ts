@@ -86,7 +86,7 @@ describe('replay tokens and files', () => {
   it('tokens are always found in a report and in text', () => {
     const token = tokenOf(parseReplayText(JSON.stringify(EMPTY))[0]);
     const results = [{ counterexample: null }, { counterexample: { token } }];
-    expect(parseReplayText(JSON.stringify({ schema: 'vlbr/verify/1', results })).length).toBe(1);
+    expect(parseReplayText(JSON.stringify({ schema: 'vlbr/verify/2', results })).length).toBe(1);
     expect(parseReplayText(`${token}\n${token}\n`).length).toBe(1);
   });
 
@@ -96,7 +96,7 @@ describe('replay tokens and files', () => {
   const broken: readonly (readonly [change: object, message: RegExp])[] = [
     [{ schema: 'vlbr/schedule/2' }, /the schema is "vlbr\/schedule\/2"; it must be/],
     [{ schema: undefined }, /the schema is missing/],
-    [{ schema: 'vlbr/verify/1', results: [] }, /no counterexample/],
+    [{ schema: 'vlbr/verify/2', results: [] }, /no counterexample/],
     [{ policy: 'pv-v9' }, /no policy 'pv-v9'; .* there are: never/],
     [{ policy: 7 }, /"policy" must be a string/],
     [{ property: 'leak' }, /no property 'leak'/],

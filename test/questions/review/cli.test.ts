@@ -10,6 +10,7 @@ import { readBy } from '../../../src/tree/image/build.js';
 import { openTree } from '../../../src/tree/image/tree.js';
 import { builtFolder } from '../../rig/built.js';
 import { CACHE, CACHE_HOME, imageVersions } from '../../rig/images.js';
+import { wrongWithPrinted } from '../../rig/schemas.js';
 
 const TAR = '/usr/src/linux-source-6.1.tar.xz';
 const HOOK_MS = 120_000;
@@ -96,6 +97,7 @@ describe.skipIf(imageVersions('6.1').length === 0)('the review of a patch of a t
       '',
     );
     const { status, stdout, stderr } = review(swap, '--json');
+    expect(wrongWithPrinted(stdout)).toEqual([]);
     const { lost, partial, notModelled } = JSON.parse(stdout) as Json;
     expect(lost.map(({ property }) => property)).toContain('no-loss/task');
     expect(lost.map(({ property }) => property)).toContain('balanced');
@@ -113,6 +115,7 @@ describe.skipIf(imageVersions('6.1').length === 0)('the review of a patch of a t
       edit(X86, old, '\tcpuc->n_added = 0;\n\tif (!cpuc)\n\t\treturn;\n\tcpuc->enabled = 0;\n'),
       '--json',
     );
+    expect(wrongWithPrinted(stdout)).toEqual([]);
     const { lost, gained, accesses, partial, changedLines } = JSON.parse(stdout) as Json;
     expect([lost, gained, accesses.parted, partial, status]).toEqual([[], [], 0, false, 0]);
     // What ran is barrier() before, and the new condition.

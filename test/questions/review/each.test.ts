@@ -15,6 +15,7 @@ import { NothingRuns, NotBuilt } from '../../../src/tree/errors.js';
 import { NO_RESTORE } from '../../rig/broken_port.js';
 import { cpuModel } from '../../rig/cpu.js';
 import { policyOf } from '../../rig/machine.js';
+import { wrongWithMade } from '../../rig/schemas.js';
 
 const BYTES = new Uint8Array();
 
@@ -23,7 +24,10 @@ type Tree = DriverKind | 'not built' | 'as before';
 
 function sidesOf(before: DriverKind, after: DriverKind): Sides {
   const side = (driver: DriverKind, name: string): Sides['before'] => {
-    const info = { version: `6.1-${name}`, sha256: name };
+    const info = {
+      version: `6.1-${name}`,
+      sha256: Buffer.from(name).toString('hex').padEnd(64, '0'),
+    };
     return { info, driver, path: `/cache/${name}`, bytes: BYTES };
   };
   return { before: side(before, 'old'), after: side(after, 'new'), leftOut: [], counting: null };
@@ -142,6 +146,7 @@ describe('the review of each patch of a series', () => {
   it('has the same in JSON', async () => {
     const series = seriesOf(PORT, NO_RESTORE, 'not built');
     const review = await reviewOf(series, sidesOf(PORT, NO_RESTORE));
+    expect(wrongWithMade(reviewJson(review))).toEqual([]);
     const json = JSON.parse(JSON.stringify(reviewJson(review))) as {
       each: { steps: { why: string | null; review: { ok: boolean } | null }[]; blamed: object[] };
     };

@@ -18,6 +18,7 @@ import {
 import { CRASHING, NO_EVENTS, NO_RESTORE, ONE_MORE_READ } from '../../rig/broken_port.js';
 import { cpuModel } from '../../rig/cpu.js';
 import { policyOf } from '../../rig/machine.js';
+import { wrongWithMade } from '../../rig/schemas.js';
 
 function reviewed(before: DriverKind, driver: DriverKind, name = 'always'): PolicyReview {
   const [model, policy] = [cpuModel('haswell'), policyOf(name)];
@@ -72,7 +73,11 @@ interface Json {
   readonly accesses: { readonly schedules: number; readonly parting: { readonly at: number } };
 }
 
-const json = (of: Review): Json => JSON.parse(JSON.stringify(reviewJson(of))) as Json;
+function json(of: Review): Json {
+  const made = reviewJson(of);
+  expect(wrongWithMade(made)).toEqual([]);
+  return JSON.parse(JSON.stringify(made)) as Json;
+}
 
 describe('the report of a review', () => {
   it('a review shows what is lost, by a schedule that can be replayed', () => {
@@ -98,7 +103,7 @@ describe('the report of a review', () => {
     // A token is one word and is never wrapped.
     const wide = text.filter((line) => line.length > WIDTH && !line.includes('vlbr replay'));
     expect(wide).toEqual([]);
-    expect(json(lost)).toMatchObject({ schema: 'vlbr/review/1', ok: false, crashes: [] });
+    expect(json(lost)).toMatchObject({ schema: 'vlbr/review/2', ok: false, crashes: [] });
     expect(json(lost).lost.map(({ property }) => property)).toContain('callstack-true');
   });
 

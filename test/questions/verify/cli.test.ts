@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { builtFolder } from '../../rig/built.js';
 import { record } from '../../rig/recordings.js';
+import { wrongWithPrinted } from '../../rig/schemas.js';
 
 /** A build takes a second, and much longer on a busy machine. */
 const HOOK_MS = 120_000;
@@ -87,10 +88,11 @@ describe('vlbr verify --json', () => {
   it('vlbr verify --json prints one object with every documented key, and nothing else', () => {
     const json = verifyJson(first.stdout);
     expect(first.stderr).toBe('');
+    expect(wrongWithPrinted(first.stdout)).toEqual([]);
     for (const key of ['schema', 'kernel', 'driver', 'cpu', 'seed', 'elapsed_s', 'steps']) {
       expect(json).toHaveProperty(key);
     }
-    expect(json).toMatchObject({ schema: 'vlbr/verify/1', driver: 'port', cpu: 'skylake' });
+    expect(json).toMatchObject({ schema: 'vlbr/verify/2', driver: 'port', cpu: 'skylake' });
     // Of the build, which is of this clone, if git knows it.
     const [, , version, commit] = first.stdout.split('\n');
     expect(version).toMatch(/^ {2}"version": "0\.\d+\.\d+",$/);
@@ -129,6 +131,7 @@ describe('vlbr verify --json', () => {
     for (const { property, counterexample } of found) {
       const again = vlbr('replay', counterexample.token, '--json');
       expect(again.status).toBe(0);
+      expect(wrongWithPrinted(again.stdout)).toEqual([]);
       expect(JSON.parse(again.stdout)).toMatchObject({
         property,
         whose: 'policy',
@@ -384,10 +387,12 @@ describe('vlbr --help, --version and list', () => {
   it.each(['policies', 'properties', 'cpus'])(
     'vlbr list always lists %s, as a table and as JSON',
     (what) => {
-      const json = JSON.parse(vlbr('list', what, '--json').stdout) as Record<string, unknown>;
+      const { stdout } = vlbr('list', what, '--json');
+      expect(wrongWithPrinted(stdout)).toEqual([]);
+      const json = JSON.parse(stdout) as Record<string, unknown>;
       const table = vlbr('list', what).stdout;
       const names = (json[what] as { readonly name: string }[]).map(({ name }) => name);
-      expect(json.schema).toBe('vlbr/list/1');
+      expect(json.schema).toBe('vlbr/list/2');
       expect(names.length).toBeGreaterThan(7);
       for (const name of names) expect(table).toMatch(new RegExp(`^${name} `, 'm'));
     },

@@ -21,7 +21,10 @@ import {
 import { encodeToken } from '../../../src/schedule/token.js';
 import type { Counterexample, Report, Result, Verdict } from '../../../src/campaign/campaign.js';
 import { DEFAULT_SHAPES } from '../../../src/campaign/campaign.js';
+import { parseRecording } from '../../../src/recording/read.js';
 import { cpuModel } from '../../rig/cpu.js';
+import { record } from '../../rig/recordings.js';
+import { wrongWithMade } from '../../rig/schemas.js';
 
 const model = cpuModel('skylake');
 
@@ -188,6 +191,13 @@ describe('verifyText', () => {
     expect(printed).toContain('  known: it is known');
     expect(printed).toMatch(/^no-warn +breaks it; not known of Linux 6.1$/m);
     expect(printed).toMatch(/^0 verdicts, 1 unexpected$/m);
+    const missing = [{ property: 'no-warn' as const, given: [], why: 'it once did' }];
+    const made = verifyJson({ ...judged, byKernel: { ...judged.byKernel, missing } });
+    expect(wrongWithMade(made)).toEqual([]);
+    expect(made).toMatchObject({
+      kernelList: { missing: [{ property: 'no-warn', why: 'it once did' }] },
+      kernelFindings: [{ known: 'it is known' }, { property: 'no-warn', known: null }],
+    });
     expect(printed).toContain("the guest's kernel breaks balanced");
     expect(printed).toContain('counts against no policy');
   });
@@ -298,8 +308,12 @@ describe('the words of --show', () => {
 
 describe('verifyJson', () => {
   it('the JSON counts the unexpected, and gives each counterexample its timeline', () => {
+    const recordings = [parseRecording(record(['0 0 100', '0 100 0']), 'host.txt')];
+    for (const more of [{}, { recordings }]) {
+      expect(wrongWithMade(verifyJson({ ...campaign(MIXED), ...more }))).toEqual([]);
+    }
     const json = verifyJson(campaign(MIXED)) as Record<string, unknown>;
-    expect(json).toMatchObject({ schema: 'vlbr/verify/1', driver: 'port', unexpected: 3 });
+    expect(json).toMatchObject({ schema: 'vlbr/verify/2', driver: 'port', unexpected: 3 });
     expect(unexpectedOf(campaign(MIXED).report).length).toBe(3);
     const [first] = json.results as readonly { readonly counterexample: object | null }[];
     expect(Object.keys(first.counterexample ?? {})).toEqual([

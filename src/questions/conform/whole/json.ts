@@ -10,7 +10,7 @@ import type { Difference } from './comparison.js';
 import type { Access } from './divergence.js';
 import type { Whole } from './text.js';
 
-const WHOLE_SCHEMA = 'vlbr/conform-whole/1';
+const WHOLE_SCHEMA = 'vlbr/conform-whole/2';
 
 /** Only `elapsed_s` depends on anything other than the options, the seed and the kernel. */
 export function wholeJson(whole: Whole): JsonReport {
