@@ -7,15 +7,16 @@ import { Machine } from '../machine/machine.js';
 /**
  * Boots a machine.
  *
- * @param watcher - hears of each event after the monitor, the boot's as well.
+ * @param watcher - hears of each event after the monitor, the boot's as well, and is first given
+ * the machine if it wants that.
  */
 export function bootWatched(
   config: MachineConfig,
   monitor: Monitor,
-  watcher: Observer & { attach(machine: Machine): void },
+  watcher: Observer & { attach?(machine: Machine): void },
 ): Machine {
   const machine = new Machine(config, tee(monitor, watcher));
-  watcher.attach(machine);
+  watcher.attach?.(machine);
   monitor.start(machine);
   machine.boot();
   return machine;

@@ -3,18 +3,13 @@
  * property broke. The schedule is run again for this.
  */
 import type { Machine } from '../machine/machine.js';
-import { ACTIONS } from '../schedule/table.js';
-import { step } from '../schedule/schedule.js';
-import { Monitor } from '../judge/monitor.js';
-import { type Breaker, breakerOf, type ReplayCase } from '../campaign/replay_file.js';
+import type { Breaker, ReplayCase } from '../campaign/replay_file.js';
 import { Bench } from '../campaign/trial.js';
-import { bootWatched } from '../campaign/watched.js';
 import { actionLine } from './action_line.js';
-import { nameMsrs } from './msr_name.js';
-import { type Because, becauseLines, becauseOf } from './because.js';
-import { narrate } from './narrative.js';
+import { type Because, becauseLines } from './because.js';
+import { Retelling } from './retelling.js';
 import { ascii, plural, wrap } from '../console/text.js';
-import { Watcher, watchOf } from './watcher.js';
+import { Watcher } from './watcher.js';
 
 export interface Timeline {
   readonly lines: readonly string[];
@@ -46,37 +41,25 @@ const INDENT = '      ';
  * lines[0]; // '  1 VM of 1 vCPU, 1 pCPU: v0 (VM 0) on p0'
  */
 export function timeline(replay: ReplayCase, full = false): Timeline {
-  const { config, property, schedule } = replay;
-  const breaker = breakerOf(replay);
-  const monitor = new Monitor(config);
-  const watcher = new Watcher(monitor, watchOf(replay, breaker), full);
-  const machine = bootWatched(config, monitor, watcher);
-  watcher.take();
+  const retelling = new Retelling(replay, (monitor, watch) => new Watcher(monitor, watch, full));
+  const { breaker, machine, watcher } = retelling;
   const lines = [bootLine(machine)];
-  for (let i = 0; i < schedule.length; i++) {
-    const action = schedule.action(i);
-    const head = actionLine(machine, action);
-    const possible = step(machine, schedule, i);
-    const { entries, exits } = watcher.take();
-    const told = narrate(machine, entries, {
-      about: ACTIONS[action.kind].about ?? 'anything',
-      full,
-    });
-    if (!possible) told.push('not possible here, so passed over');
+  for (const { number, head, possible, exits, lines: told } of retelling.actions(full)) {
     const counted = exits === 0 ? head : `${head} (${plural(exits, 'exit')})`;
-    lines.push(...numbered(i, counted));
-    const shown = full ? told : shortened(told);
+    lines.push(...numbered(number, counted));
+    const all = possible ? told : [...told, 'not possible here, so passed over'];
+    const shown = full ? all : shortened(all);
     lines.push(...shown.flatMap((line) => wrap(line, `${INDENT}- `, `${INDENT}  `)));
-    if (watcher.failure !== null) break;
   }
+  const { text, because } = retelling.ending();
   const { failure } = watcher;
-  if (failure === null) return finish(lines, breaker, '', null);
-  const text = ascii(nameMsrs(config.model, failure.text));
-  lines.push(...wrap(`breaks ${property}: ${text}`, `${INDENT}=> `, `${INDENT}   `));
-  const because = becauseOf(replay, breaker, text);
-  if (because !== null) lines.push(...becauseLines(because, `${INDENT}   `));
-  lines.push(...failure.registers.map((line) => `${INDENT}   ${line}`));
-  return finish(lines, breaker, text, because);
+  if (failure !== null) {
+    const broken = `breaks ${replay.property}: ${text}`;
+    lines.push(...wrap(broken, `${INDENT}=> `, `${INDENT}   `));
+    if (because !== null) lines.push(...becauseLines(because, `${INDENT}   `));
+    lines.push(...failure.registers.map((line) => `${INDENT}   ${line}`));
+  }
+  return { lines: lines.map((line) => ascii(line).trimEnd()), breaker, text, because };
 }
 
 /**
@@ -89,24 +72,15 @@ export function actionLines({ config, schedule }: ReplayCase): string[] {
   bench.boot();
   const lines = [bootLine(machine)];
   for (let i = 0; i < schedule.length; i++) {
-    lines.push(...numbered(i, actionLine(machine, schedule.action(i))));
+    lines.push(...numbered(i + 1, actionLine(machine, schedule.action(i))));
     bench.step(schedule, i);
   }
   return lines.map(ascii);
 }
 
-/** @param i - index of the action. */
-function numbered(i: number, text: string): string[] {
-  return wrap(text, `  ${`#${i + 1}`.padEnd(INDENT.length - 2)}`, INDENT);
-}
-
-function finish(
-  lines: readonly string[],
-  breaker: Breaker,
-  text: string,
-  because: Because | null,
-): Timeline {
-  return { lines: lines.map((line) => ascii(line).trimEnd()), breaker, text, because };
+/** @param number - of the action, from 1. */
+function numbered(number: number, text: string): string[] {
+  return wrap(text, `  ${`#${number}`.padEnd(INDENT.length - 2)}`, INDENT);
 }
 
 /** The places of the vCPUs at the start of the schedule. */

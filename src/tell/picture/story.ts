@@ -1,20 +1,11 @@
 /** A schedule that is run again, as plain data. Every picture is made of it, of nothing else. */
-import { type Breaker, breakerOf, type ReplayCase } from '../../campaign/replay_file.js';
-import { tokenOf } from '../../campaign/replay_file.js';
-import { bootWatched } from '../../campaign/watched.js';
+import { type Breaker, type ReplayCase, tokenOf } from '../../campaign/replay_file.js';
 import { ascii } from '../../console/text.js';
-import { Monitor } from '../../judge/monitor.js';
-import type { Machine } from '../../machine/machine.js';
 import type { Shape } from '../../machine/config.js';
 import { actionText } from '../../schedule/action_text.js';
-import { step } from '../../schedule/schedule.js';
-import { ACTIONS } from '../../schedule/table.js';
-import { actionLine } from '../action_line.js';
-import { type Because, becauseOf } from '../because.js';
-import { nameMsrs } from '../msr_name.js';
-import { narrate } from '../narrative.js';
+import type { Because } from '../because.js';
+import { Retelling } from '../retelling.js';
 import { Scribe, type StoryAccess, type StorySample } from './scribe.js';
-import { watchOf } from '../watcher.js';
 import { stateOf, type StoryState } from './state.js';
 
 /** One action, what it does, and what there is after it. */
@@ -67,42 +58,31 @@ export interface Story {
 
 /** Runs a case and keeps all of it. The same case gives the same story. */
 export function storyOf(replay: ReplayCase): Story {
-  const { config, property, schedule } = replay;
-  const breaker = breakerOf(replay);
-  const monitor = new Monitor(config);
-  const scribe = new Scribe(monitor, watchOf(replay, breaker));
-  const machine = bootWatched(config, monitor, scribe);
-  scribe.take();
+  const { config, property } = replay;
+  const retelling = new Retelling(replay, (judge, watch) => new Scribe(judge, watch));
+  const { breaker, machine, monitor, watcher: scribe } = retelling;
   scribe.deeds();
-  const steps: StoryStep[] = [bootStep(machine, monitor)];
-  for (let i = 0; i < schedule.length && scribe.failure === null; i++) {
-    const action = schedule.action(i);
-    const [who, ...says] = actionLine(machine, action).split(': ');
-    const inGuest = machine.vcpus.map((vcpu) => vcpu.inGuest);
-    const possible = step(machine, schedule, i);
+  const steps: StoryStep[] = [bootStep(stateOf(machine, monitor))];
+  for (const { number, action, head, possible, lines } of retelling.actions(false)) {
+    const [who, ...says] = head.split(': ');
     const { accesses, samples, exits } = scribe.deeds();
+    const before = steps[number - 1].state;
     const state = scribe.atBreak ?? stateOf(machine, monitor);
-    const told = narrate(machine, scribe.take().entries, {
-      about: ACTIONS[action.kind].about ?? 'anything',
-      full: false,
-    });
     steps.push({
-      number: i + 1,
+      number,
       action: actionText(action),
       sentence: ascii(says.join(': ')),
       who,
       possible,
-      lines: told.map(ascii),
+      lines: lines.map(ascii),
       accesses,
       samples,
-      entries: exits.map((n, v) => n + Number(isInGuest(state, v)) - Number(inGuest[v])),
+      entries: exits.map((n, v) => n + Number(isInGuest(state, v)) - Number(isInGuest(before, v))),
       exits,
       state,
     });
   }
-  const { failure } = scribe;
-  const text = failure === null ? '' : ascii(nameMsrs(config.model, failure.text));
-  const because = failure === null ? null : becauseOf(replay, breaker, text);
+  const { text, because } = retelling.ending();
   const { model, policy, kernel, shape } = config;
   return {
     policy: policy.name,
@@ -115,7 +95,7 @@ export function storyOf(replay: ReplayCase): Story {
     hasSelect: model.select !== 'none',
     breaker,
     text,
-    breaksAt: failure === null ? null : steps.length - 1,
+    breaksAt: scribe.failure === null ? null : steps.length - 1,
     partsAt: because?.step ?? null,
     because,
     steps,
@@ -134,8 +114,8 @@ function isInGuest({ pcpus }: StoryState, vcpu: number): boolean {
   return pcpus.some((pcpu) => pcpu.vcpu === vcpu && pcpu.inGuest);
 }
 
-function bootStep(machine: Machine, monitor: Monitor): StoryStep {
-  const none = machine.vcpus.map(() => 0);
+function bootStep(state: StoryState): StoryStep {
+  const none = state.vcpus.map(() => 0);
   return {
     number: 0,
     action: 'boot',
@@ -147,6 +127,6 @@ function bootStep(machine: Machine, monitor: Monitor): StoryStep {
     samples: [],
     entries: none,
     exits: none,
-    state: stateOf(machine, monitor),
+    state,
   };
 }

@@ -4,9 +4,10 @@
  */
 import type { ReplayCase } from '../../../campaign/replay_file.js';
 import { type Breaker, breakerOf } from '../../../campaign/replay_file.js';
+import { bootWatched } from '../../../campaign/watched.js';
 import { ascii, plural } from '../../../console/text.js';
 import { MSR_KVM_PV_LBR_CTRL } from '../../../guest/pv/kvm_para.js';
-import { Observer, tee } from '../../../host/observer.js';
+import { Observer } from '../../../host/observer.js';
 import * as branch from '../../../hw/branch.js';
 import type { CpuModel } from '../../../hw/cpu_models.js';
 import { KIND_FROM, KIND_INFO, KIND_NONE, KIND_TO, lbrMap } from '../../../hw/lbr_map.js';
@@ -15,7 +16,6 @@ import { Monitor } from '../../../judge/monitor.js';
 import { PROPERTY } from '../../../judge/properties.js';
 import { totalVcpus } from '../../../machine/config.js';
 import { CALL_NAMES } from '../../../machine/guest_call.js';
-import { Machine } from '../../../machine/machine.js';
 import { step } from '../../../schedule/schedule.js';
 import { type Action, ACTIONS } from '../../../schedule/table.js';
 import { actionLine } from '../../../tell/action_line.js';
@@ -375,9 +375,7 @@ export function runFor(replay: ReplayCase): Run {
   const breaker = breakerOf(replay);
   const monitor = new Monitor(config);
   const observer = new RunObserver(replay, monitor);
-  const machine = new Machine(config, tee(monitor, observer));
-  monitor.start(machine);
-  machine.boot();
+  const machine = bootWatched(config, monitor, observer);
   const { verdicts } = monitor;
   const own = breaker === 'kernel';
   const broken = own ? verdicts.own : verdicts.broken;
