@@ -191,7 +191,7 @@ async function edited(
   const changed = text.replace(old, by);
   expect(changed).not.toBe(text);
   const folder = await patchedTree(tree, new Map([[path, changed]]), CACHE);
-  return imageDriver(await folderImage(folder, CACHE, { kvm: true, base: tree }));
+  return imageDriver(await folderImage(folder, CACHE, { kvm: true, bases: [tree] }));
 }
 
 describe.each(VERSIONS)('the KVM of Linux %s with an edit', (version) => {

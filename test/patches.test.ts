@@ -105,7 +105,7 @@ describe.each(imageVersions('7.3'))('the patches for Linux %s', (version) => {
     const applied = applySeries(tree, await seriesOf(files), false);
     expect([mails.length, applied.missing]).toEqual([4, []]);
     folder = await patchedTree(tree, applied.files, CACHE);
-    patched = imageDriver(await folderImage(folder, CACHE, { kvm: true, base: tree }));
+    patched = imageDriver(await folderImage(folder, CACHE, { kvm: true, bases: [tree] }));
   }, 600_000);
 
   /** Each case with who breaks its property. */
@@ -151,7 +151,7 @@ describe.each(imageVersions('7.3'))('the patches for Linux %s', (version) => {
     const changed = new Map([[file, text.replace(old, '')]]);
     expect(changed.get(file)).not.toBe(text);
     const edited = await patchedTree(folder, changed, CACHE);
-    const driver = imageDriver(await folderImage(edited, CACHE, { kvm: true, base: folder }));
+    const driver = imageDriver(await folderImage(edited, CACHE, { kvm: true, bases: [folder] }));
     expect(breakers([shows], patched)).toEqual(all([shows], 'nobody'));
     expect(breakers([shows], driver)).toEqual(all([shows], 'policy'));
   });

@@ -14,6 +14,13 @@ function endAll(): void {
 /** A signal to a whole group, as from Ctrl-C, reaches this process within this time. */
 const SIGNAL_MS = 200;
 
+export interface RunOptions {
+  readonly cwd?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  /** Kills the program, or keeps it from being started. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * Runs a program. Returns what it has printed.
  *
@@ -23,7 +30,7 @@ const SIGNAL_MS = 200;
 export async function run(
   program: string,
   args: readonly string[],
-  options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {},
+  options: RunOptions = {},
 ): Promise<string> {
   const ended = execute(program, args, { ...options, encoding: 'utf8', maxBuffer: 1 << 26 });
   // Before what removes its files.
@@ -39,4 +46,13 @@ export async function run(
     running.delete(ended.child);
     if (running.size === 0) process.off('exit', endAll);
   }
+}
+
+/** Why a program has failed: the first line of what it wrote. It may have written nothing. */
+export function complaintOf(error: unknown): string {
+  if (error instanceof Error && 'code' in error && error.code === 'ENOENT' && 'path' in error) {
+    return `${String(error.path)} is not installed`;
+  }
+  const stderr = error instanceof Error && 'stderr' in error ? String(error.stderr) : '';
+  return stderr.split('\n')[0];
 }

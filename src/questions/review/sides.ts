@@ -153,10 +153,10 @@ async function sidesOfPatches(
 ): Promise<Sides> {
   const cache = cacheFolder();
   const { files, missing } = applySeries(tree, patches, reverse);
-  await builtTree('the tree by itself', () => folderImage(tree, cache, { kvm, base }));
+  await builtTree('the tree by itself', () => folderImage(tree, cache, { kvm, bases: [base] }));
   const folder = await patchedTree(tree, files, cache);
   const readByTree = await readBy(tree, cache, { kvm });
-  const options = { kvm, base, counted: hasGcov() ? toCount(readByTree, files) : [] };
+  const options = { kvm, bases: [base], counted: hasGcov() ? toCount(readByTree, files) : [] };
   const [image, patched] = await bothDone([
     builtTree('the tree by itself', () => folderImage(tree, cache, options)),
     builtTree('the tree with the patches', () => folderImage(folder, cache, options)),

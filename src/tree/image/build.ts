@@ -10,7 +10,7 @@ import { availableParallelism } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { KernelError } from '../errors.js';
 import { place } from '../place.js';
-import { run } from '../run.js';
+import { run, type RunOptions } from '../run.js';
 import { discard, scratchFolder } from '../scratch.js';
 import { GCOV_C } from '../gcov/gcov.js';
 import { COMPILE, COUNTING, forced, forcedForKvm, includesOf, KVM_SHIM } from './flags.js';
@@ -39,10 +39,12 @@ export interface ImageOptions {
   readonly bits?: LongBits;
   /** Whether the image has the tree's KVM as well, as a host needs it. */
   readonly kvm?: boolean;
-  /** A tree of which this is a copy with some files changed: what is shared is compiled once. */
-  readonly base?: string;
+  /** Trees of which this has most files: what is shared is compiled once. */
+  readonly bases?: readonly string[];
   /** Files of the tree whose code counts how often it runs. */
   readonly counted?: readonly string[];
+  /** Ends the build: it throws then, whatever. */
+  readonly signal?: AbortSignal;
 }
 
 /** Functions of the kernel that the machine calls, beside those that our C files export. */
@@ -88,9 +90,13 @@ function isCurrent(made: Made): boolean {
 }
 
 /** Runs a tool. @throws KernelError when it is not installed; else what it wrote is thrown. */
-async function tool(name: string, args: readonly string[], cwd: string): Promise<string> {
+async function tool(
+  name: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<string> {
   try {
-    return await run(name, args, { cwd });
+    return await run(name, args, options);
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
       const install = 'apt-get install clang lld binaryen';
@@ -118,13 +124,15 @@ class Build {
   private readonly bits: LongBits;
   private readonly counted: readonly string[];
   private readonly kvm: boolean;
+  /** Where and how long tools run. */
+  private readonly where: RunOptions;
   /** Builds with the same objects, as far as what they are made of is the same. */
   private readonly lenders: readonly Build[];
   /** Where files are while they are made: another process may be at the same ones. */
   private scratch = '';
 
   constructor(tree: string, cache: string, keys: Keys, options: ImageOptions) {
-    const { bits = LONG_BITS, base, counted = [], kvm = false } = options;
+    const { bits = LONG_BITS, bases = [], counted = [], kvm = false } = options;
     this.tree = resolve(tree);
     this.bits = bits;
     this.kvm = kvm;
@@ -134,9 +142,10 @@ class Build {
     const parts = [this.tree, kvm ? keys.kvm : keys.perf, made, counting];
     const name = createHash('sha256').update(parts.join(' '));
     this.folder = resolve(cache, 'images', name.digest('hex').slice(0, 32));
+    this.where = { cwd: this.folder, signal: options.signal };
     this.lenders = [
       ...(counted.length > 0 ? [new Build(tree, cache, keys, { bits, kvm })] : []),
-      ...(base !== undefined ? [new Build(base, cache, keys, { bits, kvm })] : []),
+      ...bases.map((base) => new Build(base, cache, keys, { bits, kvm })),
       ...(kvm ? [new Build(tree, cache, keys, { bits })] : []),
     ];
     const target = bits === 64 ? ['--target=wasm64', '-DVLBR_64BIT=1'] : ['--target=wasm32'];
@@ -210,7 +219,7 @@ class Build {
       const before = source.kvm === true ? [`-I${KVM_SHIM}`] : [];
       const after = source.kvm === true ? forcedForKvm(this.tree, path) : [];
       const flags = [...before, ...this.flags, ...after, ...own, ...counting];
-      await tool('clang', [...flags, path, '-o', mine], this.folder);
+      await tool('clang', [...flags, path, '-o', mine], this.where);
     } catch (error) {
       throw error instanceof KernelError ? error : this.explained(path, error);
     }
@@ -292,7 +301,7 @@ class Build {
       this.linked,
     ];
     try {
-      await tool('wasm-ld', args, this.folder);
+      await tool('wasm-ld', args, this.where);
     } catch (error) {
       throw error instanceof KernelError ? error : this.unlinked(error);
     }
@@ -322,7 +331,7 @@ class Build {
     const suspending = ['--asyncify', `--pass-arg=asyncify-imports@${imports}`];
     // Names stay: a trap tells the function of the kernel in which it happened.
     const args = ['-g', ...features, ...lowering, '-O2', ...suspending];
-    await tool('wasm-opt', [...args, this.linked, '-o', this.lowered], this.folder);
+    await tool('wasm-opt', [...args, this.linked, '-o', this.lowered], this.where);
   }
 
   /** Paths that an object was made from; none before it is. */
@@ -380,7 +389,7 @@ async function keysFor(bits: LongBits): Promise<Keys> {
 async function keyOf(files: readonly string[], bits: LongBits): Promise<string> {
   const hash = createHash('sha256');
   for (const file of files) hash.update(readFileSync(file));
-  const version = await tool('clang', ['--version'], '.');
+  const version = await tool('clang', ['--version']);
   const flags = [COMPILE, EXPORTS, WRAPPED, SUSPENDING, TREE_FILES, bits, version];
   return hash.update(JSON.stringify(flags)).digest('hex');
 }

@@ -108,6 +108,12 @@ export const TREE_FOLDERS: readonly string[] = ['arch/x86', 'include', 'kernel',
 /** What of a tree is kept; the Makefile tells its version. */
 export const TREE_PATHS: readonly string[] = [...TREE_FOLDERS, 'Makefile'];
 
+const INAT_SCRIPT = 'arch/x86/tools/gen-insn-attr-x86.awk';
+const INAT_MAP = 'arch/x86/lib/x86-opcode-map.txt';
+
+/** Files of a tree that its image is made of, and that no compiler reads. */
+export const GENERATED_FROM: readonly string[] = [INAT_SCRIPT, INAT_MAP, 'Makefile'];
+
 /** Headers of arch/x86 that perf's files include without a use for anything in them. */
 const EMPTY_HEADERS: readonly string[] = [
   'alternative.h',
@@ -171,11 +177,10 @@ export function generate(tree: string, shim: string, folder: string): void {
 }
 
 function inatTables(tree: string): string {
-  const script = join(tree, 'arch/x86/tools/gen-insn-attr-x86.awk');
-  const map = join(tree, 'arch/x86/lib/x86-opcode-map.txt');
+  const args = ['-f', join(tree, INAT_SCRIPT), join(tree, INAT_MAP)];
   try {
-    return execFileSync('awk', ['-f', script, map], { encoding: 'utf8', maxBuffer: 1 << 24 });
+    return execFileSync('awk', args, { encoding: 'utf8', maxBuffer: 1 << 24 });
   } catch {
-    throw new KernelError(`${tree}: awk can't run arch/x86/tools/gen-insn-attr-x86.awk`);
+    throw new KernelError(`${tree}: awk can't run ${INAT_SCRIPT}`);
   }
 }

@@ -1,10 +1,12 @@
 /** The folder of a kernel tree, from what a user points to. */
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { KernelError } from '../errors.js';
+import { commitHash, isRepository } from '../git.js';
 import { placeFolder } from '../place.js';
-import { run } from '../run.js';
+import { complaintOf, run } from '../run.js';
+import { checkOut } from './checkout.js';
 import { TREE_FOLDERS, TREE_PATHS } from './sources.js';
 
 function isTree(folder: string): boolean {
@@ -19,7 +21,7 @@ function isTree(folder: string): boolean {
  */
 export async function openTree(path: string, cache: string): Promise<string> {
   const [, repository, commit] = /^(.+)@([^@/][^@]*)$/.exec(path) ?? [];
-  if (repository !== undefined && !existsSync(path) && existsSync(join(repository, '.git'))) {
+  if (repository !== undefined && !existsSync(path) && isRepository(repository)) {
     return checkedOut(repository, commit, cache);
   }
   const stat = statSync(path, { throwIfNoEntry: false });
@@ -45,25 +47,10 @@ function keptAs(tree: string, cache: string): string {
 
 /** What a build reads of a commit of a repository. */
 async function checkedOut(repository: string, commit: string, cache: string): Promise<string> {
-  let hash = '';
-  try {
-    const git = ['-C', repository, 'rev-parse', '--verify', '--quiet', `${commit}^{commit}`];
-    hash = (await run('git', git)).trim();
-  } catch {
-    throw new KernelError(`${repository}: git knows no commit ${commit}`);
-  }
-  return placeFolder(keptAs(`commit ${hash}`, cache), async (folder) => {
-    const tar = join(folder, 'tree.tar');
-    try {
-      await run('git', ['-C', repository, 'archive', '--output', tar, hash, ...TREE_PATHS]);
-      await run('tar', ['-xf', tar, '-C', folder]);
-    } catch (error) {
-      throw new KernelError(
-        `${repository}@${commit}: this is no kernel tree: ${complaintOf(error)}`,
-      );
-    }
-    rmSync(tar);
-  });
+  const hash = await commitHash(repository, commit);
+  return placeFolder(keptAs(`commit ${hash}`, cache), async (folder) =>
+    checkOut(repository, hash, folder, join(cache, 'blobs')),
+  );
 }
 
 async function unpacked(tar: string, stamp: string, cache: string): Promise<string> {
@@ -76,10 +63,4 @@ async function unpacked(tar: string, stamp: string, cache: string): Promise<stri
       throw new KernelError(`${tar}: tar can't unpack a kernel tree: ${complaintOf(error)}`);
     }
   });
-}
-
-/** The first line of what a tool wrote about its failure. */
-function complaintOf(error: unknown): string {
-  const stderr = error instanceof Error && 'stderr' in error ? String(error.stderr) : '';
-  return stderr.split('\n')[0];
 }
