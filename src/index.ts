@@ -77,7 +77,7 @@ export type { KernelBinary, KernelInfo } from './tree/binary.js';
 export type { PatchFile } from './tree/mail.js';
 export type { Patched } from './tree/patch.js';
 export type { KernelSource } from './tree/source.js';
-export type { Change, Comparison, CompareOptions } from './questions/review/compare.js';
+export type { Change, Comparison, CompareOptions } from './campaign/compare.js';
 export type { Breaking, Crash } from './campaign/side.js';
 export type { Finding, PolicyReview } from './questions/review/comparison.js';
 

@@ -54,22 +54,22 @@ function withoutInterruptions(schedule: Schedule): Schedule {
 const SWEEP: number = accessesMost(32);
 
 /**
- * Whether the schedule fails with one of its interruptions at another time, or with none. When a
- * function has come to make more accesses, or others, then whatever interrupts it comes elsewhere,
- * and a failure that was there all along is met on another schedule.
+ * The schedule with one of its interruptions at another time, or with none, so that it fails; or
+ * null. When a function has come to make more accesses, or others, then whatever interrupts it
+ * comes elsewhere, and a failure that was there all along is met on another schedule.
  */
-function failsAtAnotherTime(schedule: Schedule, fails: FailsAt): boolean {
+export function failingAtAnotherTime(schedule: Schedule, fails: FailsAt): Schedule | null {
   const words = interruptionsIn(schedule);
-  if (words.length > 0 && fails(withoutInterruptions(schedule)) >= 0) return true;
-  const moved = schedule.copy();
-  return words.some((at) => {
+  const plain = withoutInterruptions(schedule);
+  if (words.length > 0 && fails(plain) >= 0) return plain;
+  for (const at of words) {
+    const moved = schedule.copy();
     for (let after = 0; after <= SWEEP; after++) {
       moved.words[at] = after;
-      if (fails(moved) >= 0) return true;
+      if (fails(moved) >= 0) return moved;
     }
-    moved.words[at] = schedule.words[at];
-    return false;
-  });
+  }
+  return null;
 }
 
 type ByProperty<T> = Readonly<Record<Breaking, T[]>>;
@@ -222,5 +222,5 @@ export function onlyOnOne(
   };
   if (differs(found) < 0) return null;
   const short = bad.campaign.shrink(found, differs);
-  return failsAtAnotherTime(short, goodAt) ? null : short;
+  return failingAtAnotherTime(short, goodAt) === null ? short : null;
 }

@@ -49,6 +49,9 @@ export const KERNEL_SRC_SAYS: string =
 export const POLICIES_SAY: string =
   'policies, or files with policies of your own, by commas (see: vlbr list policies)';
 
+/** The policies under which a guest's kernel shows. */
+export const TELLING = 'always,pv-sound,lazy-sound,parked,merged';
+
 /** The option --jobs. */
 export function jobsOption(): Option {
   const says = 'threads at the most; the report does not depend on it (default: one for each core)';

@@ -1,6 +1,6 @@
 /** The options that say which kernel's code to run. */
 import { readFileSync } from 'node:fs';
-import { KERNEL_VERSIONS, type KernelVersion } from '../guest/perf/kernel.js';
+import { KERNEL_VERSIONS, type KernelVersion, portOf } from '../guest/perf/kernel.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import { kvmOf } from '../host/policy/kvm.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
@@ -101,6 +101,15 @@ function lbrCode(driver: DriverName | undefined, path: string | undefined): Kern
 /** A policy as it is with a kernel's code: the KVM of a tree is that of its version. */
 export function policyFor(policy: LbrPolicy, code: KernelCode | null): LbrPolicy {
   return policy.ofTree === true && code !== null ? kvmOf(code.info.version) : policy;
+}
+
+/**
+ * Whether code runs schedules for a version of the port: those for 6.1 all code runs, and others
+ * that of their own version.
+ */
+export function runsSchedulesOf({ driver, info }: KernelCode, kernel: KernelVersion): boolean {
+  const own = driver.image === undefined ? '6.1' : portOf(info.version);
+  return kernel === '6.1' || kernel === own;
 }
 
 /** A compiled lbr.c as code to run. */

@@ -1,14 +1,11 @@
 /** `vlbr replay`: runs a schedule that was kept, and tells what happens in it. */
-import { existsSync, readFileSync } from 'node:fs';
-import { portOf } from '../../guest/perf/kernel.js';
 import { PORT } from '../../guest/perf/lbr_port.js';
 import { PolicyError } from '../../host/policy/guarded.js';
 import { type Timeline, timeline } from '../../tell/timeline.js';
 import { ascii, setTextWidth, wrap } from '../../console/text.js';
 import type { Breaker, ReplayCase } from '../../campaign/replay_file.js';
 import { type JsonReport, declaredFailure, endsAsExpected } from '../../campaign/replay_file.js';
-import { parseReplayText, ReplayError } from '../../campaign/replay_file.js';
-import { replayToken, scheduleJson, withDriver } from '../../campaign/replay_file.js';
+import { scheduleJson, withDriver } from '../../campaign/replay_file.js';
 import { tokenOf } from '../../campaign/replay_file.js';
 import { writePictures } from '../../tell/picture/write.js';
 import { guestText } from '../../tell/source_text.js';
@@ -20,8 +17,8 @@ import {
   askedCode,
   type DriverOptions,
   driverWords,
-  type KernelCode,
   policyFor,
+  runsSchedulesOf,
 } from '../../console/kernel_source.js';
 import {
   askedPictures,
@@ -32,6 +29,7 @@ import type { TestCase } from '../../console/report_forms.js';
 import { checkReporters, type ReporterOptions, writeReports } from '../../console/reporters.js';
 import { printJson, printLines } from '../../console/output.js';
 import { withPolicyFiles } from '../../console/policy_files.js';
+import { casesOf } from '../../console/schedules.js';
 import { legendLines, MAIL_WIDTH, mailLines } from './text.js';
 import { selftest } from './selftest/selftest.js';
 
@@ -62,11 +60,13 @@ export async function replay(from: string, options: ReplayOptions): Promise<numb
   const cases = found.map((one) => {
     return withDriver(one, driver, policyFor(one.config.policy, code));
   });
-  const stranger = code === null ? null : notOf(code, cases);
-  if (stranger !== null) {
+  const stranger = cases.find(
+    ({ config }) => code !== null && !runsSchedulesOf(code, config.kernel),
+  );
+  if (stranger !== undefined) {
     throw new UsageError(
-      `${from}: this is a schedule for the port of Linux ${stranger}; leave --kernel-src out, or ` +
-        'give a tree of that version',
+      `${from}: this is a schedule for the port of Linux ${stranger.config.kernel}; leave ` +
+        '--kernel-src out, or give a tree of that version',
     );
   }
   const drawn = askedPictures(options).find(([kind]) => kind !== 'html');
@@ -136,45 +136,6 @@ function testCase(one: ReplayCase, breaker: Breaker): TestCase {
 function exitCodeFor(unexpected: readonly Breaker[]): number {
   const lost = unexpected.some((breaker) => breaker !== 'nobody');
   return exitCodeOf({ lost, notShown: unexpected.length > 0 });
-}
-
-/**
- * The version of a schedule that a kernel's code can't run: it needs a tree of its own version,
- * unless it is one for 6.1; null if there is none.
- */
-function notOf({ driver, info }: KernelCode, cases: readonly ReplayCase[]): string | null {
-  const own = driver.image === undefined ? '6.1' : portOf(info.version);
-  const stranger = cases.find(({ config: { kernel } }) => kernel !== '6.1' && kernel !== own);
-  return stranger?.config.kernel ?? null;
-}
-
-/** A token is recognised by its first characters, unless there is such a file. */
-function casesOf(what: string): ReplayCase[] {
-  const isToken = /^v\d+\./.test(what) && !existsSync(what);
-  try {
-    return isToken ? [replayToken(what)] : parseReplayText(textOf(what));
-  } catch (error) {
-    if (!(error instanceof ReplayError)) throw error;
-    throw new UsageError(isToken ? error.message : `${nameOf(what)}: ${error.message}`);
-  }
-}
-
-/** What stands for standard input. */
-const STANDARD_INPUT = '-';
-
-function nameOf(path: string): string {
-  return path === STANDARD_INPUT ? 'standard input' : path;
-}
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path === STANDARD_INPUT ? 0 : path, 'utf8');
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
-    const why = code === 'ENOENT' ? 'there is no such file' : `it can't be read (${code})`;
-    const advice = 'give a token, which begins with v1., or a replay file';
-    throw new UsageError(`${nameOf(path)}: ${why}; ${advice}`);
-  }
 }
 
 function emitSelftest(one: ReplayCase, info: KernelInfo | null): number {

@@ -8,6 +8,7 @@ import {
   jobsOption,
   timeLimitOption,
   POLICIES_SAY,
+  TELLING,
 } from '../../console/arguments.js';
 import { addPictureOptions } from '../../console/picture_options.js';
 import {
@@ -18,7 +19,6 @@ import {
   EXIT_UNREACHED,
   exitCodesText,
 } from '../../console/exit_codes.js';
-import { TELLING } from './policies.js';
 import { reporterOption } from '../../console/reporters.js';
 import type { ReviewOptions } from './review.js';
 

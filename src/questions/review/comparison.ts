@@ -4,9 +4,9 @@ import { driverOf } from '../../guest/perf/kernel.js';
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
 import { PROPERTY_NAMES, type PropertyName } from '../../judge/properties.js';
 import type { Counterexample } from '../../campaign/campaign.js';
-import type { Change, ChangeKind, CompareOptions, Comparison } from './compare.js';
+import type { Change, ChangeKind, CompareOptions, Comparison } from '../../campaign/compare.js';
 import type { Breaking, Crash } from '../../campaign/side.js';
-import { compareDrivers } from './compare.js';
+import { compareDrivers } from '../../campaign/compare.js';
 import { type AccessComparison, compareAccesses, type Parting } from './parting.js';
 
 /** The review of one policy on one CPU. */

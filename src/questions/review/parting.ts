@@ -5,7 +5,7 @@ import { type Draw, drawOf } from '../../schedule/draw.js';
 import { type Access, AccessLog, partsAt, type SwitchCosts } from './access_log.js';
 import type { Shape } from '../../machine/config.js';
 import { ShapeCampaign } from '../../campaign/shape_campaign.js';
-import type { CompareOptions } from './compare.js';
+import type { CompareOptions } from '../../campaign/compare.js';
 import type { Crash } from '../../campaign/side.js';
 import type { Schedule } from '../../schedule/schedule.js';
 import type { Replay } from '../../schedule/token.js';

@@ -12,7 +12,7 @@ import { plural } from '../../console/text.js';
 import { reviewEach } from './each.js';
 import { noneReached, type Reached, reachedOf } from './reached.js';
 import { explainedAsync } from '../../console/kernel_source.js';
-import { namesKvm, namesOf, policiesOf } from '../../console/arguments.js';
+import { namesKvm, namesOf, policiesOf, TELLING } from '../../console/arguments.js';
 import { withPolicyFiles } from '../../console/policy_files.js';
 import { campaignsInWorkers } from '../../console/campaigns.js';
 import type { ReviewJob } from './worker.js';
@@ -26,7 +26,6 @@ import { checkPictures, type PictureOptions } from '../../console/picture_option
 import { writePictures } from '../../tell/picture/write.js';
 import { checkReporters, type ReporterOptions, writeReports } from '../../console/reporters.js';
 import { printJson, printLines } from '../../console/output.js';
-import { TELLING } from './policies.js';
 import { type Counting, kvmIn, seriesIn, type Sides, sidesOf } from './sides.js';
 
 /** The build puts the worker's code beside this file. */

@@ -8,7 +8,7 @@ import { PORT } from '../../../src/guest/perf/lbr_port.js';
 import { findPolicy } from '../../../src/host/policy/index.js';
 import { findCpuModel } from '../../../src/hw/cpu_models.js';
 import { DEFAULT_SHAPES } from '../../../src/campaign/campaign.js';
-import { compareDrivers } from '../../../src/questions/review/compare.js';
+import { compareDrivers } from '../../../src/campaign/compare.js';
 import { PROPERTY } from '../../../src/judge/properties.js';
 import { caseOf, withDriver } from '../../../src/campaign/replay_file.js';
 import { Bench } from '../../../src/campaign/trial.js';

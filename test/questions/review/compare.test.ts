@@ -8,7 +8,7 @@ import { DEFAULT_SHAPES } from '../../../src/campaign/campaign.js';
 import type { Action } from '../../../src/schedule/table.js';
 import { Schedule } from '../../../src/schedule/schedule.js';
 import { AccessLog, type SwitchCosts } from '../../../src/questions/review/access_log.js';
-import { compareDrivers, type CompareOptions } from '../../../src/questions/review/compare.js';
+import { compareDrivers, type CompareOptions } from '../../../src/campaign/compare.js';
 import { type AccessComparison, compareAccesses } from '../../../src/questions/review/parting.js';
 import {
   crashOf,

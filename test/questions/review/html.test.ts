@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { ShapeCampaign } from '../../../src/campaign/shape_campaign.js';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
 import { PROPERTY } from '../../../src/judge/properties.js';
-import type { Change } from '../../../src/questions/review/compare.js';
+import type { Change } from '../../../src/campaign/compare.js';
 import type { Review } from '../../../src/questions/review/conclusion.js';
 import { reviewHtml } from '../../../src/questions/review/html.js';
 import { goldenCase } from '../../rig/stories.js';

@@ -2,21 +2,21 @@
  * What changes when one driver replaces another. Both drivers run the suite with the same seeds,
  * and each failing schedule of one driver is tried on the other.
  */
-import { driverOf } from '../../guest/perf/kernel.js';
-import type { DriverKind } from '../../guest/perf/lbr_driver.js';
-import { PORT } from '../../guest/perf/lbr_port.js';
-import { knownFailure, notApplicable } from '../../judge/declared.js';
-import { POLICIES } from '../../host/policy/index.js';
-import type { LbrPolicy } from '../../host/policy/policy.js';
-import { PROPERTIES, PROPERTY_NAMES, type PropertyName } from '../../judge/properties.js';
-import { CPU_MODELS } from '../../hw/cpu_models.js';
-import { type Draw, drawOf } from '../../schedule/draw.js';
-import { Schedule } from '../../schedule/schedule.js';
-import type { Shape } from '../../machine/config.js';
-import type { CampaignOptions, Counterexample } from '../../campaign/campaign.js';
-import { GUESTS_ONLY } from '../../campaign/campaign.js';
-import { ShapeCampaign } from '../../campaign/shape_campaign.js';
-import { type Breaking, type Crash, onlyOnOne, Side } from '../../campaign/side.js';
+import { driverOf } from '../guest/perf/kernel.js';
+import type { DriverKind } from '../guest/perf/lbr_driver.js';
+import { PORT } from '../guest/perf/lbr_port.js';
+import { knownFailure, notApplicable } from '../judge/declared.js';
+import { POLICIES } from '../host/policy/index.js';
+import type { LbrPolicy } from '../host/policy/policy.js';
+import { PROPERTIES, PROPERTY_NAMES, type PropertyName } from '../judge/properties.js';
+import { CPU_MODELS } from '../hw/cpu_models.js';
+import { type Draw, drawOf } from '../schedule/draw.js';
+import { Schedule } from '../schedule/schedule.js';
+import type { Shape } from '../machine/config.js';
+import type { CampaignOptions, Counterexample } from './campaign.js';
+import { GUESTS_ONLY } from './campaign.js';
+import { ShapeCampaign } from './shape_campaign.js';
+import { type Breaking, type Crash, onlyOnOne, Side } from './side.js';
 
 /** `lost`: the property fails in a schedule in which it held before. `gained`: the opposite. */
 export type ChangeKind = 'lost' | 'gained';
