@@ -21,6 +21,8 @@ const config: Options = {
     verify_worker: 'src/questions/verify/worker.ts',
     review_worker: 'src/questions/review/worker.ts',
     explore_worker: 'src/questions/explore/worker.ts',
+    bisect_worker: 'src/questions/campaign/bisect_worker.ts',
+    bisect_loss_worker: 'src/questions/campaign/bisect_loss_worker.ts',
     cost_worker: 'src/questions/cost/worker.ts',
     explore_image_worker: 'src/questions/explore/image_worker.ts',
   },

@@ -17,6 +17,7 @@ import { watchOutput } from './console/output.js';
 import { packageVersion } from './console/version.js';
 import { PolicyError } from './host/policy/guarded.js';
 import { NoGuestLbr } from './machine/no_guest_lbr.js';
+import { campaignCommand } from './questions/campaign/command.js';
 import { conformCommand } from './questions/conform/command.js';
 import { corpusCommand } from './questions/corpus/command.js';
 import { explainCommand } from './questions/explain/command.js';
@@ -53,6 +54,7 @@ function program(done: (code: number) => void): Command {
     conformCommand(done),
     corpusCommand(done),
     costCommand(done),
+    campaignCommand(done),
     lookCommand(done),
     kernelCommand(),
     explainCommand(),

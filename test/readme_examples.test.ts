@@ -39,6 +39,10 @@ const NOT_RUN: ReadonlyMap<string, string> = new Map([
 /** Blocks that are no output of a command, by their first words, with the reason. */
 const NOT_SHOWN: ReadonlyMap<string, string> = new Map([
   ['             1  2  3', 'test/readme.test.ts compares the matrix with the declarations'],
+  [
+    'vlbr campaign bisect',
+    'a clone of the kernel; test/questions/campaign has one of a few commits',
+  ],
   ['vlbr new policy', 'commands that write files; test/questions/new_policy runs them'],
 ]);
 

@@ -14,7 +14,7 @@ export const EXIT_CUT_SHORT = 4;
 /** What is known to fail was not met. */
 export const EXIT_NOT_SHOWN = 5;
 export const EXIT_NOT_WRITTEN = 6;
-/** Nothing is lost as far as it ran, and not all of it could be run. */
+/** Not all that was given can be run, and nothing is lost in the rest. */
 export const EXIT_PARTIAL = 7;
 /** What was to be looked at was not reached, so nothing can be said of it. */
 export const EXIT_UNREACHED = 8;
@@ -32,7 +32,9 @@ export const EXIT_MEANINGS: Readonly<Record<number, string>> = {
     'cut short (--time-limit, SIGTERM, Ctrl-C, memory); nothing unexpected until then',
   [EXIT_NOT_SHOWN]: 'a known failure did not show, or a risk was never met: too few runs',
   [EXIT_NOT_WRITTEN]: "the report or a file can't be written (full disk, closed pipe)",
-  [EXIT_PARTIAL]: 'vlbr review: nothing is lost, but only a part of what was given runs here',
+  [EXIT_PARTIAL]:
+    'only a part of what was given runs here: vlbr review loses nothing in it, and vlbr campaign ' +
+    'bisect is left with several commits',
   [EXIT_UNREACHED]:
     'vlbr review: none of the changed lines was reached, so it says nothing of them',
 };

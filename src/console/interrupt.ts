@@ -137,6 +137,11 @@ export class Interrupt<P> {
     this.line.update(progress);
   }
 
+  /** Says something at once, on standard error. */
+  say(text: string): void {
+    this.line.say(text);
+  }
+
   private readonly hear = (): void => {
     Atomics.store(this.stop, 0, 1);
     this.control.abort();

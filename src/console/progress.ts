@@ -25,6 +25,9 @@ function say(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
+/** The line of work whose progress another line shows. */
+export const NO_LINE: ProgressLine<unknown> = { update: () => {}, say, end: () => {} };
+
 /**
  * Begins a line on standard error, if there is somebody to show progress to.
  *
@@ -37,7 +40,7 @@ export function progressLine<P>(
   shown: (progress: P, seconds: number) => Shown,
 ): ProgressLine<P> {
   if (!process.stdout.isTTY || !process.stderr.isTTY) {
-    return { update: () => {}, say, end: () => {} };
+    return NO_LINE;
   }
   const bar = new cliProgress.SingleBar({
     stream: process.stderr,

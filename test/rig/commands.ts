@@ -9,6 +9,7 @@ import { ALL_POLICIES } from '../../src/host/policy/index.js';
 import { kvm } from '../../src/host/policy/kvm.js';
 import { CPU_MODELS } from '../../src/hw/cpu_models.js';
 import { PROPERTY_NAMES } from '../../src/judge/properties.js';
+import { campaignCommand } from '../../src/questions/campaign/command.js';
 import { conformCommand } from '../../src/questions/conform/command.js';
 import { corpusCommand } from '../../src/questions/corpus/command.js';
 import { explainCommand } from '../../src/questions/explain/command.js';
@@ -29,7 +30,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 function commandsOf(): Command[] {
   const done = (): void => {};
   const judges = [verifyCommand, exploreCommand, replayCommand, reviewCommand, conformCommand];
-  const makers = [...judges, lookCommand, costCommand];
+  const makers = [...judges, campaignCommand, lookCommand, costCommand];
   return [
     ...makers.map((make) => make(done)),
     corpusCommand(done),
