@@ -42,8 +42,8 @@ export interface Bisection {
   readonly judged: readonly Judged[];
   /** The first bad commit is one of these, from old to new; all of the range at the worst. */
   readonly suspects: readonly Commit[];
-  /** How the schedule ends on the last of them, or on one after it; null without a schedule. */
-  readonly ending: Failing | null;
+  /** The first commit that is known to fail, and how; null without a schedule. */
+  readonly failing: { readonly hash: string; readonly ending: Failing } | null;
   readonly interrupted: boolean;
   readonly elapsed_s: number;
 }
@@ -107,7 +107,7 @@ async function bisected(
           : await subjectBy(range, ends, asked.campaign, kernels);
     if (subject === null) {
       const suspects = await listed(repository, all, []);
-      const nothing = { subject, changing: null, judged: [], ending: null };
+      const nothing = { subject, changing: null, judged: [], failing: null };
       return { range, commits, ...nothing, suspects, interrupted: true };
     }
     return await halved(range, subject, kernels, interrupt, commits);
@@ -150,9 +150,10 @@ async function halved(
     commitsBetween(repository, part, 'halving', kernels.files);
   const { left, interrupted } = await searched(all, between, judge);
   const suspects = await listed(repository, left, kernels.files);
-  const last = judged.find(({ commit }) => commit.hash === left.head)?.ending ?? subject.ending;
-  const ending = last.kind === 'fails' ? last : subject.ending;
-  return { range, subject, commits, changing, judged, suspects, ending, interrupted };
+  const last = judged.find(({ commit }) => commit.hash === left.head)?.ending;
+  const ending = last?.kind === 'fails' ? last : subject.ending;
+  const failing = { hash: left.head, ending };
+  return { range, subject, commits, changing, judged, suspects, failing, interrupted };
 }
 
 /** How the schedule ends on a commit; null if that was interrupted. */

@@ -4,7 +4,7 @@ import type { Bisection, Judged } from './bisect.js';
 import { replayCommand } from './bisect_text.js';
 
 export function bisectJson(result: Bisection): JsonReport {
-  const { range, subject, commits, changing, judged, suspects, ending, interrupted } = result;
+  const { range, subject, commits, changing, judged, suspects, failing, interrupted } = result;
   const campaign = subject?.campaign ?? null;
   return {
     schema: 'vlbr/bisect/1',
@@ -23,8 +23,8 @@ export function bisectJson(result: Bisection): JsonReport {
     judged: judged.map(judgedJson),
     first: !interrupted && suspects.length === 1 ? suspects[0] : null,
     suspects,
-    because: ending?.because ?? null,
-    token: ending?.token ?? null,
+    because: failing?.ending.because ?? null,
+    token: failing?.ending.token ?? null,
     replay: replayCommand(result),
     interrupted,
     elapsed_s: result.elapsed_s,

@@ -26,16 +26,15 @@ export function judgedLine({ commit, ending }: Judged): string {
 
 /** The command that shows the failure again; null if there is none. */
 export function replayCommand(result: Bisection): string | null {
-  const { range, subject, suspects, ending } = result;
-  if (subject === null || ending === null) return null;
-  const at = suspects.length === 1 ? suspects[0] : range.bad;
-  const where = ['--kernel-src', `${range.repository}@${at.hash.slice(0, DIGITS)}`];
+  const { range, subject, failing } = result;
+  if (subject === null || failing === null) return null;
+  const where = ['--kernel-src', `${range.repository}@${failing.hash.slice(0, DIGITS)}`];
   const words = policyWords(subject.replay.config.policy.name);
-  return ['vlbr replay', ending.token, ...where, ...words].join(' ');
+  return ['vlbr replay', failing.ending.token, ...where, ...words].join(' ');
 }
 
 export function bisectText(result: Bisection, colours: Colours): string[] {
-  const because = result.ending?.because ?? null;
+  const because = result.failing?.ending.because ?? null;
   const command = replayCommand(result);
   return [
     ...headLines(result, colours),

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { builtFolder } from '../../rig/built.js';
 import { CACHE_HOME, imageVersions } from '../../rig/images.js';
+import { wrongWithPrinted } from '../../rig/schemas.js';
 import { type KernelHistory, kernelHistory } from '../../rig/kernel_repository.js';
 
 /** Where nothing is in the cache yet, an image is built whole. */
@@ -46,6 +47,7 @@ describe.skipIf(imageVersions('6.1').length === 0)('bisecting', () => {
       const of = ['--policy', 'always', '--property', 'no-loss/task,callstack-true'];
       const { status, stdout, stderr } = bisect('', 'v1', 'v2', ...of, '--runs', '60', '--json');
       report = stdout;
+      expect(wrongWithPrinted(stdout)).toEqual([]);
       const json = JSON.parse(stdout) as Record<string, unknown>;
       const { repository, culprit, halves } = history;
       const short = repository.git('rev-parse', '--short=12', culprit);
