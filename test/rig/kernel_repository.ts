@@ -33,8 +33,9 @@ export interface KernelHistory {
   readonly repository: Repository;
   /** Nothing is saved any more when a task leaves the CPU. */
   readonly culprit: string;
-  /** A kernel that does not compile, beside the culprit and not. */
+  /** Kernels that do not compile: one before `v2`, and two before `hidden`. */
   readonly halves: readonly string[];
+  readonly hidden: string;
 }
 
 /**
@@ -63,6 +64,6 @@ export async function kernelHistory(folder: string, version: string): Promise<Ke
   repository.git('checkout', '-q', '-b', 'hidden', word);
   const first = repository.commit('perf/x86/lbr: Half of a change', { [LBR]: worded + broken });
   const both = repository.commit('perf/x86/lbr: Save nothing', { [LBR]: lost + broken });
-  repository.commit('perf/x86/lbr: The other half', { [LBR]: lost });
-  return { repository, culprit, halves: [half, first, both] };
+  const hidden = repository.commit('perf/x86/lbr: The other half', { [LBR]: lost });
+  return { repository, culprit, halves: [half, first, both], hidden };
 }

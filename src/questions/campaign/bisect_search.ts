@@ -12,7 +12,7 @@ export interface Searched {
   readonly interrupted: boolean;
 }
 
-/** Beside a commit of which nothing can be said, others are as bad: each turn goes far from all before. */
+/** Beside a commit of which nothing can be said are others: each turn goes far from all before. */
 const GOLDEN = 0.618;
 
 /**

@@ -1,4 +1,4 @@
-/** What is bisected: a schedule that breaks a property on the bad commit, and not on the good one. */
+/** What is bisected: a schedule that breaks a property on the bad commit, not on the good one. */
 import type { Change } from '../../campaign/compare.js';
 import { caseOf, type ReplayCase } from '../../campaign/replay_file.js';
 import type { Breaking } from '../../campaign/side.js';
@@ -73,7 +73,7 @@ export async function subjectOf(
   if (better.kind === 'skipped') throw unjudged(range.good, better.why);
   if (better.kind === 'fails') {
     throw new UsageError(
-      `${nameOf(range.good)}: the schedule breaks ${what} there as well, so it is not a good commit`,
+      `${nameOf(range.good)}: the schedule breaks ${what} there, so it is not a good commit`,
     );
   }
   return { replay, by, ending: worse, campaign: null, others: [] };
@@ -103,8 +103,9 @@ export async function subjectBy(
   if (lost.length === 0) {
     const { runs, seed, policies, cpu } = campaign;
     throw new UsageError(
-      `${nameOf(range.bad)}: it loses nothing in ${plural(runs, 'run')} of seed ${seed} on ${cpu} ` +
-        `under ${policies.join(', ')}; give more --runs, another --policy or --cpu, or a schedule`,
+      `${nameOf(range.bad)}: it loses nothing in ${plural(runs, 'run')} of seed ${seed} on ` +
+        `${cpu} under ${policies.join(', ')}; give more --runs, another --policy or --cpu, or a ` +
+        'schedule',
     );
   }
   const loss = lost.reduce((best, change) => (isBetter(change, best) ? change : best));

@@ -76,8 +76,8 @@ function subjectLines({
   const found =
     campaign === null ? '' : `, found by ${plural(campaign.runs, 'run')} of seed ${campaign.seed}`;
   const what =
-    `lost: ${property} under ${config.policy.name} on ${config.model.name} (${who}), on a schedule ` +
-    `of ${plural(schedule.length, 'action')}${found}`;
+    `lost: ${property} under ${config.policy.name} on ${config.model.name} (${who}), on a ` +
+    `schedule of ${plural(schedule.length, 'action')}${found}`;
   const more = others.length === 0 ? [] : wrap(`also lost: ${others.join(', ')}`, '', '  ');
   return [...wrap(what, '', '  '), ...more];
 }
@@ -95,7 +95,8 @@ function answerLines(result: Bisection, colours: Colours): string[] {
     ];
   }
   const why = interrupted ? 'cut short' : "some of them can't be judged";
-  const head = `The first commit that ${lost} is one of ${plural(suspects.length, 'commit')} (${why}):`;
+  const count = plural(suspects.length, 'commit');
+  const head = `The first commit that ${lost} is one of ${count} (${why}):`;
   const listed =
     suspects.length > LISTED_MAX ? [suspects[0], suspects[suspects.length - 1]] : suspects;
   return [

@@ -9,7 +9,7 @@ import { openTree } from './tree.js';
 export class CommitImages {
   private readonly repository: string;
   private readonly options: ImageOptions;
-  /** Folders of the trees so far, the last one first: it is the likeliest to have the same files. */
+  /** Folders of the trees so far, the last one first: it is likely to have the same files. */
   private trees: readonly string[] = [];
   private readonly read: Set<string> = new Set(GENERATED_FROM);
 

@@ -51,7 +51,7 @@ describe('the search for the first commit that fails', () => {
     }
   });
 
-  it('passes over what can not be judged, and finds the commit if that lies elsewhere', async () => {
+  it('passes over what can not be judged, and finds what lies elsewhere', async () => {
     for (let bad = 0; bad < 20; bad++) {
       // oxlint-disable-next-line no-await-in-loop
       const { suspects, asked } = await run(20, (n) =>
