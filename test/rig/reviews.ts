@@ -3,7 +3,7 @@ import { ShapeCampaign } from '../../src/campaign/shape_campaign.js';
 import { PORT } from '../../src/guest/perf/lbr_port.js';
 import { PROPERTY } from '../../src/judge/properties.js';
 import type { Counterexample } from '../../src/campaign/campaign.js';
-import type { Change } from '../../src/questions/review/compare.js';
+import type { Change } from '../../src/campaign/compare.js';
 import type { Review } from '../../src/questions/review/conclusion.js';
 import { goldenCase } from './stories.js';
 
