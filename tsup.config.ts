@@ -24,6 +24,7 @@ const config: Options = {
     bisect_worker: 'src/questions/campaign/bisect_worker.ts',
     bisect_loss_worker: 'src/questions/campaign/bisect_loss_worker.ts',
     cost_worker: 'src/questions/cost/worker.ts',
+    store_worker: 'src/store/worker.ts',
     explore_image_worker: 'src/questions/explore/image_worker.ts',
   },
   format: 'esm',

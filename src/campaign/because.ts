@@ -19,6 +19,13 @@ export function partingOf(replay: ReplayCase, breaker: Breaker): Parting | null 
   return first === null || first.wrong === null ? first : watch(replay, breaker, first.wrong);
 }
 
+/** What decides a failure, as one word that tells causes apart. */
+export function causeKey(parting: Parting | null): string {
+  if (parting === null) return 'unknown';
+  const { by, within } = parting.point;
+  return [within?.name, by.who === 'hardware' ? by.who : by.name].filter(Boolean).join(' > ');
+}
+
 function watch(
   { config, property, schedule }: ReplayCase,
   by: 'policy' | 'kernel',

@@ -33,6 +33,7 @@ function commandsOf(): Command[] {
   const makers = [...judges, campaignCommand, lookCommand, costCommand];
   return [
     ...makers.map((make) => make(done)),
+    campaignCommand(done),
     corpusCommand(done),
     kernelCommand(),
     explainCommand(),

@@ -25,6 +25,7 @@ export interface BisectOptions {
   readonly runs?: number;
   readonly seed?: number;
   readonly jobs?: number;
+  readonly width?: number;
   readonly json?: boolean;
 }
 

@@ -1,8 +1,6 @@
 /** The command line of `vlbr conform`. */
 import { Command, Option } from 'commander';
 import {
-  addWidthOption,
-  DRIVER_DEFAULT_SAYS,
   KERNEL_SRC_SAYS,
   runsNumber,
   SEED_SAYS,
@@ -15,7 +13,6 @@ import {
   EXIT_LOST,
   exitCodesText,
 } from '../../console/exit_codes.js';
-import { helpText } from '../../console/help.js';
 import { DRIVERS } from '../../console/drivers.js';
 import { reporterOption } from '../../console/reporters.js';
 import type { ConformOptions } from './options.js';
@@ -48,13 +45,12 @@ const EXITS = exitCodesText({
 
 /** @param done - receives the exit code. */
 export function conformCommand(done: (code: number) => void): Command {
-  const command = new Command('conform')
+  return new Command('conform')
     .description("compare the port with a kernel's own code, access by access")
     .addOption(
-      new Option(
-        '--driver <name>',
-        `compare the whole path, or its lbr.c alone, call by call; ${DRIVER_DEFAULT_SAYS}`,
-      ).choices(DRIVERS.filter((name) => name !== 'port')),
+      new Option('--driver <name>', 'compare the whole path, or its lbr.c alone, call by call')
+        .choices(DRIVERS.filter((name) => name !== 'port'))
+        .default(undefined, 'what --kernel-src is; kernel for a tree'),
     )
     .option('--kernel-src <path>', KERNEL_SRC_SAYS)
     .option('--cpu <names>', 'CPU models, separated by commas', 'all')
@@ -62,10 +58,9 @@ export function conformCommand(done: (code: number) => void): Command {
     .option('--runs <n>', 'schedules of 60 actions, or sequences of calls', runsNumber, 20_000)
     .option('--seed <n>', SEED_SAYS, seedNumber, 1)
     .addOption(timeLimitOption())
-    .addOption(reporterOption());
-  return addWidthOption(command)
+    .addOption(reporterOption())
     .option('--json', 'one JSON object on standard output')
-    .addHelpText('after', helpText(HELP, EXITS))
+    .addHelpText('after', `${HELP}\n${EXITS}`)
     .action(async (options: ConformOptions) => {
       const { conform } = await import('./conform.js');
       done(await conform(options));

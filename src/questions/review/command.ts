@@ -1,7 +1,6 @@
 /** The command line of `vlbr review`. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import {
-  addWidthOption,
   runsNumber,
   SEED_SAYS,
   seedNumber,
@@ -20,7 +19,6 @@ import {
   EXIT_UNREACHED,
   exitCodesText,
 } from '../../console/exit_codes.js';
-import { helpText } from '../../console/help.js';
 import { reporterOption } from '../../console/reporters.js';
 import type { ReviewOptions } from './review.js';
 
@@ -34,8 +32,8 @@ uncovers what Linux 6.1 does wrong itself, while something is gained.
 Lines of a series that were not reached are named, as far as they have code.
 
 The default policies are those under which a guest's kernel shows: the sound designs, each of
-another kind, and the model of KVM. A series that changes KVM is run on the tree's own KVM as well
-(policy kvm), and on that alone if it changes nothing else.
+another kind, and the model of KVM. A series that changes KVM is run on the tree's own KVM as
+well (policy kvm), and on that alone if it changes nothing else.
 
 With --each, each patch is reviewed against the tree before it, too: what a later one mends is a
 loss. A patch after which the tree does not build is reviewed together with the next.
@@ -60,7 +58,7 @@ export function reviewCommand(done: (code: number) => void): Command {
     .option('--kernel-src <path>', TREE_SAYS)
     .option('--reverse', 'the tree has the patches: what did they fix?')
     .option('--each', 'review each patch of the series as well: which of them loses what?')
-    .option('--policy <names>', `${POLICIES_SAY} (default: ${TELLING})`)
+    .addOption(new Option('--policy <names>', POLICIES_SAY).default(undefined, TELLING))
     .option('--property <names>', 'properties, likewise', 'all')
     .option('--cpu <names>', 'CPU models, likewise', 'skylake,haswell')
     .option('--runs <n>', 'runs for each policy, CPU and side', runsNumber, 500)
@@ -68,9 +66,9 @@ export function reviewCommand(done: (code: number) => void): Command {
     .addOption(jobsOption())
     .addOption(timeLimitOption())
     .addOption(reporterOption());
-  return addWidthOption(addPictureOptions(command, ['html']))
+  return addPictureOptions(command, ['html'])
     .option('--json', 'one JSON object on standard output')
-    .addHelpText('after', helpText(HELP, EXITS))
+    .addHelpText('after', `${HELP}\n${EXITS}`)
     .action(async (patches: string[], options: ReviewOptions) => {
       const { review } = await import('./review.js');
       done(await review(patches, options));

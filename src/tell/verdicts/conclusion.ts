@@ -5,7 +5,7 @@ import { plural, textWidth, wrap } from '../../console/text.js';
 import { findPolicy } from '../../host/policy/index.js';
 import { POLICY_PROPERTIES, type PropertyName } from '../../judge/properties.js';
 import { keptSchedules } from '../kept_schedules.js';
-import { isUnexpected, numbered, type Numbered } from './counterexamples.js';
+import { numbered, type Numbered } from './counterexamples.js';
 import type { Campaign } from './text.js';
 
 /** What a policy may break and still keep every stack: it does more than it has to. */
@@ -34,14 +34,18 @@ function rowsOf({ policies, report }: Campaign): Row[] {
 }
 
 /** Whether any run has had a say. */
-export function isJudged({ verdict, runs }: Result): boolean {
+function isJudged({ verdict, runs }: Result): boolean {
   return verdict === 'not applicable' || runs > 0;
 }
 
-/** A line for each policy, or for several that end alike; wrapped. */
-export function conclusionLines(campaign: Campaign, colours: Colours): string[] {
+/**
+ * A line for each policy, or for several that end alike; wrapped.
+ *
+ * @param hints - whether it says by which --show a counterexample is told.
+ */
+export function conclusionLines(campaign: Campaign, colours: Colours, hints: boolean): string[] {
   const rows = rowsOf(campaign);
-  const found = numbered(campaign.report);
+  const found = hints ? numbered(campaign.report) : [];
   const groups = new Map<Label, string[]>();
   const broken: [label: string, text: string][] = [];
   for (const row of rows) {
@@ -114,9 +118,12 @@ function worstText({ policy, results }: Row, found: readonly Numbered[]): string
     const { config, property: shows, whose } = replay;
     return config.policy.name === policy && shows === property && whose === 'policy';
   });
-  const explain = kept === undefined ? '' : `, explain ${kept.number}`;
   const length = plural(counterexample?.actions.length ?? 0, 'action');
-  return `${property} in ${length} (--show ${one?.number ?? 'all'}${explain})`;
+  const see = [
+    ...(one === undefined ? [] : [`--show ${one.number}`]),
+    ...(kept === undefined ? [] : [`explain ${kept.number}`]),
+  ];
+  return `${property} in ${length}${see.length === 0 ? '' : ` (${see.join(', ')})`}`;
 }
 
 /** What the guest's kernel breaks by itself. */
@@ -127,9 +134,10 @@ function kernelText(
   const { kernelFindings } = report;
   if (kernelFindings.length === 0) return [];
   const names = [...new Set(kernelFindings.map(({ property }) => property))].join(', ');
-  const unknown = found.filter((one) => 'finding' in one.of && isUnexpected(one)).length;
+  const unknown = byKernel.unknown.length;
+  const see = found.length === 0 ? '' : ' (--show kernel)';
   const known = unknown === 0 ? 'all known' : `${unknown} not known`;
-  const text = `breaks ${names} by itself: ${known}, against no policy (--show kernel)`;
+  const text = `breaks ${names} by itself: ${known}, against no policy${see}`;
   return [[`Linux ${byKernel.version}`, text]];
 }
 

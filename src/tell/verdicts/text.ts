@@ -92,8 +92,11 @@ export const VERDICT_WORDS: Readonly<Record<Verdict, string>> = {
 export interface Extent {
   /** What --show asks for: numbers, policies, POLICY/PROPERTY, `kernel` or `all`. */
   readonly show: readonly string[];
-  /** Only the conclusion and the matrix, or only the last line, and what is not expected. */
-  readonly only?: 'summary' | 'quiet';
+  /**
+   * Only the conclusion and the matrix, which may leave out how to see more (`verdicts`); or only
+   * the last line. With any of them, what is not expected.
+   */
+  readonly only?: 'summary' | 'verdicts' | 'quiet';
   /** Why cells are as they are, each action's count, and how often each situation was met. */
   readonly legend?: boolean;
 }
@@ -115,7 +118,8 @@ export function verifyText(
   const { report } = campaign;
   const all = numbered(report);
   const asked = shown(all, show);
-  const news = only === 'summary' ? [] : all.filter(isUnexpected);
+  const brief = only === 'summary' || only === 'verdicts';
+  const news = brief ? [] : all.filter(isUnexpected);
   const told = [...asked, ...news.filter((one) => !asked.includes(one))];
   const everything = legend || show.includes(SHOW_ALL);
   const counterexamples = counterexampleLines(campaign, told, colours);
@@ -124,14 +128,14 @@ export function verifyText(
   const last = countLine(campaign, colours);
   if (only === 'quiet') return [...withGap(counterexamples.slice(1)), ...unexpected, last];
   const conclusion = [
-    ...conclusionLines(campaign, colours),
+    ...conclusionLines(campaign, colours, only !== 'verdicts'),
     '',
     ...matrixLines(campaign, unexpectedOf(report), colours),
     '',
-    ...wrap(MORE_SAYS, '', '  '),
+    ...(only === 'verdicts' ? [] : wrap(MORE_SAYS, '', '  ')),
     last,
   ];
-  if (only === 'summary') return [...unexpected, ...conclusion];
+  if (brief) return [...unexpected, ...conclusion];
   return [
     ...headLines(campaign, colours),
     ...runLines(campaign),
@@ -273,7 +277,7 @@ function kernelLines({ byKernel }: Campaign, colours: Colours): string[] {
         '  ',
       );
   if (rows.length === 0) return head.length === 0 ? [] : [...head, ''];
-  const table = tableLines([`Linux ${version} by itself`, ''], rows);
+  const table = tableLines([`Linux ${version} by itself`, ''], rows, { wrapLast: true });
   return [...head, ...table.map((line, i) => (i === 0 ? colours.bold(line) : line)), ''];
 }
 
@@ -300,7 +304,7 @@ function unexpectedLines(campaign: Campaign, colours: Colours): string[] {
       property,
       `${verdict}, expected: ${expected}${expected === 'fails' ? ` (${ascii(reason)})` : ''}`,
     ]);
-    lines.push(...tableLines(['policy', 'property', 'verdict'], rows), '');
+    lines.push(...tableLines(['policy', 'property', 'verdict'], rows, { wrapLast: true }), '');
     lines.push(...declareLines(unexpected));
     if (unexpected.some(({ expected }) => expected === 'fails')) {
       const text = 'A known failure that was not met may need more --runs, or other machines.';

@@ -1,0 +1,140 @@
+/** The command lines of campaigns that are kept in a directory. */
+import { Command } from 'commander';
+import {
+  collect,
+  driverOption,
+  jobsOption,
+  KERNEL_SRC_SAYS,
+  kernelOption,
+  runsNumber,
+  SEED_SAYS,
+  seedNumber,
+  timeLimitOption,
+  widthOption,
+} from '../../console/arguments.js';
+import {
+  EXIT_CUT_SHORT,
+  EXIT_EXPECTED,
+  EXIT_LOST,
+  EXIT_NOT_SHOWN,
+  exitCodesText,
+  PLAIN_EXITS,
+} from '../../console/exit_codes.js';
+import { addShapeOptions, addWithoutOption } from '../../console/machine_options.js';
+import { reporterOption } from '../../console/reporters.js';
+import type { ReportOptions, RunOptions } from './kept.js';
+
+const DIRECTORY_SAYS = 'directory of the campaign';
+const JSON_SAYS = 'one JSON object on standard output';
+
+const HELP = `
+The work is cut into units of some seconds. What a unit finds depends on the campaign alone, so
+the report is the same for any number of threads, however often the work was ended or killed.
+Each failure is one entry for each policy (or kernel), property and the code that decides it.
+
+Examples:
+  vlbr campaign run nightly --policy all --runs 1000000
+  vlbr campaign resume nightly --time-limit 8h
+  vlbr campaign status nightly
+  vlbr campaign report nightly --reporter junit=nightly.xml`;
+
+const EXITS = exitCodesText({
+  [EXIT_EXPECTED]:
+    'everything came out as expected: what a policy declares as a known failure fails, and ' +
+    'everything else holds',
+  [EXIT_LOST]: "a property fails, and is no known failure of the policy, or of the guest's kernel",
+  [EXIT_CUT_SHORT]: 'there is work left, and nothing unexpected was met until now',
+  [EXIT_NOT_SHOWN]: null,
+});
+
+/** @param done - is told the exit code. */
+export function keptCommands(done: (code: number) => void): Command[] {
+  return [
+    runCommand(done),
+    resumeCommand(done),
+    statusCommand(),
+    stopCommand(),
+    reportCommand(done),
+  ];
+}
+
+function runCommand(done: (code: number) => void): Command {
+  const command = new Command('run')
+    .description('begin a campaign, and work on it')
+    .argument('<directory>', 'new directory for the campaign')
+    .option('--policy <names>', 'policies by commas (see: vlbr list policies)', 'all')
+    .option('--property <names>', 'properties, likewise (see: vlbr list properties)', 'all')
+    .option('--cpu <names>', 'CPU models, likewise (see: vlbr list cpus)', 'skylake')
+    .addOption(kernelOption())
+    .addOption(driverOption())
+    .option('--kernel-src <path>', `${KERNEL_SRC_SAYS}; repeatable`, collect);
+  addShapeOptions(command)
+    .option('--runs <n>', 'runs for each policy, CPU and kernel', runsNumber, 100_000)
+    .option('--seed <n>', SEED_SAYS, seedNumber, 1)
+    .option('--no-shorten', 'no exploration for schedules shorter than those found');
+  return addReportOptions(addWithoutOption(command).addOption(jobsOption()))
+    .addOption(timeLimitOption())
+    .addHelpText('after', `${HELP}\n${EXITS}`)
+    .action(async (directory: string, options: RunOptions) => {
+      const { run } = await import('./kept.js');
+      done(await run(directory, options));
+    });
+}
+
+function resumeCommand(done: (code: number) => void): Command {
+  const command = new Command('resume')
+    .description('go on with a campaign that was ended or killed')
+    .argument('<directory>', DIRECTORY_SAYS)
+    .addOption(jobsOption());
+  return addReportOptions(command)
+    .addOption(timeLimitOption())
+    .addHelpText('after', EXITS)
+    .action(async (directory: string, options: ReportOptions) => {
+      const { resume } = await import('./kept.js');
+      done(await resume(directory, options));
+    });
+}
+
+function statusCommand(): Command {
+  return new Command('status')
+    .description('how far a campaign is')
+    .argument('<directory>', DIRECTORY_SAYS)
+    .addOption(widthOption())
+    .option('--json', JSON_SAYS)
+    .addHelpText('after', PLAIN_EXITS)
+    .action(async (directory: string, options: ReportOptions) => {
+      const { status } = await import('./kept.js');
+      status(directory, options);
+    });
+}
+
+function stopCommand(): Command {
+  return new Command('stop')
+    .description('have the process end that works on a campaign')
+    .argument('<directory>', DIRECTORY_SAYS)
+    .addHelpText('after', PLAIN_EXITS)
+    .action(async (directory: string) => {
+      const { stop } = await import('./kept.js');
+      await stop(directory);
+    });
+}
+
+function reportCommand(done: (code: number) => void): Command {
+  const command = new Command('report')
+    .description('what a campaign has found; where work is left, as far as it is known')
+    .argument('<directory>', DIRECTORY_SAYS);
+  return addReportOptions(command)
+    .addHelpText('after', EXITS)
+    .action(async (directory: string, options: ReportOptions) => {
+      const { report } = await import('./kept.js');
+      done(await report(directory, options));
+    });
+}
+
+function addReportOptions(command: Command): Command {
+  return command
+    .option('--show <n>', 'number of a failure: its schedule as a timeline; or all', collect)
+    .addOption(widthOption())
+    .addOption(reporterOption())
+    .option('--json', JSON_SAYS);
+}
