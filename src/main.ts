@@ -12,6 +12,7 @@ import {
   EXIT_USAGE,
   exitCodesText,
 } from './console/exit_codes.js';
+import { helpText } from './console/help.js';
 import { hearSignals, limitTime } from './console/interrupt.js';
 import { watchOutput } from './console/output.js';
 import { packageVersion } from './console/version.js';
@@ -31,6 +32,9 @@ import { replayCommand } from './questions/replay/command.js';
 import { reviewCommand } from './questions/review/command.js';
 import { verifyCommand } from './questions/verify/command.js';
 
+/** Columns of an option's text in `--help`, at least; on narrower terminals it is not wrapped. */
+const HELP_COLUMN_MIN = 20;
+
 /** The words that call a command. */
 function pathOf(command: Command): string {
   return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
@@ -41,7 +45,7 @@ function program(done: (code: number) => void): Command {
     .description("Does a guest's Last Branch Record stack survive every vCPU switch?")
     .version(packageVersion(), '-V, --version', 'print the version')
     .helpCommand(false)
-    .addHelpText('after', exitCodesText())
+    .addHelpText('after', helpText(exitCodesText()))
     .hook('preAction', (_, command) => {
       const { timeLimit } = command.opts<{ readonly timeLimit?: number }>();
       if (timeLimit !== undefined) limitTime(timeLimit);
@@ -67,6 +71,7 @@ function program(done: (code: number) => void): Command {
     command
       .exitOverride()
       .showHelpAfterError(`Try: ${pathOf(command)} --help`)
+      .configureHelp({ minWidthToWrap: HELP_COLUMN_MIN })
       .configureOutput({
         outputError: (text, write) => write(text.replace(/^error: /, 'vlbr: ')),
       });

@@ -76,6 +76,7 @@ const LEFTOVERS: readonly RegExp[] = [
   /\b(it|test|describe)\.(only|skip|todo)\b/,
   /[/]work[/]/,
   /[.]library\b/,
+  /^[<>]{7} /,
 ];
 
 interface File {
@@ -244,7 +245,7 @@ describe('tidy', () => {
     [`a line never has more than ${COLUMNS_MAX} columns`, typescript, columns],
     ['the model never takes time or chance from outside the schedule', src, nondeterminism],
     ['a room only imports rooms below it', src, importOffences],
-    ['no file has unfinished work, a focused test or a local path', written, leftovers],
+    ['no file has unfinished work, a conflict, a focused test or a local path', written, leftovers],
     ['each policy says what it cites, what it assumes and where it fails', src, policyExports],
     ['an MSR index is spelled in src/hw/msr_index.ts alone', typescript, msrLiterals],
   ])('%s', (_claim, files, rule) => {
@@ -283,6 +284,7 @@ describe('the rules of tidy', () => {
     ['unfinished work', leftovers, 'src/hw/a.ts', ['// TO', 'DO'].join('')],
     ['a focused test', leftovers, 'test/a.test.ts', ['it', 'only(f)'].join('.')],
     ['a local path', leftovers, 'docs/a.md', ['', 'work', 'main'].join('/')],
+    ['a conflict', leftovers, 'a.md', ['<<<<', '<<< HEAD'].join('')],
     ['a policy that says nothing', policyExports, 'src/host/policy/a.ts', 'export const a = {};'],
     ['an MSR index', msrLiterals, 'src/guest/perf/a.ts', 'rdmsr(0x1C9);'],
   ];

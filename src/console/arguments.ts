@@ -1,5 +1,5 @@
 /** Turns the words of a command line into what they name. */
-import { InvalidArgumentError, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { KERNEL_VERSIONS, type KernelVersion } from '../guest/perf/kernel.js';
 import { addedPolicies, ALL_POLICIES } from '../host/policy/index.js';
 import { kvm } from '../host/policy/kvm.js';
@@ -8,7 +8,7 @@ import type { LbrPolicy } from '../host/policy/policy.js';
 import { DRIVERS } from './drivers.js';
 import { UsageError } from './errors.js';
 import { guessOf } from './nearest.js';
-import { WIDTH_MIN } from './text.js';
+import { setTextWidth, WIDTH_MIN } from './text.js';
 
 /** A parser for a whole number within bounds, for commander. */
 export function wholeNumber(min: number, max: number): (text: string) => number {
@@ -45,6 +45,10 @@ export const KERNEL_SRC_SAYS: string =
   'kernel tree, a .tar of one, an lbr.c, or what vlbr kernel build wrote; default: the Debian ' +
   'package in /usr/src';
 
+/** What --driver is by default where the port is no choice. */
+export const DRIVER_DEFAULT_SAYS: string =
+  'default: what --kernel-src is, which is kernel for a tree';
+
 /** What --policy takes where policies of files can run. */
 export const POLICIES_SAY: string =
   'policies, or files with policies of your own, by commas (see: vlbr list policies)';
@@ -74,10 +78,9 @@ export function timeLimitOption(): Option {
 export function driverOption(): Option {
   return new Option(
     '--driver <name>',
-    "what guests run: the port, a kernel's own C (perf core and driver), or its lbr.c in the port",
-  )
-    .choices(DRIVERS)
-    .default(undefined, 'port, or kernel with --kernel-src');
+    "what guests run: the port, a kernel's own C (perf core and driver), or its lbr.c in the " +
+      'port; default: port, or kernel with --kernel-src',
+  ).choices(DRIVERS);
 }
 
 /** The option --kernel. */
@@ -87,11 +90,17 @@ export function kernelOption(): Option {
     .default(KERNEL_VERSIONS[0]);
 }
 
-/** The option --width. */
-export function widthOption(): Option {
-  return new Option('--width <n>', 'columns of the text')
-    .argParser(wholeNumber(WIDTH_MIN, 1000))
-    .default(undefined, "the terminal's, or 80");
+/**
+ * Adds --width. Whatever the command prints as text keeps to it, and to the terminal's width
+ * without it; the lines of JSON are the same on every terminal.
+ */
+export function addWidthOption(command: Command): Command {
+  const says = "columns of the text (default: the terminal's, or 80)";
+  const option = new Option('--width <n>', says).argParser(wholeNumber(WIDTH_MIN, 1000));
+  return command.addOption(option).hook('preAction', (_, called) => {
+    const { json, width } = called.opts<{ readonly json?: boolean; readonly width?: number }>();
+    if (json !== true) setTextWidth(width);
+  });
 }
 
 /** Collects the values of an option that may be given more than once. */

@@ -2,8 +2,6 @@
  * What the tool ends with, the same for all commands. Help and README list the same; a test holds
  * them to that.
  */
-import { wrap } from './text.js';
-
 export const EXIT_EXPECTED = 0;
 /** A failure that nobody declares: a property is lost. */
 export const EXIT_LOST = 1;
@@ -42,7 +40,7 @@ export const EXIT_MEANINGS: Readonly<Record<number, string>> = {
 const ALWAYS: readonly number[] = [EXIT_EXPECTED, EXIT_USAGE, EXIT_BUG, EXIT_NOT_WRITTEN];
 
 /**
- * The list of exit codes, as help shows it.
+ * The list of exit codes, as help shows it: a line for each.
  *
  * @param own - the codes that one command ends with, besides those that each can end with, and
  * what they say there; null for what the code says everywhere. Without it, all codes.
@@ -51,7 +49,7 @@ export function exitCodesText(own?: Readonly<Record<number, string | null>>): st
   const lines = Object.entries(EXIT_MEANINGS).flatMap(([key, meaning]) => {
     const code = Number(key);
     if (own !== undefined && !(code in own) && !ALWAYS.includes(code)) return [];
-    return wrap(own?.[code] ?? meaning, `  ${key.padEnd(5)}`, '       ');
+    return [`  ${key.padEnd(5)}${own?.[code] ?? meaning}`];
   });
   return ['', 'Exit codes:', ...lines].join('\n');
 }

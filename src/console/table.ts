@@ -21,9 +21,6 @@ const NO_BORDERS = {
   middle: '',
 };
 
-/** Columns that a wrapped column has at least. */
-const LAST_MIN = 16;
-
 /** Spaces between two columns. */
 const GAP = 2;
 
@@ -32,40 +29,70 @@ function cellWidth(cell: string): number {
   return stripVTControlCharacters(cell).length;
 }
 
-/** Options of one table: which columns are numbers, and how wide the last may be. */
+/** Options of one table. */
 export interface TableOptions {
   /** All columns but the first are aligned to the right. */
   readonly numeric?: boolean;
-  /** The last column is wrapped, so that the table fits its width. */
-  readonly wrapLast?: boolean;
+  /** Stands before each line. */
+  readonly indent?: string;
 }
 
-/** A table as lines, without trailing spaces. */
+/**
+ * A table as lines, without trailing spaces. Where it is wider than the text, the cells of its
+ * widest columns are wrapped; where its words are too wide as well, it is split. No word is broken.
+ */
 export function tableLines(
   head: readonly string[],
   rows: readonly (readonly string[])[],
   options: TableOptions = {},
 ): string[] {
-  const widths = columnWidths([head, ...rows]);
-  const colWidths = widths.map((width) => width + GAP);
-  if (options.wrapLast === true) {
-    const others = colWidths.slice(0, -1).reduce((sum, width) => sum + width, 0);
-    const left = Math.max(LAST_MIN, textWidth() - others);
-    colWidths[colWidths.length - 1] = Math.min(colWidths.at(-1) ?? 0, left);
-  }
+  const { numeric = false, indent = '' } = options;
+  const all = [head, ...rows];
+  const widths = columnWidths(all);
+  const words = columnWidths(all.map((row) => row.map(longestWord)));
+  const room = textWidth() - indent.length;
+  if (widthOf(words) > room && head.length > 2) return splitTable(head, rows, options);
+  const fitting = narrowed(widths, words, room);
   const table = new Table({
     head: [...head],
     chars: NO_BORDERS,
     style: { 'padding-left': 0, 'padding-right': GAP, head: [], border: [], compact: true },
-    colWidths,
-    colAligns: widths.map((_, i) => (options.numeric === true && i > 0 ? 'right' : 'left')),
-    wordWrap: options.wrapLast === true,
+    colWidths: fitting.map((width) => width + GAP),
+    colAligns: widths.map((_, i) => (numeric && i > 0 ? 'right' : 'left')),
+    wordWrap: fitting.some((width, i) => width < widths[i]),
   });
   for (const row of rows) table.push([...row]);
   return table
     .toString()
     .split('\n')
-    .map((line) => line.trimEnd());
+    .map((line) => `${indent}${line}`.trimEnd());
+}
+
+/** Columns of a line. */
+function widthOf(widths: readonly number[]): number {
+  return widths.reduce((sum, width) => sum + width + GAP, -GAP);
+}
+
+/** The longest word of a cell, which can't be wrapped. */
+function longestWord(cell: string): string {
+  return cell.split(' ').reduce((a, b) => (cellWidth(b) > cellWidth(a) ? b : a));
+}
+
+/**
+ * Takes from the widest columns until the table has room.
+ *
+ * @param least - what each column has at least.
+ */
+function narrowed(widths: readonly number[], least: readonly number[], room: number): number[] {
+  const fitting = [...widths];
+  const over = widthOf(fitting) - room;
+  for (let i = 0; i < over; i++) {
+    const can = fitting.map((width, column) => (width > least[column] ? width : 0));
+    const widest = Math.max(...can);
+    if (widest === 0) break;
+    fitting[can.lastIndexOf(widest)]--;
+  }
+  return fitting;
 }
 
 function columnWidths(rows: readonly (readonly string[])[]): number[] {
@@ -85,11 +112,12 @@ export function splitTable(
   options: TableOptions = {},
 ): string[] {
   const widths = columnWidths([head, ...rows]);
+  const room = textWidth() - (options.indent ?? '').length;
   const parts: number[][] = [];
   let part: number[] = [];
   let used = 0;
   for (let column = 1; column < widths.length; column++) {
-    if (part.length > 0 && used + GAP + widths[column] > textWidth()) {
+    if (part.length > 0 && used + GAP + widths[column] > room) {
       parts.push(part);
       part = [];
     }

@@ -8,8 +8,12 @@ function seconds(ns: number): string {
   return `${(ns / 1e9).toFixed(6)} s`;
 }
 
-/** A few lines for each guest. */
-export function guestsLines({ vms }: Recording, guests: readonly JoinedGuest[]): string[] {
+/** A few lines for each guest, behind an indent. */
+export function guestsLines(
+  { vms }: Recording,
+  guests: readonly JoinedGuest[],
+  indent = '',
+): string[] {
   return guests.flatMap(({ vm, guest, clock }) => {
     const { offset, uncertainty, from, compared, inSlice } = clock;
     const sure = from === 'given' ? 'as given' : `+- ${grouped(uncertainty / 1000)} us, estimated`;
@@ -18,7 +22,7 @@ export function guestsLines({ vms }: Recording, guests: readonly JoinedGuest[]):
       `${plural(guest.length, 'task switch')}; host's clock less its clock: ${seconds(offset)}, ` +
       `${sure}: ${grouped(inSlice)} of ${plural(compared, 'switch')} within the host's recording ` +
       'fall into slices of the right vCPU';
-    return wrap(text, '', '  ');
+    return wrap(text, indent, `${indent}  `);
   });
 }
 

@@ -4,7 +4,7 @@ import { SLICE_BOUNDS, type Statistics, statisticsOf } from '../recording/statis
 import type { VcpuThread } from '../recording/vcpus.js';
 import { printable } from '../recording/trace_error.js';
 import { tableLines } from '../console/table.js';
-import { grouped, plural, wrap } from '../console/text.js';
+import { grouped, plural, textWidth, wrap } from '../console/text.js';
 
 /** How messages speak of a VM. */
 function vmName({ vms }: HostSchedule, vm: number): string {
@@ -54,18 +54,19 @@ function vmLine(recording: Recording, vm: number): string {
   );
 }
 
-/** What was guessed, in a few lines. */
-export function guessLines(recording: Recording): string[] {
+/** What was guessed, in a few lines behind an indent. */
+export function guessLines(recording: Recording, indent = ''): string[] {
   const { vms, gapCount, losses, machines } = recording;
-  const lines = vms.slice(0, NAMED_MAX).flatMap((_, vm) => wrap(vmLine(recording, vm), '', '  '));
-  if (vms.length > NAMED_MAX) lines.push(`and ${plural(vms.length - NAMED_MAX, 'more VM')}`);
-  if (isGuessed(recording)) lines.push(...wrap(GUESS_SAYS, '', '  '));
-  if (machines.length > 1) lines.push(`machines: ${machines.map(quoted).join(', ')}`);
-  if (gapCount > 0 || losses > 0) lines.push(...gapLines(recording));
-  if (recording.interrupted)
-    lines.push('the reading was interrupted: this is what came until then');
-  return lines;
+  const texts = vms.slice(0, NAMED_MAX).map((_, vm) => vmLine(recording, vm));
+  if (vms.length > NAMED_MAX) texts.push(`and ${plural(vms.length - NAMED_MAX, 'more VM')}`);
+  if (isGuessed(recording)) texts.push(GUESS_SAYS);
+  if (machines.length > 1) texts.push(`machines: ${machines.map(quoted).join(', ')}`);
+  if (gapCount > 0 || losses > 0) texts.push(gapText(recording));
+  if (recording.interrupted) texts.push(INTERRUPTED_SAYS);
+  return texts.flatMap((text) => wrap(text, indent, `${indent}  `));
 }
+
+const INTERRUPTED_SAYS = 'the reading was interrupted: this is what came until then';
 
 function quoted(name: string): string {
   return `'${printable(name)}'`;
@@ -84,18 +85,18 @@ export function recordingLines(recording: Recording): string[] {
     ...sliceLines(statistics),
     ...exitLines(statistics),
     '',
-    ...gapLines(recording),
-    ...inferredLines(recording, statistics),
-    ...(recording.interrupted ? ['the reading was interrupted: this is what came until then'] : []),
+    ...wrap(gapText(recording), '', '  '),
+    ...wrap(inferredText(recording, statistics), '', '  '),
+    ...(recording.interrupted ? [INTERRUPTED_SAYS] : []),
   ];
 }
 
 function headLines({ form, lines, switches, from, to, machines }: Recording): string[] {
   const span = `${((to - from) / 1e9).toFixed(6)} s`;
   const what = `${plural(lines, 'line')} of ${form}, ${plural(switches, 'sched_switch event')}`;
-  const text = [`read: ${what} in ${span}`];
-  if (machines.length > 1) text.push(`machines in it: ${machines.map(quoted).join(', ')}`);
-  return text;
+  const texts = [`read: ${what} in ${span}`];
+  if (machines.length > 1) texts.push(`machines in it: ${machines.map(quoted).join(', ')}`);
+  return texts.flatMap((text) => wrap(text, '', '  '));
 }
 
 function vcpuLines(recording: Recording, { vcpus: counts }: Statistics): string[] {
@@ -104,8 +105,7 @@ function vcpuLines(recording: Recording, { vcpus: counts }: Statistics): string[
   const rows = vcpus.map((vcpu, i) => {
     const { switches, migrations, resident, exits } = counts[i];
     return [
-      vmName(recording, vcpu.vm),
-      String(vcpu.index),
+      `${vmName(recording, vcpu.vm)}/${vcpu.index}`,
       String(vcpu.pid),
       vcpu.comm,
       VCPU_BY[vcpu.vcpuFrom],
@@ -117,8 +117,7 @@ function vcpuLines(recording: Recording, { vcpus: counts }: Statistics): string[
     ];
   });
   const head = [
-    'VM',
-    'vCPU',
+    'VM/vCPU',
     'pid',
     'thread',
     'vCPU by',
@@ -181,11 +180,14 @@ function sliceLines(statistics: Statistics): string[] {
   const counts = slicesOf(statistics);
   const most = Math.max(1, ...counts);
   const width = Math.max(...counts.map((count) => grouped(count).length));
+  const heads = counts.map((count, i) => {
+    return `  ${SLICE_NAMES[i].padEnd(15)} ${grouped(count).padStart(width)} `;
+  });
+  const bar = Math.min(BAR_MAX, textWidth() - heads[0].length);
   return [
     'slices, from the switch to a vCPU to the next one:',
     ...counts.map((count, i) => {
-      const bar = '#'.repeat(Math.ceil((count / most) * BAR_MAX));
-      return `  ${SLICE_NAMES[i].padEnd(15)} ${grouped(count).padStart(width)} ${bar}`.trimEnd();
+      return `${heads[i]}${'#'.repeat(Math.ceil((count / most) * bar))}`.trimEnd();
     }),
   ];
 }
@@ -201,26 +203,26 @@ function exitLines({ reasons }: Statistics): string[] {
 
 const GAPS_SHOWN = 5;
 
-function gapLines({ gaps, gapCount, losses }: Recording): string[] {
+function gapText({ gaps, gapCount, losses }: Recording): string {
   if (gapCount === 0) {
     const lost = losses === 0 ? 'none' : `${plural(losses, 'report')}, none of which hides a vCPU`;
-    return [`lost events: ${lost}; gaps: none`];
+    return `lost events: ${lost}; gaps: none`;
   }
   const shown = gaps
     .slice(0, GAPS_SHOWN)
     .map(({ line, cpu, told }) => `line ${line} on CPU ${cpu}${told ? '' : ', not told'}`);
   const rest = gapCount > shown.length ? `; and ${grouped(gapCount - shown.length)} more` : '';
-  const text =
+  return (
     `lost events: ${plural(losses, 'report')}; ${plural(gapCount, 'gap')} in which a vCPU was ` +
-    `switched unseen: ${shown.join('; ')}${rest}`;
-  return wrap(text, '', '  ');
+    `switched unseen: ${shown.join('; ')}${rest}`
+  );
 }
 
-function inferredLines({ steps }: Recording, { inferred }: Statistics): string[] {
-  return [
+function inferredText({ steps }: Recording, { inferred }: Statistics): string {
+  return (
     `inferred: ${grouped(inferred)} of ${plural(steps.length, 'step')}, which the recording ` +
-      'proves and does not hold',
-  ];
+    'proves and does not hold'
+  );
 }
 
 /** The same as one JSON value; its keys are stable (README, "JSON"). */

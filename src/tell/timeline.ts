@@ -43,7 +43,7 @@ const INDENT = '      ';
 export function timeline(replay: ReplayCase, full = false): Timeline {
   const retelling = new Retelling(replay, (monitor, watch) => new Watcher(monitor, watch, full));
   const { breaker, machine, watcher } = retelling;
-  const lines = [bootLine(machine)];
+  const lines = bootLines(machine);
   for (const { number, head, possible, exits, lines: told } of retelling.actions(full)) {
     const counted = exits === 0 ? head : `${head} (${plural(exits, 'exit')})`;
     lines.push(...numbered(number, counted));
@@ -70,7 +70,7 @@ export function actionLines({ config, schedule }: ReplayCase): string[] {
   const bench = new Bench(config);
   const { machine } = bench;
   bench.boot();
-  const lines = [bootLine(machine)];
+  const lines = bootLines(machine);
   for (let i = 0; i < schedule.length; i++) {
     lines.push(...numbered(i + 1, actionLine(machine, schedule.action(i))));
     bench.step(schedule, i);
@@ -84,13 +84,13 @@ function numbered(number: number, text: string): string[] {
 }
 
 /** The places of the vCPUs at the start of the schedule. */
-function bootLine(machine: Machine): string {
+function bootLines(machine: Machine): string[] {
   const { vms, vcpus, pcpus } = machine.config.shape;
   const where = machine.vcpus.map(({ id, vm, pcpu }) =>
     pcpu < 0 ? `v${id} (VM ${vm}) off` : `v${id} (VM ${vm}) on p${pcpu}`,
   );
   const what = `${plural(vms, 'VM')} of ${plural(vcpus, 'vCPU')}, ${plural(pcpus, 'pCPU')}`;
-  return `  ${what}: ${where.join(', ')}`;
+  return wrap(`${what}: ${where.join(', ')}`, '  ', '    ');
 }
 
 /** Keeps the start and the end: the last line tells what broke. */

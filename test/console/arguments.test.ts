@@ -1,9 +1,17 @@
 /** Parsing of command-line arguments. */
 import fc from 'fast-check';
-import { InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { describe, expect, it } from 'vitest';
-import { collect, entryOf, namesOf, wholeNumber } from '../../src/console/arguments.js';
+import {
+  addWidthOption,
+  collect,
+  entryOf,
+  namesOf,
+  wholeNumber,
+} from '../../src/console/arguments.js';
 import { UsageError } from '../../src/console/errors.js';
+import { textWidth, WIDTH } from '../../src/console/text.js';
+import { inColumns } from '../rig/widths.js';
 
 const NAMES = ['no-loss/callstack', 'no-loss/any', 'no-leak/vm', 'balanced'] as const;
 
@@ -53,6 +61,30 @@ describe('wholeNumber', () => {
     for (const word of ['', ' 1', '1.0', '1e0', '0x1', 'one', '9'.repeat(30)]) {
       expect(() => parse(word)).toThrow(InvalidArgumentError);
     }
+  });
+});
+
+describe('addWidthOption', () => {
+  const taken = (...words: readonly string[]): number =>
+    inColumns(WIDTH, () => {
+      const command = addWidthOption(new Command().option('--json')).exitOverride();
+      command.configureOutput({ outputError: () => {} }).action(() => {});
+      command.parse(words, { from: 'user' });
+      return textWidth();
+    });
+  it('--width sets the columns of the text, which are those of the terminal without it', () => {
+    expect(taken('--width', '61')).toBe(61);
+    expect(taken()).toBe(process.stdout.columns || 80);
+  });
+  it('--width never changes lines of JSON', () => {
+    expect(taken('--width', '61', '--json')).toBe(WIDTH);
+    expect(taken('--json')).toBe(WIDTH);
+  });
+  it('--width takes whole numbers from 40 to 1000', () => {
+    for (const word of ['39', '1001', 'x']) {
+      expect(() => taken('--width', word)).toThrow('whole number from 40 to 1000');
+    }
+    expect([taken('--width', '40'), taken('--width', '1000')]).toEqual([40, 1000]);
   });
 });
 

@@ -16,5 +16,6 @@ describe('the exit code', () => {
     expect(text).toMatch(/^ {2}5 {4}a known failure did not show/m);
     expect(text).not.toMatch(/^ {2}[1478] /m);
     expect(text.match(/^ {2}\d /gm)?.length).toBe(5);
+    expect(text.split('\n')).toHaveLength(7);
   });
 });

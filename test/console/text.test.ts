@@ -19,8 +19,9 @@ import {
 } from '../../src/tell/msr_name.js';
 import { branchText, NEUTRAL, slotRanges } from '../../src/tell/record_text.js';
 import { splitTable, tableLines } from '../../src/console/table.js';
-import { ascii, compact, grouped, plural, WIDTH, wrap } from '../../src/console/text.js';
+import { ascii, compact, grouped, plural, textWidth, WIDTH, wrap } from '../../src/console/text.js';
 import { cpuModel } from '../rig/cpu.js';
+import { inColumns } from '../rig/widths.js';
 
 const skylake = cpuModel('skylake');
 
@@ -85,6 +86,22 @@ describe('wrap', () => {
   });
 });
 
+describe('setTextWidth', () => {
+  it('setTextWidth takes what is asked for, else what the terminal has, else 80', () => {
+    const { columns } = process.stdout;
+    try {
+      const taken = [60, undefined, 3].map((asked) => inColumns(asked, textWidth));
+      expect(taken).toEqual([60, columns || 80, 40]);
+      process.stdout.columns = 133;
+      expect(inColumns(undefined, textWidth)).toBe(133);
+      process.stdout.columns = 0;
+      expect(inColumns(undefined, textWidth)).toBe(80);
+    } finally {
+      process.stdout.columns = columns;
+    }
+  });
+});
+
 describe('ascii', () => {
   it('ascii always leaves plain quotes', () => {
     expect(ascii('the host\u2019s \u2018own\u2019')).toBe("the host's 'own'");
@@ -109,12 +126,39 @@ describe('tableLines', () => {
     const coloured = tableLines(['a', 'b'], [[red('x'), 'y']]);
     expect(coloured.map(stripVTControlCharacters)).toEqual(plain);
   });
-  it('a table wraps the last column on request', () => {
-    const lines = tableLines(['name', 'text'], [['a', 'word '.repeat(60).trim()]], {
-      wrapLast: true,
-    });
+  it('a table that is too wide has its widest column wrapped, and no word broken', () => {
+    const rows = [
+      ['a', 'word '.repeat(60).trim(), 'some more words'],
+      ['a-long-name', 'short', ''],
+    ];
+    const lines = tableLines(['name', 'text', 'more'], rows);
     expect(lines.length).toBeGreaterThan(3);
     expect(lines.filter((line) => line.length > WIDTH)).toEqual([]);
+    expect(lines.some((line) => line.length === WIDTH)).toBe(true);
+    expect(lines[1]).toMatch(/^a {12}word .* {2}some more words$/);
+    const narrow = inColumns(40, () =>
+      tableLines(['name', 'text', 'more'], rows, { indent: '  ' }),
+    );
+    expect(narrow.filter((line) => line.length > 40)).toEqual([]);
+    expect(narrow.every((line) => line.startsWith('  '))).toBe(true);
+    const words = narrow.join(' ').split(/ +/);
+    expect(words.filter((word) => word === 'word')).toHaveLength(60);
+    for (const word of ['a-long-name', 'short', 'some', 'more', 'words']) {
+      expect(words).toContain(word);
+    }
+    const token = 'x'.repeat(300);
+    expect(tableLines(['', ''], [['a b', token]])).toContain(`a  ${token}`);
+  });
+  it('numbers are aligned to the right, also where a head is wrapped', () => {
+    const [head, ...rows] = [
+      ['', 'a head'.repeat(9)],
+      ['x', '7'],
+      ['y', '1234567'],
+    ];
+    const lines = inColumns(40, () => tableLines(head, rows, { numeric: true }));
+    const width = Math.max(...lines.map((line) => line.length));
+    expect(lines.slice(-2).map((line) => line.length)).toEqual([width, width]);
+    expect(width).toBeLessThanOrEqual(40);
   });
 });
 

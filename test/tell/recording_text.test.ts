@@ -9,6 +9,7 @@ import {
   recordingLines,
 } from '../../src/tell/recording_text.js';
 import { ftraceLine, nameOf, record } from '../rig/recordings.js';
+import { tooLong, WIDTHS } from '../rig/widths.js';
 
 /** Rows of `time cpu prev next`, in microseconds. */
 function timed(rows: readonly (readonly [number, number, number, number])[]): string {
@@ -87,6 +88,17 @@ describe('what a recording is like', () => {
     expect(guessLines(parseRecording(lost, 't', { allowGaps: true })).join(' ')).toMatch(
       /1 gap in which a vCPU was switched unseen: line 2 on CPU 0, not told/,
     );
+  });
+
+  it.each(WIDTHS)('no line is longer than %i columns', (width) => {
+    const lost = record(['0 0 100', '0 101 0', '0 0 100', '0 100 200', '0 200 0']);
+    const gaps = parseRecording(lost, 't', { allowGaps: true });
+    const cut = { ...gaps, interrupted: true, machines: ['the-one', 'the-other'], losses: 3 };
+    for (const one of [parseRecording(text, 't'), gaps, Object.assign(gaps, cut)]) {
+      expect(tooLong(width, () => recordingLines(one))).toEqual([]);
+      expect(tooLong(width, () => guessLines(one, '  '))).toEqual([]);
+      expect(guessLines(one, '    ').every((line) => line.startsWith('    '))).toBe(true);
+    }
   });
 
   it.each([

@@ -5,7 +5,6 @@ import { Interrupt } from '../../console/interrupt.js';
 import { explainedAsync } from '../../console/kernel_source.js';
 import { printJson, printLines } from '../../console/output.js';
 import { progressLine } from '../../console/progress.js';
-import { setTextWidth } from '../../console/text.js';
 import { namesKvm } from '../../console/arguments.js';
 import type { ReplayCase } from '../../campaign/replay_file.js';
 import { type Between, type Commit, commitsAt, commitsBetween } from '../../tree/git.js';
@@ -58,7 +57,6 @@ export async function bisect(
   schedule: string | undefined,
   options: BisectOptions,
 ): Promise<number> {
-  if (options.json !== true) setTextWidth(options.width);
   const began = performance.now();
   const asked: Asked =
     schedule === undefined

@@ -25,7 +25,6 @@ export interface BisectOptions {
   readonly runs?: number;
   readonly seed?: number;
   readonly jobs?: number;
-  readonly width?: number;
   readonly json?: boolean;
 }
 

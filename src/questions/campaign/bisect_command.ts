@@ -1,13 +1,13 @@
 /** The command line of `vlbr campaign bisect`. */
 import { Command } from 'commander';
 import {
+  addWidthOption,
   jobsOption,
   POLICIES_SAY,
   runsNumber,
   SEED_SAYS,
   seedNumber,
   timeLimitOption,
-  widthOption,
 } from '../../console/arguments.js';
 import {
   EXIT_CUT_SHORT,
@@ -15,6 +15,7 @@ import {
   EXIT_PARTIAL,
   exitCodesText,
 } from '../../console/exit_codes.js';
+import { helpText } from '../../console/help.js';
 import { BISECT_DEFAULTS, type BisectOptions } from './bisect_asked.js';
 
 const HELP = `
@@ -44,7 +45,7 @@ const EXITS = exitCodesText({
 /** @param done - is told the exit code. */
 export function bisectCommand(done: (code: number) => void): Command {
   const { policy, property, cpu, runs, seed } = BISECT_DEFAULTS;
-  return new Command('bisect')
+  const command = new Command('bisect')
     .description('find the first commit of a kernel that loses a property')
     .argument('<good>', 'a commit on which the property holds')
     .argument('<bad>', 'a later one on which it does not')
@@ -56,10 +57,10 @@ export function bisectCommand(done: (code: number) => void): Command {
     .option('--runs <n>', `runs for each policy and side (default: ${runs})`, runsNumber)
     .option('--seed <n>', `${SEED_SAYS} (default: ${seed})`, seedNumber)
     .addOption(jobsOption())
-    .addOption(timeLimitOption())
-    .addOption(widthOption())
+    .addOption(timeLimitOption());
+  return addWidthOption(command)
     .option('--json', 'one JSON object on standard output')
-    .addHelpText('after', `${HELP}\n${EXITS}`)
+    .addHelpText('after', helpText(HELP, EXITS))
     .action(
       async (good: string, bad: string, schedule: string | undefined, options: BisectOptions) => {
         const { bisect } = await import('./bisect.js');

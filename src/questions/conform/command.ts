@@ -1,6 +1,8 @@
 /** The command line of `vlbr conform`. */
 import { Command, Option } from 'commander';
 import {
+  addWidthOption,
+  DRIVER_DEFAULT_SAYS,
   KERNEL_SRC_SAYS,
   runsNumber,
   SEED_SAYS,
@@ -13,6 +15,7 @@ import {
   EXIT_LOST,
   exitCodesText,
 } from '../../console/exit_codes.js';
+import { helpText } from '../../console/help.js';
 import { DRIVERS } from '../../console/drivers.js';
 import { reporterOption } from '../../console/reporters.js';
 import type { ConformOptions } from './options.js';
@@ -45,12 +48,13 @@ const EXITS = exitCodesText({
 
 /** @param done - receives the exit code. */
 export function conformCommand(done: (code: number) => void): Command {
-  return new Command('conform')
+  const command = new Command('conform')
     .description("compare the port with a kernel's own code, access by access")
     .addOption(
-      new Option('--driver <name>', 'compare the whole path, or its lbr.c alone, call by call')
-        .choices(DRIVERS.filter((name) => name !== 'port'))
-        .default(undefined, 'what --kernel-src is; kernel for a tree'),
+      new Option(
+        '--driver <name>',
+        `compare the whole path, or its lbr.c alone, call by call; ${DRIVER_DEFAULT_SAYS}`,
+      ).choices(DRIVERS.filter((name) => name !== 'port')),
     )
     .option('--kernel-src <path>', KERNEL_SRC_SAYS)
     .option('--cpu <names>', 'CPU models, separated by commas', 'all')
@@ -58,9 +62,10 @@ export function conformCommand(done: (code: number) => void): Command {
     .option('--runs <n>', 'schedules of 60 actions, or sequences of calls', runsNumber, 20_000)
     .option('--seed <n>', SEED_SAYS, seedNumber, 1)
     .addOption(timeLimitOption())
-    .addOption(reporterOption())
+    .addOption(reporterOption());
+  return addWidthOption(command)
     .option('--json', 'one JSON object on standard output')
-    .addHelpText('after', `${HELP}\n${EXITS}`)
+    .addHelpText('after', helpText(HELP, EXITS))
     .action(async (options: ConformOptions) => {
       const { conform } = await import('./conform.js');
       done(await conform(options));

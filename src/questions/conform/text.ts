@@ -61,10 +61,11 @@ function differenceLines(difference: Difference, number: number): string[] {
   const { model } = subjectOf(sequence.cpu);
   const where = `${sequence.cpu}, PMU version ${sequence.pmuVersion}`;
   return [
-    `${number}. ${where}; shown by ${plural(count, 'sequence')}, the shortest:`,
+    ...wrap(`${where}; shown by ${plural(count, 'sequence')}, the shortest:`, `${number}. `, '   '),
     '',
-    ...sequence.calls.map((call, i) => {
-      return `${INDENT}${i === divergence.call ? '> ' : '  '}${callText(call)}`;
+    ...sequence.calls.flatMap((call, i) => {
+      const mark = i === divergence.call ? '> ' : '  ';
+      return wrap(callText(call), INDENT + mark, `${INDENT}    `);
     }),
     '',
     ...divergenceLines(model, divergence),
@@ -95,21 +96,29 @@ function lineList(lines: readonly number[]): string {
 
 function coverageLines(conform: Conform): string[] {
   const { coverage, coverageProblem, cpus } = conform;
-  if (coverage === null) return coverageProblem === '' ? [] : [`No coverage: ${coverageProblem}`];
+  if (coverage === null) {
+    return coverageProblem === '' ? [] : wrap(`No coverage: ${coverageProblem}`, '', '  ');
+  }
   const { lines, branches, legacyLines, legacyBranches, notReached } = coverage;
   const sequences = plural(coverage.sequences, 'sequence');
   const rows = [
     ['the whole file', shareText(lines), shareText(branches)],
     ['legacy LBR', shareText(legacyLines), shareText(legacyBranches)],
   ];
-  const missing = notReached.map((part) => `  ${part.function}(): line ${lineList(part.lines)}`);
+  const missing = notReached.flatMap((part) =>
+    wrap(`${part.function}(): line ${lineList(part.lines)}`, '  ', '    '),
+  );
   const all = cpus.length === SUBJECTS.length ? '' : ' on these CPUs';
   return [
     ...wrap(`Reached in lbr.c by ${sequences}, run again on a build that counts:`, '', ''),
-    ...tableLines(['', 'lines', 'branches'], rows).map((line) => `  ${line}`),
-    missing.length === 0
-      ? `All ${coverage.legacyFunctions} functions of the legacy path are reached whole.`
-      : `Functions of the legacy path that are not reached whole${all}:`,
+    ...tableLines(['', 'lines', 'branches'], rows, { indent: '  ' }),
+    ...wrap(
+      missing.length === 0
+        ? `All ${coverage.legacyFunctions} functions of the legacy path are reached whole.`
+        : `Functions of the legacy path that are not reached whole${all}:`,
+      '',
+      '',
+    ),
     ...missing,
   ];
 }
@@ -129,7 +138,7 @@ export function conformText(conform: Conform, colours: Colours): string[] {
       ? sameLine(counts.sequences, conform.runs, 'sequence', colours)
       : colours.red(`${plural(differences.length, 'kind')} of difference.`);
   return [
-    head,
+    ...wrap(head, '', '  '),
     ...wrap(`${plural(cpus.length, 'CPU')}: ${cpus.join(', ')}`, '  ', '  '),
     ...wrap(`${what.join(', ')}; ${filters}`, '  ', '  '),
     ...(interrupted ? ['  interrupted: this is what was known until then'] : []),

@@ -1,6 +1,7 @@
 /** The command line of `vlbr corpus`. */
 import { Command } from 'commander';
 import {
+  addWidthOption,
   runsNumber,
   SEED_SAYS,
   seedNumber,
@@ -13,6 +14,7 @@ import {
   EXIT_NOT_SHOWN,
   exitCodesText,
 } from '../../console/exit_codes.js';
+import { helpText } from '../../console/help.js';
 import { reporterOption } from '../../console/reporters.js';
 import type { CorpusOptions } from './corpus.js';
 
@@ -35,16 +37,17 @@ const EXITS = exitCodesText({
 
 /** @param done - receives the exit code. */
 export function corpusCommand(done: (code: number) => void): Command {
-  return new Command('corpus')
+  const command = new Command('corpus')
     .description('put real defects back, one at a time, and see that the suite finds them')
     .option('--id <ids...>', 'defects, by the ids of test/corpus/corpus.json (default: all)')
     .option('--kernel-src <path>', TREE_SAYS)
     .option('--runs <n>', 'most runs for each defect, of 60 actions', runsNumber, 4000)
     .option('--seed <n>', SEED_SAYS, seedNumber, 1)
     .addOption(timeLimitOption())
-    .addOption(reporterOption())
+    .addOption(reporterOption());
+  return addWidthOption(command)
     .option('--json', 'one JSON object on standard output')
-    .addHelpText('after', `${HELP}\n${EXITS}`)
+    .addHelpText('after', helpText(HELP, EXITS))
     .action(async (options: CorpusOptions) => {
       const { corpus } = await import('./corpus.js');
       done(await corpus(options));

@@ -62,7 +62,7 @@ function headLines(report: CorpusReport, colours: Colours): string[] {
   const c =
     kernel === null ? `patches of lbr.c not tried: ${kernelProblem}` : `C: ${sourceText(kernel)}`;
   return [
-    colours.bold(title),
+    ...wrap(title, '', '  ').map(colours.bold),
     ...(kernel === null && kernelProblem === '' ? [] : wrap(c, '', '  ')),
     `${elapsed_s.toFixed(1)} s`,
   ];

@@ -1,6 +1,7 @@
 /** The command line of `vlbr cost`. */
 import { Command } from 'commander';
 import {
+  addWidthOption,
   collect,
   kernelOption,
   SEED_SAYS,
@@ -9,6 +10,7 @@ import {
   POLICIES_SAY,
 } from '../../console/arguments.js';
 import { EXIT_CUT_SHORT, EXIT_EXPECTED, exitCodesText } from '../../console/exit_codes.js';
+import { helpText } from '../../console/help.js';
 import {
   addGuestOptions,
   addRecordingOptions,
@@ -20,8 +22,8 @@ import { PROFILE_SAYS, PROFILES } from './profile.js';
 
 const HELP = `
 The recording says which vCPU ran where and when. All of it is played on the model, once for each
-policy and profile. What guests did meanwhile is said by a profile; when they switched tasks, by
-a --guest recording, if there is one.
+policy and profile. What guests did meanwhile is said by a profile; when they switched tasks, by a
+--guest recording, if there is one.
 
 Profiles:
 ${PROFILES.map(({ name }) => `  ${name.padEnd(8)} ${PROFILE_SAYS[name]}`).join('\n')}
@@ -61,12 +63,12 @@ export function costCommand(done: (code: number) => void): Command {
     .option('--sweep <range>', 'NAME=LOW..HIGH of a cost: where two policies cost the same')
     .option('--vcpus', 'a line for each vCPU, too')
     .option('--seed <n>', SEED_SAYS, seedNumber, 1);
-  return addGuestOptions(addRecordingOptions(command))
+  return addWidthOption(addGuestOptions(addRecordingOptions(command)))
     .addOption(timeLimitOption())
     .option('--json', 'one JSON object on standard output')
     .option('--csv', 'a line of comma-separated values for each vCPU, on standard output')
     .option('--svg <file>', 'a chart as well')
-    .addHelpText('after', `${HELP}\n${EXITS}`)
+    .addHelpText('after', helpText(HELP, EXITS))
     .action(async (options: CostOptions) => {
       const { cost } = await import('./cost.js');
       done(await cost(options));

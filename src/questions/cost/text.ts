@@ -1,7 +1,7 @@
 /** The report of `vlbr cost` as text. */
 import type { Colours } from '../../console/colours.js';
-import { tableLines } from '../../console/table.js';
-import { compact, grouped, plural, wrap } from '../../console/text.js';
+import { splitTable, tableLines } from '../../console/table.js';
+import { compact, grouped, plural, textWidth, wrap } from '../../console/text.js';
 import type { KernelVersion } from '../../guest/perf/kernel.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { type Recording, summarize } from '../../recording/recording.js';
@@ -95,8 +95,8 @@ function hostLines(
   return [
     colours.bold(printable(recording.file)),
     ...wrap(what.join('; '), '  ', '  '),
-    ...guessLines(recording).map((line) => `  ${line}`),
-    ...guestsLines(recording, report.guests).map((line) => `  ${line}`),
+    ...guessLines(recording, '  '),
+    ...guestsLines(recording, report.guests, '  '),
     '',
     ...profiles.flatMap((_, p) => profileLines(report, host, p, byVcpu, colours)),
   ];
@@ -154,15 +154,18 @@ function tablesOf(rows: readonly Row[], costs: CostTable): string[] {
     ];
   });
   const heads = [...GOT.map(([head]) => head), 'cycles', 'a switch', 'of the time'];
-  const bars = rows.map(({ counts }) =>
-    '#'.repeat(Math.ceil((cyclesOfCounts(counts, costs) / most) * BAR_MAX)),
-  );
-  const [head, ...lines] = tableLines(['', ...heads], comesTo, { numeric: true });
+  const table = splitTable(['', ...heads], comesTo, { numeric: true });
+  // A table that is split has the cycles in its last lines.
+  const first = table.length - rows.length;
+  const room = textWidth() - Math.max(...table.slice(first).map(({ length }) => length)) - 2;
+  const bars = rows.map(({ counts }) => {
+    const part = cyclesOfCounts(counts, costs) / most;
+    return '#'.repeat(Math.ceil(part * Math.min(BAR_MAX, Math.max(0, room))));
+  });
   return [
-    ...tableLines(['', ...DONE.map(([title]) => title)], done, { numeric: true }),
+    ...splitTable(['', ...DONE.map(([title]) => title)], done, { numeric: true }),
     '',
-    head,
-    ...lines.map((line, i) => `${line}  ${bars[i]}`.trimEnd()),
+    ...table.map((line, i) => `${line}  ${bars[i - first] ?? ''}`.trimEnd()),
   ];
 }
 
@@ -260,13 +263,14 @@ function sweepLines(totals: readonly Total[], costs: CostTable, sweep: Sweep): s
   const { name, low, high } = sweep;
   const found = crossings(totals, costs, sweep);
   const head = `Sweep of ${name} from ${low} to ${high}:`;
-  if (found.length === 0) return ['', `${head} the order of the policies does not change.`];
+  if (found.length === 0) {
+    return ['', ...wrap(`${head} the order of the policies does not change.`, '', '  ')];
+  }
   return [
     '',
     head,
-    ...found.map(
-      ({ below, above, at }) =>
-        `  below ${grouped(Math.round(at))} ${below} is cheaper, above ${above}`,
+    ...found.flatMap(({ below, above, at }) =>
+      wrap(`below ${grouped(Math.round(at))} ${below} is cheaper, above ${above}`, '  ', '    '),
     ),
   ];
 }
@@ -286,7 +290,7 @@ function comparedLines({ recordings, profiles, results, costs }: Costs): string[
     const files = recordings.map(({ file }, host) => `${host + 1} is ${printable(file)}`);
     return [
       ...wrap(`Part of the vCPUs' time, profile ${name}; ${files.join(', ')}:`, '', '  '),
-      ...tableLines(head, rows, { numeric: true }),
+      ...splitTable(head, rows, { numeric: true }),
       '',
     ];
   });
@@ -304,8 +308,12 @@ function priceLines({ costs }: Costs): string[] {
     ];
   });
   return [
-    'Costs, with their ranges; * is a parameter that nobody has measured (--costs, --sweep):',
-    ...tableLines(['', '', '', ''], rows, { wrapLast: true }).filter((line) => line !== ''),
+    ...wrap(
+      'Costs, with their ranges; * is a parameter that nobody has measured (--costs, --sweep):',
+      '',
+      '  ',
+    ),
+    ...tableLines(['', '', '', ''], rows).filter((line) => line !== ''),
     '',
   ];
 }

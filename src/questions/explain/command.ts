@@ -1,8 +1,8 @@
 /** The command line of `vlbr explain`. */
 import { Command } from 'commander';
-import { widthOption } from '../../console/arguments.js';
+import { addWidthOption } from '../../console/arguments.js';
 import { PLAIN_EXITS } from '../../console/exit_codes.js';
-import type { ExplainOptions } from './explain.js';
+import { helpText } from '../../console/help.js';
 
 const HELP = `
 Examples:
@@ -11,13 +11,13 @@ Examples:
   vlbr explain merged         a policy`;
 
 export function explainCommand(): Command {
-  return new Command('explain')
+  const command = new Command('explain')
     .description('tell what a property, situation, policy, action, exit code or schedule is')
-    .argument('[name]', 'what to tell of; without it, a list of what there is')
-    .addOption(widthOption())
-    .addHelpText('after', `${HELP}\n${PLAIN_EXITS}`)
-    .action(async (name: string | undefined, options: ExplainOptions) => {
+    .argument('[name]', 'what to tell of; without it, a list of what there is');
+  return addWidthOption(command)
+    .addHelpText('after', helpText(HELP, PLAIN_EXITS))
+    .action(async (name: string | undefined) => {
       const { explain } = await import('./explain.js');
-      explain(name, options);
+      explain(name);
     });
 }

@@ -3,16 +3,11 @@ import { guessOf } from '../../console/nearest.js';
 import { UsageError } from '../../console/errors.js';
 import { printLines } from '../../console/output.js';
 import { tableLines } from '../../console/table.js';
-import { ascii, setTextWidth } from '../../console/text.js';
+import { ascii } from '../../console/text.js';
 import { entries, type Entry } from './entries.js';
 
-export interface ExplainOptions {
-  readonly width?: number;
-}
-
 /** @throws UsageError for a name that there is not. */
-export function explain(name: string | undefined, { width }: ExplainOptions): void {
-  setTextWidth(width);
+export function explain(name: string | undefined): void {
   printLines(name === undefined ? listLines(entries()) : textOf(name));
 }
 
@@ -23,7 +18,7 @@ function listLines(all: readonly Entry[]): string[] {
     const rows = all
       .filter((entry) => entry.kind === kind)
       .map((entry) => [entry.name, ascii(entry.summary)]);
-    const table = tableLines([kind, ''], rows, { wrapLast: true });
+    const table = tableLines([kind, ''], rows);
     return i === 0 ? table : ['', ...table];
   });
 }

@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander';
 import { GROUPS } from '../../schedule/explored.js';
 import {
+  addWidthOption,
   choiceOf,
   driverOption,
   KERNEL_SRC_SAYS,
@@ -16,13 +17,14 @@ import {
   EXIT_LOST,
   exitCodesText,
 } from '../../console/exit_codes.js';
+import { helpText } from '../../console/help.js';
 import { wholeNumber } from '../../console/arguments.js';
 import type { ExploreOptions } from './asked.js';
 
 const BOUND_SAYS = 'longest schedule, in actions (default: none; 4 for a tree)';
 const MEGABYTES = wholeNumber(1, 1_000_000);
 
-const GROUP_LINES = Object.entries(GROUPS).map(([name, says]) => `  ${name.padEnd(8)} ${says}`);
+const GROUP_LINES = Object.entries(GROUPS).map(([name, says]) => `  ${name.padEnd(9)}  ${says}`);
 
 const HELP = `
 Every schedule of the machine that \`vlbr verify\` draws from at random, as far as the bounds go.
@@ -84,9 +86,9 @@ export function exploreCommand(done: (code: number) => void): Command {
     .option('--fingerprints', 'tell states apart by 64 bits each, and print the odds')
     .addOption(new Option('--no-symmetry', 'states that differ in names only are two'))
     .addOption(timeLimitOption());
-  return addPictureOptions(command, ['html'])
+  return addWidthOption(addPictureOptions(command, ['html']))
     .option('--json', 'one JSON object on standard output')
-    .addHelpText('after', `${HELP}\n${EXITS}`)
+    .addHelpText('after', helpText(HELP, EXITS))
     .action(async (options: ExploreOptions) => {
       const { explore } = await import('./explore.js');
       done(await explore(options));

@@ -10,7 +10,7 @@ import { boundWords, type Exploration, machineWords, type Told as Explored } fro
 /** What a page needs of any exploration. */
 type Shown = Pick<
   Exploration,
-  'model' | 'shape' | 'kernel' | 'driver' | 'source' | 'driverWords' | 'interrupted'
+  'model' | 'shape' | 'kernel' | 'driver' | 'source' | 'driverWords' | 'policies' | 'interrupted'
 > &
   Parameters<typeof boundWords>[0] & {
     readonly results: readonly {
@@ -24,7 +24,7 @@ type Shown = Pick<
 
 /** The text of an HTML file. */
 export function exploreHtml(exploration: Shown): string {
-  const { kernel, source, results, interrupted } = exploration;
+  const { kernel, source, policies, results, interrupted } = exploration;
   const all = results.map(({ explored }) => explored);
   const cut = all.filter(({ complete }) => !complete).map(({ policy }) => policy);
   const properties = all.length === 0 ? [] : all[0].results.map(({ property }) => property);
@@ -34,13 +34,14 @@ export function exploreHtml(exploration: Shown): string {
       `vlbr explore: ${machineWords(exploration)}, ${guestText(kernel, source)}`,
       `Every schedule within these bounds: ${boundWords(exploration)}.`,
       ...(cut.length === 0 ? [] : [`Truncated, so not all were looked at: ${cut.join(', ')}.`]),
-      ...(interrupted ? ['Interrupted: policies that were not begun are left out.'] : []),
+      ...(interrupted ? ['Interrupted: this is what was known until then.'] : []),
     ],
     properties,
-    rows: all.map(({ policy, results: verdicts }) => ({
-      policy,
-      cells: verdicts.map((result) => cellOf(exploration, result)),
-    })),
+    rows: policies.map((policy) => {
+      const begun = all.find((one) => one.policy === policy);
+      const cells = begun?.results.map((result) => cellOf(exploration, result));
+      return { policy, cells: cells ?? properties.map(() => null) };
+    }),
     others: all.flatMap(({ findings = [] }) =>
       findings.map(({ known, counterexample }) =>
         toldCounterexample(exploration, counterexample, ofKernel(known)),

@@ -2,7 +2,7 @@
 import type { KernelFinding } from '../../campaign/campaign.js';
 import type { KernelList } from '../../campaign/kernel_lists.js';
 import type { Colours } from '../../console/colours.js';
-import { tableLines } from '../../console/table.js';
+import { splitTable } from '../../console/table.js';
 import { ascii, grouped, plural, wrap } from '../../console/text.js';
 import { PROPERTIES, PROPERTY } from '../../judge/properties.js';
 import type { Enumerated } from '../../states/enumerate.js';
@@ -93,7 +93,7 @@ function tableOf(results: readonly TimedEnumeration[], colours: Colours): string
       grouped(Math.round(schedules / Math.max(seconds, 0.001))),
     ];
   });
-  return tableLines(head, rows, { numeric: true });
+  return splitTable(head, rows, { numeric: true });
 }
 
 /** What was found of one policy, in words. */
@@ -147,11 +147,13 @@ function findingLines(exploration: ImageExploration, colours: Colours): string[]
   ];
   return ordered.flatMap(({ property, known, counterexample }) => [
     '',
-    colours.bold(
+    ...wrap(
       `the guest's kernel breaks ${property}: shortest schedule, ` +
         `${plural(counterexample.actions.length, 'action')} (minimal)`,
-    ),
-    '  by itself, as it would on a pCPU of its own: counts against no policy',
+      '',
+      '  ',
+    ).map(colours.bold),
+    ...text.item('by itself, as it would on a pCPU of its own: counts against no policy'),
     ...wrap(
       known === null ? `not known of Linux ${list.version}` : `known: ${ascii(known)}`,
       '  ',

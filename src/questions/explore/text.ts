@@ -18,7 +18,7 @@ import { actionLine } from '../../tell/action_line.js';
 import type { Colours } from '../../console/colours.js';
 import { nameMsrs } from '../../tell/msr_name.js';
 import { policyWords } from '../../console/policy_files.js';
-import { splitTable, tableLines } from '../../console/table.js';
+import { splitTable } from '../../console/table.js';
 import { ascii, grouped, NOT_APPLICABLE, plural, wrap } from '../../console/text.js';
 import { timeline } from '../../tell/timeline.js';
 import { guestText } from '../../tell/source_text.js';
@@ -176,7 +176,7 @@ function tableOf(results: readonly TimedExploration[], colours: Colours): string
       grouped(Math.round(bytesPerState)),
     ];
   });
-  return tableLines(head, rows, { numeric: true });
+  return splitTable(head, rows, { numeric: true });
 }
 
 /** At least a millisecond is taken to have passed. */
@@ -228,8 +228,8 @@ export function legendLines(results: readonly { readonly explored: Told }[]): st
   const all = results.flatMap(({ explored }) =>
     explored.results.map((result) => ({ ...result, policy: explored.policy })),
   );
-  const lines = LEGEND.filter(([word]) => all.some(({ verdict }) => verdict === word)).map(
-    ([, says]) => says,
+  const lines = LEGEND.filter(([word]) => all.some(({ verdict }) => verdict === word)).flatMap(
+    ([, says]) => wrap(says, '', '  '),
   );
   if (results.some(({ explored }) => unexpectedIn(explored).length > 0)) {
     lines.unshift('! not a known failure');
@@ -324,10 +324,10 @@ function livenessLines(
   }
   const told = toldActions(exploration, explored.policy, [...stem, ...cycle]);
   return [
-    `  ${after}, saves or restores recur for ever:`,
-    ...told.slice(0, stem.length),
+    ...item(`${after}, saves or restores recur for ever:`),
+    ...told.slice(0, stem.length).flat(),
     `  and then, again and again, ${plural(cycle.length, 'action')}:`,
-    ...told.slice(stem.length),
+    ...told.slice(stem.length).flat(),
   ];
 }
 
@@ -336,7 +336,7 @@ function toldActions(
   exploration: Exploration,
   policyName: string,
   actions: Liveness['stem'],
-): string[] {
+): string[][] {
   const { model, kernel, driver, shape } = exploration;
   const policy = findPolicy(policyName);
   assert(policy !== undefined, 'what was explored is a policy');
@@ -344,9 +344,10 @@ function toldActions(
   const schedule = Schedule.of(actions);
   bench.boot();
   return actions.map((action, i) => {
-    const line = `    #${`${i + 1}`.padEnd(3)} ${ascii(actionLine(bench.machine, action))}`;
+    const number = `    #${`${i + 1}`.padEnd(3)} `;
+    const lines = wrap(ascii(actionLine(bench.machine, action)), number, ' '.repeat(9));
     bench.step(schedule, i);
-    return line;
+    return lines;
   });
 }
 
@@ -368,7 +369,9 @@ export function failureLines(
   const twin = results.slice(0, i).find((r) => sameSchedule(r.counterexample, counterexample));
   return [
     '',
-    colours.bold(exploration.fingerprints ? title.replace(' (minimal)', '') : title),
+    ...wrap(exploration.fingerprints ? title.replace(' (minimal)', '') : title, '', '  ').map(
+      colours.bold,
+    ),
     ...wrap(known ? `known: ${ascii(reason)}` : 'not a known failure', '  ', '    '),
     ...(twin === undefined
       ? timelineLines(exploration.driver, counterexample)

@@ -4,6 +4,7 @@ import { imageAt, kernelAt } from '../../console/kernel_source.js';
 import type { DriverName } from '../../console/drivers.js';
 import { checkWritable, printJson, printLines, writeFileWhole } from '../../console/output.js';
 import { tableLines } from '../../console/table.js';
+import { wrap } from '../../console/text.js';
 import { type Boot, bootOnEachCpu } from '../../tree/image/image.js';
 
 export interface KernelBuildOptions {
@@ -39,13 +40,11 @@ async function buildWhole({ kernelSrc, output, json }: KernelBuildOptions): Prom
     return;
   }
   printLines([
-    `the perf core and the x86 driver of Linux ${version}, sha256 ${sha256}`,
+    ...wrap(`the perf core and the x86 driver of Linux ${version}, sha256 ${sha256}`, '', '  '),
     `${files.length} files of the tree, whole; ${bytes.length} bytes of WebAssembly`,
     output === undefined ? 'kept in the cache; -o FILE writes it out' : `written: ${output}`,
     '',
-    ...tableLines(['cpu', 'what the kernel finds when it boots there'], boots.map(bootRow), {
-      wrapLast: true,
-    }),
+    ...tableLines(['cpu', 'what the kernel finds when it boots there'], boots.map(bootRow)),
   ]);
 }
 
@@ -66,7 +65,7 @@ function buildLbr({ kernelSrc, output, json }: KernelBuildOptions): void {
   }
   const from = info.version === 'unknown' ? 'lbr.c' : `lbr.c of Linux ${info.version}`;
   printLines([
-    `${from}, sha256 ${info.sha256}`,
+    ...wrap(`${from}, sha256 ${info.sha256}`, '', '  '),
     `${bytes.length} bytes of WebAssembly, ${4 * staticWords} bytes of static data`,
     output === undefined ? 'kept for --driver lbr.c; -o FILE writes it out' : `written: ${output}`,
   ]);

@@ -35,7 +35,7 @@ function cpuJson(model: CpuModel): object {
 export function list(what: ListName, { json }: ListOptions): void {
   const { head, rows, data } = LISTED[what]();
   if (json === true) printJson({ schema: `vlbr/list/2`, [what]: data });
-  else printLines(tableLines(head, rows, { wrapLast: true }));
+  else printLines(tableLines(head, rows));
 }
 
 interface Listed {

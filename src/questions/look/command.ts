@@ -1,12 +1,13 @@
 /** The command line of `vlbr look`. */
 import { Command } from 'commander';
-import { kernelOption } from '../../console/arguments.js';
+import { addWidthOption, kernelOption } from '../../console/arguments.js';
 import {
   EXIT_CUT_SHORT,
   EXIT_EXPECTED,
   EXIT_LOST,
   exitCodesText,
 } from '../../console/exit_codes.js';
+import { helpText } from '../../console/help.js';
 import {
   addGuestOptions,
   addRecordingOptions,
@@ -35,7 +36,7 @@ export function lookCommand(done: (code: number) => void): Command {
   const command = new Command('look')
     .description('say what a recording of a host holds: vCPUs, VMs, switches, gaps')
     .argument('<file>', 'the recording; - is standard input');
-  return addGuestOptions(addRecordingOptions(command))
+  return addWidthOption(addGuestOptions(addRecordingOptions(command)))
     .option(
       '--check <policy>',
       'compare the recorded accesses to LBR MSRs with a policy of the model',
@@ -43,7 +44,7 @@ export function lookCommand(done: (code: number) => void): Command {
     .option('--cpu <name>', 'CPU model of --check', 'skylake')
     .addOption(kernelOption())
     .option('--json', 'one JSON object on standard output')
-    .addHelpText('after', `${HELP}\n${EXITS}`)
+    .addHelpText('after', helpText(HELP, EXITS))
     .action(async (file: string, options: LookOptions) => {
       const { look } = await import('./look.js');
       done(await look(file, options));

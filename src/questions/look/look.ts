@@ -40,9 +40,9 @@ export async function look(file: string, options: LookOptions): Promise<number> 
     printJson({ schema: LOOK_SCHEMA, ...recordingJson(recording), guests: joined, check: checked });
   } else {
     const { bold } = coloursFor(process.stdout.isTTY);
-    const head = bold(`vlbr look: ${printable(recording.file)}`);
+    const head = wrap(`vlbr look: ${printable(recording.file)}`, '', '  ').map(bold);
     printLines([
-      head,
+      ...head,
       ...recordingLines(recording),
       ...guestsLines(recording, guests),
       ...checkLines(checked),

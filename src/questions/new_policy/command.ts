@@ -1,6 +1,7 @@
 /** The command line of `vlbr new`. */
 import { Command } from 'commander';
 import { PLAIN_EXITS } from '../../console/exit_codes.js';
+import { helpText } from '../../console/help.js';
 import type { NewPolicyOptions } from './new_policy.js';
 
 const HELP = `
@@ -18,7 +19,7 @@ export function newCommand(): Command {
     .argument('<name>', "small letters, digits and '-'")
     .option('--ts', 'in TypeScript: NAME.ts')
     .option('--dir <folder>', 'where to write; it is made if it is not there', '.')
-    .addHelpText('after', `${HELP}\n${PLAIN_EXITS}`)
+    .addHelpText('after', helpText(HELP, PLAIN_EXITS))
     .action(async (name: string, options: NewPolicyOptions) => {
       const { newPolicy } = await import('./new_policy.js');
       newPolicy(name, options);

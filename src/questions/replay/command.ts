@@ -1,6 +1,6 @@
 /** The command line of `vlbr replay`. */
 import { Command, Option } from 'commander';
-import { driverOption, KERNEL_SRC_SAYS, widthOption } from '../../console/arguments.js';
+import { addWidthOption, driverOption, KERNEL_SRC_SAYS } from '../../console/arguments.js';
 import { addPictureOptions } from '../../console/picture_options.js';
 import {
   EXIT_EXPECTED,
@@ -8,6 +8,7 @@ import {
   EXIT_NOT_SHOWN,
   exitCodesText,
 } from '../../console/exit_codes.js';
+import { helpText } from '../../console/help.js';
 import { reporterOption } from '../../console/reporters.js';
 import type { ReplayOptions } from './replay.js';
 
@@ -47,15 +48,14 @@ export function replayCommand(done: (code: number) => void): Command {
         'text of 72 columns, with a token that mail programs may wrap',
       ).conflicts(['json', 'emit', 'width']),
     )
-    .addOption(widthOption())
     .option('--json', 'one JSON object on standard output, which is a replay file again')
     .addOption(
       new Option('--emit <what>', 'C code in place of the timeline: selftest is a KVM selftest')
         .choices(['selftest'])
         .conflicts('json'),
     );
-  return addPictureOptions(command)
-    .addHelpText('after', `${HELP}\n${EXITS}`)
+  return addPictureOptions(addWidthOption(command))
+    .addHelpText('after', helpText(HELP, EXITS))
     .action(async (what: string, options: ReplayOptions) => {
       const { replay } = await import('./replay.js');
       done(await replay(what, options));

@@ -2,7 +2,7 @@
 import { PORT } from '../../guest/perf/lbr_port.js';
 import { PolicyError } from '../../host/policy/guarded.js';
 import { type Timeline, timeline } from '../../tell/timeline.js';
-import { ascii, setTextWidth, wrap } from '../../console/text.js';
+import { ascii, setTextWidth, WIDTH, wrap } from '../../console/text.js';
 import type { Breaker, ReplayCase } from '../../campaign/replay_file.js';
 import { type JsonReport, declaredFailure, endsAsExpected } from '../../campaign/replay_file.js';
 import { scheduleJson, withDriver } from '../../campaign/replay_file.js';
@@ -42,13 +42,14 @@ export interface ReplayOptions extends DriverOptions, PictureOptions, ReporterOp
   readonly full?: boolean;
   readonly legend?: boolean;
   readonly mail?: boolean;
-  readonly width?: number;
 }
 
 /** Returns the exit code. */
 export async function replay(from: string, options: ReplayOptions): Promise<number> {
-  const { json, emit, full, mail, width, policy: file, ...asked } = options;
-  if (json !== true) setTextWidth(mail === true ? MAIL_WIDTH : width);
+  const { json, emit, full, mail, policy: file, ...asked } = options;
+  if (mail === true) setTextWidth(MAIL_WIDTH);
+  // C code is the same on every terminal.
+  if (emit !== undefined) setTextWidth(WIDTH);
   const words = [...(json === true ? ['--json'] : []), ...(emit === undefined ? [] : ['--emit'])];
   const reported = checkReporters(options, words);
   const quiet = checkPictures(options, [...words, ...reported]) || reported.length > 0;

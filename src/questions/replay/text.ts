@@ -28,5 +28,5 @@ const LEGEND: readonly (readonly [mark: string, says: string])[] = [
 
 /** What the marks of a timeline mean. */
 export function legendLines(): string[] {
-  return ['', ...tableLines(['', ''], LEGEND, { wrapLast: true }).slice(1)];
+  return ['', ...tableLines(['', ''], LEGEND).slice(1)];
 }

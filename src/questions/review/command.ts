@@ -1,6 +1,7 @@
 /** The command line of `vlbr review`. */
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import {
+  addWidthOption,
   runsNumber,
   SEED_SAYS,
   seedNumber,
@@ -19,6 +20,7 @@ import {
   EXIT_UNREACHED,
   exitCodesText,
 } from '../../console/exit_codes.js';
+import { helpText } from '../../console/help.js';
 import { reporterOption } from '../../console/reporters.js';
 import type { ReviewOptions } from './review.js';
 
@@ -32,8 +34,8 @@ uncovers what Linux 6.1 does wrong itself, while something is gained.
 Lines of a series that were not reached are named, as far as they have code.
 
 The default policies are those under which a guest's kernel shows: the sound designs, each of
-another kind, and the model of KVM. A series that changes KVM is run on the tree's own KVM as
-well (policy kvm), and on that alone if it changes nothing else.
+another kind, and the model of KVM. A series that changes KVM is run on the tree's own KVM as well
+(policy kvm), and on that alone if it changes nothing else.
 
 With --each, each patch is reviewed against the tree before it, too: what a later one mends is a
 loss. A patch after which the tree does not build is reviewed together with the next.
@@ -58,7 +60,7 @@ export function reviewCommand(done: (code: number) => void): Command {
     .option('--kernel-src <path>', TREE_SAYS)
     .option('--reverse', 'the tree has the patches: what did they fix?')
     .option('--each', 'review each patch of the series as well: which of them loses what?')
-    .addOption(new Option('--policy <names>', POLICIES_SAY).default(undefined, TELLING))
+    .option('--policy <names>', `${POLICIES_SAY} (default: ${TELLING})`)
     .option('--property <names>', 'properties, likewise', 'all')
     .option('--cpu <names>', 'CPU models, likewise', 'skylake,haswell')
     .option('--runs <n>', 'runs for each policy, CPU and side', runsNumber, 500)
@@ -66,9 +68,9 @@ export function reviewCommand(done: (code: number) => void): Command {
     .addOption(jobsOption())
     .addOption(timeLimitOption())
     .addOption(reporterOption());
-  return addPictureOptions(command, ['html'])
+  return addWidthOption(addPictureOptions(command, ['html']))
     .option('--json', 'one JSON object on standard output')
-    .addHelpText('after', `${HELP}\n${EXITS}`)
+    .addHelpText('after', helpText(HELP, EXITS))
     .action(async (patches: string[], options: ReviewOptions) => {
       const { review } = await import('./review.js');
       done(await review(patches, options));

@@ -13,10 +13,12 @@ export function eachLines(each: Each): string[] {
     ...steps.flatMap((step) => stepLines(step, patches)),
     ...(interrupted ? [`  interrupted: ${left} of ${patches} patches were not looked at`] : []),
     '',
-    ...blamed.map((blame) => blameText(blame, patches)),
-    ...lostOnTheWay(each).map(({ finding, step }) => {
-      return `lost on the way, by patch ${stepText(step)} of ${patches}: ${finding.property}`;
-    }),
+    ...[
+      ...blamed.map((blame) => blameText(blame, patches)),
+      ...lostOnTheWay(each).map(({ finding, step }) => {
+        return `lost on the way, by patch ${stepText(step)} of ${patches}: ${finding.property}`;
+      }),
+    ].flatMap((text) => wrap(text, '', '  ')),
   ];
 }
 

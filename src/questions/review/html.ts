@@ -1,11 +1,13 @@
 /** The report of a review as a page: what is lost and gained, and each schedule step by step. */
 import { caseOf, withDriver } from '../../campaign/replay_file.js';
+import { coloursFor } from '../../console/colours.js';
 import { plural } from '../../console/text.js';
 import { matrixPage } from '../../tell/picture/matrix_page.js';
 import { type Told, toldOf } from '../../tell/picture/story_article.js';
 import { sourceText } from '../../tell/source_text.js';
 import { type Finding, findingsOf } from './comparison.js';
 import { conclusionOf, type Review } from './conclusion.js';
+import { reviewNotes } from './text.js';
 
 /** The text of an HTML file. */
 export function reviewHtml(review: Review): string {
@@ -23,6 +25,7 @@ export function reviewHtml(review: Review): string {
     properties: [],
     rows: [],
     others: findingsOf(reviews).map((finding) => tellOf(review, finding)),
+    notes: reviewNotes(review, coloursFor(false)),
   });
 }
 

@@ -61,7 +61,7 @@ function headLines(review: Review, colours: Colours): string[] {
   const sides = reverse ? [after, before] : [before, after];
   return [
     ...wrap(`vlbr review: ${cpus.join(', ')}; seed ${seed}; ${done}`, '', '  ').map(colours.bold),
-    `tree: ${sourceText(sides[0].info)}`,
+    ...wrap(`tree: ${sourceText(sides[0].info)}`, '', '  '),
     ...wrap(
       `${what}: ${patches.join(', ')} (sha256 ${sides[1].info.sha256.slice(0, 12)})`,
       '',
@@ -96,11 +96,10 @@ function findingTable(
       property,
       whoText(finding),
       cpus.length > 1 && finding.cpus.length === cpus.length ? 'all' : finding.cpus.join(', '),
-      plural(counterexample.actions.length, 'action'),
-      noteText(finding),
+      [plural(counterexample.actions.length, 'action'), ...notesOf(finding)].join('; '),
     ];
   });
-  const table = tableLines(['', 'property', 'broken by', 'CPU', 'schedule', ''], rows);
+  const table = tableLines(['', 'property', 'broken by', 'CPU', 'schedule'], rows);
   const crashed = reviews.some(({ comparison }) => comparison.crashes.length > 0);
   return [
     ...(main.length > 0 ? table : []),
@@ -116,10 +115,9 @@ function nothingLine(review: Review): string {
 }
 
 /** What weakens a finding. */
-function noteText({ kind, elsewhere, onLinux61 }: Finding): string {
+function notesOf({ kind, elsewhere, onLinux61 }: Finding): string[] {
   const other = kind === 'lost' ? 'failed elsewhere before' : 'still fails elsewhere';
-  const notes = [...(elsewhere ? [other] : []), ...(onLinux61 ? ['as in Linux 6.1'] : [])];
-  return notes.join('; ');
+  return [...(elsewhere ? [other] : []), ...(onLinux61 ? ['as in Linux 6.1'] : [])];
 }
 
 /** Findings under policies that fail the property on both sides, with the schedules' lengths. */
@@ -134,6 +132,21 @@ function otherLines(others: readonly Finding[], kind: Finding['kind'], head: str
     return `${property} (${under.join(', ')})`;
   });
   return wrap(`${head} (policies, actions): ${texts.join('; ')}`, '', '  ');
+}
+
+/**
+ * What a report tells besides the schedules of its findings, as blocks of lines: what says nothing
+ * any more, crashes, where accesses part, costs, lines that were not reached, and each patch.
+ */
+export function reviewNotes(review: Review, colours: Colours): string[][] {
+  return [
+    vacuousLines(review),
+    crashLines(review, colours),
+    accessLines(review, colours),
+    costLines(review),
+    reachedLines(review),
+    review.each === null ? [] : eachLines(review.each),
+  ].filter((lines) => lines.length > 0);
 }
 
 function vacuousLines({ reviews }: Review): string[] {
@@ -155,9 +168,15 @@ function crashLines({ reviews, before, after }: Review, colours: Colours): strin
     const { path } = side === 'before' ? before : after;
     return [
       '',
-      colours.red(`the kernel ${side} the change ${crashWord(crash)}: ${error}`),
-      '  so nothing else was judged under the policies and on the CPUs where it did',
-      ...actions.map((action, i) => `  #${i + 1} ${actionText(action)}`),
+      ...wrap(`the kernel ${side} the change ${crashWord(crash)}: ${error}`, '', '  ').map(
+        colours.red,
+      ),
+      ...wrap(
+        'so nothing else was judged under the policies and on the CPUs where it did',
+        '  ',
+        '  ',
+      ),
+      ...actions.flatMap((action, i) => wrap(actionText(action), `  #${i + 1} `, '      ')),
       `  vlbr replay ${encodeToken(crash)} --kernel-src ${path}`,
     ];
   });
@@ -180,7 +199,9 @@ function scheduleLines(
   const statement = PROPERTIES.find(({ name }) => name === property)?.statement ?? '';
   return [
     '',
-    colours.bold(`${headText(finding)}: ${property}, broken by ${whoText(finding)}`),
+    ...wrap(`${headText(finding)}: ${property}, broken by ${whoText(finding)}`, '', '  ').map(
+      colours.bold,
+    ),
     ...wrap(ascii(statement), '  ', '  '),
     `  On this schedule it ${held}:`,
     ...lines,
@@ -204,7 +225,7 @@ function accessLines(review: Review, colours: Colours): string[] {
   if (schedules === 0) return ['MSR accesses were not compared.'];
   if (parting === null) {
     const same = `MSR accesses: the same in all of ${grouped(schedules)} schedules`;
-    return [colours.bold(`${same} (${grouped(total)} accesses)`)];
+    return wrap(`${same} (${grouped(total)} accesses)`, '', '  ').map(colours.bold);
   }
   const parted = sum((a) => a.parted);
   const head = `MSR accesses part in ${grouped(parted)} of ${grouped(schedules)} schedules`;
@@ -281,8 +302,12 @@ function costTable(all: readonly AccessComparison[], cpu: string): string[] {
   const changed = rows.filter((row) => row.some((cell) => cell.includes('->')));
   if (changed.length === 0) return [];
   return [
-    `Mean cost of a switch on ${cpu}: LBR MSR accesses, and cycles (orders of magnitude, ` +
-      'without exits)',
+    ...wrap(
+      `Mean cost of a switch on ${cpu}: LBR MSR accesses, and cycles (orders of magnitude, ` +
+        'without exits)',
+      '',
+      '  ',
+    ),
     ...tableLines(['policy', 'task switch', 'cycles', 'vCPU switch', 'cycles'], changed, {
       numeric: true,
     }),
@@ -293,8 +318,10 @@ function costTable(all: readonly AccessComparison[], cpu: string): string[] {
 function reachedLines({ reached }: Review): string[] {
   if (reached === null) return [];
   const { lines, notReached } = reached;
-  if (lines === 0)
-    return ['No changed line has code of its own, so whether it ran is not known.', ''];
+  if (lines === 0) {
+    const none = 'No changed line has code of its own, so whether it ran is not known.';
+    return [...wrap(none, '', '  '), ''];
+  }
   const head = `Changed lines with code: ${lines}, of which ${lines - notReached.length} ran.`;
   const places = [...new Set(notReached.map(placeOf))].map((place) => {
     const numbers = notReached.filter((line) => placeOf(line) === place).map(({ line }) => line);

@@ -1,6 +1,7 @@
 /** The command line of `vlbr verify`. */
 import { Command, Option } from 'commander';
 import {
+  addWidthOption,
   collect,
   driverOption,
   KERNEL_SRC_SAYS,
@@ -11,7 +12,6 @@ import {
   POLICIES_SAY,
   jobsOption,
   timeLimitOption,
-  widthOption,
 } from '../../console/arguments.js';
 import {
   EXIT_CUT_SHORT,
@@ -20,6 +20,7 @@ import {
   EXIT_NOT_SHOWN,
   exitCodesText,
 } from '../../console/exit_codes.js';
+import { helpText } from '../../console/help.js';
 import { addShapeOptions, addWithoutOption } from '../../console/machine_options.js';
 import { addPictureOptions } from '../../console/picture_options.js';
 import { addRecordingOptions, RECORDINGS_HELP } from '../../console/recording_options.js';
@@ -74,14 +75,13 @@ export function verifyCommand(done: (code: number) => void): Command {
     .option('--summary', 'only the conclusion and the matrix')
     .addOption(
       new Option('--quiet', 'only the last line, and what is not expected').conflicts('summary'),
-    )
-    .addOption(widthOption());
-  return command
+    );
+  return addWidthOption(command)
     .addOption(jobsOption())
     .addOption(timeLimitOption())
     .addOption(reporterOption())
     .option('--json', 'one JSON object on standard output')
-    .addHelpText('after', `${HELP}\n${EXITS}`)
+    .addHelpText('after', helpText(HELP, EXITS))
     .action(async (options: VerifyOptions) => {
       const { verify } = await import('./verify.js');
       done(await verify(options));

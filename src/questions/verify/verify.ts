@@ -27,7 +27,6 @@ import { checkReporters, type ReporterOptions, writeReports } from '../../consol
 import { type MachineOptions, shapesOf, withoutOf } from '../../console/machine_options.js';
 import { printJson, printLines } from '../../console/output.js';
 import { withPolicyFiles } from '../../console/policy_files.js';
-import { setTextWidth } from '../../console/text.js';
 
 /** The build puts the worker's code beside this. */
 const WORKER: URL = new URL('./verify_worker.js', import.meta.url);
@@ -49,7 +48,6 @@ export interface VerifyOptions
   readonly summary?: boolean;
   readonly quiet?: boolean;
   readonly legend?: boolean;
-  readonly width?: number;
 }
 
 /** Returns the exit code. @throws UsageError before anything has run. */
@@ -118,15 +116,13 @@ function jobOf(options: VerifyOptions): Omit<VerifyJob, 'binary' | 'version' | '
   return { cpus: [cpu], kernel, shapes, policies, properties, runs, seed, shorten, without };
 }
 
-/** How much is printed, and in how many columns. @throws UsageError for a wrong --show. */
+/** How much is printed. @throws UsageError for a wrong --show. */
 function extentOf(
-  { show = [], summary, quiet, legend, json, width }: VerifyOptions,
+  { show = [], summary, quiet, legend }: VerifyOptions,
   { policies, properties }: Pick<VerifyJob, 'policies' | 'properties'>,
 ): Extent {
   const words = showWords(show);
   checkShow(words, policies, properties);
-  // Lines of JSON are the same on every terminal.
-  if (json !== true) setTextWidth(width);
   const only = quiet === true ? 'quiet' : summary === true ? 'summary' : undefined;
   return { show: words, ...(only === undefined ? {} : { only }), legend: legend === true };
 }

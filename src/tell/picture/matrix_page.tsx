@@ -21,7 +21,7 @@ export interface MatrixCell {
 /** A row of the matrix. */
 export interface MatrixRow {
   readonly policy: string;
-  /** A cell for each property, in the order of the columns; null for what was not asked. */
+  /** A cell for each property, in the order of the columns; null where the end came before. */
   readonly cells: readonly (MatrixCell | null)[];
 }
 
@@ -35,11 +35,13 @@ export interface Matrix {
   readonly rows: readonly MatrixRow[];
   /** Counterexamples that belong to no cell, such as those of the guest's kernel by itself. */
   readonly others: readonly Told[];
+  /** What else a report tells, as its lines: each note is a block of its own. */
+  readonly notes?: readonly (readonly string[])[];
 }
 
 /** The text of an HTML file. */
 export function matrixPage(matrix: Matrix): string {
-  const { command, lines, rows, others } = matrix;
+  const { command, lines, rows, others, notes = [] } = matrix;
   const [heading, ...rest] = lines;
   const found = rows.flatMap(({ cells }) => cells.flatMap((cell) => cell?.told ?? []));
   const all = [...found, ...others];
@@ -57,6 +59,9 @@ export function matrixPage(matrix: Matrix): string {
         ))}
         {rows.length === 0 ? null : <MatrixTable matrix={matrix} ids={ids} />}
         {others.length === 0 ? null : <Others others={others} ids={ids} />}
+        {notes.map((note) => (
+          <pre>{note.join('\n').trim()}</pre>
+        ))}
         {all.length === 0 ? null : <OwnerKey vms={vms} />}
       </div>
       {all.map((told) => (
@@ -115,7 +120,13 @@ function VerdictCell({
   readonly property: string;
   readonly ids: Ids;
 }): JSX.Element {
-  if (cell === null) return <td role="cell" />;
+  if (cell === null) {
+    return (
+      <td role="cell" class="na" data-p={property}>
+        not judged
+      </td>
+    );
+  }
   const { word, fails, expected, note, told } = cell;
   const kind = fails ? 'no' : word === 'holds' ? 'ok' : 'na';
   return (

@@ -5,9 +5,11 @@ import {
   type PictureOptions,
 } from '../../console/picture_options.js';
 import { printText, writeFileWhole } from '../../console/output.js';
+import { setTextWidth, WIDTH } from '../../console/text.js';
 
 /**
- * Writes each picture to its path: all of a file, or nothing.
+ * Writes each picture to its path: all of a file, or nothing. What is text in it does not depend on
+ * the terminal.
  *
  * @param draw - makes the text of a picture.
  * @throws WriteError for a file that can't be written.
@@ -17,6 +19,7 @@ export async function writePictures(
   draw: (kind: PictureKind) => Promise<string>,
 ): Promise<void> {
   for (const [kind, path] of askedPictures(options)) {
+    setTextWidth(WIDTH);
     // One after the other: where one fails, the next are not begun.
     // oxlint-disable-next-line no-await-in-loop
     const text = await draw(kind);

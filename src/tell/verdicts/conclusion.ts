@@ -34,7 +34,7 @@ function rowsOf({ policies, report }: Campaign): Row[] {
 }
 
 /** Whether any run has had a say. */
-function isJudged({ verdict, runs }: Result): boolean {
+export function isJudged({ verdict, runs }: Result): boolean {
   return verdict === 'not applicable' || runs > 0;
 }
 

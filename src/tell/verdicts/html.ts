@@ -5,20 +5,21 @@ import { ofKernel, toldCounterexample } from '../picture/counterexample.js';
 import { matrixPage, type MatrixCell } from '../picture/matrix_page.js';
 import type { Told } from '../picture/story_article.js';
 import { guestText } from '../source_text.js';
+import { isJudged } from './conclusion.js';
 import { type Campaign, unexpectedIn, unexpectedOf, VERDICT_WORDS } from './text.js';
 
 /** The text of an HTML file. */
 export function verifyHtml(campaign: Campaign): string {
-  const { model, kernel, source, seed, report } = campaign;
+  const { model, kernel, source, seed, policies, report } = campaign;
   const { results, kernelFindings, runs, steps, interrupted } = report;
-  const policies = [...new Set(results.map(({ policy }) => policy))];
   const properties = [...new Set(results.map(({ property }) => property))];
   const surprises = new Set(unexpectedOf(report));
   const rows = policies.map((policy) => ({
     policy,
     cells: properties.map((property) => {
       const result = results.find((one) => one.policy === policy && one.property === property);
-      return result === undefined ? null : cellOf(campaign, result, !surprises.has(result));
+      const judged = result !== undefined && isJudged(result);
+      return judged ? cellOf(campaign, result, !surprises.has(result)) : null;
     }),
   }));
   return matrixPage({

@@ -277,7 +277,7 @@ function kernelLines({ byKernel }: Campaign, colours: Colours): string[] {
         '  ',
       );
   if (rows.length === 0) return head.length === 0 ? [] : [...head, ''];
-  const table = tableLines([`Linux ${version} by itself`, ''], rows, { wrapLast: true });
+  const table = tableLines([`Linux ${version} by itself`, ''], rows);
   return [...head, ...table.map((line, i) => (i === 0 ? colours.bold(line) : line)), ''];
 }
 
@@ -304,7 +304,7 @@ function unexpectedLines(campaign: Campaign, colours: Colours): string[] {
       property,
       `${verdict}, expected: ${expected}${expected === 'fails' ? ` (${ascii(reason)})` : ''}`,
     ]);
-    lines.push(...tableLines(['policy', 'property', 'verdict'], rows, { wrapLast: true }), '');
+    lines.push(...tableLines(['policy', 'property', 'verdict'], rows), '');
     lines.push(...declareLines(unexpected));
     if (unexpected.some(({ expected }) => expected === 'fails')) {
       const text = 'A known failure that was not met may need more --runs, or other machines.';

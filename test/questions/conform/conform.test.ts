@@ -25,6 +25,7 @@ import { conformJson } from '../../../src/questions/conform/json.js';
 import { type Conform, conformText } from '../../../src/questions/conform/text.js';
 import { broken } from '../../rig/broken_port.js';
 import { wrongWithMade, wrongWithPrinted } from '../../rig/schemas.js';
+import { tooLong, WIDTHS } from '../../rig/widths.js';
 
 const KERNEL_RUNS = 4000;
 const COVERAGE_RUNS = 1500;
@@ -149,6 +150,9 @@ describe.skipIf(typeof source === 'string')('the port of lbr.c of Linux 6.1', ()
   });
 });
 
+/** A call with as many arguments as there are. */
+const WIDE_CALL = { fn: 'intel_pmu_setup_lbr_filter', args: [0, 0, 0x7ffff, 0, 0] } as const;
+
 describe('a broken port', () => {
   it('a broken port is found by an access too many, and by the call that makes it', () => {
     const { sequence, divergence } = firstOf((lbr) => ({
@@ -256,6 +260,24 @@ describe('a broken port', () => {
     const made = conformJson(reportOf([difference]));
     expect(wrongWithMade(made)).toEqual([]);
     const json = JSON.parse(JSON.stringify(made));
+    const part = {
+      function: 'intel_pmu_lbr_filter',
+      lines: [1001, 1002, 1003, 1004, 1005, 1006, 1007],
+    };
+    const share = { reached: 1, total: 2 };
+    const shares = { lines: share, branches: share, legacyLines: share, legacyBranches: share };
+    const coverage = { ...shares, sequences: 300, legacyFunctions: 44, notReached: [part] };
+    const { calls } = difference.sequence;
+    const long = {
+      ...difference,
+      sequence: { ...difference.sequence, calls: [...calls, WIDE_CALL] },
+    };
+    const told = { ...reportOf([difference, long]), coverage };
+    for (const width of WIDTHS) {
+      for (const one of [told, { ...told, coverage: { ...coverage, notReached: [] } }]) {
+        expect(tooLong(width, () => conformText(one, coloursFor(false)))).toEqual([]);
+      }
+    }
     const { sequence, divergence } = difference;
     expect(json).toMatchObject({
       schema: 'vlbr/conform/2',
@@ -326,6 +348,16 @@ describe('vlbr conform --driver lbr.c', () => {
       });
       expect(report.coverage.sequences).toBe(60);
       expect(report.coverage.notReached.length).toBeGreaterThan(0);
+    },
+  );
+
+  it.skipIf(typeof source === 'string')(
+    'vlbr conform --reporter has a case for each CPU in place of the text',
+    async () => {
+      const { code, out } = await run('--cpu', 'core2', '--runs', '4', '--reporter', 'tap');
+      expect(code).toBe(0);
+      expect(out).toMatch(/^TAP version 13\n1\.\.\d\n# vlbr conform\nok 1 - lbr\.c: core2\n/);
+      expect(out).not.toContain('No difference');
     },
   );
 

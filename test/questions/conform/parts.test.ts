@@ -17,6 +17,7 @@ import { shrinkSequence } from '../../../src/questions/conform/shrink_calls.js';
 import { PMU_VERSIONS, SUBJECTS, subjectOf } from '../../../src/questions/conform/subjects.js';
 import { wordName } from '../../../src/questions/conform/words.js';
 import { accessColumns } from '../../../src/tell/access_text.js';
+import { inColumns } from '../../rig/widths.js';
 
 const { model } = subjectOf('skylake');
 
@@ -164,18 +165,41 @@ describe('accessColumns', () => {
     const port = reads(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11);
     const kernel = [...reads(0, 1, 2, 3, 4, 5, 60, 7), { ...reads(8)[0], edx: 1, write: true }];
     expect(accessColumns(model, column('port', port), column('lbr.c', kernel), 6)).toEqual([
-      '       port                                          lbr.c',
+      '       port               lbr.c',
       '       (2 accesses before, the same)',
-      '       RDMSR LBR_TOS 0x2                             RDMSR LBR_TOS 0x2',
-      '       RDMSR LBR_TOS 0x3                             RDMSR LBR_TOS 0x3',
-      '       RDMSR LBR_TOS 0x4                             RDMSR LBR_TOS 0x4',
-      '       RDMSR LBR_TOS 0x5                             RDMSR LBR_TOS 0x5',
-      '     > RDMSR LBR_TOS 0x6                             RDMSR LBR_TOS 0x3c',
-      '       RDMSR LBR_TOS 0x7                             RDMSR LBR_TOS 0x7',
-      '       RDMSR LBR_TOS 0x8                             WRMSR LBR_TOS 0x100000008',
-      '       RDMSR LBR_TOS 0x9                             (nothing more)',
+      '       RDMSR LBR_TOS 0x2  RDMSR LBR_TOS 0x2',
+      '       RDMSR LBR_TOS 0x3  RDMSR LBR_TOS 0x3',
+      '       RDMSR LBR_TOS 0x4  RDMSR LBR_TOS 0x4',
+      '       RDMSR LBR_TOS 0x5  RDMSR LBR_TOS 0x5',
+      '     > RDMSR LBR_TOS 0x6  RDMSR LBR_TOS 0x3c',
+      '       RDMSR LBR_TOS 0x7  RDMSR LBR_TOS 0x7',
+      '       RDMSR LBR_TOS 0x8  WRMSR LBR_TOS 0x100000008',
+      '       RDMSR LBR_TOS 0x9  (nothing more)',
       '       (2 accesses after)',
     ]);
+  });
+
+  it('accessColumns puts one list below the other where there is no room', () => {
+    const [port, kernel] = [reads(0, 1, 2), reads(0, 7)];
+    const listed = (width: number): string[] =>
+      inColumns(width, () =>
+        accessColumns(model, column('port', port), column('lbr.c', kernel), 1),
+      );
+    expect(listed(43)[2]).toBe('     > RDMSR LBR_TOS 0x1  RDMSR LBR_TOS 0x7');
+    expect(listed(42)).toEqual([
+      '       port',
+      '       RDMSR LBR_TOS 0x0',
+      '     > RDMSR LBR_TOS 0x1',
+      '       RDMSR LBR_TOS 0x2',
+      '       lbr.c',
+      '       RDMSR LBR_TOS 0x0',
+      '     > RDMSR LBR_TOS 0x7',
+      '       (nothing more)',
+    ]);
+    const long = reads(...Array.from({ length: 20 }, (_, i) => i));
+    const cut = inColumns(42, () => accessColumns(model, column('a', long), column('b', long), 10));
+    expect(cut.filter((line) => line.includes('(6 accesses before, the same)'))).toHaveLength(1);
+    expect(cut.at(-1)).toBe('       (6 accesses after)');
   });
 
   it('accessColumns says when there are none, and shows the last when none differs', () => {

@@ -2,7 +2,7 @@
  * The comparison of the port with a kernel's whole path: it finds every kind of difference, shrinks
  * the first, and shows it. A broken port stands for the kernel, so no kernel is needed.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -31,6 +31,7 @@ import { cpuModel } from '../../rig/cpu.js';
 import { CACHE, imageOf, imageVersions, tarOf } from '../../rig/images.js';
 import { machineConfig } from '../../rig/machine.js';
 import { wrongWithMade, wrongWithPrinted } from '../../rig/schemas.js';
+import { tooLong, WIDTHS } from '../../rig/widths.js';
 
 const RUNS = 60;
 
@@ -141,6 +142,10 @@ describe('a broken port', () => {
     const { access = -1, accesses } = divergence ?? {};
     expect(accesses?.kernel[access]).toMatchObject({ write: false, msr: MSR_LBR_TOS });
     expect(accesses?.port.slice(0, access)).toEqual(accesses?.kernel.slice(0, access));
+    for (const width of WIDTHS) {
+      const told = { ...reportOf(comparison), withoutLbr: ['core2', 'atom'] };
+      expect(tooLong(width, () => wholeText(told, coloursFor(false)))).toEqual([]);
+    }
     const text = textOf(comparison);
     expect(text).toMatch(/> .+ {2}RDMSR LBR_TOS 0x/);
     expect(text).toMatch(/In action #\d, in \w+\(\) on v\d, this differs: an access/);
@@ -377,6 +382,9 @@ describe('what was reached of a tree', () => {
   it('the report shows it, or why it is not known', () => {
     const report = reportOf(comparisonOf(PORT, 2));
     const told = { ...report, coverage: { schedules: 2, files: filesOf(lines) } };
+    for (const width of WIDTHS) {
+      expect(tooLong(width, () => wholeText(told, coloursFor(false)))).toEqual([]);
+    }
     const text = wholeText(told, coloursFor(false)).join('\n');
     expect(text).toContain('by 2 schedules on skylake, run again on an image');
     expect(text).toMatch(/kernel\/events\/core\.c +1 of 2 +1 of 4 +4 of 8/);
@@ -453,7 +461,11 @@ describe('vlbr conform', () => {
 
   it.skipIf(versions.length === 0)('a compiled image has no source to count lines of', async () => {
     const words = ['--kernel-src', wasm, '--cpu', 'haswell', '--runs', '4'];
-    const { out } = await run(...words);
+    const report = join(folder, 'conform.tap');
+    const { out } = await run(...words, '--reporter', `tap=${report}`);
+    expect(readFileSync(report, 'utf8')).toBe(
+      'TAP version 13\n1..1\n# vlbr conform\nok 1 - whole path: haswell\n',
+    );
     expect(out).toContain('No coverage: a compiled module does not have the source');
     expect(JSON.parse((await run(...words, '--json')).out)).toMatchObject({
       coverage: null,

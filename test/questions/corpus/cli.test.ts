@@ -1,6 +1,14 @@
 /** `vlbr corpus`, built and run as a user runs it. */
 import { spawn, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -87,8 +95,12 @@ describe('vlbr corpus', () => {
   });
 
   it('vlbr corpus tells the same in words, and colours no pipe', () => {
-    const { status, stdout } = vlbr('--id', 'D04');
+    const report = join(clone, 'corpus.tap');
+    const { status, stdout } = vlbr('--id', 'D04', '--reporter', `tap=${report}`);
     expect(status).toBe(0);
+    expect(readFileSync(report, 'utf8')).toBe(
+      'TAP version 13\n1..1\n# vlbr corpus\nok 1 - corpus: D04\n',
+    );
     expect(stdout).toMatch(/^D04 +host +sample-true /m);
     expect(stdout).toMatch(
       /^killed: 1 of 1 defect, each by a property that it names \(1 of 1 trial\)$/m,
@@ -113,7 +125,7 @@ describe('vlbr corpus', () => {
       const { status, stdout } = vlbr('--id', 'D05', '--runs', '40');
       expect(status).toBe(5);
       expect(stdout).toMatch(/^D05 +policy +SURVIVED +40 /m);
-      expect(stdout).toMatch(/^killed: 0 of 1 defect, .* \(1 of 2 trials\); not: D05$/m);
+      expect(stdout).toMatch(/^killed: 0 of 1 defect, .* \(1 of 2 trials\);\s+not: D05$/m);
     });
   });
 

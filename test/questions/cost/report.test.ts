@@ -11,6 +11,7 @@ import { costSvg } from '../../../src/questions/cost/svg.js';
 import { type Costs, costText } from '../../../src/questions/cost/text.js';
 import { record } from '../../rig/recordings.js';
 import { wrongWithMade } from '../../rig/schemas.js';
+import { inColumns, tooLong, WIDTHS } from '../../rig/widths.js';
 
 const HOST = parseRecording(record(['0 0 100', '0 100 200', '0 200 0']), 'host.txt');
 
@@ -62,17 +63,41 @@ describe('the text', () => {
     expect(lines.join(' ')).toContain('skylake, Linux 6.1, seed 3.');
   });
 
-  it('no line is wider than a screen, with every policy there is and large counts', () => {
-    const many = countsOf(Object.fromEntries(COUNTS.map((name) => [name, 987_654_321])));
-    const [one] = REPORT.results;
-    const wide = {
-      ...one,
-      policy: 'lazy-literal',
-      results: [{ ...one.results[0], counts: [many, many] }],
-    };
-    for (const line of costText({ ...REPORT, results: [wide] }, false, coloursFor(false))) {
-      expect([line, line.length <= 110]).toEqual([line, true]);
-    }
+  it.each(WIDTHS)(
+    'no line is longer than %i columns, with every policy and large counts',
+    (width) => {
+      const many = countsOf(Object.fromEntries(COUNTS.map((name) => [name, 987_654_321])));
+      const lost = record(['0 0 100', '0 101 0', '0 0 100', '0 100 200', '0 200 0']);
+      const host = parseRecording(lost, 'a-name/of-a/recording.txt', { allowGaps: true });
+      const results = ['lazy-literal', 'v8-as-posted'].map((policy) => ({
+        policy,
+        results: [0, 1].map((on) => ({
+          ...REPORT.results[0].results[0],
+          host: on,
+          complete: false,
+          counts: host.vcpus.map(() => many),
+          ran: host.vcpus.map(() => 5),
+        })),
+      }));
+      for (const sweep of [REPORT.sweep, null]) {
+        const wide = { ...REPORT, recordings: [host, host], results, sweep, interrupted: true };
+        expect(tooLong(width, () => costText(wide, true, coloursFor(false)))).toEqual([]);
+      }
+      expect(tooLong(width, () => costText(REPORT, false, coloursFor(false)))).toEqual([]);
+    },
+  );
+
+  it('bars take the room that the cycles leave, beside their own lines', () => {
+    const bars = (width: number): string[] =>
+      inColumns(width, () => textOf(REPORT))
+        .split('\n')
+        .flatMap((line) => /^(\w+) .*%  (#+)$/.exec(line)?.slice(1).map(String).join(' ') ?? []);
+    const most = '#'.repeat(24);
+    const less = '#'.repeat(23);
+    expect(bars(100)).toEqual([`dear ${less}`, `cheap ${most}`, `same ${less}`]);
+    expect(bars(60).map((bar) => bar.split(' ')[0])).toEqual(['dear', 'cheap', 'same']);
+    const ten = '#'.repeat(10);
+    expect(bars(40)).toEqual(['dear', 'cheap', 'same'].map((name) => `${name} ${ten}`));
   });
 
   it('a policy that gives guests no LBR is not the cheapest', () => {

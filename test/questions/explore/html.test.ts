@@ -17,7 +17,9 @@ function result(verdict: ExploreResult['verdict'], known: boolean): ExploreResul
 }
 
 function page(complete: boolean, interrupted: boolean, ...results: ExploreResult[]): string {
+  const begun = results.map((_, i) => `policy${i}`);
   return exploreHtml({
+    policies: interrupted ? [...begun, 'never-begun'] : begun,
     model: config.model,
     shape: config.shape,
     kernel: '6.1',
@@ -78,7 +80,15 @@ describe('the page of vlbr explore', () => {
   it('says what was not looked at', () => {
     const cut = page(false, true, result('holds', true), result('unknown', true));
     expect(cut).toContain('<p>Truncated, so not all were looked at: policy0, policy1.</p>');
-    expect(cut).toContain('<p>Interrupted: policies that were not begun are left out.</p>');
+    expect(cut).toContain('<p>Interrupted: this is what was known until then.</p>');
+    const rows = [
+      ...cut.matchAll(/>([\w-]+)<\/th><td role="cell" class="(\w+)"[^>]*>([^<]*)<\/td>/g),
+    ];
+    expect(rows.map((row) => row.slice(1).join(' '))).toEqual([
+      'policy0 ok holds',
+      'policy1 na unknown',
+      'never-begun na not judged',
+    ]);
     expect(page(true, true)).toContain('Interrupted');
   });
 });

@@ -19,6 +19,7 @@ import { PROPERTY } from '../../../src/judge/properties.js';
 import { cpuModel } from '../../rig/cpu.js';
 import { machineConfig, policyOf } from '../../rig/machine.js';
 import { wrongWithMade } from '../../rig/schemas.js';
+import { tooLong, WIDTHS } from '../../rig/widths.js';
 
 const SHAPE = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
 
@@ -100,6 +101,15 @@ describe('the report of schedules one by one', () => {
     expect(text).toContain('known: known for years');
     expect(text).toMatch(/vlbr replay v1\.\S+ --driver kernel --kernel-src tree$/m);
     expect(text).toMatch(/2 unexpected failures/);
+  });
+
+  it.each(WIDTHS)('no line but a token is longer than %i columns', (width) => {
+    const findings = [
+      finding('no-leak/task', 'known for years '.repeat(9)),
+      finding('balanced', null),
+    ];
+    const found = exploration([enumerated({ findings, neverPossible: ['fork', 'exit'] })]);
+    expect(tooLong(width, () => imageText(found, coloursFor(false)))).toEqual([]);
   });
 
   it("counts a kernel's failure once where the property is the kernel's", () => {

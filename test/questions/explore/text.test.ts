@@ -18,6 +18,7 @@ import type { Counterexample } from '../../../src/campaign/campaign.js';
 import { ShapeCampaign } from '../../../src/campaign/shape_campaign.js';
 import { PROPERTY } from '../../../src/judge/properties.js';
 import { wrongWithMade } from '../../rig/schemas.js';
+import { inColumns, tooLong, WIDTHS } from '../../rig/widths.js';
 
 const SHAPE = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
 const CALL_STACK_USER = 0x801;
@@ -319,6 +320,32 @@ describe('the report of an exploration', () => {
 
 const wrapIn = (tag: string) => (text: string | number | null | undefined) =>
   `<${tag}>${text}</${tag}>`;
+
+describe('the columns of a report', () => {
+  const cycle: Action[] = [
+    { kind: 'open', actor: 0, args: [1, 0, CALL_STACK_USER | 0x6] },
+    { kind: 'run', actor: 0, args: [1, 3] },
+  ];
+  const liveness = { recurs: true, most: Infinity, stem: ACTIONS.slice(0, 3), cycle };
+  const why = result('no-fault', 'not applicable', { reason: 'a b '.repeat(40) });
+  const results = [LEAK, LOSS, result('no-needless-switch', 'unknown'), why];
+  const source = { version: '6.1.9', sha256: 'c'.repeat(64), whole: true as const };
+  const cut = timed('memory', { results, liveness, neverPossible: ['fork', 'exit'] });
+  const others = ['lazy-literal', 'mediated-lbr'].map((policy) =>
+    timed('exhausted', { policy, results }),
+  );
+  const policies = [...'abcdefghijkl'].map((name) => name.repeat(9));
+  const told = exploration([cut, ...others], { fingerprints: true, source, policies });
+
+  it.each(WIDTHS)('no line but a token is longer than %i columns', (width) => {
+    expect(tooLong(width, () => lines(told))).toEqual([]);
+  });
+
+  it('a table that has no room goes on below, with the policies again', () => {
+    const text = inColumns(60, () => lines(told)).join('\n');
+    expect(text).toMatch(/^never +truncated +2,000 +5,000.*\n(?:.*\n){3,5}never +\d.* 100$/m);
+  });
+});
 
 describe('what goes on for ever', () => {
   const results = [result('no-needless-switch', 'holds')];

@@ -30,8 +30,8 @@ async function printedBy(name: string, options: LookOptions = {}): Promise<strin
 describe('vlbr look', () => {
   it('vlbr look prints who is a vCPU and from what, and what is missing', async () => {
     const text = await printedBy('lost-lines.txt');
-    expect(text).toMatch(/^VM {2}vCPU {2}pid {2}thread +vCPU by +VM by/m);
-    expect(text).toMatch(/^0 +1 +102 +CPU 1\/KVM +its name +order of pids \(guess\)/m);
+    expect(text).toMatch(/^VM\/vCPU {2}pid {2}thread +vCPU by +VM by/m);
+    expect(text).toMatch(/^0\/1 +102 +CPU 1\/KVM +its name +order of pids \(guess\)/m);
     expect(text).toContain('correct it with --vm NAME=PID,PID');
     expect(text).toContain('4 vCPUs of 2 VMs on 2 pCPUs (0-1)');
     expect(text).toContain('125 vCPU switches, 68 changes');
@@ -95,7 +95,7 @@ describe('vlbr look', () => {
     const host = await printedBy('host-and-guest-same-pid.txt', { machine: 'host.dat' });
     expect(host).toContain("machines in it: 'host.dat', 'guest.dat'");
     const qemu = await printedBy('qemu-system-x86-is-vcpu-86.txt', { vm: ['a=1001'] });
-    expect(qemu).toMatch(/^a +0 +1001 +qemu-system-x86 +--vm +--vm \(certain\)/m);
+    expect(qemu).toMatch(/^a\/0 +1001 +qemu-system-x86 +--vm +--vm \(certain\)/m);
   });
 
   it('a guest is joined to its VM, and the uncertainty of its clock is told', async () => {

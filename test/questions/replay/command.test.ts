@@ -29,6 +29,32 @@ function file(text: string): string {
   return path;
 }
 
+describe('vlbr replay --reporter', () => {
+  it('a schedule is a case of its policy, and the form takes the place of the text', async () => {
+    const says = 'as expected: the policy breaks it (known: ';
+    const beside = join(folder, 'beside.json');
+    const forms = ['--reporter', 'ktap', '--reporter', `gitlab=${beside}`];
+    const { code, stdout } = await replayed(file(LEAK), ...forms);
+    expect([code, stdout]).toEqual([
+      0,
+      'KTAP version 1\n1..1\n  KTAP version 1\n  # Subtest: merged\n  1..1\n  ok 1 no-leak/vm\n' +
+        'ok 1 merged\n',
+    ]);
+    expect(readFileSync(beside, 'utf8')).toBe('[]\n');
+    const text = await replayed(file(LEAK), '--reporter', `gitlab=${beside}`);
+    expect(text.stdout).toContain(says);
+  });
+
+  it('a schedule that does not end as expected is not ok, and says how it ended', async () => {
+    const otherwise = file(JSON.stringify({ ...JSON.parse(LEAK), whose: 'nobody' }));
+    const { code, stdout } = await replayed(otherwise, '--reporter', 'tap');
+    expect(code).toBe(1);
+    expect(stdout).toContain(
+      '\nnot ok 1 - merged: no-leak/vm\n# NOT as expected: the policy breaks',
+    );
+  });
+});
+
 describe('vlbr replay --emit', () => {
   const [one] = parseReplayText(LEAK);
   const token = tokenOf(one);

@@ -16,6 +16,7 @@ import { NO_RESTORE } from '../../rig/broken_port.js';
 import { cpuModel } from '../../rig/cpu.js';
 import { policyOf } from '../../rig/machine.js';
 import { wrongWithMade } from '../../rig/schemas.js';
+import { tooLong, WIDTHS } from '../../rig/widths.js';
 
 const BYTES = new Uint8Array();
 
@@ -102,6 +103,9 @@ describe('the review of each patch of a series', () => {
     expect(each.blamed.map(({ step }) => step?.last)).toEqual(each.blamed.map(() => 4));
     expect(lostOnTheWay(each)).toEqual([]);
     const text = reviewText(review, coloursFor(false)).join('\n');
+    for (const width of WIDTHS) {
+      expect(tooLong(width, () => reviewText(review, coloursFor(false)))).toEqual([]);
+    }
     expect(text).toContain('\n  3-4 of 5  patch number 4\n    lost: ');
     expect(text).toContain('\n  3 of 5  patch number 3\n    patch 3 does not compile\n');
     expect(text).toContain('\nlost by patch 3-4 of 5: callstack-true\n');

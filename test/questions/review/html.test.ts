@@ -1,53 +1,8 @@
 /** The report of a review as a page, from hand-made findings. */
 import { describe, expect, it } from 'vitest';
-import { ShapeCampaign } from '../../../src/campaign/shape_campaign.js';
-import { PORT } from '../../../src/guest/perf/lbr_port.js';
-import { PROPERTY } from '../../../src/judge/properties.js';
 import type { Change } from '../../../src/campaign/compare.js';
-import type { Review } from '../../../src/questions/review/conclusion.js';
 import { reviewHtml } from '../../../src/questions/review/html.js';
-import { goldenCase } from '../../rig/stories.js';
-
-const { config, schedule } = goldenCase('001');
-const found = new ShapeCampaign(config).counterexample(schedule, PROPERTY['no-leak/vm'], false);
-
-function review(changes: readonly Change[], more: Partial<Review> = {}): Review {
-  const side = (sha256: string, path: string): Review['before'] => ({
-    info: { version: '6.1.9', sha256 },
-    driver: PORT,
-    path,
-  });
-  const comparison = { policy: 'merged', cpu: 'skylake', changes, crashes: [], vacuous: [] };
-  const ran = { before: [], after: [] };
-  return {
-    cpus: ['skylake'],
-    policies: ['merged'],
-    seed: 3,
-    runs: 20,
-    before: side('b'.repeat(64), '/cache/before'),
-    after: side('a'.repeat(64), '/cache/after'),
-    patches: ['fix.patch'],
-    each: null,
-    reverse: false,
-    leftOut: [],
-    reached: null,
-    reviews: [{ comparison, accesses: null, ran }],
-    interrupted: false,
-    elapsed_s: 1,
-    ...more,
-  } as Review;
-}
-
-const LOST: Change = {
-  kind: 'lost',
-  by: 'policy',
-  policy: 'merged',
-  cpu: 'skylake',
-  property: 'no-leak/vm',
-  elsewhere: false,
-  onLinux61: false,
-  counterexample: found,
-};
+import { FOUND, LOST, reviewOf as review } from '../../rig/reviews.js';
 
 describe('the page of vlbr review', () => {
   it('leads to the schedule of what is lost, on the side after the change', () => {
@@ -84,5 +39,34 @@ describe('the page of vlbr review', () => {
     expect(page).toContain('<p>Patches, taken back: x</p>');
     expect(page).toContain('<p>Interrupted: this is what was found until then.</p>');
     expect(reviewHtml(review([], { patches: [] }))).not.toContain('Patches');
+  });
+
+  it('has what the text tells besides: crashes, accesses, costs, lines and each patch', () => {
+    const [one] = review([]).reviews;
+    const crash = { ...FOUND, side: 'after', error: 'RangeError: <here>' } as const;
+    const vacuous = ['balanced'] as const;
+    const comparison = { ...one.comparison, crashes: [crash], vacuous };
+    const notReached = [{ side: 'after', path: 'lbr.c', line: 3, function: 'f' }] as const;
+    const found = review([LOST]);
+    const step = { first: 1, last: 1, title: 'a patch', found, why: null };
+    const each = { patches: 1, steps: [step], blamed: [], interrupted: false };
+    const page = reviewHtml(
+      review([], {
+        reviews: [{ ...one, comparison }],
+        reached: { lines: 1, notReached },
+        each,
+      }),
+    );
+    const notes = [...page.matchAll(/<pre>([^<]*)<\/pre>/g)].map(([, text]) => text.split('\n'));
+    expect(notes.map(([first]) => first)).toEqual([
+      'LOST  balanced says nothing any more: its situation does not arise (merged)',
+      'the kernel after the change crashes: RangeError: &lt;here>',
+      'MSR accesses were not compared.',
+      'Costs were not compared.',
+      'Changed lines with code: 1, of which 0 ran.',
+      'Patch by patch:',
+    ]);
+    expect(notes[5][1]).toBe('  1 of 1  a patch');
+    expect(notes.flat().filter((line) => line.includes('vlbr replay v1.'))).toHaveLength(2);
   });
 });

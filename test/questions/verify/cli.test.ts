@@ -1,6 +1,14 @@
 /** The built command line, run as a user runs it: exit codes and output. */
 import { spawn, spawnSync, type StdioOptions } from 'node:child_process';
-import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -189,7 +197,12 @@ describe('vlbr verify', () => {
     expect(found).toMatch(/^1: never breaks no-leak\/vm: \d+ actions \(shrunk\)$/m);
   });
   it('vlbr verify takes one machine when a part of it is given', () => {
-    const { stdout } = vlbr(...SMALL, '--runs', '1', '--vcpus', '3');
+    const report = join(folder, 'verify.tap');
+    const forms = ['--reporter', `tap=${report}`];
+    const { stdout } = vlbr(...SMALL, '--runs', '1', '--vcpus', '3', ...forms);
+    expect(readFileSync(report, 'utf8')).toMatch(
+      /^TAP version 13\n1\.\.\d+\n# vlbr verify\n(?:not )?ok 1 - never: no-leak\/vm\n/,
+    );
     expect(stdout).toContain('machines: 2 VMs of 3 vCPUs and 3 tasks on 1 pCPU');
   });
   it('vlbr verify always ends with a report when it is interrupted', async () => {

@@ -36,6 +36,7 @@ const PAGES = {
       { policy: 'v1-vmx-area', cells: [holds, fails('008')] },
     ],
     others: [goldenTold('011')],
+    notes: [[`  vlbr replay ${told.story.token}`, 'a line '.repeat(40)], ['two']],
   }),
 };
 

@@ -154,6 +154,7 @@ describe('a page', () => {
     );
     expect(page).toContain('class="ok" data-p="balanced">holds<em>unexpected</em></td>');
     expect(page).toContain('class="na" data-p="no-leak/vm" title="why">n/a</td>');
+    expect(page.match(/class="na" data-p="no-fault">not judged<\/td>/g)).toHaveLength(2);
     expect(page).toMatch(/<li><a href="#[\w-]+">the guest's kernel breaks balanced by itself/);
     expect(page).toContain('<article id="merged-no-leak-vm">');
   });

@@ -86,6 +86,26 @@ describe('the page of vlbr verify', () => {
     );
   });
 
+  it('marks the cells that no run has judged before the end came', () => {
+    const [first, second] = report.results;
+    const judged = { ...first, verdict: 'holds' as const, counterexample: null };
+    const results = [judged, { ...second, policy: 'always', runs: 0 }];
+    const whole = campaign({ results, interrupted: true });
+    const cut = verifyHtml({ ...whole, policies: ['never', 'always', 'merged'] });
+    const table = cut.slice(0, cut.indexOf('</table>'));
+    const rows = table.split('<tr role="row">').slice(2);
+    const cells = rows.map((row) => [
+      />([\w-]+)<\/th>/.exec(row)?.[1],
+      ...[...row.matchAll(/<td [^>]*>([^<]*)<\/td>/g)].map(([, text]) => text),
+    ]);
+    expect(cells).toEqual([
+      ['never', 'holds', 'not judged'],
+      ['always', 'not judged', 'not judged'],
+      ['merged', 'not judged', 'not judged'],
+    ]);
+    expect(page).not.toContain('not judged');
+  });
+
   it('says what is not expected, what the kernel breaks, and that it was interrupted', () => {
     const [found, held] = report.results;
     const { counterexample } = found;

@@ -64,11 +64,15 @@ export function wholeText(whole: Whole, colours: Colours): string[] {
       ? sameLine(counts.schedules, whole.runs, 'schedule', colours)
       : colours.red(`${many} of ${grouped(counts.schedules)} ${parts}, ${where}.`);
   return [
-    policy === kvm.name
-      ? `The model of KVM (merged) against KVM of ${nameOf(kernel)}, on that tree's perf ` +
-        `(sha256 ${kernel.sha256.slice(0, 12)})`
-      : `The port against perf core and x86 driver of ${nameOf(kernel)} ` +
-        `(sha256 ${kernel.sha256.slice(0, 12)})`,
+    ...wrap(
+      policy === kvm.name
+        ? `The model of KVM (merged) against KVM of ${nameOf(kernel)}, on that tree's perf ` +
+            `(sha256 ${kernel.sha256.slice(0, 12)})`
+        : `The port against perf core and x86 driver of ${nameOf(kernel)} ` +
+            `(sha256 ${kernel.sha256.slice(0, 12)})`,
+      '',
+      '  ',
+    ),
     policy === kvm.name ? `  seed ${seed}` : `  seed ${seed}, under ${policy}`,
     ...wrap(
       `${plural(results.length, 'CPU')}: ${results.map(({ cpu }) => cpu).join(', ')}`,
@@ -103,8 +107,8 @@ function coverageLines({ coverage, coverageProblem, results }: Whole): string[] 
     `${where}, run again on an image that counts:`;
   return [
     ...wrap(head, '', ''),
-    ...tableLines(['', 'functions', 'lines', 'branches'], rows).map((line) => `  ${line}`),
-    'With --json: the lines that were not reached, function by function.',
+    ...tableLines(['', 'functions', 'lines', 'branches'], rows, { indent: '  ' }),
+    ...wrap('With --json: the lines that were not reached, function by function.', '', '  '),
     '',
   ];
 }
@@ -113,8 +117,8 @@ function resultLines(whole: Whole, result: CpuResult, n: number, colours: Colour
   const { cpu, schedules, parted, first } = result;
   if (first === null) return [];
   const many = `${grouped(parted)} of ${plural(schedules, 'schedule')}`;
-  const head = `${n}. ${cpu}: ${many} ${parted === 1 ? 'parts' : 'part'}; the first, shortened:`;
-  return [colours.bold(head), ...differenceLines(whole, first), ''];
+  const head = `${cpu}: ${many} ${parted === 1 ? 'parts' : 'part'}; the first, shortened:`;
+  return [...wrap(head, `${n}. `, INDENT).map(colours.bold), ...differenceLines(whole, first), ''];
 }
 
 function differenceLines(whole: Whole, { replay, divergence }: Difference): string[] {
