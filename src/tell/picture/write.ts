@@ -5,7 +5,10 @@ import {
   type PictureOptions,
 } from '../../console/picture_options.js';
 import { printText, writeFileWhole } from '../../console/output.js';
-import { setTextWidth, WIDTH } from '../../console/text.js';
+import { setTextWidth } from '../../console/text.js';
+
+/** Columns of text in a picture: what a phone has room for. */
+const COLUMNS = 48;
 
 /**
  * Writes each picture to its path: all of a file, or nothing. What is text in it does not depend on
@@ -19,7 +22,7 @@ export async function writePictures(
   draw: (kind: PictureKind) => Promise<string>,
 ): Promise<void> {
   for (const [kind, path] of askedPictures(options)) {
-    setTextWidth(WIDTH);
+    setTextWidth(COLUMNS);
     // One after the other: where one fails, the next are not begun.
     // oxlint-disable-next-line no-await-in-loop
     const text = await draw(kind);
