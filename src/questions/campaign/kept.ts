@@ -2,7 +2,6 @@
 import { coloursFor } from '../../console/colours.js';
 import { printJson, printLines } from '../../console/output.js';
 import { checkReporters, type ReporterOptions, writeReports } from '../../console/reporters.js';
-import { setTextWidth } from '../../console/text.js';
 import { Directory } from '../../store/directory.js';
 import { exitCodeOfReport, readReport } from './report.js';
 import { type AskedOptions, newCampaign, type WorkOptions, workOn } from './run.js';
@@ -12,7 +11,6 @@ import { checkShow, reportJson, reportSuite, reportText, statusJson, statusText 
 /** As commander hands them over. */
 export interface ReportOptions extends WorkOptions, ReporterOptions {
   readonly show?: readonly string[];
-  readonly width?: number;
   readonly json?: boolean;
 }
 
@@ -47,10 +45,9 @@ export async function report(path: string, options: ReportOptions): Promise<numb
 
 /** Checks the options. Returns what tells a campaign's report, and returns the exit code. */
 function teller(options: ReportOptions): (directory: Directory) => Promise<number> {
-  const { show = [], json = false, width } = options;
+  const { show = [], json = false } = options;
   checkShow(show);
   const inPlace = checkReporters(options, json ? ['--json'] : []);
-  if (!json) setTextWidth(width);
   return async (directory) => {
     const told = await readReport(directory);
     if (json) printJson(reportJson(told));
@@ -63,7 +60,7 @@ function teller(options: ReportOptions): (directory: Directory) => Promise<numbe
 }
 
 /** Says how far a campaign is. */
-export function status(path: string, { json, width }: ReportOptions): void {
+export function status(path: string, { json }: ReportOptions): void {
   const directory = Directory.read(path);
   try {
     const now = statusOf(directory);
@@ -71,7 +68,6 @@ export function status(path: string, { json, width }: ReportOptions): void {
       printJson(statusJson(now));
       return;
     }
-    setTextWidth(width);
     printLines(statusText(now));
   } finally {
     directory.close();

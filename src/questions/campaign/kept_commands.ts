@@ -1,6 +1,7 @@
 /** The command lines of campaigns that are kept in a directory. */
 import { Command } from 'commander';
 import {
+  addWidthOption,
   collect,
   driverOption,
   jobsOption,
@@ -10,7 +11,6 @@ import {
   SEED_SAYS,
   seedNumber,
   timeLimitOption,
-  widthOption,
 } from '../../console/arguments.js';
 import {
   EXIT_CUT_SHORT,
@@ -20,6 +20,7 @@ import {
   exitCodesText,
   PLAIN_EXITS,
 } from '../../console/exit_codes.js';
+import { helpText } from '../../console/help.js';
 import { addShapeOptions, addWithoutOption } from '../../console/machine_options.js';
 import { reporterOption } from '../../console/reporters.js';
 import type { ReportOptions, RunOptions } from './kept.js';
@@ -74,7 +75,7 @@ function runCommand(done: (code: number) => void): Command {
     .option('--no-shorten', 'no exploration for schedules shorter than those found');
   return addReportOptions(addWithoutOption(command).addOption(jobsOption()))
     .addOption(timeLimitOption())
-    .addHelpText('after', `${HELP}\n${EXITS}`)
+    .addHelpText('after', helpText(HELP, EXITS))
     .action(async (directory: string, options: RunOptions) => {
       const { run } = await import('./kept.js');
       done(await run(directory, options));
@@ -88,7 +89,7 @@ function resumeCommand(done: (code: number) => void): Command {
     .addOption(jobsOption());
   return addReportOptions(command)
     .addOption(timeLimitOption())
-    .addHelpText('after', EXITS)
+    .addHelpText('after', helpText(EXITS))
     .action(async (directory: string, options: ReportOptions) => {
       const { resume } = await import('./kept.js');
       done(await resume(directory, options));
@@ -96,12 +97,12 @@ function resumeCommand(done: (code: number) => void): Command {
 }
 
 function statusCommand(): Command {
-  return new Command('status')
+  const command = new Command('status')
     .description('how far a campaign is')
-    .argument('<directory>', DIRECTORY_SAYS)
-    .addOption(widthOption())
+    .argument('<directory>', DIRECTORY_SAYS);
+  return addWidthOption(command)
     .option('--json', JSON_SAYS)
-    .addHelpText('after', PLAIN_EXITS)
+    .addHelpText('after', helpText(PLAIN_EXITS))
     .action(async (directory: string, options: ReportOptions) => {
       const { status } = await import('./kept.js');
       status(directory, options);
@@ -112,7 +113,7 @@ function stopCommand(): Command {
   return new Command('stop')
     .description('have the process end that works on a campaign')
     .argument('<directory>', DIRECTORY_SAYS)
-    .addHelpText('after', PLAIN_EXITS)
+    .addHelpText('after', helpText(PLAIN_EXITS))
     .action(async (directory: string) => {
       const { stop } = await import('./kept.js');
       await stop(directory);
@@ -124,7 +125,7 @@ function reportCommand(done: (code: number) => void): Command {
     .description('what a campaign has found; where work is left, as far as it is known')
     .argument('<directory>', DIRECTORY_SAYS);
   return addReportOptions(command)
-    .addHelpText('after', EXITS)
+    .addHelpText('after', helpText(EXITS))
     .action(async (directory: string, options: ReportOptions) => {
       const { report } = await import('./kept.js');
       done(await report(directory, options));
@@ -132,9 +133,8 @@ function reportCommand(done: (code: number) => void): Command {
 }
 
 function addReportOptions(command: Command): Command {
-  return command
-    .option('--show <n>', 'number of a failure: its schedule as a timeline; or all', collect)
-    .addOption(widthOption())
+  const says = 'number of a failure: its schedule as a timeline; or all';
+  return addWidthOption(command.option('--show <n>', says, collect))
     .addOption(reporterOption())
     .option('--json', JSON_SAYS);
 }

@@ -76,7 +76,7 @@ function failureLines(failures: readonly ToldFailure[], colours: Colours): strin
     cause,
   ]);
   const head = ['', 'whose', 'property', 'met', 'from run', 'actions', 'decided by'];
-  return [colours.bold(heading), ...tableLines(head, rows, { wrapLast: true }), ''];
+  return [colours.bold(heading), ...tableLines(head, rows), ''];
 }
 
 /** The timelines of failures. */
