@@ -54,6 +54,9 @@ export async function commitHash(repository: string, name: string): Promise<stri
   }
 }
 
+/** What `git log` is to print of each commit. */
+const AS_COMMITS = ['--no-show-signature', '--no-patch', '-z', '--format=%H%n%an <%ae>%n%aI%n%s'];
+
 /**
  * What commits are, in the order of their hashes.
  *
@@ -61,9 +64,10 @@ export async function commitHash(repository: string, name: string): Promise<stri
  * @throws KernelError
  */
 export async function commitsAt(repository: string, hashes: readonly string[]): Promise<Commit[]> {
-  const format = '--format=%H%n%an <%ae>%n%aI%n%s';
-  const how = ['--no-walk=unsorted', '--no-show-signature', '--no-patch', '-z', format];
-  const text = await git(repository, 'log', ...how, ...hashes);
+  return commitsIn(await git(repository, 'log', '--no-walk=unsorted', ...AS_COMMITS, ...hashes));
+}
+
+function commitsIn(text: string): Commit[] {
   return text.split('\0').flatMap((one) => {
     const [hash, author, date, subject] = one.split('\n');
     return subject === undefined ? [] : [{ hash, subject, author, date }];
@@ -86,25 +90,41 @@ export async function isShallow(repository: string): Promise<boolean> {
   return (await git(repository, 'rev-parse', '--is-shallow-repository')).trim() === 'true';
 }
 
+function wordsOf({ head, without }: Between, paths: readonly string[]): string[] {
+  return [head, ...without.map((hash) => `^${hash}`), '--', ...paths];
+}
+
 /**
- * The commits that a commit has in it and some others have not. History is simplified as
- * `git log -- PATH` does it.
+ * The commits of a part of a history, from old to new. It is simplified as `git log -- PATH` does.
  *
- * @param order - those that halve them best first; or from old to new.
- * @param paths - only those that change one of these; by default all.
- * Returns their hashes.
- *
+ * @param paths - only commits that change one of these; by default all.
  * @throws KernelError
  */
-export async function commitsBetween(
+export async function history(
   repository: string,
-  { head, without }: Between,
-  order: 'halving' | 'old to new',
+  part: Between,
+  paths: readonly string[] = [],
+): Promise<Commit[]> {
+  const words = ['--topo-order', '--reverse', ...AS_COMMITS, ...wordsOf(part, paths)];
+  return commitsIn(await git(repository, 'log', ...words));
+}
+
+/** The number of the same. @throws KernelError */
+export async function historyLength(
+  repository: string,
+  part: Between,
+  paths: readonly string[] = [],
+): Promise<number> {
+  return Number(await git(repository, 'rev-list', '--count', ...wordsOf(part, paths)));
+}
+
+/** The hashes of the same, that of the commit first which halves them best. @throws KernelError */
+export async function halving(
+  repository: string,
+  part: Between,
   paths: readonly string[] = [],
 ): Promise<string[]> {
-  const how = order === 'halving' ? ['--bisect-all'] : ['--topo-order', '--reverse'];
-  const range = [head, ...without.map((hash) => `^${hash}`)];
-  const text = await git(repository, 'rev-list', ...how, ...range, '--', ...paths);
+  const text = await git(repository, 'rev-list', '--bisect-all', ...wordsOf(part, paths));
   // Behind a hash there may be names, and how well it halves.
   return text.split('\n').flatMap((line) => (line === '' ? [] : [line.split(' ')[0]]));
 }

@@ -6,7 +6,9 @@ import { afterAll, describe, expect, it } from 'vitest';
 import {
   commitHash,
   commitsAt,
-  commitsBetween,
+  halving,
+  history,
+  historyLength,
   isRepository,
   isShallow,
   mergeBase,
@@ -82,35 +84,38 @@ describe('a repository', () => {
     await expect(mergeBase(folder, 'nothing', both)).rejects.toThrow('git merge-base: fatal:');
   });
 
-  it('lists what a commit has and others have not, from old to new', async () => {
-    const all = await commitsBetween(folder, { head: both, without: [first] }, 'old to new');
+  it('lists what a commit has and others have not, from old to new, and counts it', async () => {
+    const hashes = async (
+      without: readonly string[],
+      paths?: readonly string[],
+    ): Promise<string[]> => {
+      const part = { head: both, without };
+      const commits = await history(folder, part, paths);
+      expect(await historyLength(folder, part, paths)).toBe(commits.length);
+      return commits.map(({ hash }) => hash);
+    };
+    const all = await hashes([first]);
     expect(new Set(all)).toEqual(new Set([ofA, ofB, again, side, both]));
     expect([all[0], all.at(-1)]).toEqual([ofA, both]);
-    const without = { head: both, without: [again, side] };
-    expect(await commitsBetween(folder, without, 'old to new')).toEqual([both]);
-    const ofFile = await commitsBetween(folder, { head: both, without: [first] }, 'old to new', [
-      'b',
-    ]);
-    expect(ofFile).toEqual([ofB]);
-    expect(await commitsBetween(folder, { head: first, without: [first] }, 'halving')).toEqual([]);
+    expect(await hashes([again, side])).toEqual([both]);
+    expect(await hashes([first], ['b'])).toEqual([ofB]);
+    expect(await hashes([both])).toEqual([]);
+    expect(await history(folder, { head: ofB, without: [ofA] })).toEqual(
+      await commitsAt(folder, [ofB]),
+    );
   });
 
   it('begins with the commit that halves a range best, and ends with its head', async () => {
-    const part = { head: again, without: [first] };
-    expect(await commitsBetween(folder, part, 'halving')).toEqual([
-      expect.any(String),
-      expect.any(String),
-      again,
-    ]);
-    const merged = await commitsBetween(folder, { head: both, without: [first] }, 'halving');
+    const merged = await halving(folder, { head: both, without: [first] });
     // Two of the five lie on one side of each of these, and three on the other.
     expect([ofB, side, again]).toContain(merged[0]);
-    expect(merged.at(-1)).toBe(both);
+    expect([merged.length, merged.at(-1)]).toEqual([5, both]);
+    expect(await halving(folder, { head: again, without: [first] }, ['a'])).toEqual([ofA, again]);
+    expect(await halving(folder, { head: first, without: [first] })).toEqual([]);
   });
 
   it('takes a path for what it is, and not for a pattern', async () => {
-    const part = { head: both, without: [first] };
-    expect(await commitsBetween(folder, part, 'halving', ['[ab]'])).toEqual([]);
+    expect(await halving(folder, { head: both, without: [first] }, ['[ab]'])).toEqual([]);
   });
 
   it('is shallow if its history is cut off', async () => {

@@ -7,7 +7,14 @@ import { printJson, printLines } from '../../console/output.js';
 import { progressLine } from '../../console/progress.js';
 import { namesKvm } from '../../console/arguments.js';
 import type { ReplayCase } from '../../campaign/replay_file.js';
-import { type Between, type Commit, commitsAt, commitsBetween } from '../../tree/git.js';
+import {
+  type Between,
+  type Commit,
+  commitsAt,
+  halving,
+  history,
+  historyLength,
+} from '../../tree/git.js';
 import {
   type BisectOptions,
   campaignOf,
@@ -22,6 +29,9 @@ import { type Doing, Kernels, reasonOf } from './bisect_kernels.js';
 import { searched } from './bisect_search.js';
 import { endsOf, type Subject, subjectBy, subjectOf } from './bisect_subject.js';
 import { bisectText, judgedLine } from './bisect_text.js';
+
+/** Commits that are listed at most. */
+const LISTED_MAX = 20;
 
 /** A commit, and how the schedule ends on it. */
 export interface Judged {
@@ -39,7 +49,9 @@ export interface Bisection {
   readonly changing: number | null;
   /** In the order in which they were judged. */
   readonly judged: readonly Judged[];
-  /** The first bad commit is one of these, from old to new; all of the range at the worst. */
+  /** The first bad commit is one of so many; all of the range at the worst. */
+  readonly left: number;
+  /** Those, from old to new, if they are at most LISTED_MAX; else none. */
   readonly suspects: readonly Commit[];
   /** The first commit that is known to fail, and how; null without a schedule. */
   readonly failing: { readonly hash: string; readonly ending: Failing } | null;
@@ -71,7 +83,7 @@ export async function bisect(
   if (options.json === true) printJson(bisectJson(result));
   else printLines(bisectText(result, coloursFor(process.stdout.isTTY)));
   const code = exitCodeOf({ cutShort: result.interrupted });
-  return code === EXIT_EXPECTED && result.suspects.length > 1 ? EXIT_PARTIAL : code;
+  return code === EXIT_EXPECTED && result.left > 1 ? EXIT_PARTIAL : code;
 }
 
 function lineOf(): Interrupt<Doing> {
@@ -95,7 +107,7 @@ async function bisected(
     const kernels = new Kernels(range, namesKvm(policies), interrupt, jobs);
     const all: Between = { head: range.bad.hash, without: [range.good.hash] };
     const { repository } = range;
-    const commits = (await commitsBetween(repository, all, 'old to new')).length;
+    const commits = await historyLength(repository, all);
     const ends = await endsOf(range, kernels);
     const subject =
       ends === null
@@ -104,9 +116,9 @@ async function bisected(
           ? await subjectOf(range, ends, asked.replay, kernels)
           : await subjectBy(range, ends, asked.campaign, kernels);
     if (subject === null) {
-      const suspects = await listed(repository, all, []);
       const nothing = { subject, changing: null, judged: [], failing: null };
-      return { range, commits, ...nothing, suspects, interrupted: true };
+      const rest = await restOf(repository, all, []);
+      return { range, commits, ...nothing, ...rest, interrupted: true };
     }
     return await halved(range, subject, kernels, interrupt, commits);
   } finally {
@@ -114,12 +126,14 @@ async function bisected(
   }
 }
 
-async function listed(
+/** What is left of a history. */
+async function restOf(
   repository: string,
   part: Between,
   files: readonly string[],
-): Promise<readonly Commit[]> {
-  return commitsAt(repository, await commitsBetween(repository, part, 'old to new', files));
+): Promise<Pick<Bisection, 'left' | 'suspects'>> {
+  const left = await historyLength(repository, part, files);
+  return { left, suspects: left > LISTED_MAX ? [] : await history(repository, part, files) };
 }
 
 /** Halves the range until one commit is left. */
@@ -132,7 +146,7 @@ async function halved(
 ): Promise<Omit<Bisection, 'elapsed_s'>> {
   const { repository, good, bad } = range;
   const all: Between = { head: bad.hash, without: [good.hash] };
-  const changing = (await commitsBetween(repository, all, 'old to new', kernels.files)).length;
+  const changing = await historyLength(repository, all, kernels.files);
   const judged: Judged[] = [];
   const judge = async (hash: string, left: number): Promise<Ending | null> => {
     const [commit] = await commitsAt(repository, [hash]);
@@ -145,13 +159,13 @@ async function halved(
     return ending;
   };
   const between = async (part: Between): Promise<readonly string[]> =>
-    commitsBetween(repository, part, 'halving', kernels.files);
-  const { left, interrupted } = await searched(all, between, judge);
-  const suspects = await listed(repository, left, kernels.files);
-  const last = judged.find(({ commit }) => commit.hash === left.head)?.ending;
+    halving(repository, part, kernels.files);
+  const { part, interrupted } = await searched(all, between, judge);
+  const rest = await restOf(repository, part, kernels.files);
+  const last = judged.find(({ commit }) => commit.hash === part.head)?.ending;
   const ending = last?.kind === 'fails' ? last : subject.ending;
-  const failing = { hash: left.head, ending };
-  return { range, subject, commits, changing, judged, suspects, failing, interrupted };
+  const failing = { hash: part.head, ending };
+  return { range, subject, commits, changing, judged, ...rest, failing, interrupted };
 }
 
 /** How the schedule ends on a commit; null if that was interrupted. */

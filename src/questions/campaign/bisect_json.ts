@@ -4,7 +4,8 @@ import type { Bisection, Judged } from './bisect.js';
 import { replayCommand } from './bisect_text.js';
 
 export function bisectJson(result: Bisection): JsonReport {
-  const { range, subject, commits, changing, judged, suspects, failing, interrupted } = result;
+  const { range, subject, commits, changing, judged, left, suspects, failing, interrupted } =
+    result;
   const campaign = subject?.campaign ?? null;
   return {
     schema: 'vlbr/bisect/1',
@@ -21,7 +22,8 @@ export function bisectJson(result: Bisection): JsonReport {
     commits,
     changing,
     judged: judged.map(judgedJson),
-    first: !interrupted && suspects.length === 1 ? suspects[0] : null,
+    first: !interrupted && left === 1 ? suspects[0] : null,
+    left,
     suspects,
     because: failing?.ending.because ?? null,
     token: failing?.ending.token ?? null,

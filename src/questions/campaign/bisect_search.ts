@@ -5,10 +5,8 @@ import type { Ending } from './bisect_ending.js';
 
 /** What is known at the end. */
 export interface Searched {
-  /** What is left: the first commit that fails is one of these. */
-  readonly left: Between;
-  /** How many commits are left, and whether the search has been cut short there. */
-  readonly suspects: number;
+  /** The first commit that fails is in this part of the history. */
+  readonly part: Between;
   readonly interrupted: boolean;
 }
 
@@ -27,23 +25,23 @@ export async function searched(
   between: (part: Between) => Promise<readonly string[]>,
   judge: (hash: string, left: number) => Promise<Ending | null>,
 ): Promise<Searched> {
-  let left = range;
+  let part = range;
   const skipped = new Set<string>();
   /** Commits that were passed over since one was judged. */
   let turns = 0;
   for (;;) {
     // oxlint-disable-next-line no-await-in-loop
-    const all = await between(left);
+    const all = await between(part);
     assert(all.length > 0, 'what fails on one commit and not on another has a reason between');
-    const open = all.filter((hash) => hash !== left.head && !skipped.has(hash));
-    if (open.length === 0) return { left, suspects: all.length, interrupted: false };
+    const open = all.filter((hash) => hash !== part.head && !skipped.has(hash));
+    if (open.length === 0) return { part, interrupted: false };
     const next = open[Math.floor(open.length * ((turns * GOLDEN) % 1))];
     // oxlint-disable-next-line no-await-in-loop
     const ending = await judge(next, all.length);
-    if (ending === null) return { left, suspects: all.length, interrupted: true };
+    if (ending === null) return { part, interrupted: true };
     turns = ending.kind === 'skipped' ? turns + 1 : 0;
     if (ending.kind === 'skipped') skipped.add(next);
-    else if (ending.kind === 'holds') left = { ...left, without: [...left.without, next] };
-    else left = { ...left, head: next };
+    else if (ending.kind === 'holds') part = { ...part, without: [...part.without, next] };
+    else part = { ...part, head: next };
   }
 }

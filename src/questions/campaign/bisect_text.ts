@@ -10,9 +10,6 @@ import type { Bisection, Judged } from './bisect.js';
 /** Digits of a hash that name a commit of any kernel. */
 const DIGITS = 12;
 
-/** Suspects that are listed; of more, there is a number. */
-const LISTED_MAX = 20;
-
 /** A commit in a line, as kernel developers write it. */
 export function nameOf({ hash, subject }: Pick<Commit, 'hash' | 'subject'>): string {
   return `${hash.slice(0, DIGITS)} ("${printable(subject)}")`;
@@ -83,9 +80,9 @@ function subjectLines({
 }
 
 function answerLines(result: Bisection, colours: Colours): string[] {
-  const { suspects, interrupted, subject } = result;
+  const { left, suspects, interrupted, subject } = result;
   const lost = subject === null ? 'loses anything' : `loses ${subject.replay.property}`;
-  if (!interrupted && suspects.length === 1) {
+  if (!interrupted && left === 1) {
     const [{ hash, subject: title, author, date }] = suspects;
     return [
       colours.bold(`The first commit that ${lost}:`),
@@ -95,13 +92,10 @@ function answerLines(result: Bisection, colours: Colours): string[] {
     ];
   }
   const why = interrupted ? 'cut short' : "some of them can't be judged";
-  const count = plural(suspects.length, 'commit');
-  const head = `The first commit that ${lost} is one of ${count} (${why}):`;
-  const listed =
-    suspects.length > LISTED_MAX ? [suspects[0], suspects[suspects.length - 1]] : suspects;
+  const head = `The first commit that ${lost} is one of ${plural(left, 'commit')} (${why})`;
   return [
     ...wrap(head, '', '  ').map(colours.bold),
-    ...listed.flatMap((commit) =>
+    ...suspects.flatMap((commit) =>
       wrap(`${commit.date.slice(0, 10)} ${nameOf(commit)}`, '  ', '    '),
     ),
   ];

@@ -65,7 +65,7 @@ describe.skipIf(imageVersions('6.1').length === 0)('bisecting', () => {
         author: 'A. Müller <a@example.org>',
         date: expect.stringContaining('2026-01-06T12:00:00') as string,
       });
-      expect(json).toMatchObject({ suspects: [json['first']], interrupted: false });
+      expect(json).toMatchObject({ left: 1, suspects: [json['first']], interrupted: false });
       expect(json).toMatchObject({ good: { subject: 'Linux' }, bad: { subject: 'docs: say all' } });
       expect(json['alsoLost']).toEqual(['callstack-true']);
       expect(json['because']).toMatchObject({ of: "the guest's perf" });
@@ -154,7 +154,7 @@ describe.skipIf(imageVersions('6.1').length === 0)('bisecting', () => {
       expect([status, stdout]).toEqual([
         4,
         expect.stringContaining(
-          'The first commit that loses anything is one of 7 commits (cut short):',
+          'The first commit that loses anything is one of 7 commits (cut short)\n',
         ) as string,
       ]);
     },

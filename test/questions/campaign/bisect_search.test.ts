@@ -35,7 +35,7 @@ async function run(commits: number, ending: (commit: number) => Ending | null): 
     asked.push(Number(hash));
     return Promise.resolve(ending(Number(hash)));
   });
-  return { suspects: numbers(found.left), asked, found };
+  return { suspects: numbers(found.part), asked, found };
 }
 
 describe('the search for the first commit that fails', () => {
@@ -46,7 +46,7 @@ describe('the search for the first commit that fails', () => {
         const { suspects, asked, found } = await run(commits, (n) => (n < bad ? HOLDS : FAILS));
         expect(suspects).toEqual([bad]);
         expect(asked.length).toBeLessThanOrEqual(Math.ceil(Math.log2(commits)));
-        expect(found).toMatchObject({ suspects: 1, interrupted: false });
+        expect(found.interrupted).toBe(false);
       }
     }
   });
@@ -69,7 +69,7 @@ describe('the search for the first commit that fails', () => {
       return n < 9 ? HOLDS : FAILS;
     });
     expect(suspects).toEqual([9, 10, 11, 12, 13]);
-    expect(found.suspects).toBe(5);
+    expect(found.interrupted).toBe(false);
   });
 
   it('leaves a broken stretch of history soon', async () => {
@@ -87,7 +87,7 @@ describe('the search for the first commit that fails', () => {
     const { suspects, found } = await run(100, (n) =>
       steps++ === 2 ? null : n < 30 ? HOLDS : FAILS,
     );
-    expect(found).toMatchObject({ interrupted: true, suspects: suspects.length });
+    expect(found.interrupted).toBe(true);
     expect(suspects.length).toBeLessThan(30);
     expect(suspects).toContain(30);
   });
@@ -112,7 +112,7 @@ describe('the search for the first commit that fails', () => {
         return Promise.resolve(FAILS);
       },
     );
-    expect([asked, found.left.head]).toEqual([['only'], 'only']);
+    expect([asked, found.part.head]).toEqual([['only'], 'only']);
   });
 
   it('is a bug where nothing lies between a good and a bad commit', async () => {
