@@ -32,6 +32,8 @@ export async function run(
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<string> {
+  // Node would start it first, and kill it then.
+  options.signal?.throwIfAborted();
   const ended = execute(program, args, { ...options, encoding: 'utf8', maxBuffer: 1 << 26 });
   // Before what removes its files.
   if (running.size === 0) process.prependListener('exit', endAll);

@@ -265,15 +265,22 @@ class Build {
     );
   }
 
+  /** @throws the first error, once what was begun has ended: its files are others' to take. */
   private async compileAll(): Promise<string[]> {
     const sources = this.sources();
     const waiting = [...sources];
     const work = async (): Promise<void> => {
-      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-        await this.compile(next);
+      try {
+        for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+          await this.compile(next);
+        }
+      } finally {
+        waiting.length = 0;
       }
     };
-    await Promise.all(Array.from({ length: availableParallelism() }, work));
+    const ended = await Promise.allSettled(Array.from({ length: availableParallelism() }, work));
+    const failed = ended.find((one) => one.status === 'rejected');
+    if (failed !== undefined) throw failed.reason as unknown;
     return sources.map(({ object }) => object);
   }
 

@@ -93,12 +93,14 @@ describe('the report of a bisection', () => {
     const head = 'The first commit that loses no-fault is one of';
     expect(textOf(several)).toContain(
       `\n${head} 2 commits (some of them can't be judged)\n` +
-        '  2026-02-03 000000000000 ("change 10")\n  2026-02-03 000000000000 ("change 11")\n  because',
+        '  2026-02-03 000000000000 ("change 10")\n' +
+        '  2026-02-03 000000000000 ("change 11")\n  because',
     );
     expect(textOf(several)).toMatch(/vlbr replay v1.seven --kernel-src linux@f{12}$/);
     expect(bisectJson(several)).toMatchObject({ first: null, left: 2, suspects: several.suspects });
     const many: Bisection = { ...FOUND, left: 2100, suspects: [] };
-    expect(textOf(many)).toContain(`\n${head} 2,100 commits (some of them can't be judged)\n  bec`);
+    const said = `${head} 2,100 commits (some of them can't be judged)`;
+    expect(textOf(many)).toContain(`\n${said}\n  because: `);
     expect(wrongWithMade(bisectJson(many))).toEqual([]);
   });
 
