@@ -176,9 +176,10 @@ function casesOfTokens(text: string): ReplayCase[] {
   return replays.map((replay) => caseOf(replay));
 }
 
-type Json = Readonly<Record<string, unknown>>;
+/** An object of a JSON that nobody has checked. */
+export type JsonObject = Readonly<Record<string, unknown>>;
 
-function isObject(value: unknown): value is Json {
+export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
@@ -219,13 +220,13 @@ function casesOfMarkup(text: string): ReplayCase[] {
 }
 
 /** The token in the notes of a trace, in ITF or for Perfetto; null for other JSON. */
-function tokenOfTrace(json: Json): string | null {
+function tokenOfTrace(json: JsonObject): string | null {
   const notes = json['#meta'] ?? json.otherData;
   return isObject(notes) && typeof notes.token === 'string' ? notes.token : null;
 }
 
 /** The counterexamples of a command's report, by their tokens. */
-function casesOfReport(json: Json, text: string): ReplayCase[] {
+function casesOfReport(json: JsonObject, text: string): ReplayCase[] {
   const { schema } = json;
   const token = tokenOfTrace(json);
   if (token !== null) return [replayToken(token)];
@@ -240,14 +241,14 @@ function casesOfReport(json: Json, text: string): ReplayCase[] {
   return casesOfTokens(text);
 }
 
-function whoseOf({ whose }: Json): Breaker | null {
+function whoseOf({ whose }: JsonObject): Breaker | null {
   if (whose === undefined) return null;
   const breaker = BREAKERS.find((name) => name === whose);
   if (breaker !== undefined) return breaker;
   throw new ReplayError(`"whose" must be one of ${BREAKERS.join(', ')}`);
 }
 
-function replayOfJson(json: Json): Replay {
+function replayOfJson(json: JsonObject): Replay {
   const text = (key: string): string => {
     const value = json[key];
     if (typeof value !== 'string') throw new ReplayError(`"${key}" must be a string`);

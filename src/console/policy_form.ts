@@ -1,4 +1,5 @@
 /** What a policy of a user's file has to look like, so that a mistake is named before a run. */
+import { isObject } from '../campaign/replay_file.js';
 import { KERNEL_FEATURES, KERNEL_VERSIONS } from '../guest/perf/kernel.js';
 import { PV_SITES } from '../guest/pv/kvm_para.js';
 import { HOOK_NAMES, type HookName } from '../host/policy/guarded.js';
@@ -33,10 +34,6 @@ function must(be: string, is: (value: unknown) => boolean): Wrong {
 
 function isText(value: unknown): boolean {
   return typeof value === 'string' && value.trim() !== '';
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 const TEXT = must('a text that says something', isText);

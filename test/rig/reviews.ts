@@ -39,6 +39,7 @@ export function reviewOf(changes: readonly Change[], more: Partial<Review> = {})
     reviews: [{ comparison, accesses: null, ran }],
     interrupted: false,
     elapsed_s: 1,
+    since: null,
     ...more,
   } as Review;
 }

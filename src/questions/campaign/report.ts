@@ -7,14 +7,14 @@ import { PORT } from '../../guest/perf/lbr_port.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { entryOf } from '../../console/arguments.js';
 import { codeOf } from '../../console/kernel_source.js';
-import { POLICY_PROPERTIES } from '../../judge/properties.js';
 import { encodeToken } from '../../schedule/token.js';
 import { type Asked, rangeAt, type Subject, subjectsOf } from '../../store/asked.js';
 import type { Directory } from '../../store/directory.js';
 import { type Entry, foundIn, shortestOf } from '../../store/findings.js';
 import { reportsInThreads } from '../../store/threads.js';
 import { kernelVerdict } from '../../tell/verdicts/kernel_verdict.js';
-import { type Campaign, exitCodeFor } from '../../tell/verdicts/text.js';
+import { exitCodeFor } from '../../tell/verdicts/losses.js';
+import type { Campaign } from '../../tell/verdicts/text.js';
 import {
   EXIT_CUT_SHORT,
   EXIT_EXPECTED,
@@ -150,11 +150,12 @@ function campaignsOf(
         without,
         recordings: [],
         runsAsked: runs,
-        properties: POLICY_PROPERTIES.filter(({ name }) => properties.includes(name)).length,
+        properties,
         // Nor is the time known that all who did the work have taken.
         elapsed_s: 0,
         report,
         byKernel: kernelVerdict(report, { ...judged, schedules: [] }, model),
+        since: null,
       };
     });
   });

@@ -2,6 +2,7 @@
  * Compares the port with a kernel's lbr.c, on every branch_sample_type and on sequences of calls.
  * Keeps each kind of difference with the shortest sequence that shows it.
  */
+import type { Loss } from '../../console/baseline.js';
 import { PERF_SAMPLE_BRANCH_MAX_SHIFT } from '../../guest/perf/perf_event.js';
 import { drawSequence } from './draw.js';
 import { type Counts, type Divergence, type Drivers, Lockstep } from './lockstep.js';
@@ -43,11 +44,21 @@ export interface Progress {
   readonly wanted: number;
 }
 
-/** Differences of one kind have one key: the function, what differs, and the field. */
-function keyOf(sequence: Sequence, divergence: Divergence): string {
+/** The kind of a difference: the function, what differs, and the field. */
+export function lossOf({
+  sequence,
+  divergence,
+}: Pick<Difference, 'sequence' | 'divergence'>): Loss {
   const { fn } = sequence.calls[divergence.call];
-  const field = divergence.in === 'word' ? (divergence.word?.name ?? '') : '';
-  return [fn, divergence.in, field.replaceAll(/\d+/g, '')].join(' ');
+  const field = divergence.in === 'word' ? ` ${divergence.word?.name ?? ''}` : '';
+  const what = `${divergence.in}${field.replaceAll(/\d+/g, '#')}`;
+  return { of: `${fn}()`, what, how: 'differs' };
+}
+
+/** Differences of one kind have one key. */
+function keyOf(sequence: Sequence, divergence: Divergence): string {
+  const { of, what } = lossOf({ sequence, divergence });
+  return `${of} ${what}`;
 }
 
 /** One subject for each distinct set-up of filters. */

@@ -9,6 +9,7 @@ import {
   seedNumber,
   timeLimitOption,
 } from '../../console/arguments.js';
+import { baselineOption } from '../../console/baseline.js';
 import {
   EXIT_CUT_SHORT,
   EXIT_EXPECTED,
@@ -62,6 +63,7 @@ export function conformCommand(done: (code: number) => void): Command {
     .option('--runs <n>', 'schedules of 60 actions, or sequences of calls', runsNumber, 20_000)
     .option('--seed <n>', SEED_SAYS, seedNumber, 1)
     .addOption(timeLimitOption())
+    .addOption(baselineOption())
     .addOption(reporterOption());
   return addWidthOption(command)
     .option('--json', 'one JSON object on standard output')

@@ -4,6 +4,7 @@ import {
   Conformance,
   type ConformOptions as CampaignOptions,
   type Difference,
+  lossOf,
 } from './campaign.js';
 import { type Coverage, CoverageRun } from './coverage.js';
 import { COUNTED_MAX, countedBy, NO_SOURCE } from './counted.js';
@@ -13,13 +14,13 @@ import { SUBJECTS } from './subjects.js';
 import { kernelDriver } from '../../tree/driver.js';
 import { KernelError } from '../../tree/errors.js';
 import type { KernelSource } from '../../tree/source.js';
+import { readBaseline, sinceOf } from '../../console/baseline.js';
 import { coloursFor } from '../../console/colours.js';
-import { conformJson } from './json.js';
+import { CONFORM_SCHEMA, conformJson, settingsOf } from './json.js';
 import { callText } from './sequence.js';
-import { conformSuite } from './suite.js';
+import { type ConformCase, conformExit, conformSuite } from './suite.js';
 import { type Conform, conformText } from './text.js';
 import { namesOf } from '../../console/arguments.js';
-import { exitCodeOf } from '../../console/exit_codes.js';
 import { Breather, doAll, type Step } from '../../console/interrupt.js';
 import { kernelAt } from '../../console/kernel_source.js';
 import { checkReporters, writeReports } from '../../console/reporters.js';
@@ -35,6 +36,8 @@ export async function conformLbr(options: ConformOptions): Promise<number> {
   const { binary, source } = kernelAt(options.kernelSrc);
   const drivers = { port: PORT, kernel: kernelDriver(binary) };
   const campaign: CampaignOptions = { subjects, seed, runs, drivers };
+  const asked = { kernel: binary.info, cpus };
+  const baseline = readBaseline(options, CONFORM_SCHEMA, settingsOf(asked));
   const began = performance.now();
   const comparison = new Conformance(campaign);
   const worker = new Breather();
@@ -43,11 +46,12 @@ export async function conformLbr(options: ConformOptions): Promise<number> {
     .finally(() => worker.end());
   const { counts, filters, differences } = comparison;
   const { interrupted } = worker;
+  const losses = differences.map(lossOf);
+  const since = sinceOf(baseline, losses, interrupted);
   const report: Conform = {
-    kernel: binary.info,
+    ...asked,
     seed,
     runs,
-    cpus,
     counts,
     filterCalls: filters.calls,
     coverage,
@@ -55,22 +59,26 @@ export async function conformLbr(options: ConformOptions): Promise<number> {
     differences,
     interrupted,
     elapsed_s: Math.round(performance.now() - began) / 1000,
+    since,
   };
   if (options.json === true) printJson(conformJson(report));
   else if (!quiet) printLines(conformText(report, coloursFor(process.stdout.isTTY)));
   await writeReports(options, () => {
-    const found = cpus.map((cpu) => ({ cpu, differs: differenceOn(cpu, differences) }));
-    return conformSuite('lbr.c', found, counts.sequences < runs);
+    const found = cpus.map((cpu) => caseOf(cpu, differences));
+    return conformSuite('lbr.c', found, counts.sequences < runs, since);
   });
-  return exitCodeOf({ lost: differences.length > 0, cutShort: interrupted });
+  return conformExit(losses, since, interrupted);
 }
 
-/** The first difference on a CPU, in a line; null if there is none. */
-function differenceOn(cpu: string, differences: readonly Difference[]): string | null {
-  const found = differences.find(({ sequence }) => sequence.cpu === cpu);
-  if (found === undefined) return null;
-  const { sequence, divergence } = found;
-  return `${callText(sequence.calls[divergence.call])} differs`;
+/** The differences on a CPU. */
+function caseOf(cpu: string, differences: readonly Difference[]): ConformCase {
+  const own = differences.filter(({ sequence }) => sequence.cpu === cpu);
+  const differs = own.map((difference) => {
+    const { sequence, divergence } = difference;
+    const says = `${callText(sequence.calls[divergence.call])} differs`;
+    return { says, loss: lossOf(difference) };
+  });
+  return { cpu, differs };
 }
 
 /** The coverage; null after an interruption. */

@@ -1,25 +1,30 @@
 /** The report of `vlbr conform` as one JSON object; its keys are stable (README, "JSON"). */
 import type { JsonReport } from '../../campaign/replay_file.js';
+import type { Settings } from '../../console/baseline.js';
 import type { CpuModel } from '../../hw/cpu_models.js';
 import { hex, hex64 } from '../../hw/u64.js';
-import type { Difference } from './campaign.js';
+import { type Difference, lossOf } from './campaign.js';
 import type { Access } from './lockstep.js';
 import { callText } from './sequence.js';
 import { subjectOf } from './subjects.js';
 import type { Conform } from './text.js';
 import { msrName } from '../../tell/msr_name.js';
 
-const CONFORM_SCHEMA = 'vlbr/conform/2';
+export const CONFORM_SCHEMA = 'vlbr/conform/2';
 
-/** Only `elapsed_s` depends on anything other than the options, the seed and the kernel. */
-export function conformJson(conform: Conform): JsonReport {
-  const { kernel, seed, cpus, counts, filterCalls, coverage, coverageProblem } = conform;
+/** What must be as in another comparison, so that the two can be compared. */
+export function settingsOf({ kernel, cpus }: Pick<Conform, 'kernel' | 'cpus'>): Settings {
   const { version, sha256 } = kernel;
+  return { kernel: { version, sha256 }, cpus };
+}
+
+/** Only `elapsed_s` and `baseline` depend on more than the options, the seed and the kernel. */
+export function conformJson(conform: Conform): JsonReport {
+  const { seed, counts, filterCalls, coverage, coverageProblem } = conform;
   return {
     schema: CONFORM_SCHEMA,
-    kernel: { version, sha256 },
+    ...settingsOf(conform),
     seed,
-    cpus,
     elapsed_s: conform.elapsed_s,
     schedules: counts.sequences,
     calls: counts.calls,
@@ -29,6 +34,8 @@ export function conformJson(conform: Conform): JsonReport {
     coverageProblem: coverageProblem === '' ? null : coverageProblem,
     differences: conform.differences.map(differenceJson),
     interrupted: conform.interrupted,
+    losses: conform.differences.map(lossOf),
+    baseline: conform.since,
   };
 }
 

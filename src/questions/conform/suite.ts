@@ -1,11 +1,13 @@
-/** What `vlbr conform` has found, as test cases: one for each CPU. */
+/** What `vlbr conform` has found, as test cases, one for each CPU, and as an exit code. */
+import { countedIn, forgiven, isKnown, type Loss, type Since } from '../../console/baseline.js';
+import { exitCodeOf } from '../../console/exit_codes.js';
 import type { Suite, TestCase } from '../../console/report_forms.js';
 
 /** What came of one CPU. */
 export interface ConformCase {
   readonly cpu: string;
-  /** The first difference in a line; null if there is none. */
-  readonly differs: string | null;
+  /** The differences, each in a line. */
+  readonly differs: readonly { readonly says: string; readonly loss: Loss }[];
 }
 
 /** @param interrupted - whether something was not compared: no difference says nothing then. */
@@ -13,11 +15,25 @@ export function conformSuite(
   group: string,
   found: readonly ConformCase[],
   interrupted: boolean,
+  since: Since | null,
 ): Suite {
-  const cases = found.map(({ cpu, differs }): TestCase => {
-    if (differs !== null) return { group, name: cpu, outcome: 'not ok', says: differs };
+  const cases = found.map(({ cpu: name, differs }): TestCase => {
+    if (differs.length > 0) {
+      const { says } = differs.find(({ loss }) => !isKnown(since, loss)) ?? differs[0];
+      const losses = differs.map(({ loss }) => loss);
+      return forgiven({ group, name, outcome: 'not ok', says }, losses, since);
+    }
     const says = interrupted ? 'cut short: there is no difference so far' : '';
-    return { group, name: cpu, outcome: interrupted ? 'skip' : 'ok', says };
+    return { group, name, outcome: interrupted ? 'skip' : 'ok', says };
   });
   return { name: 'vlbr conform', cases };
+}
+
+/** What the command ends with: a difference that no baseline knows is a loss. */
+export function conformExit(
+  losses: readonly Loss[],
+  since: Since | null,
+  cutShort: boolean,
+): number {
+  return exitCodeOf({ lost: countedIn(losses, since).length > 0, cutShort });
 }

@@ -1,13 +1,14 @@
 /** The report of `vlbr conform` as text. */
 import type { CpuModel } from '../../hw/cpu_models.js';
 import type { KernelInfo } from '../../tree/binary.js';
-import type { Difference } from './campaign.js';
+import { type Difference, lossOf } from './campaign.js';
 import type { Counted } from './counted.js';
 import type { Coverage, Share } from './coverage.js';
 import type { Counts, Divergence } from './lockstep.js';
 import { callText } from './sequence.js';
 import { SUBJECTS, subjectOf } from './subjects.js';
 import { accessColumns } from '../../tell/access_text.js';
+import { isKnown, type Since, sinceLines } from '../../console/baseline.js';
 import type { Colours } from '../../console/colours.js';
 import { tableLines } from '../../console/table.js';
 import { compact, grouped, plural, wrap } from '../../console/text.js';
@@ -26,6 +27,8 @@ export interface Conform extends Counted<Coverage> {
   readonly differences: readonly Difference[];
   readonly interrupted: boolean;
   readonly elapsed_s: number;
+  /** What is new since an earlier report; null if none was given. */
+  readonly since: Since | null;
 }
 
 /** Lines to list for one function. */
@@ -124,7 +127,7 @@ function coverageLines(conform: Conform): string[] {
 }
 
 export function conformText(conform: Conform, colours: Colours): string[] {
-  const { kernel, seed, cpus, counts, filterCalls, differences, interrupted } = conform;
+  const { kernel, seed, cpus, counts, filterCalls, differences, interrupted, since } = conform;
   const version = kernel.version === 'unknown' ? 'lbr.c' : `lbr.c of Linux ${kernel.version}`;
   const head = `The port against ${version} (sha256 ${kernel.sha256.slice(0, 12)}), seed ${seed}`;
   const what = [
@@ -145,8 +148,11 @@ export function conformText(conform: Conform, colours: Colours): string[] {
     '',
     verdict,
     '',
-    ...differences.flatMap((difference, i) => differenceLines(difference, i + 1)),
+    ...differences.flatMap((difference, i) =>
+      isKnown(since, lossOf(difference)) ? [] : differenceLines(difference, i + 1),
+    ),
     ...coverageLines(conform),
     `${conform.elapsed_s.toFixed(1)} s`,
+    ...sinceLines(since, colours),
   ];
 }

@@ -11,6 +11,7 @@ import {
   POLICIES_SAY,
   TELLING,
 } from '../../console/arguments.js';
+import { baselineOption } from '../../console/baseline.js';
 import { addPictureOptions } from '../../console/picture_options.js';
 import {
   EXIT_CUT_SHORT,
@@ -67,6 +68,7 @@ export function reviewCommand(done: (code: number) => void): Command {
     .option('--seed <n>', SEED_SAYS, seedNumber, 1)
     .addOption(jobsOption())
     .addOption(timeLimitOption())
+    .addOption(baselineOption())
     .addOption(reporterOption());
   return addWidthOption(addPictureOptions(command, ['html']))
     .option('--json', 'one JSON object on standard output')

@@ -8,6 +8,7 @@ import {
   type PolicyReview,
   vacuousOf,
 } from './comparison.js';
+import type { Since } from '../../console/baseline.js';
 import { grouped, plural } from '../../console/text.js';
 import type { PropertyName } from '../../judge/properties.js';
 import type { Each } from './each.js';
@@ -35,6 +36,8 @@ export interface Review {
   readonly each: Each | null;
   readonly interrupted: boolean;
   readonly elapsed_s: number;
+  /** What is new since an earlier report; null if none was given. */
+  readonly since: Since | null;
 }
 
 /** Documents and tests of a tree are no part of the kernel. */

@@ -14,6 +14,8 @@ import { msrName } from '../../tell/msr_name.js';
 import { isPartial, type Review } from './conclusion.js';
 import { whyNot } from './reached.js';
 import type { ReviewSide } from './sides.js';
+import type { Settings } from '../../console/baseline.js';
+import { lossesIn } from './losses.js';
 import { timeline } from '../../tell/timeline.js';
 
 export const REVIEW_SCHEMA = 'vlbr/review/2';
@@ -21,9 +23,20 @@ export const REVIEW_SCHEMA = 'vlbr/review/2';
 /** The number of accesses printed on each side, around the first that differs. */
 const AROUND = 8;
 
-/** Only `elapsed_s` and the paths depend on anything other than the options and the seed. */
+/** What must be as in another review, so that the two can be compared. */
+export function settingsOf({
+  cpus,
+  policies,
+  properties,
+  reverse,
+  before,
+}: Pick<Review, 'cpus' | 'policies' | 'properties' | 'reverse' | 'before'>): Settings {
+  return { cpus, policies, properties, reverse, before: sideJson(before) };
+}
+
+/** Only `elapsed_s`, `baseline` and the paths depend on more than the options and the seed. */
 export function reviewJson(review: Review): JsonReport {
-  const { cpus, seed, runs, before, after, patches, reverse, leftOut, reviews } = review;
+  const { seed, runs, before, after, patches, leftOut, reviews } = review;
   const findings = findingsOf(reviews);
   const compared = reviews.flatMap(({ accesses }) => accesses ?? []);
   const of = (kind: Finding['kind']): object[] =>
@@ -32,12 +45,10 @@ export function reviewJson(review: Review): JsonReport {
       .map((finding) => findingJson(finding, (kind === 'lost' ? after : before).driver));
   return {
     schema: REVIEW_SCHEMA,
-    cpus,
+    ...settingsOf(review),
     seed,
     runs,
     patches,
-    reverse,
-    before: sideJson(before),
     after: sideJson(after),
     notModelled: leftOut,
     partial: isPartial(review),
@@ -54,6 +65,8 @@ export function reviewJson(review: Review): JsonReport {
     },
     costs: compared.map(({ policy, cpu, costs }) => ({ policy, cpu, ...costs })),
     ...(review.each === null ? {} : { each: eachJson(review.each) }),
+    losses: lossesIn(review),
+    baseline: review.since,
     interrupted: review.interrupted,
     elapsed_s: review.elapsed_s,
     ok: !losesAnything(reviews),

@@ -1,27 +1,24 @@
 /** `vlbr review`: how a change of a kernel's perf affects the properties. */
 import { PROPERTY_NAMES } from '../../judge/properties.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
+import { type Baseline, type BaselineOptions, isInBaseline } from '../../console/baseline.js';
+import { readBaseline, sinceOf } from '../../console/baseline.js';
 import { coloursFor } from '../../console/colours.js';
-import { reviewJson } from './json.js';
+import { REVIEW_SCHEMA, reviewJson, settingsOf } from './json.js';
+import { exitCodeFor, lossesIn, lossOf } from './losses.js';
 import { reviewSuite } from './suite.js';
-import { isCutShort, isPartial, type Review } from './conclusion.js';
+import { isCutShort, type Review } from './conclusion.js';
 import { reviewText } from './text.js';
 import { DEFAULT_SHAPES } from '../../campaign/campaign.js';
-import { findingsOf, isMain, losesAnything, type PolicyReview, ranOn } from './comparison.js';
+import { findingsOf, isMain, type PolicyReview, ranOn } from './comparison.js';
 import { plural } from '../../console/text.js';
 import { reviewEach } from './each.js';
-import { noneReached, type Reached, reachedOf } from './reached.js';
+import { type Reached, reachedOf } from './reached.js';
 import { explainedAsync } from '../../console/kernel_source.js';
 import { namesKvm, namesOf, policiesOf, TELLING } from '../../console/arguments.js';
 import { withPolicyFiles } from '../../console/policy_files.js';
 import { campaignsInWorkers } from '../../console/campaigns.js';
 import type { ReviewJob } from './worker.js';
-import {
-  EXIT_EXPECTED,
-  EXIT_PARTIAL,
-  EXIT_UNREACHED,
-  exitCodeOf,
-} from '../../console/exit_codes.js';
 import { checkPictures, type PictureOptions } from '../../console/picture_options.js';
 import { writePictures } from '../../tell/picture/write.js';
 import { checkReporters, type ReporterOptions, writeReports } from '../../console/reporters.js';
@@ -34,7 +31,7 @@ const WORKER: URL = new URL('./review_worker.js', import.meta.url);
 /** A run takes milliseconds. A changed kernel that is silent for so long is in an endless loop. */
 const SILENCE_MS = 15_000;
 
-export interface ReviewOptions extends PictureOptions, ReporterOptions {
+export interface ReviewOptions extends PictureOptions, ReporterOptions, BaselineOptions {
   readonly kernelSrc?: string;
   readonly reverse?: boolean;
   /** Whether each patch of the series is reviewed as well. */
@@ -71,7 +68,9 @@ export async function review(patches: readonly string[], options: ReviewOptions)
   const series = options.each === true ? await seriesIn(patches, kernelSrc, reverse, kvm) : null;
   const sides = await sidesOf(patches, kernelSrc, reverse, kvm);
   const of = { cpus, policies, properties, runs, seed, jobs: options.jobs };
-  const whole = await reviewSides(sides, { ...of, patches, reverse }, lossesTold());
+  const settings = settingsOf({ cpus, policies, properties, reverse, before: sides.before });
+  const baseline = readBaseline(options, REVIEW_SCHEMA, settings);
+  const whole = await reviewSides(sides, { ...of, patches, reverse }, lossesTold(baseline));
   const each = await explainedAsync(undefined, async () => {
     if (series === null) return null;
     return reviewEach(
@@ -81,7 +80,9 @@ export async function review(patches: readonly string[], options: ReviewOptions)
       lineSaid,
     );
   });
-  const result: Review = { ...whole, each };
+  const found: Review = { ...whole, each };
+  const since = sinceOf(baseline, lossesIn(found), isCutShort(found));
+  const result = { ...found, since };
   if (options.json === true) printJson(reviewJson(result));
   else if (!quiet) printLines(reviewText(result, coloursFor(process.stdout.isTTY)));
   await writeReports(options, () => reviewSuite(result));
@@ -94,16 +95,6 @@ export async function review(patches: readonly string[], options: ReviewOptions)
 
 function lineSaid(text: string): void {
   process.stderr.write(`${text}\n`);
-}
-
-function exitCodeFor(result: Review): number {
-  const { each } = result;
-  const steps = each?.steps.flatMap(({ found }) => found ?? []) ?? [];
-  const lost = [result, ...steps].some(({ reviews }) => losesAnything(reviews));
-  const code = exitCodeOf({ lost, cutShort: isCutShort(result) });
-  if (code !== EXIT_EXPECTED) return code;
-  if (noneReached(result.reached)) return EXIT_UNREACHED;
-  return isPartial(result) ? EXIT_PARTIAL : EXIT_EXPECTED;
 }
 
 /** What is asked of two sides. */
@@ -142,7 +133,7 @@ async function reviewSides(
   const elapsed_s = Math.round(performance.now() - began) / 1000;
   const reached = await explainedAsync(undefined, () => reachedIn(reviews, counting));
   const what = { cpus, policies, properties, seed, runs, before, after, patches, reverse, leftOut };
-  return { ...what, reviews, reached, each: null, interrupted, elapsed_s };
+  return { ...what, reviews, reached, each: null, interrupted, elapsed_s, since: null };
 }
 
 /** Which changed lines ran; null where nothing did, or nothing counts. */
@@ -154,14 +145,16 @@ async function reachedIn(
   return reachedOf(counting, { before: ranOn(reviews, 'before'), after: ranOn(reviews, 'after') });
 }
 
-/** Tells of each property once, when its first loss is known. */
-function lossesTold(): (judged: PolicyReview) => string | null {
+/** Tells of each property once, when its first loss is there that no baseline knows. */
+function lossesTold(baseline: Baseline | null): (judged: PolicyReview) => string | null {
   const told = new Set<string>();
   return (judged) => {
     const lost = findingsOf([judged]).filter(
       (finding) => finding.kind === 'lost' && isMain(finding),
     );
-    const fresh = lost.filter(({ property }) => !told.has(property));
+    const fresh = lost
+      .filter((finding) => !isInBaseline(baseline, lossOf(finding)))
+      .filter(({ property }) => !told.has(property));
     for (const { property } of fresh) told.add(property);
     if (fresh.length === 0) return null;
     const { policy, cpu } = judged.comparison;

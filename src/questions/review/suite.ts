@@ -1,31 +1,63 @@
 /** A review as test cases. */
 import { PROPERTY_NAMES } from '../../judge/properties.js';
 import { encodeToken } from '../../schedule/token.js';
+import { forgiven, isKnown, type Since } from '../../console/baseline.js';
 import type { Suite, TestCase } from '../../console/report_forms.js';
-import { crashOf, crashWord, findingsOf, vacuousOf } from './comparison.js';
+import { crashOf, crashWord, type Finding, findingsOf, vacuousOf } from './comparison.js';
 import { isCutShort, type Review } from './conclusion.js';
+import { lossOf, ownLosses, RUNS } from './losses.js';
 import { noneReached } from './reached.js';
 
 /** The cases of a review, and of that of each patch. */
 export function reviewSuite(review: Review): Suite {
-  const steps = review.each?.steps.flatMap(({ found }) => found ?? []) ?? [];
-  return { name: 'vlbr review', cases: [review, ...steps].flatMap(casesOf) };
+  const { since, each } = review;
+  const steps = (each?.steps ?? []).flatMap(({ found, title }) =>
+    found === null ? [] : casesOf(found, title, since),
+  );
+  return { name: 'vlbr review', cases: [...casesOf(review, null, since), ...steps] };
 }
 
-/** Whether the changed kernel runs, and a case for each property: whether it is lost. */
-function casesOf(review: Review): TestCase[] {
-  const group = review.patches.join(', ');
+/**
+ * Whether the changed kernel runs, and a case for each property: whether it is lost.
+ *
+ * @param patch - title of the patch that is reviewed by itself; null for the whole.
+ */
+function casesOf(review: Review, patch: string | null, since: Since | null): TestCase[] {
+  const losses = ownLosses(review, patch);
+  return [endCase(review), ...propertyCases(review, patch, since)].map((one) =>
+    forgiven(
+      one,
+      losses.filter(({ what }) => what === one.name),
+      since,
+    ),
+  );
+}
+
+function groupOf({ patches }: Review): string {
+  return patches.join(', ');
+}
+
+function endCase(review: Review): TestCase {
+  const crash = crashOf(review.reviews, 'after');
+  const says = crash === null ? '' : `it ${crashWord(crash)}; vlbr replay ${encodeToken(crash)}`;
+  return { group: groupOf(review), name: RUNS, outcome: crash === null ? 'ok' : 'not ok', says };
+}
+
+function propertyCases(review: Review, patch: string | null, since: Since | null): TestCase[] {
+  const group = groupOf(review);
   const { reviews, properties } = review;
-  const lost = findingsOf(reviews).filter(({ kind }) => kind === 'lost');
+  const found = findingsOf(reviews).filter(({ kind }) => kind === 'lost');
+  const isNew = (finding: Finding): boolean => !isKnown(since, lossOf(finding, patch));
+  // What is new is told first.
+  const lost = [...found.filter(isNew), ...found];
   const vacuous = vacuousOf(reviews);
-  const crash = crashOf(reviews, 'after');
   // What did not run can't be said to be kept.
   const kept = isCutShort(review)
     ? 'cut short: it is not lost so far'
     : noneReached(review.reached)
       ? 'none of the changed lines was reached'
       : '';
-  const cases = PROPERTY_NAMES.filter((name) => properties.includes(name)).map((name): TestCase => {
+  return PROPERTY_NAMES.filter((name) => properties.includes(name)).map((name): TestCase => {
     const loss = lost.find(({ property }) => property === name);
     if (loss !== undefined) {
       const { by, policies, cpus, counterexample } = loss;
@@ -39,11 +71,4 @@ function casesOf(review: Review): TestCase[] {
     }
     return { group, name, outcome: kept === '' ? 'ok' : 'skip', says: kept };
   });
-  const ends: TestCase = {
-    group,
-    name: 'the changed kernel runs',
-    outcome: crash === null ? 'ok' : 'not ok',
-    says: crash === null ? '' : `it ${crashWord(crash)}; vlbr replay ${encodeToken(crash)}`,
-  };
-  return [ends, ...cases];
 }

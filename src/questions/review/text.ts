@@ -21,6 +21,8 @@ import { PROPERTIES } from '../../judge/properties.js';
 import { caseOf, withDriver } from '../../campaign/replay_file.js';
 import { encodeToken } from '../../schedule/token.js';
 import { accessColumns } from '../../tell/access_text.js';
+import { isKnown, sinceLines } from '../../console/baseline.js';
+import { lossOf } from './losses.js';
 import type { Colours } from '../../console/colours.js';
 import { tableLines } from '../../console/table.js';
 import { ascii, grouped, plural, wrap } from '../../console/text.js';
@@ -36,13 +38,14 @@ export function reviewText(review: Review, colours: Colours): string[] {
   const main = findings.filter(shown);
   const others = findings.filter((finding) => !shown(finding));
   const told = main.length > 0 ? main : others;
+  const news = told.filter((finding) => !isKnownLoss(review, finding));
   return [
     ...headLines(review, colours),
     '',
     ...findingTable(review, main, others, colours),
     ...vacuousLines(review),
     ...crashLines(review, colours),
-    ...told.flatMap((finding) => scheduleLines(review, told, finding, colours)),
+    ...news.flatMap((finding) => scheduleLines(review, news, finding, colours)),
     '',
     ...accessLines(review, colours),
     '',
@@ -51,6 +54,7 @@ export function reviewText(review: Review, colours: Colours): string[] {
     ...reachedLines(review),
     ...(review.each === null ? [] : eachLines(review.each)),
     ...closingLines(review, colours),
+    ...sinceLines(review.since, colours),
   ];
 }
 
@@ -96,7 +100,7 @@ function findingTable(
       property,
       whoText(finding),
       cpus.length > 1 && finding.cpus.length === cpus.length ? 'all' : finding.cpus.join(', '),
-      [plural(counterexample.actions.length, 'action'), ...notesOf(finding)].join('; '),
+      [plural(counterexample.actions.length, 'action'), ...notesOf(review, finding)].join('; '),
     ];
   });
   const table = tableLines(['', 'property', 'broken by', 'CPU', 'schedule'], rows);
@@ -115,9 +119,19 @@ function nothingLine(review: Review): string {
 }
 
 /** What weakens a finding. */
-function notesOf({ kind, elsewhere, onLinux61 }: Finding): string[] {
+function notesOf(review: Review, finding: Finding): string[] {
+  const { kind, elsewhere, onLinux61 } = finding;
   const other = kind === 'lost' ? 'failed elsewhere before' : 'still fails elsewhere';
-  return [...(elsewhere ? [other] : []), ...(onLinux61 ? ['as in Linux 6.1'] : [])];
+  return [
+    ...(isKnownLoss(review, finding) ? ['known'] : []),
+    ...(elsewhere ? [other] : []),
+    ...(onLinux61 ? ['as in Linux 6.1'] : []),
+  ];
+}
+
+/** Whether a baseline has it, so that its schedule is told there. */
+function isKnownLoss({ since }: Review, finding: Finding): boolean {
+  return finding.kind === 'lost' && isKnown(since, lossOf(finding));
 }
 
 /** Findings under policies that fail the property on both sides, with the schedules' lengths. */

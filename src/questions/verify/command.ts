@@ -20,6 +20,7 @@ import {
   EXIT_NOT_SHOWN,
   exitCodesText,
 } from '../../console/exit_codes.js';
+import { baselineOption } from '../../console/baseline.js';
 import { helpText } from '../../console/help.js';
 import { addShapeOptions, addWithoutOption } from '../../console/machine_options.js';
 import { addPictureOptions } from '../../console/picture_options.js';
@@ -79,6 +80,7 @@ export function verifyCommand(done: (code: number) => void): Command {
   return addWidthOption(command)
     .addOption(jobsOption())
     .addOption(timeLimitOption())
+    .addOption(baselineOption())
     .addOption(reporterOption())
     .option('--json', 'one JSON object on standard output')
     .addHelpText('after', helpText(HELP, EXITS))

@@ -1,20 +1,23 @@
 /** `vlbr verify`: judges policies by a campaign and prints the report. */
 import type { KernelVersion } from '../../guest/perf/kernel.js';
 import { PORT } from '../../guest/perf/lbr_port.js';
-import { POLICY_PROPERTIES, PROPERTY_NAMES, type PropertyName } from '../../judge/properties.js';
+import { PROPERTY_NAMES } from '../../judge/properties.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
+import { type BaselineOptions, readBaseline, sinceOf } from '../../console/baseline.js';
 import { coloursFor } from '../../console/colours.js';
-import { verifyJson } from '../../tell/verdicts/json.js';
+import { settingsOf, verifyJson } from '../../tell/verdicts/json.js';
 import { verifySuite } from '../../tell/verdicts/suite.js';
 import { kernelVerdict } from '../../tell/verdicts/kernel_verdict.js';
 import { checkShow, showWords } from '../../tell/verdicts/counterexamples.js';
-import { type Campaign, type Extent, exitCodeFor, verifyText } from '../../tell/verdicts/text.js';
+import { exitCodeFor, lossesIn } from '../../tell/verdicts/losses.js';
+import { type Campaign, type Extent, verifyText } from '../../tell/verdicts/text.js';
 import type { HostSchedule, Recording } from '../../recording/recording.js';
 import { checkPictures, type PictureOptions } from '../../console/picture_options.js';
 import type { RecordingOptions } from '../../console/recording_options.js';
 import { readOptionsOf, readWithProgress } from '../../console/recordings.js';
 import { printable } from '../../recording/trace_error.js';
 import { writePictures } from '../../tell/picture/write.js';
+import { VERIFY_SCHEMA } from '../../campaign/replay_file.js';
 import { guessLines } from '../../tell/recording_text.js';
 import { areDefault, mergedReports, type Report } from '../../campaign/campaign.js';
 import { entryOf, namesOf, policiesOf } from '../../console/arguments.js';
@@ -33,7 +36,13 @@ const WORKER: URL = new URL('./verify_worker.js', import.meta.url);
 
 /** The options as commander hands them over. */
 export interface VerifyOptions
-  extends DriverOptions, MachineOptions, RecordingOptions, PictureOptions, ReporterOptions {
+  extends
+    DriverOptions,
+    MachineOptions,
+    RecordingOptions,
+    PictureOptions,
+    ReporterOptions,
+    BaselineOptions {
   readonly policy: string;
   readonly property: string;
   readonly cpu: string;
@@ -66,25 +75,24 @@ export async function verify(given: VerifyOptions): Promise<number> {
   const schedules = recordings.map(scheduleOf);
   const job = { ...asked, schedules, shorten, version, binary: code?.bytes ?? null };
   const model = entryOf('CPU', options.cpu, CPU_MODELS);
+  const { kernel, shapes, policies, properties, without } = job;
+  const guest = { model, kernel, driver: code?.driver ?? PORT, source: code?.info ?? null };
+  const settings = { ...guest, policies, properties, shapes, without, recordings };
+  const baseline = readBaseline(options, VERIFY_SCHEMA, settingsOf(settings));
   if (options.json !== true && !quiet) sayRecordings(recordings);
   const began = performance.now();
   const report = await runJob(job, options.jobs);
   const elapsed_s = Math.round(performance.now() - began) / 1000;
-  const { kernel, seed, shapes, policies } = job;
-  const guest = { model, kernel, driver: code?.driver ?? PORT, source: code?.info ?? null };
+  const byKernel = kernelVerdict(report, job, model);
   const campaign: Campaign = {
-    ...guest,
+    ...settings,
     driverWords: driverWords(options),
-    seed,
-    policies,
-    shapes,
-    without: job.without,
-    recordings,
+    seed: job.seed,
     runsAsked: job.runs,
-    properties: job.properties.filter(isOfPolicies).length,
     elapsed_s,
     report,
-    byKernel: kernelVerdict(report, job, model),
+    byKernel,
+    since: sinceOf(baseline, lossesIn({ report, byKernel }), report.interrupted),
   };
   if (options.json === true) printJson(verifyJson(campaign));
   else if (!quiet) printLines(verifyText(campaign, coloursFor(process.stdout.isTTY), extent));
@@ -125,10 +133,6 @@ function extentOf(
   checkShow(words, policies, properties);
   const only = quiet === true ? 'quiet' : summary === true ? 'summary' : undefined;
   return { show: words, ...(only === undefined ? {} : { only }), legend: legend === true };
-}
-
-function isOfPolicies(name: PropertyName): boolean {
-  return POLICY_PROPERTIES.some((property) => property.name === name);
 }
 
 /** Options that say how a recording is read. */

@@ -1,7 +1,6 @@
 /** What the reports of `vlbr verify` are made of, for a campaign of the library. */
 import { type CampaignOptions, DEFAULTS, type Report } from '../../campaign/campaign.js';
 import { driverOf } from '../../guest/perf/kernel.js';
-import { POLICY_PROPERTIES } from '../../judge/properties.js';
 import { kernelVerdict } from './kernel_verdict.js';
 import type { Campaign } from './text.js';
 
@@ -29,7 +28,7 @@ export function campaignOf(
     model,
     kernel,
     policies: names,
-    properties: POLICY_PROPERTIES.filter(({ name }) => properties.includes(name)).length,
+    properties,
     driver: driverOf(all),
     source: null,
     driverWords: [],
@@ -41,5 +40,6 @@ export function campaignOf(
     elapsed_s: 0,
     report,
     byKernel: kernelVerdict(report, { ...all, version: kernel, policies: names }, model),
+    since: null,
   };
 }

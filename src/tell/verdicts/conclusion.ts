@@ -81,12 +81,13 @@ function labelOf({ properties, report }: Campaign, { policy, results }: Row): La
   const failed = results.filter(({ verdict }) => verdict === 'fails');
   if (failed.some(({ property }) => !COSTS.has(property))) return null;
   const judged = results.filter(isJudged);
-  if (judged.length < properties || judged.length === 0) return 'not judged';
+  const asked = POLICY_PROPERTIES.filter(({ name }) => properties.includes(name)).length;
+  if (judged.length < asked || judged.length === 0) return 'not judged';
   if (findPolicy(policy)?.withoutGuestLbr === true) return 'no guest LBR';
   const vacuous = results.some(({ verdict }) => verdict === 'vacuous');
   if (vacuous || report.interrupted) return 'holds so far';
   if (failed.length > 0) return 'sound, costs';
-  return properties < POLICY_PROPERTIES.length ? 'holds' : 'sound';
+  return asked < POLICY_PROPERTIES.length ? 'holds' : 'sound';
 }
 
 function named(label: Label, row: Row, found: readonly Numbered[]): string {

@@ -2,6 +2,7 @@
 import type { Counterexample, KernelFinding, Report, Result } from '../../campaign/campaign.js';
 import { caseOf, withDriver } from '../../campaign/replay_file.js';
 import { unknownName } from '../../console/arguments.js';
+import type { Loss } from '../../console/baseline.js';
 import type { Colours } from '../../console/colours.js';
 import { policyWords } from '../../console/policy_files.js';
 import { UsageError } from '../../console/errors.js';
@@ -9,6 +10,7 @@ import { ascii, plural, wrap } from '../../console/text.js';
 import { encodeToken } from '../../schedule/token.js';
 import { nameMsrs } from '../msr_name.js';
 import { timeline } from '../timeline.js';
+import { lossOfFinding, lossOfResult } from './losses.js';
 import type { Campaign } from './text.js';
 
 /** A word of --show that stands for all counterexamples. */
@@ -79,6 +81,11 @@ function asks(word: string, { number, of }: Numbered): boolean {
   if (!('result' in of)) return word === SHOW_KERNEL;
   const { policy, property } = of.result;
   return word === policy || word === `${policy}/${property}`;
+}
+
+/** What a later run knows it by, if it is not expected. */
+export function lossOf({ of }: Numbered): Loss {
+  return 'result' in of ? lossOfResult(of.result) : lossOfFinding(of.finding);
 }
 
 export function isUnexpected({ of }: Numbered): boolean {

@@ -6,7 +6,8 @@ import { matrixPage, type MatrixCell } from '../picture/matrix_page.js';
 import type { Told } from '../picture/story_article.js';
 import { guestText } from '../source_text.js';
 import { isJudged } from './conclusion.js';
-import { type Campaign, unexpectedIn, unexpectedOf, VERDICT_WORDS } from './text.js';
+import { lossesIn, unexpectedOf } from './losses.js';
+import { type Campaign, VERDICT_WORDS } from './text.js';
 
 /** The text of an HTML file. */
 export function verifyHtml(campaign: Campaign): string {
@@ -28,7 +29,7 @@ export function verifyHtml(campaign: Campaign): string {
       `vlbr verify: ${model.name} (${model.lbr_nr} records), ${guestText(kernel, source)}, ` +
         `seed ${seed}`,
       `${plural(runs, 'run')}, ${plural(steps, 'action')}: ${plural(results.length, 'verdict')}, ` +
-        `${unexpectedIn(campaign)} unexpected`,
+        `${lossesIn(campaign).length} unexpected`,
       ...(interrupted ? ['Interrupted: these are the verdicts of the runs until then.'] : []),
     ],
     properties,

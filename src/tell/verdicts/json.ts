@@ -3,27 +3,63 @@ import { type JsonReport, caseOf, VERIFY_SCHEMA, withDriver } from '../../campai
 import { encodeToken } from '../../schedule/token.js';
 import type { DriverKind } from '../../guest/perf/lbr_driver.js';
 import type { Counterexample } from '../../campaign/campaign.js';
+import type { Settings } from '../../console/baseline.js';
 import { recordingJson } from '../recording_text.js';
 import { ascii } from '../../console/text.js';
 import { timeline } from '../timeline.js';
-import { type Campaign, unexpectedIn, windowsIn } from './text.js';
+import { lossesIn } from './losses.js';
+import { type Campaign, windowsIn } from './text.js';
 
-/** Everything but `elapsed_s` depends on the options and the seed alone. */
+/** What of a campaign must be as in another one, so that the two can be compared. */
+export function settingsOf({
+  kernel,
+  driver,
+  source,
+  model,
+  policies,
+  properties,
+  shapes,
+  without,
+  recordings,
+}: Asked): Settings {
+  return {
+    kernel,
+    driver: driver.name,
+    kernelSource: source,
+    cpu: model.name,
+    policies,
+    properties,
+    // A recording brings its own machines.
+    shapes: recordings.length > 0 ? [] : shapes,
+    without,
+  };
+}
+
+type Asked = Pick<
+  Campaign,
+  | 'kernel'
+  | 'driver'
+  | 'source'
+  | 'model'
+  | 'policies'
+  | 'properties'
+  | 'shapes'
+  | 'without'
+  | 'recordings'
+>;
+
+/** Everything but `elapsed_s` and `baseline` depends on the options and the seed alone. */
 export function verifyJson(campaign: Campaign): JsonReport {
-  const { model, kernel, seed, shapes, recordings, elapsed_s, report, byKernel } = campaign;
+  const { seed, recordings, elapsed_s, report, byKernel } = campaign;
   const { runs, steps, actions, interrupted, results, kernelFindings } = report;
+  const losses = lossesIn(campaign);
   return {
     schema: VERIFY_SCHEMA,
-    kernel,
-    driver: campaign.driver.name,
-    kernelSource: campaign.source,
-    cpu: model.name,
+    ...settingsOf(campaign),
     seed,
     elapsed_s,
     steps,
     runs,
-    shapes: recordings.length > 0 ? [] : shapes,
-    without: campaign.without,
     schedules: recordings.map((recording) => ({
       ...recordingJson(recording),
       // A result of fewer runs than all windows together has left some of the recording out.
@@ -46,7 +82,9 @@ export function verifyJson(campaign: Campaign): JsonReport {
       counterexample: counterexampleJson(counterexample, campaign.driver),
     })),
     interrupted,
-    unexpected: unexpectedIn(campaign),
+    unexpected: losses.length,
+    losses,
+    baseline: campaign.since,
   };
 }
 

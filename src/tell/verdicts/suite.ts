@@ -1,13 +1,15 @@
 /** The verdicts of a campaign as test cases. */
+import { forgiven } from '../../console/baseline.js';
 import type { Suite, TestCase } from '../../console/report_forms.js';
 import { ascii, plural } from '../../console/text.js';
 import { encodeToken } from '../../schedule/token.js';
 import type { Result } from '../../campaign/campaign.js';
-import { type Campaign, unexpectedOf } from './text.js';
+import { lossOfFinding, lossOfMissing, lossOfResult, unexpectedOf } from './losses.js';
+import type { Campaign } from './text.js';
 
 /** A case for each verdict, and for each finding of the guest's kernel. */
 export function verifySuite(campaign: Campaign): Suite {
-  const { report, policies, byKernel } = campaign;
+  const { report, policies, byKernel, since } = campaign;
   const unexpected = new Set(unexpectedOf(report));
   const begun = new Set(report.results.map(({ policy }) => policy));
   const never = policies.filter((policy) => !begun.has(policy));
@@ -15,21 +17,22 @@ export function verifySuite(campaign: Campaign): Suite {
   return {
     name: 'vlbr verify',
     cases: [
-      ...report.results.map((result) => caseOf(result, unexpected.has(result), report.interrupted)),
+      ...report.results.map((result) => {
+        const one = caseOf(result, unexpected.has(result), report.interrupted);
+        return forgiven(one, [lossOfResult(result)], since);
+      }),
       ...never.map((policy) => skipped(policy, 'all properties', 'cut short: it was not run')),
-      ...report.kernelFindings.map(({ property, known, counterexample }): TestCase => {
+      ...report.kernelFindings.map((finding) => {
+        const { property, known, counterexample } = finding;
         const says = `${counterexample.text}; vlbr replay ${encodeToken(counterexample)}`;
         const outcome = known === null ? 'not ok' : 'ok';
-        return {
-          group: kernel,
-          name: `${property}: ${ascii(known ?? 'not known')}`,
-          outcome,
-          says,
-        };
+        const name = `${property}: ${ascii(known ?? 'not known')}`;
+        return forgiven({ group: kernel, name, outcome, says }, [lossOfFinding(finding)], since);
       }),
-      ...byKernel.missing.map(({ property, why }): TestCase => {
-        const name = `${property}: ${ascii(why)}`;
-        return { group: kernel, name, outcome: 'not ok', says: 'this no longer shows' };
+      ...byKernel.missing.map((missing) => {
+        const loss = lossOfMissing(missing);
+        const says = 'this no longer shows';
+        return forgiven({ group: kernel, name: loss.what, outcome: 'not ok', says }, [loss], since);
       }),
     ],
   };

@@ -10,15 +10,17 @@ import type { KernelInfo } from '../../tree/binary.js';
 import { type Recording, summarize } from '../../recording/recording.js';
 import { printable } from '../../recording/trace_error.js';
 import type { Shape } from '../../machine/config.js';
-import type { Report, Result, Verdict } from '../../campaign/campaign.js';
-import { REACH_NAMES } from '../../judge/properties.js';
+import type { Report, Verdict } from '../../campaign/campaign.js';
+import { type PropertyName, REACH_NAMES } from '../../judge/properties.js';
 import type { ActionName } from '../../schedule/table.js';
 import { RecordedWindows, WINDOW_STEPS } from '../../schedule/recorded.js';
+import { isKnown, type Since, sinceLines } from '../../console/baseline.js';
 import type { Colours } from '../../console/colours.js';
-import { exitCodeOf } from '../../console/exit_codes.js';
 import { guestText } from '../source_text.js';
 import { conclusionLines, matrixLines } from './conclusion.js';
-import { counterexampleLines, isUnexpected, numbered, SHOW_ALL, shown } from './counterexamples.js';
+import { counterexampleLines, isUnexpected, lossOf } from './counterexamples.js';
+import { type Numbered, numbered, SHOW_ALL, shown } from './counterexamples.js';
+import { lossesIn, unexpectedOf } from './losses.js';
 import { splitTable, tableLines } from '../../console/table.js';
 import {
   ascii,
@@ -48,37 +50,13 @@ export interface Campaign {
   readonly recordings: readonly Recording[];
   /** The runs for each policy that were asked for; a recording may take more. */
   readonly runsAsked: number;
-  /** Properties of policies that were asked for. */
-  readonly properties: number;
+  /** Those that were asked for. */
+  readonly properties: readonly PropertyName[];
   readonly elapsed_s: number;
   readonly report: Report;
   readonly byKernel: KernelVerdict;
-}
-
-/**
- * Verdicts that are not the expected ones. After an interruption, what has not failed says nothing:
- * it may do so yet.
- */
-export function unexpectedOf({ results, interrupted }: Report): Result[] {
-  return results.filter(
-    ({ verdict, expected }) => verdict !== expected && (verdict === 'fails' || !interrupted),
-  );
-}
-
-/** Everything that is not as expected: verdicts, and what the guest's kernel breaks by itself. */
-export function unexpectedIn({ report, byKernel }: Pick<Campaign, 'report' | 'byKernel'>): number {
-  return unexpectedOf(report).length + byKernel.unknown.length + byKernel.missing.length;
-}
-
-/** What a campaign ends with. */
-export function exitCodeFor(campaign: Pick<Campaign, 'report' | 'byKernel'>): number {
-  const { report, byKernel } = campaign;
-  const failing = unexpectedOf(report).some(({ verdict }) => verdict === 'fails');
-  return exitCodeOf({
-    lost: failing || byKernel.unknown.length > 0,
-    cutShort: report.interrupted,
-    notShown: unexpectedIn(campaign) > 0,
-  });
+  /** What is new since an earlier report; null if none was given. */
+  readonly since: Since | null;
 }
 
 /** Verdicts as a matrix shows them. */
@@ -118,22 +96,24 @@ export function verifyText(
   const { report } = campaign;
   const all = numbered(report);
   const asked = shown(all, show);
+  const isNew = (one: Numbered): boolean =>
+    isUnexpected(one) && !isKnown(campaign.since, lossOf(one));
   const brief = only === 'summary' || only === 'verdicts';
-  const news = brief ? [] : all.filter(isUnexpected);
+  const news = brief ? [] : all.filter(isNew);
   const told = [...asked, ...news.filter((one) => !asked.includes(one))];
   const everything = legend || show.includes(SHOW_ALL);
   const counterexamples = counterexampleLines(campaign, told, colours);
   const cut = report.interrupted ? [...interruptedLines(campaign, colours), ''] : [];
   const unexpected = [...unexpectedLines(campaign, colours), ...cut];
-  const last = countLine(campaign, colours);
-  if (only === 'quiet') return [...withGap(counterexamples.slice(1)), ...unexpected, last];
+  const last = [countLine(campaign, colours), ...sinceLines(campaign.since, colours)];
+  if (only === 'quiet') return [...withGap(counterexamples.slice(1)), ...unexpected, ...last];
   const conclusion = [
     ...conclusionLines(campaign, colours, only !== 'verdicts'),
     '',
     ...matrixLines(campaign, unexpectedOf(report), colours),
     '',
     ...(only === 'verdicts' ? [] : wrap(MORE_SAYS, '', '  ')),
-    last,
+    ...last,
   ];
   if (brief) return [...unexpected, ...conclusion];
   return [
@@ -317,7 +297,7 @@ function unexpectedLines(campaign: Campaign, colours: Colours): string[] {
 /** How many verdicts there are, and how many are not expected. */
 function countLine(campaign: Campaign, colours: Colours): string {
   const { results } = campaign.report;
-  const all = unexpectedIn(campaign);
+  const all = lossesIn(campaign).length;
   const count = `${plural(results.length, 'verdict')}, ${grouped(all)} unexpected`;
   return all === 0 ? colours.green(count) : colours.red(count);
 }

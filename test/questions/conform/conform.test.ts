@@ -4,15 +4,17 @@
  * kernel is needed.
  */
 import { execFileSync } from 'node:child_process';
-import { describe, expect, it, vi } from 'vitest';
-import { conformCommand } from '../../../src/questions/conform/command.js';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
 import { UsageError } from '../../../src/console/errors.js';
 import type { DriverKind, LbrDriver } from '../../../src/guest/perf/lbr_driver.js';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
 import { MSR_IA32_DEBUGCTLMSR, MSR_LBR_SELECT } from '../../../src/hw/msr_index.js';
 import { buildKernel } from '../../../src/tree/build.js';
 import type { Difference } from '../../../src/questions/conform/campaign.js';
-import { Conformance, REPORTED_MAX } from '../../../src/questions/conform/campaign.js';
+import { Conformance, lossOf, REPORTED_MAX } from '../../../src/questions/conform/campaign.js';
 import { CoverageRun } from '../../../src/questions/conform/coverage.js';
 import { drawSequence } from '../../../src/questions/conform/draw.js';
 import { Lockstep } from '../../../src/questions/conform/lockstep.js';
@@ -20,10 +22,17 @@ import { callText } from '../../../src/questions/conform/sequence.js';
 import { SUBJECTS } from '../../../src/questions/conform/subjects.js';
 import { kernelDriver } from '../../../src/tree/driver.js';
 import { installedKernel, type KernelSource, readKernelSource } from '../../../src/tree/source.js';
+import { sinceOf } from '../../../src/console/baseline.js';
 import { coloursFor } from '../../../src/console/colours.js';
 import { conformJson } from '../../../src/questions/conform/json.js';
+import {
+  type ConformCase,
+  conformExit,
+  conformSuite,
+} from '../../../src/questions/conform/suite.js';
 import { type Conform, conformText } from '../../../src/questions/conform/text.js';
 import { broken } from '../../rig/broken_port.js';
+import { conformed } from '../../rig/conformed.js';
 import { wrongWithMade, wrongWithPrinted } from '../../rig/schemas.js';
 import { tooLong, WIDTHS } from '../../rig/widths.js';
 
@@ -90,6 +99,7 @@ function reportOf(differences: readonly Difference[]): Conform {
     differences,
     interrupted: false,
     elapsed_s: 1,
+    since: null,
   };
 }
 
@@ -288,6 +298,9 @@ describe('a broken port', () => {
       coverage: null,
       interrupted: false,
     });
+    expect(json.losses).toEqual([
+      { of: 'intel_pmu_lbr_disable_all()', what: 'access', how: 'differs' },
+    ]);
     const [shown] = json.differences;
     expect(shown).toMatchObject({ ...sequence, call: divergence.call, in: 'access', access: 0 });
     expect(shown.accesses.port.at(-1)).toEqual({
@@ -299,6 +312,71 @@ describe('a broken port', () => {
   });
 });
 
+describe('a comparison with a baseline', () => {
+  const [access] = differencesOf(
+    broken((lbr) => ({
+      intel_pmu_lbr_disable_all: (cpu) => {
+        lbr.intel_pmu_lbr_disable_all(cpu);
+        cpu.wrmsrl(MSR_IA32_DEBUGCTLMSR, 5, 6);
+      },
+    })),
+    PORT,
+    20,
+  );
+  const word: Difference = {
+    ...access,
+    divergence: {
+      ...access.divergence,
+      in: 'word',
+      word: { name: 'cpu1: cpu_hw_events.lbr_users', port: 1, kernel: 2 },
+    },
+  };
+  const losses = [access, word].map(lossOf);
+  const since = sinceOf({ file: 'base.json', losses: [losses[0]] }, losses, false);
+
+  it('a difference is known by its function and by what differs, whatever the number', () => {
+    expect(losses).toEqual([
+      { of: 'intel_pmu_lbr_disable_all()', what: 'access', how: 'differs' },
+      {
+        of: 'intel_pmu_lbr_disable_all()',
+        what: 'word cpu#: cpu_hw_events.lbr_users',
+        how: 'differs',
+      },
+    ]);
+  });
+
+  it('only what is new is told in full', () => {
+    const report = { ...reportOf([access, word]), since };
+    const text = conformText(report, coloursFor(false)).join('\n');
+    expect(text).not.toContain('\n1. ');
+    expect(text).toContain('\n2. ');
+    expect(text).toContain('First word that differs: cpu1: cpu_hw_events.lbr_users');
+    expect(text).toMatch(/\nsince base\.json: 1 new loss, 1 known, 0 no longer$/);
+    expect(wrongWithMade(conformJson(report))).toEqual([]);
+    expect(conformJson(report)).toMatchObject({ losses, baseline: { known: [losses[0]] } });
+  });
+
+  it('a CPU with known differences alone is ok, and the exit code goes by what is new', () => {
+    const caseOf = (differs: ConformCase['differs'], cut = false) =>
+      conformSuite('lbr.c', [{ cpu: 'knl', differs }], cut, since).cases[0];
+    const [known, fresh] = losses.map((loss, i) => ({ says: `difference ${i}`, loss }));
+    expect(caseOf([known])).toEqual({
+      group: 'lbr.c',
+      name: 'knl',
+      outcome: 'ok',
+      says: 'known from base.json: difference 0',
+    });
+    expect(caseOf([known, fresh])).toMatchObject({ outcome: 'not ok', says: 'difference 1' });
+    expect(caseOf([])).toMatchObject({ outcome: 'ok', says: '' });
+    expect(caseOf([], true)).toMatchObject({ outcome: 'skip', says: /^cut short/ });
+    expect(conformExit(losses, since, false)).toBe(1);
+    expect(conformExit(losses, null, false)).toBe(1);
+    const all = sinceOf({ file: 'base.json', losses }, losses, false);
+    expect(conformExit(losses, all, false)).toBe(0);
+    expect(conformExit(losses, all, true)).toBe(4);
+  });
+});
+
 describe('no difference', () => {
   it('no difference is ever found between the port and itself', () => {
     expect(differencesOf(PORT, PORT, 200)).toEqual([]);
@@ -306,28 +384,7 @@ describe('no difference', () => {
 });
 
 describe('vlbr conform --driver lbr.c', () => {
-  /** Runs the command. Returns its exit code and its output. */
-  async function run(...words: string[]): Promise<{ code: number; out: string; err: string }> {
-    let [code, out, err] = [-1, '', ''];
-    const stdout = vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-      out += String(text);
-      return true;
-    });
-    const stderr = vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
-      err += String(text);
-      return true;
-    });
-    const command = conformCommand((result) => {
-      code = result;
-    });
-    try {
-      await command.exitOverride().parseAsync(['--driver', 'lbr.c', ...words], { from: 'user' });
-    } finally {
-      stdout.mockRestore();
-      stderr.mockRestore();
-    }
-    return { code, out, err };
-  }
+  const run = async (...words: readonly string[]) => conformed('--driver', 'lbr.c', ...words);
 
   it.skipIf(typeof source === 'string')(
     'vlbr conform always ends with 0 without a difference',
@@ -348,6 +405,17 @@ describe('vlbr conform --driver lbr.c', () => {
       });
       expect(report.coverage.sequences).toBe(60);
       expect(report.coverage.notReached.length).toBeGreaterThan(0);
+      const loss = { of: 'intel_pmu_lbr_add()', what: 'access', how: 'differs' };
+      const folder = mkdtempSync(join(tmpdir(), 'vlbr-conform-'));
+      const file = join(folder, 'base.json');
+      writeFileSync(file, JSON.stringify({ ...report, losses: [loss] }));
+      const known = ['--cpu', 'knl', '--runs', '1', '--json', '--baseline', file];
+      expect(JSON.parse((await run(...known)).out)).toMatchObject({
+        baseline: { file, new: [], known: [], noLonger: [loss] },
+      });
+      const other = run('--cpu', 'haswell', '--baseline', file);
+      await expect(other).rejects.toThrow(/its cpus is knl,knl\/reports-lip, and here it is has/);
+      rmSync(folder, { recursive: true });
     },
   );
 

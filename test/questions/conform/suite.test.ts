@@ -2,14 +2,15 @@
 import { describe, expect, it } from 'vitest';
 import { conformSuite } from '../../../src/questions/conform/suite.js';
 
+const LOSS = { of: 'skylake', what: 'an access', how: 'differs' };
 const FOUND = [
-  { cpu: 'core2', differs: null },
-  { cpu: 'skylake', differs: 'an access differs' },
+  { cpu: 'core2', differs: [] },
+  { cpu: 'skylake', differs: [{ says: 'an access differs', loss: LOSS }] },
 ];
 
 describe('conformSuite', () => {
   it('a CPU is ok without a difference, and not ok with one, which is told', () => {
-    expect(conformSuite('lbr.c', FOUND, false)).toEqual({
+    expect(conformSuite('lbr.c', FOUND, false, null)).toEqual({
       name: 'vlbr conform',
       cases: [
         { group: 'lbr.c', name: 'core2', outcome: 'ok', says: '' },
@@ -19,7 +20,7 @@ describe('conformSuite', () => {
   });
 
   it('after an interruption no difference says nothing, and a difference is one', () => {
-    expect(conformSuite('whole path', FOUND, true).cases).toEqual([
+    expect(conformSuite('whole path', FOUND, true, null).cases).toEqual([
       {
         group: 'whole path',
         name: 'core2',

@@ -5,13 +5,12 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { coloursFor } from '../../../src/console/colours.js';
 import type { DriverKind, LbrDriver } from '../../../src/guest/perf/lbr_driver.js';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
 import { always } from '../../../src/host/policy/always.js';
 import { MSR_LBR_SELECT, MSR_LBR_TOS } from '../../../src/hw/msr_index.js';
-import { conformCommand } from '../../../src/questions/conform/command.js';
 import { WholeComparison } from '../../../src/questions/conform/whole/comparison.js';
 import { filesOf, WholeCoverageRun } from '../../../src/questions/conform/whole/coverage.js';
 import { divergenceOf } from '../../../src/questions/conform/whole/divergence.js';
@@ -30,6 +29,7 @@ import { broken } from '../../rig/broken_port.js';
 import { cpuModel } from '../../rig/cpu.js';
 import { CACHE, imageOf, imageVersions, tarOf } from '../../rig/images.js';
 import { machineConfig } from '../../rig/machine.js';
+import { conformed } from '../../rig/conformed.js';
 import { wrongWithMade, wrongWithPrinted } from '../../rig/schemas.js';
 import { tooLong, WIDTHS } from '../../rig/widths.js';
 
@@ -61,6 +61,7 @@ function reportOf(comparison: WholeComparison): Whole {
     driver: PORT,
     driverWords: ['--driver', 'kernel'],
     policy: 'always',
+    models: results.map(({ cpu }) => cpu),
     seed: 1,
     runs: counts.schedules,
     counts,
@@ -70,6 +71,7 @@ function reportOf(comparison: WholeComparison): Whole {
     coverageProblem: '',
     interrupted: false,
     elapsed_s: 1,
+    since: null,
   };
 }
 
@@ -425,49 +427,42 @@ describe('vlbr conform', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  /** Runs the command. Returns its exit code and its output. */
-  async function run(...words: string[]): Promise<{ code: number; out: string }> {
-    let [code, out] = [-1, ''];
-    const stdout = vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-      out += String(text);
-      return true;
-    });
-    const stderr = vi.spyOn(process.stderr, 'write').mockImplementation(() => true);
-    const command = conformCommand((result) => {
-      code = result;
-    });
-    try {
-      await command.exitOverride().parseAsync(words, { from: 'user' });
-    } finally {
-      stdout.mockRestore();
-      stderr.mockRestore();
-    }
-    return { code, out };
-  }
-
   it.skipIf(versions.length === 0)(
     'vlbr conform ends with 0 and with what it compared if 6.1 does not differ',
     async () => {
       const words = ['--kernel-src', wasm, '--cpu', 'nehalem,haswell', '--runs', '40', '--json'];
-      const { code, out } = await run(...words);
+      const { code, out } = await conformed(...words);
       expect([code, JSON.parse(out).cpus.map((cpu: { parted: number }) => cpu.parted)]).toEqual([
         0,
         [0, 0],
       ]);
       expect(wrongWithPrinted(out)).toEqual([]);
-      expect(JSON.parse(out)).toMatchObject({ schema: 'vlbr/conform-whole/2', schedules: 40 });
+      const report = JSON.parse(out);
+      expect(report).toMatchObject({ schema: 'vlbr/conform-whole/2', schedules: 40 });
+      const loss = { of: 'nehalem', what: 'an access', how: 'differs' };
+      const file = join(folder, 'base.json');
+      writeFileSync(file, JSON.stringify({ ...report, losses: [loss] }));
+      const asked = ['--kernel-src', wasm, '--runs', '2', '--json', '--baseline', file];
+      expect(JSON.parse((await conformed(...asked, '--cpu', 'nehalem,haswell')).out)).toMatchObject(
+        {
+          models: ['nehalem', 'haswell'],
+          baseline: { file, new: [], known: [], noLonger: [loss] },
+        },
+      );
+      const other = conformed(...asked, '--cpu', 'nehalem');
+      await expect(other).rejects.toThrow(/its models is nehalem,haswell, and here it is nehalem/);
     },
   );
 
   it.skipIf(versions.length === 0)('a compiled image has no source to count lines of', async () => {
     const words = ['--kernel-src', wasm, '--cpu', 'haswell', '--runs', '4'];
     const report = join(folder, 'conform.tap');
-    const { out } = await run(...words, '--reporter', `tap=${report}`);
+    const { out } = await conformed(...words, '--reporter', `tap=${report}`);
     expect(readFileSync(report, 'utf8')).toBe(
       'TAP version 13\n1..1\n# vlbr conform\nok 1 - whole path: haswell\n',
     );
     expect(out).toContain('No coverage: a compiled module does not have the source');
-    expect(JSON.parse((await run(...words, '--json')).out)).toMatchObject({
+    expect(JSON.parse((await conformed(...words, '--json')).out)).toMatchObject({
       coverage: null,
       coverageProblem: 'a compiled module does not have the source',
     });
@@ -475,7 +470,14 @@ describe('vlbr conform', () => {
 
   it.skipIf(versions.length === 0)('vlbr conform ends with what is known on Ctrl-C', async () => {
     const pressed = setTimeout(() => process.emit('SIGINT'), 1500);
-    const { code, out } = await run('--kernel-src', wasm, '--cpu', 'core2', '--runs', '9999999');
+    const { code, out } = await conformed(
+      '--kernel-src',
+      wasm,
+      '--cpu',
+      'core2',
+      '--runs',
+      '9999999',
+    );
     clearTimeout(pressed);
     expect(code).toBe(4);
     expect(out).toContain('interrupted: this is what was known until then');
@@ -483,12 +485,14 @@ describe('vlbr conform', () => {
   });
 
   it('vlbr conform says what is wrong with the command line before a build', async () => {
-    await expect(run('--cpu', 'skylak')).rejects.toThrow(/Did you mean skylake\?/);
-    await expect(run('--policy', 'alway')).rejects.toThrow(/Did you mean always\?/);
-    await expect(run('--kernel-src', 'lbr.c', '--driver', 'kernel')).rejects.toThrow(
+    await expect(conformed('--cpu', 'skylak')).rejects.toThrow(/Did you mean skylake\?/);
+    await expect(conformed('--policy', 'alway')).rejects.toThrow(/Did you mean always\?/);
+    await expect(conformed('--kernel-src', 'lbr.c', '--driver', 'kernel')).rejects.toThrow(
       /takes a tree/,
     );
-    await expect(run('--kernel-src', 'lbr.c', '--policy', 'never')).rejects.toThrow(/whole path/);
-    await expect(run('--driver', 'port')).rejects.toThrow(/kernel, lbr\.c/);
+    await expect(conformed('--kernel-src', 'lbr.c', '--policy', 'never')).rejects.toThrow(
+      /whole path/,
+    );
+    await expect(conformed('--driver', 'port')).rejects.toThrow(/kernel, lbr\.c/);
   });
 });

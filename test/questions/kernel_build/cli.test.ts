@@ -190,11 +190,16 @@ describe.skipIf(installedSource === null)("the command line with a kernel's lbr.
     const again = vlbr('replay', token, '--kernel-src', json.after.kernelSrc);
     expect(again.stdout).toContain("the guest's kernel breaks it by itself");
     expect(vlbr('replay', token, '--kernel-src', LBR_C).stdout).toContain('it holds');
-    const shown = vlbr(...args);
-    expect(shown.status).toBe(1);
+    file('base.json', stdout);
+    const shown = vlbr(...args, '--baseline', 'base.json');
+    expect([shown.stderr, shown.status]).toEqual(['', 0]);
+    expect(shown.stdout).toMatch(/\nsince base\.json: 0 new losses, \d known, 0 no longer\n$/);
     expect(shown.stdout).toMatch(/^LOST +callstack-true/m);
     expect(shown.stdout).toContain('     > WRMSR LBR_TOS');
     expect(shown.stdout).toMatch(/^lost: .*callstack-true/m);
+    const other = vlbr(...args, '--cpu', 'haswell', '--baseline', 'base.json');
+    expect([other.status, other.stdout]).toEqual([2, '']);
+    expect(other.stderr).toContain('its cpus is haswell,skylake, and here it is haswell; give');
   });
 
   it('vlbr review says what a fix fixed, by a patch taken back or by a second tree', () => {

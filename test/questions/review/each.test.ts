@@ -48,7 +48,7 @@ const reviewed = ({ before, after }: Sides, interrupted = false): Review => {
     leftOut: [],
     reached: null,
   };
-  const ended = { each: null, interrupted, elapsed_s: 1 };
+  const ended = { each: null, interrupted, elapsed_s: 1, since: null };
   return { ...rest, before, after, reviews, seed: 1, runs: 60, ...ended };
 };
 

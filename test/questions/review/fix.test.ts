@@ -41,6 +41,7 @@ function textOf(before: ReviewSide, after: ReviewSide, review: PolicyReview): st
     each: null,
     interrupted: false,
     elapsed_s: 1,
+    since: null,
   };
   return reviewText({ ...asked, ...rest, before, after }, coloursFor(false));
 }

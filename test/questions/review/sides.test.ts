@@ -42,6 +42,7 @@ function reviewOf(before: DriverKind, after: DriverKind): Review {
     each: null,
     interrupted: false,
     elapsed_s: 1,
+    since: null,
   };
 }
 

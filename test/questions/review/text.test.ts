@@ -67,6 +67,7 @@ function review(before: DriverKind, after: DriverKind, more: Partial<Review> = {
     reviews: [reviewed(before, after)],
     interrupted: false,
     elapsed_s: 1,
+    since: null,
     ...more,
   };
 }

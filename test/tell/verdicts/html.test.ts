@@ -34,7 +34,7 @@ function campaign(more: Partial<Campaign['report']> = {}): Campaign {
     driverWords: ['--driver', 'port'],
     seed: 1,
     policies: ['never', 'always'],
-    properties: properties.length,
+    properties,
     shapes: [shape],
     without: [],
     recordings: [],
@@ -42,6 +42,7 @@ function campaign(more: Partial<Campaign['report']> = {}): Campaign {
     elapsed_s: 1,
     report: { ...report, ...more },
     byKernel,
+    since: null,
   };
 }
 

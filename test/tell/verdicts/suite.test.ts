@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { DEFAULT_SHAPES, runCampaign } from '../../../src/campaign/campaign.js';
 import { listFor } from '../../../src/campaign/kernel_lists.js';
 import { PORT } from '../../../src/guest/perf/lbr_port.js';
+import { type Loss, sinceOf } from '../../../src/console/baseline.js';
+import { lossesIn } from '../../../src/tell/verdicts/losses.js';
 import type { Campaign } from '../../../src/tell/verdicts/text.js';
 import { verifySuite } from '../../../src/tell/verdicts/suite.js';
 import { cpuModel } from '../../rig/cpu.js';
@@ -26,8 +28,9 @@ const byKernel = { version: '6.1', list, own: true, unknown: [], missing: [] };
 
 function campaign(more: Partial<Campaign> = {}): Campaign {
   const asked = { model, kernel: '6.1', driver: PORT, source: null, driverWords: [], seed: 1 };
-  const rest = { policies: ['never'], properties: 3, without: [], recordings: [], runsAsked: 40 };
-  return { ...asked, ...rest, shapes: DEFAULT_SHAPES, elapsed_s: 1, report, byKernel, ...more };
+  const rest = { policies: ['never'], properties: PROPERTIES, without: [], recordings: [] };
+  const ran = { runsAsked: 40, shapes: DEFAULT_SHAPES, elapsed_s: 1, report, byKernel };
+  return { ...asked, ...rest, ...ran, since: null, ...more };
 }
 
 const rows = (of: Campaign): string[] =>
@@ -79,5 +82,29 @@ describe('verifySuite', () => {
       'Linux 6.1 balanced: it is known ok',
       'Linux 6.1 no-leak/task: it was not ok',
     ]);
+  });
+  it('with a baseline, what it has lost is ok, and says so', () => {
+    const [counterexample] = report.results.flatMap((one) => one.counterexample ?? []);
+    const results = report.results.map((one) =>
+      one.verdict === 'fails' ? { ...one, expected: 'holds' as const } : one,
+    );
+    const unknown = { property: 'balanced', known: null, counterexample } as const;
+    const missing = [{ ...list.findings[0], property: 'no-leak/task' as const, why: 'it was' }];
+    const now = campaign({
+      report: { ...report, results, kernelFindings: [unknown] },
+      byKernel: { ...byKernel, unknown: [unknown], missing },
+    });
+    const losses = lossesIn(now);
+    const notOk = (known: readonly Loss[]): string[] => {
+      const since = sinceOf({ file: 'base.json', losses: known }, losses, false);
+      return rows({ ...now, since }).filter((row) => row.endsWith('not ok'));
+    };
+    expect([losses.length, notOk([]).length, notOk(losses)]).toEqual([4, 4, []]);
+    for (const [i] of losses.entries()) {
+      expect(notOk(losses.filter((_, k) => k !== i))).toHaveLength(1);
+    }
+    const since = sinceOf({ file: 'base.json', losses }, losses, false);
+    const [first] = verifySuite({ ...now, since }).cases;
+    expect(first.says).toMatch(/^known from base\.json: fails, expected: holds: v\d/);
   });
 });

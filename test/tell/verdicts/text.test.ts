@@ -7,17 +7,14 @@ import {
   type PropertyName,
   REACH_NAMES,
 } from '../../../src/judge/properties.js';
+import { type Loss, sinceOf } from '../../../src/console/baseline.js';
 import { coloursFor } from '../../../src/console/colours.js';
 import { setTextWidth, WIDTH } from '../../../src/console/text.js';
 import { ALL_POLICIES } from '../../../src/host/policy/index.js';
+import { exitCodeFor, lossesIn } from '../../../src/tell/verdicts/losses.js';
 import { checkShow, showWords } from '../../../src/tell/verdicts/counterexamples.js';
 import { verifyJson } from '../../../src/tell/verdicts/json.js';
-import {
-  type Campaign,
-  type Extent,
-  unexpectedOf,
-  verifyText,
-} from '../../../src/tell/verdicts/text.js';
+import { type Campaign, type Extent, verifyText } from '../../../src/tell/verdicts/text.js';
 import { encodeToken } from '../../../src/schedule/token.js';
 import type { Counterexample, Report, Result, Verdict } from '../../../src/campaign/campaign.js';
 import { DEFAULT_SHAPES } from '../../../src/campaign/campaign.js';
@@ -78,8 +75,9 @@ function campaign(results: readonly Result[], more: Partial<Report> = {}): Campa
     runsAsked: 5,
   };
   const policies = [...new Set(results.map(({ policy }) => policy))];
-  const asked = { policies, properties: 15 };
-  return { ...options, ...asked, elapsed_s: 2, report, byKernel: BY_KERNEL };
+  const properties = POLICY_PROPERTIES.map(({ name }) => name);
+  const asked = { policies, properties };
+  return { ...options, ...asked, elapsed_s: 2, report, byKernel: BY_KERNEL, since: null };
 }
 
 const text = (of: Campaign, extent?: Extent): string =>
@@ -285,7 +283,7 @@ describe('the conclusion', () => {
   });
   it('of some of the properties, a policy holds them or not, and is not called sound', () => {
     const some = [result('parked', 'no-leak/vm', 'holds', 'holds')];
-    expect(conclusion(some, { properties: 1 })).toEqual(['holds  parked']);
+    expect(conclusion(some, { properties: ['no-leak/vm'] })).toEqual(['holds  parked']);
     const none = every('mediated', () => 'holds');
     expect(conclusion(none)).toEqual(['no guest LBR  mediated']);
   });
@@ -306,6 +304,76 @@ describe('the words of --show', () => {
   });
 });
 
+describe('a report with a baseline', () => {
+  const unknown = {
+    property: 'no-warn' as const,
+    known: null,
+    counterexample: counterexample('never', 'no-warn'),
+  };
+  const report = campaign(MIXED, { kernelFindings: [unknown] });
+  const now = { ...report, byKernel: { ...BY_KERNEL, unknown: [unknown] } };
+  const losses = lossesIn(now);
+  const gone = { of: 'always', what: 'no-fault', how: 'fails' };
+  const since = (known: readonly Loss[]): Campaign => {
+    const earlier = { file: 'base.json', losses: [...known, gone] };
+    return { ...now, since: sinceOf(earlier, losses, false) };
+  };
+
+  it('the losses are the unexpected verdicts and what is new of the kernel', () => {
+    expect(losses.map(({ of, what, how }) => `${of} ${what} ${how}`)).toEqual([
+      'never no-leak/task fails',
+      'never balanced vacuous',
+      'always no-leak/task holds',
+      'kernel no-warn fails',
+    ]);
+    const missing = [{ property: 'no-warn' as const, given: [], why: 'it’s over' }];
+    expect(lossesIn({ ...now, byKernel: { ...BY_KERNEL, missing } }).at(-1)).toEqual({
+      of: 'kernel',
+      what: "no-warn: it's over",
+      how: 'holds',
+    });
+  });
+
+  it('only what is new is told in full, and only that makes the exit code', () => {
+    const told = (of: Campaign): string[] =>
+      text(of)
+        .split('\n')
+        .filter((line) => /^\d: /.test(line))
+        .map((line) => line.replace(/ breaks.*/, ''));
+    expect(told(now)).toEqual(['2: never', "3: the guest's kernel"]);
+    expect(told(since([losses[0]]))).toEqual(["3: the guest's kernel"]);
+    expect(told(since([losses[3]]))).toEqual(['2: never']);
+    expect(told(since(losses))).toEqual([]);
+    const codes = [[], losses.slice(0, 1), [losses[0], losses[3]], losses].map((known) =>
+      exitCodeFor(since(known)),
+    );
+    expect(codes).toEqual([1, 1, 5, 0]);
+    expect(exitCodeFor(now)).toBe(1);
+    const cut = { ...since(losses), report: { ...now.report, interrupted: true } };
+    expect(exitCodeFor(cut)).toBe(4);
+  });
+
+  it('the text ends with what is new, known and no longer there, however short it is', () => {
+    for (const extent of [undefined, { show: [], only: 'quiet' }] as const) {
+      const printed = text(since(losses.slice(0, 1)), extent);
+      expect(printed).toMatch(/^6 verdicts, 4 unexpected$/m);
+      expect(printed).toMatch(/^NEW +kernel +no-warn +fails$/m);
+      expect(printed).toMatch(/^known +never +no-leak\/task +fails$/m);
+      expect(printed).toMatch(/^no longer +always +no-fault +fails$/m);
+      expect(printed).toMatch(/\nsince base\.json: 3 new losses, 1 known, 1 no longer$/);
+    }
+    expect(text(now)).not.toContain('since');
+  });
+
+  it('JSON has what the text says', () => {
+    const json = verifyJson(since(losses.slice(0, 1)));
+    expect(wrongWithMade(json)).toEqual([]);
+    const baseline = { new: losses.slice(1), known: [losses[0]], noLonger: [gone] };
+    expect(json).toMatchObject({ losses, baseline: { file: 'base.json', ...baseline } });
+    expect(verifyJson(now)).toMatchObject({ losses, baseline: null });
+  });
+});
+
 describe('verifyJson', () => {
   it('the JSON counts the unexpected, and gives each counterexample its timeline', () => {
     const recordings = [parseRecording(record(['0 0 100', '0 100 0']), 'host.txt')];
@@ -314,7 +382,11 @@ describe('verifyJson', () => {
     }
     const json = verifyJson(campaign(MIXED)) as Record<string, unknown>;
     expect(json).toMatchObject({ schema: 'vlbr/verify/2', driver: 'port', unexpected: 3 });
-    expect(unexpectedOf(campaign(MIXED).report).length).toBe(3);
+    expect(json.losses).toEqual([
+      { of: 'never', what: 'no-leak/task', how: 'fails' },
+      { of: 'never', what: 'balanced', how: 'vacuous' },
+      { of: 'always', what: 'no-leak/task', how: 'holds' },
+    ]);
     const [first] = json.results as readonly { readonly counterexample: object | null }[];
     expect(Object.keys(first.counterexample ?? {})).toEqual([
       'shape',

@@ -15,6 +15,7 @@ import { drawOf } from '../../../schedule/draw.js';
 import type { Schedule } from '../../../schedule/schedule.js';
 import { shrink } from '../../../schedule/shrink.js';
 import { type Replay, replayOf } from '../../../schedule/token.js';
+import type { Loss } from '../../../console/baseline.js';
 import type { Step } from '../../../console/interrupt.js';
 import type { Divergence } from './divergence.js';
 import { type Counts, noCounts, Pair } from './pair.js';
@@ -35,6 +36,14 @@ export interface WholeOptions {
 export interface Difference {
   readonly replay: Replay;
   readonly divergence: Divergence;
+}
+
+/** The first difference on a CPU, in words that do not depend on who has which number. */
+export function lossesOf({ cpu, first }: Pick<CpuResult, 'cpu' | 'first'>): Loss[] {
+  if (first === null) return [];
+  const { where, what } = first.divergence;
+  const place = where === '' ? '' : ` in ${where}`;
+  return [{ of: cpu, what: `${what}${place}`.replaceAll(/\d+/g, '#'), how: 'differs' }];
 }
 
 /** What came of one CPU model. */

@@ -1,7 +1,7 @@
 /** `vlbr conform`: the same schedules on the port and on a kernel's whole path. */
 import { entryOf, namesOf } from '../../../console/arguments.js';
+import { readBaseline, sinceOf } from '../../../console/baseline.js';
 import { coloursFor } from '../../../console/colours.js';
-import { exitCodeOf } from '../../../console/exit_codes.js';
 import { UsageError } from '../../../console/errors.js';
 import { Breather, doAll } from '../../../console/interrupt.js';
 import { askedCode, driverWords } from '../../../console/kernel_source.js';
@@ -16,15 +16,17 @@ import type { ConformOptions } from '../options.js';
 import { countedBy } from '../counted.js';
 import { installedKernel } from '../../../tree/source.js';
 import {
+  type CpuResult,
   DEFAULT_POLICY,
   type Difference,
+  lossesOf,
   WholeComparison,
   type WholeOptions,
 } from './comparison.js';
 import { type WholeCoverage, WholeCoverageRun } from './coverage.js';
-import { wholeJson } from './json.js';
+import { settingsOf, WHOLE_SCHEMA, wholeJson } from './json.js';
 import { encodeToken } from '../../../schedule/token.js';
-import { conformSuite } from '../suite.js';
+import { type ConformCase, conformExit, conformSuite } from '../suite.js';
 import { type Whole, wholeText } from './text.js';
 
 /** Returns the exit code. @throws UsageError before anything has run. */
@@ -47,6 +49,8 @@ export async function conformWhole(options: ConformOptions): Promise<number> {
   const missing = missingInTree(policy, version);
   if (missing !== null) throw new UsageError(missing);
   const asked = { models, policy, kernel: code.driver, version, seed, runs };
+  const told = { kernel: code.info, policy: policy.name, models: models.map(({ name }) => name) };
+  const baseline = readBaseline(options, WHOLE_SCHEMA, settingsOf(told));
   const comparison = new WholeComparison(asked);
   const began = performance.now();
   const worker = new Breather();
@@ -55,11 +59,12 @@ export async function conformWhole(options: ConformOptions): Promise<number> {
     .finally(() => worker.end());
   const { counts, results, withoutLbr } = comparison;
   const { interrupted } = worker;
+  const losses = results.flatMap(lossesOf);
+  const since = sinceOf(baseline, losses, interrupted);
   const report: Whole = {
-    kernel: code.info,
+    ...told,
     driver: code.driver,
     driverWords: driverWords({ ...options, driver: 'kernel' }),
-    policy: policy.name,
     seed,
     runs,
     counts,
@@ -69,14 +74,20 @@ export async function conformWhole(options: ConformOptions): Promise<number> {
     coverageProblem,
     interrupted,
     elapsed_s: Math.round(performance.now() - began) / 1000,
+    since,
   };
   if (options.json === true) printJson(wholeJson(report));
   else if (!quiet) printLines(wholeText(report, coloursFor(process.stdout.isTTY)));
   await writeReports(options, () => {
-    const found = results.map(({ cpu, first }) => ({ cpu, differs: first && lineOf(first) }));
-    return conformSuite('whole path', found, counts.schedules < runs);
+    return conformSuite('whole path', results.map(caseOf), counts.schedules < runs, since);
   });
-  return exitCodeOf({ lost: results.some(({ first }) => first !== null), cutShort: interrupted });
+  return conformExit(losses, since, interrupted);
+}
+
+function caseOf(result: CpuResult): ConformCase {
+  const { cpu, first } = result;
+  const says = first === null ? '' : lineOf(first);
+  return { cpu, differs: lossesOf(result).map((loss) => ({ says, loss })) };
 }
 
 function lineOf({ replay, divergence }: Difference): string {

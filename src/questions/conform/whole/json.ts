@@ -1,26 +1,34 @@
 /** The report of `vlbr conform` on the whole path as one JSON object (README, "JSON"). */
 import type { JsonReport } from '../../../campaign/replay_file.js';
+import type { Settings } from '../../../console/baseline.js';
 import { findCpuModel } from '../../../hw/cpu_models.js';
 import { assert } from '../../../hw/assert.js';
 import { hex, hex64 } from '../../../hw/u64.js';
 import { actionText } from '../../../schedule/action_text.js';
 import { encodeToken } from '../../../schedule/token.js';
 import { msrName } from '../../../tell/msr_name.js';
-import type { Difference } from './comparison.js';
+import { type Difference, lossesOf } from './comparison.js';
 import type { Access } from './divergence.js';
 import type { Whole } from './text.js';
 
-const WHOLE_SCHEMA = 'vlbr/conform-whole/2';
+export const WHOLE_SCHEMA = 'vlbr/conform-whole/2';
 
-/** Only `elapsed_s` depends on anything other than the options, the seed and the kernel. */
+/** What must be as in another comparison, so that the two can be compared. */
+export function settingsOf({
+  kernel: { version, sha256 },
+  policy,
+  models,
+}: Pick<Whole, 'kernel' | 'policy' | 'models'>): Settings {
+  return { kernel: { version, sha256 }, policy, models };
+}
+
+/** Only `elapsed_s` and `baseline` depend on more than the options, the seed and the kernel. */
 export function wholeJson(whole: Whole): JsonReport {
-  const { kernel, policy, seed, counts, results, interrupted, elapsed_s } = whole;
+  const { seed, counts, results, interrupted, elapsed_s } = whole;
   const { coverage, coverageProblem, withoutLbr } = whole;
-  const { version, sha256 } = kernel;
   return {
     schema: WHOLE_SCHEMA,
-    kernel: { version, sha256 },
-    policy,
+    ...settingsOf(whole),
     seed,
     elapsed_s,
     schedules: counts.schedules,
@@ -38,6 +46,8 @@ export function wholeJson(whole: Whole): JsonReport {
     coverage,
     coverageProblem: coverageProblem === '' ? null : coverageProblem,
     interrupted,
+    losses: results.flatMap(lossesOf),
+    baseline: whole.since,
   };
 }
 

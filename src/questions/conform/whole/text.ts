@@ -1,5 +1,6 @@
 /** The report of `vlbr conform` on the whole path, as text. */
 import { caseOf, withDriver } from '../../../campaign/replay_file.js';
+import { isKnown, type Since, sinceLines } from '../../../console/baseline.js';
 import type { Colours } from '../../../console/colours.js';
 import { tableLines } from '../../../console/table.js';
 import { ascii, grouped, plural, wrap } from '../../../console/text.js';
@@ -11,7 +12,7 @@ import { encodeToken } from '../../../schedule/token.js';
 import { accessColumns } from '../../../tell/access_text.js';
 import { actionLines } from '../../../tell/timeline.js';
 import type { KernelInfo } from '../../../tree/binary.js';
-import type { CpuResult, Difference } from './comparison.js';
+import { type CpuResult, type Difference, lossesOf } from './comparison.js';
 import { sameLine, shareText } from '../text.js';
 import type { Counted } from '../counted.js';
 import type { WholeCoverage } from './coverage.js';
@@ -27,12 +28,16 @@ export interface Whole extends Counted<WholeCoverage> {
   /** Schedules that were asked for. */
   readonly runs: number;
   readonly counts: Readonly<Counts>;
-  /** Of the CPU models that were begun. */
+  /** The CPU models that were asked for. */
+  readonly models: readonly string[];
+  /** Of those that were begun. */
   readonly results: readonly CpuResult[];
   /** CPUs on which the tree's KVM gives its guests no LBR. */
   readonly withoutLbr: readonly string[];
   readonly interrupted: boolean;
   readonly elapsed_s: number;
+  /** What is new since an earlier report; null if none was given. */
+  readonly since: Since | null;
 }
 
 const INDENT = '   ';
@@ -87,9 +92,14 @@ export function wholeText(whole: Whole, colours: Colours): string[] {
     '',
     verdict,
     '',
-    ...differ.flatMap((result, i) => resultLines(whole, result, i + 1, colours)),
+    ...differ.flatMap((result, i) =>
+      lossesOf(result).every((loss) => isKnown(whole.since, loss))
+        ? []
+        : resultLines(whole, result, i + 1, colours),
+    ),
     ...coverageLines(whole),
     `${whole.elapsed_s.toFixed(1)} s`,
+    ...sinceLines(whole.since, colours),
   ];
 }
 
