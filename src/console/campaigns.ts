@@ -64,10 +64,12 @@ export async function campaignsInWorkers<J extends CampaignJob, R>(
   says: (result: R) => string | null = () => null,
   jobs?: number,
 ): Promise<PoolResults<R>> {
-  const advice = adviceFor(job);
   const line = campaignLine(job.cpus.length * job.policies.length, job.runs);
   const most = jobs === undefined ? {} : { jobs };
-  return inWorkers<J, Progress, R>({ worker, job, silence_ms, advice, says, ...most }, line);
+  return inWorkers<J, Progress, R>(
+    { worker, job, silence_ms, advice: adviceOf, says, ...most },
+    line,
+  );
 }
 
 /** A unit has its machines made anew, so it should not be smaller. */
@@ -105,28 +107,24 @@ export async function campaignsInUnits<J extends CampaignJob, R>(
   const requests = requestsOf(job);
   const line = campaignLine(requests.length, job.runs);
   const most = jobs === undefined ? {} : { jobs };
-  const work = { worker, job, silence_ms: SILENCE_MS, advice: adviceFor(job), ...most };
+  const work = { worker, silence_ms: SILENCE_MS, advice: adviceOf, ...most };
   const tasks = requests.length * units.length;
   return planned<J, Progress, Found | R, R>(work, line, tasks, async (ask) => {
     const reports = requests.map(async (request) => {
-      const parts = await Promise.all(units.map((unit) => ask({ ...request, part: unit })));
+      const parts = await Promise.all(units.map((unit) => ask({ ...request, part: unit }, job)));
       const found = parts.flat() as Found[];
       if (found.length === 0) return [];
-      return (await ask({ ...request, part: mergeFound(found), sumsUp: true })) as R[];
+      return (await ask({ ...request, part: mergeFound(found), sumsUp: true }, job)) as R[];
     });
     return (await Promise.all(reports)).flat();
   });
-}
-
-function adviceFor({ seed }: CampaignJob): (request: Request, crash: Crash<Progress>) => string[] {
-  return (request, crash) => adviceOf(request, crash, seed);
 }
 
 /** How to see a bug again. */
 export function adviceOf(
   { policy, part }: Request,
   { token, progress }: Crash<Progress>,
-  seed: number,
+  { seed }: Pick<CampaignJob, 'seed'>,
 ): string[] {
   const { from = 0 } = (part ?? {}) as Partial<Unit>;
   const run = from + (progress?.runs ?? 0) + 1;

@@ -20,7 +20,7 @@ export interface Work<J extends Job, P, R = never> {
   /** The most threads; by default, one for each core. */
   readonly jobs?: number;
   /** How to see an exception again, in lines. */
-  advice(request: Request, crash: Crash<P>): string[];
+  advice(request: Request, crash: Crash<P>, job: J): string[];
   /** What to say of a result before the others are there; null for nothing. */
   says?(result: R): string | null;
 }
@@ -31,12 +31,8 @@ export interface PoolResults<R> {
   readonly interrupted: boolean;
 }
 
-/**
- * Gives a request to a worker. Returns nothing if the work was to end before it was begun.
- *
- * @param job - whose request it is; by default that of the work.
- */
-export type Ask<J, R> = (request: Request, job?: J) => Promise<R[]>;
+/** Gives a worker a request of a job. Returns nothing if the work was to end before. */
+export type Ask<J, R> = (request: Request, job: J) => Promise<R[]>;
 
 /** Every policy of a job on every CPU. */
 export function requestsOf({ cpus, policies }: Job): Request[] {
@@ -55,7 +51,7 @@ export async function inWorkers<J extends Job, P extends { readonly policy: stri
 ): Promise<PoolResults<R>> {
   const requests = requestsOf(work.job);
   return planned(work, line, requests.length, async (ask) => {
-    const found = await Promise.all(requests.map((request) => ask(request)));
+    const found = await Promise.all(requests.map((request) => ask(request, work.job)));
     return found.flat();
   });
 }
@@ -66,15 +62,15 @@ export async function inWorkers<J extends Job, P extends { readonly policy: stri
  *
  * @param line - is told now and then what each request that was begun has come to.
  * @param tasks - number of requests that there may be at a time.
- * @param plan - asks for what it needs; it may look whether the work is to end.
+ * @param plan - asks for what it needs; it may look, or hear, whether the work is to end.
  * @throws WorkerBug when a worker met an exception.
  * @throws UsageError when a kernel's code does not return, or has no LBR for guests.
  */
 export async function planned<J extends Job, P extends { readonly policy: string }, A, R>(
-  work: Work<J, P, A>,
+  work: Omit<Work<J, P, A>, 'job'>,
   line: ProgressLine<readonly P[]>,
   tasks: number,
-  plan: (ask: Ask<J, A>, ended: () => boolean) => Promise<readonly R[]>,
+  plan: (ask: Ask<J, A>, ended: AbortSignal) => Promise<readonly R[]>,
 ): Promise<PoolResults<R>> {
   const progress = new Map<number, P>();
   const interrupt = new Interrupt(line);
@@ -82,7 +78,7 @@ export async function planned<J extends Job, P extends { readonly policy: string
   const pool = new Tinypool({ minThreads: maxThreads, maxThreads, useAtomics: false });
   try {
     let asked = 0;
-    const ask: Ask<J, A> = async (request, job = work.job) => {
+    const ask: Ask<J, A> = async (request, job) => {
       const i = asked++;
       const silence = new Silence(work.silence_ms);
       // The first ones are begun at once: a thread that does not even start is noticed.
@@ -95,7 +91,7 @@ export async function planned<J extends Job, P extends { readonly policy: string
       for (const text of found.flatMap((one) => work.says?.(one) ?? [])) line.say(text);
       return found;
     };
-    const results = await plan(ask, () => interrupt.interrupted);
+    const results = await plan(ask, interrupt.signal);
     return { results, interrupted: interrupt.interrupted };
   } finally {
     interrupt.end();
@@ -133,7 +129,7 @@ async function judged<J extends Job, P, R>(
     if (reply === 'silent') throw stuck(request, job, silence_ms);
     if (reply === 'in a hook') throw stuckIn(watch, request);
     if (reply.kind === 'bug') {
-      throw new WorkerBug(reply.stack, advice(request, reply), job.binary !== null);
+      throw new WorkerBug(reply.stack, advice(request, reply, job), job.binary !== null);
     }
     if (reply.kind === 'policy error') throw new UsageError(withReplay(request, reply));
     if (reply.kind === 'no guest LBR') throw new UsageError(reply.why);

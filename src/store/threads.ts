@@ -4,10 +4,10 @@ import type { Found } from '../campaign/found.js';
 import { adviceOf } from '../console/campaigns.js';
 import { planned, threadsFor } from '../console/pool.js';
 import type { ProgressLine } from '../console/progress.js';
-import { subjectsOf, type Asked, type Target } from './asked.js';
+import { subjectsOf, type Asked, type Subject, type Target } from './asked.js';
 import type { Directory } from './directory.js';
 import type { Crew } from './owner.js';
-import type { UnitDone } from './unit.js';
+import type { Unit, UnitDone } from './unit.js';
 import type { UnitJob } from './worker.js';
 
 /** The build puts the worker's code beside this. */
@@ -21,6 +21,9 @@ export interface Threads {
   readonly jobs?: number;
   /** Takes the progress line off the terminal when the work ends. */
   readonly line: ProgressLine<unknown>;
+}
+
+export interface OwnThreads extends Threads {
   /** The compiled code of a target; null for the port. */
   codeOf(target: Target): Uint8Array | null;
 }
@@ -34,39 +37,61 @@ export interface Threads {
  */
 export async function withThreads(
   asked: Asked,
-  { jobs, line, codeOf }: Threads,
+  { codeOf, ...threads }: OwnThreads,
   work: (crew: Crew) => Promise<void>,
 ): Promise<boolean> {
   const subjects = subjectsOf(asked);
   const ofTargets = new Map(asked.targets.map((one) => [one, jobOf(asked, one, codeOf(one))]));
-  const [first] = asked.targets;
-  const threads = threadsFor(jobs);
+  return withUnitThreads(threads, (doUnit, ended) =>
+    work({
+      atOnce: 2 * threadsFor(threads.jobs),
+      get ended() {
+        return ended.aborted;
+      },
+      do: async (subject, unit) => {
+        const job = ofTargets.get(subjects[subject].target);
+        if (job === undefined) throw new TypeError('a subject has a target of the campaign');
+        return doUnit(job, subjects[subject], unit);
+      },
+    }),
+  );
+}
+
+/** Does a unit in a thread. Returns null if the work was to end before the unit's end. */
+export type DoUnit = (
+  job: UnitJob,
+  subject: Pick<Subject, 'policy' | 'cpu'>,
+  unit: Unit,
+) => Promise<UnitDone | null>;
+
+/**
+ * Has threads for units of any campaigns.
+ *
+ * @param work - may have as many units done at a time as it wants to.
+ * Returns whether it was interrupted.
+ * @throws WorkerBug, UsageError - as `planned`.
+ */
+export async function withUnitThreads(
+  { jobs, line }: Threads,
+  work: (doUnit: DoUnit, ended: AbortSignal) => Promise<void>,
+): Promise<boolean> {
   const { interrupted } = await planned<UnitJob, Progress, UnitDone | null, never>(
     {
       worker: WORKER,
-      job: jobOfTarget(ofTargets, first),
       silence_ms: SILENCE_MS,
       ...(jobs === undefined ? {} : { jobs }),
-      advice: (request, crash) => adviceOf(request, crash, asked.seed),
+      advice: (request, crash, { asked }) => adviceOf(request, crash, asked),
     },
-    // The owner says how far the work is.
+    // Who gives the units says how far the work is.
     { ...line, update: () => {} },
-    threads,
-    async (ask, stop) => {
-      await work({
-        atOnce: 2 * threads,
-        get ended() {
-          return stop();
-        },
-        do: async (subject, unit) => {
-          const { target, cpu, policy } = subjects[subject];
-          const job = jobOfTarget(ofTargets, target);
-          // What is known is told even when the work is to end.
-          const sumsUp = unit.kind === 'sum' && unit.found.interrupted;
-          const [done = null] = await ask({ policy, cpu, part: unit, sumsUp }, job);
-          return done;
-        },
-      });
+    threadsFor(jobs),
+    async (ask, ended) => {
+      await work(async (job, { policy, cpu }, unit) => {
+        // What is known is told even when the work is to end.
+        const sumsUp = unit.kind === 'sum' && unit.found.interrupted;
+        const [done = null] = await ask({ policy, cpu, part: unit, sumsUp }, job);
+        return done;
+      }, ended);
       return [];
     },
   );
@@ -100,13 +125,8 @@ export function codeIn(directory: Directory): (target: Target) => Uint8Array | n
   return ({ code }) => (code === null ? null : directory.code(code));
 }
 
-function jobOfTarget(jobs: ReadonlyMap<Target, UnitJob>, target: Target): UnitJob {
-  const job = jobs.get(target);
-  if (job === undefined) throw new TypeError('a subject has a target of the campaign');
-  return job;
-}
-
-function jobOf(asked: Asked, target: Target, binary: Uint8Array | null): UnitJob {
+/** What the units of one target have in common. */
+export function jobOf(asked: Asked, target: Target, binary: Uint8Array | null): UnitJob {
   const { cpus, policies } = asked;
   return { asked, target, cpus, policies, kernel: target.kernel, binary };
 }

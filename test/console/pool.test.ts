@@ -162,9 +162,9 @@ describe('the worker of a campaign', () => {
       1,
       async (ask) => {
         const request = { cpu: 'skylake', policy: 'never' };
-        const [found] = await ask({ ...request, part: { from: 0, to: Infinity } });
+        const [found] = await ask({ ...request, part: { from: 0, to: Infinity } }, job);
         ends = 0;
-        return (await ask({ ...request, part: found, sumsUp: true })) as Report[];
+        return (await ask({ ...request, part: found, sumsUp: true }, job)) as Report[];
       },
     );
     expect(results).toMatchObject([{ runs: 300, interrupted: false }]);
