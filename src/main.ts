@@ -30,6 +30,7 @@ import { lookCommand } from './questions/look/command.js';
 import { newCommand } from './questions/new_policy/command.js';
 import { replayCommand } from './questions/replay/command.js';
 import { reviewCommand } from './questions/review/command.js';
+import { workerCommand } from './questions/worker/command.js';
 import { verifyCommand } from './questions/verify/command.js';
 
 /** Columns of an option's text in `--help`, at least; on narrower terminals it is not wrapped. */
@@ -58,8 +59,8 @@ function program(done: (code: number) => void): Command {
     conformCommand(done),
     corpusCommand(done),
     campaignCommand(done),
+    workerCommand(done),
     costCommand(done),
-    campaignCommand(done),
     lookCommand(done),
     kernelCommand(),
     explainCommand(),

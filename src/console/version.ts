@@ -15,3 +15,8 @@ export function packageVersion(): string {
   const { version } = createRequire(import.meta.url)('vlbr/package.json') as { version: string };
   return version;
 }
+
+/** Which vlbr this is: what two of them find can't be put together. */
+export function ownVersion(): string {
+  return COMMIT === null ? packageVersion() : `${packageVersion()} (${COMMIT})`;
+}

@@ -3,11 +3,12 @@
  * database. One process at a time owns it and writes; any other may read meanwhile. Whatever is
  * written is written in transactions, so a process that is killed leaves what was known.
  */
+import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { WriteError, UsageError } from '../console/errors.js';
-import { COMMIT, packageVersion } from '../console/version.js';
+import { ownVersion } from '../console/version.js';
 import type { Report } from '../campaign/campaign.js';
 import type { Asked } from './asked.js';
 import { type Findings, NOTHING_FOUND, withRange } from './findings.js';
@@ -69,11 +70,6 @@ function trying<T>(path: string, run: () => T): T {
   }
 }
 
-/** Which vlbr this is: what two of them find can't be put together. */
-function ownVersion(): string {
-  return COMMIT === null ? packageVersion() : `${packageVersion()} (${COMMIT})`;
-}
-
 /** A campaign's directory, open for reading, or for its owner. */
 export class Directory {
   readonly path: string;
@@ -117,6 +113,7 @@ export class Directory {
         const about = db.prepare('INSERT INTO about VALUES (?, ?)');
         about.run('asked', JSON.stringify(asked));
         about.run('vlbr', ownVersion());
+        about.run('id', randomUUID());
         for (const [sha256, bytes] of code) {
           db.prepare('INSERT INTO code VALUES (?, ?)').run(sha256, bytes);
         }
@@ -165,6 +162,11 @@ export class Directory {
     } catch {
       return Number(this.about('owner'));
     }
+  }
+
+  /** Tells this campaign from every other at a queue. */
+  get id(): string {
+    return this.about('id');
   }
 
   private about(key: string): string {

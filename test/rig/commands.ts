@@ -21,6 +21,7 @@ import { lookCommand } from '../../src/questions/look/command.js';
 import { newCommand } from '../../src/questions/new_policy/command.js';
 import { replayCommand } from '../../src/questions/replay/command.js';
 import { reviewCommand } from '../../src/questions/review/command.js';
+import { workerCommand } from '../../src/questions/worker/command.js';
 import { verifyCommand } from '../../src/questions/verify/command.js';
 import { GROUP_NAMES } from '../../src/schedule/explored.js';
 
@@ -30,10 +31,9 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 function commandsOf(): Command[] {
   const done = (): void => {};
   const judges = [verifyCommand, exploreCommand, replayCommand, reviewCommand, conformCommand];
-  const makers = [...judges, campaignCommand, lookCommand, costCommand];
+  const makers = [...judges, campaignCommand, workerCommand, lookCommand, costCommand];
   return [
     ...makers.map((make) => make(done)),
-    campaignCommand(done),
     corpusCommand(done),
     kernelCommand(),
     explainCommand(),

@@ -4,7 +4,7 @@ import { printJson, printLines } from '../../console/output.js';
 import { checkReporters, type ReporterOptions, writeReports } from '../../console/reporters.js';
 import { Directory } from '../../store/directory.js';
 import { exitCodeOfReport, readReport } from './report.js';
-import { type AskedOptions, newCampaign, type WorkOptions, workOn } from './run.js';
+import { type AskedOptions, newCampaign, type WorkOptions, withWorkers, workOn } from './run.js';
 import { statusOf, stopOwner } from './status.js';
 import { checkShow, reportJson, reportSuite, reportText, statusJson, statusText } from './text.js';
 
@@ -19,20 +19,24 @@ export type RunOptions = AskedOptions & ReportOptions;
 /** Begins a campaign, works on it and tells what it has found. Returns the exit code. */
 export async function run(path: string, options: RunOptions): Promise<number> {
   const tell = teller(options);
-  const directory = await newCampaign(path, options);
-  return closing(directory, async () => {
-    await workOn(directory, options);
-    return tell(directory);
+  return withWorkers(options, async (workers) => {
+    const directory = await newCampaign(path, options);
+    return closing(directory, async () => {
+      await workOn(directory, workers);
+      return tell(directory);
+    });
   });
 }
 
 /** Goes on with a campaign and tells what it has found. Returns the exit code. */
 export async function resume(path: string, options: ReportOptions): Promise<number> {
   const tell = teller(options);
-  const directory = Directory.own(path);
-  return closing(directory, async () => {
-    await workOn(directory, options);
-    return tell(directory);
+  return withWorkers(options, async (workers) => {
+    const directory = Directory.own(path);
+    return closing(directory, async () => {
+      await workOn(directory, workers);
+      return tell(directory);
+    });
   });
 }
 

@@ -22,20 +22,28 @@ import {
 } from '../../console/exit_codes.js';
 import { helpText } from '../../console/help.js';
 import { addShapeOptions, addWithoutOption } from '../../console/machine_options.js';
+import { addQueueOptions, QUEUE_HELP } from '../../console/queue_options.js';
 import { reporterOption } from '../../console/reporters.js';
 import type { ReportOptions, RunOptions } from './kept.js';
 
 const DIRECTORY_SAYS = 'directory of the campaign';
+/** Runs of a unit by default: one or two seconds of work. */
+const UNIT_RUNS = 2000;
+
 const JSON_SAYS = 'one JSON object on standard output';
 
 const HELP = `
 The work is cut into units of some seconds. What a unit finds depends on the campaign alone, so
 the report is the same for any number of threads, however often the work was ended or killed.
 Each failure is one entry for each policy (or kernel), property and the code that decides it.
+By default, threads of the process do the work. With --queue it is done by vlbr worker, on any
+number of machines, and the process alone writes the directory.`;
 
+const EXAMPLES = `
 Examples:
   vlbr campaign run nightly --policy all --runs 1000000
   vlbr campaign resume nightly --time-limit 8h
+  vlbr campaign run nightly --queue redis://queue.example.org --runs 10000000
   vlbr campaign status nightly
   vlbr campaign report nightly --reporter junit=nightly.xml`;
 
@@ -71,11 +79,17 @@ function runCommand(done: (code: number) => void): Command {
     .option('--kernel-src <path>', `${KERNEL_SRC_SAYS}; repeatable`, collect);
   addShapeOptions(command)
     .option('--runs <n>', 'runs for each policy, CPU and kernel', runsNumber, 100_000)
+    .option(
+      '--unit-runs <n>',
+      'runs of a unit of work, which is what a killed process loses',
+      runsNumber,
+      UNIT_RUNS,
+    )
     .option('--seed <n>', SEED_SAYS, seedNumber, 1)
     .option('--no-shorten', 'no exploration for schedules shorter than those found');
-  return addReportOptions(addWithoutOption(command).addOption(jobsOption()))
+  return addReportOptions(addWorkOptions(addWithoutOption(command)))
     .addOption(timeLimitOption())
-    .addHelpText('after', helpText(HELP, EXITS))
+    .addHelpText('after', helpText(HELP, QUEUE_HELP, EXAMPLES, EXITS))
     .action(async (directory: string, options: RunOptions) => {
       const { run } = await import('./kept.js');
       done(await run(directory, options));
@@ -85,11 +99,10 @@ function runCommand(done: (code: number) => void): Command {
 function resumeCommand(done: (code: number) => void): Command {
   const command = new Command('resume')
     .description('go on with a campaign that was ended or killed')
-    .argument('<directory>', DIRECTORY_SAYS)
-    .addOption(jobsOption());
-  return addReportOptions(command)
+    .argument('<directory>', DIRECTORY_SAYS);
+  return addReportOptions(addWorkOptions(command))
     .addOption(timeLimitOption())
-    .addHelpText('after', helpText(EXITS))
+    .addHelpText('after', helpText(QUEUE_HELP, EXITS))
     .action(async (directory: string, options: ReportOptions) => {
       const { resume } = await import('./kept.js');
       done(await resume(directory, options));
@@ -130,6 +143,12 @@ function reportCommand(done: (code: number) => void): Command {
       const { report } = await import('./kept.js');
       done(await report(directory, options));
     });
+}
+
+/** Adds who works: threads, or workers at a queue. */
+function addWorkOptions(command: Command): Command {
+  const what = 'have vlbr worker do the work, by a queue';
+  return addQueueOptions(command.addOption(jobsOption()), what, false);
 }
 
 function addReportOptions(command: Command): Command {

@@ -7,11 +7,13 @@ import { askedCode, type DriverOptions, driverWords } from '../../console/kernel
 import { namesOf, policiesOf } from '../../console/arguments.js';
 import { UsageError } from '../../console/errors.js';
 import { type MachineOptions, shapesOf, withoutOf } from '../../console/machine_options.js';
-import { progressLine, type ProgressLine } from '../../console/progress.js';
+import { NO_LINE, progressLine, type ProgressLine } from '../../console/progress.js';
+import { optionalQueue, type QueueOptions } from '../../console/queue_options.js';
 import { compact, grouped } from '../../console/text.js';
 import { type Asked, subjectsOf, type Target } from '../../store/asked.js';
 import { Directory, type Sample } from '../../store/directory.js';
-import { workOff } from '../../store/owner.js';
+import { type Crew, workOff } from '../../store/owner.js';
+import type { Published, QueueServer } from '../../store/queue_server.js';
 import { codeIn, withThreads } from '../../store/threads.js';
 
 /** As commander hands them over. */
@@ -22,16 +24,17 @@ export interface AskedOptions extends Omit<DriverOptions, 'kernelSrc'>, MachineO
   readonly kernel: KernelVersion;
   readonly kernelSrc?: readonly string[];
   readonly runs: number;
+  readonly unitRuns: number;
   readonly seed: number;
   readonly shorten: boolean;
 }
 
-export interface WorkOptions {
+export interface WorkOptions extends QueueOptions {
   readonly jobs?: number;
 }
 
-/** Runs of a unit: one or two seconds of work, which is what a killed process loses. */
-const UNIT_RUNS = 2000;
+/** Who works: threads, or workers at a queue that was reached. */
+export type Workers = { readonly jobs?: number } | { readonly server: QueueServer };
 
 /** Makes the directory of a new campaign. @throws UsageError, WriteError */
 export async function newCampaign(path: string, options: AskedOptions): Promise<Directory> {
@@ -42,7 +45,7 @@ export async function newCampaign(path: string, options: AskedOptions): Promise<
 async function askedOf(
   options: AskedOptions,
 ): Promise<{ asked: Asked; code: Map<string, Uint8Array> }> {
-  const { kernel, property, runs, seed, shorten, kernelSrc = [] } = options;
+  const { kernel, property, runs, unitRuns, seed, shorten, kernelSrc = [] } = options;
   if (/[./\\]/.test(options.policy)) {
     throw new UsageError('a campaign is of policies of vlbr, and takes no files of policies');
   }
@@ -72,7 +75,7 @@ async function askedOf(
     shapes: shapesOf(options),
     without: withoutOf(options),
     runs,
-    unitRuns: UNIT_RUNS,
+    unitRuns,
     seed,
     // Exploration knows the port and lbr.c.
     shorten: shorten && code.size === 0,
@@ -101,8 +104,27 @@ type Now = Omit<Sample, 'at_ms'>;
 /** Milliseconds between two samples of how far the campaign is. */
 const SAMPLE_MS = 5000;
 
+/**
+ * Reaches the queue, if options give the work to one.
+ *
+ * @throws UsageError if it can't be reached, or if options contradict one another.
+ */
+export async function withWorkers<T>(
+  options: WorkOptions,
+  work: (workers: Workers) => Promise<T>,
+): Promise<T> {
+  const { jobs } = options;
+  const address = optionalQueue(options);
+  if (address === null) return work(jobs === undefined ? {} : { jobs });
+  if (jobs !== undefined) {
+    throw new UsageError('--jobs is for threads: with --queue, give it to vlbr worker');
+  }
+  const { withServer } = await import('../../store/queue_server.js');
+  return withServer(address, NO_LINE, async (server) => work({ server }));
+}
+
 /** Works on a campaign until it is done, or until the work is to end. */
-export async function workOn(directory: Directory, { jobs }: WorkOptions): Promise<void> {
+export async function workOn(directory: Directory, workers: Workers): Promise<void> {
   directory.keepOwner(process.pid);
   const { asked } = directory;
   const line = lineFor(asked);
@@ -117,9 +139,21 @@ export async function workOn(directory: Directory, { jobs }: WorkOptions): Promi
     line.update(now);
     if (performance.now() - sampled >= SAMPLE_MS) sample();
   };
-  const threads = { ...(jobs === undefined ? {} : { jobs }), line, codeOf: codeIn(directory) };
-  await withThreads(asked, threads, (crew) => workOff(directory, crew, hear));
+  const work = async (crew: Crew): Promise<void> => workOff(directory, crew, hear);
+  if ('server' in workers) {
+    const { withQueue } = await import('../../store/queue.js');
+    await withQueue(publishedOf(directory), workers.server, line, work);
+  } else {
+    await withThreads(asked, { ...workers, line, codeOf: codeIn(directory) }, work);
+  }
   sample();
+}
+
+/** What workers at a queue have to know of a campaign. */
+function publishedOf(directory: Directory): Published {
+  const { id, asked } = directory;
+  const hashes = asked.targets.flatMap(({ code }) => code ?? []);
+  return { id, asked, code: new Map(hashes.map((sha256) => [sha256, directory.code(sha256)])) };
 }
 
 function lineFor(asked: Asked): ProgressLine<Now> {
