@@ -33,6 +33,9 @@ const PARTS = [
   /^cost-\d+\.json\/\$defs\/counts$/,
   /^(?:cost|verify)-\d+\.json\/properties\/(?:recordings|schedules)\/items\/allOf\/1$/,
   /^cost-\d+\.json\/\$defs\/played\/properties\/policies\/items\/allOf\/1$/,
+  /^explain-\d+\.json\/\$defs\/entry$/,
+  /^explain-\d+\.json\/\$defs\/story\/allOf\/1$/,
+  /^explain-\d+\.json\/properties\/entries\/items\/anyOf\/1\/allOf\/1$/,
   /^look-\d+\.json\/allOf\/1$/,
   /^review-\d+\.json\/\$defs\/review$/,
   // A file with a schedule may have other keys.

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { addWidthOption } from '../../console/arguments.js';
 import { PLAIN_EXITS } from '../../console/exit_codes.js';
 import { helpText } from '../../console/help.js';
+import type { ExplainOptions } from './explain.js';
 
 const HELP = `
 Examples:
@@ -15,9 +16,10 @@ export function explainCommand(): Command {
     .description('tell what a property, situation, policy, action, exit code or schedule is')
     .argument('[name]', 'what to tell of; without it, a list of what there is');
   return addWidthOption(command)
+    .option('--json', 'one JSON object on standard output')
     .addHelpText('after', helpText(HELP, PLAIN_EXITS))
-    .action(async (name: string | undefined) => {
+    .action(async (name: string | undefined, options: ExplainOptions) => {
       const { explain } = await import('./explain.js');
-      explain(name);
+      explain(name, options);
     });
 }

@@ -1,14 +1,14 @@
-/** What `vlbr explain` can tell: each name, what kind of thing it is, and its text. */
+/** What `vlbr explain` can tell: each name, what kind of thing it is, and what there is to say. */
 import { EXIT_MEANINGS } from '../../console/exit_codes.js';
-import { ascii, wrap } from '../../console/text.js';
-import { breakerOf, tokenOf } from '../../campaign/replay_file.js';
+import { ascii } from '../../console/text.js';
+import { type Breaker, breakerOf, type ReplayCase } from '../../campaign/replay_file.js';
 import { ALL_POLICIES } from '../../host/policy/index.js';
 import { kvm } from '../../host/policy/kvm.js';
 import type { LbrPolicy } from '../../host/policy/policy.js';
 import { neverAsked } from '../../judge/declared.js';
 import { PROPERTIES, type Property, REACH_NAMES, type ReachName } from '../../judge/properties.js';
 import { type ActionName, ACTION_NAMES, ACTIONS } from '../../schedule/table.js';
-import { becauseLines } from '../../tell/because.js';
+import type { Because } from '../../tell/because.js';
 import { type KeptSchedule, keptSchedules } from '../../tell/kept_schedules.js';
 import { actionLines, timeline } from '../../tell/timeline.js';
 import { SITUATION_SAYS } from './situations.js';
@@ -20,8 +20,27 @@ export interface Entry {
   readonly kind: string;
   /** What it says of itself, in a line of a list. */
   readonly summary: string;
-  /** The whole text, made when it is asked for. */
-  lines(): string[];
+  /** What there is to say, made when it is asked for. */
+  facts(): Fact[];
+  /** Tells what happens in a schedule that is kept; null for anything else. */
+  readonly story: (() => Story) | null;
+}
+
+/** A paragraph, and what it is about. */
+export interface Fact {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** A schedule that is kept, and what happens in it. */
+export interface Story {
+  readonly replay: ReplayCase;
+  readonly breaker: Breaker;
+  /** The machine and the actions in words. */
+  readonly lines: readonly string[];
+  /** What broke, in a line; empty if nothing did. */
+  readonly text: string;
+  readonly because: Because | null;
 }
 
 const POLICIES: readonly LbrPolicy[] = [...ALL_POLICIES, kvm];
@@ -38,13 +57,13 @@ export function entries(): Entry[] {
   ];
 }
 
-/** A paragraph with a name before it; nothing where there is no text. */
-function said(name: string, text: string): string[] {
-  return text === '' ? [] : wrap(ascii(text), `${name}: `, '  ');
+/** Nothing where there is no text. */
+function said(name: string, text: string): Fact[] {
+  return text === '' ? [] : [{ name, text: ascii(text) }];
 }
 
 function propertyEntry({ name, statement, of, reach }: Property): Entry {
-  const lines = (): string[] => {
+  const facts = (): Fact[] => {
     const breakers = POLICIES.filter(({ knownFailures }) => name in knownFailures);
     const kept = keptSchedules().filter(({ replay }) => replay.property === name);
     const whose =
@@ -62,12 +81,12 @@ function propertyEntry({ name, statement, of, reach }: Property): Entry {
       ...said('schedules', kept.map(({ number }) => number).join(', ')),
     ];
   };
-  return { name, kind: 'properties', summary: statement, lines };
+  return { name, kind: 'properties', summary: statement, facts, story: null };
 }
 
 function situationEntry(name: ReachName): Entry {
   const summary = SITUATION_SAYS[name];
-  const lines = (): string[] => {
+  const facts = (): Fact[] => {
     const names = PROPERTIES.filter(({ reach }) => reach === name).map((one) => one.name);
     return [
       ...said('is', summary),
@@ -75,12 +94,12 @@ function situationEntry(name: ReachName): Entry {
       ...(names.length > 0 ? [] : said('counted', 'to show that runs meet it')),
     ];
   };
-  return { name, kind: 'risky situations', summary, lines };
+  return { name, kind: 'risky situations', summary, facts, story: null };
 }
 
 function policyEntry(policy: LbrPolicy): Entry {
   const { name, summary, cites, assumes, pv, knownFailures } = policy;
-  const lines = (): string[] => {
+  const facts = (): Fact[] => {
     const kept = keptSchedules().filter(({ replay }) => replay.config.policy.name === name);
     return [
       ...said('does', summary),
@@ -96,12 +115,12 @@ function policyEntry(policy: LbrPolicy): Entry {
       ...said('schedules', kept.map(({ number }) => number).join(', ')),
     ];
   };
-  return { name, kind: 'policies', summary, lines };
+  return { name, kind: 'policies', summary, facts, story: null };
 }
 
 function actionEntry(name: ActionName): Entry {
   const { actor, params, says, needsImage, needsKvm } = ACTIONS[name];
-  const lines = (): string[] => {
+  const facts = (): Fact[] => {
     const words = params.map((param) => ` ${param.name}=...`).join('');
     const where =
       needsKvm === true
@@ -121,39 +140,37 @@ function actionEntry(name: ActionName): Entry {
       ...said('where', where),
     ];
   };
-  return { name, kind: 'actions', summary: says, lines };
+  return { name, kind: 'actions', summary: says, facts, story: null };
 }
 
 function exitEntry(code: string, says: string): Entry {
-  return { name: code, kind: 'exit codes', summary: says, lines: () => said('says', says) };
+  const facts = (): Fact[] => said('says', says);
+  return { name: code, kind: 'exit codes', summary: says, facts, story: null };
 }
 
 function scheduleEntry(kept: KeptSchedule): Entry {
   const { number, title } = kept;
   const summary = title.replaceAll('-', ' ');
-  return { name: number, kind: 'schedules', summary, lines: () => storyOf(kept) };
+  const story = (): Story => storyOf(kept);
+  return { name: number, kind: 'schedules', summary, facts: () => factsOf(kept), story };
 }
 
-/** What happens in a kept schedule, action by action, and why it ends as it does. */
-function storyOf({ says, hazard, replay }: KeptSchedule): string[] {
+/** What a kept schedule shows, and how it ends. */
+function factsOf({ says, hazard, replay }: KeptSchedule): Fact[] {
   const { config, property } = replay;
-  const breaker = breakerOf(replay);
   const ends = {
     policy: `policy ${config.policy.name} breaks ${property}`,
     kernel: `the guest's kernel breaks ${property} by itself, under policy ${config.policy.name}`,
     nobody: `policy ${config.policy.name} keeps ${property}`,
-  }[breaker];
+  }[breakerOf(replay)];
   const row = hazard === null ? '' : `; hazard ${hazard} of docs/FINDINGS.md`;
-  const { because, text } = timeline(replay);
   return [
     ...said('shows', says),
     ...said('ends', `${ends} (${config.model.name}, Linux ${config.kernel})${row}`),
-    '',
-    ...actionLines(replay),
-    ...(text === '' ? [] : wrap(`=> ${text}`, '      ', '         ')),
-    ...(because === null ? [] : becauseLines(because, '      ')),
-    '',
-    'each MSR access of it:',
-    `  vlbr replay ${tokenOf(replay)}`,
   ];
+}
+
+function storyOf({ replay }: KeptSchedule): Story {
+  const { breaker, text, because } = timeline(replay);
+  return { replay, breaker, lines: actionLines(replay), text, because };
 }

@@ -1,14 +1,23 @@
 /** `vlbr explain`: tells what a name means. */
 import { guessOf } from '../../console/nearest.js';
 import { UsageError } from '../../console/errors.js';
-import { printLines } from '../../console/output.js';
+import { printJson, printLines } from '../../console/output.js';
 import { tableLines } from '../../console/table.js';
-import { ascii } from '../../console/text.js';
-import { entries, type Entry } from './entries.js';
+import { ascii, wrap } from '../../console/text.js';
+import { tokenOf } from '../../campaign/replay_file.js';
+import { becauseLines } from '../../tell/because.js';
+import { entries, type Entry, type Story } from './entries.js';
+import { explainJson } from './json.js';
+
+export interface ExplainOptions {
+  readonly json?: boolean;
+}
 
 /** @throws UsageError for a name that there is not. */
-export function explain(name: string | undefined): void {
-  printLines(name === undefined ? listLines(entries()) : textOf(name));
+export function explain(name: string | undefined, { json }: ExplainOptions): void {
+  const found = name === undefined ? entries() : entriesOf(name);
+  if (json === true) printJson(explainJson(found, name !== undefined));
+  else printLines(name === undefined ? listLines(found) : textLines(found));
 }
 
 /** What there is, kind by kind. */
@@ -24,7 +33,7 @@ function listLines(all: readonly Entry[]): string[] {
 }
 
 /** Names may be those of files: `001-merged-...` is schedule 001. A name may have two meanings. */
-function textOf(name: string): string[] {
+function entriesOf(name: string): Entry[] {
   const all = entries();
   const short = /^(?<number>\d{3})-/.exec(name)?.groups?.number ?? name;
   const found = all.filter((entry) => entry.name === short);
@@ -37,8 +46,27 @@ function textOf(name: string): string[] {
       `there is nothing named '${name}'.${guess} vlbr explain alone lists what there is`,
     );
   }
-  return found.flatMap((entry, i) => {
-    const head = `${entry.name} (${entry.kind})`;
-    return [...(i === 0 ? [] : ['']), head, ...entry.lines()];
-  });
+  return found;
+}
+
+function textLines(found: readonly Entry[]): string[] {
+  return found.flatMap(({ name, kind, facts, story }, i) => [
+    ...(i === 0 ? [] : ['']),
+    `${name} (${kind})`,
+    ...facts().flatMap((fact) => wrap(fact.text, `${fact.name}: `, '  ')),
+    ...(story === null ? [] : storyLines(story())),
+  ]);
+}
+
+/** What happens in a kept schedule, action by action, and why it ends as it does. */
+function storyLines({ replay, lines, text, because }: Story): string[] {
+  return [
+    '',
+    ...lines,
+    ...(text === '' ? [] : wrap(`=> ${text}`, '      ', '         ')),
+    ...(because === null ? [] : becauseLines(because, '      ')),
+    '',
+    'each MSR access of it:',
+    `  vlbr replay ${tokenOf(replay)}`,
+  ];
 }

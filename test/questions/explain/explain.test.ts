@@ -1,8 +1,10 @@
 /** `vlbr explain`: every name has a text, which says what it has to. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { setTextWidth, WIDTH } from '../../../src/console/text.js';
+import { parseReplayText, scheduleJson, tokenOf } from '../../../src/campaign/replay_file.js';
 import { explainCommand } from '../../../src/questions/explain/command.js';
 import { entries } from '../../../src/questions/explain/entries.js';
+import { wrongWithPrinted } from '../../rig/schemas.js';
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -24,6 +26,14 @@ async function explained(...args: readonly string[]): Promise<string> {
   return stdout;
 }
 
+interface Told {
+  readonly name: string;
+  readonly kind: string;
+  readonly summary: string;
+  readonly facts: readonly { readonly name: string; readonly text: string }[];
+  readonly schedule: { readonly text: string; readonly lines: readonly string[] } | null;
+}
+
 describe('vlbr explain', () => {
   const all = entries();
 
@@ -31,7 +41,10 @@ describe('vlbr explain', () => {
     expect(all.length).toBeGreaterThan(200);
     for (const entry of all.filter(({ kind }) => kind !== 'schedules')) {
       expect(entry.summary.length).toBeGreaterThan(6);
-      const text = entry.lines().join(' ');
+      const text = entry
+        .facts()
+        .map((fact) => `${fact.name}: ${fact.text}`)
+        .join(' ');
       expect(text).toMatch(/^(says|is|does): /);
       expect(text).not.toMatch(/[^ -~]/);
     }
@@ -110,6 +123,31 @@ describe('vlbr explain', () => {
       expect(lines.map((line) => line.trimEnd())).toContain(kind);
     }
     expect(lines).toContain('001        merged shortcut leaks across vms');
+  });
+
+  it('JSON has the same, and names alone where no name is asked for', async () => {
+    const printed = await explained('001', '--json');
+    expect(wrongWithPrinted(printed)).toEqual([]);
+    const [story] = parseReplayText(printed);
+    const { entries: told } = JSON.parse(printed) as { entries: Told[] };
+    const [{ facts, schedule, ...head }] = told;
+    const summary = 'merged shortcut leaks across vms';
+    expect([told.length, head]).toEqual([1, { name: '001', kind: 'schedules', summary }]);
+    expect(facts.map(({ name }) => name)).toEqual(['shows', 'ends']);
+    expect(facts[1].text).toMatch(/^policy merged breaks no-leak\/vm \(skylake, Linux 6\.1\); haz/);
+    expect(schedule).toMatchObject({ ...scheduleJson(story), whose: 'policy' });
+    expect(schedule).toMatchObject({ token: tokenOf(story), because: { step: 8 } });
+    expect(schedule?.text).toMatch(/^v0: RDMSR FROM_1 returned/);
+    // The machine has a line before the actions.
+    expect(schedule?.lines).toHaveLength(1 + story.schedule.length);
+    const exit = await explained('0', '--json');
+    expect(wrongWithPrinted(exit)).toEqual([]);
+    expect(JSON.parse(exit)).toMatchObject({ entries: [{ kind: 'exit codes', schedule: null }] });
+    const list = await explained('--json');
+    expect(wrongWithPrinted(list)).toEqual([]);
+    const names = (JSON.parse(list) as { entries: Told[] }).entries;
+    expect(names.map(({ name }) => name)).toEqual(all.map(({ name }) => name));
+    expect(names[0]).not.toHaveProperty('facts');
   });
 
   it('a name that there is not is refused, with the nearest one', async () => {
