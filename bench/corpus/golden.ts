@@ -1,8 +1,8 @@
 /** The failures that test/golden keeps schedules of. */
 import { readdirSync, readFileSync } from 'node:fs';
-import { causeKey, partingOf } from '../../src/campaign/because.js';
+import { PartingBench } from '../../src/campaign/because.js';
 import { DEFAULT_SHAPES } from '../../src/campaign/campaign.js';
-import { type Breaker, parseReplayText, type ReplayCase } from '../../src/campaign/replay_file.js';
+import { type Breaker, parseReplayText } from '../../src/campaign/replay_file.js';
 import { Bench } from '../../src/campaign/trial.js';
 import { PROPERTY, type PropertyName } from '../../src/judge/properties.js';
 import type { MachineConfig } from '../../src/machine/config.js';
@@ -14,7 +14,7 @@ interface Finding {
   readonly files: string[];
   readonly config: MachineConfig;
   readonly property: PropertyName;
-  readonly by: Breaker;
+  readonly by: Exclude<Breaker, 'nobody'>;
   readonly cause: string;
 }
 
@@ -27,7 +27,8 @@ function findings(): Finding[] {
     const [replay] = parseReplayText(readFileSync(new URL(file, FOLDER), 'utf8'));
     const { config, property, whose } = replay;
     if (whose === null || whose === 'nobody') continue;
-    const cause = causeOf(replay, whose);
+    const breach = { property, by: whose };
+    const cause = new PartingBench(config).causeOf(replay.schedule, breach);
     const number = file.slice(0, 3);
     const same = found.find(
       (one) =>
@@ -40,10 +41,6 @@ function findings(): Finding[] {
     else found.push({ files: [number], config, property, by: whose, cause });
   }
   return found;
-}
-
-function causeOf(replay: ReplayCase, breaker: Breaker): string {
-  return causeKey(partingOf(replay, breaker));
 }
 
 /** Whether the same runs can find both. */
@@ -77,6 +74,7 @@ export function goldenQuarries(): Quarry[] {
 
 function groundOf(config: MachineConfig, group: readonly Finding[], corpus: Corpus | null): Ground {
   const bench = new Bench(config);
+  const partings = new PartingBench(config);
   const runs = new Runs(bench, corpus);
   const shows = (wanted: number): boolean => {
     const { property, by, cause } = group[wanted];
@@ -85,7 +83,7 @@ function groundOf(config: MachineConfig, group: readonly Finding[], corpus: Corp
     const { broken, own } = bench.monitor.verdicts;
     if ((by === 'policy' ? broken : own)[p] === 0) return false;
     if (by === 'kernel' && !bench.breaksAlone(schedule, schedule.length, p)) return false;
-    return causeOf({ config, property, schedule, whose: by }, by) === cause;
+    return partings.causeOf(schedule, { property, by }) === cause;
   };
   return { runs, guestsOnly: false, shows };
 }

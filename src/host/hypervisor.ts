@@ -18,6 +18,8 @@ export interface TreeKvm {
    * for it instead.
    */
   lbrLentTo(vcpu: Vcpu): boolean | null;
+  /** Whether KVM has made an event for a guest's LBR, also in the middle of its functions. */
+  hasLbrEvent(vcpu: Vcpu): boolean;
   /** The host's NMI watchdog starts on a pCPU, or ends. */
   toggleWatchdog(pcpu: number): void;
   /** Its counter overflows, if it counts there now. Returns whether it does. */

@@ -7,6 +7,7 @@
  * thread has come to a pCPU until the thread leaves. What differs at that entry was not brought
  * back, and the code that should have done so has decided.
  */
+import { driverOf, type Kernel } from '../guest/perf/kernel.js';
 import { CALL_NAMES } from '../machine/guest_call.js';
 import { Observer } from '../host/observer.js';
 import { type LbrPolicy, nothing } from '../host/policy/policy.js';
@@ -16,28 +17,14 @@ import { totalVcpus } from '../machine/config.js';
 import type { Machine } from '../machine/machine.js';
 import type { Monitor } from './monitor.js';
 import { PROPERTY, type PropertyName } from './properties.js';
+import { codeUnderWay } from './c_code.js';
 import { type Actor, HARDWARE, type HookName, type RunningHears } from './running.js';
-import { type Register, sameFilter, sameRegister, sameStack, type Value } from './view.js';
-
-/** What a guest has read from a register, and what it reads on the reference machine. */
-export interface WrongValue extends Register {
-  readonly expected: Value;
-  readonly found: Value;
-}
-
-/** Code that ran, and when. */
-export interface Point {
-  /** Index of the action. */
-  readonly step: number;
-  /** Grows with each call of a hook or a function. */
-  readonly order: number;
-  readonly by: Actor;
-  /** The hook that has called it; null if none has. */
-  readonly within: Actor | null;
-}
+import { type Point, Trail, VcpuTrail, type WrongValue } from './trails.js';
+import { type Register, sameFilter, sameRegister, sameStack } from './view.js';
 
 /** The breach as it was noticed, and what led to it. */
 export interface Parting {
+  readonly by: Breach['by'];
   readonly point: Point;
   /** Index of the action in which the breach was noticed. */
   readonly noticed: number;
@@ -45,56 +32,31 @@ export interface Parting {
   readonly wrong: WrongValue | null;
 }
 
-/** Something that is to be the same on both machines, and when it last ceased to be. */
-class Trail {
-  parted: Point | null = null;
-
-  /** @param point - what has run since the last look. */
-  look(same: boolean, point: Point): void {
-    if (same) this.parted = null;
-    else this.parted ??= point;
-  }
-}
-
 /** Hooks that may bring a stack back, those first whose task it is. */
 const BRING: readonly HookName[] = ['vcpu_load', 'vcpu_enter', 'handleRequests', 'sched_in'];
 
-/** Functions of a guest's perf that decide about a property which its kernel breaks by itself. */
+/**
+ * Functions of a guest's perf that decide about a property which its kernel breaks by itself. In C
+ * code of a tree, the last ones of a list are what the compiler has put others into.
+ */
 const STACK_FUNCTIONS: readonly string[] = [
   '__intel_pmu_lbr_restore',
   'intel_pmu_lbr_sched_task',
   'intel_pmu_lbr_swap_task_ctx',
   'intel_pmu_lbr_add',
+  'intel_pmu_lbr_restore',
+  'intel_pmu_sched_task',
 ];
 const COUNTING_FUNCTIONS: readonly string[] = ['intel_pmu_lbr_add', 'intel_pmu_lbr_del'];
-const FILTER_FUNCTIONS: readonly string[] = ['intel_pmu_lbr_enable_all'];
+const FILTER_FUNCTIONS: readonly string[] = ['intel_pmu_lbr_enable_all', '__intel_pmu_enable_all'];
 const DECIDING: Readonly<Partial<Record<PropertyName, readonly string[]>>> = {
   'no-leak/task': STACK_FUNCTIONS,
   'callstack-true': STACK_FUNCTIONS,
   'no-loss/task': STACK_FUNCTIONS,
-  'sample-true': ['intel_pmu_lbr_add'],
+  'sample-true': ['intel_pmu_lbr_add', '__intel_pmu_enable_all'],
   balanced: COUNTING_FUNCTIONS,
   'filter-true': FILTER_FUNCTIONS,
 };
-
-/** What is watched of a vCPU. */
-class VcpuTrail {
-  readonly stack: Trail = new Trail();
-  readonly filter: Trail = new Trail();
-  readonly target: Trail = new Trail();
-  /** The thread has come to a pCPU and has not entered its guest. */
-  arriving = true;
-  /** The policy has given up its event of perf's for the guest, while there were records. */
-  dropped: Point | null = null;
-  hadEvent = false;
-  /** The policy takes the guest to have stopped while there are records. */
-  stopped: Point | null = null;
-  wasInUse = false;
-  /** The last VM entry. */
-  entry: Point | null = null;
-  /** The first wrong read since the guest's PMI handler read the status. */
-  wrong: { readonly value: WrongValue; readonly point: Point } | null = null;
-}
 
 function isGuests(edx: number): boolean {
   return addressVm(edx) !== HOST_VM;
@@ -119,69 +81,102 @@ export class PartingWatch extends Observer implements RunningHears {
   parting: Parting | null = null;
   private readonly monitor: Monitor;
   private readonly policy: LbrPolicy;
-  private readonly breach: Breach;
-  /** A register to watch by itself, that an earlier run has named. */
-  private readonly target: Register | null;
   private machine: Machine | null = null;
+  private breach: Breach | null = null;
+  /** A register to watch by itself, that an earlier run has named. */
+  private target: Register | null = null;
   private step = 0;
   private order = 0;
   /** Code that is under way, the innermost last, and the code that has ended last. */
-  private readonly running: Actor[] = [];
+  private running: Actor[] = [];
   private ended: Actor = HARDWARE;
-  private readonly vcpus: VcpuTrail[] = [];
-  private readonly host: Trail[] = [];
+  /** C code of the host's tree that has made the last access, the innermost function first. */
+  private code: readonly Actor[] = [];
+  /** The function of the tree's KVM that has just answered an access of a guest; or null. */
+  private emulator: Actor | null = null;
+  private vcpus: readonly VcpuTrail[] = [];
+  private host: readonly Trail[] = [];
   /** Per pCPU: who accessed the LBR MSRs last, since a vCPU's thread last left. */
-  private readonly accessed: (Point | null)[] = [];
+  private accessed: (Point | null)[] = [];
   /** The last call of each function of perf, by kernel, CPU and name. */
-  private readonly calls: { readonly key: Actor; point: Point }[] = [];
+  private calls: { readonly key: Actor; point: Point }[] = [];
 
   /** @param policy - the policy itself, as it does not tell when it runs. */
-  constructor(monitor: Monitor, policy: LbrPolicy, breach: Breach, target: Register | null) {
+  constructor(monitor: Monitor, policy: LbrPolicy) {
     super();
     this.monitor = monitor;
     this.policy = policy;
-    this.breach = breach;
-    this.target = target;
   }
 
-  /** Must be called before the machine boots. */
-  attach(machine: Machine): void {
+  /** A run is to begin, on a machine that is yet to boot. @param target - to watch by itself. */
+  start(machine: Machine, breach: Breach, target: Register | null): void {
     this.machine = machine;
-    for (let i = 0; i < totalVcpus(machine.config); i++) this.vcpus.push(new VcpuTrail());
-    for (let i = 0; i < machine.pcpus.length; i++) this.host.push(new Trail());
+    this.breach = breach;
+    this.target = target;
+    this.parting = null;
+    [this.step, this.order] = [0, 0];
+    [this.running, this.ended, this.code, this.emulator] = [[], HARDWARE, [], null];
+    this.vcpus = Array.from({ length: totalVcpus(machine.config) }, () => new VcpuTrail());
+    this.host = machine.pcpus.map(() => new Trail());
+    [this.accessed, this.calls] = [[], []];
   }
 
   /** The i-th action begins. */
   begins(i: number): void {
-    this.lookAll(HARDWARE);
+    this.lookAll(this.code[0] ?? HARDWARE);
+    this.code = [];
     this.step = i;
   }
 
+  /** An action has ended: notices what no event has shown. */
+  ends(): void {
+    this.notice(-1, -1);
+  }
+
   private get watched(): Machine {
-    if (this.machine === null) throw new TypeError('a watch is attached before the machine boots');
+    if (this.machine === null) throw new TypeError('a watch is started before the machine boots');
     return this.machine;
   }
 
   private at(by: Actor): Point {
-    const hook = this.running.findLast(({ who }) => who === 'hook') ?? null;
-    const within = by.who === 'perf' ? hook : null;
+    const hook = this.running.findLast(({ who }) => who === 'hook');
+    const caller = hook ?? this.code.find(({ who }) => who === 'kvm') ?? null;
+    const within = by.who === 'perf' && this.isHosts(by) ? caller : null;
     return { step: this.step, order: this.order, by, within };
   }
 
   /** The code of the host that is under way; a guest's perf is hardware to those who watch it. */
   private get hostCode(): Actor {
-    const inside = this.running.at(-1) ?? HARDWARE;
+    const inside = this.code[0] ?? this.running.at(-1) ?? HARDWARE;
     return this.isHosts(inside) ? inside : HARDWARE;
   }
 
   private isHosts({ who, kernel }: Actor): boolean {
-    return who === 'hook' || (who === 'perf' && kernel === this.watched.host.kernel);
+    return who === 'hook' || (kernel !== null && kernel === this.watched.host.kernel);
   }
 
   enters(actor: Actor): void {
     this.lookAll(this.hostCode);
+    this.code = [];
     this.order++;
     this.running.push(actor);
+  }
+
+  accesses(kernel: Kernel, cpu: number): void {
+    // A kernel boots before anybody is told of its machine.
+    if (this.machine === null) return;
+    const { host, config } = this.watched;
+    const code = codeUnderWay(driverOf(config).definitions ?? new Map(), kernel, cpu);
+    if (code.length === 0) return;
+    if (kernel === host.kernel) {
+      this.lookAll(this.hostCode);
+      this.code = code;
+      [this.ended] = code;
+    }
+    for (const actor of code.toReversed()) {
+      this.order++;
+      if (actor.who === 'perf') this.called(actor);
+    }
   }
 
   leaves(actor: Actor, result: unknown): void {
@@ -189,6 +184,7 @@ export class PartingWatch extends Observer implements RunningHears {
     if (actor.who === 'perf') this.called(actor);
     else if (trail !== undefined) this.hookLeaves(actor, trail, result);
     this.lookAll(this.hostCode);
+    this.code = [];
     this.running.pop();
     if (this.isHosts(actor)) this.ended = actor;
   }
@@ -207,18 +203,23 @@ export class PartingWatch extends Observer implements RunningHears {
     if (actor.name === 'get_state' && result === false && this.hasRecords(actor.cpu)) {
       trail.dropped ??= this.at(actor);
     }
-    if (actor.name !== 'vcpu_enter') return;
-    trail.entry = this.at(actor);
+    if (actor.name === 'vcpu_enter') this.entersGuest(actor.cpu, this.at(actor));
+  }
+
+  private entersGuest(vcpu: number, entry: Point): void {
+    const trail = this.vcpus[vcpu];
+    trail.entry = entry;
     if (!trail.arriving) return;
     trail.arriving = false;
-    this.lookAtVcpu(actor.cpu, this.bringer(actor.cpu));
+    this.lookAtVcpu(vcpu, this.bringer(vcpu, entry));
   }
 
   /** Who should have brought the vCPU's stack: who was at the registers, or else the policy. */
-  private bringer(vcpu: number): Point {
+  private bringer(vcpu: number, entry: Point): Point {
     const { pcpu } = this.watched.vcpus[vcpu];
     const accessed = this.accessed[pcpu];
     if (accessed !== null && accessed !== undefined) return accessed;
+    if (this.watched.hypervisor.tree !== null) return entry;
     const name = BRING.find((hook) => this.policy[hook] !== nothing) ?? 'vcpu_load';
     return { ...this.at({ who: 'hook', name, kernel: null, cpu: vcpu }), within: null };
   }
@@ -247,10 +248,14 @@ export class PartingWatch extends Observer implements RunningHears {
   }
 
   /** What the host takes the guest to do. */
-  private lookAtBelief(vcpu: number, point: Point): void {
+  private lookAtBelief(vcpu: number, ran: Point): void {
     const trail = this.vcpus[vcpu];
-    const { host, vcpus } = this.watched;
-    const hasEvent = host.guestLbrEvent(vcpus[vcpu]) !== 'none';
+    const { within } = ran;
+    // Perf only does what it is told to.
+    const point = within?.who === 'kvm' ? { ...ran, by: within, within: null } : ran;
+    const { host, hypervisor, vcpus } = this.watched;
+    const event = hypervisor.tree?.hasLbrEvent(vcpus[vcpu]);
+    const hasEvent = event ?? host.guestLbrEvent(vcpus[vcpu]) !== 'none';
     const inUse = this.policy.inUse?.(vcpus[vcpu]) !== false;
     const records = this.hasRecords(vcpu);
     if (!records) [trail.dropped, trail.stopped] = [null, null];
@@ -276,7 +281,7 @@ export class PartingWatch extends Observer implements RunningHears {
 
   /** Ends the search if the property has just been broken. */
   private notice(vcpu: number, pcpu: number, wrong: WrongValue | null = null): void {
-    if (this.parting !== null) return;
+    if (this.parting !== null || this.breach === null) return;
     const { verdicts } = this.monitor;
     const { property, by } = this.breach;
     const index = PROPERTY[property];
@@ -284,17 +289,19 @@ export class PartingWatch extends Observer implements RunningHears {
     if (broken[index] === 0) return;
     const about = wrong ?? this.wrongOf(vcpu);
     const point =
-      by === 'kernel' ? this.decidedInGuest(vcpu) : this.decidedInHost(vcpu, pcpu, about);
-    this.parting = { point, noticed: this.step, wrong: by === 'kernel' ? null : about };
+      by === 'kernel'
+        ? this.decidedInGuest(property, vcpu)
+        : this.decidedInHost(property, vcpu, pcpu, about);
+    this.parting = { by, point, noticed: this.step, wrong: by === 'kernel' ? null : about };
   }
 
   private wrongOf(vcpu: number): WrongValue | null {
     return this.vcpus[vcpu]?.wrong?.value ?? null;
   }
 
-  private decidedInGuest(vcpu: number): Point {
+  private decidedInGuest(property: PropertyName, vcpu: number): Point {
     const here = this.watched.cpu(Math.max(0, vcpu));
-    const names = DECIDING[this.breach.property];
+    const names = DECIDING[property];
     const found = this.calls
       .filter(({ key }) => key.kernel === here.kernel && key.cpu === here.id)
       .filter(({ key }) => names === undefined || names.includes(key.name))
@@ -305,10 +312,15 @@ export class PartingWatch extends Observer implements RunningHears {
     return this.at({ who: 'perf', name, kernel: here.kernel, cpu: here.id });
   }
 
-  private decidedInHost(vcpu: number, pcpu: number, wrong: WrongValue | null): Point {
+  private decidedInHost(
+    property: PropertyName,
+    vcpu: number,
+    pcpu: number,
+    wrong: WrongValue | null,
+  ): Point {
     const trail = this.vcpus[vcpu];
     const now = this.now(trail);
-    switch (this.breach.property) {
+    switch (property) {
       case 'no-loss/callstack':
       case 'no-loss/any':
       case 'no-leak/vm':
@@ -323,7 +335,7 @@ export class PartingWatch extends Observer implements RunningHears {
       case 'host-intact':
         return this.hostParted(pcpu) ?? now;
       case 'balanced':
-        return this.lastOfHost(pcpu, COUNTING_FUNCTIONS) ?? now;
+        return this.lastOfHost(pcpu, COUNTING_FUNCTIONS) ?? this.lastOfHost(pcpu) ?? now;
       case 'no-needless-switch':
         return this.accessed[pcpu] ?? now;
       default:
@@ -333,7 +345,7 @@ export class PartingWatch extends Observer implements RunningHears {
 
   /** The code that runs, or has just answered an access; hardware does as the entry has it. */
   private now(trail: VcpuTrail | undefined): Point {
-    const inside = this.hostCode;
+    const inside = this.emulator ?? this.hostCode;
     if (inside !== HARDWARE) return this.at(inside);
     const answered = this.watched.hypervisor.intercepted && this.ended.who === 'hook';
     if (answered) return this.at(this.ended);
@@ -356,10 +368,12 @@ export class PartingWatch extends Observer implements RunningHears {
     return loaded === null ? parted : (this.vcpus[loaded.id].entry ?? parted);
   }
 
-  private lastOfHost(pcpu: number, names: readonly string[]): Point | null {
+  /** The last call of some functions of the host's perf; by default, of any. */
+  private lastOfHost(pcpu: number, names?: readonly string[]): Point | null {
     const { kernel } = this.watched.host;
     const found = this.calls
-      .filter(({ key }) => key.kernel === kernel && key.cpu === pcpu && names.includes(key.name))
+      .filter(({ key }) => key.kernel === kernel && key.cpu === pcpu)
+      .filter(({ key }) => names === undefined || names.includes(key.name))
       .map(({ point }) => point)
       .sort((a, b) => b.order - a.order);
     return found[0] ?? null;
@@ -373,30 +387,40 @@ export class PartingWatch extends Observer implements RunningHears {
     this.notice(this.watched.loaded(pcpu)?.id ?? -1, pcpu);
   }
 
+  /** A guest's access is over, which a function of the tree's KVM has answered if it has exited. */
+  private emulates(name: string): void {
+    const { hypervisor, host } = this.watched;
+    const answered = hypervisor.tree !== null && hypervisor.intercepted;
+    this.emulator = answered ? { who: 'kvm', name, kernel: host.kernel, cpu: -1 } : null;
+  }
+
   override guestRead(vcpu: number, msr: number, eax: number, edx: number): void {
     const trail = this.vcpus[vcpu];
+    this.emulates('kvm_emulate_rdmsr');
     if (msr === MSR_CORE_PERF_GLOBAL_STATUS) trail.wrong = null;
     const { reference } = this.monitor;
     const own = reference.of(vcpu);
     const expected = { lo: own.rdmsr(msr), hi: own.edx };
     const wrong = reference.isCompared(msr) && (expected.lo !== eax || expected.hi !== edx);
-    if (!wrong) {
-      this.noticeVcpu(vcpu);
-      return;
-    }
-    const value = { vcpu, msr, expected, found: { lo: eax, hi: edx } };
-    trail.wrong ??= { value, point: this.now(trail) };
+    const value = wrong ? { vcpu, msr, expected, found: { lo: eax, hi: edx } } : null;
+    if (value !== null) trail.wrong ??= { value, point: this.now(trail) };
     this.notice(vcpu, this.watched.vcpus[vcpu].pcpu, value);
+    this.emulator = null;
   }
 
   override guestWrite(vcpu: number): void {
+    this.emulates('kvm_emulate_wrmsr');
     // What has emulated the write has ended before the reference has it.
-    this.lookAll(this.watched.hypervisor.intercepted ? this.ended : HARDWARE);
+    const { intercepted } = this.watched.hypervisor;
+    this.lookAll(intercepted ? (this.emulator ?? this.ended) : HARDWARE);
     this.noticeVcpu(vcpu);
+    this.emulator = null;
   }
 
-  override guestFault(vcpu: number): void {
+  override guestFault(vcpu: number, _msr: number, write: boolean): void {
+    this.emulates(write ? 'kvm_emulate_wrmsr' : 'kvm_emulate_rdmsr');
     this.noticeVcpu(vcpu);
+    this.emulator = null;
   }
 
   override guestBranch(vcpu: number): void {
@@ -415,6 +439,11 @@ export class PartingWatch extends Observer implements RunningHears {
 
   override hostFault(pcpu: number): void {
     this.noticePcpu(pcpu);
+  }
+
+  override entered(vcpu: number): void {
+    this.entersGuest(vcpu, this.at(this.hostCode));
+    this.noticeVcpu(vcpu);
   }
 
   override entryFailed(vcpu: number): void {

@@ -1,4 +1,7 @@
-/** Who runs on a machine: its policy's hooks and its kernels' LBR drivers tell when they do. */
+/**
+ * Who runs on a machine: its policy's hooks and its kernels' LBR drivers tell when they do, and C
+ * code of a whole tree when it accesses an MSR.
+ */
 import type { Kernel } from '../guest/perf/kernel.js';
 import { driverOf } from '../guest/perf/kernel.js';
 import type { DriverKind, LbrDriver } from '../guest/perf/lbr_driver.js';
@@ -6,12 +9,15 @@ import { HOOK_NAMES, type HookName as PolicyHook } from '../host/policy/guarded.
 import type { LbrPolicy } from '../host/policy/policy.js';
 import type { MachineConfig } from '../machine/config.js';
 
-/** Code of a machine: a hook of the policy, a function of some kernel's perf, or hardware. */
+/**
+ * Code of a machine: a hook of the policy, a function of some kernel's perf, one of the KVM of a
+ * tree, or hardware.
+ */
 export interface Actor {
-  readonly who: 'hook' | 'perf' | 'hardware';
+  readonly who: 'hook' | 'perf' | 'kvm' | 'hardware';
   /** Name of the hook or the function; empty for hardware. */
   readonly name: string;
-  /** The kernel whose function it is; null if it is not perf's. */
+  /** The kernel whose function it is; null if it is none's. */
   readonly kernel: Kernel | null;
   /** The CPU that it runs on, as its kernel numbers it; the vCPU that a hook is about; or -1. */
   readonly cpu: number;
@@ -49,6 +55,8 @@ export interface RunningHears {
   enters(actor: Actor): void;
   /** @param result - what a hook has returned. */
   leaves(actor: Actor, result: unknown): void;
+  /** As `accesses` of DriverKind: codeUnderWay() says which code. */
+  accesses(kernel: Kernel, cpu: number): void;
 }
 
 type AnyFunction = (...args: readonly unknown[]) => unknown;
@@ -104,7 +112,7 @@ function tellingDriver(kind: DriverKind, hears: RunningHears): DriverKind {
     });
     return { boot: () => driver.boot(), ...Object.fromEntries(functions) } as LbrDriver;
   };
-  return { ...kind, create };
+  return { ...kind, create, accesses: (kernel, cpu) => hears.accesses(kernel, cpu) };
 }
 
 /** The same machine, whose code tells when it runs. */

@@ -146,10 +146,20 @@ export class KvmCode extends HostCode {
    * Whether perf has lent the registers of its pCPU to a vCPU; null in a tree where a guest's event
    * has them.
    */
-  isLentTo({ id }: Vcpu): boolean | null {
-    const at = this.instance.ask('vlbr_vcpu_view', this.kvm.files[id]) >> 2;
-    const registers = this.instance.ints()[at + VIEW_REGISTERS];
+  isLentTo(vcpu: Vcpu): boolean | null {
+    const registers = this.viewOf(vcpu, VIEW_REGISTERS);
     return registers === REGISTERS_BY_EVENT ? null : registers === REGISTERS_OF_GUEST;
+  }
+
+  /** Whether KVM has an event for the guest's LBR. */
+  hasLbrEvent(vcpu: Vcpu): boolean {
+    return this.viewOf(vcpu, VIEW_LBR_EVENT) !== 0;
+  }
+
+  /** A word of what KVM has of a vCPU now. */
+  private viewOf({ id }: Vcpu, word: number): number {
+    const at = this.instance.ask('vlbr_vcpu_view', this.kvm.files[id]) >> 2;
+    return this.instance.ints()[at + word];
   }
 
   /** Whether perf has lent the registers of a pCPU. */

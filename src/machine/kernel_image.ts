@@ -8,7 +8,7 @@ import { type Image, type ImageHooks, ImageInstance } from '../guest/image/insta
 import type { InstanceSnapshot } from '../guest/image/instance.js';
 import { sampleOf } from '../guest/image/sample.js';
 import * as view from '../guest/image/view.js';
-import type { Kernel } from '../guest/perf/kernel.js';
+import { driverOf, type Kernel } from '../guest/perf/kernel.js';
 import * as perf from '../guest/perf/perf_event.js';
 import { perf_event } from '../guest/perf/perf_structs.js';
 import { assert } from '../hw/assert.js';
@@ -67,8 +67,10 @@ export class KernelImage {
     const model = { ...config.model, pmu_version: config.pmu_version };
     // It boots on CPUs of its own.
     const bare = kernel.cpus.map(() => new BareCpu(model));
+    const { accesses } = driverOf(config);
     const hooks = {
       ...interruptions,
+      ...(accesses && { accesses: (cpu: number): void => accesses(kernel, cpu) }),
       print: (): void => {},
       warn: (file: string, line: number): void => output.warned(file, line),
       record: (cpu: number, event: number, bytes: Uint8Array): void =>

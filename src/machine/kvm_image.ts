@@ -170,6 +170,10 @@ export class KvmImage implements Hypervisor, TreeKvm {
     return this.code.isLentTo(vcpu);
   }
 
+  hasLbrEvent(vcpu: Vcpu): boolean {
+    return this.code.hasLbrEvent(vcpu);
+  }
+
   toggleWatchdog(pcpu: number): void {
     this.code.run(pcpu, 'vlbr_toggle_watchdog');
   }

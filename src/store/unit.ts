@@ -4,10 +4,9 @@
  */
 import { ACTIONS_PER_RUN, type Report, reportOf } from '../campaign/campaign.js';
 import { runUnit, type Unit as Range } from '../campaign/campaign.js';
-import { causeKey, partingOf } from '../campaign/because.js';
+import { PartingBench } from '../campaign/because.js';
 import type { Found, ShapeFound, Words } from '../campaign/found.js';
 import { type KernelList, listFor } from '../campaign/kernel_lists.js';
-import type { ReplayCase } from '../campaign/replay_file.js';
 import { scheduleOf, ShapeCampaign, wordsOf } from '../campaign/shape_campaign.js';
 import type { DriverKind } from '../guest/perf/lbr_driver.js';
 import type { LbrPolicy } from '../host/policy/policy.js';
@@ -26,7 +25,7 @@ export interface Failure {
   readonly own: boolean;
   /** Index in the kernel's list of what it breaks by itself; -1 for what is not on it. */
   readonly known: number;
-  /** Which code has decided it (because.ts). */
+  /** Which code has decided it (judge/cause.ts). */
   readonly cause: string;
 }
 
@@ -98,6 +97,8 @@ export function doUnit(options: UnitOptions, unit: Unit): UnitDone | null {
 class Subject {
   private readonly options: UnitOptions;
   private readonly list: KernelList;
+  /** By shape. */
+  private readonly partings: Map<number, PartingBench> = new Map();
 
   constructor(options: UnitOptions) {
     this.options = options;
@@ -149,17 +150,14 @@ class Subject {
   }
 
   private causeOf({ property, own }: Omit<Failure, 'cause'>, { shape, words }: Example): string {
-    const replay = this.caseOf(property, shape, scheduleOf(words));
-    return causeKey(partingOf(replay, own ? 'kernel' : 'policy'));
+    const bench = this.partings.get(shape) ?? new PartingBench(this.configOn(shape));
+    this.partings.set(shape, bench);
+    return bench.causeOf(scheduleOf(words), { property, by: own ? 'kernel' : 'policy' });
   }
 
   private configOn(shape: number): MachineConfig {
     const { asked, target, model, policy, driver } = this.options;
     return { shape: asked.shapes[shape], model, kernel: target.kernel, policy, driver };
-  }
-
-  private caseOf(property: PropertyName, shape: number, schedule: Schedule): ReplayCase {
-    return { config: this.configOn(shape), property, schedule, whose: null };
   }
 
   /** What is made short is to fail for the same cause. */
@@ -174,9 +172,10 @@ class Subject {
     const short =
       cause(first) === failure.cause
         ? first
-        : campaign.shrink(scheduleOf(words), (schedule) =>
-            cause(schedule) === failure.cause ? failsAt(schedule) : -1,
-          );
+        : campaign.shrink(scheduleOf(words), (schedule) => {
+            const at = failsAt(schedule);
+            return at >= 0 && cause(schedule) === failure.cause ? at : -1;
+          });
     return alive() ? { shape, words: wordsOf(short) } : null;
   }
 

@@ -1,25 +1,34 @@
 /** Why a property breaks, in words: where the machine parts, what decided it, what should be. */
-import { partingOf } from '../campaign/because.js';
+import { PartingBench } from '../campaign/because.js';
 import type { Breaker, ReplayCase } from '../campaign/replay_file.js';
 import { ascii, wrap } from '../console/text.js';
+import { driverOf } from '../guest/perf/kernel.js';
 import type { CpuModel } from '../hw/cpu_models.js';
-import type { Point, WrongValue } from '../judge/parting.js';
+import { causeKey } from '../judge/cause.js';
 import type { PropertyName } from '../judge/properties.js';
 import type { Actor } from '../judge/running.js';
+import type { Point, WrongValue } from '../judge/trails.js';
 import type { Value } from '../judge/view.js';
+import type { MachineConfig } from '../machine/config.js';
 import { isLbrMsr, msrName, msrSlot, valueText } from './msr_name.js';
 import { registerText } from './record_text.js';
 
 /** Why the property of a case breaks. */
 export interface Because {
+  /** The key of its cause (judge/cause.ts). */
+  readonly cause: string;
   /** Number of the action, from 1, in which the machine parts from the reference machine. */
   readonly step: number;
   /** Name of the hook or the kernel function that decided it, or `hardware`. */
   readonly decidedBy: string;
   /** Whose that is, in words: `policy merged`, `the host's perf`. */
   readonly of: string;
-  /** The hook that has called the function, if one has. */
+  /** Where its C is defined, if it is C of a tree: `arch/x86/kvm/vmx/pmu_intel.c:237`. */
+  readonly at?: string;
+  /** The hook, or the function of the tree's KVM, that has called it, if one has. */
   readonly calledBy?: string;
+  /** Where that is defined, likewise. */
+  readonly calledAt?: string;
   /** What should have been there. */
   readonly expected: string;
   /** What was there. */
@@ -59,20 +68,31 @@ const EXPECTED: Readonly<Record<PropertyName, string>> = {
  * Returns null if nobody breaks it.
  */
 export function becauseOf(replay: ReplayCase, breaker: Breaker, text: string): Because | null {
-  const parting = partingOf(replay, breaker);
-  if (parting === null) return null;
+  if (breaker === 'nobody') return null;
+  const { property, config, schedule } = replay;
+  const parting = new PartingBench(config).partingOf(schedule, { property, by: breaker });
   const { point, wrong } = parting;
-  const { property, config } = replay;
-  const { within } = point;
+  const { by, within } = point;
+  const at = placeOf(by, config);
+  const calledAt = placeOf(within, config);
   return {
+    cause: causeKey(parting),
     step: point.step + 1,
-    decidedBy: nameOf(point.by),
+    decidedBy: nameOf(by),
     of: ownerOf(point, breaker, config.policy.name),
+    ...(at === undefined ? {} : { at }),
     ...(within === null ? {} : { calledBy: within.name }),
+    ...(calledAt === undefined ? {} : { calledAt }),
     ...(wrong === null
       ? { expected: ascii(EXPECTED[property]), found: text }
       : valuesOf(config.model, wrong, config.shape.vcpus)),
   };
+}
+
+/** Where the C of a function is defined; a hook may have the name of one. */
+function placeOf(actor: Actor | null, config: MachineConfig): string | undefined {
+  const isC = actor !== null && actor.who !== 'hook';
+  return isC ? driverOf(config).definitions?.get(actor.name) : undefined;
 }
 
 function nameOf({ who, name }: Actor): string {
@@ -83,6 +103,8 @@ function ownerOf({ by }: Point, breaker: Breaker, policy: string): string {
   switch (by.who) {
     case 'hook':
       return `policy ${policy}`;
+    case 'kvm':
+      return 'KVM';
     case 'perf':
       return breaker === 'kernel' ? "the guest's perf" : "the host's perf";
     default:
@@ -105,10 +127,15 @@ function valuesOf(
 }
 
 /** The reason in words: step, who decided it, expected, found. */
-export function becauseText({ step, decidedBy, of, calledBy, expected, found }: Because): string {
-  const who = decidedBy === 'hardware' ? decidedBy : `${decidedBy}() of ${of}`;
-  const caller = calledBy === undefined ? '' : `, called by ${calledBy}()`;
+export function becauseText(because: Because): string {
+  const { step, decidedBy, of, at, calledBy, calledAt, expected, found } = because;
+  const who = decidedBy === 'hardware' ? decidedBy : `${decidedBy}() of ${of}${placeText(at)}`;
+  const caller = calledBy === undefined ? '' : `, called by ${calledBy}()${placeText(calledAt)}`;
   return `#${step}, ${who}${caller}; expected ${expected}; found ${found}`;
+}
+
+function placeText(place: string | undefined): string {
+  return place === undefined ? '' : ` (${place})`;
 }
 
 /** The same, wrapped. @param indent - what each line begins with. */

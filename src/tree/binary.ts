@@ -1,4 +1,5 @@
-/** A compiled lbr.c, which carries a note of its origin. */
+/** A compiled lbr.c. It carries a note of its origin, and of where its functions are. */
+import type { Definitions } from '../guest/perf/lbr_driver.js';
 import { STATICS_END } from './driver.js';
 import type {
   WasmExports,
@@ -22,6 +23,7 @@ export interface KernelBinary {
   readonly bytes: Uint8Array;
   readonly module: WasmModule;
   readonly info: KernelInfo;
+  readonly definitions: Definitions;
   /** Byte address of the static data, and its size in words. */
   readonly staticsFrom: number;
   readonly staticWords: number;
@@ -35,6 +37,8 @@ export class KernelBinaryError extends Error {
 /** Custom sections that hold a KernelInfo as JSON: of a compiled lbr.c, and of an image. */
 const SECTION = 'vlbr.kernel';
 export const IMAGE_SECTION = 'vlbr.image';
+/** That of either which holds its definitions, as JSON: a name with its place after the other. */
+const DEFINITIONS_SECTION = 'vlbr.definitions';
 
 /** A number in the form in which WebAssembly writes sizes: LEB128. */
 function leb128(value: number): number[] {
@@ -54,13 +58,20 @@ export function withInfo(
   info: KernelInfo,
   section: string = SECTION,
 ): Uint8Array {
-  const name = Buffer.from(section);
-  const body = Buffer.concat([Uint8Array.from(leb128(name.length)), name, json(info)]);
-  return Buffer.concat([wasm, Uint8Array.from([0, ...leb128(body.length)]), body]);
+  return withNote(wasm, section, info);
 }
 
-function json(info: KernelInfo): Uint8Array {
-  return Buffer.from(JSON.stringify(info));
+/** A module with a note of where its functions are defined. */
+export function withDefinitions(wasm: Uint8Array, definitions: Definitions): Uint8Array {
+  return withNote(wasm, DEFINITIONS_SECTION, [...definitions]);
+}
+
+/** Adds a custom section, which engines pass over. */
+function withNote(wasm: Uint8Array, section: string, note: unknown): Uint8Array {
+  const name = Buffer.from(section);
+  const content = Buffer.from(JSON.stringify(note));
+  const body = Buffer.concat([Uint8Array.from(leb128(name.length)), name, content]);
+  return Buffer.concat([wasm, Uint8Array.from([0, ...leb128(body.length)]), body]);
 }
 
 function none(): number {
@@ -91,13 +102,25 @@ export function kernelBinary(bytes: Uint8Array): KernelBinary {
   if (end > STATICS_END) {
     throw new KernelBinaryError(`its static data takes ${end - from} bytes; there is room for 60k`);
   }
-  return { bytes, module, info, staticsFrom: from, staticWords: Math.ceil((end - from) / 4) };
+  const definitions = definitionsOf(module);
+  const staticWords = Math.ceil((end - from) / 4);
+  return { bytes, module, info, definitions, staticsFrom: from, staticWords };
 }
 
-/** The note of a module under a name, or null. */
+/** The note of a module's origin under a name, or null. */
 export function infoOf(module: WasmModule, name: string = SECTION): KernelInfo | null {
+  return noteOf(module, name) as KernelInfo | null;
+}
+
+/** Where the functions of a module are defined; nothing for one that does not say. */
+export function definitionsOf(module: WasmModule): Definitions {
+  const note = noteOf(module, DEFINITIONS_SECTION) as readonly [string, string][] | null;
+  return new Map(note ?? []);
+}
+
+function noteOf(module: WasmModule, name: string): unknown {
   const [section] = WebAssembly.Module.customSections(module, name);
-  return section === undefined ? null : (JSON.parse(Buffer.from(section).toString()) as KernelInfo);
+  return section === undefined ? null : JSON.parse(Buffer.from(section).toString());
 }
 
 /** @throws KernelBinaryError if the bytes are no WebAssembly. */

@@ -5,13 +5,15 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import envPaths from 'env-paths';
-import { type KernelBinary, kernelBinary, withInfo } from './binary.js';
+import type { Definitions } from '../guest/perf/lbr_driver.js';
+import { type KernelBinary, kernelBinary, withDefinitions, withInfo } from './binary.js';
+import { definitionsIn } from './definitions.js';
 import { driftMacros, includedHeaders } from './drift.js';
 import { KernelError } from './errors.js';
 import { explain } from './explain.js';
 import { COUNT_ARCS, GCOV_C } from './gcov/gcov.js';
 import { place } from './place.js';
-import type { KernelSource } from './source.js';
+import { type KernelSource, LBR_PATH } from './source.js';
 import { discard, scratchFolder } from './scratch.js';
 
 /** The build puts a copy beside the code. */
@@ -92,8 +94,13 @@ function contentKey({ text, info }: KernelSource): string {
   const hash = createHash('sha256');
   const shim = readdirSync(SHIM).sort();
   for (const name of shim) hash.update(readFileSync(join(SHIM, name)));
-  hash.update(JSON.stringify([text, info, COMPILE, LINK, clang(['--version'])]));
+  const parts = [text, info, COMPILE, LINK, clang(['--version']), [...definitionsOf(text)]];
+  hash.update(JSON.stringify(parts));
   return hash.digest('hex');
+}
+
+function definitionsOf(text: string): Definitions {
+  return definitionsIn([[LBR_PATH, text]]);
 }
 
 function compileKernel(source: KernelSource): Uint8Array {
@@ -136,7 +143,8 @@ function compileIn(
   const run = (args: readonly string[]): void => compile([...flags, ...args], folder, source);
   run([...lbrFlags, '-c', 'intel/lbr.c', '-o', 'lbr.o']);
   run([...LINK, 'driver.c', ...parts, 'lbr.o', '-o', 'out.wasm']);
-  return withInfo(readFileSync(join(folder, 'out.wasm')), source.info);
+  const wasm = withInfo(readFileSync(join(folder, 'out.wasm')), source.info);
+  return withDefinitions(wasm, definitionsOf(source.text));
 }
 
 /** Places lbr.c so that `#include "../perf_event.h"` and every other include find the shim. */

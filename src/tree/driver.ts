@@ -265,6 +265,7 @@ class CDriver implements LbrDriver {
 export function kernelDriver(binary: KernelBinary): DriverKind {
   return {
     name: 'kernel',
+    definitions: binary.definitions,
     staticWords: binary.staticWords,
     records: () => RECORDS,
     createMemory: (layout) => new SharedMemory(layout, binary),

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Report } from '../../src/campaign/campaign.js';
 import { runCampaign } from '../../src/campaign/campaign.js';
-import { causeKey, partingOf } from '../../src/campaign/because.js';
+import { PartingBench } from '../../src/campaign/because.js';
 import { scheduleOf } from '../../src/campaign/shape_campaign.js';
 import { listFor } from '../../src/campaign/kernel_lists.js';
 import {
@@ -25,8 +25,8 @@ const runs = (from: number, to: number): RunsDone => {
 const causeOf = ({ property, own }: Failure, { shape, words }: Example): string => {
   const [policy, model] = [policyOf('merged'), cpuModel('haswell/4')];
   const config = { shape: ASKED.shapes[shape], model, kernel: '7.3', policy } as const;
-  const replay = { config, property, schedule: scheduleOf(words), whose: null };
-  return causeKey(partingOf(replay, own ? 'kernel' : 'policy'));
+  const by = own ? 'kernel' : 'policy';
+  return new PartingBench(config).causeOf(scheduleOf(words), { property, by });
 };
 
 describe('a unit of runs', () => {

@@ -1,9 +1,17 @@
 /** Why each kept schedule breaks: the step, the code that decided, and the values. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { breakerOf, parseReplayText, type ReplayCase } from '../../src/campaign/replay_file.js';
+import {
+  breakerOf,
+  parseReplayText,
+  type ReplayCase,
+  withDriver,
+} from '../../src/campaign/replay_file.js';
 import { type Because, becauseLines, becauseOf } from '../../src/tell/because.js';
 import { timeline } from '../../src/tell/timeline.js';
+import { LBR_PATH } from '../../src/tree/source.js';
+import { kernelDriver } from '../../src/tree/driver.js';
+import { installedBinary, installedSource } from '../rig/installed_kernel.js';
 
 const GOLDEN = new URL('../golden/', import.meta.url);
 const FILES = readdirSync(GOLDEN).filter((name) => /^\d{3}-/.test(name));
@@ -90,6 +98,7 @@ describe('because', () => {
 
   it('a wrong record is told with what should be there, and whose it is', () => {
     expect(because('001')).toEqual({
+      cause: 'perf:__intel_pmu_lbr_restore of the host',
       step: 8,
       decidedBy: '__intel_pmu_lbr_restore',
       of: "the host's perf",
@@ -131,8 +140,19 @@ describe('because', () => {
     expect(timeline(caseOf('007'))).toMatchObject({ because: null });
   });
 
+  it.skipIf(installedSource === null)('a function of a compiled lbr.c has its line there', () => {
+    const replay = withDriver(caseOf('001'), kernelDriver(installedBinary()));
+    const why = becauseOf(replay, breakerOf(replay), 'what was found');
+    expect([why?.step, why?.decidedBy]).toEqual([8, '__intel_pmu_lbr_restore']);
+    const [path, line] = why?.at?.split(':') ?? [];
+    expect(path).toBe(LBR_PATH);
+    const lines = installedSource?.text.split('\n') ?? [];
+    expect(lines[Number(line) - 1]).toContain('__intel_pmu_lbr_restore(');
+  });
+
   it('hardware is no function', () => {
-    const why = { step: 2, decidedBy: 'hardware', of: 'the machine', expected: 'a', found: 'b' };
+    const who = { cause: 'hardware', decidedBy: 'hardware', of: 'the machine' };
+    const why = { ...who, step: 2, expected: 'a', found: 'b' };
     expect(becauseLines(why, '  ')).toEqual(['  because: #2, hardware; expected a; found b']);
   });
 });

@@ -11,6 +11,7 @@ import { assert } from '../../hw/assert.js';
 import { textAt, type WasmGlobal, type WasmMemory, type WasmModule } from './webassembly.js';
 import { WebAssembly } from './webassembly.js';
 import { Arcs, type Counted } from './arcs.js';
+import { callers } from './callers.js';
 import { cpuidOf, familyAndModel, featureNames, STEPPING } from './cpuid.js';
 import { type Answer, answers, type Asking } from './imports.js';
 import type { FunctionType, ModuleTypes } from './module_types.js';
@@ -36,6 +37,8 @@ export interface ImageHooks {
   nmiReturns(cpu: number): void;
   /** Whether the CPU's function is to be left before the access that it is about to make. */
   leave(cpu: number, msr: number): boolean;
+  /** A CPU is about to access an MSR, to write a VMCS or to enter a guest. */
+  accesses?(cpu: number): void;
   print(line: string): void;
   /** A WARN_ON at a line of a file of the tree. */
   warn(file: string, line: number): void;
@@ -211,7 +214,7 @@ export class ImageInstance implements Asking {
 
   private unknown(name: string): Answer {
     return () => {
-      const caller = /^ +at (\w+) \(wasm:/m.exec(new Error().stack ?? '')?.[1] ?? 'the kernel';
+      const [caller = 'the kernel'] = callers();
       throw new UnknownImport(`${caller}() calls ${name}(), which vlbr does not answer`);
     };
   }
@@ -226,6 +229,7 @@ export class ImageInstance implements Asking {
       vlbr_nmi_return: (): void => this.hooks.nmiReturns(this.cpu),
       vlbr_read_msr: (msr: number, safe: number): number => {
         if (this.leaves(msr)) return 0;
+        this.hooks.accesses?.(this.cpu);
         this.safe = safe !== 0;
         port = this.ports[this.cpu];
         const low = port.rdmsr(msr);
@@ -235,6 +239,7 @@ export class ImageInstance implements Asking {
       vlbr_msr_high: () => port.edx,
       vlbr_write_msr: (msr: number, low: number, high: number, safe: number): void => {
         if (this.leaves(msr)) return;
+        this.hooks.accesses?.(this.cpu);
         this.safe = safe !== 0;
         port = this.ports[this.cpu];
         fault = port.wrmsr(msr, low, high);
@@ -259,13 +264,16 @@ export class ImageInstance implements Asking {
       vlbr_vmcs_read: (field: number): number => vmx().vmread(this.cpu, field),
       vlbr_vmcs_is_current: (): number => (vmx().isCurrent(this.cpu) ? 1 : 0),
       vlbr_vmcs_high: (): number => vmx().high,
-      vlbr_vmcs_write: (field: number, low: number, high: number): void =>
-        vmx().vmwrite(this.cpu, field, low, high),
+      vlbr_vmcs_write: (field: number, low: number, high: number): void => {
+        this.hooks.accesses?.(this.cpu);
+        vmx().vmwrite(this.cpu, field, low, high);
+      },
       vlbr_vmcs_clear: (region: bigint): void => vmx().vmclear(Number(region)),
       vlbr_vmcs_load: (region: bigint): void => vmx().vmptrld(this.cpu, Number(region)),
       vlbr_vm_enter: (registers: bigint): number => {
-        if (this.resumed() || !vmx().vmenter(this.cpu, Number(registers))) return 0;
-        this.unwind();
+        if (this.resumed()) return 0;
+        this.hooks.accesses?.(this.cpu);
+        if (vmx().vmenter(this.cpu, Number(registers))) this.unwind();
         return 0;
       },
       vlbr_schedule: (): void => {

@@ -25,9 +25,19 @@ export interface LbrDriver {
   intel_pmu_setup_lbr_filter(kernel: Kernel, event: perf_event): number;
 }
 
+/** Where C functions are defined, by name: `arch/x86/events/intel/lbr.c:390`. */
+export type Definitions = ReadonlyMap<string, string>;
+
 /** What the kernels of a machine run in place of lbr.c. */
 export interface DriverKind {
   readonly name: string;
+  /** Those of its C; none for the port, and for a module that does not say. */
+  readonly definitions?: Definitions;
+  /**
+   * Called before C code of an image accesses an MSR, writes a VMCS or enters a guest, as a CPU of
+   * a kernel: callers() tells which code.
+   */
+  readonly accesses?: (kernel: Kernel, cpu: number) => void;
   /** What guests run as a whole, as C code; the rest is then the port's, which shows it. */
   readonly image?: Image;
   /** Words of static data that each kernel keeps. */

@@ -4,9 +4,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { assert } from '../../hw/assert.js';
-import type { DriverKind } from '../../guest/perf/lbr_driver.js';
+import type { Definitions, DriverKind } from '../../guest/perf/lbr_driver.js';
 import { PORT } from '../../guest/perf/lbr_port.js';
-import { compiled, IMAGE_SECTION, infoOf, type KernelInfo, withInfo } from '../binary.js';
+import { compiled, definitionsOf, IMAGE_SECTION, infoOf, type KernelInfo } from '../binary.js';
+import { withDefinitions, withInfo } from '../binary.js';
+import { definitionsIn } from '../definitions.js';
 import { versionOf } from '../source.js';
 import { BareCpu } from '../../guest/image/bare_cpu.js';
 import { buildImage, type ImageOptions } from './build.js';
@@ -20,6 +22,7 @@ export interface TreeImage extends Image {
   readonly bytes: Uint8Array;
   /** The hash is that of all files of the tree that are compiled, one after the other. */
   readonly info: KernelInfo;
+  readonly definitions: Definitions;
 }
 
 /** An image that was built from a tree just now. */
@@ -55,14 +58,15 @@ export async function folderImage(
   const built = await buildImage(tree, cache, options);
   const hash = createHash('sha256');
   const files = [...filesOf(tree), ...(options.kvm === true ? kvmFilesOf(tree) : [])];
-  for (const file of files) hash.update(readFileSync(join(tree, file)));
+  const texts = files.map((file) => {
+    const bytes = readFileSync(join(tree, file));
+    hash.update(bytes);
+    return [file, bytes.toString()] as const;
+  });
   const makefile = join(tree, 'Makefile');
   const version = existsSync(makefile) ? versionOf(readFileSync(makefile, 'utf8')) : 'unknown';
-  const bytes = withInfo(
-    built,
-    { version, sha256: hash.digest('hex'), whole: true },
-    IMAGE_SECTION,
-  );
+  const info: KernelInfo = { version, sha256: hash.digest('hex'), whole: true };
+  const bytes = withDefinitions(withInfo(built, info, IMAGE_SECTION), definitionsIn(texts));
   const image = imageOf(bytes);
   assert(image !== null, 'an image has a note of its origin');
   return { ...image, files };
@@ -79,12 +83,12 @@ export function imageOf(bytes: Uint8Array): TreeImage | null {
   if (info === null) return null;
   const types = moduleTypes(bytes);
   const counted = types.exports.has('gcov_table') ? { counted: new Counted() } : {};
-  return { bytes, info, module, types, ...counted };
+  return { bytes, info, module, types, definitions: definitionsOf(module), ...counted };
 }
 
 /** The whole path of an image as what kernels run: the port is what it is seen through. */
-export function imageDriver(image: Image): DriverKind {
-  return { ...PORT, name: 'kernel', image };
+export function imageDriver(image: TreeImage): DriverKind {
+  return { ...PORT, name: 'kernel', image, definitions: image.definitions };
 }
 
 /** What a kernel did when it booted on a CPU model. */

@@ -15,7 +15,8 @@ function commit(n: number, subject = `change ${n}`): Commit {
   return { hash, subject, author: 'A <a@b>', date: '2026-02-03T04:05:06+01:00' };
 }
 
-const BECAUSE = { step: 1, decidedBy: 'f', of: 'policy always', expected: 'x', found: 'y' };
+const WHO = { cause: 'hook:f', decidedBy: 'f', of: 'policy always' };
+const BECAUSE = { ...WHO, step: 1, expected: 'x', found: 'y' };
 const SHAPE = { vms: 1, vcpus: 1, tasks: 1, pcpus: 1 };
 const names = { policy: 'always', property: 'no-fault', cpu: 'skylake', kernel: '6.1' };
 

@@ -77,7 +77,7 @@ describe('vlbr campaign', () => {
     );
     expect(stdout).toContain('runs: 8,200 of 8,200');
     expect(stdout).toMatch(/^ +whose +property +met +from run +actions +decided by$/m);
-    expect(stdout).toMatch(/^\d +merged +no-fault +\d+ +0 +1 +set_msr$/m);
+    expect(stdout).toMatch(/^\d +merged +no-fault +\d+ +0 +1 +hook:set_msr$/m);
     expect(stdout).toMatch(/^6 verdicts, 0 unexpected$/m);
     expect(stdout).not.toContain('--show');
     expect(stdout.split('\n').filter((line) => line.length > 72)).toEqual([]);

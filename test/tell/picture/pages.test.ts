@@ -22,7 +22,8 @@ function evilTold(): Told {
     samples: [{ vcpu: null, pcpu: 0, branches: [EVIL] }],
     accesses: step.accesses.map((access) => ({ ...access, text: EVIL, msr: EVIL })),
   }));
-  const because = { step: 8, decidedBy: EVIL, of: EVIL, expected: EVIL, found: EVIL };
+  const who = { cause: EVIL, decidedBy: EVIL, of: EVIL, at: EVIL, calledBy: EVIL, calledAt: EVIL };
+  const because = { ...who, step: 8, expected: EVIL, found: EVIL };
   const evil = { ...story, policy: EVIL, property: EVIL, text: EVIL, token: EVIL, because, steps };
   return { story: evil, title: EVIL, guest: EVIL, says: [EVIL], replayWords: [EVIL] };
 }
