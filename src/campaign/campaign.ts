@@ -26,6 +26,8 @@ export type Verdict = 'holds' | 'fails' | 'vacuous' | 'not applicable';
 export interface Counterexample extends Replay {
   /** What broke, in one line. */
   readonly text: string;
+  /** The key of its cause (judge/cause.ts). */
+  readonly cause: string;
   /** Whether a bounded search has proved that no schedule is shorter. */
   readonly label: 'minimal' | 'shrunk';
 }
@@ -40,7 +42,10 @@ export interface Result {
   readonly reason: string;
   readonly runs: number;
   readonly reach: Readonly<Record<string, number>>;
+  /** The shortest that is known; null unless the property fails. */
   readonly counterexample: Counterexample | null;
+  /** The shortest of each other cause of the failure that was met, the shortest first. */
+  readonly otherCauses: readonly Counterexample[];
 }
 
 /**
@@ -244,6 +249,14 @@ class PolicyCampaign {
     return from.counterexample(best.schedule, property, own);
   }
 
+  /** What breaks a property: the shortest schedule of each cause, the shortest of all first. */
+  private causes(property: number): Counterexample[] {
+    const all = this.shapes.flatMap((shape) =>
+      shape.shrunk(property).map(({ schedule }) => shape.counterexample(schedule, property, false)),
+    );
+    return oneForEachCause(all);
+  }
+
   /** What the kernel breaks: for each entry of its list the shortest, and one that is on none. */
   private kernelFinding(property: PropertyName): KernelFinding[] {
     const p = PROPERTY[property];
@@ -270,10 +283,11 @@ class PolicyCampaign {
     const common = { policy: this.policy.name, property: name, runs: found.runs, reach };
     if (nothing !== null) {
       const verdict = 'not applicable';
-      return { ...common, verdict, expected: verdict, reason: nothing, counterexample: null };
+      const none = { counterexample: null, otherCauses: [] };
+      return { ...common, verdict, expected: verdict, reason: nothing, ...none };
     }
     const p = PROPERTY[name];
-    const counterexample = this.shortest(p, false, (shape) => shape.shrunk(p));
+    const [counterexample = null, ...otherCauses] = this.causes(p);
     const known = knownFailure(policy, name, model, kernel);
     const verdict =
       counterexample !== null ? 'fails' : reach[property.reach] === 0 ? 'vacuous' : 'holds';
@@ -284,8 +298,16 @@ class PolicyCampaign {
     const seldom = known !== null && isSeldom(policy, name);
     const lenient = seldom || (given && (known !== null || verdict === 'vacuous'));
     const expected = lenient ? verdict : known === null ? 'holds' : 'fails';
-    return { ...common, verdict, expected, reason: known ?? '', counterexample };
+    return { ...common, verdict, expected, reason: known ?? '', counterexample, otherCauses };
   }
+}
+
+/** The shortest of each cause, of equals the first; the shortest of all is the first. */
+export function oneForEachCause(all: readonly Counterexample[]): Counterexample[] {
+  const byLength = all.toSorted((a, b) => a.actions.length - b.actions.length);
+  return [...new Set(byLength.map(({ cause }) => cause))].flatMap(
+    (key) => byLength.find(({ cause }) => cause === key) ?? [],
+  );
 }
 
 function reachOf({ shapes }: Found): Record<string, number> {

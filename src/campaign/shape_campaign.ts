@@ -8,6 +8,7 @@ import { ACTION_WORDS, performAt, Schedule } from '../schedule/schedule.js';
 import { type FailsAt, shrink } from '../schedule/shrink.js';
 import { ACTION_NAMES, type ActionName } from '../schedule/table.js';
 import { encodeToken, type Replay, replayOf } from '../schedule/token.js';
+import { PartingBench } from './because.js';
 import type { Counterexample } from './campaign.js';
 import { KEPT_PER_SHAPE, type ShapeFound, type Words } from './found.js';
 import { type KernelList, knownIn, type KnownFinding, listFor } from './kernel_lists.js';
@@ -43,6 +44,8 @@ export class ShapeCampaign {
   private readonly config: MachineConfig;
   private readonly generator: Generator;
   private readonly schedule: Schedule = new Schedule();
+  /** Made when it is needed. */
+  private partings: PartingBench | null = null;
 
   /** The schedule of the last run. */
   get lastSchedule(): Schedule {
@@ -202,7 +205,10 @@ export class ShapeCampaign {
   /** A schedule that fails here, for a report. */
   counterexample(schedule: Schedule, property: number, own: boolean): Counterexample {
     const text = this.detail(schedule, property, own);
-    return { ...this.replay(schedule, property), text, label: 'shrunk' };
+    this.partings ??= new PartingBench(this.config);
+    const by = own ? 'kernel' : 'policy';
+    const cause = this.partings.causeOf(schedule, { property: PROPERTY_NAMES[property], by });
+    return { ...this.replay(schedule, property), text, cause, label: 'shrunk' };
   }
 
   /** Number of actions up to the one in which the driver throws, 0 for the boot, or -1. */

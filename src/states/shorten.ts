@@ -11,7 +11,7 @@ import { PROPERTY, type PropertyName } from '../judge/properties.js';
 import type { MachineConfig, Shape } from '../machine/config.js';
 import { accessesMost } from '../machine/guest_call.js';
 import { interruptionsIn, type Schedule } from '../schedule/schedule.js';
-import type { Counterexample, Result } from '../campaign/campaign.js';
+import { type Counterexample, oneForEachCause, type Result } from '../campaign/campaign.js';
 import { ShapeCampaign } from '../campaign/shape_campaign.js';
 import { Bench } from '../campaign/trial.js';
 import { type Group, GROUP_NAMES } from '../schedule/explored.js';
@@ -72,12 +72,13 @@ export function shorten(results: readonly Result[], options: ShortenOptions): Re
 
 function labelled(result: Result, known: Shorter | undefined, whole: boolean): Result {
   if (known === undefined) return result;
-  const { counterexample, atLeast } = known;
-  const minimal = whole && counterexample.actions.length <= atLeast;
-  return {
-    ...result,
-    counterexample: { ...counterexample, label: minimal ? 'minimal' : 'shrunk' },
-  };
+  const { atLeast } = known;
+  const all = [known.counterexample, result.counterexample ?? [], result.otherCauses].flat();
+  const [counterexample, ...otherCauses] = oneForEachCause(all).map((one) => {
+    const minimal = whole && one.actions.length <= atLeast;
+    return { ...one, label: minimal ? ('minimal' as const) : ('shrunk' as const) };
+  });
+  return { ...result, counterexample, otherCauses };
 }
 
 /** Explores one of the machines, notes what that says of each property, and says how it ended. */

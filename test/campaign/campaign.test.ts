@@ -9,7 +9,14 @@ import { Schedule } from '../../src/schedule/schedule.js';
 import type { CampaignOptions, Progress, Report } from '../../src/campaign/campaign.js';
 import { Bench } from '../../src/campaign/trial.js';
 import { drawOf } from '../../src/schedule/draw.js';
-import { DEFAULT_SHAPES, mergedReports, runCampaign } from '../../src/campaign/campaign.js';
+import {
+  type Counterexample,
+  DEFAULT_SHAPES,
+  mergedReports,
+  oneForEachCause,
+  runCampaign,
+} from '../../src/campaign/campaign.js';
+import { PartingBench } from '../../src/campaign/because.js';
 import { ShapeCampaign } from '../../src/campaign/shape_campaign.js';
 import { caseOf, replayToken } from '../../src/campaign/replay_file.js';
 import { encodeToken } from '../../src/schedule/token.js';
@@ -31,6 +38,15 @@ function options(more: Partial<CampaignOptions> = {}): CampaignOptions {
     schedules: [],
     ...more,
   };
+}
+
+let mergedResults: Report['results'] | null = null;
+
+/** What a campaign finds of `merged`, which fails for many causes. */
+function ofMerged(): Report['results'] {
+  const policies = [policyOf('merged')];
+  mergedResults ??= runCampaign(options({ policies, runs: 120 })).results;
+  return mergedResults;
 }
 
 function numbers(seed: number, run: number): number[] {
@@ -206,6 +222,27 @@ describe('runCampaign', () => {
     }
   });
 
+  it('a failure has the shortest schedule of each cause, no cause twice', () => {
+    let several = 0;
+    for (const { property, counterexample, otherCauses } of ofMerged()) {
+      if (counterexample === null) {
+        expect(otherCauses).toEqual([]);
+        continue;
+      }
+      const all = [counterexample, ...otherCauses];
+      several += otherCauses.length;
+      expect(new Set(all.map(({ cause }) => cause)).size).toBe(all.length);
+      const lengths = all.map(({ actions }) => actions.length);
+      expect(lengths).toEqual(lengths.toSorted((a, b) => a - b));
+      for (const found of all) {
+        const { config, schedule } = caseOf(found);
+        const again = new PartingBench(config).causeOf(schedule, { property, by: 'policy' });
+        expect(again).toBe(found.cause);
+      }
+    }
+    expect(several).toBeGreaterThan(3);
+  });
+
   it('a campaign always gives a sign of life at each replay while it shrinks failures', () => {
     let signs = 0;
     const alive = (): boolean => ++signs > 0;
@@ -286,5 +323,45 @@ describe('runCampaign', () => {
       ['holds, expected holds'],
       ['holds, expected fails'],
     ]);
+  });
+});
+
+describe('oneForEachCause', () => {
+  const found = (cause: string, actions: number, text: string): Counterexample => {
+    const [shape] = DEFAULT_SHAPES;
+    const act = { kind: 'halt', actor: 0, args: [] } as const;
+    const names = { policy: 'a', property: 'balanced', cpu: 'b', kernel: '6.1', shape, text };
+    const all = Array.from({ length: actions }, (): Action => act);
+    return { ...names, cause, actions: all, label: 'shrunk' };
+  };
+
+  it('keeps the shortest of each cause, of equals the first, and has the shortest first', () => {
+    const all = [found('a', 3, '1'), found('b', 2, '2'), found('a', 1, '3'), found('b', 2, '4')];
+    expect(oneForEachCause(all).map(({ text }) => text)).toEqual(['3', '2']);
+    expect(oneForEachCause([])).toEqual([]);
+  });
+});
+
+describe('the cause of a failure', () => {
+  it('is found on one machine for one schedule after the other, in any order', () => {
+    const [shape] = DEFAULT_SHAPES;
+    const config = { shape, model, kernel: '6.1', policy: policyOf('merged') } as const;
+    const cases = ofMerged().flatMap(({ counterexample, otherCauses }) =>
+      [counterexample ?? [], otherCauses].flat().filter((one) => one.shape === shape),
+    );
+    expect(cases.length).toBeGreaterThan(3);
+    const bench = new PartingBench(config);
+    for (const one of [...cases, ...cases.toReversed()]) {
+      const { property, schedule } = caseOf(one);
+      expect(bench.causeOf(schedule, { property, by: 'policy' })).toBe(one.cause);
+    }
+  });
+
+  it('can be asked only of a schedule that breaks the property', () => {
+    const [shape] = DEFAULT_SHAPES;
+    const bench = new PartingBench({ shape, model, kernel: '6.1', policy: policyOf('parked') });
+    const breach = { property: 'no-leak/vm', by: 'policy' } as const;
+    const schedule = Schedule.of([{ kind: 'halt', actor: 0, args: [] }]);
+    expect(() => bench.causeOf(schedule, breach)).toThrow('the property breaks as it did before');
   });
 });

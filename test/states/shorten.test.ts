@@ -41,6 +41,7 @@ function resultOf(policy: LbrPolicy, property: PropertyName, actions: Action[]):
     runs: 1,
     reach: {},
     counterexample,
+    otherCauses: [],
   };
 }
 
@@ -75,10 +76,20 @@ describe('shorten', () => {
         continue;
       }
       check(result.property, result.counterexample);
-      expect(result).toEqual({ ...before[i], counterexample: result.counterexample });
-      const [was, is] = [counterexample.actions.length, result.counterexample.actions.length];
-      expect(is).toBeLessThanOrEqual(was);
-      if (is < was) shorter++;
+      const { counterexample: is, otherCauses } = result;
+      expect(result).toEqual({ ...before[i], counterexample: is, otherCauses });
+      const keys = [is, ...otherCauses].map(({ cause }) => cause);
+      expect(new Set(keys).size).toBe(keys.length);
+      const known = [counterexample, ...before[i].otherCauses].map(({ cause }) => cause);
+      expect(keys).toEqual(expect.arrayContaining(known));
+      for (const other of otherCauses) {
+        check(result.property, other);
+        expect(other.actions.length).toBeGreaterThanOrEqual(is.actions.length);
+        if (other.label === 'minimal') expect(other.actions.length).toBe(is.actions.length);
+      }
+      const [was, now] = [counterexample.actions.length, is.actions.length];
+      expect(now).toBeLessThanOrEqual(was);
+      if (now < was) shorter++;
     }
     expect(shorter).toBeGreaterThan(0);
   });

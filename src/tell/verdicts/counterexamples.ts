@@ -100,14 +100,30 @@ export function counterexampleLines(
 ): string[] {
   return told.flatMap((one, i) => {
     const twin = told.slice(0, i).find((earlier) => isTwin(earlier, one));
-    const body = twin === undefined ? timelineLines(campaign, one) : twinLines(campaign, one, twin);
+    const body =
+      twin === undefined ? timelineLines(campaign, one.found) : twinLines(campaign, one, twin);
     const [title, ...why] = headOf(campaign, one);
-    return ['', colours.bold(title), ...why, ...body, replayLine(campaign, one)];
+    const own = ['', colours.bold(title), ...why, ...body, replayLine(campaign, one.found)];
+    return [...own, ...otherCauseLines(campaign, one)];
   });
 }
 
+/** The causes of the same failure besides that of its shortest counterexample. */
+function otherCauseLines(campaign: Campaign, { of }: Numbered): string[] {
+  if (!('result' in of)) return [];
+  const { otherCauses } = of.result;
+  return otherCauses.flatMap((found, i) => [
+    `  cause ${i + 2} of ${otherCauses.length + 1}: ${lengthText(found)}`,
+    ...timelineLines(campaign, found),
+    replayLine(campaign, found),
+  ]);
+}
+
+function lengthText({ actions, label }: Counterexample): string {
+  return `${plural(actions.length, 'action')} (${label})`;
+}
+
 function headOf({ byKernel }: Campaign, { number, found, of }: Numbered): string[] {
-  const { label, actions } = found;
   if ('finding' in of) {
     const { property, known } = of.finding;
     return [
@@ -120,9 +136,10 @@ function headOf({ byKernel }: Campaign, { number, found, of }: Numbered): string
       ),
     ];
   }
-  const { policy, property, verdict, expected, reason } = of.result;
+  const { policy, property, verdict, expected, reason, otherCauses } = of.result;
+  const causes = otherCauses.length === 0 ? '' : `, ${otherCauses.length + 1} causes`;
   const known = verdict === expected ? `known: ${ascii(reason)}` : 'not expected';
-  const what = `${policy} breaks ${property}: ${plural(actions.length, 'action')} (${label})`;
+  const what = `${policy} breaks ${property}: ${lengthText(found)}${causes}`;
   return [`${number}: ${what}`, ...wrap(known, '  ', '    ')];
 }
 
@@ -140,12 +157,12 @@ function twinLines({ model }: Campaign, { found }: Numbered, twin: Numbered): st
   ];
 }
 
-function timelineLines({ driver }: Campaign, { found }: Numbered): readonly string[] {
+function timelineLines({ driver }: Campaign, found: Counterexample): readonly string[] {
   return timeline(withDriver(caseOf(found), driver)).lines;
 }
 
 /** One word, however long, on a line of its own: it is there to be copied. */
-function replayLine({ driverWords }: Campaign, { found }: Numbered): string {
+function replayLine({ driverWords }: Campaign, found: Counterexample): string {
   const words = [...driverWords, ...policyWords(found.policy)];
   return `  ${['vlbr replay', encodeToken(found), ...words].join(' ')}`;
 }

@@ -34,9 +34,20 @@ export function verifyHtml(campaign: Campaign): string {
     ],
     properties,
     rows,
-    others: kernelFindings.map(({ known, counterexample }) =>
-      tellOf(campaign, counterexample, ofKernel(known)),
-    ),
+    others: [
+      ...results.flatMap((result) => otherCauses(campaign, result)),
+      ...kernelFindings.map(({ known, counterexample }) =>
+        tellOf(campaign, counterexample, ofKernel(known)),
+      ),
+    ],
+  });
+}
+
+/** The causes of a failure besides that of the counterexample in its cell. */
+function otherCauses(campaign: Campaign, { otherCauses: others }: Result): Told[] {
+  return others.map((found, i) => {
+    const told = tellOf(campaign, found, []);
+    return { ...told, title: `${told.title}, cause ${i + 2} of ${others.length + 1}` };
   });
 }
 

@@ -66,11 +66,16 @@ export function verifyJson(campaign: Campaign): JsonReport {
       windows: windowsIn(recording),
     })),
     actions,
-    results: results.map((result) => ({
-      ...result,
-      reason: ascii(result.reason),
-      counterexample: counterexampleJson(result.counterexample, campaign.driver),
-    })),
+    results: results.map(({ otherCauses, ...result }) => {
+      const found = [result.counterexample ?? [], otherCauses].flat();
+      const told = found.map((one) => toldJson(one, campaign.driver));
+      return {
+        ...result,
+        reason: ascii(result.reason),
+        counterexample: told[0]?.counterexample ?? null,
+        causes: told.map(({ cause }) => cause),
+      };
+    }),
     kernelList: {
       version: byKernel.list.version,
       own: byKernel.own,
@@ -79,7 +84,7 @@ export function verifyJson(campaign: Campaign): JsonReport {
     kernelFindings: kernelFindings.map(({ property, known, counterexample }) => ({
       property,
       known,
-      counterexample: counterexampleJson(counterexample, campaign.driver),
+      counterexample: toldJson(counterexample, campaign.driver).counterexample,
     })),
     interrupted,
     unexpected: losses.length,
@@ -88,13 +93,16 @@ export function verifyJson(campaign: Campaign): JsonReport {
   };
 }
 
-function counterexampleJson(
-  counterexample: Counterexample | null,
+/** A counterexample, and what of it is said of its cause. */
+function toldJson(
+  found: Counterexample,
   driver: DriverKind,
-): object | null {
-  if (counterexample === null) return null;
-  const { shape, actions, label } = counterexample;
-  const token = encodeToken(counterexample);
-  const { text, lines, because } = timeline(withDriver(caseOf(counterexample), driver));
-  return { shape, actions, token, label, text, because, timeline: lines };
+): { readonly counterexample: object; readonly cause: object } {
+  const { shape, actions, label, cause: key } = found;
+  const token = encodeToken(found);
+  const { text, lines, because } = timeline(withDriver(caseOf(found), driver));
+  return {
+    counterexample: { shape, actions, token, label, text, because, timeline: lines },
+    cause: { key, token, label, text, because },
+  };
 }

@@ -183,7 +183,8 @@ function legendLines(report: Report): string[] {
   const { results } = report;
   const lines: string[] = [];
   lines.push(...wrap(RANDOM_SAYS, '', '  '));
-  const labels = new Set(results.map(({ counterexample }) => counterexample?.label));
+  const found = results.flatMap(({ counterexample, otherCauses }) => [counterexample, otherCauses]);
+  const labels = new Set(found.flat().map((one) => one?.label));
   if (labels.has('minimal')) lines.push(...wrap(MINIMAL_SAYS, '', '  '));
   if (labels.has('shrunk'))
     lines.push('shrunk: the shortest schedule found; there may be a shorter');

@@ -12,7 +12,7 @@ import { policyOf } from '../../rig/machine.js';
 const model = cpuModel('skylake');
 const [shape] = DEFAULT_SHAPES;
 const properties: readonly PropertyName[] = ['no-leak/vm', 'no-needless-switch', 'balanced'];
-const report = runCampaign({
+const all = runCampaign({
   model,
   kernel: '6.1',
   shapes: [shape],
@@ -23,6 +23,8 @@ const report = runCampaign({
   seed: 1,
   schedules: [],
 });
+/** With one cause for each failure. */
+const report = { ...all, results: all.results.map((one) => ({ ...one, otherCauses: [] })) };
 
 function campaign(more: Partial<Campaign['report']> = {}): Campaign {
   const byKernel = { version: '6.1', list: listFor('6.1'), own: true, unknown: [], missing: [] };
@@ -105,6 +107,18 @@ describe('the page of vlbr verify', () => {
       ['merged', 'not judged', 'not judged'],
     ]);
     expect(page).not.toContain('not judged');
+  });
+
+  it('tells the other causes of a failure, and leads to each', () => {
+    const [found, ...rest] = report.results;
+    if (found.counterexample === null) throw new Error('never breaks no-leak/vm');
+    const otherCauses = [found.counterexample, found.counterexample];
+    const text = verifyHtml(campaign({ results: [{ ...found, otherCauses }, ...rest] }));
+    for (const n of [2, 3]) {
+      const title = `never breaks no-leak/vm, cause ${n} of 3`;
+      expect(text).toContain(`<li><a href="#never-no-leak-vm-${n}">${title}</a></li>`);
+      expect(text).toContain(`<article id="never-no-leak-vm-${n}"><h2>${title}</h2>`);
+    }
   });
 
   it('says what is not expected, what the kernel breaks, and that it was interrupted', () => {

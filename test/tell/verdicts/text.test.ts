@@ -15,6 +15,7 @@ import { exitCodeFor, lossesIn } from '../../../src/tell/verdicts/losses.js';
 import { checkShow, showWords } from '../../../src/tell/verdicts/counterexamples.js';
 import { verifyJson } from '../../../src/tell/verdicts/json.js';
 import { type Campaign, type Extent, verifyText } from '../../../src/tell/verdicts/text.js';
+import { parseAction } from '../../../src/schedule/action_text.js';
 import { encodeToken } from '../../../src/schedule/token.js';
 import type { Counterexample, Report, Result, Verdict } from '../../../src/campaign/campaign.js';
 import { DEFAULT_SHAPES } from '../../../src/campaign/campaign.js';
@@ -30,7 +31,7 @@ function counterexample(policy: string, property: PropertyName): Counterexample 
   const names = { policy, property, cpu: model.name, kernel: '6.1' };
   const actions = [{ kind: 'fork', actor: 0, args: [] }] as const;
   const text = 'v0: what the host\u2019s code did';
-  return { ...names, shape, actions, text, label: 'shrunk' };
+  return { ...names, shape, actions, text, cause: 'hook:get_msr', label: 'shrunk' };
 }
 
 function result(
@@ -42,7 +43,8 @@ function result(
 ): Result {
   const reach = Object.fromEntries(REACH_NAMES.map((name, i) => [name, 1000 ** (i % 3)]));
   const found = verdict === 'fails' ? counterexample(policy, property) : null;
-  return { policy, property, verdict, expected, reason, runs: 5, reach, counterexample: found };
+  const told = { counterexample: found, otherCauses: [] };
+  return { policy, property, verdict, expected, reason, runs: 5, reach, ...told };
 }
 
 const BY_KERNEL = {
@@ -141,6 +143,32 @@ describe('verifyText', () => {
     expect(printed).toMatch(/^random: a verdict is of the schedules that were run; vlbr explore/m);
     expect(whole(campaign([minimal]))).not.toMatch(/^shrunk:/m);
     expect(whole(campaign([other]))).not.toMatch(/^minimal:/m);
+  });
+
+  it('a failure of several causes says how many, and tells each below the shortest', () => {
+    const broken = result('never', 'no-leak/vm', 'fails', 'fails');
+    const found = counterexample('never', 'no-leak/vm');
+    const call = { kind: 'call', actor: 0, args: [3, 0] } as const;
+    const other = (n: number): Counterexample => ({
+      ...found,
+      cause: `hook:cause_${n}`,
+      actions: [...found.actions, ...Array.from({ length: n }, () => call)],
+    });
+    const otherCauses = [other(1), { ...other(2), label: 'minimal' as const }];
+    const printed = whole(campaign([{ ...broken, otherCauses }]));
+    expect(printed).toContain('1: never breaks no-leak/vm: 1 action (shrunk), 3 causes\n');
+    const at = [found, ...otherCauses].map((one) =>
+      printed.indexOf(`\n  vlbr replay ${encodeToken(one)}\n`),
+    );
+    expect(at).not.toContain(-1);
+    expect(at).toEqual(at.toSorted((a, b) => a - b));
+    const parts = printed.split(/^ {2}cause /m).slice(1);
+    expect(parts.map((part) => part.split('\n')[0])).toEqual([
+      '2 of 3: 2 actions (shrunk)',
+      '3 of 3: 3 actions (minimal)',
+    ]);
+    expect(parts.map((part) => part.match(/^ {2}#/gm)?.length)).toEqual([2, 3]);
+    expect(printed).toMatch(/^minimal: exploration/m);
   });
 
   const SHOWN = /^(\d+): (?:\S+ breaks|the guest's kernel breaks)/gm;
@@ -397,5 +425,28 @@ describe('verifyJson', () => {
       'because',
       'timeline',
     ]);
+  });
+
+  it('the JSON has each cause of a failure, with its key, its schedule and its reason', () => {
+    const leak = ['v0: open task=0 type=ANY|USER', 'v0: call n=3', 'p0: run vcpu=1'];
+    const actions = [...leak, 'v1: rdmsr msr=0x680', 'v1: rdmsr msr=0x681'].map(parseAction);
+    const broken = result('never', 'no-leak/vm', 'fails', 'fails');
+    const found = { ...counterexample('never', 'no-leak/vm'), actions };
+    const other = { ...found, cause: 'hook:b', actions: [...actions, ...actions] };
+    const failing = { ...broken, counterexample: found, otherCauses: [other] };
+    const held = result('always', 'no-leak/vm', 'holds', 'holds');
+    const json = verifyJson(campaign([failing, held])) as Record<string, unknown>;
+    const [first, second] = json.results as readonly Record<string, unknown>[];
+    expect(second['causes']).toEqual([]);
+    expect(Object.keys(first)).not.toContain('otherCauses');
+    const causes = first['causes'] as readonly Record<string, unknown>[];
+    expect(causes.map(({ key, token }) => [key, token])).toEqual([
+      [found.cause, encodeToken(found)],
+      ['hook:b', encodeToken(other)],
+    ]);
+    const shortest = first['counterexample'] as Record<string, unknown>;
+    const { because, label } = shortest;
+    expect(causes[0]).toMatchObject({ text: shortest['text'], because, label });
+    expect(because).toMatchObject({ decidedBy: expect.stringMatching(/./) as string });
   });
 });
