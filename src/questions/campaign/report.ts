@@ -59,15 +59,35 @@ export interface CampaignReport {
   readonly failures: readonly ToldFailure[];
 }
 
-/** The failures of all subjects, in the order of the subjects. */
+/**
+ * The failures of all subjects, in the order of the subjects. What the guest's kernel breaks by
+ * itself it breaks under every policy, so it is told once for each CPU.
+ */
 export function failuresIn(directory: Directory): ToldFailure[] {
   const { asked } = directory;
-  return subjectsOf(asked).flatMap((subject, i) =>
-    directory.findings(i).entries.map((entry) => ({
-      campaign: Math.trunc(i / asked.policies.length),
-      ...told(asked, subject, entry),
-    })),
-  );
+  const all: ToldFailure[] = [];
+  for (const [i, subject] of subjectsOf(asked).entries()) {
+    const campaign = Math.trunc(i / asked.policies.length);
+    for (const entry of directory.findings(i).entries) {
+      const one = { campaign, ...told(asked, subject, entry) };
+      const at = all.findIndex((other) => isSameOfKernel(other, one));
+      if (at < 0) all.push(one);
+      else all[at] = together(all[at], one);
+    }
+  }
+  return all;
+}
+
+function isSameOfKernel(a: ToldFailure, b: ToldFailure): boolean {
+  const both = a.own && b.own && a.campaign === b.campaign;
+  return both && a.property === b.property && a.known === b.known && a.cause === b.cause;
+}
+
+/** One failure of the kernel, which was met under two policies. */
+function together(a: ToldFailure, b: ToldFailure): ToldFailure {
+  const shorter = b.actions < a.actions ? b : a;
+  const first = b.first[0] < a.first[0] ? b.first : a.first;
+  return { ...shorter, count: a.count + b.count, first, short: a.short && b.short };
 }
 
 function told(
