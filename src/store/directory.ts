@@ -37,7 +37,7 @@ export interface Sample {
   readonly at_ms: number;
   readonly runs: number;
   readonly steps: number;
-  /** Different failures of policies and kernels. */
+  /** Different failures of each policy together, with those of the kernel under it. */
   readonly failures: number;
 }
 

@@ -1,15 +1,17 @@
 /** What the commands of a campaign's directory do. */
+import type { BaselineOptions } from '../../console/baseline.js';
 import { coloursFor } from '../../console/colours.js';
 import { printJson, printLines } from '../../console/output.js';
 import { checkReporters, type ReporterOptions, writeReports } from '../../console/reporters.js';
 import { Directory } from '../../store/directory.js';
-import { exitCodeOfReport, readReport } from './report.js';
+import type { Address } from './address.js';
+import { type CampaignReport, exitCodeOfReport, readReport, sinceReport } from './report.js';
 import { type AskedOptions, newCampaign, type WorkOptions, withWorkers, workOn } from './run.js';
 import { statusOf, stopOwner } from './status.js';
 import { checkShow, reportJson, reportSuite, reportText, statusJson, statusText } from './text.js';
 
 /** As commander hands them over. */
-export interface ReportOptions extends WorkOptions, ReporterOptions {
+export interface ReportOptions extends WorkOptions, ReporterOptions, BaselineOptions {
   readonly show?: readonly string[];
   readonly json?: boolean;
 }
@@ -44,16 +46,27 @@ export async function resume(path: string, options: ReportOptions): Promise<numb
 export async function report(path: string, options: ReportOptions): Promise<number> {
   const tell = teller(options);
   const directory = Directory.read(path);
-  return closing(directory, () => tell(directory));
+  return closing(directory, async () => tell(directory, await earlierReport(options)));
 }
 
+/** What the campaign of --baseline has come to; null without it. */
+async function earlierReport({ baseline }: BaselineOptions): Promise<CampaignReport | null> {
+  if (baseline === undefined) return null;
+  const directory = Directory.read(baseline);
+  return closing(directory, () => readReport(directory));
+}
+
+/** Tells what a campaign has come to, beside an earlier one. Returns the exit code. */
+type Tell = (directory: Directory, earlier?: CampaignReport | null) => Promise<number>;
+
 /** Checks the options. Returns what tells a campaign's report, and returns the exit code. */
-function teller(options: ReportOptions): (directory: Directory) => Promise<number> {
-  const { show = [], json = false } = options;
+function teller(options: ReportOptions): Tell {
+  const { show = [], json = false, baseline = '' } = options;
   checkShow(show);
   const inPlace = checkReporters(options, json ? ['--json'] : []);
-  return async (directory) => {
-    const told = await readReport(directory);
+  return async (directory, earlier = null) => {
+    const all = await readReport(directory);
+    const told = earlier === null ? all : sinceReport(all, earlier, baseline);
     if (json) printJson(reportJson(told));
     else if (inPlace.length === 0) {
       printLines(reportText(told, coloursFor(process.stdout.isTTY), show));
@@ -63,19 +76,22 @@ function teller(options: ReportOptions): (directory: Directory) => Promise<numbe
   };
 }
 
-/** Says how far a campaign is. */
-export function status(path: string, { json }: ReportOptions): void {
+export interface StatusOptions {
+  readonly json?: boolean;
+  readonly serve?: Address;
+}
+
+/** Says how far a campaign is: once, or on pages until it is told to end. */
+export async function status(path: string, { json, serve: address }: StatusOptions): Promise<void> {
   const directory = Directory.read(path);
-  try {
-    const now = statusOf(directory);
-    if (json === true) {
-      printJson(statusJson(now));
-      return;
-    }
-    printLines(statusText(now));
-  } finally {
-    directory.close();
-  }
+  await closing(directory, async () => {
+    if (address !== undefined) {
+      // What makes pages is loaded when it is asked for.
+      const { serve } = await import('./serve.js');
+      await serve(directory, address);
+    } else if (json === true) printJson(statusJson(statusOf(directory)));
+    else printLines(statusText(statusOf(directory)));
+  });
 }
 
 /** Has the process end that works on a campaign. */

@@ -1,5 +1,5 @@
 /** The command lines of campaigns that are kept in a directory. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import {
   addWidthOption,
   collect,
@@ -24,7 +24,8 @@ import { helpText } from '../../console/help.js';
 import { addShapeOptions, addWithoutOption } from '../../console/machine_options.js';
 import { addQueueOptions, QUEUE_HELP } from '../../console/queue_options.js';
 import { reporterOption } from '../../console/reporters.js';
-import type { ReportOptions, RunOptions } from './kept.js';
+import { addressOf } from './address.js';
+import type { ReportOptions, RunOptions, StatusOptions } from './kept.js';
 
 const DIRECTORY_SAYS = 'directory of the campaign';
 /** Runs of a unit by default: one or two seconds of work. */
@@ -46,6 +47,13 @@ Examples:
   vlbr campaign run nightly --queue redis://queue.example.org --runs 10000000
   vlbr campaign status nightly
   vlbr campaign report nightly --reporter junit=nightly.xml`;
+
+const PAGES_HELP = `
+Pages of --serve:
+  /             how far it is, and each failure
+  /failure/N    the schedule of a failure, step by step
+  /status.json  what --json prints
+  /metrics      numbers for Prometheus`;
 
 const EXITS = exitCodesText({
   [EXIT_EXPECTED]:
@@ -113,12 +121,17 @@ function statusCommand(): Command {
   const command = new Command('status')
     .description('how far a campaign is')
     .argument('<directory>', DIRECTORY_SAYS);
+  const serve = new Option(
+    '--serve <address>',
+    'show it as pages at HOST:PORT, or PORT of loopback',
+  );
   return addWidthOption(command)
+    .addOption(serve.argParser(addressOf).conflicts('json'))
     .option('--json', JSON_SAYS)
-    .addHelpText('after', helpText(PLAIN_EXITS))
-    .action(async (directory: string, options: ReportOptions) => {
+    .addHelpText('after', helpText(PAGES_HELP, PLAIN_EXITS))
+    .action(async (directory: string, options: StatusOptions) => {
       const { status } = await import('./kept.js');
-      status(directory, options);
+      await status(directory, options);
     });
 }
 
@@ -136,7 +149,8 @@ function stopCommand(): Command {
 function reportCommand(done: (code: number) => void): Command {
   const command = new Command('report')
     .description('what a campaign has found; where work is left, as far as it is known')
-    .argument('<directory>', DIRECTORY_SAYS);
+    .argument('<directory>', DIRECTORY_SAYS)
+    .option('--baseline <directory>', 'an earlier campaign: what is lost there does not count');
   return addReportOptions(command)
     .addHelpText('after', helpText(EXITS))
     .action(async (directory: string, options: ReportOptions) => {

@@ -6,6 +6,8 @@ import { scheduleOf } from '../../campaign/shape_campaign.js';
 import { PORT } from '../../guest/perf/lbr_port.js';
 import { CPU_MODELS } from '../../hw/cpu_models.js';
 import { entryOf } from '../../console/arguments.js';
+import { sinceOf } from '../../console/baseline.js';
+import { UsageError } from '../../console/errors.js';
 import { codeOf } from '../../console/kernel_source.js';
 import { encodeToken } from '../../schedule/token.js';
 import { type Asked, rangeAt, type Subject, subjectsOf } from '../../store/asked.js';
@@ -13,7 +15,7 @@ import type { Directory } from '../../store/directory.js';
 import { type Entry, foundIn, shortestOf } from '../../store/findings.js';
 import { reportsInThreads } from '../../store/threads.js';
 import { kernelVerdict } from '../../tell/verdicts/kernel_verdict.js';
-import { exitCodeFor } from '../../tell/verdicts/losses.js';
+import { exitCodeFor, lossesIn } from '../../tell/verdicts/losses.js';
 import type { Campaign } from '../../tell/verdicts/text.js';
 import {
   EXIT_CUT_SHORT,
@@ -179,6 +181,38 @@ function campaignsOf(
       };
     });
   });
+}
+
+/**
+ * The same with what an earlier campaign has lost as known.
+ *
+ * @param file - the directory of the earlier one, as the user named it.
+ * @throws UsageError if that has not looked at the same.
+ */
+export function sinceReport(
+  report: CampaignReport,
+  earlier: CampaignReport,
+  file: string,
+): CampaignReport {
+  const campaigns = report.campaigns.map((campaign) => {
+    const key = settingsOf(campaign);
+    const other = earlier.campaigns.find((one) => settingsOf(one) === key);
+    if (other === undefined) {
+      throw new UsageError(
+        `--baseline ${file}: it has no verdicts on the same policies and properties, on ` +
+          `${campaign.model.name}, Linux ${campaign.byKernel.version}; give a campaign that has`,
+      );
+    }
+    const baseline = { file, losses: lossesIn(other) };
+    const since = sinceOf(baseline, lossesIn(campaign), campaign.report.interrupted);
+    return { ...campaign, since };
+  });
+  return { ...report, campaigns };
+}
+
+/** What verdicts must have in common to be compared. */
+function settingsOf({ model, byKernel, policies, properties, shapes, without }: Campaign): string {
+  return JSON.stringify([model.name, byKernel.version, policies, properties, shapes, without]);
 }
 
 /** The worst of what the verdicts on each CPU end with. */

@@ -3,6 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import { UsageError } from '../../console/errors.js';
 import { type Asked, subjectsOf } from '../../store/asked.js';
 import { Directory, type Sample } from '../../store/directory.js';
+import { failuresIn } from './report.js';
 
 export interface Status {
   readonly asked: Asked;
@@ -22,13 +23,13 @@ export interface Status {
 export function statusOf(directory: Directory): Status {
   const { asked } = directory;
   const findings = subjectsOf(asked).map((_, i) => directory.findings(i));
-  const entries = findings.flatMap((one) => one.entries);
+  const failures = failuresIn(directory);
   return {
     asked,
     runs: findings.reduce((sum, { found }) => sum + (found?.runs ?? 0), 0),
     runsAsked: findings.length * asked.runs,
-    failures: entries.length,
-    short: entries.filter(({ short }) => !short.includes(null)).length,
+    failures: failures.length,
+    short: failures.filter(({ short }) => short).length,
     subjects: findings.length,
     judged: findings.filter((_, i) => directory.report(i) !== null).length,
     owner: directory.owner,

@@ -18,12 +18,16 @@ const REPORT_SCHEMA = 'vlbr/campaign-report/1';
 /** The schema of `vlbr campaign status --json`. */
 const STATUS_SCHEMA = 'vlbr/campaign-status/1';
 
-/** What a campaign is of, in a line or two. */
-function headLines({ targets, cpus, policies, runs, seed }: Asked): string[] {
+/** What a campaign is of. */
+export function whatOf({ targets, cpus, policies, runs, seed }: Asked): string {
   const kernels = targets.map(({ name }) => name).join(', ');
   const of = policies.length > 3 ? `${policies.length} policies` : policies.join(', ');
   const what = `${of} on ${cpus.join(', ')}, Linux ${kernels}`;
-  return wrap(`vlbr campaign: ${what}, ${grouped(runs)} runs each, seed ${seed}`, '', '  ');
+  return `vlbr campaign: ${what}, ${grouped(runs)} runs each, seed ${seed}`;
+}
+
+function headLines(asked: Asked): string[] {
+  return wrap(whatOf(asked), '', '  ');
 }
 
 /** Refuses words of --show that can't be the number of a failure. @throws UsageError */
@@ -116,7 +120,7 @@ export function reportJson({ campaigns, failures, ...rest }: CampaignReport): Js
 function verdictsJson(campaign: Campaign): object {
   const { cpu, kernel, driver, kernelSource, steps, actions, results, ...rest } =
     verifyJson(campaign);
-  const { kernelList, kernelFindings, interrupted, unexpected } = rest;
+  const { kernelList, kernelFindings, interrupted, unexpected, losses, baseline } = rest;
   return {
     cpu,
     kernel,
@@ -129,6 +133,8 @@ function verdictsJson(campaign: Campaign): object {
     kernelFindings,
     interrupted,
     unexpected,
+    losses,
+    baseline,
   };
 }
 
@@ -143,15 +149,40 @@ export function reportSuite({ campaigns }: CampaignReport): Suite {
   return { name: 'vlbr campaign', cases };
 }
 
-export function statusText(status: Status): string[] {
-  const { asked, runs, runsAsked, failures, short, judged, subjects, owner } = status;
-  const rows = [
+/** How far a campaign is, in rows. */
+export function statusRows(status: Status): [name: string, text: string][] {
+  const { runs, runsAsked, failures, short, judged, subjects, owner } = status;
+  return [
     ['runs', `${grouped(runs)} of ${grouped(runsAsked)}`],
     ['failures', `${grouped(failures)} different, ${grouped(short)} of them made short`],
     ['verdicts', `on ${grouped(judged)} of ${plural(subjects, 'subject')}`],
     ['worked on', owner === null ? 'by nobody' : `by process ${owner}`],
   ];
-  return [...headLines(asked), ...rows.map(([name, text]) => `  ${name.padEnd(9)}  ${text}`)];
+}
+
+export function statusText(status: Status): string[] {
+  const rows = statusRows(status).map(([name, text]) => `  ${name.padEnd(9)}  ${text}`);
+  return [...headLines(status.asked), ...rows];
+}
+
+/** The same as Prometheus reads it. */
+export function metricsText(status: Status): string {
+  const { runs, runsAsked, failures, short, judged, subjects, owner } = status;
+  const gauges: readonly [name: string, says: string, value: number][] = [
+    ['runs', 'Runs that are done.', runs],
+    ['runs_asked', 'Runs that are asked for.', runsAsked],
+    ['failures', 'Different failures.', failures],
+    ['failures_short', 'Different failures whose schedules were made short.', short],
+    ['subjects', "Policies on a CPU beside a kernel's code.", subjects],
+    ['subjects_judged', 'Those of them whose verdicts are known.', judged],
+    ['owned', 'Whether a process works on the campaign.', owner === null ? 0 : 1],
+  ];
+  const lines = gauges.flatMap(([name, says, value]) => [
+    `# HELP vlbr_campaign_${name} ${says}`,
+    `# TYPE vlbr_campaign_${name} gauge`,
+    `vlbr_campaign_${name} ${value}`,
+  ]);
+  return `${lines.join('\n')}\n`;
 }
 
 export function statusJson(status: Status): JsonReport {

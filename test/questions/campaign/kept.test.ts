@@ -98,6 +98,22 @@ describe('vlbr campaign', () => {
     expect(ktap.stdout).toMatch(/^ok 1 merged$/m);
   });
 
+  it('compares what it has lost with an earlier campaign', () => {
+    const whole = join(folder, 'whole');
+    const same = campaign('report', whole, '--baseline', whole);
+    expect(same.stdout).toMatch(/^since [^\n]*: 0 new losses, 0 known, 0 no longer$/m);
+    expect(same.status).toBe(0);
+    const json = campaign('report', whole, '--baseline', whole, '--json').stdout;
+    expect(wrongWithPrinted(json)).toEqual([]);
+    const other = join(folder, 'other');
+    campaign('run', other, '--policy', 'parked', '--property', 'no-fault', '--runs', '50');
+    const { stderr, status } = campaign('report', whole, '--baseline', other);
+    expect(stderr).toMatch(
+      /^vlbr: --baseline [^\n]*: it has no verdicts on the same policies[^\n]*\n$/,
+    );
+    expect(status).toBe(2);
+  });
+
   it('says how far a campaign is, and ends who works on it', async () => {
     const path = join(folder, 'stopped');
     const words = ['run', path, '--policy', 'parked', '--runs', '1000000', '--json'];

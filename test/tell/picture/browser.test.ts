@@ -3,14 +3,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import axe from 'axe-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { matrixPage, type MatrixCell } from '../../../src/tell/picture/matrix_page.js';
 import { storyPage } from '../../../src/tell/picture/story_page.js';
 import type { Told } from '../../../src/tell/picture/story_article.js';
 import { storySvg } from '../../../src/tell/picture/story_svg.js';
-import { hasBrowser, openBrowser } from '../../rig/browser.js';
+import { BAD_BOXES, hasBrowser, openBrowser, seriousOn } from '../../rig/browser.js';
 import { goldenTold } from '../../rig/stories.js';
 
 const told = goldenTold('001');
@@ -58,16 +57,6 @@ type PageName = keyof typeof PAGES | keyof typeof DRAWINGS;
 function fileOf(name: string): string {
   return name in PAGES ? `${name}.html` : `${name}.svg`;
 }
-
-/** Elements whose text is cut, or that scroll by themselves. */
-const BAD_BOXES = `[...document.querySelectorAll('body *')].flatMap((e) => {
-  const { overflowX, overflowY, textOverflow } = getComputedStyle(e);
-  const cuts = overflowX !== 'visible' || overflowY !== 'visible' || textOverflow !== 'clip';
-  const box = e.getBoundingClientRect();
-  const out = box.width > 0 && (box.right > innerWidth + 0.5 || box.left < -0.5);
-  const over = e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1;
-  return cuts || out || over ? [e.outerHTML.slice(0, 80)] : [];
-})`;
 
 /** Ids of the sections that are shown. */
 const SHOWN = `[...document.querySelectorAll('.st')]
@@ -136,17 +125,10 @@ describe.skipIf(!hasBrowser)('a page in a browser', () => {
     '%s%s has nothing serious for axe, light on a phone, dark on a desk',
     async (name, hash) => {
       await onPage(name, hash, SIZES[0], async (page) => {
-        await page.evaluate(axe.source);
-        const found = (): Promise<string[]> =>
-          page.evaluate(
-            `axe.run({ resultTypes: ['violations'] }).then(({ violations }) => violations
-            .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-            .map(({ id, nodes }) => id + ' ' + nodes[0].html))`,
-          );
-        expect(await found()).toEqual([]);
+        expect(await seriousOn(page)).toEqual([]);
         await page.setViewportSize(SIZES[1].viewport);
         await page.emulateMedia({ colorScheme: 'dark' });
-        expect(await found()).toEqual([]);
+        expect(await seriousOn(page)).toEqual([]);
       });
     },
   );
