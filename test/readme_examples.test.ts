@@ -43,6 +43,8 @@ const NOT_SHOWN: ReadonlyMap<string, string> = new Map([
     'vlbr campaign bisect',
     'a clone of the kernel; test/questions/campaign has one of a few commits',
   ],
+  ['vlbr campaign run', 'it needs a server; test/questions/worker starts one'],
+  ['vlbr review --kernel-src', 'a patch of the user; test/questions/review has others'],
   ['vlbr new policy', 'commands that write files; test/questions/new_policy runs them'],
 ]);
 
