@@ -309,6 +309,8 @@ export class PartingWatch extends Observer implements RunningHears {
       .sort((a, b) => b.order - a.order);
     if (found.length > 0) return found[0];
     const name = CALL_NAMES[this.watched.runningCall(Math.max(0, vcpu))];
+    // No function runs.
+    if (name === '') return this.at(HARDWARE);
     return this.at({ who: 'perf', name, kernel: here.kernel, cpu: here.id });
   }
 

@@ -68,7 +68,8 @@ function FailureItem({
   readonly several: boolean;
 }): JSX.Element {
   const where = several ? ` on ${cpu}, Linux ${target}` : '';
-  const met = `met ${plural(count, 'time')}, first in runs ${grouped(first[0])} to ${grouped(first[1])}`;
+  const [from, to] = first.map(grouped);
+  const met = `met ${plural(count, 'time')}, first in runs ${from} to ${to}`;
   return (
     <li>
       <a href={`/failure/${number}`}>
