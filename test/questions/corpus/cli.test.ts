@@ -162,7 +162,7 @@ describe('vlbr corpus', () => {
       cpSync(join(clone, 'dist'), join(bare, 'dist'), { recursive: true });
       cpSync(join(clone, 'package.json'), join(bare, 'package.json'));
       mkdirSync(join(bare, 'node_modules'));
-      for (const name of ['commander', 'diff', 'fastest-levenshtein', 'picocolors']) {
+      for (const name of ['commander', 'diff', 'fastest-levenshtein', 'jiti', 'picocolors']) {
         symlinkSync(join(ROOT, 'node_modules', name), join(bare, 'node_modules', name));
       }
       for (const name of [

@@ -55,8 +55,9 @@ describe('vlbr cost', () => {
     const asked = ['--host', HOST, '--profile', 'always', '--policy', 'never,merged,lazy-sound'];
     const { status, stdout, stderr } = vlbr(...asked, '--svg', chart);
     expect([status, stderr]).toEqual([0, '']);
-    expect(stdout).toContain('8,016 vCPU switches, 1,312 changes of the vCPU on a pCPU; 3.964 s');
-    expect(stdout).toMatch(/^never +0 +0 +0 +0 +0 +0 +0 +0 /m);
+    const said = '8,016 vCPU switches, 1,312 changes of the vCPU on a pCPU; 3.964 s';
+    expect(stdout.replaceAll(/\s+/g, ' ')).toContain(said);
+    expect(stdout).toMatch(/^never +0 +0 +0 +0 +0 +0 +0 +0$/m);
     expect(stdout).toMatch(/^A guest reads something wrong here under never\b/m);
     expect(vlbr(...asked).stdout).toBe(stdout);
     expect(readFileSync(chart, 'utf8')).toMatch(/^<svg/);
@@ -154,7 +155,7 @@ describe('vlbr cost', () => {
     let stdout = '';
     child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
     child.stdin.write(record(['0 0 100', '0 100 200', '0 200 100', '0 100 0']));
-    setTimeout(() => child.kill('SIGINT'), 1500);
+    setTimeout(() => child.kill('SIGINT'), 3000);
     const code = await new Promise((resolve) => child.on('close', resolve));
     const { interrupted, recordings } = JSON.parse(stdout) as Json;
     expect([code, interrupted, recordings.length]).toEqual([4, true, 1]);
