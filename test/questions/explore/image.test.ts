@@ -26,8 +26,13 @@ const SHAPE = { vms: 2, vcpus: 1, tasks: 2, pcpus: 1 };
 function finding(property: KernelFinding['property'], known: string | null): KernelFinding {
   const config = machineConfig({ shape: SHAPE, policy: policyOf('never') });
   const schedule = Schedule.of([parseAction('v0: taskSwitch task=1')]);
-  const found = new ShapeCampaign(config).counterexample(schedule, PROPERTY[property], true);
-  return { property, known, counterexample: { ...found, label: 'minimal' } };
+  const found = new ShapeCampaign(config).replay(schedule, PROPERTY[property]);
+  const text = '';
+  return {
+    property,
+    known,
+    counterexample: { ...found, text, cause: 'hardware', label: 'minimal' },
+  };
 }
 
 const HOLDS: ExploreResult = {
