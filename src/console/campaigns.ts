@@ -9,7 +9,7 @@ import { campaignLine } from './progress.js';
 import type { Crash, Job, Named, Request, Tell } from './worker.js';
 
 /** The longest that one run may take: with recorded schedules, runs are long. */
-const SILENCE_MS = 5 * 60_000;
+export const SILENCE_MS: number = 5 * 60_000;
 
 /** A campaign as its workers are given it. */
 export interface CampaignJob extends Job {

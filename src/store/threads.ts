@@ -1,7 +1,7 @@
 /** A crew of worker threads. */
 import type { Progress, Report } from '../campaign/campaign.js';
 import type { Found } from '../campaign/found.js';
-import { adviceOf } from '../console/campaigns.js';
+import { adviceOf, SILENCE_MS } from '../console/campaigns.js';
 import { planned, threadsFor } from '../console/pool.js';
 import type { ProgressLine } from '../console/progress.js';
 import { subjectsOf, type Asked, type Subject, type Target } from './asked.js';
@@ -12,9 +12,6 @@ import type { UnitJob } from './worker.js';
 
 /** The build puts the worker's code beside this. */
 const WORKER: URL = new URL('./store_worker.js', import.meta.url);
-
-/** A thread that says nothing for so long is in an endless loop. */
-const SILENCE_MS = 5 * 60_000;
 
 export interface Threads {
   /** The most threads; by default, one for each core. */
@@ -80,7 +77,11 @@ export async function withUnitThreads(
       worker: WORKER,
       silence_ms: SILENCE_MS,
       ...(jobs === undefined ? {} : { jobs }),
-      advice: (request, crash, { asked }) => adviceOf(request, crash, asked),
+      advice: (request, crash, { asked }) => {
+        const unit = request.part as Unit;
+        const part = unit.kind === 'runs' ? unit.range : undefined;
+        return adviceOf({ ...request, part }, crash, asked);
+      },
     },
     // Who gives the units says how far the work is.
     { ...line, update: () => {} },
